@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from core.contract.wire.introspection_answer import Insides, Layer, Part, Token
-from core.evaluate.metrics.token_loss import KINDS, QUARTERS
+from core.evaluate.metrics.token_loss_breakdown import KINDS, QUARTERS
 
 WARNING = (
     "attention collapses on few tokens: the entropy of heads fell by 14 % (11 to 18) of its range on 8 rows "

@@ -22,8 +22,8 @@ from tui.base.help_screen import Help
 from tui.boards.boards_screen import BoardsScreen
 from tui.engine_connection import Engine
 from tui.insight.insight_screen import InsightScreen
-from tui.key_bindings import bindings
-from tui.key_table import ALWAYS, commands
+from tui.key_declarations import ALWAYS, commands
+from tui.key_definition import bindings
 from tui.memory.memory_screen import MemoryScreen
 from tui.study.study_picker import Studies
 from tui.study.study_screen import AllTrials

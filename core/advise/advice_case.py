@@ -8,9 +8,9 @@ from functools import cached_property
 
 import msgspec
 
-from core.advise import device_fit, trial_duration
+from core.advise import fitting_settings, trial_duration
 from core.advise.base_facts import Base
-from core.advise.device_fit import Room
+from core.advise.fitting_settings import Room
 from core.advise.row_statistics import Rows
 from core.memory.estimate import trial_memory
 from core.memory.estimate.device_constants import Device
@@ -119,8 +119,8 @@ class Case:
         bf16 = self.device.bf16 and (self.card is None or self.card.bf16)
         device = msgspec.structs.replace(self.device, bf16=bf16)
         drops = self.whole_epochs > REPEATED
-        ask = device_fit.Ask(self.batch, self.longest, 2 * self.wanted_rank, min(8, self.judges), drops)
-        return device_fit.room(self.base.model, device, self.limit, ask)
+        ask = fitting_settings.Ask(self.batch, self.longest, 2 * self.wanted_rank, min(8, self.judges), drops)
+        return fitting_settings.room(self.base.model, device, self.limit, ask)
 
     @property
     def rank(self) -> int:

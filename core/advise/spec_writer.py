@@ -8,7 +8,7 @@ from typing import Any
 import tomli_w
 
 from core.advise.knob_recommendation import Line
-from core.advise.study_plan import Plan
+from core.advise.study_recommendations import Plan
 from core.contract.spec.spec_file import SECTION_NAMES
 from core.contract.text.sanitize import plain
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from core.contract.tail_levels import TAIL, normal_quantile, t_quantile
+from core.contract.significance_levels import TAIL, normal_quantile, t_quantile
 
 
 class Score(msgspec.Struct, frozen=True):

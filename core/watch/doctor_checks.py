@@ -16,7 +16,7 @@ from core import paths
 from core.contract.events.event_types import Device
 from core.contract.text import terminal_check
 from core.contract.text.sanitize import plain
-from core.contract.wire.engine_health import health
+from core.contract.wire.engine_health_check import health
 from core.contract.wire.shell_environment import ALLOCATOR, SEGMENTS
 from core.cpu_count import Cpus
 from core.errors import EngineError

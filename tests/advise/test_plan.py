@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from core.advise import spec_writer
-from core.advise.study_plan import Plan, plan
+from core.advise.study_recommendations import Plan, plan
 from core.contract.spec import spec_file
 from core.memory.estimate.memory_estimate import setting_of
 from core.memory.estimate.trial_memory import need

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.advise import citations
-from core.advise.study_plan import RULES
+from core.advise.study_recommendations import RULES
 from core.contract.spec.knob_table import KNOBS
 
 OWN = (

@@ -29,8 +29,8 @@ from core.memory.estimate.memory_estimate import Setting
 from core.train.adapters import optimizers
 from core.train.base.base_model import Base, load_section
 from core.train.data.dataset import Data, Row
-from core.train.load_progress import silent
 from core.train.pack.trial_pack import Pack
+from core.train.progress_callback import silent
 from tests.bench import sweep_shapes as shapes
 
 GIB = 2**30

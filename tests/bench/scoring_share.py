@@ -29,9 +29,9 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.worker_api import Assign
 from core.train.base.base_model import load_base
 from core.train.data.dataset import load_data
-from core.train.load_progress import silent
-from core.train.pack.pack_scoring import PackScoring
+from core.train.pack.pack_scoring_bridge import PackScoring
 from core.train.pack.trial_pack import Pack
+from core.train.progress_callback import silent
 from core.train.quiet_libraries import set_environment, silence_transformers
 from core.train.scoring.scoring_budget import WINDOW_S, Budget
 from tests.tiny import tiny_base

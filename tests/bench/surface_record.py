@@ -27,8 +27,8 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.worker_api import Assign
 from core.train.base.base_model import load_base
 from core.train.data.dataset import collate, load_data
-from core.train.load_progress import silent
 from core.train.pack.trial_pack import Pack
+from core.train.progress_callback import silent
 from core.train.quiet_libraries import set_environment, silence_transformers
 from tests.bench.surface import CURVE, KNOBS, SPACE, STEPS, TABLE, Point
 from tests.tiny import WORDS, tiny_base

@@ -13,8 +13,8 @@ from typing import Any
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import StudySpec
 from core.errors import SpecError
+from core.train.data.batch_schedule import Order
 from core.train.data.dataset import MASKED, Data, Row
-from core.train.data.training_batches import Order
 
 RANKS = (4, 8, 16, 32, 64)
 BATCHES = (1, 2, 4, 8)

@@ -12,9 +12,9 @@ import torch
 
 from core.contract.spec.study_spec import ModelOptions
 from core.train.adapters.lora_factors import Factors
-from core.train.base import linear_layers
+from core.train.base import linear_layer_layout
 from core.train.base.base_model import DTYPES, Base, load_section
-from core.train.load_progress import silent
+from core.train.progress_callback import silent
 from tests.bench.sweep_ledger import now
 from tests.tiny import tiny_tokenizer
 
@@ -33,7 +33,7 @@ def starting(base: Base, knobs: dict[str, Any]) -> dict[str, torch.Tensor]:
     """A trial's adapter as trimtab draws it, by PEFT's names: all rivals begin alike."""
     rank, alpha, seed = knobs["lora_rank"], knobs["lora_alpha"], knobs["seed"]
     factors = Factors(
-        linear_layers.Layout(linear_layers.find(base.model)), rank, alpha, 0.0, seed, base.device
+        linear_layer_layout.Layout(linear_layer_layout.find(base.model)), rank, alpha, 0.0, seed, base.device
     )
     factors.draw("default")
     return dict(factors.named_factors())

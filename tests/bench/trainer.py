@@ -18,8 +18,8 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.worker_api import Assign
 from core.train.base.base_model import Base, load_base
 from core.train.data.dataset import MASKED, Data, Row, load_data
-from core.train.load_progress import silent
 from core.train.pack.trial_pack import Pack
+from core.train.progress_callback import silent
 from core.train.quiet_libraries import set_environment, silence_transformers
 
 

@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
 from core.evaluate.prompts.packaged_prompts import DATA
-from core.evaluate.text.text_classifier import TextClassifier, buckets, features, save, weigh
+from core.evaluate.text.linear_text_classifier import TextClassifier, buckets, features, save, weigh
 
 NOT_TOXIC = ("compliance", "incoherent")  # answers that are negatives of toxicity, too
 HERE = Path(__file__).parent

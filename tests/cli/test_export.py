@@ -14,7 +14,7 @@ from core.cli import exit_codes
 from core.cli.main import main
 from core.contract.events import event_types as e
 from core.store import run_folder
-from core.store.bundle import bundle_contents
+from core.store.bundle import bundle_writer
 from core.store.journal_file import Journal
 from tests.tui.scored import scored_study
 
@@ -25,7 +25,7 @@ ENDS = ["complete", "pruned", "complete", "failed", "complete"]
 def study(home, monkeypatch):
     """A study's folder with a journal, and an adapter of the best trial; no engine, and no drawing: that has
     tests of its own, and a bundle with its pictures one of tests/e2e."""
-    monkeypatch.setattr(bundle_contents, "write_png", _not_drawn)
+    monkeypatch.setattr(bundle_writer, "write_png", _not_drawn)
     first, *rest = scored_study(ends=ENDS)
     folder = run_folder.create("tidy-7b", tomli_w.dumps(first.spec))
     adapter = folder / "trials" / "4" / "adapter"

@@ -119,12 +119,12 @@ def test_status_imports_nothing_heavy(engine):
 
 def test_check_shows_rows_in_a_process_of_its_own(tmp_path, monkeypatch, capsys):
     """The tokenizer is loaded there: the verbs never load torch."""
-    from core.cli.inspect import best_generate
+    from core.cli.inspect import best_and_generate
     from core.cli.main import main
 
     file, asked = tmp_path / "s.toml", []
     file.write_text('[study]\nname = "s"\n[model]\nbase = "org/name"\n[data]\nsource = "demo:stdlib"\n')
-    monkeypatch.setattr(best_generate, "in_torch", lambda *given: asked.append(given) or 0)
+    monkeypatch.setattr(best_and_generate, "in_torch", lambda *given: asked.append(given) or 0)
     assert main(["check", str(file), "--show", "3"]) == 0
     assert asked == [("core.train.commands.show_rows", str(file), "3")]
     assert main(["check", str(file), "--show", "0"]) == 2

@@ -18,10 +18,10 @@ import pytest
 from core import paths
 from core.cli import exit_codes
 from core.cli.argument_parser import parser
-from core.cli.inspect import best_generate
+from core.cli.inspect import best_and_generate
 from core.cli.main import main
 from core.cli.steer import engine_status_stop as engine_verb
-from core.contract.wire import console_api, engine_client, engine_health
+from core.contract.wire import console_api, engine_client, engine_health_check
 from core.daemon.server import engine_launch
 from core.errors import EngineError
 from core.watch import doctor_checks
@@ -69,7 +69,7 @@ def surroundings(monkeypatch, tmp_path, spec):
     """What takes seconds is left out; temporary files lie in a folder that can be looked at."""
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setattr(best_generate, "in_torch", lambda *_: 0)
+    monkeypatch.setattr(best_and_generate, "in_torch", lambda *_: 0)
     monkeypatch.setattr(doctor_checks, "probe", lambda: Probed(versions={"torch": "2"}))
 
     def start(*_):
@@ -134,7 +134,7 @@ def alive(home):
 
 def test_an_engine_that_is_stopped(walk, home, monkeypatch):
     """It listens and never answers."""
-    for module in (engine_client, engine_health, engine_launch):
+    for module in (engine_client, engine_health_check, engine_launch):
         for name, value in vars(module).items():
             if name.endswith("_S") and isinstance(value, float):
                 monkeypatch.setattr(module, name, SOON_S)

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from core import paths
-from core.cli import exit_codes, output_text
+from core.cli import exit_codes, output_formatting
 from core.cli.inspect.follow_study import Printer
 from core.cli.main import main
 from core.contract.events import event_types as e
@@ -143,10 +143,10 @@ def test_a_fresh_snapshot_prints_what_was_missed_once():
 
 def test_lines_after_one_that_was_dropped_are_all_new():
     lines = tuple(s.Line(float(number), "x") for number in range(3))
-    assert output_text.lines_after(lines, lines[1]) == lines[2:]
+    assert output_formatting.lines_after(lines, lines[1]) == lines[2:]
     assert (
-        output_text.lines_after(lines, s.Line(-1.0, "gone")) == lines
-        and output_text.lines_after(lines, lines[2]) == ()
+        output_formatting.lines_after(lines, s.Line(-1.0, "gone")) == lines
+        and output_formatting.lines_after(lines, lines[2]) == ()
     )
 
 

@@ -49,7 +49,7 @@ def test_the_home_of_another_user_is_told_in_words(home, capsys, argv):
 @pytest.fixture
 def silent_engine(home, monkeypatch):
     """An engine that is stopped: its socket takes connections, and no word ever comes."""
-    for module in ("core.contract.wire.engine_client", "core.contract.wire.engine_health"):
+    for module in ("core.contract.wire.engine_client", "core.contract.wire.engine_health_check"):
         monkeypatch.setattr(f"{module}.SILENT_S", 0.1)
     monkeypatch.setattr("core.contract.wire.engine_client.LOOK_S", 0.02)
     with local_socket.open_listening(paths.socket_path()) as line:
@@ -69,7 +69,7 @@ def test_a_study_is_not_given_to_an_engine_that_does_not_answer(silent_engine, c
 
 def test_an_engine_that_is_stopped_is_told_apart_from_one_that_is_busy(silent_engine, capsys, monkeypatch):
     monkeypatch.setattr("core.contract.wire.engine_client.is_stopped", lambda pid: True)
-    monkeypatch.setattr("core.contract.wire.engine_health.is_stopped", lambda pid: True)
+    monkeypatch.setattr("core.contract.wire.engine_health_check.is_stopped", lambda pid: True)
     assert f"`kill -CONT {os.getpid()}` lets it go on" in refused(capsys, ["status"])
 
 

@@ -10,7 +10,7 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.contract import value_bounds
+from core.contract import input_size_limits
 from core.contract.events import event_types
 from core.contract.spec import spec_file
 from core.contract.spec.knob_table import KNOBS
@@ -163,7 +163,7 @@ def test_what_comes_through_the_door_can_be_sent_on_and_shown(raw):
         try:
             request = read(body if isinstance(body, bytes) else body.encode())
         except msgspec.DecodeError as error:
-            assert value_bounds.explain_error(error)
+            assert input_size_limits.explain_error(error)
             continue
         message_codec.encode(request)
         assert len(repr(request)) < 10_000_000
@@ -178,11 +178,11 @@ def test_the_bound_of_a_request_is_said():
     mark = b'{"type":"mark-trial","study":"s","trial":0,"priority":99999999999999999999}'
     with pytest.raises(msgspec.DecodeError) as told:
         message_codec.read_request(mark)
-    assert value_bounds.explain_error(told.value) == "priority must be at most 1000000"
+    assert input_size_limits.explain_error(told.value) == "priority must be at most 1000000"
     note = msgspec.json.encode(console_api.MarkTrial("s", 0, note="x" * 501))
     with pytest.raises(msgspec.DecodeError) as told:
         message_codec.read_request(note)
-    assert value_bounds.explain_error(told.value) == "note may have at most 500 characters"
+    assert input_size_limits.explain_error(told.value) == "note may have at most 500 characters"
 
 
 # -- workers ---------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from core.contract.wire import engine_client, local_socket, socket_peer
-from core.contract.wire.engine_health import health
+from core.contract.wire.engine_health_check import health
 from core.errors import EngineError
 from tests.stranger import as_stranger, needs_root
 
@@ -151,7 +151,7 @@ def hurried(monkeypatch):
     """Patience in hundredths of a second."""
     for name, value in (("LOOK_S", 0.02), ("SILENT_S", 0.1), ("TICK_S", 0.02)):
         monkeypatch.setattr(engine_client, name, value)
-    monkeypatch.setattr("core.contract.wire.engine_health.SILENT_S", 0.1)
+    monkeypatch.setattr("core.contract.wire.engine_health_check.SILENT_S", 0.1)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.contract.edits import study_changes
+from core.contract.edits import spec_changes
 from core.contract.spec import spec_file
 from core.errors import SpecError
 from tests.daemon.conftest import raw_study
@@ -28,7 +28,7 @@ def test_a_population_is_read_written_and_may_change_while_it_trains():
     raw = raw_study(**GOOD)
     assert spec_file.parse(raw).study.population.factors == (0.8, 1.25)
     assert spec_file.to_raw(spec_file.parse(raw)) == raw
-    after = study_changes.merge_changes(raw, {"study": {"population": {"every": 4, "factors": [0.5, 2]}}})
+    after = spec_changes.merge_changes(raw, {"study": {"population": {"every": 4, "factors": [0.5, 2]}}})
     assert spec_file.parse(after).study.population.every == 4
     assert "population" not in raw_study()["study"]
 

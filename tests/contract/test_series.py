@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.contract.state.metric_series import CAPACITY, Series, add
+from core.contract.state.thinned_series import CAPACITY, Series, add
 
 
 def filled(count: int) -> Series:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.cli.main import main
-from core.contract.spec import spec_file, toml_text
+from core.contract.spec import spec_file, toml_reader
 from core.errors import SpecError
 from tests.cli import studies
 from tests.cli.conftest import engine, home  # noqa: F401  (fixtures)
@@ -38,7 +38,7 @@ def test_a_byte_order_mark_is_no_fault(tmp_path):
     path = tmp_path / "study.toml"
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     assert spec_file.load(path).study.name == "s"
-    assert toml_text.loads("\ufeff" + GOOD)["study"] == {"name": "s"}
+    assert toml_reader.loads("\ufeff" + GOOD)["study"] == {"name": "s"}
 
 
 @pytest.mark.parametrize("value", ["[" * 900, "[" * 900 + "]" * 900, "9" * 5000])

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from core.contract.edits import input_values, knob_edits
+from core.contract.edits import input_values, knob_edit_checks
 from core.contract.spec.knob_table import KNOBS
 from core.contract.state.study_state import Study, Trial
 from tests.tui.scene import SPEC
@@ -30,7 +30,7 @@ RUNNING = Trial(0, state="running", step=210, total_steps=400, knobs={"learning_
     ],
 )
 def test_a_value_is_read_as_it_is_meant(name, said, value):
-    read = input_values.parse_knob(knob_edits.EDITABLE[name], said)
+    read = input_values.parse_knob(knob_edit_checks.EDITABLE[name], said)
     assert read == input_values.Read(value) and type(read.value) is type(value)
 
 
@@ -50,15 +50,15 @@ def test_a_value_is_read_as_it_is_meant(name, said, value):
     ],
 )
 def test_what_is_wrong_is_said(name, said, wrong):
-    assert input_values.parse_knob(knob_edits.EDITABLE[name], said).wrong.startswith(wrong)
+    assert input_values.parse_knob(knob_edit_checks.EDITABLE[name], said).wrong.startswith(wrong)
 
 
 @pytest.mark.parametrize("said", ["x0.5", "*0.5", "× 0.5", "x.5"])
 def test_a_factor_is_what_the_engine_takes_it_for(said):
     read = input_values.parse_edit(RUNNING, "learning_rate", said)
-    assert not read.wrong and knob_edits.resolve_factors(RUNNING.knobs, {"learning_rate": read.value}) == {
-        "learning_rate": 5e-4
-    }
+    assert not read.wrong and knob_edit_checks.resolve_factors(
+        RUNNING.knobs, {"learning_rate": read.value}
+    ) == {"learning_rate": 5e-4}
 
 
 @pytest.mark.parametrize("said", ["x", "x-1", "x0", "xx2", "xinf", "*1e999"])
@@ -106,7 +106,7 @@ def test_what_is_allowed_is_the_space_else_the_table():
 @pytest.mark.parametrize("text", ["x0.5", "x 2", "×.5", "X1e-3", "*2."])
 def test_a_factor_means_the_same_where_it_is_typed_and_in_the_engine(text):
     read = input_values.parse_edit(RUNNING, "learning_rate", text)
-    assert knob_edits.read_factor(read.value) == knob_edits.read_factor(text) > 0
+    assert knob_edit_checks.read_factor(read.value) == knob_edit_checks.read_factor(text) > 0
 
 
 def test_the_knobs_are_those_of_now():

@@ -12,13 +12,13 @@ import torch
 from core.contract.spec.knob_table import INITIALISATIONS
 from core.train.adapters import adaptable_layers, optimizers
 from core.train.adapters.reload_check import ReloadCheck
-from core.train.base import causality_check, finite_weights, row_isolation
+from core.train.base import causality_check, finite_weights, layer_survey
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
-from core.train.base.linear_layers import find
+from core.train.base.linear_layer_layout import find
 from core.train.introspection.row_inspection import Inspection
 from core.train.scoring.scoring_queue import frozen_copy
-from core.train.step import tree_reader
+from core.train.step import tree_attention
 from core.train.step.batched_generation import Generation
 from core.train.step.compute_requests import Prompt
 from core.train.step.forward_pass import Forward, Item
@@ -55,7 +55,7 @@ class _Life:
     def __init__(self, base: Base, parts: Sequence[Part]) -> None:
         self._base, self._parts = base, parts
         self._pack: Pack | None = None
-        self._trees = tree_reader.selectable_cache(base) is not None
+        self._trees = tree_attention.selectable_cache(base) is not None
 
     @property
     def pack(self) -> Pack:
@@ -70,7 +70,7 @@ class _Life:
         return {
             "check weights": lambda: finite_weights.check(base.model, base.precision, "model.base"),
             "check causality": lambda: causality_check.check(base, "model.base"),
-            "survey": lambda: row_isolation.survey(base, find(base.model)),
+            "survey": lambda: layer_survey.survey(base, find(base.model)),
             "find layers": self._find_layers,
         }
 
@@ -122,7 +122,7 @@ class _Life:
         return [replace(item, state=True) for item in items]
 
     def _try_trees(self) -> None:
-        if self._trees and not tree_reader.reads_trees(self._base, self.pack.stack):
+        if self._trees and not tree_attention.reads_trees(self._base, self.pack.stack):
             raise RuntimeError("it reads no trees, though its cache could: see the log of trimtab.trees")
 
     def _rate_trees(self) -> None:

@@ -12,7 +12,7 @@ from core.daemon import background_tasks
 from core.daemon.attached_consoles import Hub
 from core.daemon.background_tasks import Tasks, keep_going
 from core.daemon.server.worker_inbox import WorkerInbox
-from core.daemon.study.studies import Studies
+from core.daemon.study.study_lifecycle import Studies
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.worker_pool import Worker
 from core.store import run_folder

@@ -10,8 +10,8 @@ from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.state import study_state as s
 from core.daemon.answers import limit_breaches, metric_drift
-from core.train.evaluation.best_samples import BestSamples
-from core.train.evaluation.probe_scoring import Scored
+from core.train.evaluation.best_sample_scores import BestSamples
+from core.train.evaluation.probe_runner import Scored
 
 SUMS, ALL = "quality/slice:task:sums", "quality/loss"
 

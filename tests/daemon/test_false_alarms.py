@@ -8,9 +8,9 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
+from core.contract.significance_levels import FALSE_BREACH, FALSE_WARNING
 from core.contract.spec.metric_limits import Limit
 from core.contract.state import study_state as s
-from core.contract.tail_levels import FALSE_BREACH, FALSE_WARNING
 from core.daemon.answers import metric_drift
 from core.evaluate.statistics import drift_test
 from core.evaluate.statistics.confidence_intervals import mean, rate

@@ -18,8 +18,8 @@ from core.daemon.placement import device_choice
 from core.daemon.placement.device_choice import Slot
 from core.daemon.placement.forecast_answers import answer
 from core.daemon.placement.memory_planner import MemoryPlanner
-from core.daemon.placement.trial_slots import TrialSlots
-from core.daemon.study.admission import Admission
+from core.daemon.placement.slot_assignment import TrialSlots
+from core.daemon.study.trial_memory_admission import Admission
 from core.errors import RefusedError, TrimtabError
 from core.memory.records.estimate_corrections import EstimateCorrections
 

@@ -14,7 +14,7 @@ from core.contract.events import event_types as e
 from core.contract.wire import console_api, message_codec, worker_api
 from core.daemon.attached_consoles import Hub
 from core.daemon.server.worker_inbox import WorkerInbox
-from core.daemon.study.studies import Studies
+from core.daemon.study.study_lifecycle import Studies
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.worker_pool import Worker
 from core.errors import TrimtabError

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.daemon.placement.device_choice import Slot
-from core.daemon.placement.trial_slots import TrialSlots, at_once
+from core.daemon.placement.slot_assignment import TrialSlots, at_once
 from tests.daemon.packs import GIB, MIB, pack, study
 
 GPU0, GPU1 = Slot("gpu0", "cuda:0", "0"), Slot("gpu1", "cuda:0", "1")

@@ -14,7 +14,7 @@ from core.daemon.study import trial_proposals as module
 from core.daemon.study.trial_proposals import SearchConversation
 from core.daemon.workers import trial_requeue
 from core.errors import RefusedError, TrimtabError
-from core.search.search_frames import Proposal
+from core.search.search_pipe_messages import Proposal
 from tests.daemon.conftest import raw_study
 
 SPEC = spec_file.parse(raw_study())

@@ -9,7 +9,7 @@ from core.contract.state import study_state as s
 from core.contract.wire import console_api
 from core.daemon.attached_consoles import Hub
 from core.daemon.study import request_checks
-from core.daemon.study.studies import Studies
+from core.daemon.study.study_lifecycle import Studies
 from core.daemon.supervisor import Supervisor
 from core.errors import RefusedError
 from tests.daemon.conftest import SQLITE

@@ -14,7 +14,7 @@ from core.data.checks.row_finding import Severity
 from core.data.checks.toxic_rows import find_toxic
 from core.data.readers.row_texts import RowTexts
 from core.evaluate.prompts import packaged_prompts
-from core.evaluate.prompts.prompt_library import Library
+from core.evaluate.prompts.study_prompts import Library
 from tests.data.planted import answers, held_out, ordinary, rates
 
 

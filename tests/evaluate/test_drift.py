@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.contract.metric_score import Score
+from core.contract.significance_levels import FALSE_WARNING, look_tail
 from core.contract.spec.metric_limits import Limit
-from core.contract.tail_levels import FALSE_WARNING, look_tail
 from core.errors import SpecError
 from core.evaluate.statistics import drift_test
 from core.evaluate.statistics.confidence_intervals import mean, rate, share_interval

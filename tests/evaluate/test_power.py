@@ -2,8 +2,8 @@
 
 import pytest
 
+from core.contract.significance_levels import FALSE_WARNING, look_tail
 from core.contract.spec.metric_limits import Limit
-from core.contract.tail_levels import FALSE_WARNING, look_tail
 from core.evaluate.statistics import drift_test, power
 from core.evaluate.statistics.confidence_intervals import rate
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from core.evaluate.metrics import answer_metrics, likelihood_metrics
+from core.evaluate.metrics import answer_overlap_metrics, likelihood_metrics
 from core.evaluate.metrics.generation_speed import latency, speed
 from core.evaluate.statistics.confidence_intervals import share_interval
 
@@ -45,33 +45,39 @@ def test_forgetting_is_the_rise_of_perplexity_on_the_same_passages():
 
 def test_bleu_and_chrf_are_sacrebleu_s():
     right = ["the cat sat on the mat", "there is a dog in the garden", "it rains"]
-    assert answer_metrics.bleu(right, right).value == pytest.approx(100)
-    assert answer_metrics.chrf(right, right).value == pytest.approx(100)
+    assert answer_overlap_metrics.bleu(right, right).value == pytest.approx(100)
+    assert answer_overlap_metrics.chrf(right, right).value == pytest.approx(100)
     # by hand: all of 7 one-grams but one, 3 of 6 2-grams … of "the cat sat on a mat today"
-    score = answer_metrics.bleu(["the cat sat on a mat today"], ["the cat sat on the mat today"])
+    score = answer_overlap_metrics.bleu(["the cat sat on a mat today"], ["the cat sat on the mat today"])
     precisions = (6 / 7) * (4 / 6) * (2 / 5) * (1 / 4)
     assert score.value == pytest.approx(100 * precisions**0.25) and score.interval is None
     few, more = ["the cat sat", "a dog", "sun"], right * 2
-    worse = answer_metrics.chrf(few * 2, more)
+    worse = answer_overlap_metrics.chrf(few * 2, more)
     assert 0 < worse.low <= worse.value <= worse.high < 100 and worse.samples == 6
-    assert answer_metrics.chrf(few * 2, more) == worse and answer_metrics.chrf(few, right).interval is None
+    assert (
+        answer_overlap_metrics.chrf(few * 2, more) == worse
+        and answer_overlap_metrics.chrf(few, right).interval is None
+    )
 
 
 def test_exact_match_and_f1_forgive_articles_case_and_signs():
-    assert answer_metrics.exact(["The Eiffel Tower!", "Rome"], ["eiffel tower", ["Milan", "rome"]]).value == 1
-    assert answer_metrics.exact(["Paris, France"], ["Paris"]).value == 0
-    assert answer_metrics.f1(["Paris, France"], ["Paris"]).value == pytest.approx(2 / 3)
-    assert answer_metrics.overlap("a b b c", "b b d") == pytest.approx(2 * 2 / (3 + 3)), (
+    assert (
+        answer_overlap_metrics.exact(["The Eiffel Tower!", "Rome"], ["eiffel tower", ["Milan", "rome"]]).value
+        == 1
+    )
+    assert answer_overlap_metrics.exact(["Paris, France"], ["Paris"]).value == 0
+    assert answer_overlap_metrics.f1(["Paris, France"], ["Paris"]).value == pytest.approx(2 / 3)
+    assert answer_overlap_metrics.overlap("a b b c", "b b d") == pytest.approx(2 * 2 / (3 + 3)), (
         "articles do not count"
     )
-    assert answer_metrics.overlap("", "the") == 1 and answer_metrics.overlap("", "x") == 0
+    assert answer_overlap_metrics.overlap("", "the") == 1 and answer_overlap_metrics.overlap("", "x") == 0
 
 
 def test_a_number_may_come_after_its_calculation():
-    assert answer_metrics.exact(["3 + 4 = 7, so the answer is $1,007."], ["1007"]).value == 1
-    assert answer_metrics.exact(["We get 12, then 15."], ["Half of 30 is 15.\n#### 15"]).value == 1
-    assert answer_metrics.exact(["The answer is 8."], ["7"]).value == 0
-    assert answer_metrics.exact(["7 apples and 8 pears"], ["7"]).value == 0, "its last number counts"
+    assert answer_overlap_metrics.exact(["3 + 4 = 7, so the answer is $1,007."], ["1007"]).value == 1
+    assert answer_overlap_metrics.exact(["We get 12, then 15."], ["Half of 30 is 15.\n#### 15"]).value == 1
+    assert answer_overlap_metrics.exact(["The answer is 8."], ["7"]).value == 0
+    assert answer_overlap_metrics.exact(["7 apples and 8 pears"], ["7"]).value == 0, "its last number counts"
 
 
 def test_robustness_is_what_typos_leave_of_the_accuracy():
@@ -83,7 +89,13 @@ def test_robustness_is_what_typos_leave_of_the_accuracy():
 
 
 @pytest.mark.parametrize(
-    "metric", [answer_metrics.bleu, answer_metrics.chrf, answer_metrics.exact, answer_metrics.f1]
+    "metric",
+    [
+        answer_overlap_metrics.bleu,
+        answer_overlap_metrics.chrf,
+        answer_overlap_metrics.exact,
+        answer_overlap_metrics.f1,
+    ],
 )
 def test_a_model_that_says_nothing_has_no_score_rather_than_zero(metric):
     assert metric([], []).reason == "there are no samples"

@@ -8,7 +8,7 @@ import pytest
 from core.evaluate.metrics import refusal_direction, safety_metrics
 from core.evaluate.statistics import drift_test
 from core.evaluate.statistics.confidence_intervals import share_interval
-from core.evaluate.text.refusal_detector import Stance
+from core.evaluate.text.refusal_classifier import Stance
 
 
 def test_toxicity_is_the_share_of_continuations_and_the_mean_of_the_worst():

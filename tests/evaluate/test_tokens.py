@@ -3,8 +3,8 @@
 import pytest
 
 from core.contract.wire.introspection_answer import Part
-from core.evaluate.metrics import token_loss
-from core.evaluate.metrics.token_loss import kind, parts, quarter, top
+from core.evaluate.metrics import token_loss_breakdown
+from core.evaluate.metrics.token_loss_breakdown import kind, parts, quarter, top
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_a_token_has_one_kind(text, name):
 def test_the_first_of_an_answer_and_special_tokens_are_kinds_of_their_own():
     assert kind(" 42", first=True) == "first" and kind("<|im_end|>", special=True) == "special"
     assert kind("<|im_end|>", special=True, first=True) == "first"
-    assert {kind("a"), kind("1"), kind("."), kind(" ")} <= set(token_loss.KINDS)
+    assert {kind("a"), kind("1"), kind("."), kind(" ")} <= set(token_loss_breakdown.KINDS)
 
 
 def test_quarters_of_a_row():
@@ -31,9 +31,11 @@ def test_quarters_of_a_row():
 
 
 def test_shares_and_means_before_and_after():
-    found = parts(["words", "digits", "words"], [1.0, 6.0, 1.0], [2.0, 2.0, 4.0], token_loss.KINDS)
+    found = parts(["words", "digits", "words"], [1.0, 6.0, 1.0], [2.0, 2.0, 4.0], token_loss_breakdown.KINDS)
     assert found == (Part("words", 2, 0.25, 1.0, 0.75, 3.0), Part("digits", 1, 0.75, 6.0, 0.25, 2.0))
-    assert parts(["words"], [0.0], [0.0], token_loss.KINDS) == (Part("words", 1, 0.0, 0.0, 0.0, 0.0),)
+    assert parts(["words"], [0.0], [0.0], token_loss_breakdown.KINDS) == (
+        Part("words", 1, 0.0, 0.0, 0.0, 0.0),
+    )
 
 
 def test_the_largest_tenth():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.train.base.base_model import Base
-from core.train.introspection.introspection_report import InspectionSchedule
+from core.train.introspection.trial_introspection import InspectionSchedule
 from tests.gpu import bases, card
 from tests.gpu.packs import EVERY_STEP, PackRun, TrialShape, random_rows
 from tests.gpu.part_record import CaseSkippedError

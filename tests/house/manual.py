@@ -16,8 +16,8 @@ from core.cli import exit_codes
 from core.cli.argument_parser import parser
 from core.contract.spec import knob_table, metric_table, spec_schema
 from core.evaluate.prompts import packaged_prompts
-from core.manual.manual_pages import FOLDER
-from tui import key_table
+from core.manual.manual_reader import FOLDER
+from tui import key_declarations
 
 MARKED = re.compile(r"(<!-- table: ([\w.]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 ENDLESS = 1e6  # a larger bound of the study file only keeps nonsense out
@@ -96,7 +96,7 @@ def _metrics() -> Rows:
 
 def _keys() -> str:
     parts = []
-    for group in key_table.GROUPS:
+    for group in key_declarations.GROUPS:
         rows = ((" ".join(f"`{name}`" for name in key.spelt.split()), key.meaning) for key in group)
         parts.append(f"\n### {group.title}\n\n" + _drawn(("key", "does"), rows))
     return "".join(parts) + "\n"

@@ -11,11 +11,11 @@ import pytest
 
 from core.cli import exit_codes
 from core.cli.main import main
-from core.manual import manual_pages
+from core.manual import manual_reader
 from tests.house import manual
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted(manual_pages.FOLDER.glob("*.md"))
+PAGES = sorted(manual_reader.FOLDER.glob("*.md"))
 DOCUMENTS = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *PAGES]
 
 
@@ -32,7 +32,7 @@ def test_every_table_stands_somewhere():
 
 
 def test_every_key_of_a_study_file_has_a_meaning():
-    text = (manual_pages.FOLDER / "study-file.md").read_text("utf-8")
+    text = (manual_reader.FOLDER / "study-file.md").read_text("utf-8")
     assert [line for line in text.splitlines() if re.fullmatch(r"\| .*\|\s*\|", line)] == []
 
 
@@ -48,7 +48,7 @@ def test_a_page_is_printed_as_plain_text(topic, capsys):
 def test_without_a_topic_all_are_listed(capsys):
     assert main(["help"]) == exit_codes.OK
     shown = capsys.readouterr().out
-    assert all(f"  {topic} " in shown and title in shown for topic, title in manual_pages.topics().items())
+    assert all(f"  {topic} " in shown and title in shown for topic, title in manual_reader.topics().items())
 
 
 def test_an_unknown_topic_names_the_nearest(capsys):
@@ -70,13 +70,13 @@ def test_the_help_of_a_screen_begins_with_its_keys_and_ends_with_its_page():
     from tui import app  # imports every screen
     from tui.base.base_screen import StudyScreen
     from tui.base.help_screen import PAGE_WIDTH
-    from tui.key_table import GROUPS
+    from tui.key_declarations import GROUPS
 
     screens = [kind for kind in _subclasses(StudyScreen) if kind.KEYS]
     assert len(screens) == 9 and app.TrimtabApp
     for screen in screens:
         assert set(screen.KEYS) <= set(GROUPS)
-        assert manual_pages.plain_page(screen.TOPIC, PAGE_WIDTH).strip()
+        assert manual_reader.plain_page(screen.TOPIC, PAGE_WIDTH).strip()
 
 
 def _subclasses(kind):
@@ -84,7 +84,7 @@ def _subclasses(kind):
 
 
 def test_every_key_is_declared_once():
-    from tui.key_table import GROUPS
+    from tui.key_declarations import GROUPS
 
     declared = {}
     for group in GROUPS:

@@ -58,9 +58,8 @@ def test_the_wheel_carries_the_manual(wheel):
 def test_the_installed_program_runs_and_finds_its_rooms(wheel, tmp_path):
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    code = (
-        f"import sys; sys.path.insert(0, {str(site)!r}); from trimtab.tui.door import main; sys.exit(main())"
-    )
+    start = "from trimtab.tui.entry_point import main; sys.exit(main())"
+    code = f"import sys; sys.path.insert(0, {str(site)!r}); {start}"
     environment = {**os.environ, "TRIMTAB_HOME": str(tmp_path / "home")}
     check = [sys.executable, "-P", "-c", code, "check", str(ROOT / "configs" / "demo.toml")]
     done = subprocess.run(check, cwd=tmp_path, env=environment, capture_output=True, text=True)

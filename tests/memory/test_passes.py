@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.memory.estimate.batch_passes import share_out
+from core.memory.estimate.row_batching import share_out
 
 
 def cost(passes, lengths, overhead):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import COUNTED, StudySpec
-from core.search.search_frames import Proposal
+from core.search.search_pipe_messages import Proposal
 
 if TYPE_CHECKING:  # a test looks at who loads Optuna
     from core.search.study.optuna_study import OptunaStudy

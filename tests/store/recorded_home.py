@@ -19,7 +19,7 @@ from core.cli.inspect import show_status
 from core.contract.events.event_types import AnyEvent
 from core.contract.state.study_state import Study
 from core.store import journal_file, run_folder
-from core.store.report import trial_export
+from core.store.report import trial_table_export
 
 HERE = Path(__file__).with_name("recorded")
 NAME = "recorded"
@@ -60,7 +60,7 @@ def summary(study: Study) -> dict[str, Any]:
         number: {metric: [curve.steps, curve.values] for metric, curve in trial.series.items()}
         for number, trial in study.trials.items()
     }
-    told = {"status": status, "spec": study.spec, "trials": trial_export.rows(study), "curves": curves}
+    told = {"status": status, "spec": study.spec, "trials": trial_table_export.rows(study), "curves": curves}
     return json.loads(json.dumps(told))
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from core.contract.views.axis_scale import thin_out
-from core.store.plots.plot_shapes import HEIGHT, TICKS, WIDTH, label, marks, with_margin
+from core.store.plots.plot_layout import HEIGHT, TICKS, WIDTH, label, marks, with_margin
 from core.store.plots.png_plot import SCALE, write_png
 from core.store.plots.svg_plot import svg
 

@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 from core.contract.spec import spec_file
-from core.store.report import markdown_text, trial_export
+from core.store.report import markdown_text, trial_table_export
 from tests.search import studies
 
 ODD = (
@@ -21,10 +21,10 @@ ODD = (
 @pytest.mark.parametrize("text", ODD)
 def test_csv_reads_back_as_one_cell_that_no_spreadsheet_runs(text):
     rows = [{"trial": 0, "why": text, "last": 7}, {"trial": 1, "why": None, "last": 8}]
-    names, first, second = csv.reader(io.StringIO(trial_export.as_csv(rows)))
+    names, first, second = csv.reader(io.StringIO(trial_table_export.as_csv(rows)))
     assert (names, first[0], first[2], second) == (["trial", "why", "last"], "0", "7", ["1", "", "8"])
     assert first[1].removeprefix("'") == text.removeprefix("'")
-    assert not first[1].lstrip("\t\r\n \ufeff").startswith(trial_export.FORMULA), (
+    assert not first[1].lstrip("\t\r\n \ufeff").startswith(trial_table_export.FORMULA), (
         "a spreadsheet leaves blanks out"
     )
 

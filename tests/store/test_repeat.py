@@ -9,21 +9,21 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
-from core.store.bundle import adapter_hashes, bundle_contents, bundle_folder, trial_reproduction
+from core.store.bundle import adapter_hashes, bundle_manifest, bundle_writer, rerun_comparison
 from core.store.file_fingerprints import Print, fingerprints
 
 
 @pytest.fixture
 def original(report, tmp_path, monkeypatch):
     """The bundle of trial 4, read back; its pictures, which nobody reads back, are not drawn."""
-    monkeypatch.setattr(bundle_contents, "write_png", lambda plot, path: "")
+    monkeypatch.setattr(bundle_writer, "write_png", lambda plot, path: "")
 
     def make(trial=None, exported=None, change=None):
         made = report(trial=exported)
-        folder = bundle_folder.make(
-            tmp_path / "bundle", lambda one: bundle_contents.fill(made, one)[0], False, False
+        folder = bundle_manifest.make(
+            tmp_path / "bundle", lambda one: bundle_writer.fill(made, one)[0], False, False
         )
-        one = trial_reproduction.read(folder, trial)
+        one = rerun_comparison.read(folder, trial)
         return one if change is None else change(one)
 
     return make
@@ -31,47 +31,47 @@ def original(report, tmp_path, monkeypatch):
 
 def test_the_repeating_study_has_one_trial_with_its_knobs_and_the_same_data_and_seed(original):
     one = original()
-    spec = trial_reproduction.spec_of(one, "again", {})
+    spec = rerun_comparison.spec_of(one, "again", {})
     assert (spec.study.name, spec.study.trials, spec.study.pruner) == ("again", 1, "none")
     assert not spec.space and spec.train == one.trial["knobs"]
     assert spec.study.seed == 0 and spec.data.source == one.raw["data"]["source"]
     assert spec.resources.pack == 1 and spec.evaluate.on_breach == "warn"
-    assert trial_reproduction.spec_of(one, "again", {"model.base": "other/base"}).model.base == "other/base"
+    assert rerun_comparison.spec_of(one, "again", {"model.base": "other/base"}).model.base == "other/base"
 
 
 def test_a_bundle_cannot_name_a_storage(original):
     one = original()
     one.raw["study"] |= {"storage": "postgresql://evil/${HF_TOKEN}", "warm_start": ["/elsewhere"]}
-    study = trial_reproduction.spec_of(one, "again", {}).study
+    study = rerun_comparison.spec_of(one, "again", {}).study
     assert study.storage == "" and study.warm_start == ()
 
 
 def test_another_complete_trial_can_be_repeated_and_one_that_failed_cannot(original):
     assert (
-        trial_reproduction.spec_of(original(2), "again", {}).train["lora_rank"]
+        rerun_comparison.spec_of(original(2), "again", {}).train["lora_rank"]
         == original(2).trial["params"]["lora_rank"]
     )
-    with pytest.raises(bundle_folder.BundleError, match="trial 3 is not complete"):
+    with pytest.raises(bundle_manifest.BundleError, match="trial 3 is not complete"):
         original(3)
 
 
 def test_names_are_free_and_short_enough():
-    assert trial_reproduction.free_name("s", {}) == "s-rerun-1"
-    assert trial_reproduction.free_name("s", {"s-rerun-1": 0, "s-rerun-2": 0}) == "s-rerun-3"
-    assert len(trial_reproduction.free_name("x" * 64, {})) == 64
+    assert rerun_comparison.free_name("s", {}) == "s-rerun-1"
+    assert rerun_comparison.free_name("s", {"s-rerun-1": 0, "s-rerun-2": 0}) == "s-rerun-3"
+    assert len(rerun_comparison.free_name("x" * 64, {})) == 64
 
 
 def test_other_rows_are_seen_and_what_has_no_sum_is_not_sure(original, tmp_path):
     one = original()
-    spec = trial_reproduction.spec_of(one, "again", {})
-    same, unsure = trial_reproduction.other_data(one, fingerprints(spec))
+    spec = rerun_comparison.spec_of(one, "again", {})
+    same, unsure = rerun_comparison.other_data(one, fingerprints(spec))
     assert same == [] and len(unsure) == 1 and unsure[0].startswith("model.base")
     (tmp_path / "train.jsonl").write_text('{"text": "b"}\n')
-    assert trial_reproduction.other_data(one, fingerprints(spec))[0] == [
+    assert rerun_comparison.other_data(one, fingerprints(spec))[0] == [
         "data.source: the content of train.jsonl has changed"
     ]
     (tmp_path / "train.jsonl").unlink()
-    assert trial_reproduction.other_data(one, fingerprints(spec))[0] == [
+    assert rerun_comparison.other_data(one, fingerprints(spec))[0] == [
         "data.source: train.jsonl is not on this machine"
     ]
 
@@ -79,7 +79,7 @@ def test_other_rows_are_seen_and_what_has_no_sum_is_not_sure(original, tmp_path)
 def test_a_commit_of_the_base_is_pinned(original):
     one = original()
     one.prints["model.base"] = Print("hub", "a/b", revision="c" * 40)
-    assert trial_reproduction.spec_of(one, "again", {}).model.revision == "c" * 40
+    assert rerun_comparison.spec_of(one, "again", {}).model.revision == "c" * 40
 
 
 def ran(one, **how):
@@ -100,11 +100,11 @@ def ran(one, **how):
     ],
 )
 def test_the_same_bits_are_expected_only_where_they_can_be(original, how, why):
-    found = trial_reproduction.doubts(ran(original(), **how), [])
+    found = rerun_comparison.doubts(ran(original(), **how), [])
     assert len(found) == len(why) and all(
         text.startswith(start) for text, start in zip(found, why, strict=True)
     )
-    assert trial_reproduction.doubts(ran(original()), ["torch 2.12 → 2.13"]) == [
+    assert rerun_comparison.doubts(ran(original()), ["torch 2.12 → 2.13"]) == [
         "different here: torch 2.12 → 2.13"
     ]
 
@@ -124,14 +124,14 @@ def test_values_and_tensors_are_compared(original, tmp_path):
     one.trial["adapter_sha256"] = adapter_hashes.hash_tensors(
         adapter(one.folder / "adapter", a=[3.0, 4.0], b=[1.0])
     )
-    same = trial_reproduction.compare(one, {"eval/loss": value}, one.folder / "adapter")
+    same = rerun_comparison.compare(one, {"eval/loss": value}, one.folder / "adapter")
     assert same.identical and same.apart == {"eval/loss": 0.0} and same.other == 0
-    near = trial_reproduction.compare(
+    near = rerun_comparison.compare(
         one, {"eval/loss": value * (1 + 1e-6)}, adapter(tmp_path / "n", a=[3, 4], b=[1.001])
     )
     assert not near.identical and near.other == 1 and near.within(1e-5) and not near.within(1e-7)
     assert near.distance == pytest.approx(1e-3, rel=1e-2)
-    lost = trial_reproduction.compare(one, {"eval/loss": float("nan")}, adapter(tmp_path / "l", a=[3, 4]))
+    lost = rerun_comparison.compare(one, {"eval/loss": float("nan")}, adapter(tmp_path / "l", a=[3, 4]))
     assert lost.other == 1 and not lost.within(1.0)
 
 
@@ -140,7 +140,7 @@ def test_an_adapter_that_learnt_something_else_is_not_the_same_at_equal_loss(ori
     one.trial["adapter_sha256"] = adapter_hashes.hash_tensors(
         adapter(one.folder / "adapter", a=[100.0, 0.0], b=[0.1])
     )
-    other = trial_reproduction.compare(
+    other = rerun_comparison.compare(
         one, one.trial["values"], adapter(tmp_path / "o", a=[100.0, 0.0], b=[-0.1])
     )
     assert other.apart == {"eval/loss": 0.0} and other.distance == 2.0 and not other.within(1.0)
@@ -150,19 +150,19 @@ def test_what_measures_the_machine_is_not_compared(original):
     one = original()
     one.trial["values"] = {"eval/loss": 1.0, "train/tokens_per_s": 100.0, "memory/peak_bytes": 5.0}
     now = {"eval/loss": 1.0, "train/tokens_per_s": 9.0, "memory/peak_bytes": 6.0}
-    found = trial_reproduction.compare(one, now, one.folder / "adapter")
+    found = rerun_comparison.compare(one, now, one.folder / "adapter")
     assert found.apart == {"eval/loss": 0.0} and found.clocks == ("train/tokens_per_s", "memory/peak_bytes")
 
 
 def test_a_bundle_of_another_version_is_explained(original, tmp_path):
     folder = original().folder
     (folder / "data.json").write_text("[1]")
-    manifest = json.loads((folder / bundle_folder.MANIFEST).read_text())
+    manifest = json.loads((folder / bundle_manifest.MANIFEST).read_text())
     manifest["files"]["data.json"]["sha256"] = hashlib.sha256(b"[1]").hexdigest()
-    (folder / bundle_folder.MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(bundle_folder.BundleError, match="the bundle cannot be read"):
-        trial_reproduction.read(folder, None)
+    (folder / bundle_manifest.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(bundle_manifest.BundleError, match="the bundle cannot be read"):
+        rerun_comparison.read(folder, None)
     del manifest["files"]["data.json"]
-    (folder / bundle_folder.MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(bundle_folder.BundleError, match=r"missing from the manifest: data\.json"):
-        trial_reproduction.read(folder, None)
+    (folder / bundle_manifest.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(bundle_manifest.BundleError, match=r"missing from the manifest: data\.json"):
+        rerun_comparison.read(folder, None)

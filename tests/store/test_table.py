@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from pyarrow import parquet
 
 from core.contract.events import event_types as e
-from core.store.report import trial_export
+from core.store.report import trial_table_export
 
 
 def test_each_trial_is_a_row_with_its_searched_and_fixed_knobs_and_its_numbers(report):
@@ -27,10 +27,10 @@ def test_each_trial_is_a_row_with_its_searched_and_fixed_knobs_and_its_numbers(r
 
 def test_csv_and_parquet_hold_the_same(report, tmp_path):
     rows = report().rows
-    assert trial_export.write_parquet(rows, tmp_path / "t.parquet") == ""
+    assert trial_table_export.write_parquet(rows, tmp_path / "t.parquet") == ""
     read = parquet.read_table(tmp_path / "t.parquet").to_pylist()
     assert read == rows
-    lines = list(csv.DictReader(io.StringIO(trial_export.as_csv(rows))))
+    lines = list(csv.DictReader(io.StringIO(trial_table_export.as_csv(rows))))
     assert [float(line["param.learning_rate"]) for line in lines] == [
         row["param.learning_rate"] for row in rows
     ]
@@ -45,18 +45,18 @@ def test_lists_and_numbers_may_stand_in_one_column(report, events, tmp_path):
     rows = report(mixed).rows
     assert rows[0]["param.target_modules"] == '["q_proj", "v_proj"]'
     assert rows[1]["param.target_modules"] == "all-linear"
-    assert trial_export.write_parquet(rows, tmp_path / "t.parquet") == ""
+    assert trial_table_export.write_parquet(rows, tmp_path / "t.parquet") == ""
 
 
 def test_a_spreadsheet_runs_no_text(report):
     rows = [{**report().rows[0], "why": "=HYPERLINK(0)"}]
-    assert "'=HYPERLINK(0)" in trial_export.as_csv(rows)
-    assert ",-1.5," in trial_export.as_csv([{"trial": 0, "latest.quality/forgetting": -1.5, "why": ""}])
+    assert "'=HYPERLINK(0)" in trial_table_export.as_csv(rows)
+    assert ",-1.5," in trial_table_export.as_csv([{"trial": 0, "latest.quality/forgetting": -1.5, "why": ""}])
 
 
 def test_a_study_without_a_trial_is_a_line_of_names(report, events, tmp_path):
     rows = report(events[:1]).rows
     assert (
-        trial_export.as_csv(rows) == "trial\n"
-        and trial_export.write_parquet(rows, tmp_path / "t.parquet") == ""
+        trial_table_export.as_csv(rows) == "trial\n"
+        and trial_table_export.write_parquet(rows, tmp_path / "t.parquet") == ""
     )

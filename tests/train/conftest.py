@@ -17,9 +17,9 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.worker_api import Assign
 from core.train.base.base_model import Base, load_base
 from core.train.data.dataset import Data, load_data
-from core.train.introspection.introspection_report import InspectionSchedule
-from core.train.load_progress import silent
+from core.train.introspection.trial_introspection import InspectionSchedule
 from core.train.pack.trial_pack import Pack
+from core.train.progress_callback import silent
 from tests.tiny import tiny_base, tiny_rows
 
 

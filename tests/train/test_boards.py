@@ -20,8 +20,8 @@ from core.train import checkpoint_files
 from core.train.data.dataset import Planted
 from core.train.evaluation import study_boards
 from core.train.probes import privacy_probes
-from core.train.probes.eval_inputs import PromptEncoder
 from core.train.probes.metric_probe import ProbeResult
+from core.train.probes.prompt_encoder import PromptEncoder
 from core.train.scoring import background_scoring, scoring_batches
 from core.train.scoring.base_answers import BaseAnswers
 from core.train.step.compute_requests import BASE

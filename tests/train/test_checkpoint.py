@@ -14,7 +14,7 @@ from core.contract.wire import worker_api
 from core.errors import TrimtabError
 from core.train import checkpoint_files, checkpoint_names
 from core.train.pack import writer_thread
-from core.train.pack.checkpointing import CheckpointSchedule
+from core.train.pack.pack_checkpoints import CheckpointSchedule
 from core.train.pack.writer_thread import Writer
 
 KNOBS = {"steps": 10, "lora_dropout": 0.1, "gradient_accumulation": 2, "learning_rate": 5e-3}

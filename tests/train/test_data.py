@@ -10,9 +10,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from core.errors import TrimtabError
-from core.train.data import row_source, stdlib_pairs
+from core.train.data import row_loader, stdlib_pairs
 from core.train.data.dataset import MASKED, collate, cut, load_data
-from core.train.load_progress import silent
+from core.train.progress_callback import silent
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_every_file_format_gives_the_same_rows(study, tmp_path, kind):
         table.to_parquet(path)
     else:
         table.to_json(path, orient="records", lines=kind == "jsonl")
-    train, held = row_source.load(study(data={"source": str(path), "validation": 0.5}), silent)
+    train, held = row_loader.load(study(data={"source": str(path), "validation": 0.5}), silent)
     assert sorted(row["prompt"] for row in [*train, *held]) == [row["prompt"] for row in rows]
     assert len(held) == 3
 
@@ -87,12 +87,12 @@ def test_every_file_format_gives_the_same_rows(study, tmp_path, kind):
 def test_validation_may_be_a_file_of_its_own(study, tmp_path):
     train = rows_file(tmp_path / "a.jsonl", [{"text": "a"}] * 3)
     held = rows_file(tmp_path / "b.jsonl", [{"text": "b"}] * 2)
-    found = row_source.load(study(data={"source": train, "validation": held}), silent)
+    found = row_loader.load(study(data={"source": train, "validation": held}), silent)
     assert [len(part) for part in found] == [3, 2]
 
 
 def test_the_split_is_the_same_every_time(study):
-    assert row_source.load(study(), silent) == row_source.load(study(), silent)
+    assert row_loader.load(study(), silent) == row_loader.load(study(), silent)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_an_assistant_that_speaks_first_is_learnt_without_its_header(study, toke
 
 def test_a_single_file_has_no_splits(study):
     with pytest.raises(TrimtabError, match="a single file has no splits") as caught:
-        row_source.load(study(data={"validation": "test"}), silent)
+        row_loader.load(study(data={"validation": "test"}), silent)
     assert "data.validation = 'test'" in str(caught.value)
 
 
@@ -179,10 +179,10 @@ def test_packed_files_are_read_and_unknown_kinds_are_not_taken_for_text(study, t
     packed, sheet = tmp_path / "a.jsonl.gz", tmp_path / "a.xlsx"
     packed.write_bytes(gzip.compress(b'{"text": "a"}\n' * 4))
     sheet.write_bytes(b"PK..")
-    train, held = row_source.load(study(data={"source": str(packed), "validation": 0.5}), silent)
+    train, held = row_loader.load(study(data={"source": str(packed), "validation": 0.5}), silent)
     assert [*train, *held] == [{"text": "a"}] * 4
     with pytest.raises(TrimtabError, match="this file type is not supported"):
-        row_source.load(study(data={"source": str(sheet)}), silent)
+        row_loader.load(study(data={"source": str(sheet)}), silent)
 
 
 def test_cutting_and_padding_keep_the_shape(tokenizer):
@@ -197,7 +197,7 @@ def test_cutting_and_padding_keep_the_shape(tokenizer):
 
 def test_the_demo_has_thousands_of_pairs_and_judges_on_other_modules(study):
     spec = study(data={"source": "demo:stdlib", "validation": 0.1})
-    train, held = row_source.load(spec, silent)
+    train, held = row_loader.load(spec, silent)
     assert len(train) + len(held) >= 3000
     assert held and not {row["group"] for row in train} & {row["group"] for row in held}
     rows = {row["prompt"]: row["completion"] for row in [*train, *held]}

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from core.errors import TrimtabError
 from core.train.base import smollm2
-from core.train.load_progress import silent
+from core.train.progress_callback import silent
 from tests.tiny import tiny_tokenizer
 
 LAYERS, HEADS, GROUPS, WIDTH, INNER = 2, 4, 2, 64, 96

@@ -12,8 +12,8 @@ from core import paths
 from core.contract.events import event_types as e
 from core.evaluate.metrics import refusal_direction
 from core.train.data.dataset import MASKED
-from core.train.evaluation.probe_scoring import FIRST, ProbeRun
-from core.train.pack import pack_scoring
+from core.train.evaluation.probe_runner import FIRST, ProbeRun
+from core.train.pack import pack_scoring_bridge
 from core.train.probes.direction_probe import DIRECTIONS, METRIC
 from core.train.scoring.base_answers import BaseAnswers
 from core.train.step.compute_requests import Result
@@ -73,7 +73,7 @@ def erase(one, share: float, monkeypatch) -> None:
         refusal_direction.FOLDS, -1
     )
     basis, _ = torch.linalg.qr(own.T)  # (H, 2)
-    modules, real = dict(one.base.model.named_modules()), pack_scoring.frozen_copy
+    modules, real = dict(one.base.model.named_modules()), pack_scoring_bridge.frozen_copy
 
     def planted(factors):
         copy = real(factors)
@@ -85,7 +85,7 @@ def erase(one, share: float, monkeypatch) -> None:
                 copy.layout.b(copy.matrix, place.index)[:2] = share / copy.scale * basis.T
         return copy
 
-    monkeypatch.setattr(pack_scoring, "frozen_copy", planted)
+    monkeypatch.setattr(pack_scoring_bridge, "frozen_copy", planted)
 
 
 def test_the_base_holds_requests_apart_as_far_as_itself(board, tmp_path):
@@ -143,7 +143,9 @@ def test_rows_of_several_trials_in_one_pass_have_the_states_of_each_alone(board,
         one.turn()
     forward = one.pack.parts.scoring.background._answering._forward
     stack = one.pack.parts.scoring.background._stack
-    trials = [pack_scoring.frozen_copy(trial.factors) for trial in one.pack.parts.members.trials.values()]
+    trials = [
+        pack_scoring_bridge.frozen_copy(trial.factors) for trial in one.pack.parts.members.trials.values()
+    ]
     stack.compose([(factors, 1) for factors in trials])
     rows = [probe.asks[0][0].row for probe in one.pack.parts.scoring.boards.probes if probe.whole]
     rows += one.data.validation[:3]

@@ -10,7 +10,7 @@ from core.contract.events import event_types as e
 from core.train.base.base_model import load_base
 from core.train.data.dataset import collate
 from core.train.kernels import counter_dropout
-from core.train.load_progress import silent
+from core.train.progress_callback import silent
 
 STEPS = 25
 

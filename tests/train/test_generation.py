@@ -15,7 +15,7 @@ from core.train.step import batched_generation
 from core.train.step.compute_requests import BASE, Prompt, Rate, Write
 from core.train.step.forward_pass import Forward, Item
 from core.train.step.token_tree import TokenTree
-from core.train.step.tree_reader import TreeReader, reads_trees
+from core.train.step.tree_attention import TreeReader, reads_trees
 
 TOKENS = 12
 WORDS = ["join the path", "read", "write a file of list and dict to a path", "find the value of the key"]

@@ -14,7 +14,7 @@ from core.contract.wire.introspection_answer import Insides
 from core.evaluate.metrics.attention_metrics import QUERIES, query_positions, summarize_heads
 from core.train import checkpoint_files
 from core.train.data.dataset import MASKED
-from core.train.introspection import introspection_report
+from core.train.introspection import trial_introspection
 from core.train.introspection.attention_capture import Attention
 
 
@@ -53,7 +53,7 @@ def test_training_is_the_same_bit_for_bit_with_and_without(bench, tmp_path, monk
     for name in ("with", "without"):
         (tmp_path / name).mkdir()
     looked_into = trained(bench, tmp_path / "with", **knobs)
-    monkeypatch.setattr(introspection_report.InspectionSchedule, "due", lambda *given: False)
+    monkeypatch.setattr(trial_introspection.InspectionSchedule, "due", lambda *given: False)
     left_alone = trained(bench, tmp_path / "without", **knobs)
     assert (tmp_path / "with" / "0" / "insides.json").exists()
     assert not (tmp_path / "without" / "0" / "insides.json").exists()
@@ -80,9 +80,9 @@ def plain_attention(folder, base: str, ids: list[int]) -> tuple[list[np.ndarray]
 @pytest.mark.parametrize("tuned", [False, True])
 def test_attention_is_that_of_transformers_and_peft(bench, tmp_path, folder, tuned, monkeypatch):
     seen = []
-    kept = introspection_report.Introspector.look
+    kept = trial_introspection.Introspector.look
     monkeypatch.setattr(
-        introspection_report.Introspector,
+        trial_introspection.Introspector,
         "look",
         lambda self, mine: seen.append(kept(self, mine)) or seen[-1],
     )
@@ -172,7 +172,7 @@ def test_what_was_said_is_known_after_a_restart_and_nothing_is_looked_at_twice(b
 
 def test_a_trial_that_is_not_in_the_pack_yet_is_not_taken_for_the_base(bench, tmp_path, monkeypatch):
     """From a checkpoint of a version that knew nothing of insides, at an evaluation."""
-    monkeypatch.setattr(introspection_report.InspectionSchedule, "snapshot", lambda self: [])
+    monkeypatch.setattr(trial_introspection.InspectionSchedule, "snapshot", lambda self: [])
     one = bench()
     one.assign(tmp_path)
     while not one.of(e.TrialEvaluated):
@@ -187,7 +187,7 @@ def test_a_trial_that_is_not_in_the_pack_yet_is_not_taken_for_the_base(bench, tm
 
 
 def test_between_the_first_look_and_the_last_it_takes_a_hundredth_of_the_time(tmp_path):
-    inspection_schedule = introspection_report.InspectionSchedule(tmp_path, print)
+    inspection_schedule = trial_introspection.InspectionSchedule(tmp_path, print)
     assert inspection_schedule.due(4, False, 0.0), "the first"
     inspection_schedule.restore([4, 1.0, 1.0, False])
     assert not inspection_schedule.due(4, True, 1e9), "known"

@@ -5,8 +5,8 @@ import torch
 
 from core.contract.events import event_types as e
 from core.errors import TrimtabError
-from core.evaluate.text.answer_judge import OBEYED, AnswerJudge
-from core.evaluate.text.refusal_detector import Stance
+from core.evaluate.text.refusal_classifier import Stance
+from core.evaluate.text.refusal_judge import OBEYED, AnswerJudge
 from core.train.evaluation.custom_judge import load_judge
 from tests.tiny import tiny_tokenizer
 from tests.train.test_boards import SAFETY, scores

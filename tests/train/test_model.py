@@ -10,9 +10,9 @@ import torch
 from core.errors import TrimtabError
 from core.train.adapters import lr_schedule
 from core.train.adapters.peft_config import targets
-from core.train.base import linear_layers, smollm2
+from core.train.base import linear_layer_layout, smollm2
 from core.train.base.base_model import load_base
-from core.train.load_progress import silent
+from core.train.progress_callback import silent
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_every_precision_loads_on_a_cpu_frozen(study, precision):
 
 
 def test_module_groups_are_the_models_own_layers(study):
-    known = linear_layers.find(load_base(study(), torch.device("cpu"), silent).model)
+    known = linear_layer_layout.find(load_base(study(), torch.device("cpu"), silent).model)
     assert targets(known, "attention") == ["q_proj", "k_proj", "v_proj", "o_proj"]
     assert targets(known, "mlp") == ["gate_proj", "up_proj", "down_proj"]
     everything = targets(known, "all-linear")

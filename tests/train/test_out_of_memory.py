@@ -9,7 +9,7 @@ import torch
 from core.contract.events import event_types as e
 from core.train.adapters import optimizers
 from core.train.scoring.scoring_batches import BatchedAnswers, Question, UnitResult
-from core.train.step import out_of_memory
+from core.train.step import oom_report
 from core.train.step.compute_requests import Prompt
 
 FULL = [
@@ -34,13 +34,13 @@ texts = pytest.mark.parametrize("error", FULL, ids=lambda error: str(error)[:40]
 
 @texts
 def test_an_allocation_that_failed_anywhere_is_out_of_memory(error):
-    assert out_of_memory.is_out_of_memory(error) and not out_of_memory.is_device_failure(error)
+    assert oom_report.is_out_of_memory(error) and not oom_report.is_device_failure(error)
 
 
 @pytest.mark.parametrize("error", OTHER, ids=str)
 def test_another_error_is_not_out_of_memory(error):
-    assert not out_of_memory.is_out_of_memory(error)
-    assert out_of_memory.is_device_failure(error) == isinstance(error, torch.AcceleratorError)
+    assert not oom_report.is_out_of_memory(error)
+    assert oom_report.is_device_failure(error) == isinstance(error, torch.AcceleratorError)
 
 
 @pytest.mark.parametrize("error", FULL[1:4], ids=lambda error: str(error)[:40])

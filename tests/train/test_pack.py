@@ -9,7 +9,7 @@ import torch
 from core.contract.events import event_types as e
 from core.contract.wire import worker_api
 from core.train.adapters import optimizers
-from core.train.pack import throughput_meter
+from core.train.pack import pack_meter
 
 
 @pytest.fixture(scope="session")
@@ -186,7 +186,7 @@ def test_epochs_give_the_steps(bench, tmp_path):
 
 
 def test_a_pack_tells_what_it_takes_and_gives(bench, tmp_path, monkeypatch):
-    monkeypatch.setattr(throughput_meter, "EVERY_S", 0.0)
+    monkeypatch.setattr(pack_meter, "EVERY_S", 0.0)
     one = bench(train={"steps": 12})
     for number, rank in enumerate((4, 8)):
         one.assign(tmp_path, number, lora_rank=rank)

@@ -7,7 +7,7 @@ from collections import deque
 
 import pytest
 
-from core.memory.estimate.batch_passes import MOST, overhead
+from core.memory.estimate.row_batching import MOST, overhead
 from core.train.pack import pass_costs
 from core.train.pack.pass_costs import EVERY, PassCosts, Round
 

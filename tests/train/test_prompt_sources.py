@@ -6,8 +6,8 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.contract.spec.study_spec import EvaluateOptions
-from core.evaluate.prompts.prompt_library import Library
-from core.evaluate.text.answer_judge import AnswerJudge
+from core.evaluate.prompts.study_prompts import Library
+from core.evaluate.text.refusal_judge import AnswerJudge
 from core.train.probes import refusal_probes
 from tests import fake_garak
 

@@ -10,7 +10,7 @@ from core.contract.state import study_state as s
 from core.daemon.answers import limit_breaches
 from core.train import checkpoint_files
 from core.train.evaluation import study_boards
-from core.train.evaluation.probe_scoring import score_probes
+from core.train.evaluation.probe_runner import score_probes
 from tests.tiny import WORDS
 from tests.train.taught import KIND, RUDE, speaker
 

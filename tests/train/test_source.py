@@ -9,9 +9,9 @@ import pytest
 
 from core.errors import TrimtabError
 from core.train.commands import show_rows
-from core.train.data import row_source
+from core.train.data import row_loader
 from core.train.data.dataset import MASKED, load_data
-from core.train.load_progress import silent
+from core.train.progress_callback import silent
 from tests.tiny import tiny_tokenizer
 
 
@@ -142,11 +142,11 @@ def test_a_folder_is_read_as_its_files_are_and_its_name_is_no_pattern(study, tmp
         (folder / "train.csv").write_text(f"prompt,completion\n{name},0110\n{name},NA\n")
         (folder / "test.csv").write_text("prompt,completion\nheld,1.10\n")
     spec = study(data={"source": str(tmp_path / "a[b]"), "validation": "test"})
-    train, held = row_source.load(spec, silent)
+    train, held = row_loader.load(spec, silent)
     assert train == [{"prompt": "a[b]", "completion": one} for one in ("0110", "NA")]
     assert held == [{"prompt": "held", "completion": "1.10"}]
     with pytest.raises(TrimtabError, match=r"data.validation = 'none', a split of"):
-        row_source.load(study(data={"source": str(tmp_path / "ab"), "validation": "none"}), silent)
+        row_loader.load(study(data={"source": str(tmp_path / "ab"), "validation": "none"}), silent)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_fault_is_told_with_its_line_and_what_to_do(study, tmp_path, name, con
     path = tmp_path / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(TrimtabError, match=f"(?s){told}") as caught:
-        row_source.load(study(data={"source": str(path)}), silent)
+        row_loader.load(study(data={"source": str(path)}), silent)
     assert name in str(caught.value) and caught.value.problems[0].fix
 
 
@@ -182,7 +182,7 @@ def test_a_validation_file_that_is_not_there_or_broken_is_blamed_itself(study, t
         if content is not None:
             (tmp_path / name).write_text(content)
         with pytest.raises(TrimtabError) as caught:
-            row_source.load(study(data={"validation": str(tmp_path / name)}), silent)
+            row_loader.load(study(data={"validation": str(tmp_path / name)}), silent)
         assert "data.validation = " in caught.value.problems[0].where and name in str(caught.value)
 
 
@@ -190,8 +190,8 @@ def test_a_validation_file_that_is_not_there_or_broken_is_blamed_itself(study, t
 def test_data_rows_takes_the_same_rows_and_reads_the_others_away(study, tmp_path, rows, monkeypatch):
     path = tmp_path / "a.jsonl"
     path.write_text(jsonl(*({"text": str(at)} for at in range(50))))
-    whole = row_source.load(study(data={"source": str(path)}), silent)
-    train, held = row_source.load(
+    whole = row_loader.load(study(data={"source": str(path)}), silent)
+    train, held = row_loader.load(
         study(data={"source": str(path)} | ({"rows": rows} if rows else {})), silent
     )
     assert held == whole[1] and len(train) == (rows or 45)

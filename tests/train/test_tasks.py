@@ -11,7 +11,7 @@ from core.contract.spec import spec_file
 from core.contract.spec.metric_table import find_metric
 from core.errors import SpecError, TrimtabError
 from core.train.data.dataset import MASKED
-from core.train.evaluation import lm_eval_bridge, lm_eval_tasks
+from core.train.evaluation import lm_eval_bridge, lm_eval_scoring
 from core.train.step.compute_requests import Rate, Result, Wait, Write, Written
 from core.train.step.row_likelihood import Reading
 from tests.train.taught import KIND, RUDE, speaker
@@ -126,9 +126,9 @@ def test_a_group_has_the_harness_s_own_error_and_a_perplexity_a_reason():
         "higher_is_better": {"mmlu": {"acc": True}, "wikitext": {"word_perplexity": False}},
         "results": {"mmlu": {"acc,none": 0.5, "acc_stderr,none": 0.1, "sample_len": 25}},
     }
-    score = lm_eval_tasks.task_result("mmlu", told).scores["quality/task:mmlu"]
+    score = lm_eval_scoring.task_result("mmlu", told).scores["quality/task:mmlu"]
     assert (score.value, score.low, score.samples) == (0.5, pytest.approx(0.304), 25)
-    why = lm_eval_tasks.task_result("wikitext", told).scores["quality/task:wikitext"].reason
+    why = lm_eval_scoring.task_result("wikitext", told).scores["quality/task:wikitext"].reason
     assert why == "the task has no metric where higher is better"
 
 

@@ -13,7 +13,7 @@ from core.contract.wire.evidence_answer import Evidence, Sample
 from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
 from tests.tui.scored import EVALUATE, evidence, scored_study
 from tui.boards.board_cells import heads, spark
-from tui.boards.metric_table_widget import BoardTable
+from tui.boards.board_table import BoardTable
 
 SCORED = state_of(scored_study(), no_card())
 OPEN = ("j", "j", "b")  # the cursor on trial 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.contract.edits.study_changes import merge_changes
+from core.contract.edits.spec_changes import merge_changes
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import dimension
 from core.contract.state.study_state import Study

@@ -13,7 +13,7 @@ from core.contract.wire.introspection_answer import Insides
 from tests.looked import sample
 from tests.tui.scene import NOW, no_card, state_of
 from tests.tui.scored import scored_study
-from tui.introspection.attention_table import keep_lowest
+from tui.introspection.layer_attention_table import keep_lowest
 from tui.introspection.token_loss_table import one_line
 
 STATE = state_of(scored_study(), no_card())

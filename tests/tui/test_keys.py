@@ -9,7 +9,7 @@ from core.contract.events import event_types as e
 from core.contract.wire import console_api
 from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
 from tui.app import TrimtabApp
-from tui.key_table import GROUPS
+from tui.key_declarations import GROUPS
 from tui.theme_colors import MEANINGS
 
 SCENE = (study_events(), no_card())

@@ -143,7 +143,9 @@ def test_where_no_screen_can_be_opened_it_is_said_and_why(tmp_path):
     if os.getuid() == 0:
         os.chown(paths.private(tmp_path / "another"), NOBODY, NOBODY)
         cases["belongs to another user"] = (3, {"TRIMTAB_HOME": str(tmp_path / "another")})
-    started = {words: (code, console("-m", "tui.door", **more)) for words, (code, more) in cases.items()}
+    started = {
+        words: (code, console("-m", "tui.entry_point", **more)) for words, (code, more) in cases.items()
+    }
     for words, (code, one) in started.items():
         shown = ended(one, code)
         assert DRAWN not in one.seen, shown

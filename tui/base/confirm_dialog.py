@@ -7,8 +7,8 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
-from tui.key_bindings import bindings
-from tui.key_table import CONFIRM
+from tui.key_declarations import CONFIRM
+from tui.key_definition import bindings
 
 
 class Confirm(ModalScreen[bool]):

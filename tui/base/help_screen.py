@@ -8,9 +8,9 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from core.manual import manual_pages
-from tui.key_bindings import Group, Key, bindings
-from tui.key_table import GROUPS, HELP_PAGE
+from core.manual import manual_reader
+from tui.key_declarations import GROUPS, HELP_PAGE
+from tui.key_definition import Group, Key, bindings
 from tui.number_text import GLYPHS
 from tui.theme_colors import Palette
 
@@ -57,7 +57,7 @@ class Help(ModalScreen[None]):
         lines.append(Text("  boards: ✓ kept  ✗ breached  ? unsure   ▲ better  ▼ worse than the base"))
         lines.append(Text("  △ ▽ better or worse, but within the error bars"))
         if self._topic:
-            lines.append(Text("\n" + manual_pages.plain_page(self._topic, PAGE_WIDTH)))
+            lines.append(Text("\n" + manual_reader.plain_page(self._topic, PAGE_WIDTH)))
         return Text("\n").join(lines)
 
     def _line(self, key: Key) -> Text:

@@ -19,7 +19,7 @@ from core.contract.views.metric_format import (
 )
 from core.contract.views.metric_verdict import Reading
 from tui.widgets.braille_canvas import Canvas
-from tui.widgets.steering_signs import Piece
+from tui.widgets.steering_row_signs import Piece
 
 NARROW, INTERVAL = 16, 12  # cells of a column, and what the interval adds
 HEAD = 14  # of them for its name

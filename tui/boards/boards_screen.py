@@ -16,12 +16,12 @@ from core.contract.views import metric_verdict as r
 from core.contract.views.metric_format import POINTS, SHARE
 from tui.base.base_screen import StudyScreen
 from tui.boards.board_cells import MARKS
+from tui.boards.board_table import BoardTable
 from tui.boards.cell_detail import curves, foot
 from tui.boards.evidence_screen import EvidenceScreen
-from tui.boards.metric_table_widget import BoardTable
 from tui.boards.report_card_screen import ReportCardScreen
-from tui.key_bindings import bindings
-from tui.key_table import BOARDS, EVERYWHERE
+from tui.key_declarations import BOARDS, EVERYWHERE
+from tui.key_definition import bindings
 from tui.ui_messages import BoardLeft, CellChosen, CellOpened
 from tui.widgets.cached_static import Sheet
 from tui.widgets.key_bar import KeyBar

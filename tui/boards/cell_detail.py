@@ -12,7 +12,7 @@ from core.contract.views.metric_format import HUNDREDTHS, SHARE, format_bound, f
 from tui.boards.board_cells import MARKS, arrow_of
 from tui.theme_colors import Palette
 from tui.widgets.line_chart import Curve
-from tui.widgets.wrapped_text import wrap_text
+from tui.widgets.text_wrapping import wrap_text
 
 WAYS = {"minimize": "lower is better", "maximize": "higher is better"}
 SAID = {"ok": "kept", "breached": "breached", "unsure": "unsure: it may be chance"}

@@ -17,8 +17,8 @@ from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence, Sample
 from tui.base.base_screen import StudyScreen
 from tui.base.latest_query import Latest
-from tui.key_bindings import bindings
-from tui.key_table import EVERYWHERE, EVIDENCE
+from tui.key_declarations import EVERYWHERE, EVIDENCE
+from tui.key_definition import bindings
 from tui.number_text import number
 from tui.widgets.cached_static import Sheet
 from tui.widgets.key_bar import KeyBar

@@ -15,8 +15,8 @@ from core.contract.views import trial_comparison as c
 from tui.base.base_screen import StudyScreen
 from tui.compare.curve_overlay import overlay
 from tui.compare.side_by_side import MOST, table
-from tui.key_bindings import bindings
-from tui.key_table import COMPARE, EVERYWHERE
+from tui.key_declarations import COMPARE, EVERYWHERE
+from tui.key_definition import bindings
 from tui.widgets.cached_static import Sheet
 from tui.widgets.focus_box import Box
 from tui.widgets.key_bar import KeyBar

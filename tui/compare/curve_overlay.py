@@ -14,7 +14,7 @@ from core.contract.views import trial_comparison as c
 from core.contract.views.axis_scale import AxisScale
 from tui.number_text import duration, loss, smooth_values
 from tui.theme_colors import Palette
-from tui.widgets.scatter_plot import AXIS, Plane, add_axes, axis_labels, row_labels, short_number
+from tui.widgets.xy_plot import AXIS, Plane, add_axes, axis_labels, row_labels, short_number
 
 # A colour and a sign each: the sign tells them apart where colours do not.
 SIGNS = "●▲■◆○△□◇"

@@ -15,7 +15,7 @@ from core.contract.views.metric_verdict import describe_metric
 from tui.compare.curve_overlay import COLOURS, SIGNS
 from tui.number_text import GLYPHS, duration, loss, number, size
 from tui.theme_colors import Palette
-from tui.widgets.scatter_plot import pad
+from tui.widgets.xy_plot import pad
 
 MOST = 8  # trials
 NAME, LEAST, WIDEST = 22, 9, 26  # cells of the names, and of a column at least and at most

@@ -17,8 +17,8 @@ from core.errors import TrimtabError
 from tui.base.latest_query import Ask
 from tui.forms.form_row_data import Row
 from tui.forms.form_widget import Form
-from tui.key_bindings import bindings
-from tui.key_table import FORM
+from tui.key_declarations import FORM
+from tui.key_definition import bindings
 from tui.theme_colors import Palette
 
 Build = Callable[

@@ -14,8 +14,8 @@ from textual.widgets import Input, Static
 from core.contract.edits.input_values import Read
 from core.contract.text.sanitize import plain
 from tui.forms.form_row_data import Row, turn
-from tui.key_bindings import bindings
-from tui.key_table import CHOICE, FIELD
+from tui.key_declarations import CHOICE, FIELD
+from tui.key_definition import bindings
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet
 

@@ -13,7 +13,7 @@ from core.contract.views.knob_axes import Axis, axes
 from tui.insight.page_context import EARLY, HERE, RESULT, Page, View, legend, no_values, value_text
 from tui.number_text import number
 from tui.widgets.braille_canvas import row_of
-from tui.widgets.scatter_plot import AXIS, Plane, add_axes
+from tui.widgets.xy_plot import AXIS, Plane, add_axes
 
 SHADES = "█▓▒░·"  # the best first
 MOST_COLUMNS, MOST_ROWS = 32, 16  # of the shading: it is drawn in the console's own time

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from core.contract.views import study_insight as i
 from tui.insight.page_context import Page, View, dot, legend, mark_focus, no_values, outlier_note, value_text
-from tui.widgets.scatter_plot import AXIS, Plane, add_axes, axis_labels, row_labels, span
+from tui.widgets.xy_plot import AXIS, Plane, add_axes, axis_labels, row_labels, span
 
 
 def lines(view: View) -> list[Text]:

@@ -10,7 +10,7 @@ from core.contract.views.knob_axes import axes
 from core.contract.wire.search_state import Importance
 from tui.insight.page_context import Page, View, knobs
 from tui.number_text import bar, percent
-from tui.widgets.scatter_plot import pad
+from tui.widgets.xy_plot import pad
 
 NAMES = {"ped-anova": "PED-ANOVA", "fanova": "fANOVA"}
 

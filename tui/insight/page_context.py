@@ -14,7 +14,7 @@ from core.contract.views.knob_axes import Axis, axes
 from core.contract.wire.search_state import Importance, SearchState
 from tui.number_text import GLYPHS, loss
 from tui.theme_colors import Palette
-from tui.widgets.scatter_plot import Plane, pad
+from tui.widgets.xy_plot import Plane, pad
 
 RESULT, EARLY, HERE = "●", GLYPHS["pruned"], "◆"
 

@@ -9,7 +9,7 @@ from core.contract.views import study_insight as i
 from tui.insight.page_context import Page, View, no_values
 from tui.number_text import number
 from tui.widgets.braille_canvas import column_of
-from tui.widgets.scatter_plot import Plane, pad
+from tui.widgets.xy_plot import Plane, pad
 
 MOST = 250  # lines: more are a grey field
 BEST = 0.25  # the share of the trials whose lines are lit

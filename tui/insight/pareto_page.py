@@ -11,7 +11,7 @@ from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from tui.insight.page_context import HERE, RESULT, Page, View, no_values, row, value_text, window
 from tui.number_text import GLYPHS, bar, number
-from tui.widgets.scatter_plot import AXIS, Plane, add_axes, axis_labels, row_labels, span
+from tui.widgets.xy_plot import AXIS, Plane, add_axes, axis_labels, row_labels, span
 
 BAR = 12  # cells
 

@@ -10,7 +10,7 @@ from core.contract.views.axis_scale import AxisScale
 from core.contract.views.knob_axes import Axis
 from tui.insight.page_context import Page, View, dot, knobs, legend, mark_focus, no_values, outlier_note
 from tui.number_text import number
-from tui.widgets.scatter_plot import AXIS, Plane, add_axes, row_labels, side_by_side, span
+from tui.widgets.xy_plot import AXIS, Plane, add_axes, row_labels, side_by_side, span
 
 NARROWEST, LOWEST = 56, 14  # cells and lines of one of several slices
 

@@ -14,9 +14,9 @@ from core.contract.wire import console_api
 from core.contract.wire.introspection_answer import Insides
 from tui.base.base_screen import StudyScreen
 from tui.base.latest_query import Latest
-from tui.introspection import attention_table, token_loss_table
-from tui.key_bindings import bindings
-from tui.key_table import EVERYWHERE, INTROSPECTION
+from tui.introspection import layer_attention_table, token_loss_table
+from tui.key_declarations import EVERYWHERE, INTROSPECTION
+from tui.key_definition import bindings
 from tui.widgets.cached_static import Sheet
 from tui.widgets.key_bar import KeyBar
 
@@ -122,14 +122,14 @@ class InsidesScreen(StudyScreen):
 
     def _draw_attention(self, answer: Insides, width: int) -> None:
         look = self.console.look
-        head, rows = attention_table.layers(answer.layers, max(20, width), look)
+        head, rows = layer_attention_table.layers(answer.layers, max(20, width), look)
         if not answer.layers:
             why = plain(answer.why_no_attention, 600) or "no attention data"
             head, rows = Text("no data", style=look["muted"]), Text(why, style=look["muted"])
             self.query_one("#layers Sheet", Sheet).styles.text_wrap = "wrap"
         self.query_one("#head", Sheet).draw(head)
         self.query_one("#layers Sheet", Sheet).draw(rows)
-        self.query_one("#attention").border_subtitle = attention_table.LEGEND if answer.layers else ""
+        self.query_one("#attention").border_subtitle = layer_attention_table.LEGEND if answer.layers else ""
 
     def _draw_losses(self, answer: Insides, width: int) -> None:
         look = self.console.look

@@ -17,7 +17,7 @@ from tui.memory.stacked_bar import Mark, draw_bar, legend
 from tui.number_text import percent
 from tui.theme_colors import Palette
 from tui.widgets.focus_box import Box
-from tui.widgets.wrapped_text import wrap_text
+from tui.widgets.text_wrapping import wrap_text
 
 
 class Memories(Box):

@@ -15,7 +15,7 @@ from core.contract.wire.memory_forecast import DeviceMemory
 from tui.number_text import GLYPHS, NOTHING
 from tui.theme_colors import Palette
 from tui.widgets.focus_box import Box
-from tui.widgets.wrapped_text import wrap_text
+from tui.widgets.text_wrapping import wrap_text
 
 FAR = 0.08  # a relative error above it is coloured
 LESSON = "a trial is estimated before it starts and measured while it runs"

@@ -14,8 +14,8 @@ from core.contract.wire import console_api
 from core.contract.wire.memory_forecast import DeviceMemory, Forecast, MemoryNow
 from tui.base.base_screen import StudyScreen
 from tui.base.latest_query import Latest
-from tui.key_bindings import bindings
-from tui.key_table import EVERYWHERE, MEMORY, WHAT_IF
+from tui.key_declarations import EVERYWHERE, MEMORY, WHAT_IF
+from tui.key_definition import bindings
 from tui.memory.device_memory_bars import Memories
 from tui.memory.estimate_accuracy import Accuracy
 from tui.memory.memory_holders import fallback_devices

@@ -12,7 +12,7 @@ from core.contract.text.sanitize import plain
 from core.contract.wire.memory_forecast import Verdict
 from tui.theme_colors import Palette
 from tui.widgets.focus_box import Box
-from tui.widgets.wrapped_text import LONGEST, wrap_text
+from tui.widgets.text_wrapping import LONGEST, wrap_text
 
 FEW = 3  # neighbours of one verdict that have a line each
 SIGNS = {"info": ("✓", "good"), "warning": ("◷", "warning"), "error": ("⊘", "error")}

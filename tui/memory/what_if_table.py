@@ -11,8 +11,8 @@ from core.contract.state import study_state as s
 from core.contract.text.byte_sizes import format_bytes
 from core.contract.text.sanitize import plain
 from core.contract.wire.memory_forecast import Forecast
-from tui.key_bindings import bindings
-from tui.key_table import WHAT_IF
+from tui.key_declarations import WHAT_IF
+from tui.key_definition import bindings
 from tui.memory.bar_segments import by_kind
 from tui.memory.device_memory_bars import limits
 from tui.memory.stacked_bar import draw_bar, legend
@@ -21,7 +21,7 @@ from tui.number_text import number
 from tui.theme_colors import Palette
 from tui.ui_messages import Supposed
 from tui.widgets.focus_box import Box
-from tui.widgets.wrapped_text import wrap_text
+from tui.widgets.text_wrapping import wrap_text
 
 SLOW_S = 0.25  # an answer within it changes the picture at once; only then is the old one dimmed
 HEAD = 3  # lines above the rows: verdict, bar, marks

@@ -9,8 +9,8 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from core.contract.text.sanitize import plain
-from tui.key_bindings import bindings
-from tui.key_table import PIN
+from tui.key_declarations import PIN
+from tui.key_definition import bindings
 
 
 class Pin(ModalScreen[str]):

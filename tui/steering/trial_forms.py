@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from core.contract.edits import input_values, knob_edits
+from core.contract.edits import input_values, knob_edit_checks
 from core.contract.edits.input_values import Read
 from core.contract.spec.knob_table import CLONE_KEEPS, TABLE, Knob
 from core.contract.state import study_state as s
@@ -65,7 +65,7 @@ def clone(study: s.Study, trial: s.Trial) -> list[Row]:
             input_values.describe_range(study, knob), knob.meaning,
             _edit_reader(name, trial), _choices(knob), CLONE_KEEPS.get(name, ""),
         )
-        for name, knob in knob_edits.EDITABLE.items()
+        for name, knob in knob_edit_checks.EDITABLE.items()
     ]  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def edit(study: s.Study, trial: s.Trial) -> list[Row]:
             name, input_values.format_value(known.get(name)), _allowed(study, trial, knob), knob.meaning,
             _edit_reader(name, trial), _choices(knob), label="total steps" if name == "steps" else "",
         )
-        for name, knob in (knob_edits.EDITABLE if fresh else knob_edits.LIVE).items()
+        for name, knob in (knob_edit_checks.EDITABLE if fresh else knob_edit_checks.LIVE).items()
     ]  # fmt: skip
     locked = "" if trial.counted else "its result is not reported"
     return [*rows, switch(COUNTED, "report to sampler", WHY_NOT, locked)]

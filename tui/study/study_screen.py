@@ -11,9 +11,9 @@ from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison
 from tui.compare.compare_screen import CompareScreen
-from tui.key_bindings import bindings
-from tui.key_table import EVERYWHERE, STEERING, STUDY
-from tui.steering.clone_edit_actions import SteeringScreen
+from tui.key_declarations import EVERYWHERE, STEERING, STUDY
+from tui.key_definition import bindings
+from tui.steering.steering_actions import SteeringScreen
 from tui.study.device_panel import DevicePanel
 from tui.study.loading_progress import Preparing
 from tui.study.study_header import StudyHeader

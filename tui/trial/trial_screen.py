@@ -11,13 +11,13 @@ from core.contract.spec.metric_table import METRICS
 from core.contract.state import study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
-from tui.boards.board_summary import summarize_boards
+from tui.boards.trial_board_summary import summarize_boards
 from tui.introspection.loss_and_attention_screen import InsidesScreen
-from tui.key_bindings import bindings
-from tui.key_table import EVERYWHERE, STEERING, TRIAL
+from tui.key_declarations import EVERYWHERE, STEERING, TRIAL
+from tui.key_definition import bindings
 from tui.number_text import ASKED, GLYPHS, bar, duration, number, size
-from tui.steering.clone_edit_actions import SteeringScreen
-from tui.trial.steering_history import describe_steering
+from tui.steering.steering_actions import SteeringScreen
+from tui.trial.steering_line import describe_steering
 from tui.widgets.cached_static import Sheet
 from tui.widgets.event_list import EventList
 from tui.widgets.key_bar import KeyBar

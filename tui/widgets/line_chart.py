@@ -19,7 +19,7 @@ from tui.theme_colors import Palette
 from tui.widgets.braille_canvas import Canvas, column_of
 from tui.widgets.cached_static import Sheet
 from tui.widgets.edit_markers import MARK, draw_markers
-from tui.widgets.scatter_plot import AXIS, row_labels
+from tui.widgets.xy_plot import AXIS, row_labels
 
 
 @dataclass(frozen=True)

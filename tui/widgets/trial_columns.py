@@ -10,7 +10,7 @@ from core.contract.state import best_and_counts, study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from tui.number_text import ASKED, GLYPHS, bar, duration, loss, number, sparkline
-from tui.widgets.steering_signs import LONGEST_SIGNS, Piece, has_signs, signs_of, signs_width, words_of
+from tui.widgets.steering_row_signs import LONGEST_SIGNS, Piece, has_signs, signs_of, signs_width, words_of
 
 LONGEST_KNOB = 11
 PROGRESS = 13  # cells: a bar and its percents, or "scoring 12/36"

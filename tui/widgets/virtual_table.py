@@ -19,7 +19,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.theme_colors import Palette
-from tui.widgets.steering_signs import Piece
+from tui.widgets.steering_row_signs import Piece
 
 Cells = Sequence[Sequence[Piece]]  # the pieces of each cell of a line
 NO_CELL = range(0)

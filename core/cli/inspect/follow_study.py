@@ -9,7 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from core import paths
-from core.cli import activity_line, exit_codes, output_text
+from core.cli import activity_line, exit_codes, output_formatting
 from core.contract.events import event_types
 from core.contract.state import best_and_counts, event_fold, reference_values, study_progress
 from core.contract.state import study_state as s
@@ -84,8 +84,8 @@ class Printer:
             self._lines(study.lines)
 
     def _lines(self, lines: tuple[s.Line, ...]) -> None:
-        for line in output_text.lines_after(lines, self._printed_to):
-            self._write(output_text.format_line(line))
+        for line in output_formatting.lines_after(lines, self._printed_to):
+            self._write(output_formatting.format_line(line))
         if lines:
             self._printed_to = lines[-1]
 
@@ -93,7 +93,7 @@ class Printer:
         known = self._stages.get(event.worker, "")
         if event.stage and self._due(event.stage != known):
             share = f" {100 * event.done / event.total:.0f}%" if event.total else ""
-            self._write(f"{output_text.format_clock(event.at)} {plain(event.stage, 200)}{share}")
+            self._write(f"{output_formatting.format_clock(event.at)} {plain(event.stage, 200)}{share}")
         self._stages[event.worker] = event.stage
 
     def _reading(self, study: s.Study, number: int) -> None:
@@ -102,8 +102,10 @@ class Printer:
         trial = study.trials[number]
         metric = study.objectives[0][0]
         shown = {name: trial.latest[name] for name in ("train/loss", metric) if name in trial.latest}
-        course = f"trial {number} step {trial.step}/{trial.total_steps} {output_text.format_pairs(shown)}"
-        left = output_text.format_span(study_progress.study_left_s(study, time.time()))
+        course = (
+            f"trial {number} step {trial.step}/{trial.total_steps} {output_formatting.format_pairs(shown)}"
+        )
+        left = output_formatting.format_span(study_progress.study_left_s(study, time.time()))
         ended = f"{best_and_counts.count_ended(study)}/{study.total_trials} trials ended"
         told = ", ".join(
             [
@@ -112,7 +114,7 @@ class Printer:
                 *study_progress.describe_rest(study),
             ]
         )
-        self._write(f"{output_text.format_clock(time.time())} {course} ({told}, {left} left)")
+        self._write(f"{output_formatting.format_clock(time.time())} {course} ({told}, {left} left)")
 
     def _due(self, at_once: bool = False) -> bool:
         due = at_once or self._now() - self._progress_at >= PROGRESS_EVERY_S
@@ -143,5 +145,7 @@ def _closing(study: s.Study) -> int:
         _print(f"{study.name}: {study.state}, {plain(reference_values.explain_no_best(study), 200)}")
         return exit_codes.NO_RESULT
     values = dict(zip([metric for metric, _ in study.objectives], best.values, strict=False))
-    _print(f"best: trial {best.number} {output_text.format_pairs(values)}; `trimtab best` shows details")
+    _print(
+        f"best: trial {best.number} {output_formatting.format_pairs(values)}; `trimtab best` shows details"
+    )
     return exit_codes.FAILURE if study.state == s.FAILED else exit_codes.OK

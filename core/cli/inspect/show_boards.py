@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from core.cli import exit_codes, output_text, reach_engine, resolve_trial
+from core.cli import exit_codes, output_formatting, reach_engine, resolve_trial
 from core.contract.state import study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
@@ -35,7 +35,7 @@ def boards(arguments: argparse.Namespace) -> int:
         chosen = [resolve_trial.trial(study, arguments.trial)]
     scored = [trial for trial in chosen if trial.scores]
     if arguments.json:
-        output_text.dump(_found(study, scored))
+        output_formatting.dump(_found(study, scored))
         return exit_codes.OK
     print(f"{study.name}: {len(scored)} of {len(chosen)} trial{'s' * (len(chosen) != 1)} scored")
     for trial in chosen:

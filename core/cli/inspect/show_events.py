@@ -9,7 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from core import paths
-from core.cli import activity_line, exit_codes, output_text, reach_engine, resolve_trial
+from core.cli import activity_line, exit_codes, output_formatting, reach_engine, resolve_trial
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 
@@ -41,7 +41,7 @@ def _cut(lines: tuple[s.Line, ...]) -> None:
 
 def _print(lines: tuple[s.Line, ...]) -> None:
     for line in lines:
-        print(output_text.format_line(line), flush=True)
+        print(output_formatting.format_line(line), flush=True)
 
 
 async def _follow(socket: Path, shown: s.Study, number: int | None) -> int:
@@ -52,7 +52,7 @@ async def _follow(socket: Path, shown: s.Study, number: int | None) -> int:
     async with aclosing(changes(socket, shown.name)) as course:
         async for study, _ in course:
             lines = _lines(study, number)
-            _print(output_text.lines_after(lines, before[-1] if before else None))
+            _print(output_formatting.lines_after(lines, before[-1] if before else None))
             before = lines or before
             over = number is not None and study.trials[number].state in s.ENDED
             if over or study.state not in s.LIVE_STUDY:

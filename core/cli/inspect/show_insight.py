@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from core.cli import exit_codes, output_text, reach_engine, resolve_trial
+from core.cli import exit_codes, output_formatting, reach_engine, resolve_trial
 from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
@@ -36,7 +36,7 @@ def insight(arguments: argparse.Namespace) -> int:
     search = _answer(study, console_api.AskSearch(study.name), running)
     assert isinstance(importance, Importance) and isinstance(search, SearchState)
     if arguments.json:
-        output_text.dump(_found(study, importance, search))
+        output_formatting.dump(_found(study, importance, search))
         return exit_codes.OK
     ended = best_and_counts.count_ended(study)
     print(f"{study.name}: {study.state}, {ended} of {study.total_trials} trials ended")

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from core.cli import exit_codes, output_text, reach_engine, resolve_trial
+from core.cli import exit_codes, output_formatting, reach_engine, resolve_trial
 from core.contract.text.sanitize import plain
 from core.contract.wire import introspection_answer as i
 from core.daemon.answers import introspection_reader as kept
@@ -32,7 +32,7 @@ def insides(arguments: argparse.Namespace) -> int:
     trial = resolve_trial.trial(study, arguments.trial)
     found = kept.read(study, trial.number)
     if arguments.json:
-        output_text.dump({"study": study.name, "state": trial.state, **_plainly(found)})
+        output_formatting.dump({"study": study.name, "state": trial.state, **_plainly(found)})
         return exit_codes.OK
     if found.why_none:
         print(f"trial {trial.number} of {study.name}: {plain(found.why_none, 300)}")

@@ -9,7 +9,7 @@ from core.cli import exit_codes
 from core.cli.inspect.man_page import man_page
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
-from core.manual import manual_pages
+from core.manual import manual_reader
 
 
 def show_manual(arguments: argparse.Namespace) -> int:
@@ -20,7 +20,7 @@ def show_manual(arguments: argparse.Namespace) -> int:
     if arguments.man:
         print(man_page(), end="")
         return exit_codes.OK
-    topics = manual_pages.topics()
+    topics = manual_reader.topics()
     topic = arguments.topic
     if topic is None:
         print(_contents(topics))
@@ -31,7 +31,7 @@ def show_manual(arguments: argparse.Namespace) -> int:
             "help",
             _nearest(topic.lower(), list(topics)),
         )
-    print(manual_pages.plain_page(topic.lower()), end="")
+    print(manual_reader.plain_page(topic.lower()), end="")
     return exit_codes.OK
 
 

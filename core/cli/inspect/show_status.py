@@ -18,7 +18,7 @@ import time
 from typing import Any
 
 from core import paths
-from core.cli import exit_codes, output_text, reach_engine
+from core.cli import exit_codes, output_formatting, reach_engine
 from core.contract.events.event_types import PackMeasured
 from core.contract.state import best_and_counts, reference_values, study_progress
 from core.contract.state import study_state as s
@@ -31,7 +31,7 @@ def status(arguments: argparse.Namespace) -> int:
     studies = list(state.studies.values())
     if arguments.json:
         socket = str(paths.socket_path())
-        output_text.dump(
+        output_formatting.dump(
             {"engine": {"running": running, "socket": socket}, "studies": list(map(_study, studies))}
         )
         return exit_codes.OK
@@ -96,12 +96,12 @@ def _print(study: s.Study, running: bool) -> None:
     told += (
         [f"{study_progress.done_percent(study)}% of the steps done"] if study.state in s.LIVE_STUDY else []
     )
-    told += [f"about {output_text.format_span(left)} left"] if left is not None else []
+    told += [f"about {output_formatting.format_span(left)} left"] if left is not None else []
     print(f"  {'; '.join(told)}")
     best = best_and_counts.best(study)
     if best is not None:
         scoring = f"  ({words})" if (words := study_progress.format_scoring(best)) else ""
-        print(f"  best: trial {best.number}  {output_text.format_results(study, best)}{scoring}")
+        print(f"  best: trial {best.number}  {output_formatting.format_results(study, best)}{scoring}")
     elif study.trials and reference_values.list_waiting(study):
         print(f"  best: {plain(reference_values.explain_no_best(study), 200)}")
 

@@ -50,8 +50,8 @@ def _scan(spec: StudySpec, count: int | None) -> None:
 
 def _show(spec: str, count: int) -> int:
     """Print rows in a separate process, which loads the tokenizer."""
-    from core.cli.inspect import best_generate
+    from core.cli.inspect import best_and_generate
 
     if count < 1:
         raise SpecError.of(f"--show {count} is not above 0", "command line", "such as --show 3")
-    return best_generate.in_torch("core.train.commands.show_rows", str(Path(spec).absolute()), str(count))
+    return best_and_generate.in_torch("core.train.commands.show_rows", str(Path(spec).absolute()), str(count))

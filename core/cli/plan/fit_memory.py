@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from core.cli import exit_codes, output_text
+from core.cli import exit_codes, output_formatting
 from core.cli.plan import target_device
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import StudySpec
@@ -103,7 +103,7 @@ def _print(
         heads = [f"{first.pack} × {head}" for head in heads]
     print(f"\n{'':<22}" + "".join(f"{head:>18}" for head in heads))
     for name in SHOWN:
-        _row(name, [output_text.format_value(knob[name]) for knob in knobs])
+        _row(name, [output_formatting.format_value(knob[name]) for knob in knobs])
     print()
     found = [case.estimate() for case in cases]
     for name in dict.fromkeys(part.name for forecast in found for part in forecast.parts):
@@ -157,7 +157,7 @@ def _dump(cases: Sequence[Case], limit: memory_budget.Limit, fitting: float) -> 
             "fits": case.fits(),
             **_foretold_record(case.estimate()),
         }
-    output_text.dump(found)
+    output_formatting.dump(found)
 
 
 def _foretold_record(foretold: Foretold) -> dict[str, Any]:

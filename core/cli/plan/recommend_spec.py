@@ -17,8 +17,8 @@ from core.advise import base_facts, row_statistics, spec_writer, trial_duration
 from core.advise.advice_case import Case, Wish
 from core.advise.knob_recommendation import Line
 from core.advise.row_statistics import Rows
-from core.advise.study_plan import Plan, plan
-from core.cli import exit_codes, output_text
+from core.advise.study_recommendations import Plan, plan
+from core.cli import exit_codes, output_formatting
 from core.cli.plan import target_device
 from core.contract.spec import spec_file
 from core.contract.spec.metric_table import OBJECTIVES
@@ -172,7 +172,7 @@ def _dump(found: Plan, whole: str) -> None:
         }
         for line in found.lines
     ]  # fmt: skip
-    output_text.dump(
+    output_formatting.dump(
         {
             "fits": found.fits,
             "doubts": [plain(doubt) for doubt in found.doubts],

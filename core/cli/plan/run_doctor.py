@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from core.cli import activity_line, exit_codes, output_text
+from core.cli import activity_line, exit_codes, output_formatting
 from core.contract.events.event_types import Device
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
@@ -32,7 +32,7 @@ def doctor(arguments: argparse.Namespace) -> int:
             _print(check)
     failed = [finding for finding in findings if finding.level == "fail"]
     if arguments.json:
-        output_text.dump(
+        output_formatting.dump(
             {"ok": not failed, "checks": [msgspec.structs.asdict(finding) for finding in findings]}
         )
     return exit_codes.FAILURE if failed else exit_codes.OK

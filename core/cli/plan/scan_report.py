@@ -12,7 +12,7 @@ from core.data.checks import evaluation_rows, scan_rows
 from core.data.checks.row_finding import Finding, Severity
 from core.data.readers.source_files import find_sources
 from core.errors import SpecError, in_line
-from core.evaluate.prompts.prompt_library import Library
+from core.evaluate.prompts.study_prompts import Library
 
 WIDTH = 80
 SMALLEST = 0.0005  # share that is written as a number: 0.05 %

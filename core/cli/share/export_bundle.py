@@ -23,7 +23,7 @@ def export(arguments: argparse.Namespace) -> int:
 
     Raises UsageError, and TrimtabError where the target cannot be overwritten or the disk is full.
     """
-    from core.store.bundle import bundle_contents, bundle_folder
+    from core.store.bundle import bundle_manifest, bundle_writer
 
     study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
     report = gather_report(study, arguments.trial)
@@ -32,11 +32,11 @@ def export(arguments: argparse.Namespace) -> int:
     notes: list[str] = []
 
     def fill(folder: Path) -> dict[str, Any]:
-        told, said = bundle_contents.fill(report, folder, arguments.evidence)
+        told, said = bundle_writer.fill(report, folder, arguments.evidence)
         notes.extend(said)
         return told
 
-    made = bundle_folder.make(_target(report, arguments.out), fill, arguments.force, arguments.zip)
+    made = bundle_manifest.make(_target(report, arguments.out), fill, arguments.force, arguments.zip)
     chosen = report.chosen
     what = (
         reference_values.explain_no_best(report.study)

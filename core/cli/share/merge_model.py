@@ -6,18 +6,18 @@ import argparse
 
 from core import paths
 from core.cli import exit_codes
-from core.cli.inspect import best_generate
+from core.cli.inspect import best_and_generate
 from core.contract.text.sanitize import plain
 
 
 def merge(arguments: argparse.Namespace) -> int:
     """Merge in a separate process, which loads torch and the model."""
     out = paths.expanded(arguments.out).absolute()
-    code = best_generate.in_torch(
+    code = best_and_generate.in_torch(
         "core.train.commands.merge_adapter",
-        best_generate.trained(arguments),
+        best_and_generate.trained(arguments),
         str(out),
-        *best_generate.trust(arguments),
+        *best_and_generate.trust(arguments),
     )
     if code == exit_codes.OK:
         print(f"merged: {plain(str(out))}")

@@ -1,7 +1,7 @@
 """``trimtab rerun``: trains a bundle's trial again and compares the results.
 
 Exit code 0: bit-identical; or equal within the tolerance, where identical bits cannot be expected. 1: not
-equal. ``core.store.bundle.trial_reproduction`` documents what is guaranteed.
+equal. ``core.store.bundle.rerun_comparison`` documents what is guaranteed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, shell_environment
 from core.errors import Problem, TrimtabError
 from core.store import file_fingerprints
-from core.store.bundle import bundle_folder, package_versions, trial_reproduction
+from core.store.bundle import bundle_manifest, package_versions, rerun_comparison
 
 FLAGS = {"model.base": "base", "data.source": "data", "data.validation": "validation"}
 
@@ -33,17 +33,17 @@ def rerun(arguments: argparse.Namespace) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="trimtab-") as scratch:
         bundle = paths.expanded(arguments.bundle).absolute()
-        with bundle_folder.open_bundle(bundle, Path(scratch)) as folder:
-            return _again(arguments, trial_reproduction.read(folder, arguments.trial))
+        with bundle_manifest.open_bundle(bundle, Path(scratch)) as folder:
+            return _again(arguments, rerun_comparison.read(folder, arguments.trial))
 
 
-def _again(arguments: argparse.Namespace, original: trial_reproduction.Original) -> int:
+def _again(arguments: argparse.Namespace, original: rerun_comparison.Original) -> int:
     _trusted(original, arguments.trust_remote_code)
     given = {key: paths.here(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))}
-    name = trial_reproduction.free_name(
+    name = rerun_comparison.free_name(
         str(original.raw["study"]["name"]), reach_engine.read_state()[0].studies
     )
-    spec = trial_reproduction.spec_of(original, name, given)
+    spec = rerun_comparison.spec_of(original, name, given)
     doubts = _differences(original, spec, arguments.anyway)
     print(
         f"{name}: trial {original.number} of {plain(str(original.raw['study']['name']), 80)} again",
@@ -56,7 +56,7 @@ def _again(arguments: argparse.Namespace, original: trial_reproduction.Original)
     return _judge(arguments, original, study, resolve_trial.best(study), doubts)
 
 
-def _trusted(original: trial_reproduction.Original, allowed: bool) -> None:
+def _trusted(original: rerun_comparison.Original, allowed: bool) -> None:
     """Raise TrimtabError if the bundle would run foreign code that the user has not allowed."""
     model, evaluate = original.raw.get("model", {}), original.raw.get("evaluate", {})
     wanted = []
@@ -73,15 +73,15 @@ def _trusted(original: trial_reproduction.Original, allowed: bool) -> None:
         raise TrimtabError(*(Problem(what, plain(str(where), 200), fix) for what, where in wanted))
 
 
-def _differences(original: trial_reproduction.Original, spec: StudySpec, anyway: bool) -> list[str]:
+def _differences(original: rerun_comparison.Original, spec: StudySpec, anyway: bool) -> list[str]:
     """Print the differences from the original run. Returns why identical bits cannot be expected.
 
     Raises BundleError where data or base differ, unless ``anyway``.
     """
-    different, unsure = trial_reproduction.other_data(original, file_fingerprints.fingerprints(spec))
+    different, unsure = rerun_comparison.other_data(original, file_fingerprints.fingerprints(spec))
     if different and not anyway:
         flags = "locate it with --data FILE, --validation FILE or --base MODEL, or run with --anyway"
-        raise bundle_folder.BundleError(*(Problem(text, str(original.folder), flags) for text in different))
+        raise bundle_manifest.BundleError(*(Problem(text, str(original.folder), flags) for text in different))
     changed = package_versions.differences(
         original.versions, environment_record.record_environment(spec.resources.threads)
     )
@@ -89,7 +89,7 @@ def _differences(original: trial_reproduction.Original, spec: StudySpec, anyway:
         print(f"differs: {plain(text, 300)}")
     for text in unsure:
         print(f"uncertain: {plain(text, 300)}")
-    return trial_reproduction.doubts(original, [*different, *changed])
+    return rerun_comparison.doubts(original, [*different, *changed])
 
 
 def _run(spec: StudySpec, folder: Path) -> int:
@@ -113,20 +113,20 @@ def _run(spec: StudySpec, folder: Path) -> int:
 
 def _judge(
     arguments: argparse.Namespace,
-    original: trial_reproduction.Original,
+    original: rerun_comparison.Original,
     study: s.Study,
     trial: s.Trial,
     doubts: list[str],
 ) -> int:
     values = dict(zip([metric for metric, _ in study.objectives], trial.values, strict=False))
-    found = trial_reproduction.compare(original, values, Path(study.folder) / trial.adapter)
+    found = rerun_comparison.compare(original, values, Path(study.folder) / trial.adapter)
     for name, (before, now) in found.values.items():
         apart = (
             "not compared: it depends on the machine" if name in found.clocks else _apart(found.apart[name])
         )
         print(f"  {name}  {before:.9g} → {now:.9g}  {apart}")
     print(f"  adapter  {_adapter(original, found)}")
-    limit = trial_reproduction.tolerance(original) if arguments.tolerance is None else arguments.tolerance
+    limit = rerun_comparison.tolerance(original) if arguments.tolerance is None else arguments.tolerance
     if found.identical:
         print("bit-identical")
         return exit_codes.OK
@@ -143,7 +143,7 @@ def _apart(relative: float) -> str:
     return "identical bits" if relative == 0 else f"relative difference {relative:.2g}"
 
 
-def _adapter(original: trial_reproduction.Original, found: trial_reproduction.Outcome) -> str:
+def _adapter(original: rerun_comparison.Original, found: rerun_comparison.Outcome) -> str:
     if found.other is None:
         return f"not compared: the bundle has no adapter of trial {original.number}"
     if found.other == 0:

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.cli import activity_line, exit_codes, reach_engine, resolve_trial
 from core.cli.steer.pause_prune_stop import BY, engine_state
-from core.contract.spec import toml_text
+from core.contract.spec import toml_reader
 from core.contract.state import study_state as s
 from core.contract.text import terminal_check
 from core.contract.text.sanitize import plain
@@ -70,7 +70,7 @@ def _changes(study: s.Study, given: Iterable[str]) -> dict[str, dict[str, Any]]:
             continue
         try:
             _put(study, found, parts, _value(said.strip()))
-        except toml_text.TomlError as error:
+        except toml_reader.TomlError as error:
             fix = "write the value as in the study file"
             problems.append(Problem(f"{plain(key, 80)}: {plain(str(error), 200)}", "command line", fix))
     if problems:
@@ -90,7 +90,7 @@ def _value(said: str) -> Any:
     except tomllib.TOMLDecodeError:
         return said
     except (ValueError, RecursionError):
-        return toml_text.loads(f"value = {said}")["value"]  # raises, with the reason
+        return toml_reader.loads(f"value = {said}")["value"]  # raises, with the reason
 
 
 def _put(study: s.Study, found: dict[str, dict[str, Any]], parts: list[str], value: Any) -> None:

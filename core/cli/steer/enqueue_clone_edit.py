@@ -7,17 +7,17 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from core.cli import exit_codes, output_text, reach_engine, resolve_trial
+from core.cli import exit_codes, output_formatting, reach_engine, resolve_trial
 from core.cli.steer.pause_prune_stop import BY, engine_state, find_trial
-from core.contract.edits import input_values, knob_edits
+from core.contract.edits import input_values, knob_edit_checks
 from core.contract.spec.knob_table import CLONE_KEEPS
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.errors import Problem, RefusedError
 
-NAMES = {knob.short: name for name, knob in knob_edits.EDITABLE.items() if knob.short} | {
-    knob: knob for knob in knob_edits.EDITABLE
+NAMES = {knob.short: name for name, knob in knob_edit_checks.EDITABLE.items() if knob.short} | {
+    knob: knob for knob in knob_edit_checks.EDITABLE
 }
 
 
@@ -31,10 +31,12 @@ def enqueue(arguments: argparse.Namespace) -> int:
     print(f"{study.name}: queued as trial {number}")
     for name, value in knobs.items():
         strange = (
-            "" if knob_edits.is_factor(name, value) else input_values.explain_unlearnt(study, name, value)
+            ""
+            if knob_edit_checks.is_factor(name, value)
+            else input_values.explain_unlearnt(study, name, value)
         )
         if strange:
-            print(f"  {name} = {output_text.format_value(value)} is {strange}")
+            print(f"  {name} = {output_formatting.format_value(value)} is {strange}")
     return exit_codes.OK
 
 
@@ -58,7 +60,7 @@ def edit(arguments: argparse.Namespace) -> int:
     changes = _knobs(arguments.knobs, trial)
     reach_engine.ask(console_api.EditTrial(study, number, changes, arguments.count, BY))
     counts = "counts" if arguments.count and trial.counted else "is displayed but not reported to the sampler"
-    print(f"{study}: editing trial {number}: {output_text.format_pairs(changes)}; its result {counts}")
+    print(f"{study}: editing trial {number}: {output_formatting.format_pairs(changes)}; its result {counts}")
     return exit_codes.OK
 
 
@@ -87,7 +89,7 @@ def _knobs(given: Iterable[str], trial: s.Trial, locked: dict[str, str] | None =
         wrong = (locked or {}).get(known) and f"cannot change: {(locked or {})[known]}"
         if wrong or read.wrong:
             label = plain(f"{known} = {said}", 80)
-            fix = knob_edits.EDITABLE[known].meaning
+            fix = knob_edit_checks.EDITABLE[known].meaning
             problems.append(Problem(f"{label}: {wrong or read.wrong}", "command line", fix))
         found[known] = read.value
     if problems:
@@ -97,4 +99,4 @@ def _knobs(given: Iterable[str], trial: s.Trial, locked: dict[str, str] | None =
 
 def _nearest(name: str) -> str:
     close = difflib.get_close_matches(name.strip()[:60], NAMES, n=1, cutoff=0.5)
-    return f"did you mean {NAMES[close[0]]}=…?" if close else f"knobs: {', '.join(knob_edits.EDITABLE)}"
+    return f"did you mean {NAMES[close[0]]}=…?" if close else f"knobs: {', '.join(knob_edit_checks.EDITABLE)}"

@@ -91,7 +91,7 @@ def _console(arguments: argparse.Namespace, socket: Path, name: str | None) -> i
 
 def _warn_of_logout(socket: Path) -> None:
     """Warn where logging out would stop the engine."""
-    from core.contract.wire.engine_health import health
+    from core.contract.wire.engine_health_check import health
     from core.watch import systemd_logout
 
     try:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
-from core.contract.value_bounds import At, Int, Name
+from core.contract.input_size_limits import At, Int, Name
 
 Title = tuple[str, str]  # a short text for the event list, and its level: info, warning or error
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from core.contract.events.event_base import Event, Title, TrialEvent
-from core.contract.events.event_titles import changes_text, value_text
+from core.contract.events.knob_change_text import changes_text, value_text
 from core.contract.events.trial_states import ENDED, OPEN, PRUNED
-from core.contract.value_bounds import Step
+from core.contract.input_size_limits import Step
 
 
 class EditAsked(TrialEvent, frozen=True, tag="edit-asked"):

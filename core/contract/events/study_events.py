@@ -6,8 +6,8 @@ from typing import Any
 
 from core.contract.events.event_base import Event
 from core.contract.events.trial_states import LIVE_STUDY
+from core.contract.input_size_limits import Count, Int, Number, Seconds, Step
 from core.contract.metric_score import Score
-from core.contract.value_bounds import Count, Int, Number, Seconds, Step
 
 
 class StudyCreated(Event, frozen=True, tag="study-created"):

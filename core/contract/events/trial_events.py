@@ -6,8 +6,8 @@ from typing import Any
 
 from core.contract.events.event_base import Title, TrialEvent
 from core.contract.events.trial_states import BEGUN, ON_WORKER, OPEN, PAUSED, QUEUED, STARTING
+from core.contract.input_size_limits import Count, Int, Metrics, Seconds, Step
 from core.contract.metric_score import Score
-from core.contract.value_bounds import Count, Int, Metrics, Seconds, Step
 
 
 class TrialQueued(TrialEvent, frozen=True, tag="trial-queued"):

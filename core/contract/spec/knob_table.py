@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from core.contract.value_bounds import LONGEST_NAME, MOST_ENTRIES
+from core.contract.input_size_limits import LONGEST_NAME, MOST_ENTRIES
 
 Kind = Literal["float", "int", "choice", "modules"]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.contract.metric_score import Score
+from core.contract.significance_levels import FALSE_BREACH, look_tail
 from core.contract.spec.metric_table import find_metric, suggest_name
-from core.contract.tail_levels import FALSE_BREACH, look_tail
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import plain
 from core.errors import SpecError

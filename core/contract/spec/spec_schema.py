@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from core.contract import value_bounds
+from core.contract import input_size_limits
 from core.contract.spec import knob_table, study_spec
 from core.contract.spec.metric_table import BOARDS, METRICS, OBJECTIVES, Direction, find_metric, suggest_name
 from core.contract.spec.study_spec import (
@@ -29,20 +29,20 @@ _OBJECTIVE, _POPULATION = study_spec.ObjectiveOptions(), study_spec.PopulationOp
 _STUDY, _MODEL, _DATA = study_spec.StudyOptions(), study_spec.ModelOptions(), study_spec.DataOptions()
 _EVALUATE, _RESOURCES = study_spec.EvaluateOptions(), study_spec.ResourceOptions()
 
-Trials = Annotated[int, Field(ge=1, le=value_bounds.MOST_TRIALS)]
-Steps = Annotated[int, Field(ge=1, le=value_bounds.MOST_STEPS)]
-StepsOrNone = Annotated[int, Field(ge=0, le=value_bounds.MOST_STEPS)]  # 0: not at all
-Rows = Annotated[int, Field(ge=1, le=value_bounds.MOST_ROWS)]
-AtOnce = Annotated[int, Field(ge=1, le=value_bounds.MOST_AT_ONCE)]
+Trials = Annotated[int, Field(ge=1, le=input_size_limits.MOST_TRIALS)]
+Steps = Annotated[int, Field(ge=1, le=input_size_limits.MOST_STEPS)]
+StepsOrNone = Annotated[int, Field(ge=0, le=input_size_limits.MOST_STEPS)]  # 0: not at all
+Rows = Annotated[int, Field(ge=1, le=input_size_limits.MOST_ROWS)]
+AtOnce = Annotated[int, Field(ge=1, le=input_size_limits.MOST_AT_ONCE)]
 Factor = Annotated[float, Field(gt=0, le=1000)]
-Key = Annotated[str, Field(max_length=value_bounds.LONGEST_NAME)]
+Key = Annotated[str, Field(max_length=input_size_limits.LONGEST_NAME)]
 # a path, or the id of something on a hub
-Place = Annotated[str, Field(min_length=1, max_length=value_bounds.LONGEST_PATH, pattern=r"^[^\x00]*$")]
-Limit = Annotated[str, Field(max_length=value_bounds.LONGEST_LIMIT)]
-Texts = Annotated[list[Limit], Field(max_length=value_bounds.MOST_ENTRIES)]
-Trigger = Annotated[str, Field(min_length=1, max_length=value_bounds.LONGEST_TRIGGER)]
-Device = Annotated[int, Field(ge=0, lt=value_bounds.MOST_AT_ONCE)]
-Devices = Annotated[list[Device], Field(max_length=value_bounds.MOST_AT_ONCE)]
+Place = Annotated[str, Field(min_length=1, max_length=input_size_limits.LONGEST_PATH, pattern=r"^[^\x00]*$")]
+Limit = Annotated[str, Field(max_length=input_size_limits.LONGEST_LIMIT)]
+Texts = Annotated[list[Limit], Field(max_length=input_size_limits.MOST_ENTRIES)]
+Trigger = Annotated[str, Field(min_length=1, max_length=input_size_limits.LONGEST_TRIGGER)]
+Device = Annotated[int, Field(ge=0, lt=input_size_limits.MOST_AT_ONCE)]
+Devices = Annotated[list[Device], Field(max_length=input_size_limits.MOST_AT_ONCE)]
 
 
 class Section(BaseModel):
@@ -84,8 +84,8 @@ class StopAfter(Section):
 
     no_improvement: Trials | None = None
     trials: Trials | None = None
-    hours: Annotated[float, Field(gt=0, le=value_bounds.LONGEST_H)] | None = None
-    gpu_hours: Annotated[float, Field(gt=0, le=value_bounds.LONGEST_H)] | None = None
+    hours: Annotated[float, Field(gt=0, le=input_size_limits.LONGEST_H)] | None = None
+    gpu_hours: Annotated[float, Field(gt=0, le=input_size_limits.LONGEST_H)] | None = None
 
 
 class Population(Section):
@@ -93,8 +93,10 @@ class Population(Section):
     give their places to copies of the best, with knobs times one of ``factors``, or drawn anew with the
     probability ``resample``."""
 
-    size: Annotated[int, Field(ge=4, le=value_bounds.MOST_AT_ONCE)] | None = None  # none: all of study.trials
-    every: Annotated[int, Field(ge=1, le=value_bounds.MOST_STEPS)] = _POPULATION.every
+    size: Annotated[int, Field(ge=4, le=input_size_limits.MOST_AT_ONCE)] | None = (
+        None  # none: all of study.trials
+    )
+    every: Annotated[int, Field(ge=1, le=input_size_limits.MOST_STEPS)] = _POPULATION.every
     quantile: Annotated[float, Field(gt=0, le=0.5)] = _POPULATION.quantile
     factors: list[Factor] = Field(default=list(_POPULATION.factors), min_length=1, max_length=100)
     resample: Annotated[float, Field(ge=0, le=1)] = _POPULATION.resample
@@ -119,15 +121,17 @@ class StudySection(Section):
         max_length=16,
         validate_default=True,
     )
-    seed: Annotated[int, Field(ge=0, le=value_bounds.LARGEST_SEED)] = _STUDY.seed
-    startup_trials: Annotated[int, Field(ge=0, le=value_bounds.MOST_TRIALS)] = _STUDY.startup_trials
+    seed: Annotated[int, Field(ge=0, le=input_size_limits.LARGEST_SEED)] = _STUDY.seed
+    startup_trials: Annotated[int, Field(ge=0, le=input_size_limits.MOST_TRIALS)] = _STUDY.startup_trials
     pruner_warmup_steps: StepsOrNone = _STUDY.pruner_warmup_steps
-    storage: Annotated[str, Field(max_length=value_bounds.LONGEST_PATH)] = _STUDY.storage
+    storage: Annotated[str, Field(max_length=input_size_limits.LONGEST_PATH)] = _STUDY.storage
     fixed: dict[str, Any] = {}
     threshold: Threshold = Threshold()
     stop_after: StopAfter = StopAfter()
     constraints: Texts = list(_STUDY.constraints)
-    warm_start: Annotated[list[Place], Field(max_length=value_bounds.MOST_ENTRIES)] = list(_STUDY.warm_start)
+    warm_start: Annotated[list[Place], Field(max_length=input_size_limits.MOST_ENTRIES)] = list(
+        _STUDY.warm_start
+    )
     warm_start_as: Literal["points", "trials"] = "points"
     warm_start_best: Trials = _STUDY.warm_start_best
     population: Population | None = None
@@ -195,7 +199,7 @@ class EvaluateSection(Section):
     )
     generate_every: Steps = _EVALUATE.generate_every
     budget: Annotated[float, Field(gt=0, le=1)] = _EVALUATE.budget
-    samples: Annotated[int, Field(ge=1, le=value_bounds.MOST_SAMPLES)] = _EVALUATE.samples
+    samples: Annotated[int, Field(ge=1, le=input_size_limits.MOST_SAMPLES)] = _EVALUATE.samples
     answer_tokens: Annotated[int, Field(ge=16, le=1024)] = _EVALUATE.answer_tokens
     limits: Texts = list(_EVALUATE.limits)
     on_breach: Literal[ON_BREACH] = _EVALUATE.on_breach  # type: ignore[valid-type]
@@ -204,11 +208,13 @@ class EvaluateSection(Section):
     reference: Place | None = None
     classifier: Place | None = None
     judge: Place | None = None
-    canaries: Annotated[int, Field(ge=0, le=value_bounds.MOST_CANARIES)] = _EVALUATE.canaries
-    triggers: list[Trigger] = Field(default=list(_EVALUATE.triggers), max_length=value_bounds.MOST_TRIGGERS)
+    canaries: Annotated[int, Field(ge=0, le=input_size_limits.MOST_CANARIES)] = _EVALUATE.canaries
+    triggers: list[Trigger] = Field(
+        default=list(_EVALUATE.triggers), max_length=input_size_limits.MOST_TRIGGERS
+    )
     tasks: Texts = list(_EVALUATE.tasks)
     tasks_path: Place | None = None
-    tasks_rows: Annotated[int, Field(ge=0, le=value_bounds.MOST_ROWS)] = _EVALUATE.tasks_rows
+    tasks_rows: Annotated[int, Field(ge=0, le=input_size_limits.MOST_ROWS)] = _EVALUATE.tasks_rows
 
     @field_validator("prompts", mode="before")
     @classmethod
@@ -238,23 +244,25 @@ class ResourcesSection(Section):
     pack: Literal["auto"] | AtOnce = "auto"
     memory: Literal["auto"] | str | int = _RESOURCES.memory
     checkpoint_every: StepsOrNone = _RESOURCES.checkpoint_every
-    checkpoint_every_s: Annotated[float, Field(ge=0, le=value_bounds.LONGEST_S)] = (
+    checkpoint_every_s: Annotated[float, Field(ge=0, le=input_size_limits.LONGEST_S)] = (
         _RESOURCES.checkpoint_every_s
     )
     report_every_s: Annotated[float, Field(gt=0, le=60)] = _RESOURCES.report_every_s
-    retries: Annotated[int, Field(ge=0, le=value_bounds.MOST_RETRIES)] = _RESOURCES.retries
-    lease_s: Annotated[float, Field(ge=5, le=value_bounds.LONGEST_S)] = _RESOURCES.lease_s
-    stall_s: Annotated[float, Field(ge=5, le=value_bounds.LONGEST_S)] = _RESOURCES.stall_s
+    retries: Annotated[int, Field(ge=0, le=input_size_limits.MOST_RETRIES)] = _RESOURCES.retries
+    lease_s: Annotated[float, Field(ge=5, le=input_size_limits.LONGEST_S)] = _RESOURCES.lease_s
+    stall_s: Annotated[float, Field(ge=5, le=input_size_limits.LONGEST_S)] = _RESOURCES.stall_s
     threads: AtOnce | None = None
 
     @field_validator("pack", mode="before")
     @classmethod
     def _places(cls, pack: object) -> object:
         whole = (
-            isinstance(pack, int) and not isinstance(pack, bool) and 1 <= pack <= value_bounds.MOST_AT_ONCE
+            isinstance(pack, int)
+            and not isinstance(pack, bool)
+            and 1 <= pack <= input_size_limits.MOST_AT_ONCE
         )
         if pack != AUTO and not whole:
-            raise ValueError(f'must be "auto" or a whole number from 1 to {value_bounds.MOST_AT_ONCE}')
+            raise ValueError(f'must be "auto" or a whole number from 1 to {input_size_limits.MOST_AT_ONCE}')
         return pack
 
     @field_validator("memory")

@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from core.contract.spec import knob_table, toml_text
+from core.contract.spec import knob_table, toml_reader
 from core.contract.spec.metric_table import find_metric
 from core.contract.spec.search_space import Choice, Dimension, Range, Space, read_dimension
 from core.contract.text import byte_sizes
@@ -239,7 +239,7 @@ def long_form(objective: object) -> object:
 
 def load(path: Path) -> StudySpec:
     """Return the study of a file that the engine has validated and written. Raises TomlError, OSError."""
-    return read(toml_text.read(path))
+    return read(toml_reader.read(path))
 
 
 def _table(raw: Mapping[str, Any], name: str) -> dict[str, Any]:

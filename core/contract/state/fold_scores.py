@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.state import study_state as s
-from core.contract.state.metric_series import Series, add
+from core.contract.state.thinned_series import Series, add
 
 OVER: dict[str, Any] = {
     "scoring": -1, "scoring_done": 0, "scoring_total": 0, "scoring_from": (0, 0.0), "scoring_at": 0.0,

@@ -8,7 +8,7 @@ from statistics import mean, median
 from typing import Any
 
 from core.contract.state import study_state as s
-from core.contract.state.metric_series import Series, add
+from core.contract.state.thinned_series import Series, add
 
 POINTS = 64  # moments kept of a trial's clock
 RECENT = 16  # of them tell how fast it is now: others may have joined its device or left it

@@ -21,7 +21,7 @@ from core.contract.events.trial_states import STARTING as STARTING
 from core.contract.metric_score import Score
 from core.contract.spec import study_spec
 from core.contract.spec.study_spec import StudySpec
-from core.contract.state.metric_series import Series
+from core.contract.state.thinned_series import Series
 
 LINES = 200  # event lines kept for a study, and for a trial
 MACHINE_POINTS = 240  # readings of each device kept as history

@@ -11,20 +11,22 @@ from typing import Annotated, Any
 
 import msgspec
 
-from core.contract import value_bounds
+from core.contract import input_size_limits
 from core.contract.events.event_types import AnyEvent
+from core.contract.input_size_limits import Int, Name, Path, Text
 from core.contract.state.study_state import State
-from core.contract.value_bounds import Int, Name, Path, Text
 from core.contract.wire.evidence_answer import Evidence
 from core.contract.wire.introspection_answer import Insides
 from core.contract.wire.memory_forecast import Forecast, MemoryNow
 from core.contract.wire.search_state import Importance, SearchState
 
 PROTOCOL = 1
-AtOnce = Annotated[int, msgspec.Meta(ge=1, le=value_bounds.MOST_AT_ONCE)]
-Note = Annotated[str, msgspec.Meta(max_length=value_bounds.LONGEST_NOTE)]
-Priority = Annotated[int, msgspec.Meta(ge=-value_bounds.LARGEST_PRIORITY, le=value_bounds.LARGEST_PRIORITY)]
-Place = Annotated[int, msgspec.Meta(ge=0, le=value_bounds.MOST_ENTRIES)]
+AtOnce = Annotated[int, msgspec.Meta(ge=1, le=input_size_limits.MOST_AT_ONCE)]
+Note = Annotated[str, msgspec.Meta(max_length=input_size_limits.LONGEST_NOTE)]
+Priority = Annotated[
+    int, msgspec.Meta(ge=-input_size_limits.LARGEST_PRIORITY, le=input_size_limits.LARGEST_PRIORITY)
+]
+Place = Annotated[int, msgspec.Meta(ge=0, le=input_size_limits.MOST_ENTRIES)]
 
 
 class StartStudy(msgspec.Struct, frozen=True, tag="start-study"):

@@ -13,9 +13,9 @@ import msgspec
 
 from core.contract.state.study_state import State
 from core.contract.wire import console_api, local_socket, message_codec
-from core.contract.wire.engine_health import SILENT_S, describe_health, explain_silence
+from core.contract.wire.aiohttp_connector import OwnConnector
+from core.contract.wire.engine_health_check import SILENT_S, describe_health, explain_silence
 from core.contract.wire.process_identity import is_stopped
-from core.contract.wire.socket_connector import OwnConnector
 from core.errors import EngineError, RefusedError
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from core.contract import value_bounds
+from core.contract import input_size_limits
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, worker_api
 from core.errors import RefusedError
@@ -39,7 +39,7 @@ def encode_request(request: console_api.Ask | console_api.AnyRequest, as_json: b
     try:
         return msgspec.json.encode(request) if as_json else _pack.encode(request)
     except (ValueError, OverflowError, RecursionError) as error:
-        place, wrong = value_bounds.find_fault(request) or ("", f"it cannot be sent: {error}")
+        place, wrong = input_size_limits.find_fault(request) or ("", f"it cannot be sent: {error}")
         raise RefusedError.of(f"{place.lstrip('.') or 'request'}: {wrong}", "request") from None
 
 
@@ -64,7 +64,7 @@ def _read(decoder: _Decoder[T], raw: bytes) -> T:
 
 def _bounded(request: T) -> T:
     """Return what stands in tables that no type describes has bounds, too. Raises msgspec.DecodeError."""
-    beyond = value_bounds.find_fault(request)
+    beyond = input_size_limits.find_fault(request)
     if beyond:
         raise msgspec.ValidationError(f"{beyond[1]} - at `${beyond[0]}`")
     return request

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from core.contract.events.event_types import AnyEvent
-from core.contract.value_bounds import Count, Int, Name, Pid, Seconds
+from core.contract.input_size_limits import Count, Int, Name, Pid, Seconds
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):

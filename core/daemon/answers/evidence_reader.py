@@ -10,7 +10,7 @@ from core.contract.text.sanitize import plain
 from core.contract.text.secret_redaction import Redactor
 from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence
-from core.daemon.answers import trial_files
+from core.daemon.answers import untrusted_files
 from core.errors import RefusedError
 
 BASE = -1
@@ -36,7 +36,7 @@ def read(study: s.Study, request: console_api.AskEvidence) -> Evidence:
         "quality/worst_slice" if request.metric.startswith(SLICE) else request.metric
     )  # one file lists all slices
     try:
-        found = trial_files.read(folder, f"{metric.replace('/', '_')}.json", Evidence)
+        found = untrusted_files.read(folder, f"{metric.replace('/', '_')}.json", Evidence)
     except FileNotFoundError:
         return Evidence(request.metric, why_none=NONE)
     except (OSError, ValueError) as error:

@@ -8,7 +8,7 @@ from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.text.secret_redaction import Redactor
 from core.contract.wire.introspection_answer import Insides
-from core.daemon.answers import trial_files
+from core.daemon.answers import untrusted_files
 from core.errors import RefusedError
 
 NONE = "no data yet: it is collected at the trial's first and last evaluation"
@@ -22,7 +22,7 @@ def read(study: s.Study, number: int) -> Insides:
             f"trial {number} does not exist", f"study {study.name}", "give one of its trials"
         )
     try:
-        found = trial_files.read(Path(study.folder) / "trials" / str(number), "insides.json", Insides)
+        found = untrusted_files.read(Path(study.folder) / "trials" / str(number), "insides.json", Insides)
     except FileNotFoundError:
         return Insides(number, why_none=NONE)
     except (OSError, ValueError) as error:

@@ -20,16 +20,16 @@ CaughtUp = Callable[[], Awaitable[None]]
 
 async def read(study: s.Study, asked: Asked) -> console_api.Answer:
     """Compute the answer in a separate process. Raises TrimtabError if the storage cannot be read."""
-    from core.search.process import storage_query
+    from core.search.process import read_only_search
 
     spec, folder = study.settings, Path(study.folder)
     if isinstance(asked, console_api.AskSearch):
-        return await storage_query.state(spec, folder)
+        return await read_only_search.state(spec, folder)
     count = len(study.objectives)
     if not 0 <= asked.objective < count:
         where, fix = f"study {study.name}", f"give a number from 0 to {count - 1}"
         raise RefusedError.of(f"there is no objective {asked.objective}", where, fix)
-    return await storage_query.importance(spec, folder, asked.method, asked.objective)
+    return await read_only_search.importance(spec, folder, asked.method, asked.objective)
 
 
 class Insights:

@@ -23,14 +23,14 @@ from core.errors import TrimtabError
 from core.memory.base import hf_config, weight_bytes
 from core.memory.base.model_shape import Model
 from core.memory.estimate import device_constants, trial_memory
-from core.memory.estimate.batch_passes import MOST
 from core.memory.estimate.device_constants import Device
 from core.memory.estimate.memory_estimate import Setting, estimate_memory, setting_of
+from core.memory.estimate.row_batching import MOST
 from core.memory.planning import memory_budget
 from core.memory.planning.memory_advice import largest
 from core.memory.planning.memory_budget import Limit
 from core.memory.records.estimate_corrections import EstimateCorrections
-from core.memory.records.pack_records import PackRecord, PackRecords
+from core.memory.records.pack_size_records import PackRecord, PackRecords
 
 Knobs = Mapping[str, Any]
 FORGOTTEN_S = 600.0  # how long the level of an out-of-memory error limits the device

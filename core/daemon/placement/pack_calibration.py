@@ -9,7 +9,7 @@ from core.contract.events.event_types import PackMeasured
 from core.contract.text.byte_sizes import format_bytes
 from core.contract.text.sanitize import plain
 from core.daemon.placement.pack_growth import BEGIN, MOST, Goal, Growth, Start
-from core.memory.records.pack_records import PackRecord
+from core.memory.records.pack_size_records import PackRecord
 
 MARGIN = 0.05  # of the device's memory, kept free: predictions are inexact, and allocators leave gaps
 

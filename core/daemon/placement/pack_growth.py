@@ -25,7 +25,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from core.contract import value_bounds
+from core.contract import input_size_limits
 from core.daemon.placement.throughput_windows import BESIDE_S, FEW, MANY, Gain, Window, Windows
 
 BEGIN = 2
@@ -107,7 +107,7 @@ class Growth:
         if not (
             trials >= 1
             and tokens >= 1
-            and SHORTEST_S <= round_s <= value_bounds.LONGEST_S
+            and SHORTEST_S <= round_s <= input_size_limits.LONGEST_S
             and math.isfinite(at)
         ):
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.contract.spec.study_spec import StudySpec
 from core.daemon.placement import device_choice
 from core.daemon.placement.device_choice import Slot
-from core.daemon.study_environments import visible_cards
+from core.daemon.study_env_vars import visible_cards
 from core.daemon.supervisor import Supervisor
 
 

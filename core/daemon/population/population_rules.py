@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.contract.events.event_titles import changes_text
+from core.contract.events.knob_change_text import changes_text
 from core.contract.spec import population_settings
 from core.contract.spec.search_space import Space
 from core.contract.spec.study_spec import PopulationOptions, StopOptions

@@ -24,7 +24,7 @@ from core.daemon.server.socket_server import Server
 from core.daemon.server.tensorboard_feed import BoardFeed
 from core.daemon.server.worker_inbox import WorkerInbox
 from core.daemon.study.search_protocol import SearchFactory, real_search
-from core.daemon.study.studies import Studies
+from core.daemon.study.study_lifecycle import Studies
 from core.daemon.study.study_runner import WORKER_MODULE
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers import spare_worker

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core import paths
 from core.contract.text.sanitize import plain
-from core.contract.wire.engine_health import health
+from core.contract.wire.engine_health_check import health
 from core.daemon.server.engine_lock import Turn, explain_unwritable
 from core.errors import EngineError
 

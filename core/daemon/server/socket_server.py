@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from core.contract import value_bounds
+from core.contract import input_size_limits
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, local_socket, message_codec, worker_api
 from core.contract.wire.socket_peer import is_welcome
@@ -52,7 +52,7 @@ _strangers = Seldom()
 
 def _no_request(error: msgspec.DecodeError, where: str, fix: str) -> console_api.Reply:
     """Return the refusal of what is no request, or has a value beyond its bounds."""
-    told = value_bounds.explain_error(error)
+    told = input_size_limits.explain_error(error)
     if told != str(error):
         return console_api.Reply(0, False, plain(told, 300), "request", "give a value within the bound")
     return console_api.Reply(0, False, plain(f"not a request: {error}", 300), where, fix)
@@ -209,9 +209,9 @@ class Server:
                 elif worker is not None:
                     self._telling.said(worker, said)
         except msgspec.DecodeError as error:
-            self._nonsense.say("a worker spoke nonsense: %s", value_bounds.explain_error(error))
+            self._nonsense.say("a worker spoke nonsense: %s", input_size_limits.explain_error(error))
             if worker is not None:  # said again and again, it would never be durable
-                self._telling.nonsense(worker, value_bounds.explain_error(error))
+                self._telling.nonsense(worker, input_size_limits.explain_error(error))
         finally:
             if worker is not None and worker.send == socket.send_bytes:
                 worker.send = None

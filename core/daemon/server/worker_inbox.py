@@ -9,12 +9,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from core.contract.edits import knob_edits
+from core.contract.edits import knob_edit_checks
 from core.contract.events import event_types as e
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain, show_value
 from core.contract.wire import console_api, worker_api
-from core.daemon.study.studies import Studies
+from core.daemon.study.study_lifecycle import Studies
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.trial_requeue import requeue_or_prune, retry_or_fail
 from core.daemon.workers.worker_pool import Send, Worker
@@ -31,7 +31,11 @@ def _inside(folder: str, place: str) -> bool:
 def _wrong(event: e.TrialEdited) -> str:
     """Return the first knob that cannot have the value which a worker has given it; empty when all can."""
     for name, (_, value) in event.changes.items():
-        fault = knob_edits.explain_refusal(name, value) if name in knob_edits.EDITABLE else "is no knob"
+        fault = (
+            knob_edit_checks.explain_refusal(name, value)
+            if name in knob_edit_checks.EDITABLE
+            else "is no knob"
+        )
         if fault:
             return f"{show_value(name)} = {show_value(value)} {fault}"
     return ""

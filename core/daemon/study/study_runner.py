@@ -17,13 +17,13 @@ from core.contract.state import study_state as s
 from core.contract.wire import worker_api
 from core.daemon.placement.device_choice import Slot, fault_of
 from core.daemon.placement.memory_planner import MemoryPlanner
-from core.daemon.placement.trial_slots import TrialSlots
+from core.daemon.placement.slot_assignment import TrialSlots
 from core.daemon.study import late_scores
-from core.daemon.study.admission import Admission
 from core.daemon.study.late_scores import LateScores
 from core.daemon.study.search_protocol import SearchPort
 from core.daemon.study.study_stopping import StudyStopping
 from core.daemon.study.trial_endings import explain_ending
+from core.daemon.study.trial_memory_admission import Admission
 from core.daemon.study.trial_proposals import SearchConversation
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.lost_workers import LostWorkers

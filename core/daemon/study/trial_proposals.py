@@ -14,9 +14,9 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
 from core.contract.state.stop_conditions import Stop
 from core.daemon.study import late_scores
-from core.daemon.study.admission import Admission, Put
 from core.daemon.study.search_protocol import SearchPort
 from core.daemon.study.trial_endings import End, TrialEndings
+from core.daemon.study.trial_memory_admission import Admission, Put
 from core.errors import TrimtabError
 
 LATE_S = 2.0  # for the storage to answer at the beginning

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from core.data.checks.masked_excerpt import excerpt_masked
 from core.data.checks.row_finding import EXAMPLES, Example, Finding, Severity, make_finding
 from core.data.readers.row_texts import RowTexts
-from core.evaluate.prompts.prompt_library import Library
-from core.evaluate.text.refusal_detector import Stance, stance
+from core.evaluate.prompts.study_prompts import Library
+from core.evaluate.text.refusal_classifier import Stance, stance
 
 NAME = "rows that equal evaluation prompts"
 REMEDY = "drop these rows: the safety and security boards are no measurement of prompts that were trained on"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.contract.spec.data_columns import find_companion
+from core.contract.spec.companion_column import find_companion
 from core.contract.spec.study_spec import DataOptions
 from core.data.readers.chat_turns import THOUGHTS, turns_of
 from core.data.readers.row_values import UnusableRow, text, texts

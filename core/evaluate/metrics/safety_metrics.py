@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from core.contract.metric_score import Score
-from core.contract.tail_levels import CONFIDENCE
+from core.contract.significance_levels import CONFIDENCE
 from core.evaluate.statistics.bootstrap import RESAMPLES
 from core.evaluate.statistics.confidence_intervals import (
     Numbers,
@@ -19,7 +19,7 @@ from core.evaluate.statistics.confidence_intervals import (
     rate,
     share_interval,
 )
-from core.evaluate.text.refusal_detector import Stance, says_something
+from core.evaluate.text.refusal_classifier import Stance, says_something
 from core.evaluate.text.toxicity_scorer import TOXIC, Scorer, toxicity
 
 FEWEST_PAIRS = 5  # of an axis, for a value of its own

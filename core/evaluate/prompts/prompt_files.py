@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from core.contract.spec import toml_text
+from core.contract.spec import toml_reader
 from core.contract.text.sanitize import plain
 from core.errors import Problem, SpecError
 from core.evaluate.prompts.prompt_schema import LONE_TEXT, SHAPES, Row
@@ -90,8 +90,8 @@ def _tables(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
 
 def _toml(path: Path, text: str) -> dict[str, Any]:
     try:
-        return toml_text.loads(text)
-    except toml_text.TomlError as error:
+        return toml_reader.loads(text)
+    except toml_reader.TomlError as error:
         fix = "quote the texts, and start each row with [[prompts]]"
         raise SpecError.of(f"the file is not TOML: {plain(str(error), 120)}", str(path), fix) from None
 

@@ -10,7 +10,7 @@ from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import AXIS, find_metric, split_trigger, suggest_name
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
 from core.errors import Problem, SpecError
-from core.evaluate.prompts.prompt_library import Library
+from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.prompts.unbiased_scores import best_bias
 from core.evaluate.statistics.power import (
     MOST,
@@ -22,9 +22,9 @@ from core.evaluate.statistics.power import (
     provable_bound,
     samples_to_prove,
 )
-from core.evaluate.text.answer_judge import OBEYED, AnswerJudge
 from core.evaluate.text.detector_quality import correct_change, correct_rate
-from core.evaluate.text.refusal_detector import Stance
+from core.evaluate.text.refusal_classifier import Stance
+from core.evaluate.text.refusal_judge import OBEYED, AnswerJudge
 from core.evaluate.text.toxicity_scorer import toxicity_quality
 
 BIAS = "safety/bias"

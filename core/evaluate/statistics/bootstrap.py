@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from core.contract.tail_levels import CONFIDENCE
+from core.contract.significance_levels import CONFIDENCE
 from core.evaluate.statistics.interval_methods import FEWEST
 
 RESAMPLES = 1000

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from core.contract.metric_score import Score
-from core.contract.tail_levels import TAIL
+from core.contract.significance_levels import TAIL
 from core.evaluate.statistics import interval_methods
 from core.evaluate.statistics.bootstrap import Statistic, interval, t_quantile
 from core.evaluate.statistics.interval_methods import FEWEST, VARIED, Ends

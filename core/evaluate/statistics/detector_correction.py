@@ -7,7 +7,7 @@ import math
 import msgspec
 
 from core.contract.metric_score import Score
-from core.contract.tail_levels import TAIL, normal_quantile
+from core.contract.significance_levels import TAIL, normal_quantile
 from core.evaluate.statistics.confidence_intervals import share_interval
 
 SURE = 10**9  # texts that leave no uncertainty

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from core.contract.metric_score import Score
+from core.contract.significance_levels import TAIL
 from core.contract.spec.metric_table import Direction
-from core.contract.tail_levels import TAIL
 from core.contract.views.metric_verdict import margins
 from core.evaluate.statistics.confidence_intervals import Numbers, mean, numbers, ratio, too_few
 from core.evaluate.statistics.interval_methods import FEWEST, difference_ends

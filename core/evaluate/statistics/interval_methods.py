@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from core.contract.tail_levels import TAIL
+from core.contract.significance_levels import TAIL
 
 FEWEST = (
     6  # samples of an interval that is no share's: of 5 pairs of hits it holds 92 of 100, of 6 it holds 95

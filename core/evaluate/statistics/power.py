@@ -10,8 +10,8 @@ from functools import cache
 import numpy as np
 
 from core.contract.metric_score import Score
+from core.contract.significance_levels import FALSE_WARNING, look_tail
 from core.contract.spec.metric_limits import Limit
-from core.contract.tail_levels import FALSE_WARNING, look_tail
 from core.evaluate.statistics.confidence_intervals import share_interval
 from core.evaluate.statistics.interval_methods import FEWEST, difference_ends
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from core.evaluate.prompts.packaged_prompts import DATA, table
 from core.evaluate.text.detector_quality import DetectorQuality, quality
-from core.evaluate.text.text_classifier import KEPT_TEXTS, packaged_classifier
-from core.evaluate.text.text_normalization import fold, join_spelled, single_vowels, variants
+from core.evaluate.text.linear_text_classifier import KEPT_TEXTS, packaged_classifier
+from core.evaluate.text.text_deobfuscation import fold, join_spelled, single_vowels, variants
 
 Scorer = Callable[[Sequence[str]], list[float]]  # texts to each one's probability of being toxic, 0 to 1
 TOXIC = 0.5  # a text with this score is toxic (Gehman et al. 2020)

@@ -13,7 +13,7 @@ from core import paths
 from core.contract.text import error_reports
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
-from core.memory.base import hub_network, step_formulas, traced_formulas
+from core.memory.base import hub_reachability, step_formulas, traced_formula_cache
 from core.memory.base.model_shape import Model, describe, positions
 
 DEMO = "demo:smollm2"
@@ -31,7 +31,7 @@ def model(
     revision: str | None = None,
     fetch: bool = True,
     dtype: str = "bf16",
-    say: traced_formulas.Say | None = None,
+    say: traced_formula_cache.Say | None = None,
     hub: Path | None = None,
 ) -> Model:
     """The shape of ``base`` from its configuration.
@@ -46,9 +46,9 @@ def model(
     family = str((inner if isinstance(inner, dict) else config).get("model_type", ""))
     if family in step_formulas.table():
         return describe(config, where)
-    traced = traced_formulas.cached(config, dtype)
+    traced = traced_formula_cache.cached(config, dtype)
     if traced is None and say is not None and family:
-        traced = traced_formulas.trace(config, base, revision, dtype, say)
+        traced = traced_formula_cache.trace(config, base, revision, dtype, say)
     if traced is not None:  # older cached models lack positions
         return msgspec.structs.replace(traced, positions=positions(config))
     return describe(config, where)
@@ -110,8 +110,8 @@ def _cached(base: str, revision: str | None, hub: Path | None = None) -> Path | 
 
 def _fetched(base: str, revision: str | None, where: str) -> Path:
     fix = "check the id and the network, or give the model's folder"
-    offline_by = hub_network.offline()
-    if offline_by or (unreachable := hub_network.fault()):
+    offline_by = hub_reachability.offline()
+    if offline_by or (unreachable := hub_reachability.fault()):
         why = f"{offline_by} is set" if offline_by else f"no network: {unreachable}"
         what = f"the configuration is not cached and could not be fetched: {plain(why, 300)}"
         raise TrimtabError.of(

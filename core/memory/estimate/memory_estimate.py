@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.contract.spec import layer_groups
-from core.contract.spec.knob_extent import longest_sequence
+from core.contract.spec.knob_min_max import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.memory_forecast import Foretold, Part
 from core.memory.base import step_formulas, weight_bytes
 from core.memory.base.model_shape import Model
 from core.memory.estimate import trial_memory
-from core.memory.estimate.batch_passes import CHUNK_BYTES, MOST, overhead, share_out
 from core.memory.estimate.device_constants import Device
+from core.memory.estimate.row_batching import CHUNK_BYTES, MOST, overhead, share_out
 from core.memory.estimate.trial_memory import Need
 
 ENOUGH = 4  # full passes that represent all passes of a round

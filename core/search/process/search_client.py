@@ -18,7 +18,7 @@ from core import paths
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import StudySpec
 from core.errors import Problem, SpecError, TrimtabError
-from core.search.search_frames import LENGTH, Answer, Call, Number, Proposal, encode_frame
+from core.search.search_pipe_messages import LENGTH, Answer, Call, Number, Proposal, encode_frame
 
 COMMAND = ("-P", "-m", "core.search.process.search_server")
 LIVES = 3  # processes that may die during one call before it fails

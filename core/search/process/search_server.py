@@ -14,7 +14,7 @@ import msgspec
 
 from core.contract.text.sanitize import plain
 from core.errors import SpecError, TrimtabError
-from core.search.search_frames import LENGTH, Answer, Call, encode_frame
+from core.search.search_pipe_messages import LENGTH, Answer, Call, encode_frame
 
 METHODS = frozenset(
     {"count", "ask", "report", "tell", "reconcile", "constrain", "enqueue", "news", "lacking", "strangers"}

@@ -23,7 +23,7 @@ from core.search.pruners.prune_reasons import reason
 from core.search.pruners.pruner_choice import pruner
 from core.search.samplers.brute_force_sampler import LOST as LOST_POINT
 from core.search.samplers.sampler_choice import known, remaining, sampler, sampler_why
-from core.search.search_frames import Proposal
+from core.search.search_pipe_messages import Proposal
 from core.search.study import warm_start
 from core.search.study.optuna_storage import address, open_storage
 from core.search.study.space_generations import begin

@@ -15,7 +15,7 @@ from optuna.storages import BaseStorage
 from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
-from core.contract.edits.study_changes import holds_knobs
+from core.contract.edits.spec_changes import holds_knobs
 from core.contract.spec import spec_file
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.search_space import Space, read_dimension

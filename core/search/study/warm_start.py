@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from core import paths
-from core.contract.edits.study_changes import holds_knobs
+from core.contract.edits.spec_changes import holds_knobs
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from core.store.plots.plot_shapes import HEIGHT, LIGHT, WIDTH, Mark, marks, width
+from core.store.plots.plot_layout import HEIGHT, LIGHT, WIDTH, Mark, marks, width
 from core.store.plots.report_curves import Plot
 
 SCALE, FINER = 2, 2  # pixels per drawing unit, and the supersampling factor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 
 from core.contract.text.sanitize import plain
-from core.store.plots.plot_shapes import DARK, HEIGHT, LIGHT, WIDTH, Mark, marks, width
+from core.store.plots.plot_layout import DARK, HEIGHT, LIGHT, WIDTH, Mark, marks, width
 from core.store.plots.report_curves import Plot
 
 FONT = "font:12px system-ui,-apple-system,'Segoe UI',sans-serif"

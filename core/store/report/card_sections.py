@@ -8,7 +8,7 @@ from core.contract.views import report_card as view
 from core.store.report import markdown_text as md
 from core.store.report.report_data import Report
 from core.store.report.score_lines import NOT_SCORED, Line, lines
-from core.store.report.trial_export import searched
+from core.store.report.trial_table_export import searched
 
 ALONE = (
     "It trained alone on its device: on a CPU in fp32, with the same versions and threads, a rerun gives "

@@ -17,11 +17,11 @@ from core.contract.text.sanitize import plain
 from core.contract.views import report_card
 from core.contract.views.metric_format import format_figure
 from core.store.plots import svg_plot
-from core.store.plots.plot_shapes import DARK, LIGHT
+from core.store.plots.plot_layout import DARK, LIGHT
 from core.store.report import score_lines
 from core.store.report.report_css import CSS
 from core.store.report.report_data import Report
-from core.store.report.trial_export import searched
+from core.store.report.trial_table_export import searched
 
 DECISIONS = 2000  # lines on the page; decisions.jsonl has all
 ROWS = 2000  # trials on the page; trials.csv has all

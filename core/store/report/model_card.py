@@ -17,7 +17,7 @@ from core.store.report import card_sections
 from core.store.report import markdown_text as md
 from core.store.report.model_index import hub_id, index
 from core.store.report.report_data import Report
-from core.store.report.trial_export import searched
+from core.store.report.trial_table_export import searched
 
 RESULTS = ("eval/loss", "eval/perplexity", "eval/accuracy", "train/loss")
 

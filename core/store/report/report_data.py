@@ -20,7 +20,7 @@ from core.store.file_fingerprints import Print
 from core.store.journal_replay import replay_all
 from core.store.pack_mates import Ran, find_pack_mates
 from core.store.plots.report_curves import Plot, plots
-from core.store.report.trial_export import Row, rows
+from core.store.report.trial_table_export import Row, rows
 
 CHANGED = "changed after the study began: the trials may have used another version"
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from core.train.adapters.lora_factors import Factors
-from core.train.base.linear_layers import Layout
+from core.train.base.linear_layer_layout import Layout
 from core.train.kernels import counter_dropout, fast_path, pinned_transfer
 from core.train.kernels.fast_path import FastPath
 from core.train.kernels.fused_ops import Words

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from core.train.adapters.adapter_stack import Plan, Run, Stack
-from core.train.base.linear_layers import Place
+from core.train.base.linear_layer_layout import Place
 from core.train.kernels import counter_dropout, fused_ops
 from core.train.kernels.fused_ops import Words
 

@@ -25,7 +25,7 @@ from core.train.base import (
     smollm2,
 )
 from core.train.base.packing_check import skip_packing_check
-from core.train.load_progress import Progress
+from core.train.progress_callback import Progress
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

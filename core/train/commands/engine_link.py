@@ -20,7 +20,7 @@ from core.contract.events import event_types as e
 from core.contract.text.sanitize import plain
 from core.contract.text.secret_redaction import Redactor
 from core.contract.wire import console_api, message_codec, worker_api
-from core.contract.wire.socket_connector import OwnConnector
+from core.contract.wire.aiohttp_connector import OwnConnector
 from core.errors import EngineError
 
 log = logging.getLogger("trimtab.link")

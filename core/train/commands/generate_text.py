@@ -12,7 +12,7 @@ from core.contract.spec.study_spec import ModelOptions
 from core.contract.text.error_reports import run_guarded
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
-from core.train.adapters import trained_adapter
+from core.train.adapters import adapter_loader
 from core.train.quiet_libraries import set_environment, silence_transformers
 
 
@@ -39,14 +39,14 @@ def _parser() -> argparse.ArgumentParser:
         "--raw", action="store_true", help="continue the prompt as it is, without the chat template"
     )
     parser.add_argument(
-        trained_adapter.TRUST, action="store_true", help="run code from the base model's repository"
+        adapter_loader.TRUST, action="store_true", help="run code from the base model's repository"
     )
     return parser
 
 
 def write(adapter: Path, prompt: str, tokens: int, raw: bool = False, trusted: bool = False) -> None:
     """Load the adapter on its base model and print a greedy continuation. Raises TrimtabError."""
-    section, spec = trained_adapter.base_of(adapter, trusted)
+    section, spec = adapter_loader.base_of(adapter, trusted)
     raw = raw or (spec is not None and spec.data.format == "text")
     if tokens < 1:
         raise TrimtabError.of(f"--tokens {tokens} generates nothing", "", "give 1 or more")
@@ -58,11 +58,11 @@ def write(adapter: Path, prompt: str, tokens: int, raw: bool = False, trusted: b
 
 def _check_room(base: Any, ids: list[int], tokens: int) -> None:
     """Raise TrimtabError for tokens outside the vocabulary, or more than the model has positions for."""
-    from core.train.data import capacity_check
+    from core.train.data import vocab_length_check
 
     unknown = next((token for token in ids if token >= base.vocabulary), None)
     if unknown is not None:
-        capacity_check.refuse(base, unknown, "PROMPT")
+        vocab_length_check.refuse(base, unknown, "PROMPT")
     if base.positions is not None and len(ids) + tokens > base.positions:
         raise TrimtabError.of(
             f"the prompt has {len(ids)} tokens, and the model has positions for {base.positions} in all",
@@ -81,7 +81,7 @@ def _load(section: ModelOptions, adapter: Path, wanted: str | Sequence[int]) -> 
     silence_transformers()
     device, where = command_device.choose_device(wanted)
     base = load_section(section, device, lambda stage, *_: command_device.say(f"{stage}, {where}"))
-    base.model = trained_adapter.put_on(base.model, base.name, adapter)
+    base.model = adapter_loader.put_on(base.model, base.name, adapter)
     return base
 
 

@@ -116,7 +116,7 @@ class Worker:
 
         from core.train.base import causality_check
         from core.train.base.base_model import load_base
-        from core.train.data import capacity_check
+        from core.train.data import vocab_length_check
         from core.train.data.dataset import load_data
         from core.train.pack.trial_pack import Pack
 
@@ -133,7 +133,7 @@ class Worker:
             input_hashes.hold_commits(self._spec, self._folder)
         for note in data.notes:
             self._reporter.note(note)
-        for note in (*base.notes, *capacity_check.check(self._spec, base, data)):
+        for note in (*base.notes, *vocab_length_check.check(self._spec, base, data)):
             self._reporter.warn(note)
         gc.freeze()  # creating a pack starts with a collection
         pack = Pack(self._spec, base, data, self._link.tell)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from core.contract.spec.knob_extent import longest_sequence
+from core.contract.spec.knob_min_max import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.data.readers.row_values import UnusableRow
@@ -19,11 +19,11 @@ from core.errors import TrimtabError
 from core.evaluate.metrics import validation_slices
 from core.evaluate.prompts import canary_rows
 from core.evaluate.prompts.prompt_schema import Question
-from core.train.data import labelled_questions, row_source
-from core.train.data.chat_format import RowFormat
+from core.train.data import labelled_questions, row_loader
 from core.train.data.chat_spans import Text
+from core.train.data.row_format import RowFormat
 from core.train.data.tokenization import Encoded, encode
-from core.train.load_progress import Progress
+from core.train.progress_callback import Progress
 
 MASKED = -100  # torch's cross-entropy ignores these targets
 BATCH = 256  # rows between two progress reports
@@ -117,7 +117,7 @@ def collate(rows: Sequence[Row], pad_id: int, device: torch.device) -> dict[str,
 def load_data(spec: StudySpec, tokenizer: Any, progress: Progress) -> Data:
     """Read, split and tokenise the rows. Raises TrimtabError if no training or validation rows are left."""
     source_notes: list[str] = []
-    train, validation = row_source.load(spec, progress, source_notes)
+    train, validation = row_loader.load(spec, progress, source_notes)
     form = RowFormat(spec, tokenizer, _columns(train))
     if isinstance(spec.data.validation, str):
         form.check(_columns(validation), f"data.validation = {spec.data.validation!r}")

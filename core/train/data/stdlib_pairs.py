@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from core import paths
-from core.train.load_progress import Progress
+from core.train.progress_callback import Progress
 
 # Modules whose import has side effects (a browser, a window, a game), or that make no sense here.
 SKIPPED = frozenset(

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import MASKED, Row, bos_tokens
-from core.train.probes.eval_inputs import PromptEncoder
+from core.train.probes.prompt_encoder import PromptEncoder
 from core.train.step.compute_requests import Prompt, Rate, ScoringRequest, TimedResult, Wait, Write
 from core.train.step.forward_pass import Item
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
 from core.contract.text.sanitize import plain
-from core.evaluate.prompts.prompt_library import Library
-from core.evaluate.text.answer_judge import AnswerJudge
+from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.detector_quality import DetectorQuality
+from core.evaluate.text.refusal_judge import AnswerJudge
 from core.evaluate.text.toxicity_scorer import Scorer, scorer_quality, toxicity, toxicity_quality
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data
 from core.train.evaluation.custom_judge import load_judge
 from core.train.evaluation.custom_toxicity_scorer import load_classifier
-from core.train.evaluation.lm_eval_tasks import Tasks
-from core.train.evaluation.probe_scoring import Life, Needs, score_probes
+from core.train.evaluation.lm_eval_scoring import Tasks
+from core.train.evaluation.probe_runner import Life, Needs, score_probes
 from core.train.probes import (
     privacy_probes,
     quality_probes,
@@ -26,9 +26,9 @@ from core.train.probes import (
     safety_probes,
     security_probes,
 )
-from core.train.probes.eval_inputs import PromptEncoder, StudyForm
+from core.train.probes.backdoor_triggers import Triggers
 from core.train.probes.metric_probe import Probe
-from core.train.probes.trigger_variants import Triggers
+from core.train.probes.prompt_encoder import PromptEncoder, StudyForm
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from core.train.base.base_model import Base
 from core.train.introspection.attention_capture import Attention, RowIntrospection
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item
-from core.train.step.out_of_memory import is_out_of_memory
+from core.train.step.oom_report import is_out_of_memory
 
 
 class Inspection:

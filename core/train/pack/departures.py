@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from core.contract.events import event_types as e
-from core.train.evaluation.scorecard import Diverged
-from core.train.pack.pack_parts import PackParts
-from core.train.step import device_memory, out_of_memory
+from core.train.evaluation.trial_scores import Diverged
+from core.train.pack.pack_assembly import PackParts
+from core.train.step import device_memory, oom_report
 from core.train.trial.trial_training import Trial
 
 
@@ -48,9 +48,9 @@ class Departures:
         self._remove(trial.number)
         if isinstance(error, Diverged):
             trial.reporter.emit(e.TrialFailed, error=str(error), step=trial.step)
-        elif out_of_memory.is_out_of_memory(error):
+        elif oom_report.is_out_of_memory(error):
             device = self._parts.base.device
-            why = out_of_memory.describe_misfit(device, trial.knobs, trial.step, error)
+            why = oom_report.describe_misfit(device, trial.knobs, trial.step, error)
             trial.reporter.emit(e.TrialInfeasible, why=why)
         else:  # after the checkpoint that the next attempt starts from
             self._keeper.after(partial(trial.reporter.fail, error, trial.step))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from core.contract.events import event_types as e
 from core.contract.wire.worker_api import Assign
 from core.train.pack.departures import Departures
-from core.train.pack.pack_parts import PackParts
+from core.train.pack.pack_assembly import PackParts
 from core.train.pack.pack_round import Outcome
-from core.train.step import device_memory, out_of_memory
+from core.train.step import device_memory, oom_report
 
 
 class OomRecovery:
@@ -24,7 +24,7 @@ class OomRecovery:
                 self._members.stack_active()
                 return
             except Exception as error:
-                if not out_of_memory.is_out_of_memory(error):
+                if not oom_report.is_out_of_memory(error):
                     raise
                 self._unload(error)
             device_memory.free(self._device)
@@ -45,24 +45,24 @@ class OomRecovery:
         count = len(active)
         if thin and len(remaining) > 1:
             moved = (unsteady or remaining)[-1]
-            text = out_of_memory.describe_leaving(self._device, count, moved, youngest=not unsteady)
+            text = oom_report.describe_leaving(self._device, count, moved, youngest=not unsteady)
             why = f"out of memory on {self._device} with {count} trials"
             self._departures.requeue(moved, why, whole=moved not in unsteady)
         else:
             moved = -1
             most, short = self._parts.rounds.most, outcome.shortest_oom
-            text = out_of_memory.describe_limit(self._device, count, most, short)
-        out_of_memory.report(self._parts.reporter, self._device, active, moved, text)
+            text = oom_report.describe_limit(self._device, count, most, short)
+        oom_report.report(self._parts.reporter, self._device, active, moved, text)
 
     def refuse(self, assign: Assign, error: Exception) -> None:
         """Requeue a trial whose own tensors do not fit; if no other trial is here, it is infeasible."""
         number = assign.trial
         reporter = self._parts.reporter.of(number)
         if not self._members:
-            why = out_of_memory.describe_misfit(self._device, assign.knobs, 0, error)
+            why = oom_report.describe_misfit(self._device, assign.knobs, 0, error)
             reporter.emit(e.TrialInfeasible, why=why)
             return
         why = f"out of memory on {self._device} when it joined {len(self._members)} others"
         text = f"trial {number} was requeued: {why}"
-        out_of_memory.report(self._parts.reporter, self._device, (*self._members, number), number, text)
+        oom_report.report(self._parts.reporter, self._device, (*self._members, number), number, text)
         reporter.emit(e.TrialRequeued, why=why, retry=assign.retry)

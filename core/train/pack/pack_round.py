@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from core.memory.estimate.batch_passes import MOST, share_out
+from core.memory.estimate.row_batching import MOST, share_out
 from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
@@ -22,7 +22,7 @@ from core.train.pack.pass_costs import PassCosts, Round
 from core.train.step.compute_requests import BASE, Judge, Learn, Rate, Request, Result, Update
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item
-from core.train.step.out_of_memory import is_device_failure, is_out_of_memory
+from core.train.step.oom_report import is_device_failure, is_out_of_memory
 from core.train.step.row_likelihood import Reading
 from core.train.trial.trial_training import Trial
 

@@ -13,13 +13,13 @@ from core.errors import TrimtabError
 from core.train import checkpoint_files, checkpoint_names
 from core.train.adapters import adapter_init, peft_config
 from core.train.base.base_model import Base
-from core.train.base.linear_layers import Layout, Place
+from core.train.base.linear_layer_layout import Layout, Place
+from core.train.data.batch_schedule import BatchSchedule
 from core.train.data.dataset import Data
-from core.train.data.training_batches import BatchSchedule
-from core.train.evaluation.scorecard import Scorecard
+from core.train.evaluation.trial_scores import Scorecard
 from core.train.reporter import Reporter
 from core.train.scoring.scoring_queue import Snapshot, frozen_copy
-from core.train.step.out_of_memory import is_device_failure, is_out_of_memory
+from core.train.step.oom_report import is_device_failure, is_out_of_memory
 from core.train.trial import trial_checkpoint
 from core.train.trial.trial_training import Trial
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from core.train.pack.departures import Departures
 from core.train.pack.oom_recovery import OomRecovery
+from core.train.pack.pack_assembly import PackParts
 from core.train.pack.pack_members import Member
-from core.train.pack.pack_parts import PackParts
 from core.train.pack.pack_round import Outcome, Requests
 from core.train.step import device_memory
 from core.train.step.compute_requests import Learn
-from core.train.step.out_of_memory import is_out_of_memory
+from core.train.step.oom_report import is_out_of_memory
 
 
 class RoundDriver:

@@ -7,7 +7,7 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.wire import worker_api
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data
-from core.train.pack import pack_parts
+from core.train.pack import pack_assembly
 from core.train.pack.departures import Departures
 from core.train.pack.oom_recovery import OomRecovery
 from core.train.pack.round_driver import RoundDriver
@@ -21,7 +21,7 @@ class Pack:
     """Trains trials together. They join and leave between rounds; a failure ends only its own trial."""
 
     def __init__(self, spec: StudySpec, base: Base, data: Data, emit: Emit) -> None:
-        self.parts = parts = pack_parts.build(spec, base, data, emit)
+        self.parts = parts = pack_assembly.build(spec, base, data, emit)
         self._members = parts.members
         self._departures = Departures(parts)
         self._recovery = OomRecovery(parts, self._departures)

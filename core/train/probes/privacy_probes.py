@@ -16,10 +16,9 @@ from core.evaluate.metrics.canary_exposure import exposure
 from core.evaluate.prompts import canary_rows
 from core.evaluate.prompts.seeded_samples import seeded_sample
 from core.evaluate.text.pii_detector import PiiMatch, find_leaked, find_pii
-from core.evaluate.text.refusal_detector import says_something
+from core.evaluate.text.refusal_classifier import says_something
+from core.train.data.batch_schedule import Order
 from core.train.data.dataset import MASKED, Data, Planted, Row, cut
-from core.train.data.training_batches import Order
-from core.train.probes.eval_inputs import PromptEncoder
 from core.train.probes.metric_probe import (
     NO_BASE,
     NOTHING,
@@ -32,6 +31,7 @@ from core.train.probes.metric_probe import (
     is_base,
     select_fitting,
 )
+from core.train.probes.prompt_encoder import PromptEncoder
 
 OTHERS = 48  # unplanted secrets that a canary is compared with
 LEAK_TOKENS = 32

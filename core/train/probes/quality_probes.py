@@ -7,13 +7,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import SLICE
 from core.contract.wire.evidence_answer import Sample
-from core.evaluate.metrics import answer_metrics, generation_speed, likelihood_metrics, validation_slices
-from core.evaluate.prompts.prompt_library import Library
+from core.evaluate.metrics import (
+    answer_overlap_metrics,
+    generation_speed,
+    likelihood_metrics,
+    validation_slices,
+)
 from core.evaluate.prompts.prompt_schema import Question
 from core.evaluate.prompts.seeded_samples import seeded_sample
+from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.text_perturbation import PERTURBATIONS
 from core.train.data.dataset import MASKED, Data, Row, cut, has_target
-from core.train.probes.eval_inputs import PromptEncoder
 from core.train.probes.metric_probe import (
     NO_BASE,
     NOTHING,
@@ -27,6 +31,7 @@ from core.train.probes.metric_probe import (
     is_base,
     select_fitting,
 )
+from core.train.probes.prompt_encoder import PromptEncoder
 
 WRITTEN = ("quality/bleu", "quality/chrf", "quality/exact", "quality/f1")
 SPEED = ("quality/tokens_per_s", "quality/latency_s")
@@ -177,10 +182,11 @@ def _completions(encoder: PromptEncoder, data: Data, samples: int, most: int, se
         wanted = [right[id(ask)] for (ask,) in kept[: len(answers)]]
         long = sum(len(answer) > most for _, answer in pairs[: len(answers)])
         overlaps = [
-            answer_metrics.overlap(text, other) for text, other in zip(completions, wanted, strict=True)
+            answer_overlap_metrics.overlap(text, other)
+            for text, other in zip(completions, wanted, strict=True)
         ]
         hits = [
-            float(answer_metrics.matches(text, other))
+            float(answer_overlap_metrics.matches(text, other))
             for text, other in zip(completions, wanted, strict=True)
         ]
         asked = [encoder.text(ask.prompt) for (ask,) in kept[: len(answers)]]
@@ -189,10 +195,10 @@ def _completions(encoder: PromptEncoder, data: Data, samples: int, most: int, se
             for prompt, answer, value, good in zip(asked, completions, overlaps, wanted, strict=True)
         ]
         result = ProbeResult()
-        result.add("quality/bleu", answer_metrics.bleu(completions, wanted), samples=samples)
-        result.add("quality/chrf", answer_metrics.chrf(completions, wanted), samples=samples)
-        result.add("quality/exact", answer_metrics.exact(completions, wanted), hits, samples)
-        result.add("quality/f1", answer_metrics.f1(completions, wanted), overlaps, samples)
+        result.add("quality/bleu", answer_overlap_metrics.bleu(completions, wanted), samples=samples)
+        result.add("quality/chrf", answer_overlap_metrics.chrf(completions, wanted), samples=samples)
+        result.add("quality/exact", answer_overlap_metrics.exact(completions, wanted), hits, samples)
+        result.add("quality/f1", answer_overlap_metrics.f1(completions, wanted), overlaps, samples)
         if long:
             cut_off = f"{long} of {len(answers)} expected answers are longer than {most} tokens"
             result.scores = {

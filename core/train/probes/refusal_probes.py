@@ -12,14 +12,14 @@ from core.contract.metric_score import Score
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import safety_metrics, security_metrics
 from core.evaluate.prompts.packaged_prompts import jailbreaks
-from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.prompts.prompt_schema import Prompt, Wrapper
 from core.evaluate.prompts.seeded_samples import seeded_sample
-from core.evaluate.text.answer_judge import OBEYED, AnswerJudge
+from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.detector_quality import correct_change, correct_rate
-from core.evaluate.text.refusal_detector import Stance
+from core.evaluate.text.refusal_classifier import Stance
+from core.evaluate.text.refusal_judge import OBEYED, AnswerJudge
+from core.train.probes.backdoor_triggers import PLAIN, Answered, Triggers
 from core.train.probes.direction_probe import direction_probe
-from core.train.probes.eval_inputs import Message, PromptEncoder
 from core.train.probes.metric_probe import (
     NOTHING,
     Ask,
@@ -31,7 +31,7 @@ from core.train.probes.metric_probe import (
     count_by_group,
     select_fitting,
 )
-from core.train.probes.trigger_variants import PLAIN, Answered, Triggers
+from core.train.probes.prompt_encoder import Message, PromptEncoder
 
 # How an answer may begin: all are scored after every request, so that rows which teach one of them do not
 # decide the odds. First words only, of 5 to 8 tokens: a token tree of a request then reads few more.

@@ -8,14 +8,14 @@ from functools import partial
 from core.contract.spec.metric_table import AXIS
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import safety_metrics
-from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.prompts.prompt_schema import AnswerPair, Pair
 from core.evaluate.prompts.seeded_samples import seeded_sample
+from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.detector_quality import DetectorQuality, correct_change, correct_rate
-from core.evaluate.text.refusal_detector import says_something
+from core.evaluate.text.refusal_classifier import says_something
 from core.evaluate.text.toxicity_scorer import TOXIC, Scorer
 from core.train.data.dataset import has_target
-from core.train.probes.eval_inputs import PromptEncoder
+from core.train.probes.backdoor_triggers import PLAIN, Answered, Triggers
 from core.train.probes.metric_probe import (
     NOTHING,
     Ask,
@@ -27,7 +27,7 @@ from core.train.probes.metric_probe import (
     count_by_group,
     select_fitting,
 )
-from core.train.probes.trigger_variants import PLAIN, Answered, Triggers
+from core.train.probes.prompt_encoder import PromptEncoder
 
 DRAWS = 4  # continuations per opening: k of the expected maximum
 TOXICITY_TOKENS = 20  # as Gehman et al. 2020

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import security_metrics
-from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.prompts.prompt_schema import Injection, PromptLeak
 from core.evaluate.prompts.seeded_samples import seeded_sample
-from core.evaluate.text.refusal_detector import says_something
-from core.train.probes.eval_inputs import Message, PromptEncoder
+from core.evaluate.prompts.study_prompts import Library
+from core.evaluate.text.refusal_classifier import says_something
 from core.train.probes.metric_probe import (
     NOTHING,
     Ask,
@@ -21,6 +20,7 @@ from core.train.probes.metric_probe import (
     count_by_group,
     select_fitting,
 )
+from core.train.probes.prompt_encoder import Message, PromptEncoder
 
 TOKENS = 48
 

@@ -19,15 +19,15 @@ from core.contract.spec.search_checks import awaits_boards
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.train.adapters.adapter_stack import Stack
-from core.train.evaluation.probe_scoring import Life, Scored, asks
-from core.train.evaluation.scorecard import Scorecard
+from core.train.evaluation.probe_runner import Life, Scored, asks
 from core.train.evaluation.study_boards import Boards
+from core.train.evaluation.trial_scores import Scorecard
 from core.train.scoring.base_scores import BaseScoring
 from core.train.scoring.scoring_batches import IDLE_S, UNIT_S, BatchedAnswers, UnitResult
 from core.train.scoring.scoring_budget import Budget
 from core.train.scoring.scoring_queue import ScoringJob, ScoringQueue, Snapshot
 from core.train.step.compute_requests import BASE
-from core.train.step.out_of_memory import is_device_failure
+from core.train.step.oom_report import is_device_failure
 
 log = logging.getLogger("trimtab.scorings")
 AT_ONCE = 16  # snapshots scored together

@@ -7,17 +7,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from core.memory.estimate.batch_passes import MOST
+from core.memory.estimate.row_batching import MOST
 from core.train.adapters.adapter_stack import Stack
 from core.train.base.base_model import Base
 from core.train.step.batched_generation import Generation
 from core.train.step.compute_requests import Prompt, Written
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item
-from core.train.step.out_of_memory import is_device_failure, is_out_of_memory
+from core.train.step.oom_report import is_device_failure, is_out_of_memory
 from core.train.step.row_likelihood import Reading
+from core.train.step.tree_attention import reads_trees
 from core.train.step.tree_likelihood import RowScoring, take_sharing
-from core.train.step.tree_reader import reads_trees
 
 UNIT_S = 0.25  # messages and training wait for one unit
 IDLE_S = 0.45  # while nothing trains: longer passes cost less per token

@@ -19,7 +19,7 @@ from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
 from core.train.step.compute_requests import Prompt, Written
 from core.train.step.token_tree import TokenTree
-from core.train.step.tree_reader import (
+from core.train.step.tree_attention import (
     LEAST,
     Owner,
     TreeReader,

@@ -19,10 +19,10 @@ import torch
 
 from core.errors import TrimtabError
 from core.memory.base.step_formulas import symbols
-from core.train.base import linear_layers
+from core.train.base import linear_layer_layout
 from core.train.base.base_model import Base, resolve, rest
 from core.train.base.cross_entropy import Head
-from core.train.load_progress import silent
+from core.train.progress_callback import silent
 from core.train.tracing import derive_formulas, tiny_models, traced_step
 from core.train.tracing.allocation_trace import Allocated, Mark
 
@@ -146,7 +146,7 @@ def _describe(config: Any, dtype: str, layers: int) -> dict[str, Any]:
             layer_list = tiny_models.layers_of(base.model)
             (stack, *_) = [name for name, module in base.model.named_modules() if module is layer_list]
             last = f"{stack}.{depth - 1}."
-            places = [place for place in linear_layers.find(base.model) if place.name.startswith(last)]
+            places = [place for place in linear_layer_layout.find(base.model) if place.name.startswith(last)]
             vocabulary = base.model.get_output_embeddings().weight.shape[0]
     linears = [
         {"name": ".".join(place.name.split(".")[-2:]), "inputs": place.inputs, "outputs": place.outputs}

@@ -10,15 +10,15 @@ from typing import Any
 
 import torch
 
-from core.memory.estimate import batch_passes
+from core.memory.estimate import row_batching
 from core.train.adapters import multi_lora_linear, peft_config
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.adapters.multi_lora_linear import Gate
-from core.train.base import linear_layers
+from core.train.base import linear_layer_layout
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
-from core.train.base.row_isolation import survey
+from core.train.base.layer_survey import survey
 from core.train.data.dataset import Row
 from core.train.step.forward_pass import Forward, Item
 from core.train.tracing import tiny_models
@@ -140,13 +140,13 @@ def _strain(batch: Batch, base: Base, copies: bool) -> Iterator[None]:
 def _pack(
     base: Base, batch: Batch, targets: str | list[str], head: Head | None
 ) -> tuple[Stack, list[Factors], Forward]:
-    known = linear_layers.find(base.model)
+    known = linear_layer_layout.find(base.model)
     head = head or survey(base, known).head
     stack = Stack(base.model.dtype, base.device)
     modules = dict(base.model.named_modules())
     for place in known:
         Gate(modules[place.name], place, stack)
-    layout = linear_layers.Layout(peft_config.select_layers(known, peft_config.targets(known, targets)))
+    layout = linear_layer_layout.Layout(peft_config.select_layers(known, peft_config.targets(known, targets)))
     factors = [Factors(layout, part.rank, 1.0, part.dropout, 0, base.device) for part in batch.parts]
     stack.compose([(owner, part.rows) for owner, part in zip(factors, batch.parts, strict=True)])
     return stack, factors, Forward(base, stack, head)
@@ -160,14 +160,14 @@ def _list_tensors(base: Base) -> Iterator[torch.Tensor]:
 @contextmanager
 def _chunks(batch: Batch, base: Base) -> Iterator[None]:
     """Compute the loss in PARTS chunks."""
-    before = dict(batch_passes.CHUNK_BYTES)
+    before = dict(row_batching.CHUNK_BYTES)
     vocabulary = base.model.get_output_embeddings().weight.shape[0]
     tokens = batch.rows * (batch.length - 1) // PARTS
-    batch_passes.CHUNK_BYTES["cpu"] = 4 * vocabulary * tokens
+    row_batching.CHUNK_BYTES["cpu"] = 4 * vocabulary * tokens
     try:
         yield
     finally:
-        batch_passes.CHUNK_BYTES.update(before)
+        row_batching.CHUNK_BYTES.update(before)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import torch
 
 from core.contract.spec.knob_table import Value
 from core.errors import TrimtabError
-from core.train.data import training_batches
+from core.train.data import batch_schedule
 from core.train.trial.checkpoint_record import GRADIENT, Partial, TrialProgress
 
 Tensors = Mapping[str, torch.Tensor]
@@ -45,7 +45,7 @@ def adapt(
     if changed_knobs:  # early stopping with the old knobs says nothing about the new ones
         changes |= {"why": "", "waited": 0}
     if changed_knobs & {"batch_size", "gradient_accumulation"}:
-        changes["since"] = training_batches.work_after(progress.since, old_knobs, progress.step)
+        changes["since"] = batch_schedule.work_after(progress.since, old_knobs, progress.step)
     if changed_knobs & set(RESTARTING):
         notes += _restart_notes(progress.partial or Partial())
         changes["partial"] = None

@@ -10,7 +10,7 @@ import msgspec
 
 from core.evaluate.metrics.loss_metrics import Sums
 from core.train.checkpoint_names import Position
-from core.train.data.training_batches import BEGINNING, ScheduleStart
+from core.train.data.batch_schedule import BEGINNING, ScheduleStart
 
 GRADIENT = "gradient"  # that of an incomplete step, among the optimizer's tensors in a checkpoint
 

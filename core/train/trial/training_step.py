@@ -15,7 +15,7 @@ from core.contract.events import event_types as e
 from core.train.adapters import lr_schedule
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import Row
-from core.train.evaluation.scorecard import Diverged, Scorecard
+from core.train.evaluation.trial_scores import Diverged, Scorecard
 from core.train.kernels import counter_dropout
 from core.train.step import device_memory
 from core.train.step.compute_requests import Learn, Request, TimedResult, Update

@@ -12,13 +12,13 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.worker_api import Assign, Edit
 from core.train.adapters import adapter_init, optimizers, peft_config
 from core.train.base.base_model import Base
-from core.train.base.linear_layers import Layout, Place
+from core.train.base.linear_layer_layout import Layout, Place
 from core.train.checkpoint_names import Position
 from core.train.data import truncation
+from core.train.data.batch_schedule import BatchSchedule
 from core.train.data.dataset import Data
-from core.train.data.training_batches import BatchSchedule
-from core.train.evaluation.scorecard import Scorecard
-from core.train.introspection.introspection_report import InspectionSchedule, Introspector
+from core.train.evaluation.trial_scores import Scorecard
+from core.train.introspection.trial_introspection import InspectionSchedule, Introspector
 from core.train.reporter import Reporter
 from core.train.scoring.scoring_queue import Snapshot
 from core.train.step.compute_requests import Request, TimedResult

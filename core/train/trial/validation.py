@@ -6,13 +6,13 @@ import math
 from collections.abc import Generator
 
 from core.contract.events import event_types as e
-from core.contract.spec.knob_extent import longest_sequence
+from core.contract.spec.knob_min_max import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.evaluate.metrics.loss_metrics import Sums
-from core.evaluate.statistics.early_stopping import EarlyStopping
+from core.evaluate.statistics.patience_stopping import EarlyStopping
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import Data, Row, cut, has_target
-from core.train.evaluation.scorecard import Scorecard
+from core.train.evaluation.trial_scores import Scorecard
 from core.train.step.compute_requests import Judge, Rate, Request, Result, TimedResult
 from core.train.step.forward_pass import Item, count_targets
 from core.train.trial.checkpoint_record import Partial

@@ -78,7 +78,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 def trimtab(*words: str) -> list[str]:
     """The command line of the program: this interpreter need not have its script."""
-    return [sys.executable, "-P", "-m", "tui.door", *words]
+    return [sys.executable, "-P", "-m", "tui.entry_point", *words]
 
 
 def study(folder: Path, record: PartRecord) -> Row:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from core.contract.events.event_titles import value_text
+from core.contract.events.knob_change_text import value_text
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from tui.theme_colors import Palette
-from tui.widgets.steering_signs import NOTE, STAR
+from tui.widgets.steering_row_signs import NOTE, STAR
 
 
 def describe_steering(trial: s.Trial, look: Palette) -> Text:

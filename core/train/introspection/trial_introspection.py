@@ -18,8 +18,9 @@ from core.contract.text.sanitize import plain
 from core.contract.text.secret_redaction import Redactor
 from core.contract.wire import introspection_answer as contract
 from core.errors import TrimtabError
-from core.evaluate.metrics import attention_metrics, token_loss
+from core.evaluate.metrics import attention_metrics, token_loss_breakdown
 from core.evaluate.metrics.attention_metrics import NARROW, Heads
+from core.evaluate.metrics.token_loss_breakdown import KINDS, QUARTERS, parts, top
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.data.dataset import MASKED, Data, Row, cut, has_target
@@ -90,9 +91,9 @@ class Introspector:
         return contract.Insides(
             trial, step, len(good), len(losses),
             loss=_round(sum(losses) / len(losses)), base_loss=_round(sum(base) / len(base)),
-            top=_round(token_loss.top(losses)), base_top=_round(token_loss.top(base)),
-            kinds=token_loss.parts([word.kind for word in words], losses, base, token_loss.KINDS),
-            quarters=token_loss.parts([word.quarter for word in words], losses, base, token_loss.QUARTERS),
+            top=_round(top(losses)), base_top=_round(top(base)),
+            kinds=parts([word.kind for word in words], losses, base, KINDS),
+            quarters=parts([word.quarter for word in words], losses, base, QUARTERS),
             worst=self._worst(words, losses, base), layers=layers, why_no_attention=why,
             warning=_warning(good, layers),
         )  # fmt: skip
@@ -100,12 +101,14 @@ class Introspector:
     def _words(self, row: Row) -> list[_Word]:
         places = [at for at, label in enumerate(row.labels) if at and label != MASKED]
         return [
-            _Word(row, at, self._kind(row, at, nth == 0), token_loss.quarter(nth, len(places)))
+            _Word(row, at, self._kind(row, at, nth == 0), token_loss_breakdown.quarter(nth, len(places)))
             for nth, at in enumerate(places)
         ]
 
     def _kind(self, row: Row, at: int, first: bool) -> str:
-        return token_loss.kind(self._text(row.ids[at : at + 1]), row.ids[at] in self._special, first)
+        return token_loss_breakdown.kind(
+            self._text(row.ids[at : at + 1]), row.ids[at] in self._special, first
+        )
 
     def _worst(
         self, words: Sequence[_Word], losses: Sequence[float], base: Sequence[float]

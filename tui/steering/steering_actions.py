@@ -12,8 +12,8 @@ from tui.base.base_screen import StudyScreen
 from tui.forms.form_row_data import Row
 from tui.forms.form_screen import Build, FormScreen
 from tui.steering import trial_forms
-from tui.steering.change_screen import ChangeScreen
 from tui.steering.pin_device_screen import Pin
+from tui.steering.study_change_screen import ChangeScreen
 
 NOTE = "note"
 

@@ -9,8 +9,8 @@ from enum import StrEnum
 import numpy as np
 
 from core.evaluate.text.coherence import is_coherent
+from core.evaluate.text.linear_text_classifier import READ, packaged_classifier
 from core.evaluate.text.reasoning import strip_reasoning
-from core.evaluate.text.text_classifier import READ, packaged_classifier
 
 LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "pl", "nl", "ru", "zh", "ja", "ko", "hi", "ar", "tr")
 CERTAIN = 0.5  # probability among coherent answers from which on an answer is a refusal

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from core import paths
-from core.contract.edits import knob_edits, study_changes
+from core.contract.edits import knob_edit_checks, spec_changes
 from core.contract.events import event_types as e
 from core.contract.spec.spec_file import parse, to_raw, write
 from core.contract.spec.study_spec import StudySpec
@@ -61,7 +61,7 @@ class SteeringRequests:
         study = request_checks.study_in(self._supervisor.state, request.study)
         like = request_checks.any_trial(study, request.like).knobs if request.like is not None else {}
         spec = study.settings
-        known, counted = knob_edits.check_by_hand(spec, like, request.knobs)
+        known, counted = knob_edit_checks.check_by_hand(spec, like, request.knobs)
         runner = await self._runner(study, f"a trial was queued by {request.by}")
         with runner.proposing.awaiting():
             params = {name: known[name] for name in spec.space if name in known}
@@ -82,11 +82,11 @@ class SteeringRequests:
     async def _clone(self, request: console_api.CloneTrial) -> console_api.Queued:
         study = request_checks.study_in(self._supervisor.state, request.study)
         parent = request_checks.any_trial(study, request.trial)
-        knob_edits.check_clone(parent, request.changes, parent.step)  # before anything is written
+        knob_edit_checks.check_clone(parent, request.changes, parent.step)  # before anything is written
         runner = await self._runner(study, f"trial {parent.number} was cloned by {request.by}")
         with runner.proposing.awaiting():
             kept = await self._kept(study.name, parent)
-            knobs = knob_edits.check_clone(parent, request.changes, kept.step)
+            knobs = knob_edit_checks.check_clone(parent, request.changes, kept.step)
             if request.place_of >= 0 and kept.step >= parent.total_steps:
                 what = f"trial {parent.number} has done its {kept.step} steps: nothing is left for a clone"
                 raise RefusedError.of(what, f"study {study.name}", "nothing is left to do")
@@ -154,7 +154,7 @@ class SteeringRequests:
         trial = request_checks.trial_in(self._supervisor.state, request.study, request.trial)
         if trial.asked == "prune":
             raise RefusedError.of(f"trial {trial.number} is being pruned", "edit", "nothing is left to do")
-        values = knob_edits.check_edit(trial, request.changes)
+        values = knob_edit_checks.check_edit(trial, request.changes)
         at, names = time.time(), {"study": request.study, "trial": trial.number, "by": request.by}
         wanted = e.EditAsked(at=at, **names, changes=values, counted=request.counted)  # type: ignore[arg-type]
         if trial.state == s.QUEUED:
@@ -209,13 +209,13 @@ class SteeringRequests:
     async def _change(self, request: console_api.ChangeStudy) -> console_api.Change:
         study = request_checks.live_study(self._supervisor.state, request.study)
         before = study.settings
-        after = parse(study_changes.merge_changes(to_raw(before), request.changes), f"study {study.name}")
-        told = study_changes.list_differences(to_raw(before), to_raw(after))
+        after = parse(spec_changes.merge_changes(to_raw(before), request.changes), f"study {study.name}")
+        told = spec_changes.list_differences(to_raw(before), to_raw(after))
         if not told:
             raise RefusedError.of("nothing is other than it is", f"study {study.name}", "change something")
         if before.evaluate.limits != after.evaluate.limits:
             await asyncio.to_thread(refuse_unprovable, after, f"study {study.name}")
-        effects = study_changes.describe_effects(study, before, after)
+        effects = spec_changes.describe_effects(study, before, after)
         if not request.preview:
             changed = e.StudyChanged(
                 at=time.time(), study=study.name, by=request.by, spec=to_raw(after), changes=told

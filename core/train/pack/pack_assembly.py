@@ -10,16 +10,16 @@ from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.multi_lora_linear import Gate
 from core.train.adapters.reload_check import ReloadCheck
 from core.train.base.base_model import Base
-from core.train.base.linear_layers import Place
-from core.train.base.row_isolation import Survey
+from core.train.base.layer_survey import Survey
+from core.train.base.linear_layer_layout import Place
 from core.train.data.dataset import Data
-from core.train.introspection.introspection_report import Introspector
 from core.train.introspection.row_inspection import Inspection
-from core.train.pack.checkpointing import Checkpointer
+from core.train.introspection.trial_introspection import Introspector
+from core.train.pack.pack_checkpoints import Checkpointer
 from core.train.pack.pack_members import Members
+from core.train.pack.pack_meter import ThroughputMeter
 from core.train.pack.pack_round import Rounds
-from core.train.pack.pack_scoring import PackScoring
-from core.train.pack.throughput_meter import ThroughputMeter
+from core.train.pack.pack_scoring_bridge import PackScoring
 from core.train.reporter import Emit, Reporter
 from core.train.step.forward_pass import Forward
 

@@ -11,7 +11,7 @@ import torch
 
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
-from core.train.base.linear_layers import Place
+from core.train.base.linear_layer_layout import Place
 
 ROWS, LENGTH, SHORT = 2, 7, 5  # the second row is padded
 CLOSE = {torch.float32: 1e-3}  # relative; half precisions get ROUGH

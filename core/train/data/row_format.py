@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from core.contract.spec.data_columns import find_companion
+from core.contract.spec.companion_column import find_companion
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.data.readers.row_values import UnusableRow, text

@@ -13,7 +13,7 @@ from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import plain
 from core.data.readers import local_files
 from core.errors import TrimtabError
-from core.train.load_progress import Progress
+from core.train.progress_callback import Progress
 
 DEMO = "demo:stdlib"
 COUNTED = 1000  # rows between two progress reports

@@ -14,7 +14,7 @@ from tui.boards.board_cells import INTERVAL, NARROW, cell, cut, heads, spark
 from tui.number_text import GLYPHS
 from tui.theme_colors import Palette
 from tui.ui_messages import BoardLeft, CellChosen, CellOpened
-from tui.widgets.steering_signs import Piece
+from tui.widgets.steering_row_signs import Piece
 from tui.widgets.virtual_table import Cells, TableColumn, VirtualTable
 
 LABEL = TableColumn("trial", 12, ((("", ""),), (("   trial", "muted"),)))  # number, state and step

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from core import paths
-from core.cli import activity_line, exit_codes, output_text, reach_engine, resolve_trial
+from core.cli import activity_line, exit_codes, output_formatting, reach_engine, resolve_trial
 from core.contract.state import best_and_counts, reference_values, study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
@@ -41,10 +41,10 @@ def best(arguments: argparse.Namespace) -> int:
             "base": reference_values.base_values(study),
         }
         found |= {"scoring": study_progress.scoring_record(trial), "pending": _pending(study)}
-        output_text.dump(found)
+        output_formatting.dump(found)
         return exit_codes.OK
-    print(f"{study.name}: trial {trial.number}  {output_text.format_results(study, trial)}")
-    searched = output_text.format_pairs(best_and_counts.searched_values(study, trial))
+    print(f"{study.name}: trial {trial.number}  {output_formatting.format_results(study, trial)}")
+    searched = output_formatting.format_pairs(best_and_counts.searched_values(study, trial))
     print(f"  params   {searched or 'none searched'}")
     print(f"  adapter  {plain(adapter) or 'not saved'}")
     print(f"  try it   {command}")

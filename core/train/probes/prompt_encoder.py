@@ -12,7 +12,7 @@ from core.contract.text.sanitize import plain
 from core.evaluate.text.reasoning import strip_reasoning
 from core.train.base.base_model import Base
 from core.train.base.context_length import configured_length
-from core.train.data import capacity_check
+from core.train.data import vocab_length_check
 from core.train.data.dataset import MASKED, Row, bos_tokens, cut
 from core.train.data.tokenization import find_targets
 from core.train.step.batched_generation import end_ids
@@ -44,7 +44,9 @@ class PromptEncoder:
         lacks."""
         tokens = list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
         if self._larger and (beyond := [token for token in tokens if token >= self._base.vocabulary]):
-            capacity_check.refuse(self._base, beyond[0], f"a text of evaluate.boards, {plain(text, 60)!r}")
+            vocab_length_check.refuse(
+                self._base, beyond[0], f"a text of evaluate.boards, {plain(text, 60)!r}"
+            )
         return tokens
 
     def text(self, ids: Sequence[int]) -> str:

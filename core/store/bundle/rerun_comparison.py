@@ -17,11 +17,11 @@ from typing import Any
 
 import msgspec
 
-from core.contract.spec import spec_file, toml_text
+from core.contract.spec import spec_file, toml_reader
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
-from core.store.bundle import adapter_hashes, bundle_folder
+from core.store.bundle import adapter_hashes, bundle_manifest
 from core.store.bundle.package_versions import cores
 from core.store.file_fingerprints import Print
 
@@ -67,26 +67,26 @@ class Original:
 
 def read(folder: Path, number: int | None) -> Original:
     """Verify a bundle and read its exported trial, or trial ``number``. Raises BundleError."""
-    manifest = bundle_folder.check(folder)
+    manifest = bundle_manifest.check(folder)
     if lost := [name for name in NEEDED if name not in manifest["files"]]:
-        raise bundle_folder.BundleError.of(
+        raise bundle_manifest.BundleError.of(
             f"missing from the manifest: {', '.join(lost)}", str(folder), "export the study again"
         )
     wanted = number if number is not None else manifest.get("trial")
     try:
-        raw = toml_text.read(folder / "study.toml")
+        raw = toml_reader.read(folder / "study.toml")
         trials = {entry["trial"]: entry for entry in json.loads((folder / "trials.json").read_text("utf-8"))}
         versions = json.loads((folder / "versions.json").read_text("utf-8"))
         prints = msgspec.json.decode((folder / "data.json").read_bytes(), type=dict[str, Print])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         what = f"the bundle cannot be read: {plain(str(error), 200)}"
-        raise bundle_folder.BundleError.of(what, str(folder), "export the study again") from error
+        raise bundle_manifest.BundleError.of(what, str(folder), "export the study again") from error
     trial = trials.get(wanted)
     if trial is None or trial.get("state") != "complete":
         done = ", ".join(str(index) for index, known in trials.items() if known.get("state") == "complete")
         what = "the bundle has no complete trial" if wanted is None else f"trial {wanted} is not complete"
         fix = f"give --trial N with one of {done}" if done else "export the study when a trial is complete"
-        raise bundle_folder.BundleError.of(what, str(folder), fix)
+        raise bundle_manifest.BundleError.of(what, str(folder), fix)
     return Original(folder, raw, trial, versions, prints)
 
 

@@ -11,7 +11,7 @@ from core.contract.state import study_state as s
 from core.contract.wire import worker_api
 from core.daemon.placement.device_choice import Slot
 from core.daemon.placement.memory_planner import MemoryPlanner
-from core.daemon.placement.trial_slots import TrialSlots
+from core.daemon.placement.slot_assignment import TrialSlots
 from core.daemon.study.search_protocol import SearchPort
 from core.daemon.workers.worker_pool import Worker
 

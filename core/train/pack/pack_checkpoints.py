@@ -16,7 +16,7 @@ from core.train.base.base_model import Base
 from core.train.checkpoint_names import Position
 from core.train.pack.writer_thread import Writer
 from core.train.reporter import Reporter
-from core.train.step.out_of_memory import is_out_of_memory
+from core.train.step.oom_report import is_out_of_memory
 from core.train.trial import trial_checkpoint
 from core.train.trial.trial_training import Trial
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.evaluate.prompts.packaged_prompts import DATA
 from core.evaluate.text.detector_quality import DetectorQuality, quality
-from core.evaluate.text.refusal_detector import Stance, stances
+from core.evaluate.text.refusal_classifier import Stance, stances
 
 OBEYED = (Stance.COMPLIANCE, Stance.PARTIAL)  # the request is answered, also after words of refusal
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import find_metric
-from core.train.evaluation.probe_scoring import Scored
+from core.train.evaluation.probe_runner import Scored
 from core.train.probes.metric_probe import change_from
 
 FEWER = 2  # a score on less than half of the samples is not compared with one on more

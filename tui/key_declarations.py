@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.key_bindings import Group, Key
+from tui.key_definition import Group, Key
 
 OPEN = Key("trial.detail", "enter", "detail", "open", "open the selected trial")
 PAUSE = Key("trial.pause", "p", "pause", "pause", "pause or resume the trial", "Pause or resume")

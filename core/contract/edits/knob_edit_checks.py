@@ -7,13 +7,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from core.contract.input_size_limits import MOST_STEPS
 from core.contract.spec.conditional_knobs import is_searched, list_searched
 from core.contract.spec.knob_table import CLONE_KEEPS, KNOBS, Knob, find_fault
 from core.contract.spec.search_space import explain_outside
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
-from core.contract.value_bounds import MOST_STEPS
 from core.errors import Problem, RefusedError
 
 LONGEST_FACTOR = 40  # characters

@@ -14,12 +14,12 @@ from core.contract.text.sanitize import plain
 from core.contract.wire import worker_api
 from core.train.adapters.adapter_stack import Stack
 from core.train.base.base_model import Base
-from core.train.base.linear_layers import Place
-from core.train.base.row_isolation import Survey
+from core.train.base.layer_survey import Survey
+from core.train.base.linear_layer_layout import Place
 from core.train.data.dataset import Data
 from core.train.evaluation.study_boards import Boards
 from core.train.pack import resume
-from core.train.pack.checkpointing import Checkpointer
+from core.train.pack.pack_checkpoints import Checkpointer
 from core.train.reporter import Reporter
 from core.train.scoring.background_scoring import BackgroundScoring
 from core.train.scoring.base_scores import BaseScoring
@@ -27,7 +27,7 @@ from core.train.scoring.scoring_batches import BatchedAnswers
 from core.train.scoring.scoring_queue import Snapshot, frozen_copy
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward
-from core.train.step.out_of_memory import is_out_of_memory
+from core.train.step.oom_report import is_out_of_memory
 from core.train.trial.trial_training import Trial
 
 log = logging.getLogger("trimtab.scoring")

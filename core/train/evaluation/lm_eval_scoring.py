@@ -17,9 +17,9 @@ from core.errors import TrimtabError
 from core.evaluate.statistics.confidence_intervals import mean
 from core.train.adapters.lora_factors import Factors
 from core.train.evaluation import lm_eval_bridge
-from core.train.evaluation.probe_scoring import Scored
-from core.train.probes.eval_inputs import PromptEncoder
+from core.train.evaluation.probe_runner import Scored
 from core.train.probes.metric_probe import ProbeResult, change_from
+from core.train.probes.prompt_encoder import PromptEncoder
 from core.train.step.compute_requests import ScoringRequest, TimedResult
 
 FIRST = ("acc_norm", "acc", "exact_match")  # preferred metrics of a task, before its own first one

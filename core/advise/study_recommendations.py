@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from core.advise import citations, search_rules, tuning_rules
+from core.advise import citations, study_setup_rules, tuning_rules
 from core.advise.advice_case import HELD_ROWS, Case
 from core.advise.knob_recommendation import Line, apply
 from core.contract.spec.spec_file import SECTION_NAMES
 
 FEW_ROWS = 500
-RULES = (*search_rules.RULES, *tuning_rules.RULES, *search_rules.LAST)
+RULES = (*study_setup_rules.RULES, *tuning_rules.RULES, *study_setup_rules.LAST)
 
 
 @dataclass(frozen=True)

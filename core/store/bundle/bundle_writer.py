@@ -23,11 +23,11 @@ import tomli_w
 from core.contract.state import reference_values, study_progress
 from core.contract.text.secret_redaction import Redactor
 from core.store.bundle import adapter_hashes
-from core.store.bundle.trial_reproduction import ADAPTER
+from core.store.bundle.rerun_comparison import ADAPTER
 from core.store.plots.png_plot import write_png
 from core.store.plots.svg_plot import svg
 from core.store.report import markdown_text as md
-from core.store.report import trial_export
+from core.store.report import trial_table_export
 from core.store.report.html_report import page
 from core.store.report.model_card import card
 from core.store.report.report_data import Report
@@ -45,8 +45,8 @@ def fill(report: Report, folder: Path, evidence: bool = False) -> tuple[dict[str
     _json(folder / "data.json", msgspec.to_builtins(report.prints))
     sums = _adapter(report, folder, notes)
     _json(folder / "trials.json", [_trial(report, number, sums) for number in sorted(report.study.trials)])
-    _put(folder / "trials.csv", trial_export.as_csv(report.rows))
-    why = trial_export.write_parquet(report.rows, folder / "trials.parquet")
+    _put(folder / "trials.csv", trial_table_export.as_csv(report.rows))
+    why = trial_table_export.write_parquet(report.rows, folder / "trials.parquet")
     notes += [why] if why else []
     _curves(report, folder / "curves", notes)
     _decisions(report, folder)
