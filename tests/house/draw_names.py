@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SEED, COUNT = 17, 60
+SEED, COUNT = 101, 60
 
 
 def draw() -> list[Path]:

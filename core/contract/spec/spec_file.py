@@ -119,11 +119,8 @@ def _drop_beyond_bounds(raw: dict[str, Any], where: str, problems: list[Problem]
     kept: dict[str, Any] = {}
     for section, content in raw.items():
         keys = content if isinstance(content, dict) else {"": content}
-        beyond = {
-            key: found
-            for key, value in keys.items()
-            if (found := input_size_limits.find_fault(value, _LARGEST))
-        }
+        faults = {key: input_size_limits.find_fault(value, _LARGEST) for key, value in keys.items()}
+        beyond = {key: fault for key, fault in faults.items() if fault}
         for key, (place, wrong) in beyond.items():
             label = plain(f"{section}{f'.{key}' if key else ''}{place}", 120)
             problems.append(Problem(f"{label}: {wrong}", where, "no study needs such a value"))
