@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
-from core.contract.state.study_state import State
 from core.contract.wire import console_api
 from core.errors import EngineError, TrimtabError
 

@@ -133,7 +133,7 @@ def _steering(verbs: Any) -> None:
     )
     _trials(verbs)
     change = _verb(
-        verbs, "change", "steer.change_study:change", "change a running study: space, sampler, limits …"
+        verbs, "change", "steer.change_settings:change", "change a running study: space, sampler, limits …"
     )
     change.add_argument(
         "changes", metavar="KEY=VALUE", nargs="+",
@@ -199,7 +199,10 @@ def _reading(verbs: Any) -> None:
     )
     _json(status)
     best = _verb(
-        verbs, "best", "inspect.best_generate:best", "print the best trial, its adapter, and how to use it"
+        verbs,
+        "best",
+        "inspect.best_and_generate:best",
+        "print the best trial, its adapter, and how to use it",
     )
     _study(best)
     _json(best)
@@ -241,7 +244,7 @@ def _reading(verbs: Any) -> None:
     _study(logs)
     logs.add_argument("-f", "--follow", action="store_true", help="keep printing until the study ends")
     generate = _verb(
-        verbs, "generate", "inspect.best_generate:generate", "generate text with a trial's adapter"
+        verbs, "generate", "inspect.best_and_generate:generate", "generate text with a trial's adapter"
     )
     generate.add_argument("prompt", metavar="PROMPT")
     _study(generate)

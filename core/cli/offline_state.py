@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.contract.state.study_state import State
+from core.contract.state.engine_state import State
 from core.store import journal_file, run_folder
 from core.store.journal_replay import only_study, replay_all
 

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from core.contract.state import reference_values
-from core.contract.state.study_state import Line, Study, Trial
+from core.contract.state.engine_state import Line, Study, Trial
 from core.contract.text.sanitize import plain
 
 

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from core import paths
-from core.contract.state.study_state import State
+from core.contract.state.engine_state import State
 from core.contract.wire import console_api
 
 

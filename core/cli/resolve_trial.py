@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.contract.state import best_and_counts, reference_values
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 

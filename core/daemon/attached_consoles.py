@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 from core.contract.events.event_types import AnyEvent, Event
-from core.contract.state.study_state import State
+from core.contract.state.engine_state import State
 from core.contract.wire import console_api, message_codec
 
 LARGEST_QUEUE = 4000  # events; beyond it a snapshot is cheaper

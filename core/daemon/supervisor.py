@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from core.contract.events.event_types import Event, Preparing, StudyNoted
+from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply, refusal
-from core.contract.state.study_state import State
 from core.contract.text.sanitize import plain
 from core.contract.text.secret_redaction import Redactor
 from core.daemon.attached_consoles import Hub

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from core.contract.events import event_types as e
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.event_fold import Draft, apply
 from core.contract.text.sanitize import plain
 from core.contract.text.secret_redaction import Redactor

@@ -9,8 +9,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from core.contract.events.event_types import Event, StudyCreated, TrialEvaluated, TrialEvent, TrialReported
+from core.contract.state.engine_state import State
 from core.contract.state.event_fold import Draft, apply, apply_readings
-from core.contract.state.study_state import State
 
 log = logging.getLogger("trimtab.replay")
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from core.contract.events import event_types as e
-from core.contract.state.study_state import State
+from core.contract.state.engine_state import State
 from tests.tui.conftest import Backend
 from tests.tui.scene import NOW, no_card, state_of, study_events, trial_events
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from core.contract.spec import spec_file
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api, engine_client
 from tests.bench.demo_figures import Figures, table
 from tests.bench.live import base_of, empty_home, told

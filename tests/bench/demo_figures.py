@@ -10,7 +10,7 @@ from typing import Any
 
 from core.contract.events import event_types as e
 from core.contract.state import best_and_counts
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 
 ENDS = (e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible)
 FIRST: dict[type, str] = {  # what is timed at its first event

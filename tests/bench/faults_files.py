@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.daemon.server.engine_launch import health
 from tests.bench.faults_case import EVERY, Outcome, ended, fault, lost, of, results, scripted, worst_loss
 from tests.daemon.conftest import Engine

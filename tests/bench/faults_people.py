@@ -13,7 +13,7 @@ import psutil
 from core.contract.events import event_types as e
 from core.contract.spec import spec_file
 from core.contract.spec.knob_table import defaults
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api, engine_client
 from core.errors import TrimtabError
 from core.store import run_folder

@@ -9,7 +9,7 @@ import time
 
 import psutil
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from tests.bench.faults_case import EVERY, Outcome, ended, fault, lost, results, scripted, stopped, worst_loss
 from tests.daemon.conftest import Engine
 

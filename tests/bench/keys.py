@@ -25,7 +25,7 @@ from typing import Any
 from core import paths
 from core.contract.events import event_types as e
 from core.contract.spec import spec_file
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api, engine_client
 from core.errors import TrimtabError
 from tests.bench import keys_phases as phases

@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 
 from core.contract.events import event_types as e
+from core.contract.state import engine_state as s
 from core.contract.state import event_fold
-from core.contract.state import study_state as s
 from core.contract.wire import console_api, engine_client
 from core.train.quiet_libraries import set_environment, silence_transformers
 from tests.daemon.conftest import Engine

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.best_and_counts import best
 from core.contract.wire import console_api
 from core.daemon.population.population_rules import start_step

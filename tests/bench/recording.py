@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from core.contract.spec import spec_file
+from core.contract.state import engine_state as s
 from core.contract.state import study_progress
-from core.contract.state import study_state as s
 from core.contract.wire import console_api, engine_client
 from tests.bench.demo import CONFIG
 from tests.bench.live import empty_home

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from core.contract.state.study_state import State
+from core.contract.state.engine_state import State
 from core.contract.wire import console_api, message_codec
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
+from core.contract.state import engine_state as s
 from core.contract.state import event_fold
-from core.contract.state import study_state as s
 
 OBJECTIVE = [{"metric": "eval/loss", "direction": "minimize"}]
 

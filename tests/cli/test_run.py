@@ -15,8 +15,8 @@ from core.cli import exit_codes, output_formatting
 from core.cli.inspect.follow_study import Printer
 from core.cli.main import main
 from core.contract.events import event_types as e
+from core.contract.state import engine_state as s
 from core.contract.state import event_fold
-from core.contract.state import study_state as s
 from core.contract.wire import console_api
 from tests.cli import studies
 

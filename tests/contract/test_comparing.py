@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.contract.metric_score import Score
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.thinned_series import Series
 from core.contract.views import trial_comparison as c
 from tests.contract.test_insight import study, trial

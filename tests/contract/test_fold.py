@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.state import best_and_counts, study_progress
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.event_fold import STEPS, apply, refusal
 from core.contract.wire import console_api, message_codec, worker_api
 

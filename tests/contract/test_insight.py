@@ -6,7 +6,7 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.contract.state import best_and_counts
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
 from core.contract.views import study_insight as i
 from core.contract.views.knob_axes import Axis, axes

@@ -8,8 +8,8 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
+from core.contract.state import engine_state as s
 from core.contract.state import reference_values, study_progress
-from core.contract.state import study_state as s
 from core.contract.state.event_fold import apply, apply_readings, refusal
 
 OBJECTIVE = [{"metric": "eval/loss", "direction": "minimize"}]

@@ -8,7 +8,7 @@ import pytest
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit
-from core.contract.state.study_state import Study, Trial
+from core.contract.state.engine_state import Study, Trial
 from core.contract.views import metric_verdict as r
 from core.contract.views.metric_format import (
     format_bound,

@@ -1,7 +1,7 @@
 """Objectives with a reference: is it beaten, by how much, and how much of the plane does the front hold?"""
 
+from core.contract.state import engine_state as s
 from core.contract.state import reference_values
-from core.contract.state import study_state as s
 
 
 def study(objectives, *values):

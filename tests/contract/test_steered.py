@@ -3,7 +3,7 @@
 import msgspec
 
 from core.contract.events import event_types as e
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply, refusal
 from tests.contract.test_fold import RUNNING, SPEC, event, folded, trial_of
 

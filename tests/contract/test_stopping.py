@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.contract.spec.study_spec import StopOptions
+from core.contract.state import engine_state as s
 from core.contract.state import stop_conditions
-from core.contract.state import study_state as s
 from core.contract.state.stop_conditions import Stop, find_due, gpu_hours, since_best
 
 ONE = [{"metric": "eval/loss", "direction": "minimize"}]

@@ -6,7 +6,7 @@ from core.contract.metric_score import Score
 from core.contract.spec import spec_file
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import TRIGGERED, find_metric, split_trigger
-from core.contract.state.study_state import Study, Trial
+from core.contract.state.engine_state import Study, Trial
 from core.contract.views import metric_verdict as r
 from core.contract.views.metric_format import format_bound, format_figure, format_score
 from core.errors import SpecError

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from core.contract.edits import input_values, knob_edit_checks
 from core.contract.spec.knob_table import KNOBS
-from core.contract.state.study_state import Study, Trial
+from core.contract.state.engine_state import Study, Trial
 from tests.tui.scene import SPEC
 
 STUDY = Study("a", spec=SPEC)

@@ -18,7 +18,7 @@ import pytest
 
 from core import paths
 from core.contract.spec import spec_file
-from core.contract.state.study_state import State, Study, Trial
+from core.contract.state.engine_state import State, Study, Trial
 from core.contract.wire import console_api, engine_client
 from core.daemon.server.engine_launch import health
 from tests import zygote

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.contract.events import event_types as e
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
 
 MIB, GIB = 1 << 20, 1 << 30

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.daemon.study.study_runner import Runner
 from tests.daemon.conftest import Engine

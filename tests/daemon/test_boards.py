@@ -5,7 +5,7 @@ import signal
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 
 pytestmark = pytest.mark.real
 

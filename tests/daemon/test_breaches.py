@@ -9,7 +9,7 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.spec import spec_file
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence, Sample
 from core.daemon.answers import evidence_reader, limit_breaches

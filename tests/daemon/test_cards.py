@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from tests.daemon.conftest import Engine
 

@@ -8,8 +8,8 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
-from core.contract.state import study_state as s
-from core.daemon.answers import limit_breaches, metric_drift
+from core.contract.state import engine_state as s
+from core.daemon.answers import limit_breaches, metric_regression
 from core.train.evaluation.best_sample_scores import BestSamples
 from core.train.evaluation.probe_runner import Scored
 
@@ -87,7 +87,7 @@ def test_five_trials_of_a_hundred_at_most_are_warned_of_by_chance(study):
                 now.values[name], now.scores[name] = row.tolist(), Score(float(row.mean()), samples=16)
             since = {**past.compare(now, 10 * turn), ALL: Score(-1.0, -1.1, -0.9, 16)}
             alarm = alarm or bool(
-                metric_drift.find_drifts(study, scored(10 * turn, now.scores, since=since), {})
+                metric_regression.find_drifts(study, scored(10 * turn, now.scores, since=since), {})
             )
         warned += alarm
     assert warned <= math.ceil(0.05 * trials)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api, engine_client
 from core.daemon.server import engine_launch
 from core.errors import RefusedError

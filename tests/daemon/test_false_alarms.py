@@ -10,8 +10,8 @@ from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.significance_levels import FALSE_BREACH, FALSE_WARNING
 from core.contract.spec.metric_limits import Limit
-from core.contract.state import study_state as s
-from core.daemon.answers import metric_drift
+from core.contract.state import engine_state as s
+from core.daemon.answers import metric_regression
 from core.evaluate.statistics import drift_test
 from core.evaluate.statistics.confidence_intervals import mean, rate
 
@@ -48,7 +48,7 @@ def alarmed(random, size, study):
         changes["quality/loss"] = Score(-1.0, -1.1, -0.9, 64)  # else no slice is told
         scores = {name: Score(float(row.mean()), samples=size) for name, row in zip(names, now, strict=True)}
         event = scored(look * 10, scores, changes=changes)
-        if metric_drift.find_drifts(study, event, {}):
+        if metric_regression.find_drifts(study, event, {}):
             return True
     return False
 
@@ -85,12 +85,12 @@ def test_a_trial_that_loses_all_refusals_is_warned_of_from_eight_samples_on(size
     study.base_scores["safety/refusal"] = rate([1.0] * size)
     lost = drift_test.paired([0.0] * size, [1.0] * size)
     event = scored(10, {"safety/refusal": rate([0.0] * size)}, changes={"safety/refusal": lost})
-    assert "safety/refusal is 0" in metric_drift.find_drifts(study, event, {})[0].text
+    assert "safety/refusal is 0" in metric_regression.find_drifts(study, event, {})[0].text
 
 
 def test_a_sure_change_too_small_to_matter_is_no_warning():
     study = s.Study("s", spec={}, base_scores={"safety/refusal": Score(0.9, 0.89, 0.91, 9999)})
     event = scored(10, {"safety/refusal": Score(0.86, 0.85, 0.87, 9999)})
-    assert metric_drift.find_drifts(study, event, {}) == []
+    assert metric_regression.find_drifts(study, event, {}) == []
     event.scores["safety/refusal"] = Score(0.84, 0.83, 0.85, 9999)
-    assert len(metric_drift.find_drifts(study, event, {})) == 1
+    assert len(metric_regression.find_drifts(study, event, {})) == 1

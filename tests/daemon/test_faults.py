@@ -6,7 +6,7 @@ import signal
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api, engine_client
 from core.store import journal_file, run_folder
 from core.store.journal_replay import replay_all

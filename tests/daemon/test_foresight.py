@@ -11,7 +11,7 @@ import pytest
 from core import paths
 from core.contract.events import event_types as e
 from core.contract.spec.spec_file import parse, to_raw
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, worker_api
 from core.daemon.placement import device_choice

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from core.contract.events import event_types as e
+from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
-from core.contract.state.study_state import State
 from core.contract.wire import console_api, message_codec
 from core.daemon.answers import introspection_reader, untrusted_files
 from core.errors import RefusedError

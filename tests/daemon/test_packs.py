@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from core.contract.events import event_types as e
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, message_codec, worker_api
 from core.daemon.attached_consoles import Hub

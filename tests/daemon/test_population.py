@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.contract.spec.population_settings import BY
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.best_and_counts import searched_values
 from core.contract.state.thinned_series import Series, add_all
 from core.daemon.population import population_rules

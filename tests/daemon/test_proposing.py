@@ -7,7 +7,7 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.contract.spec import spec_file
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
 from core.daemon.study import request_checks
 from core.daemon.study import trial_proposals as module

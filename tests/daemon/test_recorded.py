@@ -1,6 +1,6 @@
 """A study of an earlier version goes on under this one's engine."""
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from tests.daemon.conftest import Engine
 from tests.store import recorded_home
 

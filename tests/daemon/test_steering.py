@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import optuna
 import pytest
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.errors import RefusedError
 from core.search.study.optuna_storage import open_storage

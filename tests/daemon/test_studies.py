@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.daemon.attached_consoles import Hub
 from core.daemon.study import request_checks

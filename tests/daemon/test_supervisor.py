@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from core.contract.events import event_types as e
+from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
-from core.contract.state.study_state import State
 from core.contract.wire import console_api, message_codec
 from core.daemon import supervisor as module
 from core.daemon.attached_consoles import LARGEST_QUEUE, Hub

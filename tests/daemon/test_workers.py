@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.daemon.workers import worker_pool
 from tests.daemon.conftest import Engine

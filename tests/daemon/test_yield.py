@@ -4,7 +4,7 @@ import signal
 
 import psutil
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.daemon.workers import worker_shutdowns
 from core.daemon.workers.worker_shutdowns import Departures

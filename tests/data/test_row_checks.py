@@ -7,10 +7,10 @@ import pytest
 
 from core.contract.spec.study_spec import EvaluateOptions
 from core.data.checks import evaluation_rows, masked_excerpt
+from core.data.checks.check_finding import Severity
 from core.data.checks.evaluation_rows import PromptIndex, find_evaluation
 from core.data.checks.personal_rows import find_personal
 from core.data.checks.refusing_rows import find_refusing
-from core.data.checks.row_finding import Severity
 from core.data.checks.toxic_rows import find_toxic
 from core.data.readers.row_texts import RowTexts
 from core.evaluate.prompts import packaged_prompts

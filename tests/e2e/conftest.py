@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from core import paths
-from core.contract.state.study_state import State, Study
+from core.contract.state.engine_state import State, Study
 from core.contract.wire import console_api, engine_client
 from core.daemon.server.engine_launch import health
 from core.errors import EngineError, TrimtabError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.contract.spec.population_settings import BY
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from tests.daemon.conftest import Engine
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("e2e")]

@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from core.contract.spec.knob_table import KNOBS
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from tests.e2e.conftest import DEADLINE_S, House
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("e2e")]

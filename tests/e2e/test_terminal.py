@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api, engine_client
 from tests.e2e.conftest import DEADLINE_S, TRIMTAB, House
 

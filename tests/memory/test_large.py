@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from core.contract.spec import spec_file
-from core.memory.base.large_base_warning import warning
+from core.memory.base.slow_cpu_warning import warning
 from core.train.commands.worker import Worker
 from tests.daemon.test_foresight import QWEN
 

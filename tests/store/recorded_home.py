@@ -17,7 +17,7 @@ import msgspec
 
 from core.cli.inspect import show_status
 from core.contract.events.event_types import AnyEvent
-from core.contract.state.study_state import Study
+from core.contract.state.engine_state import Study
 from core.store import journal_file, run_folder
 from core.store.report import trial_table_export
 

@@ -6,7 +6,7 @@ from huggingface_hub import ModelCard
 from msgspec.structs import replace
 
 from core.contract.events import event_types as e
-from core.store.report.markdown_text import text
+from core.store.report.markdown_escape import text
 from core.store.report.model_card import card
 from tests.hostile import TEXTS, harm
 

@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 from core.contract.spec import spec_file
-from core.store.report import markdown_text, trial_table_export
+from core.store.report import markdown_escape, trial_table_export
 from tests.search import studies
 
 ODD = (
@@ -31,8 +31,8 @@ def test_csv_reads_back_as_one_cell_that_no_spreadsheet_runs(text):
 
 @pytest.mark.parametrize("text", ODD)
 def test_a_markdown_cell_is_one_line_without_a_bar_or_markup_of_its_own(text):
-    for shown in (markdown_text.text(text), markdown_text.code(text)):
-        (_, _, line, _) = markdown_text.table(["a", "b"], [[shown, "end"]])
+    for shown in (markdown_escape.text(text), markdown_escape.code(text)):
+        (_, _, line, _) = markdown_escape.table(["a", "b"], [[shown, "end"]])
         bars = [at for at, one in enumerate(line) if one == "|" and line[at - 1 : at] != "\\"]
         assert len(bars) == 3 and line.endswith(" end |") and "\n" not in line and "\r" not in line
         assert "<b>" not in shown and "://" not in shown and "\x1b" not in shown and "\u202e" not in shown

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.contract.events import event_types as e
+from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
-from core.contract.state.study_state import State
 from core.store.journal_replay import replay_all
 
 CREATED = e.StudyCreated(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from core.contract.events import event_types as e
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.daemon.answers import limit_breaches
 from core.train import checkpoint_files
 from core.train.evaluation import study_boards

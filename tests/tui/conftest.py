@@ -20,8 +20,8 @@ from textual.strip import Strip
 
 import tui.app
 from core.contract.events import event_types as e
+from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
-from core.contract.state.study_state import State
 from core.contract.wire import console_api, message_codec
 from core.daemon.attached_consoles import Hub
 from tests.tui.scene import NOW

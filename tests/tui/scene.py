@@ -8,8 +8,8 @@ import random
 from core.contract.events import event_types as e
 from core.contract.spec import spec_file
 from core.contract.spec.knob_table import defaults
+from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
-from core.contract.state.study_state import State
 
 NOW = 1_800_000_000.0
 SPEC = spec_file.to_raw(

@@ -5,7 +5,7 @@ from rich.cells import cell_len
 
 from core.contract.events import event_types as e
 from core.contract.spec.knob_table import KNOBS
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.byte_sizes import format_bytes
 from core.contract.wire.memory_forecast import DeviceMemory, Foretold, Part
 from tests.tui.scene import cpu_pack, gpu_packs, no_card, state_of, study_events

@@ -7,7 +7,7 @@ import pytest
 from core.contract.edits.spec_changes import merge_changes
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import dimension
-from core.contract.state.study_state import Study
+from core.contract.state.engine_state import Study
 from core.contract.wire import console_api
 from tests.tui.scene import SPEC, no_card, state_of, study_events
 from tests.tui.scored import scored_study

@@ -6,7 +6,7 @@ import math
 import pytest
 from rich.text import Text
 
-from core.contract.state.study_state import Mark
+from core.contract.state.engine_state import Mark
 from tests.tui.scene import no_card, state_of, study_events
 from tui.theme_colors import Palette
 from tui.widgets.braille_canvas import Canvas

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from core.contract.events import event_types as e
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence, Sample
 from core.contract.wire.introspection_answer import Insides, Token

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol, cast
 
 from textual.screen import Screen
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from tui.base.confirm_dialog import Confirm
 from tui.key_definition import Group

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.contract.spec.metric_limits import Limit
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.views.metric_verdict import BASE, read
 from tui.boards.board_cells import INTERVAL, NARROW, cell, cut, heads, spark
 from tui.number_text import GLYPHS

@@ -10,7 +10,7 @@ from textual.containers import Container
 from textual.widgets import Input, Static
 
 from core.contract.spec.metric_limits import Limit, Verdict
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import metric_verdict as r
 from core.contract.views.metric_format import POINTS, SHARE

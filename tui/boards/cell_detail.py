@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from core.contract.spec.metric_limits import Limit
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import metric_verdict as r
 from core.contract.views.metric_format import HUNDREDTHS, SHARE, format_bound, format_change, format_score

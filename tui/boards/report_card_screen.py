@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import report_card
 from tui.base.base_screen import StudyScreen

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from rich.text import Text
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison as c
 from core.contract.views.axis_scale import AxisScale

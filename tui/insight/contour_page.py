@@ -6,7 +6,7 @@ from itertools import combinations
 
 from rich.text import Text
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from core.contract.views.knob_axes import Axis, axes

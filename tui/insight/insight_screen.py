@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 
 from core.contract.state import best_and_counts
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.contract.wire.search_state import METHODS, Importance, SearchState

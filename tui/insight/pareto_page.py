@@ -6,7 +6,7 @@ from rich.text import Text
 
 from core.contract.spec.knob_table import KNOBS
 from core.contract.state import best_and_counts, reference_values
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from tui.insight.page_context import HERE, RESULT, Page, View, no_values, row, value_text, window

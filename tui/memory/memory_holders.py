@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.contract.events import event_types as e
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire.memory_forecast import DeviceMemory
 from tui.memory.bar_segments import Share, by_trial, kind_share, reserve_share, trial_share

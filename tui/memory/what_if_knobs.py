@@ -8,7 +8,7 @@ from typing import Any
 
 from core.contract.spec.knob_table import KNOBS, OPTIMIZERS
 from core.contract.spec.study_spec import PRECISIONS
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 
 PACK, DEVICE = "pack", "device"
 ROWS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.contract.edits.input_values import Read
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from tui.base.base_screen import StudyScreen

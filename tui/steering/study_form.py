@@ -15,7 +15,7 @@ from core.contract.spec.knob_table import TABLE, Knob
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.search_space import Dimension
 from core.contract.spec.study_spec import AUTO, ON_BREACH, ON_UNSURE, PRUNERS, SAMPLERS, ThresholdOptions
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import plain
 from core.errors import SpecError

@@ -8,7 +8,7 @@ from typing import Any
 from core.contract.edits import input_values, knob_edit_checks
 from core.contract.edits.input_values import Read
 from core.contract.spec.knob_table import CLONE_KEEPS, TABLE, Knob
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from tui.forms.form_row_data import Row, switch
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from core.contract.events import event_types as e
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from tui.number_text import NOTHING, bar, percent, size, sparkline
 from tui.study.pack_line import pack_line

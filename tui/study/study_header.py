@@ -6,7 +6,7 @@ from rich.text import Text
 
 from core.contract.spec.knob_table import KNOBS
 from core.contract.state import best_and_counts, reference_values, study_progress
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from tui.number_text import GLYPHS, bar, duration, loss, number
 from tui.theme_colors import Palette

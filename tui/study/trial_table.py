@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.contract.state import best_and_counts
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from tui.theme_colors import Palette
 from tui.ui_messages import TrialChosen, TrialOpened
 from tui.widgets.trial_columns import GAP, Column, columns, matches, shape_of, sort_trials

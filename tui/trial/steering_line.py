@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from core.contract.events.knob_change_text import value_text
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from tui.theme_colors import Palette
 from tui.widgets.steering_row_signs import NOTE, STAR

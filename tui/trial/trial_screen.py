@@ -8,8 +8,8 @@ from textual.containers import Horizontal, VerticalScroll
 
 from core.contract.spec.knob_table import TABLE
 from core.contract.spec.metric_table import METRICS
+from core.contract.state import engine_state as s
 from core.contract.state import study_progress
-from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from tui.boards.trial_board_summary import summarize_boards
 from tui.introspection.loss_and_attention_screen import InsidesScreen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.contract.state.study_state import Mark
+from core.contract.state.engine_state import Mark
 from core.contract.views.axis_scale import AxisScale
 from tui.widgets.braille_canvas import column_of
 

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from core.contract.state.study_state import Line
+from core.contract.state.engine_state import Line
 from core.contract.text.sanitize import plain
 from tui.theme_colors import Palette
 

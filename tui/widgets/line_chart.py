@@ -11,8 +11,8 @@ from itertools import groupby
 from rich.text import Text
 from textual.events import Resize
 
-from core.contract.state import study_state as s
-from core.contract.state.study_state import Mark
+from core.contract.state import engine_state as s
+from core.contract.state.engine_state import Mark
 from core.contract.views.axis_scale import AxisScale
 from tui.number_text import loss, smooth_values
 from tui.theme_colors import Palette

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 
 LONGEST_SIGNS = 12  # cells

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.contract.spec.knob_table import KNOBS
 from core.contract.state import best_and_counts, study_progress
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from tui.number_text import ASKED, GLYPHS, bar, duration, loss, number, sparkline
 from tui.widgets.steering_row_signs import LONGEST_SIGNS, Piece, has_signs, signs_of, signs_width, words_of

@@ -12,7 +12,7 @@ from core import paths
 from core.cli import activity_line, exit_codes, output_formatting
 from core.contract.events import event_types
 from core.contract.state import best_and_counts, event_fold, reference_values, study_progress
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, engine_client
 from core.errors import EngineError

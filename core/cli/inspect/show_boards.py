@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 from core.cli import exit_codes, output_formatting, reach_engine, resolve_trial
+from core.contract.state import engine_state as s
 from core.contract.state import study_progress
-from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import metric_verdict as r
 from core.contract.views import report_card

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core import paths
 from core.cli import activity_line, exit_codes, output_formatting, reach_engine, resolve_trial
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 
 

@@ -19,7 +19,7 @@ import msgspec
 
 from core.cli import exit_codes, output_formatting, reach_engine, resolve_trial
 from core.contract.state import best_and_counts
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from core.contract.wire import console_api

@@ -21,7 +21,7 @@ from core import paths
 from core.cli import exit_codes, output_formatting, reach_engine
 from core.contract.events.event_types import PackMeasured
 from core.contract.state import best_and_counts, reference_values, study_progress
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 
 

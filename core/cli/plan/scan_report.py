@@ -9,7 +9,7 @@ from core.cli import activity_line
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.data.checks import evaluation_rows, scan_rows
-from core.data.checks.row_finding import Finding, Severity
+from core.data.checks.check_finding import Finding, Severity
 from core.data.readers.source_files import find_sources
 from core.errors import SpecError, in_line
 from core.evaluate.prompts.study_prompts import Library

@@ -11,8 +11,8 @@ from typing import Any
 
 from core import paths
 from core.cli import exit_codes, reach_engine, resolve_trial
+from core.contract.state import engine_state as s
 from core.contract.state import reference_values
-from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.store.report.report_data import Report

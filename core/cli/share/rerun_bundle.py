@@ -16,7 +16,7 @@ from core.cli import exit_codes, reach_engine, resolve_trial
 from core.cli.share import environment_record
 from core.cli.steer.pause_prune_stop import BY
 from core.contract.spec.study_spec import StudySpec
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, shell_environment
 from core.errors import Problem, TrimtabError

@@ -7,7 +7,7 @@ import time
 
 from core import paths
 from core.cli import activity_line, exit_codes, reach_engine
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.contract.wire.engine_health_check import health
 from core.errors import EngineError

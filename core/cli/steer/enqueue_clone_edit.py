@@ -11,7 +11,7 @@ from core.cli import exit_codes, output_formatting, reach_engine, resolve_trial
 from core.cli.steer.pause_prune_stop import BY, engine_state, find_trial
 from core.contract.edits import input_values, knob_edit_checks
 from core.contract.spec.knob_table import CLONE_KEEPS
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.errors import Problem, RefusedError

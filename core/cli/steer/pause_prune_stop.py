@@ -6,7 +6,7 @@ import argparse
 
 from core import paths
 from core.cli import exit_codes, reach_engine, resolve_trial
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.errors import EngineError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.cli import activity_line, exit_codes, reach_engine, resolve_trial
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text import terminal_check
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, shell_environment

@@ -9,7 +9,7 @@ from typing import Any
 from core.contract.edits.knob_edit_checks import EDITABLE, EVALUATE_EVERY, is_factor, read_factor, steps_fault
 from core.contract.spec.knob_table import MODULE_GROUPS, POSITIVE, Knob, find_fault
 from core.contract.spec.search_space import Choice, explain_outside
-from core.contract.state.study_state import Study, Trial
+from core.contract.state.engine_state import Study, Trial
 from core.contract.text.sanitize import plain
 
 ENDLESS = 1e6  # a bound that nobody meets is not worth a word

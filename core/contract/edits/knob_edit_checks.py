@@ -12,7 +12,7 @@ from core.contract.spec.conditional_knobs import is_searched, list_searched
 from core.contract.spec.knob_table import CLONE_KEEPS, KNOBS, Knob, find_fault
 from core.contract.spec.search_space import explain_outside
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.errors import Problem, RefusedError
 

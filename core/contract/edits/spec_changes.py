@@ -7,7 +7,7 @@ from typing import Any
 
 from core.contract.spec.conditional_knobs import find_misfit
 from core.contract.spec.study_spec import COUNTED, StudySpec
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.errors import Problem, RefusedError
 

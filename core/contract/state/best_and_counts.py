@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 
 
 def objective_value(study: s.Study, trial: s.Trial, index: int = 0) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.contract.events import event_types as e
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 
 
 def read_machine(machine: s.Machine, event: e.MachineRead) -> s.Machine:

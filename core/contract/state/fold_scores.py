@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.thinned_series import Series, add
 
 OVER: dict[str, Any] = {

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from core.contract.events import event_types, steering_events
 from core.contract.events.knob_change_text import changes_text
 from core.contract.spec import study_spec
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.thinned_series import cut
 from core.contract.text.sanitize import plain
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import BOARDS
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.best_and_counts import front, is_better
 
 # Where the boards have what an objective is of the base, over the sampled validation rows.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.contract.spec.study_spec import StopOptions
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.best_and_counts import count_ended, is_better
 
 HOUR_S = 3600.0

@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import mean, median
 from typing import Any
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.thinned_series import Series, add
 
 POINTS = 64  # moments kept of a trial's clock

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.search_space import Choice, Dimension
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.views.axis_scale import AxisScale
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit, Verdict
 from core.contract.spec.metric_table import BOARDS, METRICS, Metric, find_metric, split_trigger
-from core.contract.state.study_state import Study, Trial
+from core.contract.state.engine_state import Study, Trial
 from core.errors import SpecError
 
 BASE = -1  # the "trial" that is the base model itself

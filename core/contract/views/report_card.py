@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.contract.spec.metric_limits import Limit
-from core.contract.state.study_state import Study, Trial
+from core.contract.state.engine_state import Study, Trial
 from core.contract.text.sanitize import plain
 from core.contract.views import metric_verdict as r
 from core.contract.views.metric_format import format_bound, format_score

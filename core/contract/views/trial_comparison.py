@@ -11,7 +11,7 @@ from typing import Any, Literal
 from core.contract.metric_score import Score
 from core.contract.spec.knob_table import TABLE
 from core.contract.state import best_and_counts
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.views.metric_verdict import describe_metric, margins
 
 Along = Literal["steps", "tokens", "time"]

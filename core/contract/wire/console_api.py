@@ -14,13 +14,13 @@ import msgspec
 from core.contract import input_size_limits
 from core.contract.events.event_types import AnyEvent
 from core.contract.input_size_limits import Int, Name, Path, Text
-from core.contract.state.study_state import State
+from core.contract.state.engine_state import State
 from core.contract.wire.evidence_answer import Evidence
 from core.contract.wire.introspection_answer import Insides
 from core.contract.wire.memory_forecast import Forecast, MemoryNow
 from core.contract.wire.search_state import Importance, SearchState
 
-PROTOCOL = 1
+PROTOCOL = 2
 AtOnce = Annotated[int, msgspec.Meta(ge=1, le=input_size_limits.MOST_AT_ONCE)]
 Note = Annotated[str, msgspec.Meta(max_length=input_size_limits.LONGEST_NOTE)]
 Priority = Annotated[

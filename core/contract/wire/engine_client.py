@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
-from core.contract.state.study_state import State
+from core.contract.state.engine_state import State
 from core.contract.wire import console_api, local_socket, message_codec
 from core.contract.wire.aiohttp_connector import OwnConnector
 from core.contract.wire.engine_health_check import SILENT_S, describe_health, explain_silence

@@ -10,11 +10,11 @@ from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import SLICE
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.views.metric_verdict import count_looks
 from core.contract.wire import console_api
-from core.daemon.answers import metric_drift as drift
-from core.daemon.answers.metric_drift import Finding, History
+from core.daemon.answers import metric_regression as drift
+from core.daemon.answers.metric_regression import Finding, History
 from core.daemon.background_tasks import Tasks
 from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError

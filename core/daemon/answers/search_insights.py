@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from core.contract.state import best_and_counts
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.errors import RefusedError
 

@@ -9,7 +9,7 @@ import msgspec
 
 from core.contract.spec import knob_table as knob
 from core.contract.spec.study_spec import PRECISIONS, StudySpec
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.contract.wire.memory_forecast import DeviceMemory, Forecast, MemoryNow, Verdict

@@ -15,7 +15,7 @@ import msgspec
 
 from core.contract.events import event_types as e
 from core.contract.spec.study_spec import StudySpec
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.byte_sizes import format_bytes
 from core.contract.wire.memory_forecast import Foretold
 from core.daemon.placement.device_choice import Slot

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from core.contract.events.event_types import PackMeasured
 from core.contract.spec.study_spec import AUTO
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.daemon.placement.device_choice import Free, Slot, by_room
 from core.daemon.placement.memory_planner import FORGOTTEN_S, MemoryPlanner
 from core.daemon.placement.pack_calibration import Calibration

@@ -18,7 +18,7 @@ from core.contract.events.knob_change_text import changes_text
 from core.contract.spec import population_settings
 from core.contract.spec.search_space import Space
 from core.contract.spec.study_spec import PopulationOptions, StopOptions
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.daemon.population.explore import perturb
 
 Judged = frozenset[tuple[int, int]]  # (trial, step)

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from core import paths
-from core.contract.state.study_state import LIVE_STUDY
+from core.contract.state.engine_state import LIVE_STUDY
 from core.contract.wire import console_api
 from core.daemon.attached_consoles import Hub
 from core.daemon.background_tasks import keep_going

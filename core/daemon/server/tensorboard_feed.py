@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from core.contract.events import event_types as e
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
 from core.store import journal_file, run_folder

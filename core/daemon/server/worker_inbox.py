@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from core.contract.edits import knob_edit_checks
 from core.contract.events import event_types as e
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain, show_value
 from core.contract.wire import console_api, worker_api
 from core.daemon.study.study_lifecycle import Studies

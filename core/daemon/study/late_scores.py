@@ -9,7 +9,7 @@ from pathlib import Path
 from core.contract.events import event_types as e
 from core.contract.spec.search_checks import awaits_boards
 from core.contract.spec.study_spec import StudySpec
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import worker_api
 from core.daemon.answers.limit_breaches import breaks_a_limit, leaves_unsure
 from core.daemon.placement.device_choice import Slot

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.contract.spec.spec_file import to_raw
 from core.contract.spec.study_spec import StudySpec
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.errors import RefusedError
 
 Handler = Callable[[Any], Awaitable[Any]]  # takes a request of one type; gives its answer, or None

@@ -15,7 +15,7 @@ from core.contract.edits import knob_edit_checks, spec_changes
 from core.contract.events import event_types as e
 from core.contract.spec.spec_file import parse, to_raw, write
 from core.contract.spec.study_spec import StudySpec
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, worker_api
 from core.daemon.study import request_checks

@@ -12,7 +12,7 @@ from core import paths
 from core.contract.events import event_types as e
 from core.contract.spec.spec_file import to_raw, write
 from core.contract.spec.study_spec import StudySpec
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
 from core.store import run_folder

@@ -13,7 +13,7 @@ from core import paths
 from core.contract.events import event_types as e
 from core.contract.spec.spec_file import parse, write
 from core.contract.spec.study_spec import StudySpec
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.daemon.answers.limit_breaches import Breaches

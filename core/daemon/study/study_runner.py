@@ -13,7 +13,7 @@ from pathlib import Path
 from core.contract.events import event_types as e
 from core.contract.spec import study_spec
 from core.contract.spec.study_spec import StudySpec
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import worker_api
 from core.daemon.placement.device_choice import Slot, fault_of
 from core.daemon.placement.memory_planner import MemoryPlanner

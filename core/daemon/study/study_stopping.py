@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from core.contract.events import event_types as e
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import worker_api
 from core.daemon.workers.trial_requeue import end_study_and_fail, end_study_and_requeue, end_trial
 from core.daemon.workers.worker_pool import Worker, WorkerPool

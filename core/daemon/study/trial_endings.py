@@ -7,8 +7,8 @@ import time
 from core.contract.events import event_types as e
 from core.contract.spec import metric_limits, search_checks
 from core.contract.spec.study_spec import StopOptions, StudySpec
+from core.contract.state import engine_state as s
 from core.contract.state import stop_conditions
-from core.contract.state import study_state as s
 from core.contract.state.stop_conditions import Stop
 from core.daemon.study.search_protocol import SearchPort
 

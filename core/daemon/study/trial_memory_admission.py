@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from core.contract.events import event_types as e
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import worker_api
 from core.daemon.placement.device_choice import Slot
 from core.daemon.placement.memory_planner import MemoryPlanner

@@ -11,7 +11,7 @@ from typing import Any
 from core.contract.events import event_types as e
 from core.contract.spec.search_checks import awaits_boards
 from core.contract.spec.study_spec import StudySpec
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.stop_conditions import Stop
 from core.daemon.study import late_scores
 from core.daemon.study.search_protocol import SearchPort

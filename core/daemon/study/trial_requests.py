@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from core.contract.events import event_types as e
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import console_api, worker_api
 from core.daemon.study import request_checks
 from core.daemon.study.request_checks import Handler

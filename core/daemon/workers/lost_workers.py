@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.daemon.workers.trial_requeue import clear_worker, end_trial, requeue
 from core.daemon.workers.worker_pool import Worker, WorkerPool, end_stray, log_tail, may_return

@@ -8,7 +8,7 @@ import time
 from msgspec.structs import replace
 
 from core.contract.events import event_types as e
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.state.thinned_series import Series
 from core.contract.wire import worker_api
 

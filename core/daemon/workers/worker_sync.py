@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.wire import worker_api
 
 

@@ -12,8 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from core.data.checks.check_finding import EXAMPLES, Example, Finding, Severity, make_finding
 from core.data.checks.masked_excerpt import excerpt_masked
-from core.data.checks.row_finding import EXAMPLES, Example, Finding, Severity, make_finding
 from core.data.readers.row_texts import RowTexts
 from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.refusal_classifier import Stance, stance

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from core.data.checks.check_finding import EXAMPLES, Example, Finding, Severity, make_finding
 from core.data.checks.masked_excerpt import excerpt, mask_all
-from core.data.checks.row_finding import EXAMPLES, Example, Finding, Severity, make_finding
 from core.data.readers.row_texts import RowTexts
 from core.evaluate.text.pii_detector import KINDS, SURE, find_pii, pii_quality
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
+from core.data.checks.check_finding import EXAMPLES, Example, Finding, Severity, make_finding
 from core.data.checks.masked_excerpt import excerpt_masked
-from core.data.checks.row_finding import EXAMPLES, Example, Finding, Severity, make_finding
 from core.data.readers.row_texts import RowTexts
 from core.evaluate.text.detector_quality import DetectorQuality, quality
 from core.evaluate.text.refusal_classifier import LANGUAGES, Stance, stance

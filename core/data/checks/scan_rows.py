@@ -10,10 +10,10 @@ from typing import Any
 
 from core.contract.spec.study_spec import DataOptions
 from core.contract.text.sanitize import plain
+from core.data.checks.check_finding import EXAMPLES, Finding
 from core.data.checks.evaluation_rows import Match, PromptIndex, describe_matches, match_row
 from core.data.checks.personal_rows import find_personal
 from core.data.checks.refusing_rows import find_refusing
-from core.data.checks.row_finding import EXAMPLES, Finding
 from core.data.checks.row_sample import Reservoir
 from core.data.checks.toxic_rows import find_toxic
 from core.data.readers.row_texts import RowTexts, readable

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from core.data.checks.check_finding import EXAMPLES, Example, Finding, Severity, make_finding
 from core.data.checks.masked_excerpt import excerpt, mask_all
-from core.data.checks.row_finding import EXAMPLES, Example, Finding, Severity, make_finding
 from core.data.readers.row_texts import RowTexts
 from core.evaluate.text.toxicity_scorer import TOXIC, toxicity, toxicity_quality
 

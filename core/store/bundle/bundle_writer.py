@@ -26,7 +26,7 @@ from core.store.bundle import adapter_hashes
 from core.store.bundle.rerun_comparison import ADAPTER
 from core.store.plots.png_plot import write_png
 from core.store.plots.svg_plot import svg
-from core.store.report import markdown_text as md
+from core.store.report import markdown_escape as md
 from core.store.report import trial_table_export
 from core.store.report.html_report import page
 from core.store.report.model_card import card

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import METRICS, Metric
 from core.contract.state import best_and_counts
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.views.metric_verdict import limits
 
 NEITHER = ("train/learning_rate", "train/grad_norm")  # metrics without a better direction

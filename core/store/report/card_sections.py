@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.contract.spec.metric_table import BOARDS
 from core.contract.state import best_and_counts
 from core.contract.views import report_card as view
-from core.store.report import markdown_text as md
+from core.store.report import markdown_escape as md
 from core.store.report.report_data import Report
 from core.store.report.score_lines import NOT_SCORED, Line, lines
 from core.store.report.trial_table_export import searched

@@ -12,7 +12,7 @@ import tomli_w
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.metric_table import METRICS
 from core.contract.state import best_and_counts, reference_values
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import report_card
 from core.contract.views.metric_format import format_figure

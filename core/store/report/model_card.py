@@ -14,7 +14,7 @@ from core.contract.state import best_and_counts
 from core.contract.views.metric_format import format_figure
 from core.store.file_fingerprints import Print
 from core.store.report import card_sections
-from core.store.report import markdown_text as md
+from core.store.report import markdown_escape as md
 from core.store.report.model_index import hub_id, index
 from core.store.report.report_data import Report
 from core.store.report.trial_table_export import searched

@@ -12,7 +12,7 @@ from core.contract.events import event_types as e
 from core.contract.spec import study_spec
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import best_and_counts, reference_values
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text.secret_redaction import Redactor
 from core.store import file_fingerprints
 from core.store.decision_list import Decision, decisions

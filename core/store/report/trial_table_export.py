@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from core.contract.spec.knob_table import KNOBS
+from core.contract.state import engine_state as s
 from core.contract.state import study_progress
-from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.text.secret_redaction import Redactor
 

@@ -20,7 +20,7 @@ from core.contract.text import log_redaction
 from core.contract.text.sanitize import plain
 from core.contract.wire import worker_api
 from core.errors import TrimtabError
-from core.memory.base import hf_config, large_base_warning
+from core.memory.base import hf_config, slow_cpu_warning
 from core.memory.base.hf_config import DEMO
 from core.memory.base.trainable_precision import refuse_untrainable
 from core.store import input_hashes
@@ -153,7 +153,7 @@ class Worker:
             parameters = hf_config.model(section.base, section.revision, fetch=False).parameters
         except TrimtabError:  # not downloaded yet: its size is unknown
             return
-        text = large_base_warning.warning(parameters, section.precision, self._device)
+        text = slow_cpu_warning.warning(parameters, section.precision, self._device)
         if text:
             self._reporter.warn(text)
 

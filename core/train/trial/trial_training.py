@@ -24,7 +24,7 @@ from core.train.scoring.scoring_queue import Snapshot
 from core.train.step.compute_requests import Request, TimedResult
 from core.train.trial import live_edits
 from core.train.trial.checkpoint_record import Partial
-from core.train.trial.training_step import TrainingReports, TrainingStep
+from core.train.trial.step_requests import TrainingReports, TrainingStep
 from core.train.trial.validation import Validation
 
 Submit = Callable[["Trial", bool], None]  # queues a snapshot for scoring; True for the last

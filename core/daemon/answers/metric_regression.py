@@ -10,7 +10,7 @@ from core.contract.metric_score import Score
 from core.contract.significance_levels import FALSE_WARNING, look_tail
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import SLICE, Metric, find_metric
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.views.metric_verdict import count_looks
 from core.evaluate.statistics import drift_test
 

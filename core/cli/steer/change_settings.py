@@ -10,7 +10,7 @@ from typing import Any
 from core.cli import activity_line, exit_codes, reach_engine, resolve_trial
 from core.cli.steer.pause_prune_stop import BY, engine_state
 from core.contract.spec import toml_reader
-from core.contract.state import study_state as s
+from core.contract.state import engine_state as s
 from core.contract.text import terminal_check
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
