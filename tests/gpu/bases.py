@@ -11,6 +11,7 @@ import torch
 
 from core.train.base import base_model
 from core.train.base.base_model import DTYPES, Base
+from core.train.base.packing_check import skip_packing_check
 from tests.bench.sweep_shapes import SHAPES, stay_in_training
 from tests.gpu.part_record import CaseSkippedError
 from tests.tiny import tiny_tokenizer
@@ -52,6 +53,7 @@ def random_base(shape: str, precision: str, where: torch.device, checkpointing: 
     model.config.use_cache = False
     if checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    skip_packing_check()
     base_model.rest(model)
     if where.type == "cpu":
         stay_in_training(model)

@@ -15,7 +15,7 @@ from core.contract.events import event_types as e
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire import worker_api
-from core.train.base import base_model
+from core.train.base import base_model, fused_layers
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data, Row
 from core.train.pack.trial_pack import Pack
@@ -97,6 +97,8 @@ class PackRun:
         self.told: list[e.Event] = []
         self.length = max(len(row.ids) for row in rows)
         self.spec = spec(base, folder, self.length, train, report_s)
+        if base.device.type == "cuda":  # as where trimtab loads a base
+            base.notes.extend(fused_layers.fuse(base.model))
         self.pack = Pack(self.spec, base, Data(rows, rows[:VALIDATION]), self.told.append)
 
     def assign_all(self) -> PackRun:
@@ -143,6 +145,7 @@ class PackRun:
         """Leave the base as it was."""
         self.pack.settle()
         take_gates_off(self.base)
+        fused_layers.restore(self.base.model)
 
 
 def timed(turn: Callable[[], object], where: torch.device, warm: int, count: int) -> float:

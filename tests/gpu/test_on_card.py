@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from core.contract.events import event_types as e
 from core.contract.wire import worker_api
 from core.train import checkpoint_files
-from core.train.adapters import counter_dropout
+from core.train.kernels import counter_dropout
 from core.train.adapters.adapter_stack import Stack
 from core.train.scoring.scoring_batches import BatchedAnswers, Question
 from core.train.step.compute_requests import Prompt

@@ -52,6 +52,13 @@ def test_logits_and_gradients_stay(family):
         torch.testing.assert_close(fused, own, rtol=1e-4, atol=1e-5)
 
 
+def test_layers_can_have_their_own_code_again():
+    model = build("Llama")
+    fused_layers.fuse(model)
+    fused_layers.restore(model)
+    assert not [module for module in model.modules() if "forward" in vars(module)]
+
+
 def test_a_layer_with_the_name_of_a_norm_that_computes_something_else_is_left():
     class OddRMSNorm(torch.nn.Module):
         def __init__(self) -> None:
