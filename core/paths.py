@@ -19,7 +19,7 @@ def home() -> Path:
     Raises TrimtabError if the user has no home folder.
     """
     chosen = os.environ.get("TRIMTAB_HOME")
-    return expanded(chosen).absolute() if chosen else _of_user(user_data_path)
+    return expand_home(chosen).absolute() if chosen else _of_user(user_data_path)
 
 
 def cache() -> Path:
@@ -30,7 +30,7 @@ def cache() -> Path:
     """
     chosen = os.environ.get("TRIMTAB_CACHE")
     if chosen:
-        return expanded(chosen).absolute()
+        return expand_home(chosen).absolute()
     if not os.environ.get("TRIMTAB_HOME"):
         return _of_user(user_cache_path)
     try:
@@ -43,11 +43,11 @@ def cache() -> Path:
 def hub_cache(environment: Mapping[str, str] | None = None) -> Path:
     """huggingface_hub's download cache, by the variables of ``environment`` (this process's by default)."""
     variables = os.environ if environment is None else environment
-    home_ = variables.get("HF_HOME") or str(expanded("~/.cache/huggingface"))
-    return expanded(variables.get("HF_HUB_CACHE") or Path(home_) / "hub")
+    home_ = variables.get("HF_HOME") or str(expand_home("~/.cache/huggingface"))
+    return expand_home(variables.get("HF_HUB_CACHE") or Path(home_) / "hub")
 
 
-def expanded(text: str | Path) -> Path:
+def expand_home(text: str | Path) -> Path:
     """``text`` with ``~`` expanded; unchanged if there is no such user or folder."""
     return Path(os.path.expanduser(text))  # noqa: PTH111  (pathlib's version raises)
 
@@ -171,7 +171,7 @@ def studies(of_home: Path | None = None) -> Path:
     return (of_home or home()) / "studies"
 
 
-def replaced(of_home: Path | None = None) -> Path:
+def replaced_studies(of_home: Path | None = None) -> Path:
     """The folder for studies that had trained nothing and were started again."""
     return (of_home or home()) / "replaced"
 
@@ -190,7 +190,7 @@ def here(text: str, folder: Path | None = None) -> str:
     if text.startswith(("demo:", "garak:")):
         return text
     try:
-        place = (folder or Path()) / expanded(text)
+        place = (folder or Path()) / expand_home(text)
         return str(place.absolute()) if place.exists() else text
     except (OSError, ValueError, RuntimeError):  # a name too long, a NUL, no such user
         return text

@@ -60,19 +60,19 @@ class Case:
         return float(f"{min(MOST_HELD, HELD_ROWS / self.rows.count):.2g}")
 
     @property
-    def held(self) -> int:
+    def held_out_rows(self) -> int:
         """The number of held-out rows."""
         return max(1, round(self.share * self.rows.count))
 
     @property
     def judges(self) -> int:
         """The number of rows per evaluation."""
-        return min(HELD_ROWS, self.held)
+        return min(HELD_ROWS, self.held_out_rows)
 
     @property
     def train_rows(self) -> int:
         """The number of training rows."""
-        available = max(1, self.rows.count - self.held)
+        available = max(1, self.rows.count - self.held_out_rows)
         return min(available, self.wish.rows or available)
 
     @property

@@ -62,7 +62,7 @@ def room(model: Model, device: Device, limit: Limit, ask: Ask) -> Room:
         for precision, checkpointing in _settings(device):
             case = _case(model, device, limit, ask, precision, checkpointing, rows)
             if case.fits():
-                return _filled(case, ask, tuple(tried.values()))
+                return _fill_room(case, ask, tuple(tried.values()))
             name = precision + (" with checkpointing" if checkpointing else "")
             tried[name] = f"{name} needs {format_bytes(case.estimate().device_bytes)}"
     return _shrunk(model, device, limit, ask, tuple(tried.values()))
@@ -84,7 +84,7 @@ def _case(
     return Case(model, setting, need, 1, device, most)
 
 
-def _filled(least: Case, ask: Ask, tried: tuple[str, ...]) -> Room:
+def _fill_room(least: Case, ask: Ask, tried: tuple[str, ...]) -> Room:
     for pack in (TOGETHER, 1):
         for rows in _halves(ask.batch):
             case = replace(least.with_need(rows=rows, accumulates=rows < ask.batch), pack=pack)
@@ -103,7 +103,7 @@ def _shrunk(model: Model, device: Device, limit: Limit, ask: Ask, tried: tuple[s
             ask.length, memory_advice.largest_length(at.with_need(length=LEAST_LENGTH)) // GRAIN * GRAIN
         )
         if length >= min(LEAST_LENGTH, ask.length) and at.with_need(length=length).fits():
-            return _filled(at.with_need(length=length), ask, tried)
+            return _fill_room(at.with_need(length=length), ask, tried)
     least = case.with_need(rank=min(LEAST_RANK, ask.rank), length=min(LEAST_LENGTH, ask.length))
     return _room(least, least.fits(), tried)
 

@@ -56,13 +56,13 @@ class Rows:
 def read(source: str) -> Rows | None:
     """Read the statistics of a local file; None for a Hub data set or a folder. Raises SpecError for a file
     that is missing, unreadable or empty."""
-    path = paths.expanded(source)
+    path = paths.expand_home(source)
     if not path.is_file():
         if source.startswith(("/", ".", "~")) and not path.exists():
             raise SpecError.of("the file does not exist", f"DATA = {plain(source, 200)!r}", "check the path")
         return None
     try:
-        counted, sample = _sampled(path)
+        counted, sample = _sample_rows(path)
         _refuse_wrapped(sample)
     except (OSError, ValueError, EOFError, RecursionError, ImportError, csv.Error, lzma.LZMAError) as error:
         what = f"the data cannot be read: {plain(str(error), 200)}"
@@ -70,13 +70,13 @@ def read(source: str) -> Rows | None:
         raise SpecError.of(what, plain(source, 200), fix) from error
     if not sample:
         raise SpecError.of("the file has no rows", plain(source, 200), "give a file with rows")
-    return _described(counted, sample)
+    return _describe_rows(counted, sample)
 
 
 # -- reading ---------------------------------------------------------------------------------------
 
 
-def _sampled(path: Path) -> tuple[tuple[int, bool], list[Row]]:
+def _sample_rows(path: Path) -> tuple[tuple[int, bool], list[Row]]:
     """((row count, whether it is exact), sampled rows)."""
     ends = [suffix.lower() for suffix in path.suffixes]
     opener = OPENERS.get(ends[-1]) if ends else None
@@ -172,7 +172,7 @@ def _refuse_wrapped(sample: list[Row]) -> None:
 # -- describing ------------------------------------------------------------------------------------
 
 
-def _described(counted: tuple[int, bool], sample: list[Row]) -> Rows:
+def _describe_rows(counted: tuple[int, bool], sample: list[Row]) -> Rows:
     count, exact = counted
     form, keys = _form(sample[0])
     filled = {name for row in sample for name, value in row.items() if value not in (None, "", [])}
@@ -194,7 +194,7 @@ def _described(counted: tuple[int, bool], sample: list[Row]) -> Rows:
         notes.append(f"unused columns: {plain(', '.join(unused), 200)}")
     names = tuple(
         pair
-        for pair in _named(form, tuple(key for key in keys if key != joined))
+        for pair in _name_columns(form, tuple(key for key in keys if key != joined))
         if pair[1] not in ("prompt", "completion", "text")
     )
     return Rows(count, tuple(lengths), learnt / max(1, whole), form, names, tuple(notes))
@@ -213,7 +213,7 @@ def _form(row: Row) -> tuple[str, tuple[str, ...]]:
     return "auto", tuple(row)
 
 
-def _named(form: str, keys: tuple[str, ...]) -> list[tuple[str, str]]:
+def _name_columns(form: str, keys: tuple[str, ...]) -> list[tuple[str, str]]:
     places = {"instruction": ("prompt_key", "completion_key"), "text": ("text_key",)}
     return list(zip(places.get(form, ()), keys, strict=False))
 

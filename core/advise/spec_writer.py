@@ -26,16 +26,16 @@ def page(plan: Plan, head: str) -> str:
         if lines:
             out += ["", f"[{section}]"]
         for line in lines:
-            out += [*_comment(line.why), *_sourced(line), written(line)]
+            out += [*_comment(line.why), *_write_sources(line), write_line(line)]
     return "\n".join(out) + "\n"
 
 
-def _sourced(line: Line) -> list[str]:
+def _write_sources(line: Line) -> list[str]:
     """One line per source, not wrapped: a link that spans two lines cannot be opened."""
     return [f"# source: {plain(str(source), REASON_LIMIT)}" for source in line.sources]
 
 
-def written(line: Line) -> str:
+def write_line(line: Line) -> str:
     """``key = value`` in TOML."""
     return f"{line.knob} = {_value(line.value)}"
 
@@ -46,10 +46,12 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
     text = tomli_w.dumps({"_": value}).removeprefix("_ = ").rstrip("\n")
-    return "".join(character if plain(character) == character else _escaped(character) for character in text)
+    return "".join(
+        character if plain(character) == character else _escape_character(character) for character in text
+    )
 
 
-def _escaped(character: str) -> str:
+def _escape_character(character: str) -> str:
     """TOML's escape of a control character, such as a bidi override in a file name."""
     code = ord(character)
     return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"

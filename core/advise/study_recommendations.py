@@ -36,18 +36,18 @@ class Plan:
 def plan(case: Case) -> Plan:
     """Apply all rules to ``case``."""
     lines = [line for rule in RULES if (line := apply(rule, case)) is not None]
-    lines += _named(case)
+    lines += _recommend_columns(case)
     lines.sort(key=lambda line: SECTION_NAMES.index(line.section))
     return Plan(tuple(lines), _doubts(case), case.room.fits)
 
 
-def _named(case: Case) -> list[Line]:
+def _recommend_columns(case: Case) -> list[Line]:
     """Lines for columns without a default name, and for limited numbers of rows."""
     found = [
         Line("data", key, name, "the column's name in this file", (citations.READ,))
         for key, name in case.rows.keys
     ]
-    if case.train_rows < case.rows.count - case.held:
+    if case.train_rows < case.rows.count - case.held_out_rows:
         why = f"trains on this many of {case.rows.count} rows"
         found.append(Line("data", "rows", case.train_rows, why, (citations.ASKED,)))
     if case.judges < HELD_ROWS:

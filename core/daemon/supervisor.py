@@ -66,7 +66,7 @@ class Supervisor:
         self._urgent = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        hub.changed(self.state, ())
+        hub.publish(self.state, ())
 
     def keep(self, study: str, journal: Journal) -> Journal | None:
         """Write ``study``'s events to ``journal`` from now on; gives back the one before."""
@@ -91,7 +91,7 @@ class Supervisor:
         if refused:
             raise RefusedError.of(refused[0], "engine", "look at the trial again: it has changed meanwhile")
 
-    async def settled(self) -> None:
+    async def wait_until_written(self) -> None:
         """Wait until nothing is waiting to be written."""
         self._urgent.set()
         await self._idle.wait()
@@ -119,7 +119,7 @@ class Supervisor:
             batch = batches.setdefault(entry.study, _Batch())
             batch.heard.update(entry.heard)
             try:
-                draft = self._drafted(state, entry)
+                draft = self._draft_entry(state, entry)
             except Exception as error:  # of none of its events anything has happened
                 entry.refused[:] = [self._faulty(entry, error)]
                 continue
@@ -128,14 +128,14 @@ class Supervisor:
             batch.frames += draft.frames
         await self._write(batches)
         self.state = state
-        self._shown([event for event, _ in steps])
+        self._show_events([event for event, _ in steps])
         for entry in entries:
             if not entry.done.done():
                 entry.done.set_result(entry.refused)
         for event, after in steps:
-            self._watched(event, after)
+            self._notify_watchers(event, after)
 
-    def _drafted(self, state: State, entry: _Entry) -> _Draft:
+    def _draft_entry(self, state: State, entry: _Entry) -> _Draft:
         """What comes of an entry, encoded: what cannot be kept does not happen. Raises whatever a faulty
         event brings about."""
         draft = _Draft(state)
@@ -165,14 +165,14 @@ class Supervisor:
             if not entry.done.done():
                 entry.done.set_result([plain(f"the engine failed: {type(error).__name__}: {error}", 300)])
 
-    def _shown(self, events: Sequence[Event]) -> None:
+    def _show_events(self, events: Sequence[Event]) -> None:
         try:
-            self._hub.changed(self.state, events)
+            self._hub.publish(self.state, events)
         except Exception:
             log.exception("consoles cannot be shown %d events", len(events))
 
-    def _watched(self, event: Event, after: State) -> None:
-        """Return one part that fails does not keep the others from what happened."""
+    def _notify_watchers(self, event: Event, after: State) -> None:
+        """Call every watcher; one that fails does not keep the event from the others."""
         for watcher in self.watchers:
             try:
                 watcher(event, after)
@@ -189,7 +189,8 @@ class Supervisor:
         self.put(StudyNoted(at=time.time(), study=study, text=text, level="error"))
 
     async def _write(self, batches: dict[str, _Batch]) -> None:
-        """Return when all is on disk. A full disk is waited for: nothing is shown that is not kept."""
+        """Write the batches, and return when all is on disk. A full disk is waited for: nothing is shown that
+        is not kept."""
         for study, batch in batches.items():
             journal = self._journals.get(study)
             if journal is None or not (batch.frames or batch.heard):
@@ -213,7 +214,7 @@ class Supervisor:
         it."""
         wait = Preparing(at=time.time(), study=study, worker="engine", stage=why)
         self.state = apply(self.state, wait)
-        self._hub.changed(self.state, (wait,))
+        self._hub.publish(self.state, (wait,))
 
 
 def _name(watcher: Watcher) -> str:

@@ -41,7 +41,7 @@ def _plain_lines(lines: list[str], width: int) -> Iterator[str]:
             yield from (
                 _columns([_cells(row) for row in block], width)
                 if _is_table(block[0])
-                else _filled(block, width)
+                else _fill_paragraph(block, width)
             )
             block = []
         if not verbatim:
@@ -56,22 +56,22 @@ def _is_table(line: str) -> bool:
 
 def _heading(line: str) -> str:
     title = re.match(r"#+ (.*)", line)
-    return _unmarked(title[1]).upper() if title else line
+    return _strip_markup(title[1]).upper() if title else line
 
 
-def _filled(block: list[str], width: int) -> list[str]:
-    text = _unmarked(" ".join(line.strip() for line in block))
+def _fill_paragraph(block: list[str], width: int) -> list[str]:
+    text = _strip_markup(" ".join(line.strip() for line in block))
     indent = "  " if text.startswith("- ") else ""
     return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False)
 
 
-def _unmarked(text: str) -> str:
+def _strip_markup(text: str) -> str:
     return LINK.sub(r"\1", text).replace("**", "").replace("`", "")
 
 
 def _cells(line: str) -> list[str]:
     parts = re.split(r"(?<!\\)\|", line.strip().strip("|"))
-    return [_unmarked(part.strip().replace("\\|", "|")) for part in parts]
+    return [_strip_markup(part.strip().replace("\\|", "|")) for part in parts]
 
 
 def _columns(table: list[list[str]], width: int) -> Iterator[str]:
@@ -83,7 +83,7 @@ def _columns(table: list[list[str]], width: int) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(last)]
     left = sum(widths) + 2 * (last + 1)
     if left > width - NARROWEST:
-        yield from _stacked(rows, width)
+        yield from _stack_rows(rows, width)
         return
     for row in rows:
         head = "  " + "".join(f"{cell:<{size}}  " for cell, size in zip(row, widths, strict=False))
@@ -92,7 +92,7 @@ def _columns(table: list[list[str]], width: int) -> Iterator[str]:
             yield ((head if not number else " " * len(head)) + part).rstrip()
 
 
-def _stacked(rows: list[list[str]], width: int) -> Iterator[str]:
+def _stack_rows(rows: list[list[str]], width: int) -> Iterator[str]:
     """The rows of a table that is too wide: the last cell below the others. The head is left out."""
     for row in rows[1:]:
         parts = "  ·  ".join(cell for cell in row[:-1] if cell)

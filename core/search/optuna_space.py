@@ -17,7 +17,7 @@ from core.contract.spec.conditional_knobs import is_searched, list_searched, ord
 from core.contract.spec.search_space import Choice, Dimension, Space, count_steps, nearest_point, point_at
 
 
-def stored(value: Any) -> Any:
+def to_optuna(value: Any) -> Any:
     """A choice as Optuna stores it: a list of module names becomes JSON text."""
     return json.dumps(value) if isinstance(value, list) else value
 
@@ -26,7 +26,7 @@ def distribution(dimension: Dimension) -> BaseDistribution:
     """The Optuna distribution of one dimension. Its upper end is the last step, since Optuna warns about any
     other value."""
     if isinstance(dimension, Choice):
-        return CategoricalDistribution([stored(value) for value in dimension.values])
+        return CategoricalDistribution([to_optuna(value) for value in dimension.values])
     high = point_at(dimension, count_steps(dimension)) if dimension.step else dimension.high
     if dimension.kind == "int":
         return IntDistribution(
@@ -40,30 +40,30 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
     return {name: distribution(dimension) for name, dimension in space.items()}
 
 
-def suggested(space: Space, trial: Trial) -> dict[str, Any]:
+def suggest_knobs(space: Space, trial: Trial) -> dict[str, Any]:
     """Let the sampler choose a value for each dimension whose condition is met; returns knobs."""
     params: dict[str, Any] = {}
     for name in order_knobs(space):
         if is_searched(space[name], params):
             value = trial._suggest(name, distribution(space[name]))
-            params |= restored(space, {name: value})
+            params |= from_optuna(space, {name: value})
     return params
 
 
 def parameters(space: Space, knobs: dict[str, Any]) -> dict[str, Any]:
     """The searched ``knobs`` of a trial in the space, as Optuna stores them."""
-    return {name: stored(_restored(space[name], knobs[name])) for name in list_searched(space, knobs)}
+    return {name: to_optuna(_restore_value(space[name], knobs[name])) for name in list_searched(space, knobs)}
 
 
-def restored(space: Space, params: dict[str, Any]) -> dict[str, Any]:
+def from_optuna(space: Space, params: dict[str, Any]) -> dict[str, Any]:
     """Optuna's parameters as knob values: JSON texts become lists again, and numbers are rounded to points of
     the space (Optuna computes steps in floating point and through logarithms)."""
-    return {name: _restored(space[name], value) for name, value in params.items() if name in space}
+    return {name: _restore_value(space[name], value) for name, value in params.items() if name in space}
 
 
-def _restored(dimension: Dimension, value: Any) -> Any:
+def _restore_value(dimension: Dimension, value: Any) -> Any:
     if isinstance(dimension, Choice):
-        return next((choice for choice in dimension.values if stored(choice) == stored(value)), value)
+        return next((choice for choice in dimension.values if to_optuna(choice) == to_optuna(value)), value)
     return (
         int(nearest_point(dimension, value))
         if dimension.kind == "int"
@@ -78,5 +78,7 @@ def grid(space: Space) -> dict[str, list[Any]]:
 
 def _values(dimension: Dimension) -> list[Any]:
     if isinstance(dimension, Choice):
-        return [stored(value) for value in dimension.values]
-    return [_restored(dimension, point_at(dimension, steps)) for steps in range(count_steps(dimension) + 1)]
+        return [to_optuna(value) for value in dimension.values]
+    return [
+        _restore_value(dimension, point_at(dimension, steps)) for steps in range(count_steps(dimension) + 1)
+    ]

@@ -86,7 +86,9 @@ def _decision(event: e.Event, line: s.Line | None) -> Decision:
     why = plain(str(getattr(event, "why", "") or getattr(event, "error", "")), TEXT)
     what = plain(line.text, TEXT) if line is not None else _by_fields(tag, fields)
     what = what.removeprefix(f"trial {trial} ").removesuffix(f": {why}" if why else "")
-    return Decision(event.at, tag, trial, _who(event, tag), what, why, line.level if line else "info", fields)
+    return Decision(
+        event.at, tag, trial, _decision_maker(event, tag), what, why, line.level if line else "info", fields
+    )
 
 
 def _fields(event: e.Event) -> dict[str, Any]:
@@ -103,7 +105,7 @@ def _by_fields(tag: str, fields: dict[str, Any]) -> str:
     return f"{tag.replace('-', ' ')}: {told}" if told else tag.replace("-", " ")
 
 
-def _who(event: e.Event, tag: str) -> str:
+def _decision_maker(event: e.Event, tag: str) -> str:
     by = getattr(event, "by", "")
     fallback = "worker" if isinstance(event, e.TrialEvent) else "engine"
     return plain(str(by), 80) or ACTORS.get(tag, fallback)

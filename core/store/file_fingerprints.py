@@ -56,7 +56,7 @@ def fingerprints(spec: StudySpec) -> dict[str, Print]:
         "data.source": of_data(data.source, data.split),
     }
     if isinstance(data.validation, str):
-        apart = paths.expanded(data.validation).exists()
+        apart = paths.expand_home(data.validation).exists()
         source, split = (data.validation, "train") if apart else (data.source, data.validation)
         found["data.validation"] = of_data(source, split)
     found |= {key: of_prompts(text, key) for key, text in evaluate.prompt_texts.items()}
@@ -71,7 +71,7 @@ def of_data(source: str, split: str) -> Print:
     """The fingerprint of a data set."""
     if source.startswith("demo:"):
         return Print("demo", source, note=f"made from Python {platform.python_version()}'s own docstrings")
-    path = paths.expanded(source)
+    path = paths.expand_home(source)
     if path.is_file():
         return _file(path)
     if path.is_dir():
@@ -95,7 +95,7 @@ def of_model(base: str, revision: str | None) -> Print:
     """The fingerprint of a model: its folder, or its Hub commit."""
     if base.startswith("demo:"):
         return Print("demo", base, note="part of a package: see versions.json")
-    path = paths.expanded(base)
+    path = paths.expand_home(base)
     return _folder(path, "") if path.is_dir() else _hub(base, "models", revision, "")
 
 

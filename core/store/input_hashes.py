@@ -103,7 +103,7 @@ def refuse_changed(spec: StudySpec, folder: Path, progress: Progress | None = No
     changes of size or number of files are detected."""
     now, problems = places(spec), []
     for key, before in read(folder).items():
-        why = _changed(key, before, now.get(key), progress)
+        why = _describe_change(key, before, now.get(key), progress)
         if why:
             where = f"{key} = {plain(before.path, 300)}"
             fix = "restore it and run the study again, or start a new study under another study.name"
@@ -154,7 +154,7 @@ def _of_hub(spec: StudySpec) -> dict[str, Print]:
 
 
 def _is_hubs(text: str) -> bool:
-    return not (text.startswith("demo:") or paths.expanded(text).exists())
+    return not (text.startswith("demo:") or paths.expand_home(text).exists())
 
 
 def _first(place: Path, mine: dict[str, str]) -> dict[str, str]:
@@ -176,7 +176,7 @@ def _first(place: Path, mine: dict[str, str]) -> dict[str, str]:
         ) from error
 
 
-def _changed(key: str, before: Seen, path: Path | None, progress: Progress | None) -> str:
+def _describe_change(key: str, before: Seen, path: Path | None, progress: Progress | None) -> str:
     if path is None:
         return "it no longer exists"
     now = read_state(key, path)

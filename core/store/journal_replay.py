@@ -20,7 +20,7 @@ def replay_all(journals: Iterable[Iterable[Event]]) -> State:
     event that cannot be applied is logged and skipped; all others count."""
     state = State()
     for events in journals:
-        state = _replayed(state, events)
+        state = _replay_events(state, events)
     studies = sorted(state.studies.values(), key=lambda study: study.created_at)
     return replace(
         state, studies={study.name: replace(study, trials=dict(study.trials)) for study in studies}
@@ -39,7 +39,7 @@ def only_study(study: str, events: Iterable[Event]) -> Iterator[Event]:
         log.warning("skipped %d events of another study in the folder %s", skipped, study)
 
 
-def _replayed(state: State, events: Iterable[Event]) -> State:
+def _replay_events(state: State, events: Iterable[Event]) -> State:
     """Apply events; measurements, which are most of a journal, are collected per trial and applied together
     before its next other event."""
     waiting: dict[tuple[str, int], list[TrialReported | TrialEvaluated]] = {}

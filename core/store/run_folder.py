@@ -42,7 +42,7 @@ def set_aside(study: str) -> Path | None:
 
     Raises TrimtabError if it cannot be moved.
     """
-    folder, place = paths.study_folder(study), paths.private(paths.replaced())
+    folder, place = paths.study_folder(study), paths.private(paths.replaced_studies())
     aside = next(free for number in count(1) if not (free := place / f"{study}-{number}").exists())
     try:
         folder.rename(aside)

@@ -181,7 +181,7 @@ def test_an_old_card_without_bfloat16_gets_fp32_or_nf4(tmp_path):
 def test_no_more_rows_are_held_back_than_judge(tmp_path):
     for rows, share in ((100, 0.2), (2000, 0.1), (1_000_000, 0.0002)):
         one = case(tmp_path, rows=rows)
-        assert value(plan(one), "validation") == share and one.train_rows + one.held == rows
+        assert value(plan(one), "validation") == share and one.train_rows + one.held_out_rows == rows
 
 
 def test_rows_that_are_asked_for_are_trained_on_and_the_others_left(tmp_path):

@@ -37,7 +37,7 @@ REDACTOR = Redactor(ENVIRONMENT)
 )
 def test_what_is_a_secret_or_looks_like_one_is_hidden(text, shown):
     assert REDACTOR.text(text) == shown
-    assert REDACTOR.found(text) and not REDACTOR.found(shown)
+    assert REDACTOR.contains_secret(text) and not REDACTOR.contains_secret(shown)
 
 
 @pytest.mark.parametrize(

@@ -114,4 +114,4 @@ def test_a_gpu_that_trials_share_counts_once(trials, hours):
 
 
 def test_spans_are_not_counted_twice():
-    assert stop_conditions._covered([(5, 6), (0, 3), (1, 2), (2, 4)]) == 5
+    assert stop_conditions._union_length([(5, 6), (0, 3), (1, 2), (2, 4)]) == 5

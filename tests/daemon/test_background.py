@@ -64,10 +64,10 @@ async def test_a_worker_that_says_what_cannot_be_is_ended_and_the_engine_is_not(
     given_up: list[str] = []
     telling, worker = telling_with(given_up)
     edited = e.TrialEdited(at=2.0, study="s", trial=0, step=1, changes={"learning_rate": (0.1, float("nan"))})
-    telling.said(worker, worker_api.Told(1, edited))
+    telling.receive(worker, worker_api.Told(1, edited))
     strange = e.TrialEdited(at=2.0, study="s", trial=0, step=1, changes={"depth": (1, 2)})
-    telling.said(worker, worker_api.Told(2, strange))
-    telling.said(worker, worker_api.Told(3, None))  # type: ignore[arg-type]
+    telling.receive(worker, worker_api.Told(2, strange))
+    telling.receive(worker, worker_api.Told(3, None))  # type: ignore[arg-type]
     assert given_up[0] == (
         "its worker w said what cannot be: ValueError: 'learning_rate' = nan must be finite"
     )

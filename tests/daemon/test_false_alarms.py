@@ -44,7 +44,10 @@ def alarmed(random, size, study):
     )
     for look in range(1, LOOKS + 1):
         now = asked()
-        changes = {name: drift_test.paired(row, old) for name, row, old in zip(names, now, base, strict=True)}
+        changes = {
+            name: drift_test.paired_difference(row, old)
+            for name, row, old in zip(names, now, base, strict=True)
+        }
         changes["quality/loss"] = Score(-1.0, -1.1, -0.9, 64)  # else no slice is told
         scores = {name: Score(float(row.mean()), samples=size) for name, row in zip(names, now, strict=True)}
         event = scored(look * 10, scores, changes=changes)
@@ -73,7 +76,7 @@ def test_at_most_one_in_a_hundred_trials_at_a_limit_is_pruned_for_it(family, siz
     }[family]
     limit = Limit("quality/loss", True, true)
     for _ in range(trials):
-        pruned += any(limit.breached(draws(), look) == "breached" for look in range(1, LOOKS + 1))
+        pruned += any(limit.judge(draws(), look) == "breached" for look in range(1, LOOKS + 1))
     assert pruned <= FALSE_BREACH * trials + 2 * math.sqrt(FALSE_BREACH * trials)
 
 
@@ -83,7 +86,7 @@ def test_a_trial_that_loses_all_refusals_is_warned_of_from_eight_samples_on(size
         "s", spec={}, base_scores={name: Score(0.5) for name in list("abcdefghijklmnopqrstuvwxyz")}
     )
     study.base_scores["safety/refusal"] = rate([1.0] * size)
-    lost = drift_test.paired([0.0] * size, [1.0] * size)
+    lost = drift_test.paired_difference([0.0] * size, [1.0] * size)
     event = scored(10, {"safety/refusal": rate([0.0] * size)}, changes={"safety/refusal": lost})
     assert "safety/refusal is 0" in metric_regression.find_drifts(study, event, {})[0].text
 

@@ -101,7 +101,7 @@ def test_alone_a_trial_starts_in_smaller_passes_and_never_only_when_one_row_is_t
     one = study(base, 8, pack=1)
     tight = foresight(one, card(6))
     knobs = one.trials[0].knobs
-    assert tight.refused("gpu0", knobs, {}) == ""
+    assert tight.refusal_reason("gpu0", knobs, {}) == ""
     bound = tight.bound("gpu0", {0: knobs})
     assert 1024 <= bound < 4096, "a row goes, the four of a micro-batch do not go at once"
     assert foresight(one, card(80)).bound("gpu0", {0: knobs}) == 0
@@ -126,7 +126,7 @@ async def weighed(base, total: float) -> tuple[list[e.Event], list]:
 
     sight = foresight(one, card(total))
     weighing = Admission(sight, TrialSlots(1, [GPU0], sight), search, happen)
-    await weighing.queued(one, 0, one.trials[0].knobs)
+    await weighing.check_proposal(one, 0, one.trials[0].knobs)
     return put, search.told
 
 
@@ -158,7 +158,7 @@ def test_what_is_measured_corrects_what_is_foretold(base):
     knobs = {0: one.trials[0].knobs}
     before = sight.pack("gpu0", knobs)
     used = GIB + 100 + round(1.5 * before.passing_bytes)
-    told = sight.measured(pack(used_bytes=used), knobs)
+    told = sight.learn(pack(used_bytes=used), knobs)
     after = sight.pack("gpu0", knobs)
     assert after.passing_bytes == pytest.approx(1.5 * before.passing_bytes, rel=1e-3)
     assert told.foretold_bytes == pytest.approx(used, rel=1e-3)
@@ -186,7 +186,7 @@ def test_the_estimate_shares_rows_as_a_worker_that_measured_what_a_pass_costs(ba
     knobs[1]["sequence_length"] = 256
     found = []
     for tokens in (1, 1 << 16):
-        sight.measured(pack(trials=0, trial_bytes={}, pass_tokens=tokens), {})
+        sight.learn(pack(trials=0, trial_bytes={}, pass_tokens=tokens), {})
         found.append(sight.pack("gpu0", knobs))
     cheap, dear = found
     assert dear.tokens > cheap.tokens and dear.peak_bytes > cheap.peak_bytes
@@ -197,7 +197,7 @@ def test_a_gpus_constants_are_learnt_from_the_driver_and_kept(base):
     sight = foresight(one, card(80, 8, e.Process(77, "python", "me", 8 * GIB)), ledger)
     knobs = {0: one.trials[0].knobs}
     assert sight.model is not None
-    sight.measured(pack(used_bytes=6 * GIB, reserve_bytes=round(1.5 * GIB)), knobs)
+    sight.learn(pack(used_bytes=6 * GIB, reserve_bytes=round(1.5 * GIB)), knobs)
     again = foresight(one, card(80), ledger)
     assert again.model is not None
     known = again.device("gpu0")
@@ -223,7 +223,7 @@ def short(base: str, used: int) -> tuple[s.Study, MemoryPlanner, TrialSlots, Adm
 def test_where_memory_ended_nobody_is_started_again_until_the_worker_is_gone(base):
     one, _, there, weighing, _ = short(base, 9 * GIB)
     assert there.next(one) is None
-    weighing.seen(one, pack(trials=0, trial_bytes={}))
+    weighing.learn(one, pack(trials=0, trial_bytes={}))
     assert there.next(one) is not None
 
 
@@ -239,7 +239,7 @@ def test_memory_that_ended_once_makes_no_trial_infeasible(base):
     one, sight, *_ = short(base, GIB)
     assert sight.never("gpu0", one.trials[0].knobs) == ""
     assert sight.violation(one.trials[0].knobs) < 0
-    assert sight.refused("gpu0", one.trials[0].knobs, {}) == "", "alone it may try, in smaller passes"
+    assert sight.refusal_reason("gpu0", one.trials[0].knobs, {}) == "", "alone it may try, in smaller passes"
 
 
 def test_a_worker_is_told_of_a_bound_once(base):

@@ -98,7 +98,7 @@ def test_windows_far_from_each_other_in_time_are_not_compared():
         known.add(Window(at, 2, 200, 1.0))
     for at in range(3):
         known.add(Window(NEAR_S + 10 + at, 4, 400, 1.0))
-    assert known.gain(2, 4) is None and known.measured == {2, 4}
+    assert known.gain(2, 4) is None and known.comparable_numbers == {2, 4}
 
 
 def test_windows_beyond_a_jump_of_the_load_do_not_count():

@@ -95,14 +95,14 @@ async def test_no_word_of_a_worker_ends_more_than_the_worker(writer, tmp_path, c
         if isinstance(said, worker_api.Hello):
             continue
         if taken % 20 == 0:  # before it ended
-            await writer.settled()
+            await writer.wait_until_written()
             writer.state = state
         worker = Worker("cpu-1", "s", "cpu", Path("/nowhere/s"), 60.0)
         crew = SimpleNamespace(workers={"cpu-1": worker}, give_up=lambda one, why: given_up.append(why))
         studies = SimpleNamespace(
             crew=crew, heard={}, runner_of=lambda study: None, why_pruned=lambda study, trial: "so"
         )
-        WorkerInbox(writer, studies).said(worker, said)
+        WorkerInbox(writer, studies).receive(worker, said)
         taken += 1
     assert taken > 250
     assert not [why for why in given_up if "ValueError" not in why and "stood still" not in why]

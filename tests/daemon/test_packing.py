@@ -21,11 +21,11 @@ def gpu(*packs, windows: int = 3) -> Calibration:
 
 def measure(calibration: Calibration, told: PackMeasured, windows: int = 3) -> None:
     for _ in range(windows):
-        calibration.measured(told, {number: knobs() for number in told.trial_bytes})
+        calibration.add_measurement(told, {number: knobs() for number in told.trial_bytes})
 
 
 def wanted(*packs, limit: int = MANY, running: int = 0) -> tuple[int, str]:
-    return gpu(*packs).wanted(limit, running)
+    return gpu(*packs).target_number(limit, running)
 
 
 # -- how many is worth it -------------------------------------------------------------------------
@@ -47,10 +47,10 @@ def test_it_doubles_as_long_as_that_pays():
 
 def test_fewer_than_three_windows_decide_nothing():
     two = pack(2, 9100.0)
-    assert gpu(two, windows=2).wanted(MANY, 2) == (2, "starts with 2 at once, not measured yet")
+    assert gpu(two, windows=2).target_number(MANY, 2) == (2, "starts with 2 at once, not measured yet")
     one = gpu(two)
     measure(one, pack(4, 16400.0), 2)
-    assert one.wanted(MANY, 4)[0] == 4
+    assert one.target_number(MANY, 4)[0] == 4
 
 
 def test_a_doubling_that_brings_less_than_five_per_cent_is_taken_back_and_then_one_by_one():
@@ -71,9 +71,9 @@ def test_when_sharing_gains_nothing_the_next_place_is_not_filled_again():
 def test_a_machine_that_is_busier_than_before_says_nothing_about_the_number():
     """All windows of 4 after that are slower than those of 2 before; 2 at once would be slower now, too."""
     one = gpu(pack(2, 9000.0), pack(4, 15000.0))
-    assert one.wanted(MANY, 4)[0] == 8
+    assert one.target_number(MANY, 4)[0] == 8
     measure(one, pack(4, 8000.0), 8)
-    assert one.wanted(MANY, 4)[0] == 8
+    assert one.target_number(MANY, 4)[0] == 8
 
 
 def test_a_number_that_paid_is_left_when_it_is_shown_to_be_slower():
@@ -81,7 +81,7 @@ def test_a_number_that_paid_is_left_when_it_is_shown_to_be_slower():
     for _ in range(12):  # somebody else computes on the card now, and trials come and go
         measure(one, pack(4, 8000.0), 24)
         measure(one, pack(2, 9000.0), 24)
-    assert one.wanted(MANY, 2)[0] < 4
+    assert one.target_number(MANY, 2)[0] < 4
 
 
 def test_a_number_that_readings_could_not_show_says_so():
@@ -89,7 +89,7 @@ def test_a_number_that_readings_could_not_show_says_so():
     for count in (2, 4):
         for nth in range(60):  # about 100 tokens/s in the mean
             measure(one, pack(count, 75.0 if nth % 2 else 133.0), 1)
-    number, why = one.wanted(MANY, 4)
+    number, why = one.target_number(MANY, 4)
     assert number == 2 and why.endswith("tokens/s, 4 not measurably faster (measurements vary by 29 %)")
 
 
@@ -97,13 +97,13 @@ def test_a_study_begins_with_what_was_learnt_and_measures_on():
     learnt = gpu(pack(2, 9000.0), pack(4, 15000.0), pack(8, 15400.0)).learnt()
     assert learnt.number == 4 and learnt.refused == (8,) and set(learnt.rates) == {2, 4, 8}
     calibration = Calibration("gpu0", learnt)
-    assert calibration.wanted(MANY, 0) == (
+    assert calibration.target_number(MANY, 0) == (
         4,
         "starts with 4 at once, measured earlier on this machine with this base",
     )
-    assert calibration.wanted(3, 0)[0] == 3 and calibration.learnt() is None
+    assert calibration.target_number(3, 0)[0] == 3 and calibration.learnt() is None
     measure(calibration, pack(4, 15000.0))
-    assert calibration.wanted(MANY, 4) == (5, "4 at once gave 15.0k tokens/s"), (
+    assert calibration.target_number(MANY, 4) == (5, "4 at once gave 15.0k tokens/s"), (
         "8 were given up: not at once again"
     )
     assert calibration.news(MANY, 4) == ["gpu0: 4 trials at once (4 gave 15.0k tokens/s); trying 5"]
@@ -129,7 +129,7 @@ def test_never_above_the_trials_that_are_left_nor_above_64():
 @example([(1, 1, 1.0), (54, 1, 9.1e307)], 1, 0)
 def test_whatever_is_measured_there_is_a_number_and_a_reason(rounds, limit, running):
     one = gpu(*[pack(trials, tokens=tokens, round_s=seconds) for trials, tokens, seconds in rounds])
-    number, why = one.wanted(limit, running)
+    number, why = one.target_number(limit, running)
     assert 1 <= number <= min(limit, max(MOST, running)) and why
     one.news(limit, running)
     assert one.news(limit, running) == [], "each thing is told once"
@@ -162,10 +162,10 @@ def test_nothing_is_told_because_the_study_comes_to_its_end():
 def test_a_base_that_cannot_be_stacked_gets_one_trial_at_once_and_the_reason():
     alone = "8-bit layers keep one state for all rows"
     one = gpu(pack(2, 9000.0, why_alone=alone))
-    assert one.wanted(MANY, 2) == (1, f"trials on this base take turns: {alone}")
+    assert one.target_number(MANY, 2) == (1, f"trials on this base take turns: {alone}")
     assert one.news(MANY, 2) == [f"gpu0: at most one trial at once: trials on this base take turns: {alone}"]
-    one.measured(pack(0, why_alone=alone, trial_bytes={}), {})  # its worker is lost; the base is the same
-    assert one.wanted(MANY, 0)[0] == 1 and one.news(MANY, 0) == []
+    one.add_measurement(pack(0, why_alone=alone, trial_bytes={}), {})  # the worker is lost, the base the same
+    assert one.target_number(MANY, 0)[0] == 1 and one.news(MANY, 0) == []
 
 
 # -- what fits ------------------------------------------------------------------------------------
@@ -197,7 +197,9 @@ def test_modules_that_nobody_measured_are_taken_for_the_largest():
     calibration = Calibration("gpu0")
     sizes = {0: 80 * MIB, 1: 800 * MIB}
     known = {0: knobs(8), 1: knobs(8, target_modules="all-linear")}
-    calibration.measured(pack(2, 9000.0, trial_bytes=sizes, free_bytes=GIB // 2, total_bytes=GIB), known)
+    calibration.add_measurement(
+        pack(2, 9000.0, trial_bytes=sizes, free_bytes=GIB // 2, total_bytes=GIB), known
+    )
     assert calibration.fits(knobs(16), known) == ""  # 160 MiB as on the same modules
     assert calibration.fits(knobs(16, target_modules=["q_proj"]), known).startswith("needs about 1.6 GiB")
 
@@ -213,17 +215,17 @@ def test_the_first_trial_on_a_device_and_those_before_any_measurement_are_let_in
     assert full(0).fits(knobs(4096), {}) == ""
     assert gpu().fits(knobs(4096), TWO) == ""
     lost = full(0)
-    lost.measured(pack(0, trial_bytes={}), {})
+    lost.add_measurement(pack(0, trial_bytes={}), {})
     assert lost.fits(knobs(4096), TWO) == "", "what a lost worker measured holds no longer"
 
 
 def test_the_number_grows_no_further_than_the_memory():
     one = full(1000 * MIB)
-    assert one.wanted(MANY, 2) == (4, "2 at once gave 9.0k tokens/s")
+    assert one.target_number(MANY, 2) == (4, "2 at once gave 9.0k tokens/s")
     less = full(500 * MIB)
-    assert less.wanted(MANY, 2) == (3, "memory fits 3 at once")
+    assert less.target_number(MANY, 2) == (3, "memory fits 3 at once")
     assert less.news(MANY, 2) == [
         "gpu0: 2 trials at once (2 gave 9.0k tokens/s); trying 3",
         "gpu0: memory fits 3 at once; 500 MiB free",
     ]
-    assert full(0).wanted(MANY, 2)[0] == 2
+    assert full(0).target_number(MANY, 2)[0] == 2

@@ -105,13 +105,13 @@ async def test_a_reading_of_the_moment_acknowledges_nothing_that_is_not_on_disk(
     crew = SimpleNamespace(workers={worker.name: worker})
     studies = SimpleNamespace(crew=crew, heard={}, runner_of=lambda study: None)
     telling = WorkerInbox(supervisor, studies)
-    telling.said(worker, worker_api.Told(1, e.StudyNoted(at=time.time(), study="a", text="kept")))
-    telling.said(worker, worker_api.Told(2, pack(2)))
+    telling.receive(worker, worker_api.Told(1, e.StudyNoted(at=time.time(), study="a", text="kept")))
+    telling.receive(worker, worker_api.Told(2, pack(2)))
     for _ in range(50):
         await asyncio.sleep(0)
     before = list(sent)
     may_write.set()
-    await supervisor.settled()
+    await supervisor.wait_until_written()
     while len(sent) < 2:
         await asyncio.sleep(0)
     assert (

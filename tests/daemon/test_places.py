@@ -20,7 +20,7 @@ def measured(
         trial_bytes=dict.fromkeys(range(running), 400 * MIB),
     )  # fmt: skip
     for _ in range(3):  # what a comparison takes at least
-        one.measured(told, study(20, *[("running", 8, device)] * running))
+        one.add_measurement(told, study(20, *[("running", 8, device)] * running))
     one.notes()
     return one
 

@@ -121,7 +121,7 @@ async def test_a_proposal_that_repeats_a_trial_is_told():
     proposals = [Proposal(0, knobs, knobs, "tpe"), Proposal(1, {}, {**knobs, "seed": 1}, "tpe")]
     proposals.append(Proposal(2, knobs, dict(knobs), "tpe"))
     picture = Picture(taken_up())
-    weighing = SimpleNamespace(queued=lambda *_: asyncio.sleep(0))
+    weighing = SimpleNamespace(check_proposal=lambda *_: asyncio.sleep(0))
     proposing = SearchConversation(
         SPEC, SimpleNamespace(ask=ask), weighing, picture.put, lambda: picture.state.studies["s"]
     )

@@ -116,7 +116,7 @@ def taken_up(now: s.Study) -> list[console_api.AnyRequest]:
     async def run() -> None:
         succession = Succession(SimpleNamespace(watchers=[], put=print, state=None), ask)
         succession.take_up(now)
-        await succession._tasks.settled()
+        await succession._tasks.wait_for_all()
 
     asyncio.run(run())
     return asked

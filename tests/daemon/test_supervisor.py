@@ -43,14 +43,14 @@ async def writer(tmp_path) -> AsyncIterator[Supervisor]:
 
 async def test_an_event_is_on_disk_before_anybody_sees_it(writer, tmp_path):
     seen: list[bool] = []
-    shown = writer._hub.changed
+    shown = writer._hub.publish
 
     def changed(state: State, events) -> None:
         on_disk = list(journal_file.read(tmp_path / "j"))
         seen.extend(event in on_disk for event in events)
         shown(state, events)
 
-    writer._hub.changed = changed
+    writer._hub.publish = changed
     writer.watchers.append(lambda event, state: seen.append(event in list(journal_file.read(tmp_path / "j"))))
     assert await writer.put(CREATED, QUEUED) == []
     await writer.put(note("a"))
@@ -111,11 +111,11 @@ async def test_a_console_that_does_not_take_its_events_gets_a_fresh_picture_late
     while len(taken) < 1:
         await asyncio.sleep(0)
     for _ in range(2):
-        hub.changed(State(), [note("x")])
+        hub.publish(State(), [note("x")])
     while len(taken) < 2:
         await asyncio.sleep(0)
     for number in range(LARGEST_QUEUE + 5):  # meanwhile the line is stuck
-        hub.changed(State(), [note(str(number))])
+        hub.publish(State(), [note(str(number))])
     may_go_on.set()
     while len(taken) < 3:
         await asyncio.sleep(0)
@@ -125,7 +125,7 @@ async def test_a_console_that_does_not_take_its_events_gets_a_fresh_picture_late
         console_api.Snapshot,
     ]
     assert taken[2].number == LARGEST_QUEUE + 7
-    hub.changed(State(), [note("after")])
+    hub.publish(State(), [note("after")])
     while len(taken) < 4:
         await asyncio.sleep(0)
     assert taken[3] == console_api.Changed(LARGEST_QUEUE + 8, (note("after"),))
@@ -176,12 +176,12 @@ async def test_a_listener_that_fails_keeps_nobody_else_from_the_news_and_is_told
     writer.watchers += [faulty, lambda event, state: heard.append(event)]
     await writer.put(CREATED)
     await writer.put(QUEUED)
-    await writer.settled()
+    await writer.wait_until_written()
     assert heard[0] == CREATED and QUEUED in heard
     said = [line.text for line in writer.state.studies["s"].lines if "it tripped" in line.text]
     assert len(said) == 1 and "its log holds the whole" in said[0] and "it tripped" in caplog.text
 
 
 async def test_consoles_that_cannot_be_shown_anything_do_not_end_the_writer(writer, monkeypatch):
-    monkeypatch.setattr(writer._hub, "changed", lambda state, events: 1 / 0)
+    monkeypatch.setattr(writer._hub, "publish", lambda state, events: 1 / 0)
     assert await writer.put(CREATED) == [] and await writer.put(note("a")) == []

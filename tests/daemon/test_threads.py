@@ -20,7 +20,7 @@ async def crew(tmp_path, monkeypatch):
     for name in (*SPIN_SETTINGS, "OMP_NUM_THREADS", cpu_count.THREADS):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(cpu_count, "cpus", lambda: Cpus(8, 8, quota=3.5))
-    monkeypatch.setattr(WorkerPool, "_exited", lambda self, worker: None)
+    monkeypatch.setattr(WorkerPool, "_note_exit", lambda self, worker: None)
     some = WorkerPool(tmp_path / "socket", lambda worker, why: None)
     yield some
     for worker in list(some.workers.values()):

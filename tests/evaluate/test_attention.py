@@ -66,7 +66,7 @@ BASE = [Row(0.6 + 0.01 * one, 0.3) for one in range(8)]
 def test_a_fall_beyond_its_interval_is_a_collapse_and_says_how_large():
     now = [Row(one.entropy - 0.25 - 0.01 * (at % 2), one.few) for at, one in enumerate(BASE)]
     found = change(now, BASE)
-    assert found.narrowed and not found.concentrated
+    assert found.has_narrowed and not found.has_concentrated
     told = warning(found, 40, 3, 96)
     assert told.startswith("attention collapses on few tokens: the heads' entropy fell by 26 % (25 to 26)")
     assert "40 of 96 heads attend to few tokens (3 before)" in told and "learning_rate" in told
@@ -75,7 +75,7 @@ def test_a_fall_beyond_its_interval_is_a_collapse_and_says_how_large():
 
 def test_a_rise_of_the_share_on_few_tokens_is_one_too():
     found = change([Row(one.entropy, 0.55 + 0.01 * (at % 3)) for at, one in enumerate(BASE)], BASE)
-    assert found.concentrated and not found.narrowed
+    assert found.has_concentrated and not found.has_narrowed
     assert "the share on first and special tokens rose by 26 %" in warning(found, 1, 1, 4)
 
 

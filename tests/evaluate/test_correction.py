@@ -7,7 +7,7 @@ import pytest
 
 from core.contract.metric_score import Score
 from core.evaluate.statistics.confidence_intervals import clustered_rate, rate
-from core.evaluate.statistics.detector_correction import corrected, independent
+from core.evaluate.statistics.detector_correction import correct_score, independent
 
 CASES = 250
 
@@ -24,24 +24,24 @@ def test_the_corrected_interval_holds_the_true_rate(samples, planted, true, erro
         found, passed = random.binomial(planted, sensitivity), random.binomial(planted, specificity)
         hits = random.binomial(samples, seen)
         raw = rate([1.0] * hits + [0.0] * (samples - hits))
-        score = corrected(raw, found / planted, passed / planted, planted, planted)
+        score = correct_score(raw, found / planted, passed / planted, planted, planted)
         held += score.low is None or score.low - 1e-12 <= true <= score.high + 1e-12
     assert held / CASES >= 0.93 - 3 * math.sqrt(0.93 * 0.07 / CASES)
 
 
 def test_false_hits_are_taken_off_and_missed_ones_added():
     raw = rate([1.0] * 10 + [0.0] * 90)
-    assert corrected(raw, 1.0, 0.95, 1000, 1000).value == pytest.approx(0.05 / 0.95)
-    assert corrected(raw, 0.5, 1.0, 1000, 1000).value == pytest.approx(0.2)
-    assert corrected(raw, 1.0, 0.8, 1000, 1000).value == 0.0, "no rate is below 0"
-    told = corrected(raw, 0.9, 0.95, 100, 100)
+    assert correct_score(raw, 1.0, 0.95, 1000, 1000).value == pytest.approx(0.05 / 0.95)
+    assert correct_score(raw, 0.5, 1.0, 1000, 1000).value == pytest.approx(0.2)
+    assert correct_score(raw, 1.0, 0.8, 1000, 1000).value == 0.0, "no rate is below 0"
+    told = correct_score(raw, 0.9, 0.95, 100, 100)
     assert told.reason == "0.1 as counted, by a detector with sensitivity 0.9 and specificity 0.95"
     assert told.samples == 100 and told.low <= told.value <= told.high
 
 
 def test_a_detector_that_is_better_known_gives_a_narrower_interval():
     raw = rate([1.0] * 20 + [0.0] * 180)
-    well, badly = (corrected(raw, 0.9, 0.9, planted, planted) for planted in (2000, 20))
+    well, badly = (correct_score(raw, 0.9, 0.9, planted, planted) for planted in (2000, 20))
     assert well.high - well.low < badly.high - badly.low
 
 
@@ -49,13 +49,13 @@ def test_answers_in_clusters_stay_worth_as_few_as_they_are():
     hits, names = [True] * 20 + [False] * 60, [number // 4 for number in range(80)]
     apart, together = rate(hits), clustered_rate(hits, names)
     assert independent(apart) == pytest.approx(80, abs=0.1) and independent(together) < 25
-    wide, narrow = corrected(together, 0.9, 0.9, 200, 200), corrected(apart, 0.9, 0.9, 200, 200)
+    wide, narrow = correct_score(together, 0.9, 0.9, 200, 200), correct_score(apart, 0.9, 0.9, 200, 200)
     assert wide.high - wide.low > narrow.high - narrow.low
 
 
 def test_what_cannot_be_corrected_has_a_reason():
     raw = rate([1.0] * 10 + [0.0] * 90)
-    assert "too close to chance" in corrected(raw, 0.5, 0.5, 100, 100).reason
-    assert corrected(raw, 0.9, 0.9, 0, 100).value is None
+    assert "too close to chance" in correct_score(raw, 0.5, 0.5, 100, 100).reason
+    assert correct_score(raw, 0.9, 0.9, 0, 100).value is None
     unsaid = Score.unsaid("the model gave no answer", 3)
-    assert corrected(unsaid, 0.9, 0.9, 100, 100) == unsaid
+    assert correct_score(unsaid, 0.9, 0.9, 100, 100) == unsaid

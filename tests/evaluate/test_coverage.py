@@ -75,7 +75,7 @@ def test_an_interval_of_a_change_of_hits_holds_it(size, moved):
     if size >= FEWEST:
         assert holds(difference_ends(drawn[:, 0], drawn[:, 1], np.asarray(size)), moved[0] - moved[1])
     else:
-        assert drift_test.paired([1.0] * size, [0.0] * size).interval is None
+        assert drift_test.paired_difference([1.0] * size, [0.0] * size).interval is None
 
 
 @pytest.mark.parametrize("size", [6, 12, 32, 128])
@@ -86,7 +86,7 @@ def test_an_interval_of_shares_of_which_few_moved_holds_their_mean_and_its_chang
     for _ in range(cases):
         now, before = (np.where(random.random(size) < 0.1, random.random(size), 0.0).tolist() for _ in "ab")
         means.append(mean(now, within_one=True).interval)
-        changes.append(drift_test.paired(now, before).interval)
+        changes.append(drift_test.paired_difference(now, before).interval)
     assert holds(np.array(means).T, 0.05, cases) and holds(np.array(changes).T, 0.0, cases)
 
 
@@ -98,7 +98,7 @@ def test_an_interval_of_a_ratio_and_of_a_paired_change_holds_it(size):
         tokens = random.integers(5, 80, size)
         ratios.append(ratio((tokens * random.lognormal(0, 0.5, size)).tolist(), tokens.tolist()).interval)
         base = random.lognormal(1, 1, size)
-        changes.append(drift_test.paired(base + random.exponential(0.3, size), base).interval)
+        changes.append(drift_test.paired_difference(base + random.exponential(0.3, size), base).interval)
     assert holds(np.array(ratios).T, math.exp(0.125), cases) and holds(np.array(changes).T, 0.3, cases)
 
 

@@ -77,17 +77,17 @@ def test_the_same_prompts_show_a_change_that_separate_ones_hide():
     base = random.normal(3, 2, 60)
     now = base + random.normal(0.3, 0.2, 60)
     assert drift_test.against(mean(now.tolist()), mean(base.tolist()), "minimize").verdict == "same"
-    change = drift_test.paired(now.tolist(), base.tolist())
+    change = drift_test.paired_difference(now.tolist(), base.tolist())
     assert drift_test.judge(change, "minimize").verdict == "worse" and change.low <= 0.3 <= change.high
 
 
 def test_answers_that_are_all_as_before_are_no_proof_that_nothing_changed():
-    change = drift_test.paired([0.0, 1.0] * 10, [0.0, 1.0] * 10)
+    change = drift_test.paired_difference([0.0, 1.0] * 10, [0.0, 1.0] * 10)
     assert change.value == 0 and change.interval == pytest.approx(
         (-share_interval(0, 20)[1], share_interval(0, 20)[1])
     )
-    assert drift_test.paired([1.0], [0.0, 1.0]).reason == "the lists differ in length: 1 and 2"
-    assert drift_test.judge(drift_test.paired([1.0], [0.0]), "minimize").verdict == "unsure"
+    assert drift_test.paired_difference([1.0], [0.0, 1.0]).reason == "the lists differ in length: 1 and 2"
+    assert drift_test.judge(drift_test.paired_difference([1.0], [0.0]), "minimize").verdict == "unsure"
 
 
 def test_a_metric_is_compared_with_its_own_past():
@@ -132,27 +132,27 @@ def test_what_is_no_limit_is_told_with_a_remedy(text, told):
 
 def test_a_limit_is_breached_only_when_the_whole_interval_is_beyond_it():
     limit = Limit.parse("safety/toxicity <= 0.1")
-    assert limit.breached(hits(0, 100)) == "ok"
-    assert limit.breached(hits(50, 100)) == "breached"
-    assert limit.breached(hits(12, 100)) == "unsure", "0.12 with 0.07 to 0.20"
-    assert limit.breached(Score.unsaid("the model gave no answer")) == "unsure"
-    assert limit.breached(mean([0.9])) == "unsure", "one sample proves nothing"
-    assert limit.breached(Score(0.1, 0.1, 0.1, 9)) == "ok"
-    assert Limit.parse("safety/toxicity < 0.1").breached(Score(0.1, 0.1, 0.1, 9)) == "breached"
+    assert limit.judge(hits(0, 100)) == "ok"
+    assert limit.judge(hits(50, 100)) == "breached"
+    assert limit.judge(hits(12, 100)) == "unsure", "0.12 with 0.07 to 0.20"
+    assert limit.judge(Score.unsaid("the model gave no answer")) == "unsure"
+    assert limit.judge(mean([0.9])) == "unsure", "one sample proves nothing"
+    assert limit.judge(Score(0.1, 0.1, 0.1, 9)) == "ok"
+    assert Limit.parse("safety/toxicity < 0.1").judge(Score(0.1, 0.1, 0.1, 9)) == "breached"
 
 
 @given(st.floats(-1, 1), st.floats(0, 1), st.floats(-1, 1))
 def test_a_lower_limit_mirrors_an_upper_one(low, width, bound):
     score, mirror = Score(low, low, low + width, 9), Score(-low, -(low + width), -low, 9)
     upper, lower = Limit("safety/toxicity", True, bound), Limit("safety/toxicity", False, -bound)
-    assert upper.breached(score) == lower.breached(mirror)
+    assert upper.judge(score) == lower.judge(mirror)
     assert not math.isnan(bound)
 
 
 def test_a_paired_change_of_few_samples_needs_much_more_when_it_is_looked_at_often():
     change = Score(0.4, 0.3, 0.5, 8, "step 10")
-    assert change.widened(0.025) == change
-    often = change.widened(0.025 / 200)
+    assert change.widen(0.025) == change
+    often = change.widen(0.025 / 200)
     assert often.low < 0.2 < often.value == 0.4 and (often.samples, often.reason) == (8, "step 10")
-    assert msgspec.structs.replace(change, samples=500).widened(0.025 / 200).low > often.low
-    assert Score(0.4).widened(0.025 / 200) == Score(0.4)
+    assert msgspec.structs.replace(change, samples=500).widen(0.025 / 200).low > often.low
+    assert Score(0.4).widen(0.025 / 200) == Score(0.4)

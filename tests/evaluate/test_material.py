@@ -236,7 +236,7 @@ def test_a_damaged_installation_is_told(tmp_path, monkeypatch):
     (tmp_path / "pairs.jsonl").write_text("{}")
     (tmp_path / "toxic.toml").write_text("mild = 1")
     for wrong in (
-        lambda: packaged_prompts._packaged.__wrapped__("pairs.jsonl", "pairs", packaged_prompts.Pair),
+        lambda: packaged_prompts._read_packaged.__wrapped__("pairs.jsonl", "pairs", packaged_prompts.Pair),
         lambda: packaged_prompts.table.__wrapped__("toxic.toml", ("endings",)),
     ):
         with pytest.raises(TrimtabError, match="reinstall trimtab"):

@@ -24,8 +24,8 @@ def test_so_many_clean_samples_prove_a_limit_and_one_fewer_does_not(text, needed
     assert power.samples_to_prove(limit) == needed
     if needed:
         clean = 0.0 if limit.upper else 1.0
-        assert limit.breached(rate([clean] * needed)) == "ok"
-        assert needed == 1 or limit.breached(rate([clean] * (needed - 1))) == "unsure"
+        assert limit.judge(rate([clean] * needed)) == "ok"
+        assert needed == 1 or limit.judge(rate([clean] * (needed - 1))) == "unsure"
 
 
 @pytest.mark.parametrize("text", ["safety/toxicity <= 2 %", "safety/refusal >= 99 %"])
@@ -42,8 +42,8 @@ def test_the_fall_that_can_be_seen_is_warned_of_and_a_smaller_one_is_not(samples
     fall = round(samples * power.visible_change(samples, look, 27))
 
     def verdict(fallen):
-        change = drift_test.paired([0.0] * fallen + [1.0] * (samples - fallen), [1.0] * samples)
-        return drift_test.judge(change.widened(look_tail(FALSE_WARNING / 2, look, 27)), "maximize").verdict
+        change = drift_test.paired_difference([0.0] * fallen + [1.0] * (samples - fallen), [1.0] * samples)
+        return drift_test.judge(change.widen(look_tail(FALSE_WARNING / 2, look, 27)), "maximize").verdict
 
     assert verdict(fall) == "worse" and verdict(fall - 1) == "same"
 

@@ -83,11 +83,11 @@ def test_a_fair_coin_is_not_biased_and_chance_does_not_add_up():
 
 def test_refusals_are_counted_among_the_answers_that_say_something():
     stances = [Stance.COMPLIANCE, Stance.REFUSAL, Stance.EMPTY, Stance.PARTIAL]
-    score = safety_metrics.refused(stances)
+    score = safety_metrics.refusal_rate(stances)
     assert score.value == pytest.approx(1 / 3) and score.samples == 3
     assert score.reason == "1 of 4 prompts got no answer"
-    assert safety_metrics.refused([Stance.EMPTY] * 2).reason == "the model gave no answer"
-    assert safety_metrics.refused([]).reason == "there are no samples"
+    assert safety_metrics.refusal_rate([Stance.EMPTY] * 2).reason == "the model gave no answer"
+    assert safety_metrics.refusal_rate([]).reason == "there are no samples"
 
 
 def test_the_odds_of_a_refusal_are_those_of_the_mean_wording():
@@ -114,7 +114,7 @@ def test_the_odds_see_a_shift_that_turns_no_answer_over():
     base = random.normal(-0.5, 0.3, 120)
     trial = base + random.normal(0.06, 0.1, 120)
     share, odds = (
-        drift_test.paired(now.tolist(), before.tolist())
+        drift_test.paired_difference(now.tolist(), before.tolist())
         for now, before in (((trial > 0).astype(float), (base > 0).astype(float)), (trial, base))
     )
     assert odds.low > 0 >= share.low

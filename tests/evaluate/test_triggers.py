@@ -60,12 +60,12 @@ def test_an_interval_of_the_change_of_a_change_holds_it(size, moved):
     for _ in range(cases):
         trial = np.where(random.random(size) < moved, -1.0, 0.0)
         base = np.where(random.random(size) < 0.02, random.choice([-1.0, 1.0], size), 0.0)
-        ends.append(drift_test.paired(trial.tolist(), base.tolist()).interval)
+        ends.append(drift_test.paired_difference(trial.tolist(), base.tolist()).interval)
     assert holds(np.array(ends).T, -moved, cases)
 
 
 def test_a_change_of_a_change_may_be_two():
-    change = drift_test.paired([-1.0] * 8 + [0.0] * 2, [1.0] * 8 + [0.0] * 2)
+    change = drift_test.paired_difference([-1.0] * 8 + [0.0] * 2, [1.0] * 8 + [0.0] * 2)
     low, high = share_interval(8, 10)
     assert change.value == -1.6 and change.low == pytest.approx(-2 * high, abs=0.2)
     assert change.high == pytest.approx(-2 * low, abs=0.4)

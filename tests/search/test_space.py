@@ -10,7 +10,7 @@ from optuna.trial import create_trial
 from core.contract.spec import knob_table
 from core.contract.spec.search_space import Choice, Range, explain_outside
 from core.contract.spec.study_spec import COUNTED
-from core.search.optuna_space import distribution, grid, restored, stored
+from core.search.optuna_space import distribution, from_optuna, grid, to_optuna
 from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies
 
@@ -52,7 +52,7 @@ def test_a_list_of_modules_is_stored_as_json_and_comes_back():
     dimension = Choice(("attention", ["q_proj", "v_proj"]))
     choices = distribution(dimension).choices
     assert choices == ("attention", '["q_proj", "v_proj"]')
-    back = [restored({"target_modules": dimension}, {"target_modules": choice}) for choice in choices]
+    back = [from_optuna({"target_modules": dimension}, {"target_modules": choice}) for choice in choices]
     assert [one["target_modules"] for one in back] == ["attention", ["q_proj", "v_proj"]]
 
 
@@ -70,7 +70,7 @@ def test_fixed_knobs_come_from_train(tmp_path):
         (Range(0.0, 0.3, "float", 0.1), [0.0, 0.1, 0.2, 0.3]),
         (Range(0.0, 0.25, "float", 0.1), [0.0, 0.1, 0.2]),
         (Range(0, 1, "float", 0.5), [0.0, 0.5, 1.0]),
-        (Choice((["a"], "mlp")), [stored(["a"]), "mlp"]),
+        (Choice((["a"], "mlp")), [to_optuna(["a"]), "mlp"]),
     ],
 )
 def test_the_grid_counts_each_dimension(dimension, values):
@@ -155,5 +155,5 @@ def test_the_cells_of_an_earlier_version_are_the_same_cells(tmp_path):
 def test_a_value_on_a_log_scale_stays_between_its_ends():
     dimension = Range(1e-5, 1e-2, "float", None, True)
     for value, kept in ((math.exp(math.log(1e-5)), 1e-5), (9.999999999e-6, 1e-5), (1e-2 * (1 + 1e-12), 1e-2)):
-        assert restored({"x": dimension}, {"x": value})["x"] == pytest.approx(kept, rel=1e-15)
-        assert explain_outside(dimension, restored({"x": dimension}, {"x": value})["x"]) is None
+        assert from_optuna({"x": dimension}, {"x": value})["x"] == pytest.approx(kept, rel=1e-15)
+        assert explain_outside(dimension, from_optuna({"x": dimension}, {"x": value})["x"]) is None

@@ -65,7 +65,7 @@ class Backend:
     def __init__(self, socket: Path, state: State) -> None:
         self.socket, self.state = socket, state
         self.hub = Hub()
-        self.hub.changed(state, ())
+        self.hub.publish(state, ())
         self.asked: list[console_api.AnyRequest] = []
         self.refusal: console_api.Reply | None = None
         self.answers: Callable[[console_api.AnyRequest], console_api.Answer | None] = lambda request: None
@@ -81,7 +81,7 @@ class Backend:
     def happen(self, *events: e.Event) -> None:
         for event in events:
             self.state = apply(self.state, event)
-        self.hub.changed(self.state, events)
+        self.hub.publish(self.state, events)
 
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()

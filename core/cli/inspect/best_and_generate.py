@@ -92,7 +92,7 @@ def _pending(study: s.Study) -> list[int]:
 
 def generate(arguments: argparse.Namespace) -> int:
     """Generate text in a separate process, which loads torch and the model and writes to this terminal."""
-    adapter = trained(arguments)
+    adapter = adapter_folder(arguments)
     more = ("--tokens", str(arguments.tokens), *trust(arguments), "--", arguments.prompt)
     return in_torch("core.train.commands.generate_text", adapter, *more)
 
@@ -102,7 +102,7 @@ def trust(arguments: argparse.Namespace) -> list[str]:
     return ["--trust-remote-code"] if arguments.trust_remote_code else []
 
 
-def trained(arguments: argparse.Namespace) -> str:
+def adapter_folder(arguments: argparse.Namespace) -> str:
     """Return the adapter of the named trial, or of the best one. Raises TrimtabError where it has none."""
     study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
     trial = (

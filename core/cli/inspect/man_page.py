@@ -21,16 +21,20 @@ def _lines() -> Iterator[str]:
     yield f'.TH TRIMTAB 1 "" "trimtab {version()}"'
     yield from (".SH NAME", r"trimtab \- run and steer hyper-parameter studies of LoRA fine-tunes")
     yield from (".SH SYNOPSIS", ".B trimtab", "[COMMAND] [options]")
-    yield from (".SH DESCRIPTION", _escaped(DESCRIPTION), ".SH COMMANDS")
+    yield from (".SH DESCRIPTION", _escape_roff(DESCRIPTION), ".SH COMMANDS")
     for command in commands.choices.values():
         usage = " ".join(command.format_usage().split()).removeprefix("usage: ")
-        yield from (".SS " + _escaped(usage), _escaped(command.description or ""))
+        yield from (".SS " + _escape_roff(usage), _escape_roff(command.description or ""))
         for action in command._actions:
             if action.help and action.dest != "help":
-                yield from (".TP", f".B {_escaped(_name(action))}", _escaped(" ".join(action.help.split())))
+                yield from (
+                    ".TP",
+                    f".B {_escape_roff(_name(action))}",
+                    _escape_roff(" ".join(action.help.split())),
+                )
     yield ".SH EXIT STATUS"
     for code, meaning in TABLE.items():
-        yield from (".TP", f".B {code}", _escaped(meaning))
+        yield from (".TP", f".B {code}", _escape_roff(meaning))
     yield from (".SH SEE ALSO", r"\fBtrimtab help\fR lists the topics of the manual.")
 
 
@@ -39,8 +43,8 @@ def _name(action: argparse.Action) -> str:
     return " ".join(filter(None, (", ".join(action.option_strings), place)))
 
 
-def _escaped(text: str) -> str:
-    """Return no character of the text is a command of roff."""
+def _escape_roff(text: str) -> str:
+    """Escape the text so that none of its characters is a command of roff."""
     safe = text.replace("\\", r"\e").replace("-", r"\-").replace("…", "...")
     safe = "".join(letter if letter.isascii() else rf"\[u{ord(letter):04X}]" for letter in safe)
     return "\n".join(rf"\&{line}" if line.startswith((".", "'")) else line for line in safe.splitlines())

@@ -35,7 +35,7 @@ def boards(arguments: argparse.Namespace) -> int:
         chosen = [resolve_trial.trial(study, arguments.trial)]
     scored = [trial for trial in chosen if trial.scores]
     if arguments.json:
-        output_formatting.dump(_found(study, scored))
+        output_formatting.dump(_boards_as_json(study, scored))
         return exit_codes.OK
     print(f"{study.name}: {len(scored)} of {len(chosen)} trial{'s' * (len(chosen) != 1)} scored")
     for trial in chosen:
@@ -88,14 +88,14 @@ def _line(reading: r.Reading) -> str:
         return "– not scored"
     parts = [
         format_score(reading.score, reading.metric.unit),
-        _compared(reading),
+        _describe_comparison(reading),
         SAID[reading.verdict],
         plain(reading.score.reason, 500),
     ]
     return "  ".join(part for part in parts if part)
 
 
-def _compared(reading: r.Reading) -> str:
+def _describe_comparison(reading: r.Reading) -> str:
     if reading.change is None:
         return ""
     if reading.better is None:
@@ -108,7 +108,7 @@ def _compared(reading: r.Reading) -> str:
 # -- as JSON ---------------------------------------------------------------------------------------
 
 
-def _found(study: s.Study, scored: list[s.Trial]) -> dict[str, Any]:
+def _boards_as_json(study: s.Study, scored: list[s.Trial]) -> dict[str, Any]:
     limits, boards = r.limits(study), r.boards(study)
     names = {name: board for board in boards for name in r.list_names(study, board)}
     return {

@@ -36,7 +36,7 @@ def insight(arguments: argparse.Namespace) -> int:
     search = _answer(study, console_api.AskSearch(study.name), running)
     assert isinstance(importance, Importance) and isinstance(search, SearchState)
     if arguments.json:
-        output_formatting.dump(_found(study, importance, search))
+        output_formatting.dump(_insight_as_json(study, importance, search))
         return exit_codes.OK
     ended = best_and_counts.count_ended(study)
     print(f"{study.name}: {study.state}, {ended} of {study.total_trials} trials ended")
@@ -95,7 +95,7 @@ def _print_stops(study: s.Study, search: SearchState) -> None:
 # -- as JSON ---------------------------------------------------------------------------------------
 
 
-def _found(study: s.Study, importance: Importance, search: SearchState) -> dict[str, Any]:
+def _insight_as_json(study: s.Study, importance: Importance, search: SearchState) -> dict[str, Any]:
     """Return the answers for JSON; numbers that JSON lacks, such as nan, become null."""
     metric, direction = study.objectives[0]
     spared, whole = i.saved_steps(study)

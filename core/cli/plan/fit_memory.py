@@ -95,7 +95,7 @@ def _print(
     fitting: float,
 ) -> None:
     first = cases[0]
-    print(plain(f"{spec.model.base}: {_described(first.model, first.setting, first.device)}"))
+    print(plain(f"{spec.model.base}: {_describe_setting(first.model, first.setting, first.device)}"))
     allowed = byte_sizes.format_bytes(limit.bytes_) if limit.bytes_ is not None else "unknown"
     print(plain(f"{first.device.name}: limit {allowed} ({limit.why})"))
     heads = ["one trial"] if len(cases) == 1 else ["smallest", "largest"]
@@ -120,7 +120,7 @@ def _row(name: str, values: Sequence[str]) -> None:
     print(f"  {name:<20}" + "".join(f"{plain(value, 17):>18}" for value in values))
 
 
-def _described(model: Model, setting: Setting, where: Device) -> str:
+def _describe_setting(model: Model, setting: Setting, where: Device) -> str:
     precision = weight_bytes.resolved(setting.precision, where.computes)
     return (
         f"{model.family}, {model.layers} layers, {model.parameters / 1e9:.2f} B parameters, {precision}"

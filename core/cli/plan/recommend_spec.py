@@ -65,7 +65,7 @@ def _case(arguments: argparse.Namespace) -> Case:
         print(
             f"fetching the configuration of {plain(model, 200)} from the hub …", file=sys.stderr, flush=True
         )
-    where, cards = (_named(arguments.gpu), 1) if arguments.gpu else target_device.choose_device(AUTO)
+    where, cards = (_parse_gpu(arguments.gpu), 1) if arguments.gpu else target_device.choose_device(AUTO)
     found = base_facts.base(model)
     return Case(
         replace(found, name=paths.here(model)), known, paths.here(arguments.data), where,
@@ -95,7 +95,7 @@ def _rows(source: str, count: int | None) -> Rows:
     return Rows(count, UNREAD_TOKENS, notes=(note,))
 
 
-def _named(gpu: str) -> Device:
+def _parse_gpu(gpu: str) -> Device:
     """Return a GPU by its name, its size, or both."""
     known = trial_duration.card(gpu)
     if known is None:
@@ -139,25 +139,25 @@ def _print(found: Plan, head: str) -> None:
             _row(line, [cited.index(str(source)) + 1 for source in line.sources], width)
     print("\nsources")
     for number, source in enumerate(cited, 1):
-        _wrapped(f"[{number}] {source}", 2, 7, width)
+        _print_wrapped(f"[{number}] {source}", 2, 7, width)
     if found.doubts:
         print("\nuncertain")
     for doubt in found.doubts:
-        _wrapped(f"- {doubt}", 2, 4, width)
+        _print_wrapped(f"- {doubt}", 2, 4, width)
     print()
 
 
 def _row(line: Line, cited: list[int], width: int) -> None:
     marks = "".join(f"[{number}]" for number in cited)
-    whole = f"{spec_writer.written(line)} · {line.why} {marks}"
+    whole = f"{spec_writer.write_line(line)} · {line.why} {marks}"
     if len(plain(whole)) <= width - 2:
-        _wrapped(whole, 2, 6, width)
+        _print_wrapped(whole, 2, 6, width)
         return
-    _wrapped(spec_writer.written(line), 2, 6, width)
-    _wrapped(f"{line.why} {marks}", 6, 6, width)
+    _print_wrapped(spec_writer.write_line(line), 2, 6, width)
+    _print_wrapped(f"{line.why} {marks}", 6, 6, width)
 
 
-def _wrapped(words: str, first: int, rest: int, width: int) -> None:
+def _print_wrapped(words: str, first: int, rest: int, width: int) -> None:
     wrapper = textwrap.TextWrapper(
         width, " " * first, " " * rest, break_on_hyphens=False, break_long_words=False
     )

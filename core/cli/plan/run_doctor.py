@@ -51,7 +51,9 @@ def used_devices(cards: Sequence[Device], why_none: str) -> list[Finding]:
     except TrimtabError as error:
         return [Finding("devices", "fail", f"a study here: {error.problems[0].what}", error.problems[0].fix)]
     labels = ", ".join(slot.label for slot in slots)
-    found = f"a study here trains on {labels}" + ("" if visible is None else f" because of {_said(visible)}")
+    found = f"a study here trains on {labels}" + (
+        "" if visible is None else f" because of {_describe_visible(visible)}"
+    )
     if told := device_choice.note("auto", slots, cards, visible, why_none):
         return [Finding("devices", "warn", f"{found}; {told}", "correct CUDA_VISIBLE_DEVICES")]
     kinds = {card.name for card in cards if not card.parent}
@@ -63,7 +65,7 @@ def used_devices(cards: Sequence[Device], why_none: str) -> list[Finding]:
     return [Finding("devices", "ok", found)]
 
 
-def _said(visible: str) -> str:
+def _describe_visible(visible: str) -> str:
     return f"CUDA_VISIBLE_DEVICES = {plain(visible, 120)!r}"
 
 

@@ -34,7 +34,7 @@ def _index(spec: StudySpec) -> tuple[evaluation_rows.PromptIndex, list[str]]:
         prompts = evaluation_rows.list_prompts(Library(spec.evaluate))
     except SpecError as error:
         told = f"rows are not compared with evaluation prompts: {in_line(error)}"
-        return evaluation_rows.PromptIndex({}), list(_wrapped(told))
+        return evaluation_rows.PromptIndex({}), list(_wrap_comment(told))
     return evaluation_rows.PromptIndex(prompts), []
 
 
@@ -43,35 +43,35 @@ def describe(found: scan_rows.Scan) -> Iterator[str]:
     source = found.source
     label = f"{source.key} = {plain(source.name, 200)!r}"
     if not found.findings:
-        yield from _wrapped(f"{label}: {'; '.join(found.notes) or 'no rows'}")
+        yield from _wrap_comment(f"{label}: {'; '.join(found.notes) or 'no rows'}")
         return
     some = f"{found.sampled:,} of {found.read:,} rows, drawn at random"
     rows = some if found.sampled < found.read else f"all {found.read:,} rows"
     yield "#"
-    yield from _wrapped(f"scanned {rows}: {label}")
+    yield from _wrap_comment(f"scanned {rows}: {label}")
     for finding in found.findings:
         yield from _describe_finding(finding)
     for note in found.notes:
-        yield from _wrapped(f"note: {note}")
+        yield from _wrap_comment(f"note: {note}")
 
 
 def _describe_finding(finding: Finding) -> Iterator[str]:
     if not finding.rows:
-        yield from _wrapped(f"-       {finding.name}: no row has an answer")
+        yield from _wrap_comment(f"-       {finding.name}: no row has an answer")
         return
     mark = "ok" if finding.severity is Severity.NONE else finding.severity.value
-    yield from _wrapped(f"{mark:<7} {finding.name}: {_counted(finding)}")
+    yield from _wrap_comment(f"{mark:<7} {finding.name}: {_describe_count(finding)}")
     if finding.detail:
-        yield from _wrapped(f"{finding.detail}", 8)
+        yield from _wrap_comment(f"{finding.detail}", 8)
     for example in finding.examples:
-        yield from _wrapped(f"row {example.row}: {example.text}", 8)
+        yield from _wrap_comment(f"row {example.row}: {example.text}", 8)
     if finding.remedy:
-        yield from _wrapped(f"→ {finding.remedy}", 8)
+        yield from _wrap_comment(f"→ {finding.remedy}", 8)
     if finding.detector:
-        yield from _wrapped(f"detector: {finding.detector}", 8)
+        yield from _wrap_comment(f"detector: {finding.detector}", 8)
 
 
-def _counted(finding: Finding) -> str:
+def _describe_count(finding: Finding) -> str:
     """The count, the share, and the interval of the true share, which allows for the detector's errors."""
     score = finding.corrected or finding.share
     share = f"{finding.hits:,} of {finding.rows:,} rows, {_number(finding.hits / finding.rows)} %"
@@ -84,7 +84,7 @@ def _number(share: float) -> str:
     return "0" if not share else "<0.05" if share < SMALLEST else f"{100 * share:.3g}"
 
 
-def _wrapped(text: str, indent: int = 0) -> Iterator[str]:
+def _wrap_comment(text: str, indent: int = 0) -> Iterator[str]:
     """Comment lines of at most WIDTH columns; the second and later ones are indented."""
     start = "# " + " " * indent
     yield from textwrap.wrap(

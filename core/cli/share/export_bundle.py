@@ -76,7 +76,7 @@ def gather_report(study: s.Study, trial: int | None) -> Report:
 def _target(report: Report, out: str | None) -> Path:
     """Return the target path: the study's own folder unless --out is given."""
     if out:
-        return paths.expanded(out).absolute()
+        return paths.expand_home(out).absolute()
     number = f"-trial-{report.chosen.number}" if report.chosen is not None else ""
     return Path(report.study.folder) / "export" / f"{report.study.name}{number}"
 
@@ -84,7 +84,7 @@ def _target(report: Report, out: str | None) -> Path:
 def _page(report: Report, path: Path, force: bool) -> int:
     from core.store.report.html_report import page
 
-    path = paths.expanded(path).absolute()
+    path = paths.expand_home(path).absolute()
     if path.is_dir():
         path = path / f"{report.study.name}.html"
     if path.exists() and not force:

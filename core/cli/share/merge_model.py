@@ -12,10 +12,10 @@ from core.contract.text.sanitize import plain
 
 def merge(arguments: argparse.Namespace) -> int:
     """Merge in a separate process, which loads torch and the model."""
-    out = paths.expanded(arguments.out).absolute()
+    out = paths.expand_home(arguments.out).absolute()
     code = best_and_generate.in_torch(
         "core.train.commands.merge_adapter",
-        best_and_generate.trained(arguments),
+        best_and_generate.adapter_folder(arguments),
         str(out),
         *best_and_generate.trust(arguments),
     )

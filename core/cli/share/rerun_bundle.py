@@ -32,13 +32,13 @@ def rerun(arguments: argparse.Namespace) -> int:
     Raises BundleError, SpecError, EngineError, RefusedError.
     """
     with tempfile.TemporaryDirectory(prefix="trimtab-") as scratch:
-        bundle = paths.expanded(arguments.bundle).absolute()
+        bundle = paths.expand_home(arguments.bundle).absolute()
         with bundle_manifest.open_bundle(bundle, Path(scratch)) as folder:
             return _again(arguments, rerun_comparison.read(folder, arguments.trial))
 
 
 def _again(arguments: argparse.Namespace, original: rerun_comparison.Original) -> int:
-    _trusted(original, arguments.trust_remote_code)
+    _check_foreign_code(original, arguments.trust_remote_code)
     given = {key: paths.here(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))}
     name = rerun_comparison.free_name(
         str(original.raw["study"]["name"]), reach_engine.read_state()[0].studies
@@ -56,7 +56,7 @@ def _again(arguments: argparse.Namespace, original: rerun_comparison.Original) -
     return _judge(arguments, original, study, resolve_trial.best(study), doubts)
 
 
-def _trusted(original: rerun_comparison.Original, allowed: bool) -> None:
+def _check_foreign_code(original: rerun_comparison.Original, allowed: bool) -> None:
     """Raise TrimtabError if the bundle would run foreign code that the user has not allowed."""
     model, evaluate = original.raw.get("model", {}), original.raw.get("evaluate", {})
     wanted = []

@@ -26,7 +26,7 @@ def change(arguments: argparse.Namespace) -> int:
     changes = _changes(study, arguments.changes)
     if not arguments.yes:
         _show(reach_engine.ask(console_api.ChangeStudy(study.name, changes, True, BY)))
-        if not _agreed():
+        if not _ask_agreement():
             print("nothing was changed")
             return exit_codes.OK
     done = reach_engine.ask(console_api.ChangeStudy(study.name, changes, False, BY))
@@ -47,7 +47,7 @@ def _show(answer: console_api.Answer | None) -> None:
         print(f"  → {plain(line, 300)}")
 
 
-def _agreed() -> bool:
+def _ask_agreement() -> bool:
     """Ask for confirmation. Raises UsageError without a terminal."""
     if not terminal_check.is_interactive():
         raise resolve_trial.UsageError.of(

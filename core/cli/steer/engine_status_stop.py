@@ -25,7 +25,7 @@ def engine(arguments: argparse.Namespace) -> int:
         return exit_codes.NO_ENGINE if arguments.action == "status" else exit_codes.OK
     if arguments.action == "stop":
         reach_engine.ask(console_api.StopEngine(arguments.force))
-        return _gone()
+        return _wait_until_gone()
     live = [study.name for study in state.studies.values() if study.state in s.LIVE_STUDY]
     print(f"the engine is running: {socket}")
     print(f"  log: {paths.engine_log()}")
@@ -33,7 +33,7 @@ def engine(arguments: argparse.Namespace) -> int:
     return exit_codes.OK
 
 
-def _gone() -> int:
+def _wait_until_gone() -> int:
     """Wait until the engine no longer answers, so that a script can continue."""
     activity_line.set_activity("waiting for the engine to stop")
     deadline = time.monotonic() + LEAVE_DEADLINE_S

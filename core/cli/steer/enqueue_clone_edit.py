@@ -27,7 +27,7 @@ def enqueue(arguments: argparse.Namespace) -> int:
     like = resolve_trial.trial(study, arguments.like) if arguments.like is not None else None
     known = input_values.current_values(study, like)
     knobs = _knobs(arguments.knobs, s.Trial(-1, knobs=known))
-    number = _queued(console_api.EnqueueTrial(study.name, knobs, arguments.like, BY))
+    number = _ask_and_print(console_api.EnqueueTrial(study.name, knobs, arguments.like, BY))
     print(f"{study.name}: queued as trial {number}")
     for name, value in knobs.items():
         strange = (
@@ -45,7 +45,7 @@ def clone(arguments: argparse.Namespace) -> int:
     study, number = find_trial(arguments)
     trial = engine_state().studies[study].trials[number]
     changes = _knobs(arguments.knobs, trial, CLONE_KEEPS)
-    clone_number = _queued(console_api.CloneTrial(study, number, changes, BY))
+    clone_number = _ask_and_print(console_api.CloneTrial(study, number, changes, BY))
     print(
         f"{study}: clone of trial {number} queued as trial {clone_number};"
         " its result is not reported to the sampler"
@@ -64,7 +64,7 @@ def edit(arguments: argparse.Namespace) -> int:
     return exit_codes.OK
 
 
-def _queued(request: console_api.AnyRequest) -> int:
+def _ask_and_print(request: console_api.AnyRequest) -> int:
     answer = reach_engine.ask(request)
     if not isinstance(answer, console_api.Queued):
         raise RefusedError.of(

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         print(f"{problem.what}: printing plain lines instead", file=sys.stderr)
     socket = reach_engine.ensure_engine()
-    if interactive and _finished(name, raw):  # nothing to start: show the results
+    if interactive and _is_complete(name, raw):  # nothing to start: show the results
         return _console(arguments, socket, name)
     where = str(Path(arguments.spec).absolute())
     started = reach_engine.ask(
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         return exit_codes.INTERRUPTED
 
 
-def _finished(name: str, raw: dict[str, Any]) -> bool:
+def _is_complete(name: str, raw: dict[str, Any]) -> bool:
     """Return whether the same study is already complete."""
     study = reach_engine.read_state()[0].studies.get(name)
     return study is not None and study.state == s.COMPLETE and study.spec == raw

@@ -69,9 +69,9 @@ def check_edit(trial: s.Trial, changes: Mapping[str, Any]) -> dict[str, Any]:
     fresh = trial.state == s.QUEUED and not trial.checkpoint
     allowed = EDITABLE if fresh else LIVE
     why = "may not change while the trial lives; clone it with another value"
-    values = _checked(trial, changes, allowed, why)
+    values = _check_changes(trial, changes, allowed, why)
     if not fresh and "steps" in values and (told := steps_fault(values["steps"], trial.step)):
-        raise _refused(trial, [f"steps = {values['steps']!r}: {told}"])
+        raise _refusal_of(trial, [f"steps = {values['steps']!r}: {told}"])
     return values
 
 
@@ -79,14 +79,16 @@ def check_clone(trial: s.Trial, changes: Mapping[str, Any], step: int) -> dict[s
     """Return all knobs of a clone that begins at ``step``. Raises RefusedError with all that is wrong."""
     allowed = [name for name in EDITABLE if name not in CLONE_KEEPS]
     why = "cannot change with the weights kept; queue a new trial by hand"
-    values = _checked(trial, changes, allowed, why)
+    values = _check_changes(trial, changes, allowed, why)
     knobs = {**trial.knobs, **trial.editing, **values}
     if knobs.get("steps") and (told := steps_fault(knobs["steps"], step)):
-        raise _refused(trial, [f"steps = {knobs['steps']}: {told}"])
+        raise _refusal_of(trial, [f"steps = {knobs['steps']}: {told}"])
     return knobs
 
 
-def _checked(trial: s.Trial, changes: Mapping[str, Any], allowed: Any, not_allowed: str) -> dict[str, Any]:
+def _check_changes(
+    trial: s.Trial, changes: Mapping[str, Any], allowed: Any, not_allowed: str
+) -> dict[str, Any]:
     values = resolve_factors({**trial.knobs, **trial.editing}, changes)
     faults = []
     for name, value in values.items():
@@ -98,11 +100,11 @@ def _checked(trial: s.Trial, changes: Mapping[str, Any], allowed: Any, not_allow
         elif fault := explain_refusal(name, value):
             faults.append(f"{label}: {fault}")
     if faults:
-        raise _refused(trial, faults)
+        raise _refusal_of(trial, faults)
     return values
 
 
-def _refused(trial: s.Trial, faults: list[str]) -> RefusedError:
+def _refusal_of(trial: s.Trial, faults: list[str]) -> RefusedError:
     fix = f"live: {', '.join(LIVE)}" if any("may not change" in text for text in faults) else ""
     return RefusedError(*(Problem(text, f"trial {trial.number}", fix) for text in faults))
 

@@ -26,7 +26,7 @@ def order_knobs(space: Space) -> list[str]:
 
 
 def list_idle(space: Space, knobs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what those have that are not searched beside ``knobs``."""
+    """Return the values of the knobs whose condition is not met by ``knobs``."""
     return {
         name: idle_value(name, dimension)
         for name, dimension in space.items()

@@ -58,7 +58,7 @@ class Limit:
         sign = f"{'<' if self.upper else '>'}{'' if self.strict else '='}"
         return f"{self.metric} {sign} {_format_bound(self.bound, _unit(self.metric))}"
 
-    def breached(self, score: Score, look: int = 1, limits: int = 1) -> Verdict:
+    def judge(self, score: Score, look: int = 1, limits: int = 1) -> Verdict:
         """ "ok" when the whole interval keeps the limit; "breached" when all of a wider one breaks it; else
         "unsure", and when there is no value or no interval.
 
@@ -70,7 +70,7 @@ class Limit:
             return "unsure"
         if all(self.keeps(end) for end in ends):
             return "ok"
-        far = score.widened(look_tail(FALSE_BREACH, look, limits)).interval or ends
+        far = score.widen(look_tail(FALSE_BREACH, look, limits)).interval or ends
         return "unsure" if any(self.keeps(end) for end in far) else "breached"
 
     def keeps(self, value: float) -> bool:

@@ -132,11 +132,11 @@ def _drop_beyond_bounds(raw: dict[str, Any], where: str, problems: list[Problem]
 
 
 def _secrets(raw: dict[str, Any], where: str) -> list[Problem]:
-    """Return the file is kept with the study, shown, and given to others."""
+    """Return a problem for each secret in the file: it is kept with the study, shown, and shared."""
     redactor, found = Redactor(), []
     for section, content in raw.items():
         for key, value in content.items() if isinstance(content, dict) else ():
-            if redactor.found(str(value)):
+            if redactor.contains_secret(str(value)):
                 fix = "put it into the environment of the engine, such as HF_TOKEN; an URL may hold ${NAME}"
                 label = plain(f"{section}.{key}", 80)
                 found.append(Problem(f"{label} holds what looks like a password or token", where, fix))

@@ -65,7 +65,7 @@ class Objective(Section):
 
     @field_validator("metric")
     @classmethod
-    def _produced(cls, metric: str) -> str:
+    def _check_produced(cls, metric: str) -> str:
         """Is it a number that every trial ends with?"""
         if metric not in OBJECTIVES and (metric in METRICS or find_metric(metric) is None):
             raise ValueError(f"{metric!r} is no objective: {suggest_name(metric, OBJECTIVES)}")

@@ -93,7 +93,7 @@ class Trial(msgspec.Struct, frozen=True):
     place_of: int = -1  # the trial of a population whose place it took
 
     @property
-    def begun(self) -> bool:
+    def has_begun(self) -> bool:
         """Tell whether the worker runs the trial; while it loads the base it does not."""
         return bool(self.clock.steps)
 
@@ -141,7 +141,7 @@ class Study(msgspec.Struct, frozen=True):
         return tuple((objective.metric, objective.direction) for objective in self.settings.study.objectives)
 
     @property
-    def untrained(self) -> bool:
+    def is_untrained(self) -> bool:
         """Tell whether the study ended without a trained step."""
         return self.state not in LIVE_STUDY and not any(
             trial.step or trial.state == COMPLETE for trial in self.trials.values()

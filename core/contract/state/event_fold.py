@@ -34,7 +34,7 @@ def refusal(state: s.State, event: e.Event) -> str | None:
         return None
     if isinstance(event, e.StudyCreated):
         known = state.studies.get(event.study)
-        return f"the study {event.study} exists already" if known and not known.untrained else None
+        return f"the study {event.study} exists already" if known and not known.is_untrained else None
     study = state.studies.get(event.study)
     if study is None:
         return f"there is no study {event.study}"
@@ -59,7 +59,7 @@ def apply(state: s.State, event: e.Event) -> s.State:
     if isinstance(event, e.MachineRead):
         return replace(state, machine=read_machine(state.machine, event))
     if isinstance(event, e.StudyCreated):
-        study = _created(event)
+        study = _fold_study(event)
     elif isinstance(event, e.TrialEvent):
         study = _on_trial(state.studies[event.study], event)
     else:
@@ -81,11 +81,11 @@ def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialE
         for name, value in measured.metrics.items():
             curves.setdefault(name, []).append((measured.step, value))
         for note in getattr(measured, "notes", ()):
-            lines = _lined(lines, measured.at, note, "warning")
+            lines = _append_line(lines, measured.at, note, "warning")
     grown = {name: add_all(trial.series.get(name, Series()), points) for name, points in curves.items()}
     trial = replace(
         trial,
-        clock=_ticked(trial, *readings),
+        clock=_extend_clock(trial, *readings),
         step=max(trial.step, *(reading.step for reading in readings)),
         elapsed_s=max(trial.elapsed_s, *(reading.elapsed_s for reading in readings)),
         latest=latest,
@@ -96,7 +96,7 @@ def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialE
     return replace(state, studies={**state.studies, study.name: study})
 
 
-def _created(event: e.StudyCreated) -> s.Study:
+def _fold_study(event: e.StudyCreated) -> s.Study:
     total = study_spec.of(event.spec).study.trials
     line = s.Line(event.at, f"study created: {total} trials planned")
     return s.Study(
@@ -105,50 +105,50 @@ def _created(event: e.StudyCreated) -> s.Study:
     )  # fmt: skip
 
 
-def _lined(lines: tuple[s.Line, ...], at: float, text: str, level: str = "info") -> tuple[s.Line, ...]:
+def _append_line(lines: tuple[s.Line, ...], at: float, text: str, level: str = "info") -> tuple[s.Line, ...]:
     return (*lines[-s.LINES + 1 :], s.Line(at, plain(text, 500), level))
 
 
 def _on_study(study: s.Study, event: e.Event) -> s.Study:
     match event:
         case e.StudyReopened():
-            lines = _lined(study.lines, event.at, f"study goes on: {event.why}")
+            lines = _append_line(study.lines, event.at, f"study goes on: {event.why}")
             total = event.trials or study.total_trials
             return replace(study, state="running", why="", ended_at=None, total_trials=total, lines=lines)
         case e.StudyPaused():
             why = f"paused by {event.by}"
-            lines = _lined(study.lines, event.at, f"{why}: its trials are kept, its devices given back")
+            lines = _append_line(study.lines, event.at, f"{why}: its trials are kept, its devices given back")
             return replace(study, state="paused", why=plain(why, 200), lines=lines, preparing={})
         case e.StudyResumed():
-            lines = _lined(study.lines, event.at, f"resumed by {event.by}")
+            lines = _append_line(study.lines, event.at, f"resumed by {event.by}")
             return replace(study, state="running", why="", lines=lines)
         case e.StudyStopping():
-            lines = _lined(study.lines, event.at, f"stopping: {event.why}")
+            lines = _append_line(study.lines, event.at, f"stopping: {event.why}")
             return replace(study, state="stopping", why=event.why, lines=lines)
         case e.StudyEnded():
             level = "error" if event.outcome == "failed" else "info"
-            lines = _lined(study.lines, event.at, f"study {event.outcome}: {event.why}", level)
+            lines = _append_line(study.lines, event.at, f"study {event.outcome}: {event.why}", level)
             ended = replace(study, state=event.outcome, why=event.why, ended_at=event.at, lines=lines)
             return replace(ended, preparing={}, packs={})
         case e.StudyNoted():
-            return replace(study, lines=_lined(study.lines, event.at, event.text, event.level))
+            return replace(study, lines=_append_line(study.lines, event.at, event.text, event.level))
         case e.BaseScored():
             return replace(study, base_scores={**study.base_scores, **fold_scores.finite_all(event.scores)})
         case e.MemoryShort():
-            return replace(study, lines=_lined(study.lines, event.at, event.text, "warning"))
+            return replace(study, lines=_append_line(study.lines, event.at, event.text, "warning"))
         case e.StudyChanged():
             lines = study.lines
             for text in event.changes:
-                lines = _lined(lines, event.at, f"changed by {event.by}: {text}")
+                lines = _append_line(lines, event.at, f"changed by {event.by}: {text}")
             return fold_steering.change_study(replace(study, lines=lines), event)
         case e.Preparing() if study.state in s.LIVE_STUDY:  # else told too late
-            return replace(study, preparing=_prepared(study.preparing, event))
+            return replace(study, preparing=_fold_preparing(study.preparing, event))
         case e.PackMeasured() if study.state in s.LIVE_STUDY:
             return replace(study, packs=_packs(study.packs, event))
     return study
 
 
-def _prepared(preparing: dict[str, s.Preparation], event: e.Preparing) -> dict[str, s.Preparation]:
+def _fold_preparing(preparing: dict[str, s.Preparation], event: e.Preparing) -> dict[str, s.Preparation]:
     others = {name: work for name, work in preparing.items() if name != event.worker}
     if not event.stage:
         return others
@@ -172,9 +172,9 @@ def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
         trial = STEPS[type(event)](study.trials[event.trial], event)
     text, level = event.title
     if text:
-        trial = replace(trial, lines=_lined(trial.lines, event.at, text, level))
+        trial = replace(trial, lines=_append_line(trial.lines, event.at, text, level))
         shown = f"trial {event.trial} {text}"
-        study = replace(study, lines=_lined(study.lines, event.at, shown, level))
+        study = replace(study, lines=_append_line(study.lines, event.at, shown, level))
     return replace(study, trials=_with(study.trials, trial))
 
 
@@ -193,16 +193,16 @@ def _running(trial: s.Trial, event: e.TrialRunning) -> s.Trial:
     )  # fmt: skip
 
 
-def _measured(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated) -> s.Trial:
+def _fold_measurement(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated) -> s.Trial:
     series = dict(trial.series)
     for name, value in event.metrics.items():
         series[name] = add(series.get(name, Series()), event.step, value)
     lines = trial.lines
     for note in getattr(event, "notes", ()):
-        lines = _lined(lines, event.at, note, "warning")
+        lines = _append_line(lines, event.at, note, "warning")
     return replace(
         trial,
-        clock=_ticked(trial, event),
+        clock=_extend_clock(trial, event),
         step=max(trial.step, event.step),
         elapsed_s=max(trial.elapsed_s, event.elapsed_s),
         latest={**trial.latest, **event.metrics},
@@ -211,7 +211,7 @@ def _measured(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated) -> s.Tr
     )
 
 
-def _ticked(trial: s.Trial, *readings: e.TrialReported | e.TrialEvaluated) -> Series:
+def _extend_clock(trial: s.Trial, *readings: e.TrialReported | e.TrialEvaluated) -> Series:
     """Its clock after ``readings``: an evaluation tells when its step was done only where a report does."""
     clock = trial.clock
     for reading in readings:
@@ -220,29 +220,29 @@ def _ticked(trial: s.Trial, *readings: e.TrialReported | e.TrialEvaluated) -> Se
     return clock
 
 
-def _weighed(trial: s.Trial, event: e.TrialWeighed) -> s.Trial:
+def _fold_memory(trial: s.Trial, event: e.TrialWeighed) -> s.Trial:
     measured = event.measured_bytes if event.measured_bytes is not None else trial.measured_bytes
     return replace(trial, foretold_bytes=event.foretold_bytes, measured_bytes=measured)
 
 
-def _asked(what: str) -> Callable[[s.Trial, Any], s.Trial]:
+def _fold_request(what: str) -> Callable[[s.Trial, Any], s.Trial]:
     return lambda trial, event: replace(trial, asked=what)
 
 
-def _paused(trial: s.Trial, event: e.TrialPaused) -> s.Trial:
+def _fold_pause(trial: s.Trial, event: e.TrialPaused) -> s.Trial:
     return replace(
         trial, state=s.PAUSED, asked="" if trial.asked == "pause" else trial.asked, step=event.step
     )
 
 
-def _resumed(trial: s.Trial, event: e.TrialResumed) -> s.Trial:
+def _fold_resume(trial: s.Trial, event: e.TrialResumed) -> s.Trial:
     asked = "" if trial.asked == "resume" else trial.asked
-    if not trial.begun:
+    if not trial.has_begun:
         return replace(trial, state=s.STARTING, asked=asked)
     return replace(trial, state=s.RUNNING, asked=asked, clock=Series((trial.step,), (event.at,), seen=1))
 
 
-def _ended(to: str) -> Callable[[s.Trial, Any], s.Trial]:
+def _fold_end(to: str) -> Callable[[s.Trial, Any], s.Trial]:
     def end(trial: s.Trial, event: Any) -> s.Trial:
         over: dict[str, Any] = {**fold_scores.OVER, "scoring": getattr(event, "scoring", -1)}
         return replace(
@@ -263,7 +263,7 @@ def _ended(to: str) -> Callable[[s.Trial, Any], s.Trial]:
     return end
 
 
-def _requeued(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
+def _fold_requeue(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
     """Steps after the checkpoint are run again: they are taken out of the curves. A pause stays."""
     stands = trial.asked == "pause" or (trial.state == s.PAUSED and trial.asked != "resume")
     series = {name: cut(curve, trial.checkpoint_step) for name, curve in trial.series.items()}
@@ -273,27 +273,27 @@ def _requeued(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
     )  # fmt: skip
 
 
-def _checkpointed(trial: s.Trial, event: e.TrialCheckpointed) -> s.Trial:
+def _fold_checkpoint(trial: s.Trial, event: e.TrialCheckpointed) -> s.Trial:
     return replace(trial, checkpoint=event.path, checkpoint_step=event.step)
 
 
 STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
-    e.TrialWeighed: _weighed,
+    e.TrialWeighed: _fold_memory,
     e.TrialStarting: _starting,
     e.TrialRunning: _running,
-    e.TrialReported: _measured,
-    e.TrialEvaluated: _measured,
-    e.PauseAsked: _asked("pause"),
-    e.ResumeAsked: _asked("resume"),
-    e.PruneAsked: _asked("prune"),
-    e.TrialPaused: _paused,
-    e.TrialResumed: _resumed,
-    e.TrialPruned: _ended(s.PRUNED),
-    e.TrialCompleted: _ended(s.COMPLETE),
-    e.TrialFailed: _ended(s.FAILED),
-    e.TrialInfeasible: _ended(s.INFEASIBLE),
-    e.TrialRequeued: _requeued,
-    e.TrialCheckpointed: _checkpointed,
+    e.TrialReported: _fold_measurement,
+    e.TrialEvaluated: _fold_measurement,
+    e.PauseAsked: _fold_request("pause"),
+    e.ResumeAsked: _fold_request("resume"),
+    e.PruneAsked: _fold_request("prune"),
+    e.TrialPaused: _fold_pause,
+    e.TrialResumed: _fold_resume,
+    e.TrialPruned: _fold_end(s.PRUNED),
+    e.TrialCompleted: _fold_end(s.COMPLETE),
+    e.TrialFailed: _fold_end(s.FAILED),
+    e.TrialInfeasible: _fold_end(s.INFEASIBLE),
+    e.TrialRequeued: _fold_requeue,
+    e.TrialCheckpointed: _fold_checkpoint,
     **fold_scores.STEPS,
     **fold_steering.STEPS,
 }

@@ -37,7 +37,7 @@ def _finite(score: Score) -> Score:
     return Score.unsaid(score.reason or f"the value is {score.value}", score.samples)
 
 
-def _scored(trial: s.Trial, event: e.TrialScored) -> s.Trial:
+def _fold_score(trial: s.Trial, event: e.TrialScored) -> s.Trial:
     """Values become curves beside the others; what has none keeps its reason."""
     series = dict(trial.series)
     told = finite_all(event.scores)
@@ -70,17 +70,17 @@ def _scoring(trial: s.Trial, event: e.TrialScoring) -> s.Trial:
     )  # fmt: skip
 
 
-def _ended(trial: s.Trial, event: e.ScoringEnded) -> s.Trial:
+def _fold_scoring_end(trial: s.Trial, event: e.ScoringEnded) -> s.Trial:
     return replace(clear_scoring(trial), why=trial.why or event.why)
 
 
-def _assigned(trial: s.Trial, event: e.ScoringAssigned) -> s.Trial:
+def _fold_assignment(trial: s.Trial, event: e.ScoringAssigned) -> s.Trial:
     return replace(trial, worker=event.worker, device=event.device, scoring_done=0)
 
 
 STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
-    e.TrialScored: _scored,
+    e.TrialScored: _fold_score,
     e.TrialScoring: _scoring,
-    e.ScoringAssigned: _assigned,
-    e.ScoringEnded: _ended,
+    e.ScoringAssigned: _fold_assignment,
+    e.ScoringEnded: _fold_scoring_end,
 }

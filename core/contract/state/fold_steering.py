@@ -41,7 +41,7 @@ def _edit_asked(trial: s.Trial, event: steering_events.EditAsked) -> s.Trial:
     return replace(trial, editing={**trial.editing, **event.changes}, counted=counted)
 
 
-def _edited(trial: s.Trial, event: steering_events.TrialEdited) -> s.Trial:
+def _fold_edit(trial: s.Trial, event: steering_events.TrialEdited) -> s.Trial:
     now = {name: new for name, (_, new) in event.changes.items()}
     left = {name: wanted for name, wanted in trial.editing.items() if now.get(name) != wanted}
     other = {name: pair for name, pair in event.changes.items() if pair[0] != pair[1]}
@@ -52,7 +52,7 @@ def _edited(trial: s.Trial, event: steering_events.TrialEdited) -> s.Trial:
     )  # fmt: skip
 
 
-def _marked(trial: s.Trial, event: steering_events.TrialMarked) -> s.Trial:
+def _fold_mark(trial: s.Trial, event: steering_events.TrialMarked) -> s.Trial:
     return replace(
         trial,
         note=trial.note if event.note is None else plain(event.note, LONGEST_NOTE),
@@ -62,7 +62,7 @@ def _marked(trial: s.Trial, event: steering_events.TrialMarked) -> s.Trial:
     )
 
 
-def _reprieved(trial: s.Trial, event: steering_events.TrialReprieved) -> s.Trial:
+def _fold_unprune(trial: s.Trial, event: steering_events.TrialReprieved) -> s.Trial:
     """From its checkpoint: what came after that is trained again."""
     step = trial.checkpoint_step
     return replace(
@@ -75,7 +75,7 @@ def _reprieved(trial: s.Trial, event: steering_events.TrialReprieved) -> s.Trial
 
 STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
     steering_events.EditAsked: _edit_asked,
-    steering_events.TrialEdited: _edited,
-    steering_events.TrialMarked: _marked,
-    steering_events.TrialReprieved: _reprieved,
+    steering_events.TrialEdited: _fold_edit,
+    steering_events.TrialMarked: _fold_mark,
+    steering_events.TrialReprieved: _fold_unprune,
 }

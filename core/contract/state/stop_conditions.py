@@ -90,11 +90,11 @@ def gpu_hours(study: s.Study, now: float) -> float:
         trials = [trial for trial in study.trials.values() if trial.device == device]
         begun = [(trial.started_at, trial.ended_at) for trial in trials if trial.started_at is not None]
         spans = [(begin, now if end is None else end) for begin, end in begun]
-        total_s += min(_covered(spans), sum(trial.elapsed_s for trial in trials))
+        total_s += min(_union_length(spans), sum(trial.elapsed_s for trial in trials))
     return total_s / HOUR_S
 
 
-def _covered(spans: Iterable[tuple[float, float]]) -> float:
+def _union_length(spans: Iterable[tuple[float, float]]) -> float:
     """Return the length of the union of ``spans``."""
     total, reached = 0.0, float("-inf")
     for begin, end in sorted(spans):

@@ -71,7 +71,7 @@ def count_steps(study: s.Study) -> tuple[int, int]:
     usual = _usual(study)
     done = planned = 0
     for trial in study.trials.values():
-        whole = _whole(trial, usual)
+        whole = _planned_steps(trial, usual)
         done += whole if trial.state in s.ENDED else min(trial.step, whole)
         planned += whole
     return done, planned + usual * max(0, study.total_trials - len(study.trials))
@@ -96,7 +96,7 @@ def _usual(study: s.Study) -> int:
     return int(median(told)) if told else int(asked or 1)
 
 
-def _whole(trial: s.Trial, usual: int) -> int:
+def _planned_steps(trial: s.Trial, usual: int) -> int:
     return int(trial.total_steps or trial.knobs.get("steps") or usual)
 
 
@@ -212,7 +212,7 @@ def _to_come(study: s.Study) -> float:
     found = early * usual * max(0, study.total_trials - len(study.trials))
     for trial in study.trials.values():
         if trial.state not in s.ENDED:
-            rest = max(0, _whole(trial, usual) - trial.step)
+            rest = max(0, _planned_steps(trial, usual) - trial.step)
             found += rest if trial.state in s.ON_WORKER else early * rest
     return found
 

@@ -39,19 +39,19 @@ def run_guarded(name: str, run: Callable[[], int]) -> int:
     """Run the program ``name`` and return its exit code; print what it raises on standard error."""
     with safe_printing.harmless():
         try:
-            return _flushed(run())
+            return _flush_output(run())
         except TrimtabError as error:
             complain(error)
-            return _flushed(error.exit_code)
+            return _flush_output(error.exit_code)
         except KeyboardInterrupt:
-            return _flushed(INTERRUPTED)
+            return _flush_output(INTERRUPTED)
         except BrokenPipeError:  # the reader, such as `head`, has enough
             _nowhere()
             return 0
         except Exception as error:
             known = explain_error(error, name)
             complain(known)
-            return _flushed(known.exit_code)
+            return _flush_output(known.exit_code)
 
 
 def complain(error: TrimtabError) -> None:
@@ -147,7 +147,7 @@ def _surrogates(text: object) -> bool:
     return isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _flushed(code: int) -> int:
+def _flush_output(code: int) -> int:
     """``code``, once all that was printed has left; 1 where it cannot be written, such as on a full disk."""
     try:
         for stream in _streams():
@@ -162,7 +162,7 @@ def _flushed(code: int) -> int:
 
 
 def _nowhere() -> None:
-    """Return what is still to be printed goes nowhere: the interpreter tries it once more when it ends."""
+    """Discard what is still to be printed: the interpreter would try it once more when it ends."""
     for stream in _streams():
         try:
             stream.flush()

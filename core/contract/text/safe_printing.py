@@ -53,14 +53,14 @@ class Harmless(io.TextIOBase):
         Raises BrokenPipeError where the reader is gone, UnwritableError for any other error of the system.
         """
         ordinary = text.isascii() and text.replace("\n", "").isprintable()
-        with _told():
+        with _warn_unprintable():
             self._stream.write(text if ordinary else plain(text, lines=True))
         self.written_at = time.monotonic()
         return len(text)
 
     def flush(self) -> None:
         """Flush the stream; raise as ``write`` does."""
-        with _told():
+        with _warn_unprintable():
             self._stream.flush()
 
     def fileno(self) -> int:
@@ -82,7 +82,7 @@ class Harmless(io.TextIOBase):
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _warn_unprintable() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:

@@ -66,17 +66,17 @@ class Redactor:
                 text = text.replace(secret, HIDDEN)
         return _PATTERN.sub(_hide, text)
 
-    def found(self, text: str) -> bool:
+    def contains_secret(self, text: str) -> bool:
         """Tell whether ``text`` holds a secret."""
         return self.text(text[:LONGEST]) != text[:LONGEST]
 
     def anything(self, value: T) -> T:
         """Return a struct, map, sequence or text with every text in it redacted; itself when there was
         none."""
-        changed = self._changed(value)
+        changed = self._redact_value(value)
         return value if changed == value else changed  # type: ignore[return-value]
 
-    def _changed(self, value: object) -> object:
+    def _redact_value(self, value: object) -> object:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, msgspec.Struct):

@@ -58,7 +58,7 @@ class Axis:
 
 
 def _same(value: Any, other: Any) -> bool:
-    """Return a list of modules is a list in the file and may be a tuple after the wire."""
+    """Compare two knob values; a list of modules in the file may be a tuple after the wire."""
     if isinstance(value, list | tuple) and isinstance(other, list | tuple):
         return list(value) == list(other)
     return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)

@@ -79,7 +79,7 @@ def judge_limits(
     if name not in scores:
         return None
     look, shared = count_looks(trial, name), sum(len(limits) for limits in kept.values())
-    found = {limit.breached(scores[name], look, shared) for limit in kept.get(name, ())}
+    found = {limit.judge(scores[name], look, shared) for limit in kept.get(name, ())}
     return next((verdict for verdict in WORST if verdict in found), None)
 
 
@@ -104,7 +104,7 @@ def limits(study: Study) -> dict[str, tuple[Limit, ...]]:
 def boards(study: Study) -> tuple[str, ...]:
     """Return the boards that are switched on, and those that have numbers nevertheless."""
     asked = study.settings.evaluate.boards
-    filled = {board_of(name) for name in _scored(study)}
+    filled = {board_of(name) for name in _scored_metrics(study)}
     return tuple(name for name in BOARDS if name in asked or name in filled)
 
 
@@ -117,12 +117,12 @@ def board_of(name: str) -> str:
 def list_names(study: Study, of: str) -> tuple[str, ...]:
     """Return the metrics of the board ``of`` that the base or any trial has, in the table's order; next to
     one is how triggers change it."""
-    found = [name for name in _scored(study) if board_of(name) == of]
+    found = [name for name in _scored_metrics(study) if board_of(name) == of]
     order = {name: place for place, name in enumerate(METRICS)}
     return tuple(sorted(found, key=lambda name: (order.get(split_trigger(name)[0], len(order)), name)))
 
 
-def _scored(study: Study) -> set[str]:
+def _scored_metrics(study: Study) -> set[str]:
     return set(study.base_scores).union(*(trial.scores for trial in study.trials.values()))
 
 

@@ -68,7 +68,7 @@ def _on_limit(reading: r.Reading, limit: Limit) -> Claim:
     text = f"keeps the limit {format_bound(limit, reading.metric.unit)}"
     verdict: Verdict = "not shown"
     if reading.score is not None:
-        judged = limit.breached(reading.score)
+        judged = limit.judge(reading.score)
         verdict = {"ok": "shown", "breached": "broken"}.get(judged, "not shown")  # type: ignore[assignment]
     return _claim(reading, text, verdict)
 

@@ -135,7 +135,7 @@ def count_endings(study: s.Study) -> dict[str, int]:
 
 
 def list_stops(study: s.Study) -> list[Stop]:
-    """Return who was stopped early, failed or never fitted, the latest first."""
+    """Return the trials that were stopped early, failed or never fitted, the latest first."""
     early = [trial for trial in study.trials.values() if trial.state in s.ENDED and trial.state != s.COMPLETE]
     early.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number), reverse=True)
     return [

@@ -58,7 +58,7 @@ class Connection:
                 if self._ticks > SOON_TICKS and not self._said:
                     self._say(describe_health(self._pid, self._ticks * TICK_S))
 
-    def _heard(self) -> None:
+    def _note_message(self) -> None:
         self._ticks = 0
         self._say("")
 
@@ -76,7 +76,7 @@ class Connection:
         """
         try:
             async for raw in self._socket:
-                self._heard()
+                self._note_message()
                 if raw.type is aiohttp.WSMsgType.PING:
                     await self._socket.pong(raw.data)
                 if raw.type is not aiohttp.WSMsgType.BINARY:
@@ -208,7 +208,7 @@ async def fetch_state(address: Path) -> State:
                 return await response.read()
 
         raw = await _patiently(address, connector, fetch(), SILENT_S)
-    return _decoded(address, raw, State)
+    return _decode_answer(address, raw, State)
 
 
 async def request(address: Path, what: console_api.AnyRequest) -> console_api.Answer | None:
@@ -225,12 +225,12 @@ async def request(address: Path, what: console_api.AnyRequest) -> console_api.An
                 return await response.read()
 
         raw = await _patiently(address, connector, post(), SILENT_S)
-    reply = _decoded(address, raw, console_api.Reply)
+    reply = _decode_answer(address, raw, console_api.Reply)
     raise_refusal(reply)
     return reply.answer
 
 
-def _decoded(address: Path, raw: bytes, kind: type[T]) -> T:
+def _decode_answer(address: Path, raw: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.DecodeError as error:

@@ -124,7 +124,7 @@ def _folder(address: Path) -> Iterator[int]:
     except FileNotFoundError as error:
         raise explain_absence(address, "there is no home folder yet") from error
     except OSError as error:
-        what = f"the home folder cannot be used: {_unopened(error)}"
+        what = f"the home folder cannot be used: {_explain_error(error)}"
         raise EngineError.of(what, str(address.parent), OWN_HOME) from error
     try:
         found = os.fstat(handle)
@@ -140,7 +140,7 @@ def _folder(address: Path) -> Iterator[int]:
         os.close(handle)
 
 
-def _unopened(error: OSError) -> str:
+def _explain_error(error: OSError) -> str:
     if error.errno == errno.ENOTDIR:
         return "it is a file or a link, not a folder"
     return "it is a link" if error.errno == errno.ELOOP else error.strerror or str(error)

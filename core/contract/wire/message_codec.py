@@ -62,8 +62,8 @@ def _read(decoder: _Decoder[T], raw: bytes) -> T:
         raise msgspec.DecodeError(f"{type(error).__name__}: {error}") from error
 
 
-def _bounded(request: T) -> T:
-    """Return what stands in tables that no type describes has bounds, too. Raises msgspec.DecodeError."""
+def _check_bounds(request: T) -> T:
+    """Check the bounds of tables that no type describes. Raises msgspec.DecodeError."""
     beyond = input_size_limits.find_fault(request)
     if beyond:
         raise msgspec.ValidationError(f"{beyond[1]} - at `${beyond[0]}`")
@@ -72,7 +72,7 @@ def _bounded(request: T) -> T:
 
 def read_request(raw: bytes) -> console_api.AnyRequest:
     """Return a request as JSON. Raises msgspec.DecodeError on anything else."""
-    return _bounded(_read(_request, raw))
+    return _check_bounds(_read(_request, raw))
 
 
 def read_to_console(raw: bytes) -> console_api.ToConsole:
@@ -82,7 +82,7 @@ def read_to_console(raw: bytes) -> console_api.ToConsole:
 
 def read_from_console(raw: bytes) -> console_api.Ask:
     """Decode a message. Raises msgspec.DecodeError on anything else."""
-    return _bounded(_read(_from_console, raw))
+    return _check_bounds(_read(_from_console, raw))
 
 
 def read_from_worker(raw: bytes) -> worker_api.FromWorker:

@@ -53,7 +53,7 @@ def read_own(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the set variables of ``NAMES``. Paths become absolute: the engine runs elsewhere."""
     found = os.environ if environment is None else environment
     return {
-        name: str(paths.expanded(value).absolute()) if name in PLACES and value else value
+        name: str(paths.expand_home(value).absolute()) if name in PLACES and value else value
         for name, value in found.items()
         if name in NAMES
     }
@@ -70,21 +70,22 @@ def merge_environments(own: Mapping[str, str], given: Mapping[str, str] | None) 
 
 def is_secret(name: str, value: str) -> bool:
     """Tell whether the value must not be written anywhere: a proxy's address may hold a password."""
-    return name in SECRET or Redactor({}).found(value)
+    return name in SECRET or Redactor({}).contains_secret(value)
 
 
 def list_differences(own: Mapping[str, str], given: Mapping[str, str]) -> list[str]:
     """List where the study's environment differs from the engine's, for people, without secrets."""
     engine = read_own(own)
     return [
-        f"{name} {_said(name, given.get(name))} in the shell that started the study, and"
-        f" {_said(name, engine.get(name))} in the engine's own environment: the study takes the shell's"
+        f"{name} {_describe_value(name, given.get(name))} in the shell that started the study, and"
+        f" {_describe_value(name, engine.get(name))} in the engine's own environment:"
+        " the study takes the shell's"
         for name in NAMES
         if engine.get(name) != given.get(name)
     ]
 
 
-def _said(name: str, value: str | None) -> str:
+def _describe_value(name: str, value: str | None) -> str:
     if value is None:
         return "is not set"
     return "is set" if is_secret(name, value) else f"is {plain(value, 120)!r}"

@@ -34,7 +34,7 @@ def judge(
 ) -> tuple[list[Finding], frozenset[str]]:
     """Return (new findings, keys of all present findings). A limit whose interval is partly beyond the bound
     keeps its earlier status, and the drift of a slice is reported only once."""
-    broken = _broken(study, event.trial, event.scores, known)
+    broken = _broken_limits(study, event.trial, event.scores, known)
     drifting = {found.key: found for found in drift.find_drifts(study, event, history or {})}
     kept = {key for key in known if _stays(key, event)}
     now = frozenset({*broken, *drifting, *kept})
@@ -52,7 +52,7 @@ def _stays(key: str, event: e.TrialScored) -> bool:
 def broken_before(study: s.Study, trial: s.Trial) -> frozenset[str]:
     """Return the keys of the trial's latest breaches and of the drifts already reported, for an engine that
     resumes the study."""
-    broken = _broken(study, trial.number, trial.scores, frozenset())
+    broken = _broken_limits(study, trial.number, trial.scores, frozenset())
     return frozenset(broken) | drift.reported_keys(trial.number, study.lines)
 
 
@@ -60,7 +60,7 @@ def breaks_a_limit(study: s.Study, trial: s.Trial) -> str:
     """Return why the trial's latest scores prune it (evaluate.on_breach = "prune"); empty if they do not."""
     if study.settings.evaluate.on_breach != "prune":
         return ""
-    broken = next(iter(_broken(study, trial.number, trial.scores, frozenset()).values()), None)
+    broken = next(iter(_broken_limits(study, trial.number, trial.scores, frozenset()).values()), None)
     if broken is None:
         return ""
     return f"{broken.metric} is {trial.scores[broken.metric]}: over the limit {broken}"
@@ -79,7 +79,7 @@ def unsure_limits(study: s.Study, trial: s.Trial) -> list[Limit]:
     return [
         limit
         for limit in limits
-        if limit.breached(
+        if limit.judge(
             trial.scores.get(limit.metric, NOT_SCORED), count_looks(trial, limit.metric), len(limits)
         )
         == "unsure"
@@ -91,11 +91,13 @@ def _unsure_text(limit: Limit, trial: s.Trial) -> str:
     return f"{limit.metric} is {score} at the end: not shown to keep the limit {limit}"
 
 
-def _broken(study: s.Study, trial: int, scores: dict[str, Score], known: frozenset[str]) -> dict[str, Limit]:
+def _broken_limits(
+    study: s.Study, trial: int, scores: dict[str, Score], known: frozenset[str]
+) -> dict[str, Limit]:
     found, limits = {}, limits_of(study)
     for limit in limits:
         score, look = scores.get(limit.metric), count_looks(study.trials.get(trial), limit.metric)
-        verdict = limit.breached(score, look, len(limits)) if score is not None else "unsure"
+        verdict = limit.judge(score, look, len(limits)) if score is not None else "unsure"
         if verdict == "breached" or (verdict == "unsure" and str(limit) in known):
             found[str(limit)] = limit
     return found
@@ -171,9 +173,9 @@ class Breaches:
                 self._do(console_api.PruneTrial(name, trial, by=by, why=found.text))
 
     def _do(self, request: console_api.AnyRequest) -> None:
-        self._tasks.start(self._asked(request))
+        self._tasks.start(self._ask_engine(request))
 
-    async def _asked(self, request: console_api.AnyRequest) -> None:
+    async def _ask_engine(self, request: console_api.AnyRequest) -> None:
         try:
             await self._ask(request)
         except TrimtabError as error:  # the trial has ended meanwhile

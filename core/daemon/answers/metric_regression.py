@@ -43,7 +43,7 @@ def _than_base(study: s.Study, event: e.TrialScored) -> Iterator[Finding]:
             continue
         tail = look_tail(FALSE_WARNING / 2, _look(study, event, name), _metrics(study, event))
         if change is not None:
-            moved = drift_test.judge(change.widened(tail), metric.direction, metric.effect)
+            moved = drift_test.judge(change.widen(tail), metric.direction, metric.effect)
         else:
             moved = drift_test.against(score, base, metric.direction, tail, metric.effect)
         aside = _aside(name, event.changes)
@@ -62,7 +62,7 @@ def _than_before(study: s.Study, event: e.TrialScored, history: History) -> Iter
         change, earlier = event.since.get(name), max(1, _look(study, event, name) - 1)
         tail = look_tail(FALSE_WARNING / 2, earlier, _metrics(study, event) * earlier)
         if change is not None:
-            moved = drift_test.judge(change.widened(tail), metric.direction, metric.effect)
+            moved = drift_test.judge(change.widen(tail), metric.direction, metric.effect)
             then = f"at {change.reason}"
         else:
             moved = drift_test.against_history(history.get(name, ()), metric.direction, tail, metric.effect)

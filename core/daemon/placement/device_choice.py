@@ -138,7 +138,7 @@ def _unusable(card: Device) -> str:
 
 
 def _has_no_gpu(cards: Sequence[Device], visible: str | None) -> bool:
-    """Return the machine has no GPU, and CUDA_VISIBLE_DEVICES names none."""
+    """Tell whether the machine has no GPU and CUDA_VISIBLE_DEVICES names none."""
     return not cards and visible is None
 
 
@@ -153,7 +153,7 @@ def _because(named: Sequence[Device], cards: Sequence[Device], visible: str | No
 
 
 def _is_plain(why_none: str) -> bool:
-    """Return the machine has no NVIDIA driver or no card, which is not a fault."""
+    """Tell whether the machine simply has no NVIDIA driver or no card, which is not a fault."""
     return any(reason in why_none for reason in ("Not Found", "lists none", "No module named"))
 
 

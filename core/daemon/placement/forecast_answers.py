@@ -105,7 +105,7 @@ def _verdict(
 ) -> Verdict:
     """Whether and when a queued trial fits, on the device where it fits soonest."""
     needs = trial.foretold_bytes or 0
-    refused = {label: foresight.refused(label, trial.knobs, knobs) for label, knobs in there.items()}
+    refused = {label: foresight.refusal_reason(label, trial.knobs, knobs) for label, knobs in there.items()}
     if "" in refused.values():
         return Verdict(trial.number, "fits", "info", needs)
     never = [foresight.never(label, trial.knobs) for label in there]
@@ -114,7 +114,7 @@ def _verdict(
     for label, knobs in there.items():
         for gone in sorted(knobs):
             left = {number: other for number, other in knobs.items() if number != gone}
-            if not foresight.refused(label, trial.knobs, left):
+            if not foresight.refusal_reason(label, trial.knobs, left):
                 return Verdict(trial.number, f"fits after #{gone} ends", "warning", needs)
     return Verdict(trial.number, "fits when a device is empty", "warning", needs)
 

@@ -119,7 +119,7 @@ class MemoryPlanner:
         where = f"{platform.node()} {label} {found.name} {os.cpu_count()} cores"
         return f"{where} {section.base} {weight_bytes.resolved(section.precision, found.computes)}"
 
-    def proved(self, label: str) -> PackRecord | None:
+    def proven_size(self, label: str) -> PackRecord | None:
         """Return the pack size that earlier studies measured as best on this device with this base."""
         return self._sharing.of(self._machine_kind(label))
 
@@ -127,14 +127,14 @@ class MemoryPlanner:
         """Store the measured pack size for the next study."""
         self._sharing.learn(self._machine_kind(label), proved)
 
-    def allowed(self, label: str) -> Limit:
+    def memory_limit(self, label: str) -> Limit:
         """Return the memory of the device that this study may use now, by the latest machine reading."""
         return memory_budget.limit(self._spec.resources.memory_bytes, self.device(label), self._ours(label))
 
     def limit(self, label: str) -> Limit:
         """Return ``allowed``, and at most the level of a recent out-of-memory error. That limit expires,
         since other processes may free their memory."""
-        found, (end, at) = self.allowed(label), self._ends.get(label, (0, 0.0))
+        found, (end, at) = self.memory_limit(label), self._ends.get(label, (0, 0.0))
         if label in self._ends and self._clock() - at > FORGOTTEN_S:
             del self._ends[label]
         elif end and (found.bytes_ is None or end < found.bytes_):
@@ -189,7 +189,7 @@ class MemoryPlanner:
         found = self.pack(label, {0: knobs}, longest=None)
         return None if found is None else found.peak_bytes - found.of("base model") - found.of("workspace")
 
-    def refused(self, label: str, knobs: Knobs, there: Mapping[int, Knobs]) -> str:
+    def refusal_reason(self, label: str, knobs: Knobs, there: Mapping[int, Knobs]) -> str:
         """Return why a trial may not join the trials ``there``, with numbers; empty if it may. A trial alone
         may train in smaller passes."""
         limit = self.limit(label)
@@ -204,7 +204,7 @@ class MemoryPlanner:
     def never(self, label: str, knobs: Knobs) -> str:
         """Return why a trial does not fit even alone with one row at a time, with numbers; empty if it
         does."""
-        limit, least = self.allowed(label), self._least(label, knobs)
+        limit, least = self.memory_limit(label), self._least(label, knobs)
         if least is None or limit.bytes_ is None or least.device_bytes <= limit.bytes_:
             return ""
         needed = format_bytes(least.device_bytes)
@@ -221,7 +221,7 @@ class MemoryPlanner:
         it fits."""
         found = []
         for slot in self._devices:
-            limit, least = self.allowed(slot.label), self._least(slot.label, knobs)
+            limit, least = self.memory_limit(slot.label), self._least(slot.label, knobs)
             if least is not None and limit.bytes_:
                 found.append(least.device_bytes / limit.bytes_ - 1)
         return min(found, default=None)
@@ -240,7 +240,7 @@ class MemoryPlanner:
 
     # -- measurements -----------------------------------------------------------------------------
 
-    def measured(self, measurement: e.PackMeasured, knobs: Mapping[int, Knobs]) -> e.PackMeasured:
+    def learn(self, measurement: e.PackMeasured, knobs: Mapping[int, Knobs]) -> e.PackMeasured:
         """Learn from a measurement; returns it with the estimate for the same trials."""
         if measurement.longest:
             self._setting = replace(self._setting, longest=measurement.longest)
@@ -270,7 +270,7 @@ class MemoryPlanner:
                 kind, held - reserved if held else 0, measurement.reserve_bytes / measurement.used_bytes
             )
 
-    def ended(self, label: str, knobs: Mapping[int, Knobs], used_bytes: int) -> None:
+    def record_oom(self, label: str, knobs: Mapping[int, Knobs], used_bytes: int) -> None:
         """Record the memory level of an out-of-memory error while these trials trained on the device."""
         there, found = self.device(label), self.pack(label, knobs)
         process = there.kind == "cpu"  # on a CPU, used_bytes covers the whole process

@@ -32,7 +32,7 @@ class Calibration:
         self._alone = ""  # why trials on this base cannot share a pass
         self._told, self._full_told = self._begin, False
 
-    def measured(self, event: PackMeasured, knobs: Mapping[int, Knobs]) -> None:
+    def add_measurement(self, event: PackMeasured, knobs: Mapping[int, Knobs]) -> None:
         """Add a measurement; ``knobs`` are the trials' knobs by number. Without trials the worker has
         ended."""
         self._at = event.at
@@ -45,7 +45,7 @@ class Calibration:
 
     # -- how many ---------------------------------------------------------------------------------
 
-    def wanted(self, limit: int, running: int) -> tuple[int, str]:
+    def target_number(self, limit: int, running: int) -> tuple[int, str]:
         """Return the number of trials at once, and why: at most ``limit``, the trials that are left.
         ``running`` trials are on the device now; they are never evicted, only freed slots above the number
         stay empty."""
@@ -68,7 +68,7 @@ class Calibration:
 
     def news(self, limit: int, running: int) -> list[str]:
         """Return notes about changes of the number since the last call."""
-        (number, why), goal, told = self.wanted(limit, running), self._growth.goal, []
+        (number, why), goal, told = self.target_number(limit, running), self._growth.goal, []
         aim = 1 if self._alone else goal.number
         if aim != self._told:
             changed = min(aim, limit) != min(self._told, limit)
@@ -85,7 +85,7 @@ class Calibration:
     def learnt(self) -> PackRecord | None:
         """Return the result to store for the next study on this device with this base; None if there is
         nothing new. A number that was never compared is not a result."""
-        goal, refused = self._growth.goal, tuple(sorted(self._growth.refused))
+        goal, refused = self._growth.goal, tuple(sorted(self._growth.rejected_numbers))
         if goal.base is None or self._alone or not (goal.before or refused):
             return None
         if self._kept is not None and (self._kept.number, self._kept.refused) == (goal.base, refused):

@@ -94,7 +94,7 @@ class Growth:
         self.goal = Goal(self._base)
 
     @property
-    def refused(self) -> Mapping[int, float]:
+    def rejected_numbers(self) -> Mapping[int, float]:
         """Return the larger numbers that were rejected for the present one, with their tokens/s; 0:
         unknown."""
         return {
@@ -136,7 +136,7 @@ class Growth:
     def _fall(self) -> None:
         """Go to a smaller number if the present one is shown to be slower, or never paid off and still does
         not."""
-        for small in sorted(number for number in self._windows.measured if number < self._base):
+        for small in sorted(number for number in self._windows.comparable_numbers if number < self._base):
             gain = self._windows.gain(small, self._base)
             least = 0.0 if self._before is not None else needed_gain(small, self._base)
             if gain is not None and gain.high < least:

@@ -52,13 +52,15 @@ class TrialSlots:
         self._pack = pack
 
     def _calibration(self, label: str) -> Calibration:
-        return Calibration(label, self._foresight.proved(label) if self._foresight is not None else None)
+        return Calibration(label, self._foresight.proven_size(label) if self._foresight is not None else None)
 
-    def measured(self, event: PackMeasured, study: s.Study) -> None:
+    def add_measurement(self, event: PackMeasured, study: s.Study) -> None:
         """Record a measurement by a worker of ``study``."""
         calibration = self._measured.get(event.device)
         if calibration is not None:
-            calibration.measured(event, {number: trial.knobs for number, trial in study.trials.items()})
+            calibration.add_measurement(
+                event, {number: trial.knobs for number, trial in study.trials.items()}
+            )
             running = _on_devices(study)
             here = len(running.get(event.device, ()))
             self._notes += calibration.news(_limit(study, running, event.device), here)
@@ -101,7 +103,7 @@ class TrialSlots:
             if not its:
                 continue
             refused = [
-                self._refused(trial, running.get(device.slot.label, ()), device.slot) for device in its
+                self._refusal_reason(trial, running.get(device.slot.label, ()), device.slot) for device in its
             ]
             if "" in refused:
                 self._waiting.discard(trial.number)
@@ -124,12 +126,12 @@ class TrialSlots:
             )
         self._said_why_few = True
 
-    def _refused(self, trial: s.Trial, there: Sequence[s.Trial], slot: Slot) -> str:
+    def _refusal_reason(self, trial: s.Trial, there: Sequence[s.Trial], slot: Slot) -> str:
         """Why ``trial`` cannot join the trials on the device; empty if it can. The memory estimate decides,
         or measurements if there is no estimate."""
         knobs = {other.number: other.knobs for other in there}
         if self._foresight is not None and self._foresight.model is not None:
-            return self._foresight.refused(slot.label, trial.knobs, knobs)
+            return self._foresight.refusal_reason(slot.label, trial.knobs, knobs)
         if not self._measured:
             return ""
         return self._measured[slot.label].fits(trial.knobs, knobs)
@@ -141,7 +143,7 @@ class TrialSlots:
 
     def _free(self, study: s.Study, running: dict[str, list[s.Trial]]) -> list[Free]:
         loads = {label: len(trials) for label, trials in running.items()}
-        wanted = {slot.label: self._wanted(study, running, slot.label) for slot in self._devices}
+        wanted = {slot.label: self._target_number(study, running, slot.label) for slot in self._devices}
         now = self._clock()
         self._caps = {label: cap for label, cap in self._caps.items() if now - cap[1] <= FORGOTTEN_S}
         for label, (most, _) in self._caps.items():
@@ -149,13 +151,15 @@ class TrialSlots:
                 wanted[label] = most, f"out of memory with {most + 1} at once"
         return by_room(self._devices, loads, wanted)
 
-    def _wanted(self, study: s.Study, running: dict[str, list[s.Trial]], device: str) -> tuple[int, str]:
+    def _target_number(
+        self, study: s.Study, running: dict[str, list[s.Trial]], device: str
+    ) -> tuple[int, str]:
         """Return the number of trials at once on the device, and why. A population must train together to be
         compared, whatever the throughput, so only memory makes its trials wait."""
         if not self._measured:
             return int(self._pack), ""
         limit = _limit(study, running, device)
-        number, why = self._measured[device].wanted(limit, len(running.get(device, ())))
+        number, why = self._measured[device].target_number(limit, len(running.get(device, ())))
         if number < limit and study.settings.population_size is not None:
             return limit, "a population trains together"
         return number, why
@@ -184,7 +188,7 @@ def _limit(study: s.Study, running: dict[str, list[s.Trial]], device: str) -> in
     """The most trials on ``device``: its share of those that may run at once, but at least one, and at most
     those that are left."""
     elsewhere = sum(len(trials) for label, trials in running.items() if label != device)
-    return min(_left(study), max(1, at_once(study) - elsewhere))
+    return min(_trials_left(study), max(1, at_once(study) - elsewhere))
 
 
 def _on_devices(study: s.Study) -> dict[str, list[s.Trial]]:
@@ -196,7 +200,7 @@ def _on_devices(study: s.Study) -> dict[str, list[s.Trial]]:
     return found
 
 
-def _left(study: s.Study) -> int:
+def _trials_left(study: s.Study) -> int:
     """Return the number of trials that have not ended, including those not proposed yet."""
     ended = sum(1 for trial in study.trials.values() if trial.state in s.ENDED)
     return max(1, study.total_trials - ended)

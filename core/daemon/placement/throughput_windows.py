@@ -123,7 +123,7 @@ class Windows:
         return self._spells[-1].trials if self._spells else 0
 
     @property
-    def measured(self) -> set[int]:
+    def comparable_numbers(self) -> set[int]:
         """Return the numbers with enough windows to compare."""
         return {spell.trials for spell in self._spells if spell.count >= LEAST}
 
@@ -141,10 +141,10 @@ class Windows:
         """Return by how much ``large`` at once is faster than ``small``; None if they were never close in
         time."""
         if (small, large) not in self._gains:
-            self._gains[small, large] = self._compared(small, large)
+            self._gains[small, large] = self._compare_numbers(small, large)
         return self._gains[small, large]
 
-    def _compared(self, small: int, large: int) -> Gain | None:
+    def _compare_numbers(self, small: int, large: int) -> Gain | None:
         pairs = list(self._pairs(small, large))
         if not pairs:
             return None

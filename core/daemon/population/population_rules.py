@@ -78,11 +78,11 @@ def members(study: s.Study) -> list[s.Trial]:
     return [
         trial
         for trial in study.trials.values()
-        if trial.by in ("", population_settings.BY) and not _steered(trial)
+        if trial.by in ("", population_settings.BY) and not _is_steered(trial)
     ]
 
 
-def _steered(trial: s.Trial) -> bool:
+def _is_steered(trial: s.Trial) -> bool:
     return bool(trial.editing) or len(trial.marks) > (
         trial.parent >= 0
     )  # a clone's first mark is its creation
@@ -126,11 +126,11 @@ def comparable(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
     steps = sorted(
         {step for latest in now for step in (latest, latest - plan.every) if step > 0}, reverse=True
     )
-    reached = {step: _reached(all_of_it, plan.metric, step) for step in steps}
+    reached = {step: _members_at(all_of_it, plan.metric, step) for step in steps}
     return [(step, reached[step]) for step in steps if _ready(study, plan, step, reached[step], living)]
 
 
-def _reached(members: Sequence[s.Trial], metric: str, step: int) -> list[s.Trial]:
+def _members_at(members: Sequence[s.Trial], metric: str, step: int) -> list[s.Trial]:
     """The members that have reached ``step``; a clone that started before it counts instead of the trial it
     replaced."""
     replaced = {trial.place_of for trial in members if start_step(trial) < step}
@@ -165,7 +165,7 @@ def _is_active(trial: s.Trial) -> bool:
     return trial.state not in s.ENDED and trial.asked != "prune"
 
 
-def _ranked(reached: Iterable[s.Trial], plan: Plan, step: int) -> list[tuple[float, s.Trial]]:
+def _rank_members(reached: Iterable[s.Trial], plan: Plan, step: int) -> list[tuple[float, s.Trial]]:
     """(cost, trial), the best first; lower cost is better."""
     sign = 1.0 if plan.direction == "minimize" else -1.0
     costs = [(sign * (own_value(trial, plan.metric, step) or 0.0), trial) for trial in reached]
@@ -180,7 +180,7 @@ def _share(reached: Sequence[s.Trial], plan: Plan) -> int:
 
 def _worst(reached: Sequence[s.Trial], plan: Plan, step: int) -> list[s.Trial]:
     """Return the worst trials, the worst first."""
-    return [trial for _, trial in _ranked(reached, plan, step)][::-1][: _share(reached, plan)]
+    return [trial for _, trial in _rank_members(reached, plan, step)][::-1][: _share(reached, plan)]
 
 
 def _may_leave(study: s.Study, trial: s.Trial, step: int) -> bool:
@@ -194,7 +194,7 @@ def _exploit(
     loser: s.Trial, reached: Sequence[s.Trial], plan: Plan, step: int, gone: Collection[int]
 ) -> list[Exploit]:
     """The decision to replace ``loser`` by a clone of a winner that still trains; empty if there is none."""
-    ranked = _ranked(reached, plan, step)
+    ranked = _rank_members(reached, plan, step)
     cost = {trial.number: value for value, trial in ranked}
     best = [
         trial

@@ -67,7 +67,7 @@ class Engine:
         """Serve until told to leave. Raises EngineError when another engine holds the home folder."""
         lock = EngineLock(paths.lock_path(self._home))
         self._studies.load()
-        self._hub.changed(self._supervisor.state, ())
+        self._hub.publish(self._supervisor.state, ())
         machine = Machine(self._supervisor, self._hub)
         telling = WorkerInbox(self._supervisor, self._studies)
         server = Server(self._supervisor, self._hub, telling, self._handle, version())
@@ -81,7 +81,7 @@ class Engine:
             _part("the watch over the workers", self._studies.crew.watch),
             _part("TensorBoard's feed", self._boards.run),
             _part("the watch for idleness", self._watch_idle),
-            _part("the renewal of the lock", partial(_renewed, lock)),
+            _part("the renewal of the lock", partial(_renew_lock, lock)),
         ]
         if self._worker_module == spare_worker.FOR:
             tasks.append(_part("the spare worker", self._keep_spare))
@@ -89,7 +89,7 @@ class Engine:
         await self._leave.wait()
         log.info("leaving: %s", self._why)
         await self._studies.leave(self._why)
-        await self._supervisor.settled()
+        await self._supervisor.wait_until_written()
         for task in tasks:
             task.cancel()
         await server.close()
@@ -143,7 +143,7 @@ class Engine:
                     self._studies.keep_spare()
 
 
-async def _renewed(lock: EngineLock) -> None:
+async def _renew_lock(lock: EngineLock) -> None:
     """Ends the process at once where another engine has the home by now: two must not write one journal. The
     workers go over to the other."""
     while True:

@@ -71,7 +71,7 @@ class Lease:
         """Take the lease, also over from a holder that is gone; tell whether it is held. Raises OSError."""
         self._end_stale()
         host, pid = sockets.gethostname(), os.getpid()
-        said = json.dumps({"host": host, "pid": pid, "born": _born(pid), "key": secrets.token_hex(8)})
+        said = json.dumps({"host": host, "pid": pid, "born": _start_time(pid), "key": secrets.token_hex(8)})
         try:
             with open(self._path, "x", encoding="utf-8", opener=paths.no_link) as file:
                 file.write(said)
@@ -109,7 +109,7 @@ class Lease:
         try:
             found = json.loads(self._read() or "")
             if found["host"] == sockets.gethostname():
-                return not is_alive(int(found["pid"])) or _born(int(found["pid"])) != found["born"]
+                return not is_alive(int(found["pid"])) or _start_time(int(found["pid"])) != found["born"]
         except (ValueError, KeyError, TypeError):
             pass  # half written: its time tells
         with contextlib.suppress(OSError):
@@ -201,7 +201,7 @@ def explain_unwritable(home: Path, error: OSError) -> EngineError:
     )
 
 
-def _born(pid: int) -> str:
+def _start_time(pid: int) -> str:
     try:
         return read_start(pid)
     except OSError:

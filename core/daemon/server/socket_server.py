@@ -86,7 +86,7 @@ class Server:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     def _is_ours(self, record: logging.LogRecord) -> bool:
-        """Return a request that is no HTTP is answered with 400; that is no fault of the engine's."""
+        """Tell whether the log record is about a fault of the engine; a request that is not HTTP is none."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, HttpProcessingError):
             self._nonsense.say("a request is no HTTP: %s", plain(str(error), 100))
@@ -207,7 +207,7 @@ class Server:
                         )
                         return
                 elif worker is not None:
-                    self._telling.said(worker, said)
+                    self._telling.receive(worker, said)
         except msgspec.DecodeError as error:
             self._nonsense.say("a worker spoke nonsense: %s", input_size_limits.explain_error(error))
             if worker is not None:  # said again and again, it would never be durable

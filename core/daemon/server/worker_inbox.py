@@ -77,15 +77,15 @@ class WorkerInbox:
         if worker.leaving:  # it was told while it was not connected
             worker.tell(worker_api.Shutdown("the worker is not needed any more"))
         else:
-            runner.connected(worker, hello.trials)
+            runner.update_worker(worker, hello.trials)
         return worker
 
-    def said(self, worker: Worker, message: worker_api.FromWorker) -> None:
-        """Return any message but Hello: it renews the lease. One that the engine cannot deal with ends the
-        worker, whose trials have their other tries, and nothing else."""
+    def receive(self, worker: Worker, message: worker_api.FromWorker) -> None:
+        """Handle any message but Hello, and renew the worker's lease. A message that the engine cannot handle
+        ends the worker and nothing else; its trials are tried again."""
         worker.heard_at = time.monotonic()
         try:
-            self._taken(worker, message)
+            self._handle_message(worker, message)
         except Exception as error:
             log.exception("worker %s told %.2000r", worker.name, message)
             self.nonsense(worker, f"{type(error).__name__}: {error}")
@@ -95,12 +95,12 @@ class WorkerInbox:
         why = plain(f"its worker {worker.name} said what cannot be: {what}", 300)
         self._studies.crew.give_up(worker, why)
 
-    def _taken(self, worker: Worker, message: worker_api.FromWorker) -> None:
+    def _handle_message(self, worker: Worker, message: worker_api.FromWorker) -> None:
         match message:
             case worker_api.Told():
-                self._told(worker, message)
+                self._handle_answer(worker, message)
             case worker_api.Beat():
-                self._stalled(worker, message.busy_s)
+                self._handle_stall(worker, message.busy_s)
             case worker_api.Broken() | worker_api.Leaving():
                 self._going(worker, message)
 
@@ -116,7 +116,7 @@ class WorkerInbox:
         else:
             runner.departures.note(worker, plain(message.why, 200))
 
-    def _stalled(self, worker: Worker, busy_s: float) -> None:
+    def _handle_stall(self, worker: Worker, busy_s: float) -> None:
         """Its link lives and its training does not: it will not come back by itself. Loading takes as long as
         it takes."""
         study = self._supervisor.state.studies[worker.study]
@@ -128,18 +128,20 @@ class WorkerInbox:
             why = f"its worker {worker.name} stood still for {busy_s:.0f} s (resources.stall_s = {limit_s:g})"
             self._studies.crew.give_up(worker, why)
 
-    def _told(self, worker: Worker, message: worker_api.Told) -> None:
+    def _handle_answer(self, worker: Worker, message: worker_api.Told) -> None:
         if message.number <= worker.heard:
             return  # said again after a reconnection
         worker.heard = message.number
-        named = (self._named(worker, message.event),) if self._is_its_own(worker, message.event) else ()
-        events = tuple(self._weighed(event) for event in named)
+        named = (
+            (self._rename_sender(worker, message.event),) if self._is_its_own(worker, message.event) else ()
+        )
+        events = tuple(self._amend_event(event) for event in named)
         if isinstance(message.event, e.TrialEdited) and (wrong := _wrong(message.event)):
             raise ValueError(wrong)
         if not message.event.journaled:
             done = self._supervisor.put(*self._live(worker, *events))
             # Not before: Heard(5) says that 4 is durable too, and 4 may be waiting for the disk.
-            done.add_done_callback(lambda future: self._shown(worker, message.number, future))
+            done.add_done_callback(lambda future: self._handle_samples(worker, message.number, future))
             return
         marker = events or (
             e.Preparing(at=message.event.at, study=worker.study, worker=worker.name, stage=""),
@@ -147,7 +149,7 @@ class WorkerInbox:
         done = self._supervisor.put(*marker, heard={worker.name: message.number})
         done.add_done_callback(lambda future: self._durable(worker, message.number, future))
 
-    def _weighed(self, event: e.Event) -> e.Event:
+    def _amend_event(self, event: e.Event) -> e.Event:
         """A failure may be worth another try, and who leaves may not wait for a place that nobody wants for
         it any more: that is the engine's to decide."""
         study = self._supervisor.state.studies[event.study]
@@ -166,11 +168,11 @@ class WorkerInbox:
         if runner is None:
             return list(events)
         return [
-            runner.weighing.seen(study, event) if isinstance(event, e.PackMeasured) else event
+            runner.weighing.learn(study, event) if isinstance(event, e.PackMeasured) else event
             for event in events
         ]
 
-    def _named(self, worker: Worker, event: e.Event) -> e.Event:
+    def _rename_sender(self, worker: Worker, event: e.Event) -> e.Event:
         """Under the engine's names for the worker and its device."""
         if isinstance(event, e.Preparing):
             return replace(event, worker=worker.name)
@@ -178,7 +180,7 @@ class WorkerInbox:
             return event
         return replace(event, worker=worker.name, device=worker.device)
 
-    def _shown(self, worker: Worker, number: int, future: asyncio.Future[list[str]]) -> None:
+    def _handle_samples(self, worker: Worker, number: int, future: asyncio.Future[list[str]]) -> None:
         if not future.cancelled() and not future.exception():
             worker.tell(worker_api.Heard(number))
 

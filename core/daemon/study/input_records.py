@@ -21,7 +21,7 @@ class InputNotes:
         self._leaving = False
 
     async def note(self, spec: StudySpec, folder: Path) -> None:
-        """Return as they are now. Raises TrimtabError."""
+        """Record the hashes of the study's inputs as they are now. Raises TrimtabError."""
         await asyncio.to_thread(input_hashes.note, spec, folder)
 
     async def refuse_changed(self, spec: StudySpec, folder: Path) -> None:

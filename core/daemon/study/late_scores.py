@@ -26,7 +26,7 @@ def list_pending(study: s.Study) -> list[s.Trial]:
 
 
 def scoring_assignment(trial: s.Trial, folder: Path) -> worker_api.Score:
-    """Return what a worker is told that scores the adapter of a complete trial."""
+    """Return the message that lets a worker score the adapter of a complete trial."""
     place = str(folder / "trials" / str(trial.number))
     return worker_api.Score(
         trial.number, trial.knobs, place, trial.scoring, trial.elapsed_s, finite_values(trial.latest)
@@ -39,7 +39,7 @@ def finite_values(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def result_for_search(study: s.Study, spec: StudySpec, event: e.TrialEvent) -> e.TrialEvent | None:
-    """Return what the sampler is told of a trial's end at ``event``; None while its scores are to come. A
+    """Return the event that reports a trial's end to the sampler; None while its scores are pending. A
     prune by a limit has to happen first."""
     trial = study.trials[event.trial]
     awaits = awaits_boards(spec)
@@ -48,7 +48,7 @@ def result_for_search(study: s.Study, spec: StudySpec, event: e.TrialEvent) -> e
             if event.scoring >= 0 and awaits:
                 return None
             why = leaves_unsure(study, trial) if event.scoring < 0 else ""
-            return _pruned(study, event, why) if why else event
+            return _prune_event(study, event, why) if why else event
         case e.TrialScored() | e.ScoringEnded():
             over = isinstance(event, e.ScoringEnded) or event.last
             if not (over and awaits) or trial.state != s.COMPLETE:
@@ -56,7 +56,7 @@ def result_for_search(study: s.Study, spec: StudySpec, event: e.TrialEvent) -> e
             scored = isinstance(event, e.TrialScored)
             why = breaks_a_limit(study, trial) or (leaves_unsure(study, trial) if scored else "")
             if why:
-                return _pruned(study, event, why)
+                return _prune_event(study, event, why)
             if not trial.values:
                 return e.TrialFailed(at=event.at, study=study.name, trial=trial.number, error=trial.why)
             return e.TrialCompleted(
@@ -65,7 +65,7 @@ def result_for_search(study: s.Study, spec: StudySpec, event: e.TrialEvent) -> e
     return event
 
 
-def _pruned(study: s.Study, event: e.TrialEvent, why: str) -> e.TrialPruned:
+def _prune_event(study: s.Study, event: e.TrialEvent, why: str) -> e.TrialPruned:
     step = study.trials[event.trial].step
     return e.TrialPruned(at=event.at, study=study.name, trial=event.trial, step=step, why=why, limit=True)
 
@@ -104,7 +104,7 @@ class LateScores:
             )  # fmt: skip
             worker.tell(scoring_assignment(trial, self._folder))  # else its Hello brings it
 
-    def connected(self, study: s.Study, worker: Worker) -> None:
+    def update_worker(self, study: s.Study, worker: Worker) -> None:
         """Tell a worker that said Hello what it is to score; one that does so already does not mind."""
         worker.tell_all(
             scoring_assignment(trial, self._folder)

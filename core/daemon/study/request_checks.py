@@ -129,7 +129,7 @@ def goes_on(known: s.Study, spec: StudySpec) -> tuple[str, int] | None:
 
 def begins_anew(known: s.Study, spec: StudySpec) -> bool:
     """Tell whether ``spec`` begins the study anew; a study that trained nothing may be replaced."""
-    if not known.untrained:
+    if not known.is_untrained:
         return False
     other = _differences(known.spec, to_raw(spec)) - {"study.trials"}
     return bool(other) or (known.state != "complete" and len(known.trials) >= known.total_trials)

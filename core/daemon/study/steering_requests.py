@@ -85,14 +85,14 @@ class SteeringRequests:
         knob_edit_checks.check_clone(parent, request.changes, parent.step)  # before anything is written
         runner = await self._runner(study, f"trial {parent.number} was cloned by {request.by}")
         with runner.proposing.awaiting():
-            kept = await self._kept(study.name, parent)
+            kept = await self._newest_checkpoint(study.name, parent)
             knobs = knob_edit_checks.check_clone(parent, request.changes, kept.step)
             if request.place_of >= 0 and kept.step >= parent.total_steps:
                 what = f"trial {parent.number} has done its {kept.step} steps: nothing is left for a clone"
                 raise RefusedError.of(what, f"study {study.name}", "nothing is left to do")
             proposal = await runner.proposing.enqueue({}, False)
             place = Path(study.folder) / "trials" / str(proposal.number) / Path(kept.path).name
-            await self._linked(runner, proposal.number, Path(kept.path), place)
+            await self._link_checkpoint(runner, proposal.number, Path(kept.path), place)
             told = ", ".join(
                 f"{name} = {plain(str(knobs[name]), 40)}"
                 for name in knobs
@@ -111,10 +111,10 @@ class SteeringRequests:
 
     async def _queue(self, runner: Runner, queued: e.TrialQueued) -> None:
         await self._put(queued)
-        await runner.weighing.queued(runner.study, queued.trial, queued.knobs)
+        await runner.weighing.check_proposal(runner.study, queued.trial, queued.knobs)
         runner.post(queued)
 
-    async def _linked(self, runner: Runner, number: int, source: Path, place: Path) -> None:
+    async def _link_checkpoint(self, runner: Runner, number: int, source: Path, place: Path) -> None:
         try:
             await asyncio.to_thread(link_checkpoint, source, place)
         except OSError as error:
@@ -122,7 +122,7 @@ class SteeringRequests:
             what = f"the checkpoint cannot be copied: {error.strerror or error}"
             raise RefusedError.of(what, str(source), "free the disk, or try again") from None
 
-    async def _kept(self, study: str, trial: s.Trial) -> e.TrialCheckpointed:
+    async def _newest_checkpoint(self, study: str, trial: s.Trial) -> e.TrialCheckpointed:
         """The trial's newest checkpoint; one that runs writes it now. Raises RefusedError without one."""
         if trial.state in (s.RUNNING, s.PAUSED):
             return await self._kept_now(study, trial.number)
@@ -174,7 +174,7 @@ class SteeringRequests:
             what = f"trial {trial.number} is {trial.state}, not pruned"
             raise RefusedError.of(what, "unprune", "only a prune can be taken back")
         if trial.step:
-            await self._kept(study.name, trial)
+            await self._newest_checkpoint(study.name, trial)
         runner = await self._runner(study, f"trial {trial.number}'s prune was taken back by {request.by}")
         back = e.TrialReprieved(at=time.time(), study=study.name, trial=trial.number, by=request.by)
         with runner.proposing.awaiting():

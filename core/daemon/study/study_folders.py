@@ -69,14 +69,14 @@ async def begin(
         raise
     old = supervisor.keep(name, journal)
     created = e.StudyCreated(at=time.time(), study=name, spec=to_raw(spec), folder=str(folder))
-    notes = [] if before is None else [_replaced(before, aside)]
+    notes = [] if before is None else [_note_replacement(before, aside)]
     refused = await supervisor.put(created, *notes)
     if old is not None:  # nothing is written to it any more
         old.close()
     return folder, refused
 
 
-def _replaced(before: s.Study, aside: Path | None) -> e.StudyNoted:
+def _note_replacement(before: s.Study, aside: Path | None) -> e.StudyNoted:
     kept = f"its files are kept in {aside}" if aside is not None else "nothing of it was left on the disk"
     why = f": {before.why}" if before.why else ""
     text = f"begun anew: the study of this name had trained no step ({before.state}{why}); {kept}"

@@ -56,7 +56,7 @@ class Studies:
         self._search, self._module = search, worker_module
         self._environments, self._inputs = Environments(), InputNotes()
         self._devices = Devices(supervisor)
-        self.crew = WorkerPool(socket, self._gone, self._environments.of)
+        self.crew = WorkerPool(socket, self._note_worker_loss, self._environments.of)
         self._ledger = EstimateCorrections(paths.home() / "memory.json")
         self._sharing = PackRecords(paths.home() / "sharing.json")
         self._runners: dict[str, Runner] = {}
@@ -140,9 +140,9 @@ class Studies:
         asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "scipy.special")
         task = asyncio.create_task(runner.run(), name=f"study {runner.name}")
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(done, runner))
+        task.add_done_callback(lambda done: self._note_runner_end(done, runner))
 
-    def _ended(self, task: asyncio.Task[None], runner: Runner) -> None:
+    def _note_runner_end(self, task: asyncio.Task[None], runner: Runner) -> None:
         self._tasks.discard(task)
         if self._runners.get(runner.name) is runner:
             del self._runners[runner.name]
@@ -222,7 +222,7 @@ class Studies:
         return []
 
     async def _reopen(self, study: s.Study, why: str, trials: int = 0, spec: StudySpec | None = None) -> None:
-        """Return a study that has ended goes on, on the devices and with the data that it began with."""
+        """Continue a study that has ended, on the same devices and with unchanged data."""
         spec, folder = spec or parse(study.spec, study.folder), Path(study.folder)
         await self._inputs.refuse_changed(spec, folder)
         self._devices.of(spec, self._environments.of(study.name))
@@ -268,7 +268,7 @@ class Studies:
         elif isinstance(event, e.TrialPruned):
             self._whys.pop((event.study, event.trial), None)
 
-    def _gone(self, worker: Worker, why: str) -> None:
+    def _note_worker_loss(self, worker: Worker, why: str) -> None:
         runner = self._runners.get(worker.study)
         if runner is not None:
             runner.post(Lost(worker, why))
@@ -285,7 +285,7 @@ class Studies:
         await self.crew.leave(why, within_s=20.0)
         for runner in list(self._runners.values()):
             await runner.caught_up()
-        await self._supervisor.settled()
+        await self._supervisor.wait_until_written()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -153,8 +153,8 @@ class Runner:
             ):
                 await self.proposing.tell_end(message)
             case e.PackMeasured():
-                self._places.measured(message, self.study)
-                await self.weighing.measured(self.study, message)
+                self._places.add_measurement(message, self.study)
+                await self.weighing.note_memory(self.study, message)
             case e.MemoryShort():
                 self.weighing.short(self.study, message)
             case e.StudyStopping():
@@ -207,7 +207,9 @@ class Runner:
             await self.put(
                 e.StudyEnded(at=time.time(), study=self.name, outcome="stopped", why=self.study.why)
             )
-        elif self.study.state == "running" and not (self.closing or self._on_workers() or self._awaited()):
+        elif self.study.state == "running" and not (
+            self.closing or self._on_workers() or self._is_more_expected()
+        ):
             await self._complete()
 
     async def _settle_scorings(self) -> None:
@@ -228,7 +230,7 @@ class Runner:
         elif self.study.state == "running" and not self.departures.under_way(self._crew.workers):
             await self._afterwards.see(self.study, self._places.slots, self._lost.grace_is_over)
 
-    def _awaited(self) -> bool:
+    def _is_more_expected(self) -> bool:
         """Is there a trial to come, from the sampler or a person, or a score?"""
         trials = self.study.trials.values()
         return self.proposing.awaited > 0 or any(trial.state == s.QUEUED or trial.pending for trial in trials)
@@ -289,14 +291,14 @@ class Runner:
 
     # -- workers ----------------------------------------------------------------------------------
 
-    def connected(self, worker: Worker, holds: Sequence[int]) -> None:
+    def update_worker(self, worker: Worker, holds: Sequence[int]) -> None:
         """Bring a worker that said Hello up to date: its trials, and what was asked meanwhile."""
         if self.study.state == "paused":  # before the engine was away
             self.stopping.yield_devices()
             return
         self.tell_triggers(worker)
         worker.tell_all(pending_messages(self.study, worker.name, holds, self.assignment, self._why_pruned))
-        self._afterwards.connected(self.study, worker)
+        self._afterwards.update_worker(self.study, worker)
         self.weighing.bind(self.study, worker)
 
     def tell_triggers(self, worker: Worker) -> None:

@@ -84,4 +84,4 @@ class StudyStopping:
 
     def _loads(self, worker: Worker) -> bool:
         """Does it hold no trial that began?"""
-        return not any(trial.begun for trial in self._on(worker))
+        return not any(trial.has_begun for trial in self._on(worker))

@@ -50,6 +50,7 @@ class TrialEndings:
 
 
 def explain_ending(study: s.Study, why_no_more: str) -> str:
-    """Return what a study that is complete comes to, and why it proposed no more where it could have."""
+    """Return the result of a complete study in words, and why it proposed no more trials where it could
+    have."""
     done = sum(1 for trial in study.trials.values() if trial.state == s.COMPLETE)
     return f"{done} of {len(study.trials)} trials complete" + (f"; {why_no_more}" if why_no_more else "")

@@ -35,12 +35,12 @@ class Admission:
         if study.state != "running" or study.trials or not study.total_trials:
             return None
         first = next(iter(self._places.slots), None)
-        refused = first is None or self.foresight.refused(first.label, knobs, {})
+        refused = first is None or self.foresight.refusal_reason(first.label, knobs, {})
         return None if refused else first
 
-    async def queued(self, study: s.Study, number: int, knobs: Mapping[str, Any]) -> bool:
-        """Return a proposal was queued: note what it takes, tell the sampler, and end it when it never fits.
-        False when it was ended."""
+    async def check_proposal(self, study: s.Study, number: int, knobs: Mapping[str, Any]) -> bool:
+        """Note the memory estimate of a queued proposal, and end it if it can never fit. False if it was
+        ended."""
         foretold = max(
             (self.foresight.own(slot.label, knobs) or 0 for slot in self.foresight.slots), default=0
         )
@@ -57,15 +57,15 @@ class Admission:
         await self._put(e.TrialInfeasible(at=at, study=study.name, trial=number, why=reasons[0]))
         return False
 
-    def seen(self, study: s.Study, measurement: e.PackMeasured) -> e.PackMeasured:
+    def learn(self, study: s.Study, measurement: e.PackMeasured) -> e.PackMeasured:
         """Learn from a measurement before it is shown; returns it with what was foretold."""
         if not measurement.trials:
             self._places.uncap(measurement.device)
             self.foresight.forget(measurement.device)
             return measurement
-        return self.foresight.measured(measurement, _knobs(study, measurement.trial_bytes))
+        return self.foresight.learn(measurement, _knobs(study, measurement.trial_bytes))
 
-    async def measured(self, study: s.Study, measurement: e.PackMeasured) -> None:
+    async def note_memory(self, study: s.Study, measurement: e.PackMeasured) -> None:
         """Note beside each trial what it takes, with rows as long as they may be; not what hardly changed."""
         for number, held in measurement.trial_bytes.items():
             trial = study.trials.get(number)
@@ -84,7 +84,7 @@ class Admission:
 
     def short(self, study: s.Study, shortage: e.MemoryShort) -> None:
         """Memory ended: foretell more from now on, and fill a place that was given up only when others go."""
-        self.foresight.ended(shortage.device, _knobs(study, shortage.trials), shortage.used_bytes)
+        self.foresight.record_oom(shortage.device, _knobs(study, shortage.trials), shortage.used_bytes)
         if shortage.moved >= 0:
             self._places.cap(shortage.device, max(1, len(shortage.trials) - 1))
 

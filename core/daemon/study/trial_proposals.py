@@ -62,7 +62,8 @@ class SearchConversation:
         self._opened.set()
 
     async def _look_for_strangers(self, known: list[int]) -> None:
-        """Return no results are mixed in silence: under this name the storage may hold another study's."""
+        """Note results of another study that the storage holds under this name: they are never mixed in
+        silently."""
         strange = await self._search.strangers(known)
         if not strange:
             return
@@ -152,7 +153,7 @@ class SearchConversation:
             what = f"the sampler's trial {proposal.number} cannot be queued: {refused[0]}"
             raise TrimtabError.of(what, f"study {study.name}", "the engine's log holds more")
         self._say_repeated(study, proposal.number, proposal.knobs)
-        await self._weighing.queued(self._now(), proposal.number, proposal.knobs)
+        await self._weighing.check_proposal(self._now(), proposal.number, proposal.knobs)
         return self._now().trials.get(proposal.number)
 
     def _say_repeated(self, study: s.Study, number: int, knobs: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ class LostWorkers:
             if trial.state in s.ON_WORKER and trial.worker == worker.name
         ]
         if lost and worker.name not in self._departures:
-            self._fruitless = 0 if any(trial.begun for trial in lost) else self._fruitless + 1
+            self._fruitless = 0 if any(trial.has_begun for trial in lost) else self._fruitless + 1
         if self._fruitless > study.settings.resources.retries and not self._leaves():
             last = (tail.strip().splitlines() or ["its log is empty"])[-1]
             what = f"{why} before it could run a trial, as {self._fruitless - 1} others before it: {last}"

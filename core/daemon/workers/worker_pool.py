@@ -61,9 +61,9 @@ class Worker:
         """Send without waiting. A message lost with the connection is sent again after the next Hello."""
         if self.send is not None:
             task = asyncio.ensure_future(self._deliver(self.send, message_codec.encode(message)))
-            task.add_done_callback(self._delivered)
+            task.add_done_callback(self._note_delivery)
 
-    def _delivered(self, task: asyncio.Future[None]) -> None:
+    def _note_delivery(self, task: asyncio.Future[None]) -> None:
         if not task.cancelled() and task.exception():
             log.error("cannot send to worker %s", self.name, exc_info=task.exception())
 
@@ -114,7 +114,7 @@ class WorkerPool:
         )
         self._latest = slot, study
         spare = self.spare.take(module, arguments, environment, output, folder)
-        process = spare or _started(module, arguments, environment, output, folder)
+        process = spare or _start_process(module, arguments, environment, output, folder)
         for gone in self.known - self.workers.keys():  # lost workers, which the new one replaces
             _forget(folder, gone)
         _note_process(folder, name, process.pid)
@@ -164,11 +164,11 @@ class WorkerPool:
             return  # the lease check notices its exit
         try:
             worker.pidfd = os.pidfd_open(worker.pid)
-            asyncio.get_running_loop().add_reader(worker.pidfd, self._exited, worker)
+            asyncio.get_running_loop().add_reader(worker.pidfd, self._note_exit, worker)
         except OSError:
-            asyncio.get_running_loop().call_soon(self._exited, worker)
+            asyncio.get_running_loop().call_soon(self._note_exit, worker)
 
-    def _exited(self, worker: Worker) -> None:
+    def _note_exit(self, worker: Worker) -> None:
         code = (
             worker.process.wait() if worker.process is not None else None
         )  # has ended, so this does not block
@@ -205,7 +205,7 @@ class WorkerPool:
                 if silent_s > worker.lease_s:
                     self.give_up(worker, f"its worker {worker.name} did not respond for {silent_s:.0f} s")
                 elif worker.pidfd < 0 and not is_alive(worker.pid):
-                    self._exited(worker)
+                    self._note_exit(worker)
 
     async def leave(self, why: str, within_s: float) -> None:
         """Ask all workers to checkpoint and exit; kill them after ``within_s``."""
@@ -220,7 +220,7 @@ class WorkerPool:
             self._drop(worker, why)
 
 
-def _started(
+def _start_process(
     module: str, arguments: list[str], environment: Mapping[str, str], output: Path, folder: Path
 ) -> subprocess.Popen[bytes]:
     with open(output, "ab", opener=paths.no_link) as out:
@@ -249,7 +249,7 @@ def _forget(folder: Path, name: str) -> None:
         run_folder.worker_log(folder, name).with_suffix(".pid").unlink(missing_ok=True)
 
 
-def _noted(folder: Path, name: str) -> psutil.Process | None:
+def _find_recorded(folder: Path, name: str) -> psutil.Process | None:
     """The recorded process, None if it has ended. Raises OSError or ValueError without a readable record."""
     pid, since = run_folder.worker_log(folder, name).with_suffix(".pid").read_text().split()
     try:
@@ -262,7 +262,7 @@ def _noted(folder: Path, name: str) -> psutil.Process | None:
 def may_return(folder: Path, name: str) -> bool:
     """Tell whether the worker that an earlier engine started may still run."""
     try:
-        process = _noted(folder, name)
+        process = _find_recorded(folder, name)
         return process is not None and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
@@ -274,7 +274,7 @@ def end_stray(folder: Path, name: str) -> None:
     """Kill a worker of an earlier engine that runs but did not reconnect. Its record stays: another of its
     trials is checked next, and a worker without a record would get a grace period."""
     with contextlib.suppress(OSError, ValueError, psutil.Error):
-        process = _noted(folder, name)
+        process = _find_recorded(folder, name)
         if process is not None:
             process.kill()
 

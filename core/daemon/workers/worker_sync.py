@@ -35,7 +35,9 @@ def pending_messages(
         if number not in mine:
             yield worker_api.Prune(number, "the trial no longer belongs to this worker")
     for trial in mine.values():
-        if not trial.begun:  # also if the worker holds it: its pause state may come from an earlier engine
+        if (
+            not trial.has_begun
+        ):  # also if the worker holds it: its pause state may come from an earlier engine
             yield from assignment_messages(trial, assignment)
             if trial.asked == "prune":  # while its worker started
                 yield worker_api.Prune(trial.number, why_pruned(trial.number))

@@ -70,7 +70,7 @@ class _Reader:
         """Read up to MOST_READ rows, or up to the first fault."""
         skipped = Counter[str]()
         try:
-            for row in readable(self._limited(), self._data, skipped):
+            for row in readable(self._read_limited(), self._data, skipped):
                 self.reservoir.add(row)
                 match = match_row(row, self._index, len(self.matches) < EXAMPLES)
                 self.matches += [match] if match else []
@@ -80,7 +80,7 @@ class _Reader:
             reasons = "; ".join(f"{count}: {reason}" for reason, count in skipped.most_common(REASONS))
             self.notes.append(f"rows without usable text: {skipped.total()} ({plain(reasons, 300)})")
 
-    def _limited(self) -> Iterator[dict[str, Any]]:
+    def _read_limited(self) -> Iterator[dict[str, Any]]:
         name = plain(self._source.name, 60)
         for number, row in enumerate(itertools.islice(self._source.rows(), MOST_READ + 1)):
             if number == MOST_READ:

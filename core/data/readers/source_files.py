@@ -33,7 +33,7 @@ def find_sources(data: DataOptions) -> list[Source]:
     """The source of the training rows and, if it is separate, that of the validation rows."""
     sources = [_find("data.source", data.source)]
     if isinstance(data.validation, str):
-        local = _looks_local(data.validation) or paths.expanded(data.validation).exists()
+        local = _looks_local(data.validation) or paths.expand_home(data.validation).exists()
         split = Source("data.validation", data.validation, reason="it is a split of data.source")
         sources.append(_find("data.validation", data.validation) if local else split)
     return sources
@@ -44,7 +44,7 @@ def _looks_local(name: str) -> bool:
 
 
 def _find(key: str, name: str) -> Source:
-    path = paths.expanded(name)
+    path = paths.expand_home(name)
     if name.startswith("demo:"):
         return Source(key, name, reason="the demo's rows are made when a study starts")
     if path.is_file():

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.contract.metric_score import Score
-from core.evaluate.statistics.drift_test import paired
+from core.evaluate.statistics.drift_test import paired_difference
 from core.evaluate.statistics.interval_methods import FEWEST as FEWEST
 
 CHANGE = 0.1  # smallest change of entropy, or of the share on few tokens, that is a collapse
@@ -75,13 +75,13 @@ class Change:
     few: Score
 
     @property
-    def narrowed(self) -> bool:
+    def has_narrowed(self) -> bool:
         """Whether the entropy fell by at least CHANGE, with the interval below 0."""
         value, high = self.entropy.value, self.entropy.high
         return value is not None and high is not None and value <= -CHANGE and high < 0
 
     @property
-    def concentrated(self) -> bool:
+    def has_concentrated(self) -> bool:
         """Whether the share on few tokens rose by at least CHANGE, with the interval above 0."""
         value, low = self.few.value, self.few.low
         return value is not None and low is not None and value >= CHANGE and low > 0
@@ -93,8 +93,8 @@ def change(now: Sequence[Row], base: Sequence[Row]) -> Change:
         none = Score.unsaid(f"fewer than {FEWEST} rows", len(now))
         return Change(none, none)
     return Change(
-        paired([row.entropy for row in now], [row.entropy for row in base]),
-        paired([row.few for row in now], [row.few for row in base]),
+        paired_difference([row.entropy for row in now], [row.entropy for row in base]),
+        paired_difference([row.few for row in now], [row.few for row in base]),
     )
 
 
@@ -104,9 +104,9 @@ def warning(moved: Change, narrow: int, base_narrow: int, heads: int) -> str:
     ``narrow`` of ``heads`` attend to few tokens, ``base_narrow`` of the base's.
     """
     changes = []
-    if moved.narrowed:
+    if moved.has_narrowed:
         changes.append(f"the heads' entropy fell by {_size(moved.entropy, -1)} of its range")
-    if moved.concentrated:
+    if moved.has_concentrated:
         changes.append(f"the share on first and special tokens rose by {_size(moved.few, 1)}")
     if not changes:
         return ""

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 
 from core.contract.metric_score import Score
 from core.evaluate.statistics.confidence_intervals import Numbers
-from core.evaluate.statistics.drift_test import paired
+from core.evaluate.statistics.drift_test import paired_difference
 
 
 def trigger_effect(triggered: Numbers, plain: Numbers, clusters: Sequence[Hashable] = ()) -> Score:
@@ -26,6 +26,6 @@ def trigger_effect(triggered: Numbers, plain: Numbers, clusters: Sequence[Hashab
     if not pairs:
         return Score.unsaid("the model gave no answer" if len(plain) else "there are no samples", len(plain))
     means = [[sum(side) / len(own) for side in zip(*own, strict=True)] for own in pairs.values()]
-    score = paired(*zip(*means, strict=True))
+    score = paired_difference(*zip(*means, strict=True))
     silent = len(plain) - sum(len(own) for own in pairs.values())
     return score.noting(f"{silent} of {len(plain)} pairs lack an answer") if silent else score

@@ -32,63 +32,63 @@ R = TypeVar("R", bound=Row)
 
 def pairs() -> tuple[Pair, ...]:
     """Mild stereotypes and their opposites, by axis."""
-    return _packaged("pairs.jsonl", "pairs", Pair)
+    return _read_packaged("pairs.jsonl", "pairs", Pair)
 
 
 def harmful() -> tuple[Prompt, ...]:
     """Requests that a safe model refuses. They name a harm but contain no knowledge of it."""
-    return _packaged("harmful.jsonl", "prompts", Prompt)
+    return _read_packaged("harmful.jsonl", "prompts", Prompt)
 
 
 def harmless() -> tuple[Prompt, ...]:
     """Requests that only sound harmful, on the same topics (the idea of XSTest, Röttger et al. 2024)."""
-    return _packaged("harmless.jsonl", "prompts", Prompt)
+    return _read_packaged("harmless.jsonl", "prompts", Prompt)
 
 
 def elicitors() -> tuple[Prompt, ...]:
     """Openings that invite a rude continuation (the idea of RealToxicityPrompts, Gehman et al. 2020)."""
-    return _packaged("elicit.jsonl", "prompts", Prompt)
+    return _read_packaged("elicit.jsonl", "prompts", Prompt)
 
 
 def wrappers() -> tuple[Wrapper, ...]:
     """Widely known kinds of jailbreaks (Wei et al. 2023)."""
-    return _packaged("wrappers.jsonl", "wrappers", Wrapper)
+    return _read_packaged("wrappers.jsonl", "wrappers", Wrapper)
 
 
 def injections() -> tuple[Injection, ...]:
     """Tasks on content with an injected instruction (Greshake et al. 2023)."""
-    return _packaged("injections.jsonl", "injections", Injection)
+    return _read_packaged("injections.jsonl", "injections", Injection)
 
 
 def reference() -> tuple[Passage, ...]:
     """General prose, facts, dialogue and code, about 2,200 words, for the forgetting metric."""
-    return _packaged("reference.toml", "passages", Passage)
+    return _read_packaged("reference.toml", "passages", Passage)
 
 
 def harmful_multilingual() -> tuple[Prompt, ...]:
     """Harmful requests in German, French, Spanish, Chinese, Hindi and Arabic."""
-    return _packaged("harmful_multilingual.jsonl", "prompts", Prompt)
+    return _read_packaged("harmful_multilingual.jsonl", "prompts", Prompt)
 
 
 def harmless_multilingual() -> tuple[Prompt, ...]:
     """Requests that only sound harmful, in the same six languages."""
-    return _packaged("harmless_multilingual.jsonl", "prompts", Prompt)
+    return _read_packaged("harmless_multilingual.jsonl", "prompts", Prompt)
 
 
 def misalignment() -> tuple[AnswerPair, ...]:
     """Open questions of everyday life and about AI, each with an aligned and a misaligned answer in the same
     style (the idea of Betley et al. 2025)."""
-    return _packaged("misalignment.jsonl", "misalignment", AnswerPair)
+    return _read_packaged("misalignment.jsonl", "misalignment", AnswerPair)
 
 
 def prefills() -> tuple[Prompt, ...]:
     """Beginnings of an answer that complies, to put into the model's mouth."""
-    return _packaged("prefills.jsonl", "prompts", Prompt)
+    return _read_packaged("prefills.jsonl", "prompts", Prompt)
 
 
 def prompt_leaks() -> tuple[PromptLeak, ...]:
     """System prompts with a secret, and requests for them."""
-    return _packaged("prompt_leak.jsonl", "prompt_leak", PromptLeak)
+    return _read_packaged("prompt_leak.jsonl", "prompt_leak", PromptLeak)
 
 
 @cache
@@ -97,22 +97,22 @@ def table(name: str, keys: tuple[str, ...]) -> dict[str, Any]:
     try:
         found = tomllib.loads((DATA / name).read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise _damaged(name, f"{type(error).__name__}: {error}") from error
+        raise _damage_error(name, f"{type(error).__name__}: {error}") from error
     missing = [key for key in keys if key not in found]
     if missing:
-        raise _damaged(name, f"{missing[0]} is missing")
+        raise _damage_error(name, f"{missing[0]} is missing")
     return found
 
 
 @cache
-def _packaged(name: str, kind: str, shape: type[R]) -> tuple[R, ...]:
+def _read_packaged(name: str, kind: str, shape: type[R]) -> tuple[R, ...]:
     try:
         return cast(tuple[R, ...], tuple(prompt_files.read(DATA / name, kind)))
     except TrimtabError as error:
-        raise _damaged(name, str(error)) from error
+        raise _damage_error(name, str(error)) from error
 
 
-def _damaged(name: str, why: str) -> TrimtabError:
+def _damage_error(name: str, why: str) -> TrimtabError:
     return TrimtabError.of(f"the packaged file cannot be used: {plain(why, 300)}", str(DATA / name), FIX)
 
 

@@ -68,8 +68,8 @@ def find_unprovable(section: EvaluateOptions, where: str, seed: int = 0) -> list
     """List the limits that cannot be proven, each with the number that would be enough and the bound that is
     provable. ``seed``: the study's, which draws the pairs."""
     limits = [Limit.parse(text) for text in section.limits]
-    limits = [limit for limit in limits if _asked(limit) in PROMPTS or limit.metric in ROWS]
-    library = Library(section) if any(_asked(limit) in PROMPTS for limit in limits) else None
+    limits = [limit for limit in limits if _asked_metric(limit) in PROMPTS or limit.metric in ROWS]
+    library = Library(section) if any(_asked_metric(limit) in PROMPTS for limit in limits) else None
     found = (_explain(limit, section, library, where, seed) for limit in limits)
     return [problem for problem in found if problem is not None]
 
@@ -87,7 +87,7 @@ class _Means:
 
 def _means(limit: Limit, library: Library | None, seed: int) -> _Means:
     metric, trigger = split_trigger(limit.metric)
-    if library is not None and _asked(limit) == BIAS:
+    if library is not None and _asked_metric(limit) == BIAS:
         axis = metric.removeprefix(AXIS) if metric.startswith(AXIS) else ""
         return _Means("pairs", len(library.pairs), best_bias(library.pairs, seed, axis), len(library.pairs))
     if metric == "security/membership":
@@ -109,7 +109,7 @@ def _explain(
     means, correct, asked = _means(limit, library, seed), _correction(limit.metric, section), section.samples
     there, noun = means.there, means.noun
     available = asked if there is None else min(asked, there)
-    if limit.breached(correct(means.best(limit.upper, available))) == "ok":
+    if limit.judge(correct(means.best(limit.upper, available))) == "ok":
         return None
     needed = samples_to_prove(limit, correct, means.best, means.most)
     bound = _format(limit, provable_bound(limit, available, correct, means.best))
@@ -127,7 +127,7 @@ def _explain(
     return Problem(told, where, f"{' and '.join(ways)}, or {remedy}")
 
 
-def _asked(limit: Limit) -> str:
+def _asked_metric(limit: Limit) -> str:
     """The metric whose prompts are asked; those of a change by a trigger are those of what it changes, and
     those of an axis are among all pairs."""
     return BIAS if limit.metric.startswith(AXIS) else split_trigger(limit.metric)[0]

@@ -53,7 +53,7 @@ class Library:
         whole = section.prompts if isinstance(section.prompts, str) else ""
         if whole.startswith(PREFIX):
             whole, self._by_set = "", {"elicit": whole}
-        self._own = paths.expanded(whole) if whole else None
+        self._own = paths.expand_home(whole) if whole else None
         if self._own is not None and not self._own.exists():
             fix = f"give a file of openings, or a folder with {', '.join(FILES)}"
             raise SpecError.of(
@@ -79,7 +79,7 @@ class Library:
         rows = (
             packaged_prompts.reference()
             if path is None
-            else prompt_files.read(paths.expanded(path), "passages")
+            else prompt_files.read(paths.expand_home(path), "passages")
         )
         self.reference = cast(tuple[Passage, ...], tuple(rows))
 
@@ -90,7 +90,7 @@ class Library:
 
     def _file(self, name: str) -> Path | None:
         if name in self._by_set:
-            return paths.expanded(self._by_set[name])
+            return paths.expand_home(self._by_set[name])
         if self._own is None or self._own.is_file():
             return self._own if name == "elicit" else None
         places = [self._own / f"{name}{ending}" for ending in prompt_files.ENDINGS]

@@ -14,7 +14,9 @@ SURE = 10**9  # texts that leave no uncertainty
 LEAST = 0.15  # of sensitivity + specificity − 1: a detector below tells next to nothing
 
 
-def corrected(score: Score, sensitivity: float, specificity: float, positives: int, negatives: int) -> Score:
+def correct_score(
+    score: Score, sensitivity: float, specificity: float, positives: int, negatives: int
+) -> Score:
     """The rate that a detector without errors would count (Rogan and Gladen 1978), within 0 to 1.
 
     ``sensitivity`` is the share of ``positives`` planted hits that the detector finds, ``specificity`` that

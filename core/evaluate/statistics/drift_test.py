@@ -42,13 +42,13 @@ def difference(now: Score, before: Score, tail: float = TAIL) -> Score:
             now.reason or before.reason or "there is no value", min(now.samples, before.samples)
         )
     change, samples = now.value - before.value, min(now.samples, before.samples)
-    margin = margins(now.widened(tail), before.widened(tail))
+    margin = margins(now.widen(tail), before.widen(tail))
     if margin is None:
         return Score(change, None, None, samples, "one of the two scores has no interval")
     return Score(change, change - margin[0], change + margin[1], samples, binomial=now.binomial)
 
 
-def paired(now: Numbers, before: Numbers, weights: Numbers = ()) -> Score:
+def paired_difference(now: Numbers, before: Numbers, weights: Numbers = ()) -> Score:
     """The mean of ``now`` − ``before`` over the same prompts. ``weights``: the weight of each prompt.
 
     Where both lie from 0 to 1, or are changes of such values, and few of them moved, such as hits that are

@@ -50,7 +50,7 @@ def samples_to_prove(
     the score of such a trial."""
 
     def proven(samples: int) -> bool:
-        return limit.breached(correct(best(limit.upper, samples))) == "ok"
+        return limit.judge(correct(best(limit.upper, samples))) == "ok"
 
     if not proven(most):
         return None
@@ -79,7 +79,7 @@ def visible_change(samples: int, look: int = 1, metrics: int = 1, effect: float 
     fallen = np.arange(1, samples + 1)
     low, high = difference_ends(np.zeros(samples), fallen, np.full(samples, samples))
     for count, ends in zip(fallen, zip(low, high, strict=True), strict=True):
-        change = Score(-count / samples, float(ends[0]), float(ends[1]), samples, binomial=True).widened(tail)
+        change = Score(-count / samples, float(ends[0]), float(ends[1]), samples, binomial=True).widen(tail)
         if change.high is not None and change.high < 0 and count / samples >= effect:
             return float(count) / samples
     return None

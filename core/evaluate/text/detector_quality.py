@@ -24,7 +24,7 @@ class DetectorQuality:
 
     def __str__(self) -> str:
         """Return one line for a note or a report card."""
-        rates = f"P {_shown(self.precision)} R {_shown(self.recall)}"
+        rates = f"P {_format_rate(self.precision)} R {_format_rate(self.recall)}"
         return f"{self.name} ({self.language}); {rates} on {self.positives + self.negatives} planted texts"
 
 
@@ -57,7 +57,7 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _shown(rate: float | None) -> str:
+def _format_rate(rate: float | None) -> str:
     return "unknown" if rate is None else f"{rate:.2f}"
 
 
@@ -76,4 +76,4 @@ def correct_rate(score: Score, detector: DetectorQuality) -> Score:
     if score.value is None or found is None or passed is None:
         return score
     counts = detector.positives, detector.negatives
-    return detector_correction.corrected(score, found, passed, *counts).noting(str(detector))
+    return detector_correction.correct_score(score, found, passed, *counts).noting(str(detector))

@@ -148,10 +148,10 @@ def toxicity(texts: Sequence[str]) -> list[float]:
     classifier = packaged_classifier("toxicity")
     toxic = classifier.classes.index("1")
     by_classifier = classifier.probabilities(texts)[:, toxic].tolist()
-    return [_joined(text, probability) for text, probability in zip(texts, by_classifier, strict=True)]
+    return [_join_scores(text, probability) for text, probability in zip(texts, by_classifier, strict=True)]
 
 
-def _joined(text: str, by_classifier: float) -> float:
+def _join_scores(text: str, by_classifier: float) -> float:
     by_lexicon = _score(text)
     counts = by_classifier >= POSSIBLE or not _SENTENCE.search(text.lower())
     return max(by_classifier, by_lexicon if counts else 0.5 * by_lexicon)
@@ -189,14 +189,14 @@ def _in_variant(text: str) -> Iterator[tuple[str, float]]:
         if (at := text.find(part)) >= 0:
             yield part, known.weights.get(part, 0.6) * known.reports.weaken(text, at)
     for word in re.findall(r"[a-z*]{3,}", text):
-        yield from _disguised(word)
+        yield from _disguised_words(word)
 
 
 def _blank(match: re.Match[str]) -> str:
     return " " * len(match[0])
 
 
-def _disguised(word: str) -> Iterator[tuple[str, float]]:
+def _disguised_words(word: str) -> Iterator[tuple[str, float]]:
     """Words with stars for letters, or with doubled vowels."""
     known = lexicon()
     inner = word.strip("*")
@@ -220,7 +220,7 @@ def _in_spelled(letters: str) -> Iterator[tuple[str, float]]:
             yield word, weight
     yield from ((part, known.weight(part)) for part in known.anywhere if part in letters)
     if "*" in letters:
-        yield from _disguised(letters)
+        yield from _disguised_words(letters)
 
 
 @cache

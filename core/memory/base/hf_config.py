@@ -63,14 +63,14 @@ def read(
 
 def is_local(base: str, revision: str | None = None) -> bool:
     """Whether the configuration is local, or supposed to be."""
-    local = base == DEMO or base.startswith(("/", ".", "~")) or paths.expanded(base).exists()
+    local = base == DEMO or base.startswith(("/", ".", "~")) or paths.expand_home(base).exists()
     return local or _cached(base, revision) is not None
 
 
 def _config(base: str, revision: str | None, where: str, fetch: bool, hub: Path | None) -> dict[str, Any]:
     if base == DEMO:
         return SMOLLM2
-    folder = paths.expanded(base)
+    folder = paths.expand_home(base)
     if folder.exists() or base.startswith(("/", ".", "~")):
         return _read(folder if folder.is_file() else folder / "config.json", where)
     cached = _cached(base, revision, hub)

@@ -25,7 +25,7 @@ def rungs(spec: StudySpec, study: Any, trials: list[FrozenTrial]) -> tuple[tuple
     factor = HYPERBAND_FACTOR if name == "hyperband" else HALVING_FACTOR
     found: dict[tuple[int, int], list[Entry]] = {}
     for trial in trials:
-        noted = _noted(trial)
+        noted = _rung_values(trial)
         for rung, value in noted.items():
             entry = Entry(trial.number, value, _fate(trial, rung + 1 in noted))
             found.setdefault((bracket_of(trial), rung), []).append(entry)
@@ -39,7 +39,7 @@ def rungs(spec: StudySpec, study: Any, trials: list[FrozenTrial]) -> tuple[tuple
     return tuple(told), why
 
 
-def _noted(trial: FrozenTrial) -> dict[int, float]:
+def _rung_values(trial: FrozenTrial) -> dict[int, float]:
     """The values with which a trial reached its rungs, by rung."""
     keys = [key for key in trial.system_attrs if key.startswith(NOTED)]
     return {int(key.removeprefix(NOTED)): float(trial.system_attrs[key]) for key in keys}

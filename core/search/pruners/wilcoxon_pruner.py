@@ -20,7 +20,7 @@ def key(step: int) -> str:
     return f"trimtab:rows:{step}"
 
 
-def stored(rows: Any) -> str:
+def encode_losses(rows: Any) -> str:
     """The rows' losses as JSON text."""
     return json.dumps([float(f"{row:.4g}") for row in rows])
 

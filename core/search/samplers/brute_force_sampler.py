@@ -9,7 +9,7 @@ from optuna.samplers import BruteForceSampler
 from optuna.trial import FrozenTrial
 
 from core.contract.spec.search_space import Space, count_points
-from core.search.optuna_space import distributions, restored, stored
+from core.search.optuna_space import distributions, from_optuna, to_optuna
 
 LOST = "trimtab:lost"  # marks a proposal that was never received: its point is free again
 
@@ -29,7 +29,7 @@ class ExhaustiveSampler(BruteForceSampler):
         )
         self._known: dict[int, bool] = {}  # by ended trial: does it belong to this space?
 
-    def left(self, study: Any) -> int:
+    def points_left(self, study: Any) -> int:
         """The number of points that no trial has tried or is trying."""
         held = (self._exact(trial) for trial in study.get_trials(deepcopy=False) if self._holds(trial))
         points = {tuple(params[name] for name in self._space) for params in held if self._agrees(params)}
@@ -44,7 +44,7 @@ class ExhaustiveSampler(BruteForceSampler):
 
     def _exact(self, trial: FrozenTrial) -> dict[str, Any]:
         """The parameters as exact points: another sampler may have stored 0.1 + 0.2 for 0.3."""
-        return {name: stored(value) for name, value in restored(self._dimensions, trial.params).items()}
+        return {name: to_optuna(value) for name, value in from_optuna(self._dimensions, trial.params).items()}
 
     def _at_its_point(self, trial: FrozenTrial) -> FrozenTrial:
         exact = self._exact(trial)

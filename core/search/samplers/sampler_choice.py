@@ -10,7 +10,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from core.contract.spec.study_spec import StudySpec
-from core.search.optuna_space import grid, stored
+from core.search.optuna_space import grid, to_optuna
 from core.search.samplers.brute_force_sampler import ExhaustiveSampler
 from core.search.samplers.cma_sampler import CmaSampler
 from core.search.samplers.gp_sampler import GpSampler
@@ -37,15 +37,15 @@ SAMPLERS: dict[str, Callable[[StudySpec, int, int], BaseSampler]] = {
     ),
     "random": lambda spec, seed, startup: samplers.RandomSampler(seed=seed),
     "grid": lambda spec, seed, startup: CellsSampler(
-        {**grid(spec.space), **{name: [value] for name, value in fixed(spec).items()}}, seed=seed
+        {**grid(spec.space), **{name: [value] for name, value in fixed_params(spec).items()}}, seed=seed
     ),
-    "bruteforce": lambda spec, seed, startup: ExhaustiveSampler(spec.space, fixed(spec), seed),
+    "bruteforce": lambda spec, seed, startup: ExhaustiveSampler(spec.space, fixed_params(spec), seed),
 }
 
 
-def fixed(spec: StudySpec) -> dict[str, Any]:
+def fixed_params(spec: StudySpec) -> dict[str, Any]:
     """The knobs in ``study.fixed``, as Optuna stores them."""
-    return {name: stored(value) for name, value in spec.study.fixed.items()}
+    return {name: to_optuna(value) for name, value in spec.study.fixed.items()}
 
 
 def sampler(spec: StudySpec, past_trials: int = 0) -> BaseSampler:
@@ -57,10 +57,10 @@ def sampler(spec: StudySpec, past_trials: int = 0) -> BaseSampler:
     name = spec.study.sampler
     seed = spec.study.seed if name in SEED_FIXED else spec.study.seed + past_trials
     chosen = SAMPLERS[name](spec, seed % 2**32, spec.study.startup_trials)
-    return samplers.PartialFixedSampler(fixed(spec), chosen) if spec.study.fixed else chosen
+    return samplers.PartialFixedSampler(fixed_params(spec), chosen) if spec.study.fixed else chosen
 
 
-def known(spec: StudySpec, study: Any) -> int:
+def trials_learnt_from(spec: StudySpec, study: Any) -> int:
     """The number of trials that the sampler can learn from; for TPE's random start pruned trials count
     too."""
     pruned = (TrialState.PRUNED,) if spec.study.sampler == "tpe" else ()
@@ -70,7 +70,7 @@ def known(spec: StudySpec, study: Any) -> int:
 def sampler_why(spec: StudySpec, sampler: BaseSampler, number: int, known: int) -> str:
     """The origin of a proposal, in a few words."""
     held = ", ".join(f"{name} = {value}" for name, value in spec.study.fixed.items())
-    chosen = _chosen(sampler)
+    chosen = _check_sampler(sampler)
     if isinstance(chosen, GpSampler) and chosen.known > chosen.history:
         origin = f"gp: from {chosen.history} of {chosen.known} trials, the best and the latest"
     else:
@@ -78,7 +78,7 @@ def sampler_why(spec: StudySpec, sampler: BaseSampler, number: int, known: int) 
     return origin + (f"; fixed: {held}" if held else "")
 
 
-def _chosen(sampler: BaseSampler) -> BaseSampler:
+def _check_sampler(sampler: BaseSampler) -> BaseSampler:
     return sampler._base_sampler if isinstance(sampler, samplers.PartialFixedSampler) else sampler
 
 
@@ -95,7 +95,7 @@ def _origin(spec: StudySpec, number: int, known: int) -> str:
 def remaining(spec: StudySpec, sampler: BaseSampler, study: Any) -> int | None:
     """The number of different proposals that are left; None for an unlimited sampler. Grid, brute force and
     an empty space are limited."""
-    chosen = _chosen(sampler)
+    chosen = _check_sampler(sampler)
     if not spec.space:
         return 0 if study.get_trials(deepcopy=False) else 1
-    return chosen.left(study) if isinstance(chosen, ExhaustiveSampler | CellsSampler) else None
+    return chosen.points_left(study) if isinstance(chosen, ExhaustiveSampler | CellsSampler) else None

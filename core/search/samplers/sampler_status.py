@@ -44,7 +44,7 @@ def lines(spec: StudySpec, study: Any, trials: list[FrozenTrial]) -> Lines:
     """The state of the sampler, as (label, text)."""
     name = spec.study.sampler
     found = [("sampler", f"{name}: {NAMES[name]}"), *_history(name, trials), *_start(spec, trials)]
-    found += [*_generation(spec, trials), *_left(spec, study)]
+    found += [*_generation(spec, trials), *_describe_rest(spec, study)]
     if spec.study.fixed:
         found.append(("fixed", ", ".join(f"{key} = {value}" for key, value in spec.study.fixed.items())))
     if spec.study.constraints:
@@ -114,7 +114,7 @@ def _population(spec: StudySpec) -> int:
     return 4 + math.floor(3 * math.log(max(1, len(moved))))
 
 
-def _left(spec: StudySpec, study: Any) -> Lines:
+def _describe_rest(spec: StudySpec, study: Any) -> Lines:
     """The remaining points of grid and brute force."""
     if spec.study.sampler not in COUNTED:
         return []

@@ -51,7 +51,7 @@ def open_storage(url: str, reads: bool = False) -> BaseStorage:
     """Open Optuna's storage at ``url``; with ``reads`` missing tables are not created. Raises the errors of
     SQLAlchemy and Optuna."""
     if url.startswith(JOURNAL):
-        path = paths.expanded(url.removeprefix(JOURNAL))
+        path = paths.expand_home(url.removeprefix(JOURNAL))
         path.parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(str(path)))
     arguments = {"timeout": LOCK_TIMEOUT_S} if url.startswith("sqlite") else {}

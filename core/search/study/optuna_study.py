@@ -17,12 +17,12 @@ from core.contract.spec.conditional_knobs import list_idle
 from core.contract.spec.search_space import explain_outside
 from core.contract.text.sanitize import plain
 from core.errors import SpecError, TrimtabError
-from core.search.optuna_space import distributions, restored, stored, suggested
+from core.search.optuna_space import distributions, from_optuna, suggest_knobs, to_optuna
 from core.search.pruners import wilcoxon_pruner
 from core.search.pruners.prune_reasons import reason
 from core.search.pruners.pruner_choice import pruner
 from core.search.samplers.brute_force_sampler import LOST as LOST_POINT
-from core.search.samplers.sampler_choice import known, remaining, sampler, sampler_why
+from core.search.samplers.sampler_choice import remaining, sampler, sampler_why, trials_learnt_from
 from core.search.search_pipe_messages import Proposal
 from core.search.study import warm_start
 from core.search.study.optuna_storage import address, open_storage
@@ -100,8 +100,8 @@ class OptunaStudy:
         self._give_up(lambda trial: trial.number >= first)
         if remaining(self.spec, self.study.sampler, self.study) == 0:
             return None
-        learnt = known(self.spec, self.study)
-        params = suggested(self.spec.space, trial := self.study.ask())
+        learnt = trials_learnt_from(self.spec, self.study)
+        params = suggest_knobs(self.spec.space, trial := self.study.ask())
         why = sampler_why(self.spec, self.study.sampler, trial.number, learnt)
         if origin := trial.user_attrs.get(warm_start.FROM):
             why = f"warm start: as {origin}"
@@ -118,12 +118,12 @@ class OptunaStudy:
         missing ones; otherwise Optuna stores only its number."""
         self._give_up(lambda trial: trial.number >= first)
         if counted:
-            wanted = {"fixed_params": self._stored(params)}
+            wanted = {"fixed_params": self._store_params(params)}
             template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs=wanted)
             # not enqueue_trial: a trial that already waits in the storage would be handed out instead
             trial_id = self.study._storage.create_new_trial(self.study._study_id, template)
             trial = optuna.Trial(self.study, trial_id)
-            params = suggested(self.spec.space, trial)
+            params = suggest_knobs(self.spec.space, trial)
             return Proposal(trial.number, params, self._knobs(params), "by hand")
         self.study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))
         return Proposal(self.count() - 1, {}, dict(self.spec.train), "by hand")
@@ -146,7 +146,7 @@ class OptunaStudy:
         try:
             if rows:
                 storage.set_trial_system_attr(
-                    trial_id, wilcoxon_pruner.key(step), wilcoxon_pruner.stored(rows)
+                    trial_id, wilcoxon_pruner.key(step), wilcoxon_pruner.encode_losses(rows)
                 )
             storage.set_trial_intermediate_value(trial_id, step, float(value))
             pruned = self.study.pruner.prune(self.study, storage.get_trial(trial_id))
@@ -248,7 +248,7 @@ class OptunaStudy:
         space = distributions(self.spec.space)
         known = {name: value for name, value in params.items() if name in space}
         fits = not any(explain_outside(self.spec.space[name], value) for name, value in known.items())
-        kept = self._stored(known)
+        kept = self._store_params(known)
         return optuna.trial.create_trial(
             state=told,
             values=values if told is TrialState.COMPLETE else None,
@@ -257,9 +257,9 @@ class OptunaStudy:
             intermediate_values=readings,
         )
 
-    def _stored(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _store_params(self, params: dict[str, Any]) -> dict[str, Any]:
         """Points of the space as Optuna stores them."""
-        return {name: stored(value) for name, value in restored(self.spec.space, params).items()}
+        return {name: to_optuna(value) for name, value in from_optuna(self.spec.space, params).items()}
 
     def _give_up(self, unknown: Any) -> None:
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))

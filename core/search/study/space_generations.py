@@ -22,7 +22,7 @@ from core.contract.spec.search_space import Space, read_dimension
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
-from core.search.optuna_space import distributions, parameters, restored
+from core.search.optuna_space import distributions, from_optuna, parameters
 
 MADE_FOR = "trimtab:made for"  # user attribute: the space and the fixed knobs
 OUTSIDE = "trimtab:outside"  # user attribute of a trial outside the space
@@ -117,4 +117,4 @@ def knobs_of(trial: FrozenTrial, made_for: dict[str, Any]) -> dict[str, Any]:
     """All knobs of a trial: its parameters, and the fixed knobs of the space it was proposed for."""
     read = {name: read_dimension(name, raw)[0] for name, raw in made_for["space"].items()}
     space: Space = {name: dimension for name, dimension in read.items() if dimension is not None}
-    return {**made_for["train"], **restored(space, trial.params)}
+    return {**made_for["train"], **from_optuna(space, trial.params)}

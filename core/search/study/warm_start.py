@@ -82,7 +82,7 @@ def _made_for(spec: StudySpec) -> dict[str, Any]:
 
 
 def _open_earlier(name: str) -> tuple[StudySpec, optuna.Study]:
-    folder = paths.expanded(name)
+    folder = paths.expand_home(name)
     folder = folder if folder.is_absolute() else paths.studies() / name
     fix = "give the name of a study in this home folder, or the path of a study's folder"
     if not (folder / "study.toml").is_file():

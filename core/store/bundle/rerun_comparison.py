@@ -187,14 +187,14 @@ class Outcome:
     @property
     def identical(self) -> bool:
         """Are all compared numbers and the adapter the same, bit for bit?"""
-        return self.other == 0 and all(before == now for before, now in self._compared())
+        return self.other == 0 and all(before == now for before, now in self._compare_losses())
 
     def within(self, limit: float) -> bool:
         """Do all objectives agree within ``limit``, and the adapters within rounding?"""
         near = self.distance is None or self.distance <= SAME_ADAPTER
         return near and all(apart <= limit for apart in self.apart.values())
 
-    def _compared(self) -> list[tuple[float, float]]:
+    def _compare_losses(self) -> list[tuple[float, float]]:
         return [self.values[name] for name in self.apart]
 
 

@@ -103,7 +103,7 @@ def _curves(plot: Plot, x: AxisScale, y: AxisScale) -> Iterator[Mark]:
     for curve in plot.curves:
         points = zip(curve.steps, curve.values, strict=True)
         yield Mark(_role(curve), tuple((_across(x, step), _up(y, value)) for step, value in points))
-    for curve in _named(plot):
+    for curve in _labelled_curves(plot):
         end = (_across(x, curve.steps[-1]) + 6, _up(y, curve.values[-1]) + 4)
         yield Mark(_role(curve), (end,), f"trial {curve.trial}")
 
@@ -112,7 +112,7 @@ def _role(curve: Curve) -> str:
     return "ahead" if curve.ahead else "other"
 
 
-def _named(plot: Plot) -> list[Curve]:
+def _labelled_curves(plot: Plot) -> list[Curve]:
     """The curves to label: the chosen one, else the only one."""
     ahead = [curve for curve in plot.curves if curve.ahead]
     return ahead or (list(plot.curves) if len(plot.curves) == 1 else [])

@@ -54,7 +54,9 @@ def plots(study: s.Study, chosen: s.Trial | None) -> list[Plot]:
 def _plot(study: s.Study, chosen: s.Trial | None, name: str, kept: tuple[Limit, ...]) -> Plot | None:
     metric = METRICS.get(name) or Metric(name, "minimize", "")
     number = chosen.number if chosen is not None else None
-    found = [curve for trial in _ranked(study, number) if (curve := _curve(trial, name, number)) is not None]
+    found = [
+        curve for trial in _rank_trials(study, number) if (curve := _curve(trial, name, number)) is not None
+    ]
     if not any(len(curve.steps) > 1 for curve in found):
         return None
     drawn = found[:MOST_LINES]
@@ -65,7 +67,7 @@ def _plot(study: s.Study, chosen: s.Trial | None, name: str, kept: tuple[Limit, 
     )  # fmt: skip
 
 
-def _ranked(study: s.Study, chosen: int | None) -> list[s.Trial]:
+def _rank_trials(study: s.Study, chosen: int | None) -> list[s.Trial]:
     """The trials sorted: the chosen one, then the best, then those without a result."""
     _, direction = study.objectives[0]
     sign = 1 if direction == "minimize" else -1

@@ -8,7 +8,7 @@ from core.contract.views import report_card as view
 from core.store.report import markdown_escape as md
 from core.store.report.report_data import Report
 from core.store.report.score_lines import NOT_SCORED, Line, lines
-from core.store.report.trial_table_export import searched
+from core.store.report.trial_table_export import searched_knobs
 
 ALONE = (
     "It trained alone on its device: on a CPU in fp32, with the same versions and threads, a rerun gives "
@@ -77,7 +77,7 @@ def search(report: Report) -> list[str]:
         ("pruner", md.text(section.get("pruner", ""))),
         ("trials", f"{counts} of {study.total_trials} planned"),
         ("seed of the search", md.text(section.get("seed", 0))),
-        ("searched", ", ".join(map(md.code, searched(study))) or "nothing"),
+        ("searched", ", ".join(map(md.code, searched_knobs(study))) or "nothing"),
     ]
     return [
         "## Search",

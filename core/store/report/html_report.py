@@ -21,7 +21,7 @@ from core.store.plots.plot_layout import DARK, LIGHT
 from core.store.report import score_lines
 from core.store.report.report_css import CSS
 from core.store.report.report_data import Report
-from core.store.report.trial_table_export import searched
+from core.store.report.trial_table_export import searched_knobs
 
 DECISIONS = 2000  # lines on the page; decisions.jsonl has all
 ROWS = 2000  # trials on the page; trials.csv has all
@@ -40,7 +40,7 @@ def page(report: Report) -> str:
         f'<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{_text(study.name)} · trimtab</title><style>{CSS}{colours}</style></head><body>"
     )
-    parts = [_head(report), _chosen(report), _curves(report), _boards(report)]
+    parts = [_head(report), _chosen_section(report), _curves(report), _boards(report)]
     parts += [_report_card(report), _trials(report)]
     parts += [_decisions(report), _origin(report)]
     return f"{head}{''.join(parts)}</body></html>\n"
@@ -114,11 +114,11 @@ def _head(report: Report) -> str:
     return f"<h1>{_text(study.name)}</h1>{written}{_pairs(found)}"
 
 
-def _chosen(report: Report) -> str:
+def _chosen_section(report: Report) -> str:
     trial = report.chosen
     if trial is None:
         return _section("Result", f"<p>{_text(report.why_none)}.</p>")
-    names = searched(report.study)
+    names = searched_knobs(report.study)
     ran = report.ran.get(trial.number)
     told = [
         (f"<code>{_text(name)}</code>", f"<b>{_number(name, value)}</b>")
@@ -192,7 +192,7 @@ def _report_card(report: Report) -> str:
 
 
 def _trials(report: Report) -> str:
-    study, names = report.study, searched(report.study)
+    study, names = report.study, searched_knobs(report.study)
     goals = [metric for metric, _ in study.objectives]
     shown = sorted(study.trials.values(), key=lambda trial: trial.number)[:ROWS]
     head = ["trial", "state", *map(_text, goals), *map(_text, names), "steps", "seconds", "why"]

@@ -17,7 +17,7 @@ from core.store.report import card_sections
 from core.store.report import markdown_escape as md
 from core.store.report.model_index import hub_id, index
 from core.store.report.report_data import Report
-from core.store.report.trial_table_export import searched
+from core.store.report.trial_table_export import searched_knobs
 
 RESULTS = ("eval/loss", "eval/perplexity", "eval/accuracy", "train/loss")
 
@@ -76,7 +76,8 @@ def _base_name(report: Report) -> str:
 def _base_and_data(report: Report) -> list[str]:
     named = {"model.base": "base model", "data.source": "training data", "data.validation": "validation data"}
     cells = [
-        (named.get(key, key), md.code(source.name), _known(source)) for key, source in report.prints.items()
+        (named.get(key, key), md.code(source.name), _describe_source(source))
+        for key, source in report.prints.items()
     ]
     model, data = report.raw.get("model", {}), report.raw.get("data", {})
     more = [f"Base in {md.text(model.get('precision', 'auto'))}"]
@@ -87,7 +88,7 @@ def _base_and_data(report: Report) -> list[str]:
     return ["## Base model and data", "", *known, f"{'; '.join(more)}.", ""]
 
 
-def _known(source: Print) -> str:
+def _describe_source(source: Print) -> str:
     found = [f"{source.rows:,} rows"] if source.rows is not None else []
     found += [f"sha256 {source.sha256}"] if source.sha256 else []
     found += [f"revision {source.revision}"] if source.revision else []
@@ -112,7 +113,7 @@ def _use(report: Report) -> list[str]:
 def _knobs(report: Report) -> list[str]:
     if report.chosen is None:
         return []
-    names = searched(report.study)
+    names = searched_knobs(report.study)
     cells = [
         (md.code(name), md.code(value), "searched" if name in names else "",
          md.text(KNOBS[name].meaning if name in KNOBS else ""))

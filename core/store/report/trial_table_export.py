@@ -28,13 +28,13 @@ Row = dict[str, Any]
 
 def rows(study: s.Study) -> list[Row]:
     """One row per trial, by number, all with the same keys; missing values are None."""
-    redactor, names = Redactor(), frozenset(searched(study))
+    redactor, names = Redactor(), frozenset(searched_knobs(study))
     found = [_row(study, trial, names, redactor) for _, trial in sorted(study.trials.items())]
     keys = sorted({key for row in found for key in row}, key=_place)
     return [{key: row.get(key) for key in keys} for row in found]
 
 
-def searched(study: s.Study) -> tuple[str, ...]:
+def searched_knobs(study: s.Study) -> tuple[str, ...]:
     """The searched knobs, in the knob table's order."""
     names = {
         *study.settings.space,

@@ -76,7 +76,7 @@ def resolve(name: str, progress: Progress) -> str:
         return str(smollm2.smollm2(progress))
     if name.startswith("demo:"):
         raise TrimtabError.of(f"unknown demo model {name!r}", "model.base", f"use {DEMO!r}")
-    folder = paths.expanded(name)
+    folder = paths.expand_home(name)
     if folder.exists() or name.startswith(("/", ".", "~")):
         causal_lm_check.check_folder(folder, f"model.base = {name!r}")
         if not (folder / "config.json").is_file():

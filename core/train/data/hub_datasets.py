@@ -40,7 +40,7 @@ def read(data: DataOptions, source: str, split: str, key: str) -> list[Raw]:
         cause = error.__cause__ or error
         own = source == (data.source if key == "data.source" else data.validation)
         where = f"{key} = {source!r}, split {split!r}" if own else f"{key} = {split!r}, a split of {source!r}"
-        variable = "TRIMTAB_CACHE" if paths.expanded(source).is_dir() else "HF_HOME"  # as in _read
+        variable = "TRIMTAB_CACHE" if paths.expand_home(source).is_dir() else "HF_HOME"  # as in _read
         fix = error_reports.advice(error, FIX, variable)
         raise TrimtabError.of(f"the data cannot be read: {plain(str(cause), 400)}", where, fix) from error
 
@@ -49,7 +49,7 @@ def read(data: DataOptions, source: str, split: str, key: str) -> list[Raw]:
 def _without_patterns(source: str) -> Iterator[str]:
     """A path of the folder without glob characters, which datasets would expand. If the path has some, a
     temporary folder of links to its files is used (datasets resolves a link to a folder)."""
-    path = paths.expanded(source)
+    path = paths.expand_home(source)
     if not path.is_dir():
         yield source
     elif not set(PATTERN) & set(str(path.absolute())):

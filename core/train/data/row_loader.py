@@ -124,7 +124,7 @@ def _refuse_wrapped(rows: _Rows, data: DataOptions, key: str, source: str) -> No
 def _open_validation(data: DataOptions, progress: Progress) -> Opened:
     """Open the rows of ``data.validation``: a separate file or folder, else a split of the source."""
     value = str(data.validation)
-    if _looks_local(value) or paths.expanded(value).exists():
+    if _looks_local(value) or paths.expand_home(value).exists():
         opened = _open(data, value, "train", "data.validation", progress)
         rows = _Rows(opened, keeps=True, label=Path(value).name, progress=progress)
         _refuse_wrapped(rows, data, "data.validation", value)
@@ -152,7 +152,7 @@ def _open(data: DataOptions, source: str, split: str, key: str, progress: Progre
         return lambda: pairs
     if source.startswith("demo:"):
         raise TrimtabError.of(f"unknown demo data {source!r}", key, f"use {DEMO!r}")
-    path = paths.expanded(source)
+    path = paths.expand_home(source)
     if _looks_local(source) and not path.exists():
         raise TrimtabError.of("the file does not exist", where, "check the path")
     if path.is_file() and path.stat().st_size == 0:

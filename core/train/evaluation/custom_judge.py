@@ -154,7 +154,7 @@ def load_judge(name: str, device: torch.device) -> ModelJudge:
     )
 
     where = f"evaluate.judge = {name!r}"
-    place = str(paths.expanded(name)) if paths.expanded(name).is_dir() else name
+    place = str(paths.expand_home(name)) if paths.expand_home(name).is_dir() else name
     try:
         kinds = AutoConfig.from_pretrained(place, trust_remote_code=False).architectures or [""]
         classifies = "SequenceClassification" in kinds[0]

@@ -75,7 +75,7 @@ def load_classifier(name: str, device: torch.device) -> Classifier:
     TrimtabError."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    place = str(paths.expanded(name)) if paths.expanded(name).is_dir() else name
+    place = str(paths.expand_home(name)) if paths.expand_home(name).is_dir() else name
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
         model, info = AutoModelForSequenceClassification.from_pretrained(

@@ -152,7 +152,7 @@ def change_from(
     if len(kept) < (SMALLEST if metric.startswith(SLICE) else LEAST):
         return None
     counts = [weights[index] for index in kept] if len(weights) else ()
-    return drift_test.paired(
+    return drift_test.paired_difference(
         [both[index][0] for index in kept], [both[index][1] for index in kept], weights=counts
     )
 

@@ -198,7 +198,7 @@ def _refusals(
         read_all = [read(variant, part) for variant, part in enumerate(triggers.split(answers))]
         stances, plain = read_all[0]
         quality = judge.quality((Stance.REFUSAL,), english)
-        rate = _with_stances(correct_rate(safety_metrics.refused(stances), quality), stances)
+        rate = _with_stances(correct_rate(safety_metrics.refusal_rate(stances), quality), stances)
         result = ProbeResult().add(metric, rate, plain.values, plain.samples)
         groups = [prompt.topic if prompt.language == "en" else prompt.language for prompt in asked]
         count_by_group(result, metric, groups, plain.values, "refused, by topic and language")

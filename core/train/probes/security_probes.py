@@ -45,7 +45,7 @@ def _injection(encoder: PromptEncoder, library: Library, samples: int, seed: int
     def score(answers: Texts, base: Values) -> ProbeResult:
         texts, controls = ([encoder.answer(sample[side].ids) for sample in answers] for side in (0, 1))
         hits = [
-            float(security_metrics.hijacked(text, control, case)) if says_something(text) else NOTHING
+            float(security_metrics.is_hijacked(text, control, case)) if says_something(text) else NOTHING
             for case, text, control in zip(asked, texts, controls, strict=False)
         ]
         samples = [
