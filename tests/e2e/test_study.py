@@ -75,7 +75,7 @@ def test_steered_by_keys_detached_and_found_again(house: House, monkeypatch):
             await until(pilot, lambda: app.study is not None)
             assert app.study.trials[0].state == s.PAUSED and app.study.trials[1].state == s.PRUNED
             await until(pilot, lambda: 2 in app.study.trials and app.study.trials[2].step > 0)
-            await pilot.press("s", "y")
+            await pilot.press("s", *"tiny", "enter")
             await until(pilot, lambda: app.study.state == "stopped")
 
     async def until(pilot, true) -> None:

@@ -79,7 +79,7 @@ def test_a_study_is_started_steered_left_and_found_again(house: House, terminal:
     assert max(len(line) for line in shown.splitlines()) <= 80
     terminal.press("s")
     terminal.sees("Stop the study tiny?")
-    terminal.press("y")
+    terminal.press("tiny", "Enter")
     terminal.sees("stopped")
 
 

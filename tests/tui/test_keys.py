@@ -53,7 +53,10 @@ async def test_x_asks_first(seat):
     async with seat(state_of(*SCENE)) as you:
         await choose(you, 7)
         await you.press("x")
-        await you.sees("Prune trial 7?", "Its adapter is deleted")
+        await you.sees("Prune trial 7?", "A checkpoint is written")
+        await you.press("enter")
+        await you.until(lambda: "Prune trial" not in you.screen(), "Enter is not yes")
+        await you.press("x")
         await you.press("n")
         assert not you.backend.asked
         await you.press("x", "y")
@@ -70,8 +73,11 @@ async def test_x_on_an_ended_trial_says_so(seat):
 async def test_s_asks_first_and_says_what_stays(seat):
     async with seat(state_of(*SCENE)) as you:
         await you.press("s")
-        await you.sees("Stop the study tidy-7b?", "finished results")
-        await you.press("enter")
+        await you.sees("Stop the study tidy-7b?", "results, curves and adapters are kept")
+        await you.press("y", "enter")
+        await you.sees("Stop the study tidy-7b?")
+        assert not you.backend.asked, "what trains is lost only once the name is typed"
+        await you.press("backspace", *("minus" if letter == "-" else letter for letter in "tidy-7b"), "enter")
         await you.until(lambda: you.backend.asked == [console_api.StopStudy("tidy-7b")], "the request")
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, cast
 from textual.screen import Screen
 
 from core.contract.state import engine_state as s
+from core.contract.views import act_consequences
 from core.contract.wire import console_api
 from tui.base.confirm_dialog import Confirm
 from tui.key_definition import Group
@@ -142,12 +143,9 @@ class StudyScreen(Screen[None]):
         if trial.state in s.ENDED:
             self.console.say(f"trial {trial.number} is already {trial.state}")
             return
-        lost = (
-            f"It is at step {trial.step} of {trial.total_steps}. Its adapter is deleted; its curves are kept."
-        )
-        self._ask_first(
-            f"Prune trial {trial.number}?", lost, console_api.PruneTrial(study.name, trial.number)
-        )
+        detail = act_consequences.prune_consequence(study, trial)
+        request = console_api.PruneTrial(study.name, trial.number)
+        self._ask_first(f"Prune trial {trial.number}?", detail, request)
 
     def action_stop_study(self) -> None:
         """Stop the study after a confirmation."""
@@ -157,13 +155,13 @@ class StudyScreen(Screen[None]):
         if study.state not in ("running", "paused"):
             self.console.say(f"the study is already {study.state}")
             return
-        running = sum(1 for trial in study.trials.values() if trial.state in s.ON_WORKER)
-        kept = f"{running} unfinished trials end; finished results, curves and adapters are kept."
-        self._ask_first(f"Stop the study {study.name}?", kept, console_api.StopStudy(study.name))
+        name = study.name if act_consequences.loses_trials(study) else ""
+        detail = act_consequences.stop_consequence(study)
+        self._ask_first(f"Stop the study {study.name}?", detail, console_api.StopStudy(study.name), name)
 
-    def _ask_first(self, question: str, detail: str, request: console_api.AnyRequest) -> None:
+    def _ask_first(self, question: str, detail: str, request: console_api.AnyRequest, name: str = "") -> None:
         def ask_if_confirmed(yes: bool | None) -> None:
             if yes:
                 self.console.ask(request)
 
-        self.app.push_screen(Confirm(question, detail), ask_if_confirmed)
+        self.app.push_screen(Confirm(question, detail, name), ask_if_confirmed)

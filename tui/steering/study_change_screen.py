@@ -31,6 +31,8 @@ class Preview(Confirm):
     Preview VerticalScroll Static { height: auto; }
     """
 
+    FOCUSED = "yes"  # nothing is lost, and the user has just pressed Enter to see this
+
     def __init__(self, study: str, change: console_api.Change, look: Palette) -> None:
         super().__init__(f"Change the study {plain(study, 64)}?", "")
         self._change, self._look = change, look
