@@ -23,6 +23,7 @@ from core.contract.events.trial_states import (
 )
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.metric_table import PATTERNS, suggest_name
+from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views.trial_fields import FIXED, STAR, Field, find_field, list_words
@@ -205,3 +206,14 @@ def _slack(text: str, value: float) -> float:
         return 1e-9 * abs(value)
     whole = 10.0 ** math.floor(math.log10(abs(value))) if value else 0.0
     return 0.5001 * whole * 10.0 ** (1 - len(digits))
+
+
+def choose_trials(study: s.Study, trials: list[s.Trial], text: str) -> list[s.Trial]:
+    """Return the trials that a filter lets through, none for one that cannot be read."""
+    try:
+        wanted = parse_filter(study, text)
+    except FilterFault:
+        return []
+    best = best_and_counts.best(study)
+    context = Context(study, best.number if best is not None else None)
+    return [trial for trial in trials if wanted.matches(context, trial)]
