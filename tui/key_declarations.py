@@ -39,9 +39,18 @@ STUDY = Group(
         STOP,
         # priority: the keys typed next go into the filter, not to the table
         Key(
-            "list.filter", "slash", "filter", "find", "show trials such as: running  r=16  12", priority=True
+            "list.filter",
+            "slash",
+            "filter",
+            "find",
+            "show trials such as: state:running  lr<1e-4  loss<2.1  !best",
+            priority=True,
         ),
         Key("list.sort", "o", "sort", "order", "order by number, or best first"),
+        Key("list.reverse", "O", "reverse", "reverse", "turn the order round"),
+        Key("list.columns", "C", "columns", "columns", "choose and order the columns", "Columns"),
+        Key("race.along", "t", "along", "axis", "the race by steps, tokens or training time"),
+        Key("race.toggle", "R", "race", "race", "show or hide the race of all trials"),
         Key("list.down", "j,down", "move(1)", "down", "next trial"),
         Key("list.up", "k,up", "move(-1)", "up", "previous trial"),
         Key("list.top", "g,home", "edge(-1)", "first", "first trial"),
@@ -49,12 +58,23 @@ STUDY = Group(
         TO_MEMORY,
         TO_BOARDS,
         TO_INSIGHT,
-        Key("trial.mark", "v", "mark", "mark", "mark or unmark the trial for comparison"),
         Key(
-            "trial.compare", "V", "compare", "compare", "compare the marked trials, or this one and the best"
+            "trial.mark",
+            "space,v",
+            "mark",
+            "select",
+            "select or unselect the trial; keys act on all selected",
+        ),
+        Key("trial.mark-all", "M", "mark_all", "select all", "select all shown trials, or none"),
+        Key(
+            "trial.compare",
+            "V",
+            "compare",
+            "compare",
+            "compare the selected trials, or this one and the best",
         ),
         SWITCH,
-        Key("list.clear", "escape", "clear_filter", "all trials", "remove the filter"),
+        Key("list.clear", "escape", "clear_filter", "all trials", "remove the filter, then the selection"),
     ),
     (
         "trial.detail",
@@ -65,6 +85,26 @@ STUDY = Group(
         "app.memory",
         "app.boards",
     ),
+)
+
+FILTER = Group(
+    "filter of trials",
+    (Key("filter.complete", "tab", "complete", "complete", "take over the completed name"),),
+)
+
+COLUMNS = Group(
+    "columns of the table",
+    (
+        Key("columns.toggle", "space", "show", "show", "show or hide the column"),
+        Key("columns.later", "shift+down,J", "shift(1)", "later", "move the column to the right"),
+        Key("columns.earlier", "shift+up,K", "shift(-1)", "earlier", "move the column to the left"),
+        Key("columns.order", "o", "order", "order", "order by the column; again: the other way round"),
+        Key("columns.reset", "r", "reset", "reset", "the columns that trimtab chooses"),
+        Key("columns.down", "j", "move(1)", "down", "the next column"),
+        Key("columns.up", "k", "move(-1)", "up", "the previous column"),
+        Key("columns.close", "escape,q,C", "done", "done", "back to the table"),
+    ),
+    ("columns.toggle", "columns.order", "columns.close"),
 )
 
 STEERING = Group(
@@ -304,6 +344,8 @@ ALWAYS = Group("everywhere", (SUSPEND,))  # also under a form or a dialog
 
 GROUPS = (
     STUDY,
+    FILTER,
+    COLUMNS,
     TRIAL,
     STEERING,
     WHAT_IF,

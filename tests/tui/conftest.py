@@ -26,16 +26,19 @@ from core.contract.wire import console_api, message_codec
 from core.daemon.attached_consoles import Hub
 from tests.tui.scene import NOW
 from tui.app import TrimtabApp
+from tui.study_table import queue_waits
 
 DEADLINE_S = 20.0
 render_update = Compositor.render_update
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch, tmp_path):
     """The console and Textual's pilot look more often: tests wait for what they see, and half of their time
     was such waits."""
     monkeypatch.setattr(tui.app, "PACE_S", 0.04)
+    monkeypatch.setattr(queue_waits, "ASK_EVERY_S", None)  # tests compare all that is asked
+    monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path))
     monkeypatch.setattr(textual._wait, "SLEEP_GRANULARITY", 0.005)
     monkeypatch.setattr(textual._wait, "SLEEP_IDLE", 0.0005)
     monkeypatch.setattr(Compositor, "render_update", draw_whole_frames_alone)

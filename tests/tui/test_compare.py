@@ -51,7 +51,7 @@ async def test_fewer_than_two_marks_take_the_selected_and_the_best(seat):
 async def test_one_trial_alone_says_how_to_mark(seat):
     async with seat(state_of(study_events(ends=["complete"]), no_card())) as you:
         await you.press("V")
-        await you.sees("mark two trials with v")
+        await you.sees("select two trials with Space")
 
 
 async def test_a_changes_the_axis_and_says_what_it_is(seat):

@@ -14,6 +14,7 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import metric_verdict as r
 from core.contract.views.metric_format import POINTS, SHARE
+from core.contract.views.trial_filter import choose_trials
 from tui.base.base_screen import StudyScreen
 from tui.boards.board_cells import MARKS
 from tui.boards.board_table import BoardTable
@@ -26,7 +27,6 @@ from tui.ui_messages import BoardLeft, CellChosen, CellOpened
 from tui.widgets.cached_static import Sheet
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.line_chart import Chart
-from tui.widgets.trial_columns import matches
 
 Limits = dict[str, tuple[Limit, ...]]
 WIDE = 150  # columns from which the intervals stand in the table
@@ -134,7 +134,7 @@ class BoardsScreen(StudyScreen):
 
     def _trials(self, study: s.Study) -> list[int]:
         trials = [trial for trial in study.trials.values() if self._all or trial.scores]
-        trials = [trial for trial in trials if not self._filter or matches(trial, self._filter)]
+        trials = choose_trials(study, trials, self._filter)
         if self._sorted:
             sign = 1 if r.describe_metric(self._sorted).direction == "minimize" else -1
 

@@ -1,23 +1,31 @@
-"""The main screen: all trials of a study, the machine, and the events."""
+"""The main screen: all trials of a study, their race, the machine, and the events."""
 
 from __future__ import annotations
 
+import time
+from typing import cast
+
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Horizontal
-from textual.widgets import Input, Static
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Static
 
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison
+from core.contract.wire import console_api
 from tui.compare.compare_screen import CompareScreen
 from tui.key_declarations import EVERYWHERE, STEERING, STUDY
 from tui.key_definition import bindings
-from tui.steering.steering_actions import SteeringScreen
 from tui.study.device_panel import DevicePanel
 from tui.study.loading_progress import Preparing
 from tui.study.study_header import StudyHeader
-from tui.study.trial_table import TrialTable
+from tui.study_table.filter_bar import FilterBar
+from tui.study_table.queue_waits import QueueWaits
+from tui.study_table.race_plot import race_height
+from tui.study_table.race_view import RaceView
+from tui.study_table.table_screen import TableScreen
+from tui.study_table.trial_table import TrialTable
 from tui.trial.trial_screen import DetailScreen
 from tui.ui_messages import TrialChosen, TrialOpened
 from tui.widgets.event_list import EventList
@@ -27,7 +35,7 @@ from tui.widgets.line_chart import Chart, curves_of
 WIDE = 130  # columns from which the selected trial's curves stand beside the table
 
 
-class AllTrials(SteeringScreen):
+class AllTrials(TableScreen):
     """The first screen."""
 
     KEYS = (STUDY, STEERING)
@@ -37,38 +45,39 @@ class AllTrials(SteeringScreen):
     AllTrials #empty { height: 1fr; content-align: center middle; color: $text-muted; display: none; }
     AllTrials #preview { width: 34%; display: none; }
     AllTrials #upper { height: 1fr; }
+    AllTrials #left { width: 1fr; }
     AllTrials #lower { height: 8; }
     AllTrials.tall #lower { height: 12; }
     AllTrials.low #lower { display: none; }
     AllTrials #lower DevicePanel { width: 46%; }
     AllTrials #lower EventList { width: 1fr; }
-    AllTrials #filter { display: none; border: none; height: 1; padding: 0 1; background: $panel; }
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._filter = ""
-        self._best_first = False
-        self._marked: dict[str, set[int]] = {}  # by study; the console's own, nobody else knows
+        self._waits = QueueWaits(self._ask, self.show)
 
     def compose(self) -> ComposeResult:
-        """Header, table with the selected trial's curves, machine and events, footer."""
+        """Header, table with the race and the selected trial's curves, machine and events, footer."""
         yield StudyHeader()
         yield Preparing()
         yield Static("", id="empty", markup=False)
         with Horizontal(id="upper"):
-            yield TrialTable(id="trials")
+            with Vertical(id="left"):
+                yield TrialTable(id="trials")
+                yield RaceView(id="race")
             yield Chart(id="preview")
+        yield FilterBar(lambda: self.study)
         with Horizontal(id="lower"):
             yield DevicePanel()
             yield EventList()
-        yield Input(placeholder="filter: running  r=16  12", id="filter")
         yield KeyBar()
 
-    def selected_trial(self) -> s.Trial | None:
-        """The trial under the cursor."""
-        number = self.query_one(TrialTable).chosen
-        return self.study.trials.get(number) if self.study is not None and number is not None else None
+    def on_mount(self) -> None:
+        """Say what is wrong with the kept choices."""
+        super().on_mount()
+        if self._kept.fault:
+            self.console.say(self._kept.fault)
 
     def draw(self) -> None:
         """Draw everything that changed."""
@@ -79,24 +88,27 @@ class AllTrials(SteeringScreen):
         self.query_one("#preview").display = wide and study is not None and bool(study.trials)
         self.query_one(StudyHeader).show(study, now, self.console.engine.away, look, self.console.others)
         self.query_one(Preparing).show(study, now, look)
-        table = self.query_one(TrialTable)
-        marked = self._marked.get(study.name, set()) if study is not None else set()
-        table.show(study, self._filter, self._best_first, look, frozenset(marked))
-        self._show_empty(study, table)
+        table, choice = self.table, self.choice
+        table.show(study, choice, self._waits.verdicts, look)
+        bar, fault = self.query_one(FilterBar), table.selection.fault
+        bar.show(study, choice, table.row_count, fault if choice.filter else None, look)
+        self._show_empty(study)
+        self._show_race()
         state = self.console.engine.state
         packs = [pack for each_study in state.studies.values() for pack in each_study.packs.values()]
         self.query_one(DevicePanel).show(state.machine, packs, look)
         self.query_one(EventList).show(study.lines if study is not None else (), look)
         if wide:
             self._show_preview()
+        self._ask_the_queue(study)
 
-    def _show_empty(self, study: s.Study | None, table: TrialTable) -> None:
-        empty = self.query_one("#empty", Static)
+    def _show_empty(self, study: s.Study | None) -> None:
+        empty, table = self.query_one("#empty", Static), self.table
         bare = not table.row_count
         appears = empty.display and not bare
         empty.display = bare
         self.query_one("#upper").display = not bare
-        if appears and not self.query_one("#filter").has_focus:
+        if appears and not self.query_one(FilterBar).is_open:
             table.focus()
         if not bare:
             return
@@ -104,10 +116,23 @@ class AllTrials(SteeringScreen):
             empty.update("attaching to the engine …")
         elif study is None:
             empty.update("no study yet\n\ntrimtab run SPEC starts one; make demo shows a real one")
-        elif self._filter:
-            empty.update(Text(f"no trial matches {plain(self._filter, 40)!r}; Esc shows all"))
+        elif self.choice.filter:
+            empty.update(Text(f"no trial matches {plain(self.choice.filter, 40)!r}; Esc shows all"))
         else:
             empty.update("the sampler is choosing the first trial …")
+
+    def _show_race(self) -> None:
+        """Give the race the lines that the table leaves, and draw it."""
+        study, race, table = self.study, self.query_one(RaceView), self.table
+        lines = self.query_one("#left").size.height
+        wanted = race_height(lines, table.row_count) if study is not None and self.choice.race else 0
+        if race.display != bool(wanted) or (wanted and race.size.height not in (0, wanted)):
+            self.call_after_refresh(self._show_race)
+        race.display = bool(wanted)
+        race.styles.height = wanted or None
+        if study is not None and wanted and race.size.height:
+            numbers = table.selection.numbers
+            race.show(study, numbers, table.chosen, self.choice.along, self.console.look)
 
     def _show_preview(self) -> None:
         trial, chart = self.selected_trial(), self.query_one("#preview", Chart)
@@ -115,12 +140,24 @@ class AllTrials(SteeringScreen):
             chart.border_title = f"trial {trial.number}"
             chart.show(curves_of(trial, smooth=True), False, self.console.look)
 
+    # -- asking -----------------------------------------------------------------------------------
+
+    def _ask_the_queue(self, study: s.Study | None) -> None:
+        """Ask the engine when queued trials fit, now and then."""
+        request = self._waits.wish(study, time.monotonic()) if not self.console.engine.away else None
+        if request is not None:
+            self.run_worker(self._waits.ask(request), group="waits", exit_on_error=False)
+
+    async def _ask(self, request: console_api.AnyRequest) -> console_api.Answer | None:
+        return cast("console_api.Answer | None", await self.console.engine.ask(request))
+
     # -- keys -------------------------------------------------------------------------------------
 
     def on_trial_chosen(self, message: TrialChosen) -> None:
-        """The curves beside the table follow the cursor."""
+        """The curves beside and below the table follow the cursor."""
         if self.size.width >= WIDE:
             self._show_preview()
+        self._show_race()
 
     def on_trial_opened(self, message: TrialOpened) -> None:
         """Enter or a double click."""
@@ -134,59 +171,21 @@ class AllTrials(SteeringScreen):
 
     def action_move(self, by: int) -> None:
         """Next or previous trial."""
-        table = self.query_one(TrialTable)
+        table = self.table
         table.move_cursor(row=max(0, min(table.row_count - 1, table.cursor_row + by)))
 
     def action_edge(self, end: int) -> None:
         """First or last trial."""
-        table = self.query_one(TrialTable)
-        table.move_cursor(row=table.row_count - 1 if end > 0 else 0)
-
-    def action_mark(self) -> None:
-        """Mark the trial for comparing, or take its mark away."""
-        study, trial = self.study, self.selected_trial()
-        if study is not None and trial is not None:
-            self._marked.setdefault(study.name, set()).symmetric_difference_update({trial.number})
-            self.show()
+        self.table.move_cursor(row=self.table.row_count - 1 if end > 0 else 0)
 
     def action_compare(self) -> None:
-        """The marked trials side by side; with fewer than two of them, this one and the best."""
+        """The selected trials side by side; with fewer than two of them, this one and the best."""
         study, trial = self.study, self.selected_trial()
         if study is None:
             return
-        marked = sorted(self._marked.get(study.name, ()))
+        marked = list(self.choice.marks)
         chosen = trial_comparison.choose_trials(study, marked, trial.number if trial is not None else None)
         if len(chosen) < 2:
-            self.console.say("mark two trials with v, then V compares them")
+            self.console.say("select two trials with Space, then V compares them")
         else:
             self.app.push_screen(CompareScreen(chosen))
-
-    def action_sort(self) -> None:
-        """By number, or best first."""
-        self._best_first = not self._best_first
-        self.console.say("best first" if self._best_first else "in order of number")
-        self.show()
-
-    def action_filter(self) -> None:
-        """Ask for the filter's text."""
-        box = self.query_one("#filter", Input)
-        box.display = True
-        self.set_focus(box)  # at once: the next key may be there already
-
-    def action_clear_filter(self) -> None:
-        """Show all trials again."""
-        box = self.query_one("#filter", Input)
-        box.value, box.display, self._filter = "", False, ""
-        self.query_one(TrialTable).focus()
-        self.show()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter while it is typed."""
-        self._filter = event.value.strip()
-        self.show()
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Keep the filter, give the keys back to the table."""
-        box = self.query_one("#filter", Input)
-        box.display = bool(self._filter)
-        self.query_one(TrialTable).focus()

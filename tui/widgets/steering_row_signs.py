@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
+from core.contract.views.trial_fields import EDITED as EDITED
+from core.contract.views.trial_fields import STAR as STAR
+from core.contract.views.trial_fields import was_edited
 
 LONGEST_SIGNS = 12  # cells
-STAR, EDITED, NOTE = "*", "✎", "¶"  # ★ is the best trial's
+SIGN_CELLS = 3  # of the brief form
+NOTE = "¶"  # ★ is the best trial's
 
 Piece = tuple[str, str]  # text, and the meaning that colours it
 
 
 def has_signs(trial: s.Trial) -> bool:
-    """Return whether the trial has any sign. Fast, as it runs for every trial in every frame."""
+    """Return whether the trial has any sign. Fast, as it runs for every trial that changed."""
     return bool(
         trial.starred or trial.marks or trial.parent >= 0 or trial.pinned or trial.priority or trial.note
         or trial.by
     )  # fmt: skip
 
 
-def signs_of(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
+def signs_of(trial: s.Trial) -> list[Piece]:
     """Such as "*¶ ✎ ←3 @gpu0 +2": starred, noted, edited, a clone of 3, pinned, earlier in the queue."""
     if not has_signs(trial):
         return []
@@ -38,24 +42,23 @@ def signs_of(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
     return [(text if not place else f" {text}", meaning) for place, (text, meaning) in enumerate(signs)]
 
 
+def brief_signs(trial: s.Trial) -> list[Piece]:
+    """The most telling signs with a cell each, such as "*¶✎", for a table that has no room for more."""
+    if not has_signs(trial):
+        return []
+    waits = trial.priority if trial.state == s.QUEUED else 0
+    signs = [
+        (STAR, "warning", trial.starred),
+        (NOTE, "warning", bool(trial.note)),
+        (EDITED, "accent" if trial.counted else "warning", was_edited(trial)),
+        ("←", "accent", trial.parent >= 0),
+        ("@", "muted", bool(trial.pinned)),
+        ("+" if waits > 0 else "-", "accent", bool(waits)),
+        ("h", "muted", trial.parent < 0 and bool(trial.by)),
+    ]
+    return [(text, meaning) for text, meaning, there in signs if there][:SIGN_CELLS]
+
+
 def signs_width(trial: s.Trial) -> int:
     """Cells that the signs take."""
-    return sum(len(text) for text, _ in signs_of(_NOWHERE, trial, False)) if has_signs(trial) else 0
-
-
-def was_edited(trial: s.Trial) -> bool:
-    """Was a knob changed as it ran, or a prune taken back? A clone's first mark is its beginning."""
-    return len(trial.marks) > (trial.parent >= 0)
-
-
-def words_of(trial: s.Trial) -> list[str]:
-    """What the filter finds: the signs, and words for them."""
-    words = [STAR, "starred"] if trial.starred else []
-    words += [EDITED, "edited"] if was_edited(trial) else []
-    words += ["editing"] if trial.editing else []
-    words += [] if trial.counted else ["uncounted"]
-    words += [f"←{trial.parent}", "clone"] if trial.parent >= 0 else ["by hand"] if trial.by else []
-    return words + ([f"@{trial.pinned}"] if trial.pinned else [])
-
-
-_NOWHERE = s.Study("")
+    return sum(len(text) for text, _ in signs_of(trial))

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
-from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.geometry import Region, Size
@@ -19,22 +17,9 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.theme_colors import Palette
-from tui.widgets.steering_row_signs import Piece
-
-Cells = Sequence[Sequence[Piece]]  # the pieces of each cell of a line
-NO_CELL = range(0)
-PLAIN = Style.null()
-
-
-@dataclass(frozen=True)
-class TableColumn:
-    """A column of ``width`` cells and ``gap`` blank ones; ``head`` has its pieces for each head line."""
-
-    key: str
-    width: int
-    head: tuple[tuple[Piece, ...], ...]
-    gap: int = 0
-    right: bool = False
+from tui.widgets.table_line import NO_CELL, PLAIN, draw_line
+from tui.widgets.table_line import Cells as Cells
+from tui.widgets.table_line import TableColumn as TableColumn
 
 
 @dataclass
@@ -155,6 +140,11 @@ class VirtualTable(ScrollView, can_focus=True):
         if self.column_key != before:
             self.cursor_moved()
 
+    def forget_rows(self) -> None:
+        """Draw all rows again: how they are drawn has changed, not what they are drawn from."""
+        self._rows.clear()
+        self.refresh()
+
     def set_keys(self, keys: list[int]) -> None:
         """Take the rows' keys in their order; the cursor stays on its row."""
         if keys == self._keys:
@@ -251,26 +241,8 @@ class VirtualTable(ScrollView, can_focus=True):
 
     def _strip(self, cells: Cells, base: Style, marked: range = NO_CELL, cursor: Style = PLAIN) -> Strip:
         """Draw cells; those in ``marked`` have the cursor's colours alone, so that they are legible."""
-        segments: list[Segment] = []
-        for place, (column, pieces) in enumerate(zip(self.shown_columns, cells, strict=False)):
-            here = place in marked
-            room, style = column.width, cursor if here else base
-            cell = []
-            for text, meaning in pieces:
-                shown = text if cell_len(text) <= room else set_cell_size(text, room)
-                room -= cell_len(shown)
-                cell.append(Segment(shown, style + self._style(meaning, here)))
-            pad = Segment(" " * room, style)
-            segments += [pad, *cell] if column.right else [*cell, pad]
-            segments.append(Segment(" " * column.gap, base))
-        return Strip(segments).adjust_cell_length(self.size.width, base).simplify()
-
-    def _style(self, meaning: str, plainly: bool) -> Style:
-        """Return the style of a meaning, without its colour where ``plainly``."""
-        if meaning == "bold":
-            return Style(bold=True)
-        colour = self._look[meaning] if self._look is not None and meaning and not plainly else ""
-        return Style.parse(colour) if colour else PLAIN
+        line = draw_line(self.shown_columns, cells, self._look, base, (marked, cursor))
+        return line.adjust_cell_length(self.size.width, base).simplify()
 
     # -- moving -----------------------------------------------------------------------------------
 
@@ -336,6 +308,14 @@ class VirtualTable(ScrollView, can_focus=True):
         self.move_cursor(place, column)
         if event.chain == 2:
             self.row_opened()
+
+    def still_column_at(self, x: int) -> TableColumn | None:
+        """Return the still column at a cell of the line."""
+        for column in self._columns[: self._still]:
+            x -= column.width + column.gap
+            if x < 0:
+                return column
+        return None
 
     def _column_at(self, x: int) -> int | None:
         """Return the scrolling column at a cell of the line."""

@@ -1,0 +1,148 @@
+"""The border that a pruner draws: what a trial's best value must be at a step, and when it is judged. Pure.
+
+It follows what core/search/pruners decides, from the values that the state keeps of the trials.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from core.contract.state import engine_state as s
+
+PERCENTILE = 25.0  # as core.search.pruners.pruner_choice has them, which a test checks
+RUNG_FACTORS = {"halving": 4, "hyperband": 3}
+COMPARED = (s.COMPLETE, s.RUNNING, s.STARTING, s.PAUSED)  # a failed trial's values may come from its fault
+MOST_RUNGS = 12
+
+
+@dataclass(frozen=True)
+class Border:
+    """``points`` are steps and the values to be as good as there; none with the reason. ``stepwise``: only
+    at these steps trials are judged, else at each evaluation from the first of them on."""
+
+    points: tuple[tuple[int, float], ...] = ()
+    direction: str = "minimize"
+    stepwise: bool = False
+    why_none: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a trial's best value is on the wrong side of the border (``behind`` > 0), and when it is judged
+    next; None where no evaluation is to come."""
+
+    behind: float
+    step: int
+    judged_at: int | None
+
+
+def find_border(study: s.Study, without: int | None = None) -> Border:
+    """Return the border of the study's pruner for its objective, as far as the trials have got; the one that
+    the trial ``without`` is held against, to which its own values do not belong."""
+    options, (metric, direction) = study.settings.study, study.objectives[0]
+    if len(study.objectives) > 1:
+        return Border(why_none="studies with several objectives are not pruned")
+    values = {trial.number: _values(trial, metric) for trial in study.trials.values()}
+    if options.pruner in ("median", "patient", "percentile"):
+        share = PERCENTILE if options.pruner == "percentile" else 50.0
+        compared = [
+            values[trial.number]
+            for trial in study.trials.values()
+            if trial.state in COMPARED and trial.number != without
+        ]
+        first, fewest = options.pruner_warmup_steps, max(1, options.startup_trials) + (without is None)
+        return _percentiles(compared, share, direction, first, fewest)
+    if options.pruner in RUNG_FACTORS:
+        first = max(1, study.settings.evaluate.every, options.pruner_warmup_steps)
+        return _rungs(list(values.values()), RUNG_FACTORS[options.pruner], direction, first)
+    if options.pruner == "threshold":
+        return _threshold(study, list(values.values()), direction)
+    if options.pruner == "none":
+        return Border(why_none="the study has no pruner")
+    return Border(why_none=f"the {options.pruner} pruner compares rows, not a border")
+
+
+def stand(study: s.Study, trial: s.Trial) -> Standing | None:
+    """Return where the trial stands, at its last evaluation that has a border; None without one."""
+    border = find_border(study, trial.number)
+    values = _values(trial, study.objectives[0][0])
+    known = dict(border.points)
+    judged = [step for step in values if step in known]
+    if not judged or trial.state in s.ENDED:
+        return None
+    step = judged[-1]
+    best = (min if border.direction == "minimize" else max)(
+        value for at, value in values.items() if at <= step
+    )
+    behind = best - known[step] if border.direction == "minimize" else known[step] - best
+    return Standing(behind, step, _next(study, trial, border, max(values)))
+
+
+def _next(study: s.Study, trial: s.Trial, border: Border, last: int) -> int | None:
+    every = study.settings.evaluate.every
+    if border.stepwise:
+        steps = [step for step, _ in border.points if step > last]
+        return steps[0] if steps else None
+    step = (last // every + 1) * every if every else 0
+    return step if step and (not trial.total_steps or step <= trial.total_steps) else None
+
+
+def _values(trial: s.Trial, metric: str) -> dict[int, float]:
+    series = trial.series.get(metric)
+    if series is None:
+        return {}
+    pairs = zip(series.steps, series.values, strict=True)
+    return {step: value for step, value in pairs if math.isfinite(value)}
+
+
+def _percentiles(
+    trials: list[dict[int, float]], share: float, direction: str, first: int, fewest: int
+) -> Border:
+    """At each step the percentile of the trials that have a value there, if these are at least ``fewest``."""
+    points = []
+    for step in sorted({step for values in trials for step in values if step >= first}):
+        there = [values[step] for values in trials if step in values]
+        if len(there) >= fewest:
+            points.append((step, _percentile(there, share, direction)))
+    why = "" if points else f"the pruner starts when {fewest} trials have a value at one step"
+    return Border(tuple(points), direction, False, why)
+
+
+def _percentile(values: list[float], share: float, direction: str) -> float:
+    if share == 50.0 or len(values) == 1:
+        return statistics.median(values)
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return cuts[round(share if direction == "minimize" else 100.0 - share) - 1]
+
+
+def _rungs(trials: list[dict[int, float]], factor: int, direction: str, first: int) -> Border:
+    """On each rung the worst value of the best 1/factor that reached it."""
+    points = []
+    for rung in range(MOST_RUNGS):
+        there = [value for values in trials if (value := _first_at(values, first * factor**rung)) is not None]
+        if len(there) < factor:
+            break
+        there.sort(reverse=direction != "minimize")
+        points.append((first * factor**rung, there[len(there) // factor - 1]))
+    why = "" if points else f"the pruner starts when {factor} trials have reached step {first}"
+    return Border(tuple(points), direction, True, why)
+
+
+def _first_at(values: dict[int, float], step: int) -> float | None:
+    """The first value at ``step`` or after it: there a trial reaches its rung."""
+    steps = list(values)
+    place = bisect_left(steps, step)
+    return values[steps[place]] if place < len(steps) else None
+
+
+def _threshold(study: s.Study, trials: list[dict[int, float]], direction: str) -> Border:
+    bounds, warmup = study.settings.study.threshold, study.settings.study.pruner_warmup_steps
+    bound = bounds.upper if direction == "minimize" else bounds.lower
+    if bound is None:
+        return Border(why_none="the threshold is on the other side of the values")
+    steps = sorted({step for values in trials for step in values if step >= warmup})
+    why = "" if steps else "no trial has been evaluated"
+    return Border(tuple((step, bound) for step in steps), direction, False, why)

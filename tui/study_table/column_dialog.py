@@ -1,0 +1,183 @@
+"""Choose which columns the trial table shows, in which order, and by which it is ordered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from core.contract.spec.knob_table import KNOBS
+from core.contract.state import engine_state as s
+from core.contract.views.trial_fields import find_field, list_metrics
+from tui.key_declarations import COLUMNS
+from tui.key_definition import bindings
+from tui.study_table.table_choice import (
+    CURVE,
+    NOW,
+    SIGNS,
+    TableChoice,
+    all_columns,
+    default_columns,
+    flip_order,
+)
+from tui.theme_colors import Palette
+from tui.widgets.cached_static import Sheet
+
+MEANINGS = {
+    "number": "the trial's number, ★ the best",
+    SIGNS: "starred, noted, edited, cloned, pinned, moved in the queue",
+    "state": "what it does",
+    "progress": "steps done; of queued trials when they fit",
+    "left": "time left, of trials that have not ended",
+    "elapsed": "training time so far",
+    NOW: "how far its last value is from its best one",
+    "step": "optimizer steps done",
+    "device": "where it trains",
+    "by": "who queued it",
+    "note": "its note",
+}
+HINT = "Space shows · ⇧↑↓ moves · o orders · r as trimtab chooses · Esc done"
+
+
+class ColumnDialog(ModalScreen[TableChoice]):
+    """Lists all columns, the shown ones first in their order; dismisses with the choice."""
+
+    DEFAULT_CSS = """
+    ColumnDialog { align: center middle; background: $background 60%; }
+    ColumnDialog > Vertical {
+        width: 76; max-width: 98%; height: auto; max-height: 96%; padding: 0 1;
+        border: round $primary; border-title-color: $primary; background: $surface;
+    }
+    ColumnDialog OptionList, ColumnDialog OptionList:focus {
+        height: auto; max-height: 100%; border: none; padding: 0; background: $surface;
+        scrollbar-size-vertical: 1;
+    }
+    ColumnDialog Sheet { height: 1; color: $text-muted; }
+    """
+    BINDINGS = bindings(COLUMNS)
+
+    def __init__(self, study: s.Study, choice: TableChoice, fitting: Sequence[str], look: Palette) -> None:
+        super().__init__()
+        self._study, self._choice, self._fitting, self._look = study, choice, list(fitting), look
+        every = all_columns(study, list_metrics(study), KNOBS)
+        self._shown = list(choice.columns if choice.columns is not None else default_columns(study))
+        self._hidden = [key for key in every if key not in self._shown]
+        self._own = choice.columns is not None
+
+    def compose(self) -> ComposeResult:
+        """The list, and a line of its keys."""
+        with Vertical() as box:
+            box.border_title = "columns"
+            yield OptionList(*self._options())
+            yield Sheet(id="hint")
+
+    def on_mount(self) -> None:
+        """Say the keys."""
+        self.query_one("#hint", Sheet).draw(Text(HINT, no_wrap=True, overflow="ellipsis"))
+
+    def _options(self) -> list[Option]:
+        return [Option(self._line(key, key in self._shown), id=key) for key in (*self._shown, *self._hidden)]
+
+    def _line(self, key: str, shown: bool) -> Text:
+        look = self._look
+        line = Text("✓ " if shown else "  ", style=look["good"], no_wrap=True, overflow="ellipsis")
+        line.append(f"{title(key):<26} ", style="" if shown else look["muted"])
+        ordered = key == (self._choice.order or ("number" if self._choice.descending else ""))
+        line.append(("▼ " if self._choice.descending else "▲ ") if ordered else "  ", style=look["accent"])
+        unfit = shown and not self._own and key not in self._fitting and key != SIGNS
+        line.append(explain(self._study, key), style=look["muted"])
+        line.append("  (no room)" if unfit else "", style=look["warning"])
+        return line
+
+    def _draw(self, key: str) -> None:
+        """List them anew, the cursor on ``key``."""
+        rows = self.query_one(OptionList)
+        rows.clear_options()
+        rows.add_options(self._options())
+        rows.highlighted = [*self._shown, *self._hidden].index(key)
+
+    @property
+    def _key(self) -> str:
+        rows = self.query_one(OptionList)
+        return [*self._shown, *self._hidden][rows.highlighted or 0]
+
+    # -- keys -------------------------------------------------------------------------------------
+
+    def action_show(self) -> None:
+        """Show or hide the column; the last shown one stays."""
+        key, self._own = self._key, True
+        if key not in self._shown:
+            self._shown.append(key)
+            self._hidden.remove(key)
+        elif len(self._shown) > 1:
+            self._shown.remove(key)
+            self._hidden.insert(0, key)
+        self._draw(key)
+
+    def action_shift(self, by: int) -> None:
+        """Move a shown column."""
+        key = self._key
+        if key not in self._shown:
+            return
+        self._own = True
+        place = self._shown.index(key)
+        other = max(0, min(len(self._shown) - 1, place + by))
+        self._shown.insert(other, self._shown.pop(place))
+        self._draw(key)
+
+    def action_order(self) -> None:
+        """Order the table by the column; once more turns the order round."""
+        key = self._key
+        self._choice = flip_order(self._study, self._choice, key.removeprefix(CURVE))
+        self._draw(key)
+
+    def action_reset(self) -> None:
+        """Show the columns that trimtab chooses, in the order of the trials' numbers."""
+        key = self._key
+        self._choice = msgspec.structs.replace(self._choice, order="", descending=False)
+        every, self._own = [*self._shown, *self._hidden], False
+        self._shown = list(default_columns(self._study))
+        self._hidden = [name for name in every if name not in self._shown]
+        self._draw(key)
+
+    def action_move(self, by: int) -> None:
+        """The next or previous column."""
+        rows = self.query_one(OptionList)
+        rows.highlighted = max(0, min(rows.option_count - 1, (rows.highlighted or 0) + by))
+
+    def action_done(self) -> None:
+        """Take over what was chosen."""
+        columns = tuple(self._shown) if self._own else None
+        self.dismiss(msgspec.structs.replace(self._choice, columns=columns))
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Enter or a click shows or hides."""
+        self.action_show()
+
+
+def title(key: str) -> str:
+    """Return a column's name in the list: such as eval/loss, smoothed; train/loss, curve."""
+    if key.startswith(CURVE):
+        return f"{key.removeprefix(CURVE)}, curve"
+    metric, _, reading = key.rpartition(".")
+    words = {"best": "best", "last": "last", "smooth": "smoothed"}
+    return f"{metric}, {words[reading]}" if metric and reading in words else {NOW: "vs best"}.get(key, key)
+
+
+def explain(study: s.Study, key: str) -> str:
+    """Return what a column shows, in a few words."""
+    if key in MEANINGS:
+        return MEANINGS[key]
+    if key in KNOBS:
+        return KNOBS[key].meaning
+    field = find_field(study, key)
+    if field is None or not field.metric:
+        return "all curves on one scale" if key.startswith(CURVE) else ""
+    ways = {"minimize": "lower is better", "maximize": "higher is better"}
+    return ways.get(field.direction, "")

@@ -1,0 +1,108 @@
+"""One number format for each column of the trial table, so that its numbers rank by eye. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from core.contract.metric_score import Score
+from core.contract.spec.search_space import Range
+from core.contract.state import engine_state as s
+from core.contract.text.sanitize import plain
+from core.contract.views.metric_verdict import describe_metric
+from core.contract.views.trial_fields import Field
+from tui.number_text import NOTHING, duration, short, size
+
+Style = Literal["scientific", "fixed", "percent", "bytes", "count", "seconds", "text"]
+LONGEST_TEXT = 14  # cells of a knob's text or of a device
+MOST_DECIMALS = 4
+LARGE = 1e5  # from which a number of a metric is written with its thousands
+
+
+@dataclass(frozen=True)
+class ColumnFormat:
+    """How a column writes its values; ``decimals`` are those of ``fixed``."""
+
+    style: Style
+    decimals: int = 0
+
+    def write(self, value: object) -> str:
+        """Return the value as text, a dash for None and what is not finite."""
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+            return NOTHING
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            text = "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            return plain(text, LONGEST_TEXT)
+        return self._number(float(value))
+
+    def _number(self, value: float) -> str:
+        match self.style:
+            case "scientific":
+                return scientific(value)
+            case "percent":
+                return f"{100 * value:.{self.decimals}f}%"
+            case "bytes":
+                return size(value)
+            case "count":
+                return short(value)
+            case "seconds":
+                return duration(value)
+        return short(value) if abs(value) >= LARGE else f"{value:.{self.decimals}f}"
+
+    def widened(self, value: object) -> ColumnFormat:
+        """Return the format with the decimals that ``value`` needs beside those of the values before it."""
+        if self.style != "fixed" or not isinstance(value, float) or not math.isfinite(value):
+            return self
+        needed = min(MOST_DECIMALS, decimals_of(value))
+        return self if needed <= self.decimals else ColumnFormat("fixed", needed)
+
+
+def scientific(value: float) -> str:
+    """Return three significant digits with their power of ten, such as 4.89e-4; 0 as 0."""
+    if not value:
+        return "0"
+    mantissa, power = f"{value:.2e}".split("e")
+    return f"{mantissa}e{int(power)}"
+
+
+def decimals_of(value: float) -> int:
+    """Return how many digits after the point three significant digits of a value need."""
+    text = f"{value:.3g}"
+    if "e" in text:
+        return MOST_DECIMALS if abs(value) < 1 else 0
+    return len(text.partition(".")[2])
+
+
+def format_of(study: s.Study, field: Field) -> ColumnFormat:
+    """Return the format that a field's column begins with: learning rates and what is searched on a
+    logarithmic scale are scientific, whatever their size."""
+    if field.metric:
+        return _metric_format(field)
+    if field.kind in ("seconds", "text"):
+        return ColumnFormat("seconds" if field.kind == "seconds" else "text")
+    if field.kind == "share":
+        return ColumnFormat("percent")
+    dimension = study.settings.space.get(field.name)
+    ranged = isinstance(dimension, Range) and dimension.log and dimension.kind == "float"
+    return ColumnFormat("scientific" if ranged or field.name == "learning_rate" else "fixed")
+
+
+def _metric_format(field: Field) -> ColumnFormat:
+    unit = describe_metric(field.metric).unit
+    if unit == "bytes":
+        return ColumnFormat("bytes")
+    if unit in ("fraction", "points"):
+        return ColumnFormat("percent", 1)
+    if unit == "tokens/s":
+        return ColumnFormat("count")
+    return ColumnFormat("scientific") if "learning_rate" in field.metric else ColumnFormat("fixed", 3)
+
+
+def half_width(score: Score | None, value: object) -> float | None:
+    """Return the ± of a value: half the length of its score's interval; None where it is not the score's."""
+    if score is None or score.low is None or score.high is None or score.value is None:
+        return None
+    if not isinstance(value, int | float) or not math.isclose(value, score.value, rel_tol=1e-9):
+        return None
+    return (score.high - score.low) / 2

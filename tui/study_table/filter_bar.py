@@ -1,0 +1,165 @@
+"""The line in which the filter of the trial table is typed, with completion, and below it what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.message import Message
+from textual.suggester import Suggester
+from textual.widgets import Input
+
+from core.contract.state import engine_state as s
+from core.contract.text.sanitize import plain
+from core.contract.views.filter_completion import complete_filter
+from core.contract.views.trial_filter import FilterFault
+from tui.key_declarations import FILTER
+from tui.key_definition import bindings
+from tui.study_table.table_choice import TableChoice, describe_order
+from tui.theme_colors import Palette
+from tui.widgets.cached_static import Sheet
+
+EXAMPLE = "state:running  lr<1e-4  loss<2.1  r=8,16  *  !best"
+
+
+class FilterTyped(Message):
+    """The text of the filter changed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
+class FilterKept(Message):
+    """Enter: the filter stays, and the keys go back to the table."""
+
+
+class _Names(Suggester):
+    """Completes the name that is typed."""
+
+    def __init__(self, study: Callable[[], s.Study | None]) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._study = study
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """Return the text as it might go on."""
+        study = self._study()
+        return complete_filter(study, value) if study is not None else None
+
+
+class FilterInput(Input):
+    """An input whose completion Tab takes over, as the right arrow does."""
+
+    BINDINGS = bindings(FILTER)
+
+    def action_complete(self) -> None:
+        """Take over the completion."""
+        self.action_end()
+        self.action_cursor_right()
+
+
+class FilterBar(Vertical):
+    """The input while a filter is typed, and a line on what the table shows where that is not everything."""
+
+    DEFAULT_CSS = """
+    FilterBar { height: auto; }
+    FilterBar #filter { display: none; border: none; height: 1; padding: 0 1; background: $panel; }
+    FilterBar Sheet {
+        display: none; height: 1; padding: 0 1; background: $panel;
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    """
+
+    def __init__(self, study: Callable[[], s.Study | None]) -> None:
+        super().__init__()
+        self._of = study
+
+    def compose(self) -> ComposeResult:
+        """The input and the line below it."""
+        yield FilterInput(placeholder=EXAMPLE, suggester=_Names(self._of), id="filter")
+        yield Sheet(id="shown")
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether a filter is being typed."""
+        return bool(self.query_one(FilterInput).display)
+
+    def open(self, text: str) -> None:
+        """Ask for the filter's text, beginning with the present one."""
+        box = self.query_one(FilterInput)
+        box.display = True
+        with box.prevent(Input.Changed):
+            box.value = text
+        box.cursor_position = len(text)
+        self.screen.set_focus(box)  # at once: the next key may be there already
+
+    def close(self) -> None:
+        """Take the input away."""
+        self.query_one(FilterInput).display = False
+
+    def show(
+        self,
+        study: s.Study | None,
+        choice: TableChoice,
+        shown: int,
+        fault: FilterFault | None,
+        look: Palette,
+    ) -> None:
+        """Say how many of how many trials are shown and why; or where the filter cannot be read."""
+        line = self.query_one("#shown", Sheet)
+        told = study is not None and (
+            self.is_open
+            or fault is not None
+            or choice.filter
+            or choice.marks
+            or describe_order(study, choice)
+        )
+        line.display = bool(told)
+        if study is None or not told:
+            return
+        if fault is not None:
+            line.draw(fault_line(choice.filter, fault, max(20, self.size.width - 2), look, self.is_open))
+        else:
+            line.draw(shown_line(study, choice, shown, look, self.is_open))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter while it is typed."""
+        event.stop()
+        self.post_message(FilterTyped(event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep the filter."""
+        event.stop()
+        self.post_message(FilterKept())
+
+
+def shown_line(study: s.Study, choice: TableChoice, shown: int, look: Palette, typing: bool) -> Text:
+    """Such as "12 of 41 trials  lr<1e-4 · by eval/loss.best ▲ · 3 selected"."""
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(f"{shown} of {len(study.trials)} trials", style="bold")
+    if choice.marks:
+        line.append(f"   ▌{len(choice.marks)} selected: p x u * + - c act on all", style=look["accent"])
+    if choice.filter and not typing:
+        line.append(f"   {plain(choice.filter, 60)}", style=look["warning"])
+    order = describe_order(study, choice)
+    line.append(f"   {order}" if order else "", style=look["info"])
+    if typing:
+        line.append("   Tab completes · Enter keeps it · Esc shows all", style=look["muted"])
+    elif choice.filter or choice.marks:
+        line.append("   Esc: " + ("shows all" if choice.filter else "unselects"), style=look["muted"])
+    return line
+
+
+def fault_line(text: str, fault: FilterFault, width: int, look: Palette, aligned: bool) -> Text:
+    """A caret below the character that cannot be read, and the reason beside it."""
+    style, at = look["error"], min(fault.at, len(text))
+    if not aligned:
+        return Text(f"{plain(text, 60)}: {fault.text}", style=style, no_wrap=True, overflow="ellipsis")
+    reason = fault.text
+    if at + 2 + len(reason) <= width:
+        return Text(" " * at + f"^ {reason}", style=style, no_wrap=True, overflow="ellipsis")
+    if len(reason) + 1 <= at < width:
+        return Text(f"{reason} ^".rjust(at + 1), style=style, no_wrap=True, overflow="ellipsis")
+    return Text(f"^{at + 1}: {reason}", style=style, no_wrap=True, overflow="ellipsis")

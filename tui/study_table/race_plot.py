@@ -1,0 +1,205 @@
+"""The race: the curves of all shown trials on one axis, coloured by rank, with the pruner's border. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from core.contract.state import engine_state as s
+from core.contract.text.sanitize import plain
+from core.contract.views import trial_comparison
+from core.contract.views.axis_scale import AxisScale
+from core.contract.views.pruner_border import Border, Standing, stand
+from core.contract.views.trial_fields import read_metric
+from tui.number_text import duration, loss
+from tui.theme_colors import Palette
+from tui.widgets.braille_canvas import column_of, row_of
+from tui.widgets.xy_plot import AXIS, Plane, add_axes, axis_labels, row_labels, short_number, span
+
+LEAST_LINES = 8  # below which a plot says nothing
+TALL = 36  # lines of table and race from which the race has a third of them however many trials there are
+MOST_CURVES = 200  # the best; more would be one grey area
+ENDED_EARLY = (s.PRUNED, s.FAILED, s.INFEASIBLE)
+BANDS = ("good", "primary", "accent", "muted")  # first, best third, second third, the rest and ended early
+CURSOR, BORDER = "warning", "limit"
+LABEL = 6  # cells at the right for numbers at the curves' ends
+Places = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Race:
+    """What a race is drawn from: the trials, the one under the cursor, the axis and the border."""
+
+    study: s.Study
+    numbers: Sequence[int]
+    cursor: int | None
+    along: trial_comparison.Along
+    border: Border
+
+    @property
+    def metric(self) -> str:
+        """Return the objective; the training loss until two trials have been evaluated twice."""
+        objective = self.study.objectives[0][0]
+        curves = [self.study.trials[number].series.get(objective) for number in self.numbers]
+        known = sum(curve is not None and len(curve.values) > 1 for curve in curves)
+        return objective if known else "train/loss"
+
+    @property
+    def direction(self) -> str:
+        """Return which values are better."""
+        objective, direction = self.study.objectives[0]
+        return direction if self.metric == objective else "minimize"
+
+
+def race_height(lines: int, rows: int) -> int:
+    """Return how many of the ``lines`` the race gets below a table of ``rows``; 0 for none."""
+    free = lines - rows - 1  # the table's head
+    if free >= LEAST_LINES:
+        return free
+    return lines // 3 if lines >= TALL else 0
+
+
+def ranking(race: Race) -> list[int]:
+    """Return the numbers by the best value so far, the best first; those without one are left out."""
+    metric, way = race.metric, race.direction
+    known = []
+    for number in race.numbers:
+        value = read_metric(race.study, race.study.trials[number], metric, "best", way)
+        if value is not None:
+            known.append((value if way == "minimize" else -value, number))
+    return [number for _, number in sorted(known)]
+
+
+def race_lines(race: Race, room: tuple[int, int], look: Palette) -> list[Text]:
+    """Head, plot and axis in ``room`` cells and lines."""
+    ranked = ranking(race)
+    drawn = ranked[:MOST_CURVES]
+    if race.cursor in ranked and race.cursor not in drawn:
+        drawn.append(race.cursor)
+    curves = {number: _curve(race, number) for number in drawn}
+    values = [y for curve in curves.values() for _, y in curve]
+    head = _head(race, ranked, look)
+    if not values:
+        return [head, Text(" no trial has been evaluated twice", style=look["muted"])]
+    bordered = race.along == "steps" and race.metric == race.study.objectives[0][0]
+    points = [(float(step), value) for step, value in race.border.points] if bordered else []
+    scale = span(values, race.direction)
+    last = max(curve[-1][0] for curve in curves.values() if curve) or 1.0
+    plane = Plane(max(8, room[0] - AXIS - 1), max(3, room[1] - 3))
+    inside = max(0.2, 1.0 - LABEL / plane.width)
+    for number in reversed(drawn):
+        if number != race.cursor:
+            _draw(plane, _place(curves[number], scale, last, inside), _band(race, ranked, number))
+    _draw_border(plane, _place(points, scale, last, inside), race.border.stepwise)
+    _draw(plane, _place(curves.get(race.cursor or 0, []), scale, last, inside), CURSOR)
+    _name_ends(plane, {number: _place(curves[number], scale, last, inside) for number in drawn}, race, ranked)
+    along = _axis(race.along, last, plane.width, inside)
+    return [head, *add_axes(plane, row_labels(scale, plane.height), along, "", look)[:-1]]
+
+
+def _curve(race: Race, number: int) -> Places:
+    """Places along the axis and values; none where the trial has no such axis."""
+    trial = race.study.trials[number]
+    series, along = trial.series.get(race.metric), trial_comparison.scale(trial, race.along)
+    if series is None or along is None:
+        return []
+    pairs = zip(series.steps, series.values, strict=True)
+    return [(along(step), value) for step, value in pairs if math.isfinite(value)]
+
+
+def _place(curve: Places, scale: AxisScale, last: float, inside: float) -> Places:
+    return [(inside * min(1.0, x / last), scale.position(y)) for x, y in curve]
+
+
+def _band(race: Race, ranked: Sequence[int], number: int) -> str:
+    """The colour of a trial's rank."""
+    if race.study.trials[number].state in ENDED_EARLY:
+        return BANDS[-1]
+    place = ranked.index(number)
+    return BANDS[0] if not place else BANDS[1 + min(2, 3 * place // len(ranked))]
+
+
+def _draw(plane: Plane, curve: Places, meaning: str) -> None:
+    if curve:
+        plane.line(curve, meaning)
+
+
+def _draw_border(plane: Plane, points: Places, stepwise: bool) -> None:
+    """A dashed line through the border's points; of rungs a dash around each."""
+    if not points:
+        return
+    spans = [(x - 1.5 / plane.width, x + 1.5 / plane.width, y, y) for x, y in points] if stepwise else [
+        (x0, x1, y0, y1) for (x0, y0), (x1, y1) in zip(points, points[1:] or points, strict=False)
+    ]  # fmt: skip
+    for x0, x1, y0, y1 in spans:
+        first, last = column_of(max(0.0, x0), plane.width), column_of(min(1.0, x1), plane.width)
+        for column in range(first, last + 1):
+            share = (column - first) / max(1, last - first)
+            plane.mark((column + 0.5) / plane.width, y0 + share * (y1 - y0), "╌", BORDER)
+
+
+def _name_ends(plane: Plane, curves: dict[int, Places], race: Race, ranked: Sequence[int]) -> None:
+    """The numbers of the trial under the cursor and of the best one at the ends of their curves, in lines of
+    their own."""
+    taken: list[tuple[int, int]] = []
+    for number in dict.fromkeys((race.cursor, *ranked[:1])):
+        if number is None or not curves.get(number):
+            continue
+        x, y = curves[number][-1]
+        shown, row = f"●#{number}", row_of(y, plane.height)
+        first = min(column_of(x, plane.width), plane.width - len(shown))
+        if any(row == other and abs(first - start) <= len(shown) for start, other in taken):
+            row += 1 if row + 1 < plane.height else -1
+        taken.append((first, row))
+        for place, sign in enumerate(shown):
+            plane.put(first + place, row, sign, CURSOR if number == race.cursor else BANDS[0])
+
+
+def _axis(along: trial_comparison.Along, last: float, width: int, inside: float) -> list[tuple[float, str]]:
+    if along == "time":
+        return [(inside * part / 4, duration(last * part / 4)) for part in range(5)]
+    labels = axis_labels(0, last, round(width * inside)) if last >= 1 else [(1.0, short_number(last))]
+    return [(place * inside, label) for place, label in labels]
+
+
+def _head(race: Race, ranked: Sequence[int], look: Palette) -> Text:
+    """What is drawn, and how the trial under the cursor stands."""
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(" race ", style=f"bold {look['primary']}")
+    line.append(f"{plain(race.metric, 40)} by {race.along}  ", style=look["muted"])
+    if race.cursor is not None and race.cursor in ranked:
+        line.append(f"#{race.cursor}", style=f"bold {look[CURSOR]}")
+        line.append(f" is {ordinal(ranked.index(race.cursor) + 1)} of {len(ranked)}", style=look["info"])
+    text, meaning = describe_border(race)
+    line.append(f" · {text}" if text else "", style=look[meaning])
+    return line
+
+
+def describe_border(race: Race) -> tuple[str, str]:
+    """Return how the trial under the cursor stands to the pruner's border, or why there is none."""
+    trial = race.study.trials.get(race.cursor) if race.cursor is not None else None
+    if race.border.why_none:
+        return race.border.why_none, "muted"
+    if trial is None or trial.state in s.ENDED:
+        return "╌ the pruner's border", "muted"
+    standing = stand(race.study, trial)
+    if standing is None:
+        return "╌ the pruner's border, not reached yet", "muted"
+    return stands_text(standing, race.study.objectives[0][1]), "error" if standing.behind > 0 else "good"
+
+
+def stands_text(standing: Standing, direction: str) -> str:
+    """Return such as "now 0.041 above the border, judged at step 80"."""
+    over = standing.behind > 0 if direction == "minimize" else standing.behind < 0
+    side = "above" if over else "below"
+    when = f", judged at step {standing.judged_at}" if standing.judged_at else ", not judged again"
+    return f"now {loss(abs(standing.behind))} {side} the border{when}"
+
+
+def ordinal(place: int) -> str:
+    """Return 1st, 2nd, 3rd, 4th …"""
+    ending = "th" if 10 <= place % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place}{ending}"

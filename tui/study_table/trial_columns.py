@@ -1,0 +1,272 @@
+"""The columns of the trial table: what each shows of a trial, and which of them fit. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from core.contract.state import engine_state as s
+from core.contract.state import study_progress
+from core.contract.text.sanitize import plain
+from core.contract.views.trial_fields import Field
+from core.contract.wire.memory_forecast import Verdict
+from tui.number_text import ASKED, GLYPHS, bar, duration, sparkline
+from tui.study_table.column_measures import ColumnMeasures, margin_of
+from tui.study_table.table_choice import CURVE, NOW, SIGNS, TableChoice, default_columns
+from tui.widgets.steering_row_signs import LONGEST_SIGNS, SIGN_CELLS, Piece, brief_signs, signs_of
+
+ROOMY = 100  # cells of a table from which progress and signs have their long form
+GAP = 2  # cells between columns
+CURVE_LEAST, CURVE_MOST = 7, 24
+LABEL_MOST = 16
+ENDED_EARLY = (s.PRUNED, s.FAILED, s.INFEASIBLE)
+RANKS = {"number": 0, "state": 0, SIGNS: 1, "progress": 1, "left": 4, NOW: 6, "elapsed": 5}
+NAMES = {"number": "# ", SIGNS: "", NOW: "vs best", "by": "queued by"}
+
+
+@dataclass(frozen=True)
+class RowView:
+    """A trial as a row is drawn from it: is it the best, what the queue says of it."""
+
+    study: s.Study
+    trial: s.Trial
+    best: bool = False
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; a lower ``rank`` stays longer when the terminal is narrow."""
+
+    key: str
+    label: str
+    width: int
+    rank: int
+    draw: Callable[[RowView], list[Piece]]
+    right: bool = False
+
+
+def columns(study: s.Study, measures: ColumnMeasures, choice: TableChoice, width: int) -> list[Column]:
+    """The columns that fit into ``width`` cells, in their order. Those that a person has chosen give way from
+    the last on, the others by what they tell."""
+    keys = chosen_keys(study, choice.columns)
+    made = [_make(study, measures, key, width) for key in keys]
+    wanted = [_with_order(column, choice) for column in made if column is not None]
+    kept: set[int] = set()
+    room = width - 1 + GAP  # a cell before the first column; no gap is needed after the last
+    order = (
+        enumerate(wanted)
+        if choice.columns is not None
+        else sorted(enumerate(wanted), key=lambda pair: pair[1].rank)
+    )
+    for index, column in order:
+        if room >= column.width + GAP:
+            room -= column.width + GAP
+            kept.add(index)
+    return _stretch([column for index, column in enumerate(wanted) if index in kept], measures, room)
+
+
+def _with_order(column: Column, choice: TableChoice) -> Column:
+    """The column with a triangle in its head where the table is ordered by it."""
+    if column.key != (choice.order or ("number" if choice.descending else "")):
+        return column
+    label = column.label.rstrip() + ("▼" if choice.descending else "▲")
+    return replace(column, label=label, width=max(column.width, len(label)))
+
+
+def _stretch(fitting: list[Column], measures: ColumnMeasures, room: int) -> list[Column]:
+    """Give what is left to the sparklines."""
+    curves = [column for column in fitting if column.key.startswith(CURVE)]
+    if not curves:
+        return fitting
+    more = min(CURVE_MOST - CURVE_LEAST, room // len(curves))
+    return [
+        _curve(measures, column.key, CURVE_LEAST + more) if column in curves else column for column in fitting
+    ]
+
+
+def _make(study: s.Study, measures: ColumnMeasures, key: str, width: int) -> Column | None:
+    rank, roomy = _rank(study, key), width >= ROOMY
+    if key == SIGNS:
+        cells = min(LONGEST_SIGNS, measures.signs) if roomy else min(SIGN_CELLS, measures.signs)
+        return Column(key, "", cells, rank, _signs(roomy)) if measures.signs else None
+    if key == NOW:
+        return _behind(study, measures, rank)
+    if key.startswith(CURVE):
+        return _curve(measures, key, CURVE_LEAST)
+    if key == "state":
+        return Column(key, "state", max(10, measures.state), rank, _state)
+    if key == "progress":
+        cells = 13 if roomy else 11
+        return Column(key, "progress", cells, rank, _progress(cells))
+    if key == "number":
+        cells = max(4, 1 + len(str(max(study.trials, default=0))))
+        return Column(key, "# ", cells, rank, _number(cells), right=True)
+    field = measures.fields.get(key)
+    return _value(study, measures, key, field, rank) if field is not None else None
+
+
+def _rank(study: s.Study, key: str) -> int:
+    if key in RANKS:
+        return RANKS[key]
+    if key.startswith(CURVE):
+        return 3
+    if key == f"{study.objectives[0][0]}.best":
+        return 1
+    space = list(study.settings.space)
+    place = space.index(key) if key in space else len(space)
+    return 2 if place < 2 else 7 + place
+
+
+def label_of(study: s.Study, key: str, field: Field | None = None) -> str:
+    """Return a column's head: such as best loss, train loss, lr."""
+    if key in NAMES:
+        return NAMES[key]
+    if key.startswith(CURVE):
+        return _ending(key.removeprefix(CURVE))
+    if field is None or not field.metric:
+        return plain(field.label if field is not None else key, LABEL_MOST)
+    objectives = [metric for metric, _ in study.objectives]
+    name = field.metric.split("/")[-1] if field.metric in objectives else _ending(field.metric)
+    return plain(name if field.reading == "last" else f"{field.reading} {name}", LABEL_MOST)
+
+
+def _ending(metric: str) -> str:
+    """A metric as a head says it: "train loss", where several boards have a loss."""
+    board, _, name = metric.rpartition("/")
+    return plain(f"{board} {name}" if name == "loss" else name, LABEL_MOST)
+
+
+def _number(cells: int) -> Callable[[RowView], list[Piece]]:
+    def draw(row: RowView) -> list[Piece]:
+        number = f"{row.trial.number:>{cells - 1}}"
+        return [(f"{number}★" if row.best else f"{number} ", "good" if row.best else "")]
+
+    return draw
+
+
+def _signs(roomy: bool) -> Callable[[RowView], list[Piece]]:
+    return lambda row: signs_of(row.trial) if roomy else brief_signs(row.trial)
+
+
+def _state(row: RowView) -> list[Piece]:
+    trial = row.trial
+    waits = row.study.state == "paused" and trial.state == s.QUEUED and trial.step
+    state = s.PAUSED if waits else trial.state
+    word = ASKED.get(trial.asked, state) if trial.state in s.ON_WORKER else state
+    if trial.editing and not trial.asked:
+        word = "editing…"
+    return [(f"{GLYPHS[state]} {word}", "warning" if trial.asked or trial.editing else state)]
+
+
+def _progress(cells: int) -> Callable[[RowView], list[Piece]]:
+    """The progress in steps; after the last step the current activity, and of a queued trial its wait."""
+
+    def draw(row: RowView) -> list[Piece]:
+        trial = row.trial
+        if trial.pending:
+            return [(_scoring_text(trial, cells), "info")]
+        if trial.state == s.QUEUED and row.verdict is not None:
+            return [wait_text(row.verdict)]
+        if study_progress.is_evaluating(trial):
+            return [(f"{study_progress.EVALUATING:>{cells}}", trial.state)]
+        done = min(trial.step, trial.total_steps)
+        share = done / trial.total_steps if trial.total_steps else 0.0
+        percent = 100 * done // trial.total_steps if trial.total_steps else 0
+        full, empty = bar(share, cells - 5)
+        return [(full, trial.state), (empty, "muted"), (f" {percent:>3}%", "")]
+
+    return draw
+
+
+def wait_text(verdict: Verdict) -> Piece:
+    """Return when a queued trial fits, in few cells: "fits", "after #8", "never fits"."""
+    text = plain(verdict.text, 80)
+    if verdict.level == "error":
+        return ("never fits", "error")
+    if text.startswith("fits after "):
+        return (text.removeprefix("fits ").removesuffix(" ends"), "warning")
+    return ("alone", "warning") if "empty" in text else ("fits", "good")
+
+
+def _scoring_text(trial: s.Trial, cells: int) -> str:
+    """Such as "scoring 12/36"; in percents where that is too long."""
+    words = study_progress.format_scoring(trial)
+    if len(words) > cells:
+        words = f"scoring {100 * trial.scoring_done // max(1, trial.scoring_total):>2}%"
+    return words
+
+
+def _curve(measures: ColumnMeasures, key: str, width: int) -> Column:
+    """A sparkline on the scale that all trials share; of a trial that ended early it is dim."""
+    metric = key.removeprefix(CURVE)
+    meaning = "train" if metric.startswith("train/") else "eval"
+    low, high = measures.scale_of(metric)
+
+    def draw(row: RowView) -> list[Piece]:
+        series = row.trial.series.get(metric)
+        dim = row.trial.state in ENDED_EARLY
+        line = sparkline(series.values if series else (), width, low, high)
+        return [(line.lstrip(), "muted" if dim else meaning)]
+
+    label = _ending(metric)
+    label = label if len(label) <= width else label.split()[-1]
+    return Column(key, label, width, 3, draw)
+
+
+def _value(study: s.Study, measures: ColumnMeasures, key: str, field: Field, rank: int) -> Column:
+    """A knob, a metric with its ± where that is known, or another field."""
+    form, margin_cells = measures.format(key), measures.margin_cells(key)
+    label = label_of(study, key, field)
+    left = field.kind == "text"
+
+    def draw(row: RowView) -> list[Piece]:
+        trial = row.trial
+        value = field.value(row.study, trial)
+        edited = key in trial.params and value != trial.params[key]
+        complete = bool(field.metric) and trial.state == s.COMPLETE
+        shown = [(form.write(value), "warning" if edited else "bold" if complete else "")]
+        margin = margin_of(trial, field, value) if margin_cells else None
+        text = f" ±{form.write(margin)}" if margin is not None else ""
+        return [*shown, (text.ljust(margin_cells), "muted")] if margin_cells else shown
+
+    if field.kind == "seconds":
+        return Column(key, label, max(len(label), 6), rank, _time(field), right=True)
+    width = max(len(label), measures.width_of(key), 4)
+    return Column(key, label, width, rank, draw, right=not left)
+
+
+def _time(field: Field) -> Callable[[RowView], list[Piece]]:
+    """A duration; of a trial that is over nothing is left, and nothing is shown."""
+
+    def draw(row: RowView) -> list[Piece]:
+        seconds = field.value(row.study, row.trial)
+        blank = seconds is None and (field.name != "left" or row.trial.state in s.ENDED)
+        return [("" if blank else duration(seconds if isinstance(seconds, int | float) else None), "")]
+
+    return draw
+
+
+def _behind(study: s.Study, measures: ColumnMeasures, rank: int) -> Column | None:
+    """How far the last value is from the trial's best one: it rises where a trial overfits."""
+    field = measures.fields.get(f"{study.objectives[0][0]}.best")
+    if field is None:
+        return None
+    form = replace(measures.format(field.name))
+
+    def draw(row: RowView) -> list[Piece]:
+        best = field.value(row.study, row.trial)
+        last = row.trial.latest.get(field.metric)
+        if not isinstance(best, int | float) or last is None:
+            return [("", "")]
+        away = last - best
+        text = form.write(abs(away))
+        nothing = not text.strip("0.%")
+        return [("=", "muted")] if nothing else [(f"{'+' if away > 0 else '-'}{text}", "")]
+
+    return Column(NOW, NAMES[NOW], 7, rank, draw, right=True)
+
+
+def chosen_keys(study: s.Study, chosen: Sequence[str] | None) -> list[str]:
+    """Return the keys of the columns to show, or of those that trimtab chooses."""
+    return list(chosen if chosen is not None else default_columns(study))
