@@ -23,6 +23,9 @@ TO_BOARDS = Key("app.boards", "b", "boards", "boards", "quality, safety and secu
 TO_INSIGHT = Key(
     "app.insight", "i", "insight", "insight", "insight: history, importance, Pareto front …", "Insight"
 )
+TO_DEVICES = Key(
+    "app.devices", "d", "devices", "devices", "GPUs and host: load, history, processes by user", "Devices"
+)
 SWITCH = Key("study.switch", "S", "app.studies", "studies", "choose another study", "Choose a study")
 HELP = Key("app.help", "question_mark", "app.help", "help", "this page", "Help")
 DETACH = Key("app.detach", "q", "app.detach", "detach", "leave; the study continues", "Detach")
@@ -49,6 +52,7 @@ STUDY = Group(
         TO_MEMORY,
         TO_BOARDS,
         TO_INSIGHT,
+        TO_DEVICES,
         Key("trial.mark", "v", "mark", "mark", "mark or unmark the trial for comparison"),
         Key(
             "trial.compare", "V", "compare", "compare", "compare the marked trials, or this one and the best"
@@ -110,16 +114,48 @@ TRIAL = Group(
         Key("detail.back", "escape,backspace", "back", "back", "back to all trials"),
         PAUSE,
         PRUNE,
-        Key("detail.next", "right_square_bracket,right", "neighbour(1)", "next", "next trial"),
-        Key("detail.previous", "left_square_bracket,left", "neighbour(-1)", "prev", "previous trial"),
+        Key("detail.next", "right_square_bracket", "neighbour(1)", "next", "next trial"),
+        Key("detail.previous", "left_square_bracket", "neighbour(-1)", "prev", "previous trial"),
         TO_MEMORY,
         TO_BOARDS,
         TO_INSIGHT,
-        Key("chart.smooth", "w", "smooth", "smooth", "smooth the training curve, or show it raw"),
-        Key("chart.log", "l", "log", "log", "logarithmic or linear values"),
+        TO_DEVICES,
         Key("detail.insides", "a", "insides", "insides", "loss by token, and attention"),
     ),
     ("detail.back", "trial.pause", "trial.prune", "app.memory", "app.boards", "detail.insides"),
+)
+
+CHARTS = Group(
+    "charts",
+    (
+        Key("chart.enlarge", "enter", "enlarge", "enlarge", "show the selected chart alone, or all of them"),
+        Key("chart.arrange", "number_sign", "arrange", "grid", "1×1 to 4×4 charts, or as many as fit"),
+        Key("chart.right", "right", "crosshair(1)", "cursor", "values at the next point, in all charts"),
+        Key("chart.left", "left", "crosshair(-1)", "cursor", "values at the previous point"),
+        Key("chart.zoom_in", "z", "zoom(1)", "zoom", "zoom in around the cursor (also the wheel)"),
+        Key("chart.zoom_out", "Z", "zoom(-1)", "zoom out", "zoom out"),
+        Key(
+            "chart.later",
+            "greater_than_sign,shift+right",
+            "pan(1)",
+            "later",
+            "later steps (also Shift and wheel)",
+        ),
+        Key("chart.earlier", "less_than_sign,shift+left", "pan(-1)", "earlier", "earlier steps"),
+        Key("chart.whole", "0", "whole", "whole", "all steps, without a cursor"),
+        Key("chart.smooth", "w", "smooth(1)", "smooth", "smooth more: a moving average, weight 0.5 to 0.99"),
+        Key("chart.raw", "W", "smooth(-1)", "less", "smooth less, down to the measured values"),
+        Key("chart.log", "l", "log", "log", "logarithmic or linear values"),
+        Key("chart.log_x", "L", "log_x", "log x", "logarithmic or linear x axis"),
+        Key("chart.along", "t", "along", "axis", "over steps, tokens or training time"),
+    ),
+)
+CHART_CHOICE = Group(
+    "charts: which one",
+    (
+        Key("chart.next", "down,j", "screen.choose(1)", "chart", "the next chart"),
+        Key("chart.previous", "up,k", "screen.choose(-1)", "chart before", "the previous chart"),
+    ),
 )
 
 INTROSPECTION = Group(
@@ -241,15 +277,12 @@ COMPARE = Group(
     "comparing trials",
     (
         Key("compare.back", "escape,backspace,V", "back", "back", "back to all trials"),
-        Key("compare.along", "a", "along", "axis", "over steps, tokens or training time"),
-        Key("compare.next", "tab,right_square_bracket", "metric(1)", "metric", "the next metric"),
-        Key("compare.previous", "shift+tab,left_square_bracket", "metric(-1)", "prev", "the previous metric"),
-        Key("compare.log", "l", "log", "log", "logarithmic or linear values"),
-        Key("compare.smooth", "e", "smooth", "smooth", "smooth the curves, or show them raw"),
+        Key("compare.next", "tab,right_square_bracket", "choose(1)", "metric", "the next metric"),
+        Key("compare.previous", "shift+tab,left_square_bracket", "choose(-1)", "prev", "the previous metric"),
         Key("compare.down", "down,j,pagedown", "scroll(1)", "down", "further down the list"),
         Key("compare.up", "up,k,pageup", "scroll(-1)", "up", "further up"),
     ),
-    ("compare.back", "compare.along", "compare.next", "compare.log", "compare.smooth", "compare.down"),
+    ("compare.back", "compare.next", "compare.down"),
 )
 
 FORM = Group(
@@ -305,6 +338,7 @@ ALWAYS = Group("everywhere", (SUSPEND,))  # also under a form or a dialog
 GROUPS = (
     STUDY,
     TRIAL,
+    Group("charts", (*CHARTS, *CHART_CHOICE)),
     STEERING,
     WHAT_IF,
     MEMORY,

@@ -19,7 +19,7 @@ WALK = (  # a key, and the screen that it leads to
     ("b", "BoardsScreen"), ("down", "BoardsScreen"), ("enter", "EvidenceScreen"), ("escape", "BoardsScreen"),
     ("c", "ReportCardScreen"), ("escape", "BoardsScreen"),
     ("escape", "AllTrials"), ("i", "InsightScreen"), *(("tab", "InsightScreen"),) * 6,
-    ("escape", "AllTrials"), ("V", "CompareScreen"), ("a", "CompareScreen"), ("escape", "AllTrials"),
+    ("escape", "AllTrials"), ("V", "CompareScreen"), ("t", "CompareScreen"), ("escape", "AllTrials"),
     ("n", "FormScreen"), ("enter", None), ("escape", "AllTrials"), ("e", None), ("escape", "AllTrials"),
     ("N", "FormScreen"), ("escape", "AllTrials"), ("asterisk", "AllTrials"), ("D", "Pin"),
     ("escape", "AllTrials"), ("E", "ChangeScreen"), ("escape", "AllTrials"), ("S", "Studies"),

@@ -24,6 +24,7 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.state.thinned_series import Series
 
 LINES = 200  # event lines kept for a study, and for a trial
+STOPS = 48  # checkpoints and resumes kept of a trial
 MACHINE_POINTS = 240  # readings of each device kept as history
 
 
@@ -36,7 +37,7 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
-    """What a person did to a trial after ``step`` steps: drawn on its curves."""
+    """What a person did to a trial after ``step`` steps, or where it stopped: drawn on its curves."""
 
     step: int
     text: str
@@ -86,6 +87,7 @@ class Trial(msgspec.Struct, frozen=True):
     counted: bool = True
     editing: dict[str, Any] = {}
     marks: tuple[Mark, ...] = ()
+    stops: tuple[Mark, ...] = ()  # the latest checkpoints and resumes
     note: str = ""
     starred: bool = False
     pinned: str = ""  # the only device that it may run on

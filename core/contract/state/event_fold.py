@@ -239,6 +239,7 @@ def _resumed(trial: s.Trial, event: e.TrialResumed) -> s.Trial:
     asked = "" if trial.asked == "resume" else trial.asked
     if not trial.begun:
         return replace(trial, state=s.STARTING, asked=asked)
+    trial = _stopped(trial, trial.step, "resumed")
     return replace(trial, state=s.RUNNING, asked=asked, clock=Series((trial.step,), (event.at,), seen=1))
 
 
@@ -267,6 +268,7 @@ def _requeued(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
     """Steps after the checkpoint are run again: they are taken out of the curves. A pause stays."""
     stands = trial.asked == "pause" or (trial.state == s.PAUSED and trial.asked != "resume")
     series = {name: cut(curve, trial.checkpoint_step) for name, curve in trial.series.items()}
+    trial = _stopped(trial, trial.checkpoint_step, "queued again")
     return replace(
         fold_scores.clear_scoring(trial), state=s.QUEUED, asked="pause" if stands else "",
         worker="", device="", retry=event.retry, step=trial.checkpoint_step, series=series,
@@ -274,7 +276,14 @@ def _requeued(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
 
 
 def _checkpointed(trial: s.Trial, event: e.TrialCheckpointed) -> s.Trial:
+    trial = _stopped(trial, event.step, "checkpoint")
     return replace(trial, checkpoint=event.path, checkpoint_step=event.step)
+
+
+def _stopped(trial: s.Trial, step: int, text: str) -> s.Trial:
+    """Where it stopped, once; what was after that step is run again and is no more."""
+    before = [stop for stop in trial.stops if stop.step <= step and stop != s.Mark(step, text)]
+    return replace(trial, stops=(*before[1 - s.STOPS :], s.Mark(step, text)))
 
 
 STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {

@@ -1,0 +1,7 @@
+"""x"""
+
+from tui.base.base_screen import StudyScreen
+
+
+class DevicesScreen(StudyScreen):
+    pass
