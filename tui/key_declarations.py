@@ -285,6 +285,26 @@ COMPARE = Group(
     ("compare.back", "compare.next", "compare.down"),
 )
 
+DEVICES = Group(
+    "devices",
+    (
+        Key("devices.back", "escape,backspace,d", "back", "back", "back to where you came from"),
+        Key("devices.span", "t", "along", "1 min–1 day", "history of 1 or 10 minutes, 1 or 6 hours, 1 day"),
+        Key("devices.next", "tab", "choose(1)", "chart", "the next chart"),
+        Key("devices.previous", "shift+tab", "choose(-1)", "prev", "the previous chart"),
+        Key(
+            "devices.enlarge", "enter", "enlarge", "enlarge", "show the selected chart alone, or all of them"
+        ),
+        Key("devices.arrange", "number_sign", "arrange", "grid", "1×1 to 4×4 charts, or as many as fit"),
+        Key("devices.right", "right", "crosshair(1)", "cursor", "values at the next point, in all charts"),
+        Key("devices.left", "left", "crosshair(-1)", "cursor", "values at the previous point"),
+        Key("devices.whole", "0", "whole", "whole", "the whole time, without a cursor"),
+        Key("devices.down", "down,j,pagedown", "scroll(1)", "down", "further down the processes"),
+        Key("devices.up", "up,k,pageup", "scroll(-1)", "up", "further up"),
+    ),
+    ("devices.back", "devices.span", "devices.next", "devices.enlarge"),
+)
+
 FORM = Group(
     "forms",
     (Key("form.close", "escape", "dismiss(None)", "close", "leave without a change"),),
@@ -347,6 +367,7 @@ GROUPS = (
     EVIDENCE,
     INSIGHT,
     COMPARE,
+    DEVICES,
     INTROSPECTION,
     Group("forms", (*FORM, *FIELD, *CHOICE)),
     CONFIRM,

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.contract.views.axis_scale import AxisScale
-from core.contract.views.chart_window import round_end
+from core.contract.views.charts.chart_window import round_end
 from tui.charts.chart_view import ChartView
 from tui.number_text import duration, loss, number, short, size, smooth_values
 
 RATE = "train/learning_rate"
+WHOLE = ("%", "W", "°C", "kB/s")  # units of figures without digits after the point
 HUGE = 1e100  # beyond it, and nearer to 0 than its inverse on a logarithmic axis, a value has no place
 
 
@@ -62,7 +63,8 @@ class Sign:
 
 @dataclass(frozen=True)
 class ChartData:
-    """One chart. ``planned``: how far the x axis goes at most; ``unit`` of the values."""
+    """One chart. ``planned``: how far the x axis goes at most; ``unit`` of the values. ``span`` and ``range``
+    are the ends of the two axes where they do not follow the curves."""
 
     title: str
     curves: tuple[Curve, ...]
@@ -70,14 +72,25 @@ class ChartData:
     unit: str = ""
     planned: float = 0.0
     empty: str = "no value yet"
+    span: tuple[float, float] | None = None
+    range: tuple[float, float] | None = None
 
     def whole(self, view: ChartView) -> AxisScale:
         """Return the whole x axis."""
+        if self.span is not None:
+            return AxisScale(*self.span)
         ends = [curve.steps[-1] for curve in self.curves if curve.steps]
         firsts = [step for curve in self.curves for step in curve.steps[:2] if step > 0]
         first = min(firsts, default=1.0) if view.log_x else min(0.0, min(firsts, default=0.0))
         end = round_end(max(ends, default=0.0), self.planned)
         return AxisScale(first, end if end > first else first + 1, view.log_x)
+
+    def ticks(self, across: AxisScale, most: int) -> list[float]:
+        """Return where the x axis in sight has a label: round places, and even parts of a fixed span."""
+        if self.span is None or across.high - across.low < self.span[1] - self.span[0]:
+            return across.ticks(most)
+        parts = 4 if most >= 5 else 2
+        return [across.value_at(part / parts) for part in range(parts + 1)]
 
     def across(self, view: ChartView) -> AxisScale:
         """Return the x axis in sight."""
@@ -92,6 +105,8 @@ def figure_text(value: float | None, unit: str) -> str:
     """A value of a chart's title, in a width that hardly changes."""
     if unit == "bytes":
         return size(value)
+    if unit in WHOLE:
+        return "–" if value is None else f"{value:.0f}{unit}"
     if value is not None and (unit == RATE or 0 < abs(value) < 1e-3):
         return _power(value, 2)
     if value is not None and math.isfinite(value) and abs(value) >= 1e4:
@@ -116,5 +131,13 @@ def _power(value: float, digits: int) -> str:
 
 
 def place_text(value: float, along: str) -> str:
-    """A place of the x axis."""
+    """A place of the x axis; one below 0 is so many seconds ago."""
+    if value < 0:
+        return ago_text(-value)
     return duration(value) if along == "time" else short(value) if value >= 1e4 else f"{value:.0f}"
+
+
+def ago_text(seconds: float) -> str:
+    """Such as -45s, -15m or -6h."""
+    unit, length = next((pair for pair in (("h", 3600), ("m", 60)) if seconds >= pair[1]), ("s", 1))
+    return f"-{seconds / length:.3g}{unit}"

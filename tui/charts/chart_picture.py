@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from core.contract.views.axis_scale import AxisScale
-from core.contract.views.chart_window import round_values
-from core.contract.views.column_extremes import clip_places, keep_extremes
+from core.contract.views.charts.chart_window import round_values
+from core.contract.views.charts.column_extremes import clip_places, keep_extremes
 from tui.charts.braille_canvas import Canvas, column_of, row_of
 from tui.charts.chart_curve import ChartData, Curve, figure_text, place_text, tick_text
 from tui.charts.chart_view import ChartView
@@ -46,7 +46,7 @@ def draw_chart(
     top = _fit(_title(chart, view, chosen), "╭", "╮", width, border)
     if not values:
         return [top, *_words(chart.empty, width, rows, border), _row("╰", "─" * (width - 2), "╯", border)]
-    up = round_values(values, view.log_y)
+    up = AxisScale(*chart.range) if chart.range else round_values(values, view.log_y)
     plot = _plot([(curve, _scaled(places, up)) for curve, places in curves], inner, rows)
     _draw_happenings(plot, chart, across)
     _draw_cursor(plot, chart, view, across, up)
@@ -151,7 +151,8 @@ def _title(chart: ChartData, view: ChartView, chosen: bool) -> list[list[Cell]]:
         for curve in chart.curves:
             figure = figure_text(curve.figure(view.cursor), chart.unit)
             sign = f"{rule}{curve.sign or rule or '━'} " if several else ""
-            line += _text(sign + (f"{curve.label} " if several and labelled else ""), curve.meaning)
+            label = f"{curve.label} " if several and labelled and curve.label != curve.sign else ""
+            line += _text(sign + label, curve.meaning)
             line += _text(f"{figure} ", "info" if view.cursor is None else "bold info")
         forms.append(line)
     return [*forms, name]
@@ -194,8 +195,8 @@ def _below(chart: ChartData, view: ChartView, across: AxisScale, width: int, bor
     """The lower border: places of the x axis, and the cursor's place."""
     line = _row("╰", "─" * (width - 2), "╯", border)
     inner, left = width - LABELS - 2, LABELS + 1
-    ticks = across.ticks(max(2, inner // 12))
-    for value in thinned(ticks, max(2, inner // 12)):
+    most = max(3, inner // 12)
+    for value in thinned(chart.ticks(across, most), most):
         _write(line, left + column_of(across.position(value), inner), place_text(value, view.along), "muted")
     if view.cursor is not None and across.contains(view.cursor):
         text = place_text(view.cursor, view.along)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from core.contract.views.axis_scale import AxisScale
-from core.contract.views.chart_window import Window, pan, zoom
+from core.contract.views.charts.chart_window import Window, pan, zoom
 from core.contract.views.trial_comparison import ALONG, Along
 
 SMOOTHING = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99)  # weights of the exponential moving average

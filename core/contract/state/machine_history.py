@@ -1,4 +1,4 @@
-"""The history of a device over an hour and a day, thinned as it comes. Pure."""
+"""The history of a device over a minute, an hour and a day, thinned as it comes. Pure."""
 
 from __future__ import annotations
 
@@ -22,14 +22,7 @@ class Track(msgspec.Struct, frozen=True, array_like=True):
     counts: tuple[int, ...] = ()
 
 
-def hour() -> Track:
-    """Return an empty track of an hour."""
-    return Track(15, 240)
-
-
-def day() -> Track:
-    """Return an empty track of a day."""
-    return Track(300, 288)
+MINUTE, HOUR, DAY = Track(1, 90), Track(15, 240), Track(300, 288)  # empty ones of three lengths
 
 
 def add_reading(track: Track, at: float, numbers: Numbers) -> Track:
