@@ -11,6 +11,7 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views.trial_comparison import Along
 from tui.base.base_screen import StudyScreen
+from tui.chart_key_groups import DEVICES
 from tui.charts.chart_curve import ChartData
 from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
@@ -19,7 +20,7 @@ from tui.devices.device_charts import device_charts
 from tui.devices.device_history import SPANS
 from tui.devices.host_lines import host_lines
 from tui.devices.process_lines import process_lines
-from tui.key_declarations import DEVICES, EVERYWHERE
+from tui.key_declarations import EVERYWHERE
 from tui.key_definition import bindings
 from tui.widgets.cached_static import Sheet
 from tui.widgets.focus_box import Box

@@ -14,10 +14,11 @@ from core.contract.state import engine_state as s
 from core.contract.state import study_progress
 from core.contract.text.sanitize import plain
 from tui.boards.trial_board_summary import summarize_boards
+from tui.chart_key_groups import CHART_CHOICE, CHARTS
 from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
 from tui.introspection.loss_and_attention_screen import InsidesScreen
-from tui.key_declarations import CHART_CHOICE, CHARTS, EVERYWHERE, STEERING, TRIAL
+from tui.key_declarations import EVERYWHERE, STEERING, TRIAL
 from tui.key_definition import bindings
 from tui.number_text import ASKED, GLYPHS, bar, duration, number, size
 from tui.steering.steering_actions import SteeringScreen
