@@ -20,6 +20,7 @@ from tui import terminal_restore
 from tui.base.base_screen import StudyScreen
 from tui.base.help_screen import Help
 from tui.boards.boards_screen import BoardsScreen
+from tui.devices.devices_screen import DevicesScreen
 from tui.engine_connection import Engine
 from tui.insight.insight_screen import InsightScreen
 from tui.key_declarations import ALWAYS, commands
@@ -185,6 +186,10 @@ class TrimtabApp(App[None]):
     def open_insight(self, trial: int | None) -> None:
         """Open the insight screen with the cursor on ``trial``."""
         self.push_screen(InsightScreen(trial))
+
+    def open_devices(self) -> None:
+        """Open the devices screen."""
+        self.push_screen(DevicesScreen())
 
     def action_studies(self) -> None:
         """Let the user choose one of the engine's studies."""

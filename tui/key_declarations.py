@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tui.chart_key_groups import CHART_CHOICE, CHARTS, DEVICES
 from tui.key_definition import Group, Key
 
 OPEN = Key("trial.detail", "enter", "detail", "open", "open the selected trial")
@@ -22,6 +23,9 @@ TO_MEMORY = Key("app.memory", "m", "memory", "memory", "memory by holder, and wh
 TO_BOARDS = Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials", "Boards")
 TO_INSIGHT = Key(
     "app.insight", "i", "insight", "insight", "insight: history, importance, Pareto front …", "Insight"
+)
+TO_DEVICES = Key(
+    "app.devices", "d", "devices", "devices", "GPUs and host: load, history, processes by user", "Devices"
 )
 SWITCH = Key("study.switch", "S", "app.studies", "studies", "choose another study", "Choose a study")
 HELP = Key("app.help", "question_mark", "app.help", "help", "this page", "Help")
@@ -58,6 +62,7 @@ STUDY = Group(
         TO_MEMORY,
         TO_BOARDS,
         TO_INSIGHT,
+        TO_DEVICES,
         Key(
             "trial.mark",
             "space,v",
@@ -150,13 +155,12 @@ TRIAL = Group(
         Key("detail.back", "escape,backspace", "back", "back", "back to all trials"),
         PAUSE,
         PRUNE,
-        Key("detail.next", "right_square_bracket,right", "neighbour(1)", "next", "next trial"),
-        Key("detail.previous", "left_square_bracket,left", "neighbour(-1)", "prev", "previous trial"),
+        Key("detail.next", "right_square_bracket", "neighbour(1)", "next", "next trial"),
+        Key("detail.previous", "left_square_bracket", "neighbour(-1)", "prev", "previous trial"),
         TO_MEMORY,
         TO_BOARDS,
         TO_INSIGHT,
-        Key("chart.smooth", "w", "smooth", "smooth", "smooth the training curve, or show it raw"),
-        Key("chart.log", "l", "log", "log", "logarithmic or linear values"),
+        TO_DEVICES,
         Key("detail.insides", "a", "insides", "insides", "loss by token, and attention"),
     ),
     ("detail.back", "trial.pause", "trial.prune", "app.memory", "app.boards", "detail.insides"),
@@ -281,15 +285,12 @@ COMPARE = Group(
     "comparing trials",
     (
         Key("compare.back", "escape,backspace,V", "back", "back", "back to all trials"),
-        Key("compare.along", "a", "along", "axis", "over steps, tokens or training time"),
-        Key("compare.next", "tab,right_square_bracket", "metric(1)", "metric", "the next metric"),
-        Key("compare.previous", "shift+tab,left_square_bracket", "metric(-1)", "prev", "the previous metric"),
-        Key("compare.log", "l", "log", "log", "logarithmic or linear values"),
-        Key("compare.smooth", "e", "smooth", "smooth", "smooth the curves, or show them raw"),
+        Key("compare.next", "tab,right_square_bracket", "choose(1)", "metric", "the next metric"),
+        Key("compare.previous", "shift+tab,left_square_bracket", "choose(-1)", "prev", "the previous metric"),
         Key("compare.down", "down,j,pagedown", "scroll(1)", "down", "further down the list"),
         Key("compare.up", "up,k,pageup", "scroll(-1)", "up", "further up"),
     ),
-    ("compare.back", "compare.along", "compare.next", "compare.log", "compare.smooth", "compare.down"),
+    ("compare.back", "compare.next", "compare.down"),
 )
 
 FORM = Group(
@@ -347,6 +348,8 @@ GROUPS = (
     FILTER,
     COLUMNS,
     TRIAL,
+    CHARTS,
+    CHART_CHOICE,
     STEERING,
     WHAT_IF,
     MEMORY,
@@ -355,6 +358,7 @@ GROUPS = (
     EVIDENCE,
     INSIGHT,
     COMPARE,
+    DEVICES,
     INTROSPECTION,
     Group("forms", (*FORM, *FIELD, *CHOICE)),
     CONFIRM,

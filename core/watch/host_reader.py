@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,7 @@ class HostReader:
         self._home = home
         self._processes: dict[int, psutil.Process] = {}
         self._begun = False
+        self._net: tuple[float, int, int] | None = None  # when (monotonic), bytes received and sent by then
 
     def read(self) -> Host:
         """Take one reading; figures that the system does not provide are None."""
@@ -32,6 +34,7 @@ class HostReader:
         share = sum(shares) / len(shares) / 100.0 if shares else 0.0
         cpu, self._begun = (share if self._begun else None), True
         memory = psutil.virtual_memory()
+        received, sent = self._net_rates()
         return Host(
             cpu=cpu,
             cores=cpus().allowed,
@@ -40,7 +43,28 @@ class HostReader:
             disk_free_bytes=disk_free_bytes(self._home),
             load1=_load1(),
             name=plain(platform.node(), 80),
+            disk_total_bytes=_disk_total_bytes(self._home),
+            received_bytes_s=received,
+            sent_bytes_s=sent,
         )
+
+    def _net_rates(self) -> tuple[float | None, float | None]:
+        """Bytes received and sent per second since the reading before, but the loopback's; None at first."""
+        try:
+            each = psutil.net_io_counters(pernic=True)
+        except (OSError, RuntimeError):
+            return None, None
+        counted = [count for name, count in each.items() if not name.startswith("lo")]
+        now = (
+            time.monotonic(),
+            sum(count.bytes_recv for count in counted),
+            sum(count.bytes_sent for count in counted),
+        )
+        before, self._net = self._net, now
+        if before is None or now[0] <= before[0]:
+            return None, None
+        took = now[0] - before[0]
+        return max(0.0, (now[1] - before[1]) / took), max(0.0, (now[2] - before[2]) / took)
 
     def workers(self, rows: list[WorkerRow]) -> tuple[Worker, ...]:
         """Read the memory and CPU use of each worker; None for a worker that has exited."""
@@ -82,6 +106,14 @@ def disk_free_bytes(folder: Path) -> int | None:
         except OSError:
             return None
     return None
+
+
+def _disk_total_bytes(folder: Path) -> int | None:
+    try:
+        total: int | None = psutil.disk_usage(str(folder)).total
+        return total
+    except OSError:
+        return None
 
 
 def _load1() -> float | None:

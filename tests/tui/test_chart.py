@@ -1,28 +1,51 @@
-"""Curves drawn large: the dots, the ticks, and what is never drawn."""
+"""Charts as cells: the dots, the axes, what is in front, and when a chart is drawn again."""
 
 import itertools
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.text import Text
 
-from core.contract.state.engine_state import Mark
 from tests.tui.scene import no_card, state_of, study_events
-from tui.theme_colors import Palette
-from tui.widgets.braille_canvas import Canvas
+from tui.charts.braille_canvas import Canvas
+from tui.charts.cell_sheet import changed_runs
+from tui.charts.chart_curve import RATE, ChartData, Curve, Sign, figure_text, tick_text
+from tui.charts.chart_grid import arrange
+from tui.charts.chart_picture import LABELS, draw_chart, picture_key
+from tui.charts.chart_view import SMOOTHING, ChartView
+from tui.trial.metric_charts import metric_charts
 from tui.widgets.label_value import LONGEST, pair
-from tui.widgets.line_chart import Curve, curves_of, plot
+from tui.widgets.line_chart import curves_of
 
-BARE = Palette({})
+WHOLE, LOG = ChartView(), ChartView(log_y=True)
 
 
-def drawn(curves, width=60, height=16, log=False) -> list[str]:
-    return plot(curves, width, height, log, BARE, "no value yet").plain.split("\n")
+def chart(*curves: Curve, **more) -> ChartData:
+    return ChartData("loss", curves, **more)
+
+
+def cells(*curves: Curve, width=60, height=16, view=WHOLE, **more):
+    return draw_chart(chart(*curves, **more), view, width, height)
+
+
+def drawn(*curves: Curve, **more) -> list[str]:
+    return ["".join(character for character, _ in row) for row in cells(*curves, **more)]
+
+
+def inside(lines: list[str]) -> list[str]:
+    """The plot alone, without frame and labels."""
+    return [line[LABELS + 1 : -1] for line in lines[1:-1]]
+
+
+def has_dots(lines: list[str]) -> bool:
+    return any(0x2800 < ord(sign) <= 0x28FF for line in lines for sign in line)
 
 
 def falling(count=100) -> Curve:
     steps = list(range(1, count + 1))
-    return Curve("train loss", steps, [1 + 2 * math.exp(-step / 20) for step in steps], "train")
+    return Curve("train", steps, [1 + 2 * math.exp(-step / 20) for step in steps], "train", noisy=True)
 
 
 def test_each_dot_has_its_place_in_the_cell():
@@ -59,54 +82,163 @@ def test_a_line_has_no_gap_and_both_ends(ends):
     assert all(max(abs(ax - bx), abs(ay - by)) == 1 for (ax, ay), (bx, by) in steps)
 
 
-@pytest.mark.parametrize("width", [17, 40, 60, 200])
-@pytest.mark.parametrize("height", [4, 8, 30])
-@pytest.mark.parametrize("log", [False, True])
-def test_the_chart_fills_its_place_exactly(width, height, log):
-    lines = drawn([falling()], width, height, log)
-    assert len(lines) == height
-    assert all(len(line) <= width for line in lines[1:])
+@pytest.mark.parametrize("width", [10, 17, 40, 60, 200])
+@pytest.mark.parametrize("height", [3, 4, 8, 30])
+@pytest.mark.parametrize("view", [ChartView(), LOG, ChartView(log_x=True, cursor=3.0, smoothing=0.9)])
+def test_the_chart_fills_its_place_exactly(width, height, view):
+    lines = drawn(falling(), width=width, height=height, view=view, signs=(Sign(50, "edit", "x"),))
+    assert [len(line) for line in lines] == [width] * height
 
 
 def test_the_curve_goes_from_the_upper_left_to_the_lower_right():
-    plots = [line[9:] for line in drawn([falling()])[1:-2]]
-    assert plots[0][0] != " " and plots[0][-1] == " "
-    assert plots[-1][-1] != " " and plots[-1][0] == " "
+    plot = inside(drawn(falling()))
+    assert plot[0][0] != " " and plot[0][-1] == " "
+    assert plot[-1][-1] != " " and plot[-1][0] == " "
 
 
-def test_the_axes_name_round_values():
-    lines = drawn([falling()])
-    labels = [line[:8].strip() for line in lines[1:-2] if line[:8].strip()]
-    assert labels == ["2.5", "2", "1.5"]
-    assert "50" in lines[-1] and "step" in lines[-1]
+def test_the_axes_name_round_values_and_the_title_the_newest_one():
+    lines = drawn(falling())
+    assert {"3", "2", "1"} <= {line[1:LABELS].strip() for line in lines[1:-1]}
+    assert "50" in lines[-1] and "loss 1.013" in lines[0]
 
 
 def test_a_logarithmic_axis_names_powers_of_ten():
-    lines = drawn([Curve("x", [1, 2, 3], [1e-3, 1.0, 1e3], "train")], log=True)
-    assert {"1000", "1", "0.001"} <= {line[:8].strip() for line in lines}
-    assert "log scale" in lines[0]
+    lines = drawn(Curve("x", [1, 2, 3], [1e-3, 1.0, 1e3], "train"), view=LOG)
+    assert {"1000", "1", "0.001"} <= {line[1:LABELS].strip() for line in lines}
+    steps = [10.0**power for power in range(7)]
+    assert "100" in drawn(Curve("x", steps, steps, "train"), view=ChartView(log_x=True))[-1]
 
 
 def test_what_cannot_be_drawn_is_left_out():
-    curve = Curve("x", [1, 2, 3, 4], [math.nan, math.inf, 2.0, 1.0], "train")
-    assert len(drawn([curve])) == 16
-    assert drawn([Curve("x", [1], [math.nan], "train")]) == ["no value yet"]
-    assert drawn([Curve("x", [1, 2], [-1.0, 0.0], "train")], log=True) == ["no value yet"]
-    assert drawn([]) == ["no value yet"]
+    assert has_dots(drawn(Curve("x", [1, 2, 3, 4], [math.nan, math.inf, 2.0, 1.0], "train")))
+    for lines in (
+        drawn(Curve("x", [1], [math.nan], "train")),
+        drawn(Curve("x", [1, 2], [-1.0, 0.0], "train"), view=LOG),
+        drawn(),
+    ):
+        assert "no value yet" in "".join(lines) and not has_dots(lines)
 
 
 @pytest.mark.parametrize("values", [[3.0], [3.0, 3.0], [0.0, 0.0], [-1.0, -1.0]])
-def test_flat_and_single_curves_are_drawn_in_the_middle(values):
-    lines = drawn([Curve("x", list(range(len(values))), values, "train")])
-    assert any(0x2800 < ord(sign) <= 0x28FF for line in lines for sign in line)
+def test_flat_and_single_curves_are_drawn(values):
+    assert has_dots(drawn(Curve("x", list(range(len(values))), values, "train")))
 
 
-def test_smoothing_keeps_the_validation_as_it_is():
+def test_a_spike_of_one_reading_among_thousands_is_drawn():
+    steps, values = list(range(5000)), [1.0] * 5000
+    values[1234], values[4321] = 2.0, 0.5
+    plot = inside(drawn(Curve("x", steps, values, "train")))
+    assert plot[0].strip() and plot[-1].strip()
+
+
+def test_validation_does_not_paint_over_training():
+    """In a small plot both curves lie in the same cells: those show the training loss."""
+    steps = list(range(200))
+    train = Curve("train", steps, [2 + math.sin(step) for step in steps], "train")
+    held = Curve("eval", steps[::20], [2.0] * 10, "eval", "•")
+    alone, both = cells(train, width=40, height=8), cells(train, held, width=40, height=8)
+    changed = [
+        was
+        for before, after in zip(alone[1:-1], both[1:-1], strict=True)
+        for was, now in zip(before, after, strict=True)
+        if was != now and now[0] != "•"
+    ]
+    assert all(character == " " for character, _ in changed)
+    assert any(cell == ("•", "eval") for row in both for cell in row)
+
+
+def test_preview_and_detail_show_the_same_number_for_the_same_thing():
+    study = state_of(study_events(ends=["complete"]), no_card()).studies["tidy-7b"]
+    trial = study.trials[0]
+    preview = drawn(*curves_of(trial, True), view=ChartView(smoothing=0.9))[0]
+    detail = "".join(
+        cell for cell, _ in draw_chart(metric_charts(study, trial, "steps")[0], ChartView(), 60, 9)[0]
+    )
+    for metric in ("train/loss", "eval/loss"):
+        figure = f"{trial.series[metric].last:.3f}"
+        assert figure in preview and figure in detail
+
+
+def test_smoothing_is_a_slider_with_ends_and_keeps_the_validation_as_it_is():
     trial = state_of(study_events(ends=["complete"]), no_card()).studies["tidy-7b"].trials[0]
-    raw, smooth = curves_of(trial, False), curves_of(trial, True)
-    assert raw[1].values == smooth[1].values
-    assert list(raw[0].values) != list(smooth[0].values)
-    assert "smooth" in smooth[0].label
+    train, held = curves_of(trial, True)
+    view = ChartView()
+    seen = [train.drawn(view := view.smoother(1)) for _ in range(8)]
+    assert view.smoothing == SMOOTHING[-1] and view.smoother(-99).smoothing == 0
+    assert seen[0] != seen[1] and seen[-1] == seen[-2]
+    assert held.drawn(view) == held.drawn(ChartView())
+
+
+def test_the_cursor_shows_the_measured_values_at_its_place():
+    lines = drawn(falling(), view=ChartView(cursor=50.2, smoothing=0.9))
+    assert f"loss {1 + 2 * math.exp(-50 / 20):.3f}" in lines[0] and " 50 " in lines[-1]
+    assert any("│" in line for line in inside(lines)) and any("◆" in line for line in lines)
+
+
+def test_what_happened_is_marked_and_an_edit_is_a_line_that_hides_no_dot():
+    happened = tuple(
+        Sign(at, kind, "") for at, kind in ((30, "checkpoint"), (50, "edit"), (70, "spike"), (99, "best"))
+    )
+    bare, lines = inside(drawn(falling())), inside(drawn(falling(), signs=happened))
+    assert [sign for sign in lines[0] if sign in "▪✎▲★"] == list("▪✎▲★")
+    assert [row.replace("┊", " ") for row in lines[1:]] == bare[1:] and any("┊" in row for row in lines)
+
+
+@pytest.mark.parametrize("at", [0, 101, 10**9, -5])
+def test_a_mark_at_an_end_or_beyond_it_breaks_nothing(at):
+    lines = drawn(falling(), signs=(Sign(at, "edit", "x"),) * 3)
+    assert any("✎" in line for line in lines) == (at == 0)
+
+
+def test_a_chart_is_drawn_again_only_when_a_new_column_of_dots_is_due():
+    """On 84 columns of dots for 1000 steps, most steps change nothing of the key."""
+    values = [1.0] * 1000
+    keys = [
+        picture_key(chart(Curve("train", range(step), values[:step], "train"), planned=1000), ChartView(), 51)
+        for step in range(801, 1000)
+    ]
+    assert 15 <= sum(a != b for a, b in itertools.pairwise(keys)) <= 20
+    assert picture_key(chart(falling()), ChartView(), 51) != picture_key(chart(falling()), LOG, 51)
+
+
+def test_only_runs_of_changed_cells_are_sent():
+    row = [(".", "")] * 40
+    other = list(row)
+    other[3] = other[5] = other[30] = ("x", "")
+    assert changed_runs([row, row], [row, other]) == [(1, 3, 3), (1, 30, 1)]
+    assert changed_runs([row], [list(row)]) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "height", "wanted", "columns", "rows"),
+    [
+        (7, 80, 11, 0, 2, 1), (7, 120, 24, 0, 3, 3), (25, 200, 60, 0, 4, 4), (2, 200, 60, 0, 2, 1),
+        (7, 80, 30, 1, 1, 1), (7, 80, 30, 4, 4, 2), (25, 40, 10, 3, 2, 2), (1, 10, 2, 0, 1, 1),
+    ],
+)  # fmt: skip
+def test_charts_are_arranged_by_the_room_or_as_wanted(count, width, height, wanted, columns, rows):
+    assert arrange(count, width, height, wanted) == (columns, rows)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [(4.886e-4, RATE, "4.89e-4"), (9.1e9, "bytes", "8.48G"), (1.1394, "", "1.139"), (5213.0, "", "5213"),
+     (152_340.0, "", "152.3k"), (None, "", "–")],
+)  # fmt: skip
+def test_figures_are_short_and_of_one_width_for_each_unit(value, unit, shown):
+    assert figure_text(value, unit) == shown
+
+
+@given(st.lists(st.floats(), min_size=1, max_size=30), st.booleans(), st.booleans())
+def test_no_value_breaks_a_chart(values, log_x, log_y):
+    view = ChartView(log_x=log_x, log_y=log_y, smoothing=0.5, cursor=3.0)
+    lines = drawn(Curve("x", range(len(values)), values, "train", noisy=True), view=view)
+    assert [len(line) for line in lines] == [60] * 16
+
+
+@given(st.floats(-1e12, 1e12), st.sampled_from(["", RATE, "bytes"]))
+def test_a_label_of_the_axis_has_room(value, unit):
+    assert len(tick_text(value, unit)) < LABELS
 
 
 @pytest.mark.parametrize("width", [16, 20, 44, 100])
@@ -114,21 +246,3 @@ def test_a_value_is_never_what_is_cut(width):
     line = pair(Text("gradient_accumulation"), Text("0.0001235"), width)
     assert line.cell_len == min(width, LONGEST)
     assert line.plain.endswith("0.0001235")
-
-
-def test_a_mark_is_a_line_with_its_step_where_no_curve_is():
-    curve = falling()
-    rows = plot([curve], 60, 16, False, BARE, "", [Mark(50, "learning_rate halved")]).plain.split("\n")[1:-2]
-    bare = plot([curve], 60, 16, False, BARE, "").plain.split("\n")[1:-2]
-    places = {row.index("┊") for row in rows if "┊" in row}
-    assert len(places) == 1 and "┊50" in rows[0]
-    assert [row.replace("┊50", "   ").replace("┊", " ") for row in rows] == bare, (
-        "no dot of the curve is lost"
-    )
-
-
-@pytest.mark.parametrize("step", [1, 100, 0, 101, 10**9])
-def test_a_mark_at_an_end_or_beyond_it_breaks_nothing(step):
-    rows = plot([falling()], 60, 16, False, BARE, "", [Mark(step, "x")] * 3).plain.split("\n")
-    assert len(rows) == 16 and all(len(row) <= 60 for row in rows)
-    assert any("┊" in row for row in rows) == (1 <= step <= 100)

@@ -33,7 +33,7 @@ async def test_v_marks_and_takes_the_mark_away_and_tells_nobody(seat):
 async def test_capital_v_compares_the_marked(seat):
     async with seat(ONE, (120, 60)) as you:
         await you.press(*MARKS, "V")
-        await you.sees("compare #0, #2, #3 of tidy-7b", "eval/loss (1 of 6)", "━●━ #0 1.342", "━▲━ #2 1.134")
+        await you.sees("compare #0, #2, #3 of tidy-7b", "eval/loss ━● #0 1.342 ━▲ #2 1.134", "chart 1 of 6")
         await you.sees("optimizer steps", "differing knobs", "metrics   ★ best")
         assert "seed" not in you.screen(), "what is the same for all is left out"
         assert "1.134 ★" in row(you, "eval/loss") and row(you, "eval/loss").count("★") == 1
@@ -54,27 +54,28 @@ async def test_one_trial_alone_says_how_to_mark(seat):
         await you.sees("select two trials with Space")
 
 
-async def test_a_changes_the_axis_and_says_what_it_is(seat):
+async def test_t_changes_the_axis_and_says_what_it_is(seat):
     async with seat(ONE) as you:
-        await you.press(*MARKS, "V", "a")
+        await you.press(*MARKS, "V", "t")
         await you.sees("tokens trained, from speed and training time")
-        await you.press("a")
-        await you.sees("training time, from its whole and the speed", "15m00s")
-        await you.press("a")
+        await you.press("t")
+        await you.sees("training time, from its whole and the speed", "13m20s")
+        await you.press("t")
         await you.sees("optimizer steps")
 
 
-async def test_tab_changes_the_metric_l_the_scale_and_e_smooths(seat):
+async def test_tab_changes_the_metric_l_the_scale_and_w_smooths(seat):
     async with seat(ONE) as you:
         await you.press(*MARKS, "V", "tab")
-        await you.sees("train/loss (2 of 6)")
+        await you.sees("train/loss ━●", "chart 2 of 6")
         await you.press("shift+tab", "left_square_bracket")
-        await you.sees("(6 of 6)")
+        await you.sees("chart 6 of 6")
         await you.press("tab", "l")
-        await you.sees("eval/loss (1 of 6)", "log scale")
-        before = you.screen()
-        await you.press("e")
-        await you.until(lambda: you.screen() != before, "smoother curves")
+        await you.sees("chart 1 of 6 · log scale")
+        await you.press("w", "w")
+        await you.sees("smooth 0.8")
+        await you.press("number_sign")
+        await you.sees("charts 1–", "train/loss ● 1.")
 
 
 async def test_a_trial_that_tells_no_speed_has_no_curve_over_tokens(seat):
@@ -86,7 +87,7 @@ async def test_a_trial_that_tells_no_speed_has_no_curve_over_tokens(seat):
         e.TrialEvaluated(at=NOW, **common, step=20, elapsed_s=9.0, metrics={"eval/loss": 1.2}),
     ]
     async with seat(state_of(*SCENES["explored"], quiet)) as you:
-        await you.press("g", "v", "G", "v", "V", "a")
+        await you.press("g", "v", "G", "v", "V", "t")
         await you.sees("#40 –", "#0 1.342")
 
 

@@ -77,7 +77,7 @@ SHOTS = [
     ("explored", (80, 24), ("i", "shift+tab", "shift+tab", "down")),
     ("two", (80, 24), ("i", "tab", "tab", "tab", "tab", "tab", "down")),
     ("explored", (80, 24), ("j", "V")),
-    ("explored", (200, 60), ("v", "j", "j", "v", "j", "v", "j", "v", "V", "a")),
+    ("explored", (200, 60), ("v", "j", "j", "v", "j", "v", "j", "v", "V", "t")),
     ("looked", (80, 24), ("j", "j", "enter", "a")),
     ("looked", (200, 60), ("j", "j", "enter", "a")),
 ]

@@ -35,6 +35,7 @@ class Console(Protocol):
     def open_memory(self, trial: int | None) -> None: ...
     def open_boards(self, trial: int | None) -> None: ...
     def open_insight(self, trial: int | None) -> None: ...
+    def open_devices(self) -> None: ...
 
 
 class StudyScreen(Screen[None]):
@@ -116,6 +117,10 @@ class StudyScreen(Screen[None]):
         """Open the insight screen."""
         trial = self.selected_trial()
         self.console.open_insight(trial.number if trial is not None else None)
+
+    def action_devices(self) -> None:
+        """Open the devices screen."""
+        self.console.open_devices()
 
     def action_pause(self) -> None:
         """Pause the trial, or resume it if it is paused."""

@@ -18,7 +18,7 @@ from core.contract.views.metric_format import (
     format_interval,
 )
 from core.contract.views.metric_verdict import Reading
-from tui.widgets.braille_canvas import Canvas
+from tui.charts.braille_canvas import Canvas
 from tui.widgets.steering_row_signs import Piece
 
 NARROW, INTERVAL = 16, 12  # cells of a column, and what the interval adds

@@ -13,7 +13,10 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison as c
 from tui.base.base_screen import StudyScreen
-from tui.compare.curve_overlay import overlay
+from tui.chart_key_groups import CHARTS
+from tui.charts.chart_grid import ChartGrid
+from tui.charts.chart_keys import ChartKeys
+from tui.compare.curve_overlay import compare_charts
 from tui.compare.side_by_side import MOST, table
 from tui.key_declarations import COMPARE, EVERYWHERE
 from tui.key_definition import bindings
@@ -22,18 +25,15 @@ from tui.widgets.focus_box import Box
 from tui.widgets.key_bar import KeyBar
 
 
-class CompareScreen(StudyScreen):
+class CompareScreen(ChartKeys, StudyScreen):
     """Pushed on top of all trials; ``trials`` in the order in which they are shown."""
 
-    KEYS = (COMPARE,)
+    KEYS = (COMPARE, CHARTS)
     TOPIC = "search"
     BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     CompareScreen #title {
         height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
-    }
-    CompareScreen #curves {
-        height: 1fr; padding: 0 1; text-wrap: nowrap; text-overflow: clip;
     }
     CompareScreen Box { height: 45%; }
     """
@@ -41,15 +41,13 @@ class CompareScreen(StudyScreen):
     def __init__(self, trials: Sequence[int]) -> None:
         super().__init__()
         self._trials, self._left = tuple(trials[:MOST]), len(trials[MOST:])
-        self._metric, self._along = "", 0
-        self._log, self._smooth = False, False
         self._drawn: tuple[object, ...] = ()
         self._held: list[s.Trial] = []  # as they were drawn
 
     def compose(self) -> ComposeResult:
-        """Title, curves, the table, footer."""
+        """Title, charts, the table, footer."""
         yield Sheet(id="title")
-        yield Sheet(id="curves")
+        yield ChartGrid(wanted=1)
         yield Box("side by side")
         yield KeyBar()
 
@@ -68,27 +66,17 @@ class CompareScreen(StudyScreen):
         """Draw what changed of the trials."""
         study, trials = self.study, self._compared_trials()
         look, box = self.console.look, self.query_one(Box)
-        seen = (
-            self._metric, self._along, self._log, self._smooth, look, self.size,
-            box.room, self.console.engine.away,
-        )  # fmt: skip
+        seen = (look, self.size, box.room, self.console.engine.away, self.charts.view, self.charts.chosen)
         same = len(trials) == len(self._held) and all(map(operator.is_, trials, self._held))
         if study is None or (same and seen == self._drawn):
             return
         self._drawn, self._held = seen, trials
         names = c.metrics(trials)
-        if self._metric not in names:
-            objective = study.objectives[0][0]
-            self._metric = objective if objective in names else next(iter(names), objective)
-        self.query_one("#title", Sheet).draw(self._title(study, trials, names))
-        curves = self.query_one("#curves", Sheet)
-        room = (max(20, curves.size.width), max(6, curves.size.height))
-        along, how = c.ALONG[self._along], (self._log, self._smooth)
-        shown = overlay(trials, self._metric, along, how, room, look)
-        curves.draw(Text("\n", no_wrap=True).join(shown[: room[1]]))
+        self.charts.show(lambda along: compare_charts(trials, names, along), look)
+        self.query_one("#title", Sheet).draw(self._title(study, trials))
         box.write(table(study, trials, box.room, look))
 
-    def _title(self, study: s.Study, trials: list[s.Trial], names: list[str]) -> Text:
+    def _title(self, study: s.Study, trials: list[s.Trial]) -> Text:
         look, away = self.console.look, self.console.engine.away
         line = Text("compare ", style="", no_wrap=True, overflow="ellipsis")
         line.stylize("bold")
@@ -99,9 +87,7 @@ class CompareScreen(StudyScreen):
         line.append(f" of {plain(study.name, 40)}", style=look["muted"])
         if away:
             line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
-        place = names.index(self._metric) + 1 if self._metric in names else 0
-        line.append(f"   {plain(self._metric, 40)}", style=look["accent"])
-        line.append(f" ({place} of {len(names)})", style=look["muted"])
+        line.append(f"  {c.describe_axis(self.charts.view.along)}", style=look["muted"])
         best = best_and_counts.best(study)
         if best is not None and best.number in self._trials:
             line.append(f"   ★ #{best.number} is the study's best", style=look["muted"])
@@ -112,29 +98,6 @@ class CompareScreen(StudyScreen):
     def action_back(self) -> None:
         """To all trials."""
         self.dismiss()
-
-    def action_along(self) -> None:
-        """Steps, tokens, time."""
-        self._along = (self._along + 1) % len(c.ALONG)
-        self.show()
-
-    def action_metric(self, by: int) -> None:
-        """Show the next metric, cyclically."""
-        names = c.metrics(self._compared_trials())
-        if names:
-            place = names.index(self._metric) + by if self._metric in names else 0
-            self._metric = names[place % len(names)]
-            self.show()
-
-    def action_log(self) -> None:
-        """Logarithmic or linear values."""
-        self._log = not self._log
-        self.show()
-
-    def action_smooth(self) -> None:
-        """Smooth the curves, or show them raw."""
-        self._smooth = not self._smooth
-        self.show()
 
     def action_scroll(self, by: int) -> None:
         """Up and down the table."""

@@ -10,9 +10,9 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from core.contract.views.knob_axes import Axis, axes
+from tui.charts.braille_canvas import row_of
 from tui.insight.page_context import EARLY, HERE, RESULT, Page, View, legend, no_values, value_text
 from tui.number_text import number
-from tui.widgets.braille_canvas import row_of
 from tui.widgets.xy_plot import AXIS, Plane, add_axes
 
 SHADES = "█▓▒░·"  # the best first

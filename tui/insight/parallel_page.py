@@ -6,9 +6,9 @@ from rich.text import Text
 
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
+from tui.charts.braille_canvas import column_of
 from tui.insight.page_context import Page, View, no_values
 from tui.number_text import number
-from tui.widgets.braille_canvas import column_of
 from tui.widgets.xy_plot import Plane, pad
 
 MOST = 250  # lines: more are a grey field

@@ -9,8 +9,8 @@ from itertools import groupby
 from rich.text import Text
 
 from core.contract.text.byte_sizes import format_bytes
+from tui.charts.braille_canvas import Canvas
 from tui.theme_colors import Palette
-from tui.widgets.braille_canvas import Canvas
 
 AXIS = 9  # cells for the labels: "79.6 GiB "
 USED, LIMIT = 0, 1

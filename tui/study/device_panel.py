@@ -1,4 +1,4 @@
-"""The machine panel: memory, load, power and temperature of each GPU; packs, host and workers."""
+"""The devices panel: every card, then the host, and where there is room packs, processes and workers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from rich.text import Text
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
-from tui.number_text import NOTHING, bar, percent, size, sparkline
+from tui.devices.card_lines import card_lines
+from tui.devices.host_lines import host_line, host_lines, worker_line
+from tui.number_text import size
 from tui.study.pack_line import pack_line
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet
 
 
 class DevicePanel(Sheet):
-    """As many lines as fit: cards first, then the packs and who else is on them, then the host."""
+    """As many lines as fit; what is left out is told."""
 
     DEFAULT_CSS = """
     DevicePanel {
@@ -37,112 +39,46 @@ class DevicePanel(Sheet):
         if self._read == (machine, packs, look, self.size):
             return
         self._read = (machine, packs, look, self.size)
-        width, height = max(20, self.size.width), max(1, self.size.height)
-        lines: list[Text] = []
-        for device in machine.devices:
-            past = machine.past.get(str(device.index), s.Past())
-            lines.append(_card(device, past, width, look))
-        if not machine.devices and machine.why_none:
-            lines.append(
-                Text(plain(machine.why_none, 200), style=look["muted"], no_wrap=True, overflow="ellipsis")
-            )
-        lines += [pack_line(pack, width, look) for pack in sorted(packs, key=lambda pack: pack.device)]
-        for device in machine.devices:
-            lines += [_process(device, process, width, look) for process in device.processes]
-        if not machine.read_at:
-            lines = [Text("reading the machine …", style=look["muted"])]
-        else:
-            lines += _host(machine, width, look)
-        self.draw(Text("\n", no_wrap=True, overflow="ellipsis").join(lines[:height]))
+        room = max(20, self.size.width), max(1, self.size.height)
+        lines, left_out = panel_lines(machine, packs, *room, look)
+        self.border_title = f"devices · +{left_out} more: d" if left_out else "devices"
+        self.draw(Text("\n", no_wrap=True, overflow="ellipsis").join(lines))
 
 
-def _gauge(
-    line: Text, label: str, share: float | None, words: str, width: int, colour: str, look: Palette
-) -> None:
-    full, empty = bar(share, width)
-    line.append(f"{label} ", style=look["muted"])
-    line.append(full, style=colour)
-    line.append(empty, style=look["muted"])
-    line.append(f" {words}")
+def panel_lines(
+    machine: s.Machine, packs: Sequence[e.PackMeasured], width: int, height: int, look: Palette
+) -> tuple[list[Text], int]:
+    """At most ``height`` lines, and how many more there are. All cards first, with two lines each only where
+    all else has its room."""
+    if not machine.read_at:
+        return [Text("reading the machine …", style=look["muted"])], 0
+    rest = _rest(machine, packs, width, look)
+    if not machine.devices:
+        why = Text(plain(machine.why_none, 200), style=look["muted"], no_wrap=True, overflow="ellipsis")
+        cards = [why] if machine.why_none else []
+    else:
+        count = len(machine.devices)
+        roomy = 1 + 2 * count + 2 + len(rest) <= height
+        cards = card_lines(machine, width, 1 + 2 * count if roomy else min(1 + count, height - 1), look)
+    room = height - len(cards)
+    host = host_lines(machine, width, look)
+    if room < len(host) + len(rest):
+        host = [host_line(machine, width, look)]
+    lines = [*cards, *host, *rest]
+    return lines[:height], max(0, len(lines) - height)
 
 
-def _heat(share: float | None, look: Palette) -> str:
-    return (
-        look["error"]
-        if share and share > 0.92
-        else look["warning"]
-        if share and share > 0.75
-        else look["good"]
-    )
+def _rest(machine: s.Machine, packs: Sequence[e.PackMeasured], width: int, look: Palette) -> list[Text]:
+    """Packs, processes on the cards, workers."""
+    lines = [pack_line(pack, width, look) for pack in sorted(packs, key=lambda pack: pack.device)]
+    for device in machine.devices:
+        lines += [_process(device, process, look) for process in device.processes]
+    return [*lines, *(worker_line(worker, look) for worker in machine.workers)]
 
 
-def _card(device: e.Device, past: s.Past, width: int, look: Palette) -> Text:
-    """One GPU: what does not fit is left out from the right, never cut in the middle."""
-    line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(f"{device.index} ", style="bold")
-    if device.fault:
-        line.append(plain(f"{device.fault} · {device.name}", 160), style=look["error"])
-        return line
-    used, total = device.used_bytes, device.total_bytes
-    share = used / total if used is not None and total else None
-    full, empty = bar(share, 5 if width < 50 else 8 if width < 84 else 14)
-    line.append(full, style=_heat(share, look))
-    line.append(empty, style=look["muted"])
-    line.append(f" {size(used) + '/' + size(total):>11}")
-    line.append(f" {percent(device.utilisation):>4}", style=look["primary"])
-    history = sparkline(past.utilisation, min(16, width // 8), 0.0, 1.0)
-    for part, style in (
-        (f" {_degrees(device.temperature_c):>5}", ""),
-        (f" {_watts(device):>9}", ""),
-        (f" {history}", look["primary"]),
-        (f"  {plain(device.name, 30)}", look["muted"]),
-    ):
-        if line.cell_len + len(part) > width:
-            break
-        line.append(part, style=style)
-    return line
-
-
-def _degrees(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.0f}°C"
-
-
-def _watts(device: e.Device) -> str:
-    if device.power_w is None:
-        return NOTHING
-    return f"{device.power_w:.0f}W" + (f"/{device.power_limit_w:.0f}W" if device.power_limit_w else "")
-
-
-def _process(device: e.Device, process: e.Process, width: int, look: Palette) -> Text:
+def _process(device: e.Device, process: e.Process, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f"{device.index} ", style="bold")
     line.append(f"{size(process.used_bytes):>6} ")
     line.append(f"pid {process.pid} {plain(process.user, 10)} {plain(process.name, 40)}", style=look["muted"])
-    return line
-
-
-def _host(machine: s.Machine, width: int, look: Palette) -> list[Text]:
-    host = machine.host
-    share = host.used_bytes / host.total_bytes if host.used_bytes is not None and host.total_bytes else None
-    past = machine.past.get("host", s.Past())
-    room = 8 if width < 60 else 16
-    cpu, ram = Text(no_wrap=True, overflow="ellipsis"), Text(no_wrap=True, overflow="ellipsis")
-    cores = f"{percent(host.cpu)} of {host.cores} cores"
-    _gauge(cpu, "cpu", host.cpu, f"{cores:<16}", room, _heat(host.cpu, look), look)
-    cpu.append(
-        sparkline(past.utilisation, max(4, min(24, width - room - 26)), 0.0, 1.0), style=look["primary"]
-    )
-    _gauge(
-        ram, "ram", share, f"{size(host.used_bytes)}/{size(host.total_bytes)}", room, _heat(share, look), look
-    )
-    ram.append(f"  disk {size(host.disk_free_bytes)} free", style=look["muted"])
-    return [cpu, ram, *(_worker(worker, look) for worker in machine.workers)]
-
-
-def _worker(worker: e.Worker, look: Palette) -> Text:
-    line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(f"worker {plain(worker.name, 20)} ", style=look["muted"])
-    line.append(f"{size(worker.rss_bytes)}")
-    cpu = NOTHING if worker.cpu is None else f"{worker.cpu:.1f}"
-    line.append(f"  {cpu} cores  pid {worker.pid}", style=look["muted"])
     return line

@@ -1,6 +1,8 @@
-"""The trial screen: curves, knobs, latest metrics, and events with their reasons."""
+"""The trial screen: a grid of charts, knobs, latest metrics, and events with their reasons."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -12,31 +14,40 @@ from core.contract.state import engine_state as s
 from core.contract.state import study_progress
 from core.contract.text.sanitize import plain
 from tui.boards.trial_board_summary import summarize_boards
+from tui.chart_key_groups import CHART_CHOICE, CHARTS
+from tui.charts.chart_grid import ChartGrid
+from tui.charts.chart_keys import ChartKeys
 from tui.introspection.loss_and_attention_screen import InsidesScreen
 from tui.key_declarations import EVERYWHERE, STEERING, TRIAL
 from tui.key_definition import bindings
 from tui.number_text import ASKED, GLYPHS, bar, duration, number, size
 from tui.steering.steering_actions import SteeringScreen
+from tui.trial.metric_charts import metric_charts
 from tui.trial.steering_line import describe_steering
 from tui.widgets.cached_static import Sheet
 from tui.widgets.event_list import EventList
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.label_value import pair
-from tui.widgets.line_chart import Chart, curves_of
 
 
-class DetailScreen(SteeringScreen):
+class TrialCharts(ChartGrid, can_focus=True):
+    """Has the focus at first, so that the arrow keys choose a chart and not a line of a list."""
+
+    BINDINGS = bindings(CHART_CHOICE)
+
+
+class DetailScreen(ChartKeys, SteeringScreen):
     """Pushed on top of all trials."""
 
-    KEYS = (TRIAL, STEERING)
+    KEYS = (TRIAL, CHARTS, CHART_CHOICE, STEERING)
     TOPIC = "steering"
-    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    BINDINGS = bindings(TRIAL, CHARTS, STEERING, EVERYWHERE)
     DEFAULT_CSS = """
     DetailScreen #title {
         height: auto; min-height: 2; padding: 0 1; background: $surface;
         text-wrap: nowrap; text-overflow: ellipsis;
     }
-    DetailScreen #lower { height: 45%; min-height: 3; }
+    DetailScreen #lower { height: 40%; min-height: 3; }
     DetailScreen .facts {
         border: round $border; border-title-color: $text-muted; padding: 0 1; width: 30%; min-width: 28;
         scrollbar-size-vertical: 1; scrollbar-gutter: stable;
@@ -49,12 +60,11 @@ class DetailScreen(SteeringScreen):
     def __init__(self, trial: int) -> None:
         super().__init__()
         self._trial = trial
-        self._smooth, self._log = False, False
 
     def compose(self) -> ComposeResult:
-        """Title, curves, three boxes, footer."""
+        """Title, charts, three boxes, footer."""
         yield Sheet(id="title")
-        yield Chart()
+        yield TrialCharts()
         with Horizontal(id="lower"):
             with VerticalScroll(classes="facts") as knobs:
                 knobs.border_title = "parameters"
@@ -76,9 +86,7 @@ class DetailScreen(SteeringScreen):
             return
         look = self.console.look
         self.query_one("#title", Sheet).draw(self._title(study, trial))
-        self.query_one(Chart).show(
-            curves_of(trial, self._smooth), self._log, look, "no value yet", trial.marks
-        )
+        self.charts.show(partial(metric_charts, study, trial), look)
         self.query_one("#knobs", Sheet).draw(self._knobs(trial))
         self.query_one("#latest", Sheet).draw(self._latest(study, trial))
         lines = trial.lines
@@ -179,13 +187,3 @@ class DetailScreen(SteeringScreen):
     def action_insides(self) -> None:
         """Open the introspection of the trial."""
         self.app.push_screen(InsidesScreen(self._trial))
-
-    def action_smooth(self) -> None:
-        """Smooth the training curve, or show it raw."""
-        self._smooth = not self._smooth
-        self.show()
-
-    def action_log(self) -> None:
-        """Logarithmic or linear values."""
-        self._log = not self._log
-        self.show()

@@ -8,9 +8,9 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from core.contract.views.axis_scale import AxisScale
+from tui.charts.braille_canvas import Canvas, column_of, row_of
 from tui.number_text import number
 from tui.theme_colors import Palette
-from tui.widgets.braille_canvas import Canvas, column_of, row_of
 
 AXIS = 8  # cells for the labels of the values
 FAR = 3.0  # how far beyond the third quartile, in its distance from the best, values still have a place

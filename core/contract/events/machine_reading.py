@@ -58,6 +58,9 @@ class Host(msgspec.Struct, frozen=True, omit_defaults=True):
     disk_free_bytes: int | None = None
     load1: float | None = None
     name: str = ""
+    disk_total_bytes: int | None = None
+    received_bytes_s: float | None = None  # over all network interfaces but the loopback
+    sent_bytes_s: float | None = None
 
 
 class MachineRead(Event, frozen=True, tag="machine-read"):

@@ -21,9 +21,11 @@ from core.contract.events.trial_states import STARTING as STARTING
 from core.contract.metric_score import Score
 from core.contract.spec import study_spec
 from core.contract.spec.study_spec import StudySpec
+from core.contract.state.machine_history import DAY, HOUR, MINUTE, Track
 from core.contract.state.thinned_series import Series
 
 LINES = 200  # event lines kept for a study, and for a trial
+STOPS = 48  # checkpoints and resumes kept of a trial
 MACHINE_POINTS = 240  # readings of each device kept as history
 
 
@@ -36,7 +38,7 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
-    """What a person did to a trial after ``step`` steps: drawn on its curves."""
+    """What a person did to a trial after ``step`` steps, or where it stopped: drawn on its curves."""
 
     step: int
     text: str
@@ -86,6 +88,7 @@ class Trial(msgspec.Struct, frozen=True):
     counted: bool = True
     editing: dict[str, Any] = {}
     marks: tuple[Mark, ...] = ()
+    stops: tuple[Mark, ...] = ()  # the latest checkpoints and resumes
     note: str = ""
     starred: bool = False
     pinned: str = ""  # the only device that it may run on
@@ -149,10 +152,17 @@ class Study(msgspec.Struct, frozen=True):
 
 
 class Past(msgspec.Struct, frozen=True):
-    """History of one device, oldest first; None where a reading was missing."""
+    """History of one device or the host, oldest first; None where a reading was missing.
+
+    The tracks hold whole numbers: memory and load in percent; of a device its power in W and its temperature
+    in °C, of the host what it receives and sends in kB/s.
+    """
 
     used: tuple[float | None, ...] = ()  # fraction of its memory
     utilisation: tuple[float | None, ...] = ()  # 0 to 1
+    minute: Track = MINUTE
+    hour: Track = HOUR
+    day: Track = DAY
 
 
 class Machine(msgspec.Struct, frozen=True):

@@ -239,6 +239,7 @@ def _fold_resume(trial: s.Trial, event: e.TrialResumed) -> s.Trial:
     asked = "" if trial.asked == "resume" else trial.asked
     if not trial.has_begun:
         return replace(trial, state=s.STARTING, asked=asked)
+    trial = _mark_stop(trial, trial.step, "resumed")
     return replace(trial, state=s.RUNNING, asked=asked, clock=Series((trial.step,), (event.at,), seen=1))
 
 
@@ -267,6 +268,7 @@ def _fold_requeue(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
     """Steps after the checkpoint are run again: they are taken out of the curves. A pause stays."""
     stands = trial.asked == "pause" or (trial.state == s.PAUSED and trial.asked != "resume")
     series = {name: cut(curve, trial.checkpoint_step) for name, curve in trial.series.items()}
+    trial = _mark_stop(trial, trial.checkpoint_step, "queued again")
     return replace(
         fold_scores.clear_scoring(trial), state=s.QUEUED, asked="pause" if stands else "",
         worker="", device="", retry=event.retry, step=trial.checkpoint_step, series=series,
@@ -274,7 +276,14 @@ def _fold_requeue(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
 
 
 def _fold_checkpoint(trial: s.Trial, event: e.TrialCheckpointed) -> s.Trial:
+    trial = _mark_stop(trial, event.step, "checkpoint")
     return replace(trial, checkpoint=event.path, checkpoint_step=event.step)
+
+
+def _mark_stop(trial: s.Trial, step: int, text: str) -> s.Trial:
+    """Record where the trial stopped, once; stops after that step are dropped, as it is run again."""
+    before = [stop for stop in trial.stops if stop.step <= step and stop != s.Mark(step, text)]
+    return replace(trial, stops=(*before[1 - s.STOPS :], s.Mark(step, text)))
 
 
 STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
+from core.contract.state.machine_history import Numbers, add_reading
+
+KB = 1000.0  # bytes
 
 
 def read_machine(machine: s.Machine, event: e.MachineRead) -> s.Machine:
     """Return the latest reading, and the history of each device with it."""
-    past = {str(device.index): _past(machine.past.get(str(device.index)), _share(device), device.utilisation)
-            for device in event.devices}  # fmt: skip
-    past["host"] = _past(machine.past.get("host"), _share(event.host), event.host.cpu)
+    past = {
+        str(device.index): _past(
+            machine.past.get(str(device.index)),
+            event.at,
+            (_share(device), device.utilisation),
+            (device.power_w, device.temperature_c),
+        )
+        for device in event.devices
+    }
+    host = event.host
+    past["host"] = _past(
+        machine.past.get("host"),
+        event.at,
+        (_share(host), host.cpu),
+        (_scaled(host.received_bytes_s, 1 / KB), _scaled(host.sent_bytes_s, 1 / KB)),
+    )
     return s.Machine(event.at, event.devices, event.host, event.workers, event.why_none, past)
 
 
@@ -22,7 +38,19 @@ def _share(device: e.Device | e.Host) -> float | None:
     )
 
 
-def _past(past: s.Past | None, used: float | None, utilisation: float | None) -> s.Past:
+def _scaled(value: float | None, by: float) -> float | None:
+    return None if value is None else value * by
+
+
+def _past(
+    past: s.Past | None, at: float, shares: tuple[float | None, float | None], more: tuple[float | None, ...]
+) -> s.Past:
     before = past or s.Past()
     keep = s.MACHINE_POINTS - 1
-    return s.Past((*before.used[-keep:], used), (*before.utilisation[-keep:], utilisation))
+    read = (*(_scaled(share, 100.0) for share in shares), *more)
+    numbers: Numbers = tuple(None if number is None else round(number) for number in read)
+    return s.Past(
+        (*before.used[-keep:], shares[0]),
+        (*before.utilisation[-keep:], shares[1]),
+        *(add_reading(track, at, numbers) for track in (before.minute, before.hour, before.day)),
+    )

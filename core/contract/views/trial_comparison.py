@@ -15,6 +15,7 @@ from core.contract.state import engine_state as s
 from core.contract.views.metric_verdict import describe_metric, margins
 
 Along = Literal["steps", "tokens", "time"]
+Scale = Callable[[int], float]  # from a step to a place of the axis
 ALONG: tuple[Along, ...] = ("steps", "tokens", "time")
 SPEED = "train/tokens_per_s"
 # Not results: what the schedule and the machine did.
@@ -99,7 +100,7 @@ def metrics(trials: Sequence[s.Trial]) -> list[str]:
     return [*first, *sorted(found - set(first))]
 
 
-def scale(trial: s.Trial, along: Along) -> Callable[[int], float] | None:
+def scale(trial: s.Trial, along: Along) -> Scale | None:
     """Return a function from a step to tokens or seconds of training; None where too little is known.
 
     The state keeps a trial's whole training time and its speed at some steps, no clock of each step. So each

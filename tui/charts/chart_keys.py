@@ -1,0 +1,68 @@
+"""What the keys of charts do, for every screen with a grid of charts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+from textual.screen import Screen
+
+from tui.charts.chart_grid import ChartGrid
+
+
+class ChartKeys:
+    """Mixed into a screen that holds one ``ChartGrid``."""
+
+    console: Any
+
+    @property
+    def charts(self) -> ChartGrid:
+        """Return the screen's grid."""
+        return cast("Screen[None]", self).query_one(ChartGrid)
+
+    def action_smooth(self, by: int) -> None:
+        """Smooth the curves more, or less."""
+        self.charts.look_at(self.charts.view.smoother(by))
+
+    def action_log(self) -> None:
+        """Logarithmic or linear values."""
+        view = self.charts.view
+        self.charts.look_at(replace(view, log_y=not view.log_y))
+
+    def action_log_x(self) -> None:
+        """Logarithmic or linear x axis."""
+        view = self.charts.view
+        self.charts.look_at(replace(view, log_x=not view.log_x, window=None))
+
+    def action_along(self) -> None:
+        """Steps, tokens, time."""
+        self.charts.look_at(self.charts.view.over_next())
+
+    def action_zoom(self, by: int) -> None:
+        """Zoom in or out."""
+        self.charts.zoom(by)
+
+    def action_pan(self, by: int) -> None:
+        """Move the window."""
+        self.charts.pan(by)
+
+    def action_whole(self) -> None:
+        """Show the whole axis, without a cursor."""
+        self.charts.look_at(self.charts.view.whole())
+
+    def action_crosshair(self, by: int) -> None:
+        """Move the cursor of all charts."""
+        self.charts.move_cursor(by)
+
+    def action_choose(self, by: int) -> None:
+        """Choose the next chart."""
+        self.charts.choose(by)
+
+    def action_enlarge(self) -> None:
+        """Show the chosen chart alone, or all of them."""
+        self.charts.enlarge()
+
+    def action_arrange(self) -> None:
+        """Show more or fewer charts at once."""
+        self.charts.arrange_next()
+        self.console.say(f"charts: {self.charts.arrangement}")

@@ -1,0 +1,217 @@
+"""Draws one chart into a frame of cells: title with figures, curves, marks, cursor and both axes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from core.contract.views.axis_scale import AxisScale
+from core.contract.views.charts.chart_window import round_values
+from core.contract.views.charts.column_extremes import clip_places, keep_extremes
+from tui.charts.braille_canvas import Canvas, column_of, row_of
+from tui.charts.chart_curve import ChartData, Curve, figure_text, place_text, tick_text
+from tui.charts.chart_view import ChartView
+
+Cell = tuple[str, str]  # a character and its meaning; a meaning with "bold " before it is bold
+Place = tuple[float, float]
+LABELS = 7  # cells for the values beside the axis, and one between
+LEAST = (16, 4)  # cells and lines of the smallest chart
+APART = 14  # cells between the signs of a curve
+KINDS = {"checkpoint": "▪", "resume": "▸", "best": "★", "spike": "▲", "edit": "✎"}  # later ones hide earlier
+LINES = {"edit": "┊"}  # what is also drawn through the plot
+
+
+def picture_key(chart: ChartData, view: ChartView, width: int) -> Hashable:
+    """Return what decides whether the chart must be drawn again: a reading in the last column of dots changes
+    little, one that begins a new column, a moved axis, a mark or another view does."""
+    across = chart.across(view)
+    dots = 2 * max(1, width - LABELS - 2)
+    ends = tuple(
+        round(across.position(curve.steps[-1]) * (dots - 1)) if curve.steps else -1 for curve in chart.curves
+    )
+    labels = tuple((curve.label, len(curve.steps) > 1) for curve in chart.curves)
+    return chart.title, labels, ends, (across.low, across.high), chart.signs, view, width
+
+
+def draw_chart(
+    chart: ChartData, view: ChartView, width: int, height: int, chosen: bool = False
+) -> list[list[Cell]]:
+    """Return ``height`` rows of ``width`` cells; blank where that is too small for a chart."""
+    if width < LEAST[0] or height < LEAST[1]:
+        return [[(" ", "")] * width for _ in range(height)]
+    border = "accent" if chosen else "border"
+    inner, rows = width - LABELS - 2, height - 2
+    across = chart.across(view)
+    curves = [(curve, _places(curve, view, across)) for curve in chart.curves]
+    values = [value for _, places in curves for _, value in places]
+    top = _fit(_title(chart, view, chosen), "╭", "╮", width, border)
+    if not values:
+        return [top, *_words(chart.empty, width, rows, border), _row("╰", "─" * (width - 2), "╯", border)]
+    up = AxisScale(*chart.range) if chart.range else round_values(values, view.log_y)
+    plot = _plot([(curve, _scaled(places, up)) for curve, places in curves], inner, rows)
+    _draw_happenings(plot, chart, across)
+    _draw_cursor(plot, chart, view, across, up)
+    labels = _labels(up, rows, chart.unit)
+    body = [
+        [("│", border), *_text(f"{labels.get(row, ''):>{LABELS - 1}} ", "muted"), *cells, ("│", border)]
+        for row, cells in enumerate(plot)
+    ]
+    return [top, *body, _below(chart, view, across, width, border)]
+
+
+def _places(curve: Curve, view: ChartView, across: AxisScale) -> list[Place]:
+    """The points in sight: x from 0 to 1, and the value."""
+    points = curve.drawn(view)
+    return clip_places(
+        list(zip(across.positions(step for step, _ in points), (value for _, value in points), strict=True))
+    )
+
+
+def _scaled(places: Sequence[Place], up: AxisScale) -> list[Place]:
+    return list(zip((x for x, _ in places), up.positions(value for _, value in places), strict=True))
+
+
+def _plot(curves: Sequence[tuple[Curve, list[Place]]], width: int, height: int) -> list[list[Cell]]:
+    """The curves, the first in front: a cell shows the dots of its foremost curve alone, so none is painted
+    over."""
+    cells: list[list[Cell]] = [[(" ", "")] * width for _ in range(height)]
+    for curve, places in reversed(curves):
+        canvas = Canvas(width, height)
+        canvas.curve(keep_extremes(places, 2 * width))
+        for row, line in enumerate(canvas.rows()):
+            for column, (dots, _) in enumerate(line):
+                if dots != " ":
+                    cells[row][column] = (dots, curve.meaning)
+    for number, (curve, places) in enumerate(curves):
+        if curve.sign and places:
+            _draw_signs(cells, curve, places, APART * number / len(curves))
+    return cells
+
+
+def _draw_signs(cells: list[list[Cell]], curve: Curve, places: Sequence[Place], first: float) -> None:
+    """The curve's sign at points of it that stand apart, and at its end; those of several curves are in
+    different columns."""
+    width, wanted = len(cells[0]), first
+    for place in places:
+        if column_of(place[0], width) >= wanted:
+            _put(cells, place, (curve.sign, curve.meaning))
+            wanted = max(wanted + APART, column_of(place[0], width) + APART / 2)
+    _put(cells, places[-1], (curve.sign, curve.meaning))
+
+
+def _put(cells: list[list[Cell]], place: Place, cell: Cell) -> None:
+    cells[row_of(place[1], len(cells))][column_of(place[0], len(cells[0]))] = cell
+
+
+def _draw_happenings(plot: list[list[Cell]], chart: ChartData, across: AxisScale) -> None:
+    """What happened where: a sign at the upper edge, for an edit with a line below it."""
+    for kind, sign in KINDS.items():
+        for happened in chart.signs:
+            if happened.kind != kind or not across.contains(happened.at):
+                continue
+            column = column_of(across.position(happened.at), len(plot[0]))
+            if kind in LINES:
+                _draw_column(plot, column, (LINES[kind], "mark"))
+            plot[0][column] = (sign, "mark")
+
+
+def _draw_column(plot: list[list[Cell]], column: int, cell: Cell) -> None:
+    """A line from top to bottom where nothing else is."""
+    for row in plot:
+        if row[column][0] == " ":
+            row[column] = cell
+
+
+def _draw_cursor(
+    plot: list[list[Cell]], chart: ChartData, view: ChartView, across: AxisScale, up: AxisScale
+) -> None:
+    if view.cursor is None or not across.contains(view.cursor):
+        return
+    _draw_column(plot, column_of(across.position(view.cursor), len(plot[0])), ("│", "info"))
+    for curve in reversed(chart.curves):
+        points = Curve(curve.label, *_columns(curve.drawn(view)), curve.meaning)
+        if not points.steps:
+            continue
+        place = points.nearest(view.cursor)
+        if across.contains(points.steps[place]):
+            at = across.position(points.steps[place]), up.position(points.values[place])
+            _put(plot, at, ("◆", f"bold {curve.meaning}"))
+
+
+def _columns(points: Sequence[Place]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def _title(chart: ChartData, view: ChartView, chosen: bool) -> list[list[Cell]]:
+    """The title by how much room it takes, the longest first; its figures are measured values."""
+    name = _text(f" {chart.title} ", "bold accent" if chosen else "bold info")
+    several = len(chart.curves) > 1
+    forms: list[list[Cell]] = []
+    for rule, labelled in (("━", True), ("━", False), ("", False)):
+        line = list(name)
+        for curve in chart.curves:
+            figure = figure_text(curve.figure(view.cursor), chart.unit)
+            sign = f"{rule}{curve.sign or rule or '━'} " if several else ""
+            label = f"{curve.label} " if several and labelled and curve.label != curve.sign else ""
+            line += _text(sign + label, curve.meaning)
+            line += _text(f"{figure} ", "info" if view.cursor is None else "bold info")
+        forms.append(line)
+    return [*forms, name]
+
+
+def _fit(forms: Sequence[list[Cell]], left: str, right: str, width: int, border: str) -> list[Cell]:
+    """The first form that fits, between corners."""
+    room = width - 3
+    shown = next((form for form in forms if len(form) <= room), forms[-1][:room])
+    rule = "─" * (room - len(shown))
+    return [(left, border), ("─", border), *shown, *_text(rule, border), (right, border)]
+
+
+def _words(words: str, width: int, rows: int, border: str) -> list[list[Cell]]:
+    lines = [_row("│", " " * (width - 2), "│", border) for _ in range(rows)]
+    lines[rows // 2][2 : width - 1] = _text(words[: width - 3].ljust(width - 3), "muted")
+    return lines
+
+
+def _row(left: str, middle: str, right: str, meaning: str) -> list[Cell]:
+    return _text(left + middle + right, meaning)
+
+
+def _text(text: str, meaning: str) -> list[Cell]:
+    return [(character, meaning) for character in text]
+
+
+def _labels(up: AxisScale, rows: int, unit: str) -> dict[int, str]:
+    """The values beside the uppermost and the lowest row, and between them about one in four."""
+    high, low = (float(f"{end:.{2 if up.log else 6}g}") for end in (up.high, up.low))
+    labels = {0: tick_text(high, unit), rows - 1: tick_text(low, unit)}
+    for value in up.ticks(max(2, rows // 4)):
+        row = row_of(up.position(value), rows)
+        if 1 < row < rows - 2:
+            labels.setdefault(row, tick_text(value, unit))
+    return labels
+
+
+def _below(chart: ChartData, view: ChartView, across: AxisScale, width: int, border: str) -> list[Cell]:
+    """The lower border: places of the x axis, and the cursor's place."""
+    line = _row("╰", "─" * (width - 2), "╯", border)
+    inner, left = width - LABELS - 2, LABELS + 1
+    most = max(3, inner // 12)
+    for value in thinned(chart.ticks(across, most), most):
+        _write(line, left + column_of(across.position(value), inner), place_text(value, view.along), "muted")
+    if view.cursor is not None and across.contains(view.cursor):
+        text = place_text(view.cursor, view.along)
+        _write(line, left + column_of(across.position(view.cursor), inner), f" {text} ", "bold info", True)
+    return line
+
+
+def thinned(ticks: Sequence[float], most: int) -> Sequence[float]:
+    """Every second tick, or third and so on, so that at most about ``most`` remain."""
+    return ticks[:: max(1, -(-len(ticks) // most))] if ticks else ticks
+
+
+def _write(line: list[Cell], middle: int, text: str, meaning: str, over: bool = False) -> None:
+    """Text around a column of the border, where there is room for it."""
+    start = max(1, min(middle - len(text) // 2, len(line) - 1 - len(text)))
+    free = all(character == "─" for character, _ in line[max(1, start - 1) : start + len(text) + 1][:-1])
+    if over or free:
+        line[start : start + len(text)] = _text(text, meaning)

@@ -1,0 +1,186 @@
+"""Draws cards as lines under column heads: two lines each, or one, or several cards in a line. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from core.contract.events.event_types import Device
+from core.contract.state import engine_state as s
+from core.contract.text.sanitize import plain
+from tui.number_text import NOTHING, bar, percent, size, sparkline
+from tui.theme_colors import Palette
+
+WIDE, ROOMY = 84, 50  # cells from which bars are longer
+CELL = 16  # cells of a card among others in a line
+HARMLESS = frozenset(
+    {"idle", "clocks-set", "display-clock", "sync-boost"}
+)  # a low clock, but nothing is wrong
+Part = tuple[str, str, str]  # the head, the text of the same width, its style
+
+
+def short_name(name: str) -> str:
+    """A card's name without its maker's."""
+    return plain(name, 60).removeprefix("NVIDIA ").removeprefix("Tesla ")
+
+
+def slow_words(device: Device) -> str:
+    """Why its clock is held down; empty where it is not, and where the driver does not say."""
+    reasons: Sequence[str] = getattr(device, "slowed_by", None) or ()
+    return ", ".join(plain(reason, 30).replace("-", " ") for reason in reasons if reason not in HARMLESS)
+
+
+def card_lines(machine: s.Machine, width: int, height: int, look: Palette) -> list[Text]:
+    """All cards in at most ``height`` lines, the more of each the more room there is; what is left out is
+    told."""
+    devices = machine.devices
+    if not devices or height < 1:
+        return []
+    if 1 + 2 * len(devices) <= height:
+        return _table(machine, width, look, names=True)
+    if 1 + len(devices) <= height:
+        return _table(machine, width, look)
+    if len(devices) <= height:
+        return _table(machine, width, look)[1:]
+    return _cells(machine, width, height, look)
+
+
+def heat(share: float | None, look: Palette) -> str:
+    """The colour of how full something is."""
+    full = share or 0.0
+    return look["error"] if full > 0.92 else look["warning"] if full > 0.75 else look["good"]
+
+
+def memory_share(device: Device) -> float | None:
+    """How much of its memory is taken, 0 to 1."""
+    return (
+        device.used_bytes / device.total_bytes
+        if device.used_bytes is not None and device.total_bytes
+        else None
+    )
+
+
+def _table(machine: s.Machine, width: int, look: Palette, names: bool = False) -> list[Text]:
+    """Heads, then a line for each card, with ``names`` a second one."""
+    head, lines = Text(no_wrap=True), []
+    for device in machine.devices:
+        past = machine.past.get(str(device.index), s.Past())
+        heads, line = _card(device, past, width, look, names, _index_width(machine))
+        if not device.fault and len(heads) > len(head.plain):
+            head = Text(heads, style=look["muted"], no_wrap=True)
+        lines += [line, _second(device, look)] if names and not device.fault else [line]
+    return [head, *lines]
+
+
+def _index_width(machine: s.Machine) -> int:
+    return max(len(str(device.index)) for device in machine.devices)
+
+
+def _card(
+    device: Device, past: s.Past, width: int, look: Palette, named: bool, wide: int
+) -> tuple[str, Text]:
+    """Its heads and its line: what does not fit is left out from the right, never cut in the middle."""
+    line = Text(f"{device.index:<{wide}} ", style="bold", no_wrap=True, overflow="ellipsis")
+    if device.fault:
+        line.append(plain(f"{device.fault} · {short_name(device.name)}", 160), style=look["error"])
+        return "", line
+    heads = " " * (wide + 1)
+    length = 5 if width < ROOMY else 8 if width < WIDE else 14
+    full, empty = bar(memory_share(device), length)
+    line.append(full, style=heat(memory_share(device), look)).append(empty, style=look["muted"])
+    heads += f"{'memory':<{length}}"
+    for label, text, style in _parts(device, past, width, look, named):
+        if line.cell_len + len(text) > width:
+            break
+        line.append(text, style=style)
+        heads += label
+    return heads, line
+
+
+def _parts(device: Device, past: s.Past, width: int, look: Palette, named: bool) -> list[Part]:
+    used = f" {size(device.used_bytes) + '/' + size(device.total_bytes):>11}"
+    parts = [
+        (f"{'used/all':>12}", used, ""),
+        ("  load", f" {percent(device.utilisation):>5}", look["primary"]),
+        ("  temp", f" {_degrees(device.temperature_c):>5}", ""),
+        ("     power", f" {_watts(device):>9}", ""),
+    ]
+    clock = getattr(device, "clock_mhz", None)
+    if clock is not None:
+        parts.append(("    clock", f" {f'{clock}MHz':>8}", ""))
+    history = sparkline(past.utilisation, min(16, width // 8), 0.0, 1.0)
+    parts.append(
+        (f" {'history' if len(history) > 6 else '':<{len(history)}}", f" {history}", look["primary"])
+    )
+    slow, name = slow_words(device), short_name(device.name)
+    if slow and not named:
+        parts.insert(4, ("  slowed by", f"  {slow}", look["warning"]))
+    if not named:
+        parts.append(("  name", f"  {name}", look["muted"]))
+    return parts
+
+
+def _second(device: Device, look: Palette) -> Text:
+    """What the card is, and why it is slow."""
+    line = Text("  ", no_wrap=True, overflow="ellipsis")
+    line.append(short_name(device.name), style=look["muted"])
+    if device.parent:
+        line.append(" · MIG instance", style=look["muted"])
+    if device.mig:
+        line.append(" · in MIG mode: its instances compute", style=look["muted"])
+    slow = slow_words(device)
+    if slow:
+        line.append(f"  slowed: {slow}", style=look["warning"])
+    if device.fan is not None:
+        line.append(f"  fan {percent(device.fan)}", style=look["muted"])
+    bandwidth = getattr(device, "memory_utilisation", None)
+    if bandwidth is not None:
+        line.append(f"  memory busy {percent(bandwidth)}", style=look["muted"])
+    broken = getattr(device, "ecc_uncorrected", None)
+    if broken:
+        line.append(f"  {broken} uncorrected memory errors", style=look["error"])
+    xids = getattr(device, "xids", None)
+    if xids:
+        line.append(f"  XID {', '.join(map(str, xids))}", style=look["error"])
+    return line
+
+
+def _cells(machine: s.Machine, width: int, height: int, look: Palette) -> list[Text]:
+    """Several cards in each line: index, a bar and the share of the memory, the load."""
+    devices = machine.devices
+    columns = max(1, width // CELL)
+    room = columns * height
+    shown = devices if len(devices) <= room else devices[: room - 1]
+    cells = [_cell(device, look) for device in shown]
+    if len(shown) < len(devices):
+        cells.append(Text(f"+{len(devices) - len(shown)} more: d"[:CELL], style=look["warning"]))
+    lines = []
+    for first in range(0, len(cells), columns):
+        line = Text(no_wrap=True)
+        for cell in cells[first : first + columns]:
+            cell.truncate(CELL - 1, pad=True)
+            line.append_text(cell).append(" ")
+        lines.append(line)
+    return lines
+
+
+def _cell(device: Device, look: Palette) -> Text:
+    line = Text(f"{device.index} ", style="bold")
+    if device.fault:
+        return line.append(plain(device.fault, 40), style=look["error"])
+    share = memory_share(device)
+    full, empty = bar(share, 3)
+    line.append(full, style=heat(share, look)).append(empty, style=look["muted"])
+    line.append(f" {percent(share):>4}")
+    return line.append(f" {percent(device.utilisation):>4}", style=look["primary"])
+
+
+def _degrees(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.0f}°C"
+
+
+def _watts(device: Device) -> str:
+    if device.power_w is None:
+        return NOTHING
+    return f"{device.power_w:.0f}W" + (f"/{device.power_limit_w:.0f}W" if device.power_limit_w else "")

@@ -1,0 +1,115 @@
+"""The devices screen: every card and the host, their history, and who holds GPU memory."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from rich.text import Text
+from textual.app import ComposeResult
+
+from core.contract.state import engine_state as s
+from core.contract.text.sanitize import plain
+from core.contract.views.trial_comparison import Along
+from tui.base.base_screen import StudyScreen
+from tui.chart_key_groups import DEVICES
+from tui.charts.chart_curve import ChartData
+from tui.charts.chart_grid import ChartGrid
+from tui.charts.chart_keys import ChartKeys
+from tui.devices.card_lines import card_lines
+from tui.devices.device_charts import device_charts
+from tui.devices.device_history import SPANS
+from tui.devices.host_lines import host_lines
+from tui.devices.process_lines import process_lines
+from tui.key_declarations import EVERYWHERE
+from tui.key_definition import bindings
+from tui.widgets.cached_static import Sheet
+from tui.widgets.focus_box import Box
+from tui.widgets.key_bar import KeyBar
+
+NAMES = {60: "1 minute", 600: "10 minutes", 3600: "1 hour", 21_600: "6 hours", 86_400: "1 day"}
+LEFT = 16  # lines that charts, processes, title and keys need beside the cards
+
+
+class DevicesScreen(ChartKeys, StudyScreen):
+    """Pushed on top of any screen."""
+
+    KEYS = (DEVICES,)
+    TOPIC = "memory"
+    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    DEFAULT_CSS = """
+    DevicesScreen #title { height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; }
+    DevicesScreen #cards { height: auto; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    DevicesScreen ChartGrid { height: 2fr; }
+    DevicesScreen Box { height: 1fr; min-height: 5; }
+    DevicesScreen.low Box { display: none; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._span = 0
+
+    def compose(self) -> ComposeResult:
+        """Title, cards and host, history, processes, footer."""
+        yield Sheet(id="title")
+        yield Sheet(id="cards")
+        yield ChartGrid()
+        yield Box("processes by user")
+        yield KeyBar()
+
+    def selected_trial(self) -> s.Trial | None:
+        """No trial is selected here."""
+        return None
+
+    def draw(self) -> None:
+        """Draw the latest reading."""
+        state, look = self.console.engine.state, self.console.look
+        machine = state.machine
+        self.set_class(self.size.height < LEFT, "low")
+        width = max(20, self.size.width - 2)
+        self.query_one("#title", Sheet).draw(self._title(machine))
+        room = max(2, self.size.height - LEFT - 2)
+        cards = card_lines(machine, width, room, look) or self._none(machine)
+        lines = [*cards, *host_lines(machine, width, look)]
+        self.query_one("#cards", Sheet).draw(Text("\n", no_wrap=True, overflow="ellipsis").join(lines))
+        self.charts.show(partial(self._charts, machine), look)
+        self.query_one(Box).write(process_lines(state, look))
+
+    def _charts(self, machine: s.Machine, along: Along) -> list[ChartData]:
+        return device_charts(machine, SPANS[self._span])
+
+    def _none(self, machine: s.Machine) -> list[Text]:
+        words = plain(machine.why_none, 200) or "reading the machine …"
+        return [Text(words, style=self.console.look["muted"], no_wrap=True, overflow="ellipsis")]
+
+    def _title(self, machine: s.Machine) -> Text:
+        look = self.console.look
+        line = Text("devices", style="", no_wrap=True, overflow="ellipsis")
+        line.stylize("bold")
+        host = plain(machine.host.name, 40)
+        line.append(f" of {host}" if host else "", style=look["muted"])
+        line.append(f"   the last {NAMES[SPANS[self._span]]}", style=look["accent"])
+        line.append("  (t changes it)", style=look["muted"])
+        away = self.console.engine.away
+        if away:
+            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
+        return line
+
+    # -- keys -------------------------------------------------------------------------------------
+
+    def action_back(self) -> None:
+        """To where you came from."""
+        self.dismiss()
+
+    def action_devices(self) -> None:
+        """The key that opened the screen closes it."""
+        self.dismiss()
+
+    def action_along(self) -> None:
+        """A longer history: 1 minute to 1 day."""
+        self._span = (self._span + 1) % len(SPANS)
+        self.charts.look_at(self.charts.view.whole())
+        self.show()
+
+    def action_scroll(self, by: int) -> None:
+        """Up and down the processes."""
+        self.query_one(Box).scroll_relative(y=by * 2, animate=False)
