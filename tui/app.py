@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.screen import Screen
 
 from core.contract.state import engine_state as s
@@ -28,13 +28,15 @@ from tui.key_definition import bindings
 from tui.memory.memory_screen import MemoryScreen
 from tui.study.study_picker import Studies
 from tui.study.study_screen import AllTrials
+from tui.terminal.capabilities import Capabilities, detect
+from tui.terminal.frame_display import DEFAULT_RATE, FrameDisplay
 from tui.theme_colors import DEFAULT, Palette, themes
 
 PACE_S = 0.2  # at most five frames a second, however many events arrive
 CLOCK_S = 1.0  # elapsed times advance even without events
 
 
-class TrimtabApp(App[None]):
+class TrimtabApp(FrameDisplay):
     """The Textual app. ``clock`` returns Unix seconds; tests freeze it."""
 
     TITLE = "trimtab"
@@ -43,9 +45,14 @@ class TrimtabApp(App[None]):
     BINDINGS = bindings(ALWAYS)
 
     def __init__(
-        self, socket: Path, study: str | None = None, clock: Callable[[], float] = time.time
+        self,
+        socket: Path,
+        study: str | None = None,
+        clock: Callable[[], float] = time.time,
+        capabilities: Capabilities = Capabilities(),  # noqa: B008 it is frozen
+        rate: float = DEFAULT_RATE,
     ) -> None:
-        super().__init__()
+        super().__init__(capabilities, rate)
         self.engine = Engine(socket, self._draw)
         self.clock = clock
         self._now = clock()
@@ -216,7 +223,7 @@ class TrimtabApp(App[None]):
 
 def run(socket: Path, study: str | None) -> int:
     """Open the console on the engine at ``socket``; returns the exit code."""
-    app = TrimtabApp(socket, study)
+    app = TrimtabApp(socket, study, capabilities=detect())
     terminal_restore.leave_with_it()
     terminal_restore.leave_by_signal(app.leave)
     app.run()

@@ -31,6 +31,7 @@ SWITCH = Key("study.switch", "S", "app.studies", "studies", "choose another stud
 HELP = Key("app.help", "question_mark", "app.help", "help", "this page", "Help")
 DETACH = Key("app.detach", "q", "app.detach", "detach", "leave; the study continues", "Detach")
 SUSPEND = Key("app.suspend", "ctrl+z", "suspend_process", "suspend", "suspend to the shell; fg returns")
+REPAINT = Key("app.repaint", "ctrl+l", "app.repaint", "repaint", "draw the whole screen again")
 PALETTE = Key("app.palette", "ctrl+p", "command_palette", "palette", "all commands and themes")
 
 STUDY = Group(
@@ -341,7 +342,7 @@ HELP_PAGE = Group(
 )
 
 EVERYWHERE = Group("everywhere", (HELP, DETACH), ("app.help", "app.detach"))
-ALWAYS = Group("everywhere", (SUSPEND,))  # also under a form or a dialog
+ALWAYS = Group("everywhere", (SUSPEND, REPAINT))  # also under a form or a dialog
 
 GROUPS = (
     STUDY,
@@ -365,7 +366,7 @@ GROUPS = (
     PIN,
     STUDIES,
     HELP_PAGE,
-    Group("everywhere", (HELP, DETACH, SUSPEND, PALETTE)),
+    Group("everywhere", (HELP, DETACH, SUSPEND, REPAINT, PALETTE)),
 )
 
 

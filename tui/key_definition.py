@@ -36,6 +36,7 @@ SPELT = {
     "end": "End",
     "ctrl+z": "Ctrl+Z",
     "ctrl+p": "Ctrl+P",
+    "ctrl+l": "Ctrl+L",
 }
 
 

@@ -1,0 +1,206 @@
+"""``python -m tests.bench.line [--quick]``: bytes that the console writes to its terminal, and the CPU seconds
+it uses, in a pseudo-terminal that answers as xterm does; htop and btop beside it where they are installed.
+
+Bytes and CPU seconds are counted, not times: a busy machine changes them little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pty
+import re
+import select
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+from collections.abc import Callable, Sequence
+from fcntl import ioctl
+from pathlib import Path
+
+import psutil
+
+from core.contract.events import event_types as e
+from tests.bench.console import ROOT, START, Served
+from tests.tui import scene
+
+LIVE, RATE_HZ = 8, 5
+QUIET_S = 2.5  # nothing written for so long: it has drawn all
+SIZES = ((80, 24), (120, 40))
+# what xterm answers to the questions of full-screen programs
+ANSWERS: tuple[tuple[bytes, bytes], ...] = (
+    (rb"\x1b\[6n", b"\x1b[1;1R"),
+    (rb"\x1b\[c", b"\x1b[?64;1;2;6;22c"),
+    (rb"\x1b\[\?2026\$p", b"\x1b[?2026;2$y"),
+    (rb"\x1b\]11;\?(?:\x07|\x1b\\)", b"\x1b]11;rgb:1010/1616/1c1c\x1b\\"),
+)
+
+
+class Line:
+    """A process in a pseudo-terminal; ``count`` is the number of bytes it has written."""
+
+    def __init__(self, command: Sequence[str], size: tuple[int, int], home: str = "") -> None:
+        self._master, slave = pty.openpty()
+        columns, rows = size
+        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
+        if home:
+            environment["TRIMTAB_HOME"] = home
+        self.process = subprocess.Popen(
+            command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+        )
+        os.close(slave)
+        self.count, self._last = 0, time.monotonic()
+
+    def type(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self._master, keys)
+
+    def read(self, seconds: float) -> None:
+        """Read what comes within ``seconds``, and answer its questions."""
+        if not select.select([self._master], [], [], seconds)[0]:
+            return
+        try:
+            data = os.read(self._master, 1 << 16)
+        except OSError:  # it has ended
+            time.sleep(seconds)
+            return
+        self.count, self._last = self.count + len(data), time.monotonic()
+        for question, answer in ANSWERS:
+            for _ in re.findall(question, data):
+                os.write(self._master, answer)
+
+    def until_quiet(self, longest_s: float = 30.0, quiet_s: float = QUIET_S) -> int:
+        """Bytes written until it has drawn all; a program that redraws all the time has no such moment, and is
+        given ``longest_s``."""
+        before, until = self.count, time.monotonic() + longest_s
+        self._last = time.monotonic()
+        while time.monotonic() < until and (time.monotonic() - self._last < quiet_s or self.count == 0):
+            self.read(0.1)
+        return self.count - before
+
+    def watch(self, seconds: float) -> tuple[float, float]:
+        """Bytes a second, and the share of a core (CPU seconds a second)."""
+        process = psutil.Process(self.process.pid)
+        used, before = sum(process.cpu_times()[:2]), self.count
+        begun = time.monotonic()
+        while time.monotonic() < begun + seconds:
+            self.read(0.2)
+        passed = time.monotonic() - begun
+        return (self.count - before) / passed, (sum(process.cpu_times()[:2]) - used) / passed
+
+    def end(self) -> None:
+        """Kill it."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self._master)
+
+
+class Load:
+    """LIVE trials report RATE_HZ times a second, and the machine is read once a second."""
+
+    def __init__(self, served: Served) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._report, args=(served,), daemon=True)
+        self._thread.start()
+
+    def _report(self, served: Served) -> None:
+        tick = 0
+        while not self._stop.wait(1.0 / RATE_HZ):
+            tick += 1
+            served.happen(*(self._one_report(number, tick) for number in range(LIVE)))
+            if tick % RATE_HZ == 0:
+                served.happen(*scene.no_card()[-1:])
+
+    @staticmethod
+    def _one_report(number: int, tick: int) -> e.TrialReported:
+        step = 200 + tick // 2
+        metrics = {
+            "train/loss": 1.0 + (7 + number) / (step + tick % 7),
+            "train/grad_norm": 0.5,
+            "train/tokens_per_s": 5e3,
+        }
+        return e.TrialReported(
+            at=time.time(), study="tidy-7b", trial=number, step=step, elapsed_s=step * 1.5, metrics=metrics
+        )
+
+    def end(self) -> None:
+        """Stop reporting."""
+        self._stop.set()
+        self._thread.join()
+
+
+def measure_console(size: tuple[int, int], seconds: float) -> list[tuple[str, float, float | None]]:
+    """Return (what, bytes or bytes a second, share of a core) for attach, idle, list, and detail."""
+    scene.NOW = time.time()
+    rows: list[tuple[str, float, float | None]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        ended = Served(
+            Path(folder), scene.state_of(scene.study_events(ends=["paused"] * LIVE), scene.no_card())
+        )
+        line = _console(ended, size, folder)
+        rows.append(("attach", line.until_quiet(quiet_s=0.9), None))
+        line.watch(2.0)
+        rows.append(("idle", *line.watch(seconds)))
+        line.end()
+    with tempfile.TemporaryDirectory() as folder:
+        live = Served(
+            Path(folder), scene.state_of(scene.study_events(ends=["running"] * LIVE), scene.no_card())
+        )
+        line = _console(live, size, folder)
+        line.watch(4.0)
+        load = Load(live)
+        line.watch(3.0)
+        rows.append(("list", *line.watch(seconds)))
+        line.type(b"j\r")
+        line.watch(3.0)
+        rows.append(("detail", *line.watch(seconds)))
+        load.end()
+        line.end()
+    return rows
+
+
+def _console(served: Served, size: tuple[int, int], folder: str) -> Line:
+    return Line([sys.executable, "-P", "-c", START, str(ROOT), str(served.backend.socket)], size, folder)
+
+
+def measure_other(
+    command: Sequence[str], size: tuple[int, int], seconds: float
+) -> list[tuple[str, float, float]]:
+    """The same for another monitor: what it writes in its first second and a half, and then a second."""
+    line = Line(command, size)
+    line.watch(1.5)
+    first = line.count
+    rows = [("attach", float(first), None), ("watching", *line.watch(seconds))]
+    line.end()
+    return rows  # type: ignore[return-value]
+
+
+def show(name: str, size: tuple[int, int], rows: Sequence[tuple[str, float, float | None]]) -> None:
+    """Print a line for each measurement."""
+    for what, count, share in rows:
+        unit = "kB  " if what == "attach" else "kB/s"
+        used = "" if share is None else f"{100 * share:6.1f} % of a core"
+        print(f"{name:<9} {size[0]:>3}×{size[1]:<3} {what:<9} {count / 1000:8.2f} {unit} {used}", flush=True)
+
+
+def main() -> None:
+    """Measure the console at each size, then the others."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--quick", action="store_true", help="six seconds instead of twenty for each figure")
+    seconds = 6.0 if options.parse_args().quick else 20.0
+    for size in SIZES:
+        show("trimtab", size, measure_console(size, seconds))
+        others: dict[str, Callable[[], Sequence[str]]] = {"htop": lambda: ["htop"], "btop": lambda: ["btop"]}
+        for name, command in others.items():
+            if shutil.which(name):
+                show(name, size, measure_other(command(), size, seconds))
+
+
+if __name__ == "__main__":
+    main()

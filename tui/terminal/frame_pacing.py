@@ -1,0 +1,56 @@
+"""When the next frame may be written: at the chosen rate, and not before the line has taken the last one."""
+
+from __future__ import annotations
+
+ANSWER_S = 2.0  # a terminal that has never answered within it does not know the question
+LOST_S = 5.0  # an answer that comes later is not waited for
+URGENT_S = 0.25  # so long after a key, what it changed is not held back by the rate
+
+
+class FramePacing:
+    """Times are seconds of a monotonic clock. ``asks`` says whether a frame is to end with the question for
+    the cursor's position: its answer tells that the frame has arrived at the other end of the line."""
+
+    def __init__(self, frames_per_s: float) -> None:
+        self.every_s = 1.0 / frames_per_s
+        self.asks = True
+        self.round_trip_s: float | None = None
+        self._sent = float("-inf")
+        self._asked: float | None = None
+        self._key = float("-inf")
+
+    def key_pressed(self, now: float) -> None:
+        """What a person did shows at once."""
+        self._key = now
+
+    def wait_s(self, now: float, backlog: int) -> float | None:
+        """Return the seconds until a frame may be written; None while the line is busy, until it is heard
+        of again. ``backlog`` counts the bytes that the terminal has not taken."""
+        if self.is_busy(now, backlog):
+            return None
+        if now - self._key < URGENT_S:
+            return 0.0
+        return max(0.0, self._sent + self.every_s - now)
+
+    def is_busy(self, now: float, backlog: int) -> bool:
+        """Tell whether the last frame is still on its way."""
+        if self._asked is not None:
+            patience = ANSWER_S if self.round_trip_s is None else LOST_S
+            if now - self._asked > patience:
+                self.asks = self.round_trip_s is not None
+                self._asked = None
+        return backlog > 0 or self._asked is not None
+
+    def sent(self, now: float) -> None:
+        """A frame was written."""
+        self._sent = now
+        self._asked = now if self.asks else None
+
+    def answered(self, now: float) -> None:
+        """The terminal has answered."""
+        if self._asked is not None:
+            self.round_trip_s, self._asked = now - self._asked, None
+
+    def restart(self) -> None:
+        """The terminal was left, and with it any answer."""
+        self._asked = None
