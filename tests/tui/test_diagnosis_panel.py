@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.app import App
 
+from core.contract.events.machine_reading import Device
 from core.contract.spec import spec_file
 from core.contract.state import engine_state as s
 from core.contract.state.thinned_series import Series, add_all
@@ -72,3 +73,7 @@ async def test_a_sentence_stands_with_its_remedies_and_enter_sends_the_chosen_on
         ]
         panel.show(STUDY, s.Trial(5, s.RUNNING), look)
         assert not panel.display, "a trial that has just begun has no diagnosis"
+        hot = Device(0, "H100", slowed_by=("sw-thermal",), temperature_c=91.0)
+        panel.show(STUDY, s.Trial(5, s.RUNNING, device="gpu0"), look, s.Machine(devices=(hot,)))
+        await pilot.pause()
+        assert "too hot: the driver lowers its clock, 91 °C" in shown(app)

@@ -15,9 +15,9 @@ KINDS: dict[str, str] = {
     "spike": "loss spike",
     "noisy-evaluation": "noisy evaluation",
     "rate-too-low": "learning rate too low",
-    "clipping": "gradient clipped on most steps",
     "plateau": "plateau",
     "under-trained": "under-trained",
+    "clipping": "gradient clipped on most steps",
 }
 GRAVE = frozenset({"not-finite", "divergence", "rate-too-high"})
 

@@ -29,7 +29,7 @@ EXPLAINED: dict[str, frozenset[str]] = {
     "divergence": frozenset({"spike", "overfitting", "plateau", "under-trained", "rate-too-low"}),
     "rate-too-high": frozenset({"plateau", "rate-too-low", "under-trained", "spike"}),
     "overfitting": frozenset({"plateau", "under-trained", "rate-too-low"}),
-    "noisy-evaluation": frozenset({"rate-too-low", "under-trained", "plateau"}),
+    "noisy-evaluation": frozenset({"spike", "rate-too-low", "under-trained", "plateau"}),
     "rate-too-low": frozenset({"plateau", "under-trained"}),
 }
 

@@ -10,7 +10,7 @@ from core.watch.diagnosis.trial_curves import Curves
 FEWEST = 4  # evaluations
 AFTER = 2  # of them after the best
 RISE = 0.02  # share of the best
-SIGMAS = 3.0
+SIGMAS = 2.0  # of one evaluation, by which the median of the last three is above the best
 
 
 def find_overfitting(curves: Curves) -> Finding | None:

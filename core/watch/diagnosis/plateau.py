@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 from core.contract.views.trial_diagnosis import Finding
 from core.watch.diagnosis.trial_curves import Curves
 
@@ -24,7 +26,7 @@ def find_plateau(curves: Curves) -> Finding | None:
     room = max(GAIN * gained, evaluation.noise)
     place = next(at for at, value in enumerate(values) if value <= best + room)
     flat = len(values) - 1 - place
-    if flat < FLAT * len(values) or values[-1] > best + 3 * room:
+    if flat < FLAT * len(values) or median(values[-3:]) > best + 2 * room:
         return None
     step = evaluation.steps[place]
     sentence = (
