@@ -335,6 +335,11 @@ STUDIES = Group(
     (Key("studies.close", "escape", "dismiss(None)", "close", "leave without a change"),),
     ("studies.close",),
 )
+AWAY = Group(
+    "while you were away",
+    (Key("away.close", "escape", "dismiss(None)", "close", "close the page"),),
+    ("away.close",),
+)
 HELP_PAGE = Group(
     "this page",
     (Key("help.close", "escape,question_mark,q,enter", "dismiss", "close", "close the help"),),
@@ -365,6 +370,7 @@ GROUPS = (
     CONFIRM,
     PIN,
     STUDIES,
+    AWAY,
     HELP_PAGE,
     Group("everywhere", (HELP, DETACH, SUSPEND, REPAINT, PALETTE)),
 )

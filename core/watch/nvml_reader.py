@@ -11,9 +11,14 @@ from msgspec.structs import replace
 
 from core.contract.events.event_types import Device, Process
 from core.contract.text.sanitize import plain
+from core.watch.nvml_details import XidLog, read_details
 
 NAME_LIMIT = 80  # characters of a card's or process's name
 INSTANCES = 100  # the first MIG instance of card 0 has this number, that of card 1 twice as much
+
+
+class _NoValue(Exception):
+    """NVML has no value of this kind for the card; the text says why."""
 
 
 class GpuReader:
@@ -23,6 +28,7 @@ class GpuReader:
         """``nvml``: a module with pynvml's interface; pynvml itself when None."""
         self._nvml = nvml
         self._ready = False
+        self._xids: XidLog | None = None
         self._seen: dict[int, Device] = {}  # name and uuid of each card, in case it disappears
 
     def read(self) -> tuple[tuple[Device, ...], str]:
@@ -35,6 +41,8 @@ class GpuReader:
             if self._seen:  # there were cards: report a fault rather than that none exist
                 return tuple(_faulty(card, f"NVML: {_words(error)}") for card in self._seen.values()), ""
             return (), f"no NVIDIA GPU: {_words(error)}"
+        if self._xids is not None:
+            self._xids.drain()
         found = [self._device(index) for index in range(count)]
         found += [part for card in found if card.mig for part in self._instances(card)]
         gone = [
@@ -56,6 +64,8 @@ class GpuReader:
         if self._ready:
             with contextlib.suppress(Exception):
                 self._nvml.nvmlShutdown()
+        if self._xids is not None:
+            self._xids.close()
         self._ready = False
 
     def _start(self) -> None:
@@ -66,6 +76,7 @@ class GpuReader:
         if not self._ready:
             self._nvml.nvmlInit()
             self._ready = True
+            self._xids = self._xids or XidLog(self._nvml)
 
     def _device(self, index: int) -> Device:
         known = self._seen.get(index, Device(index, f"GPU {index}"))
@@ -74,12 +85,19 @@ class GpuReader:
             device = self._readings(index, handle, known)
         except Exception as error:
             return _faulty(known, _words(error))
-        device = replace(device, mig=self._in_mig_mode(handle))
+        device = replace(self._with_xids(device, handle), mig=self._in_mig_mode(handle))
         self._seen[index] = Device(index, device.name, device.uuid, mig=device.mig)
         return device
 
+    def _with_xids(self, device: Device, handle: Any) -> Device:
+        if self._xids is None:
+            return device
+        xids, why = self._xids.read(device.index, device.uuid, handle)
+        unread = {**device.unread, "xids": plain(why, 200)} if why else device.unread
+        return replace(device, xids=xids, unread=unread)
+
     def _in_mig_mode(self, handle: Any) -> bool:
-        mode = self._reading(getattr(self._nvml, "nvmlDeviceGetMigMode", lambda card: None), handle)
+        mode = self._or_none(getattr(self._nvml, "nvmlDeviceGetMigMode", lambda card: None), handle)
         return bool(mode) and mode[0] == 1  # the current mode; the second is the one after a reset
 
     def _instances(self, card: Device) -> list[Device]:
@@ -87,8 +105,8 @@ class GpuReader:
         found, nvml = [], self._nvml
         try:
             handle = nvml.nvmlDeviceGetHandleByIndex(card.index)
-            for place in range(self._reading(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
-                part = self._reading(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place)
+            for place in range(self._or_none(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
+                part = self._or_none(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place)
                 if part is not None:
                     found.append(self._instance(card, (card.index + 1) * INSTANCES + place, part))
         except Exception:  # the card was lost meanwhile: the next reading reports it
@@ -98,37 +116,47 @@ class GpuReader:
     def _instance(self, card: Device, index: int, handle: Any) -> Device:
         device = self._readings(index, handle, Device(index, f"{card.name} MIG"))
         ids = [
-            self._reading(call, handle)
+            self._or_none(call, handle)
             for call in (self._nvml.nvmlDeviceGetGpuInstanceId, self._nvml.nvmlDeviceGetComputeInstanceId)
         ]
         path = "" if None in ids else f"MIG-{card.uuid}/{ids[0]}/{ids[1]}"
         return replace(device, parent=card.uuid, mig_path=path)
 
     def _readings(self, index: int, handle: Any, known: Device) -> Device:
-        """Read all values of a card. Raises if the card is lost; an unsupported value is None."""
-        nvml = self._nvml
+        """Read all values of a card. Raises if the card is lost; a value that is not there is None."""
+        nvml, unread = self._nvml, dict[str, str]()
 
-        def read(call: Callable[..., Any], *more: Any) -> Any:
-            return self._reading(call, handle, *more)
+        def read(field: str, call: str, *more: Any) -> Any:
+            try:
+                return self._reading(getattr(nvml, call), handle, *more)
+            except (AttributeError, _NoValue) as error:  # of a library older than the function, or of NVML
+                unread[field] = _words(error)
+                return None
 
-        memory = read(nvml.nvmlDeviceGetMemoryInfo)
-        rates = read(nvml.nvmlDeviceGetUtilizationRates)
+        memory = read("used_bytes", "nvmlDeviceGetMemoryInfo")
+        rates = read("utilisation", "nvmlDeviceGetUtilizationRates")
         return Device(
             index,
-            _text(read(nvml.nvmlDeviceGetName)) or known.name,
-            _text(read(nvml.nvmlDeviceGetUUID)) or known.uuid,
+            _text(read("name", "nvmlDeviceGetName")) or known.name,
+            _text(read("uuid", "nvmlDeviceGetUUID")) or known.uuid,
             used_bytes=memory.used if memory else None,
             total_bytes=memory.total if memory else None,
             utilisation=_scaled(rates.gpu if rates else None, 100.0),
-            power_w=_scaled(read(nvml.nvmlDeviceGetPowerUsage), 1000.0),  # NVML reports milliwatts
-            power_limit_w=_scaled(read(nvml.nvmlDeviceGetEnforcedPowerLimit), 1000.0),
-            temperature_c=_scaled(read(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU), 1.0),
-            fan=_scaled(read(nvml.nvmlDeviceGetFanSpeed), 100.0),
+            memory_utilisation=_scaled(rates.memory if rates else None, 100.0),
+            power_w=_scaled(read("power_w", "nvmlDeviceGetPowerUsage"), 1000.0),  # NVML reports milliwatts
+            power_limit_w=_scaled(read("power_limit_w", "nvmlDeviceGetEnforcedPowerLimit"), 1000.0),
+            temperature_c=_scaled(
+                read("temperature_c", "nvmlDeviceGetTemperature", nvml.NVML_TEMPERATURE_GPU), 1.0
+            ),
+            fan=_scaled(read("fan", "nvmlDeviceGetFanSpeed"), 100.0),
             processes=self._processes(handle),
-            capability=_pair(read(nvml.nvmlDeviceGetCudaComputeCapability)),
+            capability=_pair(read("capability", "nvmlDeviceGetCudaComputeCapability")),
+            **read_details(nvml, read),
+            unread=unread,
         )
 
     def _reading(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Call NVML. Raises _NoValue where it gives nothing, NVMLError for a lost card or driver."""
         try:
             return call(*arguments)
         except self._nvml.NVMLError as error:
@@ -137,7 +165,13 @@ class GpuReader:
             if error.value == self._nvml.NVML_ERROR_UNINITIALIZED:
                 self._ready = False
                 raise
-            return None  # not supported, no permission, older driver
+            raise _NoValue(str(error)) from error  # not supported, no permission, older driver
+
+    def _or_none(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return self._reading(call, *arguments)
+        except _NoValue:
+            return None
 
     def _processes(self, handle: Any) -> tuple[Process, ...]:
         """Compute and graphics processes, the most memory first; a process may be in both lists."""
@@ -146,7 +180,7 @@ class GpuReader:
             self._nvml.nvmlDeviceGetComputeRunningProcesses,
             self._nvml.nvmlDeviceGetGraphicsRunningProcesses,
         ):
-            for process in self._reading(call, handle) or ():
+            for process in self._or_none(call, handle) or ():
                 used[process.pid] = max(used.get(process.pid) or 0, process.usedGpuMemory or 0) or None
         found = [Process(pid, *_owner(pid), held) for pid, held in used.items()]
         return tuple(sorted(found, key=lambda process: (-(process.used_bytes or 0), process.pid)))

@@ -30,6 +30,14 @@ class FakeNvml:
     NVML_ERROR_RESET_REQUIRED = pynvml.NVML_ERROR_RESET_REQUIRED
     NVML_ERROR_UNINITIALIZED = pynvml.NVML_ERROR_UNINITIALIZED
     NVML_TEMPERATURE_GPU = pynvml.NVML_TEMPERATURE_GPU
+    NVML_CLOCK_SM = pynvml.NVML_CLOCK_SM
+    NVML_CLOCK_MEM = pynvml.NVML_CLOCK_MEM
+    NVML_PCIE_UTIL_TX_BYTES = pynvml.NVML_PCIE_UTIL_TX_BYTES
+    NVML_PCIE_UTIL_RX_BYTES = pynvml.NVML_PCIE_UTIL_RX_BYTES
+    NVML_SINGLE_BIT_ECC = pynvml.NVML_SINGLE_BIT_ECC
+    NVML_DOUBLE_BIT_ECC = pynvml.NVML_DOUBLE_BIT_ECC
+    NVML_VOLATILE_ECC = pynvml.NVML_VOLATILE_ECC
+    nvmlEventTypeXidCriticalError = pynvml.nvmlEventTypeXidCriticalError
 
     def __init__(self, cards: int = 4) -> None:
         self.cards = cards
@@ -37,6 +45,9 @@ class FakeNvml:
         self.lost: set[int] = set()
         self.mig: dict[int, int] = {}  # card → instances; a handle is (card, instance)
         self.started = 0
+        self.reasons: dict[int, int] = {}  # card → bits of its clock event reasons
+        self.events: list[tuple[int, int]] = []  # (card, XID) that the driver has not told yet
+        self.registered: set[int] = set()
 
     def nvmlInit(self) -> None:
         if self.missing is not None:
@@ -121,6 +132,60 @@ class FakeNvml:
     def nvmlDeviceGetCudaComputeCapability(self, handle: int) -> tuple[int, int]:
         self._card(handle, rich=True)
         return (9, 0)
+
+    def nvmlDeviceGetClockInfo(self, handle: int, kind: int) -> int:
+        self._card(handle, rich=True)
+        return {pynvml.NVML_CLOCK_SM: 1410, pynvml.NVML_CLOCK_MEM: 1593}[kind]
+
+    def nvmlDeviceGetMaxClockInfo(self, handle: int, kind: int) -> int:
+        self._card(handle, rich=True)
+        assert kind == pynvml.NVML_CLOCK_SM
+        return 1980
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle: int) -> int:
+        self._card(handle, rich=True)
+        return self.reasons.get(handle, 0)
+
+    def nvmlDeviceGetPcieThroughput(self, handle: int, counter: int) -> int:
+        self._card(handle, rich=True)
+        return {pynvml.NVML_PCIE_UTIL_TX_BYTES: 2048, pynvml.NVML_PCIE_UTIL_RX_BYTES: 4096}[counter]
+
+    def nvmlDeviceGetCurrPcieLinkGeneration(self, handle: int) -> int:
+        self._card(handle, rich=True)
+        return 3
+
+    def nvmlDeviceGetCurrPcieLinkWidth(self, handle: int) -> int:
+        self._card(handle, rich=True)
+        return 4
+
+    def nvmlDeviceGetMaxPcieLinkGeneration(self, handle: int) -> int:
+        self._card(handle, rich=True)
+        return 5
+
+    def nvmlDeviceGetMaxPcieLinkWidth(self, handle: int) -> int:
+        self._card(handle, rich=True)
+        return 16
+
+    def nvmlDeviceGetTotalEccErrors(self, handle: int, kind: int, counter: int) -> int:
+        self._card(handle, rich=True)
+        assert counter == pynvml.NVML_VOLATILE_ECC
+        return 2 if kind == pynvml.NVML_SINGLE_BIT_ECC else 0
+
+    def nvmlEventSetCreate(self) -> str:
+        return "events"
+
+    def nvmlDeviceRegisterEvents(self, handle: int, kinds: int, events: str) -> None:
+        self._card(handle, rich=True)
+        assert (kinds, events) == (pynvml.nvmlEventTypeXidCriticalError, "events")
+        self.registered.add(handle)
+
+    def nvmlEventSetWait_v2(self, events: str, timeout_ms: int) -> SimpleNamespace:
+        assert timeout_ms == 0, "a reading never waits"
+        told = [event for event in self.events if event[0] in self.registered]
+        if not told:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_TIMEOUT)
+        self.events.remove(told[0])
+        return SimpleNamespace(device=told[0][0], eventData=told[0][1])
 
     def nvmlDeviceGetMigMode(self, handle: int) -> list[int]:
         if handle not in self.mig:

@@ -9,6 +9,8 @@ import pynvml
 import pytest
 
 from core.contract.events.event_types import Device
+from core.contract.views.device_words import CLOCK_REASONS, describe_clock, describe_faults, describe_link
+from core.watch.nvml_details import REASON_BITS
 from core.watch.nvml_reader import GpuReader
 from tests.watch.fake_nvml import GIB, POOR, FakeNvml
 
@@ -49,6 +51,57 @@ def test_readings_that_a_card_does_not_support_are_none(nvml):
     missing = (card.utilisation, card.power_w, card.power_limit_w, card.fan)
     assert missing == (None, None, None, None) and card.processes == ()
     assert card.used_bytes == GIB and card.temperature_c == 55.0 and card.fault == ""
+
+
+def test_what_a_card_does_not_tell_has_a_reason(nvml):
+    card = GpuReader(nvml).read()[0][POOR]
+    assert (card.clock_mhz, card.slowed_by, card.pcie_link, card.ecc_uncorrected, card.xids) == (None,) * 5
+    assert card.unread["clock_mhz"] == card.unread["xids"] == card.unread["fan"] == "Not Supported"
+    assert GpuReader(nvml).read()[0][0].unread == {}
+
+
+def test_clocks_link_and_memory_errors_of_a_card(nvml):
+    card = GpuReader(nvml).read()[0][0]
+    assert (card.clock_mhz, card.clock_limit_mhz, card.memory_clock_mhz) == (1410, 1980, 1593)
+    assert (card.pcie_sent_bytes_s, card.pcie_received_bytes_s) == (2 << 20, 4 << 20)
+    assert (card.pcie_link, card.pcie_link_limit) == ((3, 4), (5, 16)) and card.memory_utilisation == 0.07
+    assert (card.ecc_corrected, card.ecc_uncorrected, card.xids) == (2, 0, ())
+    assert describe_link(card) == "PCIe 3.0 x4 of 5.0 x16" and describe_faults(card) == ()
+
+
+def test_a_clock_that_is_held_down_says_by_what(nvml):
+    nvml.reasons = {0: pynvml.nvmlClocksEventReasonSwPowerCap, 2: 0x40 | 0x8000}
+    cards = GpuReader(nvml).read()[0]
+    assert cards[0].slowed_by == ("power-cap",) and describe_clock(cards[0]) == "power limit reached"
+    assert describe_clock(cards[2]) == "too hot: the hardware halves its clock, reason 0x8000"
+    assert cards[3].slowed_by == () and describe_clock(cards[3]) == ""
+
+
+def test_each_bit_of_nvml_has_words():
+    bits = {
+        getattr(pynvml, name)
+        for name in dir(pynvml)
+        if name.startswith(("nvmlClocksEventReason", "nvmlClocksT"))
+    }
+    assert {bit for bit in bits if isinstance(bit, int) and bit.bit_count() == 1} == set(REASON_BITS)
+    assert set(REASON_BITS.values()) == set(CLOCK_REASONS)
+
+
+def test_an_xid_is_kept_with_its_card_and_named(nvml):
+    reader = GpuReader(nvml)
+    reader.read()
+    nvml.events = [(0, 79), (2, 999), (0, 79)]
+    cards = reader.read()[0]
+    assert (cards[0].xids, cards[2].xids, cards[3].xids) == ((79, 79), (999,), ())
+    assert describe_faults(cards[0]) == ("XID 79: the card has fallen off the bus (2 times)",)
+    assert describe_faults(reader.read()[0][2]) == ("XID 999",)
+
+
+def test_a_library_without_a_function_still_reads_the_rest(nvml, monkeypatch):
+    monkeypatch.delattr(FakeNvml, "nvmlDeviceGetPcieThroughput")
+    card = GpuReader(nvml).read()[0][0]
+    assert card.pcie_sent_bytes_s is None and "no attribute" in card.unread["pcie_sent_bytes_s"]
+    assert card.utilisation == 0.42 and card.fault == ""
 
 
 def test_processes_of_both_lists_once_with_name_and_user(nvml):

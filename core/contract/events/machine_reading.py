@@ -17,7 +17,8 @@ class Process(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Device(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One reading of one GPU, or of one MIG instance of a GPU. A missing reading is None."""
+    """One reading of one GPU, or of one MIG instance of a GPU. A missing reading is None; ``unread`` says
+    why, by the name of its field."""
 
     index: int
     name: str
@@ -35,6 +36,19 @@ class Device(msgspec.Struct, frozen=True, omit_defaults=True):
     parent: str = ""  # of a MIG instance: the uuid of its card
     capability: tuple[int, int] | None = None  # CUDA's, such as (8, 0) for Ampere
     mig_path: str = ""  # of a MIG instance: its name before driver 470, MIG-GPU-<uuid>/<instance>/<instance>
+    memory_utilisation: float | None = None  # share of the time in which memory was read or written, 0 to 1
+    clock_mhz: int | None = None  # of the multiprocessors
+    clock_limit_mhz: int | None = None  # the highest that the card can reach
+    memory_clock_mhz: int | None = None
+    slowed_by: tuple[str, ...] | None = None  # names of core.contract.views.device_words.CLOCK_REASONS
+    pcie_sent_bytes_s: int | None = None  # from the device to the host
+    pcie_received_bytes_s: int | None = None
+    pcie_link: tuple[int, int] | None = None  # generation and lanes now: an idle card goes down
+    pcie_link_limit: tuple[int, int] | None = None  # the most that card and slot allow
+    ecc_corrected: int | None = None  # memory errors since the driver was loaded
+    ecc_uncorrected: int | None = None
+    xids: tuple[int, ...] | None = None  # the driver's error numbers since this engine began, newest last
+    unread: dict[str, str] = {}
 
 
 class Worker(msgspec.Struct, frozen=True, omit_defaults=True):

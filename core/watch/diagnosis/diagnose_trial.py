@@ -1,0 +1,55 @@
+"""All rules over one trial: what they find, the gravest first, each with its remedies. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from core.contract.state import engine_state as s
+from core.contract.views.trial_diagnosis import KINDS, Diagnosis, Finding
+from core.watch.diagnosis.clipping import find_clipping
+from core.watch.diagnosis.divergence import find_divergence
+from core.watch.diagnosis.noisy_evaluation import find_noisy_evaluation
+from core.watch.diagnosis.non_finite import find_non_finite
+from core.watch.diagnosis.overfitting import find_overfitting
+from core.watch.diagnosis.plateau import find_plateau
+from core.watch.diagnosis.rate_too_high import find_rate_too_high
+from core.watch.diagnosis.rate_too_low import find_rate_too_low
+from core.watch.diagnosis.remedies import list_remedies
+from core.watch.diagnosis.spike import find_spike
+from core.watch.diagnosis.trial_curves import Curves, read_curves
+from core.watch.diagnosis.undertraining import find_undertraining
+
+RULES: tuple[Callable[[Curves], Finding | None], ...] = (
+    find_non_finite, find_divergence, find_rate_too_high, find_overfitting, find_spike, find_noisy_evaluation,
+    find_rate_too_low, find_clipping, find_plateau, find_undertraining,
+)  # fmt: skip
+# What a graver finding explains is not told next to it.
+EXPLAINED: dict[str, frozenset[str]] = {
+    "not-finite": frozenset({"divergence", "rate-too-high", "spike", "plateau", "under-trained"}),
+    "divergence": frozenset({"spike", "overfitting", "plateau", "under-trained", "rate-too-low"}),
+    "rate-too-high": frozenset({"plateau", "rate-too-low", "under-trained", "spike"}),
+    "overfitting": frozenset({"plateau", "under-trained", "rate-too-low"}),
+    "noisy-evaluation": frozenset({"spike", "rate-too-low", "under-trained", "plateau"}),
+    "rate-too-low": frozenset({"plateau", "under-trained"}),
+}
+
+
+def diagnose(study: s.Study, trial: s.Trial) -> tuple[Diagnosis, ...]:
+    """Return what is wrong with the curves of ``trial``; nothing of a healthy or a new one."""
+    return tuple(
+        Diagnosis(
+            found.kind, found.since_step, found.sentence, found.figures, list_remedies(study, trial, found)
+        )
+        for found in find_all(read_curves(trial))
+    )
+
+
+def find_all(curves: Curves) -> list[Finding]:
+    """Return the findings of all rules in the order of KINDS, without those that a graver one explains."""
+    found = {finding.kind: finding for rule in RULES if (finding := rule(curves))}
+    hidden = _explained(found)
+    return [found[kind] for kind in KINDS if kind in found and kind not in hidden]
+
+
+def _explained(kinds: Iterable[str]) -> frozenset[str]:
+    return frozenset[str]().union(*(EXPLAINED.get(kind, frozenset()) for kind in kinds))

@@ -1,0 +1,36 @@
+"""Plateau: for most of the run the evaluation loss has not improved, and it does not rise either."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from core.contract.views.trial_diagnosis import Finding
+from core.watch.diagnosis.trial_curves import Curves
+
+FEWEST = 8  # evaluations
+FLAT = 0.6  # share of the evaluations since the last improvement
+GAIN = 0.02  # share of what was gained in all that counts as an improvement
+LEARNED = 0.04  # share of the loss that was gained before
+
+
+def find_plateau(curves: Curves) -> Finding | None:
+    """Return since when the evaluation loss stands still."""
+    evaluation = curves.evaluation
+    values = evaluation.values
+    if len(values) < FEWEST:
+        return None
+    best = min(values)
+    gained = max(values[0], curves.train.start if curves.train else 0.0) - best
+    if gained < LEARNED * best:
+        return None
+    room = max(GAIN * gained, evaluation.noise)
+    place = next(at for at, value in enumerate(values) if value <= best + room)
+    flat = len(values) - 1 - place
+    if flat < FLAT * len(values) or median(values[-3:]) > best + 2 * room:
+        return None
+    step = evaluation.steps[place]
+    sentence = (
+        f"no improvement since step {step}: the evaluation loss stays near {values[-1]:.4g} (best {best:.4g})"
+    )
+    figures = {"step": float(step), "loss": values[-1], "best_loss": best, "gained": gained}
+    return Finding("plateau", step, sentence, figures)

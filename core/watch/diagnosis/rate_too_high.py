@@ -1,0 +1,76 @@
+"""The learning rate is too high: from the start the loss rises, instead of falling."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from core.contract.views.trial_diagnosis import Finding
+from core.watch.diagnosis.trial_curves import Curves
+
+FEWEST = 12  # points
+SIGMAS = 3.0
+SIGMAS_AGREED = 2.0  # where an evaluation is as high
+PEAK = 0.12  # share of the first loss by which it rises
+EARLY = 0.5  # share of the steps in which a peak counts as the rate's
+RISEN = 0.05  # share of the first evaluation loss
+EVALUATIONS = 6  # fewest for a verdict by them alone
+
+
+def find_rate_too_high(curves: Curves) -> Finding | None:
+    """Return how far the loss rose before anything was learned, by training or else by the evaluations."""
+    if len(curves.train) < FEWEST:
+        return None
+    found = _training_rose(curves) or _evaluations_rose(curves)
+    if found is None:
+        return None
+    what, start, peak, now, step = found
+    sentence = (
+        f"learning rate {curves.peak_rate:.3g} too high: the {what} rose from {start:.3g} to {peak:.3g}"
+    )
+    sentence += f" by step {step}" + (f" and is {now:.3g} now" if now > start else "")
+    figures = {"first_loss": start, "peak_loss": peak, "loss": now, "learning_rate": curves.peak_rate}
+    return Finding("rate-too-high", step, sentence, figures)
+
+
+Rise = tuple[
+    str, float, float, float, int
+]  # which loss, at first, at its peak, now, and the step of the peak
+
+
+def _training_rose(curves: Curves) -> Rise | None:
+    """A peak in the first half with nothing learned before it."""
+    train = curves.train
+    start, levels = train.start, train.levels
+    margin = train.start_noise * (SIGMAS_AGREED if _evaluation_agrees(curves) else SIGMAS)
+    early = levels[: max(1, round(len(levels) * EARLY))]
+    place = max(range(len(early)), key=early.__getitem__)
+    peak, step = early[place], train.level_step(place)
+    if peak <= start + max(margin, PEAK * start) or min(levels[: place + 1]) <= start - margin:
+        return None
+    return None if _had_learned(curves, step) else ("loss", start, peak, levels[-1], step)
+
+
+def _evaluations_rose(curves: Curves) -> Rise | None:
+    """All late evaluations are above the first, none was better, and training did not fall either."""
+    values, steps, train = curves.evaluation.values, curves.evaluation.steps, curves.train
+    if len(values) < EVALUATIONS or train.start - train.levels[-1] > train.start_noise:
+        return None
+    first, late = values[0], values[len(values) // 2 :]
+    learned = min(values) < first * (1 - RISEN) - 2 * curves.evaluation.noise
+    if learned or min(late) <= first or median(late) <= first * (1 + RISEN):
+        return None
+    peak = max(values)
+    return "evaluation loss", first, peak, values[-1], steps[values.index(peak)]
+
+
+def _evaluation_agrees(curves: Curves) -> bool:
+    """Tell whether an early evaluation, too, is above the first training loss."""
+    early = curves.evaluation.values[: max(1, round(len(curves.evaluation) * EARLY))]
+    return bool(early) and max(early) > curves.train.start * (1 + PEAK)
+
+
+def _had_learned(curves: Curves, step: int) -> bool:
+    """Tell whether the evaluation had improved before ``step``: then it is not the start that failed."""
+    points = zip(curves.evaluation.steps, curves.evaluation.values, strict=True)
+    before = [value for at, value in points if at < step]
+    return len(before) > 1 and min(before) < before[0] * (1 - RISEN)

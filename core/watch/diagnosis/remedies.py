@@ -1,0 +1,167 @@
+"""What may help against each finding, as requests that the console can send, the best first. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from core.contract.spec.knob_table import KNOBS
+from core.contract.state import engine_state as s
+from core.contract.views.trial_diagnosis import Finding, Remedy
+from core.contract.wire import console_api as api
+
+Options = list[Remedy]
+
+
+def list_remedies(study: s.Study, trial: s.Trial, found: Finding) -> tuple[Remedy, ...]:
+    """Return the remedies that the trial's state allows."""
+    return tuple(OF_KIND[found.kind](study, trial, found))
+
+
+def _not_finite(study: s.Study, trial: s.Trial, found: Finding) -> Options:
+    if found.since_step <= 1:
+        return [Remedy("check the rows and the base: `trimtab doctor`, another model.precision")]
+    return [*_again(study, trial, 0.5), *_clip_more(study, trial)]
+
+
+def _too_high(study: s.Study, trial: s.Trial, found: Finding) -> Options:
+    """A trial that has lost what it had learned is begun again rather than edited."""
+    return [*_again(study, trial, 0.5), *_edit_rate(study, trial, 0.5), *_prune(study, trial)]
+
+
+def _overfitting(study: s.Study, trial: s.Trial, found: Finding) -> Options:
+    return [
+        *_stop_here(study, trial),
+        *_clone(study, trial, 0.5),
+        *_dropout(study, trial),
+        Remedy("fewer epochs, a lower rank or more rows in the next study"),
+    ]
+
+
+def _spike(study: s.Study, trial: s.Trial, found: Finding) -> Options:
+    return [*_edit_rate(study, trial, 0.5), *_clip_more(study, trial), *_twin(study, trial)]
+
+
+def _noisy(study: s.Study, trial: s.Trial, found: Finding) -> Options:
+    rows = study.settings.evaluate.rows
+    wanted = max(rows * 4, 50)
+    return [Remedy(f"longer evaluation: evaluate.rows = {wanted} in the next study (now at most {rows})"),
+            *_edit_rate(study, trial, 0.5)]  # fmt: skip
+
+
+def _too_low(study: s.Study, trial: s.Trial, found: Finding) -> Options:
+    return [*_edit_rate(study, trial, 10.0), *_again(study, trial, 10.0), *_prune(study, trial)]
+
+
+def _clipping(study: s.Study, trial: s.Trial, found: Finding) -> Options:
+    limit = float(f"{2 * found.figures['norm']:.2g}")
+    if _open(trial):
+        change = api.EditTrial(study.name, trial.number, {"clip_norm": limit})
+        return [Remedy(f"edit clip_norm to {limit:g}", change), *_twin(study, trial)]
+    return [Remedy(f"queue it again with clip_norm {limit:g}", _enqueue(study, trial, {"clip_norm": limit}))]
+
+
+def _plateau(study: s.Study, trial: s.Trial, found: Finding) -> Options:
+    return [*_stop_here(study, trial), *_edit_rate(study, trial, 0.5), *_twin(study, trial)]
+
+
+def _undertrained(study: s.Study, trial: s.Trial, found: Finding) -> Options:
+    steps = 2 * max(1, trial.total_steps)
+    if _open(trial):
+        return [Remedy(f"edit steps to {steps}", api.EditTrial(study.name, trial.number, {"steps": steps}))]
+    if trial.checkpoint:
+        more = api.CloneTrial(study.name, trial.number, {"steps": steps})
+        return [Remedy(f"clone it from step {trial.checkpoint_step} and go on to {steps} steps", more)]
+    return [Remedy(f"queue it again with {steps} steps", _enqueue(study, trial, {"steps": steps}))]
+
+
+OF_KIND: dict[str, Callable[[s.Study, s.Trial, Finding], Options]] = {
+    "not-finite": _not_finite, "divergence": _too_high, "rate-too-high": _too_high,
+    "overfitting": _overfitting, "spike": _spike, "noisy-evaluation": _noisy, "rate-too-low": _too_low,
+    "clipping": _clipping, "plateau": _plateau, "under-trained": _undertrained,
+}  # fmt: skip
+
+
+# -- actions --------------------------------------------------------------------------------------
+
+
+def _open(trial: s.Trial) -> bool:
+    """Tell whether the trial still trains, so that it can be edited."""
+    return trial.state not in s.ENDED and trial.step < trial.total_steps
+
+
+def _rate(trial: s.Trial, factor: float) -> float | None:
+    """Return the rate times ``factor``, three digits; None where no knob may have it."""
+    rate = float(trial.knobs.get("learning_rate") or 0.0) * factor
+    return float(f"{rate:.3g}") if 0 < rate <= (KNOBS["learning_rate"].high or rate) else None
+
+
+def _edit_rate(study: s.Study, trial: s.Trial, factor: float) -> Options:
+    if not _open(trial) or _rate(trial, factor) is None:
+        return []
+    change = api.EditTrial(study.name, trial.number, {"learning_rate": f"x{factor:g}"})
+    return [Remedy(f"edit the rate x{factor:g} (to {_rate(trial, factor):g})", change)]
+
+
+def _stop_here(study: s.Study, trial: s.Trial) -> Options:
+    """The adapter is kept: the trial completes with its next step."""
+    if not _open(trial):
+        return []
+    last = trial.step + 1
+    left = trial.total_steps - last
+    return [
+        Remedy(f"stop here, saves {left} steps", api.EditTrial(study.name, trial.number, {"steps": last}))
+    ]
+
+
+def _prune(study: s.Study, trial: s.Trial) -> Options:
+    if trial.state in s.ENDED:
+        return []
+    return [Remedy("prune it", api.PruneTrial(study.name, trial.number))]
+
+
+def _clone(study: s.Study, trial: s.Trial, factor: float) -> Options:
+    """A clone of a running trial begins where it is, that of an ended one at its checkpoint."""
+    alive, rate = trial.state in (s.RUNNING, s.PAUSED), _rate(trial, factor)
+    if rate is None or not (alive or trial.checkpoint):
+        return []
+    at = trial.step if alive else trial.checkpoint_step
+    request = api.CloneTrial(study.name, trial.number, {"learning_rate": rate})
+    return [Remedy(f"clone from step {at} at the rate {rate:g}", request)]
+
+
+def _twin(study: s.Study, trial: s.Trial) -> Options:
+    if trial.state not in (s.RUNNING, s.PAUSED):
+        return []
+    return [Remedy("fork an untouched twin to compare", api.CloneTrial(study.name, trial.number, {}))]
+
+
+def _again(study: s.Study, trial: s.Trial, factor: float) -> Options:
+    rate = _rate(trial, factor)
+    if rate is None:
+        return []
+    request = _enqueue(study, trial, {"learning_rate": rate})
+    return [Remedy(f"queue it again at the rate {rate:g}", request)]
+
+
+def _enqueue(study: s.Study, trial: s.Trial, knobs: dict[str, float]) -> api.EnqueueTrial:
+    return api.EnqueueTrial(study.name, dict(knobs), like=trial.number)
+
+
+def _clip_more(study: s.Study, trial: s.Trial) -> Options:
+    now = float(trial.knobs.get("clip_norm") or 0.0)
+    limit = float(f"{now / 2:.2g}") if now else 1.0
+    if not _open(trial):
+        return [
+            Remedy(f"queue it again with clip_norm {limit:g}", _enqueue(study, trial, {"clip_norm": limit}))
+        ]
+    return [
+        Remedy(f"edit clip_norm to {limit:g}", api.EditTrial(study.name, trial.number, {"clip_norm": limit}))
+    ]
+
+
+def _dropout(study: s.Study, trial: s.Trial) -> Options:
+    if not _open(trial) or float(trial.knobs.get("lora_dropout") or 0.0) >= 0.1:
+        return []
+    return [
+        Remedy("edit lora_dropout to 0.1", api.EditTrial(study.name, trial.number, {"lora_dropout": 0.1}))
+    ]

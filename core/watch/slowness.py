@@ -1,0 +1,209 @@
+"""Why a trial is slow: ranked reasons with their figures, from readings that are there already. Pure.
+
+``gather`` takes what the state knows of a trial's device, worker and speed; ``explain`` ranks what
+of it costs speed. What is not measured is None and gives no reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from core.contract.events.machine_reading import Device, Host, Process, Worker
+from core.contract.state.engine_state import Machine, Study, Trial
+from core.contract.text.sanitize import plain
+from core.contract.views.device_words import HOT, NOT_SLOW, describe_clock, describe_faults, describe_link
+
+RECENT = 5  # reports whose median is the speed now: a single step may be short
+BUSY = 0.9  # share from which a card or a core counts as fully used
+WAITS = 0.6  # a card busy less than this waits for something
+WORTH = 0.05  # share of the time below which a reason is not told
+PADDED = 0.2  # share of padding below which it is not told
+SLOWER = 0.15  # share below a trial's own best that is more than noise
+LANE_BYTES_S = {1: 0.25e9, 2: 0.5e9, 3: 0.985e9, 4: 1.97e9, 5: 3.94e9, 6: 7.56e9}  # PCIe, by generation
+LINK_FULL = 0.5  # share of a link's bytes from which copies hold the card up
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What is known around a trial. Shares are of the training time, 0 to 1; None: not measured."""
+
+    device: Device | None = None  # None: the CPU, or a card without a reading
+    host: Host = field(default_factory=Host)
+    worker: Worker | None = None
+    own_pids: frozenset[int] = frozenset()
+    tokens_per_s: float | None = None
+    best_tokens_per_s: float | None = None  # of the same trial, earlier
+    data_wait: float | None = None
+    scoring: float | None = None
+    padding: float | None = None
+
+
+@dataclass(frozen=True)
+class SlowReason:
+    """One reason. ``cost``: the share of the speed that it may take, 0 to 1; None where no figure tells."""
+
+    kind: str
+    sentence: str
+    cost: float | None = None
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+def gather(machine: Machine, study: Study, trial: Trial) -> Circumstances:
+    """Return what the state knows of ``trial``; shares that workers do not report stay None."""
+    device = next(
+        (device for device in machine.devices if f"gpu{device.index}" == trial.device and not device.fault),
+        None,
+    )
+    worker = next(
+        (worker for worker in machine.workers if worker.name == trial.worker and worker.study == study.name),
+        None,
+    )
+    now, best = _speeds(trial)
+    own = frozenset(worker.pid for worker in machine.workers)
+    return Circumstances(device, machine.host, worker, own, now, best)
+
+
+def explain(known: Circumstances) -> tuple[SlowReason, ...]:
+    """Return the reasons, the costliest first and those without a figure last; empty where none is seen."""
+    found = [reason for rule in RULES for reason in rule(known)]
+    return tuple(sorted(found, key=lambda reason: (reason.cost is None, -(reason.cost or 0.0))))
+
+
+def describe_speed(known: Circumstances) -> str:
+    """Return text such as "4.1k tokens/s, 38 % below its own best (6.6k)"; empty without a speed."""
+    now, best = known.tokens_per_s, known.best_tokens_per_s
+    if now is None:
+        return ""
+    below = 1 - now / best if best else 0.0
+    text = f"{_thousands(now)} tokens/s"
+    return f"{text}, {below:.0%} below its own best ({_thousands(best or 0.0)})" if below >= SLOWER else text
+
+
+def _speeds(trial: Trial) -> tuple[float | None, float | None]:
+    """The speed now, and the best that lasted for as many reports."""
+    curve = trial.series.get("train/tokens_per_s")
+    values = [value for value in (curve.values if curve else ()) if value > 0]
+    if not values:
+        return None, None
+    spans = [values[end - RECENT : end] for end in range(RECENT, len(values) + 1)] or [values]
+    return median(spans[-1]), max(median(span) for span in spans)
+
+
+# -- rules: one kind each -------------------------------------------------------------------------
+
+
+def _broken(known: Circumstances) -> list[SlowReason]:
+    faults = describe_faults(known.device) if known.device else ()
+    return [SlowReason("fault", sentence, 1.0) for sentence in faults[:1]]
+
+
+def _throttled(known: Circumstances) -> list[SlowReason]:
+    card = known.device
+    if card is None or not set(card.slowed_by or ()) - NOT_SLOW:
+        return []
+    figures: dict[str, float] = {}
+    words, cost = [describe_clock(card)], None
+    if HOT & set(card.slowed_by or ()) and card.temperature_c is not None:
+        words.append(f"{card.temperature_c:.0f} °C")
+        figures["temperature_c"] = card.temperature_c
+    elif card.power_w is not None and card.power_limit_w:
+        words.append(f"{card.power_w:.0f} of {card.power_limit_w:.0f} W")
+        figures |= {"power_w": card.power_w, "power_limit_w": card.power_limit_w}
+    if card.clock_mhz is not None and card.clock_limit_mhz:
+        cost = max(0.0, 1 - card.clock_mhz / card.clock_limit_mhz)
+        words.append(f"clock {card.clock_mhz} of {card.clock_limit_mhz} MHz ({cost:.0%} below)")
+        figures |= {"clock_mhz": card.clock_mhz, "clock_limit_mhz": card.clock_limit_mhz}
+    return [SlowReason("throttled", ", ".join(words), cost, figures)]
+
+
+def _share(kind: str, words: str, share: float | None, least: float) -> list[SlowReason]:
+    if share is None or share < least:
+        return []
+    return [SlowReason(kind, words.format(share=f"{share:.0%}"), share, {"share": share})]
+
+
+def _waits_for_data(known: Circumstances) -> list[SlowReason]:
+    return _share("data", "training waits for rows {share} of the time", known.data_wait, WORTH)
+
+
+def _scoring(known: Circumstances) -> list[SlowReason]:
+    return _share("scoring", "scoring takes {share} of the device's time", known.scoring, WORTH)
+
+
+def _padding(known: Circumstances) -> list[SlowReason]:
+    words = "{share} of what is computed is padding: rows of one batch differ much in length"
+    return _share("padding", words, known.padding, PADDED)
+
+
+def _host_bound(known: Circumstances) -> list[SlowReason]:
+    """The card waits while the worker fills a core, or all cores are busy. Without a card there is none that
+    waits."""
+    busy = known.device.utilisation if known.device else None
+    if busy is None or busy >= WAITS:
+        return []
+    cores = known.worker.cpu if known.worker else None
+    if known.host.cpu is not None and known.host.cpu >= BUSY:
+        why = f"all {known.host.cores} cores of the host are busy ({known.host.cpu:.0%})"
+    elif cores is not None and cores >= BUSY:
+        why = (
+            f"its worker fills a core of the host ({cores:.1f} cores): larger batches give the card more work"
+        )
+    else:
+        return []
+    figures = {"utilisation": busy, "host_cpu": known.host.cpu or 0.0, "worker_cores": cores or 0.0}
+    return [SlowReason("host", f"the card is busy {busy:.0%} of the time while {why}", 1 - busy, figures)]
+
+
+def _link_bound(known: Circumstances) -> list[SlowReason]:
+    card = known.device
+    if card is None or card.pcie_link is None:
+        return []
+    generation, lanes = card.pcie_link
+    moved = max(card.pcie_sent_bytes_s or 0, card.pcie_received_bytes_s or 0)
+    capacity = LANE_BYTES_S.get(generation, LANE_BYTES_S[6]) * lanes
+    share = moved / capacity if capacity else 0.0
+    if share < LINK_FULL:
+        return []
+    sentence = (
+        f"copies fill {share:.0%} of the link to the host ({describe_link(card)}, {moved / 1e9:.1f} GB/s)"
+    )
+    return [SlowReason("link", sentence, None, {"bytes_s": float(moved), "share": share})]
+
+
+def _shared_card(known: Circumstances) -> list[SlowReason]:
+    if known.device is None:
+        return []
+    others = [process for process in known.device.processes if process.pid not in known.own_pids]
+    if not others:
+        return []
+    held = sum(process.used_bytes or 0 for process in others)
+    busy = known.device.utilisation
+    names = _names(others)
+    sentence = (
+        f"{len(others)} other process{'es' * (len(others) > 1)} on this card: {names}, {held / GIB:.1f} GiB"
+    )
+    if busy is not None and busy >= BUSY:
+        sentence += f"; the card is {busy:.0%} busy with all of them"
+    return [
+        SlowReason("shared", sentence, None, {"processes": float(len(others)), "used_bytes": float(held)})
+    ]
+
+
+def _names(processes: Sequence[Process]) -> str:
+    shown = [
+        plain(f"{process.name or 'pid ' + str(process.pid)} {process.user}".strip(), 40)
+        for process in processes
+    ]
+    return ", ".join(shown[:2]) + (f" and {len(shown) - 2} more" if len(shown) > 2 else "")
+
+
+def _thousands(value: float) -> str:
+    return f"{value / 1000:.1f}k" if value >= 1000 else f"{value:.0f}"
+
+
+RULES = (
+    _broken, _throttled, _waits_for_data, _scoring, _padding, _host_bound, _link_bound, _shared_card,
+)  # fmt: skip

@@ -1,0 +1,126 @@
+"""While you were away: one page at attach of what happened since this person last pressed a key."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.screen import ModalScreen
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from core import paths
+from core.contract.text.sanitize import plain
+from core.contract.views.away_summary import SECTIONS, AwayLine, AwaySummary
+from tui.key_declarations import AWAY
+from tui.key_definition import bindings
+from tui.number_text import duration
+from tui.theme_colors import Palette
+
+MARK_EVERY_S = 10.0
+SHORTEST_AWAY_S = 60.0  # a shorter absence is none
+MOST = 12  # lines of a section
+TITLES = {
+    "best": "new best trial", "ended": "complete", "pruned": "pruned", "failed": "failed or infeasible",
+    "limits": "limits broken", "faults": "faults", "study": "the study",
+}  # fmt: skip
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """When a person last pressed a key (Unix seconds), and the engine's process then; 0: not known."""
+
+    at: float
+    engine_pid: int = 0
+
+
+class LastSeen:
+    """Remembers in the home folder, which belongs to one user, when this user last looked."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        self._file = (home or paths.home()) / "console-seen.json"
+        self._marked_at = 0.0
+
+    def read(self) -> Seen | None:
+        """Return the last look; None before the first, and for a file that cannot be read."""
+        try:
+            with open(self._file, "rb", opener=paths.no_link) as file:
+                return msgspec.json.decode(file.read(1000), type=Seen)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def mark(self, at: float, engine_pid: int = 0, force: bool = False) -> None:
+        """Keep that the user looked ``at``; written seldom. A full disk loses only the mark."""
+        if force or abs(at - self._marked_at) >= MARK_EVERY_S:
+            self._marked_at = at
+            paths.keep(self._file, msgspec.json.encode(Seen(at, engine_pid)))
+
+
+def is_worth_a_page(summary: AwaySummary, now: float) -> bool:
+    """Tell whether the person was away for long enough, and missed something."""
+    return bool(summary.lines) and now - summary.since >= SHORTEST_AWAY_S
+
+
+class AwayScreen(ModalScreen[int]):
+    """Dismisses with the number of the trial to open, or None."""
+
+    DEFAULT_CSS = """
+    AwayScreen { align: center middle; background: $background 60%; }
+    AwayScreen OptionList {
+        width: 100; max-width: 94%; height: auto; max-height: 90%;
+    }
+    AwayScreen OptionList, AwayScreen OptionList:focus { border: round $primary; background: $surface; }
+    """
+    BINDINGS = bindings(AWAY)
+
+    def __init__(self, summary: AwaySummary, now: float, look: Palette) -> None:
+        super().__init__()
+        self._summary, self._now, self._look = summary, now, look
+
+    def compose(self) -> ComposeResult:
+        """Section by section; a line with a trial can be chosen."""
+        options: list[Option] = []
+        for section in SECTIONS:
+            lines = self._summary.section(section)
+            if lines:
+                options += [self._heading(section, len(lines)), *map(self._row, lines[:MOST])]
+                options += [self._note(f"… and {len(lines) - MOST} more")] if len(lines) > MOST else []
+        if self._summary.earlier:
+            options.append(self._note("older events are no longer kept here: `trimtab events` has all"))
+        page = OptionList(*options)
+        away = duration(max(0.0, self._now - self._summary.since))
+        page.border_title = f"while you were away ({away}): {plain(self._summary.study, 40)}"
+        page.border_subtitle = "Enter opens the trial · Esc closes"
+        yield page
+
+    def _heading(self, section: str, count: int) -> Option:
+        text = Text(TITLES[section], style=f"bold {self._look['muted']}")
+        text.append(f"  {count}" if section not in ("best", "study") else "")
+        return Option(text, disabled=True)
+
+    def _row(self, line: AwayLine) -> Option:
+        clock = time.strftime("%a %H:%M", time.localtime(line.at))
+        row = Text()
+        row.append(f"  {clock}  ", style=self._look["muted"])
+        level = "good" if line.section == "best" else line.level
+        style = "" if level == "info" else self._look[level]
+        row.append(plain(line.text, 300), style=style)
+        return Option(row, disabled=line.trial < 0)
+
+    def _note(self, text: str) -> Option:
+        return Option(Text(f"  {text}", style=self._look["muted"]), disabled=True)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Enter or a click."""
+        self.dismiss(self._trials()[event.option_index])
+
+    def _trials(self) -> list[int]:
+        """The trial of each option, -1 for headings and notes."""
+        found: list[int] = []
+        for section in SECTIONS:
+            lines = self._summary.section(section)
+            found += [-1, *(line.trial for line in lines[:MOST])] if lines else []
+            found += [-1] if len(lines) > MOST else []
+        return found
