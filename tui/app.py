@@ -20,6 +20,7 @@ from tui import terminal_restore
 from tui.base.base_screen import StudyScreen
 from tui.base.help_screen import Help
 from tui.boards.boards_screen import BoardsScreen
+from tui.command_line.navigation import Navigation
 from tui.devices.devices_screen import DevicesScreen
 from tui.engine_connection import Engine
 from tui.insight.insight_screen import InsightScreen
@@ -36,7 +37,7 @@ PACE_S = 0.2  # at most five frames a second, however many events arrive
 CLOCK_S = 1.0  # elapsed times advance even without events
 
 
-class TrimtabApp(FrameDisplay):
+class TrimtabApp(Navigation, FrameDisplay):
     """The Textual app. ``clock`` returns Unix seconds; tests freeze it."""
 
     TITLE = "trimtab"
@@ -198,16 +199,20 @@ class TrimtabApp(FrameDisplay):
         """Open the devices screen."""
         self.push_screen(DevicesScreen())
 
+    def show_study(self, name: str) -> None:
+        """Display the study ``name`` from now on."""
+        self._wanted = name
+        self._drawn = (-1, 0.0)
+
     def action_studies(self) -> None:
         """Let the user choose one of the engine's studies."""
 
-        def show_study(name: str | None) -> None:
+        def show_chosen(name: str | None) -> None:
             if name:
-                self._wanted = name
-                self._drawn = (-1, 0.0)
+                self.show_study(name)
 
         if self.engine.state.studies:
-            self.push_screen(Studies(self.engine.state.studies), show_study)
+            self.push_screen(Studies(self.engine.state.studies), show_chosen)
         else:
             self.say("no study exists yet")
 

@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from tui.chart_key_groups import CHART_CHOICE, CHARTS, DEVICES
+from tui.dialog_key_groups import (
+    AWAY,
+    CHOICE,
+    COLUMNS,
+    COMMAND_LINE,
+    CONFIRM,
+    FIELD,
+    FILTER,
+    FORM,
+    HELP_PAGE,
+    PIN,
+    STUDIES,
+)
 from tui.key_definition import Group, Key
+
+PLACES = ("trials", "trial", "boards", "memory", "insight", "compare", "devices")  # by their digits
 
 OPEN = Key("trial.detail", "enter", "detail", "open", "open the selected trial")
 PAUSE = Key("trial.pause", "p", "pause", "pause", "pause or resume the trial", "Pause or resume")
@@ -27,11 +42,43 @@ TO_INSIGHT = Key(
 TO_DEVICES = Key(
     "app.devices", "d", "devices", "devices", "GPUs and host: load, history, processes by user", "Devices"
 )
+CLONE = Key(
+    "trial.clone",
+    "c",
+    "clone",
+    "clone",
+    "clone the trial from its checkpoint with other knobs",
+    "Clone",
+)
+EDIT = Key("trial.edit", "e", "edit", "edit", "change its knobs while it runs", "Edit live")
+UNDO = Key(
+    "trial.reprieve",
+    "u",
+    "reprieve",
+    "undo prune",
+    "undo a prune while the checkpoint exists",
+    "Undo a prune",
+)
+CHANGE = Key(
+    "study.change",
+    "E",
+    "change",
+    "change",
+    "change the study: space, sampler, limits, budget …",
+    "Change the study",
+)
 SWITCH = Key("study.switch", "S", "app.studies", "studies", "choose another study", "Choose a study")
 HELP = Key("app.help", "question_mark", "app.help", "help", "this page", "Help")
 DETACH = Key("app.detach", "q", "app.detach", "detach", "leave; the study continues", "Detach")
 SUSPEND = Key("app.suspend", "ctrl+z", "suspend_process", "suspend", "suspend to the shell; fg returns")
 REPAINT = Key("app.repaint", "ctrl+l", "app.repaint", "repaint", "draw the whole screen again")
+COMMAND = Key(
+    "app.command", "colon", "app.command", "command", "type a command: trial 12, sort loss, go boards"
+)
+DIGITS = tuple(
+    Key(f"app.go-{place}", str(digit), f"app.go({place!r})", place, f"go to {place}")
+    for digit, place in enumerate(PLACES, 1)
+)
 PALETTE = Key("app.palette", "ctrl+p", "command_palette", "palette", "all commands and themes")
 
 STUDY = Group(
@@ -93,60 +140,20 @@ STUDY = Group(
     ),
 )
 
-FILTER = Group(
-    "filter of trials",
-    (Key("filter.complete", "tab", "complete", "complete", "take over the completed name"),),
-)
-
-COLUMNS = Group(
-    "columns of the table",
-    (
-        Key("columns.toggle", "space", "show", "show", "show or hide the column"),
-        Key("columns.later", "shift+down,J", "shift(1)", "later", "move the column to the right"),
-        Key("columns.earlier", "shift+up,K", "shift(-1)", "earlier", "move the column to the left"),
-        Key("columns.order", "o", "order", "order", "order by the column; again: the other way round"),
-        Key("columns.reset", "r", "reset", "reset", "the columns that trimtab chooses"),
-        Key("columns.down", "j", "move(1)", "down", "the next column"),
-        Key("columns.up", "k", "move(-1)", "up", "the previous column"),
-        Key("columns.close", "escape,q,C", "done", "done", "back to the table"),
-    ),
-    ("columns.toggle", "columns.order", "columns.close"),
-)
 
 STEERING = Group(
     "steering, on both screens",
     (
         Key("trial.new", "n", "new", "new", "queue a new trial like the selected one", "New trial"),
-        Key(
-            "trial.clone",
-            "c",
-            "clone",
-            "clone",
-            "clone the trial from its checkpoint with other knobs",
-            "Clone",
-        ),
-        Key("trial.edit", "e", "edit", "edit", "change its knobs while it runs", "Edit live"),
-        Key(
-            "trial.reprieve",
-            "u",
-            "reprieve",
-            "undo prune",
-            "undo a prune while the checkpoint exists",
-            "Undo a prune",
-        ),
+        CLONE,
+        EDIT,
+        UNDO,
         Key("trial.star", "asterisk", "star", "star", "star or unstar the trial", "Star"),
         Key("trial.note", "N", "note", "note", "edit the trial's note", "Note"),
         Key("trial.pin", "D", "pin", "device", "pin the trial to a device, or unpin it", "Pin to a device"),
         Key("trial.earlier", "plus", "priority(1)", "earlier", "move up in the queue"),
         Key("trial.later", "minus", "priority(-1)", "later", "move down in the queue"),
-        Key(
-            "study.change",
-            "E",
-            "change",
-            "change",
-            "change the study: space, sampler, limits, budget …",
-            "Change the study",
-        ),
+        CHANGE,
     ),
 )
 
@@ -173,7 +180,7 @@ INTROSPECTION = Group(
         Key("insides.back", "escape,backspace,a", "back", "back", "back to the trial"),
         Key("insides.down", "down,j", "layer(1)", "layers", "further down the layers"),
         Key("insides.up", "up,k", "layer(-1)", "up", "further up the layers"),
-        Key("insides.further", "pagedown,space", "page(1)", "tokens", "further down the tokens"),
+        Key("insides.further", "pagedown", "page(1)", "tokens", "further down the tokens"),
         Key("insides.nearer", "pageup", "page(-1)", "up", "further up the tokens"),
         Key("insides.next", "right_square_bracket,right", "neighbour(1)", "next", "next trial"),
         Key("insides.previous", "left_square_bracket,left", "neighbour(-1)", "prev", "previous trial"),
@@ -187,7 +194,7 @@ MEMORY = Group(
     (
         Key("memory.back", "escape,backspace,m", "back", "back", "back to where you came from"),
         Key("memory.part", "tab", "app.focus_next", "part", "the next part of the page"),
-        Key("memory.reset", "r", "reset", "reset", "reset the what-if to the trial's knobs"),
+        Key("memory.reset", "delete", "reset", "reset", "reset the what-if to the trial's knobs"),
         Key("memory.next", "right_square_bracket", "neighbour(1)", "next", "ask about the next trial"),
         Key(
             "memory.previous", "left_square_bracket", "neighbour(-1)", "prev", "ask about the previous trial"
@@ -216,8 +223,8 @@ BOARDS = Group(
     (
         Key("boards.back", "escape,backspace,b", "back", "back", "back to where you came from"),
         Key("boards.evidence", "enter", "evidence", "evidence", "the worst samples behind the number"),
-        Key("boards.next", "tab,right_square_bracket", "board(1)", "board", "the next board"),
-        Key("boards.previous", "shift+tab,left_square_bracket", "board(-1)", "prev", "the previous board"),
+        Key("boards.next", "tab", "board(1)", "board", "the next board"),
+        Key("boards.previous", "shift+tab", "board(-1)", "prev", "the previous board"),
         Key("boards.down", "down,j", "move(1,0)", "down", "the next trial"),
         Key("boards.up", "up,k", "move(-1,0)", "up", "the previous trial; the base is on top"),
         Key("boards.right", "right,l", "move(0,1)", "right", "the next metric, and on to the next board"),
@@ -225,9 +232,9 @@ BOARDS = Group(
         Key("boards.top", "g,home", "move(-99999,0)", "first", "the base"),
         Key("boards.bottom", "G,end", "move(99999,0)", "last", "the last trial"),
         Key("boards.sort", "o", "sort", "order", "best first by the selected metric, or by number"),
-        Key("boards.all", "a", "all", "all", "show or hide trials without scores"),
-        Key("boards.card", "c", "card", "card", "the report card: what the scores show, and what not"),
-        Key("boards.intervals", "i", "intervals", "interval", "show or hide the intervals"),
+        Key("boards.all", "A", "all", "all", "show or hide trials without scores"),
+        Key("boards.card", "K", "card", "card", "the report card: what the scores show, and what not"),
+        Key("boards.intervals", "I", "intervals", "interval", "show or hide the intervals"),
         Key(
             "boards.filter", "slash", "filter", "filter", "show trials such as: running  r=16", priority=True
         ),
@@ -241,10 +248,10 @@ BOARDS = Group(
 REPORT_CARD = Group(
     "report card of a trial",
     (
-        Key("card.back", "escape,backspace,b,c", "back", "back", "back to the boards"),
+        Key("card.back", "escape,backspace,K", "back", "back", "back to the boards"),
         Key("card.down", "down,j", "line(1)", "down", "further down"),
         Key("card.up", "up,k", "line(-1)", "up", "further up"),
-        Key("card.further", "pagedown,space", "page(1)", "page", "a page further down"),
+        Key("card.further", "pagedown", "page(1)", "page", "a page further down"),
         Key("card.nearer", "pageup", "page(-1)", "up", "a page further up"),
     ),
     ("card.back", "card.down", "card.further"),
@@ -253,10 +260,10 @@ REPORT_CARD = Group(
 EVIDENCE = Group(
     "evidence of a score",
     (
-        Key("evidence.back", "escape,backspace,enter", "back", "back", "back to the boards"),
-        Key("evidence.next", "n,down,j", "sample(1)", "next", "the next sample"),
-        Key("evidence.previous", "p,up,k", "sample(-1)", "previous", "the previous sample"),
-        Key("evidence.down", "pagedown,space", "page(1)", "down", "further down a long sample"),
+        Key("evidence.back", "escape,backspace", "back", "back", "back to the boards"),
+        Key("evidence.next", "down,j", "sample(1)", "next", "the next sample"),
+        Key("evidence.previous", "up,k", "sample(-1)", "previous", "the previous sample"),
+        Key("evidence.down", "pagedown", "page(1)", "down", "further down a long sample"),
         Key("evidence.up", "pageup", "page(-1)", "up", "further up"),
         Key("evidence.again", "r", "again", "ask again", "ask the engine again"),
     ),
@@ -267,15 +274,19 @@ INSIGHT = Group(
     "insight",
     (
         Key("insight.back", "escape,backspace,i", "back", "back", "back to where you came from"),
-        Key("insight.next", "tab,right_square_bracket", "page(1)", "page", "the next page"),
-        Key("insight.previous", "shift+tab,left_square_bracket", "page(-1)", "prev", "the previous page"),
+        Key("insight.next", "tab", "page(1)", "page", "the next page"),
+        Key("insight.previous", "shift+tab", "page(-1)", "prev", "the previous page"),
         Key("insight.down", "down,j", "choose(1)", "knob", "the next knob or pair; in lists, trial"),
         Key("insight.up", "up,k", "choose(-1)", "up", "the previous knob, pair or trial"),
         Key("insight.right", "right,l", "trial(1)", "trial", "the next trial of the page"),
         Key("insight.left", "left,h", "trial(-1)", "left", "the previous trial"),
         Key("insight.open", "enter", "open", "open", "open the trial under the cursor"),
         Key(
-            "insight.objective", "o", "objective", "objective", "the next objective, where there are several"
+            "insight.objective",
+            "full_stop",
+            "objective",
+            "objective",
+            "the next objective, where there are several",
         ),
         Key("insight.method", "f", "method", "method", "importance by PED-ANOVA or fANOVA"),
     ),
@@ -286,67 +297,16 @@ COMPARE = Group(
     "comparing trials",
     (
         Key("compare.back", "escape,backspace,V", "back", "back", "back to all trials"),
-        Key("compare.next", "tab,right_square_bracket", "choose(1)", "metric", "the next metric"),
-        Key("compare.previous", "shift+tab,left_square_bracket", "choose(-1)", "prev", "the previous metric"),
+        Key("compare.next", "tab", "choose(1)", "metric", "the next metric"),
+        Key("compare.previous", "shift+tab", "choose(-1)", "prev", "the previous metric"),
         Key("compare.down", "down,j,pagedown", "scroll(1)", "down", "further down the list"),
         Key("compare.up", "up,k,pageup", "scroll(-1)", "up", "further up"),
     ),
     ("compare.back", "compare.next", "compare.down"),
 )
 
-FORM = Group(
-    "forms",
-    (Key("form.close", "escape", "dismiss(None)", "close", "leave without a change"),),
-    ("form.close",),
-)
-FIELD = Group(
-    "forms: a field",
-    (
-        Key("form.reset", "ctrl+z", "as_before", "as it was", "undo the change of a row"),
-        Key("form.down", "down", "app.focus_next", "next", "the next row"),
-        Key("form.up", "up", "app.focus_previous", "previous", "the previous row"),
-    ),
-)
-CHOICE = Group(
-    "forms: a choice",
-    (
-        Key("form.right", "right,space", "turn(1)", "next choice", "the next choice"),
-        Key("form.left", "left", "turn(-1)", "choice before", "the previous choice"),
-    ),
-)
-CONFIRM = Group(
-    "confirmation",
-    (
-        Key("confirm.yes", "y", "answer(True)", "yes", "confirm"),
-        Key("confirm.no", "n,escape", "answer(False)", "no", "do nothing"),
-    ),
-    ("confirm.yes", "confirm.no"),
-)
-PIN = Group(
-    "pinning to a device",
-    (
-        Key("pin.close", "escape", "dismiss(None)", "close", "leave without a change"),
-        Key("pin.next", "D,j", "next", "next", "the next device"),
-    ),
-    ("pin.close",),
-)
-STUDIES = Group(
-    "choosing a study",
-    (Key("studies.close", "escape", "dismiss(None)", "close", "leave without a change"),),
-    ("studies.close",),
-)
-AWAY = Group(
-    "while you were away",
-    (Key("away.close", "escape", "dismiss(None)", "close", "close the page"),),
-    ("away.close",),
-)
-HELP_PAGE = Group(
-    "this page",
-    (Key("help.close", "escape,question_mark,q,enter", "dismiss", "close", "close the help"),),
-    ("help.close",),
-)
 
-EVERYWHERE = Group("everywhere", (HELP, DETACH), ("app.help", "app.detach"))
+EVERYWHERE = Group("everywhere", (HELP, COMMAND, DETACH, *DIGITS), ("app.help", "app.command", "app.detach"))
 ALWAYS = Group("everywhere", (SUSPEND, REPAINT))  # also under a form or a dialog
 
 GROUPS = (
@@ -372,8 +332,14 @@ GROUPS = (
     STUDIES,
     AWAY,
     HELP_PAGE,
-    Group("everywhere", (HELP, DETACH, SUSPEND, REPAINT, PALETTE)),
+    COMMAND_LINE,
+    Group("everywhere", (HELP, COMMAND, *DIGITS, DETACH, SUSPEND, REPAINT, PALETTE)),
 )
+
+
+def command_keys() -> dict[str, Key]:
+    """Return the keys with a title by the name that is typed after `:`, such as pause-all."""
+    return {key.label.replace(" ", "-"): key for key in commands()}
 
 
 def commands() -> list[Key]:

@@ -9,6 +9,8 @@ from textual.binding import Binding, BindingType
 
 SPELT = {
     "slash": "/",
+    "colon": ":",
+    "full_stop": ".",
     "question_mark": "?",
     "right_square_bracket": "]",
     "left_square_bracket": "[",
@@ -30,6 +32,7 @@ SPELT = {
     "tab": "Tab",
     "shift+tab": "⇧Tab",
     "space": "Space",
+    "delete": "Del",
     "pagedown": "PgDn",
     "pageup": "PgUp",
     "home": "Home",
@@ -37,6 +40,7 @@ SPELT = {
     "ctrl+z": "Ctrl+Z",
     "ctrl+p": "Ctrl+P",
     "ctrl+l": "Ctrl+L",
+    "ctrl+r": "Ctrl+R",
 }
 
 

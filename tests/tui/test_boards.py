@@ -100,12 +100,12 @@ async def test_a_narrow_terminal_scrolls_its_columns_and_a_wide_one_has_interval
         assert "tokens_per_s" not in you.screen()
         await you.press(*["right"] * 5)
         await you.sees("3–6 of 6", "tokens_per_s")
-        await you.press("i")
+        await you.press("I")
         await you.sees("5–6 of 6")
         await you.pilot.resize_terminal(200, 50)
         await you.sees("bleu", "tokens_per_s", "over its steps")
         assert "25.3–29.7" not in row(you, 0), "switched off where they are shown by themselves"
-        await you.press("i")
+        await you.press("I")
         await you.sees("25.3–29.7")
 
 
@@ -115,7 +115,7 @@ async def test_o_puts_the_best_first_and_a_shows_trials_without_scores(seat):
         await you.press("o")
         await you.sees("best safety/toxicity first", "▾ toxicity")
         assert order(you) == [3, 1, 0, 5, 6, 2, 7, 4] and table(you).chosen == (2, "safety/toxicity")
-        await you.press("o", "a")
+        await you.press("o", "A")
         await you.until(lambda: "   9 ○" in you.screen(), "the trials that wait")
         assert order(you) == list(range(8))
         await you.press("G")
@@ -195,7 +195,7 @@ async def test_without_numbers_it_says_what_to_do(seat, groups, words):
     async with seat(state_of(*groups, no_card())) as you:
         await you.press("b")
         await you.sees(*words)
-        await you.press(*["down", "right", "tab", "o", "a", "i", "p", "x", "enter"])
+        await you.press(*["down", "right", "tab", "o", "A", "I", "p", "x", "y"])
         assert not [one for one in you.backend.asked if not isinstance(one, console_api.AskEvidence)]
 
 
@@ -231,9 +231,9 @@ async def test_enter_shows_the_worst_samples_and_escape_leads_back(seat):
             "evidence: safety/toxicity of trial 2", "samples of step 200", "The new neighbour came"
         )
         await you.sees("0.97", "idiot", "would not have them in")
-        await you.press("n")
+        await you.press("down")
         await you.sees("sample 2 of 12", "- his work", "- his manners", "Well …")
-        await you.press("p", "p", "k")
+        await you.press("up", "up", "k")
         await you.sees("sample 1 of 12")
         await you.press(*["down"] * 20)
         await you.sees("sample 12 of 12", "▸     0.05", "Answer 11.")

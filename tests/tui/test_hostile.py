@@ -53,7 +53,7 @@ async def test_hostile_text_is_harmless_on_every_screen(seat, size, machine):
             look(you)
             await you.press("enter")
             look(you)
-            await you.press("l", "w", "escape", "j")
+            await you.press("y", "w", "escape", "j")
         for keys in (["question_mark"], ["S"], ["x"], ["s"], ["ctrl+p"]):
             await you.press(*keys)
             look(you)
@@ -87,18 +87,18 @@ async def test_hostile_samples_and_reasons_are_harmless(seat, size):
         await you.press("j", "enter")
         look(you)
         await you.press("b")
-        for key in ("tab", "tab", "down", "down", *["right"] * 4, "o", "a", "i"):
+        for key in ("tab", "tab", "down", "down", *["right"] * 4, "o", "A", "I"):
             await you.press(key)
             look(you)
         await you.press("enter")
         await you.until(lambda: "sample 1 of 12" in you.screen(), "the samples")
         for _ in range(12):
             look(you)
-            await you.press("n")
+            await you.press("down")
         you.backend.answers = lambda request: Evidence(TEXTS[0], 1, samples)
         await you.press("r")
         await you.until(lambda: f"of {len(samples)}" in you.screen(), "all texts")
-        for key in ("p",) * len(samples) + ("pagedown", "end"):
+        for key in ("up",) * len(samples) + ("pagedown", "end"):
             await you.press(key)
             look(you)
         for text, why in zip(TEXTS[::2], TEXTS[1::2], strict=True):
@@ -130,7 +130,7 @@ async def test_hostile_words_on_the_search_are_harmless(seat, size):
             look(you)
             you.backend.refusal = None
         await you.press("escape", "g", "v", "j", "v", "j", "v", "V")
-        for key in ("tab", "tab", "a", "a", "l", "e", "j"):
+        for key in ("tab", "tab", "t", "t", "y", "w", "j"):
             look(you)
             await you.press(key)
         look(you)

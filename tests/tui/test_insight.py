@@ -65,7 +65,7 @@ async def test_every_page_stands_in_every_size_and_tab_goes_round(seat, size):
             await you.press("right", "down", "tab")
             assert "insight" in you.screen()
         await you.sees("● result")
-        await you.press("left_square_bracket", "right_square_bracket", "shift+tab")
+        await you.press("shift+tab", "tab", "shift+tab")
         assert "insight" in you.screen()
 
 
@@ -164,7 +164,7 @@ async def test_with_two_objectives_the_front_is_drawn(seat):
     async with seat(TWO) as you:
         await you.press("i", *["tab"] * 5)
         await you.sees("● on the front", "4 of 38 trials", "quality/bleu (maximize, up) against eval/loss")
-        await you.press("o")
+        await you.press("full_stop")
         await you.sees("eval/loss (minimize, up) against quality/bleu", "quality/bleu, higher is better")
 
 
@@ -186,7 +186,7 @@ async def test_without_ended_trials_every_page_says_so(seat, groups):
         await you.press("i")
         await you.sees("no trial has ended with a value yet" if groups else "no study yet")
         for _ in PAGES:
-            await you.press("tab", "down", "right", "o")
+            await you.press("tab", "down", "right", "full_stop")
             assert "insight" in you.screen()
 
 

@@ -126,7 +126,7 @@ async def test_r_takes_all_changes_back(seat):
         await open_on(you, on_cpu())
         await you.press("down", "right", "down", "right")
         await you.sees("was 4", "was 512")
-        await you.press("r")
+        await you.press("delete")
         await you.until(lambda: "was " not in you.screen(), "the trial's own knobs")
         await you.until(lambda: foreseen(you)[-1] == console_api.Foresee("tidy-7b", 6, {}, 2), "the question")
 

@@ -83,7 +83,7 @@ async def test_what_is_wrong_is_said_while_it_is_typed_and_nothing_is_sent(seat)
         await you.press("down", "enter")
         await you.sees("learning_rate: must be a number")
         assert not you.backend.asked
-        await you.press("ctrl+z")
+        await you.press("ctrl+r")
         await you.until(lambda: "must be a number" not in you.screen(), "it is taken back")
 
 

@@ -17,7 +17,7 @@ WALK = (  # a key, and the screen that it leads to
     ("escape", "DetailScreen"), ("x", "Confirm"), ("n", "DetailScreen"), ("escape", "AllTrials"),
     ("m", "MemoryScreen"), ("right", "MemoryScreen"), ("escape", "AllTrials"),
     ("b", "BoardsScreen"), ("down", "BoardsScreen"), ("enter", "EvidenceScreen"), ("escape", "BoardsScreen"),
-    ("c", "ReportCardScreen"), ("escape", "BoardsScreen"),
+    ("K", "ReportCardScreen"), ("escape", "BoardsScreen"),
     ("escape", "AllTrials"), ("i", "InsightScreen"), *(("tab", "InsightScreen"),) * 6,
     ("escape", "AllTrials"), ("d", "DevicesScreen"), ("t", "DevicesScreen"), ("escape", "AllTrials"),
     ("V", "CompareScreen"), ("t", "CompareScreen"), ("escape", "AllTrials"),

@@ -12,6 +12,7 @@ from core.contract.state import engine_state as s
 from core.contract.views import act_consequences
 from core.contract.wire import console_api
 from tui.base.confirm_dialog import Confirm
+from tui.base.key_bar import KeyBar
 from tui.key_definition import Group
 from tui.theme_colors import Palette
 
@@ -42,6 +43,7 @@ class StudyScreen(Screen[None]):
     """A screen about the current study. ``draw`` draws the current state."""
 
     KEYS: ClassVar[tuple[Group, ...]] = ()  # the help shows them first
+    BAR: ClassVar[tuple[str, ...]] = ()  # ids of keys in the footer's order; empty: those of the groups
     TOPIC = ""  # the page of the manual that the help ends with
 
     def __init__(self) -> None:
@@ -66,6 +68,7 @@ class StudyScreen(Screen[None]):
         stands = self.is_mounted and self.app.is_running and self in self.app.screen_stack
         if stands and self.size.width:
             self.draw()
+            self.update_keys()
             self._first.set()
 
     async def wait_until_drawn(self) -> None:
@@ -76,6 +79,15 @@ class StudyScreen(Screen[None]):
     def draw(self) -> None:
         """Draw the current state; all widgets are mounted."""
         raise NotImplementedError
+
+    def update_keys(self) -> None:
+        """Show the keys that matter for the selected trial."""
+        for bar in self.query(KeyBar):
+            bar.update_keys()
+
+    def key_label(self, key_id: str, label: str) -> str:
+        """Return what a key does now, in a word for the footer; empty where it would do nothing."""
+        return label
 
     def selected_trial(self) -> s.Trial | None:
         """Return the trial that keys act on."""

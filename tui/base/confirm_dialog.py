@@ -7,7 +7,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
-from tui.key_declarations import CONFIRM
+from tui.dialog_key_groups import CONFIRM
 from tui.key_definition import bindings
 
 

@@ -9,7 +9,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core.manual import manual_reader
-from tui.key_declarations import GROUPS, HELP_PAGE
+from tui.dialog_key_groups import HELP_PAGE
+from tui.key_declarations import GROUPS
 from tui.key_definition import Group, Key, bindings
 from tui.number_text import GLYPHS
 from tui.theme_colors import Palette

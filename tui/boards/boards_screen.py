@@ -16,6 +16,7 @@ from core.contract.views import metric_verdict as r
 from core.contract.views.metric_format import POINTS, SHARE
 from core.contract.views.trial_filter import choose_trials
 from tui.base.base_screen import StudyScreen
+from tui.base.key_bar import KeyBar
 from tui.boards.board_cells import MARKS
 from tui.boards.board_table import BoardTable
 from tui.boards.cell_detail import curves, foot
@@ -25,7 +26,6 @@ from tui.key_declarations import BOARDS, EVERYWHERE
 from tui.key_definition import bindings
 from tui.ui_messages import BoardLeft, CellChosen, CellOpened
 from tui.widgets.cached_static import Sheet
-from tui.widgets.key_bar import KeyBar
 from tui.widgets.line_chart import Chart
 
 Limits = dict[str, tuple[Limit, ...]]

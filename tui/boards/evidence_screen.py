@@ -16,12 +16,12 @@ from core.contract.views.metric_verdict import BASE, describe_metric
 from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence, Sample
 from tui.base.base_screen import StudyScreen
+from tui.base.key_bar import KeyBar
 from tui.base.latest_query import Latest
 from tui.key_declarations import EVERYWHERE, EVIDENCE
 from tui.key_definition import bindings
 from tui.number_text import number
 from tui.widgets.cached_static import Sheet
-from tui.widgets.key_bar import KeyBar
 
 WIDE = 100  # columns from which the list stands beside the sample
 LONGEST = 20_000  # characters of a prompt or an answer

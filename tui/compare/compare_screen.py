@@ -13,6 +13,7 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison as c
 from tui.base.base_screen import StudyScreen
+from tui.base.key_bar import KeyBar
 from tui.chart_key_groups import CHARTS
 from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
@@ -22,7 +23,6 @@ from tui.key_declarations import COMPARE, EVERYWHERE
 from tui.key_definition import bindings
 from tui.widgets.cached_static import Sheet
 from tui.widgets.focus_box import Box
-from tui.widgets.key_bar import KeyBar
 
 
 class CompareScreen(ChartKeys, StudyScreen):

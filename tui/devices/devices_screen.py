@@ -11,6 +11,7 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views.trial_comparison import Along
 from tui.base.base_screen import StudyScreen
+from tui.base.key_bar import KeyBar
 from tui.chart_key_groups import DEVICES
 from tui.charts.chart_curve import ChartData
 from tui.charts.chart_grid import ChartGrid
@@ -24,7 +25,6 @@ from tui.key_declarations import EVERYWHERE
 from tui.key_definition import bindings
 from tui.widgets.cached_static import Sheet
 from tui.widgets.focus_box import Box
-from tui.widgets.key_bar import KeyBar
 
 NAMES = {60: "1 minute", 600: "10 minutes", 3600: "1 hour", 21_600: "6 hours", 86_400: "1 day"}
 LEFT = 16  # lines that charts, processes, title and keys need beside the cards

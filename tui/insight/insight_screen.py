@@ -14,6 +14,7 @@ from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.contract.wire.search_state import METHODS, Importance, SearchState
 from tui.base.base_screen import StudyScreen
+from tui.base.key_bar import KeyBar
 from tui.base.latest_query import Latest
 from tui.insight import (
     contour_page,
@@ -30,7 +31,6 @@ from tui.key_definition import bindings
 from tui.number_text import GLYPHS
 from tui.trial.trial_screen import DetailScreen
 from tui.widgets.cached_static import Sheet
-from tui.widgets.key_bar import KeyBar
 
 PAGES = (
     history_page.PAGE, importance_page.IMPORTANCE, slice_page.PAGE, contour_page.PAGE, parallel_page.PAGE,

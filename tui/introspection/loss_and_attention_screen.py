@@ -13,12 +13,12 @@ from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.contract.wire.introspection_answer import Insides
 from tui.base.base_screen import StudyScreen
+from tui.base.key_bar import KeyBar
 from tui.base.latest_query import Latest
 from tui.introspection import layer_attention_table, token_loss_table
 from tui.key_declarations import EVERYWHERE, INTROSPECTION
 from tui.key_definition import bindings
 from tui.widgets.cached_static import Sheet
-from tui.widgets.key_bar import KeyBar
 
 
 class InsidesScreen(StudyScreen):

@@ -13,6 +13,7 @@ from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.contract.wire.memory_forecast import DeviceMemory, Forecast, MemoryNow
 from tui.base.base_screen import StudyScreen
+from tui.base.key_bar import KeyBar
 from tui.base.latest_query import Latest
 from tui.key_declarations import EVERYWHERE, MEMORY, WHAT_IF
 from tui.key_definition import bindings
@@ -23,7 +24,6 @@ from tui.memory.queue_reasons import Waiting
 from tui.memory.what_if_table import WhatIf
 from tui.ui_messages import Supposed
 from tui.widgets.cached_static import Sheet
-from tui.widgets.key_bar import KeyBar
 
 PACE_S = 1.0  # between two weighings, while something changes
 WIDE, WIDER = 100, 165  # columns from which parts stand in two and in three columns

@@ -9,7 +9,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from core.contract.text.sanitize import plain
-from tui.key_declarations import PIN
+from tui.dialog_key_groups import PIN
 from tui.key_definition import bindings
 
 

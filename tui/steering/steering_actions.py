@@ -11,15 +11,36 @@ from core.contract.wire import console_api
 from tui.base.base_screen import StudyScreen
 from tui.forms.form_row_data import Row
 from tui.forms.form_screen import Build, FormScreen
+from tui.key_declarations import CHANGE, CLONE, EDIT, PAUSE, PAUSE_ALL, PRUNE, STOP, UNDO
 from tui.steering import trial_forms
 from tui.steering.pin_device_screen import Pin
 from tui.steering.study_change_screen import ChangeScreen
 
 NOTE = "note"
+OF_ALIVE = (PAUSE.id, PRUNE.id, EDIT.id)  # keys that do nothing to a trial that has ended
 
 
 class SteeringScreen(StudyScreen):
     """A screen whose keys steer the selected trial, and the study."""
+
+    def key_label(self, key_id: str, label: str) -> str:
+        """Return what a key does to the selected trial in its state; empty where it would do nothing."""
+        study, trial = self.study, self.selected_trial()
+        if key_id in (STOP.id, CHANGE.id) and (study is None or study.state not in s.LIVE_STUDY):
+            return ""
+        if key_id == PAUSE_ALL.id and study is not None and study.state == "paused":
+            return "resume all"
+        if key_id not in OF_ALIVE and key_id not in (UNDO.id, CLONE.id):
+            return label
+        if trial is None:
+            return ""
+        if key_id == UNDO.id:
+            return label if trial.state == s.PRUNED else ""
+        if key_id == CLONE.id:
+            return label if trial.checkpoint or trial.state in (s.RUNNING, s.PAUSED) else ""
+        if key_id == PAUSE.id and trial.state == s.PAUSED:
+            return "resume"
+        return "" if trial.state in s.ENDED else label
 
     # -- forms ------------------------------------------------------------------------------------
 

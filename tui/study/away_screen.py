@@ -15,7 +15,7 @@ from textual.widgets.option_list import Option
 from core import paths
 from core.contract.text.sanitize import plain
 from core.contract.views.away_summary import SECTIONS, AwayLine, AwaySummary
-from tui.key_declarations import AWAY
+from tui.dialog_key_groups import AWAY
 from tui.key_definition import bindings
 from tui.number_text import duration
 from tui.theme_colors import Palette

@@ -11,7 +11,7 @@ from textual.widgets.option_list import Option
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
-from tui.key_declarations import STUDIES
+from tui.dialog_key_groups import STUDIES
 from tui.key_definition import bindings
 
 

@@ -14,7 +14,9 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison
 from core.contract.wire import console_api
+from tui.base.key_bar import KeyBar
 from tui.compare.compare_screen import CompareScreen
+from tui.footer_order import STUDY_BAR
 from tui.key_declarations import EVERYWHERE, STEERING, STUDY
 from tui.key_definition import bindings
 from tui.study.device_panel import DevicePanel
@@ -29,7 +31,6 @@ from tui.study_table.trial_table import TrialTable
 from tui.trial.trial_screen import DetailScreen
 from tui.ui_messages import TrialChosen, TrialOpened
 from tui.widgets.event_list import EventList
-from tui.widgets.key_bar import KeyBar
 from tui.widgets.line_chart import Chart, curves_of
 
 WIDE = 130  # columns from which the selected trial's curves stand beside the table
@@ -39,6 +40,7 @@ class AllTrials(TableScreen):
     """The first screen."""
 
     KEYS = (STUDY, STEERING)
+    BAR = STUDY_BAR
     TOPIC = "steering"
     BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
@@ -158,6 +160,7 @@ class AllTrials(TableScreen):
         if self.size.width >= WIDE:
             self._show_preview()
         self._show_race()
+        self.update_keys()
 
     def on_trial_opened(self, message: TrialOpened) -> None:
         """Enter or a double click."""

@@ -28,6 +28,10 @@ class BulkScreen(SteeringScreen):
         """Return how many of them the filter hides."""
         raise NotImplementedError
 
+    def key_label(self, key_id: str, label: str) -> str:
+        """Return the key's own word while trials are selected: each act says on which of them it has one."""
+        return label if self.selected_trials() else super().key_label(key_id, label)
+
     def action_pause(self) -> None:
         """Pause the selected trials that run; if none does, resume those that are paused."""
         study, trials = self.study, self.selected_trials()

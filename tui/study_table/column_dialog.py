@@ -15,7 +15,7 @@ from textual.widgets.option_list import Option
 from core.contract.spec.knob_table import KNOBS
 from core.contract.state import engine_state as s
 from core.contract.views.trial_fields import find_field, list_metrics
-from tui.key_declarations import COLUMNS
+from tui.dialog_key_groups import COLUMNS
 from tui.key_definition import bindings
 from tui.study_table.table_choice import (
     CURVE,

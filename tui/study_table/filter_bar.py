@@ -15,7 +15,7 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views.filter_completion import complete_filter
 from core.contract.views.trial_filter import FilterFault
-from tui.key_declarations import FILTER
+from tui.dialog_key_groups import FILTER
 from tui.key_definition import bindings
 from tui.study_table.table_choice import TableChoice, describe_order
 from tui.theme_colors import Palette

@@ -14,9 +14,9 @@ from core.contract.views import trial_comparison
 from core.contract.views.axis_scale import AxisScale
 from core.contract.views.pruner_border import Border, Standing, stand
 from core.contract.views.trial_fields import read_metric
+from tui.charts.braille_canvas import column_of, row_of
 from tui.number_text import duration, loss
 from tui.theme_colors import Palette
-from tui.widgets.braille_canvas import column_of, row_of
 from tui.widgets.xy_plot import AXIS, Plane, add_axes, axis_labels, row_labels, short_number, span
 
 LEAST_LINES = 8  # below which a plot says nothing

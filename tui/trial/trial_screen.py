@@ -13,20 +13,22 @@ from core.contract.spec.metric_table import METRICS
 from core.contract.state import engine_state as s
 from core.contract.state import study_progress
 from core.contract.text.sanitize import plain
+from tui.base.key_bar import KeyBar
 from tui.boards.trial_board_summary import summarize_boards
 from tui.chart_key_groups import CHART_CHOICE, CHARTS
 from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
+from tui.footer_order import TRIAL_BAR
 from tui.introspection.loss_and_attention_screen import InsidesScreen
 from tui.key_declarations import EVERYWHERE, STEERING, TRIAL
 from tui.key_definition import bindings
 from tui.number_text import ASKED, GLYPHS, bar, duration, number, size
 from tui.steering.steering_actions import SteeringScreen
+from tui.trial.diagnosis_panel import DiagnosisPanel
 from tui.trial.metric_charts import metric_charts
 from tui.trial.steering_line import describe_steering
 from tui.widgets.cached_static import Sheet
 from tui.widgets.event_list import EventList
-from tui.widgets.key_bar import KeyBar
 from tui.widgets.label_value import pair
 
 
@@ -40,6 +42,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
     """Pushed on top of all trials."""
 
     KEYS = (TRIAL, CHARTS, CHART_CHOICE, STEERING)
+    BAR = TRIAL_BAR
     TOPIC = "steering"
     BINDINGS = bindings(TRIAL, CHARTS, STEERING, EVERYWHERE)
     DEFAULT_CSS = """
@@ -65,6 +68,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
         """Title, charts, three boxes, footer."""
         yield Sheet(id="title")
         yield TrialCharts()
+        yield DiagnosisPanel()
         with Horizontal(id="lower"):
             with VerticalScroll(classes="facts") as knobs:
                 knobs.border_title = "parameters"
@@ -74,6 +78,13 @@ class DetailScreen(ChartKeys, SteeringScreen):
                 yield Sheet(id="latest")
             yield EventList()
         yield KeyBar()
+
+    def on_diagnosis_panel_chosen(self, message: DiagnosisPanel.Chosen) -> None:
+        """Ask before a remedy is applied."""
+        request, trial = message.remedy.request, self.selected_trial()
+        if request is not None and trial is not None:
+            detail = "It is asked of the engine at once, and stands in the trial's events."
+            self._ask_first(f"{message.remedy.label.capitalize()}?", detail, request)
 
     def selected_trial(self) -> s.Trial | None:
         """The trial on the screen."""
@@ -87,6 +98,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
         look = self.console.look
         self.query_one("#title", Sheet).draw(self._title(study, trial))
         self.charts.show(partial(metric_charts, study, trial), look)
+        self.query_one(DiagnosisPanel).show(study, trial, look, self.console.engine.state.machine)
         self.query_one("#knobs", Sheet).draw(self._knobs(trial))
         self.query_one("#latest", Sheet).draw(self._latest(study, trial))
         lines = trial.lines

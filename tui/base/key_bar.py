@@ -6,6 +6,7 @@ screen. This one looks and acts like it, and is drawn again only when what it sh
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from rich.text import Text
@@ -13,6 +14,8 @@ from textual import events
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
+
+ALWAYS_SHOWN = ("app.command", "app.help", "app.detach")  # at the end of the bar, however narrow it is
 
 
 class Shown(NamedTuple):
@@ -23,6 +26,11 @@ class Shown(NamedTuple):
     label: str
     enabled: bool
     tooltip: str
+    shown: bool = True  # in the footer of its group
+
+
+def _width(key: Shown) -> int:
+    return Text(f" {key.display} {key.label} ").cell_len
 
 
 class KeyBar(Widget, can_focus=False):
@@ -55,25 +63,56 @@ class KeyBar(Widget, can_focus=False):
     keys: reactive[tuple[Shown, ...]] = reactive(())
     hovered: reactive[int | None] = reactive(None)  # index into ``keys``
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._active: dict[str, Shown] = {}  # by the id of the key
+
     def on_mount(self) -> None:
         """Follow the screen's bindings from now on."""
-        self.screen.bindings_updated_signal.subscribe(self, self._changed)
-        self._changed(self.screen)
+        self.screen.bindings_updated_signal.subscribe(self, self._read_bindings)
+        self._read_bindings(self.screen)
 
-    def _changed(self, screen: Screen[Any]) -> None:
-        if self.is_attached and screen is self.screen and screen.app.app_focus:
-            self.keys = self._found(screen)
+    def on_resize(self) -> None:
+        """Show as many keys as there is room for."""
+        self.update_keys()
 
-    def _found(self, screen: Screen[Any]) -> tuple[Shown, ...]:
-        found: dict[str, Shown] = {}  # an action with several keys is shown with its first
+    def update_keys(self) -> None:
+        """Choose the keys again: those that matter for the selected trial, as many as fit, then the last ones
+        that always stand there."""
+        last = [self._active[key] for key in ALWAYS_SHOWN if key in self._active]
+        room = self.size.width - sum(map(_width, last))
+        shown = []
+        for key in self._wanted():
+            room -= _width(key)
+            if room < 0:
+                break
+            shown.append(key)
+        self.keys = (*shown, *last)
+
+    def _read_bindings(self, screen: Screen[Any]) -> None:
+        if not (self.is_attached and screen is self.screen and screen.app.app_focus):
+            return
+        self._active = {}
         for _, binding, enabled, tooltip in screen.active_bindings.values():
-            if binding.show and binding.action not in found:
+            name = binding.id or binding.action
+            if name not in self._active:  # an action with several keys is shown with its first
                 display = self.app.get_key_display(binding)
-                found[binding.action] = Shown(binding.key, display, binding.description, enabled, tooltip)
-        return tuple(found.values())
+                self._active[name] = Shown(
+                    binding.key, display, binding.description, enabled, tooltip, binding.show
+                )
+        self.update_keys()
+
+    def _wanted(self) -> Iterator[Shown]:
+        """Yield the keys by their order on the screen's bar; without one, those that the groups show."""
+        label: Callable[[str, str], str] = getattr(self.screen, "key_label", lambda key_id, label: label)
+        order = getattr(self.screen, "BAR", ()) or [name for name, key in self._active.items() if key.shown]
+        for name in order:
+            key = self._active.get(name)
+            if key is not None and name not in ALWAYS_SHOWN and (text := label(name, key.label)):
+                yield key._replace(label=text)
 
     def render(self) -> Text:
-        """All keys on one line; what does not fit is cut at the right."""
+        """All keys on one line."""
         line = Text(no_wrap=True, overflow="crop", end="")
         for index, key in enumerate(self.keys):
             for text, part in ((f" {key.display} ", "key"), (f"{key.label} ", "label")):
@@ -87,7 +126,7 @@ class KeyBar(Widget, can_focus=False):
 
     def _at(self, column: int) -> int | None:
         for index, key in enumerate(self.keys):
-            column -= Text(f" {key.display} {key.label} ").cell_len
+            column -= _width(key)
             if column < 0:
                 return index
         return None

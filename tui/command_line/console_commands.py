@@ -1,0 +1,63 @@
+"""The commands of the console by name, and what each does. Keys with a title are commands, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from core.contract.state import engine_state as s
+from core.contract.views import trial_fields
+from core.manual import manual_reader
+from tui.base.help_screen import Help
+from tui.command_line.command_parser import Command, CommandTable, Parsed
+from tui.key_declarations import command_keys
+
+if TYPE_CHECKING:
+    from tui.command_line.navigation import Navigation
+
+NAMED_TRIALS = 2000  # whose numbers are completed
+
+
+def build_table(app: Navigation) -> CommandTable:
+    """Return the commands that can be typed now, with the values of their arguments."""
+    study = app.study
+    numbers = tuple(str(number) for number in sorted(study.trials)[-NAMED_TRIALS:]) if study else ()
+    places = tuple(app.places)
+    commands = [
+        Command("trial", "open a trial", "a number", options=numbers),
+        Command("filter", "show the trials that match; nothing shows all", "a filter", False, limited=False),
+        Command("sort", "order the trials by a knob or metric", "a name", True, _fields(study), False),
+        Command("go", "open a screen", "a screen", options=places),
+        Command("study", "show another study", "a name", options=tuple(app.engine.state.studies)),
+        Command("theme", "change the colours", "a theme", options=tuple(sorted(app.available_themes))),
+        Command("help", "keys, or a page of the manual", "a topic", False, tuple(manual_reader.topics())),
+        *(Command(place, f"open {place}") for place in places if place != "trial"),
+        *(Command(name, key.meaning) for name, key in command_keys().items()),
+        Command("quit", "leave; the study continues"),
+    ]
+    first = {command.name: command for command in reversed(commands)}  # a key does not replace a screen
+    return CommandTable(tuple(dict.fromkeys(first[command.name] for command in commands)))
+
+
+async def run_command(app: Navigation, parsed: Parsed) -> None:
+    """Do what the command says."""
+    runs: dict[str, Callable[[str], Any]] = {
+        "trial": lambda number: app.open_trial(int(number)),
+        "go": app.go,
+        "filter": app.filter_trials,
+        "sort": app.sort_trials,
+        "study": app.show_study,
+        "theme": lambda theme: setattr(app, "theme", theme),
+        "help": lambda topic: app.push_screen(Help(app.look, (), topic)) if topic else app.action_help(),
+        "quit": lambda _: app.action_detach(),
+    }
+    if parsed.name in runs:
+        runs[parsed.name](parsed.argument)
+    elif parsed.name in app.places:
+        app.go(parsed.name)
+    else:
+        await app.run_key(command_keys()[parsed.name])
+
+
+def _fields(study: s.Study | None) -> tuple[str, ...]:
+    return tuple(field.name for field in trial_fields.list_fields(study)) if study is not None else ()

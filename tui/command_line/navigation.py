@@ -1,0 +1,145 @@
+"""The part of the app that moves between screens: by number, by name, and by a typed command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from textual.app import App
+from textual.screen import Screen
+
+from core.contract.state import engine_state as s
+from core.contract.text.sanitize import plain
+from core.contract.views import trial_comparison
+from tui.base.base_screen import StudyScreen
+from tui.boards.boards_screen import BoardsScreen
+from tui.command_line.command_parser import Parsed
+from tui.command_line.command_screen import CommandScreen
+from tui.command_line.console_commands import build_table, run_command
+from tui.compare.compare_screen import CompareScreen
+from tui.devices.devices_screen import DevicesScreen
+from tui.engine_connection import Engine
+from tui.insight.insight_screen import InsightScreen
+from tui.key_definition import Key
+from tui.memory.memory_screen import MemoryScreen
+from tui.study.study_screen import AllTrials
+from tui.theme_colors import Palette
+from tui.trial.trial_screen import DetailScreen
+
+
+class Navigation(App[None]):
+    """An app whose lowest study screen shows all trials; the others are opened above it."""
+
+    engine: Engine
+
+    @property
+    def study(self) -> s.Study | None:
+        """Return the displayed study."""
+        raise NotImplementedError
+
+    @property
+    def look(self) -> Palette:
+        """Return the colours of the current theme."""
+        raise NotImplementedError
+
+    def say(self, text: str) -> None:
+        """Show a short notification."""
+        raise NotImplementedError
+
+    def show_study(self, name: str) -> None:
+        """Display the study ``name`` from now on."""
+        raise NotImplementedError
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        raise NotImplementedError
+
+    def action_detach(self) -> None:
+        """Leave."""
+        raise NotImplementedError
+
+    @property
+    def places(self) -> dict[str, Callable[[int | None], Screen[Any] | None]]:
+        """Return the screens by name, each made for the selected trial; None where it cannot be shown now."""
+        return {
+            "trials": lambda trial: None,
+            "trial": lambda trial: None if trial is None else DetailScreen(trial),
+            "boards": BoardsScreen,
+            "memory": MemoryScreen,
+            "insight": InsightScreen,
+            "compare": self._make_comparison,
+            "devices": lambda trial: DevicesScreen(),
+        }
+
+    def go(self, place: str) -> None:
+        """Open the screen ``place`` on the selected trial, above the screen of all trials."""
+        trial = self.selected_trial()
+        screen = self.places[place](trial)
+        if screen is None and place != "trials":
+            self.say(f"{place}: there is nothing to show yet")
+            return
+        self._return_to_trials()
+        if screen is not None:
+            self.push_screen(screen)
+
+    def action_go(self, place: str) -> None:
+        """Open a screen by its digit."""
+        self.go(place)
+
+    def open_trial(self, number: int) -> None:
+        """Open the trial ``number``."""
+        study = self.study
+        if study is None or number not in study.trials:
+            self.say(f"there is no trial {number}")
+            return
+        self._return_to_trials()
+        self.push_screen(DetailScreen(number))
+
+    def filter_trials(self, text: str) -> None:
+        """Show the trials that match ``text``."""
+        self._return_to_trials()
+        self._trials_screen().filter_by(text)
+
+    def sort_trials(self, field: str) -> None:
+        """Order the trials by a knob or metric."""
+        self._return_to_trials()
+        if not self._trials_screen().order_by(field):
+            self.say(f"no trial has a knob or metric {plain(field, 60)!r}")
+
+    def action_command(self) -> None:
+        """Ask for a command."""
+
+        def run(parsed: Parsed | None) -> None:
+            if parsed is not None:
+                self.run_worker(run_command(self, parsed), group="commands", exit_on_error=True)
+
+        self.push_screen(CommandScreen(build_table(self)), run)
+
+    async def run_key(self, key: Key) -> None:
+        """Do what a key does, on the present screen or everywhere."""
+        owner = self.screen if hasattr(self.screen, key.method) else self
+        if hasattr(owner, key.method):
+            await self.run_action(key.action, owner)
+        else:
+            self.say(f"{key.label}: not on this screen")
+
+    def selected_trial(self) -> int | None:
+        """Return the number of the trial that the uppermost study screen acts on."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, StudyScreen) and (trial := screen.selected_trial()) is not None:
+                return trial.number
+        return None
+
+    def _trials_screen(self) -> AllTrials:
+        return next(screen for screen in self.screen_stack if isinstance(screen, AllTrials))
+
+    def _return_to_trials(self) -> None:
+        lowest = self._trials_screen()
+        while self.screen is not lowest:
+            self.pop_screen()
+
+    def _make_comparison(self, trial: int | None) -> CompareScreen | None:
+        study = self.study
+        marks = self._trials_screen().choice.marks
+        chosen = trial_comparison.choose_trials(study, marks, trial) if study is not None else ()
+        return CompareScreen(chosen) if len(chosen) > 1 else None
