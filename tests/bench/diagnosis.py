@@ -1,7 +1,8 @@
 """Judges the diagnosis on the recorded curves: precision and recall by kind, and alarms on healthy ones.
 
-``python -m tests.bench.diagnosis [develop|judge] [--wrong]``: the half named, else the one
-that the rules were not tuned on ("judge"). ``--wrong`` lists each curve where rules and labels differ.
+``python -m tests.bench.diagnosis [develop|judge|fresh] [--wrong]``: the part named, else the one that the
+rules were never tuned on ("fresh"). "judge" was kept back until the rules had been judged on it once; they were
+improved by it since. ``--wrong`` lists each curve where rules and labels differ.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class Count:
         return self.right / there if there else None
 
 
-def half(split: str) -> list[Recorded]:
-    """The curves of one half."""
+def part(split: str) -> list[Recorded]:
+    """The curves of one part."""
     return [curve for curve in load_all() if curve.split == split]
 
 
@@ -62,9 +63,9 @@ def silent_share(curves: Iterable[Recorded], share: float = 1.0) -> tuple[int, i
 
 def main(arguments: list[str]) -> None:
     """Print the table."""
-    split = next((word for word in arguments if not word.startswith("-")), "judge")
-    curves = half(split)
-    print(f"{len(curves)} curves of the half {split!r}\n")
+    split = next((word for word in arguments if not word.startswith("-")), "fresh")
+    curves = part(split)
+    print(f"{len(curves)} curves of the part {split!r}\n")
     print(f"{'kind':<18}{'labelled':>9}{'right':>7}{'wrong':>7}{'missed':>8}{'precision':>11}{'recall':>8}")
     for kind in KINDS:
         found = count(curves, kind)

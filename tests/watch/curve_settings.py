@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+FRESH = 1000  # the first seed of the curves that were recorded after the rules had been judged once
 Knobs = dict[str, Any]
 
 
@@ -26,7 +27,9 @@ class Setting:
 
     @property
     def split(self) -> str:
-        """``develop`` or ``judge``, by the seed alone: nothing of the curve decides it."""
+        """``develop``, ``judge`` or ``fresh``, by the seed alone: nothing of the curve decides it."""
+        if self.seed >= FRESH:
+            return "fresh"
         return "develop" if self.seed % 2 == 0 else "judge"
 
 
@@ -147,11 +150,19 @@ FAMILIES: dict[str, tuple[str, int, Draw]] = {  # family: data, number of trials
 }  # fmt: skip
 
 
+FRESH_COUNTS = {
+    "plain": 20, "plain-wide": 4, "plain-small-batch": 4, "rate-low": 6, "rate-high": 6, "no-warmup": 4,
+    "clip-tight": 4, "spikes": 4, "raised": 4, "short": 6, "overflow": 4, "rate-absurd": 2, "few-rows": 6,
+    "random-labels": 4, "eval-small": 8, "easy": 6, "spikes-short": 6, "spikes-clear": 6, "stalled": 6,
+    "converged": 6,
+}  # fmt: skip
+
+
 def all_settings() -> list[Setting]:
     """Every trial to record, the same ones each time."""
     found = []
     for family, (data, count, draw) in FAMILIES.items():
-        for seed in range(count):
+        for seed in (*range(count), *range(FRESH, FRESH + FRESH_COUNTS.get(family, 0))):
             knobs, edits = draw(random.Random(f"{family} {seed}"))
             found.append(Setting(family, seed, data, knobs, edits))
     return found

@@ -1,7 +1,7 @@
 """Records curves of the real trainer for tests/watch/test_diagnosis.py.
 
-``python -m tests.watch.record_curves OUT.jsonl [FAMILY …]``: about 20 minutes on two cores. The labels
-are not made here: they are given by looking at the curves, and kept in curves/labels.json.
+``python -m tests.watch.record_curves OUT.jsonl [FAMILY or SPLIT …]``: about 30 minutes on two cores. The
+labels are not made here: they are given by looking at the curves, and kept in curves/labels.json.
 """
 
 from __future__ import annotations
@@ -38,10 +38,12 @@ EVERY = {"small-eval": 5, "join": 10, "random": 10, "few": 10}  # steps between 
 
 
 def main(out: Path, families: list[str]) -> None:
-    """Record all settings, or those of ``families``, and write one line of JSON for each."""
+    """Record all settings, or those of ``families`` or splits, and write one line of JSON for each."""
     torch.set_num_threads(1)
     InspectionSchedule.due = lambda *told: False  # type: ignore[method-assign]
-    chosen = [setting for setting in all_settings() if not families or setting.family in families]
+    chosen = [
+        setting for setting in all_settings() if not families or {setting.family, setting.split} & {*families}
+    ]
     chosen.sort(key=lambda setting: setting.data)
     with tempfile.TemporaryDirectory() as place, out.open("w") as file:
         for data, settings in groupby(chosen, key=lambda setting: setting.data):

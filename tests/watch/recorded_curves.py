@@ -1,7 +1,7 @@
 """Reads the recorded curves back as trials of the state, with their labels.
 
 The labels (curves/labels.json) were given by the setting of each trial and by looking at its picture,
-before any rule was run on the kept half; "?" marks a kind of which a person could say either:
+before any rule was run on it; "?" marks a kind of which a person could say either:
 
 - not-finite: the trainer ended the trial with NaN or infinity. clipping: more than half of the norms are
   above the limit (this one is counted, not seen).
@@ -15,6 +15,7 @@ before any rule was run on the kept half; "?" marks a kind of which a person cou
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -50,10 +51,10 @@ class Recorded:
 
 
 @cache
-def load_all(path: Path = FOLDER / "recorded.jsonl") -> tuple[Recorded, ...]:
+def load_all(path: Path = FOLDER / "recorded.jsonl.gz") -> tuple[Recorded, ...]:
     """All recorded trials."""
     labels = json.loads((FOLDER / "labels.json").read_text())
-    return tuple(_read(json.loads(line), labels) for line in path.read_text().splitlines())
+    return tuple(_read(json.loads(line), labels) for line in gzip.decompress(path.read_bytes()).splitlines())
 
 
 def _read(line: dict[str, Any], labels: dict[str, list[str]]) -> Recorded:

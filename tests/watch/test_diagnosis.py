@@ -14,7 +14,7 @@ from core.contract.views.trial_diagnosis import KINDS
 from core.contract.wire import console_api
 from core.watch.diagnosis.diagnose_trial import diagnose, find_all
 from core.watch.diagnosis.trial_curves import read_curves
-from tests.bench.diagnosis import count, half, silent_share
+from tests.bench.diagnosis import count, part, silent_share
 from tests.watch.recorded_curves import load_all
 
 RAW = {"study": {"name": "s"}, "model": {"base": "b"}, "data": {"source": "rows.jsonl"}}
@@ -158,18 +158,18 @@ def test_the_recorded_curves_are_many_and_each_has_a_known_label():
     curves = load_all()
     assert len(curves) >= 120 and len({curve.name for curve in curves}) == len(curves)
     assert {label for curve in curves for label in curve.labels | curve.borderline} <= set(KINDS)
-    assert {curve.split for curve in curves} == {"develop", "judge"}
+    assert {curve.split for curve in curves} == {"develop", "judge", "fresh"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_is_told_where_it_is_and_seldom_elsewhere(kind):
-    """On the half that the rules were not tuned on; the figures: python -m tests.bench.diagnosis."""
-    found = count(half("judge"), kind)
+    """On the part that the rules were never tuned on; the figures: python -m tests.bench.diagnosis."""
+    found = count(part("fresh"), kind)
     assert found.right + found.missed >= 2, "too few curves to judge"
     assert found.precision is not None and found.precision >= 0.75
     assert found.recall is not None and found.recall >= 0.6
 
 
 def test_healthy_trials_are_left_alone():
-    silent, healthy = silent_share(half("judge"))
+    silent, healthy = silent_share(part("fresh"))
     assert healthy >= 12 and silent / healthy >= 0.95

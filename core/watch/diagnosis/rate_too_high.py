@@ -11,7 +11,11 @@ from core.watch.diagnosis.trial_curves import Curves
 FEWEST = 12  # points
 SIGMAS = 3.0
 SIGMAS_AGREED = 2.0  # where an evaluation is as high
-BURST = 3  # points
+BURST = 4  # points
+AT_ONCE = 0.2  # share of the steps
+BURST_SIGMAS = 3.5
+FALLEN = 0.2  # the same of the training loss at the end
+BEATEN = 0.1  # share of the first loss by which an evaluation must be below it to count as learned
 PEAK = 0.12  # share of the first loss by which it rises
 EARLY = 0.5  # share of the steps in which a peak counts as the rate's
 RISEN = 0.05  # share of the first evaluation loss
@@ -53,15 +57,17 @@ def _training_rose(curves: Curves) -> Rise | None:
 
 
 def _training_burst(curves: Curves) -> Rise | None:
-    """A few steps in the first third far above the start, which no evaluation is clearly below."""
+    """A few steps in the first fifth far above the start, which no evaluation is clearly below."""
     train = curves.train
-    early = range(max(1, len(train) // 3))
+    early = range(max(1, round(len(train) * AT_ONCE)))
+    first = min(train.start, train.values[0])  # without warm-up the second step is spoilt
     bursts = [median(train.values[at : at + BURST]) for at in early]
     peak = max(bursts)
-    high = peak > train.start + max(PEAK * train.start, SIGMAS * train.noise)
-    if not high or min(curves.evaluation.values, default=math.inf) < train.start * (1 - RISEN):
+    high = peak > first + max(PEAK * first, BURST_SIGMAS * train.noise)
+    learned = min(curves.evaluation.values, default=math.inf) < first * (1 - BEATEN)
+    if not high or learned or train.levels[-1] < first * (1 - FALLEN):
         return None
-    return "loss", train.start, peak, train.levels[-1], train.steps[bursts.index(peak) + BURST // 2]
+    return "loss", first, peak, train.levels[-1], train.steps[bursts.index(peak) + BURST // 2]
 
 
 def _evaluations_rose(curves: Curves) -> Rise | None:

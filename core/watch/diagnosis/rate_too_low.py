@@ -9,7 +9,7 @@ from core.watch.diagnosis.trial_curves import Curves
 
 FEWEST = 4  # evaluations
 DONE = 0.3  # share of the steps before which little is to be expected
-LITTLE = 0.06  # share of the loss that was gained
+LITTLE = 0.08  # share of the loss that was gained
 STEADY = 0.7  # share of the evaluations that were no worse than the one before
 CLEAR = 0.02  # share from which it is told whether the gain slowed down
 STILL = 0.003  # share of the loss by which a model that learns nothing changes
@@ -26,7 +26,7 @@ def find_rate_too_low(curves: Curves) -> Finding | None:
     still = max(values) - min(values) < STILL * first
     if not still and not (0 <= gained < LITTLE and better >= STEADY * (len(values) - 1)):
         return None
-    if (gained > CLEAR and _slows(values)) or _moved(curves):
+    if gained > CLEAR and _slows(values):
         return None
     sentence = (
         f"learning rate {curves.peak_rate:.3g} too low: in {curves.step} steps the evaluation loss moved by "
@@ -34,12 +34,6 @@ def find_rate_too_low(curves: Curves) -> Finding | None:
     )
     figures = {"gained": gained, "first_loss": first, "loss": last, "learning_rate": curves.peak_rate}
     return Finding("rate-too-low", curves.evaluation.steps[0], sentence, figures)
-
-
-def _moved(curves: Curves) -> bool:
-    """Tell whether the training loss left its start at some time: then the rate is not low."""
-    train = curves.train
-    return bool(train.levels) and max(train.levels) > train.start + 2 * train.start_noise
 
 
 def _slows(values: tuple[float, ...]) -> bool:
