@@ -1,8 +1,8 @@
 """Judges the diagnosis on the recorded curves: precision and recall by kind, and alarms on healthy ones.
 
-``python -m tests.bench.diagnosis [develop|judge|fresh] [--wrong]``: the part named, else the one that the
-rules were never tuned on ("fresh"). "judge" was kept back until the rules had been judged on it once; they were
-improved by it since. ``--wrong`` lists each curve where rules and labels differ.
+``python -m tests.bench.diagnosis [develop|judge|fresh] [--wrong]``: the part named, else the one that
+the rules were never tuned on ("fresh"). "judge" was kept back until the rules had been judged on it once;
+they were improved by it since. ``--wrong`` lists each curve where rules and labels differ.
 """
 
 from __future__ import annotations
