@@ -1,8 +1,11 @@
 """Judges the diagnosis on the recorded curves: precision and recall by kind, and alarms on healthy ones.
 
-``python -m tests.bench.diagnosis [develop|judge|fresh] [--wrong]``: the part named, else the one that
-the rules were never tuned on ("fresh"). "judge" was kept back until the rules had been judged on it once;
-they were improved by it since. ``--wrong`` lists each curve where rules and labels differ.
+``python -m tests.bench.diagnosis [PART …] [--wrong]``: the parts named, else "fresh" and "last". ``--wrong`` lists
+each curve where rules and labels differ. The parts, in the order in which they were recorded, labelled and looked at:
+
+- develop: the rules were tuned on it. judge: judged once, then the rules were tuned on it, too.
+- fresh: judged by the rules as they were then; one of them (under-trained) was changed because of it.
+- last: judged by the rules as they are.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from core.watch.diagnosis.diagnose_trial import find_all
 from core.watch.diagnosis.trial_curves import read_curves
 from tests.watch.recorded_curves import Recorded, load_all
 
+KEPT = ("fresh", "last")
 SHARES = (0.25, 0.5, 0.75)  # of a run at which a healthy trial is looked at
 
 
@@ -63,9 +67,9 @@ def silent_share(curves: Iterable[Recorded], share: float = 1.0) -> tuple[int, i
 
 def main(arguments: list[str]) -> None:
     """Print the table."""
-    split = next((word for word in arguments if not word.startswith("-")), "fresh")
-    curves = part(split)
-    print(f"{len(curves)} curves of the part {split!r}\n")
+    names = [word for word in arguments if not word.startswith("-")] or list(KEPT)
+    curves = [curve for name in names for curve in part(name)]
+    print(f"{len(curves)} curves of {', '.join(names)}\n")
     print(f"{'kind':<18}{'labelled':>9}{'right':>7}{'wrong':>7}{'missed':>8}{'precision':>11}{'recall':>8}")
     for kind in KINDS:
         found = count(curves, kind)

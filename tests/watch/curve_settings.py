@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FRESH = 1000  # the first seed of the curves that were recorded after the rules had been judged once
+LAST = 2000  # the same after a second time
 Knobs = dict[str, Any]
 
 
@@ -27,7 +28,9 @@ class Setting:
 
     @property
     def split(self) -> str:
-        """``develop``, ``judge`` or ``fresh``, by the seed alone: nothing of the curve decides it."""
+        """``develop``, ``judge``, ``fresh`` or ``last``, by the seed alone: nothing of the curve decides it."""
+        if self.seed >= LAST:
+            return "last"
         if self.seed >= FRESH:
             return "fresh"
         return "develop" if self.seed % 2 == 0 else "judge"
@@ -158,11 +161,16 @@ FRESH_COUNTS = {
 }  # fmt: skip
 
 
+LAST_COUNTS = {"plain": 30, "plain-small-batch": 6, "converged": 8, "short": 10, "stalled": 4, "few-rows": 4}
+
+
 def all_settings() -> list[Setting]:
     """Every trial to record, the same ones each time."""
     found = []
     for family, (data, count, draw) in FAMILIES.items():
-        for seed in (*range(count), *range(FRESH, FRESH + FRESH_COUNTS.get(family, 0))):
+        fresh = range(FRESH, FRESH + FRESH_COUNTS.get(family, 0))
+        last = range(LAST, LAST + LAST_COUNTS.get(family, 0))
+        for seed in (*range(count), *fresh, *last):
             knobs, edits = draw(random.Random(f"{family} {seed}"))
             found.append(Setting(family, seed, data, knobs, edits))
     return found
