@@ -28,7 +28,7 @@ EXPLAINED: dict[str, frozenset[str]] = {
     "not-finite": frozenset({"divergence", "rate-too-high", "spike", "plateau", "under-trained"}),
     "divergence": frozenset({"spike", "overfitting", "plateau", "under-trained", "rate-too-low"}),
     "rate-too-high": frozenset({"plateau", "rate-too-low", "under-trained", "spike"}),
-    "overfitting": frozenset({"plateau", "under-trained", "rate-too-low"}),
+    "overfitting": frozenset({"noisy-evaluation", "plateau", "under-trained", "rate-too-low"}),
     "noisy-evaluation": frozenset({"spike", "rate-too-low", "under-trained", "plateau"}),
     "rate-too-low": frozenset({"plateau", "under-trained"}),
 }

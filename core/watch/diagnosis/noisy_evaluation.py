@@ -9,7 +9,7 @@ from core.watch.diagnosis.trial_curves import Curves
 
 FEWEST = 7  # evaluations
 JUMPS = 0.015  # share of the loss
-GAIN = 0.09  # share of what was learned in all
+GAIN = 0.13  # share of what was learned in all
 REVERSALS = 0.4  # share of the evaluations at which it turns
 
 

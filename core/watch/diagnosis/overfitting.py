@@ -26,7 +26,7 @@ def find_overfitting(curves: Curves) -> Finding | None:
     if now - best <= max(RISE * best, SIGMAS * evaluation.noise):
         return None
     fell = train.level_at(best_step) - train.levels[-1] if train.levels else 0.0
-    if fell <= train.level_noise:
+    if fell <= 2 * train.level_noise:
         return None
     since = next(
         step for step, value in zip(evaluation.steps[place + 1 :], after, strict=True) if value > best

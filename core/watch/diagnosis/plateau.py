@@ -25,8 +25,9 @@ def find_plateau(curves: Curves) -> Finding | None:
         return None
     room = max(GAIN * gained, evaluation.noise)
     place = next(at for at, value in enumerate(values) if value <= best + room)
-    flat = len(values) - 1 - place
-    if flat < FLAT * len(values) or median(values[-3:]) > best + 2 * room:
+    if median(values[-3:]) > best + 3 * room:
+        place = _level_since(values, room)
+    if len(values) - 1 - place < FLAT * len(values):
         return None
     step = evaluation.steps[place]
     sentence = (
@@ -34,3 +35,13 @@ def find_plateau(curves: Curves) -> Finding | None:
     )
     figures = {"step": float(step), "loss": values[-1], "best_loss": best, "gained": gained}
     return Finding("plateau", step, sentence, figures)
+
+
+def _level_since(values: tuple[float, ...], room: float) -> int:
+    """Return the first place from which no two values differ by more than ``room``."""
+    place = len(values) - 1
+    low = high = values[place]
+    while place and max(high, values[place - 1]) - min(low, values[place - 1]) <= room:
+        place -= 1
+        low, high = min(low, values[place]), max(high, values[place])
+    return place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import median
 
 from core.contract.views.trial_diagnosis import Finding
@@ -10,6 +11,11 @@ from core.watch.diagnosis.trial_curves import Curves
 FEWEST = 12  # points
 SIGMAS = 3.0
 SIGMAS_AGREED = 2.0  # where an evaluation is as high
+BURST = 4  # points
+AT_ONCE = 0.2  # share of the steps
+BURST_SIGMAS = 3.5
+FALLEN = 0.2  # the same of the training loss at the end
+BEATEN = 0.1  # share of the first loss by which an evaluation must be below it to count as learned
 PEAK = 0.12  # share of the first loss by which it rises
 EARLY = 0.5  # share of the steps in which a peak counts as the rate's
 RISEN = 0.05  # share of the first evaluation loss
@@ -20,7 +26,7 @@ def find_rate_too_high(curves: Curves) -> Finding | None:
     """Return how far the loss rose before anything was learned, by training or else by the evaluations."""
     if len(curves.train) < FEWEST:
         return None
-    found = _training_rose(curves) or _evaluations_rose(curves)
+    found = _training_rose(curves) or _training_burst(curves) or _evaluations_rose(curves)
     if found is None:
         return None
     what, start, peak, now, step = found
@@ -50,6 +56,20 @@ def _training_rose(curves: Curves) -> Rise | None:
     return None if _had_learned(curves, step) else ("loss", start, peak, levels[-1], step)
 
 
+def _training_burst(curves: Curves) -> Rise | None:
+    """A few steps in the first fifth far above the start, which no evaluation is clearly below."""
+    train = curves.train
+    early = range(max(1, round(len(train) * AT_ONCE)))
+    first = min(train.start, train.values[0])  # without warm-up the second step is spoilt
+    bursts = [median(train.values[at : at + BURST]) for at in early]
+    peak = max(bursts)
+    high = peak > first + max(PEAK * first, BURST_SIGMAS * train.noise)
+    learned = min(curves.evaluation.values, default=math.inf) < first * (1 - BEATEN)
+    if not high or learned or train.levels[-1] < first * (1 - FALLEN):
+        return None
+    return "loss", first, peak, train.levels[-1], train.steps[bursts.index(peak) + BURST // 2]
+
+
 def _evaluations_rose(curves: Curves) -> Rise | None:
     """All late evaluations are above the first, none was better, and training did not fall either."""
     values, steps, train = curves.evaluation.values, curves.evaluation.steps, curves.train
@@ -64,9 +84,10 @@ def _evaluations_rose(curves: Curves) -> Rise | None:
 
 
 def _evaluation_agrees(curves: Curves) -> bool:
-    """Tell whether an early evaluation, too, is above the first training loss."""
-    early = curves.evaluation.values[: max(1, round(len(curves.evaluation) * EARLY))]
-    return bool(early) and max(early) > curves.train.start * (1 + PEAK)
+    """Tell whether an early evaluation, too, is above the first training loss, or none got below it."""
+    values, start = curves.evaluation.values, curves.train.start
+    early = values[: max(1, round(len(values) * EARLY))]
+    return bool(values) and (max(early) > start * (1 + PEAK) or min(values) > start)
 
 
 def _had_learned(curves: Curves, step: int) -> bool:

@@ -9,7 +9,7 @@ from core.watch.diagnosis.trial_curves import Curves
 
 FEWEST = 4  # evaluations
 DONE = 0.3  # share of the steps before which little is to be expected
-LITTLE = 0.06  # share of the loss that was gained
+LITTLE = 0.08  # share of the loss that was gained
 STEADY = 0.7  # share of the evaluations that were no worse than the one before
 CLEAR = 0.02  # share from which it is told whether the gain slowed down
 STILL = 0.003  # share of the loss by which a model that learns nothing changes

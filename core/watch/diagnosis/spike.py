@@ -15,7 +15,8 @@ WIDTH = 2  # of four points that are up: a single hard batch is no spike
 BACK = 1 / 3  # share of the height that may be left
 EVALUATIONS = 5  # fewest, of which
 BEFORE = 3  # stand before a spike
-EVALUATION_SIGMAS = 4.5
+EVALUATION_SIGMAS = 5.0
+NOISY = 0.03  # share of the loss from which evaluations jump by themselves
 EVALUATION_HEIGHT = 0.075  # share of the evaluation loss, which has no batch noise
 
 Spike = tuple[float, int, float]  # height, place, loss before
@@ -48,7 +49,8 @@ def _training_spikes(train: Curve) -> list[Spike]:
 def _training_spike(train: Curve, at: int) -> Spike | None:
     values = train.values
     before = median(values[at - AROUND : at])
-    limit = before + max(SIGMAS * train.noise, HEIGHT * before)
+    noise = max(train.noise, Curve(values=values[max(0, at - 2 * AROUND) : at]).noise)
+    limit = before + max(SIGMAS * noise, HEIGHT * before)
     if values[at] <= limit or values[at] < max(values[at - 1 : at + 2]):
         return None
     half = before + (limit - before) / 2
@@ -60,7 +62,7 @@ def _training_spike(train: Curve, at: int) -> Spike | None:
 
 
 def _evaluation_spikes(evaluation: Curve) -> list[Spike]:
-    if len(evaluation) < EVALUATIONS:
+    if len(evaluation) < EVALUATIONS or evaluation.noise > NOISY * min(evaluation.values):
         return []
     places = range(2, len(evaluation) - 1)
     return [spike for at in places if (spike := _evaluation_spike(evaluation, at))]
@@ -68,7 +70,7 @@ def _evaluation_spikes(evaluation: Curve) -> list[Spike]:
 
 def _evaluation_spike(evaluation: Curve, at: int) -> Spike | None:
     values = evaluation.values
-    before = max(values[max(0, at - BEFORE) : at][-2:])
+    before = median(values[max(0, at - BEFORE) : at])
     height = values[at] - before
     if height <= max(EVALUATION_SIGMAS * evaluation.noise, EVALUATION_HEIGHT * before):
         return None

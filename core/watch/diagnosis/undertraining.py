@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from statistics import mean, median
+
 from core.contract.views.trial_diagnosis import Finding
 from core.watch.diagnosis.trial_curves import Curves
 
 FEWEST = 4  # evaluations
 DONE = 0.95  # share of the steps from which it is told
 LAST = 0.34  # share of the run that is looked at
-STILL = 0.15  # share of the whole fall that came in it
+SIGMAS = 3.0
+STILL = 0.13  # share of the whole fall that came in it
 KEPT_RATE = 0.3  # share of the peak
 SMALLEST = 0.01  # share of the loss that fell in it
 
@@ -20,8 +23,9 @@ def find_undertraining(curves: Curves) -> Finding | None:
     if len(values) < FEWEST or curves.share_done < DONE:
         return None
     place = min(len(values) - 2, round(len(values) * (1 - LAST)) - 1)
-    late, whole = values[place] - values[-1], values[0] - values[-1]
-    if whole <= 0 or late < max(STILL * whole, SMALLEST * values[-1], 2 * evaluation.noise):
+    before, now = median(values[place - 1 : place + 2]), mean(values[-2:])
+    late, whole = before - now, values[0] - values[-1]
+    if whole <= 0 or late < max(STILL * whole, SMALLEST * values[-1], SIGMAS * evaluation.noise):
         return None
     if values[-1] > min(values) or not _keeps_its_rate(curves):
         return None
