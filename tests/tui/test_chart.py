@@ -181,6 +181,7 @@ def test_what_happened_is_marked_and_an_edit_is_a_line_that_hides_no_dot():
     )
     bare, lines = inside(drawn(falling())), inside(drawn(falling(), signs=happened))
     assert [sign for sign in lines[0] if sign in "▪✎▲★"] == list("▪✎▲★")
+    assert "✎50" in lines[0]
     assert [row.replace("┊", " ") for row in lines[1:]] == bare[1:] and any("┊" in row for row in lines)
 
 
