@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
 
+from core.contract.state.thinned_series import Series, add_all
 from tests.tui.scene import no_card, state_of, study_events
 from tui.charts.braille_canvas import Canvas
 from tui.charts.cell_sheet import changed_runs
@@ -131,6 +132,13 @@ def test_a_spike_of_one_reading_among_thousands_is_drawn():
     assert plot[0].strip() and plot[-1].strip()
 
 
+def test_a_spike_that_the_state_left_out_is_drawn_from_its_extremes():
+    series = add_all(Series(), [(step, 5.0 if step == 1234 else 1.0) for step in range(3000)])
+    assert 5.0 not in series.values
+    curve = Curve("x", series.steps, series.values, "train", lows=series.lows, highs=series.highs)
+    assert inside(drawn(curve))[0].strip()
+
+
 def test_validation_does_not_paint_over_training():
     """In a small plot both curves lie in the same cells: those show the training loss."""
     steps = list(range(200))
@@ -224,7 +232,8 @@ def test_charts_are_arranged_by_the_room_or_as_wanted(count, width, height, want
 @pytest.mark.parametrize(
     ("value", "unit", "shown"),
     [(4.886e-4, RATE, "4.89e-4"), (9.1e9, "bytes", "8.48G"), (1.1394, "", "1.139"), (5213.0, "", "5213"),
-     (152_340.0, "", "152.3k"), (None, "", "–")],
+     (152_340.0, "", "152.3k"), (None, "", "–"),
+     (0.6123, "fraction", "61.2%")],
 )  # fmt: skip
 def test_figures_are_short_and_of_one_width_for_each_unit(value, unit, shown):
     assert figure_text(value, unit) == shown

@@ -118,7 +118,7 @@ def _draw_happenings(plot: list[list[Cell]], chart: ChartData, across: AxisScale
 def _label(row: list[Cell], column: int, text: str) -> None:
     """Text at the right of a column, else at its left, where all is free."""
     for start in (column + 1, column - len(text)):
-        free = 0 <= start and all(character == " " for character, _ in row[start : start + len(text)])
+        free = start >= 0 and all(character == " " for character, _ in row[start : start + len(text)])
         if free and start + len(text) <= len(row):
             row[start : start + len(text)] = _text(text, "mark")
             return

@@ -13,6 +13,7 @@ from core.contract.spec.metric_table import METRICS
 from core.contract.state import engine_state as s
 from core.contract.state import study_progress
 from core.contract.text.sanitize import plain
+from core.contract.views.metric_format import HUNDREDTHS, format_figure
 from tui.boards.trial_board_summary import summarize_boards
 from tui.chart_key_groups import CHART_CHOICE, CHARTS
 from tui.charts.chart_grid import ChartGrid
@@ -155,8 +156,9 @@ class DetailScreen(ChartKeys, SteeringScreen):
             if name in trial.scores:
                 continue  # with its interval's verdict below
             unit = METRICS[name].unit if name in METRICS else ""
-            shown = Text(size(value) if unit == "bytes" else number(value), style="bold")
-            if unit not in ("", "bytes", "fraction") and width >= 40:
+            text = format_figure(value, unit) if unit in HUNDREDTHS else number(value)
+            shown = Text(size(value) if unit == "bytes" else text, style="bold")
+            if unit not in ("", "bytes", *HUNDREDTHS) and width >= 40:
                 shown.append(f" {unit}", style=look["muted"])
             rows.append(pair(Text(plain(name, 40), style=look["muted"]), shown, width))
         if trial.trainable:
