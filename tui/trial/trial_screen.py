@@ -30,6 +30,9 @@ from tui.widgets.event_list import EventList
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.label_value import pair
 
+NARROW, SLIM = 76, 50  # columns below which the latest metrics, then the parameters, make room for the events
+LOW = 15  # lines below which the charts have it all
+
 
 class TrialCharts(ChartGrid, can_focus=True):
     """Has the focus at first, so that the arrow keys choose a chart and not a line of a list."""
@@ -42,7 +45,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
 
     KEYS = (TRIAL, CHARTS, CHART_CHOICE, STEERING)
     TOPIC = "steering"
-    BINDINGS = bindings(TRIAL, CHARTS, STEERING, EVERYWHERE)
+    BINDINGS = bindings(TRIAL, EVERYWHERE, CHARTS, STEERING)
     DEFAULT_CSS = """
     DetailScreen #title {
         height: auto; min-height: 2; padding: 0 1; background: $surface;
@@ -56,6 +59,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
     DetailScreen .facts Static { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
     DetailScreen #numbers { width: 30%; min-width: 26; }
     DetailScreen EventList { width: 1fr; }
+    DetailScreen.narrow #numbers, DetailScreen.slim .facts, DetailScreen.low #lower { display: none; }
     """
 
     def __init__(self, trial: int) -> None:
@@ -85,7 +89,11 @@ class DetailScreen(ChartKeys, SteeringScreen):
         study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
-        look = self.console.look
+        look, size = self.console.look, self.size
+        for name, shown in (
+            ("narrow", size.width < NARROW), ("slim", size.width < SLIM), ("low", size.height < LOW),
+        ):  # fmt: skip
+            self.set_class(shown, name)
         self.query_one("#title", Sheet).draw(self._title(study, trial))
         self.charts.show(partial(metric_charts, study, trial), look)
         self.query_one("#knobs", Sheet).draw(self._knobs(trial))
