@@ -8,6 +8,7 @@ from textual import events
 
 from core.contract.events import event_types as e
 from core.contract.wire import console_api
+from tests.tui.conftest import strips_of
 from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
 from tui.app import TrimtabApp
 from tui.key_declarations import GROUPS
@@ -281,6 +282,8 @@ async def test_the_mouse_reads_zooms_and_chooses_charts(seat):
         await choose(you, 0)
         await you.press("enter")
         await you.sees("━━ train 1.413")
+        strip = strips_of(you.app)[6]
+        assert all(segment.style and segment.style.bgcolor for segment in strip), "the theme's background"
         await you.pilot.hover("TrialCharts", offset=(20, 3))
         await you.until(lambda: "━━ train 1.413" not in you.screen(), "the value under the mouse")
         grid = you.app.screen.charts
