@@ -83,6 +83,14 @@ def test_a_line_has_no_gap_and_both_ends(ends):
     assert all(max(abs(ax - bx), abs(ay - by)) == 1 for (ax, ay), (bx, by) in steps)
 
 
+@given(st.integers(-2, 12), st.integers(-3, 20), st.integers(-3, 20))
+def test_a_column_has_the_dots_of_the_line_from_its_top_to_its_bottom(x, y, other):
+    fast, slow = Canvas(5, 4), Canvas(5, 4)
+    fast.column(x, min(y, other), max(y, other))
+    slow.line(x, y, x, other)
+    assert fast.rows() == slow.rows()
+
+
 @pytest.mark.parametrize("width", [10, 17, 40, 60, 200])
 @pytest.mark.parametrize("height", [3, 4, 8, 30])
 @pytest.mark.parametrize("view", [ChartView(), LOG, ChartView(log_x=True, cursor=3.0, smoothing=0.9)])
