@@ -28,7 +28,11 @@ CHARTS = Group(
         Key("chart.log_x", "Y", "log_x", "log x", "logarithmic or linear x axis"),
         Key("chart.along", "t", "along", "axis", "over steps, tokens or training time"),
     ),
-)
+    (
+        "chart.enlarge", "chart.arrange", "chart.right", "chart.zoom_in", "chart.smooth", "chart.log",
+        "chart.along",
+    ),
+)  # fmt: skip
 CHART_CHOICE = Group(
     "charts: which one",
     (

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
 
+from core.contract.state.thinned_series import Series, add_all
 from tests.tui.scene import no_card, state_of, study_events
 from tui.charts.braille_canvas import Canvas
 from tui.charts.cell_sheet import changed_runs
@@ -82,6 +83,14 @@ def test_a_line_has_no_gap_and_both_ends(ends):
     assert all(max(abs(ax - bx), abs(ay - by)) == 1 for (ax, ay), (bx, by) in steps)
 
 
+@given(st.integers(-2, 12), st.integers(-3, 20), st.integers(-3, 20))
+def test_a_column_has_the_dots_of_the_line_from_its_top_to_its_bottom(x, y, other):
+    fast, slow = Canvas(5, 4), Canvas(5, 4)
+    fast.column(x, min(y, other), max(y, other))
+    slow.line(x, y, x, other)
+    assert fast.rows() == slow.rows()
+
+
 @pytest.mark.parametrize("width", [10, 17, 40, 60, 200])
 @pytest.mark.parametrize("height", [3, 4, 8, 30])
 @pytest.mark.parametrize("view", [ChartView(), LOG, ChartView(log_x=True, cursor=3.0, smoothing=0.9)])
@@ -129,6 +138,13 @@ def test_a_spike_of_one_reading_among_thousands_is_drawn():
     values[1234], values[4321] = 2.0, 0.5
     plot = inside(drawn(Curve("x", steps, values, "train")))
     assert plot[0].strip() and plot[-1].strip()
+
+
+def test_a_spike_that_the_state_left_out_is_drawn_from_its_extremes():
+    series = add_all(Series(), [(step, 5.0 if step == 1234 else 1.0) for step in range(3000)])
+    assert 5.0 not in series.values
+    curve = Curve("x", series.steps, series.values, "train", lows=series.lows, highs=series.highs)
+    assert inside(drawn(curve))[0].strip()
 
 
 def test_validation_does_not_paint_over_training():
@@ -181,6 +197,7 @@ def test_what_happened_is_marked_and_an_edit_is_a_line_that_hides_no_dot():
     )
     bare, lines = inside(drawn(falling())), inside(drawn(falling(), signs=happened))
     assert [sign for sign in lines[0] if sign in "▪✎▲★"] == list("▪✎▲★")
+    assert "✎50" in lines[0]
     assert [row.replace("┊", " ") for row in lines[1:]] == bare[1:] and any("┊" in row for row in lines)
 
 
@@ -223,7 +240,8 @@ def test_charts_are_arranged_by_the_room_or_as_wanted(count, width, height, want
 @pytest.mark.parametrize(
     ("value", "unit", "shown"),
     [(4.886e-4, RATE, "4.89e-4"), (9.1e9, "bytes", "8.48G"), (1.1394, "", "1.139"), (5213.0, "", "5213"),
-     (152_340.0, "", "152.3k"), (None, "", "–")],
+     (152_340.0, "", "152.3k"), (None, "", "–"),
+     (0.6123, "fraction", "61.2%")],
 )  # fmt: skip
 def test_figures_are_short_and_of_one_width_for_each_unit(value, unit, shown):
     assert figure_text(value, unit) == shown

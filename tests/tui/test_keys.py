@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 from rich.style import Style
+from textual import events
 
 from core.contract.events import event_types as e
 from core.contract.wire import console_api
+from tests.tui.conftest import strips_of
 from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
 from tui.app import TrimtabApp
 from tui.key_declarations import GROUPS
@@ -279,3 +281,23 @@ async def test_the_line_of_keys_is_drawn_again_only_when_the_keys_change(seat):
         assert bar.keys is before, "an equal row is not taken over, so nothing is drawn"
         await you.press("slash")
         await you.until(lambda: bar.keys != before, "the keys of the filter")
+
+
+async def test_the_mouse_reads_zooms_and_chooses_charts(seat):
+    async with seat(state_of(*SCENE), (120, 40)) as you:
+        await choose(you, 0)
+        await you.press("enter")
+        await you.sees("━━ train 1.413")
+        strip = strips_of(you.app)[6]
+        assert all(segment.style and segment.style.bgcolor for segment in strip), "the theme's background"
+        await you.pilot.hover("TrialCharts", offset=(20, 3))
+        await you.until(lambda: "━━ train 1.413" not in you.screen(), "the value under the mouse")
+        grid = you.app.screen.charts
+        grid.post_message(events.MouseScrollUp(grid, 20, 3, 0, -1, 0, False, False, False))
+        await you.sees("zoomed")
+        await you.pilot.click("TrialCharts", offset=(60, 3))
+        await you.until(lambda: grid.chosen == 1, "the chart under the mouse")
+        await you.pilot.click("TrialCharts", offset=(60, 3), times=2)
+        await you.sees("chart 2 of 7")
+        await you.pilot.hover("KeyBar")
+        await you.until(lambda: grid.view.cursor is None, "the newest values")

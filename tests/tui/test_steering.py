@@ -191,7 +191,7 @@ async def test_an_edit_is_shown_as_asked_then_as_made_and_marked_on_the_curve(se
         row = next(line for line in you.screen().splitlines() if line.strip().startswith("6 "))
         assert "✎" in row and " 5e-5 " in row
         await you.press("enter")
-        await you.sees("┊120", "✎ learning_rate", "not reported to the sampler")
+        await you.sees("✎120", "✎ learning_rate", "not reported to the sampler")
 
 
 async def test_e_on_an_ended_trial_says_what_there_is_instead(seat):

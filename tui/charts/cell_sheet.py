@@ -40,10 +40,10 @@ class CellSheet(Widget):
         """Return one line for Textual."""
         if self._look is None or y >= len(self._rows):
             return Strip.blank(self.size.width, self.rich_style)
-        look = self._look
+        look, own = self._look, self.rich_style  # with the background, which nothing below gives
         runs = groupby(self._rows[y], key=lambda cell: cell[1])
         segments = [
-            Segment("".join(character for character, _ in run), style_of(look, meaning))
+            Segment("".join(character for character, _ in run), own + style_of(look, meaning))
             for meaning, run in runs
         ]
         return Strip(segments, len(self._rows[y]))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from core.contract.views.axis_scale import AxisScale
 from core.contract.views.charts.chart_window import round_end
+from core.contract.views.metric_format import HUNDREDTHS, format_figure
 from tui.charts.chart_view import ChartView
 from tui.number_text import duration, loss, number, short, size, smooth_values
 
@@ -20,7 +21,8 @@ HUGE = 1e100  # beyond it, and nearer to 0 than its inverse on a logarithmic axi
 @dataclass(frozen=True)
 class Curve:
     """One curve; ``meaning`` names its colour. ``steps`` are in the units of the x axis. With a ``sign`` the
-    curve carries it now and then; only a ``noisy`` one is ever smoothed."""
+    curve carries it now and then; only a ``noisy`` one is ever smoothed. ``lows`` and ``highs`` are the
+    extremes from each point up to the next where points were left out."""
 
     label: str
     steps: Sequence[float]
@@ -28,6 +30,8 @@ class Curve:
     meaning: str
     sign: str = ""
     noisy: bool = False
+    lows: Sequence[float] = ()
+    highs: Sequence[float] = ()
 
     def figure(self, at: float | None = None) -> float | None:
         """Return the newest measured value, or the one nearest to ``at``."""
@@ -43,13 +47,24 @@ class Curve:
 
     def drawn(self, view: ChartView) -> list[tuple[float, float]]:
         """Return the points that can be drawn, smoothed as the view says."""
-        smooth = self.noisy and view.smoothing > 0
-        values = smooth_values(self.values, view.smoothing) if smooth else self.values
+        if self.noisy and view.smoothing > 0:
+            points = list(zip(self.steps, smooth_values(self.values, view.smoothing), strict=True))
+        else:
+            points = self._measured()
         return [
             (step, value)
-            for step, value in zip(self.steps, values, strict=True)
+            for step, value in points
             if abs(value) < HUGE and (value * HUGE > 1 or not view.log_y) and (step > 0 or not view.log_x)
         ]
+
+    def _measured(self) -> list[tuple[float, float]]:
+        """The points, each followed by the extremes of those that were left out after it."""
+        points = []
+        for place, (step, value) in enumerate(zip(self.steps, self.values, strict=True)):
+            points.append((step, value))
+            if place < len(self.lows):
+                points += [(step, end) for end in (self.lows[place], self.highs[place]) if end != value]
+        return points
 
 
 @dataclass(frozen=True)
@@ -105,6 +120,8 @@ def figure_text(value: float | None, unit: str) -> str:
     """A value of a chart's title, in a width that hardly changes."""
     if unit == "bytes":
         return size(value)
+    if unit in HUNDREDTHS:
+        return format_figure(value, unit)
     if unit in WHOLE:
         return "–" if value is None else f"{value:.0f}{unit}"
     if value is not None and (unit == RATE or 0 < abs(value) < 1e-3):
@@ -118,6 +135,8 @@ def tick_text(value: float, unit: str) -> str:
     """A value beside the axis, at most six characters."""
     if unit == "bytes":
         text = size(value)
+    elif unit in HUNDREDTHS:
+        text = f"{100 * value:.3g}%"
     elif unit == RATE and value:
         text = _power(value, 1)
     else:

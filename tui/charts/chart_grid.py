@@ -260,7 +260,10 @@ def add_note(sheet: list[list[Cell]], note: str) -> None:
     text = f" {note} "
     if not note or not sheet or len(sheet[0]) < len(text) + 4:
         return
-    start = len(sheet[0]) - len(text) - 2
-    free = all(character == "─" for character, _ in sheet[0][start - 1 : start + len(text)])
+    start = len(sheet[0]) - len(text) - 1
+    free = all(character == "─" for character, _ in sheet[0][start - 1 : -1])
     line = sheet[0] if free else sheet[-1]
-    line[start : start + len(text)] = [(character, "muted") for character in text]
+    line[start:-1] = [(character, "muted") for character in text]
+    while line[start - 1][0] not in "─╰╯":  # no half of a label stays
+        start -= 1
+        line[start] = ("─", "border")

@@ -48,7 +48,7 @@ def draw_chart(
         return [top, *_words(chart.empty, width, rows, border), _row("╰", "─" * (width - 2), "╯", border)]
     up = AxisScale(*chart.range) if chart.range else round_values(values, view.log_y)
     plot = _plot([(curve, _scaled(places, up)) for curve, places in curves], inner, rows)
-    _draw_happenings(plot, chart, across)
+    _draw_happenings(plot, chart, across, view.along)
     _draw_cursor(plot, chart, view, across, up)
     labels = _labels(up, rows, chart.unit)
     body = [
@@ -102,8 +102,8 @@ def _put(cells: list[list[Cell]], place: Place, cell: Cell) -> None:
     cells[row_of(place[1], len(cells))][column_of(place[0], len(cells[0]))] = cell
 
 
-def _draw_happenings(plot: list[list[Cell]], chart: ChartData, across: AxisScale) -> None:
-    """What happened where: a sign at the upper edge, for an edit with a line below it."""
+def _draw_happenings(plot: list[list[Cell]], chart: ChartData, across: AxisScale, along: str) -> None:
+    """What happened where: a sign at the upper edge, for an edit with its place and a line."""
     for kind, sign in KINDS.items():
         for happened in chart.signs:
             if happened.kind != kind or not across.contains(happened.at):
@@ -111,7 +111,17 @@ def _draw_happenings(plot: list[list[Cell]], chart: ChartData, across: AxisScale
             column = column_of(across.position(happened.at), len(plot[0]))
             if kind in LINES:
                 _draw_column(plot, column, (LINES[kind], "mark"))
+                _label(plot[0], column, place_text(happened.at, along))
             plot[0][column] = (sign, "mark")
+
+
+def _label(row: list[Cell], column: int, text: str) -> None:
+    """Text at the right of a column, else at its left, where all is free."""
+    for start in (column + 1, column - len(text)):
+        free = start >= 0 and all(character == " " for character, _ in row[start : start + len(text)])
+        if free and start + len(text) <= len(row):
+            row[start : start + len(text)] = _text(text, "mark")
+            return
 
 
 def _draw_column(plot: list[list[Cell]], column: int, cell: Cell) -> None:

@@ -30,7 +30,7 @@ class CompareScreen(ChartKeys, StudyScreen):
 
     KEYS = (COMPARE, CHARTS)
     TOPIC = "search"
-    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    BINDINGS = bindings(COMPARE, EVERYWHERE, CHARTS)
     DEFAULT_CSS = """
     CompareScreen #title {
         height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;

@@ -36,9 +36,12 @@ def _curves(trials: Sequence[s.Trial], scales: Sequence[c.Scale | None], name: s
     found = []
     for place, (trial, scale) in enumerate(zip(trials, scales, strict=True)):
         series = trial.series.get(name)
-        known = series is not None and scale is not None
-        steps = [scale(step) for step in series.steps] if series is not None and scale is not None else []
-        values = series.values if known and series is not None else ()
         colour, sign = COLOURS[place % len(COLOURS)], SIGNS[place % len(SIGNS)]
-        found.append(Curve(f"#{trial.number}", steps, values, colour, sign, noisy=True))
+        if series is None or scale is None:
+            found.append(Curve(f"#{trial.number}", (), (), colour, sign))
+            continue
+        steps = [scale(step) for step in series.steps]
+        found.append(
+            Curve(f"#{trial.number}", steps, series.values, colour, sign, True, series.lows, series.highs)
+        )
     return found

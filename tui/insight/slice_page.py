@@ -8,6 +8,7 @@ from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from core.contract.views.axis_scale import AxisScale
 from core.contract.views.knob_axes import Axis
+from tui.insight.choice_columns import MOST, choice_columns, column_labels, draw_columns
 from tui.insight.page_context import Page, View, dot, knobs, legend, mark_focus, no_values, outlier_note
 from tui.number_text import number
 from tui.widgets.xy_plot import AXIS, Plane, add_axes, row_labels, side_by_side, span
@@ -30,6 +31,10 @@ def lines(view: View) -> list[Text]:
     width, height = view.width // columns, (view.height - 1) // rows
     blocks = [_slice(view, axis, place == view.choice, scale, width, height) for place, axis in shown]
     head = legend(view)
+    if any(1 < len(axis.choices) <= MOST for _, axis in shown):
+        head.append("□ middle half of the results, ", style=view.look["muted"])
+        head.append("━", style=view.look["accent"])
+        head.append(" their median", style=view.look["muted"])
     head.append(outlier_note(view, values, scale.contains), style=view.look["muted"])
     page_lines = [head]
     for start in range(0, len(blocks), columns):
@@ -39,17 +44,28 @@ def lines(view: View) -> list[Text]:
 
 def _slice(view: View, axis: Axis, chosen: bool, scale: AxisScale, width: int, height: int) -> list[Text]:
     plane = Plane(width - AXIS - 2, height - 4)
+    if 1 < len(axis.choices) <= MOST:
+        columns = choice_columns(view, axis, plane.width)
+        draw_columns(plane, view, columns, scale)
+        return _framed(view, axis, chosen, plane, scale, column_labels(columns, plane.width))[: height - 1]
     placed = [
         (x, scale.position(point.value), point) for x, point in i.slice_of(view.study, axis, view.objective)
     ]
     for x, y, point in placed:
         dot(plane, view, x, y, point)
     mark_focus(plane, view, placed)
+    marks = [(place, plain(number(value), 16)) for place, value in axis.marks()]
+    return _framed(view, axis, chosen, plane, scale, marks)[: height - 1]
+
+
+def _framed(
+    view: View, axis: Axis, chosen: bool, plane: Plane, scale: AxisScale, marks: list[tuple[float, str]]
+) -> list[Text]:
+    """The title above the plane, the axes beside and below it."""
     title = Text(f"{' ' * (AXIS + 1)}{'▸ ' if chosen else ''}{view.metric} over {plain(axis.name, 40)}")
     title.append(" (log)" if axis.log else "", style=view.look["muted"])
     title.stylize("bold" if chosen else view.look["muted"])
-    marks = [(place, plain(number(value), 16)) for place, value in axis.marks()]
-    return [title, *add_axes(plane, row_labels(scale, plane.height), marks, "", view.look)][: height - 1]
+    return [title, *add_axes(plane, row_labels(scale, plane.height), marks, "", view.look)]
 
 
 def trials(view: View) -> list[int]:

@@ -53,7 +53,6 @@ def _curves(trial: s.Trial, plan: t.ChartPlan, scale: c.Scale | None) -> list[Cu
         family = metric.partition("/")[0]
         steps: Sequence[float] = [scale(step) for step in series.steps]
         sign = "•" if family == "eval" and len(plan.metrics) > 1 else ""
-        found.append(
-            Curve(family, steps, series.values, MEANINGS.get(family, "primary"), sign, metric in NOISY)
-        )
+        colour, noisy = MEANINGS.get(family, "primary"), metric in NOISY
+        found.append(Curve(family, steps, series.values, colour, sign, noisy, series.lows, series.highs))
     return found

@@ -13,6 +13,7 @@ from core.contract.spec.metric_table import METRICS
 from core.contract.state import engine_state as s
 from core.contract.state import study_progress
 from core.contract.text.sanitize import plain
+from core.contract.views.metric_format import HUNDREDTHS, format_figure
 from tui.base.key_bar import KeyBar
 from tui.boards.trial_board_summary import summarize_boards
 from tui.chart_key_groups import CHART_CHOICE, CHARTS
@@ -31,6 +32,9 @@ from tui.widgets.cached_static import Sheet
 from tui.widgets.event_list import EventList
 from tui.widgets.label_value import pair
 
+NARROW, SLIM = 76, 50  # columns below which the latest metrics, then the parameters, make room for the events
+LOW = 15  # lines below which the charts have it all
+
 
 class TrialCharts(ChartGrid, can_focus=True):
     """Has the focus at first, so that the arrow keys choose a chart and not a line of a list."""
@@ -44,7 +48,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
     KEYS = (TRIAL, CHARTS, CHART_CHOICE, STEERING)
     BAR = TRIAL_BAR
     TOPIC = "steering"
-    BINDINGS = bindings(TRIAL, CHARTS, STEERING, EVERYWHERE)
+    BINDINGS = bindings(TRIAL, EVERYWHERE, CHARTS, STEERING)
     DEFAULT_CSS = """
     DetailScreen #title {
         height: auto; min-height: 2; padding: 0 1; background: $surface;
@@ -58,6 +62,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
     DetailScreen .facts Static { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
     DetailScreen #numbers { width: 30%; min-width: 26; }
     DetailScreen EventList { width: 1fr; }
+    DetailScreen.narrow #numbers, DetailScreen.slim .facts, DetailScreen.low #lower { display: none; }
     """
 
     def __init__(self, trial: int) -> None:
@@ -95,7 +100,11 @@ class DetailScreen(ChartKeys, SteeringScreen):
         study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
-        look = self.console.look
+        look, size = self.console.look, self.size
+        for name, shown in (
+            ("narrow", size.width < NARROW), ("slim", size.width < SLIM), ("low", size.height < LOW),
+        ):  # fmt: skip
+            self.set_class(shown, name)
         self.query_one("#title", Sheet).draw(self._title(study, trial))
         self.charts.show(partial(metric_charts, study, trial), look)
         self.query_one(DiagnosisPanel).show(study, trial, look, self.console.engine.state.machine)
@@ -167,8 +176,9 @@ class DetailScreen(ChartKeys, SteeringScreen):
             if name in trial.scores:
                 continue  # with its interval's verdict below
             unit = METRICS[name].unit if name in METRICS else ""
-            shown = Text(size(value) if unit == "bytes" else number(value), style="bold")
-            if unit not in ("", "bytes", "fraction") and width >= 40:
+            text = format_figure(value, unit) if unit in HUNDREDTHS else number(value)
+            shown = Text(size(value) if unit == "bytes" else text, style="bold")
+            if unit not in ("", "bytes", *HUNDREDTHS) and width >= 40:
                 shown.append(f" {unit}", style=look["muted"])
             rows.append(pair(Text(plain(name, 40), style=look["muted"]), shown, width))
         if trial.trainable:

@@ -18,7 +18,9 @@ CURVES = (("train/loss", "train loss", "train", ""), ("eval/loss", "eval loss", 
 def curves_of(trial: s.Trial, smooth: bool = False) -> list[Curve]:
     """Training and validation loss of a trial; with ``smooth`` a chart may average the training loss."""
     return [
-        Curve(label, series.steps, series.values, meaning, sign, noisy=smooth and not sign)
+        Curve(
+            label, series.steps, series.values, meaning, sign, smooth and not sign, series.lows, series.highs
+        )
         for metric, label, meaning, sign in CURVES
         if (series := trial.series.get(metric)) is not None and series.values
     ]

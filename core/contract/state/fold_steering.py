@@ -70,6 +70,7 @@ def _fold_unprune(trial: s.Trial, event: steering_events.TrialReprieved) -> s.Tr
         step=step,
         series={name: cut(curve, step) for name, curve in trial.series.items()},
         marks=(*trial.marks, s.Mark(step, "prune taken back")),
+        stops=tuple(stop for stop in trial.stops if stop.step <= step),
     )  # fmt: skip
 
 

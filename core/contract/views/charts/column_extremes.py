@@ -27,6 +27,8 @@ def keep_extremes(places: Sequence[Place], columns: int) -> list[Place]:
 
 def clip_places(places: Sequence[Place]) -> list[Place]:
     """Return the places from 0 to 1, with the points where the line between two of them crosses an end."""
+    if not places or (places[0][0] >= 0 and places[-1][0] <= 1):
+        return list(places)
     kept: list[Place] = []
     for index, (x, y) in enumerate(places):
         if index:
