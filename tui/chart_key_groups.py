@@ -24,8 +24,8 @@ CHARTS = Group(
         Key("chart.whole", "0", "whole", "whole", "all steps, without a cursor"),
         Key("chart.smooth", "w", "smooth(1)", "smooth", "smooth more: a moving average, weight 0.5 to 0.99"),
         Key("chart.raw", "W", "smooth(-1)", "less", "smooth less, down to the measured values"),
-        Key("chart.log", "y", "log", "log", "logarithmic or linear values"),
-        Key("chart.log_x", "Y", "log_x", "log x", "logarithmic or linear x axis"),
+        Key("chart.log", "L", "log", "log", "logarithmic or linear values"),
+        Key("chart.log_x", "X", "log_x", "log x", "logarithmic or linear x axis"),
         Key("chart.along", "t", "along", "axis", "over steps, tokens or training time"),
     ),
     (

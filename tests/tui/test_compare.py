@@ -64,13 +64,13 @@ async def test_t_changes_the_axis_and_says_what_it_is(seat):
         await you.sees("optimizer steps")
 
 
-async def test_tab_changes_the_metric_y_the_scale_and_w_smooths(seat):
+async def test_tab_changes_the_metric_L_the_scale_and_w_smooths(seat):
     async with seat(ONE) as you:
         await you.press(*MARKS, "V", "tab")
         await you.sees("train/loss ━●", "chart 2 of 6")
         await you.press("shift+tab", "shift+tab")
         await you.sees("chart 6 of 6")
-        await you.press("tab", "y")
+        await you.press("tab", "L")
         await you.sees("chart 1 of 6 · log scale")
         await you.press("w", "w")
         await you.sees("smooth 0.8")

@@ -145,7 +145,7 @@ async def test_the_console_shows_what_textual_would_paint(tmp_path, monkeypatch,
                 await pilot.pause(0.02)
             await agree(pilot)
             assert "tidy-7b" in app._driver.emulator.text()
-            for key in ("j", "enter", "y", "escape", "question_mark", "escape", "m"):
+            for key in ("j", "enter", "L", "escape", "question_mark", "escape", "m"):
                 await pilot.press(key)
                 await agree(pilot)
             app._driver.emulator.resize((80, 24))

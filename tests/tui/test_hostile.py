@@ -53,7 +53,7 @@ async def test_hostile_text_is_harmless_on_every_screen(seat, size, machine):
             look(you)
             await you.press("enter")
             look(you)
-            await you.press("y", "w", "escape", "j")
+            await you.press("L", "w", "escape", "j")
         for keys in (["question_mark"], ["S"], ["x"], ["s"], ["ctrl+p"]):
             await you.press(*keys)
             look(you)
@@ -130,7 +130,7 @@ async def test_hostile_words_on_the_search_are_harmless(seat, size):
             look(you)
             you.backend.refusal = None
         await you.press("escape", "g", "v", "j", "v", "j", "v", "V")
-        for key in ("tab", "tab", "t", "t", "y", "w", "j"):
+        for key in ("tab", "tab", "t", "t", "L", "w", "j"):
             look(you)
             await you.press(key)
         look(you)
