@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -12,14 +13,16 @@ from textual import events
 from textual.app import SystemCommand
 from textual.screen import Screen
 
+from core import paths
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.errors import TrimtabError
-from tui import terminal_restore
+from tui import console_settings, terminal_restore, theme_choice
 from tui.base.base_screen import StudyScreen
 from tui.base.help_screen import Help
 from tui.boards.boards_screen import BoardsScreen
+from tui.console_settings import Settings
 from tui.engine_connection import Engine
 from tui.insight.insight_screen import InsightScreen
 from tui.key_declarations import ALWAYS, commands
@@ -27,11 +30,12 @@ from tui.key_definition import bindings
 from tui.memory.memory_screen import MemoryScreen
 from tui.study.study_picker import Studies
 from tui.study.study_screen import AllTrials
+from tui.terminal import background_query
 from tui.terminal.capabilities import Capabilities, detect
 from tui.terminal.frame_display import DEFAULT_RATE, FrameDisplay
 from tui.theme_colors import DEFAULT, Palette, themes
 
-PACE_S = 0.2  # at most five frames a second, however many events arrive
+PACE_S = 0.1  # between two looks whether something is to be drawn
 CLOCK_S = 1.0  # elapsed times advance even without events
 
 
@@ -50,8 +54,10 @@ class TrimtabApp(FrameDisplay):
         clock: Callable[[], float] = time.time,
         capabilities: Capabilities = Capabilities(),  # noqa: B008 it is frozen
         rate: float = DEFAULT_RATE,
+        settings: Settings = Settings(),  # noqa: B008 it is frozen
     ) -> None:
         super().__init__(capabilities, rate)
+        self.settings = settings
         self.engine = Engine(socket, self._draw)
         self.clock = clock
         self._now = clock()
@@ -59,7 +65,8 @@ class TrimtabApp(FrameDisplay):
         self._drawn = (-1, 0.0)
         self._palette: tuple[str, Palette] | None = None
         self.broken = False  # it ended by an error
-        loaded, self._faults = themes()
+        self.home: Path | None = None  # where the chosen theme is kept
+        loaded, self.faults = themes()
         for theme in loaded:
             self.register_theme(theme)
         if DEFAULT in self.available_themes:  # else Textual's own
@@ -119,8 +126,8 @@ class TrimtabApp(FrameDisplay):
         if not self.is_headless:
             terminal_restore.resume_in_order(self._driver)
         self.call_after_refresh(self._follow)
-        self.set_interval(PACE_S, self._draw)
-        for fault in self._faults:
+        self.set_interval(min(PACE_S, self.pacing.every_s), self._draw)
+        for fault in self.faults:
             self.say(fault)
 
     async def on_event(self, event: events.Event) -> None:
@@ -139,13 +146,29 @@ class TrimtabApp(FrameDisplay):
         alive = self.study is not None and self.study.state in s.LIVE_STUDY
         if self.engine.version == version and not (alive and now - at >= CLOCK_S):
             return
+        if version >= 0 and (self.line_is_busy or now - at < self.pacing.draws_every_s(now)):
+            return
         self._drawn = (self.engine.version, now)
         for screen in self.screen_stack:
             if isinstance(screen, StudyScreen) and (screen is self.screen or self.screen.is_modal):
                 screen.show()
 
+    def use_theme(self, home: Path, light: bool) -> None:
+        """Load the themes of the home folder and use the chosen one, or the one that suits the terminal."""
+        loaded, self.faults = themes(home / "themes")
+        for theme in loaded:
+            self.register_theme(theme)
+        wanted = self.settings.theme or theme_choice.remembered(home)
+        chosen, fault = theme_choice.choose(wanted, self.available_themes, self.capabilities.colors, light)
+        self.faults += [fault] if fault else []
+        if chosen in self.available_themes:
+            self.theme = chosen
+        self.home = home
+
     def watch_theme(self) -> None:
-        """Redraw everything in the new colours."""
+        """Redraw everything in the new colours, and keep the choice."""
+        if self.home is not None:
+            theme_choice.remember(self.home, self.theme)
         self._palette = None
         self._drawn = (-1, 0.0)
 
@@ -216,9 +239,16 @@ class TrimtabApp(FrameDisplay):
         yield SystemCommand("Theme", "choose the colours", self.action_change_theme)
 
 
-def run(socket: Path, study: str | None) -> int:
-    """Open the console on the engine at ``socket``; returns the exit code."""
-    app = TrimtabApp(socket, study, capabilities=detect())
+def run(socket: Path, study: str | None, rate: float | None = None) -> int:
+    """Open the console on the engine at ``socket``; ``rate`` is in frames a second. Returns the exit code."""
+    home = paths.home()
+    settings, fault = console_settings.read(home)
+    capabilities = detect(glyphs=settings.glyphs)
+    app = TrimtabApp(socket, study, time.time, capabilities, rate or settings.rate, settings)
+    chosen = settings.theme or theme_choice.remembered(home)
+    background = None if chosen else background_query.ask(os.environ.get("TERM", ""))
+    app.use_theme(home, theme_choice.is_light(os.environ, background))
+    app.faults += [fault] if fault else []
     terminal_restore.leave_with_it()
     terminal_restore.leave_by_signal(app.leave)
     app.run()

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from rich.console import RenderableType
+from textual import events
 from textual._ansi_sequences import SYNC_END, SYNC_START
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
@@ -47,6 +48,12 @@ class FrameDisplay(App[None]):
             driver.on_started = self.repaint
             driver.on_answer = self._line_answered
         return driver
+
+    async def on_event(self, event: events.Event) -> None:
+        """Note that a person is at the keys, or at the mouse."""
+        if isinstance(event, events.InputEvent):
+            self.pacing.key_pressed(time.monotonic())
+        await super().on_event(event)
 
     @property
     def line_is_busy(self) -> bool:
