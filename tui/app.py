@@ -246,7 +246,8 @@ def run(socket: Path, study: str | None, rate: float | None = None) -> int:
     capabilities = detect(glyphs=settings.glyphs)
     app = TrimtabApp(socket, study, time.time, capabilities, rate or settings.rate, settings)
     chosen = settings.theme or theme_choice.remembered(home)
-    background = None if chosen else background_query.ask(os.environ.get("TERM", ""))
+    asked = not chosen and "COLORFGBG" not in os.environ
+    background = background_query.ask(os.environ.get("TERM", "")) if asked else None
     app.use_theme(home, theme_choice.is_light(os.environ, background))
     app.faults += [fault] if fault else []
     terminal_restore.leave_with_it()
