@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from textual.app import SystemCommand
 from textual.screen import Screen
 
 from core import paths
+from core.contract.events.event_types import Event
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
@@ -30,7 +32,7 @@ from tui.key_definition import bindings
 from tui.memory.memory_screen import MemoryScreen
 from tui.study.study_picker import Studies
 from tui.study.study_screen import AllTrials
-from tui.terminal import background_query
+from tui.terminal import background_query, clipboard, notices
 from tui.terminal.capabilities import Capabilities, detect
 from tui.terminal.frame_display import DEFAULT_RATE, FrameDisplay
 from tui.theme_colors import DEFAULT, Palette, themes
@@ -58,7 +60,8 @@ class TrimtabApp(FrameDisplay):
     ) -> None:
         super().__init__(capabilities, rate)
         self.settings = settings
-        self.engine = Engine(socket, self._draw)
+        self.engine = Engine(socket, self._draw, self._announce_events)
+        self._was_away = self._title_set = False
         self.clock = clock
         self._now = clock()
         self._wanted = study
@@ -132,6 +135,9 @@ class TrimtabApp(FrameDisplay):
 
     async def on_event(self, event: events.Event) -> None:
         """Delay a key typed before a screen is drawn, so that it acts on the drawn rows."""
+        if self._title_set and isinstance(event, events.InputEvent):
+            self._title_set = False
+            self.send(notices.title(""))
         if isinstance(event, events.Key) and not event.is_forwarded and isinstance(self.screen, StudyScreen):
             await self.screen.wait_until_drawn()
         await super().on_event(event)
@@ -139,8 +145,26 @@ class TrimtabApp(FrameDisplay):
     def _follow(self) -> None:
         self.run_worker(self.engine.follow(), group="engine", exit_on_error=True)
 
+    def _announce_events(self, events: Sequence[Event]) -> None:
+        for text in notices.texts_of(events, self.engine.state, self.settings.notices):
+            self._announce(text)
+
+    def _announce(self, text: str) -> None:
+        """Tell somebody who is not at the keys."""
+        if not self.pacing.is_attended(time.monotonic()):
+            self.send(notices.sequence(text, self.settings.notices, os.environ))
+            self._title_set = self.settings.notices.title
+
+    def _notice_return(self) -> None:
+        """Say that the engine is back after it was away."""
+        away = bool(self.engine.away)
+        if self._was_away and not away and self.settings.notices.engine_back:
+            self._announce(notices.ENGINE_BACK)
+        self._was_away = away and self.engine.attached
+
     def _draw(self) -> None:
         """Draw when the state changed, and once a second for the clocks of a live study."""
+        self._notice_return()
         version, at = self._drawn
         now = time.monotonic()
         alive = self.study is not None and self.study.state in s.LIVE_STUDY
@@ -179,6 +203,20 @@ class TrimtabApp(FrameDisplay):
         screen = self.screen
         here = (screen.KEYS, screen.TOPIC) if isinstance(screen, StudyScreen) else ()
         self.push_screen(Help(self.look, *here))
+
+    def action_copy(self) -> None:
+        """Copy the marked text, or else the selected trial's knobs as lines of a study file."""
+        screen = self.screen
+        trial = screen.selected_trial() if isinstance(screen, StudyScreen) else None
+        text = screen.get_selected_text() or (knob_lines(trial) if trial is not None else "")
+        try:
+            sequence = clipboard.copy_sequence(text, os.environ)
+        except ValueError as error:
+            self.say(f"not copied: {error}")
+            return
+        if text:
+            self.send(sequence)
+        self.say(f"copied: {text.splitlines()[0]}" if text else "nothing is selected")
 
     def action_detach(self) -> None:
         """Leave the console; the study continues."""
@@ -237,6 +275,12 @@ class TrimtabApp(FrameDisplay):
                 run = partial(self.run_action, key.action, owner)
                 yield SystemCommand(key.command, f"{key.meaning} ({key.spelt})", run)
         yield SystemCommand("Theme", "choose the colours", self.action_change_theme)
+
+
+def knob_lines(trial: s.Trial) -> str:
+    """Return the trial's own knobs, one a line as in a study file, below what it is."""
+    head = f"# trial {trial.number}: {trial.state}, step {trial.step} of {trial.total_steps}"
+    return "\n".join([head, *(f"{name} = {json.dumps(value)}" for name, value in trial.params.items())])
 
 
 def run(socket: Path, study: str | None, rate: float | None = None) -> int:

@@ -26,6 +26,7 @@ TO_INSIGHT = Key(
 SWITCH = Key("study.switch", "S", "app.studies", "studies", "choose another study", "Choose a study")
 HELP = Key("app.help", "question_mark", "app.help", "help", "this page", "Help")
 DETACH = Key("app.detach", "q", "app.detach", "detach", "leave; the study continues", "Detach")
+COPY = Key("app.copy", "y", "app.copy", "copy", "copy the marked text, or the trial's knobs", "Copy")
 SUSPEND = Key("app.suspend", "ctrl+z", "suspend_process", "suspend", "suspend to the shell; fg returns")
 REPAINT = Key("app.repaint", "ctrl+l", "app.repaint", "repaint", "draw the whole screen again")
 PALETTE = Key("app.palette", "ctrl+p", "command_palette", "palette", "all commands and themes")
@@ -300,7 +301,7 @@ HELP_PAGE = Group(
     ("help.close",),
 )
 
-EVERYWHERE = Group("everywhere", (HELP, DETACH), ("app.help", "app.detach"))
+EVERYWHERE = Group("everywhere", (HELP, COPY, DETACH), ("app.help", "app.detach"))
 ALWAYS = Group("everywhere", (SUSPEND, REPAINT))  # also under a form or a dialog
 
 GROUPS = (
@@ -320,7 +321,7 @@ GROUPS = (
     PIN,
     STUDIES,
     HELP_PAGE,
-    Group("everywhere", (HELP, DETACH, SUSPEND, REPAINT, PALETTE)),
+    Group("everywhere", (HELP, COPY, DETACH, SUSPEND, REPAINT, PALETTE)),
 )
 
 

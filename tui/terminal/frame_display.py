@@ -67,6 +67,12 @@ class FrameDisplay(App[None]):
         self.pacing.restart()
         self._show_frame()
 
+    def send(self, sequence: str) -> None:
+        """Write something that is no frame, and moves nothing on the screen."""
+        driver = self._driver
+        if sequence and isinstance(driver, ConsoleDriver) and driver.active:
+            driver.write(sequence)
+
     def action_repaint(self) -> None:
         """Write the whole screen again: something else has written to the terminal."""
         self.repaint()

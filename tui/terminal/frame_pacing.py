@@ -27,7 +27,11 @@ class FramePacing:
 
     def draws_every_s(self, now: float) -> float:
         """Return the time between two frames of an unchanged page whose figures change."""
-        return self.every_s if now - self._key < AT_KEYS_S else max(self.every_s, WATCHED_S)
+        return self.every_s if self.is_attended(now) else max(self.every_s, WATCHED_S)
+
+    def is_attended(self, now: float) -> bool:
+        """Tell whether somebody is at the keys."""
+        return now - self._key < AT_KEYS_S
 
     def wait_s(self, now: float, backlog: int) -> float | None:
         """Return the seconds until a frame may be written; None while the line is busy, until it is heard
