@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,18 @@ from textual import events
 from textual.app import SystemCommand
 from textual.screen import Screen
 
+from core import paths
+from core.contract.events.event_types import Event
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.errors import TrimtabError
-from tui import terminal_restore
+from tui import console_settings, terminal_restore, theme_choice
 from tui.base.base_screen import StudyScreen
 from tui.base.help_screen import Help
 from tui.boards.boards_screen import BoardsScreen
 from tui.command_line.navigation import Navigation
+from tui.console_settings import Settings
 from tui.devices.devices_screen import DevicesScreen
 from tui.engine_connection import Engine
 from tui.insight.insight_screen import InsightScreen
@@ -29,11 +34,12 @@ from tui.key_definition import bindings
 from tui.memory.memory_screen import MemoryScreen
 from tui.study.study_picker import Studies
 from tui.study.study_screen import AllTrials
+from tui.terminal import background_query, clipboard, notices
 from tui.terminal.capabilities import Capabilities, detect
 from tui.terminal.frame_display import DEFAULT_RATE, FrameDisplay
 from tui.theme_colors import DEFAULT, Palette, themes
 
-PACE_S = 0.2  # at most five frames a second, however many events arrive
+PACE_S = 0.1  # between two looks whether something is to be drawn
 CLOCK_S = 1.0  # elapsed times advance even without events
 
 
@@ -52,16 +58,20 @@ class TrimtabApp(Navigation, FrameDisplay):
         clock: Callable[[], float] = time.time,
         capabilities: Capabilities = Capabilities(),  # noqa: B008 it is frozen
         rate: float = DEFAULT_RATE,
+        settings: Settings = Settings(),  # noqa: B008 it is frozen
     ) -> None:
         super().__init__(capabilities, rate)
-        self.engine = Engine(socket, self._draw)
+        self.settings = settings
+        self.engine = Engine(socket, self._draw, self._announce_events)
+        self._was_away = self._title_set = False
         self.clock = clock
         self._now = clock()
         self._wanted = study
         self._drawn = (-1, 0.0)
         self._palette: tuple[str, Palette] | None = None
         self.broken = False  # it ended by an error
-        loaded, self._faults = themes()
+        self.home: Path | None = None  # where the chosen theme is kept
+        loaded, self.faults = themes()
         for theme in loaded:
             self.register_theme(theme)
         if DEFAULT in self.available_themes:  # else Textual's own
@@ -121,12 +131,15 @@ class TrimtabApp(Navigation, FrameDisplay):
         if not self.is_headless:
             terminal_restore.resume_in_order(self._driver)
         self.call_after_refresh(self._follow)
-        self.set_interval(PACE_S, self._draw)
-        for fault in self._faults:
+        self.set_interval(min(PACE_S, self.pacing.every_s), self._draw)
+        for fault in self.faults:
             self.say(fault)
 
     async def on_event(self, event: events.Event) -> None:
         """Delay a key typed before a screen is drawn, so that it acts on the drawn rows."""
+        if self._title_set and isinstance(event, events.InputEvent):
+            self._title_set = False
+            self.send(notices.title(""))
         if isinstance(event, events.Key) and not event.is_forwarded and isinstance(self.screen, StudyScreen):
             await self.screen.wait_until_drawn()
         await super().on_event(event)
@@ -134,20 +147,54 @@ class TrimtabApp(Navigation, FrameDisplay):
     def _follow(self) -> None:
         self.run_worker(self.engine.follow(), group="engine", exit_on_error=True)
 
+    def _announce_events(self, events: Sequence[Event]) -> None:
+        for text in notices.texts_of(events, self.engine.state, self.settings.notices):
+            self._announce(text)
+
+    def _announce(self, text: str) -> None:
+        """Tell somebody who is not at the keys."""
+        if not self.pacing.is_attended(time.monotonic()):
+            self.send(notices.sequence(text, self.settings.notices, os.environ))
+            self._title_set = self.settings.notices.title
+
+    def _notice_return(self) -> None:
+        """Say that the engine is back after it was away."""
+        away = bool(self.engine.away)
+        if self._was_away and not away and self.settings.notices.engine_back:
+            self._announce(notices.ENGINE_BACK)
+        self._was_away = away and self.engine.attached
+
     def _draw(self) -> None:
         """Draw when the state changed, and once a second for the clocks of a live study."""
+        self._notice_return()
         version, at = self._drawn
         now = time.monotonic()
         alive = self.study is not None and self.study.state in s.LIVE_STUDY
         if self.engine.version == version and not (alive and now - at >= CLOCK_S):
+            return
+        if version >= 0 and (self.line_is_busy or now - at < self.pacing.draws_every_s(now)):
             return
         self._drawn = (self.engine.version, now)
         for screen in self.screen_stack:
             if isinstance(screen, StudyScreen) and (screen is self.screen or self.screen.is_modal):
                 screen.show()
 
+    def use_theme(self, home: Path, light: bool) -> None:
+        """Load the themes of the home folder and use the chosen one, or the one that suits the terminal."""
+        loaded, self.faults = themes(home / "themes")
+        for theme in loaded:
+            self.register_theme(theme)
+        wanted = self.settings.theme or theme_choice.remembered(home)
+        chosen, fault = theme_choice.choose(wanted, self.available_themes, self.capabilities.colors, light)
+        self.faults += [fault] if fault else []
+        if chosen in self.available_themes:
+            self.theme = chosen
+        self.home = home
+
     def watch_theme(self) -> None:
-        """Redraw everything in the new colours."""
+        """Redraw everything in the new colours, and keep the choice."""
+        if self.home is not None:
+            theme_choice.remember(self.home, self.theme)
         self._palette = None
         self._drawn = (-1, 0.0)
 
@@ -158,6 +205,20 @@ class TrimtabApp(Navigation, FrameDisplay):
         screen = self.screen
         here = (screen.KEYS, screen.TOPIC) if isinstance(screen, StudyScreen) else ()
         self.push_screen(Help(self.look, *here))
+
+    def action_copy(self) -> None:
+        """Copy the marked text, or else the selected trial's knobs as lines of a study file."""
+        screen = self.screen
+        trial = screen.selected_trial() if isinstance(screen, StudyScreen) else None
+        text = screen.get_selected_text() or (knob_lines(trial) if trial is not None else "")
+        try:
+            sequence = clipboard.copy_sequence(text, os.environ)
+        except ValueError as error:
+            self.say(f"not copied: {error}")
+            return
+        if text:
+            self.send(sequence)
+        self.say(f"copied: {text.splitlines()[0]}" if text else "nothing is selected")
 
     def action_detach(self) -> None:
         """Leave the console; the study continues."""
@@ -226,9 +287,23 @@ class TrimtabApp(Navigation, FrameDisplay):
         yield SystemCommand("Theme", "choose the colours", self.action_change_theme)
 
 
-def run(socket: Path, study: str | None) -> int:
-    """Open the console on the engine at ``socket``; returns the exit code."""
-    app = TrimtabApp(socket, study, capabilities=detect())
+def knob_lines(trial: s.Trial) -> str:
+    """Return the trial's own knobs, one a line as in a study file, below what it is."""
+    head = f"# trial {trial.number}: {trial.state}, step {trial.step} of {trial.total_steps}"
+    return "\n".join([head, *(f"{name} = {json.dumps(value)}" for name, value in trial.params.items())])
+
+
+def run(socket: Path, study: str | None, rate: float | None = None) -> int:
+    """Open the console on the engine at ``socket``; ``rate`` is in frames a second. Returns the exit code."""
+    home = paths.home()
+    settings, fault = console_settings.read(home)
+    capabilities = detect(glyphs=settings.glyphs)
+    app = TrimtabApp(socket, study, time.time, capabilities, rate or settings.rate, settings)
+    chosen = settings.theme or theme_choice.remembered(home)
+    asked = not chosen and "COLORFGBG" not in os.environ
+    background = background_query.ask(os.environ.get("TERM", "")) if asked else None
+    app.use_theme(home, theme_choice.is_light(os.environ, background))
+    app.faults += [fault] if fault else []
     terminal_restore.leave_with_it()
     terminal_restore.leave_by_signal(app.leave)
     app.run()

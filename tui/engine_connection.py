@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.contract.events.event_types import Event
 from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api
@@ -21,8 +22,14 @@ class Engine:
     """``state`` is the engine's last state; ``version`` counts changes; ``away`` says why the engine is
     away or silent, empty while it answers."""
 
-    def __init__(self, socket: Path, arrived: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        socket: Path,
+        arrived: Callable[[], None] = lambda: None,
+        happened: Callable[[Sequence[Event]], None] = lambda events: None,
+    ) -> None:
         self._socket = socket
+        self._happened = happened  # called with each event that comes while attached
         self._arrived = arrived  # called when a complete snapshot has arrived
         self.state = State()
         self.version = 0
@@ -68,6 +75,7 @@ class Engine:
             for event in message.events:
                 state = apply(state, event)
             self.state = state
+            self._happened(message.events)
         self.away = ""
         self.version += 1
         if isinstance(message, console_api.Snapshot):

@@ -31,9 +31,7 @@ PAUSE_ALL = Key(
     "pause all trials and release the GPU, or resume",
     "Pause or resume all",
 )
-STOP = Key(
-    "study.stop", "s", "stop_study", "stop", "stop the study (asks first); results are kept", "Stop the study"
-)
+STOP = Key("study.stop", "s", "stop_study", "stop", "stop the study (asks first)", "Stop the study")
 TO_MEMORY = Key("app.memory", "m", "memory", "memory", "memory by holder, and what would fit", "Memory")
 TO_BOARDS = Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials", "Boards")
 TO_INSIGHT = Key(
@@ -70,6 +68,7 @@ CHANGE = Key(
 SWITCH = Key("study.switch", "S", "app.studies", "studies", "choose another study", "Choose a study")
 HELP = Key("app.help", "question_mark", "app.help", "help", "this page", "Help")
 DETACH = Key("app.detach", "q", "app.detach", "detach", "leave; the study continues", "Detach")
+COPY = Key("app.copy", "y", "app.copy", "copy", "copy the marked text, or the trial's knobs", "Copy")
 SUSPEND = Key("app.suspend", "ctrl+z", "suspend_process", "suspend", "suspend to the shell; fg returns")
 REPAINT = Key("app.repaint", "ctrl+l", "app.repaint", "repaint", "draw the whole screen again")
 COMMAND = Key(
@@ -306,7 +305,9 @@ COMPARE = Group(
 )
 
 
-EVERYWHERE = Group("everywhere", (HELP, COMMAND, DETACH, *DIGITS), ("app.help", "app.command", "app.detach"))
+EVERYWHERE = Group(
+    "everywhere", (HELP, COMMAND, COPY, DETACH, *DIGITS), ("app.help", "app.command", "app.detach")
+)
 ALWAYS = Group("everywhere", (SUSPEND, REPAINT))  # also under a form or a dialog
 
 GROUPS = (
@@ -333,7 +334,7 @@ GROUPS = (
     AWAY,
     HELP_PAGE,
     COMMAND_LINE,
-    Group("everywhere", (HELP, COMMAND, *DIGITS, DETACH, SUSPEND, REPAINT, PALETTE)),
+    Group("everywhere", (HELP, COMMAND, *DIGITS, COPY, DETACH, SUSPEND, REPAINT, PALETTE)),
 )
 
 

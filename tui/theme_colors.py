@@ -1,4 +1,4 @@
-"""Loads the themes from themes/*.toml and maps meanings to colours."""
+"""Loads the themes, ours and those of the home folder, and maps meanings to colours."""
 
 from __future__ import annotations
 
@@ -45,20 +45,22 @@ MEANINGS = {
 }
 
 
-def themes() -> tuple[list[Theme], list[str]]:
-    """Load every theme of the folder, with a warning for each invalid file: a missing colour must not prevent
-    the console from opening."""
-    loaded, faults = [], []
-    for path in sorted(THEMES.glob("*.toml")):
-        try:
-            theme = Theme(name=path.stem, **tomllib.loads(path.read_text("utf-8")))
-            theme.to_color_system().generate()
-        except (OSError, ValueError, TypeError, AttributeError, ColorParseError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            faults.append(f"themes/{plain(path.name, 60)} cannot be used: {plain(str(why), 200)}")
-        else:
-            loaded.append(theme)
-    return loaded, faults
+def themes(own: Path | None = None) -> tuple[list[Theme], list[str]]:
+    """Load every theme, those of the folder ``own`` last, with a warning for each invalid file: a missing
+    colour must not prevent the console from opening."""
+    loaded: dict[str, Theme] = {}
+    faults = []
+    for folder in (THEMES, *([own] if own is not None else [])):
+        for path in sorted(folder.glob("*.toml")):
+            try:
+                theme = Theme(name=path.stem, **tomllib.loads(path.read_text("utf-8")))
+                theme.to_color_system().generate()
+            except (OSError, ValueError, TypeError, AttributeError, ColorParseError) as error:
+                why = error.strerror if isinstance(error, OSError) else str(error)
+                faults.append(f"themes/{plain(path.name, 60)} cannot be used: {plain(str(why), 200)}")
+            else:
+                loaded[theme.name] = theme
+    return list(loaded.values()), faults
 
 
 class Palette:
@@ -71,7 +73,7 @@ class Palette:
     def cursor(self) -> str:
         """Return the style of the cell under the cursor."""
         front, back = self["block-cursor-foreground"], self["block-cursor-background"]
-        return f"{front} on {back}" if front and back else "reverse"
+        return f"{front} on {back}" if front and back and front != back else "reverse"
 
     def __getitem__(self, meaning: str) -> str:
         own = self._variables.get(f"memory-{meaning}", "")  # where two colours of a theme are the same

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from core.cli import exit_codes
+from core.cli import console_options, exit_codes
 
 DESCRIPTION = """\
 Monitor and steer hyper-parameter studies of LoRA and QLoRA fine-tunes.
@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="store_true", help="print the version and exit")
     top.set_defaults(verb="core.cli.steer.run_study:attach", study=None)
+    console_options.add_to(top)
     verbs = top.add_subparsers(metavar="COMMAND", title="commands")
     _running(verbs)
     _steering(verbs)
@@ -55,6 +56,7 @@ def _running(verbs: Any) -> None:
     how = run.add_mutually_exclusive_group()
     how.add_argument("--detach", action="store_true", help="start the study and return at once")
     how.add_argument("--headless", action="store_true", help="print plain lines until the study ends")
+    console_options.add_to(run, argparse.SUPPRESS)
     fit = _verb(verbs, "fit", "plan.fit_memory:fit", "estimate the memory of a study, and what fits")
     fit.add_argument("spec", metavar="SPEC", help="the study's TOML file")
     fit.add_argument(

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Callable
-from pathlib import Path
 
 from core.cli import activity_line, exit_codes
 from core.cli.argument_parser import parser
 from core.contract.text.error_reports import complain as complain
 from core.contract.text.error_reports import run_guarded
 
-# Opens the full-screen console on an engine's socket, at a study; gives its exit code.
-Console = Callable[[Path, str | None], int]
+# Opens the full-screen console on an engine's socket, at a study, with core.cli.console_options; gives its
+# exit code.
+Console = Callable[..., int]
 
 
 def main(argv: list[str], console: Console | None = None) -> int:

@@ -1,5 +1,5 @@
-"""``python -m tests.bench.line [--quick]``: bytes that the console writes to its terminal, and the CPU seconds
-it uses, in a pseudo-terminal that answers as xterm does; htop and btop beside it where they are installed.
+"""``python -m tests.bench.line [--quick]``: bytes that the console writes to a terminal, and its CPU seconds;
+in a pseudo-terminal that answers as xterm does; htop and btop beside it where they are installed.
 
 Bytes and CPU seconds are counted, not times: a busy machine changes them little.
 """
@@ -19,7 +19,7 @@ import tempfile
 import termios
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fcntl import ioctl
 from pathlib import Path
 
@@ -28,9 +28,11 @@ import psutil
 from core.contract.events import event_types as e
 from tests.bench.console import ROOT, START, Served
 from tests.tui import scene
+from tui.terminal import frame_pacing
 
 LIVE, RATE_HZ = 8, 5
 QUIET_S = 2.5  # nothing written for so long: it has drawn all
+OTHERS = ("htop", "btop")
 SIZES = ((80, 24), (120, 40))
 # what xterm answers to the questions of full-screen programs
 ANSWERS: tuple[tuple[bytes, bytes], ...] = (
@@ -76,8 +78,7 @@ class Line:
                 os.write(self._master, answer)
 
     def until_quiet(self, longest_s: float = 30.0, quiet_s: float = QUIET_S) -> int:
-        """Bytes written until it has drawn all; a program that redraws all the time has no such moment, and is
-        given ``longest_s``."""
+        """Bytes written until it has drawn all: until it writes nothing for ``quiet_s``."""
         before, until = self.count, time.monotonic() + longest_s
         self._last = time.monotonic()
         while time.monotonic() < until and (time.monotonic() - self._last < quiet_s or self.count == 0):
@@ -158,11 +159,15 @@ def measure_console(size: tuple[int, int], seconds: float) -> list[tuple[str, fl
         line.watch(3.0)
         rows.append(("list", *line.watch(seconds)))
         line.type(b"j\r")
-        line.watch(3.0)
+        line.watch(frame_pacing.AT_KEYS_S + 1.0)
         rows.append(("detail", *line.watch(seconds)))
         load.end()
         line.end()
     return rows
+
+
+def _served(folder: str, end: str) -> Served:
+    return Served(Path(folder), scene.state_of(scene.study_events(ends=[end] * LIVE), scene.no_card()))
 
 
 def _console(served: Served, size: tuple[int, int], folder: str) -> Line:
@@ -176,9 +181,9 @@ def measure_other(
     line = Line(command, size)
     line.watch(1.5)
     first = line.count
-    rows = [("attach", float(first), None), ("watching", *line.watch(seconds))]
+    watched = line.watch(seconds)
     line.end()
-    return rows  # type: ignore[return-value]
+    return [("attach", float(first), None), ("watching", *watched)]
 
 
 def show(name: str, size: tuple[int, int], rows: Sequence[tuple[str, float, float | None]]) -> None:
@@ -196,10 +201,8 @@ def main() -> None:
     seconds = 6.0 if options.parse_args().quick else 20.0
     for size in SIZES:
         show("trimtab", size, measure_console(size, seconds))
-        others: dict[str, Callable[[], Sequence[str]]] = {"htop": lambda: ["htop"], "btop": lambda: ["btop"]}
-        for name, command in others.items():
-            if shutil.which(name):
-                show(name, size, measure_other(command(), size, seconds))
+        for name in filter(shutil.which, OTHERS):
+            show(name, size, measure_other([name], size, seconds))
 
 
 if __name__ == "__main__":

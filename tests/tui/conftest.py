@@ -27,8 +27,10 @@ from core.daemon.attached_consoles import Hub
 from tests.tui.scene import NOW
 from tui.app import TrimtabApp
 from tui.study_table import queue_waits
+from tui.terminal import frame_pacing
 
 DEADLINE_S = 20.0
+FRAMES_PER_S = 1000.0
 render_update = Compositor.render_update
 
 
@@ -38,6 +40,7 @@ def quick(monkeypatch, tmp_path):
     was such waits."""
     monkeypatch.setattr(tui.app, "PACE_S", 0.04)
     monkeypatch.setattr(queue_waits, "ASK_EVERY_S", None)  # tests compare all that is asked
+    monkeypatch.setattr(frame_pacing, "WATCHED_S", 0.0)
     monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path))
     monkeypatch.setattr(textual._wait, "SLEEP_GRANULARITY", 0.005)
     monkeypatch.setattr(textual._wait, "SLEEP_IDLE", 0.0005)
@@ -148,7 +151,7 @@ def seat(tmp_path):
     async def sit(state: State, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Seat]:
         backend = Backend(tmp_path / "e.sock", state)
         await backend.open()
-        app = TrimtabApp(backend.socket, None, clock=lambda: NOW)
+        app = TrimtabApp(backend.socket, None, clock=lambda: NOW, rate=FRAMES_PER_S)
         try:
             async with app.run_test(size=size, notifications=True) as pilot:
                 you = Seat(app, pilot, backend)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -17,6 +18,14 @@ DEADLINE_S = 60.0
 # Mouse, focus, the main screen and the cursor as they were.
 LEFT = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?1006l", b"\x1b[?1004l")
 DRAWN = b"\x1b[?1049h"  # the alternate screen: from here on it is the console's
+
+
+KEPT = ("7", "25")  # wrapping and the cursor: on is how they were
+
+
+def _modes_set(seen: bytes) -> list[str]:
+    """The private modes that were set."""
+    return sorted({mode.decode() for mode in re.findall(rb"\x1b\[\?(\d+)h", seen)} - set(KEPT))
 
 
 class Pty:
@@ -55,11 +64,12 @@ class Pty:
             os.kill(self.pid, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
-    def not_as_it_was(self) -> list[bytes]:
+    def not_as_it_was(self) -> list[bytes | str]:
         """What the terminal was not told when the console left, and what the driver of it changed."""
         last = self.seen.rpartition(DRAWN)[2]
         changed = [b"modes"] if self.modes != self._modes() else []
-        return [word for word in LEFT if DRAWN in self.seen and word not in last] + changed
+        left = [mode for mode in _modes_set(self.seen) if f"\x1b[?{mode}l".encode() not in last]
+        return [word for word in LEFT if DRAWN in self.seen and word not in last] + left + changed
 
     def _modes(self) -> int:
         return termios.tcgetattr(self.file)[3] & (termios.ECHO | termios.ICANON)

@@ -18,7 +18,7 @@ CONSOLE = """
 import signal, sys, time
 from pathlib import Path
 from tui import app, terminal_restore
-terminal_restore.PATIENCE_S = 0.1
+terminal_restore.PATIENCE_S = 0.1 if sys.argv[1] == "stuck" else 30.0
 class Console(app.TrimtabApp):
     def on_ready(self):
         if sys.argv[1] != "stuck":
@@ -37,7 +37,8 @@ sys.exit(run_guarded("trimtab", lambda: app.run(Path("/none/engine.sock"), None)
 
 def opened(kind: str, home: Path) -> Pty:
     """A console of that kind."""
-    more = {"PYTHONPATH": str(paths.root()), "TERM": "xterm-256color", "TRIMTAB_HOME": str(home)}
+    more = {"PYTHONPATH": str(paths.root()), "TRIMTAB_HOME": str(home)}
+    more |= {"TERM": "xterm-256color", "COLORFGBG": "15;0"}
     return Pty(["-c", CONSOLE, kind], {**os.environ, **more})
 
 
@@ -45,6 +46,7 @@ def opened(kind: str, home: Path) -> Pty:
     ("kind", "number"),
     [
         ("calm", signal.SIGTERM),
+        ("answering", signal.SIGTERM),
         ("calm", signal.SIGHUP),
         ("calm", signal.SIGQUIT),
         ("stuck", signal.SIGTERM),
@@ -54,6 +56,9 @@ def opened(kind: str, home: Path) -> Pty:
 def test_the_terminal_is_as_it_was(kind, number, tmp_path):
     one = opened(kind, tmp_path)
     one.until(b"ready")
+    if kind == "answering":  # a terminal that reports its size, and the mouse in pixels
+        os.write(one.file, b"\x1b[?2048;2$y\x1b[?2026;2$y")
+        one.until(b"\x1b[?1016h")
     if number is not None:
         os.kill(one.pid, number)
     one.until(None)

@@ -13,6 +13,7 @@ from rich.color import ColorSystem
 from tui.terminal import glyph_fallback
 
 FEW_GLYPHS = ("vt", "ansi", "cons25", "xterm-mono", "sun")  # beginnings of the TERM of ASCII terminals
+FEW_COLORS = 8
 COERCED = "C.UTF-8"  # what Python itself puts into LC_CTYPE where the locale is C (PEP 538)
 
 
@@ -25,30 +26,26 @@ class Capabilities:
     erases_in_color: bool = False
 
 
-def detect(environment: Mapping[str, str] | None = None) -> Capabilities:
-    """Return what the terminal of this process can do."""
+def detect(environment: Mapping[str, str] | None = None, glyphs: str = "auto") -> Capabilities:
+    """Return what the terminal of this process can do; ``glyphs`` may be chosen by a person."""
     found = os.environ if environment is None else environment
     term = found.get("TERM", "")
-    known = _has_entry(term)
+    colors, erases_in_color = terminfo(term)
     return Capabilities(
-        _colors(found, curses.tigetnum("colors") if known else 8),
-        _glyphs(found, term),
-        bool(known and curses.tigetflag("bce") > 0 and not _inside_multiplexer(found)),
+        _colors(found, colors),
+        _glyphs(found, term) if glyphs == "auto" else glyphs,
+        erases_in_color and "STY" not in found,  # GNU screen erases in its own colour, whatever TERM says
     )
 
 
-def _has_entry(term: str) -> bool:
-    """Load the terminfo entry of ``term``; Python loads one once in a process."""
+def terminfo(term: str) -> tuple[int, bool]:
+    """Return the number of colours, and whether the terminal erases with the background, as terminfo has it.
+    Python loads one entry in a process; a terminal without one counts as an ordinary one."""
     try:
         curses.setupterm(term or "dumb", sys.__stdout__.fileno() if sys.__stdout__ else 1)
     except (curses.error, OSError, ValueError):
-        return False
-    return True
-
-
-def _inside_multiplexer(environment: Mapping[str, str]) -> bool:
-    """Tell whether GNU screen draws, which erases in its own colour whatever TERM says."""
-    return "STY" in environment
+        return FEW_COLORS, False
+    return curses.tigetnum("colors"), curses.tigetflag("bce") > 0
 
 
 def _colors(environment: Mapping[str, str], count: int) -> ColorSystem | None:
@@ -59,7 +56,7 @@ def _colors(environment: Mapping[str, str], count: int) -> ColorSystem | None:
         return ColorSystem.TRUECOLOR
     if count >= 256 or "256color" in term:
         return ColorSystem.EIGHT_BIT
-    return ColorSystem.STANDARD if count >= 8 else None
+    return ColorSystem.STANDARD if count >= FEW_COLORS else None
 
 
 def _glyphs(environment: Mapping[str, str], term: str) -> str:

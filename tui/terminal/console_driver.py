@@ -13,6 +13,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
 LAST_ANSWER_S = 0.5  # on leaving, an answer is waited for: else the shell would read it as typed
+KEEP_TITLE, TITLE_AS_IT_WAS = "\x1b[22;0t", "\x1b[23;0t"  # xterm's stack of titles
 NO_PIXELS = "\x1b[?1016l"  # Textual does not take back that it wants the mouse in pixels
 
 
@@ -69,6 +70,7 @@ class ConsoleDriver(LinuxDriver):
         """Take the terminal over."""
         super().start_application_mode()  # type: ignore[no-untyped-call]
         self.active = True
+        self.write(KEEP_TITLE)
         self._loop.call_soon_threadsafe(self.on_started)
 
     def stop_application_mode(self) -> None:
@@ -76,7 +78,7 @@ class ConsoleDriver(LinuxDriver):
         self.active = False
         if self._answers:
             self._answered.wait(LAST_ANSWER_S)
-        self.write(NO_PIXELS)
+        self.write(NO_PIXELS + TITLE_AS_IT_WAS)
         super().stop_application_mode()
 
     def process_message(self, message: Message) -> None:

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from rich.console import RenderableType
+from textual import events
 from textual._ansi_sequences import SYNC_END, SYNC_START
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
@@ -48,6 +49,12 @@ class FrameDisplay(App[None]):
             driver.on_answer = self._line_answered
         return driver
 
+    async def on_event(self, event: events.Event) -> None:
+        """Note that a person is at the keys, or at the mouse."""
+        if isinstance(event, events.InputEvent):
+            self.pacing.key_pressed(time.monotonic())
+        await super().on_event(event)
+
     @property
     def line_is_busy(self) -> bool:
         """Tell whether the line has not taken the last frame."""
@@ -59,6 +66,12 @@ class FrameDisplay(App[None]):
         self._difference.forget()
         self.pacing.restart()
         self._show_frame()
+
+    def send(self, sequence: str) -> None:
+        """Write something that is no frame, and moves nothing on the screen."""
+        driver = self._driver
+        if sequence and isinstance(driver, ConsoleDriver) and driver.active:
+            driver.write(sequence)
 
     def action_repaint(self) -> None:
         """Write the whole screen again: something else has written to the terminal."""

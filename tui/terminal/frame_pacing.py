@@ -4,6 +4,8 @@ from __future__ import annotations
 
 ANSWER_S = 2.0  # a terminal that has never answered within it does not know the question
 LOST_S = 5.0  # an answer that comes later is not waited for
+WATCHED_S = 0.4  # between two frames while nobody presses a key: half the work, and as easy to read
+AT_KEYS_S = 10.0  # so long after a key, somebody is at the keys
 URGENT_S = 0.25  # so long after a key, what it changed is not held back by the rate
 
 
@@ -22,6 +24,14 @@ class FramePacing:
     def key_pressed(self, now: float) -> None:
         """What a person did shows at once."""
         self._key = now
+
+    def draws_every_s(self, now: float) -> float:
+        """Return the time between two frames of an unchanged page whose figures change."""
+        return self.every_s if self.is_attended(now) else max(self.every_s, WATCHED_S)
+
+    def is_attended(self, now: float) -> bool:
+        """Tell whether somebody is at the keys."""
+        return now - self._key < AT_KEYS_S
 
     def wait_s(self, now: float, backlog: int) -> float | None:
         """Return the seconds until a frame may be written; None while the line is busy, until it is heard

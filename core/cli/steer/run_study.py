@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from core.cli import activity_line, exit_codes, reach_engine, resolve_trial
+from core.cli import activity_line, console_options, exit_codes, reach_engine, resolve_trial
 from core.contract.state import engine_state as s
 from core.contract.text import terminal_check
 from core.contract.text.sanitize import plain
@@ -83,7 +83,7 @@ def _interactive(arguments: argparse.Namespace) -> bool:
 
 def _console(arguments: argparse.Namespace, socket: Path, name: str | None) -> int:
     activity_line.stop_activity()  # the terminal is the console's
-    code = arguments.console(socket, name)
+    code = arguments.console(socket, name, **console_options.chosen(arguments))
     _warn_of_logout(socket)
     result: int = code
     return result

@@ -9,7 +9,6 @@ from core.contract.text.sanitize import plain
 from core.errors import Problem
 
 DUMB = ("", "dumb", "unknown")  # values of TERM whose terminals cannot move their cursor
-SIGNS = "─╭█⣿●✓…"  # some that the console draws
 LINES = "`trimtab status` prints plain lines"
 
 
@@ -26,16 +25,6 @@ def is_interactive() -> bool:
 def is_canvas() -> bool:
     """Tell whether standard error is a terminal, too: Textual draws there."""
     return _is_terminal(sys.__stderr__)
-
-
-def find_narrow_encoding() -> str:
-    """Return the encoding in which the console would be drawn, where that has not its signs; else empty."""
-    encoding = getattr(sys.__stderr__, "encoding", None) or "utf-8"
-    try:
-        SIGNS.encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return encoding
-    return ""
 
 
 def locale_setting() -> str:
@@ -56,10 +45,6 @@ def find_obstacle() -> Problem | None:
         )
         fix = f"{LINES}; where it can after all, export TERM=xterm-256color"
         return Problem(what, "environment variable TERM", fix)
-    if encoding := find_narrow_encoding():
-        what = f"this locale has not the signs of the console: text is {encoding} ({locale_setting()})"
-        fix = f"export LC_ALL=C.UTF-8, with a terminal that shows UTF-8; {LINES}"
-        return Problem(what, "environment variables LC_ALL, LC_CTYPE and LANG", fix)
     if not is_canvas():
         fix = f"send standard error nowhere else; {LINES}"
         return Problem("the console draws on standard error, which is no terminal", "standard error", fix)

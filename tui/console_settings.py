@@ -1,0 +1,49 @@
+"""The settings of the console: ``console.toml`` in the home folder."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from core.contract.text.sanitize import plain
+
+FILE = "console.toml"
+Rate = Annotated[float, msgspec.Meta(ge=0.1, le=60)]
+
+
+class Notices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which events are announced, and how: by the bell, by the desktop (OSC 9 and 777), in the title of the
+    window."""
+
+    bell: bool = False
+    desktop: bool = True
+    title: bool = True
+    study_ended: bool = True
+    trial_failed: bool = True
+    limit_broken: bool = True
+    engine_back: bool = True
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``theme`` is empty where the console chooses; ``rate`` is in frames a second."""
+
+    theme: str = ""
+    rate: Rate = 5.0
+    glyphs: Literal["auto", "unicode", "cp437", "ascii"] = "auto"
+    notices: Notices = Notices()
+
+
+def read(home: Path) -> tuple[Settings, str]:
+    """Return the settings, and why the file cannot be used: the console opens with the usual ones then."""
+    try:
+        return msgspec.convert(tomllib.loads((home / FILE).read_text("utf-8")), Settings), ""
+    except FileNotFoundError:
+        return Settings(), ""
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        why = str(error)
+    return Settings(), f"{plain(str(home / FILE), 200)} is not used: {plain(why, 300)}"
