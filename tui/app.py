@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
+import platform
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -32,6 +34,8 @@ from tui.insight.insight_screen import InsightScreen
 from tui.key_declarations import ALWAYS, commands
 from tui.key_definition import bindings
 from tui.memory.memory_screen import MemoryScreen
+from tui.study.away_notice import AwayNotice
+from tui.study.away_screen import AwayScreen
 from tui.study.study_picker import Studies
 from tui.study.study_screen import AllTrials
 from tui.terminal import background_query, clipboard, notices
@@ -71,6 +75,8 @@ class TrimtabApp(Navigation, FrameDisplay):
         self._palette: tuple[str, Palette] | None = None
         self.broken = False  # it ended by an error
         self.home: Path | None = None  # where the chosen theme is kept
+        self.away_notice: AwayNotice | None = None
+        self.place = ""  # user and host, for the header
         loaded, self.faults = themes()
         for theme in loaded:
             self.register_theme(theme)
@@ -142,6 +148,8 @@ class TrimtabApp(Navigation, FrameDisplay):
             self.send(notices.title(""))
         if isinstance(event, events.Key) and not event.is_forwarded and isinstance(self.screen, StudyScreen):
             await self.screen.wait_until_drawn()
+            if self.away_notice is not None:
+                self.away_notice.note_key(self.clock(), self.engine.pid)
         await super().on_event(event)
 
     def _follow(self) -> None:
@@ -175,6 +183,7 @@ class TrimtabApp(Navigation, FrameDisplay):
         if version >= 0 and (self.line_is_busy or now - at < self.pacing.draws_every_s(now)):
             return
         self._drawn = (self.engine.version, now)
+        self._show_what_happened()
         for screen in self.screen_stack:
             if isinstance(screen, StudyScreen) and (screen is self.screen or self.screen.is_modal):
                 screen.show()
@@ -260,6 +269,18 @@ class TrimtabApp(Navigation, FrameDisplay):
         """Open the devices screen."""
         self.push_screen(DevicesScreen())
 
+    def _show_what_happened(self) -> None:
+        """Show once, after attaching, what happened since the user last looked."""
+        if self.away_notice is None or self.study is None or not self.engine.attached:
+            return
+        summary = self.away_notice.summarize_once(self.study, self.clock(), self.engine.pid)
+        if summary is not None and not self.screen.is_modal:
+            self.push_screen(AwayScreen(summary, self.clock(), self.look), self._open_chosen)
+
+    def _open_chosen(self, trial: int | None) -> None:
+        if trial is not None and trial >= 0:
+            self.open_trial(trial)
+
     def show_study(self, name: str) -> None:
         """Display the study ``name`` from now on."""
         self._wanted = name
@@ -293,7 +314,7 @@ def knob_lines(trial: s.Trial) -> str:
     return "\n".join([head, *(f"{name} = {json.dumps(value)}" for name, value in trial.params.items())])
 
 
-def run(socket: Path, study: str | None, rate: float | None = None) -> int:
+def run(socket: Path, study: str | None, rate: float | None = None, read_only: bool = False) -> int:
     """Open the console on the engine at ``socket``; ``rate`` is in frames a second. Returns the exit code."""
     home = paths.home()
     settings, fault = console_settings.read(home)
@@ -304,6 +325,9 @@ def run(socket: Path, study: str | None, rate: float | None = None) -> int:
     background = background_query.ask(os.environ.get("TERM", "")) if asked else None
     app.use_theme(home, theme_choice.is_light(os.environ, background))
     app.faults += [fault] if fault else []
+    app.away_notice = AwayNotice(home)
+    app.engine.read_only = read_only
+    app.place = plain(f"{getpass.getuser()}@{platform.node()}{' · read-only' if read_only else ''}", 60)
     terminal_restore.leave_with_it()
     terminal_restore.leave_by_signal(app.leave)
     app.run()

@@ -12,9 +12,17 @@ from core.contract.events.event_types import Event
 from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api
-from core.errors import EngineError, TrimtabError
+from core.errors import EngineError, RefusedError, TrimtabError
 
 RETRY_S = 1.0
+READING = (  # requests that change nothing
+    console_api.Foresee,
+    console_api.WeighMemory,
+    console_api.AskEvidence,
+    console_api.AskImportance,
+    console_api.AskSearch,
+    console_api.AskInsides,
+)
 ATTACH_S = 2.5  # an engine that does not accept the connection within it is reported as silent
 
 
@@ -32,6 +40,8 @@ class Engine:
         self._happened = happened  # called with each event that comes while attached
         self._arrived = arrived  # called when a complete snapshot has arrived
         self.state = State()
+        self.pid = 0  # of the engine's process
+        self.read_only = False  # requests that change something are refused
         self.version = 0
         self.attached = False  # a snapshot has arrived at least once
         self.away = ""
@@ -68,7 +78,9 @@ class Engine:
         self.version += 1
 
     def _take(self, message: console_api.Welcome | console_api.Snapshot | console_api.Changed) -> None:
-        if isinstance(message, console_api.Snapshot):
+        if isinstance(message, console_api.Welcome):
+            self.pid = message.pid
+        elif isinstance(message, console_api.Snapshot):
             self.state, self.attached = message.state, True
         elif isinstance(message, console_api.Changed):
             state = self.state
@@ -86,6 +98,10 @@ class Engine:
 
         Raises RefusedError with its reason, EngineError when it is away.
         """
+        if self.read_only and not isinstance(request, READING):
+            raise RefusedError.of(
+                "this console only reads", "--read-only", "open one without it, or use `trimtab` commands"
+            )
         if self._connection is None:
             raise EngineError.of("the engine is away", "console", "wait until it is back, or check its log")
         result: console_api.Answer | None = await self._connection.ask(request)

@@ -11,11 +11,11 @@ if ROOT in sys.path:
 sys.path.insert(0, ROOT)
 
 
-def open_console(socket: Path, study: str | None, rate: float | None = None) -> int:
+def open_console(socket: Path, study: str | None, rate: float | None = None, read_only: bool = False) -> int:
     """The full-screen console, attached to the engine at ``socket``; ``rate`` is in frames a second."""
     from tui.app import run
 
-    return run(socket, study, rate)
+    return run(socket, study, rate, read_only)
 
 
 def main() -> int:

@@ -7,17 +7,19 @@ from typing import Any
 
 SLOWEST, FASTEST = 0.1, 60.0
 RATE = "frames a second at most: fewer for a slow line (default: 5, or rate in console.toml)"
+READ_ONLY = "watch without the keys that change something"
 
 
 def add_to(parser: argparse.ArgumentParser, default: Any = None) -> None:
     """Add them. A subcommand gives ``argparse.SUPPRESS``, so that it keeps what stood before its name."""
     parser.add_argument("--rate", metavar="N", type=_rate, default=default, help=RATE)
+    parser.add_argument("--read-only", action="store_true", default=default, help=READ_ONLY)
 
 
 def chosen(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return those that were given, as the console takes them."""
-    rate = getattr(arguments, "rate", None)
-    return {} if rate is None else {"rate": rate}
+    given = {"rate": getattr(arguments, "rate", None), "read_only": getattr(arguments, "read_only", None)}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _rate(text: str) -> float:

@@ -116,3 +116,22 @@ def test_one_key_is_one_act_on_every_screen():
                     acts.setdefault(name, set()).add(key.action.rpartition(".")[2])
     several = {name: sorted(actions) for name, actions in acts.items() if len(actions) > 1}
     assert not several
+
+
+async def test_a_console_that_only_reads_refuses_what_changes_something_and_does_not_offer_it(seat):
+    async with seat(state_of(*SCENE)) as you:
+        you.app.engine.read_only = True
+        await you.press("g", "j", "j", "j", "j", "j", "p")
+        await you.sees("this console only reads")
+        assert not you.backend.asked
+        await you.until(lambda: "p pause" not in you.screen() and "x prune" not in you.screen(), "no offer")
+
+
+async def test_the_footer_offers_what_the_trial_s_state_allows(seat):
+    async with seat(state_of(*SCENE)) as you:
+        await you.press("g")
+        await you.until(lambda: "x prune" not in you.screen(), "trial 0 has ended")
+        await you.press("j")
+        await you.sees("u undo prune", "? help", "q detach")
+        await you.press(*"jjjj")
+        await you.sees("p resume", "e edit")

@@ -24,6 +24,7 @@ class Console(Protocol):
 
     engine: Any
     now: Any
+    place: str
 
     @property
     def study(self) -> s.Study | None: ...

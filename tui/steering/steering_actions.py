@@ -11,12 +11,13 @@ from core.contract.wire import console_api
 from tui.base.base_screen import StudyScreen
 from tui.forms.form_row_data import Row
 from tui.forms.form_screen import Build, FormScreen
-from tui.key_declarations import CHANGE, CLONE, EDIT, PAUSE, PAUSE_ALL, PRUNE, STOP, UNDO
+from tui.key_declarations import CHANGE, CLONE, EDIT, PAUSE, PAUSE_ALL, PRUNE, STEERING, STOP, UNDO
 from tui.steering import trial_forms
 from tui.steering.pin_device_screen import Pin
 from tui.steering.study_change_screen import ChangeScreen
 
 NOTE = "note"
+CHANGING = frozenset(key.id for key in (*STEERING, PAUSE, PAUSE_ALL, PRUNE, STOP))
 OF_ALIVE = (PAUSE.id, PRUNE.id, EDIT.id)  # keys that do nothing to a trial that has ended
 
 
@@ -26,6 +27,8 @@ class SteeringScreen(StudyScreen):
     def key_label(self, key_id: str, label: str) -> str:
         """Return what a key does to the selected trial in its state; empty where it would do nothing."""
         study, trial = self.study, self.selected_trial()
+        if self.console.engine.read_only and key_id in CHANGING:
+            return ""
         if key_id in (STOP.id, CHANGE.id) and (study is None or study.state not in s.LIVE_STUDY):
             return ""
         if key_id == PAUSE_ALL.id and study is not None and study.state == "paused":

@@ -34,8 +34,11 @@ class StudyHeader(Sheet):
     }
     """
 
-    def show(self, study: s.Study | None, now: float, away: str, look: Palette, more: int = 0) -> None:
-        """Draw ``study``; ``away`` says that the engine is away or silent, ``more`` counts the others."""
+    def show(
+        self, study: s.Study | None, now: float, away: str, look: Palette, more: int = 0, place: str = ""
+    ) -> None:
+        """Draw ``study``; ``away`` says that the engine is away or silent, ``more`` counts the others,
+        ``place`` is user and host, at the right where there is room."""
         width = max(40, self.size.width - 2)
         first = Text(no_wrap=True, overflow="ellipsis")
         second = Text(no_wrap=True, overflow="ellipsis")
@@ -44,6 +47,9 @@ class StudyHeader(Sheet):
             _second_line(second, study, look, narrow=width < 100)
         else:
             first.append("trimtab", style="bold")
+        room = width - first.cell_len - len(place)
+        if place and room >= 2:
+            first.append(" " * room + place, style=look["muted"])
         if away:
             second = Text(plain(away, 120), style=f"bold {look['error']}", no_wrap=True)
         self.draw(Text("\n", no_wrap=True, overflow="ellipsis").join([first, second]))

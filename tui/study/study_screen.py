@@ -88,7 +88,8 @@ class AllTrials(TableScreen):
         self.set_class(self.size.height >= 40, "tall")
         self.set_class(self.size.height < 18, "low")
         self.query_one("#preview").display = wide and study is not None and bool(study.trials)
-        self.query_one(StudyHeader).show(study, now, self.console.engine.away, look, self.console.others)
+        away, others, place = self.console.engine.away, self.console.others, self.console.place
+        self.query_one(StudyHeader).show(study, now, away, look, others, place)
         self.query_one(Preparing).show(study, now, look)
         table, choice = self.table, self.choice
         table.show(study, choice, self._waits.verdicts, look)
