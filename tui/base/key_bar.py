@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from rich.text import Text
 from textual import events
+from textual.css.query import NoMatches
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
@@ -104,12 +105,19 @@ class KeyBar(Widget, can_focus=False):
 
     def _wanted(self) -> Iterator[Shown]:
         """Yield the keys by their order on the screen's bar; without one, those that the groups show."""
-        label: Callable[[str, str], str] = getattr(self.screen, "key_label", lambda key_id, label: label)
         order = getattr(self.screen, "BAR", ()) or [name for name, key in self._active.items() if key.shown]
         for name in order:
             key = self._active.get(name)
-            if key is not None and name not in ALWAYS_SHOWN and (text := label(name, key.label)):
+            if key is not None and name not in ALWAYS_SHOWN and (text := self._label(name, key.label)):
                 yield key._replace(label=text)
+
+    def _label(self, name: str, label: str) -> str:
+        """Return the key's word on the screen; its own while the screen is put together or taken down."""
+        on_screen: Callable[[str, str], str] | None = getattr(self.screen, "key_label", None)
+        try:
+            return on_screen(name, label) if on_screen is not None else label
+        except NoMatches:
+            return label
 
     def render(self) -> Text:
         """All keys on one line."""
