@@ -33,6 +33,7 @@ from tui.engine_connection import Engine
 from tui.insight.insight_screen import InsightScreen
 from tui.key_declarations import ALWAYS, commands
 from tui.key_definition import bindings
+from tui.key_map import check_key_map
 from tui.memory.memory_screen import MemoryScreen
 from tui.study.away_notice import AwayNotice
 from tui.study.away_screen import AwayScreen
@@ -77,7 +78,10 @@ class TrimtabApp(Navigation, FrameDisplay):
         self.home: Path | None = None  # where the chosen theme is kept
         self.away_notice: AwayNotice | None = None
         self.place = ""  # user and host, for the header
+        self.key_map, faults = check_key_map(settings.keys)
+        self.set_keymap(self.key_map)
         loaded, self.faults = themes()
+        self.faults += faults
         for theme in loaded:
             self.register_theme(theme)
         if DEFAULT in self.available_themes:  # else Textual's own
@@ -190,7 +194,8 @@ class TrimtabApp(Navigation, FrameDisplay):
 
     def use_theme(self, home: Path, light: bool) -> None:
         """Load the themes of the home folder and use the chosen one, or the one that suits the terminal."""
-        loaded, self.faults = themes(home / "themes")
+        loaded, faults = themes(home / "themes")
+        self.faults += faults
         for theme in loaded:
             self.register_theme(theme)
         wanted = self.settings.theme or theme_choice.remembered(home)

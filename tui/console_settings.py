@@ -28,12 +28,14 @@ class Notices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``theme`` is empty where the console chooses; ``rate`` is in frames a second."""
+    """``theme`` is empty where the console chooses; ``rate`` is in frames a second; ``keys`` are those of
+    acts by their ids, such as ``"trial.prune" = "X"``."""
 
     theme: str = ""
     rate: Rate = 5.0
     glyphs: Literal["auto", "unicode", "cp437", "ascii"] = "auto"
     notices: Notices = Notices()
+    keys: dict[str, str] = {}
 
 
 def read(home: Path) -> tuple[Settings, str]:

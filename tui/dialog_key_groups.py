@@ -70,8 +70,11 @@ COMMAND_LINE = Group(
 
 HELP_PAGE = Group(
     "this page",
-    (Key("help.close", "escape,question_mark,q", "dismiss", "close", "close the help"),),
-    ("help.close",),
+    (
+        Key("help.search", "slash", "search", "search", "search keys and manual"),
+        Key("help.close", "escape,question_mark,q", "dismiss", "close", "close the help"),
+    ),
+    ("help.search", "help.close"),
 )
 
 

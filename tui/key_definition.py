@@ -44,6 +44,11 @@ SPELT = {
 }
 
 
+def spell(keys: str) -> str:
+    """Return keys, named as Textual names them, as they are printed."""
+    return " ".join(SPELT.get(name, name) for name in keys.split(","))
+
+
 @dataclass(frozen=True)
 class Key:
     """One action and the keys that run it.
@@ -64,7 +69,7 @@ class Key:
     @property
     def spelt(self) -> str:
         """The keys as they are printed, separated by spaces."""
-        return " ".join(SPELT.get(name, name) for name in self.keys.split(","))
+        return spell(self.keys)
 
     @property
     def method(self) -> str:

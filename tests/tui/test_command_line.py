@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from core.contract.wire import console_api
 from tests.tui.scene import no_card, state_of, study_events
 from tui.boards.boards_screen import BoardsScreen
 from tui.command_line.command_parser import Command, CommandTable, Parsed
@@ -84,8 +85,8 @@ async def test_commands_open_trials_sort_filter_and_change_the_theme(seat):
         await you.press("escape", "colon", "up")
         await you.sees("theme chart-paper")
         await you.press("escape")
-        await you.press("g", *keys(":pause"), "enter")
-        await you.sees("trial 0")
+        await you.press(*keys(":pause"), "enter")
+        await you.until(lambda: you.backend.asked == [console_api.PauseTrial("tidy-7b", 1)], "the request")
 
 
 async def test_digits_lead_to_the_screens_and_back(seat):

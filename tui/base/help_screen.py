@@ -6,12 +6,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from core.manual import manual_reader
 from tui.dialog_key_groups import HELP_PAGE
 from tui.key_declarations import GROUPS
-from tui.key_definition import Group, Key, bindings
+from tui.key_definition import Group, Key, bindings, spell
 from tui.number_text import GLYPHS
 from tui.theme_colors import Palette
 
@@ -19,7 +19,7 @@ PAGE_WIDTH = 68
 
 
 class Help(ModalScreen[None]):
-    """One page; scrolls where the terminal is low."""
+    """One page; scrolls where the terminal is low, and is searched by words."""
 
     DEFAULT_CSS = """
     Help { align: center middle; background: $background 60%; }
@@ -29,6 +29,8 @@ class Help(ModalScreen[None]):
         padding: 0 2; border-title-color: $primary;
     }
     Help Static { height: auto; }
+    Help Input { display: none; height: 1; padding: 0; background: $panel; }
+    Help Input, Help Input:focus { border: none; }
     """
     BINDINGS = bindings(HELP_PAGE)
 
@@ -38,33 +40,61 @@ class Help(ModalScreen[None]):
         self._look, self._first, self._topic = look, groups, topic
 
     def compose(self) -> ComposeResult:
-        """The page."""
+        """Compose the page and the line of the search."""
         with VerticalScroll() as page:
             page.border_title = "keys"
-            yield Static(self._page())
+            page.border_subtitle = "/ searches · Esc closes"
+            yield Input(placeholder="search keys and manual", id="search")
+            yield Static(self._page(""), id="page")
 
-    def _page(self) -> Text:
+    def action_search(self) -> None:
+        """Type what is searched."""
+        search = self.query_one("#search", Input)
+        search.display = True
+        search.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Show the lines that have all the words."""
+        self.query_one("#page", Static).update(self._page(event.value))
+
+    def on_input_submitted(self) -> None:
+        """Give the keys back to the page."""
+        self.query_one(VerticalScroll).focus()
+
+    def _page(self, search: str) -> Text:
+        words = search.lower().split()
         lines: list[Text] = []
         for group in sorted(GROUPS, key=lambda group: group not in self._first):
-            lines.append(Text(group.title, style=f"bold {self._look['primary']}"))
-            lines += [self._line(key) for key in group]
-        lines.append(Text("signs", style=f"bold {self._look['primary']}"))
+            rows = [row for key in group if _has(words, (row := self._line(key)).plain)]
+            if rows:
+                lines += [Text(group.title, style=f"bold {self._look['primary']}"), *rows]
+        if not words:
+            lines += self._signs()
+        if self._topic:
+            page = manual_reader.plain_page(self._topic, PAGE_WIDTH)
+            found = [line for line in page.splitlines() if _has(words, line)] if words else [page]
+            lines.append(Text("\n" + "\n".join(found)))
+        return Text("\n").join(lines)
+
+    def _signs(self) -> list[Text]:
         signs = Text("  ")
         for state, glyph in GLYPHS.items():
             signs.append(f"{glyph} {state}  ", style=self._look[state])
         signs.append("★ best  ◆ searched")
-        lines.append(signs)
-        lines.append(Text("  * starred  ¶ noted  ✎ edited  ←3 clone of 3  hand  @gpu0 pinned  +1"))
-        lines.append(Text("  boards: ✓ kept  ✗ breached  ? unsure   ▲ better  ▼ worse than the base"))
-        lines.append(Text("  △ ▽ better or worse, but within the error bars"))
-        if self._topic:
-            lines.append(Text("\n" + manual_reader.plain_page(self._topic, PAGE_WIDTH)))
-        return Text("\n").join(lines)
+        return [
+            Text("signs", style=f"bold {self._look['primary']}"),
+            signs,
+            Text("  * starred  ¶ noted  ✎ edited  ←3 clone of 3  hand  @gpu0 pinned  +1"),
+            Text("  boards: ✓ kept  ✗ breached  ? unsure   ▲ better  ▼ worse than the base"),
+            Text("  △ ▽ better or worse, but within the error bars"),
+        ]
 
     def _line(self, key: Key) -> Text:
-        return self._row(key.spelt, key.meaning)
-
-    def _row(self, keys: str, meaning: str) -> Text:
-        line = Text(f"  {keys:<10} ", style=self._look["warning"])
-        line.append(meaning, style=self._look["info"])
+        keys = getattr(self.app, "key_map", {}).get(key.id)
+        line = Text(f"  {spell(keys) if keys else key.spelt:<10} ", style=self._look["warning"])
+        line.append(key.meaning, style=self._look["info"])
         return line
+
+
+def _has(words: list[str], text: str) -> bool:
+    return all(word in text.lower() for word in words)
