@@ -301,3 +301,25 @@ async def test_the_mouse_reads_zooms_and_chooses_charts(seat):
         await you.sees("chart 2 of 7")
         await you.pilot.hover("KeyBar")
         await you.until(lambda: grid.view.cursor is None, "the newest values")
+
+
+async def test_a_chart_is_up_to_date_a_second_later_although_no_new_column_is_due(seat):
+    """A reading in the last column of dots waits, but is never forgotten."""
+    async with seat(state_of(study_events(ends=["running"]), no_card()), (120, 40)) as you:
+        await you.press("enter")
+        await you.sees("━━ train")
+        for loss in (0.111, 0.222, 0.333):
+            told = {"train/loss": loss}
+            step = you.backend.state.studies["tidy-7b"].trials[0].step + 1
+            you.backend.happen(
+                e.TrialReported(at=NOW, study="tidy-7b", trial=0, step=step, elapsed_s=400.0, metrics=told)
+            )
+        await you.sees("━━ train 0.333")
+
+
+async def test_the_charts_of_the_next_trial_are_drawn_at_once(seat):
+    async with seat(state_of(study_events(ends=["complete", "complete"]), no_card()), (120, 40)) as you:
+        await you.press("g", "enter")
+        await you.sees("━━ train 1.413")
+        await you.press("right_square_bracket")
+        await you.sees("trial 1 of", "━━ train 1.207")

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from textual import events
 from textual.events import Resize
+from textual.timer import Timer
 
 from core.contract.views.axis_scale import AxisScale
 from core.contract.views.trial_comparison import Along
@@ -54,17 +55,30 @@ class ChartGrid(CellSheet):
         self._build: Build = lambda along: ()
         self._charts: Sequence[ChartData] = ()
         self._palette: Palette | None = None
+        self._subject: Hashable = None  # whose charts these are
         self._key: Hashable = None
+        self._due: Timer | None = None  # until the charts are drawn again
         self._drawn_at = 0.0
 
     # -- drawing ----------------------------------------------------------------------------------
 
-    def show(self, build: Build, look: Palette) -> None:
-        """Draw the charts that ``build`` returns for an x axis, unless no new column of dots is due."""
-        self._build, self._palette = build, look
-        self._charts = build(self.view.along)
+    def show(self, build: Build, look: Palette, subject: Hashable = None) -> None:
+        """Draw the charts that ``build`` returns for an x axis: at once where a new column of dots is due or
+        they are of another ``subject``, else at the next second. The same charts again cost nothing."""
+        self._build, self._palette, self._subject = build, look, subject
+        before, self._charts = self._charts, build(self.view.along)
         self.chosen = max(0, min(self.chosen, len(self._charts) - 1))
-        self._fill(time.monotonic() - self._drawn_at >= PACE_S)
+        if self._fill(False) or before == self._charts or self._due is not None:
+            return
+        wait = self._drawn_at + PACE_S - time.monotonic()
+        if wait <= 0:
+            self._fill(True)
+        else:
+            self._due = self.set_timer(wait, self._fill_late)
+
+    def _fill_late(self) -> None:
+        self._due = None
+        self._fill(True)
 
     def on_resize(self, event: Resize) -> None:
         """Fit the charts into the new size."""
@@ -77,20 +91,22 @@ class ChartGrid(CellSheet):
         self.view = view
         self._fill(True)
 
-    def _fill(self, now: bool) -> None:
+    def _fill(self, now: bool) -> bool:
+        """Draw ``now``, or only where the picture's key has changed; tells whether it did."""
         width, height = self.size.width, self.size.height
         if self._palette is None or not width or not height:
-            return
+            return False
         shown, columns, rows = self._shown()
         wide = width // columns
         key = (
-            self._palette, width, height, shown, columns, self.chosen,
+            self._palette, self._subject, width, height, shown, columns, self.chosen,
             tuple(picture_key(self._charts[place], self.view, wide) for place in shown),
         )  # fmt: skip
         if key == self._key and not now:
-            return
+            return False
         self._key, self._drawn_at = key, time.monotonic()
         self.paint(self._cells(shown, columns, rows, width, height), self._palette)
+        return True
 
     def _shown(self) -> tuple[range, int, int]:
         """The charts of the page with the chosen one, the columns and the rows."""

@@ -106,7 +106,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
         ):  # fmt: skip
             self.set_class(shown, name)
         self.query_one("#title", Sheet).draw(self._title(study, trial))
-        self.charts.show(partial(metric_charts, study, trial), look)
+        self.charts.show(partial(metric_charts, study, trial), look, trial.number)
         self.query_one(DiagnosisPanel).show(study, trial, look, self.console.engine.state.machine)
         self.query_one("#knobs", Sheet).draw(self._knobs(trial))
         self.query_one("#latest", Sheet).draw(self._latest(study, trial))
