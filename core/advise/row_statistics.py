@@ -65,9 +65,9 @@ def read(source: str) -> Rows | None:
         counted, sample = _sample_rows(path)
         _refuse_wrapped(sample)
     except (OSError, ValueError, EOFError, RecursionError, ImportError, csv.Error, lzma.LZMAError) as error:
-        what = f"the data cannot be read: {plain(str(error), 200)}"
+        message = f"the data cannot be read: {plain(str(error), 200)}"
         fix = "use JSONL, JSON, CSV, Parquet or text, or give the number of rows with --rows"
-        raise SpecError.of(what, plain(source, 200), fix) from error
+        raise SpecError.of(message, plain(source, 200), fix) from error
     if not sample:
         raise SpecError.of("the file has no rows", plain(source, 200), "give a file with rows")
     return _describe_rows(counted, sample)

@@ -57,9 +57,9 @@ def best(chosen: s.Study) -> s.Trial:
     found = best_and_counts.best(chosen)
     if found is None:
         where = f"study {chosen.name} ({chosen.state})"
-        what = plain(reference_values.explain_no_best(chosen), 200)
+        message = plain(reference_values.explain_no_best(chosen), 200)
         fix = "`trimtab logs` shows what happened so far"
         if reference_values.list_waiting(chosen):
             fix = "`trimtab status` shows the scoring progress"
-        raise NoResultError.of(what, where, fix)
+        raise NoResultError.of(message, where, fix)
     return found

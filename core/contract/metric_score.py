@@ -50,5 +50,5 @@ class Score(msgspec.Struct, frozen=True):
 
     def noting(self, reason: str) -> Score:
         """Return the score with one more remark for its reader."""
-        told = "; ".join(text for text in (self.reason, reason) if text)
-        return msgspec.structs.replace(self, reason=told)
+        reasons = "; ".join(text for text in (self.reason, reason) if text)
+        return msgspec.structs.replace(self, reason=reasons)

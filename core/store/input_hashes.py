@@ -107,8 +107,10 @@ def refuse_changed(spec: StudySpec, folder: Path, progress: Progress | None = No
         if why:
             where = f"{key} = {plain(before.path, 300)}"
             fix = "restore it and run the study again, or start a new study under another study.name"
-            what = f"{_kind(key)} changed since the study began ({why}): new trials would not be comparable"
-            problems.append(Problem(what, where, fix))
+            message = (
+                f"{_kind(key)} changed since the study began ({why}): new trials would not be comparable"
+            )
+            problems.append(Problem(message, where, fix))
     if problems:
         raise InputsChangedError(*problems)
 

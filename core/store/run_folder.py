@@ -49,8 +49,8 @@ def set_aside(study: str) -> Path | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        what = f"the folder cannot be moved: {error.strerror or error}"
-        raise TrimtabError.of(what, str(folder), "move it yourself, or use another study.name") from None
+        message = f"the folder cannot be moved: {error.strerror or error}"
+        raise TrimtabError.of(message, str(folder), "move it yourself, or use another study.name") from None
     return aside
 
 
@@ -84,8 +84,8 @@ def list_studies() -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        what = f"the studies folder cannot be read: {error.strerror}"
-        raise EngineError.of(what, str(above), "make it a folder that you can read") from error
+        message = f"the studies folder cannot be read: {error.strerror}"
+        raise EngineError.of(message, str(above), "make it a folder that you can read") from error
     return sorted(
         folder
         for folder in folders

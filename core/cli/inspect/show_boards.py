@@ -44,10 +44,10 @@ def boards(arguments: argparse.Namespace) -> int:
                 f"  trial {trial.number}: its last scores are pending, {study_progress.format_scoring(trial)}"
             )
     if not scored:
-        what, fix = r.explain_absent(study)
+        message, fix = r.explain_absent(study)
         who = "no trial has been" if arguments.trial is None else f"trial {arguments.trial} has not been"
-        what = f"{who} scored yet" if r.boards(study) else what
-        print(f"  {what}: {fix}")
+        message = f"{who} scored yet" if r.boards(study) else message
+        print(f"  {message}: {fix}")
     for board in r.boards(study):
         for name in r.list_names(study, board):
             _print(study, name, scored)

@@ -67,8 +67,8 @@ def fit(arguments: argparse.Namespace) -> int:
     return exit_codes.OK if cases[-1].fits() else exit_codes.FAILURE
 
 
-def _model(spec: StudySpec, where: Device) -> Model:
-    dtype = weight_bytes.dtype(spec.model.precision, where.computes)
+def _model(spec: StudySpec, device: Device) -> Model:
+    dtype = weight_bytes.dtype(spec.model.precision, device.computes)
 
     def say(stage: str) -> None:
         print(f"{plain(stage)} …", file=sys.stderr, flush=True)
@@ -120,8 +120,8 @@ def _row(name: str, values: Sequence[str]) -> None:
     print(f"  {name:<20}" + "".join(f"{plain(value, 17):>18}" for value in values))
 
 
-def _describe_setting(model: Model, setting: Setting, where: Device) -> str:
-    precision = weight_bytes.resolved(setting.precision, where.computes)
+def _describe_setting(model: Model, setting: Setting, device: Device) -> str:
+    precision = weight_bytes.resolved(setting.precision, device.computes)
     return (
         f"{model.family}, {model.layers} layers, {model.parameters / 1e9:.2f} B parameters, {precision}"
         + (", gradient checkpointing" if setting.checkpointing else "")

@@ -75,8 +75,8 @@ def _case(arguments: argparse.Namespace) -> Case:
 
 def _wish(arguments: argparse.Namespace) -> Wish:
     if arguments.goal not in OBJECTIVES:
-        what = f"--goal {plain(arguments.goal, 60)!r} cannot be an objective"
-        raise SpecError.of(what, "command line", spec_file.suggest_name(arguments.goal, OBJECTIVES))
+        message = f"--goal {plain(arguments.goal, 60)!r} cannot be an objective"
+        raise SpecError.of(message, "command line", spec_file.suggest_name(arguments.goal, OBJECTIVES))
     for name in ("hours", "trials", "rows"):
         value = getattr(arguments, name)
         if value is not None and not 0 < value < float("inf"):
@@ -89,8 +89,8 @@ def _rows(source: str, count: int | None) -> Rows:
     if found is not None:
         return found
     if count is None:
-        what = "the data cannot be read as a local file"
-        raise SpecError.of(what, f"DATA = {plain(source, 200)!r}", "give the number of rows with --rows")
+        message = "the data cannot be read as a local file"
+        raise SpecError.of(message, f"DATA = {plain(source, 200)!r}", "give the number of rows with --rows")
     note = "the rows were not read: 128 to 1024 tokens each are assumed, all of them trained on"
     return Rows(count, UNREAD_TOKENS, notes=(note,))
 
@@ -124,8 +124,8 @@ def _write(place: Path, whole: str) -> None:
             "the file already exists", f"--out {plain(str(place), 200)}", "choose another name"
         ) from error
     except OSError as error:
-        what = f"the file cannot be written: {plain(str(error), 200)}"
-        raise SpecError.of(what, f"--out {plain(str(place), 200)}", "choose a writable path") from error
+        message = f"the file cannot be written: {plain(str(error), 200)}"
+        raise SpecError.of(message, f"--out {plain(str(place), 200)}", "choose a writable path") from error
 
 
 def _print(found: Plan, head: str) -> None:

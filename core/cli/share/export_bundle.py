@@ -38,12 +38,12 @@ def export(arguments: argparse.Namespace) -> int:
 
     made = bundle_manifest.make(_target(report, arguments.out), fill, arguments.force, arguments.zip)
     chosen = report.chosen
-    what = (
+    message = (
         reference_values.explain_no_best(report.study)
         if chosen is None
         else f"trial {chosen.number} ({chosen.state})"
     )
-    print(f"{study.name}: {what}, {len(report.study.trials)} trials in all")
+    print(f"{study.name}: {message}, {len(report.study.trials)} trials in all")
     print(f"  bundle   {plain(str(made))}")
     if made.is_dir():
         print(f"  read     {plain(str(made / 'report.html'))}")
@@ -63,8 +63,8 @@ def gather_report(study: s.Study, trial: int | None) -> Report:
     events = list(journal_file.read(run_folder.journal_path(Path(study.folder))))
     found = [event for event in events if event.study == study.name]
     if not found:
-        what = f"the journal of {study.name} is missing"
-        raise TrimtabError.of(what, study.folder, "move the study's folder back to where it was created")
+        message = f"the journal of {study.name} is missing"
+        raise TrimtabError.of(message, study.folder, "move the study's folder back to where it was created")
     if trial is not None:
         resolve_trial.trial(study, trial)
     threads = study.settings.resources.threads

@@ -61,16 +61,16 @@ def _check_foreign_code(original: rerun_comparison.Original, allowed: bool) -> N
     model, evaluate = original.raw.get("model", {}), original.raw.get("evaluate", {})
     wanted = []
     if model.get("trust_remote_code"):
-        what = "the base model of this bundle runs code from its repository (model.trust_remote_code)"
-        wanted.append((what, model.get("base", "")))
+        message = "the base model of this bundle runs code from its repository (model.trust_remote_code)"
+        wanted.append((message, model.get("base", "")))
     if evaluate.get("tasks_path"):
-        what = (
+        message = (
             "the evaluation tasks of this bundle may run code named in their YAML files (evaluate.tasks_path)"
         )
-        wanted.append((what, evaluate["tasks_path"]))
+        wanted.append((message, evaluate["tasks_path"]))
     if wanted and not allowed:
         fix = "review that code, then add --trust-remote-code"
-        raise TrimtabError(*(Problem(what, plain(str(where), 200), fix) for what, where in wanted))
+        raise TrimtabError(*(Problem(message, plain(str(where), 200), fix) for message, where in wanted))
 
 
 def _differences(original: rerun_comparison.Original, spec: StudySpec, anyway: bool) -> list[str]:

@@ -43,13 +43,13 @@ def parse_knob(choice: Knob, text: str) -> Read:
     return Read(wrong=wrong) if wrong else Read(value)
 
 
-def parse_number(text: str, whole: bool) -> object:
+def parse_number(text: str, integer: bool) -> object:
     """Return the number in ``text``; a text that is none stays one, and ``fault`` says what is wrong."""
     try:
         value = float(text)
     except ValueError:
         return text
-    if not whole:
+    if not integer:
         return value
     return int(value) if value.is_integer() else value
 
@@ -64,18 +64,18 @@ def parse_edit(trial: Trial, name: str, text: str) -> Read:
         return read
     if name == "steps" and trial.step and (wrong := steps_fault(read.value, trial.step)):
         return Read(wrong=wrong)
-    left = (
+    note = (
         f"{read.value - trial.step} to go, was {trial.total_steps}" if name == "steps" and trial.step else ""
     )
-    return Read(read.value, note=left)
+    return Read(read.value, note=note)
 
 
 def _factor(text: str, before: object) -> Read:
     factor = read_factor(text)
     if not factor or not math.isfinite(factor):
         return Read(wrong=f"{plain(text, 40)} is no factor: write one such as x0.5")
-    known = isinstance(before, int | float) and not isinstance(before, bool)
-    return Read(f"x{factor:.12g}", note=f"{format_value(before)} × {factor:g}" if known else "")
+    is_number = isinstance(before, int | float) and not isinstance(before, bool)
+    return Read(f"x{factor:.12g}", note=f"{format_value(before)} × {factor:g}" if is_number else "")
 
 
 def format_value(value: object) -> str:
@@ -116,5 +116,5 @@ def describe_range(study: Study, knob: Knob) -> str:
 
 def current_values(study: Study, trial: Trial | None) -> dict[str, Any]:
     """Return every knob as ``trial`` has it now, else as the study has it; and the evaluation interval."""
-    known = {**study.settings.train, EVALUATE_EVERY.name: study.settings.evaluate.every}
-    return known if trial is None else known | trial.knobs
+    values = {**study.settings.train, EVALUATE_EVERY.name: study.settings.evaluate.every}
+    return values if trial is None else values | trial.knobs

@@ -24,8 +24,8 @@ class EditAsked(TrialEvent, frozen=True, tag="edit-asked"):
     @property
     def title(self) -> Title:
         """Return the event's line in the event list."""
-        wanted = ", ".join(f"{name} = {value_text(value)}" for name, value in self.changes.items())
-        return f"edit asked by {self.by}: {wanted}", "info"
+        changes = ", ".join(f"{name} = {value_text(value)}" for name, value in self.changes.items())
+        return f"edit asked by {self.by}: {changes}", "info"
 
 
 class TrialEdited(TrialEvent, frozen=True, tag="trial-edited"):

@@ -10,5 +10,5 @@ JOINED = {"instruction": ("input", "context")}
 
 def find_companion(prompt_key: str, used: tuple[str, ...], columns: Mapping[str, object] | set[str]) -> str:
     """Return the column that completes ``prompt_key`` and serves nothing else; "" where there is none."""
-    known = JOINED.get(prompt_key, ())
-    return next((column for column in known if column in columns and column not in used), "")
+    candidates = JOINED.get(prompt_key, ())
+    return next((column for column in candidates if column in columns and column not in used), "")

@@ -17,12 +17,12 @@ def is_searched(dimension: Dimension, knobs: Mapping[str, Any]) -> bool:
 def order_knobs(space: Space) -> list[str]:
     """Return the knobs, each after those that its ``when`` asks for; else as the file has them. What hangs on
     itself is left out."""
-    found: list[str] = []
-    left = list(space)
-    while ready := next((name for name in left if not set(space[name].when) & set(left)), None):
-        found.append(ready)
-        left.remove(ready)
-    return found
+    ordered: list[str] = []
+    remaining = list(space)
+    while ready := next((name for name in remaining if not set(space[name].when) & set(remaining)), None):
+        ordered.append(ready)
+        remaining.remove(ready)
+    return ordered
 
 
 def list_idle(space: Space, knobs: Mapping[str, Any]) -> dict[str, Any]:

@@ -125,8 +125,8 @@ def find_fault(knob: Knob, value: object) -> str | None:
     if value is None:
         return None if knob.optional else "a value is needed"
     if knob.kind == "choice":
-        known = isinstance(value, str) and value in knob.choices
-        return None if known else f"must be one of {', '.join(knob.choices)}"
+        is_choice = isinstance(value, str) and value in knob.choices
+        return None if is_choice else f"must be one of {', '.join(knob.choices)}"
     if knob.kind == "modules":
         return _modules_fault(value)
     return _number_fault(knob, value)

@@ -36,14 +36,14 @@ def group_of(path: str) -> str:
     return "attention" if last in ATTENTION else "mlp" if last in MLP else ""
 
 
-def match_layers(known: Sequence[str], wanted: object) -> list[str]:
-    """Return the layers of ``known``, paths or last names, that a value of ``target_modules`` means; a list
+def match_layers(layers: Sequence[str], target: object) -> list[str]:
+    """Return the layers of ``layers``, paths or last names, that a value of ``target_modules`` means; a list
     is taken at its word."""
-    if isinstance(wanted, list):
-        return [str(name) for name in wanted]
-    if wanted == ALL:
-        return list(known)
-    return [path for path in known if group_of(path) == wanted or path in EITHER]
+    if isinstance(target, list):
+        return [str(name) for name in target]
+    if target == ALL:
+        return list(layers)
+    return [path for path in layers if group_of(path) == target or path in EITHER]
 
 
 def is_named_by(path: str, name: str) -> bool:
@@ -51,11 +51,11 @@ def is_named_by(path: str, name: str) -> bool:
     return path == name or path.endswith(f".{name}")
 
 
-def shorten_paths(chosen: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Return the shortest ends of paths that mean all of ``chosen``, and nothing else of ``known``."""
-    ours = {*chosen}
-    taken = {end for path in known if path not in ours for end in _ends(path)}
-    return list(dict.fromkeys(next((e for e in _ends(path) if e not in taken), path) for path in chosen))
+def shorten_paths(targets: Sequence[str], layers: Sequence[str]) -> list[str]:
+    """Return the shortest ends of paths that mean all of ``targets``, and nothing else of ``layers``."""
+    ours = {*targets}
+    ambiguous = {end for path in layers if path not in ours for end in _ends(path)}
+    return list(dict.fromkeys(next((e for e in _ends(path) if e not in ambiguous), path) for path in targets))
 
 
 def _ends(path: str) -> list[str]:

@@ -36,7 +36,7 @@ class Limit:
     strict: bool = False
 
     @classmethod
-    def parse(cls, text: str, where: str = "") -> Limit:
+    def parse(cls, text: str, location: str = "") -> Limit:
         """Return the limit in ``text``: a metric, ``<= < >= >``, and a number, a percentage, or a number with
         a unit of what the metric measures: "22 GiB", "40 ms".
 
@@ -45,13 +45,13 @@ class Limit:
         """
         match = _FORM.fullmatch(text)
         if match is None:
-            raise SpecError.of(f"{plain(text, 80)!r} is no limit", where, _FIX)
+            raise SpecError.of(f"{plain(text, 80)!r} is no limit", location, _FIX)
         metric, sign = match["metric"], match["sign"]
         if find_metric(metric) is None:
             raise SpecError.of(
-                f"unknown metric {plain(metric, 80)!r} in a limit", where, suggest_name(metric)
+                f"unknown metric {plain(metric, 80)!r} in a limit", location, suggest_name(metric)
             )
-        return cls(metric, sign[0] == "<", _bound(metric, match["bound"], where), "=" not in sign)
+        return cls(metric, sign[0] == "<", _bound(metric, match["bound"], location), "=" not in sign)
 
     def __str__(self) -> str:
         """Return as ``parse`` reads it."""
@@ -99,26 +99,26 @@ def violations(limits: Iterable[Limit], metrics: Mapping[str, float]) -> dict[st
     }
 
 
-def _bound(metric: str, text: str, where: str) -> float:
+def _bound(metric: str, text: str, location: str) -> float:
     match = _QUANTITY.fullmatch(text)
     number = float(match["number"]) if match else math.nan
     if match is None or not math.isfinite(number):
-        raise SpecError.of(f"{plain(text, 80)!r} is no number for a limit", where, _FIX)
+        raise SpecError.of(f"{plain(text, 80)!r} is no number for a limit", location, _FIX)
     if match["unit"] is None:
         return number
     units = _units(_unit(metric))
     scale = units.get(match["unit"]) or units.get(match["unit"].lower())
     if scale is None:
         raise SpecError.of(
-            f"{plain(text, 80)!r} has a unit that {metric} is not measured in", where,
+            f"{plain(text, 80)!r} has a unit that {metric} is not measured in", location,
             f"write it without one, or in {', '.join(units)}",
         )  # fmt: skip
     return number / 100 if match["unit"] == "%" else number * scale
 
 
 def _unit(metric: str) -> str:
-    found = find_metric(metric)
-    return found.unit if found is not None else ""
+    entry = find_metric(metric)
+    return entry.unit if entry is not None else ""
 
 
 def _units(unit: str) -> dict[str, float]:

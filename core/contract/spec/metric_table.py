@@ -121,9 +121,9 @@ def suggest_name(name: str, options: Iterable[str] = METRICS) -> str:
     names = list(options)
     ends = {name.split("/")[-1]: name for name in names}
     alike = difflib.get_close_matches(name.split("/")[-1], ends, n=1, cutoff=0.75)
-    found = (
+    matches = (
         difflib.get_close_matches(name, names, n=1, cutoff=0.75)
         or [ends[end] for end in alike]
         or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     )
-    return f"did you mean {found[0]!r}?" if found else f"known: {', '.join(names)}"
+    return f"did you mean {matches[0]!r}?" if matches else f"known: {', '.join(names)}"

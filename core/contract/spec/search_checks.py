@@ -14,34 +14,34 @@ from core.contract.text.sanitize import plain
 from core.errors import Problem, SpecError
 
 
-def find_faults(whole: StudySpec, place: str) -> list[Problem]:
+def find_faults(spec: StudySpec, place: str) -> list[Problem]:
     """List every fault of ``study.fixed``, ``threshold``, ``constraints`` and ``population``, located at
     ``place``."""
-    found = [*_check_fixed(whole, place), *_bounds(whole.study, place), *_constraints(whole.study, place)]
-    return [*found, *_rows(whole.study, place), *population_settings.find_faults(whole, place)]
+    problems = [*_check_fixed(spec, place), *_bounds(spec.study, place), *_constraints(spec.study, place)]
+    return [*problems, *_rows(spec.study, place), *population_settings.find_faults(spec, place)]
 
 
-def find_trigger_faults(whole: StudySpec, place: str) -> list[Problem]:
+def find_trigger_faults(spec: StudySpec, place: str) -> list[Problem]:
     """List the metrics of triggers that are not there, and triggers without a board that asks them."""
-    triggers, boards = whole.evaluate.triggers, {metric.split("/")[0] for metric in TRIGGERED}
+    triggers, boards = spec.evaluate.triggers, {metric.split("/")[0] for metric in TRIGGERED}
     problems = []
-    if triggers and not boards & set(whole.evaluate.boards):
+    if triggers and not boards & set(spec.evaluate.boards):
         fix = f"add one of {', '.join(sorted(boards))} to evaluate.boards"
         problems.append(Problem("no board asks evaluate.triggers", place, fix))
-    known = {str(number) for number in range(1, len(triggers) + 1)}
-    for metric in _asked_metrics(whole):
+    numbers = {str(number) for number in range(1, len(triggers) + 1)}
+    for metric in _asked_metrics(spec):
         number = split_trigger(metric)[1]
-        if number and number not in known:
+        if number and number not in numbers:
             count = f"{len(triggers)} trigger{'s' * (len(triggers) != 1)}"
-            what = f"{metric} is not scored: evaluate.triggers has {count}"
-            problems.append(Problem(what, place, "a trigger's number is its place in the list, from 1"))
+            message = f"{metric} is not scored: evaluate.triggers has {count}"
+            problems.append(Problem(message, place, "a trigger's number is its place in the list, from 1"))
     return problems
 
 
-def _asked_metrics(whole: StudySpec) -> Iterator[str]:
+def _asked_metrics(spec: StudySpec) -> Iterator[str]:
     """Yield the metrics of objectives, and of all constraints and limits that can be read."""
-    yield from (goal.metric for goal in whole.study.objectives)
-    for text in (*whole.study.constraints, *whole.evaluate.limits):
+    yield from (goal.metric for goal in spec.study.objectives)
+    for text in (*spec.study.constraints, *spec.evaluate.limits):
         with suppress(SpecError):
             yield Limit.parse(text).metric
 
@@ -51,22 +51,22 @@ def parse_constraints(study: StudyOptions) -> list[Limit]:
     return [Limit.parse(text) for text in study.constraints]
 
 
-def awaits_boards(whole: StudySpec) -> bool:
+def awaits_boards(spec: StudySpec) -> bool:
     """Tell whether the sampler gets a trial's result only after its last board scores."""
-    goals, limits = whole.study.objectives, parse_constraints(whole.study)
+    goals, limits = spec.study.objectives, parse_constraints(spec.study)
     metrics = [*(goal.metric for goal in goals), *(limit.metric for limit in limits)]
-    prunes = bool(whole.evaluate.limits) and "prune" in (whole.evaluate.on_breach, whole.evaluate.on_unsure)
+    prunes = bool(spec.evaluate.limits) and "prune" in (spec.evaluate.on_breach, spec.evaluate.on_unsure)
     return prunes or any(metric.split("/")[0] in BOARDS for metric in metrics)
 
 
-def _check_fixed(whole: StudySpec, place: str) -> list[Problem]:
+def _check_fixed(spec: StudySpec, place: str) -> list[Problem]:
     problems = []
-    for name, value in whole.study.fixed.items():
+    for name, value in spec.study.fixed.items():
         label = plain(f"fixed.{name} = {value!r}", 120)
-        if name not in whole.space:
+        if name not in spec.space:
             fix = f"write {name} = … in [train], which fixes a knob that is not searched"
             problems.append(Problem(f"{label}: it is not in [space]", place, fix))
-        elif wrong := explain_outside(whole.space[name], value):
+        elif wrong := explain_outside(spec.space[name], value):
             problems.append(Problem(f"{label}: {wrong}", place, "take a value that [space] allows"))
     return problems
 

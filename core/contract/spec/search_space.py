@@ -58,8 +58,8 @@ def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple
     if unknown:
         return None, [(key, f"unknown key; a dimension takes {', '.join(KEYS)}") for key in unknown]
     when, faults = _read_when(knob, raw)
-    rest = {key: value for key, value in raw.items() if key not in ("when", "otherwise")}
-    read, wrong = _read_choice(knob, rest) if "choice" in raw else _read_range(knob, rest)
+    entry = {key: value for key, value in raw.items() if key not in ("when", "otherwise")}
+    read, wrong = _read_choice(knob, entry) if "choice" in raw else _read_range(knob, entry)
     if read is None or faults or not when:
         return (None if faults else read), [*wrong, *faults]
     return msgspec.structs.replace(read, when=when, otherwise=raw.get("otherwise")), []

@@ -256,12 +256,12 @@ class ResourcesSection(Section):
     @field_validator("pack", mode="before")
     @classmethod
     def _places(cls, pack: object) -> object:
-        whole = (
+        is_count = (
             isinstance(pack, int)
             and not isinstance(pack, bool)
             and 1 <= pack <= input_size_limits.MOST_AT_ONCE
         )
-        if pack != AUTO and not whole:
+        if pack != AUTO and not is_count:
             raise ValueError(f'must be "auto" or a whole number from 1 to {input_size_limits.MOST_AT_ONCE}')
         return pack
 

@@ -192,8 +192,8 @@ class StudySpec(msgspec.Struct, frozen=True):
     @property
     def population_size(self) -> int | None:
         """Return the number of trials that train together as a population; None for a study without one."""
-        asked = self.study.population
-        return None if asked is None else asked.size or self.study.trials
+        population = self.study.population
+        return None if population is None else population.size or self.study.trials
 
 
 _read: dict[int, tuple[Mapping[str, Any], StudySpec]] = {}  # by the identity of the map, which is kept alive
@@ -201,9 +201,9 @@ _read: dict[int, tuple[Mapping[str, Any], StudySpec]] = {}  # by the identity of
 
 def of(raw: Mapping[str, Any]) -> StudySpec:
     """Return the typed spec of ``raw``, a study file's content that is never changed in place. Read once."""
-    kept = _read.get(id(raw))
-    if kept is not None and kept[0] is raw:
-        return kept[1]
+    cached = _read.get(id(raw))
+    if cached is not None and cached[0] is raw:
+        return cached[1]
     if len(_read) >= MOST_KEPT:
         _read.clear()
     spec = read(raw)
@@ -243,8 +243,8 @@ def load(path: Path) -> StudySpec:
 
 
 def _table(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = raw.get(name)
-    return found if isinstance(found, dict) else {}
+    table = raw.get(name)
+    return table if isinstance(table, dict) else {}
 
 
 def _section(kind: type[Section], raw: dict[str, Any]) -> Section:
@@ -263,8 +263,8 @@ def _section(kind: type[Section], raw: dict[str, Any]) -> Section:
 
 def read_space(raw: Mapping[str, Any]) -> Space:
     """Return the searched knobs in the file's order. An entry that is no dimension at all is left out."""
-    found = {name: dimension(name, entry) for name, entry in raw.items()}
-    return {name: entry for name, entry in found.items() if entry is not None}
+    dimensions = {name: dimension(name, entry) for name, entry in raw.items()}
+    return {name: entry for name, entry in dimensions.items() if entry is not None}
 
 
 def dimension(name: str, raw: object) -> Dimension | None:

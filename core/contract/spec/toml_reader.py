@@ -16,15 +16,15 @@ class TomlError(ValueError):
 def loads(text: str) -> dict[str, Any]:
     """Return the content of ``text``, which may begin with a byte order mark. Raises TomlError."""
     try:
-        found = tomllib.loads(text.removeprefix("\ufeff"))
+        content = tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         raise TomlError(str(error)) from None
     except RecursionError:
         raise TomlError(_deep()) from None
     except ValueError as error:  # an integer of thousands of digits
         raise TomlError(f"a number in it is too long: {str(error).partition(';')[0]}") from None
-    _measure(found)
-    return found
+    _measure(content)
+    return content
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -35,9 +35,9 @@ def read(path: Path) -> dict[str, Any]:
         raise TomlError(f"it is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}") from None
 
 
-def _measure(found: Any) -> None:
+def _measure(content: Any) -> None:
     """Raises TomlError for what lies too deep: it would end whoever walks over it."""
-    level = [found]
+    level = [content]
     for _ in range(DEEPEST):
         level = [
             inner

@@ -47,18 +47,18 @@ def _dominates(study: s.Study, trial: s.Trial, other: s.Trial) -> bool:
 def front(study: s.Study) -> list[s.Trial]:
     """Return the complete trials that no other beats: one or more equals for one objective, the Pareto
     front for several; best first objective first."""
-    done = [trial for trial in study.trials.values() if trial.state == s.COMPLETE and trial.values]
+    complete = [trial for trial in study.trials.values() if trial.state == s.COMPLETE and trial.values]
     signs = [1 if way == "minimize" else -1 for _, way in study.objectives]
-    done.sort(
+    complete.sort(
         key=lambda trial: (
             [sign * value for sign, value in zip(signs, trial.values, strict=False)],
             trial.number,
         )
     )
     if len(study.objectives) == 1:
-        return done[:1]
+        return complete[:1]
     ahead: list[s.Trial] = []
-    for candidate in done:  # what beats a trial comes before it, or is beaten by one of the front
+    for candidate in complete:  # what beats a trial comes before it, or is beaten by one of the front
         if not any(_dominates(study, other, candidate) for other in ahead):
             ahead.append(candidate)
     return ahead
@@ -72,10 +72,10 @@ def best(study: s.Study) -> s.Trial | None:
 
 def count_states(study: s.Study) -> dict[str, int]:
     """Return how many trials are in each state; states without trials are left out."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for trial in study.trials.values():
-        found[trial.state] = found.get(trial.state, 0) + 1
-    return found
+        counts[trial.state] = counts.get(trial.state, 0) + 1
+    return counts
 
 
 def count_ended(study: s.Study) -> int:

@@ -33,8 +33,8 @@ def refusal(state: s.State, event: e.Event) -> str | None:
     if isinstance(event, e.MachineRead):
         return None
     if isinstance(event, e.StudyCreated):
-        known = state.studies.get(event.study)
-        return f"the study {event.study} exists already" if known and not known.is_untrained else None
+        existing = state.studies.get(event.study)
+        return f"the study {event.study} exists already" if existing and not existing.is_untrained else None
     study = state.studies.get(event.study)
     if study is None:
         return f"there is no study {event.study}"
@@ -128,8 +128,8 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
         case e.StudyEnded():
             level = "error" if event.outcome == "failed" else "info"
             lines = _append_line(study.lines, event.at, f"study {event.outcome}: {event.why}", level)
-            ended = replace(study, state=event.outcome, why=event.why, ended_at=event.at, lines=lines)
-            return replace(ended, preparing={}, packs={})
+            study_after = replace(study, state=event.outcome, why=event.why, ended_at=event.at, lines=lines)
+            return replace(study_after, preparing={}, packs={})
         case e.StudyNoted():
             return replace(study, lines=_append_line(study.lines, event.at, event.text, event.level))
         case e.BaseScored():
@@ -173,8 +173,8 @@ def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
     text, level = event.title
     if text:
         trial = replace(trial, lines=_append_line(trial.lines, event.at, text, level))
-        shown = f"trial {event.trial} {text}"
-        study = replace(study, lines=_append_line(study.lines, event.at, shown, level))
+        line = f"trial {event.trial} {text}"
+        study = replace(study, lines=_append_line(study.lines, event.at, line, level))
     return replace(study, trials=_with(study.trials, trial))
 
 
@@ -225,8 +225,8 @@ def _fold_memory(trial: s.Trial, event: e.TrialWeighed) -> s.Trial:
     return replace(trial, foretold_bytes=event.foretold_bytes, measured_bytes=measured)
 
 
-def _fold_request(what: str) -> Callable[[s.Trial, Any], s.Trial]:
-    return lambda trial, event: replace(trial, asked=what)
+def _fold_request(request: str) -> Callable[[s.Trial, Any], s.Trial]:
+    return lambda trial, event: replace(trial, asked=request)
 
 
 def _fold_pause(trial: s.Trial, event: e.TrialPaused) -> s.Trial:
@@ -236,10 +236,10 @@ def _fold_pause(trial: s.Trial, event: e.TrialPaused) -> s.Trial:
 
 
 def _fold_resume(trial: s.Trial, event: e.TrialResumed) -> s.Trial:
-    asked = "" if trial.asked == "resume" else trial.asked
+    request = "" if trial.asked == "resume" else trial.asked
     if not trial.has_begun:
-        return replace(trial, state=s.STARTING, asked=asked)
-    return replace(trial, state=s.RUNNING, asked=asked, clock=Series((trial.step,), (event.at,), seen=1))
+        return replace(trial, state=s.STARTING, asked=request)
+    return replace(trial, state=s.RUNNING, asked=request, clock=Series((trial.step,), (event.at,), seen=1))
 
 
 def _fold_end(to: str) -> Callable[[s.Trial, Any], s.Trial]:

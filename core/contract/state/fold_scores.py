@@ -40,14 +40,14 @@ def _finite(score: Score) -> Score:
 def _fold_score(trial: s.Trial, event: e.TrialScored) -> s.Trial:
     """Values become curves beside the others; what has none keeps its reason."""
     series = dict(trial.series)
-    told = finite_all(event.scores)
-    for name, score in told.items():
+    event_scores = finite_all(event.scores)
+    for name, score in event_scores.items():
         if score.value is not None:
             series[name] = add(series.get(name, Series()), event.step, score.value)
     latest = {name: value for name, value in trial.latest.items() if name not in event.scores}
-    scores = {**trial.scores, **told}
-    done = event.last or (not trial.pending and event.step >= trial.scoring)
-    trial = clear_scoring(trial) if done else trial
+    scores = {**trial.scores, **event_scores}
+    scoring_over = event.last or (not trial.pending and event.step >= trial.scoring)
+    trial = clear_scoring(trial) if scoring_over else trial
     return replace(
         trial, series=series, latest={**latest, **event.metrics}, scores=scores,
         scored_step=max(trial.scored_step, event.step), values=event.values or trial.values,

@@ -37,17 +37,17 @@ def change_study(study: s.Study, event: steering_events.StudyChanged) -> s.Study
 
 
 def _edit_asked(trial: s.Trial, event: steering_events.EditAsked) -> s.Trial:
-    counted = trial.counted and event.counted
-    return replace(trial, editing={**trial.editing, **event.changes}, counted=counted)
+    learnable = trial.counted and event.counted
+    return replace(trial, editing={**trial.editing, **event.changes}, counted=learnable)
 
 
 def _fold_edit(trial: s.Trial, event: steering_events.TrialEdited) -> s.Trial:
     now = {name: new for name, (_, new) in event.changes.items()}
-    left = {name: wanted for name, wanted in trial.editing.items() if now.get(name) != wanted}
+    pending = {name: value for name, value in trial.editing.items() if now.get(name) != value}
     other = {name: pair for name, pair in event.changes.items() if pair[0] != pair[1]}
     marks = (s.Mark(event.step, plain(changes_text(other), 200)),) if other else ()
     return replace(
-        trial, knobs={**trial.knobs, **now}, editing=left, marks=(*trial.marks, *marks),
+        trial, knobs={**trial.knobs, **now}, editing=pending, marks=(*trial.marks, *marks),
         total_steps=event.total_steps or trial.total_steps,
     )  # fmt: skip
 

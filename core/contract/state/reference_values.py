@@ -33,8 +33,8 @@ def base_value(study: s.Study, metric: str) -> float | None:
 
 def base_values(study: s.Study) -> dict[str, Any]:
     """Return the base's value of each objective that has one, as JSON has it."""
-    found = {metric: base_value(study, metric) for metric, _ in study.objectives}
-    return {metric: value for metric, value in found.items() if value is not None}
+    values = {metric: base_value(study, metric) for metric, _ in study.objectives}
+    return {metric: value for metric, value in values.items() if value is not None}
 
 
 def list_waiting(study: s.Study) -> list[str]:
@@ -63,7 +63,7 @@ def references(study: s.Study) -> list[float | None]:
 
 def format_results(study: s.Study, trial: s.Trial) -> list[str]:
     """Return how a trial's results stand to the references, such as "eval/loss 1.93 beats 2.1 by 8.1 %"."""
-    found = []
+    results = []
     for (metric, way), value, bound in zip(study.objectives, trial.values, references(study), strict=False):
         if bound is None:
             continue
@@ -71,8 +71,8 @@ def format_results(study: s.Study, trial: s.Trial) -> list[str]:
         verb = (
             "beats" if is_better(way, value, bound) else "only equals" if value == bound else "falls short of"
         )
-        found.append(f"{metric} {value:.4g} {verb} {bound:.4g}{apart if value != bound else ''}")
-    return found
+        results.append(f"{metric} {value:.4g} {verb} {bound:.4g}{apart if value != bound else ''}")
+    return results
 
 
 def hypervolume(study: s.Study) -> float | None:

@@ -35,10 +35,10 @@ def find_due(study: s.Study, after: StopOptions, now: float) -> Stop | None:
         return Stop(f"{count_ended(study)} trials have ended (stop_after.trials = {after.trials})", False)
     if after.no_improvement is None:
         return None
-    best, waited = since_best(study)
-    if best is None or waited < after.no_improvement:
+    best, trials_since = since_best(study)
+    if best is None or trials_since < after.no_improvement:
         return None
-    why = f"{_nothing_better(study, best, waited)} (stop_after.no_improvement = {after.no_improvement})"
+    why = f"{_nothing_better(study, best, trials_since)} (stop_after.no_improvement = {after.no_improvement})"
     return Stop(why, False)
 
 
@@ -48,17 +48,17 @@ def since_best(study: s.Study) -> tuple[s.Trial | None, int]:
     Counted are complete and pruned trials in the order in which they ended. With several objectives a
     trial is better that no earlier one equals or beats in all of them: one that joins the Pareto front.
     """
-    counted = [trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED)]
-    counted.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
-    best, waited = None, 0
+    ended = [trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED)]
+    ended.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
+    best, trials_since = None, 0
     front: list[s.Trial] = []
-    for trial in counted:
+    for trial in ended:
         if _joins(study, trial, front):
             front = [*(member for member in front if _joins(study, member, [trial])), trial]
-            best, waited = trial, 0
+            best, trials_since = trial, 0
         else:
-            waited += 1
-    return best, waited
+            trials_since += 1
+    return best, trials_since
 
 
 def _joins(study: s.Study, trial: s.Trial, front: list[s.Trial]) -> bool:
@@ -69,12 +69,12 @@ def _joins(study: s.Study, trial: s.Trial, front: list[s.Trial]) -> bool:
     return all(any(map(is_better, ways, trial.values, other.values)) for other in front)
 
 
-def _nothing_better(study: s.Study, best: s.Trial, waited: int) -> str:
+def _nothing_better(study: s.Study, best: s.Trial, trials_since: int) -> str:
     if len(study.objectives) > 1:
-        return f"{waited} trials in a row brought nothing to the Pareto front since trial {best.number}"
+        return f"{trials_since} trials in a row brought nothing to the Pareto front since trial {best.number}"
     metric, _ = study.objectives[0]
     return (
-        f"{waited} trials in a row were not better than {metric} {best.values[0]:.4g} of trial {best.number}"
+        f"{trials_since} trials in a row were not better than {metric} {best.values[0]:.4g} of trial {best.number}"
     )
 
 
@@ -88,16 +88,16 @@ def gpu_hours(study: s.Study, now: float) -> float:
     total_s = 0.0
     for device in {trial.device for trial in study.trials.values()} - {"", "cpu"}:
         trials = [trial for trial in study.trials.values() if trial.device == device]
-        begun = [(trial.started_at, trial.ended_at) for trial in trials if trial.started_at is not None]
-        spans = [(begin, now if end is None else end) for begin, end in begun]
+        started = [(trial.started_at, trial.ended_at) for trial in trials if trial.started_at is not None]
+        spans = [(begin, now if end is None else end) for begin, end in started]
         total_s += min(_union_length(spans), sum(trial.elapsed_s for trial in trials))
     return total_s / HOUR_S
 
 
 def _union_length(spans: Iterable[tuple[float, float]]) -> float:
     """Return the length of the union of ``spans``."""
-    total, reached = 0.0, float("-inf")
+    total, covered_until = 0.0, float("-inf")
     for begin, end in sorted(spans):
-        total += max(0.0, end - max(begin, reached))
-        reached = max(reached, end)
+        total += max(0.0, end - max(begin, covered_until))
+        covered_until = max(covered_until, end)
     return total

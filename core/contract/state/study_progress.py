@@ -69,31 +69,31 @@ def count_steps(study: s.Study) -> tuple[int, int]:
     """Return the steps that are done and those planned. A trial that ended early has done its whole share;
     one that is not proposed yet has as many steps as trials usually have."""
     usual = _usual(study)
-    done = planned = 0
+    steps_done = planned_steps = 0
     for trial in study.trials.values():
-        whole = _planned_steps(trial, usual)
-        done += whole if trial.state in s.ENDED else min(trial.step, whole)
-        planned += whole
-    return done, planned + usual * max(0, study.total_trials - len(study.trials))
+        trial_steps = _planned_steps(trial, usual)
+        steps_done += trial_steps if trial.state in s.ENDED else min(trial.step, trial_steps)
+        planned_steps += trial_steps
+    return steps_done, planned_steps + usual * max(0, study.total_trials - len(study.trials))
 
 
 def done_share(study: s.Study) -> float:
     """Return the share of the steps that are done, 0 to 1; 1 only when all are."""
-    done, planned = count_steps(study)
-    return min(1.0, done / planned) if planned else 0.0
+    steps_done, planned = count_steps(study)
+    return min(1.0, steps_done / planned) if planned else 0.0
 
 
 def done_percent(study: s.Study) -> int:
     """Return the share of done steps in whole percents, rounded down: 100 is all of it."""
-    done, planned = count_steps(study)
-    return 100 * done // planned if planned else 0
+    steps_done, planned = count_steps(study)
+    return 100 * steps_done // planned if planned else 0
 
 
 def _usual(study: s.Study) -> int:
     """The steps of a trial that has not told its own. 1 where nobody knows: then trials are counted."""
-    told = [trial.total_steps for trial in study.trials.values() if trial.total_steps]
-    asked = study.settings.train["steps"]
-    return int(median(told)) if told else int(asked or 1)
+    known_steps = [trial.total_steps for trial in study.trials.values() if trial.total_steps]
+    steps = study.settings.train["steps"]
+    return int(median(known_steps)) if known_steps else int(steps or 1)
 
 
 def _planned_steps(trial: s.Trial, usual: int) -> int:
@@ -119,9 +119,9 @@ def sum_scoring(study: s.Study) -> Scoring:
 def describe_rest(study: s.Study, narrow: bool = False) -> list[str]:
     """Return what goes on beside steps, such as "1 evaluating" and "3 being scored (45 of 96 answers)"."""
     looking = sum(map(is_evaluating, study.trials.values()))
-    told = [f"{looking} {EVALUATING}"] if looking else []
-    found = sum_scoring(study)
-    return [*told, *([found.brief if narrow else str(found)] if found.trials else [])]
+    activities = [f"{looking} {EVALUATING}"] if looking else []
+    scoring = sum_scoring(study)
+    return [*activities, *([scoring.brief if narrow else str(scoring)] if scoring.trials else [])]
 
 
 def format_scoring(trial: s.Trial) -> str:
@@ -155,8 +155,8 @@ def pace(study: s.Study, trial: s.Trial) -> Pace | None:
     bare = [seconds / count for count, seconds, looks in gaps[-RECENT:] if not looks]
     if bare:
         step_s = median(bare)
-        looked = [(seconds - count * step_s) / looks for count, seconds, looks in gaps if looks]
-        return Pace(step_s, max(0.0, median(looked)) if looked else 0.0, every)
+        evaluation_times = [(seconds - count * step_s) / looks for count, seconds, looks in gaps if looks]
+        return Pace(step_s, max(0.0, median(evaluation_times)) if evaluation_times else 0.0, every)
     if gaps:  # evaluated in each of them: it is in the time of the steps
         return Pace(median(seconds / count for count, seconds, _ in gaps[-RECENT:]), 0.0, every)
     if trial.step and trial.elapsed_s:
@@ -178,10 +178,10 @@ def scoring_left_s(trial: s.Trial) -> float | None:
     """Return seconds until what is scored of it now is done, by its answers so far; None where they do not
     tell."""
     began, at = trial.scoring_from
-    done, seconds = trial.scoring_done - began, trial.scoring_at - at
-    if trial.scoring < 0 or done <= 0 or seconds <= 0:
+    answers, seconds = trial.scoring_done - began, trial.scoring_at - at
+    if trial.scoring < 0 or answers <= 0 or seconds <= 0:
         return None
-    return seconds / done * max(0, trial.scoring_total - trial.scoring_done)
+    return seconds / answers * max(0, trial.scoring_total - trial.scoring_done)
 
 
 def study_left_s(study: s.Study, now: float) -> float | None:
@@ -191,9 +191,9 @@ def study_left_s(study: s.Study, now: float) -> float | None:
     if study.state not in s.LIVE_STUDY or study.state == "paused":
         return None
     trials = study.trials.values()
-    known = [trial_left_s(study, trial) for trial in trials if trial.state == s.RUNNING]
-    known += [scoring_left_s(trial) for trial in trials if trial.pending]
-    at_least = max((seconds for seconds in known if seconds is not None), default=None)
+    estimates = [trial_left_s(study, trial) for trial in trials if trial.state == s.RUNNING]
+    estimates += [scoring_left_s(trial) for trial in trials if trial.pending]
+    at_least = max((seconds for seconds in estimates if seconds is not None), default=None)
     to_come, rate = _to_come(study), _rate(study, now)
     if not to_come:
         return at_least
@@ -203,18 +203,18 @@ def study_left_s(study: s.Study, now: float) -> float | None:
 def _to_come(study: s.Study) -> float:
     """Steps to come. Trials that have not begun are taken to end as early as those that have ended did."""
     usual = _usual(study)
-    ended = [
+    ended_shares = [
         min(1.0, trial.step / trial.total_steps)
         for trial in study.trials.values()
         if trial.state in s.ENDED and trial.total_steps
     ]
-    early = mean(ended) if ended else 1.0
-    found = early * usual * max(0, study.total_trials - len(study.trials))
+    early = mean(ended_shares) if ended_shares else 1.0
+    steps = early * usual * max(0, study.total_trials - len(study.trials))
     for trial in study.trials.values():
         if trial.state not in s.ENDED:
-            rest = max(0, _planned_steps(trial, usual) - trial.step)
-            found += rest if trial.state in s.ON_WORKER else early * rest
-    return found
+            remaining = max(0, _planned_steps(trial, usual) - trial.step)
+            steps += remaining if trial.state in s.ON_WORKER else early * remaining
+    return steps
 
 
 def _rate(study: s.Study, now: float) -> float:
@@ -223,9 +223,9 @@ def _rate(study: s.Study, now: float) -> float:
     running = [
         trial for trial in study.trials.values() if trial.state == s.RUNNING and not is_evaluating(trial)
     ]
-    known = [speed.steps_per_s for trial in running if (speed := pace(study, trial)) is not None]
-    if known:
-        return mean(known) * len(running)
-    begun = [trial.started_at for trial in study.trials.values() if trial.started_at]
-    done = sum(trial.step for trial in study.trials.values())
-    return done / max(1e-9, now - min(begun)) if begun else 0.0
+    speeds = [speed.steps_per_s for trial in running if (speed := pace(study, trial)) is not None]
+    if speeds:
+        return mean(speeds) * len(running)
+    start_times = [trial.started_at for trial in study.trials.values() if trial.started_at]
+    steps_done = sum(trial.step for trial in study.trials.values())
+    return steps_done / max(1e-9, now - min(start_times)) if start_times else 0.0

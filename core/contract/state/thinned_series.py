@@ -45,7 +45,7 @@ def add(series: Series, step: int, value: float) -> Series:
 def add_all(series: Series, points: Iterable[tuple[int, float]]) -> Series:
     """Return ``add`` for each of ``points`` in order, without a copy for each: a replay has millions."""
     steps, values = list(series.steps), list(series.values)
-    stride, seen, tail = series.stride, series.seen, series.tail
+    stride, count, tail = series.stride, series.seen, series.tail
     for step, value in points:
         if steps and step <= steps[-1]:
             continue
@@ -54,11 +54,11 @@ def add_all(series: Series, points: Iterable[tuple[int, float]]) -> Series:
             values.pop()
         steps.append(step)
         values.append(value)
-        tail = 0 if seen % stride == 0 else 1
+        tail = 0 if count % stride == 0 else 1
         if not tail and len(steps) > CAPACITY:
             steps, values, stride = steps[::2], values[::2], stride * 2
-        seen += 1
-    return Series(tuple(steps), tuple(values), stride, seen, tail)
+        count += 1
+    return Series(tuple(steps), tuple(values), stride, count, tail)
 
 
 def cut(series: Series, step: int) -> Series:

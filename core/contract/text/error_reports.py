@@ -49,9 +49,9 @@ def run_guarded(name: str, run: Callable[[], int]) -> int:
             _nowhere()
             return 0
         except Exception as error:
-            known = explain_error(error, name)
-            complain(known)
-            return _flush_output(known.exit_code)
+            explained = explain_error(error, name)
+            complain(explained)
+            return _flush_output(explained.exit_code)
 
 
 def complain(error: TrimtabError) -> None:
@@ -68,17 +68,17 @@ def complain(error: TrimtabError) -> None:
 def explain_error(error: Exception, name: str) -> TrimtabError:
     """Explain ``error`` of the program ``name`` in three parts; write its traceback to a file."""
     if isinstance(error, UnicodeEncodeError) and _surrogates(error.object):
-        what = f"this text is not UTF-8: {plain(str(error.object), 200)!r}"
+        message = f"this text is not UTF-8: {plain(str(error.object), 200)!r}"
         fix = "type it in UTF-8; rename a file or folder with such a name"
-        return NotTextError.of(what, "command line, or the folder it is run in", fix)
-    kept = keep_traceback(error, name)
+        return NotTextError.of(message, "command line, or the folder it is run in", fix)
+    traceback_path = keep_traceback(error, name)
     if isinstance(error, OSError) and error.errno is not None:
-        what = f"{name} failed: {plain(error.strerror or str(error), 300)}"
-        where = plain(str(error.filename), 300) if error.filename else "the operating system refused it"
-        return UnexpectedError.of(what, where, f"{remedy(error)}; the traceback is in {kept}")
-    what = f"{name} failed: {type(error).__name__}: {plain(str(error), 400)}"
+        message = f"{name} failed: {plain(error.strerror or str(error), 300)}"
+        location = plain(str(error.filename), 300) if error.filename else "the operating system refused it"
+        return UnexpectedError.of(message, location, f"{remedy(error)}; the traceback is in {traceback_path}")
+    message = f"{name} failed: {type(error).__name__}: {plain(str(error), 400)}"
     fix = "this is a fault of trimtab: please report it with that file"
-    return UnexpectedError.of(what, f"the traceback is in {kept}", fix)
+    return UnexpectedError.of(message, f"the traceback is in {traceback_path}", fix)
 
 
 def remedy(error: BaseException) -> str:
@@ -97,14 +97,14 @@ def advice(error: BaseException, usual: str, variable: str = "HF_HOME") -> str:
     """Return what to do about an error of a library that reads and fetches: where the cause of it is a folder
     that cannot be written, or a file that cannot be read, that one is named, and the folder's ``variable``;
     else ``usual``."""
-    seen: BaseException | None = error
+    cause: BaseException | None = error
     for _ in range(8):  # causes of causes
-        if isinstance(seen, OSError) and seen.errno in (*FORBIDDEN, *FULL):
-            place = plain(str(seen.filename), 300) if seen.filename else "its cache"
-            if seen.errno in FORBIDDEN and seen.filename and Path(seen.filename).is_file():
+        if isinstance(cause, OSError) and cause.errno in (*FORBIDDEN, *FULL):
+            place = plain(str(cause.filename), 300) if cause.filename else "its cache"
+            if cause.errno in FORBIDDEN and cause.filename and Path(cause.filename).is_file():
                 return f"{place} cannot be opened: look at its owner and mode"
             return f"{place} cannot be written: set {variable} to a folder of your own, on a disk with room"
-        seen = seen.__cause__ or seen.__context__ if seen is not None else None
+        cause = cause.__cause__ or cause.__context__ if cause is not None else None
     return usual
 
 

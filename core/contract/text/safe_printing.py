@@ -88,9 +88,9 @@ def _warn_unprintable() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        what = f"the output cannot be written: {error.strerror or error}"
+        message = f"the output cannot be written: {error.strerror or error}"
         fix = "make room where it goes to, or send it elsewhere"
-        raise UnwritableError.of(what, "standard output or standard error", fix) from error
+        raise UnwritableError.of(message, "standard output or standard error", fix) from error
 
 
 @contextmanager

@@ -23,20 +23,20 @@ def plain(text: str, limit: int | None = None, lines: bool = False) -> str:
         text = text[: READ_AHEAD * (limit + 1)]
     if text.isascii() and text.isprintable():  # nearly everything
         return _cut(text, limit)
-    kept: list[str] = []
+    characters: list[str] = []
     marks = 0
     for character in text:
         category = unicodedata.category(character)
         marks = marks + 1 if category in MARKS else 0
-        if marks > MARKS_KEPT or (marks and not kept):
+        if marks > MARKS_KEPT or (marks and not characters):
             continue
         if character == "\n":
-            kept.append("\n" if lines else " ")
+            characters.append("\n" if lines else " ")
         elif character in "\t\r":
-            kept.append(" ")
+            characters.append(" ")
         else:
-            kept.append(REPLACEMENT if category in UNSAFE else character)
-    return _cut("".join(kept), limit)
+            characters.append(REPLACEMENT if category in UNSAFE else character)
+    return _cut("".join(characters), limit)
 
 
 def show_value(value: object, limit: int = 80) -> str:

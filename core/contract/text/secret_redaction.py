@@ -73,8 +73,8 @@ class Redactor:
     def anything(self, value: T) -> T:
         """Return a struct, map, sequence or text with every text in it redacted; itself when there was
         none."""
-        changed = self._redact_value(value)
-        return value if changed == value else changed  # type: ignore[return-value]
+        redacted = self._redact_value(value)
+        return value if redacted == value else redacted  # type: ignore[return-value]
 
     def _redact_value(self, value: object) -> object:
         if isinstance(value, str):

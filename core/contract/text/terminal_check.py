@@ -51,15 +51,15 @@ def find_obstacle() -> Problem | None:
     if not is_interactive():
         return Problem("the console needs a terminal", "standard input and output", LINES)
     if is_dumb():
-        what = (
+        message = (
             f"this terminal cannot move its cursor: TERM={plain(os.environ.get('TERM', ''), 40) or '(empty)'}"
         )
         fix = f"{LINES}; where it can after all, export TERM=xterm-256color"
-        return Problem(what, "environment variable TERM", fix)
+        return Problem(message, "environment variable TERM", fix)
     if encoding := find_narrow_encoding():
-        what = f"this locale has not the signs of the console: text is {encoding} ({locale_setting()})"
+        message = f"this locale has not the signs of the console: text is {encoding} ({locale_setting()})"
         fix = f"export LC_ALL=C.UTF-8, with a terminal that shows UTF-8; {LINES}"
-        return Problem(what, "environment variables LC_ALL, LC_CTYPE and LANG", fix)
+        return Problem(message, "environment variables LC_ALL, LC_CTYPE and LANG", fix)
     if not is_canvas():
         fix = f"send standard error nowhere else; {LINES}"
         return Problem("the console draws on standard error, which is no terminal", "standard error", fix)

@@ -22,8 +22,8 @@ class AxisScale:
     @classmethod
     def over(cls, values: Iterable[float], log: bool = False) -> AxisScale:
         """Return an axis from the lowest to the highest value; around it where there is only one."""
-        known = list(values)
-        low, high = min(known), max(known)
+        numbers = list(values)
+        low, high = min(numbers), max(numbers)
         first, last = (math.log10(low), math.log10(high)) if log else (low, high)
         if last - first >= 1e-12 * max(1.0, abs(last)):
             return cls(low, high, log)

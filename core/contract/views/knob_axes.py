@@ -32,8 +32,8 @@ class Axis:
     def place(self, value: Any) -> float | None:
         """Return the place of ``value``, 0 to 1; None off the axis (the range may have moved)."""
         if self.choices:
-            found = [index for index, choice in enumerate(self.choices) if _same(choice, value)]
-            return found[0] / max(1, len(self.choices) - 1) if found else None
+            places = [index for index, choice in enumerate(self.choices) if _same(choice, value)]
+            return places[0] / max(1, len(self.choices) - 1) if places else None
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return None
         if self.high <= self.low:

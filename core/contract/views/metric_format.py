@@ -29,8 +29,8 @@ def format_change(change: float | None, unit: str = "") -> str:
     """Format a difference with its sign, of a fraction in percentage points; None as an empty text."""
     if change is None:
         return ""
-    shown = _percent(abs(change)) if unit in HUNDREDTHS else _digits(abs(change), 3)
-    return f"{'-' if change < 0 else '+'}{shown}"
+    digits = _percent(abs(change)) if unit in HUNDREDTHS else _digits(abs(change), 3)
+    return f"{'-' if change < 0 else '+'}{digits}"
 
 
 def format_interval(score: Score, unit: str = "") -> str:
@@ -45,17 +45,17 @@ def format_bound(limit: Limit, unit: str = "") -> str:
     """Format a limit without its metric: ≤ 2%, ≥ -20 points."""
     sign = {(True, False): "≤", (True, True): "<", (False, False): "≥", (False, True): ">"}
     if unit in HUNDREDTHS:
-        shown = f"{100 * limit.bound:g}{'%' if unit == SHARE else ' points'}"
+        bound = f"{100 * limit.bound:g}{'%' if unit == SHARE else ' points'}"
     else:
-        shown = f"{limit.bound:g}"
-    return f"{sign[limit.upper, limit.strict]} {shown}"
+        bound = f"{limit.bound:g}"
+    return f"{sign[limit.upper, limit.strict]} {bound}"
 
 
 def format_score(score: Score, unit: str = "") -> str:
     """Format value, interval and samples: 12.5% (7.1–20.2%, 64 samples)."""
     samples = f"{score.samples:,} sample{'s' * (score.samples != 1)}" if score.samples else ""
-    known = ", ".join(part for part in (format_interval(score, unit), samples) if part)
-    return f"{format_figure(score.value, unit)} ({known})" if known else format_figure(score.value, unit)
+    details = ", ".join(part for part in (format_interval(score, unit), samples) if part)
+    return f"{format_figure(score.value, unit)} ({details})" if details else format_figure(score.value, unit)
 
 
 def _digits(value: float, most: int) -> str:

@@ -31,11 +31,11 @@ class Reading:
     verdict: Verdict | None = None
 
 
-def read(study: Study, trial: Trial | None, name: str, kept: dict[str, tuple[Limit, ...]]) -> Reading:
-    """Return the metric ``name`` of ``trial``, of the base for None; ``kept`` as ``limits`` gives them."""
+def read(study: Study, trial: Trial | None, name: str, limits_by_metric: dict[str, tuple[Limit, ...]]) -> Reading:
+    """Return the metric ``name`` of ``trial``, of the base for None; ``limits_by_metric`` as ``limits`` gives them."""
     scores = study.base_scores if trial is None else trial.scores
     score, base, metric = scores.get(name), study.base_scores.get(name), describe_metric(name)
-    verdict = judge_limits(scores, name, kept, trial)
+    verdict = judge_limits(scores, name, limits_by_metric, trial)
     change, better, clear = None, None, False
     if trial is not None and score is not None and base is not None:
         change = _change(score, base)
@@ -43,7 +43,7 @@ def read(study: Study, trial: Trial | None, name: str, kept: dict[str, tuple[Lim
         if change:
             better = (change < 0) == (metric.direction == "minimize")
             clear = margin is not None and not change - margin[0] <= 0 <= change + margin[1]
-    return Reading(metric, score, base, kept.get(name, ()), change, better, clear, verdict)
+    return Reading(metric, score, base, limits_by_metric.get(name, ()), change, better, clear, verdict)
 
 
 def _change(score: Score, base: Score) -> float | None:
@@ -57,8 +57,8 @@ def step_of(trial: Trial, name: str) -> int:
     """Return the step of the trial's latest value: what takes generated texts is scored less often than the
     rest."""
     series, score = trial.series.get(name), trial.scores.get(name)
-    said = score is not None and score.value is not None
-    return series.steps[-1] if said and series is not None and series.steps else trial.scored_step
+    has_value = score is not None and score.value is not None
+    return series.steps[-1] if has_value and series is not None and series.steps else trial.scored_step
 
 
 def margins(now: Score, before: Score) -> tuple[float, float] | None:
@@ -73,14 +73,14 @@ def margins(now: Score, before: Score) -> tuple[float, float] | None:
 
 
 def judge_limits(
-    scores: Mapping[str, Score], name: str, kept: Mapping[str, tuple[Limit, ...]], trial: Trial | None = None
+    scores: Mapping[str, Score], name: str, limits_by_metric: Mapping[str, tuple[Limit, ...]], trial: Trial | None = None
 ) -> Verdict | None:
     """Return the worst verdict of all limits on the metric ``name``; None without any, or without a score."""
     if name not in scores:
         return None
-    look, shared = count_looks(trial, name), sum(len(limits) for limits in kept.values())
-    found = {limit.judge(scores[name], look, shared) for limit in kept.get(name, ())}
-    return next((verdict for verdict in WORST if verdict in found), None)
+    look, shared = count_looks(trial, name), sum(len(limits) for limits in limits_by_metric.values())
+    verdicts = {limit.judge(scores[name], look, shared) for limit in limits_by_metric.get(name, ())}
+    return next((verdict for verdict in WORST if verdict in verdicts), None)
 
 
 def count_looks(trial: Trial | None, name: str) -> int:

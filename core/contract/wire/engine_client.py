@@ -234,6 +234,6 @@ def _decode_answer(address: Path, raw: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.DecodeError as error:
-        what = f"the engine's answer cannot be read: {error}"
+        message = f"the engine's answer cannot be read: {error}"
         fix = "its version may be another: let its studies finish, then `trimtab engine stop` and start again"
-        raise EngineError.of(what, str(address), fix) from error
+        raise EngineError.of(message, str(address), fix) from error

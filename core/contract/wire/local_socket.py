@@ -95,8 +95,8 @@ def open_listening(address: Path) -> sockets.socket:
             line.bind(_short(folder, address))
         except OSError as error:
             line.close()
-            what = f"the engine's socket cannot be made: {error.strerror}"
-            raise EngineError.of(what, str(address), OWN_HOME) from error
+            message = f"the engine's socket cannot be made: {error.strerror}"
+            raise EngineError.of(message, str(address), OWN_HOME) from error
         finally:
             os.umask(before)
     return line
@@ -109,8 +109,8 @@ def explain_absence(address: Path, why: str) -> AbsentError:
 
 def explain_crowding(address: Path) -> EngineError:
     """Explain that the queue of connections stays full."""
-    what = f"the engine has taken no new connection for {FULL_S:.0f} s"
-    return EngineError.of(what, str(address), "`trimtab logs` and its log say what it does; try again")
+    message = f"the engine has taken no new connection for {FULL_S:.0f} s"
+    return EngineError.of(message, str(address), "`trimtab logs` and its log say what it does; try again")
 
 
 # -- what is checked -------------------------------------------------------------------------------
@@ -124,17 +124,17 @@ def _folder(address: Path) -> Iterator[int]:
     except FileNotFoundError as error:
         raise explain_absence(address, "there is no home folder yet") from error
     except OSError as error:
-        what = f"the home folder cannot be used: {_explain_error(error)}"
-        raise EngineError.of(what, str(address.parent), OWN_HOME) from error
+        message = f"the home folder cannot be used: {_explain_error(error)}"
+        raise EngineError.of(message, str(address.parent), OWN_HOME) from error
     try:
         found = os.fstat(handle)
         if found.st_uid != os.getuid():
-            what = f"the home folder belongs to another user, {user_name(found.st_uid)}"
-            raise EngineError.of(what, str(address.parent), OWN_HOME)
+            message = f"the home folder belongs to another user, {user_name(found.st_uid)}"
+            raise EngineError.of(message, str(address.parent), OWN_HOME)
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            what = f"other users may write into the home folder (mode {stat.S_IMODE(found.st_mode):04o})"
+            message = f"other users may write into the home folder (mode {stat.S_IMODE(found.st_mode):04o})"
             fix = f"look whether all in it is yours, then chmod 700 {shlex.quote(str(address.parent))}"
-            raise EngineError.of(what, str(address.parent), fix)
+            raise EngineError.of(message, str(address.parent), fix)
         yield handle
     finally:
         os.close(handle)

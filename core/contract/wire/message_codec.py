@@ -50,8 +50,10 @@ def encode_reply(reply: console_api.Reply, as_json: bool = False) -> bytes:
     try:
         return write(reply)
     except (ValueError, OverflowError, RecursionError, TypeError) as error:
-        what = plain(f"the answer cannot be written: {error}", 300)
-        return write(console_api.Reply(reply.id, False, what, "engine", "its log holds more: `trimtab logs`"))
+        message = plain(f"the answer cannot be written: {error}", 300)
+        return write(
+            console_api.Reply(reply.id, False, message, "engine", "its log holds more: `trimtab logs`")
+        )
 
 
 def _read(decoder: _Decoder[T], raw: bytes) -> T:

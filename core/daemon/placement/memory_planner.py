@@ -155,8 +155,8 @@ class MemoryPlanner:
         held = {process.pid: process.used_bytes or 0 for process in (card.processes if card else ())}
         return sum(held.get(worker.pid, 0) for worker in mine)
 
-    def check(self, where: str) -> None:
-        """Raises TrimtabError if the memory limit, set in ``where``, is smaller than the base model."""
+    def check(self, location: str) -> None:
+        """Raises TrimtabError if the memory limit, set in ``location``, is smaller than the base model."""
         asked = self._spec.resources.memory_bytes
         for slot in self._devices:
             found = self.device(slot.label)
@@ -167,7 +167,7 @@ class MemoryPlanner:
                 if known
                 else 0
             )
-            memory_budget.check(asked, found, held, where)
+            memory_budget.check(asked, found, held, location)
 
     # -- estimates --------------------------------------------------------------------------------
 

@@ -164,8 +164,8 @@ class EngineLock:
         still."""
         lease = self._lock.lease
         if lease is not None and not lease.renew():
-            what = f"another engine has taken the home: this one stood still for more than {LEASE_S:.0f} s"
-            raise EngineError.of(what, str(self._lock.path), "the studies go on with the other")
+            message = f"another engine has taken the home: this one stood still for more than {LEASE_S:.0f} s"
+            raise EngineError.of(message, str(self._lock.path), "the studies go on with the other")
 
     def release(self) -> None:
         """Release the lock to another engine."""

@@ -50,12 +50,12 @@ class Seldom:
 _strangers = Seldom()
 
 
-def _no_request(error: msgspec.DecodeError, where: str, fix: str) -> console_api.Reply:
+def _no_request(error: msgspec.DecodeError, location: str, fix: str) -> console_api.Reply:
     """Return the refusal of what is no request, or has a value beyond its bounds."""
     told = input_size_limits.explain_error(error)
     if told != str(error):
         return console_api.Reply(0, False, plain(told, 300), "request", "give a value within the bound")
-    return console_api.Reply(0, False, plain(f"not a request: {error}", 300), where, fix)
+    return console_api.Reply(0, False, plain(f"not a request: {error}", 300), location, fix)
 
 
 @web.middleware

@@ -88,8 +88,8 @@ class SteeringRequests:
             kept = await self._newest_checkpoint(study.name, parent)
             knobs = knob_edit_checks.check_clone(parent, request.changes, kept.step)
             if request.place_of >= 0 and kept.step >= parent.total_steps:
-                what = f"trial {parent.number} has done its {kept.step} steps: nothing is left for a clone"
-                raise RefusedError.of(what, f"study {study.name}", "nothing is left to do")
+                message = f"trial {parent.number} has done its {kept.step} steps: nothing is left for a clone"
+                raise RefusedError.of(message, f"study {study.name}", "nothing is left to do")
             proposal = await runner.proposing.enqueue({}, False)
             place = Path(study.folder) / "trials" / str(proposal.number) / Path(kept.path).name
             await self._link_checkpoint(runner, proposal.number, Path(kept.path), place)
@@ -119,16 +119,16 @@ class SteeringRequests:
             await asyncio.to_thread(link_checkpoint, source, place)
         except OSError as error:
             await runner.proposing.give_up(number)
-            what = f"the checkpoint cannot be copied: {error.strerror or error}"
-            raise RefusedError.of(what, str(source), "free the disk, or try again") from None
+            message = f"the checkpoint cannot be copied: {error.strerror or error}"
+            raise RefusedError.of(message, str(source), "free the disk, or try again") from None
 
     async def _newest_checkpoint(self, study: str, trial: s.Trial) -> e.TrialCheckpointed:
         """The trial's newest checkpoint; one that runs writes it now. Raises RefusedError without one."""
         if trial.state in (s.RUNNING, s.PAUSED):
             return await self._kept_now(study, trial.number)
         if not trial.checkpoint or not await asyncio.to_thread(Path(trial.checkpoint).is_dir):
-            what = f"trial {trial.number} is {trial.state} and has no checkpoint"
-            raise RefusedError.of(what, f"study {study}", "queue a new trial by hand")
+            message = f"trial {trial.number} is {trial.state} and has no checkpoint"
+            raise RefusedError.of(message, f"study {study}", "queue a new trial by hand")
         return e.TrialCheckpointed(
             at=time.time(), study=study, trial=trial.number, step=trial.checkpoint_step, path=trial.checkpoint
         )
@@ -141,11 +141,11 @@ class SteeringRequests:
         try:
             kept = await asyncio.wait_for(asyncio.shield(self._awaited[key]), KEEP_S)
         except TimeoutError:
-            what = f"trial {number}'s worker wrote no checkpoint within {KEEP_S:.0f} s"
-            raise RefusedError.of(what, f"study {study}", "look at its log: `trimtab logs`") from None
+            message = f"trial {number}'s worker wrote no checkpoint within {KEEP_S:.0f} s"
+            raise RefusedError.of(message, f"study {study}", "look at its log: `trimtab logs`") from None
         if kept is None:
-            what = f"trial {number} has ended or lost its worker meanwhile"
-            raise RefusedError.of(what, f"study {study}", "look at it again")
+            message = f"trial {number} has ended or lost its worker meanwhile"
+            raise RefusedError.of(message, f"study {study}", "look at it again")
         return kept
 
     # -- trials that are there --------------------------------------------------------------------
@@ -171,8 +171,8 @@ class SteeringRequests:
         study = request_checks.study_in(self._supervisor.state, request.study)
         trial = request_checks.any_trial(study, request.trial)
         if trial.state != s.PRUNED:
-            what = f"trial {trial.number} is {trial.state}, not pruned"
-            raise RefusedError.of(what, "unprune", "only a prune can be taken back")
+            message = f"trial {trial.number} is {trial.state}, not pruned"
+            raise RefusedError.of(message, "unprune", "only a prune can be taken back")
         if trial.step:
             await self._newest_checkpoint(study.name, trial)
         runner = await self._runner(study, f"trial {trial.number}'s prune was taken back by {request.by}")
@@ -191,8 +191,8 @@ class SteeringRequests:
         if request.device:
             known = [slot.label for slot in runner.weighing.foresight.slots] if runner else []
             if request.device not in known:
-                what = f"the study has no device {plain(request.device, 20)!r}"
-                raise RefusedError.of(what, f"study {study.name}", f"devices: {', '.join(known)}")
+                message = f"the study has no device {plain(request.device, 20)!r}"
+                raise RefusedError.of(message, f"study {study.name}", f"devices: {', '.join(known)}")
         marked = e.TrialMarked(
             at=time.time(), study=study.name, trial=trial.number, by=request.by, note=request.note,
             starred=request.starred, device=request.device, priority=request.priority,

@@ -68,15 +68,17 @@ class SearchConversation:
         if not strange:
             return
         name = self._now().name
-        what = f"the storage holds {len(strange)} trials with results under the name {name!r} that are not "
+        message = (
+            f"the storage holds {len(strange)} trials with results under the name {name!r} that are not "
+        )
         if not known:  # it would begin with what was measured on other data, with another base
             raise TrimtabError.of(
-                f"{what}this study's",
+                f"{message}this study's",
                 "study.storage",
                 "take another study.name, or remove that study: `optuna delete-study --study-name "
                 f"{name} --storage URL`",
             )
-        text = f"{what}in its journal: the sampler learns from them, and they are shown nowhere here"
+        text = f"{message}in its journal: the sampler learns from them, and they are shown nowhere here"
         self._put(e.StudyNoted(at=time.time(), study=name, text=text, level="warning"))
 
     def _readings(self) -> dict[int, tuple[tuple[int, ...], tuple[float, ...]]]:
@@ -150,8 +152,8 @@ class SearchConversation:
             )
         )  # fmt: skip
         if refused:  # asked again it would propose the same again
-            what = f"the sampler's trial {proposal.number} cannot be queued: {refused[0]}"
-            raise TrimtabError.of(what, f"study {study.name}", "the engine's log holds more")
+            message = f"the sampler's trial {proposal.number} cannot be queued: {refused[0]}"
+            raise TrimtabError.of(message, f"study {study.name}", "the engine's log holds more")
         self._say_repeated(study, proposal.number, proposal.knobs)
         await self._weighing.check_proposal(self._now(), proposal.number, proposal.knobs)
         return self._now().trials.get(proposal.number)

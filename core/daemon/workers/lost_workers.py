@@ -58,8 +58,8 @@ class LostWorkers:
             self._fruitless = 0 if any(trial.has_begun for trial in lost) else self._fruitless + 1
         if self._fruitless > study.settings.resources.retries and not self._leaves():
             last = (tail.strip().splitlines() or ["its log is empty"])[-1]
-            what = f"{why} before it could run a trial, as {self._fruitless - 1} others before it: {last}"
-            await self._fail(plain(what, 400), tail)
+            message = f"{why} before it could run a trial, as {self._fruitless - 1} others before it: {last}"
+            await self._fail(plain(message, 400), tail)
             return
         for trial in lost:
             await self._give_back(trial, why, tail)

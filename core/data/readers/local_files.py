@@ -109,9 +109,9 @@ def _refuse_other_encodings(file: IO[bytes]) -> None:
     file.seek(0)
     marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if marked or b"\0" in head:
-        what = "it is in UTF-16 or UTF-32" if marked else "it contains NUL bytes (UTF-16 or a binary file)"
+        message = "it is in UTF-16 or UTF-32" if marked else "it contains NUL bytes (UTF-16 or a binary file)"
         fix = "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW"
-        raise Fault(f"{what}; only UTF-8 is supported", fix=fix)
+        raise Fault(f"{message}; only UTF-8 is supported", fix=fix)
 
 
 def _lines(file: IO[bytes]) -> Lines:
@@ -131,8 +131,8 @@ def _value(text: str, line: int | None) -> Any:
     try:
         return json.loads(text, parse_float=Written)
     except json.JSONDecodeError as error:
-        what = f"it is not valid JSON: {error.msg} at column {error.colno}"
-        raise Fault(what, line if line is not None else error.lineno) from None
+        message = f"it is not valid JSON: {error.msg} at column {error.colno}"
+        raise Fault(message, line if line is not None else error.lineno) from None
     except (ValueError, RecursionError) as error:  # such as 5,000 digits or 900 nested brackets
         raise Fault(f"its JSON cannot be parsed: {plain(str(error), 200)}", line) from None
 
@@ -191,8 +191,8 @@ def _csv(file: IO[bytes], delimiter: str = ",") -> Iterator[Raw]:
         header = next(reader, [])
         twice = next((name for name in header if header.count(name) > 1), None)
         if twice is not None:
-            what = f"the column {plain(twice, 60)!r} appears twice"
-            raise Fault(what, 1, "give each column its own name")
+            message = f"the column {plain(twice, 60)!r} appears twice"
+            raise Fault(message, 1, "give each column its own name")
         begins = reader.line_num + 1
         for fields in reader:
             if len(fields) > len(header):

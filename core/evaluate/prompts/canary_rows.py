@@ -76,8 +76,8 @@ def canaries(count: int, seed: int = 0, forms: tuple[str, ...] = ()) -> list[Can
     for number in range(count):
         form = forms[number % len(forms)]
         if len(taken[form]) >= 10 ** form.count(DIGIT):
-            what = f"the formats allow only {len(planted)} different canaries, not {count}"
-            raise SpecError.of(what, "evaluate.canaries", "set fewer")
+            message = f"the formats allow only {len(planted)} different canaries, not {count}"
+            raise SpecError.of(message, "evaluate.canaries", "set fewer")
         secret = _fresh(source, form, taken[form])
         taken[form].add(secret)
         planted.append(Canary(form, secret))

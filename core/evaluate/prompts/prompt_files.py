@@ -73,8 +73,8 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
             try:
                 yield where, msgspec.json.decode(line)
             except (msgspec.DecodeError, RecursionError) as error:
-                what = f"the line is not JSON: {plain(str(error), 120)}"
-                yield where, Problem(what, where, "write one object per line")
+                message = f"the line is not JSON: {plain(str(error), 120)}"
+                yield where, Problem(message, where, "write one object per line")
 
 
 def _tables(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
@@ -82,8 +82,8 @@ def _tables(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
     tables = raw.get(kind)
     if not isinstance(tables, list):
         known = ", ".join(plain(name, 40) for name in raw) or "nothing"
-        what = f"the file has no [[{kind}]], but {known}"
-        raise SpecError.of(what, str(path), f"write [[{kind}]] above each row")
+        message = f"the file has no [[{kind}]], but {known}"
+        raise SpecError.of(message, str(path), f"write [[{kind}]] above each row")
     for number, table in enumerate(tables, 1):
         yield f"{path}, [[{kind}]] {number}", table
 
@@ -106,15 +106,15 @@ def _plain_texts(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
             yield f"{path}, {'passage' if kind == 'passages' else 'line'} {number}", LONE_TEXT[kind](part)
 
 
-def _row(content: Any, shape: type[Row], where: str) -> Row | Problem:
+def _row(content: Any, shape: type[Row], location: str) -> Row | Problem:
     if isinstance(content, Problem):
         return content
     try:
         row = content if isinstance(content, Row) else msgspec.convert(content, shape)
     except msgspec.ValidationError as error:
-        return Problem(_message(error), where, f"a row needs {_fields(shape)}")
+        return Problem(_message(error), location, f"a row needs {_fields(shape)}")
     fault = row.fault()
-    return Problem(plain(fault, 200), where, f"a row needs {_fields(shape)}") if fault else row
+    return Problem(plain(fault, 200), location, f"a row needs {_fields(shape)}") if fault else row
 
 
 def _message(error: Exception) -> str:

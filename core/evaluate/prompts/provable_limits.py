@@ -56,21 +56,21 @@ JUDGED: dict[str, tuple[tuple[Stance, ...], bool]] = {
 }  # fmt: skip
 
 
-def refuse_unprovable(spec: StudySpec, where: str) -> None:
+def refuse_unprovable(spec: StudySpec, location: str) -> None:
     """Raise SpecError with every limit of the study that its prompts cannot prove, or for an unusable file of
     prompts."""
-    problems = find_unprovable(spec.evaluate, f"{where} [evaluate] limits", spec.study.seed)
+    problems = find_unprovable(spec.evaluate, f"{location} [evaluate] limits", spec.study.seed)
     if problems:
         raise SpecError(*problems)
 
 
-def find_unprovable(section: EvaluateOptions, where: str, seed: int = 0) -> list[Problem]:
+def find_unprovable(section: EvaluateOptions, location: str, seed: int = 0) -> list[Problem]:
     """List the limits that cannot be proven, each with the number that would be enough and the bound that is
     provable. ``seed``: the study's, which draws the pairs."""
     limits = [Limit.parse(text) for text in section.limits]
     limits = [limit for limit in limits if _asked_metric(limit) in PROMPTS or limit.metric in ROWS]
     library = Library(section) if any(_asked_metric(limit) in PROMPTS for limit in limits) else None
-    found = (_explain(limit, section, library, where, seed) for limit in limits)
+    found = (_explain(limit, section, library, location, seed) for limit in limits)
     return [problem for problem in found if problem is not None]
 
 
@@ -99,13 +99,13 @@ def _means(limit: Limit, library: Library | None, seed: int) -> _Means:
 
 
 def _explain(
-    limit: Limit, section: EvaluateOptions, library: Library | None, where: str, seed: int
+    limit: Limit, section: EvaluateOptions, library: Library | None, location: str, seed: int
 ) -> Problem | None:
     axes = (
         {f"{AXIS}{pair.axis.replace(' ', '_')}" for pair in library.pairs} if library is not None else set()
     )
     if limit.metric.startswith(AXIS) and limit.metric not in axes:
-        return Problem(f"there are no pairs for {limit}", where, suggest_name(limit.metric, sorted(axes)))
+        return Problem(f"there are no pairs for {limit}", location, suggest_name(limit.metric, sorted(axes)))
     means, correct, asked = _means(limit, library, seed), _correction(limit.metric, section), section.samples
     there, noun = means.there, means.noun
     available = asked if there is None else min(asked, there)
@@ -117,14 +117,14 @@ def _explain(
     if needed is None and means.most < MOST:
         more = f"add {noun} to evaluate.prompts, or " if limit.bound > 0 else ""
         return Problem(
-            f"{limit} cannot be proven with the {there} {noun} that are there", where, more + remedy
+            f"{limit} cannot be proven with the {there} {noun} that are there", location, more + remedy
         )
     if needed is None:
-        return Problem(f"no number of samples can prove {limit}", where, remedy)
+        return Problem(f"no number of samples can prove {limit}", location, remedy)
     ways = [f"add {noun} to evaluate.prompts"] if there is not None and there < needed else []
     ways += [f"set evaluate.samples = {needed}"] if asked < needed else []
     told = f"{limit} needs {needed} {noun}, {available} are {'there' if available == there else 'asked'}"
-    return Problem(told, where, f"{' and '.join(ways)}, or {remedy}")
+    return Problem(told, location, f"{' and '.join(ways)}, or {remedy}")
 
 
 def _asked_metric(limit: Limit) -> str:

@@ -26,8 +26,8 @@ def correct_score(
     if score.value is None:
         return score
     if positives < 1 or negatives < 1 or sensitivity + specificity - 1 < LEAST:
-        what = f"the detector finds {sensitivity:.0%} of hits and passes {specificity:.0%} of others"
-        return Score.unsaid(f"{what}: too close to chance for a rate", score.samples)
+        message = f"the detector finds {sensitivity:.0%} of hits and passes {specificity:.0%} of others"
+        return Score.unsaid(f"{message}: too close to chance for a rate", score.samples)
     value = _clip(_rogan_gladen(score.value, sensitivity, specificity))
     note = f"{score.value:.3g} as counted, by a detector with sensitivity {sensitivity:.2g}"
     note += f" and specificity {specificity:.2g}"

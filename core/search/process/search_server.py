@@ -42,8 +42,8 @@ def serve(source: BinaryIO, sink: BinaryIO, reads: bool = False) -> None:
             answer = Answer(problems=problems, of_spec=isinstance(error, SpecError))
         except Exception as error:
             traceback.print_exc()
-            what = f"the search failed: {type(error).__name__}: {plain(str(error), 300)}"
-            answer = Answer(problems=[(what, call.method, "see the engine's log for the traceback")])
+            message = f"the search failed: {type(error).__name__}: {plain(str(error), 300)}"
+            answer = Answer(problems=[(message, call.method, "see the engine's log for the traceback")])
         sink.write(encode_frame(answer))
         sink.flush()
 

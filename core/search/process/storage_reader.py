@@ -38,8 +38,8 @@ class Reader:
             self.trials = self.study.get_trials(deepcopy=False)
         except (OptunaError, SQLAlchemyError, ImportError, ValueError, KeyError) as error:
             cause = error.__cause__ or error
-            what = f"Optuna's storage cannot be read: {plain(str(cause), 300)}"
-            raise TrimtabError.of(what, plain(url), "check that it was not moved or deleted") from error
+            message = f"Optuna's storage cannot be read: {plain(str(cause), 300)}"
+            raise TrimtabError.of(message, plain(url), "check that it was not moved or deleted") from error
 
     def _open(self, url: str) -> optuna.Study:
         storage, name = open_storage(url, reads=True), self.spec.study.name

@@ -94,8 +94,8 @@ def _why_no_forest() -> str:
         importlib.import_module("sklearn.ensemble")
     except ImportError as error:
         missing = plain(error.name or str(error), 60)
-        what = "scikit-learn" if missing == "sklearn" else f"scikit-learn, which lacks {missing}"
-        return f"fanova needs {what}: pip install scikit-learn, or use ped-anova"
+        message = "scikit-learn" if missing == "sklearn" else f"scikit-learn, which lacks {missing}"
+        return f"fanova needs {message}: pip install scikit-learn, or use ped-anova"
     return ""
 
 

@@ -91,8 +91,8 @@ def _open_earlier(name: str) -> tuple[StudySpec, optuna.Study]:
         if os.path.lexists(file) and not paths.is_own(
             file
         ):  # a foreign SQLite file is not just data: it can have triggers
-            what = f"warm_start: {file.name} of {plain(name, 80)!r} is a link or another user's"
-            raise SpecError.of(what, "study.warm_start", "check the file, then use a copy that you own")
+            message = f"warm_start: {file.name} of {plain(name, 80)!r} is a link or another user's"
+            raise SpecError.of(message, "study.warm_start", "check the file, then use a copy that you own")
     earlier = spec_file.load(folder / "study.toml")
     storage: BaseStorage = open_storage(address(earlier, folder))
     number = newest(storage, earlier.study.name)
@@ -107,9 +107,9 @@ def _same_objectives(spec: StudySpec, earlier: StudySpec, name: str) -> None:
     )
     if mine != its:
         metrics = ", ".join(metric for metric, _ in its)
-        what = f"warm_start: {plain(name, 80)!r} has other objectives: {metrics}"
+        message = f"warm_start: {plain(name, 80)!r} has other objectives: {metrics}"
         fix = "remove it: its results cannot be compared with this study's"
-        raise SpecError.of(what, "study.warm_start", fix)
+        raise SpecError.of(message, "study.warm_start", fix)
 
 
 def _best(spec: StudySpec, found: list[Earlier]) -> list[Earlier]:

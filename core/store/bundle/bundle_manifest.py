@@ -44,9 +44,9 @@ def make(target: Path, fill: Callable[[Path], dict[str, Any]], force: bool, zipp
         _seal(aside, fill(aside))
         _place(_zip(aside, target.name) if zipped else aside, end)
     except OSError as error:
-        what = f"the bundle cannot be written: {plain(str(error), 300)}"
+        message = f"the bundle cannot be written: {plain(str(error), 300)}"
         fix = "free disk space and check permissions, or give another folder with --out; nothing was changed"
-        raise TrimtabError.of(what, str(end), fix) from error
+        raise TrimtabError.of(message, str(end), fix) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         _zip_of(aside).unlink(missing_ok=True)

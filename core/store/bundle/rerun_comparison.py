@@ -79,14 +79,14 @@ def read(folder: Path, number: int | None) -> Original:
         versions = json.loads((folder / "versions.json").read_text("utf-8"))
         prints = msgspec.json.decode((folder / "data.json").read_bytes(), type=dict[str, Print])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        what = f"the bundle cannot be read: {plain(str(error), 200)}"
-        raise bundle_manifest.BundleError.of(what, str(folder), "export the study again") from error
+        message = f"the bundle cannot be read: {plain(str(error), 200)}"
+        raise bundle_manifest.BundleError.of(message, str(folder), "export the study again") from error
     trial = trials.get(wanted)
     if trial is None or trial.get("state") != "complete":
         done = ", ".join(str(index) for index, known in trials.items() if known.get("state") == "complete")
-        what = "the bundle has no complete trial" if wanted is None else f"trial {wanted} is not complete"
+        message = "the bundle has no complete trial" if wanted is None else f"trial {wanted} is not complete"
         fix = f"give --trial N with one of {done}" if done else "export the study when a trial is complete"
-        raise bundle_manifest.BundleError.of(what, str(folder), fix)
+        raise bundle_manifest.BundleError.of(message, str(folder), fix)
     return Original(folder, raw, trial, versions, prints)
 
 

@@ -54,18 +54,18 @@ def _title(report: Report) -> list[str]:
     study, chosen = report.study, report.chosen
     made = time.strftime("%Y-%m-%d", time.gmtime(report.made_at))
     if chosen is None:
-        what = f"{md.text(report.why_none)}, so there is no adapter, only the results so far."
+        message = f"{md.text(report.why_none)}, so there is no adapter, only the results so far."
     else:
         best = (
             "the best"
             if (best_trial := best_and_counts.best(study)) and best_trial.number == chosen.number
             else "a chosen one"
         )
-        what = (
+        message = (
             f"A LoRA adapter for {_base_name(report)}: trial {chosen.number} ({chosen.state}), "
             f"{best} of {len(study.trials)} trials of the study `{study.name}`."
         )
-    return [f"# {study.name}", "", what, f"Written by trimtab on {made}.", ""]
+    return [f"# {study.name}", "", message, f"Written by trimtab on {made}.", ""]
 
 
 def _base_name(report: Report) -> str:
