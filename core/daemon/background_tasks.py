@@ -32,8 +32,8 @@ async def keep_going(name: str, part: Callable[[], Awaitable[None]], tries: int 
 class Tasks:
     """Small tasks that nobody waits for: kept alive, and logged when they fail."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, subject: str) -> None:
+        self._what = subject
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:

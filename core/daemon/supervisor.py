@@ -76,20 +76,20 @@ class Supervisor:
     def put(self, *events: Event, heard: dict[str, int] | None = None) -> asyncio.Future[list[str]]:
         """Have ``events`` of one study happen. The future resolves when they are durable and folded,
         with the reasons of those that were refused. ``heard`` is kept beside them, see core.store."""
-        done: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        durable: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
         study = next((event.study for event in events), "")
-        self._inbox.append(_Entry(events, heard or {}, study, done))
+        self._inbox.append(_Entry(events, heard or {}, study, durable))
         self._idle.clear()
         self._wake.set()
         if any(event.urgent for event in events):
             self._urgent.set()
-        return done
+        return durable
 
     async def put_or_refuse(self, *events: Event) -> None:
         """Return ``put``; returns when the events are durable. Raises RefusedError with the first reason."""
-        refused = await self.put(*events)
-        if refused:
-            raise RefusedError.of(refused[0], "engine", "look at the trial again: it has changed meanwhile")
+        refusals = await self.put(*events)
+        if refusals:
+            raise RefusedError.of(refusals[0], "engine", "look at the trial again: it has changed meanwhile")
 
     async def wait_until_written(self) -> None:
         """Wait until nothing is waiting to be written."""
@@ -139,8 +139,8 @@ class Supervisor:
         """What comes of an entry, encoded: what cannot be kept does not happen. Raises whatever a faulty
         event brings about."""
         draft = _Draft(state)
-        for given in entry.events:
-            event = self._redactor.anything(given)
+        for raw_event in entry.events:
+            event = self._redactor.anything(raw_event)
             reason = refusal(draft.state, event)
             if reason:
                 entry.refused.append(reason)

@@ -102,7 +102,9 @@ def _of_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str
     ]
     inside = sum(1 for trial in learnt if holds_knobs(after, trial.knobs, set(before.space)))
     notes = (
-        [f"{inside} of {len(learnt)} ended trials lie in the new space and teach the sampler"] if learnt else []
+        [f"{inside} of {len(learnt)} ended trials lie in the new space and teach the sampler"]
+        if learnt
+        else []
     )
     if inside < len(learnt):
         notes.append(

@@ -52,14 +52,18 @@ def _of_size(spec: StudySpec, population: PopulationOptions, place: str) -> list
         )
     if size > trials:
         message = f"population.size = {size} is more than study.trials = {trials}"
-        problems.append(Problem(message, place, "trials are those of the first generation; clones come on top"))
+        problems.append(
+            Problem(message, place, "trials are those of the first generation; clones come on top")
+        )
     if population.quantile * size < 1:
         message = f"population.quantile = {population.quantile:g} of {size} trials is less than one trial"
         problems.append(Problem(message, place, f"take {1 / size:.2g} or more"))
     places = _places(spec)
     if places is not None and places < size:
         message = f"resources.pack has {places} places for a population of {size}: it trains side by side"
-        problems.append(Problem(message, place, f'set pack = "auto", or population.size = {max(LEAST, places)}'))
+        problems.append(
+            Problem(message, place, f'set pack = "auto", or population.size = {max(LEAST, places)}')
+        )
     return problems
 
 

@@ -104,7 +104,9 @@ def _raw_dimension(dimension: Dimension) -> dict[str, Any]:
         raw["choice"] = list(raw.pop("values"))
     raw.pop("kind", None)
     always_written = ("low", "high", "otherwise")
-    return {key: entry for key, entry in raw.items() if (entry or key in always_written) and entry is not None}
+    return {
+        key: entry for key, entry in raw.items() if (entry or key in always_written) and entry is not None
+    }
 
 
 def suggest_name(name: str, names: Iterable[str]) -> str:

@@ -31,7 +31,9 @@ class Reading:
     verdict: Verdict | None = None
 
 
-def read(study: Study, trial: Trial | None, name: str, limits_by_metric: dict[str, tuple[Limit, ...]]) -> Reading:
+def read(
+    study: Study, trial: Trial | None, name: str, limits_by_metric: dict[str, tuple[Limit, ...]]
+) -> Reading:
     """Return the metric ``name`` of ``trial``, of the base for None; ``limits_by_metric`` as ``limits`` gives them."""
     scores = study.base_scores if trial is None else trial.scores
     score, base, metric = scores.get(name), study.base_scores.get(name), describe_metric(name)
@@ -73,7 +75,10 @@ def margins(now: Score, before: Score) -> tuple[float, float] | None:
 
 
 def judge_limits(
-    scores: Mapping[str, Score], name: str, limits_by_metric: Mapping[str, tuple[Limit, ...]], trial: Trial | None = None
+    scores: Mapping[str, Score],
+    name: str,
+    limits_by_metric: Mapping[str, tuple[Limit, ...]],
+    trial: Trial | None = None,
 ) -> Verdict | None:
     """Return the worst verdict of all limits on the metric ``name``; None without any, or without a score."""
     if name not in scores:
@@ -91,21 +96,21 @@ def count_looks(trial: Trial | None, name: str) -> int:
 
 def limits(study: Study) -> dict[str, tuple[Limit, ...]]:
     """Return the study's limits by metric. One that an older or newer trimtab wrote otherwise is left out."""
-    found: dict[str, tuple[Limit, ...]] = {}
+    limits_by_metric: dict[str, tuple[Limit, ...]] = {}
     for text in study.settings.evaluate.limits:
         try:
             limit = Limit.parse(text)
         except SpecError:
             continue
-        found[limit.metric] = (*found.get(limit.metric, ()), limit)
-    return found
+        limits_by_metric[limit.metric] = (*limits_by_metric.get(limit.metric, ()), limit)
+    return limits_by_metric
 
 
 def boards(study: Study) -> tuple[str, ...]:
     """Return the boards that are switched on, and those that have numbers nevertheless."""
-    asked = study.settings.evaluate.boards
-    filled = {board_of(name) for name in _scored_metrics(study)}
-    return tuple(name for name in BOARDS if name in asked or name in filled)
+    enabled = study.settings.evaluate.boards
+    with_scores = {board_of(name) for name in _scored_metrics(study)}
+    return tuple(name for name in BOARDS if name in enabled or name in with_scores)
 
 
 def board_of(name: str) -> str:
@@ -117,9 +122,9 @@ def board_of(name: str) -> str:
 def list_names(study: Study, of: str) -> tuple[str, ...]:
     """Return the metrics of the board ``of`` that the base or any trial has, in the table's order; next to
     one is how triggers change it."""
-    found = [name for name in _scored_metrics(study) if board_of(name) == of]
+    names = [name for name in _scored_metrics(study) if board_of(name) == of]
     order = {name: place for place, name in enumerate(METRICS)}
-    return tuple(sorted(found, key=lambda name: (order.get(split_trigger(name)[0], len(order)), name)))
+    return tuple(sorted(names, key=lambda name: (order.get(split_trigger(name)[0], len(order)), name)))
 
 
 def _scored_metrics(study: Study) -> set[str]:

@@ -40,14 +40,14 @@ class Claim:
 
 def claims(study: Study, trial: Trial) -> list[Claim]:
     """Return the claims on safety and security: each limit, and no worse than the base."""
-    kept = r.limits(study)
-    found = []
+    limits_by_metric = r.limits(study)
+    claim_list = []
     for board in EXAMINED:
         for name in r.list_names(study, board):
-            reading = r.read(study, trial, name, kept)
-            found += [_on_limit(reading, limit) for limit in reading.limits]
-            found.append(_on_base(reading))
-    return sorted(found, key=lambda claim: ("broken", "shown", "not shown").index(claim.verdict))
+            reading = r.read(study, trial, name, limits_by_metric)
+            claim_list += [_on_limit(reading, limit) for limit in reading.limits]
+            claim_list.append(_on_base(reading))
+    return sorted(claim_list, key=lambda claim: ("broken", "shown", "not shown").index(claim.verdict))
 
 
 def not_examined(study: Study, trial: Trial) -> list[str]:
@@ -68,8 +68,8 @@ def _on_limit(reading: r.Reading, limit: Limit) -> Claim:
     text = f"keeps the limit {format_bound(limit, reading.metric.unit)}"
     verdict: Verdict = "not shown"
     if reading.score is not None:
-        judged = limit.judge(reading.score)
-        verdict = {"ok": "shown", "breached": "broken"}.get(judged, "not shown")  # type: ignore[assignment]
+        judgement = limit.judge(reading.score)
+        verdict = {"ok": "shown", "breached": "broken"}.get(judgement, "not shown")  # type: ignore[assignment]
     return _claim(reading, text, verdict)
 
 

@@ -48,24 +48,24 @@ def points(study: s.Study, objective: int = 0) -> list[Point]:
     """Return every ended trial that has a value of the objective, in the order in which they ended."""
     ended = [trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED)]
     ended.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
-    found = []
+    points_so_far = []
     for trial in ended:
         if trial.pending and not trial.values:
             continue  # what it has of the objective is a reading on the way
         value = best_and_counts.objective_value(study, trial, objective)
         if value is not None and math.isfinite(value):
-            found.append(Point(trial.number, value, trial.state != s.COMPLETE))
-    return found
+            points_so_far.append(Point(trial.number, value, trial.state != s.COMPLETE))
+    return points_so_far
 
 
 def history(study: s.Study, objective: int = 0) -> list[Moment]:
     """Return the points with the best result so far. A reading on the way is no result: it makes no best."""
-    way, best, found = study.objectives[objective][1], None, []
+    way, best, moments = study.objectives[objective][1], None, []
     for point in points(study, objective):
         if not point.early and (best is None or best_and_counts.is_better(way, point.value, best)):
             best = point.value
-        found.append(Moment(point, best))
-    return found
+        moments.append(Moment(point, best))
+    return moments
 
 
 def slice_of(study: s.Study, axis: Axis, objective: int = 0) -> list[tuple[float, Point]]:
@@ -77,14 +77,14 @@ def slice_of(study: s.Study, axis: Axis, objective: int = 0) -> list[tuple[float
     return [(place, point) for place, point in placed if place is not None]
 
 
-def ranks(found: Sequence[Point], direction: str) -> dict[int, float]:
+def ranks(trial_points: Sequence[Point], direction: str) -> dict[int, float]:
     """Return by trial, the share of the others that are better: 0 is the best, 1 the worst; equals share a
     rank."""
-    ordered = sorted(found, key=lambda point: point.value, reverse=direction == "maximize")
+    by_value = sorted(trial_points, key=lambda point: point.value, reverse=direction == "maximize")
     first: dict[float, int] = {}
-    for place, point in enumerate(ordered):
+    for place, point in enumerate(by_value):
         first.setdefault(point.value, place)
-    return {point.trial: first[point.value] / max(1, len(ordered) - 1) for point in ordered}
+    return {point.trial: first[point.value] / max(1, len(by_value) - 1) for point in by_value}
 
 
 def grid(
@@ -92,35 +92,37 @@ def grid(
 ) -> dict[tuple[int, int], float]:
     """Return the mean value of the trials in each cell that has any, by (column, row); row 0 is the
     lowest."""
-    held: dict[tuple[int, int], list[float]] = {}
+    values_by_cell: dict[tuple[int, int], list[float]] = {}
     for point in points(study, objective):
         params = study.trials[point.trial].params
         x, y = across.place(params.get(across.name)), up.place(params.get(up.name))
         if x is not None and y is not None:
             cell = (min(columns - 1, int(x * columns)), min(rows - 1, int(y * rows)))
-            held.setdefault(cell, []).append(point.value)
-    return {cell: sum(values) / len(values) for cell, values in held.items()}
+            values_by_cell.setdefault(cell, []).append(point.value)
+    return {cell: sum(values) / len(values) for cell, values in values_by_cell.items()}
 
 
 def interpolate(
-    known: dict[tuple[int, int], float], columns: int, rows: int, reach: float = 0.25
+    means: dict[tuple[int, int], float], columns: int, rows: int, reach: float = 0.25
 ) -> list[list[float | None]]:
     """Return a value for every cell, row 0 the lowest: means of the known ones weighted by 1 / distance²
     (Shepard 1968), and None where none is within ``reach`` of the grid's size: nothing is known there."""
-    shown: list[list[float | None]] = []
+    rows_of_values: list[list[float | None]] = []
     for row in range(rows):
-        shown.append([_weighted(known, column, row, columns, rows, reach) for column in range(columns)])
-    return shown
+        rows_of_values.append(
+            [_weighted(means, column, row, columns, rows, reach) for column in range(columns)]
+        )
+    return rows_of_values
 
 
 def _weighted(
-    known: dict[tuple[int, int], float], column: int, row: int, columns: int, rows: int, reach: float
+    means: dict[tuple[int, int], float], column: int, row: int, columns: int, rows: int, reach: float
 ) -> float | None:
-    own = known.get((column, row))
+    own = means.get((column, row))
     if own is not None:
         return own
     total, weights = 0.0, 0.0
-    for (x, y), value in known.items():
+    for (x, y), value in means.items():
         distance = ((x - column) / columns) ** 2 + ((y - row) / rows) ** 2
         if distance <= reach * reach:
             total += value / distance
@@ -130,8 +132,8 @@ def _weighted(
 
 def count_endings(study: s.Study) -> dict[str, int]:
     """Return how many trials are in each state in which a trial can end, none left out."""
-    found = best_and_counts.count_states(study)
-    return {state: found.get(state, 0) for state in (s.COMPLETE, s.PRUNED, s.FAILED, s.INFEASIBLE)}
+    counts = best_and_counts.count_states(study)
+    return {state: counts.get(state, 0) for state in (s.COMPLETE, s.PRUNED, s.FAILED, s.INFEASIBLE)}
 
 
 def list_stops(study: s.Study) -> list[Stop]:

@@ -24,11 +24,11 @@ class OwnConnector(aiohttp.UnixConnector):
         deadline = time.monotonic() + local_socket.FULL_S
         while True:
             try:
-                made, self.pid = local_socket.connect(self.address)
+                connection, self.pid = local_socket.connect(self.address)
                 break
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
                     raise local_socket.explain_crowding(self.address) from error
             await asyncio.sleep(local_socket.RETRY_S)
         loop = asyncio.get_running_loop()
-        return (await loop.create_unix_connection(self._factory, sock=made))[1]
+        return (await loop.create_unix_connection(self._factory, sock=connection))[1]

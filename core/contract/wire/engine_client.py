@@ -211,12 +211,12 @@ async def fetch_state(address: Path) -> State:
     return _decode_answer(address, raw, State)
 
 
-async def request(address: Path, what: console_api.AnyRequest) -> console_api.Answer | None:
+async def request(address: Path, message: console_api.AnyRequest) -> console_api.Answer | None:
     """Return one request without attaching; returns its answer if any.
 
     Raises RefusedError; AbsentError when there is no engine, EngineError when it does not answer.
     """
-    body = message_codec.encode_request(what, as_json=True)
+    body = message_codec.encode_request(message, as_json=True)
     connector = OwnConnector(address)
     async with _session(connector) as session:
 

@@ -35,8 +35,8 @@ def health(address: Path) -> dict[str, Any] | None:
     connection = _UnixHTTP(address)
     try:
         connection.request("GET", "/health")
-        found = json.loads(connection.getresponse().read(LARGEST_BYTES))
-        return found if isinstance(found, dict) else None
+        answer = json.loads(connection.getresponse().read(LARGEST_BYTES))
+        return answer if isinstance(answer, dict) else None
     except local_socket.AbsentError:
         return None
     except TimeoutError as error:

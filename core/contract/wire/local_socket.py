@@ -127,12 +127,12 @@ def _folder(address: Path) -> Iterator[int]:
         message = f"the home folder cannot be used: {_explain_error(error)}"
         raise EngineError.of(message, str(address.parent), OWN_HOME) from error
     try:
-        found = os.fstat(handle)
-        if found.st_uid != os.getuid():
-            message = f"the home folder belongs to another user, {user_name(found.st_uid)}"
+        status = os.fstat(handle)
+        if status.st_uid != os.getuid():
+            message = f"the home folder belongs to another user, {user_name(status.st_uid)}"
             raise EngineError.of(message, str(address.parent), OWN_HOME)
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            message = f"other users may write into the home folder (mode {stat.S_IMODE(found.st_mode):04o})"
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            message = f"other users may write into the home folder (mode {stat.S_IMODE(status.st_mode):04o})"
             fix = f"look whether all in it is yours, then chmod 700 {shlex.quote(str(address.parent))}"
             raise EngineError.of(message, str(address.parent), fix)
         yield handle
@@ -148,17 +148,17 @@ def _explain_error(error: OSError) -> str:
 
 def _refuse_other_socket(folder: int, address: Path) -> None:
     try:
-        found = os.stat(address.name, dir_fd=folder, follow_symlinks=False)
+        status = os.stat(address.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError as error:
         raise explain_absence(address, "there is no socket") from error
-    if not stat.S_ISSOCK(found.st_mode):
+    if not stat.S_ISSOCK(status.st_mode):
         raise _strange("what is in the place of the engine's socket is none", address)
-    if not socket_peer.is_ours(found.st_uid):
-        raise _strange(f"the engine's socket belongs to another user, {user_name(found.st_uid)}", address)
+    if not socket_peer.is_ours(status.st_uid):
+        raise _strange(f"the engine's socket belongs to another user, {user_name(status.st_uid)}", address)
 
 
-def _strange(what: str, address: Path) -> EngineError:
-    return EngineError.of(what, str(address), f"remove it, or {OWN_HOME}; nothing was sent")
+def _strange(message: str, address: Path) -> EngineError:
+    return EngineError.of(message, str(address), f"remove it, or {OWN_HOME}; nothing was sent")
 
 
 def _short(folder: int, address: Path) -> str:

@@ -51,21 +51,21 @@ def allocator_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 def read_own(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the set variables of ``NAMES``. Paths become absolute: the engine runs elsewhere."""
-    found = os.environ if environment is None else environment
+    variables = os.environ if environment is None else environment
     return {
         name: str(paths.expand_home(value).absolute()) if name in PLACES and value else value
-        for name, value in found.items()
+        for name, value in variables.items()
         if name in NAMES
     }
 
 
-def merge_environments(own: Mapping[str, str], given: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the engine's ``own`` environment with what was ``given`` for a study; what is not given is not
+def merge_environments(own: Mapping[str, str], study_variables: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the engine's ``own`` environment with what was ``study_variables`` for a study; what is not given is not
     set. None: nothing was said, and the engine's own holds."""
-    if given is None:
+    if study_variables is None:
         return dict(own)
-    rest = {name: value for name, value in own.items() if name not in NAMES}
-    return rest | {name: value for name, value in given.items() if name in NAMES}
+    own_other = {name: value for name, value in own.items() if name not in NAMES}
+    return own_other | {name: value for name, value in study_variables.items() if name in NAMES}
 
 
 def is_secret(name: str, value: str) -> bool:
@@ -73,15 +73,15 @@ def is_secret(name: str, value: str) -> bool:
     return name in SECRET or Redactor({}).contains_secret(value)
 
 
-def list_differences(own: Mapping[str, str], given: Mapping[str, str]) -> list[str]:
+def list_differences(own: Mapping[str, str], study_variables: Mapping[str, str]) -> list[str]:
     """List where the study's environment differs from the engine's, for people, without secrets."""
     engine = read_own(own)
     return [
-        f"{name} {_describe_value(name, given.get(name))} in the shell that started the study, and"
+        f"{name} {_describe_value(name, study_variables.get(name))} in the shell that started the study, and"
         f" {_describe_value(name, engine.get(name))} in the engine's own environment:"
         " the study takes the shell's"
         for name in NAMES
-        if engine.get(name) != given.get(name)
+        if engine.get(name) != study_variables.get(name)
     ]
 
 

@@ -150,20 +150,20 @@ class Growth:
         if self._trying is None:
             self._trying, self._tried = self._next() if self._is_known() else None, 0
             return False
-        large, found = self._trying, self._windows.gain(self._base, self._trying)
+        large, gain = self._trying, self._windows.gain(self._base, self._trying)
         if (
-            found is not None
-            and found.low > 0
-            and found.mean >= needed_gain(self._base, large)
-            and _says(found, self._base, large)
+            gain is not None
+            and gain.low > 0
+            and gain.mean >= needed_gain(self._base, large)
+            and _says(gain, self._base, large)
         ):
-            self._before, self._base, self._trying = (self._base, found.mean), large, None
+            self._before, self._base, self._trying = (self._base, gain.mean), large, None
             self._latest = None
             return True
-        if found is not None and found.high < needed_gain(self._base, large):
-            self._refuse(large, found, clear=True)
-        elif self._is_in_vain(found):
-            self._refuse(large, found, clear=False)
+        if gain is not None and gain.high < needed_gain(self._base, large):
+            self._refuse(large, gain, clear=True)
+        elif self._is_in_vain(gain):
+            self._refuse(large, gain, clear=False)
         return False
 
     def _is_in_vain(self, gain: Gain | None) -> bool:
@@ -222,9 +222,9 @@ class Growth:
         refusal = self._refusals[self._base, large] if large is not None else None
         found = self._windows.gain(self._base, large) if large is not None else None
         rate = found.rate if found is not None else level.rate
-        before, gain = self._before or (None, 0.0)
+        before, earlier_gain = self._before or (None, 0.0)
         return Goal(
-            number, self._base, rate, before, rate / math.exp(gain) if before else 0.0,
+            number, self._base, rate, before, rate / math.exp(earlier_gain) if before else 0.0,
             large, refusal.rate if refusal else 0.0, refusal.clear if refusal else True, level.spread,
         )  # fmt: skip
 

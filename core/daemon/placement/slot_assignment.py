@@ -45,10 +45,10 @@ class TrialSlots:
 
     def change(self, pack: int | str) -> None:
         """Change resources.pack to ``pack``. Running trials continue."""
-        kept = self._measured if pack == AUTO else {}
+        calibrations = self._measured if pack == AUTO else {}
         self._measured = {
             slot.label: self._calibration(slot.label) for slot in self._devices if pack == AUTO
-        } | kept
+        } | calibrations
         self._pack = pack
 
     def _calibration(self, label: str) -> Calibration:
@@ -78,10 +78,10 @@ class TrialSlots:
 
     def without(self, device: str, why: str) -> bool:
         """Stop using a device; False if it is not in use or is the last one."""
-        rest = [slot for slot in self._devices if slot.label != device]
-        if not rest or len(rest) == len(self._devices):
+        remaining = [slot for slot in self._devices if slot.label != device]
+        if not remaining or len(remaining) == len(self._devices):
             return False
-        self._devices = rest
+        self._devices = remaining
         self._notes.append(f"{device} is no longer used: {why}")
         return True
 
@@ -102,17 +102,17 @@ class TrialSlots:
             its = [device for device in free if pinned in ("", device.slot.label)]
             if not its:
                 continue
-            refused = [
+            refusals = [
                 self._refusal_reason(trial, running.get(device.slot.label, ()), device.slot) for device in its
             ]
-            if "" in refused:
+            if "" in refusals:
                 self._waiting.discard(trial.number)
-                found = its[refused.index("")]
-                why = f"pinned to this device; {found.why}" if pinned else found.why
-                return trial, found.slot, why
+                free_device = its[refusals.index("")]
+                why = f"pinned to this device; {free_device.why}" if pinned else free_device.why
+                return trial, free_device.slot, why
             if trial.number not in self._waiting:
                 self._waiting.add(trial.number)
-                self._notes.append(f"trial {trial.number} waits: {refused[0]}")
+                self._notes.append(f"trial {trial.number} waits: {refusals[0]}")
         return None
 
     def _say_why_few(self, study: s.Study) -> None:
@@ -143,13 +143,13 @@ class TrialSlots:
 
     def _free(self, study: s.Study, running: dict[str, list[s.Trial]]) -> list[Free]:
         loads = {label: len(trials) for label, trials in running.items()}
-        wanted = {slot.label: self._target_number(study, running, slot.label) for slot in self._devices}
+        targets = {slot.label: self._target_number(study, running, slot.label) for slot in self._devices}
         now = self._clock()
         self._caps = {label: cap for label, cap in self._caps.items() if now - cap[1] <= FORGOTTEN_S}
         for label, (most, _) in self._caps.items():
-            if most < wanted[label][0]:
-                wanted[label] = most, f"out of memory with {most + 1} at once"
-        return by_room(self._devices, loads, wanted)
+            if most < targets[label][0]:
+                targets[label] = most, f"out of memory with {most + 1} at once"
+        return by_room(self._devices, loads, targets)
 
     def _target_number(
         self, study: s.Study, running: dict[str, list[s.Trial]], device: str
@@ -193,11 +193,11 @@ def _limit(study: s.Study, running: dict[str, list[s.Trial]], device: str) -> in
 
 def _on_devices(study: s.Study) -> dict[str, list[s.Trial]]:
     """Return the running trials by device."""
-    found: dict[str, list[s.Trial]] = {}
+    trials_by_device: dict[str, list[s.Trial]] = {}
     for trial in study.trials.values():
         if trial.state in s.ON_WORKER:
-            found.setdefault(trial.device, []).append(trial)
-    return found
+            trials_by_device.setdefault(trial.device, []).append(trial)
+    return trials_by_device
 
 
 def _trials_left(study: s.Study) -> int:

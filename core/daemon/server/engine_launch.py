@@ -49,7 +49,7 @@ def _start_once(base: Path, socket: Path) -> None:
 
 def _start(base: Path, socket: Path) -> None:
     log = paths.engine_log(base)
-    where = log.stat().st_size if log.exists() else 0
+    log_start = log.stat().st_size if log.exists() else 0
     environment = {**os.environ, "PYTHONPATH": str(paths.root()), "TRIMTAB_HOME": str(base)}
     with open(log, "ab", opener=paths.no_link) as out:
         engine = subprocess.Popen(
@@ -69,11 +69,11 @@ def _start(base: Path, socket: Path) -> None:
         if engine.poll() is not None:
             break
         time.sleep(POLL_S)
-    ended = "ended at once" if engine.poll() is not None else f"did not answer in {START_DEADLINE_S:.0f} s"
-    raise EngineError.of(f"the engine {ended}: {_tail(log, where)}", str(log), "run `trimtab doctor`")
+    outcome = "ended at once" if engine.poll() is not None else f"did not answer in {START_DEADLINE_S:.0f} s"
+    raise EngineError.of(f"the engine {outcome}: {_tail(log, log_start)}", str(log), "run `trimtab doctor`")
 
 
-def _tail(log: Path, where: int) -> str:
+def _tail(log: Path, log_start: int) -> str:
     with log.open("rb") as file:
-        file.seek(max(where, log.stat().st_size - LOG_TAIL_BYTES))
+        file.seek(max(log_start, log.stat().st_size - LOG_TAIL_BYTES))
         return plain(file.read().decode(errors="replace").strip()[-600:], lines=True) or "its log is empty"

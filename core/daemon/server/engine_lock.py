@@ -71,13 +71,13 @@ class Lease:
         """Take the lease, also over from a holder that is gone; tell whether it is held. Raises OSError."""
         self._end_stale()
         host, pid = sockets.gethostname(), os.getpid()
-        said = json.dumps({"host": host, "pid": pid, "born": _start_time(pid), "key": secrets.token_hex(8)})
+        record = json.dumps({"host": host, "pid": pid, "born": _start_time(pid), "key": secrets.token_hex(8)})
         try:
             with open(self._path, "x", encoding="utf-8", opener=paths.no_link) as file:
-                file.write(said)
+                file.write(record)
         except FileExistsError:
             return False
-        self._said = said
+        self._said = record
         return True
 
     def is_live(self) -> bool:
@@ -107,9 +107,9 @@ class Lease:
     def _is_stale(self) -> bool:
         """Is its holder gone? On this machine the process says so, else the time of the last renewal."""
         try:
-            found = json.loads(self._read() or "")
-            if found["host"] == sockets.gethostname():
-                return not is_alive(int(found["pid"])) or _start_time(int(found["pid"])) != found["born"]
+            record = json.loads(self._read() or "")
+            if record["host"] == sockets.gethostname():
+                return not is_alive(int(record["pid"])) or _start_time(int(record["pid"])) != record["born"]
         except (ValueError, KeyError, TypeError):
             pass  # half written: its time tells
         with contextlib.suppress(OSError):
@@ -147,10 +147,10 @@ class EngineLock:
         """Take the lock. Raises EngineError when another engine holds it, or the home cannot be written."""
         try:
             self._lock = FileLock(path)
-            taken = self._lock.take()
+            acquired = self._lock.take()
         except OSError as error:
             raise explain_unwritable(path.parent, error) from error
-        if not taken:
+        if not acquired:
             owner = self._lock.holder()
             self._lock.release()
             raise EngineError.of(

@@ -45,6 +45,6 @@ class Machine:
 
     async def _pause(self) -> None:
         """Until the next reading is due; sooner when somebody attaches meanwhile."""
-        begun = time.monotonic()
-        while time.monotonic() - begun < (WATCHED_S if len(self._hub) else UNWATCHED_S):
+        start = time.monotonic()
+        while time.monotonic() - start < (WATCHED_S if len(self._hub) else UNWATCHED_S):
             await asyncio.sleep(WATCHED_S / 2)

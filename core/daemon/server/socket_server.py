@@ -52,9 +52,9 @@ _strangers = Seldom()
 
 def _no_request(error: msgspec.DecodeError, location: str, fix: str) -> console_api.Reply:
     """Return the refusal of what is no request, or has a value beyond its bounds."""
-    told = input_size_limits.explain_error(error)
-    if told != str(error):
-        return console_api.Reply(0, False, plain(told, 300), "request", "give a value within the bound")
+    message = input_size_limits.explain_error(error)
+    if message != str(error):
+        return console_api.Reply(0, False, plain(message, 300), "request", "give a value within the bound")
     return console_api.Reply(0, False, plain(f"not a request: {error}", 300), location, fix)
 
 
@@ -120,26 +120,26 @@ class Server:
 
     async def _post(self, request: web.Request) -> web.Response:
         try:
-            wanted = message_codec.read_request(await request.read())
+            message = message_codec.read_request(await request.read())
         except msgspec.DecodeError as error:
             reply = _no_request(error, "POST /request", "see core/contract/wire/console_api.py")
         else:
-            reply = await self._reply(0, wanted)
+            reply = await self._reply(0, message)
         return web.Response(
             body=message_codec.encode_reply(reply, as_json=True), content_type="application/json"
         )
 
-    async def _reply(self, number: int, wanted: console_api.AnyRequest) -> console_api.Reply:
+    async def _reply(self, number: int, message: console_api.AnyRequest) -> console_api.Reply:
         try:
-            answer = await self._handle(wanted)
+            answer = await self._handle(message)
         except TrimtabError as error:
             first = error.problems[0]
-            what = first.what if len(error.problems) == 1 else str(error)
-            return console_api.Reply(number, False, what, first.where, first.fix)
+            text = first.what if len(error.problems) == 1 else str(error)
+            return console_api.Reply(number, False, text, first.where, first.fix)
         except Exception as error:
-            log.exception("request %.2000r", wanted)
-            what = plain(f"the engine failed: {type(error).__name__}: {error}", 300)
-            return console_api.Reply(number, False, what, "engine", "its log holds the whole: `trimtab logs`")
+            log.exception("request %.2000r", message)
+            text = plain(f"the engine failed: {type(error).__name__}: {error}", 300)
+            return console_api.Reply(number, False, text, "engine", "its log holds the whole: `trimtab logs`")
         return console_api.Reply(number, True, answer=answer)
 
     # -- WebSockets --------------------------------------------------------------------------------
@@ -158,15 +158,15 @@ class Server:
             message_codec.encode(console_api.Welcome(console_api.PROTOCOL, os.getpid(), self._version))
         )
         feed = asyncio.create_task(self._feed(socket))
-        asked: set[asyncio.Task[None]] = set()
+        answers: set[asyncio.Task[None]] = set()
         try:
             async for message in socket:
-                if len(asked) >= MOST_UNANSWERED:  # it asks and does not read the answers
+                if len(answers) >= MOST_UNANSWERED:  # it asks and does not read the answers
                     break
                 if message.type is WSMsgType.BINARY:
                     task = asyncio.create_task(self._answer(socket, message.data))
-                    asked.add(task)
-                    task.add_done_callback(asked.discard)
+                    answers.add(task)
+                    task.add_done_callback(answers.discard)
         finally:
             feed.cancel()
 
@@ -198,16 +198,16 @@ class Server:
             async for message in socket:
                 if message.type is not WSMsgType.BINARY:
                     continue
-                said = message_codec.read_from_worker(message.data)
-                if isinstance(said, worker_api.Hello):
-                    worker = self._telling.hello(said, socket.send_bytes)
+                report = message_codec.read_from_worker(message.data)
+                if isinstance(report, worker_api.Hello):
+                    worker = self._telling.hello(report, socket.send_bytes)
                     if worker is None:
                         await socket.send_bytes(
                             message_codec.encode(worker_api.Shutdown("this engine does not know the worker"))
                         )
                         return
                 elif worker is not None:
-                    self._telling.receive(worker, said)
+                    self._telling.receive(worker, report)
         except msgspec.DecodeError as error:
             self._nonsense.say("a worker spoke nonsense: %s", input_size_limits.explain_error(error))
             if worker is not None:  # said again and again, it would never be durable

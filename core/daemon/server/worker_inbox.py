@@ -67,9 +67,9 @@ class WorkerInbox:
             if not any(trial.worker == hello.worker for trial in study.trials.values()):
                 return None
             lease_s = study.settings.resources.lease_s
-            heard = self._studies.heard.get(hello.worker, 0)
+            last_number = self._studies.heard.get(hello.worker, 0)
             device = next(trial.device for trial in study.trials.values() if trial.worker == hello.worker)
-            worker = crew.adopt(hello, Path(study.folder), lease_s, heard)
+            worker = crew.adopt(hello, Path(study.folder), lease_s, last_number)
             worker.device = device
         worker.send = send
         worker.heard_at = time.monotonic()
@@ -90,9 +90,9 @@ class WorkerInbox:
             log.exception("worker %s told %.2000r", worker.name, message)
             self.nonsense(worker, f"{type(error).__name__}: {error}")
 
-    def nonsense(self, worker: Worker, what: str) -> None:
+    def nonsense(self, worker: Worker, fault: str) -> None:
         """It says what no worker can: what else it says is worth nothing either."""
-        why = plain(f"its worker {worker.name} said what cannot be: {what}", 300)
+        why = plain(f"its worker {worker.name} said what cannot be: {fault}", 300)
         self._studies.crew.give_up(worker, why)
 
     def _handle_message(self, worker: Worker, message: worker_api.FromWorker) -> None:
@@ -132,22 +132,22 @@ class WorkerInbox:
         if message.number <= worker.heard:
             return  # said again after a reconnection
         worker.heard = message.number
-        named = (
+        own_events = (
             (self._rename_sender(worker, message.event),) if self._is_its_own(worker, message.event) else ()
         )
-        events = tuple(self._amend_event(event) for event in named)
+        events = tuple(self._amend_event(event) for event in own_events)
         if isinstance(message.event, e.TrialEdited) and (wrong := _wrong(message.event)):
             raise ValueError(wrong)
         if not message.event.journaled:
-            done = self._supervisor.put(*self._live(worker, *events))
+            durable = self._supervisor.put(*self._live(worker, *events))
             # Not before: Heard(5) says that 4 is durable too, and 4 may be waiting for the disk.
-            done.add_done_callback(lambda future: self._handle_samples(worker, message.number, future))
+            durable.add_done_callback(lambda future: self._handle_samples(worker, message.number, future))
             return
         marker = events or (
             e.Preparing(at=message.event.at, study=worker.study, worker=worker.name, stage=""),
         )
-        done = self._supervisor.put(*marker, heard={worker.name: message.number})
-        done.add_done_callback(lambda future: self._durable(worker, message.number, future))
+        durable = self._supervisor.put(*marker, heard={worker.name: message.number})
+        durable.add_done_callback(lambda future: self._durable(worker, message.number, future))
 
     def _amend_event(self, event: e.Event) -> e.Event:
         """A failure may be worth another try, and who leaves may not wait for a place that nobody wants for

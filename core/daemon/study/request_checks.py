@@ -31,8 +31,8 @@ def study_in(state: s.State, name: str) -> s.Study:
     """Return the study of that name. Raises RefusedError when there is none."""
     study = state.studies.get(name)
     if study is None:
-        known = ", ".join(state.studies) or "none"
-        raise RefusedError.of(f"there is no study {name!r}", "request", f"studies: {known}")
+        names = ", ".join(state.studies) or "none"
+        raise RefusedError.of(f"there is no study {name!r}", "request", f"studies: {names}")
     return study
 
 
@@ -79,69 +79,71 @@ def may_resume_all(study: s.Study) -> None:
         raise RefusedError.of(f"the study is {study.state}, not paused", f"study {study.name}", "")
 
 
-def may_have_trials(study: s.Study, wanted: int) -> None:
+def may_have_trials(study: s.Study, trials: int) -> None:
     """Raises RefusedError when a file asks for fewer trials than are planned: that changes a study, and is
     not done by starting it again."""
     planned = study.total_trials - sum(1 for trial in study.trials.values() if trial.by)
-    if wanted < planned:
+    if trials < planned:
         raise RefusedError.of(
-            f"study.trials = {wanted}, and {planned} trials are planned already",
+            f"study.trials = {trials}, and {planned} trials are planned already",
             f"study {study.name}",
-            f"while it runs, `trimtab change study.trials={wanted}` plans fewer; or write {planned}",
+            f"while it runs, `trimtab change study.trials={trials}` plans fewer; or write {planned}",
         )
 
 
 def may_go_on(study: s.Study, more: bool) -> None:
     """Raises RefusedError when a study cannot be taken up again; ``more`` trials are wanted than before."""
-    where = f"study {study.name}"
+    location = f"study {study.name}"
     if study.state == "stopping":
-        raise RefusedError.of("the study is being stopped", where, "start it again when it has stopped")
+        raise RefusedError.of("the study is being stopped", location, "start it again when it has stopped")
     waiting = any(trial.state not in s.ENDED for trial in study.trials.values())
     if waiting or more:
         return
     if study.state in ("stopped", "failed") and len(study.trials) >= study.total_trials:
         raise RefusedError.of(
             f"the study is {study.state} and all its {study.total_trials} trials have ended",
-            where,
+            location,
             "raise study.trials to go on, or take another study.name",
         )
 
 
-def goes_on(known: s.Study, spec: StudySpec) -> tuple[str, int] | None:
+def goes_on(existing: s.Study, spec: StudySpec) -> tuple[str, int] | None:
     """Return why the study goes on, and its new number of trials (0 keeps it), where somebody starts it
     again; None where it runs or is done already. Raises RefusedError for another study of the same name."""
-    changed = _differences(to_raw(known.settings), to_raw(spec))  # keys of a later version at their default
-    if changed - {"study.trials"}:
+    differences = _differences(
+        to_raw(existing.settings), to_raw(spec)
+    )  # keys of a later version at their default
+    if differences - {"study.trials"}:
         raise RefusedError.of(
-            f"a study {known.name!r} with other settings exists: {', '.join(sorted(changed))}",
-            known.folder,
+            f"a study {existing.name!r} with other settings exists: {', '.join(sorted(differences))}",
+            existing.folder,
             "give this one another study.name, or remove that folder",
         )
-    may_have_trials(known, spec.study.trials)
-    more = spec.study.trials > known.total_trials
-    may_go_on(known, more)
-    if not more and known.state in ("running", "paused", "complete"):
+    may_have_trials(existing, spec.study.trials)
+    more = spec.study.trials > existing.total_trials
+    may_go_on(existing, more)
+    if not more and existing.state in ("running", "paused", "complete"):
         return None
     if more:
         return f"{spec.study.trials} trials wanted", spec.study.trials
-    return f"asked again after it was {known.state}", 0
+    return f"asked again after it was {existing.state}", 0
 
 
-def begins_anew(known: s.Study, spec: StudySpec) -> bool:
+def begins_anew(existing: s.Study, spec: StudySpec) -> bool:
     """Tell whether ``spec`` begins the study anew; a study that trained nothing may be replaced."""
-    if not known.is_untrained:
+    if not existing.is_untrained:
         return False
-    other = _differences(known.spec, to_raw(spec)) - {"study.trials"}
-    return bool(other) or (known.state != "complete" and len(known.trials) >= known.total_trials)
+    other = _differences(existing.spec, to_raw(spec)) - {"study.trials"}
+    return bool(other) or (existing.state != "complete" and len(existing.trials) >= existing.total_trials)
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
     """Return the keys, as section.key, in which two studies differ."""
-    found = set()
+    keys = set()
     for section in {*old, *new}:
         before, after = old.get(section, {}), new.get(section, {})
-        found |= {f"{section}.{key}" for key in {*before, *after} if before.get(key) != after.get(key)}
-    return found
+        keys |= {f"{section}.{key}" for key in {*before, *after} if before.get(key) != after.get(key)}
+    return keys
 
 
 def may_pause(trial: s.Trial) -> None:

@@ -22,8 +22,8 @@ from core.store.journal_replay import only_study, replay_all
 log = logging.getLogger("trimtab.folders")
 
 
-def load(supervisor: Supervisor, heard: dict[str, int], remember: Callable[[e.Event], None]) -> None:
-    """Read every study's journal into the state; ``heard`` gets the last number of each worker. What cannot
+def load(supervisor: Supervisor, last_numbers: dict[str, int], remember: Callable[[e.Event], None]) -> None:
+    """Read every study's journal into the state; ``last_numbers`` gets the last number of each worker. What cannot
     be read is passed over and told. Blocking; before the engine serves."""
     faults: list[tuple[str, str]] = []
 
@@ -36,7 +36,7 @@ def load(supervisor: Supervisor, heard: dict[str, int], remember: Callable[[e.Ev
         except OSError as error:  # its study is not there; all others are
             log.error("the journal of %s cannot be read: %s", folder.name, error)
             return
-        heard.update(journal.heard)
+        last_numbers.update(journal.heard)
         supervisor.keep(folder.name, journal)
         faults.extend((folder.name, fault) for fault in journal.faults)
 
@@ -70,14 +70,16 @@ async def begin(
     old = supervisor.keep(name, journal)
     created = e.StudyCreated(at=time.time(), study=name, spec=to_raw(spec), folder=str(folder))
     notes = [] if before is None else [_note_replacement(before, aside)]
-    refused = await supervisor.put(created, *notes)
+    refusals = await supervisor.put(created, *notes)
     if old is not None:  # nothing is written to it any more
         old.close()
-    return folder, refused
+    return folder, refusals
 
 
 def _note_replacement(before: s.Study, aside: Path | None) -> e.StudyNoted:
-    kept = f"its files are kept in {aside}" if aside is not None else "nothing of it was left on the disk"
+    file_note = (
+        f"its files are kept in {aside}" if aside is not None else "nothing of it was left on the disk"
+    )
     why = f": {before.why}" if before.why else ""
-    text = f"begun anew: the study of this name had trained no step ({before.state}{why}); {kept}"
+    text = f"begun anew: the study of this name had trained no step ({before.state}{why}); {file_note}"
     return e.StudyNoted(at=time.time(), study=before.name, text=text)

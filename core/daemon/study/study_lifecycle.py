@@ -118,9 +118,9 @@ class Studies:
                     log.exception("study %s cannot be taken up", study.name)
                     self._fail(study.name, _in_words(error))
 
-    def _fail(self, study: str, what: str) -> None:
+    def _fail(self, study: str, reason: str) -> None:
         """Return the study cannot go on in this engine."""
-        why = plain(what, 300)
+        why = plain(reason, 300)
         self._supervisor.put(e.StudyEnded(at=time.time(), study=study, outcome="failed", why=why))
 
     def _run(self, spec: StudySpec, folder: Path) -> None:
@@ -140,7 +140,7 @@ class Studies:
         asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "scipy.special")
         task = asyncio.create_task(runner.run(), name=f"study {runner.name}")
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._note_runner_end(done, runner))
+        task.add_done_callback(lambda finished: self._note_runner_end(finished, runner))
 
     def _note_runner_end(self, task: asyncio.Task[None], runner: Runner) -> None:
         self._tasks.discard(task)
@@ -167,9 +167,13 @@ class Studies:
         request_checks.may_resume_all(request_checks.live_study(self.state, request.study))
         await self._put(e.StudyResumed(at=time.time(), study=request.study, by=request.by))
 
-    def foresight(self, spec: StudySpec, given: dict[str, str] | None = None) -> MemoryPlanner:
-        """Return the memory planner of a study in its own environment, or in the one that is ``given``."""
-        environment = self._environments.with_(given) if given else self._environments.of(spec.study.name)
+    def foresight(self, spec: StudySpec, shell_variables: dict[str, str] | None = None) -> MemoryPlanner:
+        """Return the memory planner of a study in its own environment, or in the one that is ``shell_variables``."""
+        environment = (
+            self._environments.with_(shell_variables)
+            if shell_variables
+            else self._environments.of(spec.study.name)
+        )
         devices = self._devices.of(spec, environment)
         hub = paths.hub_cache(environment)
         return MemoryPlanner(
@@ -189,36 +193,38 @@ class Studies:
         if self._module == WORKER_MODULE:
             request_checks.refuse_without_trainer()
         name = spec.study.name
-        known = self.state.studies.get(name)
+        existing = self.state.studies.get(name)
         self._environments.learn(request.environment)
-        if known is not None and not request_checks.begins_anew(known, spec):
-            return await self._go_on(known, spec, request.environment)
+        if existing is not None and not request_checks.begins_anew(existing, spec):
+            return await self._go_on(existing, spec, request.environment)
         refuse_untrainable(spec, request.where or "study")
         await asyncio.to_thread(refuse_unprovable, spec, request.where or "study")
         self._devices.of(spec, self._environments.with_(request.environment))
         self.foresight(spec, request.environment).check(f"{request.where or 'study'} [resources]")
-        if known is not None:
+        if existing is not None:
             await self._over(name)
-        folder, refused = await study_folders.begin(self._supervisor, spec, self._inputs.note, known)
-        if refused:
-            raise RefusedError.of(refused[0], f"study {name}", "try again")
+        folder, refusals = await study_folders.begin(self._supervisor, spec, self._inputs.note, existing)
+        if refusals:
+            raise RefusedError.of(refusals[0], f"study {name}", "try again")
         differences = self._environments.take(name, folder, request.environment)
         self._say(name, differences)
         self._run(spec, folder)
         return differences
 
-    async def _go_on(self, known: s.Study, spec: StudySpec, given: dict[str, str] | None) -> list[str]:
+    async def _go_on(
+        self, existing: s.Study, spec: StudySpec, shell_variables: dict[str, str] | None
+    ) -> list[str]:
         """The study exists: leave it alone when it runs or is done, take it up again when it is not."""
-        wanted = request_checks.goes_on(known, spec)
-        if wanted is None:
+        continuation = request_checks.goes_on(existing, spec)
+        if continuation is None:
             return []
-        why, trials = wanted
-        if known.state not in ("running", "paused"):
-            differences = self._environments.take(known.name, Path(known.folder), given)
-            await self._reopen(known, why, trials, spec)
-            self._say(known.name, differences)
+        why, trials = continuation
+        if existing.state not in ("running", "paused"):
+            differences = self._environments.take(existing.name, Path(existing.folder), shell_variables)
+            await self._reopen(existing, why, trials, spec)
+            self._say(existing.name, differences)
             return differences
-        await self._put(e.StudyReopened(at=time.time(), study=known.name, why=why, trials=trials))
+        await self._put(e.StudyReopened(at=time.time(), study=existing.name, why=why, trials=trials))
         return []
 
     async def _reopen(self, study: s.Study, why: str, trials: int = 0, spec: StudySpec | None = None) -> None:

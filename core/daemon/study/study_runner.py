@@ -194,9 +194,9 @@ class Runner:
             if self.departures.under_way(self._crew.workers):
                 break  # their memory is not free yet
             await self.weighing.notes(self.name)
-            found = self._places.next(self.study)
-            if found is not None:
-                await self._place(*found)
+            assignment = self._places.next(self.study)
+            if assignment is not None:
+                await self._place(*assignment)
             elif not (self._places.may_ask(self.study) and await self._next()):
                 break
         await self.weighing.notes(self.name)
@@ -261,13 +261,13 @@ class Runner:
             return
         there = (worker for worker in self._crew.of(self.name) if worker.device == slot.label)
         worker = next(there, None) or self._start_worker(slot)
-        refused = await self.put(
+        refusals = await self.put(
             e.TrialStarting(
                 at=time.time(), study=self.name, trial=trial.number,
                 worker=worker.name, device=slot.label, why=why,
             )
         )  # fmt: skip
-        if refused or self.study.trials[trial.number].state not in s.ON_WORKER:  # pruned at the same moment
+        if refusals or self.study.trials[trial.number].state not in s.ON_WORKER:  # pruned at the same moment
             return
         if self.study.state == "paused":  # at the same moment
             self.stopping.yield_devices()

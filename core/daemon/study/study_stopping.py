@@ -33,10 +33,10 @@ class StudyStopping:
             if self._loads(worker):
                 await self._end_loading(worker, why)
         for trial in self._on(None):
-            asked = e.PruneAsked(
+            prune_event = e.PruneAsked(
                 at=time.time(), study=self._now().name, trial=trial.number, by="the study's stop", why=why
             )
-            if not await self._put(asked):
+            if not await self._put(prune_event):
                 its = self._crew.workers.get(trial.worker)
                 if its is not None:
                     its.tell(worker_api.Prune(trial.number, why))
@@ -66,13 +66,13 @@ class StudyStopping:
             if trial.state == s.QUEUED:
                 await self._put(end_trial(self._now(), trial, why))
 
-    async def fail(self, what: str, detail: str, broken: worker_api.Broken | None = None) -> None:
+    async def fail(self, reason: str, detail: str, report: worker_api.Broken | None = None) -> None:
         """End the study with the reason; its unfinished trials fail with it, unless they are to be kept."""
         study = self._now()
         events = (
-            end_study_and_requeue(study, broken)
-            if broken and broken.keeps
-            else end_study_and_fail(study, what, detail, broken)
+            end_study_and_requeue(study, report)
+            if report and report.keeps
+            else end_study_and_fail(study, reason, detail, report)
         )
         for event in events:
             await self._put(event)

@@ -52,5 +52,5 @@ class TrialEndings:
 def explain_ending(study: s.Study, why_no_more: str) -> str:
     """Return the result of a complete study in words, and why it proposed no more trials where it could
     have."""
-    done = sum(1 for trial in study.trials.values() if trial.state == s.COMPLETE)
-    return f"{done} of {len(study.trials)} trials complete" + (f"; {why_no_more}" if why_no_more else "")
+    complete = sum(1 for trial in study.trials.values() if trial.state == s.COMPLETE)
+    return f"{complete} of {len(study.trials)} trials complete" + (f"; {why_no_more}" if why_no_more else "")

@@ -35,8 +35,8 @@ class Admission:
         if study.state != "running" or study.trials or not study.total_trials:
             return None
         first = next(iter(self._places.slots), None)
-        refused = first is None or self.foresight.refusal_reason(first.label, knobs, {})
-        return None if refused else first
+        does_not_fit = first is None or self.foresight.refusal_reason(first.label, knobs, {})
+        return None if does_not_fit else first
 
     async def check_proposal(self, study: s.Study, number: int, knobs: Mapping[str, Any]) -> bool:
         """Note the memory estimate of a queued proposal, and end it if it can never fit. False if it was
@@ -67,18 +67,18 @@ class Admission:
 
     async def note_memory(self, study: s.Study, measurement: e.PackMeasured) -> None:
         """Note beside each trial what it takes, with rows as long as they may be; not what hardly changed."""
-        for number, held in measurement.trial_bytes.items():
+        for number, trial_bytes in measurement.trial_bytes.items():
             trial = study.trials.get(number)
             if trial is None or trial.state not in s.ON_WORKER or not trial.foretold_bytes:
                 continue
             tokens = trial.knobs.get("batch_size", 0) * trial.knobs.get("sequence_length", 0)
-            found = round(held + measurement.activation_bytes_per_token * tokens)
+            measured_bytes = round(trial_bytes + measurement.activation_bytes_per_token * tokens)
             before = trial.measured_bytes
-            if before is None or abs(found - before) > WORTH_TELLING * before:
+            if before is None or abs(measured_bytes - before) > WORTH_TELLING * before:
                 await self._put(
                     e.TrialWeighed(
                         at=time.time(), study=study.name, trial=number,
-                        foretold_bytes=trial.foretold_bytes, measured_bytes=found,
+                        foretold_bytes=trial.foretold_bytes, measured_bytes=measured_bytes,
                     )
                 )  # fmt: skip
 

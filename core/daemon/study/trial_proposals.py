@@ -51,27 +51,27 @@ class SearchConversation:
         try:
             await self._search.open()
             awaits, trials = awaits_boards(self._spec), self._now().trials.values()
-            known = {trial.number: _search_record(trial, awaits) for trial in trials}
-            await self._look_for_strangers(list(known))
-            if known:
-                await self._search.reconcile(known, self._readings())
+            records = {trial.number: _search_record(trial, awaits) for trial in trials}
+            await self._look_for_strangers(list(records))
+            if records:
+                await self._search.reconcile(records, self._readings())
         finally:
             late.cancel()
         if WAITING in self._now().preparing:
             await self._put(e.Preparing(at=time.time(), study=self._now().name, worker=WAITING, stage=""))
         self._opened.set()
 
-    async def _look_for_strangers(self, known: list[int]) -> None:
+    async def _look_for_strangers(self, numbers: list[int]) -> None:
         """Note results of another study that the storage holds under this name: they are never mixed in
         silently."""
-        strange = await self._search.strangers(known)
+        strange = await self._search.strangers(numbers)
         if not strange:
             return
         name = self._now().name
         message = (
             f"the storage holds {len(strange)} trials with results under the name {name!r} that are not "
         )
-        if not known:  # it would begin with what was measured on other data, with another base
+        if not numbers:  # it would begin with what was measured on other data, with another base
             raise TrimtabError.of(
                 f"{message}this study's",
                 "study.storage",
@@ -145,14 +145,14 @@ class SearchConversation:
         if proposal is None:
             self.exhausted = "[space] is empty" if self._empty else "the search space is used up"
             return None
-        refused = await self._put(
+        refusals = await self._put(
             e.TrialQueued(
                 at=time.time(), study=study.name, trial=proposal.number,
                 params=proposal.params, knobs=proposal.knobs, why=proposal.why,
             )
         )  # fmt: skip
-        if refused:  # asked again it would propose the same again
-            message = f"the sampler's trial {proposal.number} cannot be queued: {refused[0]}"
+        if refusals:  # asked again it would propose the same again
+            message = f"the sampler's trial {proposal.number} cannot be queued: {refusals[0]}"
             raise TrimtabError.of(message, f"study {study.name}", "the engine's log holds more")
         self._say_repeated(study, proposal.number, proposal.knobs)
         await self._weighing.check_proposal(self._now(), proposal.number, proposal.knobs)

@@ -115,8 +115,8 @@ class WorkerPool:
         self._latest = slot, study
         spare = self.spare.take(module, arguments, environment, output, folder)
         process = spare or _start_process(module, arguments, environment, output, folder)
-        for gone in self.known - self.workers.keys():  # lost workers, which the new one replaces
-            _forget(folder, gone)
+        for lost_worker in self.known - self.workers.keys():  # lost workers, which the new one replaces
+            _forget(folder, lost_worker)
         _note_process(folder, name, process.pid)
         worker = Worker(name, study, slot.label, folder, lease_s, process.pid, process)
         self._add(worker)
@@ -132,8 +132,8 @@ class WorkerPool:
     def _environment(self, slot: Slot, own: Mapping[str, str]) -> dict[str, str]:
         """The study's environment ``own`` with the variables that a worker needs, and a spin count and, on a
         GPU, the allocator's settings unless the user set them."""
-        said = any(name in own for name in SPIN_SETTINGS)
-        spin = {} if said else {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
+        is_set = any(name in own for name in SPIN_SETTINGS)
+        spin = {} if is_set else {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
         # the numbers of CUDA_VISIBLE_DEVICES are NVML's, where a card has no UUID
         card = {} if slot == CPU else {**allocator_settings(own), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
         there = [worker.device for worker in self.workers.values() if not worker.leaving]
@@ -150,9 +150,11 @@ class WorkerPool:
             "TOKENIZERS_PARALLELISM": "false",
         }
 
-    def adopt(self, hello: worker_api.Hello, folder: Path, lease_s: float, heard: int) -> Worker:
+    def adopt(self, hello: worker_api.Hello, folder: Path, lease_s: float, last_number: int) -> Worker:
         """Add a worker that an earlier engine started."""
-        worker = Worker(hello.worker, hello.study, hello.device, folder, lease_s, hello.pid, heard=heard)
+        worker = Worker(
+            hello.worker, hello.study, hello.device, folder, lease_s, hello.pid, heard=last_number
+        )
         self._add(worker)
         log.info("worker %s of %s adopted: process %d", worker.name, worker.study, worker.pid)
         return worker
