@@ -110,7 +110,7 @@ def _recommending(verbs: Any) -> None:
 
 
 def _steering(verbs: Any) -> None:
-    for name, text, whole in (
+    for name, text, help_of_all in (
         ("pause", "pause a trial before its next micro-batch", "pause all trials and release the GPU"),
         ("resume", "resume a paused trial", "resume the whole paused study"),
         ("prune", "stop a trial early", ""),
@@ -118,10 +118,14 @@ def _steering(verbs: Any) -> None:
         verb_parser = _verb(verbs, name, f"steer.pause_prune_stop:{name}", text)
         verb_parser.set_defaults(name=name)
         verb_parser.add_argument(
-            "trial", metavar="TRIAL", type=number, nargs="?" if whole else None, help="the trial's number"
+            "trial",
+            metavar="TRIAL",
+            type=number,
+            nargs="?" if help_of_all else None,
+            help="the trial's number",
         )
-        if whole:
-            verb_parser.add_argument("--all", action="store_true", help=whole)
+        if help_of_all:
+            verb_parser.add_argument("--all", action="store_true", help=help_of_all)
         _study(verb_parser)
     _study(
         _verb(

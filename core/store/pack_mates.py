@@ -63,9 +63,9 @@ class _Course:
     def _change(self, event: e.TrialEvent) -> None:
         """Record the knobs of any event that changes a running trial's knobs."""
         for name in ("knobs", "changes"):
-            given = getattr(event, name, None)
-            if isinstance(given, dict) and not isinstance(event, e.TrialScored):
-                self.changed.setdefault(event.trial, {}).update(dict.fromkeys(map(str, given)))
+            knobs = getattr(event, name, None)
+            if isinstance(knobs, dict) and not isinstance(event, e.TrialScored):
+                self.changed.setdefault(event.trial, {}).update(dict.fromkeys(map(str, knobs)))
 
 
 def find_pack_mates(events: Iterable[e.Event]) -> dict[int, Ran]:

@@ -24,8 +24,8 @@ def create(study: str, toml: str) -> Path:
         )
     paths.private(paths.studies())
     folder = paths.private(paths.study_folder(study))
-    known = folder / SPEC_FILE
-    if known.exists() and known.read_text("utf-8") != toml:
+    spec_path = folder / SPEC_FILE
+    if spec_path.exists() and spec_path.read_text("utf-8") != toml:
         raise TrimtabError.of(
             "the folder contains another study of this name",
             str(folder),

@@ -24,8 +24,8 @@ def print_scan(spec: StudySpec, size: int) -> None:
     for line in fault:
         print(line)
     for source in find_sources(spec.data):
-        found = scan_rows.scan(source, spec.data, index, size, activity_line.set_activity)
-        print("\n".join(describe(found)), flush=True)
+        scan = scan_rows.scan(source, spec.data, index, size, activity_line.set_activity)
+        print("\n".join(describe(scan)), flush=True)
 
 
 def _index(spec: StudySpec) -> tuple[evaluation_rows.PromptIndex, list[str]]:
@@ -33,25 +33,25 @@ def _index(spec: StudySpec) -> tuple[evaluation_rows.PromptIndex, list[str]]:
     try:
         prompts = evaluation_rows.list_prompts(Library(spec.evaluate))
     except SpecError as error:
-        told = f"rows are not compared with evaluation prompts: {in_line(error)}"
-        return evaluation_rows.PromptIndex({}), list(_wrap_comment(told))
+        message = f"rows are not compared with evaluation prompts: {in_line(error)}"
+        return evaluation_rows.PromptIndex({}), list(_wrap_comment(message))
     return evaluation_rows.PromptIndex(prompts), []
 
 
-def describe(found: scan_rows.Scan) -> Iterator[str]:
+def describe(scan: scan_rows.Scan) -> Iterator[str]:
     """The lines for one source."""
-    source = found.source
+    source = scan.source
     label = f"{source.key} = {plain(source.name, 200)!r}"
-    if not found.findings:
-        yield from _wrap_comment(f"{label}: {'; '.join(found.notes) or 'no rows'}")
+    if not scan.findings:
+        yield from _wrap_comment(f"{label}: {'; '.join(scan.notes) or 'no rows'}")
         return
-    some = f"{found.sampled:,} of {found.read:,} rows, drawn at random"
-    rows = some if found.sampled < found.read else f"all {found.read:,} rows"
+    some = f"{scan.sampled:,} of {scan.read:,} rows, drawn at random"
+    rows = some if scan.sampled < scan.read else f"all {scan.read:,} rows"
     yield "#"
     yield from _wrap_comment(f"scanned {rows}: {label}")
-    for finding in found.findings:
+    for finding in scan.findings:
         yield from _describe_finding(finding)
-    for note in found.notes:
+    for note in scan.notes:
         yield from _wrap_comment(f"note: {note}")
 
 

@@ -30,9 +30,9 @@ def group_of(path: str) -> str:
     for name in reversed(above):
         if name in OTHERS:
             return ""
-        found = next((kind for kind, names in ABOVE.items() if name in names), "")
-        if found:
-            return found
+        group = next((kind for kind, names in ABOVE.items() if name in names), "")
+        if group:
+            return group
     return "attention" if last in ATTENTION else "mlp" if last in MLP else ""
 
 

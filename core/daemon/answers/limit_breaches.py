@@ -142,12 +142,12 @@ class Breaches:
         history = self._history.setdefault(key, {})
         for name, score in event.scores.items():
             history[name] = [*history.get(name, ())[-WINDOW:], score]
-        found, self._known[key] = judge(study, event, self._known.get(key, frozenset()), history)
-        for finding in found:
+        new_findings, self._known[key] = judge(study, event, self._known.get(key, frozenset()), history)
+        for finding in new_findings:
             text = f"trial {event.trial}: {finding.text}"
             note = e.StudyNoted(at=time.time(), study=study.name, text=text, level="warning")
             self._supervisor.put(note)
-        breach = next((finding for finding in found if finding.limit is not None), None)
+        breach = next((finding for finding in new_findings if finding.limit is not None), None)
         if breach is not None:
             self._act(study, event.trial, breach)
 

@@ -220,8 +220,8 @@ class Growth:
             return Goal(number)
         large = self._latest[1] if self._latest is not None and self._latest[0] == self._base else None
         refusal = self._refusals[self._base, large] if large is not None else None
-        found = self._windows.gain(self._base, large) if large is not None else None
-        rate = found.rate if found is not None else level.rate
+        pair_gain = self._windows.gain(self._base, large) if large is not None else None
+        rate = pair_gain.rate if pair_gain is not None else level.rate
         before, earlier_gain = self._before or (None, 0.0)
         return Goal(
             number, self._base, rate, before, rate / math.exp(earlier_gain) if before else 0.0,

@@ -140,16 +140,16 @@ class Search:
         """Call until it succeeds, waiting while the disk is full, as the journal does; a call may be
         repeated."""
         async with self._turn:
-            noted = False
+            is_noted = False
             while True:
                 try:
                     return await self._in_some_life(method, arguments)
                 except TrimtabError as error:
                     if not FULL.search(str(error)):
                         raise
-                    if not noted:
+                    if not is_noted:
                         self._note(f"{error.problems[0].what}; trying again until there is room")
-                    noted = True
+                    is_noted = True
                 await asyncio.sleep(ROOM_S)
 
     async def _in_some_life(self, method: str, arguments: Any) -> Any:

@@ -55,9 +55,9 @@ class Reader:
 
     def state(self) -> Any:
         """The state of the sampler, and the trials on each rung."""
-        found, why = rung_status.rungs(self.spec, self.study, self.trials)
+        rungs, why = rung_status.rungs(self.spec, self.study, self.trials)
         lines = sampler_status.lines(self.spec, self.study, self.trials)
-        return msgspec.to_builtins(SearchState(tuple(lines), found, why))
+        return msgspec.to_builtins(SearchState(tuple(lines), rungs, why))
 
     def call(self, method: str, arguments: list[Any]) -> Any:
         """Call one of the methods above."""

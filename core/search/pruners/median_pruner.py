@@ -18,10 +18,10 @@ def peers(study: Any, trial: FrozenTrial) -> list[FrozenTrial]:
 
     The first trial to reach a step has no peers there, so it cannot be pruned there.
     """
-    known = study.get_trials(deepcopy=False, states=PEERS)
+    candidates = study.get_trials(deepcopy=False, states=PEERS)
     return [
         other
-        for other in known
+        for other in candidates
         if other.number != trial.number and trial.last_step in other.intermediate_values
     ]
 

@@ -74,11 +74,11 @@ class _Against:
 
 def _as_steps(trial: FrozenTrial, step: int) -> FrozenTrial:
     rows = rows_of(trial, step)
-    found = create_trial(
+    copied = create_trial(
         state=TrialState.COMPLETE, value=sum(rows) / len(rows), intermediate_values=dict(enumerate(rows))
     )
-    found.number = trial.number
-    return found
+    copied.number = trial.number
+    return copied
 
 
 def explain(study: Any, trial: FrozenTrial, least: int) -> str:

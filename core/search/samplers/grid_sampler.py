@@ -15,9 +15,11 @@ class CellsSampler(GridSampler):
     def points_left(self, study: Any) -> int:
         """The number of cells that no trial has tried or is trying (Optuna proposes running ones again). Cell
         numbers are valid within one grid: with other fixed knobs it is a different grid."""
-        noted = [trial.system_attrs for trial in study.get_trials(deepcopy=False)]
+        attributes = [trial.system_attrs for trial in study.get_trials(deepcopy=False)]
         same = [
-            attrs for attrs in noted if "grid_id" in attrs and self._same_search_space(attrs["search_space"])
+            attrs
+            for attrs in attributes
+            if "grid_id" in attrs and self._same_search_space(attrs["search_space"])
         ]
         return len(set(range(self._n_min_trials)) - {attrs["grid_id"] for attrs in same})
 

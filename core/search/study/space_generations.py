@@ -36,9 +36,9 @@ def study_name(name: str, number: int) -> str:
 
 def newest(storage: BaseStorage, name: str) -> int:
     """The number of the newest space; 0 if there is no study yet."""
-    known = {study.study_name for study in storage.get_all_studies()}
+    names = {study.study_name for study in storage.get_all_studies()}
     number = 0
-    while study_name(name, number + 1) in known:
+    while study_name(name, number + 1) in names:
         number += 1
     return number
 
@@ -49,16 +49,16 @@ def begin(spec: StudySpec, storage: BaseStorage, arguments: dict[str, Any]) -> o
     name, mine = spec.study.name, _made_for(spec)
     number = _newest_complete(storage, name)
     study = _create(study_name(name, number), storage, arguments)
-    known = study.user_attrs.get(MADE_FOR)
-    if known is None:
+    made_for = study.user_attrs.get(MADE_FOR)
+    if made_for is None:
         _refuse_foreign(study, spec)
         study.set_user_attr(MADE_FOR, mine)
         return study
-    if known["space"] == mine["space"]:
+    if made_for["space"] == mine["space"]:
         return study
     after = _create(study_name(name, number + 1), storage, arguments)
     for trial in study.get_trials(deepcopy=False):
-        after.add_trial(copy_trial(trial, known, spec))
+        after.add_trial(copy_trial(trial, made_for, spec))
     after.set_user_attr(MADE_FOR, mine)  # last: without it the copy counts as incomplete
     return after
 
@@ -86,9 +86,9 @@ def _made_for(spec: StudySpec) -> dict[str, Any]:
 def _refuse_foreign(study: optuna.Study, spec: StudySpec) -> None:
     strange = {name for trial in study.get_trials(deepcopy=False) for name in trial.params} - set(KNOBS)
     if strange:
-        shown = ", ".join(plain(name, 40) for name in sorted(strange)[:4])
+        names = ", ".join(plain(name, 40) for name in sorted(strange)[:4])
         raise SpecError.of(
-            f"the storage has a study {spec.study.name!r} of another program, which searches {shown}",
+            f"the storage has a study {spec.study.name!r} of another program, which searches {names}",
             "study.storage",
             "set another study.name or study.storage",
         )

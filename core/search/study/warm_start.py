@@ -36,8 +36,8 @@ class Earlier:
     @property
     def origin(self) -> str:
         """The earlier study, trial and result, as text."""
-        reached = ", ".join(f"{value:.4g}" for value in self.values)
-        return f"trial {self.number} of {self.study}, which reached {reached}"
+        values = ", ".join(f"{value:.4g}" for value in self.values)
+        return f"trial {self.number} of {self.study}, which reached {values}"
 
 
 def begin(spec: StudySpec, study: optuna.Study) -> list[str]:
@@ -45,17 +45,17 @@ def begin(spec: StudySpec, study: optuna.Study) -> list[str]:
 
     Raises SpecError for a study that does not exist or has other objectives.
     """
-    notes, found = [], list[Earlier]()
+    notes, earlier_trials = [], list[Earlier]()
     for name in spec.study.warm_start:
         usable, outside = _trials(spec, name)
-        found += usable
+        earlier_trials += usable
         if outside:
             notes.append(f"warm start: {outside} trials of {plain(name, 80)} lie outside this space")
     if spec.study.warm_start_as == "trials":
-        for trial in found:
+        for trial in earlier_trials:
             study.add_trial(_as_history(spec, trial))
     else:
-        for trial in _best(spec, found)[: spec.study.warm_start_best]:
+        for trial in _best(spec, earlier_trials)[: spec.study.warm_start_best]:
             study.enqueue_trial(trial.params, user_attrs={FROM: trial.origin}, skip_if_exists=True)
     return notes
 
@@ -65,15 +65,15 @@ def _trials(spec: StudySpec, name: str) -> tuple[list[Earlier], int]:
     earlier, study = _open_earlier(name)
     _same_objectives(spec, earlier, name)
     made_for = study.user_attrs.get(MADE_FOR) or _made_for(earlier)
-    found, outside = [], 0
+    inside, outside = [], 0
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         knobs = knobs_of(trial, made_for)
         if holds_knobs(spec, knobs, set(made_for["space"])):
             params = parameters(spec.space, knobs)
-            found.append(Earlier(earlier.study.name, trial.number, list(trial.values), params))
+            inside.append(Earlier(earlier.study.name, trial.number, list(trial.values), params))
         else:
             outside += 1
-    return found, outside
+    return inside, outside
 
 
 def _made_for(spec: StudySpec) -> dict[str, Any]:
@@ -112,16 +112,16 @@ def _same_objectives(spec: StudySpec, earlier: StudySpec, name: str) -> None:
         raise SpecError.of(message, "study.warm_start", fix)
 
 
-def _best(spec: StudySpec, found: list[Earlier]) -> list[Earlier]:
+def _best(spec: StudySpec, trials: list[Earlier]) -> list[Earlier]:
     """The trials sorted by the sum of their ranks in each objective, the best first."""
-    ranks = [0.0] * len(found)
+    ranks = [0.0] * len(trials)
     for index, goal in enumerate(spec.study.objectives):
         sign = 1.0 if goal.direction == "minimize" else -1.0
-        value = [sign * trial.values[index] for trial in found]
-        for rank, place in enumerate(sorted(range(len(found)), key=value.__getitem__)):
+        value = [sign * trial.values[index] for trial in trials]
+        for rank, place in enumerate(sorted(range(len(trials)), key=value.__getitem__)):
             ranks[place] += rank
-    order = sorted(range(len(found)), key=ranks.__getitem__)
-    return [found[place] for place in order if all(map(math.isfinite, found[place].values))]
+    order = sorted(range(len(trials)), key=ranks.__getitem__)
+    return [trials[place] for place in order if all(map(math.isfinite, trials[place].values))]
 
 
 def _as_history(spec: StudySpec, trial: Earlier) -> FrozenTrial:

@@ -36,7 +36,7 @@ def versions(devices: Sequence[Device], driver: str, threads: int | None, read_a
         "threads": threads or cores(),
         "gpus": [plain(device.name, 80) for device in devices],
         "driver": driver or None,
-        "packages": {name: found for name in PACKAGES if (found := version(name))},
+        "packages": {name: number for name in PACKAGES if (number := version(name))},
     }
 
 
@@ -59,8 +59,8 @@ def cpu_name() -> str:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    found = next((line for line in lines if line.startswith("model name")), "")
-    return plain(found.partition(":")[2].strip(), 120) or platform.machine()
+    line_of_name = next((line for line in lines if line.startswith("model name")), "")
+    return plain(line_of_name.partition(":")[2].strip(), 120) or platform.machine()
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

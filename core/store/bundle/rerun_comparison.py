@@ -72,7 +72,7 @@ def read(folder: Path, number: int | None) -> Original:
         raise bundle_manifest.BundleError.of(
             f"missing from the manifest: {', '.join(lost)}", str(folder), "export the study again"
         )
-    wanted = number if number is not None else manifest.get("trial")
+    number_to_read = number if number is not None else manifest.get("trial")
     try:
         raw = toml_reader.read(folder / "study.toml")
         trials = {entry["trial"]: entry for entry in json.loads((folder / "trials.json").read_text("utf-8"))}
@@ -81,17 +81,27 @@ def read(folder: Path, number: int | None) -> Original:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"the bundle cannot be read: {plain(str(error), 200)}"
         raise bundle_manifest.BundleError.of(message, str(folder), "export the study again") from error
-    trial = trials.get(wanted)
+    trial = trials.get(number_to_read)
     if trial is None or trial.get("state") != "complete":
-        done = ", ".join(str(index) for index, known in trials.items() if known.get("state") == "complete")
-        message = "the bundle has no complete trial" if wanted is None else f"trial {wanted} is not complete"
-        fix = f"give --trial N with one of {done}" if done else "export the study when a trial is complete"
+        complete = ", ".join(
+            str(index) for index, known in trials.items() if known.get("state") == "complete"
+        )
+        message = (
+            "the bundle has no complete trial"
+            if number_to_read is None
+            else f"trial {number_to_read} is not complete"
+        )
+        fix = (
+            f"give --trial N with one of {complete}"
+            if complete
+            else "export the study when a trial is complete"
+        )
         raise bundle_manifest.BundleError.of(message, str(folder), fix)
     return Original(folder, raw, trial, versions, prints)
 
 
-def spec_of(original: Original, name: str, given: Mapping[str, str]) -> StudySpec:
-    """The study ``name`` that repeats the trial, with its knobs in [train], alone on its device. ``given``
+def spec_of(original: Original, name: str, replacements: Mapping[str, str]) -> StudySpec:
+    """The study ``name`` that repeats the trial, with its knobs in [train], alone on its device. ``replacements``
     replaces paths for this machine, by key such as "data.source". Raises SpecError."""
     raw = copy.deepcopy(original.raw)
     raw["study"] = {key: value for key, value in raw["study"].items() if key not in DROPPED}
@@ -106,20 +116,20 @@ def spec_of(original: Original, name: str, given: Mapping[str, str]) -> StudySpe
     if original.on_cpu and original.versions.get("threads") not in (None, cores()):
         resources.setdefault("threads", original.versions["threads"])
     base = original.prints.get("model.base")
-    if base is not None and base.revision and "model.base" not in given:
+    if base is not None and base.revision and "model.base" not in replacements:
         raw["model"].setdefault("revision", base.revision)
-    for key, value in given.items():
+    for key, value in replacements.items():
         section, _, entry = key.partition(".")
         raw[section][entry] = value
     return spec_file.parse(raw, str(original.folder / "study.toml"))
 
 
-def free_name(study: str, taken: Mapping[str, Any]) -> str:
+def free_name(study: str, existing: Mapping[str, Any]) -> str:
     """The first free name ``study``-rerun-N."""
     number = 1
     while True:
         end = f"-rerun-{number}"
-        if (name := study[: NAME_LIMIT - len(end)] + end) not in taken:
+        if (name := study[: NAME_LIMIT - len(end)] + end) not in existing:
             return name
         number += 1
 
@@ -147,22 +157,22 @@ def other_data(original: Original, now: Mapping[str, Print]) -> tuple[list[str],
 
 def doubts(original: Original, differences: list[str]) -> list[str]:
     """Why the same bits cannot be expected; empty if they can."""
-    found = [f"different here: {difference}" for difference in differences]
+    reasons = [f"different here: {difference}" for difference in differences]
     precision = original.raw.get("model", {}).get("precision", "auto")
     if not original.on_cpu:
-        found.append("it ran on a GPU, where the order of summation may vary")
+        reasons.append("it ran on a GPU, where the order of summation may vary")
     elif precision not in ("auto", "fp32"):
-        found.append(f"its base is in {plain(str(precision), 20)}, not fp32")
+        reasons.append(f"its base is in {plain(str(precision), 20)}, not fp32")
     beside = original.ran.get("beside") or ()
     if beside:
-        found.append(
+        reasons.append(
             f"it ran in a pack with trials {', '.join(map(str, beside))}: results are equal within rounding"
         )
-    changed = original.ran.get("changed") or ()
-    if changed:
-        names = plain(", ".join(map(str, changed)), 120)
-        found.append(f"{names} changed while it ran: the rerun uses the last value from the first step")
-    return found
+    edited_knobs = original.ran.get("changed") or ()
+    if edited_knobs:
+        names = plain(", ".join(map(str, edited_knobs)), 120)
+        reasons.append(f"{names} changed while it ran: the rerun uses the last value from the first step")
+    return reasons
 
 
 def tolerance(original: Original) -> float:

@@ -84,14 +84,14 @@ def _titles(plot: Plot) -> Iterator[Mark]:
     better = "" if plot.metric.name in NEITHER else better
     hidden = f"{plot.left_out} more trials are not shown" if plot.left_out else ""
     yield Mark("text", ((LEFT, 18),), f"{plain(plot.metric.name, 60)}{unit}")
-    if said := "; ".join(note for note in (better, hidden) if note):
-        yield Mark("faint", ((WIDTH - RIGHT, 18),), said, "end")
+    if notes := "; ".join(note for note in (better, hidden) if note):
+        yield Mark("faint", ((WIDTH - RIGHT, 18),), notes, "end")
 
 
 def _level_marks(plot: Plot, y: AxisScale) -> Iterator[Mark]:
-    named = [("limit", "limit", bound) for bound in plot.bounds]
-    named += [("base", "base", plot.base)] if plot.base is not None else []
-    for role, text, value in named:
+    levels = [("limit", "limit", bound) for bound in plot.bounds]
+    levels += [("base", "base", plot.base)] if plot.base is not None else []
+    for role, text, value in levels:
         if plot.log and value <= 0:
             continue
         height = _up(y, value)

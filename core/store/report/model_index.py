@@ -48,11 +48,11 @@ def index(report: Report) -> list[dict[str, Any]]:
 
 
 def _metric(trial: Trial, name: str, value: float) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": TYPES.get(name, name.replace("/", "_")), "value": value, "name": name}
+    entry: dict[str, Any] = {"type": TYPES.get(name, name.replace("/", "_")), "value": value, "name": name}
     score = trial.scores.get(name)
     more: dict[str, Any] = {"unit": METRICS[name].unit} if name in METRICS and METRICS[name].unit else {}
     if score is not None and score.interval is not None:
         more |= {"low": score.low, "high": score.high, "confidence": CONFIDENCE}
     if score is not None:
         more["samples"] = score.samples
-    return {**found, "args": more} if more else found
+    return {**entry, "args": more} if more else entry
