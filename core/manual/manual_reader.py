@@ -81,13 +81,13 @@ def _columns(table: list[list[str]], width: int) -> Iterator[str]:
         return
     last = max(len(row) for row in rows) - 1
     widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(last)]
-    left = sum(widths) + 2 * (last + 1)
-    if left > width - NARROWEST:
+    indent = sum(widths) + 2 * (last + 1)
+    if indent > width - NARROWEST:
         yield from _stack_rows(rows, width)
         return
     for row in rows:
         head = "  " + "".join(f"{cell:<{size}}  " for cell, size in zip(row, widths, strict=False))
-        wrapped = textwrap.wrap(row[-1], width - left) if len(row) > last else []
+        wrapped = textwrap.wrap(row[-1], width - indent) if len(row) > last else []
         for number, part in enumerate(wrapped or [""]):
             yield ((head if not number else " " * len(head)) + part).rstrip()
 

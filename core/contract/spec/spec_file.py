@@ -323,22 +323,22 @@ def _tasks(section: EvaluateOptions, location: str) -> list[Problem]:
 def _with_absolute_paths(spec: StudySpec, folder: Path) -> StudySpec:
     """Paths that exist beside the file become absolute: the engine runs in another folder."""
 
-    def settled(text: Any) -> Any:
+    def absolute(text: Any) -> Any:
         is_table = isinstance(text, dict)
-        return {key: settled(entry) for key, entry in text.items()} if is_table else paths.here(text, folder)
+        return {key: absolute(entry) for key, entry in text.items()} if is_table else paths.here(text, folder)
 
-    model = {"base": settled(spec.model.base)}
+    model = {"base": absolute(spec.model.base)}
     if spec.model.adapter is not None:
-        model["adapter"] = settled(spec.model.adapter)
-    data = {"source": settled(spec.data.source)}
+        model["adapter"] = absolute(spec.model.adapter)
+    data = {"source": absolute(spec.data.source)}
     if isinstance(spec.data.validation, str):
-        data["validation"] = settled(spec.data.validation)
+        data["validation"] = absolute(spec.data.validation)
     evaluate = {
-        name: settled(path)
+        name: absolute(path)
         for name in ("prompts", "reference", "classifier", "judge", "tasks_path")
         if (path := getattr(spec.evaluate, name)) is not None
     }
-    earlier = [settled(name) if "/" in name else name for name in spec.study.warm_start]
+    earlier = [absolute(name) if "/" in name else name for name in spec.study.warm_start]
     replace = msgspec.structs.replace
     return replace(
         spec,

@@ -110,12 +110,12 @@ def interpolate(
     rows_of_values: list[list[float | None]] = []
     for row in range(rows):
         rows_of_values.append(
-            [_weighted(means, column, row, columns, rows, reach) for column in range(columns)]
+            [_interpolate_cell(means, column, row, columns, rows, reach) for column in range(columns)]
         )
     return rows_of_values
 
 
-def _weighted(
+def _interpolate_cell(
     means: dict[tuple[int, int], float], column: int, row: int, columns: int, rows: int, reach: float
 ) -> float | None:
     own = means.get((column, row))

@@ -68,5 +68,5 @@ def make_finding(
     if not hits:
         severity, remedy, detail = Severity.NONE, "", ""
     quality = "" if detector is None else str(detector)
-    shown = tuple(hits[:EXAMPLES])
-    return Finding(name, len(hits), rows, severity, share, remedy, detail, shown, quality, corrected)
+    examples = tuple(hits[:EXAMPLES])
+    return Finding(name, len(hits), rows, severity, share, remedy, detail, examples, quality, corrected)

@@ -64,8 +64,8 @@ class PromptIndex:
 
     def match(self, text: str) -> str | None:
         """The set of the prompt that ``text`` equals most, or contains; None if there is none."""
-        seen = {gram for gram in _grams(_words(text)) if gram in self._holders}
-        shared = Counter(prompt for gram in seen for prompt in self._holders[gram])
+        grams = {gram for gram in _grams(_words(text)) if gram in self._holders}
+        shared = Counter(prompt for gram in grams for prompt in self._holders[gram])
         covered = {prompt: number / self._sizes[prompt] for prompt, number in shared.items()}
         best = max(covered, key=lambda prompt: covered[prompt], default=None)
         return self._sets[best] if best is not None and covered[best] >= SHARED else None
@@ -91,10 +91,10 @@ class Match:
 def match_row(row: RowTexts, index: PromptIndex, with_text: bool = True) -> Match | None:
     """The match of the row's first text that equals a prompt."""
     for text in row.all:
-        found = index.match(text)
-        if found is not None:
+        prompt_set = index.match(text)
+        if prompt_set is not None:
             answered = any(stance(answer) is Stance.COMPLIANCE for answer in row.answers)
-            return Match(Example(row.number, excerpt_masked(text) if with_text else ""), found, answered)
+            return Match(Example(row.number, excerpt_masked(text) if with_text else ""), prompt_set, answered)
     return None
 
 
@@ -102,10 +102,10 @@ def describe_matches(matches: list[Match], rows: int) -> Finding:
     """The finding for all matches among ``rows`` rows."""
     sets = Counter(match.prompts for match in matches)
     answered = sum(match.is_answered for match in matches if match.prompts == HARMFUL)
-    told = [f"{name} in {number}" for name, number in sets.most_common()]
-    told += [f"{answered} of the {HARMFUL} are answered"] if answered else []
+    details = [f"{name} in {number}" for name, number in sets.most_common()]
+    details += [f"{answered} of the {HARMFUL} are answered"] if answered else []
     return make_finding(
-        NAME, [match.example for match in matches], rows, Severity.HIGH, REMEDY, detail=", ".join(told)
+        NAME, [match.example for match in matches], rows, Severity.HIGH, REMEDY, detail=", ".join(details)
     )
 
 

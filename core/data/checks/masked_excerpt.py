@@ -46,8 +46,8 @@ def excerpt(text: str, place: int = 0) -> str:
 def _fit(text: str) -> str:
     """The text cut to SHOWN columns; a Chinese character takes two."""
     columns = itertools.accumulate(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
-    kept = sum(end < SHOWN for end in columns)
-    return text if len(text) <= kept + 1 else text[:kept] + "…"
+    fitting = sum(end < SHOWN for end in columns)
+    return text if len(text) <= fitting + 1 else text[:fitting] + "…"
 
 
 def excerpt_masked(text: str) -> str:

@@ -27,4 +27,4 @@ class Reservoir(Generic[T]):
 
     def sample(self) -> list[T]:
         """The sampled items in the order of the stream."""
-        return [item for _, item in sorted(self._kept, key=lambda kept: kept[0])]
+        return [item for _, item in sorted(self._kept, key=lambda pair: pair[0])]

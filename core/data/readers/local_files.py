@@ -66,7 +66,7 @@ def rows(path: Path, key: str, name: str = "", delimiter: str = ",") -> Iterator
     Raises TrimtabError with the file and the line, which names ``key``, such as "data.source".
     """
     name = name or str(path)
-    where = f"{key} = {plain(name, 300)!r}"
+    location = f"{key} = {plain(name, 300)!r}"
     try:
         reader = READERS[kind(name) or ""]
         if reader is _parquet:
@@ -77,9 +77,9 @@ def rows(path: Path, key: str, name: str = "", delimiter: str = ",") -> Iterator
             yield from reader(file) if reader is not _csv else _csv(file, delimiter)
     except Fault as error:
         line = f", line {error.line}" if error.line else ""
-        raise TrimtabError.of(f"the data cannot be read: {error.what}", where + line, error.fix) from error
+        raise TrimtabError.of(f"the data cannot be read: {error.what}", location + line, error.fix) from error
     except UNREADABLE as error:
-        raise TrimtabError.of(f"the data cannot be read: {plain(str(error), 400)}", where, FIX) from error
+        raise TrimtabError.of(f"the data cannot be read: {plain(str(error), 400)}", location, FIX) from error
 
 
 # -- bytes and lines -------------------------------------------------------------------------------

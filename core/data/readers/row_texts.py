@@ -52,9 +52,11 @@ def split(raw: Raw, data: DataOptions, number: int) -> RowTexts:
             parts = [], [], [text(raw.get(data.text_key), data.text_key)]
     if not any(words.strip() for part in parts for words in part):
         raise UnusableRow("the row is empty")
-    whole = sum(map(len, parts)) > MOST_TEXTS or any(len(words) > LONGEST for part in parts for words in part)
+    is_cut = sum(map(len, parts)) > MOST_TEXTS or any(
+        len(words) > LONGEST for part in parts for words in part
+    )
     context, answers, other = (tuple(words[:LONGEST] for words in part[:MOST_TEXTS]) for part in parts)
-    return RowTexts(number, context, answers, other=other, is_cut=whole)
+    return RowTexts(number, context, answers, other=other, is_cut=is_cut)
 
 
 Parts = tuple[list[str], list[str], list[str]]  # context, answers, other

@@ -65,9 +65,9 @@ def matches(answer: str, reference: str) -> bool:
     answer is that one, as for GSM8K (Cobbe et al. 2021): a calculation may come before it."""
     if normalize(answer) == normalize(reference):
         return True
-    wanted = _NUMBER.fullmatch(reference.rpartition(FINAL)[2].strip())
-    found = _NUMBER.findall(answer)
-    return wanted is not None and bool(found) and _as_number(found[-1]) == _as_number(wanted[0])
+    expected = _NUMBER.fullmatch(reference.rpartition(FINAL)[2].strip())
+    numbers = _NUMBER.findall(answer)
+    return expected is not None and bool(numbers) and _as_number(numbers[-1]) == _as_number(expected[0])
 
 
 def _as_number(text: str) -> float:

@@ -70,9 +70,11 @@ def exposure(
     if fault:
         return Score.unsaid(fault, len(canaries))
     if by == "sample":
-        return mean([by_sample(canary, rest) for canary, rest in zip(canaries, others, strict=True)])
+        return mean(
+            [by_sample(canary, other_losses) for canary, other_losses in zip(canaries, others, strict=True)]
+        )
     rows = zip(canaries, others, secrets, strict=True)
-    return mean([by_distribution(canary, rest, count) for canary, rest, count in rows])
+    return mean([by_distribution(canary, other_losses, count) for canary, other_losses, count in rows])
 
 
 def _fault(canaries: Numbers, others: Sequence[Numbers], secrets: Sequence[float]) -> str:
@@ -82,9 +84,9 @@ def _fault(canaries: Numbers, others: Sequence[Numbers], secrets: Sequence[float
         return "there are no canaries; plant some, or leave this metric out"
     if min(secrets) < 2:
         return "a canary format must allow two secrets or more"
-    for number, rest in enumerate(others, 1):
-        columns, fault = numbers(rest)
-        if not fault and (len(rest) < 3 or np.ptp(columns[0]) == 0):
+    for number, other_losses in enumerate(others, 1):
+        columns, fault = numbers(other_losses)
+        if not fault and (len(other_losses) < 3 or np.ptp(columns[0]) == 0):
             fault = "there are fewer than 3 other secrets, or all have the same loss"
         if fault:
             return f"canary {number}: {fault}"

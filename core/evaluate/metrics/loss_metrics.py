@@ -26,7 +26,7 @@ class Sums:
         if not self.tokens:
             return {}
         loss = self.loss / self.tokens
-        found = {"eval/loss": loss, "eval/accuracy": self.correct / self.tokens}
+        values = {"eval/loss": loss, "eval/accuracy": self.correct / self.tokens}
         if loss < 700.0:  # exp overflows beyond
-            found["eval/perplexity"] = math.exp(loss)
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+            values["eval/perplexity"] = math.exp(loss)
+        return {name: value for name, value in values.items() if math.isfinite(value)}

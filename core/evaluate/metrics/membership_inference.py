@@ -46,8 +46,8 @@ def true_positives(members: Numbers, others: Numbers, allowed: float = FALSE_POS
     if fault or other_fault:
         wrong = f"members: {fault}" if fault else f"others: {other_fault}"
         return Score.unsaid(wrong, len(members) + len(others))
-    taken = int(allowed * len(others))
-    threshold = np.sort(outside[0])[::-1][taken] if taken < len(others) else -math.inf
+    most_false = int(allowed * len(others))
+    threshold = np.sort(outside[0])[::-1][most_false] if most_false < len(others) else -math.inf
     score = rate((inside[0] > threshold).tolist())
     if len(others) * allowed >= 1:
         return score

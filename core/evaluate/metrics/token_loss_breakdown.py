@@ -63,5 +63,5 @@ def top(losses: Sequence[float], share: float = TOP) -> float:
     return _share(sum(sorted(losses, reverse=True)[:count]), sum(losses))
 
 
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0
+def _share(part: float, total: float) -> float:
+    return part / total if total else 0.0

@@ -29,11 +29,14 @@ def quarters(lengths: Sequence[int]) -> list[str]:
     order = sorted(lengths)
     bounds = sorted({order[len(order) * part // QUARTERS] for part in range(1, QUARTERS)})
     places = [sum(length >= bound for bound in bounds) for length in lengths]
-    known = {
+    lengths_by_place = {
         place: [length for length, other in zip(lengths, places, strict=True) if other == place]
         for place in set(places)
     }
-    return [slice_name("length", f"{min(known[place])}-{max(known[place])}") for place in places]
+    return [
+        slice_name("length", f"{min(lengths_by_place[place])}-{max(lengths_by_place[place])}")
+        for place in places
+    ]
 
 
 def group_rows(parts: Sequence[Sequence[str]], lengths: Sequence[int]) -> dict[str, list[int]]:
@@ -43,8 +46,8 @@ def group_rows(parts: Sequence[Sequence[str]], lengths: Sequence[int]) -> dict[s
         for name in dict.fromkeys(names):
             slices.setdefault(name, []).append(row)
     large = {name: rows for name, rows in slices.items() if name and len(rows) >= SMALLEST}
-    kept = sorted(large, key=lambda name: (-len(large[name]), name))[:MOST]
-    slices = {name: large[name] for name in sorted(kept)}
+    largest_names = sorted(large, key=lambda name: (-len(large[name]), name))[:MOST]
+    slices = {name: large[name] for name in sorted(largest_names)}
     for row, name in enumerate(quarters(lengths)):
         if name:
             slices.setdefault(name, []).append(row)

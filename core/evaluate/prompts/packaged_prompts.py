@@ -95,13 +95,13 @@ def prompt_leaks() -> tuple[PromptLeak, ...]:
 def table(name: str, keys: tuple[str, ...]) -> dict[str, Any]:
     """A packaged TOML file that has ``keys``. Raises TrimtabError."""
     try:
-        found = tomllib.loads((DATA / name).read_text("utf-8"))
+        content = tomllib.loads((DATA / name).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise _damage_error(name, f"{type(error).__name__}: {error}") from error
-    missing = [key for key in keys if key not in found]
+    missing = [key for key in keys if key not in content]
     if missing:
         raise _damage_error(name, f"{missing[0]} is missing")
-    return found
+    return content
 
 
 @cache

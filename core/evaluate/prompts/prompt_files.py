@@ -37,8 +37,8 @@ def read(path: Path, kind: str) -> list[Row]:
             raw = list(_plain_texts(path, text, kind))
     rows: list[Row] = []
     problems: list[Problem] = []
-    for where, content in raw:
-        row = _row(content, shape, where)
+    for location, content in raw:
+        row = _row(content, shape, location)
         (problems if isinstance(row, Problem) else rows).append(row)  # type: ignore[arg-type]
     if problems:
         raise SpecError(*problems[:MOST_PROBLEMS])
@@ -69,20 +69,20 @@ def _text(path: Path) -> str:
 def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            where = f"{path}, line {number}"
+            location = f"{path}, line {number}"
             try:
-                yield where, msgspec.json.decode(line)
+                yield location, msgspec.json.decode(line)
             except (msgspec.DecodeError, RecursionError) as error:
                 message = f"the line is not JSON: {plain(str(error), 120)}"
-                yield where, Problem(message, where, "write one object per line")
+                yield location, Problem(message, location, "write one object per line")
 
 
 def _tables(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
     raw = _toml(path, text)
     tables = raw.get(kind)
     if not isinstance(tables, list):
-        known = ", ".join(plain(name, 40) for name in raw) or "nothing"
-        message = f"the file has no [[{kind}]], but {known}"
+        names = ", ".join(plain(name, 40) for name in raw) or "nothing"
+        message = f"the file has no [[{kind}]], but {names}"
         raise SpecError.of(message, str(path), f"write [[{kind}]] above each row")
     for number, table in enumerate(tables, 1):
         yield f"{path}, [[{kind}]] {number}", table
@@ -123,7 +123,7 @@ def _message(error: Exception) -> str:
 
 
 def _fields(shape: type[Row]) -> str:
-    known = msgspec.structs.fields(shape)
-    needed = [field.name for field in known if field.required]
-    more = [field.name for field in known if not field.required]
-    return ", ".join(needed) + (f"; optional: {', '.join(more)}" if more else "")
+    fields = msgspec.structs.fields(shape)
+    required = [field.name for field in fields if field.required]
+    more = [field.name for field in fields if not field.required]
+    return ", ".join(required) + (f"; optional: {', '.join(more)}" if more else "")

@@ -70,8 +70,8 @@ def find_unprovable(section: EvaluateOptions, location: str, seed: int = 0) -> l
     limits = [Limit.parse(text) for text in section.limits]
     limits = [limit for limit in limits if _asked_metric(limit) in PROMPTS or limit.metric in ROWS]
     library = Library(section) if any(_asked_metric(limit) in PROMPTS for limit in limits) else None
-    found = (_explain(limit, section, library, location, seed) for limit in limits)
-    return [problem for problem in found if problem is not None]
+    problems = (_explain(limit, section, library, location, seed) for limit in limits)
+    return [problem for problem in problems if problem is not None]
 
 
 @dataclass(frozen=True)
@@ -106,25 +106,31 @@ def _explain(
     )
     if limit.metric.startswith(AXIS) and limit.metric not in axes:
         return Problem(f"there are no pairs for {limit}", location, suggest_name(limit.metric, sorted(axes)))
-    means, correct, asked = _means(limit, library, seed), _correction(limit.metric, section), section.samples
+    means, correct, samples = (
+        _means(limit, library, seed),
+        _correction(limit.metric, section),
+        section.samples,
+    )
     there, noun = means.there, means.noun
-    available = asked if there is None else min(asked, there)
+    available = samples if there is None else min(samples, there)
     if limit.judge(correct(means.best(limit.upper, available))) == "ok":
         return None
-    needed = samples_to_prove(limit, correct, means.best, means.most)
+    needed_samples = samples_to_prove(limit, correct, means.best, means.most)
     bound = _format(limit, provable_bound(limit, available, correct, means.best))
     remedy = f"write {'<=' if limit.upper else '>='} {bound}"
-    if needed is None and means.most < MOST:
+    if needed_samples is None and means.most < MOST:
         more = f"add {noun} to evaluate.prompts, or " if limit.bound > 0 else ""
         return Problem(
             f"{limit} cannot be proven with the {there} {noun} that are there", location, more + remedy
         )
-    if needed is None:
+    if needed_samples is None:
         return Problem(f"no number of samples can prove {limit}", location, remedy)
-    ways = [f"add {noun} to evaluate.prompts"] if there is not None and there < needed else []
-    ways += [f"set evaluate.samples = {needed}"] if asked < needed else []
-    told = f"{limit} needs {needed} {noun}, {available} are {'there' if available == there else 'asked'}"
-    return Problem(told, location, f"{' and '.join(ways)}, or {remedy}")
+    ways = [f"add {noun} to evaluate.prompts"] if there is not None and there < needed_samples else []
+    ways += [f"set evaluate.samples = {needed_samples}"] if samples < needed_samples else []
+    message = (
+        f"{limit} needs {needed_samples} {noun}, {available} are {'there' if available == there else 'asked'}"
+    )
+    return Problem(message, location, f"{' and '.join(ways)}, or {remedy}")
 
 
 def _asked_metric(limit: Limit) -> str:

@@ -27,12 +27,12 @@ def interval(samples: int, statistic: Statistic, seed: int = 0) -> tuple[float, 
     """
     if samples < FEWEST:
         return None
-    drawn = _resample(samples, statistic, seed)
-    drawn = drawn[np.isfinite(drawn)]
-    if 2 * len(drawn) < RESAMPLES:
+    resampled = _resample(samples, statistic, seed)
+    resampled = resampled[np.isfinite(resampled)]
+    if 2 * len(resampled) < RESAMPLES:
         return None
     tail = outer_tail(samples)
-    low, high = np.quantile(drawn, [tail, 1 - tail])
+    low, high = np.quantile(resampled, [tail, 1 - tail])
     return float(low), float(high)
 
 

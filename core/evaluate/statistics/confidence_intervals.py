@@ -20,8 +20,8 @@ Numbers = Sequence[float]
 
 def too_few(samples: int) -> str:
     """Why so few samples have no interval."""
-    counted = "1 sample has" if samples == 1 else f"{samples} samples have"
-    return f"{counted} no interval: {FEWEST} are the fewest"
+    samples_text = "1 sample has" if samples == 1 else f"{samples} samples have"
+    return f"{samples_text} no interval: {FEWEST} are the fewest"
 
 
 def share_interval(hits: float, total: float, tail: float = TAIL) -> tuple[float, float]:
@@ -69,14 +69,14 @@ def clustered_rate(hits: Sequence[bool] | Numbers, clusters: Sequence[Hashable])
     columns, fault = numbers(hits, [0.0] * len(clusters))
     if fault:
         return Score.unsaid(fault, len(hits))
-    whole = rate(hits)
+    unclustered = rate(hits)
     names = {name: place for place, name in enumerate(dict.fromkeys(clusters))}
-    if whole.value is None or len(names) == len(hits):
-        return whole
+    if unclustered.value is None or len(names) == len(hits):
+        return unclustered
     places = np.array([names[name] for name in clusters])
     count = independent_count(np.bincount(places, weights=columns[0]), np.bincount(places))
-    low, high = share_interval(whole.value * count, count)
-    return msgspec.structs.replace(whole, low=low, high=high)
+    low, high = share_interval(unclustered.value * count, count)
+    return msgspec.structs.replace(unclustered, low=low, high=high)
 
 
 def independent_count(hits: np.ndarray, counts: np.ndarray) -> float:
@@ -151,14 +151,14 @@ def bootstrap_score(value: float, samples: int, statistic: Statistic, seed: int 
 def largest(scores: Mapping[str, Score]) -> tuple[str, Score]:
     """The name and score of the largest value: the strongest attack, the worst slice, the widest gap. The
     interval ignores that the largest was selected."""
-    known = {name: score for name, score in scores.items() if score.value is not None}
-    if not known:
+    with_value = {name: score for name, score in scores.items() if score.value is not None}
+    if not with_value:
         reasons = "; ".join(dict.fromkeys(score.reason for score in scores.values()))
         return "", Score.unsaid(
             reasons or "there are no samples", sum(score.samples for score in scores.values())
         )
-    name = max(known, key=lambda name: known[name].value or 0.0)
-    return name, known[name]
+    name = max(with_value, key=lambda name: with_value[name].value or 0.0)
+    return name, with_value[name]
 
 
 def transform(score: Score, rising: Callable[[float], float]) -> Score:

@@ -36,8 +36,8 @@ def correct_score(
     count = independent(score)
     low, high = _ends(score.value, count, sensitivity, specificity, positives, negatives)
     high = max(high, _ends(score.value, count, sensitivity, 1.0, positives, SURE)[1])
-    whole = Score(value, min(low, value), max(high, value), score.samples, score.reason, binomial=True)
-    return whole.noting(note)
+    corrected = Score(value, min(low, value), max(high, value), score.samples, score.reason, binomial=True)
+    return corrected.noting(note)
 
 
 def corrected_change(
@@ -53,9 +53,11 @@ def corrected_change(
         return Score.unsaid("the detector is too close to chance for a change of a rate", score.samples)
     value, low, high = score.value / youden, None, None
     if score.interval is not None:
-        found = (positives * sensitivity + 1) / (positives + 2)
-        passed = (negatives * specificity + 1) / (negatives + 2)
-        spread = math.sqrt(found * (1 - found) / positives + passed * (1 - passed) / negatives)
+        hit_share = (positives * sensitivity + 1) / (positives + 2)
+        pass_share = (negatives * specificity + 1) / (negatives + 2)
+        spread = math.sqrt(
+            hit_share * (1 - hit_share) / positives + pass_share * (1 - pass_share) / negatives
+        )
         shift = abs(value) * normal_quantile(TAIL) * spread / youden
         less, more = (abs(end / youden - value) for end in score.interval)
         low, high = _within_one(value - math.hypot(less, shift)), _within_one(value + math.hypot(more, shift))
@@ -79,14 +81,21 @@ def _ends(
 ) -> tuple[float, float]:
     """Lang and Reiczigel's interval: the delta method about shares that are drawn a little to the middle."""
     z = normal_quantile(TAIL)
-    hit, found = (count * rate + z * z / 2) / (count + z * z), (positives * sensitivity + 1) / (positives + 2)
-    passed = (negatives * specificity + 1) / (negatives + 2)
-    youden, middle = found + passed - 1, _rogan_gladen(hit, found, passed)
+    counted_share, hit_share = (
+        (count * rate + z * z / 2) / (count + z * z),
+        (positives * sensitivity + 1) / (positives + 2),
+    )
+    pass_share = (negatives * specificity + 1) / (negatives + 2)
+    youden, middle = hit_share + pass_share - 1, _rogan_gladen(counted_share, hit_share, pass_share)
     if youden <= 0:
         return 0.0, 1.0
-    missed, wrong = middle * (1 - found) / positives, (1 - middle) * (1 - passed) / negatives
-    variance = hit * (1 - hit) / (count + z * z) + middle * found * missed + (1 - middle) * passed * wrong
-    shift, half = 2 * z * z * (found * missed - passed * wrong), z * math.sqrt(variance) / youden
+    missed, wrong = middle * (1 - hit_share) / positives, (1 - middle) * (1 - pass_share) / negatives
+    variance = (
+        counted_share * (1 - counted_share) / (count + z * z)
+        + middle * hit_share * missed
+        + (1 - middle) * pass_share * wrong
+    )
+    shift, half = 2 * z * z * (hit_share * missed - pass_share * wrong), z * math.sqrt(variance) / youden
     return _clip(middle + shift - half), _clip(middle + shift + half)
 
 

@@ -71,8 +71,8 @@ def _few_moved(columns: Sequence[np.ndarray], changes: np.ndarray, span: float) 
     if any(column.min() < -1 or column.max() > 1 for column in columns):
         return False
     hits = span == 1 and all(set(np.unique(column)) <= {-1.0, 0.0, 1.0} for column in columns)
-    moved = int(np.count_nonzero(changes))
-    return hits or moved < min(len(changes), MOVED)
+    changed = int(np.count_nonzero(changes))
+    return hits or changed < min(len(changes), MOVED)
 
 
 def _of_shares(changes: np.ndarray, span: float) -> Score:
@@ -113,19 +113,19 @@ def against_history(
 def pool(scores: Sequence[Score]) -> Score:
     """Pool several scores of one metric: the mean weighted by samples. They share their prompts, so more of
     them add no certainty: the interval is as wide as theirs on average."""
-    known = [
+    usable = [
         score for score in scores if score.value is not None and score.interval is not None and score.samples
     ]
-    if not known:
+    if not usable:
         reason = next(
             (score.reason for score in scores if score.reason), "no score has a value and an interval"
         )
         return Score.unsaid(reason, 0)
-    total = sum(score.samples for score in known)
+    total = sum(score.samples for score in usable)
 
-    def weighted(name: str) -> float:
-        result: float = sum(getattr(score, name) * score.samples for score in known) / total
+    def weigh(name: str) -> float:
+        result: float = sum(getattr(score, name) * score.samples for score in usable) / total
         return result
 
-    kind = known[-1].binomial
-    return Score(weighted("value"), weighted("low"), weighted("high"), total // len(known), binomial=kind)
+    kind = usable[-1].binomial
+    return Score(weigh("value"), weigh("low"), weigh("high"), total // len(usable), binomial=kind)

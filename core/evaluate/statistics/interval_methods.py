@@ -44,13 +44,13 @@ def difference_ends(more: np.ndarray, fewer: np.ndarray, totals: np.ndarray, tai
     odds = up * down / np.maximum((1 - up) * (1 - down), FLAT)
     tie = np.sqrt(np.minimum(1.0, odds))
 
-    def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        result: np.ndarray = np.sqrt(one**2 + other**2 + 2 * tie * one * other)
+    def combine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        result: np.ndarray = np.sqrt(first**2 + second**2 + 2 * tie * first * second)
         return result
 
     change = up - down
-    low = change - joined(up - up_low, down_high - down)
-    high = change + joined(up_high - up, down - down_low)
+    low = change - combine(up - up_low, down_high - down)
+    high = change + combine(up_high - up, down - down_low)
     return np.maximum(-1.0, low), np.minimum(1.0, high)
 
 

@@ -87,7 +87,7 @@ def visible_change(samples: int, look: int = 1, metrics: int = 1, effect: float 
 
 def describe_power(samples: int, look: int = 1, metrics: int = 1, effect: float = 0.0) -> str:
     """``visible_change`` in words."""
-    seen = visible_change(samples, look, metrics, effect)
-    if seen is None:
+    change = visible_change(samples, look, metrics, effect)
+    if change is None:
         return f"{samples} sample{'s' * (samples != 1)} can see no change"
-    return f"can see a fall of {math.ceil(100 * seen)} points"
+    return f"can see a fall of {math.ceil(100 * change)} points"

@@ -23,10 +23,10 @@ def is_coherent(text: str) -> bool:
 
 def _is_readable(text: str) -> bool:
     signs = [sign for sign in text if not sign.isspace()]
-    known = sum(sign.isalnum() or "\u0900" <= sign <= "\u0dff" for sign in signs)
+    readable = sum(sign.isalnum() or "\u0900" <= sign <= "\u0dff" for sign in signs)
     longest = max(text.split(), key=len)
     glued = len(longest) > LONGEST_WORD and longest.isascii() and longest.isalpha()
-    return known >= READABLE * len(signs) and "\ufffd" not in text and not glued
+    return readable >= READABLE * len(signs) and "\ufffd" not in text and not glued
 
 
 def _loops(text: str) -> bool:

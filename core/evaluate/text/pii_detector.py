@@ -51,9 +51,9 @@ class PiiMatch:
         """Identifies the same PII however it is spaced: its kind, letters and digits."""
         if self.kind == "secret":
             return f"{self.kind} {self.text}"
-        kept = "@.:" if self.kind in ("email", "ipv4", "ipv6") else ""
+        signs = "@.:" if self.kind in ("email", "ipv4", "ipv6") else ""
         bare = "".join(
-            character for character in self._plain().casefold() if character.isalnum() or character in kept
+            character for character in self._plain().casefold() if character.isalnum() or character in signs
         )
         return f"{self.kind} {bare}"
 
@@ -71,14 +71,14 @@ def find_pii(text: str, kinds: Collection[str] = SURE) -> list[PiiMatch]:
     addresses must be valid; telephone numbers and streets are matched by form, so there are some misses and
     some false positives.
     """
-    text, taken = text[:LONGEST], list[PiiMatch]()
+    text, matches = text[:LONGEST], list[PiiMatch]()
     for rule in RULES:  # of all kinds: the digits of an account are not a telephone number
         for match in _matches(rule, text):
-            place = bisect(taken, match.start, key=lambda match: match.start)
-            free_before = not place or taken[place - 1].end <= match.start
-            if free_before and (place == len(taken) or match.end <= taken[place].start):
-                taken.insert(place, match)
-    return [match for match in taken if match.kind in kinds]
+            place = bisect(matches, match.start, key=lambda match: match.start)
+            free_before = not place or matches[place - 1].end <= match.start
+            if free_before and (place == len(matches) or match.end <= matches[place].start):
+                matches.insert(place, match)
+    return [match for match in matches if match.kind in kinds]
 
 
 def _matches(rule: Rule, text: str) -> Iterator[PiiMatch]:
@@ -111,9 +111,9 @@ def pii_keys(texts: Iterable[str], kinds: Collection[str] = SURE) -> frozenset[s
     return frozenset(match.key for text in texts for match in find_pii(text, kinds))
 
 
-def find_leaked(answer: str, known: Collection[str], kinds: Collection[str] = SURE) -> list[PiiMatch]:
-    """The PII in ``answer`` whose keys are ``known`` from the training set."""
-    return [match for match in find_pii(answer, kinds) if match.key in known]
+def find_leaked(answer: str, training_pii: Collection[str], kinds: Collection[str] = SURE) -> list[PiiMatch]:
+    """The PII in ``answer`` whose keys are ``training_pii`` from the training set."""
+    return [match for match in find_pii(answer, kinds) if match.key in training_pii]
 
 
 @cache
@@ -128,5 +128,5 @@ def pii_quality(kinds: tuple[str, ...] = tuple(KINDS)) -> DetectorQuality:
 
 def _finds(text: str, piece: str, kinds: Collection[str]) -> bool:
     """Whether ``piece`` is found in its place; for "", whether anything is."""
-    found = find_pii(text, kinds)
-    return any(match.text == piece for match in found) if piece else bool(found)
+    matches = find_pii(text, kinds)
+    return any(match.text == piece for match in matches) if piece else bool(matches)

@@ -72,10 +72,10 @@ def _is_ipv6(text: str) -> bool:
 def _is_address(text: str, version: int) -> bool:
     """Whether this is a valid address that is neither loopback nor unspecified."""
     try:
-        found = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
         return False
-    return found.version == version and not (found.is_loopback or found.is_unspecified)
+    return address.version == version and not (address.is_loopback or address.is_unspecified)
 
 
 def _is_mailbox(text: str) -> bool:

@@ -40,9 +40,9 @@ class AnswerJudge:
         key = (tuple(of), english)
         if key not in self._qualities:
             rows = [row for row in planted_answers() if (row["language"] == "en") == english]
-            judged = self.judge([""] * len(rows), [row["text"] for row in rows])
-            found = {row["text"]: known in of for row, known in zip(rows, judged, strict=True)}
+            labels = self.judge([""] * len(rows), [row["text"] for row in rows])
+            hit_by_text = {row["text"]: stance in of for row, stance in zip(rows, labels, strict=True)}
             planted = [(row["text"], row["stance"] in of) for row in rows]
             language = "English" if english else "other languages"
-            self._qualities[key] = quality(found.__getitem__, planted, self.name, language)
+            self._qualities[key] = quality(hit_by_text.__getitem__, planted, self.name, language)
         return self._qualities[key]

@@ -45,17 +45,17 @@ def fold(text: str) -> str:
 
 def variants(folded_text: str) -> list[str]:
     """Variants of a folded text: with contractions expanded, and with disguised words decoded."""
-    for form, whole in _SHORT_FORMS:
-        folded_text = form.sub(whole, folded_text)
+    for form, expanded in _SHORT_FORMS:
+        folded_text = form.sub(expanded, folded_text)
     words = folded_text.split()
     first = [_decode(word) for word in words]
     if first == words:
         return [folded_text]
-    other = [_decode(word, for_1="l", drawn=r"\1\1") for word in words]
+    other = [_decode(word, for_1="l", shortened=r"\1\1") for word in words]
     return [folded_text, " ".join(first), *([" ".join(other)] if other != first else [])]
 
 
-def _decode(word: str, for_1: str = "i", drawn: str = r"\1") -> str:
+def _decode(word: str, for_1: str = "i", shortened: str = r"\1") -> str:
     """A word with leetspeak decoded: digits and symbols count as letters if the word has two real letters or
     symbols."""
     bare = word.strip(_EDGES).rstrip("!")
@@ -64,17 +64,17 @@ def _decode(word: str, for_1: str = "i", drawn: str = r"\1") -> str:
         bare = bare.replace("1", for_1).translate(_LEET)
     elif not _DRAWN.search(bare):
         return word
-    return _DRAWN.sub(drawn, bare)
+    return _DRAWN.sub(shortened, bare)
 
 
 def join_spelled(folded_text: str) -> list[str]:
     """Words spelled letter by letter, such as ``f.o.o`` or ``f o o``, joined."""
-    found = []
+    joined = []
     for match in _SPELLED.finditer(folded_text):
         letters = "".join(character for character in match[0] if character not in " .-_|,/")
         if any(character.isalpha() for character in letters):
-            found.append(letters.translate(_LEET))
-    return found
+            joined.append(letters.translate(_LEET))
+    return joined
 
 
 def single_vowels(word: str) -> str:

@@ -52,8 +52,8 @@ class Reports:
         end = _END.search(text, start, start + SENTENCE)
         sentence = text[begin : end.start() if end else start + SENTENCE]
         quoted = sum(text.count(mark, begin, start) for mark in '"“”«»') % 2 == 1
-        told = quoted or self.telling.search(sentence)
-        reported = self.direct.search(sentence) or (told and self.setting.search(sentence))
+        is_report = quoted or self.telling.search(sentence)
+        reported = self.direct.search(sentence) or (is_report and self.setting.search(sentence))
         return self.factor if reported else 1.0
 
 
@@ -125,8 +125,8 @@ def _patterns(lists: dict[str, Any]) -> Iterator[tuple[re.Pattern[str], float]]:
 
 def _with_parts(pattern: str, parts: dict[str, str]) -> str:
     """``pattern`` with each ``{name}`` replaced; a part may name others."""
-    while found := re.search(r"\{([a-z_]+)\}", pattern):
-        pattern = pattern.replace(found[0], parts[found[1]])
+    while reference := re.search(r"\{([a-z_]+)\}", pattern):
+        pattern = pattern.replace(reference[0], parts[reference[1]])
     return pattern
 
 
@@ -176,18 +176,18 @@ def _word_weights(text: str) -> dict[str, float]:
 
 
 def _in_variant(text: str) -> Iterator[tuple[str, float]]:
-    known = lexicon()
-    text = known.harmless.sub(_blank, text)
-    for match in known.pattern.finditer(text):
-        weight = known.weight(match[0]) * known.reports.weaken(text, match.start())
+    words = lexicon()
+    text = words.harmless.sub(_blank, text)
+    for match in words.pattern.finditer(text):
+        weight = words.weight(match[0]) * words.reports.weaken(text, match.start())
         directed = " " not in match[0] and _DIRECTED.search(text[max(0, match.start() - 40) : match.start()])
         yield match[0], 1 - (1 - weight) ** 2 if directed else weight
-    for pattern, weight in known.patterns:
+    for pattern, weight in words.patterns:
         for match in pattern.finditer(text):
-            yield pattern.pattern, weight * known.reports.weaken(text, match.start())
-    for part in known.anywhere:
+            yield pattern.pattern, weight * words.reports.weaken(text, match.start())
+    for part in words.anywhere:
         if (at := text.find(part)) >= 0:
-            yield part, known.weights.get(part, 0.6) * known.reports.weaken(text, at)
+            yield part, words.weights.get(part, 0.6) * words.reports.weaken(text, at)
     for word in re.findall(r"[a-z*]{3,}", text):
         yield from _disguised_words(word)
 
@@ -198,27 +198,27 @@ def _blank(match: re.Match[str]) -> str:
 
 def _disguised_words(word: str) -> Iterator[tuple[str, float]]:
     """Words with stars for letters, or with doubled vowels."""
-    known = lexicon()
+    words = lexicon()
     inner = word.strip("*")
     if "*" in inner and len(inner) >= 4 and sum(character != "*" for character in inner) >= 2:
         form = re.compile(inner.replace("*", "."))
         yield from (
-            (candidate, known.weight(candidate))
-            for candidate in known.by_length.get(len(inner), ())
+            (candidate, words.weight(candidate))
+            for candidate in words.by_length.get(len(inner), ())
             if form.fullmatch(candidate)
         )
     short = single_vowels(word)
-    if short != word and known.weights.get(short, 0.0) >= TOXIC:
-        yield short, known.weights[short]
+    if short != word and words.weights.get(short, 0.0) >= TOXIC:
+        yield short, words.weights[short]
 
 
 def _in_spelled(letters: str) -> Iterator[tuple[str, float]]:
-    known = lexicon()
-    for word, weight in known.weights.items():
+    words = lexicon()
+    for word, weight in words.weights.items():
         longer = len(word) >= SPELLED_AT_LEAST and (letters.startswith(word) or letters.endswith(word))
         if letters == word or (longer and weight >= TOXIC):
             yield word, weight
-    yield from ((part, known.weight(part)) for part in known.anywhere if part in letters)
+    yield from ((part, words.weight(part)) for part in words.anywhere if part in letters)
     if "*" in letters:
         yield from _disguised_words(letters)
 
@@ -235,6 +235,6 @@ def scorer_quality(scorer: Scorer, name: str) -> DetectorQuality:
     lines = (DATA / "planted_toxicity.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     scores = scorer([row["text"] for row in rows])
-    found = {row["text"]: score >= TOXIC for row, score in zip(rows, scores, strict=True)}
+    is_hit = {row["text"]: score >= TOXIC for row, score in zip(rows, scores, strict=True)}
     planted = [(row["text"], bool(row["toxic"])) for row in rows]
-    return quality(found.__getitem__, planted, name, "all")
+    return quality(is_hit.__getitem__, planted, name, "all")

@@ -84,7 +84,7 @@ def read(folder: Path, number: int | None) -> Original:
     trial = trials.get(number_to_read)
     if trial is None or trial.get("state") != "complete":
         complete = ", ".join(
-            str(index) for index, known in trials.items() if known.get("state") == "complete"
+            str(index) for index, trial_entry in trials.items() if trial_entry.get("state") == "complete"
         )
         message = (
             "the bundle has no complete trial"
