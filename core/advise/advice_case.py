@@ -133,7 +133,7 @@ class Case:
         return trial_duration.card(self.device.name) if self.device.kind == "cuda" else None
 
     def tokens(self, epochs: float) -> float:
-        """Tokens that a trial trains on, without padding."""
+        """Return tokens that a trial trains on, without padding."""
         return self.train_rows * self.rows.mean(self.room.length) * epochs
 
     @cached_property
@@ -153,7 +153,7 @@ class Case:
 
     @property
     def short(self) -> bool:
-        """Is the time budget too small for full trials?"""
+        """Whether the time budget is too small for full trials."""
         if self.affordable is None:
             return self.wish.hours is not None and self.wish.hours < 1
         return self.affordable / COST_MEDIAN < (self.wish.trials or FEW_TRIALS)

@@ -71,8 +71,8 @@ def _doubts(model: Model) -> tuple[str, ...]:
 
 
 def _mixture(name: str, flat: Mapping[str, Any], experts: int, positions: int) -> Base:
-    """A rough model of a mixture of experts: experts have no adapter and are not quantised; a token uses a
-    few of them."""
+    """Return a rough model of a mixture of experts: experts have no adapter and are not quantised; a token
+    uses a few of them."""
     dense = describe({key: value for key, value in flat.items() if key not in EXPERTS}, name)
     width = next(_count(flat[key]) for key in MOE_WIDTHS if _count(flat.get(key)))
     each = dense.layers * 3 * int(dense.widths["h"]) * width

@@ -36,7 +36,7 @@ class Line:
 
 
 def apply(rule: Rule, case: Case) -> Line | None:
-    """The line that ``rule`` recommends for ``case``; None if it has no advice."""
+    """Return the line that ``rule`` recommends for ``case``; None if it has no advice."""
     advice = rule.choose(case)
     if advice is None:
         return None
@@ -46,5 +46,5 @@ def apply(rule: Rule, case: Case) -> Line | None:
 
 
 def round_digits(value: float, digits: int = 2) -> float:
-    """``value`` rounded to ``digits`` significant digits."""
+    """Return ``value`` rounded to ``digits`` significant digits."""
     return float(f"{value:.{digits}g}")

@@ -45,11 +45,11 @@ class Rows:
     notes: tuple[str, ...] = ()
 
     def percentile(self, share: float) -> int:
-        """The length in tokens that this share of the rows does not exceed."""
+        """Return the length in tokens that this share of the rows does not exceed."""
         return self.lengths[min(len(self.lengths) - 1, int(share * len(self.lengths)))]
 
     def mean(self, longest: int) -> float:
-        """Mean tokens per row after truncation to ``longest``."""
+        """Return mean tokens per row after truncation to ``longest``."""
         return sum(min(length, longest) for length in self.lengths) / len(self.lengths)
 
 
@@ -77,7 +77,7 @@ def read(source: str) -> Rows | None:
 
 
 def _sample_rows(path: Path) -> tuple[tuple[int, bool], list[Row]]:
-    """((row count, whether it is exact), sampled rows)."""
+    """Return ((row count, whether it is exact), sampled rows)."""
     ends = [suffix.lower() for suffix in path.suffixes]
     opener = OPENERS.get(ends[-1]) if ends else None
     kind = (ends[:-1] if opener else ends)[-1:]
@@ -147,7 +147,7 @@ def _csv(file: IO[bytes]) -> Iterator[Row]:
 
 
 def _array(file: IO[bytes]) -> bool:
-    """Does the file start with a JSON array, rather than one object per line?"""
+    """Tell whether the file starts with a JSON array, rather than one object per line."""
     first = file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     file.seek(0)
     return first == b"["
@@ -208,7 +208,7 @@ def _describe_rows(row_count: tuple[int, bool], sample: list[Row]) -> Rows:
 
 
 def _form(row: Row) -> tuple[str, tuple[str, ...]]:
-    """The format, and the columns that it uses."""
+    """Return the format, and the columns that it uses."""
     if isinstance(row.get("messages"), list):
         return "chat", ("messages",)
     for pair in PAIRS:
@@ -226,7 +226,7 @@ def _name_columns(form: str, keys: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 def _sizes(row: Row, form: str, keys: tuple[str, ...]) -> tuple[int, int]:
-    """Bytes of the row's text, and of the part that is trained on."""
+    """Return bytes of the row's text, and of the part that is trained on."""
     if form == "chat":
         turns = [turn for turn in row.get("messages") or () if isinstance(turn, dict)]
         each = [(_bytes(turn.get("content")), turn.get("role") == "assistant") for turn in turns]

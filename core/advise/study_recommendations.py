@@ -24,11 +24,11 @@ class Plan:
     fits: bool
 
     def of(self, section: str) -> tuple[Line, ...]:
-        """The lines of one section."""
+        """Return the lines of one section."""
         return tuple(line for line in self.lines if line.section == section)
 
     def raw(self) -> dict[str, dict[str, Any]]:
-        """The plan as the parsed content of a study file."""
+        """Return the plan as the parsed content of a study file."""
         sections = {name: {line.knob: line.value for line in self.of(name)} for name in SECTION_NAMES}
         return {name: content for name, content in sections.items() if content}
 
@@ -42,7 +42,7 @@ def plan(case: Case) -> Plan:
 
 
 def _recommend_columns(case: Case) -> list[Line]:
-    """Lines for columns without a default name, and for limited numbers of rows."""
+    """Return lines for columns without a default name, and for limited numbers of rows."""
     lines = [
         Line("data", key, name, "the column's name in this file", (citations.READ,))
         for key, name in case.rows.keys

@@ -53,7 +53,7 @@ def _trials(case: Case) -> Chosen:
 
 
 def _hours(case: Case) -> str:
-    """The estimated time of a trial, as text."""
+    """Return the estimated time of a trial, as text."""
     if case.whole_s is None:
         return "the time per trial is unknown until the study has run for a minute"
     return f"a full trial alone takes about {_span(case.whole_s)} (a guess)"

@@ -22,7 +22,7 @@ LARGE_STATES = 0.05  # of the memory: from here on an 8-bit optimizer is worth i
 
 
 def centre(case: Case) -> tuple[float, float]:
-    """(expected best learning rate, its factor over full fine-tuning)."""
+    """Return (expected best learning rate, its factor over full fine-tuning)."""
     family = case.base.model.family
     power = next((value for name, value in POWERS.items() if family.startswith(name)), POWER)
     factor = FACTOR_SHORT if case.steps < SHORT_STEPS else FACTOR

@@ -152,7 +152,7 @@ def _steering(verbs: Any) -> None:
 
 
 def _trials(verbs: Any) -> None:
-    """Manually queued trials, and commands that act on an existing trial."""
+    """Add the commands that queue a trial by hand or act on an existing trial."""
     values = "such as learning_rate=1e-4 lora_rank=16"
     new = _verb(verbs, "enqueue", "steer.enqueue_clone_edit:enqueue", "queue a trial manually")
     new.add_argument(

@@ -1,5 +1,8 @@
-"""How large a number, how long a text and how deep a table may be that comes from outside: from a study's
-file, a request, a worker. What is within these bounds can be kept, sent and counted with everywhere."""
+"""Bounds on the size of numbers, the length of texts and the depth of tables from outside: study files,
+requests, workers.
+
+Values within these bounds can be stored, sent and computed with everywhere.
+"""
 
 from __future__ import annotations
 
@@ -72,8 +75,11 @@ def explain_error(error: msgspec.DecodeError) -> str:
 
 
 def find_fault(value: Any, largest: int = LARGEST_INT) -> tuple[str, str] | None:
-    """Return the first place in ``value``, such as ".train.seed", that is beyond the bounds, and the bound;
-    None when all is within. Never deeper than ``DEEPEST``, whatever ``value`` is."""
+    """Return the first place in ``value``, such as ".train.seed", that exceeds the bounds, and the bound;
+    None if there is none.
+
+    It never looks deeper than ``DEEPEST``, whatever ``value`` is.
+    """
     for count, (place, depth, inner) in enumerate(_walk_values(value)):
         if count >= MOST_VALUES:
             return "", f"more than {MOST_VALUES} values"
@@ -99,7 +105,7 @@ def _find_fault(value: object, depth: int, largest: int) -> str:
 
 
 def _walk_values(value: Any) -> Iterator[tuple[str, int, Any]]:
-    """Every value and key of it, with its place and how deep it lies; what is too deep is not entered."""
+    """Yield every value and key, with its place and its depth; values that are too deep are not entered."""
     waiting: list[tuple[str, int, Any]] = [("", 0, value)]
     while waiting:
         place, depth, inner = waiting.pop()

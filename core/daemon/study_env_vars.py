@@ -27,8 +27,8 @@ class Environments:
         self._given: dict[str, dict[str, str] | None] = {}
 
     def take(self, study: str, folder: Path, shell_variables: Mapping[str, str] | None) -> list[str]:
-        """Record the shell variables ``shell_variables`` with which a study was started or restarted. Returns the
-        differences from the engine's own variables, for people."""
+        """Record the shell variables ``shell_variables`` with which a study was started or restarted. Returns
+        the differences from the engine's own variables, for people."""
         if shell_variables is None:
             return []
         recorded = {name: value for name, value in shell_variables.items() if name in shell_environment.NAMES}

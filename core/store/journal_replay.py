@@ -16,8 +16,8 @@ log = logging.getLogger("trimtab.replay")
 
 
 def replay_all(journals: Iterable[Iterable[Event]]) -> State:
-    """The state with all studies, oldest first. Live machine readings are missing: they are never stored. An
-    event that cannot be applied is logged and skipped; all others count."""
+    """Return the state with all studies, oldest first. Live machine readings are missing: they are never
+    stored. An event that cannot be applied is logged and skipped; all others count."""
     state = State()
     for events in journals:
         state = _replay_events(state, events)
@@ -28,7 +28,8 @@ def replay_all(journals: Iterable[Iterable[Event]]) -> State:
 
 
 def only_study(study: str, events: Iterable[Event]) -> Iterator[Event]:
-    """The events of ``study``. A folder that was copied or renamed has events of another study: skip them."""
+    """Return the events of ``study``. A folder that was copied or renamed has events of another study: skip
+    them."""
     skipped = 0
     for event in events:
         if event.study == study:

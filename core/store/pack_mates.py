@@ -22,7 +22,7 @@ class Ran(msgspec.Struct, frozen=True):
 
     @property
     def alone(self) -> bool:
-        """Did the trial never share a pass?"""
+        """Whether the trial never shared a forward pass with another."""
         return not self.beside
 
 
@@ -69,7 +69,7 @@ class _Course:
 
 
 def find_pack_mates(events: Iterable[e.Event]) -> dict[int, Ran]:
-    """How each trial ran, by number, without trials that never started."""
+    """Return how each trial ran, by number, without trials that never started."""
     course = _Course()
     for event in events:
         if isinstance(event, e.TrialEvent) and not isinstance(event, e.TrialReported | e.TrialEvaluated):

@@ -72,7 +72,7 @@ def settle_spec(folder: Path, toml: str) -> None:
 
 
 def list_studies() -> list[Path]:
-    """The folders of all studies, without links and folders of other users.
+    """Return the folders of all studies, without links and folders of other users.
 
     Raises EngineError if they cannot be read.
     """
@@ -98,21 +98,21 @@ def _own_file(path: Path) -> bool:
 
 
 def journal_path(folder: Path) -> Path:
-    """The study's journal."""
+    """Return the study's journal."""
     return folder / "journal.log"
 
 
 def board_folder(folder: Path) -> Path:
-    """The folder for `tensorboard --logdir`."""
+    """Return the folder for `tensorboard --logdir`."""
     return folder / "tb"
 
 
 def trial_folder(folder: Path, trial: int) -> Path:
-    """The folder of one trial, created if needed. Raises TrimtabError for a link."""
+    """Return the folder of one trial, created if needed. Raises TrimtabError for a link."""
     paths.private(folder / "trials")
     return paths.private(folder / "trials" / str(int(trial)))
 
 
 def worker_log(folder: Path, worker: str) -> Path:
-    """The log file of a worker."""
+    """Return the log file of a worker."""
     return paths.private(folder / "workers") / f"{worker}.log"

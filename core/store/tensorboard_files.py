@@ -98,7 +98,7 @@ class TensorBoardFiles:
 
 
 def with_ends(scores: Mapping[str, Score]) -> dict[str, float]:
-    """Each metric's value, with the ends of its interval as METRIC/low and METRIC/high."""
+    """Return each metric's value, with the ends of its interval as METRIC/low and METRIC/high."""
     values: dict[str, float] = {}
     for name, score in scores.items():
         parts = ((name, score.value), (f"{name}/low", score.low), (f"{name}/high", score.high))
@@ -107,7 +107,7 @@ def with_ends(scores: Mapping[str, Score]) -> dict[str, float]:
 
 
 def read_last_steps(folder: Path) -> dict[str, int]:
-    """The last step of each tag in a trial's files; a truncated record is skipped."""
+    """Return the last step of each tag in a trial's files; a truncated record is skipped."""
     last: dict[str, int] = {}
     for path in sorted(folder.glob("events.out.tfevents.*")):
         for raw in RawEventFileLoader(str(path)).Load():
@@ -122,7 +122,7 @@ def _scalars(metrics: Mapping[str, float]) -> Summary:
 
 
 def _knob_value(value: Any) -> float | str | bool:
-    """A knob's value for TensorBoard: None and lists become text."""
+    """Return a knob's value for TensorBoard: None and lists become text."""
     if value is None:
         return "none"
     return value if isinstance(value, bool | int | float | str) else json.dumps(value)

@@ -107,7 +107,7 @@ def _print(study: s.Study, running: bool) -> None:
 
 
 def _counts(study: s.Study) -> str:
-    """Such as "1 complete, 1 running of 3 trials", or "12 of 12 trials complete" where all are."""
+    """Return text such as "1 complete, 1 running of 3 trials", or "12 of 12 trials complete"."""
     counts, total = best_and_counts.count_states(study), study.total_trials
     if counts.get(s.COMPLETE) == total:
         return f"{total} of {total} trials complete"

@@ -29,7 +29,7 @@ def print_scan(spec: StudySpec, size: int) -> None:
 
 
 def _index(spec: StudySpec) -> tuple[evaluation_rows.PromptIndex, list[str]]:
-    """The study's prompts; none, and the reason, if they cannot be read."""
+    """Return the study's prompts; none, and the reason, if they cannot be read."""
     try:
         prompts = evaluation_rows.list_prompts(Library(spec.evaluate))
     except SpecError as error:
@@ -39,7 +39,7 @@ def _index(spec: StudySpec) -> tuple[evaluation_rows.PromptIndex, list[str]]:
 
 
 def describe(scan: scan_rows.Scan) -> Iterator[str]:
-    """The lines for one source."""
+    """Return the lines for one source."""
     source = scan.source
     label = f"{source.key} = {plain(source.name, 200)!r}"
     if not scan.findings:
@@ -72,7 +72,8 @@ def _describe_finding(finding: Finding) -> Iterator[str]:
 
 
 def _describe_count(finding: Finding) -> str:
-    """The count, the share, and the interval of the true share, which allows for the detector's errors."""
+    """Return the count, the share, and the interval of the true share, which allows for the detector's
+    errors."""
     score = finding.corrected or finding.share
     share = f"{finding.hits:,} of {finding.rows:,} rows, {_number(finding.hits / finding.rows)} %"
     if score.low is None or score.high is None:
@@ -85,7 +86,7 @@ def _number(share: float) -> str:
 
 
 def _wrap_comment(text: str, indent: int = 0) -> Iterator[str]:
-    """Comment lines of at most WIDTH columns; the second and later ones are indented."""
+    """Return comment lines of at most WIDTH columns; the second and later ones are indented."""
     start = "# " + " " * indent
     yield from textwrap.wrap(
         plain(text),

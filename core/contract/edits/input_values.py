@@ -1,4 +1,5 @@
-"""Values as people type them, on the screen and on the command line: of knobs, and factors of them."""
+"""Parse and format values that people type in the console and on the command line: knobs, and factors of
+them."""
 
 from __future__ import annotations
 
@@ -19,8 +20,7 @@ UNLEARNT = "the sampler will not learn from it"
 
 @dataclass(frozen=True)
 class Read:
-    """What a text says: its ``value``, or what is ``wrong`` with it; ``note`` is said of a value that may
-    stand."""
+    """A parsed text: its ``value``, or what is ``wrong`` with it; ``note`` comments on a valid value."""
 
     value: Any = None
     wrong: str = ""
@@ -44,7 +44,8 @@ def parse_knob(choice: Knob, text: str) -> Read:
 
 
 def parse_number(text: str, integer: bool) -> object:
-    """Return the number in ``text``; a text that is none stays one, and ``fault`` says what is wrong."""
+    """Return the number in ``text``, or ``text`` itself if it is not a number; ``find_fault`` then explains
+    the fault."""
     try:
         value = float(text)
     except ValueError:
@@ -55,7 +56,7 @@ def parse_number(text: str, integer: bool) -> object:
 
 
 def parse_edit(trial: Trial, name: str, text: str) -> Read:
-    """Return a change of a knob of ``trial`` as it runs: a value, or a factor such as "x0.5"."""
+    """Parse a change of a knob of a running ``trial``: a value, or a factor such as "x0.5"."""
     text = text.strip()
     if is_factor(name, text):
         return _factor(text, {**trial.knobs, **trial.editing}.get(name))
@@ -79,7 +80,7 @@ def _factor(text: str, before: object) -> Read:
 
 
 def format_value(value: object) -> str:
-    """Return ``value`` as ``knob`` reads it; six digits of a float."""
+    """Return ``value`` in the form that ``knob`` parses, with six digits of a float."""
     if value is None:
         return ""
     if isinstance(value, list | tuple):
@@ -88,8 +89,10 @@ def format_value(value: object) -> str:
 
 
 def explain_unlearnt(study: Study, name: str, value: object) -> str:
-    """Return why the sampler learns nothing from ``value``: it is outside the study's space, or other than
-    what all its trials have. Empty when it does learn."""
+    """Return why the sampler learns nothing from ``value``; empty if it does learn.
+
+    The value is outside the study's space, or differs from the value that all trials of the study share.
+    """
     dimension = study.settings.space.get(name)
     if dimension is not None:
         away = explain_outside(dimension, value)
@@ -99,7 +102,8 @@ def explain_unlearnt(study: Study, name: str, value: object) -> str:
 
 
 def describe_range(study: Study, knob: Knob) -> str:
-    """Return in a few words what the study searches ``knob`` in, else what the table of knobs allows."""
+    """Return in a few words the range that the study searches ``knob`` in, or else the range that the knob
+    table allows."""
     dimension = study.settings.space.get(knob.name)
     if isinstance(dimension, Choice):
         return " ".join("+".join(v) if isinstance(v, list) else format_value(v) for v in dimension.values)
@@ -115,6 +119,7 @@ def describe_range(study: Study, knob: Knob) -> str:
 
 
 def current_values(study: Study, trial: Trial | None) -> dict[str, Any]:
-    """Return every knob as ``trial`` has it now, else as the study has it; and the evaluation interval."""
+    """Return the present value of every knob of ``trial``, or of the study without one, and the evaluation
+    interval."""
     values = {**study.settings.train, EVALUATE_EVERY.name: study.settings.evaluate.every}
     return values if trial is None else values | trial.knobs

@@ -1,4 +1,4 @@
-"""Which knobs a person may change in a trial, as numbers or as factors of what they are; checked."""
+"""Check the knobs that a person changes in a trial, given as values or as factors of the present value."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FACTOR = re.compile(r"[x×*]\s*(\d+\.?\d*(?:e[-+]?\d+)?|\.\d+)", re.IGNORECASE)
 
 
 def resolve_factors(now: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``changes`` as values: a text such as "x0.5" multiplies what the knob is ``now``."""
+    """Return ``changes`` as values: a text such as "x0.5" multiplies the present value in ``now``."""
     return {name: _value(name, now.get(name), value) for name, value in changes.items()}
 
 
@@ -43,7 +43,7 @@ def _value(name: str, now: Any, requested: Any) -> Any:
 
 
 def is_factor(name: str, value: object) -> bool:
-    """Return whether ``value`` is written as a factor of the knob, well formed or not."""
+    """Tell whether ``value`` is written as a factor of the knob, valid or not."""
     return isinstance(value, str) and value.startswith(_TIMES) and EDITABLE[name].kind in ("float", "int")
 
 
@@ -65,7 +65,7 @@ def steps_fault(steps: int | None, steps_done: int) -> str | None:
 
 
 def check_edit(trial: s.Trial, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that an edit of a trial leads to. Raises RefusedError with all that is wrong."""
+    """Return the new knob values of an edited trial. Raises RefusedError with every problem."""
     fresh = trial.state == s.QUEUED and not trial.checkpoint
     allowed = EDITABLE if fresh else LIVE
     why = "may not change while the trial lives; clone it with another value"
@@ -76,7 +76,7 @@ def check_edit(trial: s.Trial, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_clone(trial: s.Trial, changes: Mapping[str, Any], step: int) -> dict[str, Any]:
-    """Return all knobs of a clone that begins at ``step``. Raises RefusedError with all that is wrong."""
+    """Return all knobs of a clone that starts at ``step``. Raises RefusedError with every problem."""
     allowed = [name for name in EDITABLE if name not in CLONE_KEEPS]
     why = "cannot change with the weights kept; queue a new trial by hand"
     values = _check_changes(trial, changes, allowed, why)
@@ -112,10 +112,11 @@ def _refusal_of(trial: s.Trial, faults: list[str]) -> RefusedError:
 def check_by_hand(
     spec: StudySpec, like: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> tuple[dict[str, Any], bool]:
-    """Return the knobs of a trial written by hand, ``changes`` over ``like``, and whether it lies in the space
-    so that samplers may learn from it. Knobs of the space that nobody gives are left to the sampler.
+    """Return the knobs of a trial written by hand, ``changes`` over ``like``, and whether the sampler may
+    learn from it.
 
-    Raises RefusedError with all that is wrong.
+    The sampler learns from trials inside the space. Knobs of the space without a value are left to the
+    sampler. Raises RefusedError with every problem.
     """
     trial = s.Trial(-1, knobs={**spec.train, **like})
     _checked_by_hand(changes)

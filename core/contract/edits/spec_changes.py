@@ -1,4 +1,4 @@
-"""A study's file with some keys changed while it runs: which may, what is other, and what comes of it."""
+"""Change keys of a running study: which keys may change, what differs, and the effects."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ ALLOWED: dict[str, tuple[str, ...] | None] = {
 
 
 def merge_changes(raw: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the file's content with ``changes``; None takes a key out. A knob of [space] leaves [train].
+    """Return the file's content with ``changes``; None removes a key, and a knob added to [space] is removed
+    from [train].
 
-    Raises RefusedError for what a running study cannot take over.
+    Raises RefusedError for keys that a running study cannot change.
     """
     _refuse(changes)
     content = {name: dict(section) for name, section in raw.items()}
@@ -61,7 +62,7 @@ def _keys_text(section: str, keys: tuple[str, ...] | None) -> str:
 
 
 def list_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """List what differs, one line each, such as "study.sampler: tpe → gp"."""
+    """List the differences, one line each, such as "study.sampler: tpe → gp"."""
     differences = []
     for section in ALLOWED:
         old, new = before.get(section, {}), after.get(section, {})
@@ -125,8 +126,10 @@ def _of_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str
 
 
 def holds_knobs(spec: StudySpec, knobs: Mapping[str, Any], before: set[str]) -> bool:
-    """Tell whether these knobs lie in the space of ``spec``. A knob of the space ``before`` that is
-    fixed now must have had that very value."""
+    """Tell whether these knobs lie in the space of ``spec``.
+
+    A knob of the space ``before`` that is fixed now must have exactly the fixed value.
+    """
     if any(knobs.get(name) != spec.train.get(name) for name in before - set(spec.space)):
         return False
     return find_misfit(spec.space, knobs) is None

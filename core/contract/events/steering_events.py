@@ -11,9 +11,12 @@ from core.contract.input_size_limits import Step
 
 
 class EditAsked(TrialEvent, frozen=True, tag="edit-asked"):
-    """Somebody wants these knobs changed in a trial as it runs; its worker has not confirmed it yet. Unless
-    it is ``counted``, the sampler is told no result of the trial: its parameters are not what it was
-    trained with."""
+    """A person or the engine requested new values of these knobs for a running trial; its worker has not
+    confirmed them yet.
+
+    Unless it is ``counted``, the sampler gets no result of the trial, since the trial was not trained with
+    the parameters that the sampler proposed.
+    """
 
     from_states = OPEN
 
@@ -29,7 +32,7 @@ class EditAsked(TrialEvent, frozen=True, tag="edit-asked"):
 
 
 class TrialEdited(TrialEvent, frozen=True, tag="trial-edited"):
-    """The trial goes on from ``step`` with other knobs; ``changes`` holds (before, after) of each."""
+    """The trial continues from ``step`` with other knobs; ``changes`` holds (before, after) of each."""
 
     from_worker = True
     from_states = OPEN
@@ -47,7 +50,8 @@ class TrialEdited(TrialEvent, frozen=True, tag="trial-edited"):
 
 
 class TrialMarked(TrialEvent, frozen=True, tag="trial-marked"):
-    """A person noted something about a trial, or said where and when it is to run; None leaves as it is."""
+    """A person annotated a trial, or pinned it to a device or gave it a priority; None leaves a value as it
+    is."""
 
     from_states = OPEN | ENDED
 
@@ -73,8 +77,10 @@ class TrialMarked(TrialEvent, frozen=True, tag="trial-marked"):
 
 
 class TrialReprieved(TrialEvent, frozen=True, tag="trial-reprieved"):
-    """A pruned trial is queued again and goes on from its last checkpoint. The sampler still knows it as
-    pruned: what was told cannot be taken back."""
+    """A pruned trial is queued again and continues from its last checkpoint.
+
+    The sampler still has it as pruned: a reported result cannot be withdrawn.
+    """
 
     from_states = frozenset({PRUNED})
 
@@ -87,7 +93,7 @@ class TrialReprieved(TrialEvent, frozen=True, tag="trial-reprieved"):
 
 
 class StudyChanged(Event, frozen=True, tag="study-changed"):
-    """The study goes on with another ``spec``; ``changes`` says what is other, one line each."""
+    """The study continues with another ``spec``; ``changes`` lists the differences, one line each."""
 
     wakes_runner = True
 

@@ -25,7 +25,7 @@ class StudyReopened(Event, frozen=True, tag="study-reopened"):
 
 
 class StudyPaused(Event, frozen=True, tag="study-paused"):
-    """All trials are kept and their devices given back; nothing starts until it is resumed."""
+    """All trials are kept and their devices released; nothing starts until the study is resumed."""
 
     from_states = frozenset({"running"})
 
@@ -59,7 +59,7 @@ class StudyEnded(Event, frozen=True, tag="study-ended"):
 
 
 class StudyNoted(Event, frozen=True, tag="study-noted"):
-    """A word for the event list: level is info, warning or error."""
+    """A note for the event list; ``level`` is info, warning or error."""
 
     from_worker = True
 
@@ -68,7 +68,7 @@ class StudyNoted(Event, frozen=True, tag="study-noted"):
 
 
 class BaseScored(Event, frozen=True, tag="base-scored"):
-    """The boards of the base model itself, without any adapter."""
+    """The boards' scores of the base model itself, without any adapter."""
 
     from_worker = True
 
@@ -90,10 +90,10 @@ class Preparing(Event, frozen=True, tag="preparing"):
 
 
 class PackMeasured(Event, frozen=True, tag="pack-measured"):
-    """What training ``trials`` at once on one base takes and gives, told now and then. Live.
+    """The memory and throughput of training ``trials`` at once on one base, reported from time to time. Live.
 
-    ``used_bytes`` and ``free_bytes`` are of the fullest moment of the rounds measured: a trial more
-    needs its own bytes and its own activations. ``trials`` 0: the worker is gone, nothing holds any more.
+    ``used_bytes`` and ``free_bytes`` are those at the peak of the measured rounds: another trial needs its
+    own tensors and its own activations. ``trials`` 0: the worker has ended and holds nothing.
     """
 
     journaled = False
@@ -122,8 +122,10 @@ class PackMeasured(Event, frozen=True, tag="pack-measured"):
 
 
 class MemoryShort(Event, frozen=True, tag="memory-short"):
-    """Memory ended while ``trials`` trained at once; ``used_bytes`` were allocated then. ``text`` says what
-    was done about it; ``moved`` is the trial that had to leave, -1 for none."""
+    """The device ran out of memory while ``trials`` trained at once; ``used_bytes`` were allocated then.
+
+    ``text`` says what the engine did about it; ``moved`` is the trial that had to leave, -1 for none.
+    """
 
     from_worker = True
     wakes_runner = True

@@ -12,10 +12,10 @@ Kind = Literal["float", "int", "choice", "modules"]
 
 @dataclass(frozen=True)
 class Knob:
-    """One tunable of a trial.
+    """A hyper-parameter of a trial.
 
-    ``low``/``high`` bound what is accepted at all (both inclusive; ``positive`` excludes 0);
-    ``log`` is the natural scale; ``live`` says that it may change while the trial runs.
+    ``low`` and ``high`` bound the accepted values (both inclusive; ``positive`` excludes 0); ``log``: the
+    natural scale is logarithmic; ``live``: it may change while the trial runs.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What "attention" and "mlp" mean among a model's layers, by a layer's path and the last part of its name."""
+"""The meaning of "attention" and "mlp" as target modules, by a layer's path and the last part of its name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ ALL = "all-linear"
 
 
 def group_of(path: str) -> str:
-    """ "attention", "mlp" or "": by the innermost module that says it, else by the layer's own name."""
+    """Return "attention", "mlp" or "": by the innermost module whose name tells it, else by the layer's own
+    name."""
     *above, last = path.split(".")
     if last in ROUTERS:
         return ""
@@ -37,8 +38,8 @@ def group_of(path: str) -> str:
 
 
 def match_layers(layers: Sequence[str], target: object) -> list[str]:
-    """Return the layers of ``layers``, paths or last names, that a value of ``target_modules`` means; a list
-    is taken at its word."""
+    """Return the paths or last names in ``layers`` that a value of ``target_modules`` selects; a list is
+    returned unchanged."""
     if isinstance(target, list):
         return [str(name) for name in target]
     if target == ALL:
@@ -47,12 +48,12 @@ def match_layers(layers: Sequence[str], target: object) -> list[str]:
 
 
 def is_named_by(path: str, name: str) -> bool:
-    """Tell whether ``name`` means the layer at ``path``: also by the end of the path, as in PEFT."""
+    """Tell whether ``name`` selects the layer at ``path``, also by the end of the path, as in PEFT."""
     return path == name or path.endswith(f".{name}")
 
 
 def shorten_paths(targets: Sequence[str], layers: Sequence[str]) -> list[str]:
-    """Return the shortest ends of paths that mean all of ``targets``, and nothing else of ``layers``."""
+    """Return the shortest ends of paths that select all of ``targets`` and no other layer of ``layers``."""
     ours = {*targets}
     ambiguous = {end for path in layers if path not in ours for end in _ends(path)}
     return list(dict.fromkeys(next((e for e in _ends(path) if e not in ambiguous), path) for path in targets))

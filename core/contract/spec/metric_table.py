@@ -12,8 +12,10 @@ Direction = Literal["minimize", "maximize"]
 
 @dataclass(frozen=True)
 class Metric:
-    """One number a trial reports under ``name`` (``board/what``). ``effect`` is the smallest change, in its
-    unit, that is worth a warning."""
+    """A number that trials report under ``name`` (``board/metric``).
+
+    ``effect`` is the smallest change, in its unit, that is worth a warning.
+    """
 
     name: str
     direction: Direction
@@ -102,7 +104,7 @@ OBJECTIVES = (
 
 
 def find_metric(name: str) -> Metric | None:
-    """Return the row of ``name``, of the pattern that it follows; None where there is neither."""
+    """Return the row of ``name``, or of the pattern that it matches; None if there is neither."""
     like = next(
         (pattern for pattern in PATTERNS if name.startswith(pattern.name) and name != pattern.name), None
     )
@@ -110,14 +112,17 @@ def find_metric(name: str) -> Metric | None:
 
 
 def split_trigger(name: str) -> tuple[str, str]:
-    """Return the metric that ``name`` is the change of, and the number of the trigger; "" for others."""
+    """Return the metric whose change by a trigger ``name`` is, and the trigger's number; "" for other
+    metrics."""
     metric, _, number = name.partition(TRIGGER)
     return (metric, number) if metric in TRIGGERED else (name, "")
 
 
 def suggest_name(name: str, options: Iterable[str] = METRICS) -> str:
-    """Return the remedy for a name that is none of ``options``: the nearest, else all. Boards are easily
-    taken for one another, so what ends alike is near, too: speed/latency is quality/latency_s."""
+    """Return the remedy for a name that is not in ``options``: the nearest name, else all.
+
+    Boards are easily confused, so names that end alike count as near: speed/latency and quality/latency_s.
+    """
     names = list(options)
     ends = {name.split("/")[-1]: name for name in names}
     alike = difflib.get_close_matches(name.split("/")[-1], ends, n=1, cutoff=0.75)

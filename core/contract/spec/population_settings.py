@@ -1,4 +1,4 @@
-"""What [study] population asks for, and what must agree with it before a study begins."""
+"""Checks of [study] population, and the values derived from it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ ROWS_A_STEP = ("batch_size", "gradient_accumulation", "sequence_length")  # with
 
 
 def list_perturbed(spec: StudySpec) -> list[str]:
-    """Return the searched knobs that differ between a trial and its clone."""
+    """Return the searched knobs that a clone perturbs."""
     return [name for name in spec.space if name not in HELD and name not in spec.study.fixed]
 
 
 def every_steps(spec: StudySpec, population: PopulationOptions) -> int:
-    """Return the number of steps between two decisions."""
+    """Return the number of steps between two comparisons."""
     return spec.evaluate.every * population.every
 
 
 def find_faults(spec: StudySpec, place: str) -> list[Problem]:
-    """List what makes a population impossible or without effect, located at ``place``."""
+    """List the settings that make a population impossible or ineffective, located at ``place``."""
     population = spec.study.population
     if population is None:
         return []

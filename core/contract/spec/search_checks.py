@@ -1,4 +1,4 @@
-"""What must agree between the keys of [study] that say how to search, with the space, and with triggers."""
+"""Checks of [study] keys that must agree with each other, with the space and with the triggers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def find_faults(spec: StudySpec, place: str) -> list[Problem]:
 
 
 def find_trigger_faults(spec: StudySpec, place: str) -> list[Problem]:
-    """List the metrics of triggers that are not there, and triggers without a board that asks them."""
+    """List metrics of triggers that do not exist, and triggers that no board uses."""
     triggers, boards = spec.evaluate.triggers, {metric.split("/")[0] for metric in TRIGGERED}
     problems = []
     if triggers and not boards & set(spec.evaluate.boards):
@@ -47,12 +47,12 @@ def _asked_metrics(spec: StudySpec) -> Iterator[str]:
 
 
 def parse_constraints(study: StudyOptions) -> list[Limit]:
-    """Return what ``study.constraints`` asks for. Raises SpecError where it cannot be read."""
+    """Return the parsed ``study.constraints``. Raises SpecError for invalid ones."""
     return [Limit.parse(text) for text in study.constraints]
 
 
 def awaits_boards(spec: StudySpec) -> bool:
-    """Tell whether the sampler gets a trial's result only after its last board scores."""
+    """Tell whether a trial's result is reported to the sampler only after its last board scores."""
     goals, limits = spec.study.objectives, parse_constraints(spec.study)
     metrics = [*(goal.metric for goal in goals), *(limit.metric for limit in limits)]
     prunes = bool(spec.evaluate.limits) and "prune" in (spec.evaluate.on_breach, spec.evaluate.on_unsure)
@@ -86,7 +86,8 @@ def _bounds(study: StudyOptions, place: str) -> list[Problem]:
 
 
 def _rows(study: StudyOptions, place: str) -> list[Problem]:
-    """Wilcoxon's ranks compare losses, whatever the study is after."""
+    """Check that the wilcoxon pruner is used with a loss: it ranks losses of rows, whatever the objective
+    is."""
     goal = study.objectives[0].metric
     if study.pruner != "wilcoxon" or goal in ("eval/loss", "eval/perplexity"):
         return []
@@ -114,6 +115,6 @@ def _constraints(study: StudyOptions, place: str) -> list[Problem]:
 
 
 def _possible(limit: Limit, other: Limit) -> bool:
-    """Is there room between two limits of opposite sides?"""
+    """Tell whether values exist between two limits of opposite sides."""
     upper, lower = (limit, other) if limit.upper else (other, limit)
     return lower.bound < upper.bound or (upper.keeps(lower.bound) and lower.keeps(upper.bound))

@@ -1,4 +1,4 @@
-"""Read a study file: every problem at once, each with its key, value, and what to do."""
+"""Read a study file and report every problem at once, each with its key, its value and a remedy."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def suggest_name(name: str, names: Iterable[str]) -> str:
 
 
 def _drop_beyond_bounds(raw: dict[str, Any], location: str, problems: list[Problem]) -> dict[str, Any]:
-    """Return ``raw`` without the keys whose values nobody could even show: too deep, too many, too long."""
+    """Return ``raw`` without the values that are too deep, too many or too long to show."""
     bounded: dict[str, Any] = {}
     for section, content in raw.items():
         keys = content if isinstance(content, dict) else {"": content}
@@ -134,7 +134,8 @@ def _drop_beyond_bounds(raw: dict[str, Any], location: str, problems: list[Probl
 
 
 def _secrets(raw: dict[str, Any], location: str) -> list[Problem]:
-    """Return a problem for each secret in the file: it is kept with the study, shown, and shared."""
+    """Return a problem for each secret in the file, because the file is stored with the study, shown and
+    shared."""
     redactor, problems = Redactor(), []
     for section, content in raw.items():
         for key, value in content.items() if isinstance(content, dict) else ():
@@ -246,7 +247,7 @@ def _read_space(raw: object, location: str, problems: list[Problem]) -> dict[str
 
 
 def _across(spec: StudySpec, location: str) -> None:
-    """Return what no single key can know."""
+    """Check what involves several keys. Raises SpecError with every problem."""
     problems = []
     if spec.study.sampler in COUNTED:
         for name, dimension in spec.space.items():
@@ -282,7 +283,7 @@ def _across(spec: StudySpec, location: str) -> None:
 
 
 def _boards(spec: StudySpec, location: str) -> list[Problem]:
-    """Return an objective, a constraint or a limit needs its board."""
+    """Return a problem for each objective, constraint or limit whose board is not switched on."""
     section, problems = spec.evaluate, list[Problem]()
     sources = [(objective.metric, "the objective") for objective in spec.study.objectives]
     for texts, source in ((spec.study.constraints, "the constraint on"), (section.limits, "the limit on")):
@@ -312,7 +313,8 @@ def _boards(spec: StudySpec, location: str) -> list[Problem]:
 
 
 def _tasks(section: EvaluateOptions, location: str) -> list[Problem]:
-    """lm-evaluation-harness is an extra, and its tasks need it."""
+    """Return a problem if tasks are set and lm-evaluation-harness, an optional dependency, is not
+    installed."""
     if not section.tasks or importlib.util.find_spec("lm_eval") is not None:
         return []
     tasks = plain(repr(list(section.tasks)), 80)
@@ -321,7 +323,8 @@ def _tasks(section: EvaluateOptions, location: str) -> list[Problem]:
 
 
 def _with_absolute_paths(spec: StudySpec, folder: Path) -> StudySpec:
-    """Paths that exist beside the file become absolute: the engine runs in another folder."""
+    """Return the spec with existing relative paths made absolute, because the engine runs in another
+    folder."""
 
     def absolute(text: Any) -> Any:
         is_table = isinstance(text, dict)

@@ -66,7 +66,7 @@ class StopOptions(msgspec.Struct, frozen=True):
 
 
 class PopulationOptions(msgspec.Struct, frozen=True):
-    """Population-based training; without a ``size`` all trials of the study are the population."""
+    """Population-based training; without a ``size`` the population is all trials of the study."""
 
     size: int | None = None
     every: Positive = 2
@@ -200,7 +200,8 @@ _read: dict[int, tuple[Mapping[str, Any], StudySpec]] = {}  # by the identity of
 
 
 def of(raw: Mapping[str, Any]) -> StudySpec:
-    """Return the typed spec of ``raw``, a study file's content that is never changed in place. Read once."""
+    """Return the typed spec of ``raw``, the content of a study file that is never modified; the result is
+    cached."""
     cached = _read.get(id(raw))
     if cached is not None and cached[0] is raw:
         return cached[1]
@@ -262,14 +263,16 @@ def _section(kind: type[Section], raw: dict[str, Any]) -> Section:
 
 
 def read_space(raw: Mapping[str, Any]) -> Space:
-    """Return the searched knobs in the file's order. An entry that is no dimension at all is left out."""
+    """Return the searched knobs in the file's order. Entries that are not a dimension are left out."""
     dimensions = {name: dimension(name, entry) for name, entry in raw.items()}
     return {name: entry for name, entry in dimensions.items() if entry is not None}
 
 
 def dimension(name: str, raw: object) -> Dimension | None:
-    """Return one entry of [space]. Of an unknown knob, or with values that this version does not allow, only
-    its values or its ends count."""
+    """Return an entry of [space] as a dimension.
+
+    Of an unknown knob, or with values that this version does not allow, only the values or the ends are used.
+    """
     raw = list(raw) if isinstance(raw, tuple) else raw
     try:
         exact = read_dimension(name, raw)[0] if name in knob_table.KNOBS else None

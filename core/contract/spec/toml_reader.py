@@ -1,4 +1,4 @@
-"""TOML text read with every fault as one error in words; trimtab's own files and those of users."""
+"""Read TOML with every fault as an error in plain words; for trimtab's own files and those of users."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEEPEST = 32  # tables and lists in each other; a study file needs 4
 
 
 class TomlError(ValueError):
-    """The text is not TOML, or none that could be meant; the message says where and why."""
+    """The text is not valid TOML, or exceeds the bounds; the message says where and why."""
 
 
 def loads(text: str) -> dict[str, Any]:
@@ -36,7 +36,8 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _measure(content: Any) -> None:
-    """Raises TomlError for what lies too deep: it would end whoever walks over it."""
+    """Raise TomlError if the content is nested too deeply: it would overflow the stack of code that walks
+    over it."""
     level = [content]
     for _ in range(DEEPEST):
         level = [

@@ -1,4 +1,4 @@
-"""One immutable picture of all that trimtab knows. ``core.contract.state.event_fold`` makes the next one."""
+"""The immutable state of the engine. ``core.contract.state.event_fold`` computes the next one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MACHINE_POINTS = 240  # readings of each device kept as history
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
-    """One line of an event list: when (Unix seconds), what, and info, warning or error."""
+    """A line of an event list: time (Unix seconds), text, and info, warning or error."""
 
     at: float
     text: str
@@ -36,15 +36,18 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
-    """What a person did to a trial after ``step`` steps: drawn on its curves."""
+    """A change that a person made to a trial after ``step`` steps; it is drawn on the trial's curves."""
 
     step: int
     text: str
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """One trial. ``asked`` is pause, resume or prune while the worker has not confirmed it, ``editing`` the
-    knobs that it is to change. What is not ``counted`` is not told the sampler."""
+    """A trial.
+
+    ``asked`` is pause, resume or prune while the worker has not confirmed it, ``editing`` the knobs that are
+    to change. Results that are not ``counted`` are not reported to the sampler.
+    """
 
     number: int
     state: str = QUEUED
@@ -94,7 +97,7 @@ class Trial(msgspec.Struct, frozen=True):
 
     @property
     def has_begun(self) -> bool:
-        """Tell whether the worker runs the trial; while it loads the base it does not."""
+        """Whether the worker trains the trial; it does not while it loads the base."""
         return bool(self.clock.steps)
 
     @property
@@ -104,7 +107,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Preparation(msgspec.Struct, frozen=True):
-    """A long wait that a worker is in; ``total`` 0 when its length is not known."""
+    """A long wait of a worker before training; ``total`` is 0 if its length is unknown."""
 
     stage: str
     done: int = 0
@@ -167,7 +170,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """Everything: the studies by name, oldest first, and the machine."""
+    """The whole state: the studies by name, oldest first, and the machine."""
 
     studies: dict[str, Study] = {}
     machine: Machine = Machine()

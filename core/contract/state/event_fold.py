@@ -17,8 +17,10 @@ from core.contract.text.sanitize import plain
 
 
 class Draft(dict[int, s.Trial]):
-    """Grows in place: for a replay, which keeps no picture but the last. Ten thousand trials copied for every
-    event of theirs take seconds."""
+    """A state that is modified in place, for a replay, which keeps only the last state.
+
+    Copying ten thousand trials for each of their events would take seconds.
+    """
 
 
 def _with(trials: dict[int, s.Trial], trial: s.Trial) -> dict[int, s.Trial]:
@@ -53,7 +55,7 @@ def refusal(state: s.State, event: e.Event) -> str | None:
 
 
 def apply(state: s.State, event: e.Event) -> s.State:
-    """Return the state after ``event``; the same state when ``refusal`` has something to say."""
+    """Return the state after ``event``; the same state if ``refusal`` gives a reason."""
     if refusal(state, event):
         return state
     if isinstance(event, e.MachineRead):
@@ -68,7 +70,7 @@ def apply(state: s.State, event: e.Event) -> s.State:
 
 
 def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialEvaluated]) -> s.State:
-    """Return ``apply`` for each of ``readings``, all of one trial, at once: for replays."""
+    """Apply all of ``readings``, which are of one trial, at once: for replays."""
     first = readings[0]
     if refusal(state, first):
         return state
@@ -212,7 +214,8 @@ def _fold_measurement(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated)
 
 
 def _extend_clock(trial: s.Trial, *readings: e.TrialReported | e.TrialEvaluated) -> Series:
-    """Its clock after ``readings``: an evaluation tells when its step was done only where a report does."""
+    """Return the trial's clock after ``readings``; only a report gives the time of its step, an evaluation
+    does not."""
     clock = trial.clock
     for reading in readings:
         if isinstance(reading, e.TrialReported):
@@ -264,7 +267,8 @@ def _fold_end(to: str) -> Callable[[s.Trial, Any], s.Trial]:
 
 
 def _fold_requeue(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
-    """Steps after the checkpoint are run again: they are taken out of the curves. A pause stays."""
+    """Queue the trial again without the part of its curves after the checkpoint, which is trained again. A
+    pause stays."""
     stands = trial.asked == "pause" or (trial.state == s.PAUSED and trial.asked != "resume")
     series = {name: cut(curve, trial.checkpoint_step) for name, curve in trial.series.items()}
     return replace(

@@ -1,4 +1,4 @@
-"""The picture of the machine after a reading of it."""
+"""The machine's state after a reading."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from core.contract.state import engine_state as s
 
 
 def read_machine(machine: s.Machine, event: e.MachineRead) -> s.Machine:
-    """Return the latest reading, and the history of each device with it."""
+    """Return the latest reading, and the history of each device including it."""
     past = {str(device.index): _past(machine.past.get(str(device.index)), _share(device), device.utilisation)
             for device in event.devices}  # fmt: skip
     past["host"] = _past(machine.past.get("host"), _share(event.host), event.host.cpu)

@@ -1,4 +1,4 @@
-"""How scorings change a trial: scores that arrive while it trains, and after its training is done."""
+"""The effect of scores on a trial: those that arrive while it trains, and those after its training."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _finite(score: Score) -> Score:
 
 
 def _fold_score(trial: s.Trial, event: e.TrialScored) -> s.Trial:
-    """Values become curves beside the others; what has none keeps its reason."""
+    """Add the values to the curves; a score without a value keeps its reason."""
     series = dict(trial.series)
     event_scores = finite_all(event.scores)
     for name, score in event_scores.items():
@@ -60,7 +60,7 @@ def clear_scoring(trial: s.Trial) -> s.Trial:
 
 
 def _scoring(trial: s.Trial, event: e.TrialScoring) -> s.Trial:
-    """Return a complete trial goes on waiting for its last step, whatever is scored before."""
+    """Return the trial with the progress of its scoring; a complete trial still waits for its last step."""
     step = trial.scoring if trial.pending else event.step
     goes_on = trial.scoring_at and (step, event.total) == (trial.scoring, trial.scoring_total)
     first = trial.scoring_from if goes_on else (event.done, event.at)

@@ -1,4 +1,5 @@
-"""What people's acts make of a study and its trials: the fold of ``core.contract.events.steering_events``."""
+"""The effect of people's actions on a study and its trials: the fold of
+``core.contract.events.steering_events``."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ LONGEST_NOTE = 500
 
 
 def add_queued(study: s.Study, event: event_types.TrialQueued) -> s.Trial:
-    """Return the new trial; a clone begins with its parent's curves up to where it leaves them."""
+    """Return the new trial; a clone starts with its parent's curves up to its own first step."""
     parent = study.trials.get(event.parent)
     series = {name: cut(curve, event.step) for name, curve in parent.series.items()} if parent else {}
     return s.Trial(
@@ -30,7 +31,7 @@ def add_queued(study: s.Study, event: event_types.TrialQueued) -> s.Trial:
 
 
 def change_study(study: s.Study, event: steering_events.StudyChanged) -> s.Study:
-    """Return the study by its new spec; trials that were queued by hand come on top of those planned."""
+    """Return the study with its new spec; trials queued by hand are added to the planned ones."""
     before, after = study.settings.study.trials, study_spec.of(event.spec).study.trials
     total = study.total_trials + (after - before)
     return replace(study, spec=event.spec, total_trials=max(total, len(study.trials)))
@@ -63,7 +64,7 @@ def _fold_mark(trial: s.Trial, event: steering_events.TrialMarked) -> s.Trial:
 
 
 def _fold_unprune(trial: s.Trial, event: steering_events.TrialReprieved) -> s.Trial:
-    """From its checkpoint: what came after that is trained again."""
+    """Queue the trial from its checkpoint; later steps are trained again."""
     step = trial.checkpoint_step
     return replace(
         trial, state=s.QUEUED, asked="", why="", ended_at=None, worker="", device="", counted=False,

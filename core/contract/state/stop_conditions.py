@@ -1,4 +1,4 @@
-"""When a study has had enough: its budgets, and a search that finds nothing better any more."""
+"""When a study ends early: its budgets, and a search that no longer improves."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ HOUR_S = 3600.0
 
 @dataclass(frozen=True)
 class Stop:
-    """Why a study ends. ``at_once``: trials that run are ended, too, since they go on spending what is used
-    up; else no new ones begin, and those that run may still bring something."""
+    """Why a study ends.
+
+    ``at_once``: running trials are ended too, since they would use more of an exhausted budget; otherwise no
+    new ones start, and the running ones may still improve the result.
+    """
 
     why: str
     at_once: bool
 
 
 def find_due(study: s.Study, after: StopOptions, now: float) -> Stop | None:
-    """Return what ends ``study`` at ``now`` (Unix seconds), None while it may go on.
+    """Return the condition that ends ``study`` at ``now`` (Unix seconds); None while it may continue.
 
-    ``hours`` count from the study's creation, pauses too; ``trials`` are those that have ended, however.
+    ``hours`` count from the study's creation, including pauses; ``trials`` are those that have ended, in any
+    state.
     """
     hours, used = (now - study.created_at) / HOUR_S, gpu_hours(study, now)
     if after.hours is not None and hours >= after.hours:
@@ -43,10 +47,11 @@ def find_due(study: s.Study, after: StopOptions, now: float) -> Stop | None:
 
 
 def since_best(study: s.Study) -> tuple[s.Trial | None, int]:
-    """Return the latest trial that was better than all before it, and how many ended after it.
+    """Return the latest trial that was better than all before it, and the number of trials that ended after
+    it.
 
-    Counted are complete and pruned trials in the order in which they ended. With several objectives a
-    trial is better that no earlier one equals or beats in all of them: one that joins the Pareto front.
+    Complete and pruned trials count, in the order in which they ended. With several objectives a trial is
+    better if it joins the Pareto front: no earlier one equals or beats it in all of them.
     """
     ended = [trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED)]
     ended.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
@@ -62,7 +67,7 @@ def since_best(study: s.Study) -> tuple[s.Trial | None, int]:
 
 
 def _joins(study: s.Study, trial: s.Trial, front: list[s.Trial]) -> bool:
-    """Is ``trial`` somewhere better than each of ``front``?"""
+    """Tell whether ``trial`` is better than each of ``front`` in some objective."""
     if len(trial.values) != len(study.objectives) or any(value != value for value in trial.values):
         return False
     ways = [way for _, way in study.objectives]
@@ -77,11 +82,11 @@ def _nothing_better(study: s.Study, best: s.Trial, trials_since: int) -> str:
 
 
 def gpu_hours(study: s.Study, now: float) -> float:
-    """Return hours of GPUs that trials took: a device counts once, however many trials share it.
+    """Return the GPU hours that the trials used; trials that share a device count once.
 
-    The state keeps no log of who held a device when. It is the time in which a device had a trial, pauses
-    too, or the training time of its trials added up, whichever is less: exact for trials one by one but for
-    loading, and for packs that were never paused.
+    The state has no log of which trial was on a device when. The result is the time in which the device had a
+    trial, including pauses, or the sum of its trials' training times, whichever is less: exact for trials one
+    after another except for loading, and for packs that were never paused.
     """
     total_s = 0.0
     for device in {trial.device for trial in study.trials.values()} - {"", "cpu"}:

@@ -1,4 +1,4 @@
-"""A bounded history of one number: old points are thinned, the newest is always there."""
+"""A curve of bounded length: old points are thinned, the newest point is always kept."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ CAPACITY = 512
 
 
 class Series(msgspec.Struct, frozen=True, array_like=True):
-    """Points ``(steps[i], values[i])`` in step order, every ``stride``-th of those seen.
+    """Points ``(steps[i], values[i])`` in step order, every ``stride``-th of the ``seen`` ones.
 
-    ``tail`` is 1 when the newest point stands outside the stride: it is shown until the next
-    one takes its place. ``seen`` counts all points ever given.
+    ``tail`` is 1 if the newest point is outside the stride: the next point replaces it. ``seen`` counts all
+    points ever added.
     """
 
     steps: tuple[int, ...] = ()
@@ -29,7 +29,7 @@ class Series(msgspec.Struct, frozen=True, array_like=True):
 
 
 def add(series: Series, step: int, value: float) -> Series:
-    """Return ``series`` with one more point; a step that is not after the last one is dropped."""
+    """Return ``series`` with another point; a step that is not after the last one is dropped."""
     if series.steps and step <= series.steps[-1]:
         return series
     keep = len(series.steps) - series.tail
@@ -43,7 +43,7 @@ def add(series: Series, step: int, value: float) -> Series:
 
 
 def add_all(series: Series, points: Iterable[tuple[int, float]]) -> Series:
-    """Return ``add`` for each of ``points`` in order, without a copy for each: a replay has millions."""
+    """Add each of ``points`` in order, without a copy for each: a replay has millions."""
     steps, values = list(series.steps), list(series.values)
     stride, count, tail = series.stride, series.seen, series.tail
     for step, value in points:
@@ -62,7 +62,7 @@ def add_all(series: Series, points: Iterable[tuple[int, float]]) -> Series:
 
 
 def cut(series: Series, step: int) -> Series:
-    """Return ``series`` up to ``step``, which is kept."""
+    """Return ``series`` up to and including ``step``."""
     count = sum(1 for at in series.steps if at <= step)
     dropped = len(series.steps) - count
     if not dropped:

@@ -1,4 +1,5 @@
-"""Errors of any kind in three parts: no traceback reaches a person, it goes into a file that is named."""
+"""Report every error in three parts; tracebacks go to a file that the message names, never to the
+terminal."""
 
 from __future__ import annotations
 
@@ -26,11 +27,11 @@ FILES = (errno.EMFILE, errno.ENFILE)
 
 
 class UnexpectedError(TrimtabError):
-    """What nobody foresaw, in words."""
+    """An unexpected error, explained in plain words."""
 
 
 class NotTextError(TrimtabError):
-    """A text that is handed over holds bytes that are no UTF-8."""
+    """A given text contains bytes that are not UTF-8."""
 
     exit_code = BAD_INPUT
 
@@ -66,7 +67,7 @@ def complain(error: TrimtabError) -> None:
 
 
 def explain_error(error: Exception, name: str) -> TrimtabError:
-    """Explain ``error`` of the program ``name`` in three parts; write its traceback to a file."""
+    """Explain ``error`` of the program ``name`` in three parts, and write its traceback to a file."""
     if isinstance(error, UnicodeEncodeError) and _surrogates(error.object):
         message = f"this text is not UTF-8: {plain(str(error.object), 200)!r}"
         fix = "type it in UTF-8; rename a file or folder with such a name"
@@ -82,7 +83,7 @@ def explain_error(error: Exception, name: str) -> TrimtabError:
 
 
 def remedy(error: BaseException) -> str:
-    """Return what to do about an error of the operating system, as far as its number tells."""
+    """Return what to do about an error of the operating system, by its error number."""
     number = error.errno if isinstance(error, OSError) else None
     if number in FULL:
         return "make room there, or set TRIMTAB_HOME to a larger disk"
@@ -94,9 +95,11 @@ def remedy(error: BaseException) -> str:
 
 
 def advice(error: BaseException, usual: str, variable: str = "HF_HOME") -> str:
-    """Return what to do about an error of a library that reads and fetches: where the cause of it is a folder
-    that cannot be written, or a file that cannot be read, that one is named, and the folder's ``variable``;
-    else ``usual``."""
+    """Return what to do about an error of a library that reads and downloads files.
+
+    If the cause is a folder that cannot be written or a file that cannot be read, the advice names it, and
+    the folder's ``variable``; otherwise it is ``usual``.
+    """
     cause: BaseException | None = error
     for _ in range(8):  # causes of causes
         if isinstance(cause, OSError) and cause.errno in (*FORBIDDEN, *FULL):
@@ -109,8 +112,10 @@ def advice(error: BaseException, usual: str, variable: str = "HF_HOME") -> str:
 
 
 def keep_traceback(error: BaseException, name: str) -> str:
-    """Write the traceback of ``error`` into the home folder, else the temporary one; the file's name, or in
-    words where it happened and why nothing could be written."""
+    """Write the traceback of ``error`` to the home folder, or else the temporary folder.
+
+    Returns the file's name, or in words where the error happened and why no file could be written.
+    """
     try:
         text = Redactor().text("".join(traceback.format_exception(error)))
     except Exception:  # an exception whose own text cannot be made
@@ -132,7 +137,7 @@ def keep_traceback(error: BaseException, name: str) -> str:
 
 
 def _in_home(name: str) -> tuple[str, int]:
-    """Return one file for each program, with the latest: they never become many."""
+    """Return the program's traceback file, which only holds the latest: the files never become many."""
     path = str(paths.home() / f"error-{name.removeprefix('trimtab ').replace(' ', '-')}.log")
     return path, paths.no_link(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
@@ -143,12 +148,12 @@ def _in_temporary(name: str) -> tuple[str, int]:
 
 
 def _surrogates(text: object) -> bool:
-    """Does it hold bytes that Python could not read as text?"""
+    """Tell whether the text contains bytes that Python could not decode."""
     return isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _flush_output(code: int) -> int:
-    """``code``, once all that was printed has left; 1 where it cannot be written, such as on a full disk."""
+    """Flush standard output and return ``code``, or 1 if it cannot be written, such as on a full disk."""
     try:
         for stream in _streams():
             stream.flush()
@@ -162,7 +167,7 @@ def _flush_output(code: int) -> int:
 
 
 def _nowhere() -> None:
-    """Discard what is still to be printed: the interpreter would try it once more when it ends."""
+    """Discard the remaining output, which the interpreter would otherwise try to write when it exits."""
     for stream in _streams():
         try:
             stream.flush()

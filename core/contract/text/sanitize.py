@@ -1,4 +1,5 @@
-"""Text from outside made harmless: data, models and error messages are shown, never interpreted."""
+"""Sanitize text from outside, such as data, model output and error messages, so that it is shown and never
+interpreted."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ READ_AHEAD = 4  # characters looked at for each that may be shown: marks take no
 def plain(text: str, limit: int | None = None, lines: bool = False) -> str:
     """Return ``text`` without control, format and private characters, at most ``limit`` characters.
 
-    Tabs become one space; so do line ends unless ``lines`` keeps them. What lies far beyond the limit is not
-    even looked at: a line may have megabytes.
+    A tab becomes one space, and so does a line end unless ``lines`` keeps it. Text far beyond the limit is
+    not processed at all: a line may have megabytes.
     """
     if limit is not None:
         text = text[: READ_AHEAD * (limit + 1)]
@@ -40,7 +41,7 @@ def plain(text: str, limit: int | None = None, lines: bool = False) -> str:
 
 
 def show_value(value: object, limit: int = 80) -> str:
-    """Return any value as Python writes it, short and harmless."""
+    """Return the repr of any value, short and sanitized."""
     return plain(repr(value), limit)
 
 

@@ -1,4 +1,4 @@
-"""Can a full-screen console be drawn here?"""
+"""Check whether the terminal can show a full-screen console."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def is_interactive() -> bool:
 
 
 def is_canvas() -> bool:
-    """Tell whether standard error is a terminal, too: Textual draws there."""
+    """Tell whether standard error is a terminal too, since Textual draws there."""
     return _is_terminal(sys.__stderr__)
 
 
 def find_narrow_encoding() -> str:
-    """Return the encoding in which the console would be drawn, where that has not its signs; else empty."""
+    """Return the terminal's encoding if it lacks the console's characters; otherwise empty."""
     encoding = getattr(sys.__stderr__, "encoding", None) or "utf-8"
     try:
         SIGNS.encode(encoding)
@@ -47,7 +47,7 @@ def locale_setting() -> str:
 
 
 def find_obstacle() -> Problem | None:
-    """Return why no console can be drawn here; None where one can."""
+    """Return why the console cannot be drawn here; None if it can."""
     if not is_interactive():
         return Problem("the console needs a terminal", "standard input and output", LINES)
     if is_dumb():

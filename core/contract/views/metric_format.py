@@ -1,4 +1,4 @@
-"""How a board's numbers are written, on the screen and by verbs: short, and with their unit. Pure."""
+"""Format metric values briefly and with their unit, for the screen and for commands. Pure."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ HUNDREDTHS = (SHARE, POINTS)
 
 
 def format_figure(value: float | None, unit: str = "") -> str:
-    """Format three significant digits, at most six characters; a fraction as 12.5%, a change of one as +12.5;
-    None as a dash."""
+    """Format with three significant digits, at most six characters; None as a dash.
+
+    A fraction becomes 12.5%, a change of a fraction +12.5.
+    """
     if value is None:
         return NOTHING
     if not math.isfinite(value):
@@ -59,7 +61,7 @@ def format_score(score: Score, unit: str = "") -> str:
 
 
 def _digits(value: float, most: int) -> str:
-    """As many digits after the point as make three in all, at most ``most``; what is very large or small as a
+    """Format with three significant digits, at most ``most`` after the point; very large or small values as a
     power of ten."""
     size = abs(value)
     if size >= 99_999.5 or 0 < size < 0.5 * 10**-most:
@@ -69,5 +71,5 @@ def _digits(value: float, most: int) -> str:
 
 
 def _percent(value: float) -> str:
-    """Return a share of 1 in percent: one digit after the point, two below a tenth of a percent."""
+    """Format a fraction in percent: one digit after the point, two below a tenth of a percent."""
     return _digits(100 * value, 2 if abs(value) < 0.0009 else 1)

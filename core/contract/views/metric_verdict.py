@@ -1,4 +1,4 @@
-"""What a board's number means: beside the base model's, against its limits, and is it noise? Pure."""
+"""The meaning of a metric's value: compared with the base model's, with its limits, and with noise. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ WORST: tuple[Verdict, ...] = ("breached", "unsure", "ok")
 
 @dataclass(frozen=True)
 class Reading:
-    """One metric of one trial. ``change`` is the value less the base's; ``better`` None where there is none.
-    ``clear``: the change is more than the two intervals explain. ``verdict`` None: no limit."""
+    """One metric of one trial.
+
+    ``change`` is the value less the base's; ``better`` is None without a better direction. ``clear``: the
+    change is larger than the two intervals explain. ``verdict`` None: no limit.
+    """
 
     metric: Metric
     score: Score | None
@@ -34,7 +37,8 @@ class Reading:
 def read(
     study: Study, trial: Trial | None, name: str, limits_by_metric: dict[str, tuple[Limit, ...]]
 ) -> Reading:
-    """Return the metric ``name`` of ``trial``, of the base for None; ``limits_by_metric`` as ``limits`` gives them."""
+    """Return the metric ``name`` of ``trial``, or of the base for None; ``limits_by_metric`` comes from
+    ``limits``."""
     scores = study.base_scores if trial is None else trial.scores
     score, base, metric = scores.get(name), study.base_scores.get(name), describe_metric(name)
     verdict = judge_limits(scores, name, limits_by_metric, trial)
@@ -56,17 +60,19 @@ def _change(score: Score, base: Score) -> float | None:
 
 
 def step_of(trial: Trial, name: str) -> int:
-    """Return the step of the trial's latest value: what takes generated texts is scored less often than the
-    rest."""
+    """Return the step of the trial's latest value; metrics of generated texts are scored less often than
+    others."""
     series, score = trial.series.get(name), trial.scores.get(name)
     has_value = score is not None and score.value is not None
     return series.steps[-1] if has_value and series is not None and series.steps else trial.scored_step
 
 
 def margins(now: Score, before: Score) -> tuple[float, float] | None:
-    """Return how much less and how much more than it seems ``now`` − ``before`` may be, for independent
-    samples: the method of variance estimates recovery (Zou and Donner 2008). None without both values and
-    intervals."""
+    """Return how much ``now`` − ``before`` may differ from its estimate, below and above, for independent
+    samples.
+
+    The method of variance estimates recovery (Zou and Donner 2008). None without both values and intervals.
+    """
     ends, old = now.interval, before.interval
     if now.value is None or before.value is None or ends is None or old is None:
         return None
@@ -89,13 +95,13 @@ def judge_limits(
 
 
 def count_looks(trial: Trial | None, name: str) -> int:
-    """Return how many scorings of the trial had a value of the metric so far, at least 1."""
+    """Return the number of the trial's scorings so far with a value of the metric, at least 1."""
     series = trial.series.get(name) if trial is not None else None
     return max(1, series.seen) if series is not None else 1
 
 
 def limits(study: Study) -> dict[str, tuple[Limit, ...]]:
-    """Return the study's limits by metric. One that an older or newer trimtab wrote otherwise is left out."""
+    """Return the study's limits by metric, without those that this version cannot parse."""
     limits_by_metric: dict[str, tuple[Limit, ...]] = {}
     for text in study.settings.evaluate.limits:
         try:
@@ -107,21 +113,23 @@ def limits(study: Study) -> dict[str, tuple[Limit, ...]]:
 
 
 def boards(study: Study) -> tuple[str, ...]:
-    """Return the boards that are switched on, and those that have numbers nevertheless."""
+    """Return the boards that are enabled, and others that have scores nevertheless."""
     enabled = study.settings.evaluate.boards
     with_scores = {board_of(name) for name in _scored_metrics(study)}
     return tuple(name for name in BOARDS if name in enabled or name in with_scores)
 
 
 def board_of(name: str) -> str:
-    """Return the board on which a metric stands; what is of no board is quality."""
+    """Return the board of a metric; metrics without a board belong to quality."""
     first = name.split("/")[0]
     return first if first in BOARDS else BOARDS[0]
 
 
 def list_names(study: Study, of: str) -> tuple[str, ...]:
-    """Return the metrics of the board ``of`` that the base or any trial has, in the table's order; next to
-    one is how triggers change it."""
+    """Return the metrics of the board ``of`` that the base or any trial has, in the table's order.
+
+    Changes by triggers follow the metric that they belong to.
+    """
     names = [name for name in _scored_metrics(study) if board_of(name) == of]
     order = {name: place for place, name in enumerate(METRICS)}
     return tuple(sorted(names, key=lambda name: (order.get(split_trigger(name)[0], len(order)), name)))
@@ -132,7 +140,7 @@ def _scored_metrics(study: Study) -> set[str]:
 
 
 def describe_metric(name: str) -> Metric:
-    """Return the metric's row of the table; one that is not in it is called what it is called."""
+    """Return the metric's row of the table; a metric that is not in the table is described by its name."""
     return find_metric(name) or Metric(name, "minimize", "not in this version's table")
 
 
@@ -142,7 +150,7 @@ def first_step(study: Study) -> int:
 
 
 def explain_absent(study: Study) -> tuple[str, str]:
-    """Return why no number is there, and what to do or when it comes."""
+    """Return why there is no score, and what to do or when it comes."""
     if not boards(study):
         return "no board is switched on", 'set evaluate.boards = ["quality", "safety", "security"]'
     return "no trial is scored yet", f"scored at the first evaluation (step {first_step(study)})"

@@ -1,7 +1,7 @@
-"""What a study has shown so far, from its state alone: history, slices, contours, ranks, the front. Pure.
+"""The results of a study so far, from its state: history, slices, contours, ranks, Pareto front. Pure.
 
-A trial that was stopped early counts with its last reading of the objective and is marked so; one that runs,
-or ended without a reading, does not count.
+A trial that was stopped early counts with its last value of the objective and is marked so; a running one, or
+one that ended without a value, does not count.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from core.contract.views.knob_axes import Axis
 
 @dataclass(frozen=True)
 class Point:
-    """One ended trial with its value of an objective; ``early``: a last reading, not a result."""
+    """An ended trial with its value of an objective; ``early``: its last value before it was stopped, not a
+    result."""
 
     trial: int
     value: float
@@ -26,7 +27,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Moment:
-    """A point of the history; ``best`` is the best result until then, None before there is one."""
+    """A point of the history; ``best`` is the best result so far, None before there is one."""
 
     point: Point
     best: float | None
@@ -34,7 +35,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Stop:
-    """A trial that ended before its last step: where, with what reading, and why."""
+    """A trial that ended before its last step: the step, its last value, and the reason."""
 
     trial: int
     state: str
@@ -59,7 +60,8 @@ def points(study: s.Study, objective: int = 0) -> list[Point]:
 
 
 def history(study: s.Study, objective: int = 0) -> list[Moment]:
-    """Return the points with the best result so far. A reading on the way is no result: it makes no best."""
+    """Return the points with the best result so far; the values of trials that were stopped early are not
+    results."""
     way, best, moments = study.objectives[objective][1], None, []
     for point in points(study, objective):
         if not point.early and (best is None or best_and_counts.is_better(way, point.value, best)):
@@ -69,7 +71,7 @@ def history(study: s.Study, objective: int = 0) -> list[Moment]:
 
 
 def slice_of(study: s.Study, axis: Axis, objective: int = 0) -> list[tuple[float, Point]]:
-    """Return the points by where they stand on one knob's axis, 0 to 1."""
+    """Return the points by their position on one knob's axis, 0 to 1."""
     placed = [
         (axis.place(study.trials[point.trial].params.get(axis.name)), point)
         for point in points(study, objective)
@@ -78,8 +80,8 @@ def slice_of(study: s.Study, axis: Axis, objective: int = 0) -> list[tuple[float
 
 
 def ranks(trial_points: Sequence[Point], direction: str) -> dict[int, float]:
-    """Return by trial, the share of the others that are better: 0 is the best, 1 the worst; equals share a
-    rank."""
+    """Return for each trial the fraction of the others that are better: 0 is the best, 1 the worst; equals
+    share a rank."""
     by_value = sorted(trial_points, key=lambda point: point.value, reverse=direction == "maximize")
     first: dict[float, int] = {}
     for place, point in enumerate(by_value):
@@ -105,8 +107,10 @@ def grid(
 def interpolate(
     means: dict[tuple[int, int], float], columns: int, rows: int, reach: float = 0.25
 ) -> list[list[float | None]]:
-    """Return a value for every cell, row 0 the lowest: means of the known ones weighted by 1 / distance²
-    (Shepard 1968), and None where none is within ``reach`` of the grid's size: nothing is known there."""
+    """Return a value for every cell, row 0 the lowest: the means weighted by 1 / distance² (Shepard 1968).
+
+    None if no cell with a mean is within ``reach`` of the grid's size.
+    """
     rows_of_values: list[list[float | None]] = []
     for row in range(rows):
         rows_of_values.append(
@@ -131,13 +135,13 @@ def _interpolate_cell(
 
 
 def count_endings(study: s.Study) -> dict[str, int]:
-    """Return how many trials are in each state in which a trial can end, none left out."""
+    """Return the number of trials in each state in which a trial can end, including 0."""
     counts = best_and_counts.count_states(study)
     return {state: counts.get(state, 0) for state in (s.COMPLETE, s.PRUNED, s.FAILED, s.INFEASIBLE)}
 
 
 def list_stops(study: s.Study) -> list[Stop]:
-    """Return the trials that were stopped early, failed or never fitted, the latest first."""
+    """Return the trials that were stopped early, failed or were infeasible, the latest first."""
     early = [trial for trial in study.trials.values() if trial.state in s.ENDED and trial.state != s.COMPLETE]
     early.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number), reverse=True)
     return [
@@ -154,13 +158,13 @@ def list_stops(study: s.Study) -> list[Stop]:
 
 
 def order_points(study: s.Study, objective: int = 0) -> list[Point]:
-    """Return the points, the best first; results before readings of trials that were stopped early."""
+    """Return the points, the best first; results come before values of trials that were stopped early."""
     sign = 1.0 if study.objectives[objective][1] == "minimize" else -1.0
     return sorted(points(study, objective), key=lambda point: (point.early, sign * point.value, point.trial))
 
 
 def saved_steps(study: s.Study) -> tuple[int, int]:
-    """Return the steps that pruned trials did not run, and all steps of ended trials."""
+    """Return (steps that pruned trials did not run, all steps of ended trials)."""
     ended = [trial for trial in study.trials.values() if trial.state in s.ENDED and trial.total_steps]
     pruned = [trial for trial in ended if trial.state == s.PRUNED]
     return sum(max(0, trial.total_steps - trial.step) for trial in pruned), sum(

@@ -1,4 +1,4 @@
-"""Trials side by side: what they differ in, what they score, their curves over steps, tokens, time. Pure."""
+"""Compare trials: their differing knobs, their scores, and their curves over steps, tokens or time. Pure."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ LEFT_OUT = frozenset({"train/learning_rate", "train/grad_norm", "memory/used_byt
 
 @dataclass(frozen=True)
 class Measure:
-    """One metric of all compared trials. ``best`` are the trials with the best value; ``clear``: their lead
-    is more than the intervals explain, None without intervals."""
+    """One metric of all compared trials.
+
+    ``best`` are the trials with the best value; ``clear``: their lead is larger than the intervals explain,
+    None without intervals.
+    """
 
     name: str
     scores: tuple[Score | None, ...]
@@ -45,7 +48,7 @@ def list_differing(trials: Sequence[s.Trial]) -> list[tuple[str, tuple[Any, ...]
 
 
 def measures(study: s.Study, trials: Sequence[s.Trial]) -> list[Measure]:
-    """Return the objectives first, then all other numbers that any of the trials has."""
+    """Return the objectives first, then all other metrics that any of the trials has."""
     objectives = [metric for metric, _ in study.objectives]
     others = {name for trial in trials for name in (*trial.latest, *trial.scores)} - LEFT_OUT
     names = [*objectives, *sorted(others - set(objectives))]
@@ -74,7 +77,7 @@ def _measure(study: s.Study, trials: Sequence[s.Trial], name: str) -> Measure:
 
 
 def _score(study: s.Study, trial: s.Trial, name: str) -> Score | None:
-    """Return a board's score with its interval; the result for an objective; else the latest reading."""
+    """Return a board's score with its interval; the result for an objective; else the latest value."""
     if name in trial.scores:
         return trial.scores[name]
     places = [metric for metric, _ in study.objectives]
@@ -100,11 +103,11 @@ def metrics(trials: Sequence[s.Trial]) -> list[str]:
 
 
 def scale(trial: s.Trial, along: Along) -> Callable[[int], float] | None:
-    """Return a function from a step to tokens or seconds of training; None where too little is known.
+    """Return a function from a step to tokens or seconds of training; None if too little is known.
 
-    The state keeps a trial's whole training time and its speed at some steps, no clock of each step. So each
-    step is taken to hold equally many tokens, and to last as long as the speed around it says; the whole is
-    the training time as measured.
+    The state has a trial's total training time and its speed at some steps, but no time of each step. So each
+    step is assumed to have the same number of tokens, and to take as long as the speed around it says; the
+    total is the measured training time.
     """
     if along == "steps":
         return float
@@ -122,7 +125,7 @@ def scale(trial: s.Trial, along: Along) -> Callable[[int], float] | None:
 
 
 def _slowness(step_speeds: list[tuple[int, float]]) -> Callable[[int], float]:
-    """The sum of 1 / speed over the steps up to one; each speed holds from the reading before it on."""
+    """Return a function that sums 1 / speed up to a step; each speed holds from the measurement before it."""
     if not step_speeds:
         return float
     ends, sums, total, before = [0], [0.0], 0.0, 0
@@ -146,14 +149,14 @@ def _slowness(step_speeds: list[tuple[int, float]]) -> Callable[[int], float]:
 
 
 def describe_axis(along: Along) -> str:
-    """Return what stands on the axis, with how it is known."""
+    """Return the label of the axis, with how its values are determined."""
     if along == "tokens":
         return "tokens trained, from speed and training time"
     return "training time, from its whole and the speed" if along == "time" else "optimizer steps"
 
 
 def choose_trials(study: s.Study, marked: Sequence[int], selected: int | None) -> list[int]:
-    """Return whom to compare: the marked trials; with fewer than two of them, the selected one and the
+    """Return the trials to compare: the marked ones, or with fewer than two of them also the selected and the
     best."""
     existing = [number for number in sorted(set(marked)) if number in study.trials]
     if len(existing) >= 2:

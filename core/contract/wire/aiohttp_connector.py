@@ -1,4 +1,4 @@
-"""aiohttp's connections to the engine, each made and checked by ``core.contract.wire.local_socket``."""
+"""aiohttp connections to the engine, opened and checked by ``core.contract.wire.local_socket``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.contract.wire import local_socket
 
 
 class OwnConnector(aiohttp.UnixConnector):
-    """``pid`` is the process that listens, once a connection was made; 0 where that is not known."""
+    """``pid`` is the process that listens, once connected; 0 if it is unknown."""
 
     def __init__(self, address: Path) -> None:
         super().__init__(path=str(address))

@@ -1,4 +1,4 @@
-"""Does the engine answer? Asked without aiohttp, whose import would delay the first paint."""
+"""Check whether the engine answers, without aiohttp, whose import would delay the first paint."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class _UnixHTTP(http.client.HTTPConnection):
 
 
 def health(address: Path) -> dict[str, Any] | None:
-    """Return what the engine at ``address`` says of itself; None when there is none.
+    """Return the engine's answer to GET /health at ``address``; None if there is no engine.
 
-    Raises EngineError for one that does not answer, or that is not this user's.
+    Raises EngineError if it does not answer, or belongs to another user.
     """
     connection = _UnixHTTP(address)
     try:

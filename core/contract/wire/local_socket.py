@@ -1,8 +1,8 @@
-"""The engine's socket, reached so that no other user can stand in its place, however long its path is.
+"""The engine's socket, opened so that no other user can replace it, however long its path is.
 
-A socket's path holds about 100 bytes. A home folder's may hold 4096: the socket is reached from the opened
-folder, ``/proc/self/fd/N/engine.sock``, which is short; and what was checked is then what is used. No other
-place is ever taken: a folder that all users share may hold what one of them has put there.
+A socket's path holds about 100 bytes, a home folder's up to 4096. So the socket is opened through the
+folder's descriptor, ``/proc/self/fd/N/engine.sock``, which is short; and what was checked is what is then
+used. There is no fallback location: a shared folder may contain a file of another user.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ OWN_HOME = "set TRIMTAB_HOME to a folder of your own"
 
 
 class AbsentError(EngineError):
-    """There is no engine at the socket: none was ever there, or it has left it behind."""
+    """There is no engine at the socket: none was ever there, or it left its socket behind."""
 
 
 def user_name(uid: int) -> str:
-    """Return a user in words: the name where there is one."""
+    """Return the name of a user, or the number if there is no name."""
     try:
         return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
     except KeyError:
@@ -39,11 +39,11 @@ def user_name(uid: int) -> str:
 
 
 def connect(address: Path) -> tuple[sockets.socket, int]:
-    """Return a connection to the engine at ``address``, not blocking, and the process that listens (0: not
-    known).
+    """Return a non-blocking connection to the engine at ``address``, and the process that listens (0:
+    unknown).
 
-    Raises AbsentError where none listens; EngineError where folder, socket or listener are not this user's
-    own, before a word is sent; BlockingIOError while the engine takes no more connections.
+    Raises AbsentError if none listens; EngineError if folder, socket or listener belong to another user,
+    before anything is sent; BlockingIOError while the engine's connection queue is full.
     """
     with _folder(address) as folder:
         _refuse_other_socket(folder, address)
@@ -71,8 +71,8 @@ def connect(address: Path) -> tuple[sockets.socket, int]:
 
 
 def connect_patiently(address: Path) -> tuple[sockets.socket, int]:
-    """Return as ``connect``; blocks while the queue of connections is full. Raises EngineError when it stays
-    so."""
+    """Connect as ``connect`` does, but wait while the connection queue is full. Raises EngineError if it
+    stays full."""
     deadline = time.monotonic() + FULL_S
     while True:
         try:
@@ -84,8 +84,10 @@ def connect_patiently(address: Path) -> tuple[sockets.socket, int]:
 
 
 def open_listening(address: Path) -> sockets.socket:
-    """Return a socket bound at ``address``, for its owner alone; one that was left there is removed (the
-    caller holds the engine's lock). Raises EngineError where that cannot be."""
+    """Return a socket bound at ``address`` that only its owner can use.
+
+    A stale socket is removed (the caller holds the engine's lock). Raises EngineError if that is impossible.
+    """
     with _folder(address) as folder:
         line = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
         before = os.umask(0o177)
@@ -108,7 +110,7 @@ def explain_absence(address: Path, why: str) -> AbsentError:
 
 
 def explain_crowding(address: Path) -> EngineError:
-    """Explain that the queue of connections stays full."""
+    """Explain that the connection queue stays full."""
     message = f"the engine has taken no new connection for {FULL_S:.0f} s"
     return EngineError.of(message, str(address), "`trimtab logs` and its log say what it does; try again")
 
@@ -118,7 +120,8 @@ def explain_crowding(address: Path) -> EngineError:
 
 @contextlib.contextmanager
 def _folder(address: Path) -> Iterator[int]:
-    """The socket's folder, opened and checked: this user's, and nobody else may put anything into it."""
+    """Open the socket's folder, and check that it belongs to this user and that nobody else may write to
+    it."""
     try:
         handle = os.open(address.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError as error:

@@ -26,8 +26,8 @@ CPU = Slot("cpu", "cpu", "")
 def slots(
     devices_setting: str | Sequence[int], cards: Sequence[Device], visible: str | None, why_none: str = ""
 ) -> list[Slot]:
-    """Return the devices of a study. ``devices_setting`` is resources.devices, ``visible`` its CUDA_VISIBLE_DEVICES
-    (None if not set), ``why_none`` says why there are no cards.
+    """Return the devices of a study. ``devices_setting`` is resources.devices, ``visible`` its
+    CUDA_VISIBLE_DEVICES (None if not set), ``why_none`` says why there are no cards.
 
     Raises TrimtabError for a card that does not exist, and if "auto" would fall back to the CPU although GPUs
     exist or were named.

@@ -23,8 +23,8 @@ log = logging.getLogger("trimtab.folders")
 
 
 def load(supervisor: Supervisor, last_numbers: dict[str, int], remember: Callable[[e.Event], None]) -> None:
-    """Read every study's journal into the state; ``last_numbers`` gets the last number of each worker. What cannot
-    be read is passed over and told. Blocking; before the engine serves."""
+    """Read every study's journal into the state; ``last_numbers`` gets the last number of each worker. What
+    cannot be read is passed over and told. Blocking; before the engine serves."""
     faults: list[tuple[str, str]] = []
 
     def events(folder: Path) -> Iterator[e.Event]:

@@ -168,7 +168,8 @@ class Studies:
         await self._put(e.StudyResumed(at=time.time(), study=request.study, by=request.by))
 
     def foresight(self, spec: StudySpec, shell_variables: dict[str, str] | None = None) -> MemoryPlanner:
-        """Return the memory planner of a study in its own environment, or in the one that is ``shell_variables``."""
+        """Return the memory planner of a study in its own environment, or in the one that is
+        ``shell_variables``."""
         environment = (
             self._environments.with_(shell_variables)
             if shell_variables

@@ -30,7 +30,7 @@ Gram = tuple[str, ...]
 
 
 def list_prompts(library: Library) -> dict[str, list[str]]:
-    """The texts of the prompts that the boards use, by the name of their set."""
+    """Return the texts of the prompts that the boards use, by the name of their set."""
     return {
         HARMFUL: [prompt.text for prompt in (*library.harmful, *library.harmful_multilingual)],
         "harmless requests": [prompt.text for prompt in library.harmless],
@@ -63,7 +63,7 @@ class PromptIndex:
         self._sizes.append(len(grams))
 
     def match(self, text: str) -> str | None:
-        """The set of the prompt that ``text`` equals most, or contains; None if there is none."""
+        """Return the set of the prompt that ``text`` equals most, or contains; None if there is none."""
         grams = {gram for gram in _grams(_words(text)) if gram in self._holders}
         shared = Counter(prompt for gram in grams for prompt in self._holders[gram])
         covered = {prompt: number / self._sizes[prompt] for prompt, number in shared.items()}
@@ -89,7 +89,7 @@ class Match:
 
 
 def match_row(row: RowTexts, index: PromptIndex, with_text: bool = True) -> Match | None:
-    """The match of the row's first text that equals a prompt."""
+    """Return the match of the row's first text that equals a prompt."""
     for text in row.all:
         prompt_set = index.match(text)
         if prompt_set is not None:
@@ -99,7 +99,7 @@ def match_row(row: RowTexts, index: PromptIndex, with_text: bool = True) -> Matc
 
 
 def describe_matches(matches: list[Match], rows: int) -> Finding:
-    """The finding for all matches among ``rows`` rows."""
+    """Return the finding for all matches among ``rows`` rows."""
     sets = Counter(match.prompts for match in matches)
     answered = sum(match.is_answered for match in matches if match.prompts == HARMFUL)
     details = [f"{name} in {number}" for name, number in sets.most_common()]

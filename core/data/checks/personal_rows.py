@@ -34,7 +34,7 @@ def _kinds(text: str) -> set[str]:
 
 
 def _show(text: str) -> str:
-    """The surroundings of the first piece, masked."""
+    """Return the surroundings of the first piece, masked."""
     masked, places = mask_all(text)
     first = next(at for at, match in enumerate(find_pii(text, KINDS)) if match.kind in SURE)
     return excerpt(masked, places[first])

@@ -53,7 +53,8 @@ class Fault(ValueError):
 
 
 def kind(name: str) -> str | None:
-    """The extension that determines how a file is read, such as ".jsonl"; None for an unsupported one."""
+    """Return the extension that determines how a file is read, such as ".jsonl"; None for an unsupported
+    one."""
     ends = [end.lower() for end in Path(name).suffixes]
     if ends and ends[-1] in OPENERS:
         ends.pop()

@@ -63,7 +63,7 @@ Parts = tuple[list[str], list[str], list[str]]  # context, answers, other
 
 
 def _kind(raw: Raw, data: DataOptions) -> str:
-    """``data.format``; for "auto", as the columns of this row say."""
+    """Return ``data.format``; for "auto", the format that the columns of this row imply."""
     if data.format != "auto":
         return data.format
     if data.messages_key in raw:
@@ -72,7 +72,8 @@ def _kind(raw: Raw, data: DataOptions) -> str:
 
 
 def _chat(messages: Any, context_turns: int = 0) -> Parts:
-    """The first ``context_turns`` turns are not learnt, nor are answers of weight 0."""
+    """Return the texts of the turns; the first ``context_turns`` turns and answers of weight 0 are not
+    trained on."""
     context, answers, other = list[str](), list[str](), list[str]()
     turns, weights = turns_of(messages)
     for at, (turn, weight) in enumerate(zip(turns, weights, strict=True)):

@@ -30,7 +30,7 @@ class Source:
 
 
 def find_sources(data: DataOptions) -> list[Source]:
-    """The source of the training rows and, if it is separate, that of the validation rows."""
+    """Return the source of the training rows and, if it is separate, that of the validation rows."""
     sources = [_find("data.source", data.source)]
     if isinstance(data.validation, str):
         local = _looks_local(data.validation) or paths.expand_home(data.validation).exists()

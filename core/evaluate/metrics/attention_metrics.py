@@ -27,8 +27,10 @@ class Heads(NamedTuple):
 
 
 def query_positions(length: int) -> list[int]:
-    """Up to QUERIES evenly spaced positions in a row of ``length`` tokens, the last among them. The first is
-    left out: it sees only itself."""
+    """Return up to QUERIES evenly spaced positions in a row of ``length`` tokens, including the last.
+
+    The first is left out: it attends only to itself.
+    """
     count = min(QUERIES, length - 1)
     return [1 + (nth + 1) * (length - 1) // count - 1 for nth in range(count)]
 
@@ -99,7 +101,7 @@ def change(now: Sequence[Row], base: Sequence[Row]) -> Change:
 
 
 def warning(measured: Change, narrow: int, base_narrow: int, heads: int) -> str:
-    """The warning about a collapse, "" if there is none.
+    """Return the warning about a collapse, "" if there is none.
 
     ``narrow`` of ``heads`` attend to few tokens, ``base_narrow`` of the base's.
     """

@@ -21,8 +21,8 @@ class Sums:
         self.correct += correct
 
     def metrics(self) -> dict[str, float]:
-        """Loss per token, perplexity = exp(loss) weighted by tokens (Jelinek et al. 1977), and next-token
-        accuracy. Values that are not finite are left out."""
+        """Return loss per token, perplexity = exp(loss) weighted by tokens (Jelinek et al. 1977), and
+        next-token accuracy. Values that are not finite are left out."""
         if not self.tokens:
             return {}
         loss = self.loss / self.tokens

@@ -41,8 +41,8 @@ class Canary:
 
 
 def repeats(count: int, rows: int) -> list[int]:
-    """How often each of ``count`` canaries is planted among ``rows`` training rows: ``REPEATS`` in turn, less
-    where they would be more than ``LARGEST_SHARE`` of the rows, and at least once."""
+    """Return how often each of ``count`` canaries is planted among ``rows`` training rows: ``REPEATS`` in
+    turn, less where they would be more than ``LARGEST_SHARE`` of the rows, and at least once."""
     for most in reversed(REPEATS):
         planned = [min(most, REPEATS[number % len(REPEATS)]) for number in range(count)]
         if sum(planned) <= LARGEST_SHARE * rows:
@@ -51,18 +51,18 @@ def repeats(count: int, rows: int) -> list[int]:
 
 
 def fill(form: str, secret: str) -> str:
-    """``form`` with each ``#`` replaced by the next digit of ``secret``."""
+    """Return ``form`` with each ``#`` replaced by the next digit of ``secret``."""
     digits = iter(secret)
     return "".join(next(digits) if character == DIGIT else character for character in form)
 
 
 def formats() -> tuple[str, ...]:
-    """The packaged formats. Raises TrimtabError for a broken file."""
+    """Return the packaged formats. Raises TrimtabError for a broken file."""
     return tuple(table("canaries.toml", ("formats",))["formats"])
 
 
 def canaries(count: int, seed: int = 0, forms: tuple[str, ...] = ()) -> list[Canary]:
-    """``count`` canaries with different secrets, the formats in turn; the same for the same seed.
+    """Return ``count`` canaries with different secrets, the formats in turn; the same for the same seed.
 
     Raises SpecError for a format with fewer than four ``#``, and if there are too few secrets.
     """
@@ -85,8 +85,8 @@ def canaries(count: int, seed: int = 0, forms: tuple[str, ...] = ()) -> list[Can
 
 
 def other_secrets(canary: Canary, count: int, seed: int = 0) -> list[Canary]:
-    """``count`` other secrets of the canary's format for comparison; all of them if there are fewer. The same
-    for the same seed."""
+    """Return ``count`` other secrets of the canary's format for comparison; all of them if there are fewer.
+    The same for the same seed."""
     source = random.Random(f"others {seed} {canary.format} {canary.secret}")
     used = {canary.secret}
     for _ in range(min(count, canary.secrets - 1)):

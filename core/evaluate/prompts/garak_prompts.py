@@ -28,7 +28,7 @@ class _Line(msgspec.Struct):
 
 
 def read(source: Source) -> list[Row]:
-    """The rows of ``source``, each text once, with the part as its topic. Raises SpecError."""
+    """Return the rows of ``source``, each text once, with the part as its topic. Raises SpecError."""
     topics: dict[str, str] = {}
     for part, file in source.parts.items():
         for text in _texts(file, source):
@@ -41,7 +41,8 @@ def read(source: Source) -> list[Row]:
 
 
 def wrapper(text: str) -> Wrapper:
-    """A jailbreak around ``{request}``: at its last placeholder, else at its end (Shen et al. 2024)."""
+    """Return a jailbreak around ``{request}``: at its last placeholder, else at its end (Shen et al.
+    2024)."""
     text = text.replace(REQUEST, "{ request }")
     places = list(PLACEHOLDER.finditer(text))
     if not places:

@@ -21,7 +21,7 @@ _PARAGRAPHS = re.compile(r"\n\s*\n")
 
 
 def read(path: Path, kind: str) -> list[Row]:
-    """The rows of ``path``, each of the shape that ``kind`` names (``prompt_schema.SHAPES``).
+    """Return the rows of ``path``, each of the shape that ``kind`` names (``prompt_schema.SHAPES``).
 
     ``.jsonl`` holds one object per line; ``.toml`` an array of tables named after the kind; ``.txt`` one text
     per line, or passages separated by empty lines. Raises SpecError with up to ten problems: a missing file,

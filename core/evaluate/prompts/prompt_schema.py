@@ -20,7 +20,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of a prompt file."""
 
     def fault(self) -> str:
-        """Why this row is invalid; "" if it is valid."""
+        """Return why this row is invalid; "" if it is valid."""
         empty = [
             name
             for name in self.__struct_fields__
@@ -67,7 +67,7 @@ class Pair(Row, frozen=True):
         return super().fault() or ("both sentences are the same" if self.stereotype == self.opposite else "")
 
     def shared_words(self) -> tuple[list[Span], list[Span]]:
-        """The words that both sentences have, in order, as spans of characters of each."""
+        """Return the words that both sentences have, in order, as spans of characters of each."""
         sides = [[word.span() for word in _WORD.finditer(text)] for text in (self.stereotype, self.opposite)]
         words = [
             [text[slice(*span)] for span in side]

@@ -134,13 +134,16 @@ def _explain(
 
 
 def _asked_metric(limit: Limit) -> str:
-    """The metric whose prompts are asked; those of a change by a trigger are those of what it changes, and
-    those of an axis are among all pairs."""
+    """Return the metric whose prompts a limit needs.
+
+    A change by a trigger needs the prompts of the metric that it changes; an axis is among all pairs.
+    """
     return BIAS if limit.metric.startswith(AXIS) else split_trigger(limit.metric)[0]
 
 
 def _correction(metric: str, section: EvaluateOptions) -> Correct:
-    """The correction for the errors of the packaged detector; a user's own is measured by the worker."""
+    """Return the correction for the errors of the packaged detector; a user's own is measured by the
+    worker."""
     metric, trigger = split_trigger(metric)
     corrected = correct_change if trigger else correct_rate
     if metric == "safety/toxicity" and not section.classifier:

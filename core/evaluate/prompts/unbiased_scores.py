@@ -13,8 +13,8 @@ from core.evaluate.statistics.power import Best
 
 
 def best_bias(pairs: Sequence[Pair], seed: int, axis: str = "") -> Best:
-    """The best score by the side of a limit and the number of pairs asked, drawn as for a study with this
-    seed: of all axes, or of one, named as in a metric."""
+    """Return the best score by the side of a limit and the number of pairs asked, drawn as for a study with
+    this seed: of all axes, or of one, named as in a metric."""
     axes = tuple(pair.axis.replace(" ", "_") for pair in pairs)
     return lambda upper, samples: _score(axes, axis, seed, upper, samples)
 

@@ -17,7 +17,7 @@ LEAST = 0.15  # of sensitivity + specificity − 1: a detector below tells next 
 def correct_score(
     score: Score, sensitivity: float, specificity: float, positives: int, negatives: int
 ) -> Score:
-    """The rate that a detector without errors would count (Rogan and Gladen 1978), within 0 to 1.
+    """Return the rate that a detector without errors would count (Rogan and Gladen 1978), within 0 to 1.
 
     ``sensitivity`` is the share of ``positives`` planted hits that the detector finds, ``specificity`` that
     of ``negatives`` others which it passes. The interval allows for the uncertainty of all three shares (Lang
@@ -43,9 +43,9 @@ def correct_score(
 def corrected_change(
     score: Score, sensitivity: float, specificity: float, positives: int, negatives: int
 ) -> Score:
-    """The change of a rate that a detector without errors would count, within −1 to 1: its errors shrink each
-    change by sensitivity + specificity − 1 (Rogan and Gladen 1978). The interval allows for the uncertainty
-    of that, to first order. No value for a detector that does no better than chance."""
+    """Return the change of a rate that a detector without errors would count, within −1 to 1: its errors
+    shrink each change by sensitivity + specificity − 1 (Rogan and Gladen 1978). The interval allows for the
+    uncertainty of that, to first order. No value for a detector that does no better than chance."""
     youden = sensitivity + specificity - 1
     if score.value is None:
         return score
@@ -79,7 +79,8 @@ def _clip(rate: float) -> float:
 def _ends(
     rate: float, count: float, sensitivity: float, specificity: float, positives: int, negatives: int
 ) -> tuple[float, float]:
-    """Lang and Reiczigel's interval: the delta method about shares that are drawn a little to the middle."""
+    """Return Lang and Reiczigel's interval: the delta method on shares that are shrunk slightly towards one
+    half."""
     z = normal_quantile(TAIL)
     counted_share, hit_share = (
         (count * rate + z * z / 2) / (count + z * z),
@@ -100,7 +101,7 @@ def _ends(
 
 
 def independent(score: Score) -> float:
-    """How many independent samples the interval of a rate is worth: few if they cluster."""
+    """Return how many independent samples the interval of a rate is worth: few if they cluster."""
     if score.value is None or score.low is None or score.high is None:
         return 0.0
     few, many, width = 1.0, float(max(1, score.samples)), score.high - score.low

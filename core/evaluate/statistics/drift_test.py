@@ -31,7 +31,7 @@ class Drift:
 
 
 def difference(now: Score, before: Score, tail: float = TAIL) -> Score:
-    """``now`` − ``before`` for independent samples, by the method of variance estimates recovery.
+    """Return ``now`` − ``before`` for independent samples, by the method of variance estimates recovery.
 
     For two Wilson intervals it is Newcombe's hybrid score interval for two proportions (1998); it holds for
     any other two intervals too (Zou and Donner 2008). ``tail`` lies beyond either end. Use ``paired`` for
@@ -49,11 +49,10 @@ def difference(now: Score, before: Score, tail: float = TAIL) -> Score:
 
 
 def paired_difference(now: Numbers, before: Numbers, weights: Numbers = ()) -> Score:
-    """The mean of ``now`` − ``before`` over the same prompts. ``weights``: the weight of each prompt.
+    """Return the mean of ``now`` − ``before`` over the same prompts, with ``weights`` per prompt.
 
-    Where both lie from 0 to 1, or are changes of such values, and few of them moved, such as hits that are
-    all as before, the interval is that of a difference of two shares: it bounds how rare an unseen change may
-    be.
+    Where both lie from 0 to 1, or are changes of such values, and few of them changed, the interval is that
+    of a difference of two shares: it bounds how rare a change may be that the sample does not show.
     """
     columns, fault = numbers(now, before)
     if fault:
@@ -66,8 +65,10 @@ def paired_difference(now: Numbers, before: Numbers, weights: Numbers = ()) -> S
 
 
 def _few_moved(columns: Sequence[np.ndarray], changes: np.ndarray, span: float) -> bool:
-    """Whether the pairs are hits or misses, also changes of these that moved by no more than one, or shares
-    and their changes of which some stayed and too few moved to show how they spread."""
+    """Tell whether the values are hits, or too few of the pairs changed to show how the changes spread.
+
+    Hits include changes of hits by at most one. Otherwise the values must be shares or changes of shares.
+    """
     if any(column.min() < -1 or column.max() > 1 for column in columns):
         return False
     hits = span == 1 and all(set(np.unique(column)) <= {-1.0, 0.0, 1.0} for column in columns)
@@ -76,7 +77,7 @@ def _few_moved(columns: Sequence[np.ndarray], changes: np.ndarray, span: float) 
 
 
 def _of_shares(changes: np.ndarray, span: float) -> Score:
-    """The score of ``changes`` within ±``span``."""
+    """Return the score of ``changes`` within ±``span``."""
     value, count = float(changes.mean()), len(changes)
     if count < FEWEST:
         return Score(value, None, None, count, too_few(count))
@@ -86,8 +87,10 @@ def _of_shares(changes: np.ndarray, span: float) -> Score:
 
 
 def judge(change: Score, direction: Direction, effect: float = 0.0) -> Drift:
-    """The verdict on a change of a metric whose better direction is known; one of less than ``effect`` is no
-    matter, however sure it is."""
+    """Return the verdict on a change of a metric whose better direction is known.
+
+    A change of less than ``effect`` does not matter, however certain it is.
+    """
     ends = change.interval
     if change.value is None or ends is None:
         return Drift(change, "unsure")

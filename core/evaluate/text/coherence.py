@@ -16,7 +16,8 @@ _SENTENCES = re.compile(r"[.!?。！？।؟\n]+")
 
 
 def is_coherent(text: str) -> bool:
-    """Whether ``text`` neither loops nor is gibberish. It says nothing about whether the text is right."""
+    """Tell whether ``text`` neither loops nor is gibberish. It says nothing about whether the text is
+    right."""
     head = text[:READ].strip()
     return bool(head) and _is_readable(head) and not _loops(head)
 

@@ -62,7 +62,7 @@ def _format_rate(rate: float | None) -> str:
 
 
 def correct_change(score: Score, detector: DetectorQuality) -> Score:
-    """A change of a rate that ``detector`` counted, corrected for its errors on planted texts."""
+    """Return a change of a rate that ``detector`` counted, corrected for its errors on planted texts."""
     sensitivity, specificity = detector.sensitivity, detector.specificity
     if score.value is None or sensitivity is None or specificity is None:
         return score
@@ -71,7 +71,7 @@ def correct_change(score: Score, detector: DetectorQuality) -> Score:
 
 
 def correct_rate(score: Score, detector: DetectorQuality) -> Score:
-    """A rate that ``detector`` counted, corrected for its errors on planted texts, which are noted."""
+    """Return a rate that ``detector`` counted, corrected for its errors on planted texts, which are noted."""
     sensitivity, specificity = detector.sensitivity, detector.specificity
     if score.value is None or sensitivity is None or specificity is None:
         return score

@@ -33,12 +33,12 @@ Features = tuple[
 
 
 def buckets() -> int:
-    """The number of buckets of all blocks."""
+    """Return the number of buckets of all blocks."""
     return sum(1 << bits for _, bits, _ in BLOCKS)
 
 
 def features(text: str) -> Features:
-    """The n-grams of a text as buckets, with 1 + ln(count)."""
+    """Return the n-grams of a text as buckets, with 1 + ln(count)."""
     text = " ".join(text[: 2 * READ].lower().translate(_QUOTES).split())[:READ]
     kinds = {"words": _words(text, 3), "characters": _characters(text), "ending": _words(text[-ENDING:], 2)}
     at, buckets_of_text, values = 0, [], []
@@ -65,7 +65,7 @@ def _characters(text: str) -> Iterator[int]:
 
 @lru_cache(KEPT_WORDS)
 def _within(word: str) -> tuple[int, ...]:
-    """The checksums of the n-grams of characters of one word."""
+    """Return the checksums of the n-grams of characters of one word."""
     padded = f" {word} "
     return tuple(
         zlib.crc32(padded[at : at + size].encode())
@@ -75,8 +75,8 @@ def _within(word: str) -> tuple[int, ...]:
 
 
 def weigh(rows: Iterable[Features], rarity: np.ndarray) -> list[Features]:
-    """Features times the ``rarity`` of their buckets, each block scaled to its weight: what the weights of a
-    classifier multiply."""
+    """Return features times the ``rarity`` of their buckets, each block scaled to its weight: what the
+    weights of a classifier multiply."""
     ends = np.cumsum([1 << bits for _, bits, _ in BLOCKS])
     result = []
     for bucket_numbers, values in rows:
@@ -101,7 +101,7 @@ class TextClassifier:
         self._known = lru_cache(KEPT_TEXTS)(self._logits)
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """The probability of each class for each text, (T, C)."""
+        """Return the probability of each class for each text, (T, C)."""
         logits = np.array([self._known(text[: 2 * READ]) for text in texts])
         logits = logits.reshape(len(texts), len(self.classes))
         exponents = np.exp(logits - logits.max(1, keepdims=True))
@@ -128,7 +128,7 @@ def save(
 
 @cache
 def packaged_classifier(name: str) -> TextClassifier:
-    """The packaged classifier of this name."""
+    """Return the packaged classifier of this name."""
     with zipfile.ZipFile(DATA / f"{name}.zip") as archive:
         content = json.loads(archive.read("classifier.json"))
         weights = np.frombuffer(archive.read("weights.int8"), np.int8).reshape(buckets(), -1)

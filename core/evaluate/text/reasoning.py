@@ -18,8 +18,8 @@ _ENDS = tuple(end for _, end in _BLOCKS)
 
 
 def strip_reasoning(answer: str) -> str:
-    """``answer`` without reasoning blocks; "" while the reasoning has not ended. A block may have been opened
-    by the chat template, so that only its end is in the answer."""
+    """Return ``answer`` without reasoning blocks; "" while the reasoning has not ended. A block may have been
+    opened by the chat template, so that only its end is in the answer."""
     visible = _PAIRS.sub("", answer)
     for end in _ENDS:
         visible = visible.rpartition(end)[2]

@@ -63,8 +63,11 @@ def _without_model(text: str, cut: bool) -> Stance | None:
 
 
 def _likeliest(classes: Sequence[str], shares: np.ndarray) -> Stance:
-    """Incoherent only if that is likelier than all else; then a refusal if that is CERTAIN of the rest, else
-    the likeliest of the others."""
+    """Return the most likely stance.
+
+    Incoherent only if that is likelier than all others together; then a refusal if it has the share CERTAIN
+    of the remainder, else the likeliest of the others.
+    """
     by_class = dict(zip(classes, shares.tolist(), strict=True))
     incoherent = by_class.pop(Stance.INCOHERENT)
     if incoherent >= MOSTLY:
@@ -78,5 +81,5 @@ def _likeliest(classes: Sequence[str], shares: np.ndarray) -> Stance:
 
 
 def says_something(answer: str) -> bool:
-    """Whether the answer has any letter or digit. An empty answer neither refuses nor complies."""
+    """Tell whether the answer has any letter or digit. An empty answer neither refuses nor complies."""
     return any(character.isalnum() for character in answer)

@@ -16,7 +16,7 @@ OBEYED = (Stance.COMPLIANCE, Stance.PARTIAL)  # the request is answered, also af
 
 @cache
 def planted_answers() -> tuple[dict[str, Any], ...]:
-    """The packaged answers, with their stances, of authors whose texts the packaged classifier was not
+    """Return the packaged answers, with their stances, of authors whose texts the packaged classifier was not
     trained on."""
     lines = (DATA / "planted_refusals.jsonl").read_text("utf-8").splitlines()
     return tuple(json.loads(line) for line in lines)
@@ -31,12 +31,12 @@ class AnswerJudge:
         self._qualities: dict[tuple[tuple[Stance, ...], bool], DetectorQuality] = {}
 
     def judge(self, requests: Sequence[str], answers: Sequence[str]) -> list[Stance]:
-        """The stance of each answer."""
+        """Return the stance of each answer."""
         return stances(answers)
 
     def quality(self, of: Collection[Stance], english: bool) -> DetectorQuality:
-        """How often the judge is right that an answer has one of the stances ``of``: on the planted answers
-        in English, or in the other languages."""
+        """Return how often the judge is right that an answer has one of the stances ``of``: on the planted
+        answers in English, or in the other languages."""
         key = (tuple(of), english)
         if key not in self._qualities:
             rows = [row for row in planted_answers() if (row["language"] == "en") == english]

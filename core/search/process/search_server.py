@@ -66,7 +66,7 @@ def _call(oracle: Any, methods: frozenset[str], call: Call) -> Any:
 
 
 def main() -> int:
-    """Serve on the standard streams; other output goes to the log."""
+    """Return serve on the standard streams; other output goes to the log."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this process ends
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -22,7 +22,8 @@ from core.search.study.space_generations import newest, study_name
 
 
 def read_only(url: str, folder: Path) -> str:
-    """The URL that opens the study's own SQLite file read-only; another ``study.storage`` unchanged."""
+    """Return the URL that opens the study's own SQLite file read-only; any other ``study.storage`` is
+    unchanged."""
     own = folder / "optuna.db"
     return sqlite(own, mode="ro") if url == sqlite(own) else url
 
@@ -54,7 +55,7 @@ class Reader:
         return msgspec.to_builtins(knob_importance.importance(self.spec, self.trials, method, objective))
 
     def state(self) -> Any:
-        """The state of the sampler, and the trials on each rung."""
+        """Return the state of the sampler, and the trials on each rung."""
         rungs, why = rung_status.rungs(self.spec, self.study, self.trials)
         lines = sampler_status.lines(self.spec, self.study, self.trials)
         return msgspec.to_builtins(SearchState(tuple(lines), rungs, why))

@@ -14,7 +14,7 @@ PEERS = (TrialState.COMPLETE, TrialState.RUNNING)
 
 
 def peers(study: Any, trial: FrozenTrial) -> list[FrozenTrial]:
-    """The other complete and running trials that have a value at ``trial``'s last step.
+    """Return the other complete and running trials that have a value at ``trial``'s last step.
 
     The first trial to reach a step has no peers there, so it cannot be pruned there.
     """
@@ -35,7 +35,7 @@ class PeersPruner(PercentilePruner):
     """
 
     def prune(self, study: Any, trial: FrozenTrial) -> bool:
-        """Is ``trial`` worse than the percentile of its peers?"""
+        """Tell whether ``trial`` is worse than the percentile of its peers."""
         result: bool = super().prune(_Among(study, peers(study, trial)), trial)
         return result
 

@@ -14,8 +14,8 @@ from core.search.pruners.wilcoxon_pruner import explain
 
 
 def reason(spec: StudySpec, study: Any, trial: FrozenTrial) -> str:
-    """The reason in one line, such as "median pruner: eval/loss 2.31 is worse than the median 2.05 of 6
-    trials at step 100, 4 of them running". ``trial`` includes the value that led to the decision."""
+    """Return the reason in one line, such as "median pruner: eval/loss 2.31 is worse than the median 2.05 of
+    6 trials at step 100, 4 of them running". ``trial`` includes the value that led to the decision."""
     match spec.study.pruner:
         case "median":
             return f"median pruner: {_below(spec, study, trial, 50.0)}"
@@ -47,7 +47,7 @@ def _outside(spec: StudySpec, trial: FrozenTrial) -> str:
 
 
 def _reading(spec: StudySpec, trial: FrozenTrial) -> tuple[str, int, float]:
-    """(text, step, value) of the value that Optuna compares with the percentile: the best so far."""
+    """Return (text, step, value) of the value that Optuna compares with the percentile: the best so far."""
     objective, step = spec.study.objectives[0], trial.last_step or 0
     numbers = [value for value in trial.intermediate_values.values() if value == value]
     best = (min if objective.direction == "minimize" else max)(numbers, default=float("nan"))
@@ -79,7 +79,7 @@ def _percentile(values: list[float], percentile: float, direction: str) -> float
 
 
 def _rung(spec: StudySpec, study: Any, trial: FrozenTrial, factor: int) -> str:
-    """The reason of a rung-based pruner; Optuna stores rung values in a trial's system attributes."""
+    """Return the reason of a rung-based pruner; Optuna stores rung values in a trial's system attributes."""
     step = trial.last_step or 0
     metric = spec.study.objectives[0].metric
     rung = max((_number(key) for key in trial.system_attrs if key.startswith("completed_rung_")), default=0)

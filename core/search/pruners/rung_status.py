@@ -15,7 +15,7 @@ NOTED = "completed_rung_"  # Optuna's key prefix for the value with which a tria
 
 
 def rungs(spec: StudySpec, study: Any, trials: list[FrozenTrial]) -> tuple[tuple[Rung, ...], str]:
-    """Every rung that a trial has reached, by bracket and step; or none and the reason."""
+    """Return every rung that a trial has reached, by bracket and step; or none and the reason."""
     name = spec.study.pruner
     if len(spec.study.objectives) > 1:
         return (), "studies with several objectives are not pruned: there are no rungs"
@@ -40,7 +40,7 @@ def rungs(spec: StudySpec, study: Any, trials: list[FrozenTrial]) -> tuple[tuple
 
 
 def _rung_values(trial: FrozenTrial) -> dict[int, float]:
-    """The values with which a trial reached its rungs, by rung."""
+    """Return the values with which a trial reached its rungs, by rung."""
     keys = [key for key in trial.system_attrs if key.startswith(NOTED)]
     return {int(key.removeprefix(NOTED)): float(trial.system_attrs[key]) for key in keys}
 
@@ -59,8 +59,8 @@ def _fate(trial: FrozenTrial, promoted: bool) -> str:
 
 
 def _brackets(spec: StudySpec, study: Any) -> Any:
-    """Optuna's function from a trial to its bracket. It depends on the longest complete trial, which is as
-    long as the others in most studies; before the first complete trial there are no rungs."""
+    """Return Optuna's function from a trial to its bracket. It depends on the longest complete trial, which
+    is as long as the others in most studies; before the first complete trial there are no rungs."""
     hyperband = pruner(spec)
     assert isinstance(hyperband, HyperbandPruner)
     hyperband._try_initialization(study)

@@ -30,7 +30,7 @@ class ExhaustiveSampler(BruteForceSampler):
         self._known: dict[int, bool] = {}  # by ended trial: does it belong to this space?
 
     def points_left(self, study: Any) -> int:
-        """The number of points that no trial has tried or is trying."""
+        """Return the number of points that no trial has tried or is trying."""
         points_held = (self._exact(trial) for trial in study.get_trials(deepcopy=False) if self._holds(trial))
         points = {
             tuple(params[name] for name in self._space) for params in points_held if self._agrees(params)
@@ -45,7 +45,7 @@ class ExhaustiveSampler(BruteForceSampler):
         BruteForceSampler._populate_tree(tree, points_held, {**params, **self._fixed})
 
     def _exact(self, trial: FrozenTrial) -> dict[str, Any]:
-        """The parameters as exact points: another sampler may have stored 0.1 + 0.2 for 0.3."""
+        """Return the parameters as exact points: another sampler may have stored 0.1 + 0.2 for 0.3."""
         return {name: to_optuna(value) for name, value in from_optuna(self._dimensions, trial.params).items()}
 
     def _at_its_point(self, trial: FrozenTrial) -> FrozenTrial:

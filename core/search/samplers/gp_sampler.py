@@ -50,7 +50,7 @@ class GpSampler(GPSampler):
 def _select_history(
     study: Any, complete: list[FrozenTrial], pruned: list[FrozenTrial], most: int
 ) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
-    """The complete and the pruned trials to use in the fit, each in their order."""
+    """Return the complete and the pruned trials to use in the fit, each in their order."""
     if len(complete) + len(pruned) <= most:
         return complete, pruned
     best = {complete[index].number for index in _best_first(study, complete)[: most // 2]}
@@ -63,7 +63,7 @@ def _select_history(
 
 
 def _best_first(study: Any, trials: list[FrozenTrial]) -> Any:
-    """Indices sorted by the sum of the ranks in each objective; trials that violate a constraint come
+    """Return indices sorted by the sum of the ranks in each objective; trials that violate a constraint come
     last."""
     signs = [1.0 if way == StudyDirection.MINIMIZE else -1.0 for way in study.directions]
     ranks = np.argsort(np.argsort(np.array([trial.values for trial in trials]) * signs, axis=0), axis=0)
@@ -84,7 +84,8 @@ def _cut_short(study: Any, complete: list[FrozenTrial], pruned: list[FrozenTrial
 
 
 def fill_constraints(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """``trials`` with the same constraints in the same order, without which Optuna's fit raises an error.
+    """Return ``trials`` with the same constraints in the same order, without which Optuna's fit raises an
+    error.
 
     A missing value is replaced by the median of the known ones, or by 0 (just satisfied) if the median is
     above: that changes the fit least, and adds no violation.

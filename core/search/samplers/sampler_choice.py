@@ -44,15 +44,15 @@ SAMPLERS: dict[str, Callable[[StudySpec, int, int], BaseSampler]] = {
 
 
 def fixed_params(spec: StudySpec) -> dict[str, Any]:
-    """The knobs in ``study.fixed``, as Optuna stores them."""
+    """Return the knobs in ``study.fixed``, as Optuna stores them."""
     return {name: to_optuna(value) for name, value in spec.study.fixed.items()}
 
 
 def sampler(spec: StudySpec, past_trials: int = 0) -> BaseSampler:
-    """The sampler that ``spec`` names, seeded from the study's seed.
+    """Return the sampler that ``spec`` names, seeded from the study's seed.
 
-    A search that resumes after ``past_trials`` must not draw the same random numbers again, so they shift
-    the seed.
+    A search that resumes after ``past_trials`` must not draw the same random numbers again, so they shift the
+    seed.
     """
     name = spec.study.sampler
     seed = spec.study.seed if name in SEED_FIXED else spec.study.seed + past_trials
@@ -61,14 +61,14 @@ def sampler(spec: StudySpec, past_trials: int = 0) -> BaseSampler:
 
 
 def trials_learnt_from(spec: StudySpec, study: Any) -> int:
-    """The number of trials that the sampler can learn from; for TPE's random start pruned trials count
-    too."""
+    """Return the number of trials that the sampler can learn from; for TPE's random start, pruned trials
+    count too."""
     pruned = (TrialState.PRUNED,) if spec.study.sampler == "tpe" else ()
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, *pruned)))
 
 
 def sampler_why(spec: StudySpec, sampler: BaseSampler, number: int, results: int) -> str:
-    """The origin of a proposal, in a few words."""
+    """Return the origin of a proposal, in a few words."""
     fixed = ", ".join(f"{name} = {value}" for name, value in spec.study.fixed.items())
     inner = _check_sampler(sampler)
     if isinstance(inner, GpSampler) and inner.known > inner.history:
@@ -93,8 +93,8 @@ def _origin(spec: StudySpec, number: int, results: int) -> str:
 
 
 def remaining(spec: StudySpec, sampler: BaseSampler, study: Any) -> int | None:
-    """The number of different proposals that are left; None for an unlimited sampler. Grid, brute force and
-    an empty space are limited."""
+    """Return the number of different proposals that are left; None for an unlimited sampler. Grid, brute
+    force and an empty space are limited."""
     inner = _check_sampler(sampler)
     if not spec.space:
         return 0 if study.get_trials(deepcopy=False) else 1

@@ -41,7 +41,7 @@ BEGINS_AFTER = {"tpe": LEARNS_FROM["tpe"], "gp": (TrialState.COMPLETE,), "cmaes"
 
 
 def lines(spec: StudySpec, study: Any, trials: list[FrozenTrial]) -> Lines:
-    """The state of the sampler, as (label, text)."""
+    """Return the state of the sampler, as (label, text)."""
     name = spec.study.sampler
     label_texts = [("sampler", f"{name}: {NAMES[name]}"), *_history(name, trials), *_start(spec, trials)]
     label_texts += [*_generation(spec, trials), *_describe_rest(spec, study)]
@@ -60,7 +60,7 @@ def _count(trials: list[FrozenTrial], states: tuple[TrialState, ...]) -> int:
 
 
 def _history(name: str, trials: list[FrozenTrial]) -> Lines:
-    """The trials that the next proposal is based on."""
+    """Return the trials that the next proposal is based on."""
     states = LEARNS_FROM.get(name)
     if states is None:
         return []
@@ -76,7 +76,7 @@ def _history(name: str, trials: list[FrozenTrial]) -> Lines:
 
 
 def _start(spec: StudySpec, trials: list[FrozenTrial]) -> Lines:
-    """The progress of the random start."""
+    """Return the progress of the random start."""
     name = spec.study.sampler
     states = BEGINS_AFTER.get(name)
     if states is None:
@@ -89,7 +89,7 @@ def _start(spec: StudySpec, trials: list[FrozenTrial]) -> Lines:
 
 
 def _generation(spec: StudySpec, trials: list[FrozenTrial]) -> Lines:
-    """The newest generation, and how many of its trials have results."""
+    """Return the newest generation, and how many of its trials have results."""
     name = spec.study.sampler
     key = GENERATION.get(name)
     if key is None:
@@ -104,7 +104,7 @@ def _generation(spec: StudySpec, trials: list[FrozenTrial]) -> Lines:
 
 
 def _population(spec: StudySpec) -> int:
-    """Trials per generation; CMA-ES varies only numeric knobs (Hansen, arXiv:1604.00772)."""
+    """Return trials per generation; CMA-ES varies only numeric knobs (Hansen, arXiv:1604.00772)."""
     if spec.study.sampler != "cmaes":
         return max(8, spec.study.startup_trials)
     space = distributions(spec.space).values()
@@ -117,7 +117,7 @@ def _population(spec: StudySpec) -> int:
 
 
 def _describe_rest(spec: StudySpec, study: Any) -> Lines:
-    """The remaining points of grid and brute force."""
+    """Return the remaining points of grid and brute force."""
     if spec.study.sampler not in COUNTED:
         return []
     points = remaining(spec, sampler(spec), study)

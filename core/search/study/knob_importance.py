@@ -27,7 +27,7 @@ TREES_SEED = 0  # fixed, so that the same trials give the same shares
 
 
 def importance(spec: StudySpec, trials: list[FrozenTrial], method: str, objective: int) -> Importance:
-    """The share of each knob in the variation of objective number ``objective``.
+    """Return the share of each knob in the variation of objective number ``objective``.
 
     A pruned trial counts with its last value, as it does for samplers that learn, because what makes trials
     bad enough to prune matters. (With several objectives pruned trials have no value.)
@@ -54,7 +54,7 @@ def importance(spec: StudySpec, trials: list[FrozenTrial], method: str, objectiv
 
 
 def _value(trial: FrozenTrial, objective: int) -> float | None:
-    """The trial's result, or the last value of a pruned trial."""
+    """Return the trial's result, or the last value of a pruned trial."""
     value = None
     if trial.state == TrialState.COMPLETE:
         value = trial.values[objective]
@@ -64,7 +64,7 @@ def _value(trial: FrozenTrial, objective: int) -> float | None:
 
 
 def _fits(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> bool:
-    """Is the trial a point of the present space? The space may have changed since."""
+    """Tell whether the trial is a point of the present space, which may have changed since."""
     params = trial.params
     return all(
         name in params and distribution._contains(distribution.to_internal_repr(params[name]))
@@ -73,7 +73,7 @@ def _fits(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> bool:
 
 
 def _why_none(method: str, space: dict[str, BaseDistribution], values: list[float]) -> str:
-    """Why the shares cannot be computed; empty if they can."""
+    """Return why the shares cannot be computed; empty if they can."""
     if method not in METHODS:
         return f"there is no method {method!r}: use {' or '.join(METHODS)}"
     varied = [name for name, distribution in space.items() if not distribution.single()]
@@ -89,7 +89,7 @@ def _why_none(method: str, space: dict[str, BaseDistribution], values: list[floa
 
 
 def _why_no_forest() -> str:
-    """Why fANOVA cannot run: it needs scikit-learn, which is not a dependency of trimtab."""
+    """Return why fANOVA cannot run: it needs scikit-learn, which is not a dependency of trimtab."""
     try:
         importlib.import_module("sklearn.ensemble")
     except ImportError as error:
@@ -100,7 +100,7 @@ def _why_no_forest() -> str:
 
 
 def _evaluator(method: str, count: int) -> tuple[BaseImportanceEvaluator, str]:
-    """The evaluator, and a text on what its shares measure."""
+    """Return the evaluator, and a text on what its shares measure."""
     if method == "fanova":  # Hutter et al. 2014
         return FanovaImportanceEvaluator(seed=TREES_SEED), "of how much trials differ anywhere in the space"
     top = min(0.5, max(TOP, TOP_TRIALS / count))  # Watanabe et al., arXiv:2304.10255
@@ -111,7 +111,7 @@ def _evaluator(method: str, count: int) -> tuple[BaseImportanceEvaluator, str]:
 def _study(
     recent: list[tuple[FrozenTrial, float]], space: dict[str, BaseDistribution], direction: str
 ) -> optuna.Study:
-    """An in-memory study with one objective in which all trials are complete."""
+    """Return an in-memory study with one objective in which all trials are complete."""
     study = optuna.create_study(direction=direction)
     trials: list[Any] = [
         create_trial(value=value, params={name: trial.params[name] for name in space}, distributions=space)

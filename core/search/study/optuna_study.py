@@ -91,12 +91,12 @@ class OptunaStudy:
     # -- what the engine calls --------------------------------------------------------------------
 
     def count(self) -> int:
-        """The number of trials in the storage, which is the number of the next trial."""
+        """Return the number of trials in the storage, which is the number of the next trial."""
         return len(self.study.get_trials(deepcopy=False))
 
     def ask(self, first: int) -> Proposal | None:
-        """The next trial; None if the space is exhausted. Trials from number ``first`` on were never handed
-        out (the process died meanwhile) and are dropped."""
+        """Return the next trial; None if the space is exhausted. Trials from number ``first`` on were never
+        handed out (the process died meanwhile) and are dropped."""
         self._give_up(lambda trial: trial.number >= first)
         if remaining(self.spec, self.study.sampler, self.study) == 0:
             return None
@@ -108,7 +108,7 @@ class OptunaStudy:
         return Proposal(trial.number, params, self._knobs(params), why)
 
     def _knobs(self, params: dict[str, Any]) -> dict[str, Any]:
-        """All knobs: fixed ones, searched ones, and the rest values of conditional knobs that do not
+        """Return all knobs: fixed ones, searched ones, and the rest values of conditional knobs that do not
         apply."""
         knobs = {**self.spec.train, **params}
         return {**knobs, **list_idle(self.spec.space, knobs)}
@@ -129,7 +129,7 @@ class OptunaStudy:
         return Proposal(self.count() - 1, {}, dict(self.spec.train), "by hand")
 
     def news(self) -> list[str]:
-        """Notes about opening the study, returned once."""
+        """Return notes about opening the study, returned once."""
         notes, self._news = self._news, []
         return notes
 
@@ -187,15 +187,18 @@ class OptunaStudy:
         return len(finite) == len(self.spec.study.objectives)
 
     def lacking(self, numbers: list[int]) -> list[int]:
-        """The ``numbers`` that the storage lacks or has as running, for which it still accepts values."""
+        """Return the ``numbers`` that the storage lacks or has as running, for which it still accepts
+        values."""
         stored = self.study.get_trials(deepcopy=False)
         return [
             number for number in numbers if number >= len(stored) or not stored[number].state.is_finished()
         ]
 
     def strangers(self, numbers: list[int]) -> list[int]:
-        """Trials with results that are not in ``numbers`` and do not come from a warm start: they belong to
-        another program, or to a study whose journal was deleted."""
+        """Return the trials with results that are not in ``numbers`` and do not come from a warm start.
+
+        They belong to another program, or to a study whose journal was deleted.
+        """
         results = (
             trial
             for trial in self.study.get_trials(deepcopy=False)
@@ -228,7 +231,7 @@ class OptunaStudy:
                 self.tell(number, state, values)
 
     def _read(self, readings: Any, number: int) -> dict[int, float]:
-        """The trial's values by step; empty with several objectives, for which Optuna stores none."""
+        """Return the trial's values by step; empty with several objectives, for which Optuna stores none."""
         if len(self.spec.study.objectives) > 1 or not readings or number not in readings:
             return {}
         return dict(zip(*readings[number], strict=True))
@@ -243,7 +246,8 @@ class OptunaStudy:
     def _again(
         self, state: str, values: list[float], params: dict[str, Any], readings: dict[int, float]
     ) -> FrozenTrial:
-        """A copy of a trial from the journal, without its parameters if they do not fit the present space."""
+        """Return a copy of a trial from the journal, without its parameters if they do not fit the present
+        space."""
         optuna_state = TrialState.FAIL if state == LOST else TOLD.get(state, TrialState.RUNNING)
         if optuna_state is TrialState.COMPLETE and not self._usable(values):
             optuna_state = TrialState.FAIL
@@ -260,7 +264,7 @@ class OptunaStudy:
         )
 
     def _store_params(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Points of the space as Optuna stores them."""
+        """Return points of the space as Optuna stores them."""
         return {name: to_optuna(value) for name, value in from_optuna(self.spec.space, params).items()}
 
     def _give_up(self, unknown: Any) -> None:

@@ -61,7 +61,7 @@ def begin(spec: StudySpec, study: optuna.Study) -> list[str]:
 
 
 def _trials(spec: StudySpec, name: str) -> tuple[list[Earlier], int]:
-    """The complete trials of an earlier study inside this space, and the number outside."""
+    """Return the complete trials of an earlier study inside this space, and the number outside."""
     earlier, study = _open_earlier(name)
     _same_objectives(spec, earlier, name)
     made_for = study.user_attrs.get(MADE_FOR) or _made_for(earlier)
@@ -113,7 +113,7 @@ def _same_objectives(spec: StudySpec, earlier: StudySpec, name: str) -> None:
 
 
 def _best(spec: StudySpec, trials: list[Earlier]) -> list[Earlier]:
-    """The trials sorted by the sum of their ranks in each objective, the best first."""
+    """Return the trials sorted by the sum of their ranks in each objective, the best first."""
     ranks = [0.0] * len(trials)
     for index, goal in enumerate(spec.study.objectives):
         sign = 1.0 if goal.direction == "minimize" else -1.0

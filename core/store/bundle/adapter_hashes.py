@@ -14,7 +14,7 @@ FILE = "adapter_model.safetensors"
 
 
 def hash_tensors(adapter: Path) -> dict[str, str]:
-    """The SHA-256 of type, shape and bytes of each tensor in an adapter's folder; nothing without one.
+    """Return the SHA-256 of type, shape and bytes of each tensor in an adapter's folder; nothing without one.
 
     Raises OSError, and ValueError for a file that is not safetensors
     (https://github.com/huggingface/safetensors).
@@ -45,9 +45,9 @@ def _require_size(raw: bytes, size: int) -> bytes:
 
 
 def distance(adapter: Path, other: Path) -> float | None:
-    """The distance of two adapters: the largest relative norm of the difference over their tensors, so that
-    tensors that start at zero count as much as random ones. None if they have different tensors, or types
-    that numpy does not support."""
+    """Return the distance of two adapters: the largest relative norm of the difference over their tensors, so
+    that tensors that start at zero count as much as random ones. None if they have different tensors, or
+    types that numpy does not support."""
     import numpy
     from safetensors.numpy import load_file
 

@@ -86,7 +86,7 @@ def check(folder: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def open_bundle(bundle: Path, scratch: Path) -> Iterator[Path]:
-    """The bundle's folder; a zip is unpacked into ``scratch``. Raises BundleError."""
+    """Return the bundle's folder; a zip is unpacked into ``scratch``. Raises BundleError."""
     if bundle.is_dir():
         yield bundle
         return
@@ -162,7 +162,7 @@ def _refuse_overwrite(end: Path, force: bool) -> None:
 
 
 def _ours(end: Path) -> bool:
-    """Is ``end`` a bundle without any other files?"""
+    """Tell whether ``end`` is a bundle without any other files."""
     if end.is_symlink():
         return False
     try:

@@ -71,7 +71,7 @@ def _json(path: Path, content: object) -> None:
 
 
 def _trial(report: Report, number: int, sums: dict[str, str]) -> dict[str, Any]:
-    """The data of a trial that a rerun needs: exact numbers, and how it ran."""
+    """Return the data of a trial that a rerun needs: exact numbers, and how it ran."""
     trial, ran = report.study.trials[number], report.ran.get(number)
     metrics = [metric for metric, _ in report.study.objectives]
     is_chosen = report.chosen is not None and report.chosen.number == number

@@ -101,8 +101,8 @@ def read(folder: Path, number: int | None) -> Original:
 
 
 def spec_of(original: Original, name: str, replacements: Mapping[str, str]) -> StudySpec:
-    """The study ``name`` that repeats the trial, with its knobs in [train], alone on its device. ``replacements``
-    replaces paths for this machine, by key such as "data.source". Raises SpecError."""
+    """Return the study ``name`` that repeats the trial, with its knobs in [train], alone on its device.
+    ``replacements`` replaces paths for this machine, by key such as "data.source". Raises SpecError."""
     raw = copy.deepcopy(original.raw)
     raw["study"] = {key: value for key, value in raw["study"].items() if key not in DROPPED}
     raw["study"] |= {"name": name, "trials": 1, "sampler": "random", "pruner": "none"}
@@ -125,7 +125,7 @@ def spec_of(original: Original, name: str, replacements: Mapping[str, str]) -> S
 
 
 def free_name(study: str, existing: Mapping[str, Any]) -> str:
-    """The first free name ``study``-rerun-N."""
+    """Return the first free name ``study``-rerun-N."""
     number = 1
     while True:
         end = f"-rerun-{number}"
@@ -135,7 +135,7 @@ def free_name(study: str, existing: Mapping[str, Any]) -> str:
 
 
 def other_data(original: Original, now: Mapping[str, Print]) -> tuple[list[str], list[str]]:
-    """(data or base that differs, data or base that cannot be compared), as texts."""
+    """Return (data or base that differs, data or base that cannot be compared), as texts."""
     different, unsure = [], []
     for key, old in original.prints.items():
         new = now.get(key)
@@ -156,7 +156,7 @@ def other_data(original: Original, now: Mapping[str, Print]) -> tuple[list[str],
 
 
 def doubts(original: Original, differences: list[str]) -> list[str]:
-    """Why the same bits cannot be expected; empty if they can."""
+    """Return why the same bits cannot be expected; empty if they can."""
     reasons = [f"different here: {difference}" for difference in differences]
     precision = original.raw.get("model", {}).get("precision", "auto")
     if not original.on_cpu:
@@ -176,7 +176,7 @@ def doubts(original: Original, differences: list[str]) -> list[str]:
 
 
 def tolerance(original: Original) -> float:
-    """The largest relative difference of an objective that counts as the same result."""
+    """Return the largest relative difference of an objective that counts as the same result."""
     plainly = original.on_cpu and original.raw.get("model", {}).get("precision", "auto") in ("auto", "fp32")
     return PLAIN_TOLERANCE if plainly else ROUGH_TOLERANCE
 
@@ -196,7 +196,7 @@ class Outcome:
 
     @property
     def identical(self) -> bool:
-        """Are all compared numbers and the adapter the same, bit for bit?"""
+        """Whether all compared numbers and the adapter are the same, bit for bit."""
         return self.other == 0 and all(before == now for before, now in self._compare_losses())
 
     def within(self, limit: float) -> bool:

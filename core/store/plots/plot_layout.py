@@ -32,7 +32,7 @@ class Mark:
 
 
 def marks(plot: Plot) -> list[Mark]:
-    """All marks of a plot, the topmost last."""
+    """Return all marks of a plot, the topmost last."""
     x = AxisScale(*_reach([step for curve in plot.curves for step in curve.steps]))
     lines = [*(value for curve in plot.curves for value in curve.values), *_levels(plot)]
     y = with_margin([value for value in lines if value > 0 or not plot.log], plot.log)
@@ -45,7 +45,7 @@ def _reach(steps: list[int]) -> tuple[float, float]:
 
 
 def with_margin(values: list[float], log: bool = False) -> AxisScale:
-    """An axis that covers all ``values`` with a small margin."""
+    """Return an axis that covers all ``values`` with a small margin."""
     low, high = min(values), max(values)
     if log:
         return AxisScale(low / 1.1, high * 1.1, True)
@@ -113,18 +113,18 @@ def _role(curve: Curve) -> str:
 
 
 def _labelled_curves(plot: Plot) -> list[Curve]:
-    """The curves to label: the chosen one, else the only one."""
+    """Return the curves to label: the chosen one, else the only one."""
     ahead = [curve for curve in plot.curves if curve.ahead]
     return ahead or (list(plot.curves) if len(plot.curves) == 1 else [])
 
 
 def width(mark: Mark) -> float:
-    """The stroke width of a line."""
+    """Return the stroke width of a line."""
     return {"ahead": 2.2, "grid": 1.0}.get(mark.role, 1.2)
 
 
 def label(value: float) -> str:
-    """The short text of a tick."""
+    """Return the short text of a tick."""
     if value == 0:
         return "0"
     for unit, size in UNITS:

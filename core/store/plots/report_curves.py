@@ -39,8 +39,8 @@ class Plot:
 
 
 def plots(study: s.Study, chosen: s.Trial | None) -> list[Plot]:
-    """The plots of all metrics for which a trial has two points: objectives first, then in the metric table's
-    order, with metrics that do not measure quality last."""
+    """Return the plots of all metrics for which a trial has two points: objectives first, then in the metric
+    table's order, with metrics that do not measure quality last."""
     goals = [metric for metric, _ in study.objectives]
     aside = [name for name in METRICS if name in NEITHER or name.startswith("memory/")]
     order = [*goals, *(name for name in METRICS if name not in {*goals, *aside}), *aside]
@@ -70,7 +70,7 @@ def _plot(
 
 
 def _rank_trials(study: s.Study, chosen: int | None) -> list[s.Trial]:
-    """The trials sorted: the chosen one, then the best, then those without a result."""
+    """Return the trials sorted: the chosen one, then the best, then those without a result."""
     _, direction = study.objectives[0]
     sign = 1 if direction == "minimize" else -1
 
@@ -100,6 +100,6 @@ def _curve(trial: s.Trial, name: str, chosen: int | None) -> Curve | None:
 
 
 def _log(curves: list[Curve]) -> bool:
-    """Should the axis be logarithmic: all values positive and over more than two decades?"""
+    """Tell whether the axis should be logarithmic: all values are positive and span more than two decades."""
     values = [value for curve in curves for value in curve.values]
     return min(values) > 0 and max(values) / min(values) > 100

@@ -21,7 +21,7 @@ TOGETHER = (
 
 
 def boards(report: Report) -> list[str]:
-    """Every metric compared with the base's, board by board."""
+    """Return every metric compared with the base's, board by board."""
     score_rows = lines(report.study, report.chosen)
     if not score_rows:
         return [
@@ -46,7 +46,7 @@ def boards(report: Report) -> list[str]:
 
 
 def report_card(report: Report) -> list[str]:
-    """What the scores show about safety and security, and what not."""
+    """Return what the scores show about safety and security, and what not."""
     if report.chosen is None:
         return []
     claims = view.claims(report.study, report.chosen)
@@ -65,7 +65,7 @@ def report_card(report: Report) -> list[str]:
 
 
 def search(report: Report) -> list[str]:
-    """How the search found the trial."""
+    """Return how the search found the trial."""
     section, study = report.raw.get("study", {}), report.study
     goals = ", ".join(f"{md.code(metric)} ({way})" for metric, way in study.objectives)
     counts = (
@@ -89,7 +89,7 @@ def search(report: Report) -> list[str]:
 
 
 def limits(report: Report) -> list[str]:
-    """The limitations of the results."""
+    """Return the limitations of the results."""
     score_rows = lines(report.study, report.chosen)
     sentences = ["One training run with one seed: the effect of another seed is unknown."]
     complete = best_and_counts.count_states(report.study).get("complete", 0)
@@ -115,7 +115,7 @@ def limits(report: Report) -> list[str]:
 
 
 def _unsaid(score_rows: list[Line]) -> dict[str, list[str]]:
-    """The metrics without a value, grouped by the reason."""
+    """Return the metrics without a value, grouped by the reason."""
     names_by_reason: dict[str, list[str]] = {}
     for line in score_rows:
         if line.trial == NOT_SCORED and line.note:
@@ -124,7 +124,7 @@ def _unsaid(score_rows: list[Line]) -> dict[str, list[str]]:
 
 
 def rerun(report: Report) -> list[str]:
-    """How to rerun the trial, and the versions it ran with."""
+    """Return how to rerun the trial, and the versions it ran with."""
     packages = report.versions.get("packages", {})
     package_list = ", ".join(f"{name} {number}" for name, number in packages.items())
     machine = ", ".join(report.versions.get("gpus") or [str(report.versions.get("cpu", ""))])

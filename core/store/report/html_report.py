@@ -31,7 +31,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # even unescaped marku
 
 
 def page(report: Report) -> str:
-    """The whole page."""
+    """Return the whole page."""
     study = report.study
     colours = f"{svg_plot.style(LIGHT)}@media (prefers-color-scheme:dark){{{svg_plot.style(DARK)}}}"
     head = (
@@ -63,7 +63,7 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def _table(names: Sequence[str], lines: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """``lines``: a row's class, and its cells as whole ``td`` elements."""
+    """Return an HTML table; ``lines`` holds each row's class, and its cells as whole ``td`` elements."""
     head = "".join(f"<th>{name}</th>" for name in names)
     body = "".join(f'<tr class="{kind}">{"".join(cells)}</tr>' for kind, cells in lines)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -82,7 +82,7 @@ def _cell_code(value: object) -> str:
 
 
 def _value(value: Any) -> str:
-    """A knob's value or a number as readable text."""
+    """Return a knob's value or a number as readable text."""
     if isinstance(value, bool) or value is None:
         return "–" if value is None else str(value).lower()
     if isinstance(value, list | tuple):

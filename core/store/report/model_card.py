@@ -23,7 +23,7 @@ RESULTS = ("eval/loss", "eval/perplexity", "eval/accuracy", "train/loss")
 
 
 def card(report: Report) -> str:
-    """The text of a bundle's README.md."""
+    """Return the text of a bundle's README.md."""
     parts = [_title(report), _base_and_data(report), _use(report), _knobs(report), _results(report)]
     parts += [card_sections.boards(report), card_sections.report_card(report), card_sections.search(report)]
     parts += [card_sections.limits(report), card_sections.rerun(report)]
@@ -31,7 +31,7 @@ def card(report: Report) -> str:
 
 
 def front_matter(report: Report) -> str:
-    """The YAML for the Hub. Local folders are not on the Hub, so only the text names them."""
+    """Return the YAML for the Hub. Local folders are not on the Hub, so only the text names them."""
     base, source = report.prints.get("model.base"), report.prints.get("data.source")
     content: dict[str, Any] = {"library_name": "peft", "pipeline_tag": "text-generation"}
     if base is not None and (repository := hub_id(base)):

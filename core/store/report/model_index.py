@@ -23,14 +23,14 @@ TASK = {"type": "text-generation", "name": "Text Generation"}
 
 
 def hub_id(source: Print) -> str:
-    """The Hub id of an input; empty for a local file or folder."""
+    """Return the Hub id of an input; empty for a local file or folder."""
     if source.kind == "demo":
         return DEMOS.get(source.name, "")
     return source.name if source.kind == "hub" and ID.fullmatch(source.name) else ""
 
 
 def index(report: Report) -> list[dict[str, Any]]:
-    """The ``model-index`` of a card: every score of the chosen trial, with its interval."""
+    """Return the ``model-index`` of a card: every score of the chosen trial, with its interval."""
     trial, source = report.chosen, report.prints.get("data.source")
     if trial is None or source is None:
         return []

@@ -43,7 +43,7 @@ class Report:
 
     @property
     def why_none(self) -> str:
-        """Why there is no trial to export, starting with a capital letter."""
+        """The reason why there is no trial to export, starting with a capital letter."""
         why = reference_values.explain_no_best(self.study)
         return why[:1].upper() + why[1:]
 
@@ -91,7 +91,7 @@ def gather(
 
 
 def _so_far(trial: s.Trial, live: s.Study) -> s.Trial:
-    """The trial with the progress of its last scoring."""
+    """Return the trial with the progress of its last scoring."""
     live_trial = live.trials.get(trial.number)
     if live_trial is None or not trial.pending or live_trial.scoring != trial.scoring:
         return trial
@@ -99,7 +99,7 @@ def _so_far(trial: s.Trial, live: s.Study) -> s.Trial:
 
 
 def _prints(spec: StudySpec, since: float) -> dict[str, Print]:
-    """The present fingerprints, with a note on inputs that changed since the study began."""
+    """Return the present fingerprints, with a note on inputs that changed since the study began."""
     prints = file_fingerprints.fingerprints(spec)
     return {
         key: replace(source, note=CHANGED)

@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 def lines(study: s.Study, trial: s.Trial | None) -> list[Line]:
-    """A line per metric that the base or the trial has, board by board."""
+    """Return a line per metric that the base or the trial has, board by board."""
     limits_by_metric = r.limits(study)
     score_lines = []
     for board in r.boards(study):

@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 
 def rows(study: s.Study) -> list[Row]:
-    """One row per trial, by number, all with the same keys; missing values are None."""
+    """Return one row per trial, by number, all with the same keys; missing values are None."""
     redactor, names = Redactor(), frozenset(searched_knobs(study))
     table = [_row(study, trial, names, redactor) for _, trial in sorted(study.trials.items())]
     keys = sorted({key for row in table for key in row}, key=_place)
@@ -35,7 +35,7 @@ def rows(study: s.Study) -> list[Row]:
 
 
 def searched_knobs(study: s.Study) -> tuple[str, ...]:
-    """The searched knobs, in the knob table's order."""
+    """Return the searched knobs, in the knob table's order."""
     names = {
         *study.settings.space,
         *(name for trial in study.trials.values() for name in trial.params),
@@ -44,7 +44,8 @@ def searched_knobs(study: s.Study) -> tuple[str, ...]:
 
 
 def as_csv(table: list[Row]) -> str:
-    """The rows as CSV with a header. A text that a spreadsheet would evaluate gets a leading apostrophe."""
+    """Return the rows as CSV with a header. A text that a spreadsheet would evaluate gets a leading
+    apostrophe."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(list(table[0]) if table else ["trial"])
@@ -116,7 +117,7 @@ def _cell(value: Any) -> Any:
 
 
 def _column(values: list[Any]) -> list[Any]:
-    """The values converted to one type, as Parquet requires: integers, floats, or else text."""
+    """Return the values converted to one type, as Parquet requires: integers, floats, or else text."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int} or kinds <= {str} or kinds <= {bool}:
         return values
