@@ -1,5 +1,8 @@
-"""What each study takes from the shell that started it. It lives as long as the engine; what is no secret and
-names no device is kept with the study for the next one."""
+"""Environment variables of each study, from the shell that started it.
+
+They are kept while the engine runs; those that are not secret and name no device are stored with the study
+for the next engine.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +23,17 @@ FILE = "environment.json"
 
 
 class Environments:
-    """By study. ``own`` is the engine's environment."""
+    """The environments by study. ``own`` is the engine's environment."""
 
     def __init__(self, own: Mapping[str, str] | None = None) -> None:
         self._own = os.environ if own is None else own
         self._given: dict[str, dict[str, str] | None] = {}
 
     def take(self, study: str, folder: Path, shell_variables: Mapping[str, str] | None) -> list[str]:
-        """Record the shell variables ``shell_variables`` with which a study was started or restarted. Returns
-        the differences from the engine's own variables, for people."""
+        """Record the ``shell_variables`` with which a study was started or restarted.
+
+        Returns the differences from the engine's own variables, for people.
+        """
         if shell_variables is None:
             return []
         recorded = {name: value for name, value in shell_variables.items() if name in shell_environment.NAMES}
@@ -38,14 +43,16 @@ class Environments:
         return shell_environment.list_differences(self._own, recorded)
 
     def learn(self, shell_variables: Mapping[str, str] | None) -> None:
-        """Keep the secrets among them out of all that this process writes."""
+        """Redact the secrets in ``shell_variables`` from everything that this process writes."""
         secret_redaction.learn(
             v for name, v in (shell_variables or {}).items() if shell_environment.is_secret(name, v)
         )
 
     def take_up(self, study: str, folder: Path) -> list[str]:
-        """Return a study goes on under another engine. Returns where the environment of its start is other
-        than this engine's."""
+        """Restore the environment of a study that continues under another engine.
+
+        Returns the differences between the environment of its start and this engine's.
+        """
         if study in self._given:
             return []
         recorded = _read_recorded(folder)
@@ -60,7 +67,7 @@ class Environments:
         return shell_environment.list_differences(self._own, self._given[study] or {})
 
     def with_(self, shell_variables: Mapping[str, str] | None) -> dict[str, str]:
-        """Return the whole environment of a study that is not there yet."""
+        """Return the whole environment of a study that does not exist yet."""
         return shell_environment.merge_environments(self._own, shell_variables)
 
     def of(self, study: str) -> dict[str, str]:
@@ -69,7 +76,7 @@ class Environments:
 
 
 def visible_cards(environment: Mapping[str, str]) -> str | None:
-    """Return CUDA_VISIBLE_DEVICES; None where it is not set."""
+    """Return CUDA_VISIBLE_DEVICES; None if it is not set."""
     return environment.get("CUDA_VISIBLE_DEVICES")
 
 

@@ -1,4 +1,4 @@
-"""The one writer: every event passes here, is made durable, folded into the state, and then shown."""
+"""The only writer: every event is made durable, folded into the state, and then shown."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Entry:
 
 @dataclass
 class _Batch:
-    """What one study's journal is given at once."""
+    """The records that are written to one study's journal at once."""
 
     frames: list[bytes] = field(default_factory=list)
     heard: dict[str, int] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class _Batch:
 
 @dataclass
 class _Draft:
-    """The state as it will be, and by which events."""
+    """The next state, and the events that lead to it."""
 
     state: State
     steps: list[tuple[Event, State]] = field(default_factory=list)
@@ -52,7 +52,7 @@ class _Draft:
 
 
 class Supervisor:
-    """Owns the state and the journals. ``put`` may be called from anywhere in the event loop."""
+    """Owns the state and the journals. ``put`` may be called anywhere in the event loop."""
 
     def __init__(self, hub: Hub, state: State | None = None) -> None:
         self.state = state or State()
@@ -69,13 +69,16 @@ class Supervisor:
         hub.publish(self.state, ())
 
     def keep(self, study: str, journal: Journal) -> Journal | None:
-        """Write ``study``'s events to ``journal`` from now on; gives back the one before."""
+        """Write ``study``'s events to ``journal`` from now on; return the journal used before."""
         before, self._journals[study] = self._journals.get(study), journal
         return before
 
     def put(self, *events: Event, heard: dict[str, int] | None = None) -> asyncio.Future[list[str]]:
-        """Have ``events`` of one study happen. The future resolves when they are durable and folded,
-        with the reasons of those that were refused. ``heard`` is kept beside them, see core.store."""
+        """Queue ``events`` of one study.
+
+        The future resolves when they are durable and folded, with the reasons of those that were refused.
+        ``heard`` is stored with them, see core.store.
+        """
         durable: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
         study = next((event.study for event in events), "")
         self._inbox.append(_Entry(events, heard or {}, study, durable))
@@ -86,18 +89,19 @@ class Supervisor:
         return durable
 
     async def put_or_refuse(self, *events: Event) -> None:
-        """Return ``put``; returns when the events are durable. Raises RefusedError with the first reason."""
+        """Queue ``events`` and wait until they are durable. Raises RefusedError with the first reason of a
+        refusal."""
         refusals = await self.put(*events)
         if refusals:
             raise RefusedError.of(refusals[0], "engine", "look at the trial again: it has changed meanwhile")
 
     async def wait_until_written(self) -> None:
-        """Wait until nothing is waiting to be written."""
+        """Wait until no event is waiting to be written."""
         self._urgent.set()
         await self._idle.wait()
 
     async def run(self) -> None:
-        """Write and fold until cancelled, whatever a single request or event brings with it."""
+        """Write and fold until cancelled, whatever a single request or event causes."""
         while True:
             await self._wake.wait()
             if not self._urgent.is_set():
@@ -136,8 +140,11 @@ class Supervisor:
             self._notify_watchers(event, after)
 
     def _draft_entry(self, state: State, entry: _Entry) -> _Draft:
-        """What comes of an entry, encoded: what cannot be kept does not happen. Raises whatever a faulty
-        event brings about."""
+        """Fold an entry's events into a draft and encode them; an event that cannot be encoded does not
+        happen.
+
+        Raises whatever a faulty event causes.
+        """
         draft = _Draft(state)
         for raw_event in entry.events:
             event = self._redactor.anything(raw_event)
@@ -159,7 +166,7 @@ class Supervisor:
         return plain(f"the engine cannot take it: {type(error).__name__}: {error}", 300)
 
     def _give_up(self, entries: list[_Entry], error: Exception) -> None:
-        """Return what only a fault of the engine's own leads to: who waits is told."""
+        """Return a fault of the engine itself to the waiting callers."""
         log.critical("a write failed", exc_info=error)
         for entry in entries:
             if not entry.done.done():
@@ -181,7 +188,7 @@ class Supervisor:
                 self._say_once(event.study, f"{_name(watcher)} failed: {type(error).__name__}: {error}")
 
     def _say_once(self, study: str, fault: str) -> None:
-        """In the study's list of events; the log has each one whole."""
+        """Add a fault to the study's event list, once; the log has every occurrence in full."""
         if (study, fault) in self._said or study not in self.state.studies:
             return
         self._said.add((study, fault))
@@ -189,8 +196,10 @@ class Supervisor:
         self.put(StudyNoted(at=time.time(), study=study, text=text, level="error"))
 
     async def _write(self, batches: dict[str, _Batch]) -> None:
-        """Write the batches, and return when all is on disk. A full disk is waited for: nothing is shown that
-        is not kept."""
+        """Write the batches, and return when all is on disk.
+
+        While the disk is full it waits: nothing is shown that is not stored.
+        """
         for study, batch in batches.items():
             journal = self._journals.get(study)
             if journal is None or not (batch.frames or batch.heard):
@@ -210,8 +219,8 @@ class Supervisor:
             self.trouble = ""
 
     def _await_room(self, study: str, why: str) -> None:
-        """The one thing that is shown and cannot be kept: why nothing else is shown. An empty ``why`` ends
-        it."""
+        """Show why nothing else is shown: the only event that is shown and cannot be stored. An empty ``why``
+        ends it."""
         wait = Preparing(at=time.time(), study=study, worker="engine", stage=why)
         self.state = apply(self.state, wait)
         self._hub.publish(self.state, (wait,))

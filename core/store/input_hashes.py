@@ -127,8 +127,8 @@ def hold_commits(spec: StudySpec, folder: Path) -> None:
     recorded = _first(folder / COMMITS, commits)
     problems = [
         Problem(
-            f"{_kind(key)} is at commit {plain(now, 40)}, but the study began with {plain(recorded[key], 40)}:"
-            " new trials would not be comparable",
+            f"{_kind(key)} is at commit {plain(now, 40)}, but the study began with"
+            f" {plain(recorded[key], 40)}: new trials would not be comparable",
             f"{key} = {plain(prints[key].name, 200)}",
             "start a new study under another study.name"
             + (

@@ -38,8 +38,8 @@ def insides(arguments: argparse.Namespace) -> int:
         print(f"trial {trial.number} of {study.name}: {plain(introspection.why_none, 300)}")
         return exit_codes.OK
     print(
-        f"trial {trial.number} of {study.name} at step {introspection.step}, on {introspection.rows} validation rows with "
-        f"{introspection.tokens} target tokens; base → trial"
+        f"trial {trial.number} of {study.name} at step {introspection.step}, on "
+        f"{introspection.rows} validation rows with {introspection.tokens} target tokens; base → trial"
     )
     if introspection.warning:
         print(f"  warning: {plain(introspection.warning, 1000)}")

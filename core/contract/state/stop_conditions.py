@@ -78,7 +78,8 @@ def _nothing_better(study: s.Study, best: s.Trial, trials_since: int) -> str:
     if len(study.objectives) > 1:
         return f"{trials_since} trials in a row brought nothing to the Pareto front since trial {best.number}"
     metric, _ = study.objectives[0]
-    return f"{trials_since} trials in a row were not better than {metric} {best.values[0]:.4g} of trial {best.number}"
+    record = f"{metric} {best.values[0]:.4g} of trial {best.number}"
+    return f"{trials_since} trials in a row were not better than {record}"
 
 
 def gpu_hours(study: s.Study, now: float) -> float:

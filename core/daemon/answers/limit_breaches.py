@@ -32,8 +32,11 @@ def limits_of(study: s.Study) -> list[Limit]:
 def judge(
     study: s.Study, event: e.TrialScored, earlier: frozenset[str], history: History | None = None
 ) -> tuple[list[Finding], frozenset[str]]:
-    """Return (new findings, keys of all present findings). A limit whose interval is partly beyond the bound
-    keeps its earlier status, and the drift of a slice is reported only once."""
+    """Return (new findings, keys of all present findings).
+
+    A limit whose interval is partly beyond the bound keeps its earlier status, and the drift of a slice is
+    reported only once.
+    """
     breached = _broken_limits(study, event.trial, event.scores, earlier)
     drifting = {findings.key: findings for findings in drift.find_drifts(study, event, history or {})}
     still_standing = {key for key in earlier if _stays(key, event)}
@@ -43,7 +46,7 @@ def judge(
 
 
 def _stays(key: str, event: e.TrialScored) -> bool:
-    """Does a drift persist, because it is a slice's or its metric was not scored this time?"""
+    """Tell whether a drift persists, because it is a slice's or its metric was not scored this time."""
     name = drift.metric_of(key)
     drifts = key in (name, f"{name}{drift.OWN}")
     return drifts and (name.startswith(SLICE) or name not in event.scores)
@@ -74,7 +77,7 @@ def leaves_unsure(study: s.Study, trial: s.Trial) -> str:
 
 
 def unsure_limits(study: s.Study, trial: s.Trial) -> list[Limit]:
-    """List the limits that the trial's latest scores neither keep nor break for sure."""
+    """List the limits that the trial's latest scores neither clearly keep nor clearly break."""
     limits = limits_of(study)
     return [
         limit
@@ -113,7 +116,7 @@ def _is_last(event: e.TrialScored | e.TrialCompleted) -> bool:
 
 
 class Breaches:
-    """Reports each finding once until it is over, and does what evaluate.on_breach says for a breach."""
+    """Reports each finding once while it lasts, and does what evaluate.on_breach says for a breach."""
 
     def __init__(
         self, supervisor: Supervisor, ask: Callable[[console_api.AnyRequest], Awaitable[object]]
@@ -152,8 +155,10 @@ class Breaches:
             self._act(study, event.trial, breach)
 
     def _end_unsure(self, study: s.Study, number: int) -> None:
-        """A trial's last scoring is there: say which limits it leaves open, and do what evaluate.on_unsure
-        says. The runner prunes before it reports to the sampler."""
+        """Report the limits that a trial's last scoring leaves open, and do what evaluate.on_unsure says.
+
+        The runner prunes before it reports to the sampler.
+        """
         action, trial = study.settings.evaluate.on_unsure, study.trials[number]
         unsure = [] if action == "ignore" else unsure_limits(study, trial)
         for limit in unsure:

@@ -36,7 +36,8 @@ def find_drifts(study: s.Study, event: e.TrialScored, history: History) -> list[
 
 
 def _than_base(study: s.Study, event: e.TrialScored) -> Iterator[Finding]:
-    """Drifts from the base. Half of the chance of a false warning in a trial's life is spent here."""
+    """Yield the drifts from the base. Half of the chance of a false warning in a trial's life is spent
+    here."""
     for name, score, metric in _known_scores(event):
         base, change = study.base_scores.get(name), event.changes.get(name)
         if base is None:
@@ -53,10 +54,11 @@ def _than_base(study: s.Study, event: e.TrialScored) -> Iterator[Finding]:
 
 
 def _than_before(study: s.Study, event: e.TrialScored, history: History) -> Iterator[Finding]:
-    """Drifts from the trial's best earlier score on the same samples, else from its last few scores.
+    """Yield the drifts from the trial's best earlier score on the same samples, or else from its last few
+    scores.
 
-    The other half of the chance of a false warning is spent here, shared by the metrics and by the scorings
-    before that may be the best (Bonferroni).
+    The other half of the chance of a false warning is spent here, shared by the metrics and by the earlier
+    scorings that may be the best (Bonferroni).
     """
     for name, score, metric in _known_scores(event):
         change, earlier = event.since.get(name), max(1, _look(study, event, name) - 1)
@@ -74,14 +76,15 @@ def _than_before(study: s.Study, event: e.TrialScored, history: History) -> Iter
 
 
 def _look(study: s.Study, event: e.TrialScored, name: str) -> int:
-    """Which scoring of the metric this is, from 1."""
+    """Return the index, from 1, of this scoring of the metric."""
     trial = study.trials.get(event.trial)
     has_scores = trial is not None and name in trial.series
     return count_looks(trial, name) if has_scores else scoring_index(study, event.step)
 
 
 def _metrics(study: s.Study, event: e.TrialScored) -> int:
-    """How many metrics are looked at in a trial's life: those of the base, and what else was scored."""
+    """Return how many metrics are tested in a trial's life: those of the base, and others that were
+    scored."""
     trial = study.trials.get(event.trial)
     return len({*study.base_scores, *event.scores, *(trial.scores if trial is not None else ())})
 
@@ -99,7 +102,8 @@ def _known_scores(event: e.TrialScored) -> Iterator[tuple[str, Score, Metric]]:
 
 
 def _aside(name: str, changes: dict[str, Score]) -> str | None:
-    """The clause about all rows in a slice's finding; None if they do not improve, "" for other metrics."""
+    """Return the clause about all rows in a slice's finding; None if they do not improve, "" for other
+    metrics."""
     if not name.startswith(SLICE):
         return ""
     mean = changes.get(ALL)

@@ -87,8 +87,8 @@ def note(
 def refuse_another_kind(
     devices: Sequence[Slot], earlier: Iterable[str], visible: str | None, why_none: str
 ) -> None:
-    """Raises TrimtabError if trials that ran on GPUs (``earlier``: their devices' labels) would continue on
-    the CPU although the user did not ask for that."""
+    """Raise TrimtabError if trials that ran on GPUs (``earlier``: their devices' labels) would continue on
+    the CPU although the user did not request that."""
     before = sorted({label for label in earlier if label.startswith("gpu")})
     if before and list(devices) == [CPU] and not hides_gpus(visible):
         raise TrimtabError.of(
@@ -104,8 +104,8 @@ def _slot(card: Device) -> Slot:
 
 
 def _visible_cards(cards: Sequence[Device], visible: str | None) -> tuple[list[Device], str]:
-    """The cards that CUDA_VISIBLE_DEVICES makes visible, and the first name in it that is not a card. CUDA
-    reads the list up to the first invalid name, such as -1; the rest stays invisible."""
+    """Return the cards that CUDA_VISIBLE_DEVICES makes visible, and the first name in it that is not a card.
+    CUDA reads the list up to the first invalid name, such as -1; the rest stays invisible."""
     if visible is None:
         return list(cards), ""
     visible_so_far: list[Device] = []
@@ -119,8 +119,8 @@ def _visible_cards(cards: Sequence[Device], visible: str | None) -> tuple[list[D
 
 
 def _find_card(name: str, cards: Sequence[Device]) -> Device | None:
-    """The card with this number or this (unambiguous) start of its uuid, or the MIG instance with this uuid
-    or old-style name. For a card in MIG mode CUDA uses the first instance."""
+    """Return the card with this number or this (unambiguous) start of its uuid, or the MIG instance with this
+    uuid or old-style name. For a card in MIG mode CUDA uses the first instance."""
     if name.isdecimal():
         matches = [card for card in cards if card.index == int(name)]
     else:

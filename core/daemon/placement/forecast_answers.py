@@ -108,7 +108,7 @@ def _device(
 def _verdict(
     planner: MemoryPlanner, trial: s.Trial, there: Mapping[str, Mapping[int, Mapping[str, Any]]]
 ) -> Verdict:
-    """Whether and when a queued trial fits, on the device where it fits soonest."""
+    """Return whether and when a queued trial fits, on the device where it fits soonest."""
     needs = trial.foretold_bytes or 0
     refusals = {label: planner.refusal_reason(label, trial.knobs, knobs) for label, knobs in there.items()}
     if "" in refusals.values():

@@ -51,7 +51,8 @@ class MemoryPlanner:
         sharing: PackRecords | None = None,
         hub: Path | None = None,
     ) -> None:
-        """Return ``hub`` is the Hub cache of the study's workers, if it differs from the engine's."""
+        """Prepare the plan; ``hub`` is the Hub cache of the study's workers, if it differs from the
+        engine's."""
         self._hub = hub
         self._clock, self._sharing = clock, sharing or PackRecords()
         self._spec, self._devices, self._machine, self._ledger = spec, devices, machine, ledger
@@ -134,8 +135,10 @@ class MemoryPlanner:
         return memory_budget.limit(self._spec.resources.memory_bytes, self.device(label), self._ours(label))
 
     def limit(self, label: str) -> Limit:
-        """Return ``allowed``, and at most the level of a recent out-of-memory error. That limit expires,
-        since other processes may free their memory."""
+        """Return the present memory limit, at most the level of a recent out-of-memory error.
+
+        The level of an error expires, since other processes may free their memory.
+        """
         limit, (end, at) = self.memory_limit(label), self._ends.get(label, (0, 0.0))
         if label in self._ends and self._clock() - at > FORGOTTEN_S:
             del self._ends[label]
@@ -158,7 +161,7 @@ class MemoryPlanner:
         return sum(bytes_by_pid.get(worker.pid, 0) for worker in mine)
 
     def check(self, location: str) -> None:
-        """Raises TrimtabError if the memory limit, set in ``location``, is smaller than the base model."""
+        """Raise TrimtabError if the memory limit, set in ``location``, is smaller than the base model."""
         limit_setting = self._spec.resources.memory_bytes
         for slot in self._devices:
             device = self.device(slot.label)
@@ -223,8 +226,8 @@ class MemoryPlanner:
         return self.pack(label, {0: {**knobs, "batch_size": 1}}, judged=1, most=1)
 
     def violation(self, knobs: Knobs) -> float | None:
-        """Return by which share of the limit a trial is too large, on the device where it fits best; below 0
-        it fits."""
+        """Return how far a trial exceeds the limit, as a fraction of it, on the device where it fits best; 0
+        or less if it fits."""
         excesses = []
         for slot in self._devices:
             limit, least = self.memory_limit(slot.label), self._least(slot.label, knobs)
@@ -247,7 +250,7 @@ class MemoryPlanner:
     # -- measurements -----------------------------------------------------------------------------
 
     def learn(self, measurement: e.PackMeasured, knobs: Mapping[int, Knobs]) -> e.PackMeasured:
-        """Learn from a measurement; returns it with the estimate for the same trials."""
+        """Learn from a measurement, and return it with the estimate for the same trials."""
         if measurement.longest:
             self._setting = replace(self._setting, longest=measurement.longest)
         self._reserve[measurement.device] = measurement.reserve_bytes

@@ -20,7 +20,8 @@ class Calibration:
     """The calibration of one device of one study, from its worker's measurements."""
 
     def __init__(self, label: str, proved: PackRecord | None = None) -> None:
-        """Return ``proved``: the pack size that earlier studies measured on the device with this base."""
+        """Start a calibration; ``proved`` is the pack size that earlier studies measured on the device with
+        this base."""
         self._label = label
         self._begin = proved.number if proved is not None else BEGIN
         self._growth = Growth(Start(self._begin, proved.refused if proved is not None else ()))
@@ -47,8 +48,10 @@ class Calibration:
 
     def target_number(self, limit: int, running: int) -> tuple[int, str]:
         """Return the number of trials at once, and why: at most ``limit``, the trials that are left.
+
         ``running`` trials are on the device now; they are never evicted, only freed slots above the number
-        stay empty."""
+        stay empty.
+        """
         goal = self._growth.goal
         if self._alone:
             return 1, f"trials on this base take turns: {plain(self._alone, 200)}"
@@ -100,7 +103,8 @@ class Calibration:
         return self._kept
 
     def _room(self) -> int:
-        """The number of trials that fit in memory if new ones are as small as the smallest measured trial."""
+        """Return the number of trials that fit in memory if new ones are as small as the smallest measured
+        trial."""
         if self._latest is None or not self._sizes:
             return MOST
         smallest = min(trial_bytes + self._activations(knobs) for knobs, trial_bytes in self._sizes.values())
@@ -121,7 +125,8 @@ class Calibration:
         return f"needs about {format_bytes(needs)}, but only {free} are free on {self._label}"
 
     def _spare(self, running: Mapping[int, Knobs]) -> float:
-        """Free bytes for more trials, adjusted for trials that started or ended since the measurement."""
+        """Return free bytes for more trials, adjusted for trials that started or ended since the
+        measurement."""
         latest = self._latest
         assert latest is not None
         came = sum(
@@ -140,15 +145,15 @@ class Calibration:
         return self._adapter(knobs) + self._activations(knobs)
 
     def _activations(self, knobs: Knobs) -> float:
-        """Activation bytes of a micro-batch in which every sequence has the maximum length."""
+        """Return activation bytes of a micro-batch in which every sequence has the maximum length."""
         assert self._latest is not None
         tokens = knobs.get("batch_size", 0) * knobs.get("sequence_length", 0)
         result: float = tokens * self._latest.activation_bytes_per_token
         return result
 
     def _adapter(self, knobs: Knobs) -> float:
-        """Bytes of adapter, gradient and optimizer state, scaled by the rank: the largest value from measured
-        trials with the same modules and optimizer, else the same modules, else any."""
+        """Return bytes of adapter, gradient and optimizer state, scaled by the rank: the largest value from
+        measured trials with the same modules and optimizer, else the same modules, else any."""
         for same in (("target_modules", "optimizer"), ("target_modules",), ()):
             each = [
                 trial_bytes / max(1, trial_knobs.get("lora_rank", 1))

@@ -167,21 +167,22 @@ class Growth:
         return False
 
     def _is_in_vain(self, gain: Gain | None) -> bool:
-        """Have there been enough windows of the attempt to show a gain, without success?"""
+        """Tell whether the attempt had enough windows to show a gain, but did not."""
         late = self._tried >= FEW and self._now - self._since > BESIDE_S
         return (
             self._tried >= MANY or late or (gain is not None and self._tried >= HOPELESS and gain.mean <= 0)
         )
 
     def _is_known(self) -> bool:
-        """Is the present number measured well enough now?"""
+        """Tell whether the present number is measured well enough."""
         level = self._windows.level(self._base)
         if self._windows.now != self._base or level is None:
             return False
         return level.windows >= SETTLED or 2 * level.spread / math.sqrt(level.windows) <= EXACT
 
     def _next(self) -> int | None:
-        """The larger number to try next: twice as many, else one more; a rejected one when it is due."""
+        """Return the larger number to try next: twice as many, else one more; a rejected one when it is
+        due."""
         double, more = min(MOST, 2 * self._base), min(MOST, self._base + 1)
         numbers = [
             number
@@ -193,7 +194,7 @@ class Growth:
         return next(iter([*fresh, *due]), None)
 
     def _can_show(self, large: int) -> bool:
-        """Could the windows show the largest possible gain of ``large``?"""
+        """Tell whether the windows could show the largest possible gain of ``large``."""
         level = self._windows.level(self._base)
         return level is not None and REACH * level.spread <= math.log(large / self._base)
 
@@ -230,7 +231,7 @@ class Growth:
 
 
 def _says(gain: Gain, small: int, large: int) -> bool:
-    """Is the interval at most as wide as the largest possible gain?"""
+    """Tell whether the interval is at most as wide as the largest possible gain."""
     return gain.high - gain.mean <= math.log(large / small)
 
 

@@ -73,7 +73,7 @@ class TrialSlots:
         self._caps[label] = min(most, self._caps.get(label, (most, 0.0))[0]), self._clock()
 
     def uncap(self, label: str) -> None:
-        """Lift the limit when the device's worker has ended."""
+        """Return lift the limit when the device's worker has ended."""
         self._caps.pop(label, None)
 
     def without(self, device: str, why: str) -> bool:
@@ -91,8 +91,11 @@ class TrialSlots:
         return notes
 
     def next(self, study: s.Study) -> tuple[s.Trial, Slot, str] | None:
-        """Return the queued trial to start now, its device, and why; None if there is no free slot or no
-        trial that fits. A trial that does not fit in memory lets others go first; that is noted once."""
+        """Return the queued trial to start now, its device, and why; None without a free slot or a trial that
+        fits.
+
+        A trial that does not fit in memory lets others go first; that is noted once.
+        """
         running = _on_devices(study)
         free = self._free(study, running)
         self._say_why_few(study)
@@ -127,8 +130,10 @@ class TrialSlots:
         self._said_why_few = True
 
     def _refusal_reason(self, trial: s.Trial, there: Sequence[s.Trial], slot: Slot) -> str:
-        """Why ``trial`` cannot join the trials on the device; empty if it can. The memory estimate decides,
-        or measurements if there is no estimate."""
+        """Return why ``trial`` cannot join the trials on the device; empty if it can.
+
+        The memory estimate decides, or measurements if there is no estimate.
+        """
         knobs = {other.number: other.knobs for other in there}
         if self._foresight is not None and self._foresight.model is not None:
             return self._foresight.refusal_reason(slot.label, trial.knobs, knobs)
@@ -137,7 +142,8 @@ class TrialSlots:
         return self._measured[slot.label].fits(trial.knobs, knobs)
 
     def may_ask(self, study: s.Study) -> bool:
-        """May the sampler be asked for another trial? Not while several trials already wait for memory."""
+        """Tell whether to ask the sampler for another trial; not while several trials already wait for
+        memory."""
         queued = sum(1 for trial in queue(study) if not trial.pinned)
         return queued < MOST_WAITING and bool(self._free(study, _on_devices(study)))
 
@@ -185,8 +191,8 @@ def at_once(study: s.Study) -> int:
 
 
 def _limit(study: s.Study, running: dict[str, list[s.Trial]], device: str) -> int:
-    """The most trials on ``device``: its share of those that may run at once, but at least one, and at most
-    those that are left."""
+    """Return the most trials on ``device``: its share of those that may run at once, but at least one, and at
+    most those that are left."""
     elsewhere = sum(len(trials) for label, trials in running.items() if label != device)
     return min(_trials_left(study), max(1, at_once(study) - elsewhere))
 

@@ -182,7 +182,7 @@ def before_jump(logs: Sequence[float]) -> list[float]:
 
 
 def _jump(logs: Sequence[float]) -> tuple[float, int]:
-    """Return the position of the largest jump: (Student's t of the values before against after, position)."""
+    """Return the largest jump: (Student's t of the values before against after, position)."""
     count, total = len(logs), sum(logs)
     squares = sum(value * value for value in logs)
     largest, left_sum = (0.0, count), logs[0]
@@ -222,7 +222,7 @@ def _near(side: Sequence[Window], change: float) -> list[Window]:
 
 
 def _log_rates(sides: Sequence[Sequence[Window]]) -> list[list[float]]:
-    """log of tokens/s, normalised to the same tokens per trial."""
+    """Return log(tokens/s) of each window, normalised to the same tokens per trial."""
     windows = [window for side in sides for window in side]
     each = sum(window.tokens for window in windows) / sum(window.trials for window in windows)
     fixed_s, token_s = fit_line([(window.tokens, window.round_s) for window in windows])
@@ -235,8 +235,8 @@ def _log_rates(sides: Sequence[Sequence[Window]]) -> list[list[float]]:
 
 
 def _step(logs: Sequence[Sequence[float]], times: Sequence[Sequence[float]]) -> tuple[float, float, float]:
-    """(step between two sides, its variance, the residual spread). The common trend is the least-squares
-    slope, shrunk towards zero with ``DRIFT`` as its prior standard deviation."""
+    """Return (step between two sides, its variance, the residual spread). The common trend is the
+    least-squares slope, shrunk towards zero with ``DRIFT`` as its prior standard deviation."""
     means = [statistics.fmean(side) for side in logs]
     middles = [statistics.fmean(side) for side in times]
     points = [
@@ -256,8 +256,8 @@ def _step(logs: Sequence[Sequence[float]], times: Sequence[Sequence[float]]) -> 
 
 
 def _together(pairs: Sequence[Pair]) -> tuple[float, float]:
-    """Mean and standard error of several comparisons. If they differ by more than their windows explain, the
-    load changed during some; that adds to the variance of each (DerSimonian and Laird 1986)."""
+    """Return mean and standard error of several comparisons. If they differ by more than their windows
+    explain, the load changed during some; that adds to the variance of each (DerSimonian and Laird 1986)."""
     weights = [1 / pair.variance for pair in pairs]
     mean = sum(w * pair.gain for w, pair in zip(weights, pairs, strict=True)) / sum(weights)
     if len(pairs) > 1:
@@ -270,7 +270,8 @@ def _together(pairs: Sequence[Pair]) -> tuple[float, float]:
 
 
 def _spread(logs: Sequence[float]) -> float:
-    """The standard deviation; statistics.stdev computes with exact fractions and takes 20 times as long."""
+    """Return the standard deviation; statistics.stdev computes with exact fractions and takes 20 times as
+    long."""
     if len(logs) < 2:
         return LEAST_SPREAD
     mean = statistics.fmean(logs)

@@ -28,11 +28,11 @@ def perturb(
     free: Collection[str],
     draw: random.Random,
 ) -> dict[str, tuple[Any, Any]]:
-    """Return (before, after) of each of the ``free`` knobs that changes. Values stay within their dimension;
-    a conditional knob whose condition no longer holds gets its rest value.
+    """Return (before, after) of each of the ``free`` knobs that changes.
 
-    As in Jaderberg et al. 2017, arXiv:1711.09846: each knob is multiplied by one of the factors, or resampled
-    from the space with some probability.
+    Values stay within their dimension; a conditional knob whose condition no longer holds gets its
+    ``otherwise`` value. As in Jaderberg et al. 2017, arXiv:1711.09846: each knob is multiplied by one of the
+    factors, or resampled from the space with some probability.
     """
     then = dict(knobs)
     for name in order_knobs(space):

@@ -135,8 +135,8 @@ def comparable(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
 
 
 def _members_at(members: Sequence[s.Trial], metric: str, step: int) -> list[s.Trial]:
-    """The members that have reached ``step``; a clone that started before it counts instead of the trial it
-    replaced."""
+    """Return the members that have reached ``step``; a clone that started before it replaces the trial it was
+    made for."""
     replaced = {trial.place_of for trial in members if start_step(trial) < step}
     return [
         trial
@@ -159,7 +159,7 @@ def _ready(
 
 
 def _last_step(trial: s.Trial, metric: str) -> int:
-    """Last step of the trial's own curve, without its parent's part."""
+    """Return last step of the trial's own curve, without its parent's part."""
     curve = trial.series.get(metric)
     last = curve.steps[-1] if curve is not None and curve.steps else 0
     return last if last > start_step(trial) else 0
@@ -170,7 +170,7 @@ def _is_active(trial: s.Trial) -> bool:
 
 
 def _rank_members(trials: Iterable[s.Trial], plan: Plan, step: int) -> list[tuple[float, s.Trial]]:
-    """(cost, trial), the best first; lower cost is better."""
+    """Return (cost, trial), the best first; lower cost is better."""
     sign = 1.0 if plan.direction == "minimize" else -1.0
     costs = [(sign * (own_value(trial, plan.metric, step) or 0.0), trial) for trial in trials]
     finite_costs = [(cost if math.isfinite(cost) else math.inf, trial) for cost, trial in costs]
@@ -178,7 +178,8 @@ def _rank_members(trials: Iterable[s.Trial], plan: Plan, step: int) -> list[tupl
 
 
 def _share(trials: Sequence[s.Trial], plan: Plan) -> int:
-    """The number of trials in the worst, and best, quantile, rounded to the nearest: one of three at 25 %."""
+    """Return the number of trials in the worst, and best, quantile, rounded to the nearest: 1 of 3 at 25
+    %."""
     return math.ceil(plan.asked.quantile * len(trials) - 0.5 - 1e-9)
 
 
@@ -188,7 +189,7 @@ def _worst(trials: Sequence[s.Trial], plan: Plan, step: int) -> list[s.Trial]:
 
 
 def _may_leave(study: s.Study, trial: s.Trial, step: int) -> bool:
-    """May the trial be replaced? Not if a user paused it or it is about to end anyway."""
+    """Tell whether the trial may be replaced; not if a user paused it or it is about to end anyway."""
     replaced = any(other.place_of == trial.number for other in study.trials.values())
     on = trial.state == s.RUNNING and not trial.asked
     return on and max(step, trial.step) < trial.total_steps and not replaced
@@ -197,7 +198,8 @@ def _may_leave(study: s.Study, trial: s.Trial, step: int) -> bool:
 def _exploit(
     loser: s.Trial, trials: Sequence[s.Trial], plan: Plan, step: int, leaving: Collection[int]
 ) -> list[Exploit]:
-    """The decision to replace ``loser`` by a clone of a winner that still trains; empty if there is none."""
+    """Return the decision to replace ``loser`` by a clone of a winner that still trains; empty if there is
+    none."""
     ranked = _rank_members(trials, plan, step)
     cost = {trial.number: value for value, trial in ranked}
     best = [

@@ -1,4 +1,4 @@
-"""Start the engine on demand: detached, once, and only as long as nobody else does."""
+"""Start the engine on demand: detached, and only once."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LOG_TAIL_BYTES = 2000
 
 
 def ensure(home: Path | None = None) -> Path:
-    """Return the socket of a living engine, started here when there was none.
+    """Return the socket of a running engine, started here if there is none.
 
-    Raises EngineError: with the end of the engine's log when it does not come up; for an engine that does
-    not answer; for a home folder that is not this user's own, or cannot be written.
+    Raises EngineError: with the end of the engine's log if it does not start; for an engine that does not
+    answer; for a home folder that belongs to another user, or cannot be written.
     """
     base = paths.private(home or paths.home(), EngineError)
     socket = paths.socket_path(base)

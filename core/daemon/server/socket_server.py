@@ -1,4 +1,4 @@
-"""The engine's socket: HTTP for a look, a WebSocket for consoles, another for workers."""
+"""The engine's socket: HTTP for single requests, one WebSocket per console and per worker."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Seldom:
-    """A warning that anybody can cause must not fill the disk: one a minute, and how many it stands for."""
+    """A warning that anybody can trigger, limited to one line a minute with a count so that it cannot fill
+    the disk."""
 
     def __init__(self) -> None:
         self._said_at, self._unsaid = -SELDOM_S, 0
@@ -51,7 +52,7 @@ _strangers = Seldom()
 
 
 def _no_request(error: msgspec.DecodeError, location: str, fix: str) -> console_api.Reply:
-    """Return the refusal of what is no request, or has a value beyond its bounds."""
+    """Return the refusal of a message that is not a request, or has a value beyond its bounds."""
     message = input_size_limits.explain_error(error)
     if message != str(error):
         return console_api.Reply(0, False, plain(message, 300), "request", "give a value within the bound")
@@ -60,7 +61,7 @@ def _no_request(error: msgspec.DecodeError, location: str, fix: str) -> console_
 
 @web.middleware
 async def only_the_owner(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse every other user, whatever the file modes say."""
+    """Refuse every other user, whatever the file modes are."""
     transport = request.transport
     if not is_welcome(transport.get_extra_info("socket") if transport else None):
         _strangers.say("a connection of another user was refused")
@@ -86,7 +87,8 @@ class Server:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     def _is_ours(self, record: logging.LogRecord) -> bool:
-        """Tell whether the log record is about a fault of the engine; a request that is not HTTP is none."""
+        """Tell whether the log record is about a fault of the engine; a connection that is not HTTP is
+        none."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, HttpProcessingError):
             self._nonsense.say("a request is no HTTP: %s", plain(str(error), 100))
@@ -94,7 +96,7 @@ class Server:
         return True
 
     async def open(self, socket: Path) -> None:
-        """Listen at ``socket``; a stale one is removed first (the caller holds the engine's lock)."""
+        """Return listen at ``socket``; a stale one is removed first (the caller holds the engine's lock)."""
         await self._runner.setup()
         await web.SockSite(self._runner, local_socket.open_listening(socket)).start()
 
@@ -171,8 +173,10 @@ class Server:
             feed.cancel()
 
     async def _feed(self, socket: web.WebSocketResponse) -> None:
-        """What happens, until the line breaks. A console that cannot be fed is hung up on: it attaches again
-        and is given the whole picture."""
+        """Send all changes to a console until the connection breaks.
+
+        A console that cannot be sent a message is disconnected: it attaches again and gets a snapshot.
+        """
         try:
             await self._hub.serve(socket.send_bytes)
         except (ConnectionError, RuntimeError) as error:

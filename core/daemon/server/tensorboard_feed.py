@@ -1,4 +1,4 @@
-"""Feeds TensorBoard's files from the events, in a thread of its own: a slow disk stalls nothing."""
+"""Write TensorBoard files from the events, in a separate thread, so that a slow disk delays nothing."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ class BoardFeed:
             log.exception("TensorBoard files of %s", study.name)
 
     def _open(self, study: s.Study, first: e.TrialEvent) -> TensorBoardFiles:
-        """After a restart, what the last engine could not flush any more is written from the journal."""
+        """Open the study's writer; after a restart, write from the journal what the last engine did not
+        flush."""
         boards = TensorBoardFiles(
             run_folder.board_folder(Path(study.folder)), [metric for metric, _ in study.objectives]
         )
@@ -100,7 +101,7 @@ class BoardFeed:
                 boards.end(number, trial.state, trial.latest, trial.ended_at or study.created_at)
 
     async def run(self) -> None:
-        """Flush now and then, until cancelled."""
+        """Flush at intervals, until cancelled."""
         while True:
             await asyncio.sleep(FLUSH_S)
             self._thread.submit(self._flush)
@@ -113,7 +114,7 @@ class BoardFeed:
                 log.error("TensorBoard files of %s: %s", name, error)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is buffered."""
         for boards in self._boards.values():
             self._thread.submit(boards.close)
         self._thread.shutdown()

@@ -1,4 +1,4 @@
-"""What workers tell: taken once each, made to happen, and acknowledged when durable."""
+"""Messages from workers: each is handled once, applied, and acknowledged when it is durable."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ log = logging.getLogger("trimtab.telling")
 
 
 def _inside(folder: str, place: str) -> bool:
-    """Does ``place``, if it is a whole path, lie in the trials of the study in ``folder``?"""
+    """Tell whether ``place``, if it is an absolute path, lies in the trials of the study in ``folder``."""
     path = Path(place)
     return ".." not in path.parts and (not path.is_absolute() or path.is_relative_to(Path(folder) / "trials"))
 
 
 def _wrong(event: e.TrialEdited) -> str:
-    """Return the first knob that cannot have the value which a worker has given it; empty when all can."""
+    """Return the fault of the first knob with an invalid value from a worker; empty if all are valid."""
     for name, (_, value) in event.changes.items():
         fault = (
             knob_edit_checks.explain_refusal(name, value)
@@ -42,13 +42,13 @@ def _wrong(event: e.TrialEdited) -> str:
 
 
 class WorkerInbox:
-    """The workers' side of the socket."""
+    """Handles the workers' messages."""
 
     def __init__(self, supervisor: Supervisor, studies: Studies) -> None:
         self._supervisor, self._studies = supervisor, studies
 
     def hello(self, hello: worker_api.Hello, send: Send) -> Worker | None:
-        """Take up a connection; None when the worker belongs to no study that runs here."""
+        """Register a worker's connection; None if the worker belongs to no running study."""
         runner = self._studies.runner_of(hello.study)
         study = self._supervisor.state.studies.get(hello.study)
         if (
@@ -81,8 +81,10 @@ class WorkerInbox:
         return worker
 
     def receive(self, worker: Worker, message: worker_api.FromWorker) -> None:
-        """Handle any message but Hello, and renew the worker's lease. A message that the engine cannot handle
-        ends the worker and nothing else; its trials are tried again."""
+        """Renew the worker's lease and handle its message, which is not a Hello.
+
+        A message that the engine cannot handle ends the worker and nothing else; its trials are retried.
+        """
         worker.heard_at = time.monotonic()
         try:
             self._handle_message(worker, message)
@@ -91,7 +93,7 @@ class WorkerInbox:
             self.nonsense(worker, f"{type(error).__name__}: {error}")
 
     def nonsense(self, worker: Worker, fault: str) -> None:
-        """It says what no worker can: what else it says is worth nothing either."""
+        """End a worker that sent an invalid message, since its other messages cannot be trusted either."""
         why = plain(f"its worker {worker.name} said what cannot be: {fault}", 300)
         self._studies.crew.give_up(worker, why)
 
@@ -117,8 +119,10 @@ class WorkerInbox:
             runner.departures.note(worker, plain(message.why, 200))
 
     def _handle_stall(self, worker: Worker, busy_s: float) -> None:
-        """Its link lives and its training does not: it will not come back by itself. Loading takes as long as
-        it takes."""
+        """End a worker whose connection works but whose training does not progress.
+
+        Loading the base has no time limit.
+        """
         study = self._supervisor.state.studies[worker.study]
         limit_s = study.settings.resources.stall_s
         trains = any(
@@ -150,8 +154,8 @@ class WorkerInbox:
         durable.add_done_callback(lambda future: self._durable(worker, message.number, future))
 
     def _amend_event(self, event: e.Event) -> e.Event:
-        """A failure may be worth another try, and who leaves may not wait for a place that nobody wants for
-        it any more: that is the engine's to decide."""
+        """Return the event with the engine's decision: a failed trial may be retried, and a trial that left
+        may be requeued or pruned."""
         study = self._supervisor.state.studies[event.study]
         if isinstance(event, e.TrialRequeued):
             return requeue_or_prune(study, event, self._studies.why_pruned(study.name, event.trial))
@@ -160,8 +164,8 @@ class WorkerInbox:
         return retry_or_fail(study, event, study.settings.resources.retries)
 
     def _live(self, worker: Worker, *events: e.Event) -> list[e.Event]:
-        """Readings of the moment, under the engine's names. None of a worker that is lost: nobody would take
-        them away again."""
+        """Return live readings under the engine's names; none of a lost worker, because nothing would remove
+        them again."""
         if worker.name not in self._studies.crew.workers:
             return []
         runner, study = self._studies.runner_of(worker.study), self._supervisor.state.studies[worker.study]
@@ -173,7 +177,7 @@ class WorkerInbox:
         ]
 
     def _rename_sender(self, worker: Worker, event: e.Event) -> e.Event:
-        """Under the engine's names for the worker and its device."""
+        """Return the event with the engine's names for the worker and its device."""
         if isinstance(event, e.Preparing):
             return replace(event, worker=worker.name)
         if not isinstance(event, e.PackMeasured | e.MemoryShort):
@@ -190,8 +194,10 @@ class WorkerInbox:
             worker.tell(worker_api.Heard(number))
 
     def _is_its_own(self, worker: Worker, event: e.Event) -> bool:
-        """Return a worker speaks of its own study and trials only: one that was taken for lost does not
-        change a trial that runs elsewhere now."""
+        """Tell whether the event is about the worker's own study and trials.
+
+        A worker that was declared lost must not change a trial that runs elsewhere now.
+        """
         if event.study != worker.study or not event.from_worker:
             log.warning(
                 "worker %s told of %s in %s", worker.name, type(event).__name__, show_value(event.study)

@@ -1,4 +1,4 @@
-"""What a person may ask of a trial or study: checked against the state, with the reason of a refusal."""
+"""Check requests about a trial or study against the state, with the reason of a refusal."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ TRAINER = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "datas
 
 
 def refuse_without_trainer() -> None:
-    """Refuse to start a study where the packages that train are not installed: trimtab's console and engine
-    need none of them. Raises RefusedError that names what is missing."""
+    """Raise RefusedError that names the missing packages if those that train are not installed.
+
+    Console and engine need none of them.
+    """
     missing = [package for package in TRAINER if find_spec(package) is None]
     if missing:
         raise RefusedError.of(
@@ -28,7 +30,7 @@ def refuse_without_trainer() -> None:
 
 
 def study_in(state: s.State, name: str) -> s.Study:
-    """Return the study of that name. Raises RefusedError when there is none."""
+    """Return the study of that name. Raises RefusedError if there is none."""
     study = state.studies.get(name)
     if study is None:
         names = ", ".join(state.studies) or "none"
@@ -37,7 +39,7 @@ def study_in(state: s.State, name: str) -> s.Study:
 
 
 def live_study(state: s.State, name: str) -> s.Study:
-    """Return the study, when it still runs. Raises RefusedError otherwise."""
+    """Return the study if it still runs. Raises RefusedError otherwise."""
     study = study_in(state, name)
     if study.state not in s.LIVE_STUDY:
         raise RefusedError.of(f"the study is {study.state}", f"study {name}", "`trimtab run SPEC` starts one")
@@ -80,8 +82,10 @@ def may_resume_all(study: s.Study) -> None:
 
 
 def may_have_trials(study: s.Study, trials: int) -> None:
-    """Raises RefusedError when a file asks for fewer trials than are planned: that changes a study, and is
-    not done by starting it again."""
+    """Raise RefusedError if a file has fewer trials than are planned already.
+
+    Fewer trials are a change of the study, which a restart does not make.
+    """
     planned = study.total_trials - sum(1 for trial in study.trials.values() if trial.by)
     if trials < planned:
         raise RefusedError.of(
@@ -92,7 +96,7 @@ def may_have_trials(study: s.Study, trials: int) -> None:
 
 
 def may_go_on(study: s.Study, more: bool) -> None:
-    """Raises RefusedError when a study cannot be taken up again; ``more`` trials are wanted than before."""
+    """Raise RefusedError if a study cannot be continued; ``more``: it gets more trials than before."""
     location = f"study {study.name}"
     if study.state == "stopping":
         raise RefusedError.of("the study is being stopped", location, "start it again when it has stopped")
@@ -108,8 +112,10 @@ def may_go_on(study: s.Study, more: bool) -> None:
 
 
 def goes_on(existing: s.Study, spec: StudySpec) -> tuple[str, int] | None:
-    """Return why the study goes on, and its new number of trials (0 keeps it), where somebody starts it
-    again; None where it runs or is done already. Raises RefusedError for another study of the same name."""
+    """Return why a study that is started again continues, and its new number of trials (0 keeps it).
+
+    None if it runs or is done already. Raises RefusedError for another study of the same name.
+    """
     differences = _differences(
         to_raw(existing.settings), to_raw(spec)
     )  # keys of a later version at their default
@@ -130,7 +136,7 @@ def goes_on(existing: s.Study, spec: StudySpec) -> tuple[str, int] | None:
 
 
 def begins_anew(existing: s.Study, spec: StudySpec) -> bool:
-    """Tell whether ``spec`` begins the study anew; a study that trained nothing may be replaced."""
+    """Tell whether ``spec`` replaces the study, which is allowed only if the study trained nothing."""
     if not existing.is_untrained:
         return False
     other = _differences(existing.spec, to_raw(spec)) - {"study.trials"}
@@ -147,7 +153,7 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
 
 
 def may_pause(trial: s.Trial) -> None:
-    """Raise RefusedError when a pause makes no sense."""
+    """Raise RefusedError if the trial cannot be paused."""
     if trial.asked == "prune":
         raise RefusedError.of(f"trial {trial.number} is being pruned", "pause", "nothing is left to do")
     if trial.state == s.PAUSED and trial.asked != "resume":
@@ -159,7 +165,7 @@ def may_pause(trial: s.Trial) -> None:
 
 
 def may_resume(trial: s.Trial) -> None:
-    """Raise RefusedError when there is nothing to resume."""
+    """Raise RefusedError if the trial is not paused."""
     if trial.asked == "prune":
         raise RefusedError.of(f"trial {trial.number} is being pruned", "resume", "nothing is left to do")
     if trial.state != s.PAUSED and trial.asked != "pause":

@@ -1,5 +1,5 @@
-"""What people ask of a running study beyond pausing, pruning and stopping: trials by hand, clones, edits,
-marks, a prune taken back, another space."""
+"""Requests that steer a running study, other than pause, resume, prune and stop: trials by hand, clones,
+edits, marks, an undone prune, a changed spec."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ GONE = e.TrialCompleted | e.TrialPruned | e.TrialFailed | e.TrialInfeasible | e.
 
 
 class SteeringRequests:
-    """``runner_of`` gives the runner of a study that lives; ``reopen`` has one that is complete go on."""
+    """Handles the requests. ``runner_of`` gives the runner of a live study; ``reopen`` continues a complete
+    one."""
 
     def __init__(
         self,
@@ -127,7 +128,8 @@ class SteeringRequests:
             raise RefusedError.of(message, str(source), "free the disk, or try again") from None
 
     async def _newest_checkpoint(self, study: str, trial: s.Trial) -> e.TrialCheckpointed:
-        """The trial's newest checkpoint; one that runs writes it now. Raises RefusedError without one."""
+        """Return the trial's newest checkpoint, which a running trial writes now. Raises RefusedError without
+        one."""
         if trial.state in (s.RUNNING, s.PAUSED):
             return await self._kept_now(study, trial.number)
         if not trial.checkpoint or not await asyncio.to_thread(Path(trial.checkpoint).is_dir):
@@ -238,7 +240,7 @@ class SteeringRequests:
     # -- ways -------------------------------------------------------------------------------------
 
     async def _runner(self, study: s.Study, why: str) -> Runner:
-        """Return the study's runner; one that is complete goes on. Raises RefusedError for any other."""
+        """Return the study's runner; a complete study is continued. Raises RefusedError for any other."""
         if study.state == "complete":
             await self._reopen(study, why)
         elif study.state not in ("running", "paused"):
@@ -270,8 +272,12 @@ class SteeringRequests:
 
 
 def link_checkpoint(source: Path, place: Path) -> None:
-    """Have the folder ``source`` at ``place``, too: put there whole, by hard links where the file system has
-    them. Files of a checkpoint are never written to again, so either may be removed. Raises OSError."""
+    """Make the files of the folder ``source`` available at ``place``, by hard links if the file system has
+    them.
+
+    The folder appears complete or not at all. Files of a checkpoint are never modified, so either folder may
+    be deleted. Raises OSError.
+    """
     paths.private(place.parent)
     aside = place.with_name(f"{place.name}.new")
     shutil.rmtree(aside, ignore_errors=True)

@@ -1,5 +1,5 @@
-"""Studies' folders and their journals: read when the engine starts, made for a new study, put aside where one
-is begun anew."""
+"""Folders and journals of studies: read when the engine starts, created for a new study, moved aside if one
+is replaced."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ log = logging.getLogger("trimtab.folders")
 
 
 def load(supervisor: Supervisor, last_numbers: dict[str, int], remember: Callable[[e.Event], None]) -> None:
-    """Read every study's journal into the state; ``last_numbers`` gets the last number of each worker. What
-    cannot be read is passed over and told. Blocking; before the engine serves."""
+    """Read every study's journal into the state; ``last_numbers`` gets the last message number of each
+    worker.
+
+    Unreadable journals are skipped and reported. Blocking; called before the engine serves.
+    """
     faults: list[tuple[str, str]] = []
 
     def events(folder: Path) -> Iterator[e.Event]:
@@ -52,8 +55,10 @@ async def begin(
     prepare: Callable[[StudySpec, Path], Awaitable[None]],
     before: s.Study | None = None,
 ) -> tuple[Path, list[str]]:
-    """Return a folder and a journal for a new study, and why it cannot be. The one ``before`` it of the same
-    name, which trained nothing, is put aside whole, and its successor says where."""
+    """Create the folder and journal of a new study; return the folder, and the reasons of a refusal.
+
+    The study ``before`` it of the same name, which trained nothing, is moved aside, and a note says where.
+    """
     name, aside = spec.study.name, None
     if before is not None:
         aside = run_folder.set_aside(name)

@@ -1,4 +1,4 @@
-"""The engine's studies: started on request, taken up again after a restart, steered by requests."""
+"""The engine's studies: started on request, continued after a restart, steered by requests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ log = logging.getLogger("trimtab.studies")
 
 
 class Studies:
-    """Every study's runner, and what may be asked of it."""
+    """The runners of all studies, and the requests about them."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Studies:
 
     @property
     def state(self) -> s.State:
-        """Return the picture now."""
+        """The present state."""
         return self._supervisor.state
 
     def why_pruned(self, study: str, trial: int) -> str:
@@ -92,13 +92,13 @@ class Studies:
         return any(study.state in s.LIVE_STUDY for study in self.state.studies.values())
 
     def keep_spare(self) -> None:
-        """Have a spare worker ready. Raises TrimtabError where there is no device for it."""
+        """Keep a spare worker ready. Raises TrimtabError if there is no device for it."""
         self.crew.keep_spare(self._devices.first(self._environments.of("")))
 
     # -- taking up ---------------------------------------------------------------------------------
 
     def load(self) -> None:
-        """Read every study's journal into the state. Blocking; before the engine serves."""
+        """Read every study's journal into the state. Blocking; called before the engine serves."""
         study_folders.load(self._supervisor, self.heard, self._remember)
 
     def resume(self) -> None:
@@ -119,7 +119,7 @@ class Studies:
                     self._fail(study.name, _in_words(error))
 
     def _fail(self, study: str, reason: str) -> None:
-        """Return the study cannot go on in this engine."""
+        """End a study that cannot continue in this engine."""
         why = plain(reason, 300)
         self._supervisor.put(e.StudyEnded(at=time.time(), study=study, outcome="failed", why=why))
 
@@ -154,8 +154,8 @@ class Studies:
     # -- requests ----------------------------------------------------------------------------------
 
     async def handle(self, request: console_api.AnyRequest) -> console_api.Answer | None:
-        """Do what was asked; returns when it is durable, with an answer where one was asked for. Raises
-        TrimtabError with the reason if not."""
+        """Carry out a request; return its answer, if any, when the result is durable. Raises TrimtabError
+        with the reason of a refusal."""
         answer: console_api.Answer | None = await self._handlers[type(request)](request)
         return answer
 
@@ -168,8 +168,7 @@ class Studies:
         await self._put(e.StudyResumed(at=time.time(), study=request.study, by=request.by))
 
     def foresight(self, spec: StudySpec, shell_variables: dict[str, str] | None = None) -> MemoryPlanner:
-        """Return the memory planner of a study in its own environment, or in the one that is
-        ``shell_variables``."""
+        """Return the memory planner of a study in its own environment, or in ``shell_variables``."""
         environment = (
             self._environments.with_(shell_variables)
             if shell_variables
@@ -182,7 +181,7 @@ class Studies:
         )
 
     def _say(self, study: str, texts: Iterable[str], level: str = "info") -> None:
-        """For the study's event list."""
+        """Add notes to the study's event list."""
         for text in filter(None, texts):
             self._supervisor.put(e.StudyNoted(at=time.time(), study=study, text=text, level=level))
 
@@ -215,7 +214,7 @@ class Studies:
     async def _go_on(
         self, existing: s.Study, spec: StudySpec, shell_variables: dict[str, str] | None
     ) -> list[str]:
-        """The study exists: leave it alone when it runs or is done, take it up again when it is not."""
+        """Continue an existing study, unless it runs or is complete."""
         continuation = request_checks.goes_on(existing, spec)
         if continuation is None:
             return []
@@ -238,7 +237,8 @@ class Studies:
         self._run(spec, folder)
 
     async def _over(self, study: str) -> None:
-        """Until the last runner of ``study`` has sent its workers away: it must not send away new ones."""
+        """Wait until the last runner of ``study`` has shut down its workers, so that it does not shut down
+        new ones."""
         for task in [task for task in self._tasks if task.get_name() == f"study {study}"]:
             await asyncio.wait([task])
 

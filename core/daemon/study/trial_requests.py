@@ -15,7 +15,7 @@ from core.daemon.workers.worker_pool import WorkerPool
 
 
 class TrialRequests:
-    """Writes down what was asked, then sends it to the trial's worker."""
+    """Records each request, then sends it to the trial's worker."""
 
     def __init__(self, supervisor: Supervisor, crew: WorkerPool) -> None:
         self._supervisor, self._crew, self._put = supervisor, crew, supervisor.put_or_refuse
@@ -27,7 +27,7 @@ class TrialRequests:
 
     @property
     def state(self) -> s.State:
-        """Return the state now."""
+        """The present state."""
         return self._supervisor.state
 
     async def _pause(self, request: console_api.PauseTrial) -> None:

@@ -39,8 +39,10 @@ def requeue_or_prune(study: s.Study, event: e.TrialRequeued, why: str) -> e.Tria
 
 
 def requeue(study: s.Study, trial: s.Trial, retry: int, retries: int, why: str, tail: str) -> e.TrialEvent:
-    """Requeue a trial from its checkpoint; or fail it after too many tries (``retry`` of ``retries``) with
-    ``tail``, its traceback or the end of its worker's log."""
+    """Requeue a trial from its checkpoint, or fail it after too many retries.
+
+    ``tail`` is its traceback or the end of its worker's log.
+    """
     at = time.time()
     if retry > retries:
         error = f"{why}; this was try {retry} of {retries + 1} (resources.retries = {retries})"

@@ -91,7 +91,8 @@ class WorkerPool:
     def __init__(
         self, socket: Path, gone: Gone, environment: Callable[[str], Mapping[str, str]] | None = None
     ) -> None:
-        """Return ``environment`` returns the environment of a study; the default is the engine's own."""
+        """Prepare the pool; ``environment`` returns the environment of a study, by default the engine's
+        own."""
         self._socket = socket
         self._of_study = environment or (lambda study: os.environ)
         self._gone = gone
@@ -130,8 +131,10 @@ class WorkerPool:
         self.spare.keep(self._environment(slot, self._of_study(study)))
 
     def _environment(self, slot: Slot, own: Mapping[str, str]) -> dict[str, str]:
-        """The study's environment ``own`` with the variables that a worker needs, and a spin count and, on a
-        GPU, the allocator's settings unless the user set them."""
+        """Return the study's environment ``own`` with the variables that a worker needs.
+
+        They include a spin count and, on a GPU, the allocator's settings, unless the user set them.
+        """
         is_set = any(name in own for name in SPIN_SETTINGS)
         spin = {} if is_set else {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
         # the numbers of CUDA_VISIBLE_DEVICES are NVML's, where a card has no UUID
@@ -189,7 +192,7 @@ class WorkerPool:
         self._gone(worker, why)
 
     def give_up(self, worker: Worker, why: str) -> None:
-        """Kill a worker and report ``why``."""
+        """Return kill a worker and report ``why``."""
         worker.kill()
         self._drop(worker, why)
 
@@ -252,7 +255,8 @@ def _forget(folder: Path, name: str) -> None:
 
 
 def _find_recorded(folder: Path, name: str) -> psutil.Process | None:
-    """The recorded process, None if it has ended. Raises OSError or ValueError without a readable record."""
+    """Return the recorded process, None if it has ended. Raises OSError or ValueError without a readable
+    record."""
     pid, since = run_folder.worker_log(folder, name).with_suffix(".pid").read_text().split()
     try:
         process = psutil.Process(int(pid))
@@ -273,8 +277,8 @@ def may_return(folder: Path, name: str) -> bool:
 
 
 def end_stray(folder: Path, name: str) -> None:
-    """Kill a worker of an earlier engine that runs but did not reconnect. Its record stays: another of its
-    trials is checked next, and a worker without a record would get a grace period."""
+    """Return kill a worker of an earlier engine that runs but did not reconnect. Its record stays: another of
+    its trials is checked next, and a worker without a record would get a grace period."""
     with contextlib.suppress(OSError, ValueError, psutil.Error):
         process = _find_recorded(folder, name)
         if process is not None:

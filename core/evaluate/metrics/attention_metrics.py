@@ -113,8 +113,8 @@ def warning(measured: Change, narrow: int, base_narrow: int, heads: int) -> str:
     if not changes:
         return ""
     return (
-        f"attention collapses on few tokens: {' and '.join(changes)} on {measured.few.samples} rows against the "
-        f"base; {narrow} of {heads} heads attend to few tokens ({base_narrow} before). Try a lower "
+        f"attention collapses on few tokens: {' and '.join(changes)} on {measured.few.samples} rows against "
+        f"the base; {narrow} of {heads} heads attend to few tokens ({base_narrow} before). Try a lower "
         "learning_rate, lora_alpha or lora_rank, or more warmup"
     )
 

@@ -71,7 +71,8 @@ class OptunaStudy:
         stored = [direction.name.lower() for direction in study.directions]
         if stored != expected:
             raise SpecError.of(
-                f"the stored study's directions are {', '.join(stored)}, the study file's {', '.join(expected)}",
+                f"the stored study's directions are {', '.join(stored)},"
+                f" the study file's {', '.join(expected)}",
                 f"study {self.spec.study.name} in {self.url}",
                 "use another study.name, or the objectives that the study started with",
             )

@@ -126,12 +126,12 @@ def _unsaid(score_rows: list[Line]) -> dict[str, list[str]]:
 def rerun(report: Report) -> list[str]:
     """Return how to rerun the trial, and the versions it ran with."""
     packages = report.versions.get("packages", {})
-    package_list = ", ".join(f"{name} {number}" for name, number in packages.items())
+    listed = ", ".join(f"{name} {number}" for name, number in packages.items())
     machine = ", ".join(report.versions.get("gpus") or [str(report.versions.get("cpu", ""))])
     ran = report.ran.get(report.chosen.number) if report.chosen is not None else None
     return [
         "## Run it again", "",
         "`trimtab rerun FOLDER` trains this trial again and compares the results.", "",
         *([ALONE if ran.alone else TOGETHER] if ran is not None else []),
-        "", f"{md.text(machine)}; {md.text(package_list, 2000)}; Python {report.versions.get('python', '')}.", "",
+        "", f"{md.text(machine)}; {md.text(listed, 2000)}; Python {report.versions.get('python', '')}.", "",
     ]  # fmt: skip
