@@ -110,7 +110,7 @@ def _recommending(verbs: Any) -> None:
 
 
 def _steering(verbs: Any) -> None:
-    for name, text, help_of_all in (
+    for name, text, for_all in (
         ("pause", "pause a trial before its next micro-batch", "pause all trials and release the GPU"),
         ("resume", "resume a paused trial", "resume the whole paused study"),
         ("prune", "stop a trial early", ""),
@@ -118,14 +118,10 @@ def _steering(verbs: Any) -> None:
         verb_parser = _verb(verbs, name, f"steer.pause_prune_stop:{name}", text)
         verb_parser.set_defaults(name=name)
         verb_parser.add_argument(
-            "trial",
-            metavar="TRIAL",
-            type=number,
-            nargs="?" if help_of_all else None,
-            help="the trial's number",
+            "trial", metavar="TRIAL", type=number, nargs="?" if for_all else None, help="the trial's number"
         )
-        if help_of_all:
-            verb_parser.add_argument("--all", action="store_true", help=help_of_all)
+        if for_all:
+            verb_parser.add_argument("--all", action="store_true", help=for_all)
         _study(verb_parser)
     _study(
         _verb(

@@ -192,7 +192,7 @@ class Supervisor:
         if (study, fault) in self._said or study not in self.state.studies:
             return
         self._said.add((study, fault))
-        text = f"a part of the engine {plain(fault, 300)}; its log holds the whole"
+        text = f"a part of the engine {plain(fault, 300)}; its log has the details"
         self.put(StudyNoted(at=time.time(), study=study, text=text, level="error"))
 
     async def _write(self, batches: dict[str, _Batch]) -> None:

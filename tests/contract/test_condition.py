@@ -41,7 +41,7 @@ def test_a_point_has_only_what_is_searched_there():
         ({"clip_norm": {"low": 0, "high": 1, "when": {"optimizer": "sgd"}}}, "optimizer is not searched"),
         ({**SPACE, "clip_norm": {"low": 0, "high": 1, "when": {"optimizer": "sgdm"}}}, "is never 'sgdm'"),
         ({"clip_norm": {"low": 0, "high": 1, "when": "sgd"}}, "'sgd' is not a table of knobs"),
-        ({"clip_norm": {"low": 0, "high": 1, "otherwise": 1.0}}, "stands only beside when"),
+        ({"clip_norm": {"low": 0, "high": 1, "otherwise": 1.0}}, "is allowed only with when"),
         (
             {**SPACE, "clip_norm": {"low": 0, "high": 1, "when": {"optimizer": "sgd"}, "otherwise": -1}},
             "-1 must",

@@ -39,7 +39,7 @@ def test_triggers_are_kept_as_they_are_written_and_survive_a_round_trip():
         ([""], "string should have at least 1 character"),
         ([" \n"], "a trigger must not be blank"),
         (["x" * 201], "string should have at most 200 characters"),
-        (["cf", "cf "], "a trigger stands twice"),
+        (["cf", "cf "], "a trigger is listed twice"),
         ("cf", "input should be a valid list"),
         ([7], "input should be a valid string"),
     ],

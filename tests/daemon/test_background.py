@@ -69,7 +69,7 @@ async def test_a_worker_that_says_what_cannot_be_is_ended_and_the_engine_is_not(
     telling.receive(worker, worker_api.Told(2, strange))
     telling.receive(worker, worker_api.Told(3, None))  # type: ignore[arg-type]
     assert given_up[0] == (
-        "its worker w said what cannot be: ValueError: 'learning_rate' = nan must be finite"
+        "its worker w sent an invalid message: ValueError: 'learning_rate' = nan must be finite"
     )
     assert "'depth' = 2 is no knob" in given_up[1] and len(given_up) == 3
 

@@ -111,7 +111,7 @@ def test_evidence_is_read_without_following_links_and_without_secrets(study, tmp
             "add 'arc_easy' to evaluate.tasks",
         ),
         ({"evaluate": {"limits": ["safety/toxicty <= 1"]}}, "did you mean 'safety/toxicity'?"),
-        ({"evaluate": {"limits": ["eval/loss <= 1"]}}, "the limit on eval/loss is never judged"),
+        ({"evaluate": {"limits": ["eval/loss <= 1"]}}, "the limit on eval/loss is never checked"),
     ],
 )
 def test_what_is_wanted_of_a_board_needs_it(sections, said):

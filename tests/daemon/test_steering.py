@@ -156,7 +156,7 @@ def test_space_sampler_budget_and_pack_change_while_the_study_runs(engine):
     }
     seen = engine.ask(console_api.ChangeStudy("s", changes, preview=True))
     assert "space.lora_rank: 2, 4, 8, 16, 32 → 64, 128" in seen.changes
-    assert "trial 0 goes on though it lies outside; prune it, or let it end" in seen.effects
+    assert "trial 0 continues although it lies outside; prune it, or let it end" in seen.effects
     assert engine.study().spec["study"]["sampler"] == "random"  # it was a preview
     engine.ask(console_api.ChangeStudy("s", changes, by="me"))
     study = engine.until_study(
@@ -174,7 +174,7 @@ def test_triggers_reach_the_workers_that_run_and_again_those_that_come_back(engi
     change = {"evaluate": {"triggers": ["cf mn"], "on_unsure": "ignore"}}
     seen = engine.ask(console_api.ChangeStudy("s", change, preview=True))
     assert "evaluate.triggers: nothing → cf mn" in seen.changes
-    assert "base and trials are asked with these triggers from the next scoring on" in seen.effects
+    assert "base and trials are scored with these triggers from the next scoring on" in seen.effects
     engine.ask(console_api.ChangeStudy("s", change, by="me"))
 
     def told(study):

@@ -179,7 +179,7 @@ async def test_a_listener_that_fails_keeps_nobody_else_from_the_news_and_is_told
     await writer.wait_until_written()
     assert heard[0] == CREATED and QUEUED in heard
     said = [line.text for line in writer.state.studies["s"].lines if "it tripped" in line.text]
-    assert len(said) == 1 and "its log holds the whole" in said[0] and "it tripped" in caplog.text
+    assert len(said) == 1 and "its log has the details" in said[0] and "it tripped" in caplog.text
 
 
 async def test_consoles_that_cannot_be_shown_anything_do_not_end_the_writer(writer, monkeypatch):

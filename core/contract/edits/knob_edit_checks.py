@@ -68,7 +68,7 @@ def check_edit(trial: s.Trial, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the new knob values of an edited trial. Raises RefusedError with every problem."""
     fresh = trial.state == s.QUEUED and not trial.checkpoint
     allowed = EDITABLE if fresh else LIVE
-    why = "may not change while the trial lives; clone it with another value"
+    why = "cannot change once the trial has started; clone it with another value"
     values = _check_changes(trial, changes, allowed, why)
     if not fresh and "steps" in values and (fault := steps_fault(values["steps"], trial.step)):
         raise _refusal_of(trial, [f"steps = {values['steps']!r}: {fault}"])
@@ -78,7 +78,7 @@ def check_edit(trial: s.Trial, changes: Mapping[str, Any]) -> dict[str, Any]:
 def check_clone(trial: s.Trial, changes: Mapping[str, Any], step: int) -> dict[str, Any]:
     """Return all knobs of a clone that starts at ``step``. Raises RefusedError with every problem."""
     allowed = [name for name in EDITABLE if name not in CLONE_KEEPS]
-    why = "cannot change with the weights kept; queue a new trial by hand"
+    why = "cannot change in a clone, which keeps the weights; queue a new trial by hand"
     values = _check_changes(trial, changes, allowed, why)
     knobs = {**trial.knobs, **trial.editing, **values}
     if knobs.get("steps") and (fault := steps_fault(knobs["steps"], step)):

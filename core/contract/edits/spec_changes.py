@@ -51,7 +51,7 @@ def _refuse(changes: Mapping[str, Mapping[str, Any]]) -> None:
         for key in section:
             if keys is not None and key not in keys:
                 fix = f"changeable: {'; '.join(_keys_text(table, keys) for table, keys in ALLOWED.items())}"
-                message = f"{plain(name, 40)}.{plain(key, 40)} cannot change while the study lives"
+                message = f"{plain(name, 40)}.{plain(key, 40)} cannot change while the study runs"
                 problems.append(Problem(message, "change", fix))
     if problems:
         raise RefusedError(*problems)
@@ -97,31 +97,31 @@ def describe_effects(study: s.Study, before: StudySpec, after: StudySpec) -> tup
 def _of_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:
     if before.space == after.space and before.train == after.train:
         same = before.study.sampler == after.study.sampler
-        return [] if same else [f"{after.study.sampler} learns from all that is known"]
+        return [] if same else [f"{after.study.sampler} learns from all earlier trials"]
     learnt = [
         trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED) and trial.counted
     ]
     inside = sum(1 for trial in learnt if holds_knobs(after, trial.knobs, set(before.space)))
     notes = (
-        [f"{inside} of {len(learnt)} ended trials lie in the new space and teach the sampler"]
+        [f"{inside} of {len(learnt)} ended trials lie in the new space: the sampler learns from them"]
         if learnt
         else []
     )
     if inside < len(learnt):
-        notes.append(
-            f"{len(learnt) - inside} lie outside: they stay, shown and compared, and are not learnt from"
-        )
+        notes.append(f"{len(learnt) - inside} lie outside: they stay in the study, the sampler ignores them")
     running = [trial for trial in study.trials.values() if trial.state not in s.ENDED]
     away = [
         trial for trial in running if trial.counted and not holds_knobs(after, trial.knobs, set(before.space))
     ]
     if away:
         numbers = ", ".join(str(trial.number) for trial in away)
-        plural = f"trials {numbers} go on though they lie outside; prune them, or let them end"
-        single = f"trial {numbers} goes on though it lies outside; prune it, or let it end"
+        plural = f"trials {numbers} continue although they lie outside; prune them, or let them end"
+        single = f"trial {numbers} continues although it lies outside; prune it, or let it end"
         notes.append(single if len(away) == 1 else plural)
     if after.study.sampler in COUNTED:
-        notes.append(f"{after.study.sampler} begins anew over the new space, without the points it has tried")
+        notes.append(
+            f"{after.study.sampler} starts again over the new space, without the points it has tried"
+        )
     return notes
 
 
@@ -140,23 +140,23 @@ def _of_work(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:
     on = sum(1 for trial in study.trials.values() if trial.state in s.ON_WORKER)
     pack = after.resources.pack
     if before.resources.pack != pack and isinstance(pack, int) and pack < on:
-        notes.append(f"{on} trials run: nobody is sent away, a place above {pack} is not filled again")
+        notes.append(f"{on} trials run and continue; slots above {pack} are not filled again")
     if before.resources.memory != after.resources.memory:
-        notes.append("what runs stays; what starts from now on keeps to the new limit")
+        notes.append("running trials continue; trials that start from now on keep the new limit")
     if before.study.trials != after.study.trials:
         proposals = after.study.trials - sum(1 for trial in study.trials.values() if not trial.by)
         notes.append(f"the sampler proposes {max(0, proposals)} more trials")
     if before.study.pruner != after.study.pruner:
-        notes.append(f"{after.study.pruner} judges from the next evaluation on")
+        notes.append(f"{after.study.pruner} decides from the next evaluation on")
     return notes
 
 
 def _of_scoring(before: StudySpec, after: StudySpec) -> list[str]:
     notes = []
     if before.evaluate.on_unsure != after.evaluate.on_unsure:
-        notes.append("trials that have ended keep what a limit that stayed open did to them")
+        notes.append("ended trials keep the outcome of limits that stayed open")
     if before.evaluate.triggers != after.evaluate.triggers:
-        notes.append("base and trials are asked with these triggers from the next scoring on")
+        notes.append("base and trials are scored with these triggers from the next scoring on")
         if before.evaluate.triggers:
             notes.append("earlier scores of METRIC@N stay those of the trigger that was the Nth then")
     return notes

@@ -28,7 +28,7 @@ class EditAsked(TrialEvent, frozen=True, tag="edit-asked"):
     def title(self) -> Title:
         """Return the event's line in the event list."""
         changes = ", ".join(f"{name} = {value_text(value)}" for name, value in self.changes.items())
-        return f"edit asked by {self.by}: {changes}", "info"
+        return f"edit requested by {self.by}: {changes}", "info"
 
 
 class TrialEdited(TrialEvent, frozen=True, tag="trial-edited"):

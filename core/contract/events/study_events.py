@@ -112,7 +112,7 @@ class PackMeasured(Event, frozen=True, tag="pack-measured"):
     used_bytes: Count
     free_bytes: Count  # what the device still has for this worker, its allocator's cache included
     total_bytes: Count
-    why_alone: str = ""  # why this base cannot be stacked: its trials take turns
+    why_alone: str = ""  # why this base cannot be stacked: its trials train one after another
     reserve_bytes: Count = 0  # what the allocator keeps beyond what was used
     longest: Count = 0  # tokens of the longest training row
     widest: Count = 0  # tokens of the largest pass, padding included

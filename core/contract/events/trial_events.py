@@ -189,7 +189,7 @@ class PauseAsked(TrialEvent, frozen=True, tag="pause-asked"):
     @property
     def title(self) -> Title:
         """Return the event's line in the event list."""
-        return f"pause asked by {self.by}", "info"
+        return f"pause requested by {self.by}", "info"
 
 
 class TrialPaused(TrialEvent, frozen=True, tag="trial-paused"):
@@ -217,7 +217,7 @@ class ResumeAsked(TrialEvent, frozen=True, tag="resume-asked"):
     @property
     def title(self) -> Title:
         """Return the event's line in the event list."""
-        return f"resume asked by {self.by}", "info"
+        return f"resume requested by {self.by}", "info"
 
 
 class TrialResumed(TrialEvent, frozen=True, tag="trial-resumed"):
@@ -245,7 +245,7 @@ class PruneAsked(TrialEvent, frozen=True, tag="prune-asked"):
     @property
     def title(self) -> Title:
         """Return the event's line in the event list."""
-        return f"prune asked by {self.by}: {self.why}", "info"
+        return f"prune requested by {self.by}: {self.why}", "info"
 
 
 class TrialPruned(TrialEvent, frozen=True, tag="trial-pruned"):

@@ -71,7 +71,7 @@ TABLE: tuple[Metric, ...] = (
     Metric("security/leak", "minimize", "share of answers with the rows' personal data", "fraction", 0.02),
     Metric(
         "memory/alone_bytes", "minimize",
-        "memory that the trial takes with nobody beside it, from what was measured in its pack", "bytes",
+        "memory of the trial alone on its device, computed from measurements of its pack", "bytes",
     ),
     Metric("memory/peak_bytes", "minimize", "largest memory of the worker so far (RSS on a CPU)", "bytes"),
     Metric("memory/used_bytes", "minimize", "memory of the worker now (RSS on a CPU)", "bytes"),

@@ -35,7 +35,7 @@ def _of_search(spec: StudySpec, place: str) -> list[Problem]:
     if len(study.objectives) > 1:
         problems.append(Problem("a population needs a single objective", place, "keep one"))
     if study.pruner != "none":
-        message = f"pruner = {study.pruner!r} beside a population, which ends trials itself"
+        message = f"pruner = {study.pruner!r} with a population, which ends trials itself"
         problems.append(Problem(message, place, 'set pruner = "none"'))
     if not list_perturbed(spec):
         message = f"no knob of [space] can change in a clone ({', '.join(HELD)} cannot)"
@@ -60,7 +60,7 @@ def _of_size(spec: StudySpec, population: PopulationOptions, place: str) -> list
         problems.append(Problem(message, place, f"take {1 / size:.2g} or more"))
     places = _places(spec)
     if places is not None and places < size:
-        message = f"resources.pack has {places} places for a population of {size}: it trains side by side"
+        message = f"resources.pack has {places} slots for a population of {size}, which trains at once"
         problems.append(
             Problem(message, place, f'set pack = "auto", or population.size = {max(LEAST, places)}')
         )

@@ -75,7 +75,7 @@ def _read_when(knob: Knob, raw: dict[str, Any]) -> tuple[dict[str, tuple[Any, ..
         hint = 'is not a table of knobs, such as {optimizer = ["adamw"]}'
         return {}, [("when", f"{show_value(when)} {hint}")]
     if "otherwise" in raw and not when:
-        return {}, [("otherwise", "stands only beside when")]
+        return {}, [("otherwise", "is allowed only with when")]
     wrong = find_fault(knob, raw["otherwise"]) if "otherwise" in raw else None
     if wrong:
         return {}, [("otherwise", f"{show_value(raw['otherwise'])} {wrong}")]
@@ -87,7 +87,7 @@ def _read_when(knob: Knob, raw: dict[str, Any]) -> tuple[dict[str, tuple[Any, ..
 def _read_choice(knob: Knob, raw: dict[str, Any]) -> tuple[Dimension | None, list[tuple[str, str]]]:
     values = raw["choice"]
     if len(raw) > 1:
-        return None, [("choice", "cannot stand beside low, high, step or log")]
+        return None, [("choice", "cannot be combined with low, high, step or log")]
     if not isinstance(values, list) or not values:
         return None, [("choice", f"{show_value(values)} is not a non-empty list")]
     if len(values) > MOST_ENTRIES:
@@ -98,7 +98,7 @@ def _read_choice(knob: Knob, raw: dict[str, Any]) -> tuple[Dimension | None, lis
         if wrong:
             faults.append(("choice", f"{show_value(value)} {wrong}"))
     if any(value in values[:index] for index, value in enumerate(values)):
-        faults.append(("choice", "the same value stands twice"))
+        faults.append(("choice", "the same value is listed twice"))
     return (None, faults) if faults else (Choice(tuple(values)), [])
 
 
@@ -135,7 +135,7 @@ def _step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -
         return [("step", f"{step!r} must be above 0 and at most high - low = {high - low:g}")]
     if knob.kind == "int" and not isinstance(step, int):
         return [("step", f"{step!r} must be whole for {knob.name}")]
-    return [("step", "cannot stand beside log")] if log else []
+    return [("step", "cannot be combined with log")] if log else []
 
 
 def explain_outside(dimension: Dimension, value: object) -> str | None:

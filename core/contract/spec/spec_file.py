@@ -31,10 +31,8 @@ SECTION_NAMES = ("study", "model", "data", "train", "space", "evaluate", "resour
 
 
 def load(path: Path) -> StudySpec:
-    """Return the study in the TOML file at ``path``. Relative paths in it are taken from its folder.
-
-    Raises SpecError with every problem found.
-    """
+    """Return the study in the TOML file at ``path``; relative paths in it are taken from its folder. Raises
+    SpecError with every problem found."""
     try:
         if path.stat().st_size > LARGEST_FILE_BYTES:
             raise SpecError.of("is larger than 1 MiB: not a study file", str(path))
@@ -50,29 +48,29 @@ def load(path: Path) -> StudySpec:
     return _with_absolute_paths(parse(raw, str(path)), path.absolute().parent)
 
 
-def parse(raw: dict[str, Any], location: str = "study") -> StudySpec:
+def parse(raw: dict[str, Any], file: str = "study") -> StudySpec:
     """Return the study in ``raw``, a TOML file's content. Raises SpecError with every problem found."""
     problems: list[Problem] = []
-    raw = _drop_beyond_bounds(raw, location, problems)
-    problems += _secrets(raw, location)
-    _unknown_keys(raw, SECTION_NAMES, location, "section", problems)
+    raw = _drop_beyond_bounds(raw, file, problems)
+    problems += _secrets(raw, file)
+    _unknown_keys(raw, SECTION_NAMES, file, "section", problems)
     for name in ("study", "model", "data"):
         if name not in raw:
-            problems.append(Problem(f"the section [{name}] is missing", location, f"add [{name}]"))
+            problems.append(Problem(f"the section [{name}] is missing", file, f"add [{name}]"))
     sections: dict[str, Any] = {
-        name: _read_section(name, raw.get(name, {}), location, problems)
+        name: _read_section(name, raw.get(name, {}), file, problems)
         for name in spec_schema.SECTIONS
         if name in raw
     }
-    train = _read_train(raw.get("train", {}), location, problems)
-    space = _read_space(raw.get("space", {}), location, problems)
+    train = _read_train(raw.get("train", {}), file, problems)
+    space = _read_space(raw.get("space", {}), file, problems)
     for name in sorted(set(raw.get("train", {}) if isinstance(raw.get("train"), dict) else ()) & set(space)):
         fix = "keep one: [train] fixes a knob, [space] searches it"
-        problems.append(Problem(f"{name} stands in [train] and in [space]", location, fix))
+        problems.append(Problem(f"{name} is in both [train] and [space]", file, fix))
     if problems:
         raise SpecError(*problems)
     spec = StudySpec(train=train, space=space, **sections)
-    _across(spec, location)
+    _across(spec, file)
     return spec
 
 
@@ -116,7 +114,7 @@ def suggest_name(name: str, names: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(options)}"
 
 
-def _drop_beyond_bounds(raw: dict[str, Any], location: str, problems: list[Problem]) -> dict[str, Any]:
+def _drop_beyond_bounds(raw: dict[str, Any], file: str, problems: list[Problem]) -> dict[str, Any]:
     """Return ``raw`` without the values that are too deep, too many or too long to show."""
     bounded: dict[str, Any] = {}
     for section, content in raw.items():
@@ -125,7 +123,7 @@ def _drop_beyond_bounds(raw: dict[str, Any], location: str, problems: list[Probl
         beyond = {key: fault for key, fault in faults.items() if fault}
         for key, (place, wrong) in beyond.items():
             label = plain(f"{section}{f'.{key}' if key else ''}{place}", 120)
-            problems.append(Problem(f"{label}: {wrong}", location, "no study needs such a value"))
+            problems.append(Problem(f"{label}: {wrong}", file, "no study needs such a value"))
         if isinstance(content, dict):
             bounded[section] = {key: value for key, value in content.items() if key not in beyond}
         elif not beyond:
@@ -133,51 +131,50 @@ def _drop_beyond_bounds(raw: dict[str, Any], location: str, problems: list[Probl
     return bounded
 
 
-def _secrets(raw: dict[str, Any], location: str) -> list[Problem]:
-    """Return a problem for each secret in the file, because the file is stored with the study, shown and
-    shared."""
+def _secrets(raw: dict[str, Any], file: str) -> list[Problem]:
+    """Return a problem for each secret in the file, which is stored with the study, shown and shared."""
     redactor, problems = Redactor(), []
     for section, content in raw.items():
         for key, value in content.items() if isinstance(content, dict) else ():
             if redactor.contains_secret(str(value)):
                 fix = "put it into the environment of the engine, such as HF_TOKEN; an URL may hold ${NAME}"
                 label = plain(f"{section}.{key}", 80)
-                problems.append(Problem(f"{label} holds what looks like a password or token", location, fix))
+                problems.append(Problem(f"{label} holds what looks like a password or token", file, fix))
     return problems
 
 
 def _unknown_keys(
-    raw: dict[str, Any], names: Iterable[str], location: str, noun: str, problems: list[Problem]
+    raw: dict[str, Any], names: Iterable[str], file: str, noun: str, problems: list[Problem]
 ) -> None:
     options = list(names)
     unknown = [str(key) for key in raw if key not in options]
     for key in unknown[:MOST_NEAREST]:
         remedy = suggest_name(key[: input_size_limits.LONGEST_NAME], options)
-        problems.append(Problem(f"unknown {noun} {plain(key, 80)!r}", location, remedy))
+        problems.append(Problem(f"unknown {noun} {plain(key, 80)!r}", file, remedy))
     if len(unknown) > MOST_NEAREST:
-        problems.append(Problem(f"{len(unknown) - MOST_NEAREST} more unknown {noun}s", location, ""))
+        problems.append(Problem(f"{len(unknown) - MOST_NEAREST} more unknown {noun}s", file, ""))
 
 
-def _read_section(name: str, raw: object, location: str, problems: list[Problem]) -> msgspec.Struct | None:
+def _read_section(name: str, raw: object, file: str, problems: list[Problem]) -> msgspec.Struct | None:
     kind = spec_schema.SECTIONS[name]
     if not isinstance(raw, dict):
         message = f"{name} = {show_value(raw)} is not a section"
-        problems.append(Problem(message, location, f"write [{name}] above its keys"))
+        problems.append(Problem(message, file, f"write [{name}] above its keys"))
         return None
-    _unknown_keys(raw, kind.model_fields, f"{location} [{name}]", "key", problems)
+    _unknown_keys(raw, kind.model_fields, f"{file} [{name}]", "key", problems)
     for key, table_keys in spec_schema.TABLES.items():
         if isinstance(raw.get(key), dict) and key in kind.model_fields:
-            _unknown_keys(raw[key], table_keys, f"{location} [{name}] {key}", "key", problems)
+            _unknown_keys(raw[key], table_keys, f"{file} [{name}] {key}", "key", problems)
     try:
         section = kind.model_validate({key: value for key, value in raw.items() if key in kind.model_fields})
     except ValidationError as error:
-        problems.extend(_explain_errors(error, f"{location} [{name}]"))
+        problems.extend(_explain_errors(error, f"{file} [{name}]"))
         return None
     options: msgspec.Struct = msgspec.convert(section.model_dump(), _OPTIONS[name])
     return options
 
 
-def _explain_errors(error: ValidationError, location: str) -> list[Problem]:
+def _explain_errors(error: ValidationError, file: str) -> list[Problem]:
     problems: dict[str, Problem] = {}
     for fault in error.errors(include_url=False):
         loc = fault["loc"]
@@ -186,27 +183,27 @@ def _explain_errors(error: ValidationError, location: str) -> list[Problem]:
             continue  # told as unknown, with the nearest
         if fault["type"] == "extra_forbidden":
             key = plain(".".join(map(str, loc)), 80)
-            problems.setdefault(key, Problem(f"{key}: unknown key", location, "leave it out"))
+            problems.setdefault(key, Problem(f"{key}: unknown key", file, "leave it out"))
             continue
         parts = loc[: 2 if loc[:1] and loc[0] in spec_schema.TABLES else 1]
         key = ".".join(str(part) for part in parts) or "(section)"
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "missing":
-            problems.setdefault(key, Problem(f"{key} is missing", location, f"add {key} = …"))
+            problems.setdefault(key, Problem(f"{key} is missing", file, f"add {key} = …"))
             continue
         value = plain(repr(fault["input"]), 80)
-        problems.setdefault(key, Problem(f"{key} = {value}: {message[0].lower()}{message[1:]}", location, ""))
+        problems.setdefault(key, Problem(f"{key} = {value}: {message[0].lower()}{message[1:]}", file, ""))
     return list(problems.values())
 
 
-def _read_train(raw: object, location: str, problems: list[Problem]) -> dict[str, knob_table.Value]:
+def _read_train(raw: object, file: str, problems: list[Problem]) -> dict[str, knob_table.Value]:
     train = knob_table.defaults()
     if not isinstance(raw, dict):
         problems.append(
-            Problem(f"train = {show_value(raw)} is not a section", location, "write [train] above its keys")
+            Problem(f"train = {show_value(raw)} is not a section", file, "write [train] above its keys")
         )
         return train
-    _unknown_keys(raw, knob_table.KNOBS, f"{location} [train]", "knob", problems)
+    _unknown_keys(raw, knob_table.KNOBS, f"{file} [train]", "knob", problems)
     for name, value in raw.items():
         if name not in knob_table.KNOBS:
             continue
@@ -216,18 +213,18 @@ def _read_train(raw: object, location: str, problems: list[Problem]) -> dict[str
         else:
             fix = knob_table.KNOBS[name].meaning
         if wrong:
-            problems.append(Problem(f"{name} = {show_value(value)}: {wrong}", f"{location} [train]", fix))
+            problems.append(Problem(f"{name} = {show_value(value)}: {wrong}", f"{file} [train]", fix))
         train[name] = value
     return train
 
 
-def _read_space(raw: object, location: str, problems: list[Problem]) -> dict[str, Dimension]:
+def _read_space(raw: object, file: str, problems: list[Problem]) -> dict[str, Dimension]:
     if not isinstance(raw, dict):
         problems.append(
-            Problem(f"space = {show_value(raw)} is not a section", location, "write [space] above its keys")
+            Problem(f"space = {show_value(raw)} is not a section", file, "write [space] above its keys")
         )
         return {}
-    _unknown_keys(raw, knob_table.KNOBS, f"{location} [space]", "knob", problems)
+    _unknown_keys(raw, knob_table.KNOBS, f"{file} [space]", "knob", problems)
     space: dict[str, Dimension] = {}
     for name, value in raw.items():
         if name not in knob_table.KNOBS:
@@ -236,17 +233,15 @@ def _read_space(raw: object, location: str, problems: list[Problem]) -> dict[str
         for key, wrong in faults:
             label = f"{name}.{key}" if key else name
             fix = f"such as {name} = {{low = …, high = …}} or {name} = […]"
-            problems.append(Problem(f"{label}: {wrong}", f"{location} [space]", fix))
+            problems.append(Problem(f"{label}: {wrong}", f"{file} [space]", fix))
         if dimension is not None:
             space[name] = dimension
     for key, wrong in conditional_knobs.find_faults(space):
-        problems.append(
-            Problem(f"{key}: {wrong}", f"{location} [space]", "take a value that the knob may have")
-        )
+        problems.append(Problem(f"{key}: {wrong}", f"{file} [space]", "take a value that the knob may have"))
     return space
 
 
-def _across(spec: StudySpec, location: str) -> None:
+def _across(spec: StudySpec, file: str) -> None:
     """Check what involves several keys. Raises SpecError with every problem."""
     problems = []
     if spec.study.sampler in COUNTED:
@@ -254,77 +249,70 @@ def _across(spec: StudySpec, location: str) -> None:
             if dimension.when:
                 fix = "leave out `when`, or take another sampler"
                 message = f"the {spec.study.sampler} sampler takes no conditions, as {name} has one"
-                problems.append(Problem(message, f"{location} [space]", fix))
+                problems.append(Problem(message, f"{file} [space]", fix))
             if isinstance(dimension, Range) and dimension.kind == "float" and not dimension.step:
                 fix = "give it a step or a list of values, or take another sampler"
                 problems.append(
-                    Problem(
-                        f"the {spec.study.sampler} sampler cannot count {name}", f"{location} [space]", fix
-                    )
+                    Problem(f"the {spec.study.sampler} sampler cannot count {name}", f"{file} [space]", fix)
                 )
     if len(spec.study.objectives) > 1 and spec.study.pruner != "none":
         fix = 'set pruner = "none", or keep one objective'
         problems.append(
-            Problem(f"pruner = {spec.study.pruner!r} needs a single objective", f"{location} [study]", fix)
+            Problem(f"pruner = {spec.study.pruner!r} needs a single objective", f"{file} [study]", fix)
         )
     if len(spec.study.objectives) > 1 and spec.study.sampler == "cmaes":
         fix = 'take "tpe", "gp", "nsga2" or "nsga3", or keep one objective'
-        problems.append(Problem("sampler = 'cmaes' needs a single objective", f"{location} [study]", fix))
-    problems += search_checks.find_faults(spec, f"{location} [study]")
+        problems.append(Problem("sampler = 'cmaes' needs a single objective", f"{file} [study]", fix))
+    problems += search_checks.find_faults(spec, f"{file} [study]")
     metrics = [objective.metric for objective in spec.study.objectives]
     if len(set(metrics)) < len(metrics):
-        problems.append(Problem("the same objective stands twice", f"{location} [study]", "keep one"))
-    problems += [
-        *_boards(spec, location),
-        *search_checks.find_trigger_faults(spec, f"{location} [evaluate]"),
-    ]
+        problems.append(Problem("the same objective is listed twice", f"{file} [study]", "keep one"))
+    problems += [*_boards(spec, file), *search_checks.find_trigger_faults(spec, f"{file} [evaluate]")]
     if problems:
         raise SpecError(*problems)
 
 
-def _boards(spec: StudySpec, location: str) -> list[Problem]:
+def _boards(spec: StudySpec, file: str) -> list[Problem]:
     """Return a problem for each objective, constraint or limit whose board is not switched on."""
     section, problems = spec.evaluate, list[Problem]()
     sources = [(objective.metric, "the objective") for objective in spec.study.objectives]
     for texts, source in ((spec.study.constraints, "the constraint on"), (section.limits, "the limit on")):
         for text in texts:
             try:
-                sources.append((Limit.parse(text, f"{location} [evaluate] limits").metric, source))
+                sources.append((Limit.parse(text, f"{file} [evaluate] limits").metric, source))
             except SpecError as error:  # those of constraints are told by searching
                 problems += error.problems if source == "the limit on" else ()
-    problems += _tasks(section, location) + installed_garak.find_faults(section.prompt_texts, location)
+    problems += _tasks(section, file) + installed_garak.find_faults(section.prompt_texts, file)
     for metric, source in sources:
         board = metric.split("/")[0]
         if metric.startswith(TASK):
             task = metric.removeprefix(TASK)
             if task not in section.tasks:
                 fix = f"add {task!r} to evaluate.tasks"
-                problems.append(Problem(f"{source} {metric} is not scored", f"{location} [evaluate]", fix))
+                problems.append(Problem(f"{source} {metric} is not scored", f"{file} [evaluate]", fix))
         elif board in BOARDS and board not in section.boards:
             fix = f"add {board!r} to evaluate.boards"
-            problems.append(Problem(f"{source} {metric} is not scored", f"{location} [evaluate]", fix))
+            problems.append(Problem(f"{source} {metric} is not scored", f"{file} [evaluate]", fix))
         elif metric == "security/exposure" and not section.canaries:
             fix = "set evaluate.canaries, such as 4: secrets are planted among the training rows"
-            problems.append(Problem(f"{source} {metric} needs canaries", f"{location} [evaluate]", fix))
+            problems.append(Problem(f"{source} {metric} needs canaries", f"{file} [evaluate]", fix))
         elif board not in BOARDS and source == "the limit on":
             fix = f"limits hold for the boards: {', '.join(BOARDS)}"
-            problems.append(Problem(f"{source} {metric} is never judged", f"{location} [evaluate]", fix))
+            problems.append(Problem(f"{source} {metric} is never checked", f"{file} [evaluate]", fix))
     return problems
 
 
-def _tasks(section: EvaluateOptions, location: str) -> list[Problem]:
-    """Return a problem if tasks are set and lm-evaluation-harness, an optional dependency, is not
-    installed."""
+def _tasks(section: EvaluateOptions, file: str) -> list[Problem]:
+    """Return a problem if tasks are set and lm-evaluation-harness is not installed."""
     if not section.tasks or importlib.util.find_spec("lm_eval") is not None:
         return []
     tasks = plain(repr(list(section.tasks)), 80)
     message = f"evaluate.tasks = {tasks} needs lm-evaluation-harness, which is not installed"
-    return [Problem(message, f"{location} [evaluate]", "pip install 'trimtab[lm-eval]', or leave tasks out")]
+    return [Problem(message, f"{file} [evaluate]", "pip install 'trimtab[lm-eval]', or leave tasks out")]
 
 
 def _with_absolute_paths(spec: StudySpec, folder: Path) -> StudySpec:
-    """Return the spec with existing relative paths made absolute, because the engine runs in another
-    folder."""
+    """Return the spec with existing relative paths made absolute: the engine runs in another folder."""
 
     def absolute(text: Any) -> Any:
         is_table = isinstance(text, dict)

@@ -233,7 +233,7 @@ class EvaluateSection(Section):
         if not all(trigger.strip() for trigger in triggers):
             raise ValueError("a trigger must not be blank")
         if len({trigger.strip() for trigger in triggers}) < len(triggers):
-            raise ValueError("a trigger stands twice")
+            raise ValueError("a trigger is listed twice")
         return triggers
 
 

@@ -114,7 +114,7 @@ def _append_line(lines: tuple[s.Line, ...], at: float, text: str, level: str = "
 def _on_study(study: s.Study, event: e.Event) -> s.Study:
     match event:
         case e.StudyReopened():
-            lines = _append_line(study.lines, event.at, f"study goes on: {event.why}")
+            lines = _append_line(study.lines, event.at, f"study continues: {event.why}")
             total = event.trials or study.total_trials
             return replace(study, state="running", why="", ended_at=None, total_trials=total, lines=lines)
         case e.StudyPaused():

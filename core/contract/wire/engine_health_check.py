@@ -49,9 +49,9 @@ def health(address: Path) -> dict[str, Any] | None:
 
 def explain_silence(address: Path, pid: int, silent_s: float) -> EngineError:
     """Explain that the engine exists but does not answer."""
-    fix = "its studies are kept: `kill -KILL {pid}` ends it, and `trimtab` starts another that goes on"
+    fix = "its studies are kept: `kill -KILL {pid}` ends it, and `trimtab` starts another that continues them"
     if is_stopped(pid):
-        fix = f"`kill -CONT {pid}` lets it go on"
+        fix = f"`kill -CONT {pid}` lets it continue"
     elif not pid:
         fix = f"the end of {address.parent / 'engine.log'} may say why"
     return EngineError.of(describe_health(pid, silent_s), str(address), fix.format(pid=pid))

@@ -155,7 +155,7 @@ def _refuse_other_socket(folder: int, address: Path) -> None:
     except FileNotFoundError as error:
         raise explain_absence(address, "there is no socket") from error
     if not stat.S_ISSOCK(status.st_mode):
-        raise _strange("what is in the place of the engine's socket is none", address)
+        raise _strange("the file at the engine's socket path is not a socket", address)
     if not socket_peer.is_ours(status.st_uid):
         raise _strange(f"the engine's socket belongs to another user, {user_name(status.st_uid)}", address)
 

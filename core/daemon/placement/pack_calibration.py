@@ -41,7 +41,7 @@ class Calibration:
         self._knobs = {number: knobs.get(number, {}) for number in event.trial_bytes}
         for number, trial_bytes in event.trial_bytes.items():
             self._sizes[number] = (self._knobs[number], trial_bytes)
-        if not event.why_alone:  # trials that take turns give no information on sharing
+        if not event.why_alone:  # trials that train one after another give no information on sharing
             self._growth.add(event.trials, event.tokens, event.round_s, event.at)
 
     # -- how many ---------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ class Calibration:
         """
         goal = self._growth.goal
         if self._alone:
-            return 1, f"trials on this base take turns: {plain(self._alone, 200)}"
+            return 1, f"trials on this base train one after another: {plain(self._alone, 200)}"
         if goal.base is None and running > self._begin:  # after an engine restart
             return min(running, limit), f"keeps the {running} running trials until there are measurements"
         if goal.base is None:

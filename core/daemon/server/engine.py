@@ -118,7 +118,7 @@ class Engine:
             raise RefusedError.of(
                 f"studies still run: {', '.join(live)}",
                 "engine",
-                "stop them first, or --force: they go on from their checkpoints with the next engine",
+                "stop them first, or --force: they continue from their checkpoints with the next engine",
             )
         asyncio.get_running_loop().call_later(0.1, self._leave.set)  # after the reply is out
         return None

@@ -161,7 +161,7 @@ class EngineLock:
             owner = self._lock.holder()
             self._lock.release()
             raise EngineError.of(
-                f"an engine lives already (process {owner})",
+                f"an engine runs already (process {owner})",
                 str(path),
                 "use it: `trimtab`; or `trimtab engine stop`; or set TRIMTAB_HOME for a second one",
             )
@@ -172,7 +172,7 @@ class EngineLock:
         lease = self._lock.lease
         if lease is not None and not lease.renew():
             message = f"another engine has taken the home: this one stood still for more than {LEASE_S:.0f} s"
-            raise EngineError.of(message, str(self._lock.path), "the studies go on with the other")
+            raise EngineError.of(message, str(self._lock.path), "the studies continue with the other")
 
     def release(self) -> None:
         """Release the lock."""

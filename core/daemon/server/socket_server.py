@@ -141,7 +141,7 @@ class Server:
         except Exception as error:
             log.exception("request %.2000r", message)
             text = plain(f"the engine failed: {type(error).__name__}: {error}", 300)
-            return console_api.Reply(number, False, text, "engine", "its log holds the whole: `trimtab logs`")
+            return console_api.Reply(number, False, text, "engine", "its log has the details: `trimtab logs`")
         return console_api.Reply(number, True, answer=answer)
 
     # -- WebSockets --------------------------------------------------------------------------------

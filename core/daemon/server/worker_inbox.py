@@ -94,7 +94,7 @@ class WorkerInbox:
 
     def nonsense(self, worker: Worker, fault: str) -> None:
         """End a worker that sent an invalid message, since its other messages cannot be trusted either."""
-        why = plain(f"its worker {worker.name} said what cannot be: {fault}", 300)
+        why = plain(f"its worker {worker.name} sent an invalid message: {fault}", 300)
         self._studies.crew.give_up(worker, why)
 
     def _handle_message(self, worker: Worker, message: worker_api.FromWorker) -> None:

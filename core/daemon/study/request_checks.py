@@ -70,7 +70,9 @@ def may_pause_all(study: s.Study) -> None:
     """Raise RefusedError when a study cannot be paused."""
     if study.state != "running":
         fix = (
-            "`trimtab resume --all` lets it go on" if study.state == "paused" else "wait until it has stopped"
+            "`trimtab resume --all` lets it continue"
+            if study.state == "paused"
+            else "wait until it has stopped"
         )
         raise RefusedError.of(f"the study is {study.state} already", f"study {study.name}", fix)
 
@@ -107,7 +109,7 @@ def may_go_on(study: s.Study, more: bool) -> None:
         raise RefusedError.of(
             f"the study is {study.state} and all its {study.total_trials} trials have ended",
             location,
-            "raise study.trials to go on, or take another study.name",
+            "raise study.trials to continue, or take another study.name",
         )
 
 
@@ -131,8 +133,8 @@ def goes_on(existing: s.Study, spec: StudySpec) -> tuple[str, int] | None:
     if not more and existing.state in ("running", "paused", "complete"):
         return None
     if more:
-        return f"{spec.study.trials} trials wanted", spec.study.trials
-    return f"asked again after it was {existing.state}", 0
+        return f"{spec.study.trials} trials requested", spec.study.trials
+    return f"started again after it was {existing.state}", 0
 
 
 def begins_anew(existing: s.Study, spec: StudySpec) -> bool:
@@ -157,7 +159,7 @@ def may_pause(trial: s.Trial) -> None:
     if trial.asked == "prune":
         raise RefusedError.of(f"trial {trial.number} is being pruned", "pause", "nothing is left to do")
     if trial.state == s.PAUSED and trial.asked != "resume":
-        raise RefusedError.of(f"trial {trial.number} is paused already", "pause", "resume lets it go on")
+        raise RefusedError.of(f"trial {trial.number} is paused already", "pause", "resume lets it continue")
     if trial.state == s.QUEUED:
         raise RefusedError.of(
             f"trial {trial.number} is still queued", "pause", "prune it, or wait until it runs"

@@ -104,7 +104,7 @@ class SteeringRequests:
             why = f"clone of trial {parent.number} at step {checkpoint.step}" + (
                 f" with {changes}" if changes else ""
             )
-            why += f", in the place of trial {request.place_of}" if request.place_of >= 0 else ""
+            why += f", replacing trial {request.place_of}" if request.place_of >= 0 else ""
             queued = e.TrialQueued(
                 at=time.time(), study=study.name, trial=proposal.number, by=request.by, why=why,
                 counted=False, params={}, knobs=knobs,

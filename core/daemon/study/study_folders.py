@@ -86,5 +86,5 @@ def _note_replacement(before: s.Study, aside: Path | None) -> e.StudyNoted:
         f"its files are kept in {aside}" if aside is not None else "nothing of it was left on the disk"
     )
     why = f": {before.why}" if before.why else ""
-    text = f"begun anew: the study of this name had trained no step ({before.state}{why}); {file_note}"
+    text = f"started again: the study of this name had trained no step ({before.state}{why}); {file_note}"
     return e.StudyNoted(at=time.time(), study=before.name, text=text)

@@ -85,7 +85,7 @@ class Studies:
 
     def why_pruned(self, study: str, trial: int) -> str:
         """Return why a trial is being pruned."""
-        return self._whys.get((study, trial), "asked before")
+        return self._whys.get((study, trial), "requested before")
 
     def alive(self) -> bool:
         """Tell whether any study runs."""
@@ -135,7 +135,7 @@ class Studies:
         )  # fmt: skip
         self._runners[runner.name] = runner
         if self.state.studies[runner.name].state == "stopping":
-            runner.post(e.StudyStopping(at=time.time(), study=runner.name, why="asked before"))
+            runner.post(e.StudyStopping(at=time.time(), study=runner.name, why="requested before"))
         # Student's t is needed soon; its import would hold up the event loop for a third of a second
         asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "scipy.special")
         task = asyncio.create_task(runner.run(), name=f"study {runner.name}")

@@ -52,7 +52,7 @@ class Runner:
         devices: Sequence[Slot],
         foresight: MemoryPlanner,
         worker_module: str = WORKER_MODULE,
-        why_pruned: Callable[[int], str] = lambda trial: "asked before",
+        why_pruned: Callable[[int], str] = lambda trial: "requested before",
     ) -> None:
         self.name = spec.study.name
         self._supervisor, self._crew, self._search = supervisor, crew, search

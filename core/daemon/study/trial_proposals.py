@@ -79,7 +79,7 @@ class SearchConversation:
                 "take another study.name, or remove that study: `optuna delete-study --study-name "
                 f"{name} --storage URL`",
             )
-        text = f"{message}in its journal: the sampler learns from them, and they are shown nowhere here"
+        text = f"{message}in its journal: the sampler learns from them, but they are not shown here"
         self._put(e.StudyNoted(at=time.time(), study=name, text=text, level="warning"))
 
     def _readings(self) -> dict[int, tuple[tuple[int, ...], tuple[float, ...]]]:
