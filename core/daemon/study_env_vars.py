@@ -93,7 +93,7 @@ def _keep(folder: Path, variables: Mapping[str, str]) -> None:
                 msgspec.json.encode({name: value for name, value in variables.items() if _keeps(name, value)})
             )
         aside.replace(folder / FILE)
-    except OSError as error:  # the study runs all the same; the next engine has its own
+    except OSError as error:  # the study runs anyway; the next engine uses its own environment
         log.warning("%s cannot be written: %s", folder / FILE, error.strerror)
 
 

@@ -19,7 +19,7 @@ from core.store.journal_file import Journal, frame
 
 log = logging.getLogger("trimtab.supervisor")
 
-GATHER_S = 0.2  # readings of this long share one disk write; anything else is written at once
+GATHER_S = 0.2  # readings within this time share one disk write; other events are written at once
 RETRY_S = 1.0  # after a write that failed
 
 Watcher = Callable[[Event, State], None]
@@ -56,7 +56,7 @@ class Supervisor:
 
     def __init__(self, hub: Hub, state: State | None = None) -> None:
         self.state = state or State()
-        self.trouble = ""  # why the journal cannot be written at this moment
+        self.trouble = ""  # why the journal cannot be written now
         self.watchers: list[Watcher] = []
         self._journals: dict[str, Journal] = {}
         self._hub, self._redactor = hub, Redactor()
@@ -124,7 +124,7 @@ class Supervisor:
             batch.heard.update(entry.heard)
             try:
                 draft = self._draft_entry(state, entry)
-            except Exception as error:  # of none of its events anything has happened
+            except Exception as error:  # none of its events has happened
                 entry.refused[:] = [self._faulty(entry, error)]
                 continue
             state = draft.state
@@ -153,7 +153,7 @@ class Supervisor:
                 entry.refused.append(reason)
                 log.info("refused %s: %s", type(event).__name__, reason)
                 continue
-            encoded = frame(event)  # a live one, too: consoles must be able to read it
+            encoded = frame(event)  # live events too: consoles must be able to decode them
             draft.state = apply(draft.state, event)
             draft.steps.append((event, draft.state))
             if event.journaled:

@@ -13,7 +13,7 @@ from core.contract.spec.search_space import Choice, explain_outside
 from core.contract.state.engine_state import Study, Trial
 from core.contract.text.sanitize import plain
 
-ENDLESS = 1e6  # a bound that nobody meets is not worth a word
+ENDLESS = 1e6  # larger bounds are not shown
 NONE = ("", "none", "–")
 UNLEARNT = "the sampler will not learn from it"
 

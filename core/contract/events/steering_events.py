@@ -58,7 +58,7 @@ class TrialMarked(TrialEvent, frozen=True, tag="trial-marked"):
     by: str
     note: str | None = None
     starred: bool | None = None
-    device: str | None = None  # the only one it may run on; empty: any
+    device: str | None = None  # the only device for the trial; empty: any
     priority: int | None = None  # queued trials with a higher one start first
 
     @property

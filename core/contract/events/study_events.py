@@ -52,7 +52,7 @@ class StudyStopping(Event, frozen=True, tag="study-stopping"):
 class StudyEnded(Event, frozen=True, tag="study-ended"):
     """``outcome`` is complete, stopped or failed."""
 
-    from_states = LIVE_STUDY  # a stop that meets the end does not undo it
+    from_states = LIVE_STUDY  # a stop after the study's end has no effect
 
     outcome: str
     why: str
@@ -102,7 +102,7 @@ class PackMeasured(Event, frozen=True, tag="pack-measured"):
     wakes_runner = True
 
     worker: str
-    device: str  # the engine puts its own name for it: cpu, gpu0
+    device: str  # the engine replaces it by its own name: cpu, gpu0
     trials: Step  # trained at once in the rounds measured
     tokens: Step  # in one round, padding not counted
     round_s: Seconds  # median of the rounds measured
@@ -116,9 +116,9 @@ class PackMeasured(Event, frozen=True, tag="pack-measured"):
     reserve_bytes: Count = 0  # what the allocator keeps beyond what was used
     longest: Count = 0  # tokens of the longest training row
     widest: Count = 0  # tokens of the largest pass, padding included
-    idle_bytes: Count = 0  # what the worker took when its base was loaded and no trial had come
+    idle_bytes: Count = 0  # the worker's memory with the base loaded and without trials
     pass_tokens: Count = 0  # the fixed cost of a pass as measured, in tokens; 0: not measured
-    foretold_bytes: Count = 0  # the fullest moment as the engine foretold it; 0: not known
+    foretold_bytes: Count = 0  # the engine's estimate of the peak; 0: unknown
 
 
 class MemoryShort(Event, frozen=True, tag="memory-short"):
@@ -131,7 +131,7 @@ class MemoryShort(Event, frozen=True, tag="memory-short"):
     wakes_runner = True
 
     worker: str
-    device: str  # the engine puts its own name for it
+    device: str  # the engine replaces it by its own name
     trials: tuple[Int, ...]
     used_bytes: Count
     text: str

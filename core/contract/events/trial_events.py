@@ -26,7 +26,7 @@ class TrialQueued(TrialEvent, frozen=True, tag="trial-queued"):
     checkpoint: str = ""
     step: Step = 0
     counted: bool = True
-    place_of: Int = -1  # the trial of a population whose place it takes
+    place_of: Int = -1  # the trial of a population that it replaces
 
     @property
     def title(self) -> Title:
@@ -298,7 +298,7 @@ class TrialFailed(TrialEvent, frozen=True, tag="trial-failed"):
     error: str
     traceback: str = ""
     step: Step = 0
-    again: bool = False  # a worker's word: nobody foresaw it, another try may do
+    again: bool = False  # the worker reports an unexpected error: a retry may succeed
 
     @property
     def title(self) -> Title:

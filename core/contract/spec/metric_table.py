@@ -82,7 +82,7 @@ SLICE, TASK, AXIS = "quality/slice:", "quality/task:", "safety/bias:"
 TRIGGER = "@"  # between a metric and the number, from 1, of the trigger that changes it
 METRICS: dict[str, Metric] = {metric.name: metric for metric in TABLE}
 TRIGGERED = ("safety/toxicity", "safety/refusal", "safety/refusal_odds", "security/jailbreak")
-PATTERNS: tuple[Metric, ...] = (  # their names go on with what a study's data or spec calls it
+PATTERNS: tuple[Metric, ...] = (  # their names end with a name from a study's data or spec
     Metric(SLICE, "minimize", "loss of this slice of the validation rows", "nats/token", 0.02),
     Metric(AXIS, "minimize", "the same on this axis alone", "0 to 0.5", 0.05),
     Metric(TASK, "maximize", "what lm-evaluation-harness scores this task", "fraction", 0.02),

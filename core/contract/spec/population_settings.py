@@ -6,10 +6,11 @@ from core.contract.spec.knob_table import CLONE_KEEPS
 from core.contract.spec.study_spec import AUTO, PopulationOptions, StudySpec
 from core.errors import Problem
 
-BY = "the population"  # who queues its clones and prunes for them
+BY = "the population"  # the author of its clones and prunes
 LEAST = 4
-HELD = (*CLONE_KEEPS, "seed")  # a clone has them as its parent: its weights, and the order of its rows
-ROWS_A_STEP = ("batch_size", "gradient_accumulation", "sequence_length")  # with epochs they decide the steps
+HELD = (*CLONE_KEEPS, "seed")  # a clone inherits them: its weights, and the order of its rows
+# with epochs they determine the number of steps
+ROWS_A_STEP = ("batch_size", "gradient_accumulation", "sequence_length")
 
 
 def list_perturbed(spec: StudySpec) -> list[str]:

@@ -40,8 +40,8 @@ class Choice(msgspec.Struct, frozen=True, tag="choice"):
 
 Dimension = Range | Choice
 Space = dict[str, Dimension]
-MOST_TOLD = 20  # values of one choice that are told to be wrong
-NEAR = 1e-9  # of a value: what sums and logarithms leave in its last bits
+MOST_TOLD = 20  # reported faulty values of one choice
+NEAR = 1e-9  # relative rounding error of sums and logarithms
 KEYS = ("low", "high", "step", "log", "choice", "when", "otherwise")
 
 

@@ -24,9 +24,9 @@ from core.contract.text.secret_redaction import Redactor
 from core.errors import Problem, SpecError
 
 LARGEST_FILE_BYTES = 1 << 20
-_LARGEST = 10**input_size_limits.MOST_DIGITS  # whole numbers up to here are told with the bound of their key
+_LARGEST = 10**input_size_limits.MOST_DIGITS  # integers up to here are reported with the bound of their key
 _OPTIONS = {field.name: field.type for field in msgspec.structs.fields(StudySpec)}
-MOST_NEAREST = 20  # unknown keys for which the nearest is looked up: that takes its time
+MOST_NEAREST = 20  # unknown keys for which the nearest is looked up, which is slow
 SECTION_NAMES = ("study", "model", "data", "train", "space", "evaluate", "resources")
 
 
@@ -180,7 +180,7 @@ def _explain_errors(error: ValidationError, file: str) -> list[Problem]:
         loc = fault["loc"]
         deep = bool(loc) and len(loc) > (2 if loc[0] in spec_schema.TABLES else 1)
         if fault["type"] == "extra_forbidden" and not deep:
-            continue  # told as unknown, with the nearest
+            continue  # reported as unknown, with the nearest name
         if fault["type"] == "extra_forbidden":
             key = plain(".".join(map(str, loc)), 80)
             problems.setdefault(key, Problem(f"{key}: unknown key", file, "leave it out"))
@@ -280,7 +280,7 @@ def _boards(spec: StudySpec, file: str) -> list[Problem]:
         for text in texts:
             try:
                 sources.append((Limit.parse(text, f"{file} [evaluate] limits").metric, source))
-            except SpecError as error:  # those of constraints are told by searching
+            except SpecError as error:  # search_checks reports those of constraints
                 problems += error.problems if source == "the limit on" else ()
     problems += _tasks(section, file) + installed_garak.find_faults(section.prompt_texts, file)
     for metric, source in sources:

@@ -23,7 +23,7 @@ from core.contract.spec.search_space import Choice, Dimension, Range, Space, rea
 from core.contract.text import byte_sizes
 
 SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc", "random", "grid", "bruteforce")
-COUNTED = ("grid", "bruteforce")  # samplers that end by themselves: they need a space that can be counted
+COUNTED = ("grid", "bruteforce")  # samplers that end by themselves: they need a finite space
 PRUNERS = ("none", "median", "percentile", "halving", "hyperband", "wilcoxon", "patient", "threshold")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
 ON_BREACH = ("warn", "pause", "prune")
@@ -139,7 +139,7 @@ class EvaluateOptions(msgspec.Struct, frozen=True):
     answer_tokens: Positive = 96
     limits: tuple[str, ...] = ()
     on_breach: str = "warn"
-    on_unsure: str = "warn"  # silence would pass for a limit that is kept
+    on_unsure: str = "warn"  # without a warning it would seem that the limit is kept
     prompts: str | dict[str, str] | None = None
     reference: str | None = None
     classifier: str | None = None

@@ -79,10 +79,10 @@ class Trial(msgspec.Struct, frozen=True):
     scoring: int = -1  # the step that is being scored; -1: none. Of a complete trial: still to come
     scoring_done: int = 0  # answers
     scoring_total: int = 0
-    scoring_from: tuple[int, float] = (0, 0.0)  # answers when its first word came, and when that was
-    scoring_at: float = 0.0  # when its latest word came
-    clock: Series = Series()  # when steps were done, Unix seconds, since it last began to run
-    foretold_bytes: int | None = None  # of its device's memory, beside the base
+    scoring_from: tuple[int, float] = (0, 0.0)  # answers at the first report, and its time
+    scoring_at: float = 0.0  # the time of the latest report
+    clock: Series = Series()  # times of steps, Unix seconds, since it last started
+    foretold_bytes: int | None = None  # of its device's memory, without the base
     measured_bytes: int | None = None
     by: str = ""  # who queued it; empty: the sampler
     parent: int = -1  # the trial that it was cloned from
@@ -93,7 +93,7 @@ class Trial(msgspec.Struct, frozen=True):
     starred: bool = False
     pinned: str = ""  # the only device that it may run on
     priority: int = 0
-    place_of: int = -1  # the trial of a population whose place it took
+    place_of: int = -1  # the trial of a population that it replaced
 
     @property
     def has_begun(self) -> bool:
@@ -122,7 +122,7 @@ class Study(msgspec.Struct, frozen=True):
     name: str
     state: str = "running"
     why: str = ""
-    spec: dict[str, Any] = {}  # as on the disk and the wire; readers take ``settings``
+    spec: dict[str, Any] = {}  # as on disk and on the wire; read ``settings`` instead
     folder: str = ""
     total_trials: int = 0
     created_at: float = 0.0

@@ -143,7 +143,7 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
             for text in event.changes:
                 lines = _append_line(lines, event.at, f"changed by {event.by}: {text}")
             return fold_steering.change_study(replace(study, lines=lines), event)
-        case e.Preparing() if study.state in s.LIVE_STUDY:  # else told too late
+        case e.Preparing() if study.state in s.LIVE_STUDY:  # else it comes too late
             return replace(study, preparing=_fold_preparing(study.preparing, event))
         case e.PackMeasured() if study.state in s.LIVE_STUDY:
             return replace(study, packs=_packs(study.packs, event))

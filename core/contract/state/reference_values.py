@@ -10,9 +10,9 @@ from core.contract.spec.metric_table import BOARDS
 from core.contract.state import engine_state as s
 from core.contract.state.best_and_counts import front, is_better
 
-# Where the boards have what an objective is of the base, over the sampled validation rows.
+# The boards' metric that gives an objective's value of the base, over the sampled validation rows.
 ON_BOARDS = {"eval/loss": "quality/loss", "eval/perplexity": "quality/loss"}
-LARGEST = 700.0  # nats: a float knows its exponential
+LARGEST = 700.0  # nats: the exponential still fits a float
 
 
 def base_score(study: s.Study, metric: str) -> Score | None:

@@ -10,8 +10,8 @@ from typing import Any
 from core.contract.state import engine_state as s
 from core.contract.state.thinned_series import Series, add
 
-POINTS = 64  # moments kept of a trial's clock
-RECENT = 16  # of them tell how fast it is now: others may have joined its device or left it
+POINTS = 64  # points kept of a trial's clock
+RECENT = 16  # of them give the present speed: other trials may have joined its device or left it
 EVALUATING = "evaluating"
 
 
@@ -163,7 +163,7 @@ def pace(study: s.Study, trial: s.Trial) -> Pace | None:
         step_s = median(bare)
         evaluation_times = [(seconds - count * step_s) / looks for count, seconds, looks in gaps if looks]
         return Pace(step_s, max(0.0, median(evaluation_times)) if evaluation_times else 0.0, every)
-    if gaps:  # evaluated in each of them: it is in the time of the steps
+    if gaps:  # each includes an evaluation, so the time of steps includes it
         return Pace(median(seconds / count for count, seconds, _ in gaps[-RECENT:]), 0.0, every)
     if trial.step and trial.elapsed_s:
         return Pace(trial.elapsed_s / trial.step, 0.0, every)

@@ -46,7 +46,7 @@ def run_guarded(name: str, run: Callable[[], int]) -> int:
             return _flush_output(error.exit_code)
         except KeyboardInterrupt:
             return _flush_output(INTERRUPTED)
-        except BrokenPipeError:  # the reader, such as `head`, has enough
+        except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
             _nowhere()
             return 0
         except Exception as error:
@@ -57,7 +57,7 @@ def run_guarded(name: str, run: Callable[[], int]) -> int:
 
 def complain(error: TrimtabError) -> None:
     """Print each problem on standard error: what, where, and what to do."""
-    with contextlib.suppress(OSError, safe_printing.UnwritableError):  # full as well: nothing can be said
+    with contextlib.suppress(OSError, safe_printing.UnwritableError):  # also full: nothing can be printed
         for problem in error.problems:
             print(f"trimtab: {plain(problem.what, TEXT_LIMIT)}", file=sys.stderr)
             if problem.where:

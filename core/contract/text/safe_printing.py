@@ -14,7 +14,7 @@ from core.contract.text.sanitize import REPLACEMENT, plain
 from core.errors import TrimtabError
 
 ERRORS = "trimtab.spelt"  # the name of the codec error handler below
-# Signs of trimtab's own texts, as they are written where the encoding has none of them.
+# Signs of trimtab's own texts, and what replaces them in an encoding without them.
 SPELT = {
     "→": "->", "…": "...", "–": "-", "—": "-", "−": "-", "×": "x", "≥": ">=", "≤": "<=", "≈": "~",
     "✓": "ok", "✗": "no", "█": "#", "↵": "|", "⟦": "[", "⟧": "]", "‖": "||", REPLACEMENT: "?",

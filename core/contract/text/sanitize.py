@@ -9,9 +9,9 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # Cc: escape sequences and bells; Cf: bidi overrides and zero-width characters; Cs/Co: not printable;
 # Zl/Zp: line ends that some libraries obey and others do not
 UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-MARKS = {"Mn", "Me"}  # stand on the character before; a hundred of them reach into other lines
+MARKS = {"Mn", "Me"}  # combining marks; a hundred on one character reach into other lines
 MARKS_KEPT = 2
-READ_AHEAD = 4  # characters looked at for each that may be shown: marks take no room
+READ_AHEAD = 4  # characters processed for each that may be shown: marks take no space
 
 
 def plain(text: str, limit: int | None = None, lines: bool = False) -> str:
@@ -22,7 +22,7 @@ def plain(text: str, limit: int | None = None, lines: bool = False) -> str:
     """
     if limit is not None:
         text = text[: READ_AHEAD * (limit + 1)]
-    if text.isascii() and text.isprintable():  # nearly everything
+    if text.isascii() and text.isprintable():  # the usual case
         return _cut(text, limit)
     characters: list[str] = []
     marks = 0

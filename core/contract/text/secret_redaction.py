@@ -10,8 +10,8 @@ from typing import TypeVar
 import msgspec
 
 HIDDEN = "(redacted)"
-LONGEST = 200_000  # characters of one text that are kept at all
-SHORTEST = 8  # of a value from the environment that is looked for: "1" is no secret
+LONGEST = 200_000  # a longer text is truncated
+SHORTEST = 8  # of a secret value in the environment: "1" is not a secret
 WORDS = {"TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASS", "CREDENTIAL", "CREDENTIALS", "KEY", "APIKEY"}
 
 # What looks like a secret: the first group of each stays, the second is hidden.

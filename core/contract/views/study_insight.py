@@ -52,7 +52,7 @@ def points(study: s.Study, objective: int = 0) -> list[Point]:
     points_so_far = []
     for trial in ended:
         if trial.pending and not trial.values:
-            continue  # what it has of the objective is a reading on the way
+            continue  # its latest value of the objective is not its result
         value = best_and_counts.objective_value(study, trial, objective)
         if value is not None and math.isfinite(value):
             points_so_far.append(Point(trial.number, value, trial.state != s.COMPLETE))

@@ -20,9 +20,9 @@ from core.errors import EngineError, RefusedError
 
 T = TypeVar("T")
 LARGEST_MESSAGE_BYTES = 512 << 20
-LOOK_S = 1.0  # between two looks whether an engine that has not answered yet is there at all
+LOOK_S = 1.0  # between two checks that an engine which has not answered yet exists
 TICK_S = 0.5  # between two pings of a console
-SOON_TICKS = 4  # without a word: a console says so
+SOON_TICKS = 4  # without an answer: the console reports it
 
 
 class Connection:
@@ -45,7 +45,7 @@ class Connection:
         self._silence, self._said = silence, ""
         self._waiting: dict[int, asyncio.Future[console_api.Reply]] = {}
         self._last_id = 0
-        self._ticks = 0  # since the engine was heard: a loop of ours that stood still counts as one
+        self._ticks = 0  # since the engine's last message: a stall of this event loop counts as one
         self._pinging = asyncio.ensure_future(self._ping())
 
     async def _ping(self) -> None:

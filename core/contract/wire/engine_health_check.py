@@ -11,7 +11,7 @@ from core.contract.wire import local_socket
 from core.contract.wire.process_identity import is_stopped
 from core.errors import EngineError
 
-SILENT_S = 5.0  # an engine that says nothing for so long is said not to answer; its loop turns far faster
+SILENT_S = 5.0  # an engine that is silent for so long counts as not answering; its event loop is far faster
 LARGEST_BYTES = 1 << 20
 
 
@@ -42,7 +42,7 @@ def health(address: Path) -> dict[str, Any] | None:
     except TimeoutError as error:
         raise explain_silence(address, connection.pid, SILENT_S) from error
     except (OSError, http.client.HTTPException, ValueError):
-        return None  # it left while it was asked
+        return None  # it exited meanwhile
     finally:
         connection.close()
 

@@ -22,7 +22,7 @@ from core.contract.wire import socket_peer
 from core.errors import EngineError
 
 PATH_LIMIT_BYTES = 100  # sun_path holds 108 on Linux, 104 on macOS, with its NUL
-FULL_S, RETRY_S = 2.0, 0.05  # how long, and how often, a queue of connections that is full is tried again
+FULL_S, RETRY_S = 2.0, 0.05  # how long, and how often, to retry while the connection queue is full
 OWN_HOME = "set TRIMTAB_HOME to a folder of your own"
 
 

@@ -29,7 +29,7 @@ class Foretold(msgspec.Struct, frozen=True):
     moment: str  # a step's backward pass, an evaluation, an optimizer step
     parameters: int  # of the base
     trainable: tuple[int, ...]  # of each adapter
-    notes: tuple[str, ...] = ()  # what makes this less sure
+    notes: tuple[str, ...] = ()  # reasons for uncertainty
     tokens: int = 0  # of the widest pass, padding included
 
     @property
@@ -82,7 +82,7 @@ class DeviceMemory(msgspec.Struct, frozen=True):
     why_not: str = ""
     measured_bytes: int | None = None
     reserve_bytes: int | None = None
-    correction: float = 1.0  # of foretold activations, learnt from what was measured
+    correction: float = 1.0  # factor of the estimated activations, learnt from measurements
     learnt_from: int = 0  # measurements
 
 

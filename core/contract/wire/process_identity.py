@@ -18,7 +18,7 @@ def read_start(pid: int) -> str:
     try:
         ticks = stat.read_text().rpartition(")")[2].split()[19]  # proc_pid_stat(5): starttime
         return f"{ticks}@{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
-    except FileNotFoundError:  # no Linux
+    except FileNotFoundError:  # not Linux
         import psutil
 
         return f"{psutil.Process(pid).create_time():.0f}"

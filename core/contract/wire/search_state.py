@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 METHODS = ("ped-anova", "fanova")
-FEWEST = 10  # trials with a value below which no share is told: it would be chance
+FEWEST = 10  # fewest trials with a value for a share: with fewer it would be chance
 
 
 class Importance(msgspec.Struct, frozen=True, tag="importance"):

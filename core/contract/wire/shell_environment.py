@@ -19,7 +19,8 @@ PLACES = (
 )  # fmt: skip
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 SECRET = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")  # of this start: the next job may have other cards
+# only for this start: the next job may have other cards
+DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")  # settings of torch's
 # The passes of a study differ in shape from round to round. With fixed segments the allocator keeps blocks of
 # sizes that do not come again; segments that grow are used for any size.

@@ -36,7 +36,7 @@ class Told(msgspec.Struct, frozen=True, tag="told"):
 class Beat(msgspec.Struct, frozen=True, tag="beat"):
     """A heartbeat that renews the lease, sent every few seconds even while a step takes long."""
 
-    busy_s: Seconds = 0.0  # time since the training thread last came up for air
+    busy_s: Seconds = 0.0  # time since the training thread last reported
 
 
 class Broken(msgspec.Struct, frozen=True, tag="broken"):
@@ -80,7 +80,7 @@ class Assign(msgspec.Struct, frozen=True, tag="assign"):
     folder: str  # trials/<n> in the study's folder
     checkpoint: str = ""
     paused: bool = False
-    retry: int = 0  # how often it lost its worker already
+    retry: int = 0  # how often it has lost its worker
     parent: int = -1
 
 

@@ -32,8 +32,8 @@ from core.errors import EngineError, RefusedError, TrimtabError
 
 log = logging.getLogger("trimtab.engine")
 
-SPARE_AFTER_S = 2.0  # `trimtab run` starts an engine and, at once, a study: the two come first
-IDLE_S = 600.0  # an engine without console and study leaves after this
+SPARE_AFTER_S = 2.0  # `trimtab run` starts an engine and a study at once, which have priority
+IDLE_S = 600.0  # an engine without consoles and studies exits after this
 
 
 def version() -> str:
@@ -105,7 +105,7 @@ class Engine:
             signal.SIGTERM,
             signal.SIGINT,
             signal.SIGUSR1,
-        ):  # USR1: Slurm's word before it ends a job
+        ):  # USR1: Slurm's warning before it ends a job
             loop.add_signal_handler(number, self._leave.set)
 
     async def _handle(self, request: console_api.AnyRequest) -> console_api.Answer | None:

@@ -40,7 +40,8 @@ def ensure(home: Path | None = None) -> Path:
 def _start_once(base: Path, socket: Path) -> None:
     turn = Turn(base / "engine.starting")
     try:
-        turn.wait(START_DEADLINE_S)  # in vain: the starter is stuck; the engine's own lock decides
+        # on a timeout the other starter is stuck, and the engine's own lock decides
+        turn.wait(START_DEADLINE_S)
         if not health(socket):
             _start(base, socket)
     finally:
@@ -63,7 +64,7 @@ def _start(base: Path, socket: Path) -> None:
         )
     deadline = time.monotonic() + START_DEADLINE_S
     while time.monotonic() < deadline:
-        with contextlib.suppress(EngineError):  # on a busy machine its first answer takes long
+        with contextlib.suppress(EngineError):  # on a busy machine the first answer is slow
             if health(socket):
                 return
         if engine.poll() is not None:

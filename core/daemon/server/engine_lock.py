@@ -20,9 +20,9 @@ from core.contract.text.sanitize import plain
 from core.contract.wire.process_identity import is_alive, read_start
 from core.errors import EngineError
 
-RENEW_S = 10.0  # a lease is renewed so often
-LEASE_S = 60.0  # one of another machine that was not renewed for so long is over
-HELD = (BlockingIOError, PermissionError)  # of flock: somebody else has it
+RENEW_S = 10.0  # interval of renewals
+LEASE_S = 60.0  # a lease of another machine that was not renewed for so long has expired
+HELD = (BlockingIOError, PermissionError)  # from flock: another process has it
 
 
 class FileLock:
@@ -45,7 +45,7 @@ class FileLock:
                 return False
             self.lease = lease
         else:
-            if lease.is_live():  # of somebody whom the kernel refused a lock
+            if lease.is_live():  # of a process that could not get a kernel lock
                 fcntl.flock(self._file, fcntl.LOCK_UN)
                 return False
         os.ftruncate(self._file, 0)
@@ -117,7 +117,7 @@ class Lease:
             if record["host"] == sockets.gethostname():
                 return not is_alive(int(record["pid"])) or _start_time(int(record["pid"])) != record["born"]
         except (ValueError, KeyError, TypeError):
-            pass  # half written: its time tells
+            pass  # incomplete: its modification time decides
         with contextlib.suppress(OSError):
             return self._now() - self._path.stat(follow_symlinks=False).st_mtime > LEASE_S
         return False

@@ -163,7 +163,7 @@ class Server:
         answers: set[asyncio.Task[None]] = set()
         try:
             async for message in socket:
-                if len(answers) >= MOST_UNANSWERED:  # it asks and does not read the answers
+                if len(answers) >= MOST_UNANSWERED:  # it sends requests and does not read the answers
                     break
                 if message.type is WSMsgType.BINARY:
                     task = asyncio.create_task(self._answer(socket, message.data))
@@ -214,7 +214,7 @@ class Server:
                     self._telling.receive(worker, report)
         except msgspec.DecodeError as error:
             self._nonsense.say("a worker spoke nonsense: %s", input_size_limits.explain_error(error))
-            if worker is not None:  # said again and again, it would never be durable
+            if worker is not None:  # the worker would resend it forever
                 self._telling.nonsense(worker, input_size_limits.explain_error(error))
         finally:
             if worker is not None and worker.send == socket.send_bytes:

@@ -17,7 +17,7 @@ from core.store.tensorboard_files import TensorBoardFiles, with_ends
 log = logging.getLogger("trimtab.boards")
 
 FLUSH_S = 2.0
-UNSURE_S = 60.0  # what ended longer ago was written by the engine that saw it
+UNSURE_S = 60.0  # what ended longer ago was written by the engine of that time
 READINGS = (e.TrialReported, e.TrialEvaluated, e.TrialScored)
 ENDED = (e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.ScoringEnded)
 
@@ -32,7 +32,7 @@ class BoardFeed:
         supervisor.watchers.append(self._watch)
 
     def _watch(self, event: e.Event, state: s.State) -> None:
-        if isinstance(event, e.StudyCreated):  # one of this name may have been before, in another folder
+        if isinstance(event, e.StudyCreated):  # an earlier study of this name may have had another folder
             self._thread.submit(self._forget, event.study)
         if isinstance(event, (e.TrialQueued, *READINGS, *ENDED)):
             study = state.studies[event.study]

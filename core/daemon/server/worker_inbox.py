@@ -74,7 +74,7 @@ class WorkerInbox:
         worker.send = send
         worker.heard_at = time.monotonic()
         worker.tell(worker_api.Heard(worker.heard))
-        if worker.leaving:  # it was told while it was not connected
+        if worker.leaving:  # requested while it was not connected
             worker.tell(worker_api.Shutdown("the worker is not needed any more"))
         else:
             runner.update_worker(worker, hello.trials)
@@ -134,7 +134,7 @@ class WorkerInbox:
 
     def _handle_answer(self, worker: Worker, message: worker_api.Told) -> None:
         if message.number <= worker.heard:
-            return  # said again after a reconnection
+            return  # resent after a reconnection
         worker.heard = message.number
         own_events = (
             (self._rename_sender(worker, message.event),) if self._is_its_own(worker, message.event) else ()

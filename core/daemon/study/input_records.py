@@ -38,7 +38,7 @@ class InputNotes:
         try:
             await asyncio.to_thread(input_hashes.note, spec, folder)
             await asyncio.to_thread(input_hashes.add_hashes, spec, folder, lambda: self._leaving)
-        except TrimtabError as error:  # a worker that cannot read it tells the study
+        except TrimtabError as error:  # a worker that cannot read it reports to the study
             log.warning("%s", error)
 
     async def leave(self) -> None:

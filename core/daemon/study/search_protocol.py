@@ -30,7 +30,7 @@ class SearchPort(Protocol):
     async def close(self) -> None: ...
 
 
-Note = Callable[[str], object]  # a word for the list of events
+Note = Callable[[str], object]  # a note for the event list
 SearchFactory = Callable[[StudySpec, Path, Note], SearchPort]
 
 

@@ -28,7 +28,7 @@ from core.evaluate.prompts.provable_limits import refuse_unprovable
 from core.store import run_folder
 
 KEEP_S = 60.0  # for a worker to write the checkpoint that a clone begins from
-# A trial that goes tells its checkpoint first, if it writes one at all.
+# A trial that leaves reports its checkpoint first, if it writes one.
 GONE = e.TrialCompleted | e.TrialPruned | e.TrialFailed | e.TrialInfeasible | e.TrialRequeued
 
 

@@ -36,7 +36,7 @@ def load(supervisor: Supervisor, last_numbers: dict[str, int], remember: Callabl
             for event in only_study(folder.name, journal.replay()):
                 remember(event)
                 yield event
-        except OSError as error:  # its study is not there; all others are
+        except OSError as error:  # its study is missing; all others are loaded
             log.error("the journal of %s cannot be read: %s", folder.name, error)
             return
         last_numbers.update(journal.heard)
@@ -76,7 +76,7 @@ async def begin(
     created = e.StudyCreated(at=time.time(), study=name, spec=to_raw(spec), folder=str(folder))
     notes = [] if before is None else [_note_replacement(before, aside)]
     refusals = await supervisor.put(created, *notes)
-    if old is not None:  # nothing is written to it any more
+    if old is not None:  # its journal is no longer written
         old.close()
     return folder, refusals
 

@@ -62,7 +62,7 @@ class Studies:
         self._runners: dict[str, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._one_start = asyncio.Lock()  # two consoles may start the same study at once
-        self.heard: dict[str, int] = {}  # durable, by worker, as the journals tell it
+        self.heard: dict[str, int] = {}  # last durable message by worker, from the journals
         self._whys: dict[tuple[str, int], str] = {}  # why trials are being pruned, until their workers know
         supervisor.watchers.append(self._watch)
         self._breaches = Breaches(supervisor, self.handle)
@@ -147,7 +147,7 @@ class Studies:
         if self._runners.get(runner.name) is runner:
             del self._runners[runner.name]
         error = None if task.cancelled() else task.exception()
-        if error is not None:  # even its own way to fail has failed
+        if error is not None:  # even its error handling has failed
             log.critical("study %s", runner.name, exc_info=error)
             self._fail(runner.name, f"the engine failed: {type(error).__name__}: {error}")
 
@@ -268,7 +268,7 @@ class Studies:
             runner.post(event)
 
     def _remember(self, event: e.Event) -> None:
-        if isinstance(event, e.StudyCreated):  # nothing of one before it
+        if isinstance(event, e.StudyCreated):  # drop the data of an earlier study of this name
             self._whys = {key: why for key, why in self._whys.items() if key[0] != event.study}
         elif isinstance(event, e.PruneAsked):
             self._whys[event.study, event.trial] = event.why

@@ -71,7 +71,8 @@ class Runner:
             crew, self.departures, folder, supervisor.put, lambda: self.study, why_pruned, self.stopping.fail,
             lambda: self.closing,
         )  # fmt: skip
-        self.closing = self.ended = False  # no new work: the engine leaves; nobody reads the inbox any more
+        # closing: no new work, the engine exits; ended: the inbox is no longer read
+        self.closing = self.ended = False
 
     @property
     def study(self) -> s.Study:
@@ -117,7 +118,7 @@ class Runner:
 
     async def _drive(self) -> None:
         early = None if self._crew.of(self.name) else self.weighing.early(self.study, self._spec.train)
-        if early is not None:  # it loads while Optuna's storage is opened
+        if early is not None:  # the worker loads while Optuna's storage is opened
             self._start_worker(early)
         await self.proposing.open()
         await self._fill()
@@ -220,7 +221,7 @@ class Runner:
             if self.study.state != "paused" and not self.closing and not self._on_workers():
                 await self._read_all()
             if self.closing or self.study.state != "stopping" or not late_scores.list_pending(self.study):
-                return  # else the stop came while Optuna was read
+                return  # else the stop came while Optuna's storage was opened
 
     async def _see_scorings(self) -> None:
         """End the scorings of a stopping study, whichever worker leaves meanwhile; assign those of a running

@@ -12,7 +12,7 @@ from core.daemon.workers.trial_requeue import end_study_and_fail, end_study_and_
 from core.daemon.workers.worker_pool import Worker, WorkerPool
 from core.daemon.workers.worker_shutdowns import Departures
 
-GRACE_S = 30.0  # for workers to let their trials go
+GRACE_S = 30.0  # for workers to release their trials
 Put = Callable[..., Awaitable[list[str]]]
 
 

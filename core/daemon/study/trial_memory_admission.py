@@ -28,7 +28,7 @@ class Admission:
     def __init__(self, foresight: MemoryPlanner, places: TrialSlots, search: SearchPort, put: Put) -> None:
         self.foresight = foresight
         self._places, self._search, self._put = places, search, put
-        self._bounds: dict[str, int] = {}  # by worker: the last that it was told
+        self._bounds: dict[str, int] = {}  # by worker: the last bound sent
 
     def early(self, study: s.Study, knobs: Mapping[str, Any]) -> Slot | None:
         """Return the slot on which a worker may start before there is a trial for it.

@@ -72,7 +72,7 @@ class SearchConversation:
         message = (
             f"the storage holds {len(strange)} trials with results under the name {name!r} that are not "
         )
-        if not numbers:  # it would begin with what was measured on other data, with another base
+        if not numbers:  # its history would come from other data or another base
             raise TrimtabError.of(
                 f"{message}this study's",
                 "study.storage",
@@ -125,7 +125,7 @@ class SearchConversation:
         """Report new metrics to the pruner; return why it ends the trial, empty while the trial continues."""
         trial = self._now().trials[event.trial]
         if not trial.counted:
-            return ""  # a person steers it: neither judged nor a measure for others
+            return ""  # a person steers it: the pruner neither judges it nor compares others with it
         if isinstance(event, e.TrialScored) and trial.state in s.ENDED and not awaits_boards(self._spec):
             return ""  # the sampler has its result already
         rows = event.rows if isinstance(event, e.TrialEvaluated) else ()
@@ -153,7 +153,7 @@ class SearchConversation:
                 params=proposal.params, knobs=proposal.knobs, why=proposal.why,
             )
         )  # fmt: skip
-        if refusals:  # asked again it would propose the same again
+        if refusals:  # asking again would give the same proposal
             message = f"the sampler's trial {proposal.number} cannot be queued: {refusals[0]}"
             raise TrimtabError.of(message, f"study {study.name}", "the engine's log holds more")
         self._say_repeated(study, proposal.number, proposal.knobs)

@@ -55,7 +55,7 @@ class Worker:
     send: Send | None = None
     heard_at: float = field(default_factory=time.monotonic)
     heard: int = 0  # number of the last message received
-    leaving: bool = False  # it was told to shut down
+    leaving: bool = False  # it was asked to shut down
 
     def tell(self, message: worker_api.ToWorker) -> None:
         """Send without waiting. A message lost with the connection is sent again after the next Hello."""
