@@ -163,7 +163,7 @@ class Supervisor:
     def _faulty(self, entry: _Entry, error: Exception) -> str:
         names = ", ".join(type(event).__name__ for event in entry.events)
         log.error("%s of study %r is refused", names, entry.study, exc_info=error)
-        return plain(f"the engine cannot take it: {type(error).__name__}: {error}", 300)
+        return plain(f"the engine cannot accept it: {type(error).__name__}: {error}", 300)
 
     def _give_up(self, entries: list[_Entry], error: Exception) -> None:
         """Return a fault of the engine itself to the waiting callers."""

@@ -187,7 +187,7 @@ def test_a_dumb_terminal_gets_words_and_plain_lines(engine, spec, monkeypatch, c
     ("encoding", "words"),
     [
         ("latin-1", ("this locale has not the signs", "LC_ALL=de_DE.ISO-8859-1", "export LC_ALL=C.UTF-8")),
-        ("utf-8", ("draws on standard error, which is no terminal", "send standard error nowhere else")),
+        ("utf-8", ("draws on standard error, which is not a terminal", "send standard error nowhere else")),
     ],
 )
 def test_where_no_console_can_be_drawn_it_is_said_and_lines_follow(

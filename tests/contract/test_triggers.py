@@ -51,7 +51,7 @@ def test_unusable_triggers_are_refused_in_words(triggers, told):
 
 def test_triggers_that_no_board_asks_are_refused():
     (found,) = problems({"boards": ["quality"], "triggers": ["cf"]})
-    assert "no board asks evaluate.triggers" in found and "add one of safety, security" in found
+    assert "no board uses evaluate.triggers" in found and "add one of safety, security" in found
 
 
 @pytest.mark.parametrize("number", ["0", "2", "cf", "01"])

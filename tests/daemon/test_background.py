@@ -71,7 +71,7 @@ async def test_a_worker_that_says_what_cannot_be_is_ended_and_the_engine_is_not(
     assert given_up[0] == (
         "its worker w sent an invalid message: ValueError: 'learning_rate' = nan must be finite"
     )
-    assert "'depth' = 2 is no knob" in given_up[1] and len(given_up) == 3
+    assert "'depth' = 2 is not a knob" in given_up[1] and len(given_up) == 3
 
 
 def test_an_answer_that_cannot_be_written_is_a_refusal_in_words():

@@ -90,7 +90,7 @@ def test_a_lease_holds_against_one_who_gets_a_lock(path):
 def test_an_engine_that_stood_still_and_lost_the_home_leaves(path, no_locks):
     first = EngineLock(path)
     path.with_name("engine.lock.lease").write_text("{}")
-    with pytest.raises(EngineError, match="another engine has taken the home"):
+    with pytest.raises(EngineError, match="another engine has taken over the home folder"):
         first.renew()
 
 

@@ -59,7 +59,7 @@ async def test_a_changes_the_axis_and_says_what_it_is(seat):
         await you.press(*MARKS, "V", "a")
         await you.sees("tokens trained, from speed and training time")
         await you.press("a")
-        await you.sees("training time, from its whole and the speed", "15m00s")
+        await you.sees("training time, from its total and the speed", "15m00s")
         await you.press("a")
         await you.sees("optimizer steps")
 

@@ -71,7 +71,7 @@ def resume(arguments: argparse.Namespace) -> int:
 def prune(arguments: argparse.Namespace) -> int:
     """Prune a trial."""
     study, trial = find_trial(arguments)
-    reach_engine.ask(console_api.PruneTrial(study, trial, BY, f"asked on the {BY}"))
+    reach_engine.ask(console_api.PruneTrial(study, trial, BY, f"requested on the {BY}"))
     print(f"{study}: pruning trial {trial}")
     return exit_codes.OK
 

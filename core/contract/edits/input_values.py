@@ -74,7 +74,7 @@ def parse_edit(trial: Trial, name: str, text: str) -> Read:
 def _factor(text: str, before: object) -> Read:
     factor = read_factor(text)
     if not factor or not math.isfinite(factor):
-        return Read(wrong=f"{plain(text, 40)} is no factor: write one such as x0.5")
+        return Read(wrong=f"{plain(text, 40)} is not a factor: write one such as x0.5")
     is_number = isinstance(before, int | float) and not isinstance(before, bool)
     return Read(f"x{factor:.12g}", note=f"{format_value(before)} × {factor:g}" if is_number else "")
 

@@ -94,7 +94,7 @@ def _check_changes(
     for name, value in values.items():
         label = plain(f"{name} = {value!r}", 100)
         if name not in EDITABLE:
-            faults.append(f"{label}: there is no such knob")
+            faults.append(f"{label}: unknown knob")
         elif name not in allowed:
             faults.append(f"{label}: {not_allowed}")
         elif fault := explain_refusal(name, value):
@@ -134,7 +134,7 @@ def check_by_hand(
         message = (
             f"{', '.join(missing)}: not given, and no sampler fills in a trial that lies outside the space"
         )
-        raise RefusedError.of(message, "trial by hand", "give them, or take another trial as the pattern")
+        raise RefusedError.of(message, "trial by hand", "give them, or copy another trial")
     return knobs, learnable
 
 
@@ -143,7 +143,7 @@ def _checked_by_hand(changes: Mapping[str, Any]) -> None:
     for name, value in changes.items():
         label = plain(f"{name} = {value!r}", 100)
         if name not in EDITABLE:
-            faults.append(f"{label}: there is no such knob")
+            faults.append(f"{label}: unknown knob")
         elif read_factor(value) is None and (fault := explain_refusal(name, value)):
             faults.append(f"{label}: {fault}")
     if faults:

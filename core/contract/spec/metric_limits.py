@@ -45,7 +45,7 @@ class Limit:
         """
         match = _FORM.fullmatch(text)
         if match is None:
-            raise SpecError.of(f"{plain(text, 80)!r} is no limit", location, _FIX)
+            raise SpecError.of(f"{plain(text, 80)!r} is not a limit", location, _FIX)
         metric, sign = match["metric"], match["sign"]
         if find_metric(metric) is None:
             raise SpecError.of(
@@ -107,7 +107,7 @@ def _bound(metric: str, text: str, location: str) -> float:
     match = _QUANTITY.fullmatch(text)
     number = float(match["number"]) if match else math.nan
     if match is None or not math.isfinite(number):
-        raise SpecError.of(f"{plain(text, 80)!r} is no number for a limit", location, _FIX)
+        raise SpecError.of(f"{plain(text, 80)!r} is not a number for a limit", location, _FIX)
     if match["unit"] is None:
         return number
     units = _units(_unit(metric))

@@ -40,7 +40,7 @@ def _of_search(spec: StudySpec, place: str) -> list[Problem]:
         problems.append(Problem(message, place, 'set pruner = "none"'))
     if not list_perturbed(spec):
         message = f"no knob of [space] can change in a clone ({', '.join(HELD)} cannot)"
-        problems.append(Problem(message, place, "search one more, such as learning_rate or weight_decay"))
+        problems.append(Problem(message, place, "search another knob, such as learning_rate or weight_decay"))
     return problems
 
 

@@ -27,7 +27,7 @@ def find_trigger_faults(spec: StudySpec, place: str) -> list[Problem]:
     problems = []
     if triggers and not boards & set(spec.evaluate.boards):
         fix = f"add one of {', '.join(sorted(boards))} to evaluate.boards"
-        problems.append(Problem("no board asks evaluate.triggers", place, fix))
+        problems.append(Problem("no board uses evaluate.triggers", place, fix))
     numbers = {str(number) for number in range(1, len(triggers) + 1)}
     for metric in _asked_metrics(spec):
         number = split_trigger(metric)[1]

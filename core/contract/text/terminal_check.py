@@ -62,7 +62,7 @@ def find_obstacle() -> Problem | None:
         return Problem(message, "environment variables LC_ALL, LC_CTYPE and LANG", fix)
     if not is_canvas():
         fix = f"send standard error nowhere else; {LINES}"
-        return Problem("the console draws on standard error, which is no terminal", "standard error", fix)
+        return Problem("the console draws on standard error, which is not a terminal", "standard error", fix)
     return None
 
 

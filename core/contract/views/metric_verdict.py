@@ -159,7 +159,7 @@ def explain_absent(study: Study) -> tuple[str, str]:
 def explain_unscored(study: Study) -> str:
     """Return why a trial may not have a metric yet."""
     every = study.settings.evaluate.generate_every
-    texts = f"; what takes generated texts at every {every}th and the last" if every > 1 else ""
+    texts = f"; metrics of generated texts at every {every}th and the last" if every > 1 else ""
     return f"not scored yet: first at step {first_step(study)}{texts}"
 
 

@@ -152,7 +152,7 @@ def describe_axis(along: Along) -> str:
     """Return the label of the axis, with how its values are determined."""
     if along == "tokens":
         return "tokens trained, from speed and training time"
-    return "training time, from its whole and the speed" if along == "time" else "optimizer steps"
+    return "training time, from its total and the speed" if along == "time" else "optimizer steps"
 
 
 def choose_trials(study: s.Study, marked: Sequence[int], selected: int | None) -> list[int]:

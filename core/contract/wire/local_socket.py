@@ -111,7 +111,7 @@ def explain_absence(address: Path, why: str) -> AbsentError:
 
 def explain_crowding(address: Path) -> EngineError:
     """Explain that the connection queue stays full."""
-    message = f"the engine has taken no new connection for {FULL_S:.0f} s"
+    message = f"the engine has accepted no new connection for {FULL_S:.0f} s"
     return EngineError.of(message, str(address), "`trimtab logs` and its log say what it does; try again")
 
 

@@ -91,7 +91,7 @@ class Server:
         none."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, HttpProcessingError):
-            self._nonsense.say("a request is no HTTP: %s", plain(str(error), 100))
+            self._nonsense.say("a request is not HTTP: %s", plain(str(error), 100))
             return False
         return True
 

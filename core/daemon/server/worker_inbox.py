@@ -34,7 +34,7 @@ def _wrong(event: e.TrialEdited) -> str:
         fault = (
             knob_edit_checks.explain_refusal(name, value)
             if name in knob_edit_checks.EDITABLE
-            else "is no knob"
+            else "is not a knob"
         )
         if fault:
             return f"{show_value(name)} = {show_value(value)} {fault}"
@@ -61,7 +61,7 @@ class WorkerInbox:
         crew = self._studies.crew
         worker = crew.workers.get(hello.worker)
         if worker is not None and worker.pid != hello.pid:
-            log.warning("process %d says that it is worker %s, which is another", hello.pid, worker.name)
+            log.warning("process %d claims to be worker %s, which is another process", hello.pid, worker.name)
             return None
         if worker is None:
             if not any(trial.worker == hello.worker for trial in study.trials.values()):
@@ -89,7 +89,7 @@ class WorkerInbox:
         try:
             self._handle_message(worker, message)
         except Exception as error:
-            log.exception("worker %s told %.2000r", worker.name, message)
+            log.exception("worker %s sent %.2000r", worker.name, message)
             self.nonsense(worker, f"{type(error).__name__}: {error}")
 
     def nonsense(self, worker: Worker, fault: str) -> None:
@@ -200,12 +200,15 @@ class WorkerInbox:
         """
         if event.study != worker.study or not event.from_worker:
             log.warning(
-                "worker %s told of %s in %s", worker.name, type(event).__name__, show_value(event.study)
+                "worker %s sent an event of %s in %s",
+                worker.name,
+                type(event).__name__,
+                show_value(event.study),
             )
             return False
         place = getattr(event, "adapter", "") or getattr(event, "path", "")
         if place and not _inside(self._supervisor.state.studies[event.study].folder, place):
-            log.warning("worker %s told of a path outside its study: %s", worker.name, plain(place, 200))
+            log.warning("worker %s sent a path outside its study: %s", worker.name, plain(place, 200))
             return False
         if isinstance(event, e.TrialEvent):
             trial = self._supervisor.state.studies[event.study].trials.get(event.trial)

@@ -178,10 +178,10 @@ class SteeringRequests:
         trial = request_checks.any_trial(study, request.trial)
         if trial.state != s.PRUNED:
             message = f"trial {trial.number} is {trial.state}, not pruned"
-            raise RefusedError.of(message, "unprune", "only a prune can be taken back")
+            raise RefusedError.of(message, "unprune", "only a prune can be undone")
         if trial.step:
             await self._newest_checkpoint(study.name, trial)
-        runner = await self._runner(study, f"trial {trial.number}'s prune was taken back by {request.by}")
+        runner = await self._runner(study, f"trial {trial.number}'s prune was undone by {request.by}")
         back = e.TrialReprieved(at=time.time(), study=study.name, trial=trial.number, by=request.by)
         with runner.proposing.awaiting():
             await self._put(back)

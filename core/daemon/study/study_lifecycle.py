@@ -115,7 +115,7 @@ class Studies:
                     self._run(spec, folder)
                     self._succession.take_up(study)
                 except Exception as error:  # of this study alone
-                    log.exception("study %s cannot be taken up", study.name)
+                    log.exception("study %s cannot be resumed", study.name)
                     self._fail(study.name, _in_words(error))
 
     def _fail(self, study: str, reason: str) -> None:

@@ -19,7 +19,7 @@ from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.refusal_classifier import Stance, stance
 
 NAME = "rows that equal evaluation prompts"
-REMEDY = "drop these rows: the safety and security boards are no measurement of prompts that were trained on"
+REMEDY = "drop these rows: safety and security boards do not measure prompts that were trained on"
 WORDS = 3  # of an n-gram
 FEWEST = 4  # words of a prompt that is looked for: shorter ones occur by chance
 SHARED = 0.6  # of a prompt's n-grams: a changed word in ten leaves five of eight
