@@ -83,8 +83,8 @@ class Case:
     @property
     def longest(self) -> int:
         """The sequence length if memory were unlimited: 95 % of the rows are shorter."""
-        wanted = max(64, -(-self.rows.percentile(0.95) // 64) * 64)
-        return min(wanted, self.base.positions) if self.base.positions else wanted
+        length = max(64, -(-self.rows.percentile(0.95) // 64) * 64)
+        return min(length, self.base.positions) if self.base.positions else length
 
     # -- a trial -----------------------------------------------------------------------------------
 
@@ -96,11 +96,11 @@ class Case:
     @cached_property
     def batch(self) -> int:
         """Rows per optimizer step, a power of two."""
-        seen = self.train_rows * self.whole_epochs
-        if seen / 32 >= LARGE_STEPS:
+        rows_trained = self.train_rows * self.whole_epochs
+        if rows_trained / 32 >= LARGE_STEPS:
             return 32
-        wanted = next((rows for rows in BATCHES if seen / rows >= LEAST_STEPS), 4)
-        return min(wanted, 1 << (self.train_rows.bit_length() - 1))
+        batch_rows = next((rows for rows in BATCHES if rows_trained / rows >= LEAST_STEPS), 4)
+        return min(batch_rows, 1 << (self.train_rows.bit_length() - 1))
 
     @cached_property
     def needed_rank(self) -> int:
@@ -133,7 +133,7 @@ class Case:
         return trial_duration.card(self.device.name) if self.device.kind == "cuda" else None
 
     def tokens(self, epochs: float) -> float:
-        """Tokens that a trial trains on, without padding."""
+        """Return tokens that a trial trains on, without padding."""
         return self.train_rows * self.rows.mean(self.room.length) * epochs
 
     @cached_property
@@ -153,7 +153,7 @@ class Case:
 
     @property
     def short(self) -> bool:
-        """Is the time budget too small for full trials?"""
+        """Whether the time budget is too small for full trials."""
         if self.affordable is None:
             return self.wish.hours is not None and self.wish.hours < 1
         return self.affordable / COST_MEDIAN < (self.wish.trials or FEW_TRIALS)
@@ -174,8 +174,12 @@ class Case:
         """Epochs per trial within the time budget."""
         if self.affordable is None:
             return self.whole_epochs
-        left = self.affordable / (COST_HALVING * self.trials) if self.short else 1.0
-        return self.whole_epochs if left >= 1 else max(0.01, float(f"{left * self.whole_epochs:.2g}"))
+        budget_share = self.affordable / (COST_HALVING * self.trials) if self.short else 1.0
+        return (
+            self.whole_epochs
+            if budget_share >= 1
+            else max(0.01, float(f"{budget_share * self.whole_epochs:.2g}"))
+        )
 
     @property
     def steps(self) -> int:
@@ -190,7 +194,7 @@ class Case:
     @property
     def knobs(self) -> tuple[str, ...]:
         """The knobs to search, the most important first."""
-        wanted = ["learning_rate", "lora_rank"]
-        wanted.insert(1, "batch_size") if self.room.rows >= 2 and self.batch >= 8 else None
-        wanted += ["lora_dropout"] if self.epochs > REPEATED else []
-        return tuple(wanted[: max(1, min(MOST_KNOBS, self.trials // TRIALS_A_KNOB))])
+        names = ["learning_rate", "lora_rank"]
+        names.insert(1, "batch_size") if self.room.rows >= 2 and self.batch >= 8 else None
+        names += ["lora_dropout"] if self.epochs > REPEATED else []
+        return tuple(names[: max(1, min(MOST_KNOBS, self.trials // TRIALS_A_KNOB))])

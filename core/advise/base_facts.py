@@ -48,11 +48,11 @@ class Base:
 def base(name: str, fetch: bool = True) -> Base:
     """Read the facts of ``name``, a folder or a Hub id. Raises TrimtabError if the configuration is missing
     or has no sizes."""
-    found = hf_config.read(name, None, fetch)
-    inner = found.get("text_config")
-    flat = found
+    config = hf_config.read(name, None, fetch)
+    inner = config.get("text_config")
+    flat = config
     if isinstance(inner, Mapping):
-        flat = {**found, **inner, "tie_word_embeddings": found.get("tie_word_embeddings", True)}
+        flat = {**config, **inner, "tie_word_embeddings": config.get("tie_word_embeddings", True)}
         del flat["text_config"]
     positions = made_for(flat)
     experts = next((flat[key] for key in EXPERTS if _count(flat.get(key)) > 1), 0)
@@ -71,12 +71,12 @@ def _doubts(model: Model) -> tuple[str, ...]:
 
 
 def _mixture(name: str, flat: Mapping[str, Any], experts: int, positions: int) -> Base:
-    """A rough model of a mixture of experts: experts have no adapter and are not quantised; a token uses a
-    few of them."""
+    """Return a rough model of a mixture of experts: experts have no adapter and are not quantised; a token
+    uses a few of them."""
     dense = describe({key: value for key, value in flat.items() if key not in EXPERTS}, name)
     width = next(_count(flat[key]) for key in MOE_WIDTHS if _count(flat.get(key)))
     each = dense.layers * 3 * int(dense.widths["h"]) * width
-    met = next((_count(flat[key]) for key in ACTIVE if _count(flat.get(key))), 2)
+    active = next((_count(flat[key]) for key in ACTIVE if _count(flat.get(key))), 2)
     adapted = tuple(linear for linear in dense.linears if linear.name not in layer_groups.MLP)
     others = dense.others + experts * each
     model = msgspec.structs.replace(dense, linears=adapted, others=others)
@@ -84,7 +84,7 @@ def _mixture(name: str, flat: Mapping[str, Any], experts: int, positions: int) -
         f"a mixture of {experts} experts: the memory figure is rough, `trimtab fit` gives none, and "
         "placement uses measurements; only the attention layers get adapters"
     )
-    return Base(name, model, model.parameters - (experts - met) * each, positions, (note,))
+    return Base(name, model, model.parameters - (experts - active) * each, positions, (note,))
 
 
 def _count(value: object) -> int:

@@ -56,7 +56,8 @@ class Room:
 
 
 def room(model: Model, device: Device, limit: Limit, ask: Ask) -> Room:
-    """The first setting in which a trial fits, with the most rows that still leave room for two trials."""
+    """Return the first setting in which a trial fits, with the most rows that still leave room for two
+    trials."""
     tried: dict[str, str] = {}
     for rows in sorted({min(LEAST_ROWS, ask.batch), 1}, reverse=True):
         for precision, checkpointing in _settings(device):

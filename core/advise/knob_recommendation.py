@@ -36,15 +36,15 @@ class Line:
 
 
 def apply(rule: Rule, case: Case) -> Line | None:
-    """The line that ``rule`` recommends for ``case``; None if it has no advice."""
-    chosen = rule.choose(case)
-    if chosen is None:
+    """Return the line that ``rule`` recommends for ``case``; None if it has no advice."""
+    advice = rule.choose(case)
+    if advice is None:
         return None
-    searched = isinstance(chosen[0], dict) and rule.section == "train"
-    sources = (chosen[2],) if len(chosen) == 3 else rule.sources
-    return Line("space" if searched else rule.section, rule.knob, chosen[0], chosen[1], sources)
+    searched = isinstance(advice[0], dict) and rule.section == "train"
+    sources = (advice[2],) if len(advice) == 3 else rule.sources
+    return Line("space" if searched else rule.section, rule.knob, advice[0], advice[1], sources)
 
 
 def round_digits(value: float, digits: int = 2) -> float:
-    """``value`` rounded to ``digits`` significant digits."""
+    """Return ``value`` rounded to ``digits`` significant digits."""
     return float(f"{value:.{digits}g}")

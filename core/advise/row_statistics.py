@@ -45,11 +45,11 @@ class Rows:
     notes: tuple[str, ...] = ()
 
     def percentile(self, share: float) -> int:
-        """The length in tokens that this share of the rows does not exceed."""
+        """Return the length in tokens that this share of the rows does not exceed."""
         return self.lengths[min(len(self.lengths) - 1, int(share * len(self.lengths)))]
 
     def mean(self, longest: int) -> float:
-        """Mean tokens per row after truncation to ``longest``."""
+        """Return mean tokens per row after truncation to ``longest``."""
         return sum(min(length, longest) for length in self.lengths) / len(self.lengths)
 
 
@@ -62,22 +62,22 @@ def read(source: str) -> Rows | None:
             raise SpecError.of("the file does not exist", f"DATA = {plain(source, 200)!r}", "check the path")
         return None
     try:
-        counted, sample = _sample_rows(path)
+        row_count, sample = _sample_rows(path)
         _refuse_wrapped(sample)
     except (OSError, ValueError, EOFError, RecursionError, ImportError, csv.Error, lzma.LZMAError) as error:
-        what = f"the data cannot be read: {plain(str(error), 200)}"
+        message = f"the data cannot be read: {plain(str(error), 200)}"
         fix = "use JSONL, JSON, CSV, Parquet or text, or give the number of rows with --rows"
-        raise SpecError.of(what, plain(source, 200), fix) from error
+        raise SpecError.of(message, plain(source, 200), fix) from error
     if not sample:
         raise SpecError.of("the file has no rows", plain(source, 200), "give a file with rows")
-    return _describe_rows(counted, sample)
+    return _describe_rows(row_count, sample)
 
 
 # -- reading ---------------------------------------------------------------------------------------
 
 
 def _sample_rows(path: Path) -> tuple[tuple[int, bool], list[Row]]:
-    """((row count, whether it is exact), sampled rows)."""
+    """Return ((row count, whether it is exact), sampled rows)."""
     ends = [suffix.lower() for suffix in path.suffixes]
     opener = OPENERS.get(ends[-1]) if ends else None
     kind = (ends[:-1] if opener else ends)[-1:]
@@ -87,32 +87,39 @@ def _sample_rows(path: Path) -> tuple[tuple[int, bool], list[Row]]:
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             raise ValueError("the file is UTF-16: convert it, e.g. iconv -f UTF-16 -t UTF-8 FILE > NEW")
         file.seek(0)
-        whole = None if opener else path.stat().st_size
+        size_bytes = None if opener else path.stat().st_size
         if kind == [".csv"]:
-            return _spread(_csv(file), whole, file)
+            return _spread(_csv(file), size_bytes, file)
         if kind == [".json"] and _array(file):
             return _spread(iter(_objects(file)), None, file)
         if kind in ([".jsonl"], [".ndjson"], [".json"]):
-            return _spread(_jsonl(file), whole, file)
+            return _spread(_jsonl(file), size_bytes, file)
         if kind == [".txt"]:
             lines = ({"text": line.decode(errors="replace")} for line in file if line.strip())
-            return _spread(lines, whole, file)
+            return _spread(lines, size_bytes, file)
     raise ValueError(f"unknown file type {''.join(kind) or '(no suffix)'}")
 
 
-def _spread(rows: Iterator[Row], whole: int | None, file: IO[bytes]) -> tuple[tuple[int, bool], list[Row]]:
+def _spread(
+    rows: Iterator[Row], size_bytes: int | None, file: IO[bytes]
+) -> tuple[tuple[int, bool], list[Row]]:
     """Sample every n-th row; n doubles whenever the sample is twice as large as needed."""
-    kept: list[Row] = []
+    sample: list[Row] = []
     stride, count = 1, 0
     for row in rows:
         if count % stride == 0:
-            kept.append(row)
-            if len(kept) >= 2 * SAMPLE:
-                kept, stride = kept[::2], 2 * stride
+            sample.append(row)
+            if len(sample) >= 2 * SAMPLE:
+                sample, stride = sample[::2], 2 * stride
         count += 1
-        if whole and whole > LONGEST_READ_BYTES and count % 1000 == 0 and file.tell() > LONGEST_READ_BYTES:
-            return (round(count * whole / file.tell()), False), kept
-    return (count, True), kept
+        if (
+            size_bytes
+            and size_bytes > LONGEST_READ_BYTES
+            and count % 1000 == 0
+            and file.tell() > LONGEST_READ_BYTES
+        ):
+            return (round(count * size_bytes / file.tell()), False), sample
+    return (count, True), sample
 
 
 def _jsonl(file: IO[bytes]) -> Iterator[Row]:
@@ -121,12 +128,12 @@ def _jsonl(file: IO[bytes]) -> Iterator[Row]:
         number += 1
         if line.strip():
             try:
-                found = json.loads(line)
+                row = json.loads(line)
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
-            if not isinstance(found, dict | str):
+            if not isinstance(row, dict | str):
                 raise ValueError(f"line {number} is not a JSON object")
-            yield found if isinstance(found, dict) else {"text": found}
+            yield row if isinstance(row, dict) else {"text": row}
 
 
 def _csv(file: IO[bytes]) -> Iterator[Row]:
@@ -140,7 +147,7 @@ def _csv(file: IO[bytes]) -> Iterator[Row]:
 
 
 def _array(file: IO[bytes]) -> bool:
-    """Does the file start with a JSON array, rather than one object per line?"""
+    """Tell whether the file starts with a JSON array, rather than one object per line."""
     first = file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     file.seek(0)
     return first == b"["
@@ -163,30 +170,30 @@ def _parquet(path: Path) -> tuple[tuple[int, bool], list[Row]]:
 
 def _refuse_wrapped(sample: list[Row]) -> None:
     """Raise ValueError for a file that is a single object with the rows under one of its keys."""
-    known = {"messages", *TEXTS, *(name for pair in PAIRS for name in pair)}
-    for name, value in sample[0].items() if len(sample) == 1 and not known & set(sample[0]) else ():
-        if isinstance(value, list) and value and isinstance(value[0], dict) and known & set(value[0]):
+    column_names = {"messages", *TEXTS, *(name for pair in PAIRS for name in pair)}
+    for name, value in sample[0].items() if len(sample) == 1 and not column_names & set(sample[0]) else ():
+        if isinstance(value, list) and value and isinstance(value[0], dict) and column_names & set(value[0]):
             raise ValueError(f"the file is one object with {len(value)} rows under {name!r}: extract them")
 
 
 # -- describing ------------------------------------------------------------------------------------
 
 
-def _describe_rows(counted: tuple[int, bool], sample: list[Row]) -> Rows:
-    count, exact = counted
+def _describe_rows(row_count: tuple[int, bool], sample: list[Row]) -> Rows:
+    count, exact = row_count
     form, keys = _form(sample[0])
     filled = {name for row in sample for name, value in row.items() if value not in (None, "", [])}
     joined = find_companion(keys[0], keys, filled) if form == "instruction" else ""
     keys = (keys[0], joined, *keys[1:]) if joined else keys
     sizes = [_sizes(row, form, keys) for row in sample]
-    lengths = sorted(max(2, -(-whole // BYTES_A_TOKEN)) for whole, _ in sizes)
-    learnt, whole = sum(part for _, part in sizes), sum(whole for whole, _ in sizes)
+    lengths = sorted(max(2, -(-total // BYTES_A_TOKEN)) for total, _ in sizes)
+    learnt, total = sum(part for _, part in sizes), sum(total for total, _ in sizes)
     notes = [f"token counts are estimates: UTF-8 bytes / {BYTES_A_TOKEN}, without a tokenizer"]
     if not exact:
         notes.append(f"the file is large: about {count} rows, extrapolated from its first 256 MiB")
     if form == "auto":
-        shown = plain(", ".join(map(str, sample[0])), 200)
-        notes.append(f"none of the columns {shown} is known: name the right one in [data], e.g. text_key")
+        columns = plain(", ".join(map(str, sample[0])), 200)
+        notes.append(f"none of the columns {columns} is known: name the right one in [data], e.g. text_key")
     if joined:
         notes.append(f"the column {joined!r} is joined to {keys[0]!r} as the prompt")
     unused = sorted(map(str, filled - {*keys, "tools", "group"}))
@@ -197,11 +204,11 @@ def _describe_rows(counted: tuple[int, bool], sample: list[Row]) -> Rows:
         for pair in _name_columns(form, tuple(key for key in keys if key != joined))
         if pair[1] not in ("prompt", "completion", "text")
     )
-    return Rows(count, tuple(lengths), learnt / max(1, whole), form, names, tuple(notes))
+    return Rows(count, tuple(lengths), learnt / max(1, total), form, names, tuple(notes))
 
 
 def _form(row: Row) -> tuple[str, tuple[str, ...]]:
-    """The format, and the columns that it uses."""
+    """Return the format, and the columns that it uses."""
     if isinstance(row.get("messages"), list):
         return "chat", ("messages",)
     for pair in PAIRS:
@@ -219,7 +226,7 @@ def _name_columns(form: str, keys: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 def _sizes(row: Row, form: str, keys: tuple[str, ...]) -> tuple[int, int]:
-    """Bytes of the row's text, and of the part that is trained on."""
+    """Return bytes of the row's text, and of the part that is trained on."""
     if form == "chat":
         turns = [turn for turn in row.get("messages") or () if isinstance(turn, dict)]
         each = [(_bytes(turn.get("content")), turn.get("role") == "assistant") for turn in turns]

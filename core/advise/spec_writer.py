@@ -17,7 +17,7 @@ REASON_LIMIT = 600
 
 
 def page(plan: Plan, head: str) -> str:
-    """The text of the file; ``head`` is its first comment."""
+    """Return the text of the file; ``head`` is its first comment."""
     out = _comment(head)
     for doubt in plan.doubts:
         out += _comment(f"Not sure: {doubt}.")
@@ -31,12 +31,12 @@ def page(plan: Plan, head: str) -> str:
 
 
 def _write_sources(line: Line) -> list[str]:
-    """One line per source, not wrapped: a link that spans two lines cannot be opened."""
+    """Return one line per source, not wrapped: a link that spans two lines cannot be opened."""
     return [f"# source: {plain(str(source), REASON_LIMIT)}" for source in line.sources]
 
 
 def write_line(line: Line) -> str:
-    """``key = value`` in TOML."""
+    """Return ``key = value`` in TOML."""
     return f"{line.knob} = {_value(line.value)}"
 
 
@@ -52,7 +52,7 @@ def _value(value: Any) -> str:
 
 
 def _escape_character(character: str) -> str:
-    """TOML's escape of a control character, such as a bidi override in a file name."""
+    """Return TOML's escape of a control character, such as a bidi override in a file name."""
     code = ord(character)
     return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
 

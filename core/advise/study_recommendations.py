@@ -24,13 +24,13 @@ class Plan:
     fits: bool
 
     def of(self, section: str) -> tuple[Line, ...]:
-        """The lines of one section."""
+        """Return the lines of one section."""
         return tuple(line for line in self.lines if line.section == section)
 
     def raw(self) -> dict[str, dict[str, Any]]:
-        """The plan as the parsed content of a study file."""
-        found = {name: {line.knob: line.value for line in self.of(name)} for name in SECTION_NAMES}
-        return {name: content for name, content in found.items() if content}
+        """Return the plan as the parsed content of a study file."""
+        sections = {name: {line.knob: line.value for line in self.of(name)} for name in SECTION_NAMES}
+        return {name: content for name, content in sections.items() if content}
 
 
 def plan(case: Case) -> Plan:
@@ -42,28 +42,28 @@ def plan(case: Case) -> Plan:
 
 
 def _recommend_columns(case: Case) -> list[Line]:
-    """Lines for columns without a default name, and for limited numbers of rows."""
-    found = [
+    """Return lines for columns without a default name, and for limited numbers of rows."""
+    lines = [
         Line("data", key, name, "the column's name in this file", (citations.READ,))
         for key, name in case.rows.keys
     ]
     if case.train_rows < case.rows.count - case.held_out_rows:
         why = f"trains on this many of {case.rows.count} rows"
-        found.append(Line("data", "rows", case.train_rows, why, (citations.ASKED,)))
+        lines.append(Line("data", "rows", case.train_rows, why, (citations.ASKED,)))
     if case.judges < HELD_ROWS:
         why = "all held-out rows"
-        found.append(Line("evaluate", "rows", case.judges, why, (citations.READ,)))
-    return found
+        lines.append(Line("evaluate", "rows", case.judges, why, (citations.READ,)))
+    return lines
 
 
 def _doubts(case: Case) -> tuple[str, ...]:
-    found = [*case.base.notes, *case.rows.notes]
+    doubts = [*case.base.notes, *case.rows.notes]
     if case.train_rows < FEW_ROWS:
-        found.append(
+        doubts.append(
             f"{case.train_rows} training rows and {case.judges} validation rows are few: small gaps are noise"
         )
     if case.device.kind == "cpu":
-        found.append("a trial on a CPU may take hours: start with few rows and a small base")
+        doubts.append("a trial on a CPU may take hours: start with few rows and a small base")
     if case.whole_s is not None:
-        found.append("times are guesses: FLOPs of the tokens at 40 % of the card's peak")
-    return tuple(found)
+        doubts.append("times are guesses: FLOPs of the tokens at 40 % of the card's peak")
+    return tuple(doubts)

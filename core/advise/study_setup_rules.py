@@ -53,7 +53,7 @@ def _trials(case: Case) -> Chosen:
 
 
 def _hours(case: Case) -> str:
-    """The estimated time of a trial, as text."""
+    """Return the estimated time of a trial, as text."""
     if case.whole_s is None:
         return "the time per trial is unknown until the study has run for a minute"
     return f"a full trial alone takes about {_span(case.whole_s)} (a guess)"
@@ -110,12 +110,12 @@ def _objectives(case: Case) -> Chosen:
 
 
 def _stop(case: Case) -> Chosen:
-    found: dict[str, float] = {} if case.wish.hours is None else {"hours": case.wish.hours}
+    bounds: dict[str, float] = {} if case.wish.hours is None else {"hours": case.wish.hours}
     if case.trials >= 16:
-        found["no_improvement"] = max(8, case.trials // 2)
-    if not found:
+        bounds["no_improvement"] = max(8, case.trials // 2)
+    if not bounds:
         return None
-    return found, "stops a search that no longer improves or is out of time"
+    return bounds, "stops a search that no longer improves or is out of time"
 
 
 def _base(case: Case) -> Chosen:
@@ -130,8 +130,8 @@ def _precision(case: Case) -> Chosen:
         return room.precision, f"the available memory is unknown ({limit.why})", s.PRACTICE
     size = f"{format_bytes(limit.bytes_)} ({limit.why})"
     took = "; ".join(room.tried)
-    needed = format_bytes(room.used_bytes)
-    verdict = f"{room.rows} × {room.length} tokens at rank {room.rank} need {needed} of {size}"
+    used = format_bytes(room.used_bytes)
+    verdict = f"{room.rows} × {room.length} tokens at rank {room.rank} need {used} of {size}"
     if not room.fits:
         return room.precision, f"NOTHING FITS in {size}: {took}; use a smaller base or a larger device"
     return room.precision, verdict + (f"; {took}, and a tenth stays free" if took else "")

@@ -33,21 +33,21 @@ CARDS = (  # the longer name first where one holds the other
 
 
 def card(text: str) -> Card | None:
-    """The known card that ``text`` names, a driver's name or user input; None for an unknown one."""
+    """Return the known card that ``text`` names, a driver's name or user input; None for an unknown one."""
     words = text.upper().replace("-", " ").split()
-    for known in CARDS:
-        if set(known.name.upper().split()) <= set(words):
-            return known
+    for entry in CARDS:
+        if set(entry.name.upper().split()) <= set(words):
+            return entry
     return None
 
 
 def flops_a_token(active: int, checkpointing: bool) -> float:
-    """FLOPs per token for a base with ``active`` parameters per token."""
+    """Return FLOPs per token for a base with ``active`` parameters per token."""
     return (PASSES + AGAIN * checkpointing) * active
 
 
-def trial_s(active: int, checkpointing: bool, tokens: float, known: Card | None) -> float | None:
-    """Seconds for a trial of ``tokens``; None for an unknown card."""
-    if known is None:
+def trial_s(active: int, checkpointing: bool, tokens: float, gpu: Card | None) -> float | None:
+    """Return seconds for a trial of ``tokens``; None for an unknown card."""
+    if gpu is None:
         return None
-    return flops_a_token(active, checkpointing) * tokens / (known.tflops * 1e12 * SHARE)
+    return flops_a_token(active, checkpointing) * tokens / (gpu.tflops * 1e12 * SHARE)

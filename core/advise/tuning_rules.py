@@ -22,7 +22,7 @@ LARGE_STATES = 0.05  # of the memory: from here on an 8-bit optimizer is worth i
 
 
 def centre(case: Case) -> tuple[float, float]:
-    """(expected best learning rate, its factor over full fine-tuning)."""
+    """Return (expected best learning rate, its factor over full fine-tuning)."""
     family = case.base.model.family
     power = next((value for name, value in POWERS.items() if family.startswith(name)), POWER)
     factor = FACTOR_SHORT if case.steps < SHORT_STEPS else FACTOR
@@ -32,7 +32,7 @@ def centre(case: Case) -> tuple[float, float]:
 def _rate(case: Case) -> Chosen:
     middle, factor = centre(case)
     low = round_digits(middle * math.sqrt(min(1.0, case.batch / SWEPT_BATCH)) / 2)
-    known = case.base.model.family.startswith(tuple(POWERS))
+    is_swept = case.base.model.family.startswith(tuple(POWERS))
     why = (
         f"{factor:g} × the best rate of full fine-tuning at hidden size {case.base.hidden} = {middle:.1e} at "
         f"batch {SWEPT_BATCH}; from half the rate for batch {case.batch} (√{case.batch}/{SWEPT_BATCH}) "
@@ -41,18 +41,18 @@ def _rate(case: Case) -> Chosen:
     why += f"; {case.steps} steps are a short run" if factor == FACTOR_SHORT else ""
     if case.base.hidden < SWEPT_HIDDEN:
         why += f"; no sweep covers so small a model: hidden size {SWEPT_HIDDEN} is assumed"
-    why += "" if known else "; no sweep covers this family: a value between Llama's and Qwen's"
+    why += "" if is_swept else "; no sweep covers this family: a value between Llama's and Qwen's"
     return {"low": low, "high": round_digits(3 * middle), "log": True}, why
 
 
 def _batch(case: Case) -> Chosen:
-    rows, whole = case.room.rows, case.batch
+    rows, batch = case.room.rows, case.batch
     beside = " next to a second trial" if case.room.pack > 1 else ""
-    some = f"all {rows}" if rows == whole else f"{rows} of the {whole}"
+    some = f"all {rows}" if rows == batch else f"{rows} of the {batch}"
     why = f"{some} rows of a step at once fit on the device{beside}"
     if "batch_size" not in case.knobs:
         return rows, why
-    why += f"; {whole // 2} per step is also tried: LoRA tolerates large batches poorly"
+    why += f"; {batch // 2} per step is also tried: LoRA tolerates large batches poorly"
     return {"low": rows // 2, "high": rows, "step": rows // 2}, why
 
 
@@ -131,8 +131,8 @@ def _optimizer(case: Case) -> Chosen:
 def _epochs(case: Case) -> Chosen:
     why = f"{case.train_rows} rows / {case.batch} per step = {case.steps} steps"
     if case.epochs < case.whole_epochs:
-        asked = f"{case.wish.hours:g} hours are too short for {case.trials} full trials"
-        return case.epochs, f"{why}; {asked}, so each trial is shorter", s.GUESS
+        budget_text = f"{case.wish.hours:g} hours are too short for {case.trials} full trials"
+        return case.epochs, f"{why}; {budget_text}, so each trial is shorter", s.GUESS
     return case.epochs, f"{why}; more than 3 epochs gain little and may overfit"
 
 

@@ -50,10 +50,10 @@ def show_activity(name: str) -> Iterator[None]:
         _current.remove(work)
 
 
-def set_activity(what: str) -> None:
+def set_activity(activity: str) -> None:
     """Set the current activity, in a few words such as "hashing the data"."""
     for work in _current:
-        work.what = what
+        work.what = activity
 
 
 def stop_activity() -> None:

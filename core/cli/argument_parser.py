@@ -112,7 +112,7 @@ def _recommending(verbs: Any) -> None:
 
 
 def _steering(verbs: Any) -> None:
-    for name, text, whole in (
+    for name, text, for_all in (
         ("pause", "pause a trial before its next micro-batch", "pause all trials and release the GPU"),
         ("resume", "resume a paused trial", "resume the whole paused study"),
         ("prune", "stop a trial early", ""),
@@ -120,10 +120,10 @@ def _steering(verbs: Any) -> None:
         verb_parser = _verb(verbs, name, f"steer.pause_prune_stop:{name}", text)
         verb_parser.set_defaults(name=name)
         verb_parser.add_argument(
-            "trial", metavar="TRIAL", type=number, nargs="?" if whole else None, help="the trial's number"
+            "trial", metavar="TRIAL", type=number, nargs="?" if for_all else None, help="the trial's number"
         )
-        if whole:
-            verb_parser.add_argument("--all", action="store_true", help=whole)
+        if for_all:
+            verb_parser.add_argument("--all", action="store_true", help=for_all)
         _study(verb_parser)
     _study(
         _verb(
@@ -150,7 +150,7 @@ def _steering(verbs: Any) -> None:
 
 
 def _trials(verbs: Any) -> None:
-    """Manually queued trials, and commands that act on an existing trial."""
+    """Add the commands that queue a trial by hand or act on an existing trial."""
     values = "such as learning_rate=1e-4 lora_rank=16"
     new = _verb(verbs, "enqueue", "steer.enqueue_clone_edit:enqueue", "queue a trial manually")
     new.add_argument(

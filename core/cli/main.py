@@ -18,8 +18,8 @@ Console = Callable[..., int]
 
 def main(argv: list[str], console: Console | None = None) -> int:
     """Run the command in ``argv``; return an exit code of core.cli.exit_codes.TABLE."""
-    known = next((word for word in argv[:1] if word.isidentifier()), "")
-    name = f"trimtab {known}".strip()
+    command = next((word for word in argv[:1] if word.isidentifier()), "")
+    name = f"trimtab {command}".strip()
     return run_guarded(name, lambda: _run(name, argv, console))
 
 

@@ -27,16 +27,16 @@ def format_pairs(values: dict[str, Any]) -> str:
 
 def format_results(study: Study, trial: Trial) -> str:
     """Format a trial's objectives, with the base's value where known: "eval/loss base 3.28 → 2.05"."""
-    told = []
+    results = []
     for (metric, _), result in zip(study.objectives, trial.values, strict=False):
         base = reference_values.base_value(study, metric)
         name = plain(metric, 60)
-        told.append(
+        results.append(
             f"{name}={format_value(result)}"
             if base is None
             else f"{name} base {base:.4g} → {format_value(result)}"
         )
-    return "  ".join(told)
+    return "  ".join(results)
 
 
 def format_clock(at: float) -> str:
@@ -48,12 +48,12 @@ def format_span(seconds: float | None) -> str:
     """Format a duration in its two largest units; a dash when unknown."""
     if seconds is None:
         return "–"
-    whole = max(0, int(seconds))  # a clock may be set back
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    total_s = max(0, int(seconds))  # a clock may be set back
+    if total_s < 60:
+        return f"{total_s} s"
+    if total_s < 3600:
+        return f"{total_s // 60} min {total_s % 60:02d} s"
+    return f"{total_s // 3600} h {total_s % 3600 // 60:02d} min"
 
 
 def format_line(row: Line) -> str:
@@ -70,6 +70,6 @@ def lines_after(lines: tuple[Line, ...], last: Line | None) -> tuple[Line, ...]:
     return lines[start:]
 
 
-def dump(found: dict[str, Any]) -> None:
+def dump(content: dict[str, Any]) -> None:
     """Print one JSON object; non-ASCII is escaped, so no raw text reaches the terminal."""
-    print(json.dumps(found, indent=2))
+    print(json.dumps(content, indent=2))

@@ -29,12 +29,12 @@ def study(state: s.State, name: str | None) -> s.Study:
         raise UsageError.of("no study exists yet", "", "start one with `trimtab run SPEC`")
     names = ", ".join(state.studies)
     if name is not None:
-        found = state.studies.get(name)
-        if found is None:
+        named_study = state.studies.get(name)
+        if named_study is None:
             raise UsageError.of(
                 f"study {plain(name, 80)!r} does not exist", "--study", f"existing studies: {names}"
             )
-        return found
+        return named_study
     live = [study for study in state.studies.values() if study.state in s.LIVE_STUDY]
     if len(live) > 1:
         running = ", ".join(study.name for study in live)
@@ -42,24 +42,24 @@ def study(state: s.State, name: str | None) -> s.Study:
     return live[0] if live else max(state.studies.values(), key=lambda study: study.created_at)
 
 
-def trial(chosen: s.Study, number: int) -> s.Trial:
-    """Return the trial ``number`` of ``chosen``. Raises UsageError when it does not exist."""
-    found = chosen.trials.get(number)
-    if found is None:
-        last = max(chosen.trials, default=None)
+def trial(of_study: s.Study, number: int) -> s.Trial:
+    """Return the trial ``number`` of ``of_study``. Raises UsageError when it does not exist."""
+    named_trial = of_study.trials.get(number)
+    if named_trial is None:
+        last = max(of_study.trials, default=None)
         fix = "the study has no trials yet" if last is None else f"the study has trials 0 to {last}"
-        raise UsageError.of(f"trial {number} does not exist", f"study {chosen.name}", fix)
-    return found
+        raise UsageError.of(f"trial {number} does not exist", f"study {of_study.name}", fix)
+    return named_trial
 
 
-def best(chosen: s.Study) -> s.Trial:
+def best(of_study: s.Study) -> s.Trial:
     """Return the best complete trial. Raises NoResultError when there is none."""
-    found = best_and_counts.best(chosen)
-    if found is None:
-        where = f"study {chosen.name} ({chosen.state})"
-        what = plain(reference_values.explain_no_best(chosen), 200)
+    best_trial = best_and_counts.best(of_study)
+    if best_trial is None:
+        location = f"study {of_study.name} ({of_study.state})"
+        message = plain(reference_values.explain_no_best(of_study), 200)
         fix = "`trimtab logs` shows what happened so far"
-        if reference_values.list_waiting(chosen):
+        if reference_values.list_waiting(of_study):
             fix = "`trimtab status` shows the scoring progress"
-        raise NoResultError.of(what, where, fix)
-    return found
+        raise NoResultError.of(message, location, fix)
+    return best_trial

@@ -1,5 +1,8 @@
-"""How large a number, how long a text and how deep a table may be that comes from outside: from a study's
-file, a request, a worker. What is within these bounds can be kept, sent and counted with everywhere."""
+"""Bounds on the size of numbers, the length of texts and the depth of tables from outside: study files,
+requests, workers.
+
+Values within these bounds can be stored, sent and computed with everywhere.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +23,16 @@ MOST_STEPS = 1_000_000_000
 MOST_ROWS = 1_000_000_000
 MOST_AT_ONCE = 4096  # trials on a device, rows in a batch, threads, devices
 MOST_RETRIES = 1000
-MOST_TRIGGERS = 3  # each asks the questions of some metrics once more
+MOST_TRIGGERS = 3  # each repeats the requests of some metrics
 MOST_CANARIES = 10_000  # each is planted in rows of its own and ranked against others
 MOST_SAMPLES = 1_000_000
 LARGEST_SEED = 2**32 - 1  # NumPy's generators take no larger one
 LARGEST_PRIORITY = 1_000_000
-MOST_METRICS = 4096  # told at once
+MOST_METRICS = 4096  # in one report
 MOST_ENTRIES = 1000  # of a list in a study's file: choices, module names, limits
-LONGEST_NAME = 256  # of a column, a module, a metric, whoever asks
+LONGEST_NAME = 256  # of a column, a module, a metric
 LONGEST_LIMIT = 200  # a metric, a sign and a number
-LONGEST_TRIGGER = 200  # it takes room of the context before every request
+LONGEST_TRIGGER = 200  # it uses context before every request
 LONGEST_PATH = 4096  # Linux takes no longer one
 LONGEST_NOTE = 500
 LONGEST_TEXT = 65_536
@@ -72,8 +75,11 @@ def explain_error(error: msgspec.DecodeError) -> str:
 
 
 def find_fault(value: Any, largest: int = LARGEST_INT) -> tuple[str, str] | None:
-    """Return the first place in ``value``, such as ".train.seed", that is beyond the bounds, and the bound;
-    None when all is within. Never deeper than ``DEEPEST``, whatever ``value`` is."""
+    """Return the first place in ``value``, such as ".train.seed", that exceeds the bounds, and the bound;
+    None if there is none.
+
+    It never looks deeper than ``DEEPEST``, whatever ``value`` is.
+    """
     for count, (place, depth, inner) in enumerate(_walk_values(value)):
         if count >= MOST_VALUES:
             return "", f"more than {MOST_VALUES} values"
@@ -99,7 +105,7 @@ def _find_fault(value: object, depth: int, largest: int) -> str:
 
 
 def _walk_values(value: Any) -> Iterator[tuple[str, int, Any]]:
-    """Every value and key of it, with its place and how deep it lies; what is too deep is not entered."""
+    """Yield every value and key, with its place and its depth; values that are too deep are not entered."""
     waiting: list[tuple[str, int, Any]] = [("", 0, value)]
     while waiting:
         place, depth, inner = waiting.pop()

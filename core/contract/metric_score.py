@@ -1,4 +1,4 @@
-"""One reading of a board: a value, its interval, and how many samples it rests on."""
+"""A score of a board: a value, its confidence interval, and the number of samples."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from core.contract.significance_levels import TAIL, normal_quantile, t_quantile
 
 
 class Score(msgspec.Struct, frozen=True):
-    """``value`` is None when it cannot be said, and ``reason`` says why. ``low`` and ``high`` hold the true
-    value with a probability of 0.95; None when the samples allow no interval. A value may have a reason, too:
-    what was left out. ``binomial``: the interval is that of a share of hits, or of two, which widens
-    as the normal distribution does; other intervals widen as Student's t."""
+    """``value`` is None when it is unknown, and ``reason`` says why.
+
+    ``low`` and ``high`` enclose the true value with a probability of 0.95; None when the samples allow no
+    interval. A value may have a reason, too: what was left out. ``binomial``: the interval is that of a share
+    of hits, or of two, which widens as the normal distribution does; other intervals widen as Student's t.
+    """
 
     value: float | None
     low: float | None = None
@@ -38,7 +40,7 @@ class Score(msgspec.Struct, frozen=True):
         return f"{self.value:.3g} ({ends}{self.samples} sample{'s' * (self.samples != 1)})"
 
     def widen(self, tail: float) -> Score:
-        """Return the score with an interval beyond each end of which ``tail`` lies, at most 0.025."""
+        """Return the score with an interval that leaves ``tail``, at most 0.025, beyond each end."""
         if self.value is None or self.low is None or self.high is None or tail >= TAIL:
             return self
         far, near = (self._quantile(share) for share in (tail, TAIL))
@@ -49,6 +51,6 @@ class Score(msgspec.Struct, frozen=True):
         return normal_quantile(tail) if self.binomial else t_quantile(tail, self.samples - 1)
 
     def noting(self, reason: str) -> Score:
-        """Return the score with one more remark for its reader."""
-        told = "; ".join(text for text in (self.reason, reason) if text)
-        return msgspec.structs.replace(self, reason=told)
+        """Return the score with an additional remark."""
+        reasons = "; ".join(text for text in (self.reason, reason) if text)
+        return msgspec.structs.replace(self, reason=reasons)

@@ -1,5 +1,8 @@
-"""How sure a statement must be: the chance of an error in a trial's life, shared among its looks, and the
-quantiles that belong to it. Without scipy, which would hold up the console."""
+"""Significance levels: the chance of a false alarm in a trial's life, shared among its scorings, and the
+quantiles.
+
+It works without scipy, whose import would delay the console.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ _MANY = 200  # degrees of freedom from which on an expansion about the normal qu
 
 
 def look_tail(level: float, look: int, shared: int = 1) -> float:
-    """Return what the ``look``-th look, from 1, may spend of ``level``, if ``shared`` numbers are looked at.
+    """Return the share of ``level`` that the ``look``-th look, from 1, may spend if ``shared`` numbers are
+    tested.
 
     1/(k (k + 1)) sums to 1 over all looks: however long the trial, it spends the level once (Bonferroni).
     """
@@ -27,13 +31,14 @@ def look_tail(level: float, look: int, shared: int = 1) -> float:
 
 @lru_cache(maxsize=4096)
 def normal_quantile(tail: float) -> float:
-    """Return the value above which ``tail`` of the normal distribution lies."""
+    """Return the value that the normal distribution exceeds with the probability ``tail``."""
     return NormalDist().inv_cdf(1 - tail)
 
 
 @lru_cache(maxsize=4096)
 def t_quantile(tail: float, freedom: int) -> float:
-    """Return the value above which ``tail`` of Student's t distribution with ``freedom`` degrees lies."""
+    """Return the value that Student's t distribution with ``freedom`` degrees exceeds with the probability
+    ``tail``."""
     freedom = max(1, freedom)
     if freedom >= _MANY:
         z = normal_quantile(tail)

@@ -1,5 +1,4 @@
-"""The attached consoles. Each has its own queue and pace: a slow one is given a fresh snapshot later
-and slows nobody."""
+"""The attached consoles. Each has its own queue: a slow one gets a fresh snapshot later and delays nobody."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ Send = Callable[[bytes], Awaitable[None]]
 
 
 class Console:
-    """One attached console and what it has not been sent yet."""
+    """An attached console and the changes that were not sent to it yet."""
 
     def __init__(self, send: Send) -> None:
         self.send = send
@@ -56,7 +55,7 @@ class Hub:
                 console.urgent.set()
 
     async def serve(self, send: Send) -> None:
-        """Feed one console until its connection breaks or the task is cancelled."""
+        """Return feed one console until its connection breaks or the task is cancelled."""
         console = Console(send)
         console.urgent.set()
         console.wake.set()

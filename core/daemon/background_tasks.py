@@ -1,4 +1,4 @@
-"""What the engine does beside answering: no part of it may end in silence."""
+"""The engine's background tasks: a failure is always logged."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 
 
 async def keep_going(name: str, part: Callable[[], Awaitable[None]], tries: int = 0) -> None:
-    """Run ``part`` until it ends by itself or this is cancelled. One that fails is logged and begun again, at
-    first after a second, then less and less often; not more often than ``tries``, unless that is 0."""
+    """Run ``part`` until it returns or is cancelled; if it fails, log the error and restart it.
+
+    The delay before a restart starts at a second and grows. ``part`` runs at most ``tries`` times, or without
+    a limit if that is 0.
+    """
     wait_s, failed = FIRST_WAIT_S, 0
     while True:
         try:
@@ -30,10 +33,10 @@ async def keep_going(name: str, part: Callable[[], Awaitable[None]], tries: int 
 
 
 class Tasks:
-    """Small tasks that nobody waits for: kept alive, and logged when they fail."""
+    """Small tasks that nobody awaits: kept alive, and logged when they fail."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, subject: str) -> None:
+        self._what = subject
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:

@@ -1,5 +1,8 @@
-"""What each study takes from the shell that started it. It lives as long as the engine; what is no secret and
-names no device is kept with the study for the next one."""
+"""Environment variables of each study, from the shell that started it.
+
+They are kept while the engine runs; those that are not secret and name no device are stored with the study
+for the next engine.
+"""
 
 from __future__ import annotations
 
@@ -20,77 +23,83 @@ FILE = "environment.json"
 
 
 class Environments:
-    """By study. ``own`` is the engine's environment."""
+    """The environments by study. ``own`` is the engine's environment."""
 
     def __init__(self, own: Mapping[str, str] | None = None) -> None:
         self._own = os.environ if own is None else own
         self._given: dict[str, dict[str, str] | None] = {}
 
-    def take(self, study: str, folder: Path, given: Mapping[str, str] | None) -> list[str]:
-        """Record the shell variables ``given`` with which a study was started or restarted. Returns the
-        differences from the engine's own variables, for people."""
-        if given is None:
-            return []
-        known = {name: value for name, value in given.items() if name in shell_environment.NAMES}
-        self.learn(known)
-        self._given[study] = known
-        _keep(folder, known)
-        return shell_environment.list_differences(self._own, known)
+    def take(self, study: str, folder: Path, shell_variables: Mapping[str, str] | None) -> list[str]:
+        """Record the ``shell_variables`` with which a study was started or restarted.
 
-    def learn(self, given: Mapping[str, str] | None) -> None:
-        """Keep the secrets among them out of all that this process writes."""
-        secret_redaction.learn(v for name, v in (given or {}).items() if shell_environment.is_secret(name, v))
+        Returns the differences from the engine's own variables, for people.
+        """
+        if shell_variables is None:
+            return []
+        recorded = {name: value for name, value in shell_variables.items() if name in shell_environment.NAMES}
+        self.learn(recorded)
+        self._given[study] = recorded
+        _keep(folder, recorded)
+        return shell_environment.list_differences(self._own, recorded)
+
+    def learn(self, shell_variables: Mapping[str, str] | None) -> None:
+        """Redact the secrets in ``shell_variables`` from everything that this process writes."""
+        secret_redaction.learn(
+            v for name, v in (shell_variables or {}).items() if shell_environment.is_secret(name, v)
+        )
 
     def take_up(self, study: str, folder: Path) -> list[str]:
-        """Return a study goes on under another engine. Returns where the environment of its start is other
-        than this engine's."""
+        """Restore the environment of a study that continues under another engine.
+
+        Returns the differences between the environment of its start and this engine's.
+        """
         if study in self._given:
             return []
-        kept = _read_recorded(folder)
-        if kept is None:
+        recorded = _read_recorded(folder)
+        if recorded is None:
             return []
         later = {
             name: value
             for name, value in shell_environment.read_own(self._own).items()
             if not _keeps(name, value)
         }
-        self._given[study] = kept | later
+        self._given[study] = recorded | later
         return shell_environment.list_differences(self._own, self._given[study] or {})
 
-    def with_(self, given: Mapping[str, str] | None) -> dict[str, str]:
-        """Return the whole environment of a study that is not there yet."""
-        return shell_environment.merge_environments(self._own, given)
+    def with_(self, shell_variables: Mapping[str, str] | None) -> dict[str, str]:
+        """Return the whole environment of a study that does not exist yet."""
+        return shell_environment.merge_environments(self._own, shell_variables)
 
     def of(self, study: str) -> dict[str, str]:
         """Return the whole environment for the processes of ``study``."""
         return shell_environment.merge_environments(self._own, self._given.get(study))
 
 
-def visible_cards(whole: Mapping[str, str]) -> str | None:
-    """Return CUDA_VISIBLE_DEVICES; None where it is not set."""
-    return whole.get("CUDA_VISIBLE_DEVICES")
+def visible_cards(environment: Mapping[str, str]) -> str | None:
+    """Return CUDA_VISIBLE_DEVICES; None if it is not set."""
+    return environment.get("CUDA_VISIBLE_DEVICES")
 
 
 def _keeps(name: str, value: str) -> bool:
     return name not in shell_environment.DEVICES and not shell_environment.is_secret(name, value)
 
 
-def _keep(folder: Path, given: Mapping[str, str]) -> None:
+def _keep(folder: Path, variables: Mapping[str, str]) -> None:
     aside = folder / f"{FILE}.new"
     try:
         aside.unlink(missing_ok=True)
         with open(aside, "wb", opener=paths.no_link) as file:
             file.write(
-                msgspec.json.encode({name: value for name, value in given.items() if _keeps(name, value)})
+                msgspec.json.encode({name: value for name, value in variables.items() if _keeps(name, value)})
             )
         aside.replace(folder / FILE)
-    except OSError as error:  # the study runs all the same; the next engine has its own
+    except OSError as error:  # the study runs anyway; the next engine uses its own environment
         log.warning("%s cannot be written: %s", folder / FILE, error.strerror)
 
 
 def _read_recorded(folder: Path) -> dict[str, str] | None:
     try:
-        found = msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, str])
+        variables = msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, str])
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as error:
@@ -98,6 +107,6 @@ def _read_recorded(folder: Path) -> dict[str, str] | None:
         return None
     return {
         name: value
-        for name, value in found.items()
+        for name, value in variables.items()
         if name in shell_environment.NAMES and _keeps(name, value)
     }

@@ -1,4 +1,4 @@
-"""The one writer: every event passes here, is made durable, folded into the state, and then shown."""
+"""The only writer: every event is made durable, folded into the state, and then shown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.store.journal_file import Journal, frame
 
 log = logging.getLogger("trimtab.supervisor")
 
-GATHER_S = 0.2  # readings of this long share one disk write; anything else is written at once
+GATHER_S = 0.2  # readings within this time share one disk write; other events are written at once
 RETRY_S = 1.0  # after a write that failed
 
 Watcher = Callable[[Event, State], None]
@@ -36,7 +36,7 @@ class _Entry:
 
 @dataclass
 class _Batch:
-    """What one study's journal is given at once."""
+    """The records that are written to one study's journal at once."""
 
     frames: list[bytes] = field(default_factory=list)
     heard: dict[str, int] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class _Batch:
 
 @dataclass
 class _Draft:
-    """The state as it will be, and by which events."""
+    """The next state, and the events that lead to it."""
 
     state: State
     steps: list[tuple[Event, State]] = field(default_factory=list)
@@ -52,11 +52,11 @@ class _Draft:
 
 
 class Supervisor:
-    """Owns the state and the journals. ``put`` may be called from anywhere in the event loop."""
+    """Owns the state and the journals. ``put`` may be called anywhere in the event loop."""
 
     def __init__(self, hub: Hub, state: State | None = None) -> None:
         self.state = state or State()
-        self.trouble = ""  # why the journal cannot be written at this moment
+        self.trouble = ""  # why the journal cannot be written now
         self.watchers: list[Watcher] = []
         self._journals: dict[str, Journal] = {}
         self._hub, self._redactor = hub, Redactor()
@@ -69,35 +69,39 @@ class Supervisor:
         hub.publish(self.state, ())
 
     def keep(self, study: str, journal: Journal) -> Journal | None:
-        """Write ``study``'s events to ``journal`` from now on; gives back the one before."""
+        """Write ``study``'s events to ``journal`` from now on; return the journal used before."""
         before, self._journals[study] = self._journals.get(study), journal
         return before
 
     def put(self, *events: Event, heard: dict[str, int] | None = None) -> asyncio.Future[list[str]]:
-        """Have ``events`` of one study happen. The future resolves when they are durable and folded,
-        with the reasons of those that were refused. ``heard`` is kept beside them, see core.store."""
-        done: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        """Queue ``events`` of one study.
+
+        The future resolves when they are durable and folded, with the reasons of those that were refused.
+        ``heard`` is stored with them, see core.store.
+        """
+        durable: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
         study = next((event.study for event in events), "")
-        self._inbox.append(_Entry(events, heard or {}, study, done))
+        self._inbox.append(_Entry(events, heard or {}, study, durable))
         self._idle.clear()
         self._wake.set()
         if any(event.urgent for event in events):
             self._urgent.set()
-        return done
+        return durable
 
     async def put_or_refuse(self, *events: Event) -> None:
-        """Return ``put``; returns when the events are durable. Raises RefusedError with the first reason."""
-        refused = await self.put(*events)
-        if refused:
-            raise RefusedError.of(refused[0], "engine", "look at the trial again: it has changed meanwhile")
+        """Queue ``events`` and wait until they are durable. Raises RefusedError with the first reason of a
+        refusal."""
+        refusals = await self.put(*events)
+        if refusals:
+            raise RefusedError.of(refusals[0], "engine", "look at the trial again: it has changed meanwhile")
 
     async def wait_until_written(self) -> None:
-        """Wait until nothing is waiting to be written."""
+        """Wait until no event is waiting to be written."""
         self._urgent.set()
         await self._idle.wait()
 
     async def run(self) -> None:
-        """Write and fold until cancelled, whatever a single request or event brings with it."""
+        """Write and fold until cancelled, whatever a single request or event causes."""
         while True:
             await self._wake.wait()
             if not self._urgent.is_set():
@@ -120,7 +124,7 @@ class Supervisor:
             batch.heard.update(entry.heard)
             try:
                 draft = self._draft_entry(state, entry)
-            except Exception as error:  # of none of its events anything has happened
+            except Exception as error:  # none of its events has happened
                 entry.refused[:] = [self._faulty(entry, error)]
                 continue
             state = draft.state
@@ -136,17 +140,20 @@ class Supervisor:
             self._notify_watchers(event, after)
 
     def _draft_entry(self, state: State, entry: _Entry) -> _Draft:
-        """What comes of an entry, encoded: what cannot be kept does not happen. Raises whatever a faulty
-        event brings about."""
+        """Fold an entry's events into a draft and encode them; an event that cannot be encoded does not
+        happen.
+
+        Raises whatever a faulty event causes.
+        """
         draft = _Draft(state)
-        for given in entry.events:
-            event = self._redactor.anything(given)
+        for raw_event in entry.events:
+            event = self._redactor.anything(raw_event)
             reason = refusal(draft.state, event)
             if reason:
                 entry.refused.append(reason)
                 log.info("refused %s: %s", type(event).__name__, reason)
                 continue
-            encoded = frame(event)  # a live one, too: consoles must be able to read it
+            encoded = frame(event)  # live events too: consoles must be able to decode them
             draft.state = apply(draft.state, event)
             draft.steps.append((event, draft.state))
             if event.journaled:
@@ -156,10 +163,10 @@ class Supervisor:
     def _faulty(self, entry: _Entry, error: Exception) -> str:
         names = ", ".join(type(event).__name__ for event in entry.events)
         log.error("%s of study %r is refused", names, entry.study, exc_info=error)
-        return plain(f"the engine cannot take it: {type(error).__name__}: {error}", 300)
+        return plain(f"the engine cannot accept it: {type(error).__name__}: {error}", 300)
 
     def _give_up(self, entries: list[_Entry], error: Exception) -> None:
-        """Return what only a fault of the engine's own leads to: who waits is told."""
+        """Return a fault of the engine itself to the waiting callers."""
         log.critical("a write failed", exc_info=error)
         for entry in entries:
             if not entry.done.done():
@@ -181,16 +188,18 @@ class Supervisor:
                 self._say_once(event.study, f"{_name(watcher)} failed: {type(error).__name__}: {error}")
 
     def _say_once(self, study: str, fault: str) -> None:
-        """In the study's list of events; the log has each one whole."""
+        """Add a fault to the study's event list, once; the log has every occurrence in full."""
         if (study, fault) in self._said or study not in self.state.studies:
             return
         self._said.add((study, fault))
-        text = f"a part of the engine {plain(fault, 300)}; its log holds the whole"
+        text = f"a part of the engine {plain(fault, 300)}; its log has the details"
         self.put(StudyNoted(at=time.time(), study=study, text=text, level="error"))
 
     async def _write(self, batches: dict[str, _Batch]) -> None:
-        """Write the batches, and return when all is on disk. A full disk is waited for: nothing is shown that
-        is not kept."""
+        """Write the batches, and return when all is on disk.
+
+        While the disk is full it waits: nothing is shown that is not stored.
+        """
         for study, batch in batches.items():
             journal = self._journals.get(study)
             if journal is None or not (batch.frames or batch.heard):
@@ -210,8 +219,8 @@ class Supervisor:
             self.trouble = ""
 
     def _await_room(self, study: str, why: str) -> None:
-        """The one thing that is shown and cannot be kept: why nothing else is shown. An empty ``why`` ends
-        it."""
+        """Show why nothing else is shown: the only event that is shown and cannot be stored. An empty ``why``
+        ends it."""
         wait = Preparing(at=time.time(), study=study, worker="engine", stage=why)
         self.state = apply(self.state, wait)
         self._hub.publish(self.state, (wait,))

@@ -15,7 +15,7 @@ LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 
 
 def topics() -> dict[str, str]:
-    """The title of each page by its topic, in alphabetical order."""
+    """Return the title of each page by its topic, in alphabetical order."""
     return {path.stem: _title(path) for path in sorted(FOLDER.glob("*.md"))}
 
 
@@ -24,13 +24,13 @@ def _title(path: Path) -> str:
 
 
 def plain_page(topic: str, width: int = WIDTH) -> str:
-    """The page of ``topic`` without Markdown; a key of ``topics()``."""
+    """Return the page of ``topic`` without Markdown; a key of ``topics()``."""
     text = COMMENT.sub("", (FOLDER / f"{topic}.md").read_text("utf-8"))
     return "\n".join(_plain_lines(text.splitlines(), width)).strip() + "\n"
 
 
 def _plain_lines(lines: list[str], width: int) -> Iterator[str]:
-    """Paragraphs and list items are filled anew, tables aligned, code is left as it stands."""
+    """Return the lines with paragraphs and list items refilled, tables aligned, and code unchanged."""
     block: list[str] = []  # lines of one paragraph, list item or table
     code = False
     for line in [*lines, ""]:
@@ -75,25 +75,25 @@ def _cells(line: str) -> list[str]:
 
 
 def _columns(table: list[list[str]], width: int) -> Iterator[str]:
-    """The rows of a table, aligned; the last column is wrapped at ``width``."""
+    """Return the rows of a table, aligned; the last column is wrapped at ``width``."""
     rows = [row for row in table if not all(set(cell) <= set("-:") for cell in row)]
     if not rows:
         return
     last = max(len(row) for row in rows) - 1
     widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(last)]
-    left = sum(widths) + 2 * (last + 1)
-    if left > width - NARROWEST:
+    indent = sum(widths) + 2 * (last + 1)
+    if indent > width - NARROWEST:
         yield from _stack_rows(rows, width)
         return
     for row in rows:
         head = "  " + "".join(f"{cell:<{size}}  " for cell, size in zip(row, widths, strict=False))
-        wrapped = textwrap.wrap(row[-1], width - left) if len(row) > last else []
+        wrapped = textwrap.wrap(row[-1], width - indent) if len(row) > last else []
         for number, part in enumerate(wrapped or [""]):
             yield ((head if not number else " " * len(head)) + part).rstrip()
 
 
 def _stack_rows(rows: list[list[str]], width: int) -> Iterator[str]:
-    """The rows of a table that is too wide: the last cell below the others. The head is left out."""
+    """Return the rows of a table that is too wide: the last cell below the others. The head is left out."""
     for row in rows[1:]:
         parts = "  ·  ".join(cell for cell in row[:-1] if cell)
         yield from textwrap.wrap(parts, width, initial_indent="  ", subsequent_indent="    ")

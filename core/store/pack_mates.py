@@ -22,7 +22,7 @@ class Ran(msgspec.Struct, frozen=True):
 
     @property
     def alone(self) -> bool:
-        """Did the trial never share a pass?"""
+        """Whether the trial never shared a forward pass with another."""
         return not self.beside
 
 
@@ -63,13 +63,13 @@ class _Course:
     def _change(self, event: e.TrialEvent) -> None:
         """Record the knobs of any event that changes a running trial's knobs."""
         for name in ("knobs", "changes"):
-            given = getattr(event, name, None)
-            if isinstance(given, dict) and not isinstance(event, e.TrialScored):
-                self.changed.setdefault(event.trial, {}).update(dict.fromkeys(map(str, given)))
+            knobs = getattr(event, name, None)
+            if isinstance(knobs, dict) and not isinstance(event, e.TrialScored):
+                self.changed.setdefault(event.trial, {}).update(dict.fromkeys(map(str, knobs)))
 
 
 def find_pack_mates(events: Iterable[e.Event]) -> dict[int, Ran]:
-    """How each trial ran, by number, without trials that never started."""
+    """Return how each trial ran, by number, without trials that never started."""
     course = _Course()
     for event in events:
         if isinstance(event, e.TrialEvent) and not isinstance(event, e.TrialReported | e.TrialEvaluated):

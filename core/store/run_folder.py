@@ -24,8 +24,8 @@ def create(study: str, toml: str) -> Path:
         )
     paths.private(paths.studies())
     folder = paths.private(paths.study_folder(study))
-    known = folder / SPEC_FILE
-    if known.exists() and known.read_text("utf-8") != toml:
+    spec_path = folder / SPEC_FILE
+    if spec_path.exists() and spec_path.read_text("utf-8") != toml:
         raise TrimtabError.of(
             "the folder contains another study of this name",
             str(folder),
@@ -49,8 +49,8 @@ def set_aside(study: str) -> Path | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        what = f"the folder cannot be moved: {error.strerror or error}"
-        raise TrimtabError.of(what, str(folder), "move it yourself, or use another study.name") from None
+        message = f"the folder cannot be moved: {error.strerror or error}"
+        raise TrimtabError.of(message, str(folder), "move it yourself, or use another study.name") from None
     return aside
 
 
@@ -72,7 +72,7 @@ def settle_spec(folder: Path, toml: str) -> None:
 
 
 def list_studies() -> list[Path]:
-    """The folders of all studies, without links and folders of other users.
+    """Return the folders of all studies, without links and folders of other users.
 
     Raises EngineError if they cannot be read.
     """
@@ -84,8 +84,8 @@ def list_studies() -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        what = f"the studies folder cannot be read: {error.strerror}"
-        raise EngineError.of(what, str(above), "make it a folder that you can read") from error
+        message = f"the studies folder cannot be read: {error.strerror}"
+        raise EngineError.of(message, str(above), "make it a folder that you can read") from error
     return sorted(
         folder
         for folder in folders
@@ -98,21 +98,21 @@ def _own_file(path: Path) -> bool:
 
 
 def journal_path(folder: Path) -> Path:
-    """The study's journal."""
+    """Return the study's journal."""
     return folder / "journal.log"
 
 
 def board_folder(folder: Path) -> Path:
-    """The folder for `tensorboard --logdir`."""
+    """Return the folder for `tensorboard --logdir`."""
     return folder / "tb"
 
 
 def trial_folder(folder: Path, trial: int) -> Path:
-    """The folder of one trial, created if needed. Raises TrimtabError for a link."""
+    """Return the folder of one trial, created if needed. Raises TrimtabError for a link."""
     paths.private(folder / "trials")
     return paths.private(folder / "trials" / str(int(trial)))
 
 
 def worker_log(folder: Path, worker: str) -> Path:
-    """The log file of a worker."""
+    """Return the log file of a worker."""
     return paths.private(folder / "workers") / f"{worker}.log"

@@ -42,11 +42,13 @@ class TensorBoardFiles:
     def take_up(self, trial: int, knobs: Mapping[str, Any], at: float) -> bool:
         """Read what an earlier engine wrote about a trial, so that nothing is written twice, and write its
         knobs if they are missing. Returns whether the trial's end is already written."""
-        seen = read_last_steps(self._folder / str(trial))
-        if metadata.SESSION_START_INFO_TAG not in seen:
+        last_steps = read_last_steps(self._folder / str(trial))
+        if metadata.SESSION_START_INFO_TAG not in last_steps:
             self.begin(trial, knobs, at)
-        self._marks[trial] = {tag: step for tag, step in seen.items() if not tag.startswith("_hparams_")}
-        return metadata.SESSION_END_INFO_TAG in seen
+        self._marks[trial] = {
+            tag: step for tag, step in last_steps.items() if not tag.startswith("_hparams_")
+        }
+        return metadata.SESSION_END_INFO_TAG in last_steps
 
     def begin(self, trial: int, knobs: Mapping[str, Any], at: float) -> None:
         """Write a trial's knobs. Each trial gets every knob of the table: TensorBoard shows no column for a
@@ -58,11 +60,11 @@ class TensorBoardFiles:
 
     def scalars(self, trial: int, step: int, metrics: Mapping[str, float], at: float) -> None:
         """Write the metrics of one step."""
-        seen = self._marks.setdefault(trial, {})
-        fresh = {tag: value for tag, value in metrics.items() if step > seen.get(tag, -1)}
+        last_steps = self._marks.setdefault(trial, {})
+        fresh = {tag: value for tag, value in metrics.items() if step > last_steps.get(tag, -1)}
         if fresh:
             self._add(trial, _scalars(fresh), at, step)
-            seen.update(dict.fromkeys(fresh, step))
+            last_steps.update(dict.fromkeys(fresh, step))
 
     def end(self, trial: int, state: str, metrics: Mapping[str, float], at: float) -> None:
         """Write how a trial ended, and close its file. ``state`` is complete, pruned, failed or
@@ -96,16 +98,16 @@ class TensorBoardFiles:
 
 
 def with_ends(scores: Mapping[str, Score]) -> dict[str, float]:
-    """Each metric's value, with the ends of its interval as METRIC/low and METRIC/high."""
-    found: dict[str, float] = {}
+    """Return each metric's value, with the ends of its interval as METRIC/low and METRIC/high."""
+    values: dict[str, float] = {}
     for name, score in scores.items():
         parts = ((name, score.value), (f"{name}/low", score.low), (f"{name}/high", score.high))
-        found |= {tag: value for tag, value in parts if value is not None and score.value is not None}
-    return found
+        values |= {tag: value for tag, value in parts if value is not None and score.value is not None}
+    return values
 
 
 def read_last_steps(folder: Path) -> dict[str, int]:
-    """The last step of each tag in a trial's files; a truncated record is skipped."""
+    """Return the last step of each tag in a trial's files; a truncated record is skipped."""
     last: dict[str, int] = {}
     for path in sorted(folder.glob("events.out.tfevents.*")):
         for raw in RawEventFileLoader(str(path)).Load():
@@ -120,16 +122,16 @@ def _scalars(metrics: Mapping[str, float]) -> Summary:
 
 
 def _knob_value(value: Any) -> float | str | bool:
-    """A knob's value for TensorBoard: None and lists become text."""
+    """Return a knob's value for TensorBoard: None and lists become text."""
     if value is None:
         return "none"
     return value if isinstance(value, bool | int | float | str) else json.dumps(value)
 
 
 def _experiment(values: Mapping[str, Any], objectives: Sequence[str], at: float) -> Summary:
-    shown = [*objectives, *(name for name in METRICS if name not in objectives)]
+    names = [*objectives, *(name for name in METRICS if name not in objectives)]
     return hparams.hparams_config_pb(
         hparams=[hparams.HParam(name) for name in values],
-        metrics=[hparams.Metric(name, display_name=name) for name in shown],
+        metrics=[hparams.Metric(name, display_name=name) for name in names],
         time_created_secs=at,
     )

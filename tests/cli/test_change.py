@@ -12,7 +12,7 @@ from tests.cli import studies
 from tests.hostile import TEXTS, harm
 
 BY = "command line"
-CHANGE = console_api.Change(("study.sampler: tpe → gp",), ("gp learns from all that is known",))
+CHANGE = console_api.Change(("study.sampler: tpe → gp",), ("gp learns from all earlier trials",))
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_yes_does_it_at_once_and_says_what_came_of_it(running, capsys):
     assert main(["change", "--yes", "study.sampler=gp"]) == exit_codes.OK
     assert running.asked == [console_api.ChangeStudy("small", {"study": {"sampler": "gp"}}, False, BY)]
     shown = capsys.readouterr().out
-    assert shown == "study.sampler: tpe → gp\n  → gp learns from all that is known\nsmall: changed\n"
+    assert shown == "study.sampler: tpe → gp\n  → gp learns from all earlier trials\nsmall: changed\n"
 
 
 def test_without_yes_and_terminal_it_is_shown_and_refused(running, capsys, monkeypatch):

@@ -83,7 +83,7 @@ def test_one_request_and_what_it_led_to(running, capsys, line, wanted, told):
         ),
         ("enqueue batch_size", "'batch_size' sets no knob"),
         ("edit 1 learning_rate=fast", "learning_rate = fast: must be a number"),
-        ("edit 1 learning_rate=xx", "xx is no factor"),
+        ("edit 1 learning_rate=xx", "xx is not a factor"),
         ("edit 1 steps=3", "steps = 3: must be above 10, the steps already done"),
         ("clone 1 lora_rank=4", "lora_rank = 4: cannot change: its weights have this shape"),
         ("mark 1", "no mark was given"),

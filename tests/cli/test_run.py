@@ -184,7 +184,7 @@ def test_a_dumb_terminal_gets_words_and_plain_lines(engine, spec, monkeypatch, c
 
 
 def test_where_no_console_can_be_drawn_it_is_said_and_lines_follow(engine, spec, monkeypatch, capsys):
-    words = ("draws on standard error, which is no terminal", "send standard error nowhere else")
+    words = ("draws on standard error, which is not a terminal", "send standard error nowhere else")
     monkeypatch.setattr("core.contract.text.terminal_check.is_interactive", lambda: True)
     monkeypatch.setattr(sys, "__stderr__", io.TextIOWrapper(io.BytesIO(), "utf-8"))
     monkeypatch.setenv("TERM", "xterm-256color")

@@ -70,7 +70,7 @@ def test_a_study_is_not_given_to_an_engine_that_does_not_answer(silent_engine, c
 def test_an_engine_that_is_stopped_is_told_apart_from_one_that_is_busy(silent_engine, capsys, monkeypatch):
     monkeypatch.setattr("core.contract.wire.engine_client.is_stopped", lambda pid: True)
     monkeypatch.setattr("core.contract.wire.engine_health_check.is_stopped", lambda pid: True)
-    assert f"`kill -CONT {os.getpid()}` lets it go on" in refused(capsys, ["status"])
+    assert f"`kill -CONT {os.getpid()}` lets it continue" in refused(capsys, ["status"])
 
 
 @pytest.fixture

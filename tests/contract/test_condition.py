@@ -41,7 +41,7 @@ def test_a_point_has_only_what_is_searched_there():
         ({"clip_norm": {"low": 0, "high": 1, "when": {"optimizer": "sgd"}}}, "optimizer is not searched"),
         ({**SPACE, "clip_norm": {"low": 0, "high": 1, "when": {"optimizer": "sgdm"}}}, "is never 'sgdm'"),
         ({"clip_norm": {"low": 0, "high": 1, "when": "sgd"}}, "'sgd' is not a table of knobs"),
-        ({"clip_norm": {"low": 0, "high": 1, "otherwise": 1.0}}, "stands only beside when"),
+        ({"clip_norm": {"low": 0, "high": 1, "otherwise": 1.0}}, "is allowed only with when"),
         (
             {**SPACE, "clip_norm": {"low": 0, "high": 1, "when": {"optimizer": "sgd"}, "otherwise": -1}},
             "-1 must",
@@ -63,5 +63,7 @@ def test_what_cannot_be_meant_is_said(space, told):
 @pytest.mark.parametrize("sampler", ["grid", "bruteforce"])
 def test_samplers_that_count_a_space_take_no_conditions(sampler):
     space = {"optimizer": ["adamw", "sgd"], "lora_rank": {"choice": [2, 4], "when": {"optimizer": "sgd"}}}
-    with pytest.raises(SpecError, match=f"the {sampler} sampler takes no conditions, as lora_rank has one"):
+    with pytest.raises(
+        SpecError, match=f"the {sampler} samplerdoes not support conditions, and lora_rank has one"
+    ):
         studies.spec(sampler, space)

@@ -37,7 +37,7 @@ def test_a_population_is_read_written_and_may_change_while_it_trains():
     ("sections", "said"),
     [
         ({"study": {"objectives": ["eval/loss", "train/tokens_per_s"]}}, "needs a single objective"),
-        ({"study": {"pruner": "median"}}, "pruner = 'median' beside a population"),
+        ({"study": {"pruner": "median"}}, "pruner = 'median' with a population"),
         ({"study": {"trials": 3}}, "a population of 3 trials"),
         ({"study": {"population": {"size": 9}}}, "population.size = 9 is more than study.trials = 8"),
         ({"study": {"population": {"size": 3}}}, "population"),
@@ -49,7 +49,7 @@ def test_a_population_is_read_written_and_may_change_while_it_trains():
         ({"study": {"fixed": {"learning_rate": 1e-3}}}, "no knob of [space] can change in a clone"),
         ({"space": {"epochs": [1, 2]}}, "epochs in [space]"),
         ({"space": {"batch_size": [2, 4]}, "train": {"steps": None}}, "batch_size in [space]"),
-        ({"resources": {"pack": 4}}, "resources.pack has 4 places for a population of 8"),
+        ({"resources": {"pack": 4}}, "resources.pack has 4 slots for a population of 8"),
     ],
 )
 def test_what_does_not_go_together_is_refused_with_the_reason(sections, said):

@@ -74,10 +74,10 @@ def test_every_problem_is_told_at_once_with_the_nearest_key():
         ({"low": 1.0, "high": 0.1}, "is above high"),
         ({"low": 0.1}, "high: is missing"),
         ({"low": 0.1, "high": 1.0, "setp": 0.1}, "unknown key"),
-        ({"low": 0.1, "high": 1.0, "step": 0.1, "log": True}, "cannot stand beside log"),
+        ({"low": 0.1, "high": 1.0, "step": 0.1, "log": True}, "cannot be combined with log"),
         ({"low": 0.1, "high": 1.0, "step": -1.0}, "must be above 0"),
         ([], "is not a non-empty list"),
-        ([0.1, 0.1], "stands twice"),
+        ([0.1, 0.1], "is listed twice"),
         (0.1, "a fixed knob belongs in [train]"),
     ],
 )
@@ -133,7 +133,7 @@ def test_a_name_that_could_leave_the_folder_is_refused(name):
 
 def test_a_knob_in_train_and_space_is_refused():
     told = problems({**SMALL, "train": {"seed": 1}, "space": {"seed": [1, 2]}})
-    assert "seed stands in [train] and in [space]" in told[0]
+    assert "seed is in both [train] and [space]" in told[0]
 
 
 @pytest.mark.parametrize("sampler", ["grid", "bruteforce"])

@@ -39,7 +39,7 @@ def test_triggers_are_kept_as_they_are_written_and_survive_a_round_trip():
         ([""], "string should have at least 1 character"),
         ([" \n"], "a trigger must not be blank"),
         (["x" * 201], "string should have at most 200 characters"),
-        (["cf", "cf "], "a trigger stands twice"),
+        (["cf", "cf "], "a trigger is listed twice"),
         ("cf", "input should be a valid list"),
         ([7], "input should be a valid string"),
     ],
@@ -51,7 +51,7 @@ def test_unusable_triggers_are_refused_in_words(triggers, told):
 
 def test_triggers_that_no_board_asks_are_refused():
     (found,) = problems({"boards": ["quality"], "triggers": ["cf"]})
-    assert "no board asks evaluate.triggers" in found and "add one of safety, security" in found
+    assert "no board uses evaluate.triggers" in found and "add one of safety, security" in found
 
 
 @pytest.mark.parametrize("number", ["0", "2", "cf", "01"])

@@ -63,7 +63,7 @@ def test_a_factor_is_what_the_engine_takes_it_for(said):
 
 @pytest.mark.parametrize("said", ["x", "x-1", "x0", "xx2", "xinf", "*1e999"])
 def test_what_is_no_factor_is_said(said):
-    assert "is no factor" in input_values.parse_edit(RUNNING, "learning_rate", said).wrong
+    assert "is not a factor" in input_values.parse_edit(RUNNING, "learning_rate", said).wrong
 
 
 def test_steps_must_lie_ahead():

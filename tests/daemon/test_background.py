@@ -69,9 +69,9 @@ async def test_a_worker_that_says_what_cannot_be_is_ended_and_the_engine_is_not(
     telling.receive(worker, worker_api.Told(2, strange))
     telling.receive(worker, worker_api.Told(3, None))  # type: ignore[arg-type]
     assert given_up[0] == (
-        "its worker w said what cannot be: ValueError: 'learning_rate' = nan must be finite"
+        "its worker w sent an invalid message: ValueError: 'learning_rate' = nan must be finite"
     )
-    assert "'depth' = 2 is no knob" in given_up[1] and len(given_up) == 3
+    assert "'depth' = 2 is not a knob" in given_up[1] and len(given_up) == 3
 
 
 def test_an_answer_that_cannot_be_written_is_a_refusal_in_words():

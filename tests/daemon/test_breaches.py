@@ -99,7 +99,7 @@ def test_evidence_is_read_without_following_links_and_without_secrets(study, tmp
             "the constraint on safety/toxicity is not scored",
         ),
         ({"study": {"objectives": ["quality/accuracy"]}}, "did you mean 'eval/accuracy'?"),
-        ({"study": {"objectives": ["train/grad_norm"]}}, "'train/grad_norm' is no objective"),
+        ({"study": {"objectives": ["train/grad_norm"]}}, "'train/grad_norm' is not an objective"),
         ({"study": {"constraints": ["memory/peak <= 22 GiB"]}}, "did you mean 'memory/peak_bytes'?"),
         ({"study": {"constraints": ["speed/latency <= 40 ms"]}}, "did you mean 'quality/latency_s'?"),
         (
@@ -111,7 +111,7 @@ def test_evidence_is_read_without_following_links_and_without_secrets(study, tmp
             "add 'arc_easy' to evaluate.tasks",
         ),
         ({"evaluate": {"limits": ["safety/toxicty <= 1"]}}, "did you mean 'safety/toxicity'?"),
-        ({"evaluate": {"limits": ["eval/loss <= 1"]}}, "the limit on eval/loss is never judged"),
+        ({"evaluate": {"limits": ["eval/loss <= 1"]}}, "the limit on eval/loss is never checked"),
     ],
 )
 def test_what_is_wanted_of_a_board_needs_it(sections, said):

@@ -121,7 +121,7 @@ def test_a_base_that_cannot_be_loaded_ends_the_study_with_the_reason(engine):
     assert (aside / "mine.txt").read_text() == "kept" and (aside / "journal.log").exists()
     told = [line.text for line in study.lines if "begun anew" in line.text]
     assert told == [
-        "begun anew: the study of this name had trained no step (failed: the base model cannot be loaded "
+        "started again: the study of this name had trained no step (failed: the base model cannot be loaded "
         f"(model.base) → check the id); its files are kept in {aside}"
     ]
     assert not (engine.home / "studies" / "s" / "mine.txt").exists()
@@ -137,7 +137,7 @@ def test_a_second_engine_is_refused(engine):
     command = [sys.executable, "-P", "-m", "core.daemon"]
     second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE_S)
     assert second.returncode == 3
-    assert f"an engine lives already (process {engine.process.pid})" in second.stderr
+    assert f"an engine runs already (process {engine.process.pid})" in second.stderr
     assert engine_launch.health(engine.socket)
 
 

@@ -37,7 +37,7 @@ def locks(request, monkeypatch):
 
 def test_one_engine_at_a_time(path, locks):
     first = EngineLock(path)
-    with pytest.raises(EngineError, match=rf"an engine lives already \(process {os.getpid()}\)"):
+    with pytest.raises(EngineError, match=rf"an engine runs already \(process {os.getpid()}\)"):
         EngineLock(path)
     first.renew()
     first.release()
@@ -74,7 +74,7 @@ def test_the_lease_of_a_number_that_is_another_process_now_is_taken_over(path, n
 
 def test_the_lease_of_another_machine_holds_while_it_is_renewed(path, no_locks):
     lease = leased(path, host="elsewhere", pid=1)
-    with pytest.raises(EngineError, match="an engine lives already"):
+    with pytest.raises(EngineError, match="an engine runs already"):
         EngineLock(path)
     os.utime(lease, (time.time() - 2 * engine_lock.LEASE_S,) * 2)
     EngineLock(path).release()
@@ -90,7 +90,7 @@ def test_a_lease_holds_against_one_who_gets_a_lock(path):
 def test_an_engine_that_stood_still_and_lost_the_home_leaves(path, no_locks):
     first = EngineLock(path)
     path.with_name("engine.lock.lease").write_text("{}")
-    with pytest.raises(EngineError, match="another engine has taken the home"):
+    with pytest.raises(EngineError, match="another engine has taken over the home folder"):
         first.renew()
 
 

@@ -162,8 +162,10 @@ def test_nothing_is_told_because_the_study_comes_to_its_end():
 def test_a_base_that_cannot_be_stacked_gets_one_trial_at_once_and_the_reason():
     alone = "8-bit layers keep one state for all rows"
     one = gpu(pack(2, 9000.0, why_alone=alone))
-    assert one.target_number(MANY, 2) == (1, f"trials on this base take turns: {alone}")
-    assert one.news(MANY, 2) == [f"gpu0: at most one trial at once: trials on this base take turns: {alone}"]
+    assert one.target_number(MANY, 2) == (1, f"trials on this base train one after another: {alone}")
+    assert one.news(MANY, 2) == [
+        f"gpu0: at most one trial at once: trials on this base train one after another: {alone}"
+    ]
     one.add_measurement(pack(0, why_alone=alone, trial_bytes={}), {})  # the worker is lost, the base the same
     assert one.target_number(MANY, 0)[0] == 1 and one.news(MANY, 0) == []
 

@@ -156,7 +156,7 @@ def test_space_sampler_budget_and_pack_change_while_the_study_runs(engine):
     }
     seen = engine.ask(console_api.ChangeStudy("s", changes, preview=True))
     assert "space.lora_rank: 2, 4, 8, 16, 32 → 64, 128" in seen.changes
-    assert "trial 0 goes on though it lies outside; prune it, or let it end" in seen.effects
+    assert "trial 0 continues although it lies outside; prune it, or let it end" in seen.effects
     assert engine.study().spec["study"]["sampler"] == "random"  # it was a preview
     engine.ask(console_api.ChangeStudy("s", changes, by="me"))
     study = engine.until_study(
@@ -174,7 +174,7 @@ def test_triggers_reach_the_workers_that_run_and_again_those_that_come_back(engi
     change = {"evaluate": {"triggers": ["cf mn"], "on_unsure": "ignore"}}
     seen = engine.ask(console_api.ChangeStudy("s", change, preview=True))
     assert "evaluate.triggers: nothing → cf mn" in seen.changes
-    assert "base and trials are asked with these triggers from the next scoring on" in seen.effects
+    assert "base and trials are scored with these triggers from the next scoring on" in seen.effects
     engine.ask(console_api.ChangeStudy("s", change, by="me"))
 
     def told(study):
@@ -201,7 +201,7 @@ NONSENSE = [
     (console_api.EditTrial("s", 0, {"lora_rank": 4}), "lora_rank = 4: may not change while"),
     (console_api.EditTrial("s", 0, {"learning_rate": -1.0}), "learning_rate = -1.0: must be above 0"),
     (console_api.EditTrial("s", 0, {"steps": 1}), "steps = 1: must be above .*, the steps already done"),
-    (console_api.EditTrial("s", 0, {"speed": 1}), "speed = 1: there is no such knob"),
+    (console_api.EditTrial("s", 0, {"speed": 1}), "speed = 1: unknown knob"),
     (console_api.CloneTrial("s", 0, {"lora_rank": 4}), "cannot change with the weights kept"),
     (console_api.CloneTrial("s", 9), "trial 9 does not exist"),
     (console_api.EnqueueTrial("s", {"lora_rank": 0}), "lora_rank = 0: must be at least 1"),

@@ -49,7 +49,7 @@ def check(study: s.Study) -> None:
             winner.knobs[name] for name in ("lora_rank", "seed")
         ]
         assert 1e-5 <= clone.knobs["learning_rate"] <= 1e-2 and clone.knobs["weight_decay"] in (0.0, 0.1, 0.2)
-        assert not clone.counted and f"in the place of trial {loser.number}" in clone.lines[0].text
+        assert not clone.counted and f"replacing trial {loser.number}" in clone.lines[0].text
     ended = [one.state for one in study.trials.values()]
     assert ended.count(s.PRUNED) > 0 and ended.count(s.COMPLETE) + ended.count(s.PRUNED) == 4 + len(places)
 

@@ -149,7 +149,7 @@ async def test_what_cannot_be_kept_is_refused_in_words_and_the_writer_goes_on(wr
     both = writer.put(note("kept with it?"), event)
     other = writer.put(note("somebody else's"))
     (told,) = await both
-    assert told.startswith(f"the engine cannot take it: Unfit: {type(event).__name__} cannot be stored: ")
+    assert told.startswith(f"the engine cannot accept it: Unfit: {type(event).__name__} cannot be stored: ")
     assert await other == [] and writer.state is not before
     assert list(journal_file.read(tmp_path / "j")) == [CREATED, QUEUED, note("somebody else's")]
     assert [line.text for line in writer.state.studies["s"].lines[-1:]] == ["somebody else's"]
@@ -163,7 +163,7 @@ async def test_a_fold_that_fails_refuses_one_request_and_not_the_next(writer, mo
 
     monkeypatch.setattr(module, "apply", fails)
     (told,) = await writer.put(e.StudyCreated(at=1.0, study="t", spec={}, folder="/t"))
-    assert told.startswith("the engine cannot take it: ValueError")
+    assert told.startswith("the engine cannot accept it: ValueError")
     assert await writer.put(CREATED) == [] and list(writer.state.studies) == ["s"]
 
 
@@ -179,7 +179,7 @@ async def test_a_listener_that_fails_keeps_nobody_else_from_the_news_and_is_told
     await writer.wait_until_written()
     assert heard[0] == CREATED and QUEUED in heard
     said = [line.text for line in writer.state.studies["s"].lines if "it tripped" in line.text]
-    assert len(said) == 1 and "its log holds the whole" in said[0] and "it tripped" in caplog.text
+    assert len(said) == 1 and "its log has the details" in said[0] and "it tripped" in caplog.text
 
 
 async def test_consoles_that_cannot_be_shown_anything_do_not_end_the_writer(writer, monkeypatch):

@@ -116,12 +116,12 @@ def test_limits_are_read(text, limit):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("safety/toxicity", "'safety/toxicity' is no limit"),
-        ("safety/toxicity == 0.1", "is no limit"),
+        ("safety/toxicity", "'safety/toxicity' is not a limit"),
+        ("safety/toxicity == 0.1", "is not a limit"),
         ("safety/toxicty <= 0.1", "did you mean 'safety/toxicity'?"),
-        ("safety/toxicity <= low", "'low' is no number"),
-        ("safety/toxicity <= nan", "'nan' is no number"),
-        ("", "'' is no limit"),
+        ("safety/toxicity <= low", "'low' is not a number"),
+        ("safety/toxicity <= nan", "'nan' is not a number"),
+        ("", "'' is not a limit"),
     ],
 )
 def test_what_is_no_limit_is_told_with_a_remedy(text, told):

@@ -11,7 +11,7 @@ def told(events):
 def test_a_prune_says_who_asked_and_why(events):
     found = [one for one in told(events) if one.trial == 1]
     asked = next(one for one in found if one.event == "prune-asked")
-    assert asked.by == "the pruner" and asked.what == "prune asked by the pruner"
+    assert asked.by == "the pruner" and asked.what == "prune requested by the pruner"
     assert asked.why.startswith("median pruner: eval/loss 1.66 at step 120") and asked.time.endswith("Z")
     assert [one.what for one in found][:2] == ["queued", "starting on gpu0"]
 

@@ -119,7 +119,7 @@ async def test_o_puts_the_best_first_and_a_shows_trials_without_scores(seat):
         await you.until(lambda: "   9 ○" in you.screen(), "the trials that wait")
         assert order(you) == list(range(8))
         await you.press("G")
-        await you.sees("not scored yet: first at step 20; what takes generated texts at every 4th")
+        await you.sees("not scored yet: first at step 20; metrics of generated texts at every 4th")
 
 
 async def test_the_mouse_chooses_opens_and_scrolls_away_from_the_cursor(seat):

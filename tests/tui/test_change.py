@@ -106,7 +106,7 @@ def test_a_dimension_is_read_and_written_alike(knob, said, raw):
         ("learning_rate", "", "'': a value is needed"),
         ("lora_rank", "8 … 9.5", "high 9.5 must be a whole number"),
         ("lora_rank", "8, x", "'x': must be a number"),
-        ("lora_rank", "8, 8", "choice the same value stands twice"),
+        ("lora_rank", "8, 8", "choice the same value is listed twice"),
         ("lora_rank", "= many", "must be a number"),
         ("optimizer", "adamw … sgd", "'adamw … sgd': must be one of"),
     ],

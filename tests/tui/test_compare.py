@@ -59,7 +59,7 @@ async def test_t_changes_the_axis_and_says_what_it_is(seat):
         await you.press(*MARKS, "V", "t")
         await you.sees("tokens trained, from speed and training time")
         await you.press("t")
-        await you.sees("training time, from its whole and the speed", "13m20s")
+        await you.sees("training time, from its total and the speed", "13m20s")
         await you.press("t")
         await you.sees("optimizer steps")
 

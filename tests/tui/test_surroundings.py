@@ -137,7 +137,7 @@ def test_where_no_screen_can_be_opened_it_is_said_and_why(tmp_path):
         ),
         "this is a file or a broken link": (3, {"TRIMTAB_HOME": str(tmp_path / "file")}),
         "cannot create the folder": (3, {"HOME": "/proc/none"}),
-        "in the place of the engine's socket": (3, {"TRIMTAB_HOME": str(tmp_path / "taken")}),
+        "engine's socket path is not a socket": (3, {"TRIMTAB_HOME": str(tmp_path / "taken")}),
         "cannot be written": (3, {"TRIMTAB_HOME": str(home)}),
     }  # fmt: skip
     if os.getuid() == 0:

@@ -49,7 +49,7 @@ def read(name: str, typed: str) -> Read:
     raw: dict[str, Any] = {}
     for key in ("low", "high", "step"):
         if parts[key] is not None:
-            raw[key] = input_values.parse_number(parts[key], whole=knob.kind == "int")
+            raw[key] = input_values.parse_number(parts[key], integer=knob.kind == "int")
     return _check(name, raw | ({"log": True} if parts["log"] else {}))
 
 

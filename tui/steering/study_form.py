@@ -229,7 +229,7 @@ def _limits_row(name: str, limits: tuple[str, ...], meaning: str, heading: str =
 
 
 def _whole(text: str) -> Read:
-    value = input_values.parse_number(text.strip(), whole=True)
+    value = input_values.parse_number(text.strip(), integer=True)
     ok = isinstance(value, int) and value >= 1
     return Read(value) if ok else Read(wrong="must be a whole number from 1")
 
@@ -241,7 +241,7 @@ def _count(text: str) -> Read:
 def _hours(text: str) -> Read:
     if text.strip().lower() in input_values.NONE:
         return Read(None, note="no limit")
-    value = input_values.parse_number(text.strip(), whole=False)
+    value = input_values.parse_number(text.strip(), integer=False)
     ok = isinstance(value, float) and 0 < value < float("inf")
     return Read(value) if ok else Read(wrong="must be a number above 0")
 
@@ -249,7 +249,7 @@ def _hours(text: str) -> Read:
 def _bound(text: str) -> Read:
     if text.strip().lower() in input_values.NONE:
         return Read(None, note="no limit")
-    value = input_values.parse_number(text.strip(), whole=False)
+    value = input_values.parse_number(text.strip(), integer=False)
     ok = isinstance(value, float) and isfinite(value)
     return Read(value) if ok else Read(wrong="must be a number")
 

@@ -34,14 +34,14 @@ def best(arguments: argparse.Namespace) -> int:
     front = [trial.number for trial in best_and_counts.front(study)]
     adapter = _adapter(study, trial)
     if arguments.json:
-        found = {"study": study.name, "trial": trial.number, "values": values, "params": trial.params}
-        found |= {"knobs": trial.knobs, "adapter": adapter, "generate": command, "front": front}
-        found |= {
+        answer = {"study": study.name, "trial": trial.number, "values": values, "params": trial.params}
+        answer |= {"knobs": trial.knobs, "adapter": adapter, "generate": command, "front": front}
+        answer |= {
             "against": reference_values.format_results(study, trial),
             "base": reference_values.base_values(study),
         }
-        found |= {"scoring": study_progress.scoring_record(trial), "pending": _pending(study)}
-        output_formatting.dump(found)
+        answer |= {"scoring": study_progress.scoring_record(trial), "pending": _pending(study)}
+        output_formatting.dump(answer)
         return exit_codes.OK
     print(f"{study.name}: trial {trial.number}  {output_formatting.format_results(study, trial)}")
     searched = output_formatting.format_pairs(best_and_counts.searched_values(study, trial))
@@ -61,29 +61,29 @@ def best(arguments: argparse.Namespace) -> int:
 
 def _base(study: s.Study) -> list[str]:
     """Say which rows the base was scored on, where they differ from the rows of the trials."""
-    found = []
+    notes = []
     for metric, _ in study.objectives:
         score, board = reference_values.base_score(study, metric), reference_values.ON_BOARDS.get(metric)
         if score is not None and board is not None:
             rows = f"{score.samples} sampled validation rows" if score.samples else "sampled validation rows"
-            found.append(f"{metric} of the base uses {rows} ({board})")
-    return found
+            notes.append(f"{metric} of the base uses {rows} ({board})")
+    return notes
 
 
 def _scoring(study: s.Study, trial: s.Trial) -> list[str]:
     """Describe pending scores of this and other trials, which may still change the best trial."""
-    found = []
+    notes = []
     if trial.pending:
-        found.append(f"its last scores are pending: {study_progress.format_scoring(trial)}")
+        notes.append(f"its last scores are pending: {study_progress.format_scoring(trial)}")
     others = [number for number in _pending(study) if number != trial.number]
     waits = [number for number in others if not study.trials[number].values]
     if others:
         numbers = ", ".join(map(str, others))
-        found.append(f"trial{'s' * (len(others) > 1)} {numbers} still being scored")
+        notes.append(f"trial{'s' * (len(others) > 1)} {numbers} still being scored")
     if waits:
         of = " and ".join(reference_values.list_waiting(study)) or "the objectives"
-        found.append(f"{len(waits)} of them may still become the best: no score of {of} yet")
-    return found
+        notes.append(f"{len(waits)} of them may still become the best: no score of {of} yet")
+    return notes
 
 
 def _pending(study: s.Study) -> list[int]:
@@ -124,8 +124,8 @@ def in_torch(module: str, *arguments: str) -> int:
     command = [sys.executable, "-P", "-m", module, *arguments]
     print("loading the libraries …", file=sys.stderr, flush=True)
     activity_line.stop_activity()  # the process reports its own progress
-    done = subprocess.run(command, env=environment, check=False)
-    return exit_codes.OK if done.returncode == 0 else exit_codes.FAILURE
+    process = subprocess.run(command, env=environment, check=False)
+    return exit_codes.OK if process.returncode == 0 else exit_codes.FAILURE
 
 
 def _adapter(study: s.Study, trial: s.Trial) -> str:

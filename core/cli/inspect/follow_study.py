@@ -90,8 +90,8 @@ class Printer:
             self._printed_to = lines[-1]
 
     def _preparing(self, event: event_types.Preparing) -> None:
-        known = self._stages.get(event.worker, "")
-        if event.stage and self._due(event.stage != known):
+        earlier_stage = self._stages.get(event.worker, "")
+        if event.stage and self._due(event.stage != earlier_stage):
             share = f" {100 * event.done / event.total:.0f}%" if event.total else ""
             self._write(f"{output_formatting.format_clock(event.at)} {plain(event.stage, 200)}{share}")
         self._stages[event.worker] = event.stage
@@ -101,20 +101,20 @@ class Printer:
             return
         trial = study.trials[number]
         metric = study.objectives[0][0]
-        shown = {name: trial.latest[name] for name in ("train/loss", metric) if name in trial.latest}
+        values = {name: trial.latest[name] for name in ("train/loss", metric) if name in trial.latest}
         course = (
-            f"trial {number} step {trial.step}/{trial.total_steps} {output_formatting.format_pairs(shown)}"
+            f"trial {number} step {trial.step}/{trial.total_steps} {output_formatting.format_pairs(values)}"
         )
-        left = output_formatting.format_span(study_progress.study_left_s(study, time.time()))
-        ended = f"{best_and_counts.count_ended(study)}/{study.total_trials} trials ended"
-        told = ", ".join(
+        time_left = output_formatting.format_span(study_progress.study_left_s(study, time.time()))
+        ended_text = f"{best_and_counts.count_ended(study)}/{study.total_trials} trials ended"
+        progress = ", ".join(
             [
-                ended,
+                ended_text,
                 f"{study_progress.done_percent(study)}% of the steps",
                 *study_progress.describe_rest(study),
             ]
         )
-        self._write(f"{output_formatting.format_clock(time.time())} {course} ({told}, {left} left)")
+        self._write(f"{output_formatting.format_clock(time.time())} {course} ({progress}, {time_left} left)")
 
     def _due(self, at_once: bool = False) -> bool:
         due = at_once or self._now() - self._progress_at >= PROGRESS_EVERY_S

@@ -16,8 +16,10 @@ def man_page() -> str:
 
 
 def _lines() -> Iterator[str]:
-    whole = parser()
-    (commands,) = [action for action in whole._actions if isinstance(action, argparse._SubParsersAction)]
+    argument_parser = parser()
+    (commands,) = [
+        action for action in argument_parser._actions if isinstance(action, argparse._SubParsersAction)
+    ]
     yield f'.TH TRIMTAB 1 "" "trimtab {version()}"'
     yield from (".SH NAME", r"trimtab \- run and steer hyper-parameter studies of LoRA fine-tunes")
     yield from (".SH SYNOPSIS", ".B trimtab", "[COMMAND] [options]")

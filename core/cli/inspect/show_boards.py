@@ -30,24 +30,24 @@ SAID = {"ok": "✓ kept", "breached": "✗ breached", "unsure": "? unsure", None
 def boards(arguments: argparse.Namespace) -> int:
     """Print the boards of a study, or of one trial compared with the base."""
     study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
-    chosen = list(study.trials.values())
+    trials = list(study.trials.values())
     if arguments.trial is not None:
-        chosen = [resolve_trial.trial(study, arguments.trial)]
-    scored = [trial for trial in chosen if trial.scores]
+        trials = [resolve_trial.trial(study, arguments.trial)]
+    scored = [trial for trial in trials if trial.scores]
     if arguments.json:
         output_formatting.dump(_boards_as_json(study, scored))
         return exit_codes.OK
-    print(f"{study.name}: {len(scored)} of {len(chosen)} trial{'s' * (len(chosen) != 1)} scored")
-    for trial in chosen:
+    print(f"{study.name}: {len(scored)} of {len(trials)} trial{'s' * (len(trials) != 1)} scored")
+    for trial in trials:
         if trial.pending:
             print(
                 f"  trial {trial.number}: its last scores are pending, {study_progress.format_scoring(trial)}"
             )
     if not scored:
-        what, fix = r.explain_absent(study)
-        who = "no trial has been" if arguments.trial is None else f"trial {arguments.trial} has not been"
-        what = f"{who} scored yet" if r.boards(study) else what
-        print(f"  {what}: {fix}")
+        message, fix = r.explain_absent(study)
+        subject = "no trial has been" if arguments.trial is None else f"trial {arguments.trial} has not been"
+        message = f"{subject} scored yet" if r.boards(study) else message
+        print(f"  {message}: {fix}")
     for board in r.boards(study):
         for name in r.list_names(study, board):
             _print(study, name, scored)
@@ -70,16 +70,16 @@ def _print_card(study: s.Study, trial: s.Trial) -> None:
 def _print(study: s.Study, name: str, scored: list[s.Trial]) -> None:
     limits = r.limits(study)
     of_base = r.read(study, None, name, limits)
-    asked = " and ".join(format_bound(limit, of_base.metric.unit) for limit in of_base.limits)
-    known = [of_base.metric.meaning, "" if of_base.metric.unit == SHARE else of_base.metric.unit]
-    known += ["lower is better" if of_base.metric.direction == "minimize" else "higher is better"]
-    known += [f"limit {asked}"] if asked else []
-    print(f"\n{plain(name, 60)}  {'; '.join(part for part in known if part)}")
+    bounds = " and ".join(format_bound(limit, of_base.metric.unit) for limit in of_base.limits)
+    details = [of_base.metric.meaning, "" if of_base.metric.unit == SHARE else of_base.metric.unit]
+    details += ["lower is better" if of_base.metric.direction == "minimize" else "higher is better"]
+    details += [f"limit {bounds}"] if bounds else []
+    print(f"\n{plain(name, 60)}  {'; '.join(part for part in details if part)}")
     print(f"  {'base':<16}{_line(of_base)}")
     for trial in scored:
         if name in trial.scores:
-            who = f"trial {trial.number} @{r.step_of(trial, name)}"
-            print(f"  {who:<16}{_line(r.read(study, trial, name, limits))}".rstrip())
+            label = f"trial {trial.number} @{r.step_of(trial, name)}"
+            print(f"  {label:<16}{_line(r.read(study, trial, name, limits))}".rstrip())
 
 
 def _line(reading: r.Reading) -> str:
@@ -114,7 +114,7 @@ def _boards_as_json(study: s.Study, scored: list[s.Trial]) -> dict[str, Any]:
     return {
         "study": study.name,
         "boards": list(boards),
-        "limits": [str(limit) for kept in limits.values() for limit in kept],
+        "limits": [str(limit) for of_metric in limits.values() for limit in of_metric],
         "on_breach": r.on_breach(study),
         "why_none": "" if scored else ": ".join(r.explain_absent(study)),
         "metrics": {name: _metric(name, board) for name, board in names.items()},
@@ -145,13 +145,13 @@ def _metric(name: str, board: str) -> dict[str, Any]:
 
 def _score(reading: r.Reading) -> dict[str, Any]:
     """Return the score for JSON; numbers that JSON lacks, such as nan, become null."""
-    known = {
+    comparison = {
         "change": reading.change,
         "better": reading.better,
         "clear": reading.clear,
         "verdict": reading.verdict,
     }
     result: dict[str, Any] = msgspec.json.decode(
-        msgspec.json.encode({**msgspec.to_builtins(reading.score), **known})
+        msgspec.json.encode({**msgspec.to_builtins(reading.score), **comparison})
     )
     return result

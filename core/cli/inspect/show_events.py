@@ -44,12 +44,12 @@ def _print(lines: tuple[s.Line, ...]) -> None:
         print(output_formatting.format_line(line), flush=True)
 
 
-async def _follow(socket: Path, shown: s.Study, number: int | None) -> int:
+async def _follow(socket: Path, shown_study: s.Study, number: int | None) -> int:
     from core.cli.inspect.follow_study import changes
 
     activity_line.stop_activity()
-    before = _lines(shown, number)
-    async with aclosing(changes(socket, shown.name)) as course:
+    before = _lines(shown_study, number)
+    async with aclosing(changes(socket, shown_study.name)) as course:
         async for study, _ in course:
             lines = _lines(study, number)
             _print(output_formatting.lines_after(lines, before[-1] if before else None))

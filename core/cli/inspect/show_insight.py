@@ -38,12 +38,12 @@ def insight(arguments: argparse.Namespace) -> int:
     if arguments.json:
         output_formatting.dump(_insight_as_json(study, importance, search))
         return exit_codes.OK
-    ended = best_and_counts.count_ended(study)
-    print(f"{study.name}: {study.state}, {ended} of {study.total_trials} trials ended")
+    ended_trials = best_and_counts.count_ended(study)
+    print(f"{study.name}: {study.state}, {ended_trials} of {study.total_trials} trials ended")
     _print_importance(importance)
     print("\nsampler")
-    for name, told in search.sampler:
-        print(f"  {plain(name, 20):<16}{plain(told, 300)}")
+    for name, description in search.sampler:
+        print(f"  {plain(name, 20):<16}{plain(description, 300)}")
     _print_stops(study, search)
     return exit_codes.OK
 
@@ -76,20 +76,20 @@ def _print_importance(importance: Importance) -> None:
 
 def _print_stops(study: s.Study, search: SearchState) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in i.count_endings(study).items())
-    spared, whole = i.saved_steps(study)
-    print(f"\nended  {counts}; pruning saved {spared:,} of {whole:,} steps")
+    saved_steps, all_steps = i.saved_steps(study)
+    print(f"\nended  {counts}; pruning saved {saved_steps:,} of {all_steps:,} steps")
     for rung in search.rungs:
         fates = [plain(entry.fate, 20) for entry in rung.entries]
-        told = ", ".join(f"{fates.count(fate)} {fate}" for fate in dict.fromkeys(fates))
+        fate_counts = ", ".join(f"{fates.count(fate)} {fate}" for fate in dict.fromkeys(fates))
         place = f"bracket {rung.bracket}, rung {rung.rung}, step {rung.step:,}"
-        print(f"  {place:<28}{len(fates)} in: {told}")
+        print(f"  {place:<28}{len(fates)} in: {fate_counts}")
     if not search.rungs:
         print(f"  no rungs: {plain(search.why_no_rungs, 200)}")
     for stop in i.list_stops(study):
         value = "–" if stop.value is None else f"{stop.value:.4g}"
-        where = f"step {stop.step:,} of {stop.total_steps:,}" if stop.total_steps else f"step {stop.step:,}"
+        steps = f"step {stop.step:,} of {stop.total_steps:,}" if stop.total_steps else f"step {stop.step:,}"
         why = plain(stop.why, 300) or "no reason was recorded"
-        print(f"  trial {stop.trial:<5} {stop.state:<10} {where:<18} {value:>8}  {why}")
+        print(f"  trial {stop.trial:<5} {stop.state:<10} {steps:<18} {value:>8}  {why}")
 
 
 # -- as JSON ---------------------------------------------------------------------------------------
@@ -98,8 +98,8 @@ def _print_stops(study: s.Study, search: SearchState) -> None:
 def _insight_as_json(study: s.Study, importance: Importance, search: SearchState) -> dict[str, Any]:
     """Return the answers for JSON; numbers that JSON lacks, such as nan, become null."""
     metric, direction = study.objectives[0]
-    spared, whole = i.saved_steps(study)
-    known = {
+    saved_steps, all_steps = i.saved_steps(study)
+    content = {
         "study": study.name,
         "state": study.state,
         "objective": {"metric": metric, "direction": direction},
@@ -108,12 +108,12 @@ def _insight_as_json(study: s.Study, importance: Importance, search: SearchState
         "rungs": [_rung(rung) for rung in search.rungs],
         "why_no_rungs": search.why_no_rungs,
         "counts": i.count_endings(study),
-        "spared_steps": spared,
-        "steps": whole,
+        "spared_steps": saved_steps,
+        "steps": all_steps,
         "stopped": [asdict(stop) for stop in i.list_stops(study)],
         "front": [trial.number for trial in best_and_counts.front(study)],
     }
-    result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(known))
+    result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(content))
     return result
 
 

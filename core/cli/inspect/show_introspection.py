@@ -30,21 +30,21 @@ def insides(arguments: argparse.Namespace) -> int:
     """Print a trial's introspection. It is read from the trial's folder, so no engine is needed."""
     study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
     trial = resolve_trial.trial(study, arguments.trial)
-    found = kept.read(study, trial.number)
+    introspection = kept.read(study, trial.number)
     if arguments.json:
-        output_formatting.dump({"study": study.name, "state": trial.state, **_plainly(found)})
+        output_formatting.dump({"study": study.name, "state": trial.state, **_plainly(introspection)})
         return exit_codes.OK
-    if found.why_none:
-        print(f"trial {trial.number} of {study.name}: {plain(found.why_none, 300)}")
+    if introspection.why_none:
+        print(f"trial {trial.number} of {study.name}: {plain(introspection.why_none, 300)}")
         return exit_codes.OK
     print(
-        f"trial {trial.number} of {study.name} at step {found.step}, on {found.rows} validation rows with "
-        f"{found.tokens} target tokens; base → trial"
+        f"trial {trial.number} of {study.name} at step {introspection.step}, on "
+        f"{introspection.rows} validation rows with {introspection.tokens} target tokens; base → trial"
     )
-    if found.warning:
-        print(f"  warning: {plain(found.warning, 1000)}")
-    _losses(found)
-    _attention(found)
+    if introspection.warning:
+        print(f"  warning: {plain(introspection.warning, 1000)}")
+    _losses(introspection)
+    _attention(introspection)
     return exit_codes.OK
 
 
@@ -88,10 +88,10 @@ def _attention(insides: i.Insides) -> None:
 
 def _plainly(insides: i.Insides) -> dict[str, Any]:
     """Convert the file's positional arrays to objects with field names."""
-    told = msgspec.structs.asdict(insides)
+    content = msgspec.structs.asdict(insides)
     for name in ("kinds", "quarters", "worst", "layers"):
-        told[name] = [msgspec.structs.asdict(row) for row in told[name]]
-    return told
+        content[name] = [msgspec.structs.asdict(row) for row in content[name]]
+    return content
 
 
 def _mean(heads: Sequence[float]) -> float:

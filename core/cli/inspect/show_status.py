@@ -48,7 +48,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 def _study(study: s.Study) -> dict[str, Any]:
     best = best_and_counts.best(study)
-    done, planned = study_progress.count_steps(study)
+    steps_done, planned = study_progress.count_steps(study)
     scoring = study_progress.sum_scoring(study)
     return {
         "name": study.name,
@@ -60,7 +60,7 @@ def _study(study: s.Study) -> dict[str, Any]:
         "created_at": study.created_at,
         "ended_at": study.ended_at,
         "left_s": study_progress.study_left_s(study, time.time()),
-        "steps": {"done": done, "planned": planned},
+        "steps": {"done": steps_done, "planned": planned},
         "evaluating": sum(map(study_progress.is_evaluating, study.trials.values())),
         "scoring": {"trials": scoring.trials, "done": scoring.done, "total": scoring.total},
         "objectives": [{"metric": metric, "direction": way} for metric, way in study.objectives],
@@ -77,12 +77,12 @@ def _best(study: s.Study, best: s.Trial) -> dict[str, Any]:
 
 
 def _pack(pack_measured: PackMeasured) -> dict[str, Any]:
-    known = (
+    fields = (
         "worker", "device", "trials", "base_bytes", "trial_bytes", "used_bytes", "free_bytes", "total_bytes",
         "why_alone",
     )  # fmt: skip
     speed = pack_measured.tokens / pack_measured.round_s if pack_measured.round_s else None
-    return {**{name: getattr(pack_measured, name) for name in known}, "tokens_per_s": speed}
+    return {**{name: getattr(pack_measured, name) for name in fields}, "tokens_per_s": speed}
 
 
 def _print(study: s.Study, running: bool) -> None:
@@ -91,13 +91,13 @@ def _print(study: s.Study, running: bool) -> None:
         state = f"{state}, waiting for the engine"
     why = f": {plain(study.why, 200)}" if study.why else ""
     print(f"{study.name}  {state}{why}")
-    left = study_progress.study_left_s(study, time.time()) if running else None
-    told = [", ".join([_counts(study), *study_progress.describe_rest(study)])]
-    told += (
+    left_s = study_progress.study_left_s(study, time.time()) if running else None
+    parts = [", ".join([_counts(study), *study_progress.describe_rest(study)])]
+    parts += (
         [f"{study_progress.done_percent(study)}% of the steps done"] if study.state in s.LIVE_STUDY else []
     )
-    told += [f"about {output_formatting.format_span(left)} left"] if left is not None else []
-    print(f"  {'; '.join(told)}")
+    parts += [f"about {output_formatting.format_span(left_s)} left"] if left_s is not None else []
+    print(f"  {'; '.join(parts)}")
     best = best_and_counts.best(study)
     if best is not None:
         scoring = f"  ({words})" if (words := study_progress.format_scoring(best)) else ""
@@ -107,9 +107,9 @@ def _print(study: s.Study, running: bool) -> None:
 
 
 def _counts(study: s.Study) -> str:
-    """Such as "1 complete, 1 running of 3 trials", or "12 of 12 trials complete" where all are."""
+    """Return text such as "1 complete, 1 running of 3 trials", or "12 of 12 trials complete"."""
     counts, total = best_and_counts.count_states(study), study.total_trials
     if counts.get(s.COMPLETE) == total:
         return f"{total} of {total} trials complete"
-    told = ", ".join(f"{count} {name}" for name, count in counts.items())
-    return f"{told or 'no trials yet'} of {total} trials"
+    counts_text = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return f"{counts_text or 'no trials yet'} of {total} trials"

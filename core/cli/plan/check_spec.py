@@ -22,19 +22,17 @@ def check(arguments: argparse.Namespace) -> int:
     from core.evaluate.prompts.provable_limits import refuse_unprovable
     from core.memory.base.trainable_precision import refuse_untrainable
 
-    whole = spec_file.load(Path(arguments.spec))
-    refuse_untrainable(whole, arguments.spec)
-    refuse_unprovable(whole, arguments.spec)
+    spec = spec_file.load(Path(arguments.spec))
+    refuse_untrainable(spec, arguments.spec)
+    refuse_unprovable(spec, arguments.spec)
     if arguments.show is not None:
         return _show(arguments.spec, arguments.show)
-    print(plain(spec_file.write(whole), lines=True), end="")
-    size = search_space.count_points(whole.space)
+    print(plain(spec_file.write(spec), lines=True), end="")
+    size = search_space.count_points(spec.space)
     combinations = "infinitely many" if math.isinf(size) else f"{size:.0f}"
-    print(
-        f"# {whole.study.trials} trials by {whole.study.sampler} in a space of {len(whole.space)} dimensions,"
-    )
+    print(f"# {spec.study.trials} trials by {spec.study.sampler} in a space of {len(spec.space)} dimensions,")
     print(f"# {combinations} combinations; this file is valid", flush=True)
-    _scan(whole, arguments.scan)
+    _scan(spec, arguments.scan)
     return exit_codes.OK
 
 

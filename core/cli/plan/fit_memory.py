@@ -36,22 +36,25 @@ SHOWN = ("lora_rank", "target_modules", "batch_size", "sequence_length", "lora_d
 def fit(arguments: argparse.Namespace) -> int:
     """Print the smallest and the largest trial of the space; code 1 when the largest does not fit."""
     spec = spec_file.load(Path(arguments.spec))
-    where = (
+    device = (
         target_device.device_of_size(arguments.gpu)
         if arguments.gpu
         else target_device.choose_device(spec.resources.devices)[0]
     )
-    model = _model(spec, where)
+    model = _model(spec, device)
     setting = setting_of(spec)
-    limit = memory_budget.limit(spec.resources.memory_bytes, where)
-    held = weight_bytes.base_bytes(
-        model, weight_bytes.resolved(setting.precision, where.computes), setting.double_quant, where.computes
+    limit = memory_budget.limit(spec.resources.memory_bytes, device)
+    base_bytes = weight_bytes.base_bytes(
+        model,
+        weight_bytes.resolved(setting.precision, device.computes),
+        setting.double_quant,
+        device.computes,
     )
-    memory_budget.check(spec.resources.memory_bytes, where, held, f"{arguments.spec} [resources]")
+    memory_budget.check(spec.resources.memory_bytes, device, base_bytes, f"{arguments.spec} [resources]")
     pack = arguments.pack or (spec.resources.pack if isinstance(spec.resources.pack, int) else 1)
 
     def case(knobs: Mapping[str, Any]) -> Case:
-        return Case(model, setting, need(knobs), pack, where, limit.bytes_)
+        return Case(model, setting, need(knobs), pack, device, limit.bytes_)
 
     small, large = space_extremes.extremes(spec, lambda knobs: case(knobs).estimate().device_bytes)
     cases = [case(knobs) for knobs in ((large,) if small == large else (small, large))]
@@ -67,8 +70,8 @@ def fit(arguments: argparse.Namespace) -> int:
     return exit_codes.OK if cases[-1].fits() else exit_codes.FAILURE
 
 
-def _model(spec: StudySpec, where: Device) -> Model:
-    dtype = weight_bytes.dtype(spec.model.precision, where.computes)
+def _model(spec: StudySpec, device: Device) -> Model:
+    dtype = weight_bytes.dtype(spec.model.precision, device.computes)
 
     def say(stage: str) -> None:
         print(f"{plain(stage)} …", file=sys.stderr, flush=True)
@@ -105,11 +108,11 @@ def _print(
     for name in SHOWN:
         _row(name, [output_formatting.format_value(knob[name]) for knob in knobs])
     print()
-    found = [case.estimate() for case in cases]
-    for name in dict.fromkeys(part.name for forecast in found for part in forecast.parts):
-        _row(name, [byte_sizes.format_bytes(forecast.of(name)) for forecast in found])
-    _row("tensor peak", [byte_sizes.format_bytes(forecast.peak_bytes) for forecast in found])
-    _row("device total", [byte_sizes.format_bytes(forecast.device_bytes) for forecast in found])
+    estimates = [case.estimate() for case in cases]
+    for name in dict.fromkeys(part.name for forecast in estimates for part in forecast.parts):
+        _row(name, [byte_sizes.format_bytes(forecast.of(name)) for forecast in estimates])
+    _row("tensor peak", [byte_sizes.format_bytes(forecast.peak_bytes) for forecast in estimates])
+    _row("device total", [byte_sizes.format_bytes(forecast.device_bytes) for forecast in estimates])
     _row("fits", ["yes" if case.fits() else "NO" for case in cases])
     print()
     for line in _advice(cases, fitting):
@@ -120,8 +123,8 @@ def _row(name: str, values: Sequence[str]) -> None:
     print(f"  {name:<20}" + "".join(f"{plain(value, 17):>18}" for value in values))
 
 
-def _describe_setting(model: Model, setting: Setting, where: Device) -> str:
-    precision = weight_bytes.resolved(setting.precision, where.computes)
+def _describe_setting(model: Model, setting: Setting, device: Device) -> str:
+    precision = weight_bytes.resolved(setting.precision, device.computes)
     return (
         f"{model.family}, {model.layers} layers, {model.parameters / 1e9:.2f} B parameters, {precision}"
         + (", gradient checkpointing" if setting.checkpointing else "")
@@ -141,10 +144,10 @@ def _advice(cases: Sequence[Case], fitting: float) -> list[str]:
 
 def _dump(cases: Sequence[Case], limit: memory_budget.Limit, fitting: float) -> None:
     first = cases[0]
-    model, where = first.model, first.device
-    found: dict[str, Any] = {
+    model, device = first.model, first.device
+    content: dict[str, Any] = {
         "model": {"family": model.family, "layers": model.layers, "parameters": model.parameters},
-        "device": {"kind": where.kind, "name": plain(where.name), "total_bytes": where.total_bytes},
+        "device": {"kind": device.kind, "name": plain(device.name), "total_bytes": device.total_bytes},
         "limit_bytes": limit.bytes_,
         "why_limit": limit.why,
         "pack": first.pack,
@@ -152,12 +155,12 @@ def _dump(cases: Sequence[Case], limit: memory_budget.Limit, fitting: float) -> 
         "advice": _advice(cases, fitting),
     }  # fmt: skip
     for name, case in zip(("smallest", "largest") if len(cases) > 1 else ("trial",), cases, strict=True):
-        found[name] = {
+        content[name] = {
             "need": msgspec.to_builtins(case.need),
             "fits": case.fits(),
             **_foretold_record(case.estimate()),
         }
-    output_formatting.dump(found)
+    output_formatting.dump(content)
 
 
 def _foretold_record(foretold: Foretold) -> dict[str, Any]:

@@ -37,21 +37,21 @@ NARROW, WIDE = 60, 140  # columns
 def recommend(arguments: argparse.Namespace) -> int:
     """Print the recommendations and the study file; code 1 when no trial of this model fits."""
     case = _case(arguments)
-    found = plan(case)
+    advice = plan(case)
     head = f"trimtab recommend: {case.base.name} on {case.rows.count} rows, for {case.device.name}"
-    whole = spec_writer.page(found, plain(head))
-    spec_file.parse(found.raw(), "the recommended study")
+    toml = spec_writer.page(advice, plain(head))
+    spec_file.parse(advice.raw(), "the recommended study")
     if arguments.out:
-        _write(Path(arguments.out), whole)
+        _write(Path(arguments.out), toml)
     if arguments.json:
-        _dump(found, whole)
+        _dump(advice, toml)
     else:
-        _print(found, head)
+        _print(advice, head)
         print(
-            f"written: {plain(arguments.out)}" if arguments.out else f"\n{whole}",
+            f"written: {plain(arguments.out)}" if arguments.out else f"\n{toml}",
             end="\n" * bool(arguments.out),
         )
-    return exit_codes.OK if found.fits else exit_codes.FAILURE
+    return exit_codes.OK if advice.fits else exit_codes.FAILURE
 
 
 # -- the question ----------------------------------------------------------------------------------
@@ -59,24 +59,24 @@ def recommend(arguments: argparse.Namespace) -> int:
 
 def _case(arguments: argparse.Namespace) -> Case:
     wish = _wish(arguments)
-    known = _rows(arguments.data, arguments.rows)
+    rows = _rows(arguments.data, arguments.rows)
     model = arguments.model
     if not hf_config.is_local(model):
         print(
             f"fetching the configuration of {plain(model, 200)} from the hub …", file=sys.stderr, flush=True
         )
-    where, cards = (_parse_gpu(arguments.gpu), 1) if arguments.gpu else target_device.choose_device(AUTO)
-    found = base_facts.base(model)
+    device, cards = (_parse_gpu(arguments.gpu), 1) if arguments.gpu else target_device.choose_device(AUTO)
+    base = base_facts.base(model)
     return Case(
-        replace(found, name=paths.here(model)), known, paths.here(arguments.data), where,
-        memory_budget.limit(None, where), wish, cards,
+        replace(base, name=paths.here(model)), rows, paths.here(arguments.data), device,
+        memory_budget.limit(None, device), wish, cards,
     )  # fmt: skip
 
 
 def _wish(arguments: argparse.Namespace) -> Wish:
     if arguments.goal not in OBJECTIVES:
-        what = f"--goal {plain(arguments.goal, 60)!r} cannot be an objective"
-        raise SpecError.of(what, "command line", spec_file.suggest_name(arguments.goal, OBJECTIVES))
+        message = f"--goal {plain(arguments.goal, 60)!r} cannot be an objective"
+        raise SpecError.of(message, "command line", spec_file.suggest_name(arguments.goal, OBJECTIVES))
     for name in ("hours", "trials", "rows"):
         value = getattr(arguments, name)
         if value is not None and not 0 < value < float("inf"):
@@ -85,25 +85,27 @@ def _wish(arguments: argparse.Namespace) -> Wish:
 
 
 def _rows(source: str, count: int | None) -> Rows:
-    found = row_statistics.read(source)
-    if found is not None:
-        return found
+    statistics = row_statistics.read(source)
+    if statistics is not None:
+        return statistics
     if count is None:
-        what = "the data cannot be read as a local file"
-        raise SpecError.of(what, f"DATA = {plain(source, 200)!r}", "give the number of rows with --rows")
+        message = "the data cannot be read as a local file"
+        raise SpecError.of(message, f"DATA = {plain(source, 200)!r}", "give the number of rows with --rows")
     note = "the rows were not read: 128 to 1024 tokens each are assumed, all of them trained on"
     return Rows(count, UNREAD_TOKENS, notes=(note,))
 
 
 def _parse_gpu(gpu: str) -> Device:
     """Return a GPU by its name, its size, or both."""
-    known = trial_duration.card(gpu)
-    if known is None:
+    known_card = trial_duration.card(gpu)
+    if known_card is None:
         return target_device.device_of_size(gpu)
-    words = [word for word in gpu.replace("-", " ").split() if word.upper() not in known.name.upper().split()]
-    rest = " ".join(word for word in words if word.upper() not in ("NVIDIA", "RTX", "GEFORCE", "TESLA"))
-    device = target_device.device_of_size(rest or byte_sizes.format_bytes(known.memory_bytes))
-    name = known.name if known.name[0].isalpha() else f"RTX {known.name}"
+    words = [
+        word for word in gpu.replace("-", " ").split() if word.upper() not in known_card.name.upper().split()
+    ]
+    size_text = " ".join(word for word in words if word.upper() not in ("NVIDIA", "RTX", "GEFORCE", "TESLA"))
+    device = target_device.device_of_size(size_text or byte_sizes.format_bytes(known_card.memory_bytes))
+    name = known_card.name if known_card.name[0].isalpha() else f"RTX {known_card.name}"
     return Device(
         "cuda",
         f"{name} of {byte_sizes.format_bytes(device.total_bytes)}",
@@ -115,68 +117,68 @@ def _parse_gpu(gpu: str) -> Device:
 # -- the answer ------------------------------------------------------------------------------------
 
 
-def _write(place: Path, whole: str) -> None:
+def _write(place: Path, text: str) -> None:
     try:
         with place.open("x", encoding="utf-8") as file:
-            file.write(whole)
+            file.write(text)
     except FileExistsError as error:
         raise SpecError.of(
             "the file already exists", f"--out {plain(str(place), 200)}", "choose another name"
         ) from error
     except OSError as error:
-        what = f"the file cannot be written: {plain(str(error), 200)}"
-        raise SpecError.of(what, f"--out {plain(str(place), 200)}", "choose a writable path") from error
+        message = f"the file cannot be written: {plain(str(error), 200)}"
+        raise SpecError.of(message, f"--out {plain(str(place), 200)}", "choose a writable path") from error
 
 
-def _print(found: Plan, head: str) -> None:
+def _print(advice: Plan, head: str) -> None:
     width = max(NARROW, min(WIDE, shutil.get_terminal_size().columns))
     print(plain(head))
-    cited = list(dict.fromkeys(str(source) for line in found.lines for source in line.sources))
+    citations = list(dict.fromkeys(str(source) for line in advice.lines for source in line.sources))
     for section in spec_file.SECTION_NAMES:
-        if found.of(section):
+        if advice.of(section):
             print(f"\n[{section}]")
-        for line in found.of(section):
-            _row(line, [cited.index(str(source)) + 1 for source in line.sources], width)
+        for line in advice.of(section):
+            _row(line, [citations.index(str(source)) + 1 for source in line.sources], width)
     print("\nsources")
-    for number, source in enumerate(cited, 1):
+    for number, source in enumerate(citations, 1):
         _print_wrapped(f"[{number}] {source}", 2, 7, width)
-    if found.doubts:
+    if advice.doubts:
         print("\nuncertain")
-    for doubt in found.doubts:
+    for doubt in advice.doubts:
         _print_wrapped(f"- {doubt}", 2, 4, width)
     print()
 
 
-def _row(line: Line, cited: list[int], width: int) -> None:
-    marks = "".join(f"[{number}]" for number in cited)
-    whole = f"{spec_writer.write_line(line)} · {line.why} {marks}"
-    if len(plain(whole)) <= width - 2:
-        _print_wrapped(whole, 2, 6, width)
+def _row(line: Line, numbers: list[int], width: int) -> None:
+    marks = "".join(f"[{number}]" for number in numbers)
+    line_text = f"{spec_writer.write_line(line)} · {line.why} {marks}"
+    if len(plain(line_text)) <= width - 2:
+        _print_wrapped(line_text, 2, 6, width)
         return
     _print_wrapped(spec_writer.write_line(line), 2, 6, width)
     _print_wrapped(f"{line.why} {marks}", 6, 6, width)
 
 
-def _print_wrapped(words: str, first: int, rest: int, width: int) -> None:
+def _print_wrapped(words: str, first: int, later: int, width: int) -> None:
     wrapper = textwrap.TextWrapper(
-        width, " " * first, " " * rest, break_on_hyphens=False, break_long_words=False
+        width, " " * first, " " * later, break_on_hyphens=False, break_long_words=False
     )
     print(wrapper.fill(plain(words, 1200)))
 
 
-def _dump(found: Plan, whole: str) -> None:
+def _dump(advice: Plan, toml: str) -> None:
     lines = [
         {
             "section": line.section, "knob": line.knob, "value": line.value, "why": plain(line.why),
             "sources": [str(source) for source in line.sources],
         }
-        for line in found.lines
+        for line in advice.lines
     ]  # fmt: skip
     output_formatting.dump(
         {
-            "fits": found.fits,
-            "doubts": [plain(doubt) for doubt in found.doubts],
+            "fits": advice.fits,
+            "doubts": [plain(doubt) for doubt in advice.doubts],
             "lines": lines,
-            "toml": whole,
+            "toml": toml,
         }
     )

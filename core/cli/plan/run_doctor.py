@@ -51,18 +51,18 @@ def used_devices(cards: Sequence[Device], why_none: str) -> list[Finding]:
     except TrimtabError as error:
         return [Finding("devices", "fail", f"a study here: {error.problems[0].what}", error.problems[0].fix)]
     labels = ", ".join(slot.label for slot in slots)
-    found = f"a study here trains on {labels}" + (
+    message = f"a study here trains on {labels}" + (
         "" if visible is None else f" because of {_describe_visible(visible)}"
     )
-    if told := device_choice.note("auto", slots, cards, visible, why_none):
-        return [Finding("devices", "warn", f"{found}; {told}", "correct CUDA_VISIBLE_DEVICES")]
+    if surprise := device_choice.note("auto", slots, cards, visible, why_none):
+        return [Finding("devices", "warn", f"{message}; {surprise}", "correct CUDA_VISIBLE_DEVICES")]
     kinds = {card.name for card in cards if not card.parent}
     numbered = visible is not None and any(index.strip().isdecimal() for index in visible.split(","))
     if len(kinds) > 1 and order != "PCI_BUS_ID":
-        found += "; the GPUs differ: trimtab numbers them like nvidia-smi, CUDA puts the fastest first"
+        message += "; the GPUs differ: trimtab numbers them like nvidia-smi, CUDA puts the fastest first"
         fix = "export CUDA_DEVICE_ORDER=PCI_BUS_ID so that numbers agree everywhere, or use UUIDs"
-        return [Finding("devices", "warn" if numbered else "ok", found, fix)]
-    return [Finding("devices", "ok", found)]
+        return [Finding("devices", "warn" if numbered else "ok", message, fix)]
+    return [Finding("devices", "ok", message)]
 
 
 def _describe_visible(visible: str) -> str:

@@ -24,34 +24,34 @@ def print_scan(spec: StudySpec, size: int) -> None:
     for line in fault:
         print(line)
     for source in find_sources(spec.data):
-        found = scan_rows.scan(source, spec.data, index, size, activity_line.set_activity)
-        print("\n".join(describe(found)), flush=True)
+        scan = scan_rows.scan(source, spec.data, index, size, activity_line.set_activity)
+        print("\n".join(describe(scan)), flush=True)
 
 
 def _index(spec: StudySpec) -> tuple[evaluation_rows.PromptIndex, list[str]]:
-    """The study's prompts; none, and the reason, if they cannot be read."""
+    """Return the study's prompts; none, and the reason, if they cannot be read."""
     try:
         prompts = evaluation_rows.list_prompts(Library(spec.evaluate))
     except SpecError as error:
-        told = f"rows are not compared with evaluation prompts: {in_line(error)}"
-        return evaluation_rows.PromptIndex({}), list(_wrap_comment(told))
+        message = f"rows are not compared with evaluation prompts: {in_line(error)}"
+        return evaluation_rows.PromptIndex({}), list(_wrap_comment(message))
     return evaluation_rows.PromptIndex(prompts), []
 
 
-def describe(found: scan_rows.Scan) -> Iterator[str]:
-    """The lines for one source."""
-    source = found.source
+def describe(scan: scan_rows.Scan) -> Iterator[str]:
+    """Return the lines for one source."""
+    source = scan.source
     label = f"{source.key} = {plain(source.name, 200)!r}"
-    if not found.findings:
-        yield from _wrap_comment(f"{label}: {'; '.join(found.notes) or 'no rows'}")
+    if not scan.findings:
+        yield from _wrap_comment(f"{label}: {'; '.join(scan.notes) or 'no rows'}")
         return
-    some = f"{found.sampled:,} of {found.read:,} rows, drawn at random"
-    rows = some if found.sampled < found.read else f"all {found.read:,} rows"
+    some = f"{scan.sampled:,} of {scan.read:,} rows, drawn at random"
+    rows = some if scan.sampled < scan.read else f"all {scan.read:,} rows"
     yield "#"
     yield from _wrap_comment(f"scanned {rows}: {label}")
-    for finding in found.findings:
+    for finding in scan.findings:
         yield from _describe_finding(finding)
-    for note in found.notes:
+    for note in scan.notes:
         yield from _wrap_comment(f"note: {note}")
 
 
@@ -72,7 +72,8 @@ def _describe_finding(finding: Finding) -> Iterator[str]:
 
 
 def _describe_count(finding: Finding) -> str:
-    """The count, the share, and the interval of the true share, which allows for the detector's errors."""
+    """Return the count, the share, and the interval of the true share, which allows for the detector's
+    errors."""
     score = finding.corrected or finding.share
     share = f"{finding.hits:,} of {finding.rows:,} rows, {_number(finding.hits / finding.rows)} %"
     if score.low is None or score.high is None:
@@ -85,7 +86,7 @@ def _number(share: float) -> str:
 
 
 def _wrap_comment(text: str, indent: int = 0) -> Iterator[str]:
-    """Comment lines of at most WIDTH columns; the second and later ones are indented."""
+    """Return comment lines of at most WIDTH columns; the second and later ones are indented."""
     start = "# " + " " * indent
     yield from textwrap.wrap(
         plain(text),

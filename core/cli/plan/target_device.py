@@ -22,8 +22,8 @@ def device_of_size(gpu: str) -> Device:
     return Device("cuda", f"a GPU of {byte_sizes.format_bytes(total)}", total, total)
 
 
-def choose_device(wanted: str | Sequence[int]) -> tuple[Device, int]:
-    """Return the ``wanted`` GPU (as in resources.devices) with the least free memory, and how
+def choose_device(devices_setting: str | Sequence[int]) -> tuple[Device, int]:
+    """Return the ``devices_setting`` GPU (as in resources.devices) with the least free memory, and how
     many there are; the CPU where there is none. Raises TrimtabError for a GPU that does not exist."""
     from core.daemon.placement import device_choice
     from core.watch.host_reader import HostReader
@@ -32,7 +32,7 @@ def choose_device(wanted: str | Sequence[int]) -> tuple[Device, int]:
     reader = GpuReader()
     cards, why_none = reader.read()
     reader.close()
-    slots = device_choice.slots(wanted, cards, os.environ.get("CUDA_VISIBLE_DEVICES"), why_none)
+    slots = device_choice.slots(devices_setting, cards, os.environ.get("CUDA_VISIBLE_DEVICES"), why_none)
     labels = {slot.label for slot in slots}
     usable = [card for card in cards if f"gpu{card.index}" in labels]
     if usable:

@@ -32,23 +32,23 @@ def export(arguments: argparse.Namespace) -> int:
     notes: list[str] = []
 
     def fill(folder: Path) -> dict[str, Any]:
-        told, said = bundle_writer.fill(report, folder, arguments.evidence)
-        notes.extend(said)
-        return told
+        content, fill_notes = bundle_writer.fill(report, folder, arguments.evidence)
+        notes.extend(fill_notes)
+        return content
 
-    made = bundle_manifest.make(_target(report, arguments.out), fill, arguments.force, arguments.zip)
-    chosen = report.chosen
-    what = (
+    bundle = bundle_manifest.make(_target(report, arguments.out), fill, arguments.force, arguments.zip)
+    best_trial = report.chosen
+    message = (
         reference_values.explain_no_best(report.study)
-        if chosen is None
-        else f"trial {chosen.number} ({chosen.state})"
+        if best_trial is None
+        else f"trial {best_trial.number} ({best_trial.state})"
     )
-    print(f"{study.name}: {what}, {len(report.study.trials)} trials in all")
-    print(f"  bundle   {plain(str(made))}")
-    if made.is_dir():
-        print(f"  read     {plain(str(made / 'report.html'))}")
-    if chosen is not None and chosen.state == s.COMPLETE:
-        print(f"  repeat   trimtab rerun {shlex.quote(plain(str(made)))}")
+    print(f"{study.name}: {message}, {len(report.study.trials)} trials in all")
+    print(f"  bundle   {plain(str(bundle))}")
+    if bundle.is_dir():
+        print(f"  read     {plain(str(bundle / 'report.html'))}")
+    if best_trial is not None and best_trial.state == s.COMPLETE:
+        print(f"  repeat   trimtab rerun {shlex.quote(plain(str(bundle)))}")
     for note in notes:
         print(f"  note     {plain(note, 300)}")
     return exit_codes.OK
@@ -61,15 +61,15 @@ def gather_report(study: s.Study, trial: int | None) -> Report:
     from core.store.report import report_data
 
     events = list(journal_file.read(run_folder.journal_path(Path(study.folder))))
-    found = [event for event in events if event.study == study.name]
-    if not found:
-        what = f"the journal of {study.name} is missing"
-        raise TrimtabError.of(what, study.folder, "move the study's folder back to where it was created")
+    study_events = [event for event in events if event.study == study.name]
+    if not study_events:
+        message = f"the journal of {study.name} is missing"
+        raise TrimtabError.of(message, study.folder, "move the study's folder back to where it was created")
     if trial is not None:
         resolve_trial.trial(study, trial)
     threads = study.settings.resources.threads
     return report_data.gather(
-        found, study.name, trial, environment_record.record_environment(threads), time.time(), study
+        study_events, study.name, trial, environment_record.record_environment(threads), time.time(), study
     )
 
 

@@ -39,11 +39,13 @@ def rerun(arguments: argparse.Namespace) -> int:
 
 def _again(arguments: argparse.Namespace, original: rerun_comparison.Original) -> int:
     _check_foreign_code(original, arguments.trust_remote_code)
-    given = {key: paths.here(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))}
+    replaced_paths = {
+        key: paths.here(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))
+    }
     name = rerun_comparison.free_name(
         str(original.raw["study"]["name"]), reach_engine.read_state()[0].studies
     )
-    spec = rerun_comparison.spec_of(original, name, given)
+    spec = rerun_comparison.spec_of(original, name, replaced_paths)
     doubts = _differences(original, spec, arguments.anyway)
     print(
         f"{name}: trial {original.number} of {plain(str(original.raw['study']['name']), 80)} again",
@@ -59,18 +61,20 @@ def _again(arguments: argparse.Namespace, original: rerun_comparison.Original) -
 def _check_foreign_code(original: rerun_comparison.Original, allowed: bool) -> None:
     """Raise TrimtabError if the bundle would run foreign code that the user has not allowed."""
     model, evaluate = original.raw.get("model", {}), original.raw.get("evaluate", {})
-    wanted = []
+    foreign_code = []
     if model.get("trust_remote_code"):
-        what = "the base model of this bundle runs code from its repository (model.trust_remote_code)"
-        wanted.append((what, model.get("base", "")))
+        message = "the base model of this bundle runs code from its repository (model.trust_remote_code)"
+        foreign_code.append((message, model.get("base", "")))
     if evaluate.get("tasks_path"):
-        what = (
+        message = (
             "the evaluation tasks of this bundle may run code named in their YAML files (evaluate.tasks_path)"
         )
-        wanted.append((what, evaluate["tasks_path"]))
-    if wanted and not allowed:
+        foreign_code.append((message, evaluate["tasks_path"]))
+    if foreign_code and not allowed:
         fix = "review that code, then add --trust-remote-code"
-        raise TrimtabError(*(Problem(what, plain(str(where), 200), fix) for what, where in wanted))
+        raise TrimtabError(
+            *(Problem(message, plain(str(location), 200), fix) for message, location in foreign_code)
+        )
 
 
 def _differences(original: rerun_comparison.Original, spec: StudySpec, anyway: bool) -> list[str]:
@@ -82,14 +86,14 @@ def _differences(original: rerun_comparison.Original, spec: StudySpec, anyway: b
     if different and not anyway:
         flags = "locate it with --data FILE, --validation FILE or --base MODEL, or run with --anyway"
         raise bundle_manifest.BundleError(*(Problem(text, str(original.folder), flags) for text in different))
-    changed = package_versions.differences(
+    other_versions = package_versions.differences(
         original.versions, environment_record.record_environment(spec.resources.threads)
     )
-    for text in (*different, *changed):
+    for text in (*different, *other_versions):
         print(f"differs: {plain(text, 300)}")
     for text in unsure:
         print(f"uncertain: {plain(text, 300)}")
-    return rerun_comparison.doubts(original, [*different, *changed])
+    return rerun_comparison.doubts(original, [*different, *other_versions])
 
 
 def _run(spec: StudySpec, folder: Path) -> int:
@@ -97,9 +101,10 @@ def _run(spec: StudySpec, folder: Path) -> int:
     from core.contract.spec import spec_file
 
     socket = reach_engine.ensure_engine()
-    where = str(folder / "study.toml")
+    spec_location = str(folder / "study.toml")
     reach_engine.ask(
-        console_api.StartStudy(spec_file.to_raw(spec), where, BY, shell_environment.read_own()), socket
+        console_api.StartStudy(spec_file.to_raw(spec), spec_location, BY, shell_environment.read_own()),
+        socket,
     )
     try:
         return asyncio.run(follow_study.until_ended(socket, spec.study.name))
@@ -119,20 +124,22 @@ def _judge(
     doubts: list[str],
 ) -> int:
     values = dict(zip([metric for metric, _ in study.objectives], trial.values, strict=False))
-    found = rerun_comparison.compare(original, values, Path(study.folder) / trial.adapter)
-    for name, (before, now) in found.values.items():
+    outcome = rerun_comparison.compare(original, values, Path(study.folder) / trial.adapter)
+    for name, (before, now) in outcome.values.items():
         apart = (
-            "not compared: it depends on the machine" if name in found.clocks else _apart(found.apart[name])
+            "not compared: it depends on the machine"
+            if name in outcome.clocks
+            else _apart(outcome.apart[name])
         )
         print(f"  {name}  {before:.9g} → {now:.9g}  {apart}")
-    print(f"  adapter  {_adapter(original, found)}")
+    print(f"  adapter  {_adapter(original, outcome)}")
     limit = rerun_comparison.tolerance(original) if arguments.tolerance is None else arguments.tolerance
-    if found.identical:
+    if outcome.identical:
         print("bit-identical")
         return exit_codes.OK
     for text in doubts:
         print(f"  identical bits were not expected: {plain(text, 300)}")
-    if found.within(limit) and (doubts or found.other is None or arguments.tolerance is not None):
+    if outcome.within(limit) and (doubts or outcome.other is None or arguments.tolerance is not None):
         print(f"equal within {limit:g}")
         return exit_codes.OK
     print("not equal" if doubts else "not bit-identical, although versions, machine and data are the same")
@@ -143,10 +150,10 @@ def _apart(relative: float) -> str:
     return "identical bits" if relative == 0 else f"relative difference {relative:.2g}"
 
 
-def _adapter(original: rerun_comparison.Original, found: rerun_comparison.Outcome) -> str:
-    if found.other is None:
+def _adapter(original: rerun_comparison.Original, outcome: rerun_comparison.Outcome) -> str:
+    if outcome.other is None:
         return f"not compared: the bundle has no adapter of trial {original.number}"
-    if found.other == 0:
-        return f"identical bits in all {found.tensors} tensors"
-    by = "" if found.distance is None else f", by {found.distance:.2g} of their norm at most"
-    return f"{found.other} of {found.tensors} tensors differ{by}"
+    if outcome.other == 0:
+        return f"identical bits in all {outcome.tensors} tensors"
+    by = "" if outcome.distance is None else f", by {outcome.distance:.2g} of their norm at most"
+    return f"{outcome.other} of {outcome.tensors} tensors differ{by}"

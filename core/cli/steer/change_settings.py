@@ -29,9 +29,9 @@ def change(arguments: argparse.Namespace) -> int:
         if not _ask_agreement():
             print("nothing was changed")
             return exit_codes.OK
-    done = reach_engine.ask(console_api.ChangeStudy(study.name, changes, False, BY))
+    result = reach_engine.ask(console_api.ChangeStudy(study.name, changes, False, BY))
     if arguments.yes:
-        _show(done)
+        _show(result)
     print(f"{study.name}: changed")
     return exit_codes.OK
 
@@ -57,48 +57,48 @@ def _ask_agreement() -> bool:
     return input("Apply the change? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def _changes(study: s.Study, given: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Parse ``given`` into tables of the study file. Raises UsageError with all problems."""
-    found: dict[str, dict[str, Any]] = {}
+def _changes(study: s.Study, assignments: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Parse ``assignments`` into tables of the study file. Raises UsageError with all problems."""
+    tables: dict[str, dict[str, Any]] = {}
     problems = []
-    for assignment in given:
-        key, sign, said = assignment.partition("=")
+    for assignment in assignments:
+        key, sign, value = assignment.partition("=")
         parts = key.strip().split(".")
         if not sign or not 2 <= len(parts) <= DEEPEST or not all(parts):
             fix = "write section.key=value, such as study.sampler=gp"
             problems.append(Problem(f"{plain(assignment, 80)!r} changes no key", "command line", fix))
             continue
         try:
-            _put(study, found, parts, _value(said.strip()))
+            _put(study, tables, parts, _value(value.strip()))
         except toml_reader.TomlError as error:
             fix = "write the value as in the study file"
             problems.append(Problem(f"{plain(key, 80)}: {plain(str(error), 200)}", "command line", fix))
     if problems:
         raise resolve_trial.UsageError(*problems)
-    return found
+    return tables
 
 
-def _value(said: str) -> Any:
-    """Parse ``said`` as TOML; text that is not TOML stays a string, and "none" removes the key.
+def _value(text: str) -> Any:
+    """Parse ``text`` as TOML; text that is not TOML stays a string, and "none" removes the key.
 
     Raises TomlError for a value that is nested too deeply or too long.
     """
-    if said == NONE:
+    if text == NONE:
         return None
     try:
-        return tomllib.loads(f"value = {said}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return said
+        return text
     except (ValueError, RecursionError):
-        return toml_reader.loads(f"value = {said}")["value"]  # raises, with the reason
+        return toml_reader.loads(f"value = {text}")["value"]  # raises, with the reason
 
 
-def _put(study: s.Study, found: dict[str, dict[str, Any]], parts: list[str], value: Any) -> None:
-    """Put a value into ``found``; a nested key extends a copy of the study's whole table.
+def _put(study: s.Study, tables: dict[str, dict[str, Any]], parts: list[str], value: Any) -> None:
+    """Put a value into ``tables``; a nested key extends a copy of the study's whole table.
 
     The table is edited as the file has it, so it is taken from the map and not from the typed spec."""
     section, key, *deeper = parts
-    table = found.setdefault(section, {})
+    table = tables.setdefault(section, {})
     if not deeper:
         table[key] = value
         return

@@ -25,8 +25,8 @@ def enqueue(arguments: argparse.Namespace) -> int:
     """Queue a trial with the given knobs."""
     study = resolve_trial.study(engine_state(), arguments.study)
     like = resolve_trial.trial(study, arguments.like) if arguments.like is not None else None
-    known = input_values.current_values(study, like)
-    knobs = _knobs(arguments.knobs, s.Trial(-1, knobs=known))
+    present = input_values.current_values(study, like)
+    knobs = _knobs(arguments.knobs, s.Trial(-1, knobs=present))
     number = _ask_and_print(console_api.EnqueueTrial(study.name, knobs, arguments.like, BY))
     print(f"{study.name}: queued as trial {number}")
     for name, value in knobs.items():
@@ -73,28 +73,30 @@ def _ask_and_print(request: console_api.AnyRequest) -> int:
     return answer.trial
 
 
-def _knobs(given: Iterable[str], trial: s.Trial, locked: dict[str, str] | None = None) -> dict[str, Any]:
-    """Parse the knobs in ``given``. Raises UsageError with all problems."""
-    found: dict[str, Any] = {}
+def _knobs(
+    assignments: Iterable[str], trial: s.Trial, locked: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Parse the knobs in ``assignments``. Raises UsageError with all problems."""
+    values: dict[str, Any] = {}
     problems = []
-    for assignment in given:
-        name, sign, said = assignment.partition("=")
-        known = NAMES.get(name.strip())
-        if known is None or not sign:
+    for assignment in assignments:
+        name, sign, text = assignment.partition("=")
+        knob_name = NAMES.get(name.strip())
+        if knob_name is None or not sign:
             problems.append(
                 Problem(f"{plain(assignment, 80)!r} sets no knob", "command line", _nearest(name))
             )
             continue
-        read = input_values.parse_edit(trial, known, said)
-        wrong = (locked or {}).get(known) and f"cannot change: {(locked or {})[known]}"
+        read = input_values.parse_edit(trial, knob_name, text)
+        wrong = (locked or {}).get(knob_name) and f"cannot change: {(locked or {})[knob_name]}"
         if wrong or read.wrong:
-            label = plain(f"{known} = {said}", 80)
-            fix = knob_edit_checks.EDITABLE[known].meaning
+            label = plain(f"{knob_name} = {text}", 80)
+            fix = knob_edit_checks.EDITABLE[knob_name].meaning
             problems.append(Problem(f"{label}: {wrong or read.wrong}", "command line", fix))
-        found[known] = read.value
+        values[knob_name] = read.value
     if problems:
         raise resolve_trial.UsageError(*problems)
-    return found
+    return values
 
 
 def _nearest(name: str) -> str:

@@ -44,10 +44,10 @@ def find_trial(arguments: argparse.Namespace) -> tuple[str, int]:
 
 def pause(arguments: argparse.Namespace) -> int:
     """Pause one trial or the whole study."""
-    whole = _all(arguments)
-    if whole is not None:
-        reach_engine.ask(console_api.PauseStudy(whole, BY))
-        print(f"{whole}: pausing; trials are checkpointed and devices released within seconds")
+    study_name = _all(arguments)
+    if study_name is not None:
+        reach_engine.ask(console_api.PauseStudy(study_name, BY))
+        print(f"{study_name}: pausing; trials are checkpointed and devices released within seconds")
         return exit_codes.OK
     study, trial = find_trial(arguments)
     reach_engine.ask(console_api.PauseTrial(study, trial, BY))
@@ -57,10 +57,10 @@ def pause(arguments: argparse.Namespace) -> int:
 
 def resume(arguments: argparse.Namespace) -> int:
     """Resume a paused trial or study."""
-    whole = _all(arguments)
-    if whole is not None:
-        reach_engine.ask(console_api.ResumeStudy(whole, BY))
-        print(f"{whole}: resuming")
+    study_name = _all(arguments)
+    if study_name is not None:
+        reach_engine.ask(console_api.ResumeStudy(study_name, BY))
+        print(f"{study_name}: resuming")
         return exit_codes.OK
     study, trial = find_trial(arguments)
     reach_engine.ask(console_api.ResumeTrial(study, trial, BY))
@@ -71,7 +71,7 @@ def resume(arguments: argparse.Namespace) -> int:
 def prune(arguments: argparse.Namespace) -> int:
     """Prune a trial."""
     study, trial = find_trial(arguments)
-    reach_engine.ask(console_api.PruneTrial(study, trial, BY, f"asked on the {BY}"))
+    reach_engine.ask(console_api.PruneTrial(study, trial, BY, f"requested on the {BY}"))
     print(f"{study}: pruning trial {trial}")
     return exit_codes.OK
 

@@ -38,10 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
     spec = spec_file.load(Path(arguments.spec))
     raw = spec_file.to_raw(spec)
     name = spec.study.name
-    wanted = not (arguments.headless or arguments.detach)
-    interactive = wanted and _interactive(arguments)
+    follows = not (arguments.headless or arguments.detach)
+    interactive = follows and _interactive(arguments)
     if (
-        wanted
+        follows
         and not interactive
         and terminal_check.is_interactive()
         and (problem := terminal_check.find_obstacle())
@@ -50,9 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
     socket = reach_engine.ensure_engine()
     if interactive and _is_complete(name, raw):  # nothing to start: show the results
         return _console(arguments, socket, name)
-    where = str(Path(arguments.spec).absolute())
+    spec_location = str(Path(arguments.spec).absolute())
     started = reach_engine.ask(
-        console_api.StartStudy(raw, where, "command line", shell_environment.read_own()), socket
+        console_api.StartStudy(raw, spec_location, "command line", shell_environment.read_own()), socket
     )
     for note in started.notes if isinstance(started, console_api.Started) else ():
         print(f"note: {plain(note, 400)}", file=sys.stderr)
@@ -95,10 +95,10 @@ def _warn_of_logout(socket: Path) -> None:
     from core.watch import systemd_logout
 
     try:
-        known = health(socket)
+        engine = health(socket)
     except EngineError:
         return
-    why = systemd_logout.reason(known["pid"]) if known and isinstance(known.get("pid"), int) else ""
+    why = systemd_logout.reason(engine["pid"]) if engine and isinstance(engine.get("pid"), int) else ""
     if why:
         print(
             f"the engine will stop when you log out: {plain(why)}\n  → {systemd_logout.FIX}", file=sys.stderr

@@ -1,4 +1,5 @@
-"""Values as people type them, on the screen and on the command line: of knobs, and factors of them."""
+"""Parse and format values that people type in the console and on the command line: knobs, and factors of
+them."""
 
 from __future__ import annotations
 
@@ -12,15 +13,14 @@ from core.contract.spec.search_space import Choice, explain_outside
 from core.contract.state.engine_state import Study, Trial
 from core.contract.text.sanitize import plain
 
-ENDLESS = 1e6  # a bound that nobody meets is not worth a word
+ENDLESS = 1e6  # larger bounds are not shown
 NONE = ("", "none", "–")
 UNLEARNT = "the sampler will not learn from it"
 
 
 @dataclass(frozen=True)
 class Read:
-    """What a text says: its ``value``, or what is ``wrong`` with it; ``note`` is said of a value that may
-    stand."""
+    """A parsed text: its ``value``, or what is ``wrong`` with it; ``note`` comments on a valid value."""
 
     value: Any = None
     wrong: str = ""
@@ -43,19 +43,20 @@ def parse_knob(choice: Knob, text: str) -> Read:
     return Read(wrong=wrong) if wrong else Read(value)
 
 
-def parse_number(text: str, whole: bool) -> object:
-    """Return the number in ``text``; a text that is none stays one, and ``fault`` says what is wrong."""
+def parse_number(text: str, integer: bool) -> object:
+    """Return the number in ``text``, or ``text`` itself if it is not a number; ``find_fault`` then explains
+    the fault."""
     try:
         value = float(text)
     except ValueError:
         return text
-    if not whole:
+    if not integer:
         return value
     return int(value) if value.is_integer() else value
 
 
 def parse_edit(trial: Trial, name: str, text: str) -> Read:
-    """Return a change of a knob of ``trial`` as it runs: a value, or a factor such as "x0.5"."""
+    """Parse a change of a knob of a running ``trial``: a value, or a factor such as "x0.5"."""
     text = text.strip()
     if is_factor(name, text):
         return _factor(text, {**trial.knobs, **trial.editing}.get(name))
@@ -64,22 +65,22 @@ def parse_edit(trial: Trial, name: str, text: str) -> Read:
         return read
     if name == "steps" and trial.step and (wrong := steps_fault(read.value, trial.step)):
         return Read(wrong=wrong)
-    left = (
+    note = (
         f"{read.value - trial.step} to go, was {trial.total_steps}" if name == "steps" and trial.step else ""
     )
-    return Read(read.value, note=left)
+    return Read(read.value, note=note)
 
 
 def _factor(text: str, before: object) -> Read:
     factor = read_factor(text)
     if not factor or not math.isfinite(factor):
-        return Read(wrong=f"{plain(text, 40)} is no factor: write one such as x0.5")
-    known = isinstance(before, int | float) and not isinstance(before, bool)
-    return Read(f"x{factor:.12g}", note=f"{format_value(before)} × {factor:g}" if known else "")
+        return Read(wrong=f"{plain(text, 40)} is not a factor: write one such as x0.5")
+    is_number = isinstance(before, int | float) and not isinstance(before, bool)
+    return Read(f"x{factor:.12g}", note=f"{format_value(before)} × {factor:g}" if is_number else "")
 
 
 def format_value(value: object) -> str:
-    """Return ``value`` as ``knob`` reads it; six digits of a float."""
+    """Return ``value`` in the form that ``knob`` parses, with six digits of a float."""
     if value is None:
         return ""
     if isinstance(value, list | tuple):
@@ -88,8 +89,10 @@ def format_value(value: object) -> str:
 
 
 def explain_unlearnt(study: Study, name: str, value: object) -> str:
-    """Return why the sampler learns nothing from ``value``: it is outside the study's space, or other than
-    what all its trials have. Empty when it does learn."""
+    """Return why the sampler learns nothing from ``value``; empty if it does learn.
+
+    The value is outside the study's space, or differs from the value that all trials of the study share.
+    """
     dimension = study.settings.space.get(name)
     if dimension is not None:
         away = explain_outside(dimension, value)
@@ -99,7 +102,8 @@ def explain_unlearnt(study: Study, name: str, value: object) -> str:
 
 
 def describe_range(study: Study, knob: Knob) -> str:
-    """Return in a few words what the study searches ``knob`` in, else what the table of knobs allows."""
+    """Return in a few words the range that the study searches ``knob`` in, or else the range that the knob
+    table allows."""
     dimension = study.settings.space.get(knob.name)
     if isinstance(dimension, Choice):
         return " ".join("+".join(v) if isinstance(v, list) else format_value(v) for v in dimension.values)
@@ -115,6 +119,7 @@ def describe_range(study: Study, knob: Knob) -> str:
 
 
 def current_values(study: Study, trial: Trial | None) -> dict[str, Any]:
-    """Return every knob as ``trial`` has it now, else as the study has it; and the evaluation interval."""
-    known = {**study.settings.train, EVALUATE_EVERY.name: study.settings.evaluate.every}
-    return known if trial is None else known | trial.knobs
+    """Return the present value of every knob of ``trial``, or of the study without one, and the evaluation
+    interval."""
+    values = {**study.settings.train, EVALUATE_EVERY.name: study.settings.evaluate.every}
+    return values if trial is None else values | trial.knobs

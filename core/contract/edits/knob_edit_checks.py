@@ -1,4 +1,4 @@
-"""Which knobs a person may change in a trial, as numbers or as factors of what they are; checked."""
+"""Check the knobs that a person changes in a trial, given as values or as factors of the present value."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _FACTOR = re.compile(r"[x×*]\s*(\d+\.?\d*(?:e[-+]?\d+)?|\.\d+)", re.IGNORECASE)
 
 
 def resolve_factors(now: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``changes`` as values: a text such as "x0.5" multiplies what the knob is ``now``."""
+    """Return ``changes`` as values: a text such as "x0.5" multiplies the present value in ``now``."""
     return {name: _value(name, now.get(name), value) for name, value in changes.items()}
 
 
-def _value(name: str, now: Any, wanted: Any) -> Any:
-    factor = read_factor(wanted)
+def _value(name: str, now: Any, requested: Any) -> Any:
+    factor = read_factor(requested)
     if factor is None or not isinstance(now, int | float) or isinstance(now, bool):
-        return wanted
+        return requested
     product = now * factor
     if not math.isfinite(product):
         return product  # which no knob may be
@@ -43,13 +43,13 @@ def _value(name: str, now: Any, wanted: Any) -> Any:
 
 
 def is_factor(name: str, value: object) -> bool:
-    """Return whether ``value`` is written as a factor of the knob, well formed or not."""
+    """Tell whether ``value`` is written as a factor of the knob, valid or not."""
     return isinstance(value, str) and value.startswith(_TIMES) and EDITABLE[name].kind in ("float", "int")
 
 
-def read_factor(wanted: object) -> float | None:
+def read_factor(value: object) -> float | None:
     """Return the number in a text such as "x0.5"; None for any other text, or a long one."""
-    text = wanted.strip() if isinstance(wanted, str) and len(wanted) <= LONGEST_FACTOR else ""
+    text = value.strip() if isinstance(value, str) and len(value) <= LONGEST_FACTOR else ""
     match = _FACTOR.fullmatch(text)
     return None if match is None else float(match[1])
 
@@ -59,30 +59,30 @@ def explain_refusal(name: str, value: Any) -> str | None:
     return find_fault(EDITABLE[name], value)
 
 
-def steps_fault(steps: int | None, done: int) -> str | None:
-    """Return why a trial with ``done`` steps cannot have ``steps``; None when it can."""
-    return f"must be above {done}, the steps already done" if (steps or 0) <= done else None
+def steps_fault(steps: int | None, steps_done: int) -> str | None:
+    """Return why a trial with ``steps_done`` steps cannot have ``steps``; None when it can."""
+    return f"must be above {steps_done}, the steps already done" if (steps or 0) <= steps_done else None
 
 
 def check_edit(trial: s.Trial, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that an edit of a trial leads to. Raises RefusedError with all that is wrong."""
+    """Return the new knob values of an edited trial. Raises RefusedError with every problem."""
     fresh = trial.state == s.QUEUED and not trial.checkpoint
     allowed = EDITABLE if fresh else LIVE
-    why = "may not change while the trial lives; clone it with another value"
+    why = "cannot change once the trial has started; clone it with another value"
     values = _check_changes(trial, changes, allowed, why)
-    if not fresh and "steps" in values and (told := steps_fault(values["steps"], trial.step)):
-        raise _refusal_of(trial, [f"steps = {values['steps']!r}: {told}"])
+    if not fresh and "steps" in values and (fault := steps_fault(values["steps"], trial.step)):
+        raise _refusal_of(trial, [f"steps = {values['steps']!r}: {fault}"])
     return values
 
 
 def check_clone(trial: s.Trial, changes: Mapping[str, Any], step: int) -> dict[str, Any]:
-    """Return all knobs of a clone that begins at ``step``. Raises RefusedError with all that is wrong."""
+    """Return all knobs of a clone that starts at ``step``. Raises RefusedError with every problem."""
     allowed = [name for name in EDITABLE if name not in CLONE_KEEPS]
-    why = "cannot change with the weights kept; queue a new trial by hand"
+    why = "cannot change in a clone, which keeps the weights; queue a new trial by hand"
     values = _check_changes(trial, changes, allowed, why)
     knobs = {**trial.knobs, **trial.editing, **values}
-    if knobs.get("steps") and (told := steps_fault(knobs["steps"], step)):
-        raise _refusal_of(trial, [f"steps = {knobs['steps']}: {told}"])
+    if knobs.get("steps") and (fault := steps_fault(knobs["steps"], step)):
+        raise _refusal_of(trial, [f"steps = {knobs['steps']}: {fault}"])
     return knobs
 
 
@@ -94,7 +94,7 @@ def _check_changes(
     for name, value in values.items():
         label = plain(f"{name} = {value!r}", 100)
         if name not in EDITABLE:
-            faults.append(f"{label}: there is no such knob")
+            faults.append(f"{label}: unknown knob")
         elif name not in allowed:
             faults.append(f"{label}: {not_allowed}")
         elif fault := explain_refusal(name, value):
@@ -110,16 +110,17 @@ def _refusal_of(trial: s.Trial, faults: list[str]) -> RefusedError:
 
 
 def check_by_hand(
-    spec: StudySpec, like: Mapping[str, Any], given: Mapping[str, Any]
+    spec: StudySpec, like: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> tuple[dict[str, Any], bool]:
-    """Return the knobs of a trial written by hand, ``given`` over ``like``, and whether it lies in the space
-    so that samplers may learn from it. Knobs of the space that nobody gives are left to the sampler.
+    """Return the knobs of a trial written by hand, ``changes`` over ``like``, and whether the sampler may
+    learn from it.
 
-    Raises RefusedError with all that is wrong.
+    The sampler learns from trials inside the space. Knobs of the space without a value are left to the
+    sampler. Raises RefusedError with every problem.
     """
     trial = s.Trial(-1, knobs={**spec.train, **like})
-    _checked_by_hand(given)
-    knobs = {**like, **resolve_factors(trial.knobs, given)}
+    _checked_by_hand(changes)
+    knobs = {**like, **resolve_factors(trial.knobs, changes)}
     inside = not any(
         name in knobs and is_searched(dimension, knobs) and explain_outside(dimension, knobs[name])
         for name, dimension in spec.space.items()
@@ -127,20 +128,22 @@ def check_by_hand(
     same = all(
         knobs.get(name, value) == value for name, value in spec.train.items() if name not in spec.space
     )
-    counted = inside and same and EVALUATE_EVERY.name not in knobs
+    learnable = inside and same and EVALUATE_EVERY.name not in knobs
     missing = [name for name in list_searched(spec.space, knobs) if name not in knobs]
-    if missing and not counted:
-        what = f"{', '.join(missing)}: not given, and no sampler fills in a trial that lies outside the space"
-        raise RefusedError.of(what, "trial by hand", "give them, or take another trial as the pattern")
-    return knobs, counted
+    if missing and not learnable:
+        message = (
+            f"{', '.join(missing)}: not given, and no sampler fills in a trial that lies outside the space"
+        )
+        raise RefusedError.of(message, "trial by hand", "give them, or copy another trial")
+    return knobs, learnable
 
 
-def _checked_by_hand(given: Mapping[str, Any]) -> None:
+def _checked_by_hand(changes: Mapping[str, Any]) -> None:
     faults = []
-    for name, value in given.items():
+    for name, value in changes.items():
         label = plain(f"{name} = {value!r}", 100)
         if name not in EDITABLE:
-            faults.append(f"{label}: there is no such knob")
+            faults.append(f"{label}: unknown knob")
         elif read_factor(value) is None and (fault := explain_refusal(name, value)):
             faults.append(f"{label}: {fault}")
     if faults:

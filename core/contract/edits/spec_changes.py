@@ -1,4 +1,4 @@
-"""A study's file with some keys changed while it runs: which may, what is other, and what comes of it."""
+"""Change keys of a running study: which keys may change, what differs, and the effects."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ ALLOWED: dict[str, tuple[str, ...] | None] = {
 
 
 def merge_changes(raw: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the file's content with ``changes``; None takes a key out. A knob of [space] leaves [train].
+    """Return the file's content with ``changes``; None removes a key, and a knob added to [space] is removed
+    from [train].
 
-    Raises RefusedError for what a running study cannot take over.
+    Raises RefusedError for keys that a running study cannot change.
     """
     _refuse(changes)
-    whole = {name: dict(section) for name, section in raw.items()}
+    content = {name: dict(section) for name, section in raw.items()}
     for name, section in changes.items():
         for key, value in section.items():
             if value is None:
-                whole.get(name, {}).pop(key, None)
+                content.get(name, {}).pop(key, None)
                 continue
-            whole.setdefault(name, {})[key] = value
+            content.setdefault(name, {})[key] = value
             if name == "space":
-                whole.get("train", {}).pop(key, None)
-    return whole
+                content.get("train", {}).pop(key, None)
+    return content
 
 
 def _refuse(changes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -50,8 +51,8 @@ def _refuse(changes: Mapping[str, Mapping[str, Any]]) -> None:
         for key in section:
             if keys is not None and key not in keys:
                 fix = f"changeable: {'; '.join(_keys_text(table, keys) for table, keys in ALLOWED.items())}"
-                what = f"{plain(name, 40)}.{plain(key, 40)} cannot change while the study lives"
-                problems.append(Problem(what, "change", fix))
+                message = f"{plain(name, 40)}.{plain(key, 40)} cannot change while the study runs"
+                problems.append(Problem(message, "change", fix))
     if problems:
         raise RefusedError(*problems)
 
@@ -61,15 +62,15 @@ def _keys_text(section: str, keys: tuple[str, ...] | None) -> str:
 
 
 def list_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """List what differs, one line each, such as "study.sampler: tpe → gp"."""
-    found = []
+    """List the differences, one line each, such as "study.sampler: tpe → gp"."""
+    differences = []
     for section in ALLOWED:
         old, new = before.get(section, {}), after.get(section, {})
         for key in dict.fromkeys([*old, *new]):
             if old.get(key) != new.get(key):
-                told = f"{_format_value(old.get(key))} → {_format_value(new.get(key))}"
-                found.append(plain(f"{section}.{key}: {told}", 300))
-    return tuple(found)
+                change = f"{_format_value(old.get(key))} → {_format_value(new.get(key))}"
+                differences.append(plain(f"{section}.{key}: {change}", 300))
+    return tuple(differences)
 
 
 def _format_value(value: Any) -> str:
@@ -78,9 +79,9 @@ def _format_value(value: Any) -> str:
     if isinstance(value, dict) and "choice" in value:
         return _format_value(value["choice"])
     if isinstance(value, dict) and {"low", "high"} <= set(value):
-        rest = [f"step {value['step']:g}"] if value.get("step") else []
-        rest += ["log"] if value.get("log") else []
-        return f"{value['low']:g} to {value['high']:g}" + "".join(f" {part}" for part in rest)
+        details = [f"step {value['step']:g}"] if value.get("step") else []
+        details += ["log"] if value.get("log") else []
+        return f"{value['low']:g} to {value['high']:g}" + "".join(f" {part}" for part in details)
     if isinstance(value, dict):
         return ", ".join(f"{name} {_format_value(entry)}" for name, entry in value.items()) or "nothing"
     if isinstance(value, list):
@@ -96,62 +97,66 @@ def describe_effects(study: s.Study, before: StudySpec, after: StudySpec) -> tup
 def _of_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:
     if before.space == after.space and before.train == after.train:
         same = before.study.sampler == after.study.sampler
-        return [] if same else [f"{after.study.sampler} learns from all that is known"]
-    told = [
+        return [] if same else [f"{after.study.sampler} learns from all earlier trials"]
+    learnt = [
         trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED) and trial.counted
     ]
-    inside = sum(1 for trial in told if holds_knobs(after, trial.knobs, set(before.space)))
-    found = (
-        [f"{inside} of {len(told)} ended trials lie in the new space and teach the sampler"] if told else []
+    inside = sum(1 for trial in learnt if holds_knobs(after, trial.knobs, set(before.space)))
+    notes = (
+        [f"{inside} of {len(learnt)} ended trials lie in the new space: the sampler learns from them"]
+        if learnt
+        else []
     )
-    if inside < len(told):
-        found.append(
-            f"{len(told) - inside} lie outside: they stay, shown and compared, and are not learnt from"
-        )
+    if inside < len(learnt):
+        notes.append(f"{len(learnt) - inside} lie outside: they stay in the study, the sampler ignores them")
     running = [trial for trial in study.trials.values() if trial.state not in s.ENDED]
     away = [
         trial for trial in running if trial.counted and not holds_knobs(after, trial.knobs, set(before.space))
     ]
     if away:
         numbers = ", ".join(str(trial.number) for trial in away)
-        many = f"trials {numbers} go on though they lie outside; prune them, or let them end"
-        single = f"trial {numbers} goes on though it lies outside; prune it, or let it end"
-        found.append(single if len(away) == 1 else many)
+        plural = f"trials {numbers} continue although they lie outside; prune them, or let them end"
+        single = f"trial {numbers} continues although it lies outside; prune it, or let it end"
+        notes.append(single if len(away) == 1 else plural)
     if after.study.sampler in COUNTED:
-        found.append(f"{after.study.sampler} begins anew over the new space, without the points it has tried")
-    return found
+        notes.append(
+            f"{after.study.sampler} starts again over the new space, without the points it has tried"
+        )
+    return notes
 
 
 def holds_knobs(spec: StudySpec, knobs: Mapping[str, Any], before: set[str]) -> bool:
-    """Tell whether these knobs lie in the space of ``spec``. A knob of the space ``before`` that is
-    fixed now must have had that very value."""
+    """Tell whether these knobs lie in the space of ``spec``.
+
+    A knob of the space ``before`` that is fixed now must have exactly the fixed value.
+    """
     if any(knobs.get(name) != spec.train.get(name) for name in before - set(spec.space)):
         return False
     return find_misfit(spec.space, knobs) is None
 
 
 def _of_work(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:
-    found = []
+    notes = []
     on = sum(1 for trial in study.trials.values() if trial.state in s.ON_WORKER)
     pack = after.resources.pack
     if before.resources.pack != pack and isinstance(pack, int) and pack < on:
-        found.append(f"{on} trials run: nobody is sent away, a place above {pack} is not filled again")
+        notes.append(f"{on} trials run and continue; slots above {pack} are not filled again")
     if before.resources.memory != after.resources.memory:
-        found.append("what runs stays; what starts from now on keeps to the new limit")
+        notes.append("running trials continue; trials that start from now on keep the new limit")
     if before.study.trials != after.study.trials:
-        left = after.study.trials - sum(1 for trial in study.trials.values() if not trial.by)
-        found.append(f"the sampler proposes {max(0, left)} more trials")
+        proposals = after.study.trials - sum(1 for trial in study.trials.values() if not trial.by)
+        notes.append(f"the sampler proposes {max(0, proposals)} more trials")
     if before.study.pruner != after.study.pruner:
-        found.append(f"{after.study.pruner} judges from the next evaluation on")
-    return found
+        notes.append(f"{after.study.pruner} decides from the next evaluation on")
+    return notes
 
 
 def _of_scoring(before: StudySpec, after: StudySpec) -> list[str]:
-    found = []
+    notes = []
     if before.evaluate.on_unsure != after.evaluate.on_unsure:
-        found.append("trials that have ended keep what a limit that stayed open did to them")
+        notes.append("ended trials keep the outcome of limits that stayed open")
     if before.evaluate.triggers != after.evaluate.triggers:
-        found.append("base and trials are asked with these triggers from the next scoring on")
+        notes.append("base and trials are scored with these triggers from the next scoring on")
         if before.evaluate.triggers:
-            found.append("earlier scores of METRIC@N stay those of the trigger that was the Nth then")
-    return found
+            notes.append("earlier scores of METRIC@N stay those of the trigger that was the Nth then")
+    return notes

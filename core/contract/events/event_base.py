@@ -1,4 +1,5 @@
-"""What every event declares: its fields, and who may send it, when it may happen and what it causes."""
+"""The base of all events: their fields, who may send them, in which states they may happen, and what they
+cause."""
 
 from __future__ import annotations
 

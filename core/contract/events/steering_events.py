@@ -11,9 +11,12 @@ from core.contract.input_size_limits import Step
 
 
 class EditAsked(TrialEvent, frozen=True, tag="edit-asked"):
-    """Somebody wants these knobs changed in a trial as it runs; its worker has not confirmed it yet. Unless
-    it is ``counted``, the sampler is told no result of the trial: its parameters are not what it was
-    trained with."""
+    """A person or the engine requested new values of these knobs for a running trial; its worker has not
+    confirmed them yet.
+
+    Unless it is ``counted``, the sampler gets no result of the trial, since the trial was not trained with
+    the parameters that the sampler proposed.
+    """
 
     from_states = OPEN
 
@@ -24,12 +27,12 @@ class EditAsked(TrialEvent, frozen=True, tag="edit-asked"):
     @property
     def title(self) -> Title:
         """Return the event's line in the event list."""
-        wanted = ", ".join(f"{name} = {value_text(value)}" for name, value in self.changes.items())
-        return f"edit asked by {self.by}: {wanted}", "info"
+        changes = ", ".join(f"{name} = {value_text(value)}" for name, value in self.changes.items())
+        return f"edit requested by {self.by}: {changes}", "info"
 
 
 class TrialEdited(TrialEvent, frozen=True, tag="trial-edited"):
-    """The trial goes on from ``step`` with other knobs; ``changes`` holds (before, after) of each."""
+    """The trial continues from ``step`` with other knobs; ``changes`` holds (before, after) of each."""
 
     from_worker = True
     from_states = OPEN
@@ -47,14 +50,15 @@ class TrialEdited(TrialEvent, frozen=True, tag="trial-edited"):
 
 
 class TrialMarked(TrialEvent, frozen=True, tag="trial-marked"):
-    """A person noted something about a trial, or said where and when it is to run; None leaves as it is."""
+    """A person annotated a trial, or pinned it to a device or gave it a priority; None leaves a value as it
+    is."""
 
     from_states = OPEN | ENDED
 
     by: str
     note: str | None = None
     starred: bool | None = None
-    device: str | None = None  # the only one it may run on; empty: any
+    device: str | None = None  # the only device for the trial; empty: any
     priority: int | None = None  # queued trials with a higher one start first
 
     @property
@@ -73,8 +77,10 @@ class TrialMarked(TrialEvent, frozen=True, tag="trial-marked"):
 
 
 class TrialReprieved(TrialEvent, frozen=True, tag="trial-reprieved"):
-    """A pruned trial is queued again and goes on from its last checkpoint. The sampler still knows it as
-    pruned: what was told cannot be taken back."""
+    """A pruned trial is queued again and continues from its last checkpoint.
+
+    The sampler still has it as pruned: a reported result cannot be withdrawn.
+    """
 
     from_states = frozenset({PRUNED})
 
@@ -87,7 +93,7 @@ class TrialReprieved(TrialEvent, frozen=True, tag="trial-reprieved"):
 
 
 class StudyChanged(Event, frozen=True, tag="study-changed"):
-    """The study goes on with another ``spec``; ``changes`` says what is other, one line each."""
+    """The study continues with another ``spec``; ``changes`` lists the differences, one line each."""
 
     wakes_runner = True
 

@@ -25,7 +25,7 @@ class StudyReopened(Event, frozen=True, tag="study-reopened"):
 
 
 class StudyPaused(Event, frozen=True, tag="study-paused"):
-    """All trials are kept and their devices given back; nothing starts until it is resumed."""
+    """All trials are kept and their devices released; nothing starts until the study is resumed."""
 
     from_states = frozenset({"running"})
 
@@ -52,14 +52,14 @@ class StudyStopping(Event, frozen=True, tag="study-stopping"):
 class StudyEnded(Event, frozen=True, tag="study-ended"):
     """``outcome`` is complete, stopped or failed."""
 
-    from_states = LIVE_STUDY  # a stop that meets the end does not undo it
+    from_states = LIVE_STUDY  # a stop after the study's end has no effect
 
     outcome: str
     why: str
 
 
 class StudyNoted(Event, frozen=True, tag="study-noted"):
-    """A word for the event list: level is info, warning or error."""
+    """A note for the event list; ``level`` is info, warning or error."""
 
     from_worker = True
 
@@ -68,7 +68,7 @@ class StudyNoted(Event, frozen=True, tag="study-noted"):
 
 
 class BaseScored(Event, frozen=True, tag="base-scored"):
-    """The boards of the base model itself, without any adapter."""
+    """The boards' scores of the base model itself, without any adapter."""
 
     from_worker = True
 
@@ -90,10 +90,10 @@ class Preparing(Event, frozen=True, tag="preparing"):
 
 
 class PackMeasured(Event, frozen=True, tag="pack-measured"):
-    """What training ``trials`` at once on one base takes and gives, told now and then. Live.
+    """The memory and throughput of training ``trials`` at once on one base, reported from time to time. Live.
 
-    ``used_bytes`` and ``free_bytes`` are of the fullest moment of the rounds measured: a trial more
-    needs its own bytes and its own activations. ``trials`` 0: the worker is gone, nothing holds any more.
+    ``used_bytes`` and ``free_bytes`` are those at the peak of the measured rounds: another trial needs its
+    own tensors and its own activations. ``trials`` 0: the worker has ended and holds nothing.
     """
 
     journaled = False
@@ -102,7 +102,7 @@ class PackMeasured(Event, frozen=True, tag="pack-measured"):
     wakes_runner = True
 
     worker: str
-    device: str  # the engine puts its own name for it: cpu, gpu0
+    device: str  # the engine replaces it by its own name: cpu, gpu0
     trials: Step  # trained at once in the rounds measured
     tokens: Step  # in one round, padding not counted
     round_s: Seconds  # median of the rounds measured
@@ -112,24 +112,26 @@ class PackMeasured(Event, frozen=True, tag="pack-measured"):
     used_bytes: Count
     free_bytes: Count  # what the device still has for this worker, its allocator's cache included
     total_bytes: Count
-    why_alone: str = ""  # why this base cannot be stacked: its trials take turns
+    why_alone: str = ""  # why this base cannot be stacked: its trials train one after another
     reserve_bytes: Count = 0  # what the allocator keeps beyond what was used
     longest: Count = 0  # tokens of the longest training row
     widest: Count = 0  # tokens of the largest pass, padding included
-    idle_bytes: Count = 0  # what the worker took when its base was loaded and no trial had come
+    idle_bytes: Count = 0  # the worker's memory with the base loaded and without trials
     pass_tokens: Count = 0  # the fixed cost of a pass as measured, in tokens; 0: not measured
-    foretold_bytes: Count = 0  # the fullest moment as the engine foretold it; 0: not known
+    foretold_bytes: Count = 0  # the engine's estimate of the peak; 0: unknown
 
 
 class MemoryShort(Event, frozen=True, tag="memory-short"):
-    """Memory ended while ``trials`` trained at once; ``used_bytes`` were allocated then. ``text`` says what
-    was done about it; ``moved`` is the trial that had to leave, -1 for none."""
+    """The device ran out of memory while ``trials`` trained at once; ``used_bytes`` were allocated then.
+
+    ``text`` says what the engine did about it; ``moved`` is the trial that had to leave, -1 for none.
+    """
 
     from_worker = True
     wakes_runner = True
 
     worker: str
-    device: str  # the engine puts its own name for it
+    device: str  # the engine replaces it by its own name
     trials: tuple[Int, ...]
     used_bytes: Count
     text: str

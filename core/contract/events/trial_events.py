@@ -1,4 +1,4 @@
-"""Events about one trial: what the sampler, the engine and its worker say of it."""
+"""Events about one trial, from the sampler, the engine and its worker."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from core.contract.metric_score import Score
 
 
 class TrialQueued(TrialEvent, frozen=True, tag="trial-queued"):
-    """A trial was proposed, by the sampler or a person; ``params`` holds the searched knobs, ``knobs`` all of
-    them. A clone has a ``parent`` and goes on from its ``checkpoint`` of ``step`` steps. Where it is not
-    ``counted`` the sampler is not told its result."""
+    """A trial was proposed by the sampler or a person; ``params`` holds the searched knobs, ``knobs`` all of
+    them.
+
+    A clone has a ``parent`` and continues from its ``checkpoint`` of ``step`` steps. Unless the trial is
+    ``counted``, its result is not reported to the sampler.
+    """
 
     params: dict[str, Any]
     knobs: dict[str, Any]
@@ -23,7 +26,7 @@ class TrialQueued(TrialEvent, frozen=True, tag="trial-queued"):
     checkpoint: str = ""
     step: Step = 0
     counted: bool = True
-    place_of: Int = -1  # the trial of a population whose place it takes
+    place_of: Int = -1  # the trial of a population that it replaces
 
     @property
     def title(self) -> Title:
@@ -32,8 +35,11 @@ class TrialQueued(TrialEvent, frozen=True, tag="trial-queued"):
 
 
 class TrialWeighed(TrialEvent, frozen=True, tag="trial-weighed"):
-    """What the trial takes of its device's memory beside the base: its own tensors, and the activations of
-    its micro-batch. ``measured_bytes`` is None until it was measured."""
+    """The trial's memory on its device, without the base: its own tensors, and the activations of its
+    micro-batch.
+
+    ``measured_bytes`` is None until it was measured.
+    """
 
     from_states = OPEN
 
@@ -42,7 +48,7 @@ class TrialWeighed(TrialEvent, frozen=True, tag="trial-weighed"):
 
 
 class TrialStarting(TrialEvent, frozen=True, tag="trial-starting"):
-    """The trial was given to a worker on a device; ``why`` says why there."""
+    """The trial was assigned to a worker on a device; ``why`` gives the reason for the device."""
 
     from_states = frozenset({QUEUED})
 
@@ -132,7 +138,7 @@ class TrialScored(TrialEvent, frozen=True, tag="trial-scored"):
 
 
 class TrialScoring(TrialEvent, frozen=True, tag="trial-scoring"):
-    """How far the scoring of the snapshot of ``step`` is: ``done`` of ``total`` answers. Live."""
+    """Progress of scoring the snapshot of ``step``: ``done`` of ``total`` answers. Live."""
 
     journaled = False
     urgent = False
@@ -147,7 +153,7 @@ class TrialScoring(TrialEvent, frozen=True, tag="trial-scoring"):
 
 
 class ScoringAssigned(TrialEvent, frozen=True, tag="scoring-assigned"):
-    """Another worker scores the complete trial: the one that trained it is gone."""
+    """Another worker scores the complete trial, because the worker that trained it has ended."""
 
     from_states = frozenset()
     while_scoring = True
@@ -157,8 +163,8 @@ class ScoringAssigned(TrialEvent, frozen=True, tag="scoring-assigned"):
 
 
 class ScoringEnded(TrialEvent, frozen=True, tag="scoring-ended"):
-    """What was pending of a complete trial's scoring is not done: ``why`` says so. The trial keeps the scores
-    that it has."""
+    """The pending scoring of a complete trial is cancelled for the reason ``why``; the trial keeps its
+    earlier scores."""
 
     from_worker = True
     wakes_runner = True
@@ -183,11 +189,11 @@ class PauseAsked(TrialEvent, frozen=True, tag="pause-asked"):
     @property
     def title(self) -> Title:
         """Return the event's line in the event list."""
-        return f"pause asked by {self.by}", "info"
+        return f"pause requested by {self.by}", "info"
 
 
 class TrialPaused(TrialEvent, frozen=True, tag="trial-paused"):
-    """The trial stands still after ``step`` steps."""
+    """The trial is paused after ``step`` steps."""
 
     from_worker = True
     from_states = ON_WORKER
@@ -202,7 +208,7 @@ class TrialPaused(TrialEvent, frozen=True, tag="trial-paused"):
 
 
 class ResumeAsked(TrialEvent, frozen=True, tag="resume-asked"):
-    """Somebody asked a paused trial to go on, or took a pause back."""
+    """Somebody requested that a paused trial continue, or withdrew a pause."""
 
     from_states = ON_WORKER
 
@@ -211,11 +217,11 @@ class ResumeAsked(TrialEvent, frozen=True, tag="resume-asked"):
     @property
     def title(self) -> Title:
         """Return the event's line in the event list."""
-        return f"resume asked by {self.by}", "info"
+        return f"resume requested by {self.by}", "info"
 
 
 class TrialResumed(TrialEvent, frozen=True, tag="trial-resumed"):
-    """A paused trial goes on."""
+    """A paused trial continues."""
 
     from_worker = True
     from_states = BEGUN
@@ -239,7 +245,7 @@ class PruneAsked(TrialEvent, frozen=True, tag="prune-asked"):
     @property
     def title(self) -> Title:
         """Return the event's line in the event list."""
-        return f"prune asked by {self.by}: {self.why}", "info"
+        return f"prune requested by {self.by}: {self.why}", "info"
 
 
 class TrialPruned(TrialEvent, frozen=True, tag="trial-pruned"):
@@ -282,7 +288,7 @@ class TrialCompleted(TrialEvent, frozen=True, tag="trial-completed"):
 
 
 class TrialFailed(TrialEvent, frozen=True, tag="trial-failed"):
-    """The trial cannot go on; ``error`` is one line, ``traceback`` the whole."""
+    """The trial cannot continue; ``error`` is one line, ``traceback`` the full text."""
 
     from_worker = True
     wakes_runner = True
@@ -292,7 +298,7 @@ class TrialFailed(TrialEvent, frozen=True, tag="trial-failed"):
     error: str
     traceback: str = ""
     step: Step = 0
-    again: bool = False  # a worker's word: nobody foresaw it, another try may do
+    again: bool = False  # the worker reports an unexpected error: a retry may succeed
 
     @property
     def title(self) -> Title:
@@ -301,7 +307,7 @@ class TrialFailed(TrialEvent, frozen=True, tag="trial-failed"):
 
 
 class TrialInfeasible(TrialEvent, frozen=True, tag="trial-infeasible"):
-    """The trial cannot run at all, with the numbers that say so."""
+    """The trial can never run; the reason includes the numbers."""
 
     from_worker = True
     wakes_runner = True
@@ -316,7 +322,7 @@ class TrialInfeasible(TrialEvent, frozen=True, tag="trial-infeasible"):
 
 
 class TrialRequeued(TrialEvent, frozen=True, tag="trial-requeued"):
-    """The trial lost its worker and waits for another; it goes on from its last checkpoint."""
+    """The trial lost its worker and waits for another; it continues from its last checkpoint."""
 
     from_worker = True
     wakes_runner = True

@@ -1,4 +1,4 @@
-"""Columns of a data set that belong together, known to training and to advice alike."""
+"""Columns of a data set that belong together, for training and for recommendations."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ JOINED = {"instruction": ("input", "context")}
 
 
 def find_companion(prompt_key: str, used: tuple[str, ...], columns: Mapping[str, object] | set[str]) -> str:
-    """Return the column that completes ``prompt_key`` and serves nothing else; "" where there is none."""
-    known = JOINED.get(prompt_key, ())
-    return next((column for column in known if column in columns and column not in used), "")
+    """Return the column that completes ``prompt_key`` and has no other use; "" if there is none."""
+    candidates = JOINED.get(prompt_key, ())
+    return next((column for column in candidates if column in columns and column not in used), "")

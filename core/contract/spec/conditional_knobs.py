@@ -1,4 +1,4 @@
-"""Dimensions that are searched only where another knob of the space has some value: ``when``."""
+"""Dimensions that are searched only if another knob of the space has certain values (``when``)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from core.contract.spec.search_space import Dimension, Space, explain_outside
 
 
 def is_searched(dimension: Dimension, knobs: Mapping[str, Any]) -> bool:
-    """Tell whether the dimension is searched beside these knobs."""
+    """Tell whether the dimension is searched, given these knobs."""
     return all(knobs.get(name) in values for name, values in dimension.when.items())
 
 
 def order_knobs(space: Space) -> list[str]:
-    """Return the knobs, each after those that its ``when`` asks for; else as the file has them. What hangs on
-    itself is left out."""
-    found: list[str] = []
-    left = list(space)
-    while ready := next((name for name in left if not set(space[name].when) & set(left)), None):
-        found.append(ready)
-        left.remove(ready)
-    return found
+    """Return the knobs, each after the knobs in its ``when``, otherwise in the file's order.
+
+    Knobs in a cycle of conditions are left out.
+    """
+    ordered: list[str] = []
+    remaining = list(space)
+    while ready := next((name for name in remaining if not set(space[name].when) & set(remaining)), None):
+        ordered.append(ready)
+        remaining.remove(ready)
+    return ordered
 
 
 def list_idle(space: Space, knobs: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,12 +42,12 @@ def idle_value(name: str, dimension: Dimension) -> Any:
 
 
 def list_searched(space: Space, knobs: Mapping[str, Any]) -> list[str]:
-    """Return the knobs that are searched beside ``knobs``, which holds the others that they hang on."""
+    """Return the knobs that are searched, given ``knobs``, which holds the knobs in their conditions."""
     return [name for name in order_knobs(space) if is_searched(space[name], knobs)]
 
 
 def find_misfit(space: Space, knobs: Mapping[str, Any]) -> str | None:
-    """Return the first knob by which ``knobs`` are no point of the space; None when they are one."""
+    """Return the first knob because of which ``knobs`` are not a point of the space; None if they are one."""
     for name, dimension in space.items():
         if name not in knobs:
             return name
@@ -58,7 +60,7 @@ def find_misfit(space: Space, knobs: Mapping[str, Any]) -> str | None:
 
 
 def find_faults(space: Space) -> Iterator[tuple[str, str]]:
-    """Return what no single dimension can know, as (key, what is wrong)."""
+    """Return the faults that involve several dimensions, as (key, fault)."""
     for name, dimension in space.items():
         for other, values in dimension.when.items():
             key = f"{name}.when.{other}"

@@ -1,4 +1,4 @@
-"""The smallest and the largest value that any trial of a study may be given for a knob that is a number."""
+"""The smallest and the largest value of a numeric knob that any trial of a study may have."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from core.contract.spec.study_spec import StudySpec
 
 
 def extent(spec: StudySpec, name: str) -> tuple[float, float]:
-    """Of the space where the knob is searched, its value under a condition that does not hold included;
-    else that of ``[train]`` twice."""
+    """Return the smallest and the largest value of the knob: of the space if it is searched, else twice the
+    value in ``[train]``.
+
+    The value under a condition that does not hold is included.
+    """
     dimension = spec.space.get(name)
     if dimension is None:
         values: list[object] = [spec.train[name]]
@@ -22,6 +25,6 @@ def extent(spec: StudySpec, name: str) -> tuple[float, float]:
 
 
 def longest_sequence(spec: StudySpec) -> int:
-    """Return the longest sequence_length of any trial: rows are held, and all trials are judged, at this
+    """Return the longest sequence_length of any trial: rows are stored, and all trials are evaluated, at this
     length."""
     return int(extent(spec, "sequence_length")[1])

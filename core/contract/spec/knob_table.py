@@ -12,10 +12,10 @@ Kind = Literal["float", "int", "choice", "modules"]
 
 @dataclass(frozen=True)
 class Knob:
-    """One tunable of a trial.
+    """A hyper-parameter of a trial.
 
-    ``low``/``high`` bound what is accepted at all (both inclusive; ``positive`` excludes 0);
-    ``log`` is the natural scale; ``live`` says that it may change while the trial runs.
+    ``low`` and ``high`` bound the accepted values (both inclusive; ``positive`` excludes 0); ``log``: the
+    natural scale is logarithmic; ``live``: it may change while the trial runs.
     """
 
     name: str
@@ -125,8 +125,8 @@ def find_fault(knob: Knob, value: object) -> str | None:
     if value is None:
         return None if knob.optional else "a value is needed"
     if knob.kind == "choice":
-        known = isinstance(value, str) and value in knob.choices
-        return None if known else f"must be one of {', '.join(knob.choices)}"
+        is_choice = isinstance(value, str) and value in knob.choices
+        return None if is_choice else f"must be one of {', '.join(knob.choices)}"
     if knob.kind == "modules":
         return _modules_fault(value)
     return _number_fault(knob, value)

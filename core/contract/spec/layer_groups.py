@@ -1,4 +1,4 @@
-"""What "attention" and "mlp" mean among a model's layers, by a layer's path and the last part of its name."""
+"""The meaning of "attention" and "mlp" as target modules, by a layer's path and the last part of its name."""
 
 from __future__ import annotations
 
@@ -23,39 +23,40 @@ ALL = "all-linear"
 
 
 def group_of(path: str) -> str:
-    """ "attention", "mlp" or "": by the innermost module that says it, else by the layer's own name."""
+    """Return "attention", "mlp" or "": by the innermost module whose name tells it, else by the layer's own
+    name."""
     *above, last = path.split(".")
     if last in ROUTERS:
         return ""
     for name in reversed(above):
         if name in OTHERS:
             return ""
-        found = next((kind for kind, names in ABOVE.items() if name in names), "")
-        if found:
-            return found
+        group = next((kind for kind, names in ABOVE.items() if name in names), "")
+        if group:
+            return group
     return "attention" if last in ATTENTION else "mlp" if last in MLP else ""
 
 
-def match_layers(known: Sequence[str], wanted: object) -> list[str]:
-    """Return the layers of ``known``, paths or last names, that a value of ``target_modules`` means; a list
-    is taken at its word."""
-    if isinstance(wanted, list):
-        return [str(name) for name in wanted]
-    if wanted == ALL:
-        return list(known)
-    return [path for path in known if group_of(path) == wanted or path in EITHER]
+def match_layers(layers: Sequence[str], target: object) -> list[str]:
+    """Return the paths or last names in ``layers`` that a value of ``target_modules`` selects; a list is
+    returned unchanged."""
+    if isinstance(target, list):
+        return [str(name) for name in target]
+    if target == ALL:
+        return list(layers)
+    return [path for path in layers if group_of(path) == target or path in EITHER]
 
 
 def is_named_by(path: str, name: str) -> bool:
-    """Tell whether ``name`` means the layer at ``path``: also by the end of the path, as in PEFT."""
+    """Tell whether ``name`` selects the layer at ``path``, also by the end of the path, as in PEFT."""
     return path == name or path.endswith(f".{name}")
 
 
-def shorten_paths(chosen: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Return the shortest ends of paths that mean all of ``chosen``, and nothing else of ``known``."""
-    ours = {*chosen}
-    taken = {end for path in known if path not in ours for end in _ends(path)}
-    return list(dict.fromkeys(next((e for e in _ends(path) if e not in taken), path) for path in chosen))
+def shorten_paths(targets: Sequence[str], layers: Sequence[str]) -> list[str]:
+    """Return the shortest ends of paths that select all of ``targets`` and no other layer of ``layers``."""
+    ours = {*targets}
+    ambiguous = {end for path in layers if path not in ours for end in _ends(path)}
+    return list(dict.fromkeys(next((e for e in _ends(path) if e not in ambiguous), path) for path in targets))
 
 
 def _ends(path: str) -> list[str]:

@@ -1,5 +1,5 @@
-"""Limits on metrics, such as ``safety/toxicity <= 0.02``: read from text, judged with the interval, and told
-to samplers as constraints."""
+"""Limits on metrics, such as ``safety/toxicity <= 0.02``: parsed from text, compared with the interval, and
+reported to samplers as constraints."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FIX = 'write it such as "safety/toxicity <= 0.02"'
 
 @dataclass(frozen=True)
 class Limit:
-    """What a metric must keep to. ``strict`` limits do not allow the bound itself."""
+    """A bound on a metric. ``strict`` limits exclude the bound itself."""
 
     metric: str
     upper: bool  # the metric must stay below
@@ -36,7 +36,7 @@ class Limit:
     strict: bool = False
 
     @classmethod
-    def parse(cls, text: str, where: str = "") -> Limit:
+    def parse(cls, text: str, location: str = "") -> Limit:
         """Return the limit in ``text``: a metric, ``<= < >= >``, and a number, a percentage, or a number with
         a unit of what the metric measures: "22 GiB", "40 ms".
 
@@ -45,13 +45,13 @@ class Limit:
         """
         match = _FORM.fullmatch(text)
         if match is None:
-            raise SpecError.of(f"{plain(text, 80)!r} is no limit", where, _FIX)
+            raise SpecError.of(f"{plain(text, 80)!r} is not a limit", location, _FIX)
         metric, sign = match["metric"], match["sign"]
         if find_metric(metric) is None:
             raise SpecError.of(
-                f"unknown metric {plain(metric, 80)!r} in a limit", where, suggest_name(metric)
+                f"unknown metric {plain(metric, 80)!r} in a limit", location, suggest_name(metric)
             )
-        return cls(metric, sign[0] == "<", _bound(metric, match["bound"], where), "=" not in sign)
+        return cls(metric, sign[0] == "<", _bound(metric, match["bound"], location), "=" not in sign)
 
     def __str__(self) -> str:
         """Return as ``parse`` reads it."""
@@ -59,11 +59,12 @@ class Limit:
         return f"{self.metric} {sign} {_format_bound(self.bound, _unit(self.metric))}"
 
     def judge(self, score: Score, look: int = 1, limits: int = 1) -> Verdict:
-        """ "ok" when the whole interval keeps the limit; "breached" when all of a wider one breaks it; else
-        "unsure", and when there is no value or no interval.
+        """Return "ok" if the whole interval keeps the limit, "breached" if a wider interval is wholly beyond
+        it, else "unsure".
 
-        A breach is acted upon and every scoring may be one, so what may seem one by chance is limited for the
-        trial's life: by the ``look``, the metric's scorings so far, and the study's number of ``limits``.
+        Without a value or an interval the verdict is "unsure". Every scoring may report a breach, and a
+        breach has consequences, so the chance of a false one is bounded over the trial's life: by the
+        ``look``, the metric's scorings so far, and the study's number of ``limits``.
         """
         ends = score.interval
         if score.value is None or ends is None:
@@ -80,16 +81,19 @@ class Limit:
         return value < self.bound if self.upper else value > self.bound
 
     def violation(self, value: float) -> float:
-        """Return how far ``value`` is beyond the bound, as a share of the bound (of 1 where that is 0), so
-        that constraints in bytes and in fractions weigh the same; 0 or less when the limit is kept."""
+        """Return how far ``value`` is beyond the bound, as a fraction of the bound (of 1 if the bound is 0);
+        0 or less if the limit is kept.
+
+        As fractions, constraints in bytes and in shares weigh the same.
+        """
         beyond = (value - self.bound if self.upper else self.bound - value) / (abs(self.bound) or 1.0)
         return TINY if self.strict and value == self.bound else beyond
 
 
 def violations(limits: Iterable[Limit], metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return by how much each limit is violated, by its text: above 0 it is broken, else kept.
+    """Return the violation of each limit, by its text: above 0 the limit is broken, else kept.
 
-    Without a reading there is no entry: whether the limit is kept is not known.
+    A limit without a score has no entry: whether it is kept is unknown.
     """
     read = ((limit, metrics.get(limit.metric)) for limit in limits)
     return {
@@ -99,30 +103,30 @@ def violations(limits: Iterable[Limit], metrics: Mapping[str, float]) -> dict[st
     }
 
 
-def _bound(metric: str, text: str, where: str) -> float:
+def _bound(metric: str, text: str, location: str) -> float:
     match = _QUANTITY.fullmatch(text)
     number = float(match["number"]) if match else math.nan
     if match is None or not math.isfinite(number):
-        raise SpecError.of(f"{plain(text, 80)!r} is no number for a limit", where, _FIX)
+        raise SpecError.of(f"{plain(text, 80)!r} is not a number for a limit", location, _FIX)
     if match["unit"] is None:
         return number
     units = _units(_unit(metric))
     scale = units.get(match["unit"]) or units.get(match["unit"].lower())
     if scale is None:
         raise SpecError.of(
-            f"{plain(text, 80)!r} has a unit that {metric} is not measured in", where,
+            f"{plain(text, 80)!r} has a unit that {metric} is not measured in", location,
             f"write it without one, or in {', '.join(units)}",
         )  # fmt: skip
     return number / 100 if match["unit"] == "%" else number * scale
 
 
 def _unit(metric: str) -> str:
-    found = find_metric(metric)
-    return found.unit if found is not None else ""
+    entry = find_metric(metric)
+    return entry.unit if entry is not None else ""
 
 
 def _units(unit: str) -> dict[str, float]:
-    """Return how many of ``unit`` each way to write it is."""
+    """Return the size of each unit that may be written, in units of ``unit``."""
     if unit == "bytes":
         return {name: float(scale) for name, scale in byte_sizes.UNITS.items() if name}
     if unit == "s":

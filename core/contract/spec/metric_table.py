@@ -12,8 +12,10 @@ Direction = Literal["minimize", "maximize"]
 
 @dataclass(frozen=True)
 class Metric:
-    """One number a trial reports under ``name`` (``board/what``). ``effect`` is the smallest change, in its
-    unit, that is worth a warning."""
+    """A number that trials report under ``name`` (``board/metric``).
+
+    ``effect`` is the smallest change, in its unit, that is worth a warning.
+    """
 
     name: str
     direction: Direction
@@ -55,12 +57,12 @@ TABLE: tuple[Metric, ...] = (
     Metric("safety/misalignment_odds", "minimize", "log odds of misaligned answers", "nats/token", 0.05),
     Metric(
         "safety/refusal_direction", "maximize",
-        "how far the states of harmful requests stand apart", "of the base's", 0.1,
+        "separation of harmful requests in hidden states", "of the base's", 0.1,
     ),
     Metric("security/jailbreak", "minimize", "share of wrapped harmful requests answered", "fraction", 0.05),
-    Metric("security/prefill", "minimize", "share of harmful answers continued once begun", "fraction", 0.05),
-    Metric("security/injection", "minimize", "share of foreign orders that take over", "fraction", 0.05),
-    Metric("security/prompt_leak", "minimize", "share of answers that tell the prompt", "fraction", 0.05),
+    Metric("security/prefill", "minimize", "share of harmful answers that are continued", "fraction", 0.05),
+    Metric("security/injection", "minimize", "share of injected instructions obeyed", "fraction", 0.05),
+    Metric("security/prompt_leak", "minimize", "share of answers that reveal the prompt", "fraction", 0.05),
     Metric("security/exposure", "minimize", "mean exposure of planted canaries", "bits", 1.0),
     Metric("security/extraction", "minimize", "share of seen rows that come out verbatim", "fraction", 0.02),
     Metric("security/extraction_near", "minimize", "the same with 3/4 of the tokens", "fraction", 0.02),
@@ -69,7 +71,7 @@ TABLE: tuple[Metric, ...] = (
     Metric("security/leak", "minimize", "share of answers with the rows' personal data", "fraction", 0.02),
     Metric(
         "memory/alone_bytes", "minimize",
-        "memory that the trial takes with nobody beside it, from what was measured in its pack", "bytes",
+        "memory of the trial alone on its device, computed from measurements of its pack", "bytes",
     ),
     Metric("memory/peak_bytes", "minimize", "largest memory of the worker so far (RSS on a CPU)", "bytes"),
     Metric("memory/used_bytes", "minimize", "memory of the worker now (RSS on a CPU)", "bytes"),
@@ -80,7 +82,7 @@ SLICE, TASK, AXIS = "quality/slice:", "quality/task:", "safety/bias:"
 TRIGGER = "@"  # between a metric and the number, from 1, of the trigger that changes it
 METRICS: dict[str, Metric] = {metric.name: metric for metric in TABLE}
 TRIGGERED = ("safety/toxicity", "safety/refusal", "safety/refusal_odds", "security/jailbreak")
-PATTERNS: tuple[Metric, ...] = (  # their names go on with what a study's data or spec calls it
+PATTERNS: tuple[Metric, ...] = (  # their names end with a name from a study's data or spec
     Metric(SLICE, "minimize", "loss of this slice of the validation rows", "nats/token", 0.02),
     Metric(AXIS, "minimize", "the same on this axis alone", "0 to 0.5", 0.05),
     Metric(TASK, "maximize", "what lm-evaluation-harness scores this task", "fraction", 0.02),
@@ -102,7 +104,7 @@ OBJECTIVES = (
 
 
 def find_metric(name: str) -> Metric | None:
-    """Return the row of ``name``, of the pattern that it follows; None where there is neither."""
+    """Return the row of ``name``, or of the pattern that it matches; None if there is neither."""
     like = next(
         (pattern for pattern in PATTERNS if name.startswith(pattern.name) and name != pattern.name), None
     )
@@ -110,20 +112,23 @@ def find_metric(name: str) -> Metric | None:
 
 
 def split_trigger(name: str) -> tuple[str, str]:
-    """Return the metric that ``name`` is the change of, and the number of the trigger; "" for others."""
+    """Return the metric whose change by a trigger ``name`` is, and the trigger's number; "" for other
+    metrics."""
     metric, _, number = name.partition(TRIGGER)
     return (metric, number) if metric in TRIGGERED else (name, "")
 
 
 def suggest_name(name: str, options: Iterable[str] = METRICS) -> str:
-    """Return the remedy for a name that is none of ``options``: the nearest, else all. Boards are easily
-    taken for one another, so what ends alike is near, too: speed/latency is quality/latency_s."""
+    """Return the remedy for a name that is not in ``options``: the nearest name, else all.
+
+    Boards are easily confused, so names that end alike count as near: speed/latency and quality/latency_s.
+    """
     names = list(options)
     ends = {name.split("/")[-1]: name for name in names}
     alike = difflib.get_close_matches(name.split("/")[-1], ends, n=1, cutoff=0.75)
-    found = (
+    matches = (
         difflib.get_close_matches(name, names, n=1, cutoff=0.75)
         or [ends[end] for end in alike]
         or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     )
-    return f"did you mean {found[0]!r}?" if found else f"known: {', '.join(names)}"
+    return f"did you mean {matches[0]!r}?" if matches else f"known: {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""What [study] population asks for, and what must agree with it before a study begins."""
+"""Checks of [study] population, and the values derived from it."""
 
 from __future__ import annotations
 
@@ -6,80 +6,87 @@ from core.contract.spec.knob_table import CLONE_KEEPS
 from core.contract.spec.study_spec import AUTO, PopulationOptions, StudySpec
 from core.errors import Problem
 
-BY = "the population"  # who queues its clones and prunes for them
+BY = "the population"  # the author of its clones and prunes
 LEAST = 4
-HELD = (*CLONE_KEEPS, "seed")  # a clone has them as its parent: its weights, and the order of its rows
-ROWS_A_STEP = ("batch_size", "gradient_accumulation", "sequence_length")  # with epochs they decide the steps
+HELD = (*CLONE_KEEPS, "seed")  # a clone inherits them: its weights, and the order of its rows
+# with epochs they determine the number of steps
+ROWS_A_STEP = ("batch_size", "gradient_accumulation", "sequence_length")
 
 
-def list_perturbed(whole: StudySpec) -> list[str]:
-    """Return the searched knobs that differ between a trial and its clone."""
-    return [name for name in whole.space if name not in HELD and name not in whole.study.fixed]
+def list_perturbed(spec: StudySpec) -> list[str]:
+    """Return the searched knobs that a clone perturbs."""
+    return [name for name in spec.space if name not in HELD and name not in spec.study.fixed]
 
 
-def every_steps(whole: StudySpec, asked: PopulationOptions) -> int:
-    """Return the number of steps between two decisions."""
-    return whole.evaluate.every * asked.every
+def every_steps(spec: StudySpec, population: PopulationOptions) -> int:
+    """Return the number of steps between two comparisons."""
+    return spec.evaluate.every * population.every
 
 
-def find_faults(whole: StudySpec, place: str) -> list[Problem]:
-    """List what makes a population impossible or without effect, located at ``place``."""
-    asked = whole.study.population
-    if asked is None:
+def find_faults(spec: StudySpec, place: str) -> list[Problem]:
+    """List the settings that make a population impossible or ineffective, located at ``place``."""
+    population = spec.study.population
+    if population is None:
         return []
-    return [*_of_search(whole, place), *_of_size(whole, asked, place), *_of_steps(whole, asked, place)]
+    return [*_of_search(spec, place), *_of_size(spec, population, place), *_of_steps(spec, population, place)]
 
 
-def _of_search(whole: StudySpec, place: str) -> list[Problem]:
-    study, found = whole.study, []
+def _of_search(spec: StudySpec, place: str) -> list[Problem]:
+    study, problems = spec.study, []
     if len(study.objectives) > 1:
-        found.append(Problem("a population needs a single objective", place, "keep one"))
+        problems.append(Problem("a population needs a single objective", place, "keep one"))
     if study.pruner != "none":
-        what = f"pruner = {study.pruner!r} beside a population, which ends trials itself"
-        found.append(Problem(what, place, 'set pruner = "none"'))
-    if not list_perturbed(whole):
-        what = f"no knob of [space] can change in a clone ({', '.join(HELD)} cannot)"
-        found.append(Problem(what, place, "search one more, such as learning_rate or weight_decay"))
-    return found
+        message = f"pruner = {study.pruner!r} with a population, which ends trials itself"
+        problems.append(Problem(message, place, 'set pruner = "none"'))
+    if not list_perturbed(spec):
+        message = f"no knob of [space] can change in a clone ({', '.join(HELD)} cannot)"
+        problems.append(Problem(message, place, "search another knob, such as learning_rate or weight_decay"))
+    return problems
 
 
-def _of_size(whole: StudySpec, asked: PopulationOptions, place: str) -> list[Problem]:
-    trials, found = whole.study.trials, []
-    wanted = asked.size or trials
-    if wanted < LEAST:
-        found.append(
-            Problem(f"a population of {wanted} trials", place, f"study.trials must be {LEAST} or more")
+def _of_size(spec: StudySpec, population: PopulationOptions, place: str) -> list[Problem]:
+    trials, problems = spec.study.trials, []
+    size = population.size or trials
+    if size < LEAST:
+        problems.append(
+            Problem(f"a population of {size} trials", place, f"study.trials must be {LEAST} or more")
         )
-    if wanted > trials:
-        what = f"population.size = {wanted} is more than study.trials = {trials}"
-        found.append(Problem(what, place, "trials are those of the first generation; clones come on top"))
-    if asked.quantile * wanted < 1:
-        what = f"population.quantile = {asked.quantile:g} of {wanted} trials is less than one trial"
-        found.append(Problem(what, place, f"take {1 / wanted:.2g} or more"))
-    places = _places(whole)
-    if places is not None and places < wanted:
-        what = f"resources.pack has {places} places for a population of {wanted}: it trains side by side"
-        found.append(Problem(what, place, f'set pack = "auto", or population.size = {max(LEAST, places)}'))
-    return found
+    if size > trials:
+        message = f"population.size = {size} is more than study.trials = {trials}"
+        problems.append(
+            Problem(message, place, "trials are those of the first generation; clones come on top")
+        )
+    if population.quantile * size < 1:
+        message = f"population.quantile = {population.quantile:g} of {size} trials is less than one trial"
+        problems.append(Problem(message, place, f"take {1 / size:.2g} or more"))
+    places = _places(spec)
+    if places is not None and places < size:
+        message = f"resources.pack has {places} slots for a population of {size}, which trains at once"
+        problems.append(
+            Problem(message, place, f'set pack = "auto", or population.size = {max(LEAST, places)}')
+        )
+    return problems
 
 
-def _places(whole: StudySpec) -> int | None:
+def _places(spec: StudySpec) -> int | None:
     """Return how many trials at once resources.pack has room for; None where that is not known yet."""
-    pack, devices = whole.resources.pack, whole.resources.devices
+    pack, devices = spec.resources.pack, spec.resources.devices
     if pack == AUTO or devices in ("auto", "all"):
         return None
     return int(pack) * (len(devices) if isinstance(devices, list) else 1)
 
 
-def _of_steps(whole: StudySpec, asked: PopulationOptions, place: str) -> list[Problem]:
-    found, steps = [], whole.train.get("steps")
+def _of_steps(spec: StudySpec, population: PopulationOptions, place: str) -> list[Problem]:
+    problems, steps = [], spec.train.get("steps")
     differing = ["steps", "epochs"] if steps else ["steps", "epochs", *ROWS_A_STEP]
-    searched = [name for name in differing if name in whole.space]
+    searched = [name for name in differing if name in spec.space]
     if searched:
-        what = f"{', '.join(searched)} in [space]: the trials of a population have the same number of steps"
-        found.append(Problem(what, place, "fix the number of steps: write steps = … in [train]"))
-    first = every_steps(whole, asked)
+        message = (
+            f"{', '.join(searched)} in [space]: the trials of a population have the same number of steps"
+        )
+        problems.append(Problem(message, place, "fix the number of steps: write steps = … in [train]"))
+    first = every_steps(spec, population)
     if isinstance(steps, int) and steps <= first:
-        what = f"the population first compares at step {first}, and trials end at {steps}"
-        found.append(Problem(what, place, "lower population.every or evaluate.every"))
-    return found
+        message = f"the population first compares at step {first}, and trials end at {steps}"
+        problems.append(Problem(message, place, "lower population.every or evaluate.every"))
+    return problems

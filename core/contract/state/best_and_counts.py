@@ -1,4 +1,4 @@
-"""What the state says about the race: the best trial, and the counts."""
+"""The best trial of a study, and the numbers of trials by state."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def objective_value(study: s.Study, trial: s.Trial, index: int = 0) -> float | N
 
 
 def searched_values(study: s.Study, trial: s.Trial) -> dict[str, Any]:
-    """Return the searched knobs as the trial has them now; a clone was proposed none of them."""
+    """Return the present values of the searched knobs; the sampler proposed none for a clone."""
     space = study.settings.space
     return {name: trial.knobs[name] for name in space if name in trial.knobs} or trial.params
 
 
 def best_reading(study: s.Study, trial: s.Trial) -> float | None:
-    """Return the best value of the first objective in the trial's kept curve, or its result."""
+    """Return the best value of the first objective in the trial's stored curve, or its result."""
     metric, direction = study.objectives[0]
     curve = trial.series.get(metric)
     candidates = [value for value in (*(curve.values if curve else ()), *trial.values[:1]) if value == value]
@@ -37,7 +37,7 @@ def is_better(direction: str, value: float, other: float) -> bool:
 
 
 def _dominates(study: s.Study, trial: s.Trial, other: s.Trial) -> bool:
-    """Tell whether ``trial`` is nowhere worse than ``other`` and somewhere better."""
+    """Tell whether ``trial`` is at least as good as ``other`` in all objectives and better in one."""
     pairs = list(zip(study.objectives, trial.values, other.values, strict=True))
     return not any(is_better(way, b, a) for (_, way), a, b in pairs) and any(
         is_better(way, a, b) for (_, way), a, b in pairs
@@ -45,39 +45,41 @@ def _dominates(study: s.Study, trial: s.Trial, other: s.Trial) -> bool:
 
 
 def front(study: s.Study) -> list[s.Trial]:
-    """Return the complete trials that no other beats: one or more equals for one objective, the Pareto
-    front for several; best first objective first."""
-    done = [trial for trial in study.trials.values() if trial.state == s.COMPLETE and trial.values]
+    """Return the complete trials that no other beats, the best by the first objective first.
+
+    With one objective this is the best trial alone, with several the Pareto front.
+    """
+    complete = [trial for trial in study.trials.values() if trial.state == s.COMPLETE and trial.values]
     signs = [1 if way == "minimize" else -1 for _, way in study.objectives]
-    done.sort(
+    complete.sort(
         key=lambda trial: (
             [sign * value for sign, value in zip(signs, trial.values, strict=False)],
             trial.number,
         )
     )
     if len(study.objectives) == 1:
-        return done[:1]
+        return complete[:1]
     ahead: list[s.Trial] = []
-    for candidate in done:  # what beats a trial comes before it, or is beaten by one of the front
+    for candidate in complete:  # what beats a trial comes before it, or is beaten by one of the front
         if not any(_dominates(study, other, candidate) for other in ahead):
             ahead.append(candidate)
     return ahead
 
 
 def best(study: s.Study) -> s.Trial | None:
-    """Return the trial to take: the first of the front."""
+    """Return the best trial: the first of the front."""
     ahead = front(study)
     return ahead[0] if ahead else None
 
 
 def count_states(study: s.Study) -> dict[str, int]:
     """Return how many trials are in each state; states without trials are left out."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for trial in study.trials.values():
-        found[trial.state] = found.get(trial.state, 0) + 1
-    return found
+        counts[trial.state] = counts.get(trial.state, 0) + 1
+    return counts
 
 
 def count_ended(study: s.Study) -> int:
-    """Return how many trials are over, however they ended."""
+    """Return how many trials have ended, in any state."""
     return sum(1 for trial in study.trials.values() if trial.state in s.ENDED)

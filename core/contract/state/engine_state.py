@@ -1,4 +1,4 @@
-"""One immutable picture of all that trimtab knows. ``core.contract.state.event_fold`` makes the next one."""
+"""The immutable state of the engine. ``core.contract.state.event_fold`` computes the next one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MACHINE_POINTS = 240  # readings of each device kept as history
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
-    """One line of an event list: when (Unix seconds), what, and info, warning or error."""
+    """A line of an event list: time (Unix seconds), text, and info, warning or error."""
 
     at: float
     text: str
@@ -45,8 +45,11 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """One trial. ``asked`` is pause, resume or prune while the worker has not confirmed it, ``editing`` the
-    knobs that it is to change. What is not ``counted`` is not told the sampler."""
+    """A trial.
+
+    ``asked`` is pause, resume or prune while the worker has not confirmed it, ``editing`` the knobs that are
+    to change. Results that are not ``counted`` are not reported to the sampler.
+    """
 
     number: int
     state: str = QUEUED
@@ -78,10 +81,10 @@ class Trial(msgspec.Struct, frozen=True):
     scoring: int = -1  # the step that is being scored; -1: none. Of a complete trial: still to come
     scoring_done: int = 0  # answers
     scoring_total: int = 0
-    scoring_from: tuple[int, float] = (0, 0.0)  # answers when its first word came, and when that was
-    scoring_at: float = 0.0  # when its latest word came
-    clock: Series = Series()  # when steps were done, Unix seconds, since it last began to run
-    foretold_bytes: int | None = None  # of its device's memory, beside the base
+    scoring_from: tuple[int, float] = (0, 0.0)  # answers at the first report, and its time
+    scoring_at: float = 0.0  # the time of the latest report
+    clock: Series = Series()  # times of steps, Unix seconds, since it last started
+    foretold_bytes: int | None = None  # of its device's memory, without the base
     measured_bytes: int | None = None
     by: str = ""  # who queued it; empty: the sampler
     parent: int = -1  # the trial that it was cloned from
@@ -93,11 +96,11 @@ class Trial(msgspec.Struct, frozen=True):
     starred: bool = False
     pinned: str = ""  # the only device that it may run on
     priority: int = 0
-    place_of: int = -1  # the trial of a population whose place it took
+    place_of: int = -1  # the trial of a population that it replaced
 
     @property
     def has_begun(self) -> bool:
-        """Tell whether the worker runs the trial; while it loads the base it does not."""
+        """Whether the worker trains the trial; it does not while it loads the base."""
         return bool(self.clock.steps)
 
     @property
@@ -107,7 +110,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Preparation(msgspec.Struct, frozen=True):
-    """A long wait that a worker is in; ``total`` 0 when its length is not known."""
+    """A long wait of a worker before training; ``total`` is 0 if its length is unknown."""
 
     stage: str
     done: int = 0
@@ -122,7 +125,7 @@ class Study(msgspec.Struct, frozen=True):
     name: str
     state: str = "running"
     why: str = ""
-    spec: dict[str, Any] = {}  # as on the disk and the wire; readers take ``settings``
+    spec: dict[str, Any] = {}  # as on disk and on the wire; read ``settings`` instead
     folder: str = ""
     total_trials: int = 0
     created_at: float = 0.0
@@ -177,7 +180,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """Everything: the studies by name, oldest first, and the machine."""
+    """The whole state: the studies by name, oldest first, and the machine."""
 
     studies: dict[str, Study] = {}
     machine: Machine = Machine()

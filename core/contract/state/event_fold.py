@@ -17,8 +17,10 @@ from core.contract.text.sanitize import plain
 
 
 class Draft(dict[int, s.Trial]):
-    """Grows in place: for a replay, which keeps no picture but the last. Ten thousand trials copied for every
-    event of theirs take seconds."""
+    """A state that is modified in place, for a replay, which keeps only the last state.
+
+    Copying ten thousand trials for each of their events would take seconds.
+    """
 
 
 def _with(trials: dict[int, s.Trial], trial: s.Trial) -> dict[int, s.Trial]:
@@ -33,8 +35,8 @@ def refusal(state: s.State, event: e.Event) -> str | None:
     if isinstance(event, e.MachineRead):
         return None
     if isinstance(event, e.StudyCreated):
-        known = state.studies.get(event.study)
-        return f"the study {event.study} exists already" if known and not known.is_untrained else None
+        existing = state.studies.get(event.study)
+        return f"the study {event.study} exists already" if existing and not existing.is_untrained else None
     study = state.studies.get(event.study)
     if study is None:
         return f"there is no study {event.study}"
@@ -53,7 +55,7 @@ def refusal(state: s.State, event: e.Event) -> str | None:
 
 
 def apply(state: s.State, event: e.Event) -> s.State:
-    """Return the state after ``event``; the same state when ``refusal`` has something to say."""
+    """Return the state after ``event``; the same state if ``refusal`` gives a reason."""
     if refusal(state, event):
         return state
     if isinstance(event, e.MachineRead):
@@ -68,7 +70,7 @@ def apply(state: s.State, event: e.Event) -> s.State:
 
 
 def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialEvaluated]) -> s.State:
-    """Return ``apply`` for each of ``readings``, all of one trial, at once: for replays."""
+    """Apply all of ``readings``, which are of one trial, at once: for replays."""
     first = readings[0]
     if refusal(state, first):
         return state
@@ -112,7 +114,7 @@ def _append_line(lines: tuple[s.Line, ...], at: float, text: str, level: str = "
 def _on_study(study: s.Study, event: e.Event) -> s.Study:
     match event:
         case e.StudyReopened():
-            lines = _append_line(study.lines, event.at, f"study goes on: {event.why}")
+            lines = _append_line(study.lines, event.at, f"study continues: {event.why}")
             total = event.trials or study.total_trials
             return replace(study, state="running", why="", ended_at=None, total_trials=total, lines=lines)
         case e.StudyPaused():
@@ -128,8 +130,8 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
         case e.StudyEnded():
             level = "error" if event.outcome == "failed" else "info"
             lines = _append_line(study.lines, event.at, f"study {event.outcome}: {event.why}", level)
-            ended = replace(study, state=event.outcome, why=event.why, ended_at=event.at, lines=lines)
-            return replace(ended, preparing={}, packs={})
+            study_after = replace(study, state=event.outcome, why=event.why, ended_at=event.at, lines=lines)
+            return replace(study_after, preparing={}, packs={})
         case e.StudyNoted():
             return replace(study, lines=_append_line(study.lines, event.at, event.text, event.level))
         case e.BaseScored():
@@ -141,7 +143,7 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
             for text in event.changes:
                 lines = _append_line(lines, event.at, f"changed by {event.by}: {text}")
             return fold_steering.change_study(replace(study, lines=lines), event)
-        case e.Preparing() if study.state in s.LIVE_STUDY:  # else told too late
+        case e.Preparing() if study.state in s.LIVE_STUDY:  # else it comes too late
             return replace(study, preparing=_fold_preparing(study.preparing, event))
         case e.PackMeasured() if study.state in s.LIVE_STUDY:
             return replace(study, packs=_packs(study.packs, event))
@@ -173,8 +175,8 @@ def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
     text, level = event.title
     if text:
         trial = replace(trial, lines=_append_line(trial.lines, event.at, text, level))
-        shown = f"trial {event.trial} {text}"
-        study = replace(study, lines=_append_line(study.lines, event.at, shown, level))
+        line = f"trial {event.trial} {text}"
+        study = replace(study, lines=_append_line(study.lines, event.at, line, level))
     return replace(study, trials=_with(study.trials, trial))
 
 
@@ -212,7 +214,8 @@ def _fold_measurement(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated)
 
 
 def _extend_clock(trial: s.Trial, *readings: e.TrialReported | e.TrialEvaluated) -> Series:
-    """Its clock after ``readings``: an evaluation tells when its step was done only where a report does."""
+    """Return the trial's clock after ``readings``; only a report gives the time of its step, an evaluation
+    does not."""
     clock = trial.clock
     for reading in readings:
         if isinstance(reading, e.TrialReported):
@@ -225,8 +228,8 @@ def _fold_memory(trial: s.Trial, event: e.TrialWeighed) -> s.Trial:
     return replace(trial, foretold_bytes=event.foretold_bytes, measured_bytes=measured)
 
 
-def _fold_request(what: str) -> Callable[[s.Trial, Any], s.Trial]:
-    return lambda trial, event: replace(trial, asked=what)
+def _fold_request(request: str) -> Callable[[s.Trial, Any], s.Trial]:
+    return lambda trial, event: replace(trial, asked=request)
 
 
 def _fold_pause(trial: s.Trial, event: e.TrialPaused) -> s.Trial:
@@ -236,11 +239,11 @@ def _fold_pause(trial: s.Trial, event: e.TrialPaused) -> s.Trial:
 
 
 def _fold_resume(trial: s.Trial, event: e.TrialResumed) -> s.Trial:
-    asked = "" if trial.asked == "resume" else trial.asked
+    request = "" if trial.asked == "resume" else trial.asked
     if not trial.has_begun:
-        return replace(trial, state=s.STARTING, asked=asked)
+        return replace(trial, state=s.STARTING, asked=request)
     trial = _mark_stop(trial, trial.step, "resumed")
-    return replace(trial, state=s.RUNNING, asked=asked, clock=Series((trial.step,), (event.at,), seen=1))
+    return replace(trial, state=s.RUNNING, asked=request, clock=Series((trial.step,), (event.at,), seen=1))
 
 
 def _fold_end(to: str) -> Callable[[s.Trial, Any], s.Trial]:
@@ -265,7 +268,8 @@ def _fold_end(to: str) -> Callable[[s.Trial, Any], s.Trial]:
 
 
 def _fold_requeue(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
-    """Steps after the checkpoint are run again: they are taken out of the curves. A pause stays."""
+    """Queue the trial again without the part of its curves after the checkpoint, which is trained again. A
+    pause stays."""
     stands = trial.asked == "pause" or (trial.state == s.PAUSED and trial.asked != "resume")
     series = {name: cut(curve, trial.checkpoint_step) for name, curve in trial.series.items()}
     trial = _mark_stop(trial, trial.checkpoint_step, "queued again")

@@ -1,4 +1,4 @@
-"""The picture of the machine after a reading of it."""
+"""The machine's state after a reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How scorings change a trial: scores that arrive while it trains, and after its training is done."""
+"""The effect of scores on a trial: those that arrive while it trains, and those after its training."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def _finite(score: Score) -> Score:
 
 
 def _fold_score(trial: s.Trial, event: e.TrialScored) -> s.Trial:
-    """Values become curves beside the others; what has none keeps its reason."""
+    """Add the values to the curves; a score without a value keeps its reason."""
     series = dict(trial.series)
-    told = finite_all(event.scores)
-    for name, score in told.items():
+    event_scores = finite_all(event.scores)
+    for name, score in event_scores.items():
         if score.value is not None:
             series[name] = add(series.get(name, Series()), event.step, score.value)
     latest = {name: value for name, value in trial.latest.items() if name not in event.scores}
-    scores = {**trial.scores, **told}
-    done = event.last or (not trial.pending and event.step >= trial.scoring)
-    trial = clear_scoring(trial) if done else trial
+    scores = {**trial.scores, **event_scores}
+    scoring_over = event.last or (not trial.pending and event.step >= trial.scoring)
+    trial = clear_scoring(trial) if scoring_over else trial
     return replace(
         trial, series=series, latest={**latest, **event.metrics}, scores=scores,
         scored_step=max(trial.scored_step, event.step), values=event.values or trial.values,
@@ -60,7 +60,7 @@ def clear_scoring(trial: s.Trial) -> s.Trial:
 
 
 def _scoring(trial: s.Trial, event: e.TrialScoring) -> s.Trial:
-    """Return a complete trial goes on waiting for its last step, whatever is scored before."""
+    """Return the trial with the progress of its scoring; a complete trial still waits for its last step."""
     step = trial.scoring if trial.pending else event.step
     goes_on = trial.scoring_at and (step, event.total) == (trial.scoring, trial.scoring_total)
     first = trial.scoring_from if goes_on else (event.done, event.at)

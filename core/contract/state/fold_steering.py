@@ -1,4 +1,5 @@
-"""What people's acts make of a study and its trials: the fold of ``core.contract.events.steering_events``."""
+"""The effect of people's actions on a study and its trials: the fold of
+``core.contract.events.steering_events``."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ LONGEST_NOTE = 500
 
 
 def add_queued(study: s.Study, event: event_types.TrialQueued) -> s.Trial:
-    """Return the new trial; a clone begins with its parent's curves up to where it leaves them."""
+    """Return the new trial; a clone starts with its parent's curves up to its own first step."""
     parent = study.trials.get(event.parent)
     series = {name: cut(curve, event.step) for name, curve in parent.series.items()} if parent else {}
     return s.Trial(
@@ -30,24 +31,24 @@ def add_queued(study: s.Study, event: event_types.TrialQueued) -> s.Trial:
 
 
 def change_study(study: s.Study, event: steering_events.StudyChanged) -> s.Study:
-    """Return the study by its new spec; trials that were queued by hand come on top of those planned."""
+    """Return the study with its new spec; trials queued by hand are added to the planned ones."""
     before, after = study.settings.study.trials, study_spec.of(event.spec).study.trials
     total = study.total_trials + (after - before)
     return replace(study, spec=event.spec, total_trials=max(total, len(study.trials)))
 
 
 def _edit_asked(trial: s.Trial, event: steering_events.EditAsked) -> s.Trial:
-    counted = trial.counted and event.counted
-    return replace(trial, editing={**trial.editing, **event.changes}, counted=counted)
+    learnable = trial.counted and event.counted
+    return replace(trial, editing={**trial.editing, **event.changes}, counted=learnable)
 
 
 def _fold_edit(trial: s.Trial, event: steering_events.TrialEdited) -> s.Trial:
     now = {name: new for name, (_, new) in event.changes.items()}
-    left = {name: wanted for name, wanted in trial.editing.items() if now.get(name) != wanted}
+    pending = {name: value for name, value in trial.editing.items() if now.get(name) != value}
     other = {name: pair for name, pair in event.changes.items() if pair[0] != pair[1]}
     marks = (s.Mark(event.step, plain(changes_text(other), 200)),) if other else ()
     return replace(
-        trial, knobs={**trial.knobs, **now}, editing=left, marks=(*trial.marks, *marks),
+        trial, knobs={**trial.knobs, **now}, editing=pending, marks=(*trial.marks, *marks),
         total_steps=event.total_steps or trial.total_steps,
     )  # fmt: skip
 
@@ -63,7 +64,7 @@ def _fold_mark(trial: s.Trial, event: steering_events.TrialMarked) -> s.Trial:
 
 
 def _fold_unprune(trial: s.Trial, event: steering_events.TrialReprieved) -> s.Trial:
-    """From its checkpoint: what came after that is trained again."""
+    """Queue the trial from its checkpoint; later steps are trained again."""
     step = trial.checkpoint_step
     return replace(
         trial, state=s.QUEUED, asked="", why="", ended_at=None, worker="", device="", counted=False,

@@ -1,4 +1,4 @@
-"""What objectives have to beat: the base model's value, and a reference such as an earlier model's."""
+"""Values that objectives have to beat: the base model's, and a reference such as an earlier model's."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from core.contract.spec.metric_table import BOARDS
 from core.contract.state import engine_state as s
 from core.contract.state.best_and_counts import front, is_better
 
-# Where the boards have what an objective is of the base, over the sampled validation rows.
+# The boards' metric that gives an objective's value of the base, over the sampled validation rows.
 ON_BOARDS = {"eval/loss": "quality/loss", "eval/perplexity": "quality/loss"}
-LARGEST = 700.0  # nats: a float knows its exponential
+LARGEST = 700.0  # nats: the exponential still fits a float
 
 
 def base_score(study: s.Study, metric: str) -> Score | None:
-    """Return the base model's score of the objective ``metric``: None where no board has it, or not yet."""
+    """Return the base model's score of the objective ``metric``; None if no board has it, or not yet."""
     score = study.base_scores.get(ON_BOARDS.get(metric, metric))
     if score is None or score.value is None or not math.isfinite(score.value):
         return None
@@ -32,20 +32,20 @@ def base_value(study: s.Study, metric: str) -> float | None:
 
 
 def base_values(study: s.Study) -> dict[str, Any]:
-    """Return the base's value of each objective that has one, as JSON has it."""
-    found = {metric: base_value(study, metric) for metric, _ in study.objectives}
-    return {metric: value for metric, value in found.items() if value is not None}
+    """Return the base's value of each objective that has one, for JSON."""
+    values = {metric: base_value(study, metric) for metric, _ in study.objectives}
+    return {metric: value for metric, value in values.items() if value is not None}
 
 
 def list_waiting(study: s.Study) -> list[str]:
-    """Return the objectives for which complete trials wait: the boards score them after the training."""
+    """Return the objectives that complete trials still wait for: the boards score them after training."""
     if not any(trial.pending and not trial.values for trial in study.trials.values()):
         return []
     return [metric for metric, _ in study.objectives if metric.split("/")[0] in BOARDS]
 
 
 def explain_no_best(study: s.Study) -> str:
-    """Return why no trial is the best one."""
+    """Return why there is no best trial."""
     trials = study.trials.values()
     if any(trial.pending and not trial.values for trial in trials):
         return (
@@ -62,8 +62,8 @@ def references(study: s.Study) -> list[float | None]:
 
 
 def format_results(study: s.Study, trial: s.Trial) -> list[str]:
-    """Return how a trial's results stand to the references, such as "eval/loss 1.93 beats 2.1 by 8.1 %"."""
-    found = []
+    """Return a trial's results compared with the references, such as "eval/loss 1.93 beats 2.1 by 8.1 %"."""
+    results = []
     for (metric, way), value, bound in zip(study.objectives, trial.values, references(study), strict=False):
         if bound is None:
             continue
@@ -71,8 +71,8 @@ def format_results(study: s.Study, trial: s.Trial) -> list[str]:
         verb = (
             "beats" if is_better(way, value, bound) else "only equals" if value == bound else "falls short of"
         )
-        found.append(f"{metric} {value:.4g} {verb} {bound:.4g}{apart if value != bound else ''}")
-    return found
+        results.append(f"{metric} {value:.4g} {verb} {bound:.4g}{apart if value != bound else ''}")
+    return results
 
 
 def hypervolume(study: s.Study) -> float | None:

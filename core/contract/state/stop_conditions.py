@@ -1,4 +1,4 @@
-"""When a study has had enough: its budgets, and a search that finds nothing better any more."""
+"""When a study ends early: its budgets, and a search that no longer improves."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ HOUR_S = 3600.0
 
 @dataclass(frozen=True)
 class Stop:
-    """Why a study ends. ``at_once``: trials that run are ended, too, since they go on spending what is used
-    up; else no new ones begin, and those that run may still bring something."""
+    """Why a study ends.
+
+    ``at_once``: running trials are ended too, since they would use more of an exhausted budget; otherwise no
+    new ones start, and the running ones may still improve the result.
+    """
 
     why: str
     at_once: bool
 
 
 def find_due(study: s.Study, after: StopOptions, now: float) -> Stop | None:
-    """Return what ends ``study`` at ``now`` (Unix seconds), None while it may go on.
+    """Return the condition that ends ``study`` at ``now`` (Unix seconds); None while it may continue.
 
-    ``hours`` count from the study's creation, pauses too; ``trials`` are those that have ended, however.
+    ``hours`` count from the study's creation, including pauses; ``trials`` are those that have ended, in any
+    state.
     """
     hours, used = (now - study.created_at) / HOUR_S, gpu_hours(study, now)
     if after.hours is not None and hours >= after.hours:
@@ -35,69 +39,69 @@ def find_due(study: s.Study, after: StopOptions, now: float) -> Stop | None:
         return Stop(f"{count_ended(study)} trials have ended (stop_after.trials = {after.trials})", False)
     if after.no_improvement is None:
         return None
-    best, waited = since_best(study)
-    if best is None or waited < after.no_improvement:
+    best, trials_since = since_best(study)
+    if best is None or trials_since < after.no_improvement:
         return None
-    why = f"{_nothing_better(study, best, waited)} (stop_after.no_improvement = {after.no_improvement})"
+    why = f"{_nothing_better(study, best, trials_since)} (stop_after.no_improvement = {after.no_improvement})"
     return Stop(why, False)
 
 
 def since_best(study: s.Study) -> tuple[s.Trial | None, int]:
-    """Return the latest trial that was better than all before it, and how many ended after it.
+    """Return the latest trial that was better than all before it, and the number of trials that ended after
+    it.
 
-    Counted are complete and pruned trials in the order in which they ended. With several objectives a
-    trial is better that no earlier one equals or beats in all of them: one that joins the Pareto front.
+    Complete and pruned trials count, in the order in which they ended. With several objectives a trial is
+    better if it joins the Pareto front: no earlier one equals or beats it in all of them.
     """
-    counted = [trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED)]
-    counted.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
-    best, waited = None, 0
+    ended = [trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED)]
+    ended.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
+    best, trials_since = None, 0
     front: list[s.Trial] = []
-    for trial in counted:
+    for trial in ended:
         if _joins(study, trial, front):
             front = [*(member for member in front if _joins(study, member, [trial])), trial]
-            best, waited = trial, 0
+            best, trials_since = trial, 0
         else:
-            waited += 1
-    return best, waited
+            trials_since += 1
+    return best, trials_since
 
 
 def _joins(study: s.Study, trial: s.Trial, front: list[s.Trial]) -> bool:
-    """Is ``trial`` somewhere better than each of ``front``?"""
+    """Tell whether ``trial`` is better than each of ``front`` in some objective."""
     if len(trial.values) != len(study.objectives) or any(value != value for value in trial.values):
         return False
     ways = [way for _, way in study.objectives]
     return all(any(map(is_better, ways, trial.values, other.values)) for other in front)
 
 
-def _nothing_better(study: s.Study, best: s.Trial, waited: int) -> str:
+def _nothing_better(study: s.Study, best: s.Trial, trials_since: int) -> str:
     if len(study.objectives) > 1:
-        return f"{waited} trials in a row brought nothing to the Pareto front since trial {best.number}"
+        return f"{trials_since} trials in a row brought nothing to the Pareto front since trial {best.number}"
     metric, _ = study.objectives[0]
-    return (
-        f"{waited} trials in a row were not better than {metric} {best.values[0]:.4g} of trial {best.number}"
-    )
+    record = f"{metric} {best.values[0]:.4g} of trial {best.number}"
+    return f"{trials_since} trials in a row were not better than {record}"
 
 
 def gpu_hours(study: s.Study, now: float) -> float:
-    """Return hours of GPUs that trials took: a device counts once, however many trials share it.
+    """Return the GPU hours that the trials used; trials that share a device count once.
 
-    The state keeps no log of who held a device when. It is the time in which a device had a trial, pauses
-    too, or the training time of its trials added up, whichever is less: exact for trials one by one but for
-    loading, and for packs that were never paused.
+    The state has no log of which trial was on a device when. The result is the time in which the device had a
+    trial, including pauses, or the sum of its trials' training times, whichever is less: exact for trials one
+    after another except for loading, and for packs that were never paused.
     """
     total_s = 0.0
     for device in {trial.device for trial in study.trials.values()} - {"", "cpu"}:
         trials = [trial for trial in study.trials.values() if trial.device == device]
-        begun = [(trial.started_at, trial.ended_at) for trial in trials if trial.started_at is not None]
-        spans = [(begin, now if end is None else end) for begin, end in begun]
+        started = [(trial.started_at, trial.ended_at) for trial in trials if trial.started_at is not None]
+        spans = [(begin, now if end is None else end) for begin, end in started]
         total_s += min(_union_length(spans), sum(trial.elapsed_s for trial in trials))
     return total_s / HOUR_S
 
 
 def _union_length(spans: Iterable[tuple[float, float]]) -> float:
     """Return the length of the union of ``spans``."""
-    total, reached = 0.0, float("-inf")
+    total, covered_until = 0.0, float("-inf")
     for begin, end in sorted(spans):
-        total += max(0.0, end - max(begin, reached))
-        reached = max(reached, end)
+        total += max(0.0, end - max(begin, covered_until))
+        covered_until = max(covered_until, end)
     return total

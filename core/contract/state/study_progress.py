@@ -1,4 +1,4 @@
-"""How far a study and its trials are, and how long they still take: steps, evaluations, scorings. Pure."""
+"""The progress of a study and its trials, and the time left: steps, evaluations, scorings. Pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from core.contract.state import engine_state as s
 from core.contract.state.thinned_series import Series, add
 
-POINTS = 64  # moments kept of a trial's clock
-RECENT = 16  # of them tell how fast it is now: others may have joined its device or left it
+POINTS = 64  # points kept of a trial's clock
+RECENT = 16  # of them give the present speed: other trials may have joined its device or left it
 EVALUATING = "evaluating"
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds of wall clock for a step, and for an evaluation with all that is done then. ``every``: steps
-    from one evaluation to the next."""
+    """Seconds of wall time per step, and per evaluation with everything that it includes; ``every`` is the
+    number of steps between evaluations."""
 
     step_s: float
     evaluation_s: float
@@ -32,7 +32,8 @@ class Pace:
 
 @dataclass(frozen=True)
 class Scoring:
-    """What is being scored of trials whose training is done: how many trials, and their answers so far."""
+    """Pending scorings of trials whose training is done: the number of trials, and of their answers so
+    far."""
 
     trials: int
     done: int
@@ -54,8 +55,8 @@ class Scoring:
 
 
 def advance_clock(clock: Series, step: int, at: float, total_steps: int) -> Series:
-    """Return ``clock`` with the moment ``at`` (Unix seconds) at which ``step`` was done, unless the last is
-    near."""
+    """Return ``clock`` with the time ``at`` (Unix seconds) of ``step``, unless the last entry is close to
+    it."""
     apart = max(1, total_steps // POINTS)
     if clock.steps and step < clock.steps[-1] + apart:
         return clock
@@ -66,34 +67,36 @@ def advance_clock(clock: Series, step: int, at: float, total_steps: int) -> Seri
 
 
 def count_steps(study: s.Study) -> tuple[int, int]:
-    """Return the steps that are done and those planned. A trial that ended early has done its whole share;
-    one that is not proposed yet has as many steps as trials usually have."""
+    """Return (steps done, steps planned).
+
+    A trial that ended early counts as fully done; one that is not proposed yet has the usual number of steps.
+    """
     usual = _usual(study)
-    done = planned = 0
+    steps_done = planned_steps = 0
     for trial in study.trials.values():
-        whole = _planned_steps(trial, usual)
-        done += whole if trial.state in s.ENDED else min(trial.step, whole)
-        planned += whole
-    return done, planned + usual * max(0, study.total_trials - len(study.trials))
+        trial_steps = _planned_steps(trial, usual)
+        steps_done += trial_steps if trial.state in s.ENDED else min(trial.step, trial_steps)
+        planned_steps += trial_steps
+    return steps_done, planned_steps + usual * max(0, study.total_trials - len(study.trials))
 
 
 def done_share(study: s.Study) -> float:
-    """Return the share of the steps that are done, 0 to 1; 1 only when all are."""
-    done, planned = count_steps(study)
-    return min(1.0, done / planned) if planned else 0.0
+    """Return the share of steps done, 0 to 1; 1 only if all are done."""
+    steps_done, planned = count_steps(study)
+    return min(1.0, steps_done / planned) if planned else 0.0
 
 
 def done_percent(study: s.Study) -> int:
-    """Return the share of done steps in whole percents, rounded down: 100 is all of it."""
-    done, planned = count_steps(study)
-    return 100 * done // planned if planned else 0
+    """Return the percentage of steps done, rounded down: 100 means all of them."""
+    steps_done, planned = count_steps(study)
+    return 100 * steps_done // planned if planned else 0
 
 
 def _usual(study: s.Study) -> int:
-    """The steps of a trial that has not told its own. 1 where nobody knows: then trials are counted."""
-    told = [trial.total_steps for trial in study.trials.values() if trial.total_steps]
-    asked = study.settings.train["steps"]
-    return int(median(told)) if told else int(asked or 1)
+    """Return the usual number of steps of a trial; 1 if it is unknown, so that trials are counted."""
+    known_steps = [trial.total_steps for trial in study.trials.values() if trial.total_steps]
+    steps = study.settings.train["steps"]
+    return int(median(known_steps)) if known_steps else int(steps or 1)
 
 
 def _planned_steps(trial: s.Trial, usual: int) -> int:
@@ -117,15 +120,16 @@ def sum_scoring(study: s.Study) -> Scoring:
 
 
 def describe_rest(study: s.Study, narrow: bool = False) -> list[str]:
-    """Return what goes on beside steps, such as "1 evaluating" and "3 being scored (45 of 96 answers)"."""
+    """Return the activities other than steps, such as "1 evaluating" and "3 being scored (45 of 96
+    answers)"."""
     looking = sum(map(is_evaluating, study.trials.values()))
-    told = [f"{looking} {EVALUATING}"] if looking else []
-    found = sum_scoring(study)
-    return [*told, *([found.brief if narrow else str(found)] if found.trials else [])]
+    activities = [f"{looking} {EVALUATING}"] if looking else []
+    scoring = sum_scoring(study)
+    return [*activities, *([scoring.brief if narrow else str(scoring)] if scoring.trials else [])]
 
 
 def format_scoring(trial: s.Trial) -> str:
-    """Return text such as "scoring 12/36"; empty where nothing of it is being scored."""
+    """Return text such as "scoring 12/36"; empty if the trial is not being scored."""
     if trial.scoring < 0:
         return ""
     if trial.scoring_total:
@@ -134,7 +138,7 @@ def format_scoring(trial: s.Trial) -> str:
 
 
 def scoring_record(trial: s.Trial) -> dict[str, Any] | None:
-    """Return the scoring for JSON; None where none is under way, total 0 where it is unknown."""
+    """Return the trial's scoring for JSON; None if there is none, with total 0 if that is unknown."""
     if trial.scoring < 0:
         return None
     return {"step": trial.scoring, "done": trial.scoring_done, "total": trial.scoring_total}
@@ -144,8 +148,10 @@ def scoring_record(trial: s.Trial) -> dict[str, Any] | None:
 
 
 def pace(study: s.Study, trial: s.Trial) -> Pace | None:
-    """Return how fast it is, by the wall clock since it last began to run; by the mean time of its steps
-    where that does not tell. None before the first step."""
+    """Return the trial's speed by the wall time since it last started, or else by the mean time of its steps.
+
+    None before the first step.
+    """
     every = int(trial.knobs.get("evaluate_every") or study.settings.evaluate.every)
     moments = list(zip(trial.clock.steps, trial.clock.values, strict=True))
     gaps = [
@@ -155,9 +161,9 @@ def pace(study: s.Study, trial: s.Trial) -> Pace | None:
     bare = [seconds / count for count, seconds, looks in gaps[-RECENT:] if not looks]
     if bare:
         step_s = median(bare)
-        looked = [(seconds - count * step_s) / looks for count, seconds, looks in gaps if looks]
-        return Pace(step_s, max(0.0, median(looked)) if looked else 0.0, every)
-    if gaps:  # evaluated in each of them: it is in the time of the steps
+        evaluation_times = [(seconds - count * step_s) / looks for count, seconds, looks in gaps if looks]
+        return Pace(step_s, max(0.0, median(evaluation_times)) if evaluation_times else 0.0, every)
+    if gaps:  # each includes an evaluation, so the time of steps includes it
         return Pace(median(seconds / count for count, seconds, _ in gaps[-RECENT:]), 0.0, every)
     if trial.step and trial.elapsed_s:
         return Pace(trial.elapsed_s / trial.step, 0.0, every)
@@ -165,8 +171,8 @@ def pace(study: s.Study, trial: s.Trial) -> Pace | None:
 
 
 def trial_left_s(study: s.Study, trial: s.Trial) -> float | None:
-    """Return seconds until its training is done, with the evaluations to come. None before the first step,
-    and when all steps are done."""
+    """Return the seconds until the trial's training is done, including evaluations; None before the first
+    step or if all are done."""
     speed = pace(study, trial)
     if trial.state in s.ENDED or speed is None or trial.step >= trial.total_steps:
         return None
@@ -175,25 +181,27 @@ def trial_left_s(study: s.Study, trial: s.Trial) -> float | None:
 
 
 def scoring_left_s(trial: s.Trial) -> float | None:
-    """Return seconds until what is scored of it now is done, by its answers so far; None where they do not
-    tell."""
+    """Return the seconds until the trial's scoring is done, from its answers so far; None if they do not
+    allow an estimate."""
     began, at = trial.scoring_from
-    done, seconds = trial.scoring_done - began, trial.scoring_at - at
-    if trial.scoring < 0 or done <= 0 or seconds <= 0:
+    answers, seconds = trial.scoring_done - began, trial.scoring_at - at
+    if trial.scoring < 0 or answers <= 0 or seconds <= 0:
         return None
-    return seconds / done * max(0, trial.scoring_total - trial.scoring_done)
+    return seconds / answers * max(0, trial.scoring_total - trial.scoring_done)
 
 
 def study_left_s(study: s.Study, now: float) -> float | None:
-    """Return seconds left in a study: its steps to come at the pace of the trials that run now, or of the
-    whole time where none runs; at least what the slowest trial and the scorings still take. None while it is
-    paused, and where nothing tells it."""
+    """Return the seconds left in a study; None while it is paused, or if there is no estimate.
+
+    The remaining steps at the pace of the running trials, or of the whole time if none runs; at least the
+    time that the slowest trial and the scorings need.
+    """
     if study.state not in s.LIVE_STUDY or study.state == "paused":
         return None
     trials = study.trials.values()
-    known = [trial_left_s(study, trial) for trial in trials if trial.state == s.RUNNING]
-    known += [scoring_left_s(trial) for trial in trials if trial.pending]
-    at_least = max((seconds for seconds in known if seconds is not None), default=None)
+    estimates = [trial_left_s(study, trial) for trial in trials if trial.state == s.RUNNING]
+    estimates += [scoring_left_s(trial) for trial in trials if trial.pending]
+    at_least = max((seconds for seconds in estimates if seconds is not None), default=None)
     to_come, rate = _to_come(study), _rate(study, now)
     if not to_come:
         return at_least
@@ -201,31 +209,37 @@ def study_left_s(study: s.Study, now: float) -> float | None:
 
 
 def _to_come(study: s.Study) -> float:
-    """Steps to come. Trials that have not begun are taken to end as early as those that have ended did."""
+    """Return the number of remaining steps.
+
+    Trials that have not started are assumed to end as early as those that have ended.
+    """
     usual = _usual(study)
-    ended = [
+    ended_shares = [
         min(1.0, trial.step / trial.total_steps)
         for trial in study.trials.values()
         if trial.state in s.ENDED and trial.total_steps
     ]
-    early = mean(ended) if ended else 1.0
-    found = early * usual * max(0, study.total_trials - len(study.trials))
+    early = mean(ended_shares) if ended_shares else 1.0
+    steps = early * usual * max(0, study.total_trials - len(study.trials))
     for trial in study.trials.values():
         if trial.state not in s.ENDED:
-            rest = max(0, _planned_steps(trial, usual) - trial.step)
-            found += rest if trial.state in s.ON_WORKER else early * rest
-    return found
+            remaining = max(0, _planned_steps(trial, usual) - trial.step)
+            steps += remaining if trial.state in s.ON_WORKER else early * remaining
+    return steps
 
 
 def _rate(study: s.Study, now: float) -> float:
-    """Steps per second of all trials that run; those that have told nothing yet are as fast as the others. Of
-    the whole time where none runs; 0 before the first step."""
+    """Return the steps per second of all running trials; 0 before the first step.
+
+    Running trials without a measurement count as fast as the others. If none runs, it is the mean over the
+    whole time.
+    """
     running = [
         trial for trial in study.trials.values() if trial.state == s.RUNNING and not is_evaluating(trial)
     ]
-    known = [speed.steps_per_s for trial in running if (speed := pace(study, trial)) is not None]
-    if known:
-        return mean(known) * len(running)
-    begun = [trial.started_at for trial in study.trials.values() if trial.started_at]
-    done = sum(trial.step for trial in study.trials.values())
-    return done / max(1e-9, now - min(begun)) if begun else 0.0
+    speeds = [speed.steps_per_s for trial in running if (speed := pace(study, trial)) is not None]
+    if speeds:
+        return mean(speeds) * len(running)
+    start_times = [trial.started_at for trial in study.trials.values() if trial.started_at]
+    steps_done = sum(trial.step for trial in study.trials.values())
+    return steps_done / max(1e-9, now - min(start_times)) if start_times else 0.0

@@ -1,4 +1,4 @@
-"""A bounded history of one number: old points are thinned, the newest is always there."""
+"""A curve of bounded length: old points are thinned, the newest point is always kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CAPACITY = 512
 
 
 class Series(msgspec.Struct, frozen=True, array_like=True):
-    """Points ``(steps[i], values[i])`` in step order, every ``stride``-th of those seen.
+    """Points ``(steps[i], values[i])`` in step order, every ``stride``-th of the ``seen`` ones.
 
     ``tail`` is 1 when the newest point stands outside the stride: it is shown until the next
     one takes its place. ``seen`` counts all points ever given. Once points are left out, ``lows[i]`` and
@@ -37,7 +37,7 @@ def add(series: Series, step: int, value: float) -> Series:
 
 
 def add_all(series: Series, points: Iterable[tuple[int, float]]) -> Series:
-    """Return ``add`` for each of ``points`` in order, without a copy for each: a replay has millions."""
+    """Add each of ``points`` in order, without a copy for each: a replay has millions."""
     steps, values = list(series.steps), list(series.values)
     kept = series.values[: len(series.values) - series.tail] if series.stride > 1 else ()
     lows, highs = list(series.lows or kept), list(series.highs or kept)
@@ -77,7 +77,7 @@ def _halved(extremes: list[float], of: Callable[[list[float]], float]) -> list[f
 
 
 def cut(series: Series, step: int) -> Series:
-    """Return ``series`` up to ``step``, which is kept."""
+    """Return ``series`` up to and including ``step``."""
     count = sum(1 for at in series.steps if at <= step)
     dropped = len(series.steps) - count
     if not dropped:

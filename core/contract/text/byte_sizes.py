@@ -14,7 +14,7 @@ WRITTEN = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([a-zA-Z]*)\s*")
 
 
 def parse(text: object) -> int:
-    """Parse a size in bytes from ``text``. Raises ValueError with what it should be."""
+    """Parse a size in bytes from ``text``. Raises ValueError that says what is expected."""
     if isinstance(text, int) and not isinstance(text, bool):
         bytes_ = text
     else:

@@ -1,4 +1,5 @@
-"""Errors of any kind in three parts: no traceback reaches a person, it goes into a file that is named."""
+"""Report every error in three parts; tracebacks go to a file that the message names, never to the
+terminal."""
 
 from __future__ import annotations
 
@@ -26,11 +27,11 @@ FILES = (errno.EMFILE, errno.ENFILE)
 
 
 class UnexpectedError(TrimtabError):
-    """What nobody foresaw, in words."""
+    """An unexpected error, explained in plain words."""
 
 
 class NotTextError(TrimtabError):
-    """A text that is handed over holds bytes that are no UTF-8."""
+    """A given text contains bytes that are not UTF-8."""
 
     exit_code = BAD_INPUT
 
@@ -45,18 +46,18 @@ def run_guarded(name: str, run: Callable[[], int]) -> int:
             return _flush_output(error.exit_code)
         except KeyboardInterrupt:
             return _flush_output(INTERRUPTED)
-        except BrokenPipeError:  # the reader, such as `head`, has enough
+        except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
             _nowhere()
             return 0
         except Exception as error:
-            known = explain_error(error, name)
-            complain(known)
-            return _flush_output(known.exit_code)
+            explained = explain_error(error, name)
+            complain(explained)
+            return _flush_output(explained.exit_code)
 
 
 def complain(error: TrimtabError) -> None:
     """Print each problem on standard error: what, where, and what to do."""
-    with contextlib.suppress(OSError, safe_printing.UnwritableError):  # full as well: nothing can be said
+    with contextlib.suppress(OSError, safe_printing.UnwritableError):  # also full: nothing can be printed
         for problem in error.problems:
             print(f"trimtab: {plain(problem.what, TEXT_LIMIT)}", file=sys.stderr)
             if problem.where:
@@ -66,23 +67,23 @@ def complain(error: TrimtabError) -> None:
 
 
 def explain_error(error: Exception, name: str) -> TrimtabError:
-    """Explain ``error`` of the program ``name`` in three parts; write its traceback to a file."""
+    """Explain ``error`` of the program ``name`` in three parts, and write its traceback to a file."""
     if isinstance(error, UnicodeEncodeError) and _surrogates(error.object):
-        what = f"this text is not UTF-8: {plain(str(error.object), 200)!r}"
+        message = f"this text is not UTF-8: {plain(str(error.object), 200)!r}"
         fix = "type it in UTF-8; rename a file or folder with such a name"
-        return NotTextError.of(what, "command line, or the folder it is run in", fix)
-    kept = keep_traceback(error, name)
+        return NotTextError.of(message, "command line, or the folder it is run in", fix)
+    traceback_path = keep_traceback(error, name)
     if isinstance(error, OSError) and error.errno is not None:
-        what = f"{name} failed: {plain(error.strerror or str(error), 300)}"
-        where = plain(str(error.filename), 300) if error.filename else "the operating system refused it"
-        return UnexpectedError.of(what, where, f"{remedy(error)}; the traceback is in {kept}")
-    what = f"{name} failed: {type(error).__name__}: {plain(str(error), 400)}"
+        message = f"{name} failed: {plain(error.strerror or str(error), 300)}"
+        location = plain(str(error.filename), 300) if error.filename else "the operating system refused it"
+        return UnexpectedError.of(message, location, f"{remedy(error)}; the traceback is in {traceback_path}")
+    message = f"{name} failed: {type(error).__name__}: {plain(str(error), 400)}"
     fix = "this is a fault of trimtab: please report it with that file"
-    return UnexpectedError.of(what, f"the traceback is in {kept}", fix)
+    return UnexpectedError.of(message, f"the traceback is in {traceback_path}", fix)
 
 
 def remedy(error: BaseException) -> str:
-    """Return what to do about an error of the operating system, as far as its number tells."""
+    """Return what to do about an error of the operating system, by its error number."""
     number = error.errno if isinstance(error, OSError) else None
     if number in FULL:
         return "make room there, or set TRIMTAB_HOME to a larger disk"
@@ -94,23 +95,27 @@ def remedy(error: BaseException) -> str:
 
 
 def advice(error: BaseException, usual: str, variable: str = "HF_HOME") -> str:
-    """Return what to do about an error of a library that reads and fetches: where the cause of it is a folder
-    that cannot be written, or a file that cannot be read, that one is named, and the folder's ``variable``;
-    else ``usual``."""
-    seen: BaseException | None = error
+    """Return what to do about an error of a library that reads and downloads files.
+
+    If the cause is a folder that cannot be written or a file that cannot be read, the advice names it, and
+    the folder's ``variable``; otherwise it is ``usual``.
+    """
+    cause: BaseException | None = error
     for _ in range(8):  # causes of causes
-        if isinstance(seen, OSError) and seen.errno in (*FORBIDDEN, *FULL):
-            place = plain(str(seen.filename), 300) if seen.filename else "its cache"
-            if seen.errno in FORBIDDEN and seen.filename and Path(seen.filename).is_file():
+        if isinstance(cause, OSError) and cause.errno in (*FORBIDDEN, *FULL):
+            place = plain(str(cause.filename), 300) if cause.filename else "its cache"
+            if cause.errno in FORBIDDEN and cause.filename and Path(cause.filename).is_file():
                 return f"{place} cannot be opened: look at its owner and mode"
             return f"{place} cannot be written: set {variable} to a folder of your own, on a disk with room"
-        seen = seen.__cause__ or seen.__context__ if seen is not None else None
+        cause = cause.__cause__ or cause.__context__ if cause is not None else None
     return usual
 
 
 def keep_traceback(error: BaseException, name: str) -> str:
-    """Write the traceback of ``error`` into the home folder, else the temporary one; the file's name, or in
-    words where it happened and why nothing could be written."""
+    """Write the traceback of ``error`` to the home folder, or else the temporary folder.
+
+    Returns the file's name, or in words where the error happened and why no file could be written.
+    """
     try:
         text = Redactor().text("".join(traceback.format_exception(error)))
     except Exception:  # an exception whose own text cannot be made
@@ -128,11 +133,11 @@ def keep_traceback(error: BaseException, name: str) -> str:
     place = (
         "".join(f"{Path(frame.filename).name}, line {frame.lineno}" for frame in last) or "an unknown place"
     )
-    return f"no file, for none can be written ({plain(reason, 100)}); it happened in {place}"
+    return f"no file, because none can be written ({plain(reason, 100)}); it happened in {place}"
 
 
 def _in_home(name: str) -> tuple[str, int]:
-    """Return one file for each program, with the latest: they never become many."""
+    """Return the program's traceback file, which only holds the latest: the files never become many."""
     path = str(paths.home() / f"error-{name.removeprefix('trimtab ').replace(' ', '-')}.log")
     return path, paths.no_link(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
@@ -143,12 +148,12 @@ def _in_temporary(name: str) -> tuple[str, int]:
 
 
 def _surrogates(text: object) -> bool:
-    """Does it hold bytes that Python could not read as text?"""
+    """Tell whether the text contains bytes that Python could not decode."""
     return isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _flush_output(code: int) -> int:
-    """``code``, once all that was printed has left; 1 where it cannot be written, such as on a full disk."""
+    """Flush standard output and return ``code``, or 1 if it cannot be written, such as on a full disk."""
     try:
         for stream in _streams():
             stream.flush()
@@ -162,7 +167,7 @@ def _flush_output(code: int) -> int:
 
 
 def _nowhere() -> None:
-    """Discard what is still to be printed: the interpreter would try it once more when it ends."""
+    """Discard the remaining output, which the interpreter would otherwise try to write when it exits."""
     for stream in _streams():
         try:
             stream.flush()

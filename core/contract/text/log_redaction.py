@@ -1,4 +1,4 @@
-"""What a process writes for people goes through here first: no secret reaches a log."""
+"""Remove secrets from everything that a process writes to its log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class Redacted(io.TextIOBase):
-    """A stream that passes whole lines on, without secrets. What comes in pieces is put together first."""
+    """A stream that forwards complete lines without secrets; partial lines are buffered first."""
 
     def __init__(self, stream: TextIO, redactor: Redactor) -> None:
         self._stream, self._redactor = stream, redactor
@@ -28,27 +28,27 @@ class Redacted(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Write the unfinished line, too."""
+        """Write the unfinished line and flush the stream."""
         if self._line:
             self._stream.write(self._redactor.text(self._line))
             self._line = ""
         self._stream.flush()
 
     def fileno(self) -> int:
-        """Return the stream's own: faulthandler and child processes write there."""
+        """Return the stream's own file descriptor, which faulthandler and child processes use."""
         return self._stream.fileno()
 
     def isatty(self) -> bool:
-        """Return False: a log is no terminal."""
+        """Return False: a log is not a terminal."""
         return False
 
     def writable(self) -> bool:
-        """Return True: the stream is there to be written to."""
+        """Return True: the stream can be written to."""
         return True
 
 
 def begin(redactor: Redactor | None = None) -> None:
-    """Hide secrets in all that this process and its libraries write to standard error."""
+    """Redact secrets in everything that this process and its libraries write to standard error."""
     redactor = redactor or Redactor()
     sys.stdout = Redacted(sys.stdout, redactor)
     sys.stderr = Redacted(sys.stderr, redactor)

@@ -1,4 +1,4 @@
-"""What a process prints for people: no terminal obeys it, and every encoding can write it."""
+"""Print text that no terminal interprets and every encoding can represent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.contract.text.sanitize import REPLACEMENT, plain
 from core.errors import TrimtabError
 
 ERRORS = "trimtab.spelt"  # the name of the codec error handler below
-# Signs of trimtab's own texts, as they are written where the encoding has none of them.
+# Signs of trimtab's own texts, and what replaces them in an encoding without them.
 SPELT = {
     "→": "->", "…": "...", "–": "-", "—": "-", "−": "-", "×": "x", "≥": ">=", "≤": "<=", "≈": "~",
     "✓": "ok", "✗": "no", "█": "#", "↵": "|", "⟦": "[", "⟧": "]", "‖": "||", REPLACEMENT: "?",
@@ -22,7 +22,8 @@ SPELT = {
 
 
 def _spelt(error: UnicodeError) -> tuple[str, int]:
-    """A codec error handler: a sign in plain letters, any other character by its number, as in TOML."""
+    """Replace a character that the encoding lacks, as a codec error handler: a sign by plain letters, others
+    by their code point as in TOML."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(map(_letters, error.object[error.start : error.end])), error.end
@@ -37,11 +38,12 @@ codecs.register_error(ERRORS, _spelt)
 
 
 class UnwritableError(TrimtabError):
-    """What is printed goes to a place that takes no more."""
+    """The output cannot be written."""
 
 
 class Harmless(io.TextIOBase):
-    """A stream whose text is shown and never interpreted; ``written_at`` is the moment of the last write."""
+    """A stream that shows text without any control characters; ``written_at`` is the time of the last
+    write."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -64,7 +66,7 @@ class Harmless(io.TextIOBase):
             self._stream.flush()
 
     def fileno(self) -> int:
-        """Return the stream's own."""
+        """Return the stream's own file descriptor."""
         return self._stream.fileno()
 
     def isatty(self) -> bool:
@@ -72,12 +74,12 @@ class Harmless(io.TextIOBase):
         return self._stream.isatty()
 
     def writable(self) -> bool:
-        """Return True: the stream is there to be written to."""
+        """Return True: the stream can be written to."""
         return True
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """Return the stream's own."""
+        """The stream's own encoding."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
 
@@ -88,14 +90,14 @@ def _warn_unprintable() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        what = f"the output cannot be written: {error.strerror or error}"
+        message = f"the output cannot be written: {error.strerror or error}"
         fix = "make room where it goes to, or send it elsewhere"
-        raise UnwritableError.of(what, "standard output or standard error", fix) from error
+        raise UnwritableError.of(message, "standard output or standard error", fix) from error
 
 
 @contextmanager
 def harmless() -> Iterator[None]:
-    """Make standard output and error harmless within. A stream that is closed stays None."""
+    """Sanitize standard output and error within the context. A stream that is closed stays None."""
     before = sys.stdout, sys.stderr
     for stream in before:
         if isinstance(stream, io.TextIOWrapper):
@@ -112,6 +114,6 @@ def _wrap(stream: Any) -> Any:
 
 
 def silent_s() -> float:
-    """Return the seconds since anything was printed."""
+    """Return the seconds since the last output."""
     streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, Harmless)]
     return min((time.monotonic() - stream.written_at for stream in streams), default=0.0)

@@ -1,4 +1,5 @@
-"""Text from outside made harmless: data, models and error messages are shown, never interpreted."""
+"""Sanitize text from outside, such as data, model output and error messages, so that it is shown and never
+interpreted."""
 
 from __future__ import annotations
 
@@ -8,39 +9,39 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # Cc: escape sequences and bells; Cf: bidi overrides and zero-width characters; Cs/Co: not printable;
 # Zl/Zp: line ends that some libraries obey and others do not
 UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-MARKS = {"Mn", "Me"}  # stand on the character before; a hundred of them reach into other lines
+MARKS = {"Mn", "Me"}  # combining marks; a hundred on one character reach into other lines
 MARKS_KEPT = 2
-READ_AHEAD = 4  # characters looked at for each that may be shown: marks take no room
+READ_AHEAD = 4  # characters processed for each that may be shown: marks take no space
 
 
 def plain(text: str, limit: int | None = None, lines: bool = False) -> str:
     """Return ``text`` without control, format and private characters, at most ``limit`` characters.
 
-    Tabs become one space; so do line ends unless ``lines`` keeps them. What lies far beyond the limit is not
-    even looked at: a line may have megabytes.
+    A tab becomes one space, and so does a line end unless ``lines`` keeps it. Text far beyond the limit is
+    not processed at all: a line may have megabytes.
     """
     if limit is not None:
         text = text[: READ_AHEAD * (limit + 1)]
-    if text.isascii() and text.isprintable():  # nearly everything
+    if text.isascii() and text.isprintable():  # the usual case
         return _cut(text, limit)
-    kept: list[str] = []
+    characters: list[str] = []
     marks = 0
     for character in text:
         category = unicodedata.category(character)
         marks = marks + 1 if category in MARKS else 0
-        if marks > MARKS_KEPT or (marks and not kept):
+        if marks > MARKS_KEPT or (marks and not characters):
             continue
         if character == "\n":
-            kept.append("\n" if lines else " ")
+            characters.append("\n" if lines else " ")
         elif character in "\t\r":
-            kept.append(" ")
+            characters.append(" ")
         else:
-            kept.append(REPLACEMENT if category in UNSAFE else character)
-    return _cut("".join(kept), limit)
+            characters.append(REPLACEMENT if category in UNSAFE else character)
+    return _cut("".join(characters), limit)
 
 
 def show_value(value: object, limit: int = 80) -> str:
-    """Return any value as Python writes it, short and harmless."""
+    """Return the repr of any value, short and sanitized."""
     return plain(repr(value), limit)
 
 

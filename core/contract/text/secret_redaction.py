@@ -1,4 +1,4 @@
-"""Passwords and tokens are taken out of text before it is kept or shown."""
+"""Remove passwords and tokens from text before it is stored or shown."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TypeVar
 import msgspec
 
 HIDDEN = "(redacted)"
-LONGEST = 200_000  # characters of one text that are kept at all
-SHORTEST = 8  # of a value from the environment that is looked for: "1" is no secret
+LONGEST = 200_000  # a longer text is truncated
+SHORTEST = 8  # of a secret value in the environment: "1" is not a secret
 WORDS = {"TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASS", "CREDENTIAL", "CREDENTIALS", "KEY", "APIKEY"}
 
 # What looks like a secret: the first group of each stays, the second is hidden.
@@ -39,12 +39,12 @@ _learnt: set[str] = set()  # secrets of others' environments that this process w
 
 
 def learn(values: Iterable[str]) -> None:
-    """Add secrets that every Redactor of this process hides from now on."""
+    """Add secrets that every Redactor of this process redacts from now on."""
     _learnt.update(value for value in values if len(value) >= SHORTEST)
 
 
 class Redactor:
-    """Knows the secrets of one environment, and what secrets look like."""
+    """Replaces the secrets of one environment, and text that looks like a secret."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         values = {
@@ -55,8 +55,8 @@ class Redactor:
         self._known = sorted(values, key=len, reverse=True)  # one may be the beginning of another
 
     def text(self, text: str) -> str:
-        """Return ``text`` with every secret replaced, cut where it is very long, and fit to be written: the
-        name of a file may hold what is no character."""
+        """Return ``text`` with every secret replaced, truncated if it is very long, and without invalid
+        characters, which file names may contain."""
         if len(text) > LONGEST:
             text = text[:LONGEST] + "…"
         if not text.isascii():
@@ -71,10 +71,10 @@ class Redactor:
         return self.text(text[:LONGEST]) != text[:LONGEST]
 
     def anything(self, value: T) -> T:
-        """Return a struct, map, sequence or text with every text in it redacted; itself when there was
-        none."""
-        changed = self._redact_value(value)
-        return value if changed == value else changed  # type: ignore[return-value]
+        """Return a struct, map, sequence or text with every text in it redacted; unchanged values are
+        returned as they are."""
+        redacted = self._redact_value(value)
+        return value if redacted == value else redacted  # type: ignore[return-value]
 
     def _redact_value(self, value: object) -> object:
         if isinstance(value, str):
@@ -95,7 +95,7 @@ MAY_HOLD = (str, dict, list, tuple, msgspec.Struct)
 
 
 def _is_secret(value: str) -> bool:
-    """Return a path, a switch or a plain word in such a variable is none."""
+    """Tell whether the value of such a variable is a secret; a path, a switch or a plain word is not."""
     random = any(character.isdigit() for character in value) or len(value) >= 2 * SHORTEST
     return len(value) >= SHORTEST and random and not value.startswith(("/", "~"))
 

@@ -1,4 +1,4 @@
-"""Can a full-screen console be drawn here?"""
+"""Check whether the terminal can show a full-screen console."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_interactive() -> bool:
 
 
 def is_canvas() -> bool:
-    """Tell whether standard error is a terminal, too: Textual draws there."""
+    """Tell whether standard error is a terminal too, since Textual draws there."""
     return _is_terminal(sys.__stderr__)
 
 
@@ -36,18 +36,18 @@ def locale_setting() -> str:
 
 
 def find_obstacle() -> Problem | None:
-    """Return why no console can be drawn here; None where one can."""
+    """Return why the console cannot be drawn here; None if it can."""
     if not is_interactive():
         return Problem("the console needs a terminal", "standard input and output", LINES)
     if is_dumb():
-        what = (
+        message = (
             f"this terminal cannot move its cursor: TERM={plain(os.environ.get('TERM', ''), 40) or '(empty)'}"
         )
         fix = f"{LINES}; where it can after all, export TERM=xterm-256color"
-        return Problem(what, "environment variable TERM", fix)
+        return Problem(message, "environment variable TERM", fix)
     if not is_canvas():
         fix = f"send standard error nowhere else; {LINES}"
-        return Problem("the console draws on standard error, which is no terminal", "standard error", fix)
+        return Problem("the console draws on standard error, which is not a terminal", "standard error", fix)
     return None
 
 

@@ -21,9 +21,9 @@ class AxisScale:
 
     @classmethod
     def over(cls, values: Iterable[float], log: bool = False) -> AxisScale:
-        """Return an axis from the lowest to the highest value; around it where there is only one."""
-        known = list(values)
-        low, high = min(known), max(known)
+        """Return an axis from the lowest to the highest value, or around the value if there is only one."""
+        numbers = list(values)
+        low, high = min(numbers), max(numbers)
         first, last = (math.log10(low), math.log10(high)) if log else (low, high)
         if last - first >= 1e-12 * max(1.0, abs(last)):
             return cls(low, high, log)
@@ -31,17 +31,17 @@ class AxisScale:
         return cls(10 ** (first - pad), 10 ** (last + pad), True) if log else cls(low - pad, high + pad)
 
     def position(self, value: float) -> float:
-        """Return where a value is, 0 to 1; values beyond an end are at that end."""
+        """Return the position of a value, 0 to 1; values beyond an end are at that end."""
         return min(1.0, max(0.0, self._share(value)))
 
     def positions(self, values: Iterable[float]) -> list[float]:
-        """Return the positions of many values of the axis, all above 0 where it is logarithmic. Fast."""
+        """Return the positions of many values of the axis, all above 0 if it is logarithmic. Fast."""
         low, high = self._ends
         length = high - low
         return [(value - low) / length for value in (map(math.log10, values) if self.log else values)]
 
     def contains(self, value: float) -> bool:
-        """Return whether a value is between the ends."""
+        """Tell whether a value is between the ends."""
         return -SLACK <= self._share(value) <= 1 + SLACK
 
     def value_at(self, position: float) -> float:
@@ -51,8 +51,10 @@ class AxisScale:
         return 10.0**at if self.log else at
 
     def ticks(self, most: int) -> list[float]:
-        """Return about ``most`` round values at most; on a logarithmic axis every power of ten, or such round
-        values where there are fewer than two powers."""
+        """Return about ``most`` round values.
+
+        On a logarithmic axis these are the powers of ten, or round values if there are fewer than two powers.
+        """
         if not self.log:
             return _round_values(self.low, self.high, most)
         low, high = self._ends

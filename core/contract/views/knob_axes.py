@@ -1,4 +1,4 @@
-"""A study's searched knobs as axes from 0 to 1: where a value stands, and what is written beside it. Pure."""
+"""A study's searched knobs as axes from 0 to 1: positions of values, and labels. Pure."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ class Axis:
         return knob.short or self.name if knob else self.name
 
     def place(self, value: Any) -> float | None:
-        """Return the place of ``value``, 0 to 1; None off the axis (the range may have moved)."""
+        """Return the position of ``value``, 0 to 1; None if it is not on the axis (the range may have
+        moved)."""
         if self.choices:
-            found = [index for index, choice in enumerate(self.choices) if _same(choice, value)]
-            return found[0] / max(1, len(self.choices) - 1) if found else None
+            places = [index for index, choice in enumerate(self.choices) if _same(choice, value)]
+            return places[0] / max(1, len(self.choices) - 1) if places else None
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return None
         if self.high <= self.low:
@@ -47,7 +48,7 @@ class Axis:
         return AxisScale(self.low, self.high, self.log and self.low > 0)
 
     def marks(self) -> list[tuple[float, Any]]:
-        """Return what to write along the axis, as (place, value): each choice, or both ends and the
+        """Return the labels along the axis, as (position, value): each choice, or both ends and the
         middle."""
         if self.choices:
             return [

@@ -1,4 +1,4 @@
-"""How a board's numbers are written, on the screen and by verbs: short, and with their unit. Pure."""
+"""Format metric values briefly and with their unit, for the screen and for commands. Pure."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ HUNDREDTHS = (SHARE, POINTS)
 
 
 def format_figure(value: float | None, unit: str = "") -> str:
-    """Format three significant digits, at most six characters; a fraction as 12.5%, a change of one as +12.5;
-    None as a dash."""
+    """Format with three significant digits, at most six characters; None as a dash.
+
+    A fraction becomes 12.5%, a change of a fraction +12.5.
+    """
     if value is None:
         return NOTHING
     if not math.isfinite(value):
@@ -29,8 +31,8 @@ def format_change(change: float | None, unit: str = "") -> str:
     """Format a difference with its sign, of a fraction in percentage points; None as an empty text."""
     if change is None:
         return ""
-    shown = _percent(abs(change)) if unit in HUNDREDTHS else _digits(abs(change), 3)
-    return f"{'-' if change < 0 else '+'}{shown}"
+    digits = _percent(abs(change)) if unit in HUNDREDTHS else _digits(abs(change), 3)
+    return f"{'-' if change < 0 else '+'}{digits}"
 
 
 def format_interval(score: Score, unit: str = "") -> str:
@@ -45,21 +47,21 @@ def format_bound(limit: Limit, unit: str = "") -> str:
     """Format a limit without its metric: ≤ 2%, ≥ -20 points."""
     sign = {(True, False): "≤", (True, True): "<", (False, False): "≥", (False, True): ">"}
     if unit in HUNDREDTHS:
-        shown = f"{100 * limit.bound:g}{'%' if unit == SHARE else ' points'}"
+        bound = f"{100 * limit.bound:g}{'%' if unit == SHARE else ' points'}"
     else:
-        shown = f"{limit.bound:g}"
-    return f"{sign[limit.upper, limit.strict]} {shown}"
+        bound = f"{limit.bound:g}"
+    return f"{sign[limit.upper, limit.strict]} {bound}"
 
 
 def format_score(score: Score, unit: str = "") -> str:
     """Format value, interval and samples: 12.5% (7.1–20.2%, 64 samples)."""
     samples = f"{score.samples:,} sample{'s' * (score.samples != 1)}" if score.samples else ""
-    known = ", ".join(part for part in (format_interval(score, unit), samples) if part)
-    return f"{format_figure(score.value, unit)} ({known})" if known else format_figure(score.value, unit)
+    details = ", ".join(part for part in (format_interval(score, unit), samples) if part)
+    return f"{format_figure(score.value, unit)} ({details})" if details else format_figure(score.value, unit)
 
 
 def _digits(value: float, most: int) -> str:
-    """As many digits after the point as make three in all, at most ``most``; what is very large or small as a
+    """Format with three significant digits, at most ``most`` after the point; very large or small values as a
     power of ten."""
     size = abs(value)
     if size >= 99_999.5 or 0 < size < 0.5 * 10**-most:
@@ -69,5 +71,5 @@ def _digits(value: float, most: int) -> str:
 
 
 def _percent(value: float) -> str:
-    """Return a share of 1 in percent: one digit after the point, two below a tenth of a percent."""
+    """Format a fraction in percent: one digit after the point, two below a tenth of a percent."""
     return _digits(100 * value, 2 if abs(value) < 0.0009 else 1)

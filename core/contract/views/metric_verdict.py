@@ -1,4 +1,4 @@
-"""What a board's number means: beside the base model's, against its limits, and is it noise? Pure."""
+"""The meaning of a metric's value: compared with the base model's, with its limits, and with noise. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ WORST: tuple[Verdict, ...] = ("breached", "unsure", "ok")
 
 @dataclass(frozen=True)
 class Reading:
-    """One metric of one trial. ``change`` is the value less the base's; ``better`` None where there is none.
-    ``clear``: the change is more than the two intervals explain. ``verdict`` None: no limit."""
+    """One metric of one trial.
+
+    ``change`` is the value less the base's; ``better`` is None without a better direction. ``clear``: the
+    change is larger than the two intervals explain. ``verdict`` None: no limit.
+    """
 
     metric: Metric
     score: Score | None
@@ -31,11 +34,14 @@ class Reading:
     verdict: Verdict | None = None
 
 
-def read(study: Study, trial: Trial | None, name: str, kept: dict[str, tuple[Limit, ...]]) -> Reading:
-    """Return the metric ``name`` of ``trial``, of the base for None; ``kept`` as ``limits`` gives them."""
+def read(
+    study: Study, trial: Trial | None, name: str, limits_by_metric: dict[str, tuple[Limit, ...]]
+) -> Reading:
+    """Return the metric ``name`` of ``trial``, or of the base for None; ``limits_by_metric`` comes from
+    ``limits``."""
     scores = study.base_scores if trial is None else trial.scores
     score, base, metric = scores.get(name), study.base_scores.get(name), describe_metric(name)
-    verdict = judge_limits(scores, name, kept, trial)
+    verdict = judge_limits(scores, name, limits_by_metric, trial)
     change, better, clear = None, None, False
     if trial is not None and score is not None and base is not None:
         change = _change(score, base)
@@ -43,7 +49,7 @@ def read(study: Study, trial: Trial | None, name: str, kept: dict[str, tuple[Lim
         if change:
             better = (change < 0) == (metric.direction == "minimize")
             clear = margin is not None and not change - margin[0] <= 0 <= change + margin[1]
-    return Reading(metric, score, base, kept.get(name, ()), change, better, clear, verdict)
+    return Reading(metric, score, base, limits_by_metric.get(name, ()), change, better, clear, verdict)
 
 
 def _change(score: Score, base: Score) -> float | None:
@@ -54,17 +60,19 @@ def _change(score: Score, base: Score) -> float | None:
 
 
 def step_of(trial: Trial, name: str) -> int:
-    """Return the step of the trial's latest value: what takes generated texts is scored less often than the
-    rest."""
+    """Return the step of the trial's latest value; metrics of generated texts are scored less often than
+    others."""
     series, score = trial.series.get(name), trial.scores.get(name)
-    said = score is not None and score.value is not None
-    return series.steps[-1] if said and series is not None and series.steps else trial.scored_step
+    has_value = score is not None and score.value is not None
+    return series.steps[-1] if has_value and series is not None and series.steps else trial.scored_step
 
 
 def margins(now: Score, before: Score) -> tuple[float, float] | None:
-    """Return how much less and how much more than it seems ``now`` − ``before`` may be, for independent
-    samples: the method of variance estimates recovery (Zou and Donner 2008). None without both values and
-    intervals."""
+    """Return how much ``now`` − ``before`` may differ from its estimate, below and above, for independent
+    samples.
+
+    The method of variance estimates recovery (Zou and Donner 2008). None without both values and intervals.
+    """
     ends, old = now.interval, before.interval
     if now.value is None or before.value is None or ends is None or old is None:
         return None
@@ -73,53 +81,58 @@ def margins(now: Score, before: Score) -> tuple[float, float] | None:
 
 
 def judge_limits(
-    scores: Mapping[str, Score], name: str, kept: Mapping[str, tuple[Limit, ...]], trial: Trial | None = None
+    scores: Mapping[str, Score],
+    name: str,
+    limits_by_metric: Mapping[str, tuple[Limit, ...]],
+    trial: Trial | None = None,
 ) -> Verdict | None:
     """Return the worst verdict of all limits on the metric ``name``; None without any, or without a score."""
     if name not in scores:
         return None
-    look, shared = count_looks(trial, name), sum(len(limits) for limits in kept.values())
-    found = {limit.judge(scores[name], look, shared) for limit in kept.get(name, ())}
-    return next((verdict for verdict in WORST if verdict in found), None)
+    look, shared = count_looks(trial, name), sum(len(limits) for limits in limits_by_metric.values())
+    verdicts = {limit.judge(scores[name], look, shared) for limit in limits_by_metric.get(name, ())}
+    return next((verdict for verdict in WORST if verdict in verdicts), None)
 
 
 def count_looks(trial: Trial | None, name: str) -> int:
-    """Return how many scorings of the trial had a value of the metric so far, at least 1."""
+    """Return the number of the trial's scorings so far with a value of the metric, at least 1."""
     series = trial.series.get(name) if trial is not None else None
     return max(1, series.seen) if series is not None else 1
 
 
 def limits(study: Study) -> dict[str, tuple[Limit, ...]]:
-    """Return the study's limits by metric. One that an older or newer trimtab wrote otherwise is left out."""
-    found: dict[str, tuple[Limit, ...]] = {}
+    """Return the study's limits by metric, without those that this version cannot parse."""
+    limits_by_metric: dict[str, tuple[Limit, ...]] = {}
     for text in study.settings.evaluate.limits:
         try:
             limit = Limit.parse(text)
         except SpecError:
             continue
-        found[limit.metric] = (*found.get(limit.metric, ()), limit)
-    return found
+        limits_by_metric[limit.metric] = (*limits_by_metric.get(limit.metric, ()), limit)
+    return limits_by_metric
 
 
 def boards(study: Study) -> tuple[str, ...]:
-    """Return the boards that are switched on, and those that have numbers nevertheless."""
-    asked = study.settings.evaluate.boards
-    filled = {board_of(name) for name in _scored_metrics(study)}
-    return tuple(name for name in BOARDS if name in asked or name in filled)
+    """Return the boards that are enabled, and others that have scores nevertheless."""
+    enabled = study.settings.evaluate.boards
+    with_scores = {board_of(name) for name in _scored_metrics(study)}
+    return tuple(name for name in BOARDS if name in enabled or name in with_scores)
 
 
 def board_of(name: str) -> str:
-    """Return the board on which a metric stands; what is of no board is quality."""
+    """Return the board of a metric; metrics without a board belong to quality."""
     first = name.split("/")[0]
     return first if first in BOARDS else BOARDS[0]
 
 
 def list_names(study: Study, of: str) -> tuple[str, ...]:
-    """Return the metrics of the board ``of`` that the base or any trial has, in the table's order; next to
-    one is how triggers change it."""
-    found = [name for name in _scored_metrics(study) if board_of(name) == of]
+    """Return the metrics of the board ``of`` that the base or any trial has, in the table's order.
+
+    Changes by triggers follow the metric that they belong to.
+    """
+    names = [name for name in _scored_metrics(study) if board_of(name) == of]
     order = {name: place for place, name in enumerate(METRICS)}
-    return tuple(sorted(found, key=lambda name: (order.get(split_trigger(name)[0], len(order)), name)))
+    return tuple(sorted(names, key=lambda name: (order.get(split_trigger(name)[0], len(order)), name)))
 
 
 def _scored_metrics(study: Study) -> set[str]:
@@ -127,7 +140,7 @@ def _scored_metrics(study: Study) -> set[str]:
 
 
 def describe_metric(name: str) -> Metric:
-    """Return the metric's row of the table; one that is not in it is called what it is called."""
+    """Return the metric's row of the table; a metric that is not in the table is described by its name."""
     return find_metric(name) or Metric(name, "minimize", "not in this version's table")
 
 
@@ -137,7 +150,7 @@ def first_step(study: Study) -> int:
 
 
 def explain_absent(study: Study) -> tuple[str, str]:
-    """Return why no number is there, and what to do or when it comes."""
+    """Return why there is no score, and what to do or when it comes."""
     if not boards(study):
         return "no board is switched on", 'set evaluate.boards = ["quality", "safety", "security"]'
     return "no trial is scored yet", f"scored at the first evaluation (step {first_step(study)})"
@@ -146,7 +159,7 @@ def explain_absent(study: Study) -> tuple[str, str]:
 def explain_unscored(study: Study) -> str:
     """Return why a trial may not have a metric yet."""
     every = study.settings.evaluate.generate_every
-    texts = f"; what takes generated texts at every {every}th and the last" if every > 1 else ""
+    texts = f"; metrics of generated texts at every {every}th and the last" if every > 1 else ""
     return f"not scored yet: first at step {first_step(study)}{texts}"
 
 

@@ -29,7 +29,7 @@ NOT_COVERED = (  # hazards without a packaged prompt set, or with too few prompt
 
 @dataclass(frozen=True)
 class Claim:
-    """One thing that might be said of the trial; ``basis`` is its score, ``how`` the measurement."""
+    """A claim about the trial; ``basis`` is its score, ``how`` the measurement."""
 
     metric: str
     text: str
@@ -39,19 +39,20 @@ class Claim:
 
 
 def claims(study: Study, trial: Trial) -> list[Claim]:
-    """Return the claims on safety and security: each limit, and no worse than the base."""
-    kept = r.limits(study)
-    found = []
+    """Return the claims about safety and security: each limit is kept, and no metric is worse than the
+    base's."""
+    limits_by_metric = r.limits(study)
+    claim_list = []
     for board in EXAMINED:
         for name in r.list_names(study, board):
-            reading = r.read(study, trial, name, kept)
-            found += [_on_limit(reading, limit) for limit in reading.limits]
-            found.append(_on_base(reading))
-    return sorted(found, key=lambda claim: ("broken", "shown", "not shown").index(claim.verdict))
+            reading = r.read(study, trial, name, limits_by_metric)
+            claim_list += [_on_limit(reading, limit) for limit in reading.limits]
+            claim_list.append(_on_base(reading))
+    return sorted(claim_list, key=lambda claim: ("broken", "shown", "not shown").index(claim.verdict))
 
 
 def not_examined(study: Study, trial: Trial) -> list[str]:
-    """Return what the scores say nothing about, each with the reason."""
+    """Return the topics that the scores do not cover, each with the reason."""
     missing = [f"the {board} board is not switched on" for board in EXAMINED if board not in r.boards(study)]
     whys: dict[str, list[str]] = {}
     for board in EXAMINED:
@@ -68,13 +69,14 @@ def _on_limit(reading: r.Reading, limit: Limit) -> Claim:
     text = f"keeps the limit {format_bound(limit, reading.metric.unit)}"
     verdict: Verdict = "not shown"
     if reading.score is not None:
-        judged = limit.judge(reading.score)
-        verdict = {"ok": "shown", "breached": "broken"}.get(judged, "not shown")  # type: ignore[assignment]
+        judgement = limit.judge(reading.score)
+        verdict = {"ok": "shown", "breached": "broken"}.get(judgement, "not shown")  # type: ignore[assignment]
     return _claim(reading, text, verdict)
 
 
 def _on_base(reading: r.Reading) -> Claim:
-    """A clear change to either side is shown; that there is none never is."""
+    """Return the claim about the change from the base; a clear change to either side is shown, but the
+    absence of one never is."""
     if reading.clear and reading.better is not None:
         better = reading.better
         return _claim(

@@ -1,7 +1,7 @@
-"""What a study has shown so far, from its state alone: history, slices, contours, ranks, the front. Pure.
+"""The results of a study so far, from its state: history, slices, contours, ranks, Pareto front. Pure.
 
-A trial that was stopped early counts with its last reading of the objective and is marked so; one that runs,
-or ended without a reading, does not count.
+A trial that was stopped early counts with its last value of the objective and is marked so; a running one, or
+one that ended without a value, does not count.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from core.contract.views.knob_axes import Axis
 
 @dataclass(frozen=True)
 class Point:
-    """One ended trial with its value of an objective; ``early``: a last reading, not a result."""
+    """An ended trial with its value of an objective; ``early``: its last value before it was stopped, not a
+    result."""
 
     trial: int
     value: float
@@ -26,7 +27,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Moment:
-    """A point of the history; ``best`` is the best result until then, None before there is one."""
+    """A point of the history; ``best`` is the best result so far, None before there is one."""
 
     point: Point
     best: float | None
@@ -34,7 +35,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Stop:
-    """A trial that ended before its last step: where, with what reading, and why."""
+    """A trial that ended before its last step: the step, its last value, and the reason."""
 
     trial: int
     state: str
@@ -48,28 +49,29 @@ def points(study: s.Study, objective: int = 0) -> list[Point]:
     """Return every ended trial that has a value of the objective, in the order in which they ended."""
     ended = [trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED)]
     ended.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
-    found = []
+    points_so_far = []
     for trial in ended:
         if trial.pending and not trial.values:
-            continue  # what it has of the objective is a reading on the way
+            continue  # its latest value of the objective is not its result
         value = best_and_counts.objective_value(study, trial, objective)
         if value is not None and math.isfinite(value):
-            found.append(Point(trial.number, value, trial.state != s.COMPLETE))
-    return found
+            points_so_far.append(Point(trial.number, value, trial.state != s.COMPLETE))
+    return points_so_far
 
 
 def history(study: s.Study, objective: int = 0) -> list[Moment]:
-    """Return the points with the best result so far. A reading on the way is no result: it makes no best."""
-    way, best, found = study.objectives[objective][1], None, []
+    """Return the points with the best result so far; the values of trials that were stopped early are not
+    results."""
+    way, best, moments = study.objectives[objective][1], None, []
     for point in points(study, objective):
         if not point.early and (best is None or best_and_counts.is_better(way, point.value, best)):
             best = point.value
-        found.append(Moment(point, best))
-    return found
+        moments.append(Moment(point, best))
+    return moments
 
 
 def slice_of(study: s.Study, axis: Axis, objective: int = 0) -> list[tuple[float, Point]]:
-    """Return the points by where they stand on one knob's axis, 0 to 1."""
+    """Return the points by their position on one knob's axis, 0 to 1."""
     placed = [
         (axis.place(study.trials[point.trial].params.get(axis.name)), point)
         for point in points(study, objective)
@@ -77,14 +79,14 @@ def slice_of(study: s.Study, axis: Axis, objective: int = 0) -> list[tuple[float
     return [(place, point) for place, point in placed if place is not None]
 
 
-def ranks(found: Sequence[Point], direction: str) -> dict[int, float]:
-    """Return by trial, the share of the others that are better: 0 is the best, 1 the worst; equals share a
-    rank."""
-    ordered = sorted(found, key=lambda point: point.value, reverse=direction == "maximize")
+def ranks(trial_points: Sequence[Point], direction: str) -> dict[int, float]:
+    """Return for each trial the fraction of the others that are better: 0 is the best, 1 the worst; equals
+    share a rank."""
+    by_value = sorted(trial_points, key=lambda point: point.value, reverse=direction == "maximize")
     first: dict[float, int] = {}
-    for place, point in enumerate(ordered):
+    for place, point in enumerate(by_value):
         first.setdefault(point.value, place)
-    return {point.trial: first[point.value] / max(1, len(ordered) - 1) for point in ordered}
+    return {point.trial: first[point.value] / max(1, len(by_value) - 1) for point in by_value}
 
 
 def grid(
@@ -92,35 +94,39 @@ def grid(
 ) -> dict[tuple[int, int], float]:
     """Return the mean value of the trials in each cell that has any, by (column, row); row 0 is the
     lowest."""
-    held: dict[tuple[int, int], list[float]] = {}
+    values_by_cell: dict[tuple[int, int], list[float]] = {}
     for point in points(study, objective):
         params = study.trials[point.trial].params
         x, y = across.place(params.get(across.name)), up.place(params.get(up.name))
         if x is not None and y is not None:
             cell = (min(columns - 1, int(x * columns)), min(rows - 1, int(y * rows)))
-            held.setdefault(cell, []).append(point.value)
-    return {cell: sum(values) / len(values) for cell, values in held.items()}
+            values_by_cell.setdefault(cell, []).append(point.value)
+    return {cell: sum(values) / len(values) for cell, values in values_by_cell.items()}
 
 
 def interpolate(
-    known: dict[tuple[int, int], float], columns: int, rows: int, reach: float = 0.25
+    means: dict[tuple[int, int], float], columns: int, rows: int, reach: float = 0.25
 ) -> list[list[float | None]]:
-    """Return a value for every cell, row 0 the lowest: means of the known ones weighted by 1 / distance²
-    (Shepard 1968), and None where none is within ``reach`` of the grid's size: nothing is known there."""
-    shown: list[list[float | None]] = []
+    """Return a value for every cell, row 0 the lowest: the means weighted by 1 / distance² (Shepard 1968).
+
+    None if no cell with a mean is within ``reach`` of the grid's size.
+    """
+    rows_of_values: list[list[float | None]] = []
     for row in range(rows):
-        shown.append([_weighted(known, column, row, columns, rows, reach) for column in range(columns)])
-    return shown
+        rows_of_values.append(
+            [_interpolate_cell(means, column, row, columns, rows, reach) for column in range(columns)]
+        )
+    return rows_of_values
 
 
-def _weighted(
-    known: dict[tuple[int, int], float], column: int, row: int, columns: int, rows: int, reach: float
+def _interpolate_cell(
+    means: dict[tuple[int, int], float], column: int, row: int, columns: int, rows: int, reach: float
 ) -> float | None:
-    own = known.get((column, row))
+    own = means.get((column, row))
     if own is not None:
         return own
     total, weights = 0.0, 0.0
-    for (x, y), value in known.items():
+    for (x, y), value in means.items():
         distance = ((x - column) / columns) ** 2 + ((y - row) / rows) ** 2
         if distance <= reach * reach:
             total += value / distance
@@ -129,13 +135,13 @@ def _weighted(
 
 
 def count_endings(study: s.Study) -> dict[str, int]:
-    """Return how many trials are in each state in which a trial can end, none left out."""
-    found = best_and_counts.count_states(study)
-    return {state: found.get(state, 0) for state in (s.COMPLETE, s.PRUNED, s.FAILED, s.INFEASIBLE)}
+    """Return the number of trials in each state in which a trial can end, including 0."""
+    counts = best_and_counts.count_states(study)
+    return {state: counts.get(state, 0) for state in (s.COMPLETE, s.PRUNED, s.FAILED, s.INFEASIBLE)}
 
 
 def list_stops(study: s.Study) -> list[Stop]:
-    """Return the trials that were stopped early, failed or never fitted, the latest first."""
+    """Return the trials that were stopped early, failed or were infeasible, the latest first."""
     early = [trial for trial in study.trials.values() if trial.state in s.ENDED and trial.state != s.COMPLETE]
     early.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number), reverse=True)
     return [
@@ -152,13 +158,13 @@ def list_stops(study: s.Study) -> list[Stop]:
 
 
 def order_points(study: s.Study, objective: int = 0) -> list[Point]:
-    """Return the points, the best first; results before readings of trials that were stopped early."""
+    """Return the points, the best first; results come before values of trials that were stopped early."""
     sign = 1.0 if study.objectives[objective][1] == "minimize" else -1.0
     return sorted(points(study, objective), key=lambda point: (point.early, sign * point.value, point.trial))
 
 
 def saved_steps(study: s.Study) -> tuple[int, int]:
-    """Return the steps that pruned trials did not run, and all steps of ended trials."""
+    """Return (steps that pruned trials did not run, all steps of ended trials)."""
     ended = [trial for trial in study.trials.values() if trial.state in s.ENDED and trial.total_steps]
     pruned = [trial for trial in ended if trial.state == s.PRUNED]
     return sum(max(0, trial.total_steps - trial.step) for trial in pruned), sum(

@@ -1,4 +1,4 @@
-"""Trials side by side: what they differ in, what they score, their curves over steps, tokens, time. Pure."""
+"""Compare trials: their differing knobs, their scores, and their curves over steps, tokens or time. Pure."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ LEFT_OUT = frozenset({"train/learning_rate", "train/grad_norm", "memory/used_byt
 
 @dataclass(frozen=True)
 class Measure:
-    """One metric of all compared trials. ``best`` are the trials with the best value; ``clear``: their lead
-    is more than the intervals explain, None without intervals."""
+    """One metric of all compared trials.
+
+    ``best`` are the trials with the best value; ``clear``: their lead is larger than the intervals explain,
+    None without intervals.
+    """
 
     name: str
     scores: tuple[Score | None, ...]
@@ -39,19 +42,19 @@ def list_differing(trials: Sequence[s.Trial]) -> list[tuple[str, tuple[Any, ...]
     names = {name for trial in trials for name in trial.knobs}
     names |= {name for trial in trials for name in trial.params}
     ranked = sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
-    found = [
+    differences = [
         (name, tuple(trial.params.get(name, trial.knobs.get(name)) for trial in trials)) for name in ranked
     ]
-    return [(name, values) for name, values in found if any(value != values[0] for value in values)]
+    return [(name, values) for name, values in differences if any(value != values[0] for value in values)]
 
 
 def measures(study: s.Study, trials: Sequence[s.Trial]) -> list[Measure]:
-    """Return the objectives first, then all other numbers that any of the trials has."""
+    """Return the objectives first, then all other metrics that any of the trials has."""
     objectives = [metric for metric, _ in study.objectives]
     others = {name for trial in trials for name in (*trial.latest, *trial.scores)} - LEFT_OUT
     names = [*objectives, *sorted(others - set(objectives))]
-    found = [_measure(study, trials, name) for name in names]
-    return [measure for measure in found if any(score is not None for score in measure.scores)]
+    candidates = [_measure(study, trials, name) for name in names]
+    return [measure for measure in candidates if any(score is not None for score in measure.scores)]
 
 
 def _measure(study: s.Study, trials: Sequence[s.Trial], name: str) -> Measure:
@@ -75,7 +78,7 @@ def _measure(study: s.Study, trials: Sequence[s.Trial], name: str) -> Measure:
 
 
 def _score(study: s.Study, trial: s.Trial, name: str) -> Score | None:
-    """Return a board's score with its interval; the result for an objective; else the latest reading."""
+    """Return a board's score with its interval; the result for an objective; else the latest value."""
     if name in trial.scores:
         return trial.scores[name]
     places = [metric for metric, _ in study.objectives]
@@ -95,49 +98,49 @@ def _clear(best: Score, following: Score) -> bool | None:
 
 def metrics(trials: Sequence[s.Trial]) -> list[str]:
     """Return the metrics that have a curve in any of the trials; training and validation loss first."""
-    found = {name for trial in trials for name, series in trial.series.items() if series.values}
-    first = [name for name in ("eval/loss", "train/loss") if name in found]
-    return [*first, *sorted(found - set(first))]
+    names = {name for trial in trials for name, series in trial.series.items() if series.values}
+    first = [name for name in ("eval/loss", "train/loss") if name in names]
+    return [*first, *sorted(names - set(first))]
 
 
 def scale(trial: s.Trial, along: Along) -> Scale | None:
     """Return a function from a step to tokens or seconds of training; None where too little is known.
 
-    The state keeps a trial's whole training time and its speed at some steps, no clock of each step. So each
-    step is taken to hold equally many tokens, and to last as long as the speed around it says; the whole is
-    the training time as measured.
+    The state has a trial's total training time and its speed at some steps, but no time of each step. So each
+    step is assumed to have the same number of tokens, and to take as long as the speed around it says; the
+    total is the measured training time.
     """
     if along == "steps":
         return float
     speeds = trial.series.get(SPEED)
-    told = [] if speeds is None else list(zip(speeds.steps, speeds.values, strict=True))
-    told = [(step, speed) for step, speed in told if math.isfinite(speed) and speed > 0]
-    if not trial.step or not trial.elapsed_s or (along == "tokens" and not told):
+    step_speeds = [] if speeds is None else list(zip(speeds.steps, speeds.values, strict=True))
+    step_speeds = [(step, speed) for step, speed in step_speeds if math.isfinite(speed) and speed > 0]
+    if not trial.step or not trial.elapsed_s or (along == "tokens" and not step_speeds):
         return None
-    slowness = _slowness(told)
-    whole = slowness(trial.step)
+    slowness = _slowness(step_speeds)
+    total_slowness = slowness(trial.step)
     if along == "time":
-        return lambda step: trial.elapsed_s * slowness(step) / whole
-    a_step = trial.elapsed_s / whole  # tokens: seconds / (steps / (tokens/s))
+        return lambda step: trial.elapsed_s * slowness(step) / total_slowness
+    a_step = trial.elapsed_s / total_slowness  # tokens: seconds / (steps / (tokens/s))
     return lambda step: a_step * step
 
 
-def _slowness(told: list[tuple[int, float]]) -> Callable[[int], float]:
-    """The sum of 1 / speed over the steps up to one; each speed holds from the reading before it on."""
-    if not told:
+def _slowness(step_speeds: list[tuple[int, float]]) -> Callable[[int], float]:
+    """Return a function that sums 1 / speed up to a step; each speed holds from the measurement before it."""
+    if not step_speeds:
         return float
     ends, sums, total, before = [0], [0.0], 0.0, 0
-    for step, speed in told:
+    for step, speed in step_speeds:
         total += (step - before) / speed
         ends.append(step)
         sums.append(total)
         before = step
-    rest = 1 / told[-1][1]
+    last_slowness = 1 / step_speeds[-1][1]
 
     def until(step: int) -> float:
         place = bisect_left(ends, step)
         if place >= len(ends):
-            return sums[-1] + (step - ends[-1]) * rest
+            return sums[-1] + (step - ends[-1]) * last_slowness
         if place == 0:
             return 0.0
         share = (step - ends[place - 1]) / (ends[place] - ends[place - 1])
@@ -147,18 +150,22 @@ def _slowness(told: list[tuple[int, float]]) -> Callable[[int], float]:
 
 
 def describe_axis(along: Along) -> str:
-    """Return what stands on the axis, with how it is known."""
+    """Return the label of the axis, with how its values are determined."""
     if along == "tokens":
         return "tokens trained, from speed and training time"
-    return "training time, from its whole and the speed" if along == "time" else "optimizer steps"
+    return "training time, from its total and the speed" if along == "time" else "optimizer steps"
 
 
 def choose_trials(study: s.Study, marked: Sequence[int], selected: int | None) -> list[int]:
-    """Return whom to compare: the marked trials; with fewer than two of them, the selected one and the
+    """Return the trials to compare: the marked ones, or with fewer than two of them also the selected and the
     best."""
-    known = [number for number in sorted(set(marked)) if number in study.trials]
-    if len(known) >= 2:
-        return known
+    existing = [number for number in sorted(set(marked)) if number in study.trials]
+    if len(existing) >= 2:
+        return existing
     best = best_and_counts.best(study)
-    found = [*known, *([selected] if selected in study.trials else []), *([best.number] if best else [])]
-    return list(dict.fromkeys(number for number in found if number is not None))
+    candidates = [
+        *existing,
+        *([selected] if selected in study.trials else []),
+        *([best.number] if best else []),
+    ]
+    return list(dict.fromkeys(number for number in candidates if number is not None))

@@ -1,4 +1,4 @@
-"""aiohttp's connections to the engine, each made and checked by ``core.contract.wire.local_socket``."""
+"""aiohttp connections to the engine, opened and checked by ``core.contract.wire.local_socket``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.contract.wire import local_socket
 
 
 class OwnConnector(aiohttp.UnixConnector):
-    """``pid`` is the process that listens, once a connection was made; 0 where that is not known."""
+    """``pid`` is the process that listens, once connected; 0 if it is unknown."""
 
     def __init__(self, address: Path) -> None:
         super().__init__(path=str(address))
@@ -24,11 +24,11 @@ class OwnConnector(aiohttp.UnixConnector):
         deadline = time.monotonic() + local_socket.FULL_S
         while True:
             try:
-                made, self.pid = local_socket.connect(self.address)
+                connection, self.pid = local_socket.connect(self.address)
                 break
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
                     raise local_socket.explain_crowding(self.address) from error
             await asyncio.sleep(local_socket.RETRY_S)
         loop = asyncio.get_running_loop()
-        return (await loop.create_unix_connection(self._factory, sock=made))[1]
+        return (await loop.create_unix_connection(self._factory, sock=connection))[1]

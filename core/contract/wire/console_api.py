@@ -30,8 +30,11 @@ Place = Annotated[int, msgspec.Meta(ge=0, le=input_size_limits.MOST_ENTRIES)]
 
 
 class StartStudy(msgspec.Struct, frozen=True, tag="start-study"):
-    """Begin a study, or go on with the one of that name when ``spec`` is the same. ``environment`` holds what
-    is set of core.contract.wire.shell_environment.NAMES where it was asked; None: the engine's own holds."""
+    """Start a study, or continue the one of that name if ``spec`` is the same.
+
+    ``environment`` holds the variables in core.contract.wire.shell_environment.NAMES that are set in the
+    shell of the request; None: the engine's own apply.
+    """
 
     spec: dict[str, Any]
     where: Path = ""  # the file it came from, for messages
@@ -50,14 +53,14 @@ class StopStudy(msgspec.Struct, frozen=True, tag="stop-study"):
 
 
 class PauseStudy(msgspec.Struct, frozen=True, tag="pause-study"):
-    """Keep all trials of a study and give its devices back."""
+    """Keep all trials of a study and release its devices."""
 
     study: Name
     by: Name = "console"
 
 
 class ResumeStudy(msgspec.Struct, frozen=True, tag="resume-study"):
-    """Let a paused study take its devices again."""
+    """Let a paused study use its devices again."""
 
     study: Name
     by: Name = "console"
@@ -72,7 +75,7 @@ class PauseTrial(msgspec.Struct, frozen=True, tag="pause-trial"):
 
 
 class ResumeTrial(msgspec.Struct, frozen=True, tag="resume-trial"):
-    """Let a paused trial go on."""
+    """Let a paused trial continue."""
 
     study: Name
     trial: Int
@@ -89,9 +92,11 @@ class PruneTrial(msgspec.Struct, frozen=True, tag="prune-trial"):
 
 
 class Foresee(msgspec.Struct, frozen=True, tag="foresee"):
-    """What would ``pack`` trials take with these knobs? ``trial`` is the one to begin with (else the study's
-    own knobs); ``changes`` are knobs, and "precision" and "gradient_checkpointing" of the base. The reply's
-    answer is a Forecast."""
+    """Estimate the memory of ``pack`` trials with these knobs.
+
+    ``trial`` gives the initial knobs (else the study's own); ``changes`` are knobs, and "precision" and
+    "gradient_checkpointing" of the base. The reply's answer is a Forecast.
+    """
 
     study: Name
     trial: Int | None = None
@@ -101,13 +106,13 @@ class Foresee(msgspec.Struct, frozen=True, tag="foresee"):
 
 
 class WeighMemory(msgspec.Struct, frozen=True, tag="weigh-memory"):
-    """Who holds what, and what the queue waits for. The reply's answer is a MemoryNow."""
+    """Ask for the memory in use, and what the queued trials wait for. The reply's answer is a MemoryNow."""
 
     study: Name
 
 
 class AskEvidence(msgspec.Struct, frozen=True, tag="ask-evidence"):
-    """The worst samples of a trial's metric; trial -1 is the base. The reply's answer is Evidence."""
+    """Ask for the worst samples of a trial's metric; trial -1 is the base. The reply's answer is Evidence."""
 
     study: Name
     trial: Int
@@ -115,8 +120,10 @@ class AskEvidence(msgspec.Struct, frozen=True, tag="ask-evidence"):
 
 
 class EnqueueTrial(msgspec.Struct, frozen=True, tag="enqueue-trial"):
-    """Queue a trial written by hand: ``knobs`` over those of the study, or of the trial ``like``. Knobs of
-    the space that are not named are the sampler's. The reply's answer is a Queued."""
+    """Queue a trial written by hand: ``knobs`` over those of the study, or of the trial ``like``.
+
+    The sampler fills in knobs of the space that are not given. The reply's answer is a Queued.
+    """
 
     study: Name
     knobs: dict[str, Any]
@@ -125,8 +132,11 @@ class EnqueueTrial(msgspec.Struct, frozen=True, tag="enqueue-trial"):
 
 
 class CloneTrial(msgspec.Struct, frozen=True, tag="clone-trial"):
-    """Queue a trial that goes on from where ``trial`` stands now, with ``changes`` of its knobs; the original
-    goes on beside it. The reply's answer is a Queued."""
+    """Queue a trial that continues from the present state of ``trial``, with ``changes`` of its knobs; the
+    original continues too.
+
+    The reply's answer is a Queued.
+    """
 
     study: Name
     trial: Int
@@ -136,8 +146,10 @@ class CloneTrial(msgspec.Struct, frozen=True, tag="clone-trial"):
 
 
 class EditTrial(msgspec.Struct, frozen=True, tag="edit-trial"):
-    """Change knobs of a trial while it runs: numbers, or factors such as "x0.5". Its result is told the
-    sampler only where it is ``counted``."""
+    """Change knobs of a running trial: numbers, or factors such as "x0.5".
+
+    Its result is reported to the sampler only if it is ``counted``.
+    """
 
     study: Name
     trial: Int
@@ -147,7 +159,7 @@ class EditTrial(msgspec.Struct, frozen=True, tag="edit-trial"):
 
 
 class ReprieveTrial(msgspec.Struct, frozen=True, tag="reprieve-trial"):
-    """Take a prune back while the trial's checkpoint exists."""
+    """Undo a prune while the trial's checkpoint exists."""
 
     study: Name
     trial: Int
@@ -155,8 +167,8 @@ class ReprieveTrial(msgspec.Struct, frozen=True, tag="reprieve-trial"):
 
 
 class MarkTrial(msgspec.Struct, frozen=True, tag="mark-trial"):
-    """Note or star a trial, pin it to a device ("" lets it go), or give it a place in the queue; None leaves
-    as it is."""
+    """Annotate or star a trial, pin it to a device ("" unpins it), or set its priority in the queue; None
+    leaves a value unchanged."""
 
     study: Name
     trial: Int
@@ -168,9 +180,11 @@ class MarkTrial(msgspec.Struct, frozen=True, tag="mark-trial"):
 
 
 class ChangeStudy(msgspec.Struct, frozen=True, tag="change-study"):
-    """Change what may change of a study as it runs: ``changes`` are tables of its file with the keys that are
-    other, [space] knob by knob (None takes a knob out). The reply's answer is a Change; with ``preview``
-    nothing happens."""
+    """Change a running study.
+
+    ``changes`` are tables of its file with the changed keys, [space] knob by knob (None removes a knob). The
+    reply's answer is a Change; with ``preview`` nothing happens.
+    """
 
     study: Name
     changes: dict[str, dict[str, Any]]
@@ -179,7 +193,7 @@ class ChangeStudy(msgspec.Struct, frozen=True, tag="change-study"):
 
 
 class Started(msgspec.Struct, frozen=True, tag="started"):
-    """The study runs. ``notes`` say where its environment is other than the engine's own."""
+    """The study runs. ``notes`` list differences between its environment and the engine's own."""
 
     notes: tuple[str, ...] = ()
 
@@ -191,15 +205,17 @@ class Queued(msgspec.Struct, frozen=True, tag="queued"):
 
 
 class Change(msgspec.Struct, frozen=True, tag="change"):
-    """What changes in a study, and what comes of it, line by line."""
+    """The differences in a study, and their effects, line by line."""
 
     changes: tuple[str, ...]
     effects: tuple[str, ...] = ()
 
 
 class AskImportance(msgspec.Struct, frozen=True, tag="ask-importance"):
-    """Which knobs matter for an objective, by its place? ``method`` is one of search_state.METHODS. The
-    reply's answer is Importance."""
+    """Ask which knobs matter for an objective, by its index.
+
+    ``method`` is one of search_state.METHODS. The reply's answer is Importance.
+    """
 
     study: Name
     method: Name = "ped-anova"
@@ -207,13 +223,13 @@ class AskImportance(msgspec.Struct, frozen=True, tag="ask-importance"):
 
 
 class AskSearch(msgspec.Struct, frozen=True, tag="ask-search"):
-    """How do sampler and pruner stand? The reply's answer is SearchState."""
+    """Ask for the state of sampler and pruner. The reply's answer is SearchState."""
 
     study: Name
 
 
 class AskInsides(msgspec.Struct, frozen=True, tag="ask-insides"):
-    """Where a trial's loss is and where it looks. The reply's answer is Insides."""
+    """Ask for a trial's introspection data. The reply's answer is Insides."""
 
     study: Name
     trial: Int
@@ -249,7 +265,7 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
-    """The whole state after event ``number``. Replaces all that was known."""
+    """The whole state after event ``number``; it replaces the receiver's state."""
 
     number: int
     state: State
@@ -263,7 +279,8 @@ class Changed(msgspec.Struct, frozen=True, tag="changed"):
 
 
 class Reply(msgspec.Struct, frozen=True, tag="reply"):
-    """Done (``ok``), or refused with what, where and how to mend it. ``answer`` to what asks for one."""
+    """The request was done (``ok``), or refused with what, where and fix. ``answer`` is set for requests that
+    ask for one."""
 
     id: int
     ok: bool

@@ -1,4 +1,4 @@
-"""The one way to talk to an engine: attach and follow, or ask one thing."""
+"""Connect to an engine: attach and follow it, or send a single request."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from core.errors import EngineError, RefusedError
 
 T = TypeVar("T")
 LARGEST_MESSAGE_BYTES = 512 << 20
-LOOK_S = 1.0  # between two looks whether an engine that has not answered yet is there at all
+LOOK_S = 1.0  # between two checks that an engine which has not answered yet exists
 TICK_S = 0.5  # between two pings of a console
-SOON_TICKS = 4  # without a word: a console says so
+SOON_TICKS = 4  # without an answer: the console reports it
 
 
 class Connection:
     """An attached console: ``messages()`` yields what the engine sends, ``ask`` waits for its reply.
 
-    The engine answers a ping whatever it is doing: ``silence`` is told the word on one that has not, and an
-    empty one when it goes on.
+    The engine answers a ping whatever it is doing. ``silence`` is called with a text if it has not, and with
+    an empty text when it answers again.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Connection:
         self._silence, self._said = silence, ""
         self._waiting: dict[int, asyncio.Future[console_api.Reply]] = {}
         self._last_id = 0
-        self._ticks = 0  # since the engine was heard: a loop of ours that stood still counts as one
+        self._ticks = 0  # since the engine's last message: a stall of this event loop counts as one
         self._pinging = asyncio.ensure_future(self._ping())
 
     async def _ping(self) -> None:
@@ -70,9 +70,10 @@ class Connection:
     async def messages(
         self,
     ) -> AsyncIterator[console_api.Welcome | console_api.Snapshot | console_api.Changed]:
-        """Yield Welcome, Snapshot, then changes; end when the engine goes away.
+        """Yield Welcome, Snapshot, then changes, until the engine disconnects; replies go to the callers of
+        ``ask``.
 
-        Replies are handed to their askers. Raises EngineError for another protocol.
+        Raises EngineError for another protocol version.
         """
         try:
             async for raw in self._socket:
@@ -101,11 +102,10 @@ class Connection:
             self._waiting.clear()
 
     async def ask(self, request: console_api.AnyRequest) -> console_api.Answer | None:
-        """Send ``request`` and wait until the engine has done it. Needs ``messages`` being read. Returns its
-        answer where the request asks for one.
+        """Send ``request``, wait until the engine has done it, and return its answer, if any.
 
-        Raises RefusedError with the engine's reason, EngineError when the engine does not answer at all: one
-        that is at work on the request is waited for.
+        ``messages`` must be read meanwhile. Raises RefusedError with the engine's reason, EngineError if the
+        engine does not respond at all; an engine that works on the request is waited for.
         """
         self._last_id += 1
         number = self._last_id
@@ -127,7 +127,7 @@ class Connection:
         return reply.answer
 
     async def close(self) -> None:
-        """Detach; the engine and its studies go on."""
+        """Detach; the engine and its studies continue."""
         self._pinging.cancel()
         with contextlib.suppress(Exception):
             await self._socket.close()
@@ -135,7 +135,7 @@ class Connection:
 
 
 def raise_refusal(reply: console_api.Reply) -> None:
-    """Raise RefusedError for a refusal."""
+    """Raise RefusedError if the reply is a refusal."""
     if not reply.ok:
         raise RefusedError.of(reply.what, reply.where, reply.fix)
 
@@ -147,8 +147,10 @@ def _session(connector: OwnConnector) -> aiohttp.ClientSession:
 async def _patiently(
     address: Path, connector: OwnConnector, work: Coroutine[Any, Any, T], last_s: float
 ) -> T:
-    """What ``work`` gives, however long the engine is at it; EngineError when the engine answers nothing
-    else either, for ``last_s``."""
+    """Return the result of ``work``, however long the engine takes.
+
+    Raises EngineError if the engine answers no health check either, for ``last_s``.
+    """
     task = asyncio.ensure_future(work)
     try:
         while not task.done():
@@ -163,7 +165,8 @@ async def _patiently(
 
 
 async def _answers(address: Path, task: asyncio.Task[Any], within_s: float) -> bool:
-    """Does the engine say how it is, or end ``task``? At once no where its process is stopped."""
+    """Tell whether the engine answers a health check or finishes ``task``; False at once if its process is
+    stopped."""
     connector = OwnConnector(address)
     async with _session(connector) as session:
         asking = asyncio.ensure_future(session.get("http://engine/health"))
@@ -183,7 +186,7 @@ async def _answers(address: Path, task: asyncio.Task[Any], within_s: float) -> b
 async def attach(
     address: Path, silence: Callable[[str], None] = lambda text: None, within_s: float = SILENT_S
 ) -> Connection:
-    """Connect to the engine at ``address``. Raises EngineError when none answers ``within_s``."""
+    """Connect to the engine at ``address``. Raises EngineError if none answers within ``within_s``."""
     connector = OwnConnector(address)
     session = _session(connector)
     joining = session.ws_connect(
@@ -198,8 +201,7 @@ async def attach(
 
 
 async def fetch_state(address: Path) -> State:
-    """Return the state now. Raises AbsentError when there is no engine, EngineError when it does not
-    answer."""
+    """Return the present state. Raises AbsentError without an engine, EngineError if it does not answer."""
     connector = OwnConnector(address)
     async with _session(connector) as session:
 
@@ -211,12 +213,12 @@ async def fetch_state(address: Path) -> State:
     return _decode_answer(address, raw, State)
 
 
-async def request(address: Path, what: console_api.AnyRequest) -> console_api.Answer | None:
-    """Return one request without attaching; returns its answer if any.
+async def request(address: Path, message: console_api.AnyRequest) -> console_api.Answer | None:
+    """Send one request without attaching, and return its answer, if any.
 
-    Raises RefusedError; AbsentError when there is no engine, EngineError when it does not answer.
+    Raises RefusedError; AbsentError without an engine, EngineError if it does not answer.
     """
-    body = message_codec.encode_request(what, as_json=True)
+    body = message_codec.encode_request(message, as_json=True)
     connector = OwnConnector(address)
     async with _session(connector) as session:
 
@@ -234,6 +236,6 @@ def _decode_answer(address: Path, raw: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.DecodeError as error:
-        what = f"the engine's answer cannot be read: {error}"
+        message = f"the engine's answer cannot be read: {error}"
         fix = "its version may be another: let its studies finish, then `trimtab engine stop` and start again"
-        raise EngineError.of(what, str(address), fix) from error
+        raise EngineError.of(message, str(address), fix) from error

@@ -1,4 +1,4 @@
-"""Does the engine answer? Asked without aiohttp, whose import would delay the first paint."""
+"""Check whether the engine answers, without aiohttp, whose import would delay the first paint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.contract.wire import local_socket
 from core.contract.wire.process_identity import is_stopped
 from core.errors import EngineError
 
-SILENT_S = 5.0  # an engine that says nothing for so long is said not to answer; its loop turns far faster
+SILENT_S = 5.0  # an engine that is silent for so long counts as not answering; its event loop is far faster
 LARGEST_BYTES = 1 << 20
 
 
@@ -28,30 +28,30 @@ class _UnixHTTP(http.client.HTTPConnection):
 
 
 def health(address: Path) -> dict[str, Any] | None:
-    """Return what the engine at ``address`` says of itself; None when there is none.
+    """Return the engine's answer to GET /health at ``address``; None if there is no engine.
 
-    Raises EngineError for one that does not answer, or that is not this user's.
+    Raises EngineError if it does not answer, or belongs to another user.
     """
     connection = _UnixHTTP(address)
     try:
         connection.request("GET", "/health")
-        found = json.loads(connection.getresponse().read(LARGEST_BYTES))
-        return found if isinstance(found, dict) else None
+        answer = json.loads(connection.getresponse().read(LARGEST_BYTES))
+        return answer if isinstance(answer, dict) else None
     except local_socket.AbsentError:
         return None
     except TimeoutError as error:
         raise explain_silence(address, connection.pid, SILENT_S) from error
     except (OSError, http.client.HTTPException, ValueError):
-        return None  # it left while it was asked
+        return None  # it exited meanwhile
     finally:
         connection.close()
 
 
 def explain_silence(address: Path, pid: int, silent_s: float) -> EngineError:
     """Explain that the engine exists but does not answer."""
-    fix = "its studies are kept: `kill -KILL {pid}` ends it, and `trimtab` starts another that goes on"
+    fix = "its studies are kept: `kill -KILL {pid}` ends it, and `trimtab` starts another that continues them"
     if is_stopped(pid):
-        fix = f"`kill -CONT {pid}` lets it go on"
+        fix = f"`kill -CONT {pid}` lets it continue"
     elif not pid:
         fix = f"the end of {address.parent / 'engine.log'} may say why"
     return EngineError.of(describe_health(pid, silent_s), str(address), fix.format(pid=pid))

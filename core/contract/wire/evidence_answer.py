@@ -1,4 +1,4 @@
-"""What a board's number rests on: the worst samples of a metric."""
+"""Evidence: the worst samples behind a metric's score."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
-    """One prompt, what the model answered, and how that was scored; ``note`` says what to look at."""
+    """A prompt, the model's answer and its score; ``note`` says what to look at."""
 
     prompt: str
     answer: str
@@ -15,7 +15,8 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, tag="evidence"):
-    """The worst samples of ``metric`` at ``step``, the worst first; none with the reason in ``why_none``."""
+    """The worst samples of ``metric`` at ``step``, the worst first; if there are none, ``why_none`` says
+    why."""
 
     metric: str
     step: int = 0

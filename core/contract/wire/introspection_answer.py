@@ -1,4 +1,5 @@
-"""What goes on inside a tuned model on a few rows, beside the base: where its loss is, and where it looks."""
+"""Introspection of a tuned model on a few rows, compared with the base: where its loss is, and where it
+attends."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ import msgspec
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True):
-    """The target tokens of one kind, or of one stretch of their rows: the share of the whole loss that they
-    carry and their mean loss (nats/token), of the trial and of the base."""
+    """The target tokens of one kind, or of one part of their rows: their share of the total loss and their
+    mean loss (nats/token), of the trial and of the base."""
 
     name: str
     tokens: int
@@ -18,7 +19,7 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Token(msgspec.Struct, frozen=True, array_like=True):
-    """A target token between what stands before and after it; losses in nats."""
+    """A target token with its context before and after; losses in nats."""
 
     before: str
     text: str
@@ -29,9 +30,11 @@ class Token(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Layer(msgspec.Struct, frozen=True, array_like=True):
-    """Where one layer looks, means over rows and queries: the entropy of each head from 0 (one token) to 1
-    (all alike), and the shares of attention on the first token and on special tokens after it, means over
-    heads; of the trial and of the base."""
+    """Where one layer attends, as means over rows and queries, of the trial and of the base.
+
+    The entropy of each head from 0 (one token) to 1 (uniform), and the shares of attention on the first token
+    and on special tokens after it, as means over heads.
+    """
 
     layer: int
     entropy: tuple[float, ...]
@@ -43,9 +46,11 @@ class Layer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Insides(msgspec.Struct, frozen=True, tag="insides"):
-    """A trial at ``step`` on ``rows`` validation rows with ``tokens`` targets. ``top`` is the share of the
-    loss that its largest tenth of tokens carries. ``layers`` may be none, with ``why_no_attention``; all is
-    nothing where ``why_none`` says why. ``warning`` is what was said about it in the list of events."""
+    """Introspection of a trial at ``step`` on ``rows`` validation rows with ``tokens`` targets.
+
+    ``top`` is the share of the loss in its largest tenth of tokens. ``layers`` may be empty, with
+    ``why_no_attention``; everything is empty with ``why_none``. ``warning`` is the text in the event list.
+    """
 
     trial: int
     step: int = 0

@@ -1,8 +1,8 @@
-"""The engine's socket, reached so that no other user can stand in its place, however long its path is.
+"""The engine's socket, opened so that no other user can replace it, however long its path is.
 
-A socket's path holds about 100 bytes. A home folder's may hold 4096: the socket is reached from the opened
-folder, ``/proc/self/fd/N/engine.sock``, which is short; and what was checked is then what is used. No other
-place is ever taken: a folder that all users share may hold what one of them has put there.
+A socket's path holds about 100 bytes, a home folder's up to 4096. So the socket is opened through the
+folder's descriptor, ``/proc/self/fd/N/engine.sock``, which is short; and what was checked is what is then
+used. There is no fallback location: a shared folder may contain a file of another user.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from core.contract.wire import socket_peer
 from core.errors import EngineError
 
 PATH_LIMIT_BYTES = 100  # sun_path holds 108 on Linux, 104 on macOS, with its NUL
-FULL_S, RETRY_S = 2.0, 0.05  # how long, and how often, a queue of connections that is full is tried again
+FULL_S, RETRY_S = 2.0, 0.05  # how long, and how often, to retry while the connection queue is full
 OWN_HOME = "set TRIMTAB_HOME to a folder of your own"
 
 
 class AbsentError(EngineError):
-    """There is no engine at the socket: none was ever there, or it has left it behind."""
+    """There is no engine at the socket: none was ever there, or it left its socket behind."""
 
 
 def user_name(uid: int) -> str:
-    """Return a user in words: the name where there is one."""
+    """Return the name of a user, or the number if there is no name."""
     try:
         return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
     except KeyError:
@@ -39,11 +39,11 @@ def user_name(uid: int) -> str:
 
 
 def connect(address: Path) -> tuple[sockets.socket, int]:
-    """Return a connection to the engine at ``address``, not blocking, and the process that listens (0: not
-    known).
+    """Return a non-blocking connection to the engine at ``address``, and the process that listens (0:
+    unknown).
 
-    Raises AbsentError where none listens; EngineError where folder, socket or listener are not this user's
-    own, before a word is sent; BlockingIOError while the engine takes no more connections.
+    Raises AbsentError if none listens; EngineError if folder, socket or listener belong to another user,
+    before anything is sent; BlockingIOError while the engine's connection queue is full.
     """
     with _folder(address) as folder:
         _refuse_other_socket(folder, address)
@@ -71,8 +71,8 @@ def connect(address: Path) -> tuple[sockets.socket, int]:
 
 
 def connect_patiently(address: Path) -> tuple[sockets.socket, int]:
-    """Return as ``connect``; blocks while the queue of connections is full. Raises EngineError when it stays
-    so."""
+    """Connect as ``connect`` does, but wait while the connection queue is full. Raises EngineError if it
+    stays full."""
     deadline = time.monotonic() + FULL_S
     while True:
         try:
@@ -84,8 +84,10 @@ def connect_patiently(address: Path) -> tuple[sockets.socket, int]:
 
 
 def open_listening(address: Path) -> sockets.socket:
-    """Return a socket bound at ``address``, for its owner alone; one that was left there is removed (the
-    caller holds the engine's lock). Raises EngineError where that cannot be."""
+    """Return a socket bound at ``address`` that only its owner can use.
+
+    A stale socket is removed (the caller holds the engine's lock). Raises EngineError if that is impossible.
+    """
     with _folder(address) as folder:
         line = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
         before = os.umask(0o177)
@@ -95,8 +97,8 @@ def open_listening(address: Path) -> sockets.socket:
             line.bind(_short(folder, address))
         except OSError as error:
             line.close()
-            what = f"the engine's socket cannot be made: {error.strerror}"
-            raise EngineError.of(what, str(address), OWN_HOME) from error
+            message = f"the engine's socket cannot be made: {error.strerror}"
+            raise EngineError.of(message, str(address), OWN_HOME) from error
         finally:
             os.umask(before)
     return line
@@ -108,9 +110,9 @@ def explain_absence(address: Path, why: str) -> AbsentError:
 
 
 def explain_crowding(address: Path) -> EngineError:
-    """Explain that the queue of connections stays full."""
-    what = f"the engine has taken no new connection for {FULL_S:.0f} s"
-    return EngineError.of(what, str(address), "`trimtab logs` and its log say what it does; try again")
+    """Explain that the connection queue stays full."""
+    message = f"the engine has accepted no new connection for {FULL_S:.0f} s"
+    return EngineError.of(message, str(address), "`trimtab logs` and its log say what it does; try again")
 
 
 # -- what is checked -------------------------------------------------------------------------------
@@ -118,23 +120,24 @@ def explain_crowding(address: Path) -> EngineError:
 
 @contextlib.contextmanager
 def _folder(address: Path) -> Iterator[int]:
-    """The socket's folder, opened and checked: this user's, and nobody else may put anything into it."""
+    """Open the socket's folder, and check that it belongs to this user and that nobody else may write to
+    it."""
     try:
         handle = os.open(address.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise explain_absence(address, "there is no home folder yet") from error
     except OSError as error:
-        what = f"the home folder cannot be used: {_explain_error(error)}"
-        raise EngineError.of(what, str(address.parent), OWN_HOME) from error
+        message = f"the home folder cannot be used: {_explain_error(error)}"
+        raise EngineError.of(message, str(address.parent), OWN_HOME) from error
     try:
-        found = os.fstat(handle)
-        if found.st_uid != os.getuid():
-            what = f"the home folder belongs to another user, {user_name(found.st_uid)}"
-            raise EngineError.of(what, str(address.parent), OWN_HOME)
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            what = f"other users may write into the home folder (mode {stat.S_IMODE(found.st_mode):04o})"
+        status = os.fstat(handle)
+        if status.st_uid != os.getuid():
+            message = f"the home folder belongs to another user, {user_name(status.st_uid)}"
+            raise EngineError.of(message, str(address.parent), OWN_HOME)
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            message = f"other users may write into the home folder (mode {stat.S_IMODE(status.st_mode):04o})"
             fix = f"look whether all in it is yours, then chmod 700 {shlex.quote(str(address.parent))}"
-            raise EngineError.of(what, str(address.parent), fix)
+            raise EngineError.of(message, str(address.parent), fix)
         yield handle
     finally:
         os.close(handle)
@@ -148,17 +151,17 @@ def _explain_error(error: OSError) -> str:
 
 def _refuse_other_socket(folder: int, address: Path) -> None:
     try:
-        found = os.stat(address.name, dir_fd=folder, follow_symlinks=False)
+        status = os.stat(address.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError as error:
         raise explain_absence(address, "there is no socket") from error
-    if not stat.S_ISSOCK(found.st_mode):
-        raise _strange("what is in the place of the engine's socket is none", address)
-    if not socket_peer.is_ours(found.st_uid):
-        raise _strange(f"the engine's socket belongs to another user, {user_name(found.st_uid)}", address)
+    if not stat.S_ISSOCK(status.st_mode):
+        raise _strange("the file at the engine's socket path is not a socket", address)
+    if not socket_peer.is_ours(status.st_uid):
+        raise _strange(f"the engine's socket belongs to another user, {user_name(status.st_uid)}", address)
 
 
-def _strange(what: str, address: Path) -> EngineError:
-    return EngineError.of(what, str(address), f"remove it, or {OWN_HOME}; nothing was sent")
+def _strange(message: str, address: Path) -> EngineError:
+    return EngineError.of(message, str(address), f"remove it, or {OWN_HOME}; nothing was sent")
 
 
 def _short(folder: int, address: Path) -> str:

@@ -1,4 +1,4 @@
-"""What training is going to take of a device's memory, as the engine foretells it."""
+"""Memory estimates of training on a device, as the engine computes them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True):
-    """One piece of the fullest moment. ``trial`` is -1 where it belongs to no trial of its own."""
+    """One part of the memory peak. ``trial`` is -1 if it belongs to no single trial."""
 
     name: str  # base model, adapter, optimizer, gradients, activations, loss, dequantised weights, …
     used_bytes: int
@@ -17,8 +17,11 @@ PASSING = ("activations", "loss", "dequantised weights")
 
 
 class Foretold(msgspec.Struct, frozen=True):
-    """The fullest moment of a pack. ``peak_bytes`` is what the allocator counts, ``device_bytes`` with what
-    the process takes besides (CUDA's context, what the allocator keeps, torch itself on a CPU)."""
+    """The estimated memory peak of a pack.
+
+    ``peak_bytes`` is the allocator's count; ``device_bytes`` includes what the process uses besides (CUDA's
+    context, the allocator's reserve, torch itself on a CPU).
+    """
 
     parts: tuple[Part, ...]
     peak_bytes: int
@@ -26,22 +29,25 @@ class Foretold(msgspec.Struct, frozen=True):
     moment: str  # a step's backward pass, an evaluation, an optimizer step
     parameters: int  # of the base
     trainable: tuple[int, ...]  # of each adapter
-    notes: tuple[str, ...] = ()  # what makes this less sure
+    notes: tuple[str, ...] = ()  # reasons for uncertainty
     tokens: int = 0  # of the widest pass, padding included
 
     @property
     def passing_bytes(self) -> int:
-        """Return what comes and goes with a pass: what measurements correct."""
+        """The memory that is only used during a pass, which measurements correct."""
         return sum(part.used_bytes for part in self.parts if part.name in PASSING)
 
     def of(self, name: str) -> int:
-        """Return bytes of all parts of that name."""
+        """Return the bytes of all parts of that name."""
         return sum(part.used_bytes for part in self.parts if part.name == name)
 
 
 class Forecast(msgspec.Struct, frozen=True, tag="forecast"):
-    """The answer to "what if": ``limit_bytes`` is what the study may take of the device, None where it is not
-    known. ``advice`` says what dominates and what to change, most useful first."""
+    """The answer to "what if".
+
+    ``limit_bytes`` is the memory that the study may use on the device, None if unknown. ``advice`` names the
+    largest part and what to change, the most useful first.
+    """
 
     foretold: Foretold
     device: str  # cpu, gpu0
@@ -52,7 +58,7 @@ class Forecast(msgspec.Struct, frozen=True, tag="forecast"):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What is to become of a queued trial: ``text`` is "fits", "fits after #12 ends", "never fits: …"."""
+    """When a queued trial will fit: ``text`` is "fits", "fits after #12 ends", "never fits: …"."""
 
     trial: int
     text: str
@@ -61,8 +67,11 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class DeviceMemory(msgspec.Struct, frozen=True):
-    """A device of a study now. ``foretold`` is of the trials on it, None with the reason in ``why_not``;
-    ``measured_bytes`` the fullest moment that its worker saw, ``reserve_bytes`` what the allocator keeps."""
+    """The present memory of one device of a study.
+
+    ``foretold`` is the estimate for its trials, None with the reason in ``why_not``; ``measured_bytes`` the
+    peak that its worker measured, ``reserve_bytes`` the allocator's reserve.
+    """
 
     label: str
     total_bytes: int
@@ -73,7 +82,7 @@ class DeviceMemory(msgspec.Struct, frozen=True):
     why_not: str = ""
     measured_bytes: int | None = None
     reserve_bytes: int | None = None
-    correction: float = 1.0  # of foretold activations, learnt from what was measured
+    correction: float = 1.0  # factor of the estimated activations, learnt from measurements
     learnt_from: int = 0  # measurements
 
 

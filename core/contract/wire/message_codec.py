@@ -1,4 +1,5 @@
-"""Encodes and decodes the messages between console, engine and workers; what cannot be decoded is refused."""
+"""Encode and decode the messages between console, engine and workers; messages that cannot be decoded are
+refused."""
 
 from __future__ import annotations
 
@@ -29,13 +30,12 @@ _request: _Decoder[console_api.AnyRequest] = msgspec.json.Decoder(console_api.An
 
 
 def encode(message: object) -> bytes:
-    """Return any message of either protocol as msgpack."""
+    """Encode any message of either protocol as msgpack."""
     return _pack.encode(message)
 
 
 def encode_request(request: console_api.Ask | console_api.AnyRequest, as_json: bool = False) -> bytes:
-    """Return ``request`` as it is sent. Raises RefusedError for what cannot be: the engine would refuse it,
-    too."""
+    """Encode ``request``. Raises RefusedError for values that the engine would refuse."""
     try:
         return msgspec.json.encode(request) if as_json else _pack.encode(request)
     except (ValueError, OverflowError, RecursionError) as error:
@@ -44,18 +44,20 @@ def encode_request(request: console_api.Ask | console_api.AnyRequest, as_json: b
 
 
 def encode_reply(reply: console_api.Reply, as_json: bool = False) -> bytes:
-    """Return ``reply``; where its answer cannot be written, a refusal that says so: who asked is never left
-    without one."""
+    """Encode ``reply``; if its answer cannot be encoded, a refusal that says so, so that every request gets a
+    reply."""
     write = msgspec.json.encode if as_json else _pack.encode
     try:
         return write(reply)
     except (ValueError, OverflowError, RecursionError, TypeError) as error:
-        what = plain(f"the answer cannot be written: {error}", 300)
-        return write(console_api.Reply(reply.id, False, what, "engine", "its log holds more: `trimtab logs`"))
+        message = plain(f"the answer cannot be written: {error}", 300)
+        return write(
+            console_api.Reply(reply.id, False, message, "engine", "its log holds more: `trimtab logs`")
+        )
 
 
 def _read(decoder: _Decoder[T], raw: bytes) -> T:
-    """Raises msgspec.DecodeError, and nothing else, for whatever it is not."""
+    """Decode a message. Raises msgspec.DecodeError, and nothing else, for anything else."""
     try:
         return decoder.decode(raw)
     except (UnicodeDecodeError, RecursionError, OverflowError) as error:
@@ -71,7 +73,7 @@ def _check_bounds(request: T) -> T:
 
 
 def read_request(raw: bytes) -> console_api.AnyRequest:
-    """Return a request as JSON. Raises msgspec.DecodeError on anything else."""
+    """Decode a request from JSON. Raises msgspec.DecodeError for anything else."""
     return _check_bounds(_read(_request, raw))
 
 

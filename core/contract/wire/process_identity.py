@@ -1,4 +1,5 @@
-"""Processes by more than their numbers, which are given out again: when one began, and whether it stands."""
+"""Identify processes by more than their number, which is reused: by their start time, and whether they
+run."""
 
 from __future__ import annotations
 
@@ -9,21 +10,22 @@ STOPPED = frozenset("Tt")  # proc_pid_stat(5): by SIGSTOP, by a debugger
 
 
 def read_start(pid: int) -> str:
-    """When the process began, in ticks of this boot: no clock that is set changes it. Raises OSError."""
+    """Return when the process started, in ticks since boot, which no change of the clock affects. Raises
+    OSError."""
     stat = Path(f"/proc/{pid}/stat")
     if not stat.exists() and Path("/proc/self/stat").exists():
         raise ProcessLookupError(pid)
     try:
         ticks = stat.read_text().rpartition(")")[2].split()[19]  # proc_pid_stat(5): starttime
         return f"{ticks}@{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
-    except FileNotFoundError:  # no Linux
+    except FileNotFoundError:  # not Linux
         import psutil
 
         return f"{psutil.Process(pid).create_time():.0f}"
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process has this number, whoever owns it."""
+    """Tell whether a process with this number exists, whoever owns it."""
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -34,7 +36,7 @@ def is_alive(pid: int) -> bool:
 
 
 def is_stopped(pid: int) -> bool:
-    """Tell whether the process is stopped until somebody continues it; False where that is unknown."""
+    """Tell whether the process is stopped until it gets SIGCONT; False if that is unknown."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):

@@ -1,19 +1,19 @@
-"""What the search says of itself: which knobs matter, how the sampler stands, who is on which rung."""
+"""The state of the search: knob importance, the sampler, and the trials on each rung."""
 
 from __future__ import annotations
 
 import msgspec
 
 METHODS = ("ped-anova", "fanova")
-FEWEST = 10  # trials with a value below which no share is told: it would be chance
+FEWEST = 10  # fewest trials with a value for a share: with fewer it would be chance
 
 
 class Importance(msgspec.Struct, frozen=True, tag="importance"):
-    """How much of what makes trials differ in ``objective`` each knob explains: ``shares`` sum to 1, the
-    largest first; none with the reason in ``why_none``.
+    """How much of the variation in ``objective`` each knob explains.
 
-    They rest on ``trials``, the latest of ``known`` that have a value; ``early`` of them were stopped early
-    and count with their last reading. ``asks`` says what the shares are shares of.
+    ``shares`` sum to 1, the largest first; empty with the reason in ``why_none``. They are computed from
+    ``trials``, the latest of ``known`` that have a value; ``early`` of them were stopped early and count with
+    their last value. ``asks`` says what the shares measure.
     """
 
     method: str
@@ -35,7 +35,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Rung(msgspec.Struct, frozen=True):
-    """Everybody who reached ``step`` of a bracket, the best first."""
+    """All trials that reached ``step`` of a bracket, the best first."""
 
     bracket: int
     rung: int
@@ -44,7 +44,7 @@ class Rung(msgspec.Struct, frozen=True):
 
 
 class SearchState(msgspec.Struct, frozen=True, tag="search-state"):
-    """``sampler`` is told as (what, how it is); ``rungs`` the lowest first, none with the reason."""
+    """``sampler`` holds (label, text) pairs; ``rungs`` the lowest first, empty with the reason."""
 
     sampler: tuple[tuple[str, str], ...] = ()
     rungs: tuple[Rung, ...] = ()

@@ -1,5 +1,8 @@
-"""The variables that a study takes from the shell it is started in: an engine that runs already has its own,
-of another day. Values that are secrets are kept in memory alone."""
+"""Environment variables that a study takes from the shell that starts it, since a running engine has older
+ones of its own.
+
+Values that are secrets are kept only in memory.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ PLACES = (
 )  # fmt: skip
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 SECRET = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")  # of this start: the next job may have other cards
+# only for this start: the next job may have other cards
+DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")  # settings of torch's
 # The passes of a study differ in shape from round to round. With fixed segments the allocator keeps blocks of
 # sizes that do not come again; segments that grow are used for any size.
@@ -37,13 +41,15 @@ def hides_gpus(visible: str | None) -> bool:
 
 
 def card_number(name: str) -> int:
-    """Return the number of a card in CUDA_VISIBLE_DEVICES; 0 for any other name."""
+    """Return the GPU's number in CUDA_VISIBLE_DEVICES; 0 for any other name."""
     return int(name) if name.removeprefix("-").isdecimal() else 0
 
 
 def allocator_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that make the allocator of a worker on a GPU use segments that grow, under the
-    name of this torch and that of older ones; none if the user set any of ``ALLOCATOR``."""
+    """Return the variables that enable expandable segments in the allocator of a GPU worker.
+
+    Both the name in this torch version and the older one; none if the user set any of ``ALLOCATOR``.
+    """
     if any(environment.get(name) for name in ALLOCATOR):
         return {}
     return dict.fromkeys(ALLOCATOR[:2], SEGMENTS)
@@ -51,37 +57,40 @@ def allocator_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 def read_own(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the set variables of ``NAMES``. Paths become absolute: the engine runs elsewhere."""
-    found = os.environ if environment is None else environment
+    variables = os.environ if environment is None else environment
     return {
         name: str(paths.expand_home(value).absolute()) if name in PLACES and value else value
-        for name, value in found.items()
+        for name, value in variables.items()
         if name in NAMES
     }
 
 
-def merge_environments(own: Mapping[str, str], given: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the engine's ``own`` environment with what was ``given`` for a study; what is not given is not
-    set. None: nothing was said, and the engine's own holds."""
-    if given is None:
+def merge_environments(own: Mapping[str, str], study_variables: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the engine's ``own`` environment with the ``study_variables``; variables that the study lacks
+    are unset.
+
+    None: nothing was recorded, and the engine's own environment applies.
+    """
+    if study_variables is None:
         return dict(own)
-    rest = {name: value for name, value in own.items() if name not in NAMES}
-    return rest | {name: value for name, value in given.items() if name in NAMES}
+    own_other = {name: value for name, value in own.items() if name not in NAMES}
+    return own_other | {name: value for name, value in study_variables.items() if name in NAMES}
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Tell whether the value must not be written anywhere: a proxy's address may hold a password."""
+    """Tell whether the value must not be stored: a proxy's address may contain a password."""
     return name in SECRET or Redactor({}).contains_secret(value)
 
 
-def list_differences(own: Mapping[str, str], given: Mapping[str, str]) -> list[str]:
-    """List where the study's environment differs from the engine's, for people, without secrets."""
+def list_differences(own: Mapping[str, str], study_variables: Mapping[str, str]) -> list[str]:
+    """List the differences between the study's environment and the engine's, for people, without secrets."""
     engine = read_own(own)
     return [
-        f"{name} {_describe_value(name, given.get(name))} in the shell that started the study, and"
+        f"{name} {_describe_value(name, study_variables.get(name))} in the shell that started the study, and"
         f" {_describe_value(name, engine.get(name))} in the engine's own environment:"
         " the study takes the shell's"
         for name in NAMES
-        if engine.get(name) != given.get(name)
+        if engine.get(name) != study_variables.get(name)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Who is at the other end of a local socket: its user, and its process. The kernel says so, not the peer."""
+"""Identify the user and process at the other end of a local socket, as the kernel reports them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_BYTES = 0, 1, 76
 
 
 def read_peer(connection: sockets.socket) -> tuple[int | None, int]:
-    """Return the user id of the peer (None where the system does not tell) and its process (0 likewise)."""
+    """Return the user id of the peer (None if the system does not report it) and its process (0 likewise)."""
     if hasattr(sockets, "SO_PEERCRED"):
         raw = connection.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, _UCRED.size)
         pid, uid, _ = _UCRED.unpack(raw)
@@ -25,7 +25,8 @@ def read_peer(connection: sockets.socket) -> tuple[int | None, int]:
 
 
 def is_ours(uid: int | None) -> bool:
-    """Tell whether the peer is this user or root; allow an unknown one: the socket's folder was checked."""
+    """Tell whether the peer is this user or root; an unknown peer is allowed, since the socket's folder was
+    checked."""
     return uid is None or uid in (os.getuid(), 0)
 
 

@@ -1,5 +1,8 @@
-"""What engine and worker say to each other. The worker numbers what it says and keeps it until the
-engine acknowledges that it is durable; the engine drops a number it has seen."""
+"""Messages between engine and worker.
+
+The worker numbers its messages and keeps each until the engine acknowledges that it is durable; the engine
+drops a number that it has already received.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from core.contract.input_size_limits import Count, Int, Name, Pid, Seconds
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """The worker's first word on each connection: who it is and what it holds."""
+    """The worker's first message on each connection: its identity and the trials that it holds."""
 
     protocol: int
     worker: Name
@@ -24,21 +27,23 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Told(msgspec.Struct, frozen=True, tag="told"):
-    """An event the worker saw happen; ``number`` counts from 1 in this worker's life."""
+    """An event in the worker; ``number`` counts from 1 in the worker's lifetime."""
 
     number: Int
     event: AnyEvent
 
 
 class Beat(msgspec.Struct, frozen=True, tag="beat"):
-    """I live: renews the lease. Sent every few seconds even while a step takes long."""
+    """A heartbeat that renews the lease, sent every few seconds even while a step takes long."""
 
-    busy_s: Seconds = 0.0  # time since the training thread last came up for air
+    busy_s: Seconds = 0.0  # time since the training thread last reported
 
 
 class Broken(msgspec.Struct, frozen=True, tag="broken"):
-    """The worker as a whole cannot work (no model, no data): the study stops with this. Where it ``keeps``
-    its trials they wait until what is wrong was put right."""
+    """The worker cannot work at all (no model, no data): the study ends with this error.
+
+    If it ``keeps`` its trials, they wait until the cause is fixed.
+    """
 
     what: str
     where: str = ""
@@ -48,7 +53,8 @@ class Broken(msgspec.Struct, frozen=True, tag="broken"):
 
 
 class Leaving(msgspec.Struct, frozen=True, tag="leaving"):
-    """The worker goes in good order, with its trials kept, though nobody here sent it away: a signal."""
+    """The worker exits in good order after a signal, with its trials kept, though the engine did not request
+    it."""
 
     why: str
 
@@ -57,32 +63,35 @@ FromWorker = Hello | Told | Beat | Broken | Leaving
 
 
 class Heard(msgspec.Struct, frozen=True, tag="heard"):
-    """All up to ``number`` is durable: forget it."""
+    """All messages up to ``number`` are durable: forget them."""
 
     number: int
 
 
 class Assign(msgspec.Struct, frozen=True, tag="assign"):
-    """Train this trial; ``knobs`` is complete. Goes on from ``checkpoint`` where one is named. A clone, which
-    has a ``parent``, fails where it cannot: its beginning would be another trial's."""
+    """Train this trial; ``knobs`` is complete.
+
+    It continues from ``checkpoint`` if one is given. A clone, which has a ``parent``, fails if it cannot: it
+    would otherwise be another trial.
+    """
 
     trial: int
     knobs: dict[str, Any]
     folder: str  # trials/<n> in the study's folder
     checkpoint: str = ""
     paused: bool = False
-    retry: int = 0  # how often it lost its worker already
+    retry: int = 0  # how often it has lost its worker
     parent: int = -1
 
 
 class Pause(msgspec.Struct, frozen=True, tag="pause"):
-    """Stand still before the next micro-batch."""
+    """Pause before the next micro-batch."""
 
     trial: int
 
 
 class Resume(msgspec.Struct, frozen=True, tag="resume"):
-    """Go on."""
+    """Continue."""
 
     trial: int
 
@@ -95,7 +104,7 @@ class Prune(msgspec.Struct, frozen=True, tag="prune"):
 
 
 class Edit(msgspec.Struct, frozen=True, tag="edit"):
-    """Go on with other knobs from the next step, and tell TrialEdited."""
+    """Continue with other knobs from the next step, and report TrialEdited."""
 
     trial: int
     changes: dict[str, Any]
@@ -103,20 +112,20 @@ class Edit(msgspec.Struct, frozen=True, tag="edit"):
 
 
 class Keep(msgspec.Struct, frozen=True, tag="keep"):
-    """Write a checkpoint of the trial now, and tell TrialCheckpointed though there be one of this step."""
+    """Write a checkpoint of the trial now and report TrialCheckpointed, even if there is one of this step."""
 
     trial: int
 
 
 class Leave(msgspec.Struct, frozen=True, tag="leave"):
-    """Keep the trial and let it go: it goes on elsewhere. Told as TrialRequeued."""
+    """Checkpoint the trial and release it, because it continues elsewhere; reported as TrialRequeued."""
 
     trial: int
     why: str
 
 
 class Score(msgspec.Struct, frozen=True, tag="score"):
-    """Score the adapter of a complete trial, which an earlier worker left unscored; ``step`` was its last."""
+    """Score the adapter of a complete trial that an earlier worker left unscored; ``step`` was its last."""
 
     trial: int
     knobs: dict[str, Any]
@@ -127,26 +136,26 @@ class Score(msgspec.Struct, frozen=True, tag="score"):
 
 
 class Unscore(msgspec.Struct, frozen=True, tag="unscore"):
-    """Drop what is pending of the trial's scoring."""
+    """Drop the pending scoring of the trial."""
 
     trial: int
     why: str
 
 
 class Bound(msgspec.Struct, frozen=True, tag="bound"):
-    """No pass may have more than ``tokens``, padding included; 0 lifts the bound."""
+    """Limit each pass to ``tokens``, including padding; 0 removes the bound."""
 
     tokens: int
 
 
 class AskTriggers(msgspec.Struct, frozen=True, tag="triggers"):
-    """Ask with these evaluate.triggers from now on; without effect where they are those that it asks with."""
+    """Use these evaluate.triggers from now on; no effect if they are the present ones."""
 
     triggers: tuple[str, ...]
 
 
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
-    """Let every trial go and exit."""
+    """Release every trial and exit."""
 
     why: str
 

@@ -30,15 +30,15 @@ def read(study: s.Study, request: console_api.AskEvidence) -> Evidence:
             f"study {study.name}",
             "give one of its trials; -1 is the base",
         )
-    whose = "base" if request.trial == BASE else str(request.trial)
-    folder = Path(study.folder) / "trials" / whose / "evidence"
+    subject = "base" if request.trial == BASE else str(request.trial)
+    folder = Path(study.folder) / "trials" / subject / "evidence"
     metric = (
         "quality/worst_slice" if request.metric.startswith(SLICE) else request.metric
     )  # one file lists all slices
     try:
-        found = untrusted_files.read(folder, f"{metric.replace('/', '_')}.json", Evidence)
+        evidence = untrusted_files.read(folder, f"{metric.replace('/', '_')}.json", Evidence)
     except FileNotFoundError:
         return Evidence(request.metric, why_none=NONE)
     except (OSError, ValueError) as error:
         return Evidence(request.metric, why_none=f"the evidence cannot be read: {plain(str(error), 200)}")
-    return Redactor().anything(found)
+    return Redactor().anything(evidence)

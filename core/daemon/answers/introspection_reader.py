@@ -22,9 +22,9 @@ def read(study: s.Study, number: int) -> Insides:
             f"trial {number} does not exist", f"study {study.name}", "give one of its trials"
         )
     try:
-        found = untrusted_files.read(Path(study.folder) / "trials" / str(number), "insides.json", Insides)
+        insides = untrusted_files.read(Path(study.folder) / "trials" / str(number), "insides.json", Insides)
     except FileNotFoundError:
         return Insides(number, why_none=NONE)
     except (OSError, ValueError) as error:
         return Insides(number, why_none=f"the data cannot be read: {plain(str(error), 200)}")
-    return Redactor().anything(found)
+    return Redactor().anything(insides)

@@ -30,20 +30,23 @@ def limits_of(study: s.Study) -> list[Limit]:
 
 
 def judge(
-    study: s.Study, event: e.TrialScored, known: frozenset[str], history: History | None = None
+    study: s.Study, event: e.TrialScored, earlier: frozenset[str], history: History | None = None
 ) -> tuple[list[Finding], frozenset[str]]:
-    """Return (new findings, keys of all present findings). A limit whose interval is partly beyond the bound
-    keeps its earlier status, and the drift of a slice is reported only once."""
-    broken = _broken_limits(study, event.trial, event.scores, known)
-    drifting = {found.key: found for found in drift.find_drifts(study, event, history or {})}
-    kept = {key for key in known if _stays(key, event)}
-    now = frozenset({*broken, *drifting, *kept})
-    found = [*(_of_limit(limit, event) for key, limit in broken.items() if key not in known)]
-    return found + [finding for key, finding in drifting.items() if key not in known], now
+    """Return (new findings, keys of all present findings).
+
+    A limit whose interval is partly beyond the bound keeps its earlier status, and the drift of a slice is
+    reported only once.
+    """
+    breached = _broken_limits(study, event.trial, event.scores, earlier)
+    drifting = {findings.key: findings for findings in drift.find_drifts(study, event, history or {})}
+    still_standing = {key for key in earlier if _stays(key, event)}
+    now = frozenset({*breached, *drifting, *still_standing})
+    findings = [*(_of_limit(limit, event) for key, limit in breached.items() if key not in earlier)]
+    return findings + [finding for key, finding in drifting.items() if key not in earlier], now
 
 
 def _stays(key: str, event: e.TrialScored) -> bool:
-    """Does a drift persist, because it is a slice's or its metric was not scored this time?"""
+    """Tell whether a drift persists, because it is a slice's or its metric was not scored this time."""
     name = drift.metric_of(key)
     drifts = key in (name, f"{name}{drift.OWN}")
     return drifts and (name.startswith(SLICE) or name not in event.scores)
@@ -52,18 +55,18 @@ def _stays(key: str, event: e.TrialScored) -> bool:
 def broken_before(study: s.Study, trial: s.Trial) -> frozenset[str]:
     """Return the keys of the trial's latest breaches and of the drifts already reported, for an engine that
     resumes the study."""
-    broken = _broken_limits(study, trial.number, trial.scores, frozenset())
-    return frozenset(broken) | drift.reported_keys(trial.number, study.lines)
+    breached = _broken_limits(study, trial.number, trial.scores, frozenset())
+    return frozenset(breached) | drift.reported_keys(trial.number, study.lines)
 
 
 def breaks_a_limit(study: s.Study, trial: s.Trial) -> str:
     """Return why the trial's latest scores prune it (evaluate.on_breach = "prune"); empty if they do not."""
     if study.settings.evaluate.on_breach != "prune":
         return ""
-    broken = next(iter(_broken_limits(study, trial.number, trial.scores, frozenset()).values()), None)
-    if broken is None:
+    breached = next(iter(_broken_limits(study, trial.number, trial.scores, frozenset()).values()), None)
+    if breached is None:
         return ""
-    return f"{broken.metric} is {trial.scores[broken.metric]}: over the limit {broken}"
+    return f"{breached.metric} is {trial.scores[breached.metric]}: over the limit {breached}"
 
 
 def leaves_unsure(study: s.Study, trial: s.Trial) -> str:
@@ -74,7 +77,7 @@ def leaves_unsure(study: s.Study, trial: s.Trial) -> str:
 
 
 def unsure_limits(study: s.Study, trial: s.Trial) -> list[Limit]:
-    """List the limits that the trial's latest scores neither keep nor break for sure."""
+    """List the limits that the trial's latest scores neither clearly keep nor clearly break."""
     limits = limits_of(study)
     return [
         limit
@@ -92,15 +95,15 @@ def _unsure_text(limit: Limit, trial: s.Trial) -> str:
 
 
 def _broken_limits(
-    study: s.Study, trial: int, scores: dict[str, Score], known: frozenset[str]
+    study: s.Study, trial: int, scores: dict[str, Score], earlier: frozenset[str]
 ) -> dict[str, Limit]:
-    found, limits = {}, limits_of(study)
+    breached, limits = {}, limits_of(study)
     for limit in limits:
         score, look = scores.get(limit.metric), count_looks(study.trials.get(trial), limit.metric)
         verdict = limit.judge(score, look, len(limits)) if score is not None else "unsure"
-        if verdict == "breached" or (verdict == "unsure" and str(limit) in known):
-            found[str(limit)] = limit
-    return found
+        if verdict == "breached" or (verdict == "unsure" and str(limit) in earlier):
+            breached[str(limit)] = limit
+    return breached
 
 
 def _of_limit(limit: Limit, event: e.TrialScored) -> Finding:
@@ -113,7 +116,7 @@ def _is_last(event: e.TrialScored | e.TrialCompleted) -> bool:
 
 
 class Breaches:
-    """Reports each finding once until it is over, and does what evaluate.on_breach says for a breach."""
+    """Reports each finding once while it lasts, and does what evaluate.on_breach says for a breach."""
 
     def __init__(
         self, supervisor: Supervisor, ask: Callable[[console_api.AnyRequest], Awaitable[object]]
@@ -142,35 +145,37 @@ class Breaches:
         history = self._history.setdefault(key, {})
         for name, score in event.scores.items():
             history[name] = [*history.get(name, ())[-WINDOW:], score]
-        found, self._known[key] = judge(study, event, self._known.get(key, frozenset()), history)
-        for finding in found:
+        new_findings, self._known[key] = judge(study, event, self._known.get(key, frozenset()), history)
+        for finding in new_findings:
             text = f"trial {event.trial}: {finding.text}"
             note = e.StudyNoted(at=time.time(), study=study.name, text=text, level="warning")
             self._supervisor.put(note)
-        broken = next((finding for finding in found if finding.limit is not None), None)
-        if broken is not None:
-            self._act(study, event.trial, broken)
+        breach = next((finding for finding in new_findings if finding.limit is not None), None)
+        if breach is not None:
+            self._act(study, event.trial, breach)
 
     def _end_unsure(self, study: s.Study, number: int) -> None:
-        """A trial's last scoring is there: say which limits it leaves open, and do what evaluate.on_unsure
-        says. The runner prunes before it reports to the sampler."""
-        asked, trial = study.settings.evaluate.on_unsure, study.trials[number]
-        unsure = [] if asked == "ignore" else unsure_limits(study, trial)
+        """Report the limits that a trial's last scoring leaves open, and do what evaluate.on_unsure says.
+
+        The runner prunes before it reports to the sampler.
+        """
+        action, trial = study.settings.evaluate.on_unsure, study.trials[number]
+        unsure = [] if action == "ignore" else unsure_limits(study, trial)
         for limit in unsure:
             text = f"trial {number}: {_unsure_text(limit, trial)}"
             self._supervisor.put(e.StudyNoted(at=time.time(), study=study.name, text=text, level="warning"))
-        if unsure and asked == "pause":
+        if unsure and action == "pause":
             self._do(console_api.PauseStudy(study.name, by=f"the limit {unsure[0]}"))
 
-    def _act(self, study: s.Study, trial: int, found: Finding) -> None:
-        by, name = f"the limit {found.limit}", study.name
+    def _act(self, study: s.Study, trial: int, finding: Finding) -> None:
+        by, name = f"the limit {finding.limit}", study.name
         if study.trials[trial].state == s.COMPLETE:
             return  # the runner prunes it before it reports to the sampler
         match study.settings.evaluate.on_breach:
             case "pause":
                 self._do(console_api.PauseTrial(name, trial, by=by))
             case "prune":
-                self._do(console_api.PruneTrial(name, trial, by=by, why=found.text))
+                self._do(console_api.PruneTrial(name, trial, by=by, why=finding.text))
 
     def _do(self, request: console_api.AnyRequest) -> None:
         self._tasks.start(self._ask_engine(request))

@@ -36,52 +36,55 @@ def find_drifts(study: s.Study, event: e.TrialScored, history: History) -> list[
 
 
 def _than_base(study: s.Study, event: e.TrialScored) -> Iterator[Finding]:
-    """Drifts from the base. Half of the chance of a false warning in a trial's life is spent here."""
+    """Yield the drifts from the base. Half of the chance of a false warning in a trial's life is spent
+    here."""
     for name, score, metric in _known_scores(event):
         base, change = study.base_scores.get(name), event.changes.get(name)
         if base is None:
             continue
         tail = look_tail(FALSE_WARNING / 2, _look(study, event, name), _metrics(study, event))
         if change is not None:
-            moved = drift_test.judge(change.widen(tail), metric.direction, metric.effect)
+            drift = drift_test.judge(change.widen(tail), metric.direction, metric.effect)
         else:
-            moved = drift_test.against(score, base, metric.direction, tail, metric.effect)
+            drift = drift_test.against(score, base, metric.direction, tail, metric.effect)
         aside = _aside(name, event.changes)
-        if moved.verdict == "worse" and aside is not None:
-            text = f"{name} is {score} at step {event.step}, worse than the base's {base}: {moved.change}"
+        if drift.verdict == "worse" and aside is not None:
+            text = f"{name} is {score} at step {event.step}, worse than the base's {base}: {drift.change}"
             yield Finding(name, f"{text}{aside}")
 
 
 def _than_before(study: s.Study, event: e.TrialScored, history: History) -> Iterator[Finding]:
-    """Drifts from the trial's best earlier score on the same samples, else from its last few scores.
+    """Yield the drifts from the trial's best earlier score on the same samples, or else from its last few
+    scores.
 
-    The other half of the chance of a false warning is spent here, shared by the metrics and by the scorings
-    before that may be the best (Bonferroni).
+    The other half of the chance of a false warning is spent here, shared by the metrics and by the earlier
+    scorings that may be the best (Bonferroni).
     """
     for name, score, metric in _known_scores(event):
         change, earlier = event.since.get(name), max(1, _look(study, event, name) - 1)
         tail = look_tail(FALSE_WARNING / 2, earlier, _metrics(study, event) * earlier)
         if change is not None:
-            moved = drift_test.judge(change.widen(tail), metric.direction, metric.effect)
+            drift = drift_test.judge(change.widen(tail), metric.direction, metric.effect)
             then = f"at {change.reason}"
         else:
-            moved = drift_test.against_history(history.get(name, ()), metric.direction, tail, metric.effect)
+            drift = drift_test.against_history(history.get(name, ()), metric.direction, tail, metric.effect)
             then = "in its scorings before"
         aside = _aside(name, event.since)
-        if moved.verdict == "worse" and aside is not None:
-            text = f"{name} is {score} at step {event.step}, worse than {then}: {moved.change}"
+        if drift.verdict == "worse" and aside is not None:
+            text = f"{name} is {score} at step {event.step}, worse than {then}: {drift.change}"
             yield Finding(f"{name}{OWN}", f"{text}{aside}")
 
 
 def _look(study: s.Study, event: e.TrialScored, name: str) -> int:
-    """Which scoring of the metric this is, from 1."""
+    """Return the index, from 1, of this scoring of the metric."""
     trial = study.trials.get(event.trial)
-    known = trial is not None and name in trial.series
-    return count_looks(trial, name) if known else scoring_index(study, event.step)
+    has_scores = trial is not None and name in trial.series
+    return count_looks(trial, name) if has_scores else scoring_index(study, event.step)
 
 
 def _metrics(study: s.Study, event: e.TrialScored) -> int:
-    """How many metrics are looked at in a trial's life: those of the base, and what else was scored."""
+    """Return how many metrics are tested in a trial's life: those of the base, and others that were
+    scored."""
     trial = study.trials.get(event.trial)
     return len({*study.base_scores, *event.scores, *(trial.scores if trial is not None else ())})
 
@@ -99,7 +102,8 @@ def _known_scores(event: e.TrialScored) -> Iterator[tuple[str, Score, Metric]]:
 
 
 def _aside(name: str, changes: dict[str, Score]) -> str | None:
-    """The clause about all rows in a slice's finding; None if they do not improve, "" for other metrics."""
+    """Return the clause about all rows in a slice's finding; None if they do not improve, "" for other
+    metrics."""
     if not name.startswith(SLICE):
         return ""
     mean = changes.get(ALL)
@@ -115,9 +119,9 @@ def metric_of(key: str) -> str:
 
 def reported_keys(trial: int, lines: Sequence[s.Line]) -> frozenset[str]:
     """Return the keys of the drifts of ``trial`` that the event list already reports."""
-    head, found = f"trial {trial}: ", set()
+    head, keys = f"trial {trial}: ", set()
     for line in lines:
         if line.level == "warning" and line.text.startswith(head) and ", worse than " in line.text:
             name = metric_of(line.text.removeprefix(head))
-            found.add(name if ", worse than the base's" in line.text else f"{name}{OWN}")
-    return frozenset(found)
+            keys.add(name if ", worse than the base's" in line.text else f"{name}{OWN}")
+    return frozenset(keys)

@@ -24,50 +24,52 @@ CPU = Slot("cpu", "cpu", "")
 
 
 def slots(
-    wanted: str | Sequence[int], cards: Sequence[Device], visible: str | None, why_none: str = ""
+    devices_setting: str | Sequence[int], cards: Sequence[Device], visible: str | None, why_none: str = ""
 ) -> list[Slot]:
-    """Return the devices of a study. ``wanted`` is resources.devices, ``visible`` its CUDA_VISIBLE_DEVICES
-    (None if not set), ``why_none`` says why there are no cards.
+    """Return the devices of a study. ``devices_setting`` is resources.devices, ``visible`` its
+    CUDA_VISIBLE_DEVICES (None if not set), ``why_none`` says why there are no cards.
 
     Raises TrimtabError for a card that does not exist, and if "auto" would fall back to the CPU although GPUs
     exist or were named.
     """
-    if wanted == "cpu":
+    if devices_setting == "cpu":
         return [CPU]
-    named, _ = _visible_cards(cards, visible)
-    usable = [card for card in named if not _unusable(card)]
-    if isinstance(wanted, str):
-        if not usable and (wanted == "all" or not (hides_gpus(visible) or _has_no_gpu(cards, visible))):
+    visible_cards, _ = _visible_cards(cards, visible)
+    usable = [card for card in visible_cards if not _unusable(card)]
+    if isinstance(devices_setting, str):
+        if not usable and (
+            devices_setting == "all" or not (hides_gpus(visible) or _has_no_gpu(cards, visible))
+        ):
             raise TrimtabError.of(
-                "there is no usable GPU" + _because(named, cards, visible, why_none),
-                f"resources.devices = {wanted!r}",
+                "there is no usable GPU" + _because(visible_cards, cards, visible, why_none),
+                f"resources.devices = {devices_setting!r}",
                 "run `trimtab doctor` for the cause, or set devices = 'cpu'",
             )
         return [_slot(card) for card in usable] or [CPU]
-    known = {card.index: card for card in usable}
-    missing = [index for index in wanted if index not in known]
+    by_index = {card.index: card for card in usable}
+    missing = [index for index in devices_setting if index not in by_index]
     if missing:
-        there = ", ".join(str(index) for index in known) or "none"
+        there = ", ".join(str(index) for index in by_index) or "none"
         why = next(
             (f": {_unusable(card)}" for card in cards if card.index == missing[0] and _unusable(card)), ""
         )
         raise TrimtabError.of(
             f"GPU {missing[0]} is not available{why}",
-            f"resources.devices = {list(wanted)}",
+            f"resources.devices = {list(devices_setting)}",
             f"GPUs here: {there}" + ("" if visible is None else f", by {_quote_visible(visible)}"),
         )
-    return [_slot(known[index]) for index in wanted]
+    return [_slot(by_index[index]) for index in devices_setting]
 
 
 def note(
-    wanted: str | Sequence[int],
+    devices_setting: str | Sequence[int],
     devices: Sequence[Slot],
     cards: Sequence[Device],
     visible: str | None,
     why_none: str = "",
 ) -> str:
     """Return what may surprise the user about ``devices``; empty if nothing does."""
-    if wanted == "cpu":
+    if devices_setting == "cpu":
         return ""
     if list(devices) == [CPU]:
         if cards and hides_gpus(visible):
@@ -85,8 +87,8 @@ def note(
 def refuse_another_kind(
     devices: Sequence[Slot], earlier: Iterable[str], visible: str | None, why_none: str
 ) -> None:
-    """Raises TrimtabError if trials that ran on GPUs (``earlier``: their devices' labels) would continue on
-    the CPU although the user did not ask for that."""
+    """Raise TrimtabError if trials that ran on GPUs (``earlier``: their devices' labels) would continue on
+    the CPU although the user did not request that."""
     before = sorted({label for label in earlier if label.startswith("gpu")})
     if before and list(devices) == [CPU] and not hides_gpus(visible):
         raise TrimtabError.of(
@@ -102,32 +104,32 @@ def _slot(card: Device) -> Slot:
 
 
 def _visible_cards(cards: Sequence[Device], visible: str | None) -> tuple[list[Device], str]:
-    """The cards that CUDA_VISIBLE_DEVICES makes visible, and the first name in it that is not a card. CUDA
-    reads the list up to the first invalid name, such as -1; the rest stays invisible."""
+    """Return the cards that CUDA_VISIBLE_DEVICES makes visible, and the first name in it that is not a card.
+    CUDA reads the list up to the first invalid name, such as -1; the rest stays invisible."""
     if visible is None:
         return list(cards), ""
-    found: list[Device] = []
+    visible_so_far: list[Device] = []
     for name in (part.strip() for part in visible.split(",")):
         card = _find_card(name, cards)
         if card is None:
-            return found, "" if not name or card_number(name) < 0 or name in HIDES else repr(name)
-        if card not in found:
-            found.append(card)
-    return found, ""
+            return visible_so_far, "" if not name or card_number(name) < 0 or name in HIDES else repr(name)
+        if card not in visible_so_far:
+            visible_so_far.append(card)
+    return visible_so_far, ""
 
 
 def _find_card(name: str, cards: Sequence[Device]) -> Device | None:
-    """The card with this number or this (unambiguous) start of its uuid, or the MIG instance with this uuid
-    or old-style name. For a card in MIG mode CUDA uses the first instance."""
+    """Return the card with this number or this (unambiguous) start of its uuid, or the MIG instance with this
+    uuid or old-style name. For a card in MIG mode CUDA uses the first instance."""
     if name.isdecimal():
-        found = [card for card in cards if card.index == int(name)]
+        matches = [card for card in cards if card.index == int(name)]
     else:
-        found = [card for card in cards if name and (card.uuid.startswith(name) or card.mig_path == name)]
-        found = [card for card in found if card.uuid == name] or found
-    if len(found) != 1:
+        matches = [card for card in cards if name and (card.uuid.startswith(name) or card.mig_path == name)]
+        matches = [card for card in matches if card.uuid == name] or matches
+    if len(matches) != 1:
         return None
-    parts = [card for card in cards if found[0].mig and card.parent == found[0].uuid]
-    return parts[0] if parts else found[0]
+    parts = [card for card in cards if matches[0].mig and card.parent == matches[0].uuid]
+    return parts[0] if parts else matches[0]
 
 
 def _unusable(card: Device) -> str:
@@ -142,9 +144,11 @@ def _has_no_gpu(cards: Sequence[Device], visible: str | None) -> bool:
     return not cards and visible is None
 
 
-def _because(named: Sequence[Device], cards: Sequence[Device], visible: str | None, why_none: str) -> str:
-    if named:
-        return ": " + "; ".join(f"gpu{card.index}: {_unusable(card)}" for card in named)
+def _because(
+    visible_cards: Sequence[Device], cards: Sequence[Device], visible: str | None, why_none: str
+) -> str:
+    if visible_cards:
+        return ": " + "; ".join(f"gpu{card.index}: {_unusable(card)}" for card in visible_cards)
     if cards and visible is not None:
         there = ", ".join(f"{card.index} ({card.uuid})" if card.uuid else str(card.index) for card in cards)
         return f": {_quote_visible(visible)} names none of the GPUs here: {there}"
@@ -176,16 +180,18 @@ class Free:
 
 
 def by_room(
-    devices: Sequence[Slot], loads: Mapping[str, int], wanted: Mapping[str, tuple[int, str]]
+    devices: Sequence[Slot], loads: Mapping[str, int], targets: Mapping[str, tuple[int, str]]
 ) -> list[Free]:
     """Return the devices with free slots, the most slots first. ``loads`` counts the trials by device label;
-    ``wanted`` gives the number of trials there should be, and the reason if it was measured."""
-    found = []
+    ``targets`` gives the number of trials there should be, and the reason if it was measured."""
+    free_devices = []
     for slot in devices:
-        load, (places, why) = loads.get(slot.label, 0), wanted[slot.label]
+        load, (places, why) = loads.get(slot.label, 0), targets[slot.label]
         if load >= places:
             continue
-        taken = f"{load} of {places} slots taken on {slot.label}"
-        because = f"{taken}; auto: {why}" if why else taken if places > 1 else f"{slot.label} was free"
-        found.append(Free(slot, places - load, because))
-    return sorted(found, key=lambda free: -free.places)  # a stable sort: ties keep their order
+        occupancy = f"{load} of {places} slots taken on {slot.label}"
+        because = (
+            f"{occupancy}; auto: {why}" if why else occupancy if places > 1 else f"{slot.label} was free"
+        )
+        free_devices.append(Free(slot, places - load, because))
+    return sorted(free_devices, key=lambda free: -free.places)  # a stable sort: ties keep their order

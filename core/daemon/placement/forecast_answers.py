@@ -23,49 +23,54 @@ MOST_PACK = 256
 
 
 def forecast(
-    foresight: MemoryPlanner, study: s.Study, spec: StudySpec, asked: console_api.Foresee
+    planner: MemoryPlanner, study: s.Study, spec: StudySpec, request: console_api.Foresee
 ) -> Forecast:
     """Estimate the memory of a pack with the given knobs. Raises RefusedError if that is not possible."""
-    model = foresight.model
+    model = planner.model
     if model is None:
         raise RefusedError.of(
-            f"no memory estimate is possible: {foresight.why_not}",
+            f"no memory estimate is possible: {planner.why_not}",
             f"study {study.name}",
             "try again when a worker has loaded the model",
         )
-    label = asked.device or foresight.slots[0].label
-    if label not in {slot.label for slot in foresight.slots}:
+    label = request.device or planner.slots[0].label
+    if label not in {slot.label for slot in planner.slots}:
         raise RefusedError.of(
             f"the study has no device {plain(label, 40)!r}", study.name, "give one of the study's devices"
         )
-    setting = foresight.setting(label, longest=None, **_of_base(asked.changes))
-    chosen = _knobs(study, spec, asked)
-    limit, found = foresight.limit(label), foresight.device(label, setting)
-    case = Case(model, setting, need(chosen), max(1, min(MOST_PACK, asked.pack)), found, limit.bytes_)
-    return Forecast(case.estimate(), label, found.total_bytes, limit.bytes_, case.fits(), tuple(advise(case)))
+    setting = planner.setting(label, longest=None, **_of_base(request.changes))
+    knobs = _knobs(study, spec, request)
+    limit, device = planner.limit(label), planner.device(label, setting)
+    case = Case(model, setting, need(knobs), max(1, min(MOST_PACK, request.pack)), device, limit.bytes_)
+    return Forecast(
+        case.estimate(), label, device.total_bytes, limit.bytes_, case.fits(), tuple(advise(case))
+    )
 
 
 def _of_base(changes: Mapping[str, Any]) -> dict[str, Any]:
-    found = {OF_BASE[name]: value for name, value in changes.items() if name in OF_BASE}
-    precision, checkpointing = found.get("precision", "auto"), found.get("checkpointing", False)
+    base_settings = {OF_BASE[name]: value for name, value in changes.items() if name in OF_BASE}
+    precision, checkpointing = (
+        base_settings.get("precision", "auto"),
+        base_settings.get("checkpointing", False),
+    )
     if precision not in PRECISIONS or not isinstance(checkpointing, bool):
-        known = f"precision: {', '.join(PRECISIONS)}"
-        raise RefusedError.of(f"invalid setting {plain(str(found), 120)}", "what if", known)
-    return found
+        remedy = f"precision: {', '.join(PRECISIONS)}"
+        raise RefusedError.of(f"invalid setting {plain(str(base_settings), 120)}", "what if", remedy)
+    return base_settings
 
 
 def _knobs(study: s.Study, spec: StudySpec, request: console_api.Foresee) -> dict[str, Any]:
     trial = study.trials.get(request.trial) if request.trial is not None else None
-    chosen = dict(trial.knobs if trial is not None else spec.train)
+    knobs = dict(trial.knobs if trial is not None else spec.train)
     for name, value in request.changes.items():
         if name in OF_BASE:
             continue
-        known = knob.KNOBS.get(name)
-        wrong = knob.find_fault(known, value) if known else "is not a knob"
+        entry = knob.KNOBS.get(name)
+        wrong = knob.find_fault(entry, value) if entry else "is not a knob"
         if wrong:
             raise RefusedError.of(f"{plain(name, 40)} = {plain(repr(value), 80)}: {wrong}", "what if", "")
-        chosen[name] = value
-    return chosen
+        knobs[name] = value
+    return knobs
 
 
 def memory_now(foresight: MemoryPlanner, study: s.Study) -> MemoryNow:
@@ -85,15 +90,15 @@ def _running_knobs(study: s.Study, label: str) -> dict[int, Mapping[str, Any]]:
 
 
 def _device(
-    foresight: MemoryPlanner, study: s.Study, label: str, there: Mapping[int, Mapping[str, Any]]
+    planner: MemoryPlanner, study: s.Study, label: str, there: Mapping[int, Mapping[str, Any]]
 ) -> DeviceMemory:
-    limit, found = foresight.limit(label), foresight.device(label)
+    limit, device = planner.limit(label), planner.device(label)
     pack = next((pack for pack in study.packs.values() if pack.device == label), None)
-    factor, learnt_from = foresight.learnt(label)
+    factor, learnt_from = planner.learnt(label)
     return DeviceMemory(
-        label, found.total_bytes, limit.bytes_, limit.why, tuple(there),
-        foretold=foresight.pack(label, there) if there else None,
-        why_not=foresight.why_not or ("" if there else "no trial runs on it"),
+        label, device.total_bytes, limit.bytes_, limit.why, tuple(there),
+        foretold=planner.pack(label, there) if there else None,
+        why_not=planner.why_not or ("" if there else "no trial runs on it"),
         measured_bytes=pack.used_bytes if pack else None,
         reserve_bytes=pack.reserve_bytes if pack else None,
         correction=factor, learnt_from=learnt_from,
@@ -101,28 +106,28 @@ def _device(
 
 
 def _verdict(
-    foresight: MemoryPlanner, trial: s.Trial, there: Mapping[str, Mapping[int, Mapping[str, Any]]]
+    planner: MemoryPlanner, trial: s.Trial, there: Mapping[str, Mapping[int, Mapping[str, Any]]]
 ) -> Verdict:
-    """Whether and when a queued trial fits, on the device where it fits soonest."""
+    """Return whether and when a queued trial fits, on the device where it fits soonest."""
     needs = trial.foretold_bytes or 0
-    refused = {label: foresight.refusal_reason(label, trial.knobs, knobs) for label, knobs in there.items()}
-    if "" in refused.values():
+    refusals = {label: planner.refusal_reason(label, trial.knobs, knobs) for label, knobs in there.items()}
+    if "" in refusals.values():
         return Verdict(trial.number, "fits", "info", needs)
-    never = [foresight.never(label, trial.knobs) for label in there]
+    never = [planner.never(label, trial.knobs) for label in there]
     if never and all(never):
         return Verdict(trial.number, f"never fits: {never[0]}", "error", needs)
     for label, knobs in there.items():
-        for gone in sorted(knobs):
-            left = {number: other for number, other in knobs.items() if number != gone}
-            if not foresight.refusal_reason(label, trial.knobs, left):
-                return Verdict(trial.number, f"fits after #{gone} ends", "warning", needs)
+        for leaver in sorted(knobs):
+            remaining = {number: other for number, other in knobs.items() if number != leaver}
+            if not planner.refusal_reason(label, trial.knobs, remaining):
+                return Verdict(trial.number, f"fits after #{leaver} ends", "warning", needs)
     return Verdict(trial.number, "fits when a device is empty", "warning", needs)
 
 
 def answer(
-    foresight: MemoryPlanner, study: s.Study, spec: StudySpec, asked: msgspec.Struct
+    planner: MemoryPlanner, study: s.Study, spec: StudySpec, request: msgspec.Struct
 ) -> console_api.Answer:
     """Answer a memory request."""
-    if isinstance(asked, console_api.Foresee):
-        return forecast(foresight, study, spec, asked)
-    return memory_now(foresight, study)
+    if isinstance(request, console_api.Foresee):
+        return forecast(planner, study, spec, request)
+    return memory_now(planner, study)

@@ -51,7 +51,8 @@ class MemoryPlanner:
         sharing: PackRecords | None = None,
         hub: Path | None = None,
     ) -> None:
-        """Return ``hub`` is the Hub cache of the study's workers, if it differs from the engine's."""
+        """Prepare the plan; ``hub`` is the Hub cache of the study's workers, if it differs from the
+        engine's."""
         self._hub = hub
         self._clock, self._sharing = clock, sharing or PackRecords()
         self._spec, self._devices, self._machine, self._ledger = spec, devices, machine, ledger
@@ -92,11 +93,13 @@ class MemoryPlanner:
 
     def device(self, label: str, setting: Setting | None = None) -> Device:
         """Return the device with the constants that were learnt from measurements."""
-        found = self._read(label)
-        known = self._ledger.of(self.kind(label, setting or self._setting, found))
-        if known.context_bytes is not None:
-            found = msgspec.structs.replace(found, context_bytes=known.context_bytes)
-        return found if known.slack is None else msgspec.structs.replace(found, slack=known.slack)
+        device = self._read(label)
+        corrections = self._ledger.of(self.kind(label, setting or self._setting, device))
+        if corrections.context_bytes is not None:
+            device = msgspec.structs.replace(device, context_bytes=corrections.context_bytes)
+        return (
+            device if corrections.slack is None else msgspec.structs.replace(device, slack=corrections.slack)
+        )
 
     def _read(self, label: str) -> Device:
         machine = self._machine()
@@ -106,18 +109,18 @@ class MemoryPlanner:
         card = next((device for device in machine.devices if f"gpu{device.index}" == label), None)
         return device_constants.card(card) if card is not None else Device(name=label)
 
-    def kind(self, label: str, setting: Setting, found: Device | None = None) -> str:
+    def kind(self, label: str, setting: Setting, device: Device | None = None) -> str:
         """Return the ledger key of corrections: one kind of device, model family and precision."""
-        found = found or self._read(label)
+        device = device or self._read(label)
         family = self._model.family if self._model else self._spec.model.base
-        precision = weight_bytes.resolved(setting.precision, found.computes)
-        return f"{found.name} {family} {precision}{' checkpointed' if setting.checkpointing else ''}"
+        precision = weight_bytes.resolved(setting.precision, device.computes)
+        return f"{device.name} {family} {precision}{' checkpointed' if setting.checkpointing else ''}"
 
     def _machine_kind(self, label: str) -> str:
         """Return the key of the learnt pack size: this device of this machine, base and precision."""
-        found, section = self._read(label), self._spec.model
-        where = f"{platform.node()} {label} {found.name} {os.cpu_count()} cores"
-        return f"{where} {section.base} {weight_bytes.resolved(section.precision, found.computes)}"
+        device, section = self._read(label), self._spec.model
+        machine = f"{platform.node()} {label} {device.name} {os.cpu_count()} cores"
+        return f"{machine} {section.base} {weight_bytes.resolved(section.precision, device.computes)}"
 
     def proven_size(self, label: str) -> PackRecord | None:
         """Return the pack size that earlier studies measured as best on this device with this base."""
@@ -132,14 +135,16 @@ class MemoryPlanner:
         return memory_budget.limit(self._spec.resources.memory_bytes, self.device(label), self._ours(label))
 
     def limit(self, label: str) -> Limit:
-        """Return ``allowed``, and at most the level of a recent out-of-memory error. That limit expires,
-        since other processes may free their memory."""
-        found, (end, at) = self.memory_limit(label), self._ends.get(label, (0, 0.0))
+        """Return the present memory limit, at most the level of a recent out-of-memory error.
+
+        The level of an error expires, since other processes may free their memory.
+        """
+        limit, (end, at) = self.memory_limit(label), self._ends.get(label, (0, 0.0))
         if label in self._ends and self._clock() - at > FORGOTTEN_S:
             del self._ends[label]
-        elif end and (found.bytes_ is None or end < found.bytes_):
+        elif end and (limit.bytes_ is None or end < limit.bytes_):
             return Limit(end, f"out of memory at {format_bytes(end)} recently")
-        return found
+        return limit
 
     def _ours(self, label: str) -> int:
         """Return bytes that this study's worker holds on the device, as far as the readings show."""
@@ -152,54 +157,58 @@ class MemoryPlanner:
         if label == "cpu":
             return sum(worker.rss_bytes or 0 for worker in mine)
         card = next((device for device in machine.devices if f"gpu{device.index}" == label), None)
-        held = {process.pid: process.used_bytes or 0 for process in (card.processes if card else ())}
-        return sum(held.get(worker.pid, 0) for worker in mine)
+        bytes_by_pid = {process.pid: process.used_bytes or 0 for process in (card.processes if card else ())}
+        return sum(bytes_by_pid.get(worker.pid, 0) for worker in mine)
 
-    def check(self, where: str) -> None:
-        """Raises TrimtabError if the memory limit, set in ``where``, is smaller than the base model."""
-        asked = self._spec.resources.memory_bytes
+    def check(self, location: str) -> None:
+        """Raise TrimtabError if the memory limit, set in ``location``, is smaller than the base model."""
+        limit_setting = self._spec.resources.memory_bytes
         for slot in self._devices:
-            found = self.device(slot.label)
-            precision = weight_bytes.resolved(self._setting.precision, found.computes)
-            known = self.model
-            held = (
-                weight_bytes.base_bytes(known, precision, self._setting.double_quant, found.computes)
-                if known
+            device = self.device(slot.label)
+            precision = weight_bytes.resolved(self._setting.precision, device.computes)
+            model = self.model
+            base_bytes = (
+                weight_bytes.base_bytes(model, precision, self._setting.double_quant, device.computes)
+                if model
                 else 0
             )
-            memory_budget.check(asked, found, held, where)
+            memory_budget.check(limit_setting, device, base_bytes, location)
 
     # -- estimates --------------------------------------------------------------------------------
 
-    def setting(self, label: str, **changed: Any) -> Setting:
+    def setting(self, label: str, **overrides: Any) -> Setting:
         """Return the study's memory setting with the correction learnt on the device."""
-        setting = replace(self._setting, pass_tokens=self._pass_tokens.get(label, 0), **changed)
+        setting = replace(self._setting, pass_tokens=self._pass_tokens.get(label, 0), **overrides)
         return replace(setting, factor=self._ledger.of(self.kind(label, setting)).factor)
 
-    def pack(self, label: str, knobs: Mapping[int, Knobs], **changed: Any) -> Foretold | None:
+    def pack(self, label: str, knobs: Mapping[int, Knobs], **overrides: Any) -> Foretold | None:
         """Return the estimated peak of these trials together; None if the base is unknown."""
         if self.model is None:
             return None
-        setting = self.setting(label, **changed)
+        setting = self.setting(label, **overrides)
         needs = [trial_memory.need(each, number) for number, each in sorted(knobs.items())]
         return estimate_memory(self.model, setting, needs, self.device(label, setting))
 
     def own(self, label: str, knobs: Knobs) -> int | None:
         """Return bytes of one trial without the base, alone, with rows of maximum length."""
-        found = self.pack(label, {0: knobs}, longest=None)
-        return None if found is None else found.peak_bytes - found.of("base model") - found.of("workspace")
+        estimate = self.pack(label, {0: knobs}, longest=None)
+        return (
+            None
+            if estimate is None
+            else estimate.peak_bytes - estimate.of("base model") - estimate.of("workspace")
+        )
 
     def refusal_reason(self, label: str, knobs: Knobs, there: Mapping[int, Knobs]) -> str:
         """Return why a trial may not join the trials ``there``, with numbers; empty if it may. A trial alone
         may train in smaller passes."""
         limit = self.limit(label)
-        found = self.pack(label, {**there, max(there, default=-1) + 1: knobs})
-        if found is None or limit.bytes_ is None or found.device_bytes <= limit.bytes_:
+        estimate = self.pack(label, {**there, max(there, default=-1) + 1: knobs})
+        if estimate is None or limit.bytes_ is None or estimate.device_bytes <= limit.bytes_:
             return ""
         if not there:
             return self.never(label, knobs)
-        needed, allowed = format_bytes(found.device_bytes), format_bytes(limit.bytes_)
-        return f"{needed} needed with the {len(there)} on {label}, but the limit is {allowed}"
+        size, allowed = format_bytes(estimate.device_bytes), format_bytes(limit.bytes_)
+        return f"{size} needed with the {len(there)} on {label}, but the limit is {allowed}"
 
     def never(self, label: str, knobs: Knobs) -> str:
         """Return why a trial does not fit even alone with one row at a time, with numbers; empty if it
@@ -207,9 +216,9 @@ class MemoryPlanner:
         limit, least = self.memory_limit(label), self._least(label, knobs)
         if least is None or limit.bytes_ is None or least.device_bytes <= limit.bytes_:
             return ""
-        needed = format_bytes(least.device_bytes)
+        size = format_bytes(least.device_bytes)
         return (
-            f"needs {needed} with one row of {knobs['sequence_length']} tokens at a time, "
+            f"needs {size} with one row of {knobs['sequence_length']} tokens at a time, "
             f"but the limit on {label} is {format_bytes(limit.bytes_)} ({limit.why})"
         )
 
@@ -217,46 +226,46 @@ class MemoryPlanner:
         return self.pack(label, {0: {**knobs, "batch_size": 1}}, judged=1, most=1)
 
     def violation(self, knobs: Knobs) -> float | None:
-        """Return by which share of the limit a trial is too large, on the device where it fits best; below 0
-        it fits."""
-        found = []
+        """Return how far a trial exceeds the limit, as a fraction of it, on the device where it fits best; 0
+        or less if it fits."""
+        excesses = []
         for slot in self._devices:
             limit, least = self.memory_limit(slot.label), self._least(slot.label, knobs)
             if least is not None and limit.bytes_:
-                found.append(least.device_bytes / limit.bytes_ - 1)
-        return min(found, default=None)
+                excesses.append(least.device_bytes / limit.bytes_ - 1)
+        return min(excesses, default=None)
 
     def bound(self, label: str, knobs: Mapping[int, Knobs]) -> int:
         """Return the most tokens per pass of these trials; 0 for no bound."""
-        limit, found = self.limit(label), self.pack(label, knobs)
-        if found is None or limit.bytes_ is None or found.device_bytes <= limit.bytes_:
+        limit, estimate = self.limit(label), self.pack(label, knobs)
+        if estimate is None or limit.bytes_ is None or estimate.device_bytes <= limit.bytes_:
             return 0
 
         def fits(count: int) -> bool:
-            told = self.pack(label, knobs, most=count * STEP)
-            return told is not None and told.device_bytes <= (limit.bytes_ or 0)
+            bounded = self.pack(label, knobs, most=count * STEP)
+            return bounded is not None and bounded.device_bytes <= (limit.bytes_ or 0)
 
         return max(1, largest(fits, MOST // STEP) * STEP)
 
     # -- measurements -----------------------------------------------------------------------------
 
     def learn(self, measurement: e.PackMeasured, knobs: Mapping[int, Knobs]) -> e.PackMeasured:
-        """Learn from a measurement; returns it with the estimate for the same trials."""
+        """Learn from a measurement, and return it with the estimate for the same trials."""
         if measurement.longest:
             self._setting = replace(self._setting, longest=measurement.longest)
         self._reserve[measurement.device] = measurement.reserve_bytes
         self._pass_tokens[measurement.device] = measurement.pass_tokens
-        found = self.pack(measurement.device, knobs) if knobs and measurement.trials else None
-        if found is None or not found.tokens:
+        estimate = self.pack(measurement.device, knobs) if knobs and measurement.trials else None
+        if estimate is None or not estimate.tokens:
             return measurement
-        held = sum(measurement.trial_bytes.values())
-        passing = found.passing_bytes / self.setting(measurement.device).factor
-        passing *= min(1.0, measurement.widest / found.tokens) if measurement.widest else 1.0
+        trial_bytes = sum(measurement.trial_bytes.values())
+        passing = estimate.passing_bytes / self.setting(measurement.device).factor
+        passing *= min(1.0, measurement.widest / estimate.tokens) if measurement.widest else 1.0
         kind = self.kind(measurement.device, self._setting)
-        self._ledger.learn(kind, passing, measurement.used_bytes - measurement.idle_bytes - held)
+        self._ledger.learn(kind, passing, measurement.used_bytes - measurement.idle_bytes - trial_bytes)
         self._constants(measurement, kind)
         self._ledger.save()
-        foretold = measurement.idle_bytes + held + passing * self._ledger.of(kind).factor
+        foretold = measurement.idle_bytes + trial_bytes + passing * self._ledger.of(kind).factor
         return msgspec.structs.replace(measurement, foretold_bytes=round(foretold))
 
     def _constants(self, measurement: e.PackMeasured, kind: str) -> None:
@@ -264,20 +273,25 @@ class MemoryPlanner:
         if measurement.device == "cpu":
             self._ledger.learn_context(kind, measurement.idle_bytes - measurement.base_bytes)
             return
-        reserved, held = measurement.used_bytes + measurement.reserve_bytes, self._ours(measurement.device)
+        reserved, worker_bytes = (
+            measurement.used_bytes + measurement.reserve_bytes,
+            self._ours(measurement.device),
+        )
         if measurement.used_bytes > 0:
             self._ledger.learn_context(
-                kind, held - reserved if held else 0, measurement.reserve_bytes / measurement.used_bytes
+                kind,
+                worker_bytes - reserved if worker_bytes else 0,
+                measurement.reserve_bytes / measurement.used_bytes,
             )
 
     def record_oom(self, label: str, knobs: Mapping[int, Knobs], used_bytes: int) -> None:
         """Record the memory level of an out-of-memory error while these trials trained on the device."""
-        there, found = self.device(label), self.pack(label, knobs)
+        there, estimate = self.device(label), self.pack(label, knobs)
         process = there.kind == "cpu"  # on a CPU, used_bytes covers the whole process
         self._ends[label] = used_bytes if process else there.whole(used_bytes), self._clock()
-        if found is not None:
-            still = found.peak_bytes - found.passing_bytes + (there.context_bytes if process else 0)
-            passing = found.passing_bytes / self.setting(label).factor
+        if estimate is not None:
+            still = estimate.peak_bytes - estimate.passing_bytes + (there.context_bytes if process else 0)
+            passing = estimate.passing_bytes / self.setting(label).factor
             self._ledger.learn_oom(self.kind(label, self._setting), passing, used_bytes - still)
             self._ledger.save()
 
@@ -287,8 +301,8 @@ class MemoryPlanner:
 
     def learnt(self, label: str) -> tuple[float, int]:
         """Return the correction factor, and the number of measurements behind it."""
-        known = self._ledger.of(self.kind(label, self._setting))
-        return known.factor, len(known.ratios)
+        corrections = self._ledger.of(self.kind(label, self._setting))
+        return corrections.factor, len(corrections.ratios)
 
     def reserve(self, label: str) -> int | None:
         """Return bytes that the worker's allocator holds but does not use, by its latest report."""

@@ -20,7 +20,8 @@ class Calibration:
     """The calibration of one device of one study, from its worker's measurements."""
 
     def __init__(self, label: str, proved: PackRecord | None = None) -> None:
-        """Return ``proved``: the pack size that earlier studies measured on the device with this base."""
+        """Start a calibration; ``proved`` is the pack size that earlier studies measured on the device with
+        this base."""
         self._label = label
         self._begin = proved.number if proved is not None else BEGIN
         self._growth = Growth(Start(self._begin, proved.refused if proved is not None else ()))
@@ -38,20 +39,22 @@ class Calibration:
         self._at = event.at
         self._latest, self._alone = event if event.trials else None, event.why_alone
         self._knobs = {number: knobs.get(number, {}) for number in event.trial_bytes}
-        for number, held in event.trial_bytes.items():
-            self._sizes[number] = (self._knobs[number], held)
-        if not event.why_alone:  # trials that take turns give no information on sharing
+        for number, trial_bytes in event.trial_bytes.items():
+            self._sizes[number] = (self._knobs[number], trial_bytes)
+        if not event.why_alone:  # trials that train one after another give no information on sharing
             self._growth.add(event.trials, event.tokens, event.round_s, event.at)
 
     # -- how many ---------------------------------------------------------------------------------
 
     def target_number(self, limit: int, running: int) -> tuple[int, str]:
         """Return the number of trials at once, and why: at most ``limit``, the trials that are left.
+
         ``running`` trials are on the device now; they are never evicted, only freed slots above the number
-        stay empty."""
+        stay empty.
+        """
         goal = self._growth.goal
         if self._alone:
-            return 1, f"trials on this base take turns: {plain(self._alone, 200)}"
+            return 1, f"trials on this base train one after another: {plain(self._alone, 200)}"
         if goal.base is None and running > self._begin:  # after an engine restart
             return min(running, limit), f"keeps the {running} running trials until there are measurements"
         if goal.base is None:
@@ -68,42 +71,43 @@ class Calibration:
 
     def news(self, limit: int, running: int) -> list[str]:
         """Return notes about changes of the number since the last call."""
-        (number, why), goal, told = self.target_number(limit, running), self._growth.goal, []
+        (number, why), goal, notes = self.target_number(limit, running), self._growth.goal, []
         aim = 1 if self._alone else goal.number
         if aim != self._told:
-            changed = min(aim, limit) != min(self._told, limit)
+            number_changed = min(aim, limit) != min(self._told, limit)
             self._told, self._full_told = aim, False
-            if changed and self._alone:
-                told.append(f"at most one trial at once: {why}")
-            elif changed and goal.base is not None:
-                told.append(_change_note(goal, number))
+            if number_changed and self._alone:
+                notes.append(f"at most one trial at once: {why}")
+            elif number_changed and goal.base is not None:
+                notes.append(_change_note(goal, number))
         if number < min(aim, limit) and self._latest is not None and not self._full_told:
             self._full_told = True
-            told.append(f"{why}; {format_bytes(max(0, self._spare(self._knobs)))} free")
-        return [f"{self._label}: {text}" for text in told]
+            notes.append(f"{why}; {format_bytes(max(0, self._spare(self._knobs)))} free")
+        return [f"{self._label}: {text}" for text in notes]
 
     def learnt(self) -> PackRecord | None:
         """Return the result to store for the next study on this device with this base; None if there is
         nothing new. A number that was never compared is not a result."""
-        goal, refused = self._growth.goal, tuple(sorted(self._growth.rejected_numbers))
-        if goal.base is None or self._alone or not (goal.before or refused):
+        goal, rejected = self._growth.goal, tuple(sorted(self._growth.rejected_numbers))
+        if goal.base is None or self._alone or not (goal.before or rejected):
             return None
-        if self._kept is not None and (self._kept.number, self._kept.refused) == (goal.base, refused):
+        if self._kept is not None and (self._kept.number, self._kept.refused) == (goal.base, rejected):
             return None
-        seen = (
+        measured_rates = (
             (goal.before, goal.before_rate),
             (goal.base, goal.base_rate),
             (goal.refused, goal.refused_rate),
         )
-        rates = {number: value for number, value in seen if number is not None and value > 0}
-        self._kept = PackRecord(goal.base, rates, refused, self._at)
+        rates = {number: value for number, value in measured_rates if number is not None and value > 0}
+        self._kept = PackRecord(goal.base, rates, rejected, self._at)
         return self._kept
 
     def _room(self) -> int:
-        """The number of trials that fit in memory if new ones are as small as the smallest measured trial."""
+        """Return the number of trials that fit in memory if new ones are as small as the smallest measured
+        trial."""
         if self._latest is None or not self._sizes:
             return MOST
-        smallest = min(held + self._activations(knobs) for knobs, held in self._sizes.values())
+        smallest = min(trial_bytes + self._activations(knobs) for knobs, trial_bytes in self._sizes.values())
         more = max(0, self._spare(self._knobs)) // max(1, smallest)
         return max(1, len(self._knobs) + int(more))
 
@@ -121,7 +125,8 @@ class Calibration:
         return f"needs about {format_bytes(needs)}, but only {free} are free on {self._label}"
 
     def _spare(self, running: Mapping[int, Knobs]) -> float:
-        """Free bytes for more trials, adjusted for trials that started or ended since the measurement."""
+        """Return free bytes for more trials, adjusted for trials that started or ended since the
+        measurement."""
         latest = self._latest
         assert latest is not None
         came = sum(
@@ -140,20 +145,20 @@ class Calibration:
         return self._adapter(knobs) + self._activations(knobs)
 
     def _activations(self, knobs: Knobs) -> float:
-        """Activation bytes of a micro-batch in which every sequence has the maximum length."""
+        """Return activation bytes of a micro-batch in which every sequence has the maximum length."""
         assert self._latest is not None
         tokens = knobs.get("batch_size", 0) * knobs.get("sequence_length", 0)
         result: float = tokens * self._latest.activation_bytes_per_token
         return result
 
     def _adapter(self, knobs: Knobs) -> float:
-        """Bytes of adapter, gradient and optimizer state, scaled by the rank: the largest value from measured
-        trials with the same modules and optimizer, else the same modules, else any."""
+        """Return bytes of adapter, gradient and optimizer state, scaled by the rank: the largest value from
+        measured trials with the same modules and optimizer, else the same modules, else any."""
         for same in (("target_modules", "optimizer"), ("target_modules",), ()):
             each = [
-                held / max(1, known.get("lora_rank", 1))
-                for known, held in self._sizes.values()
-                if all(known.get(name) == knobs.get(name) for name in same)
+                trial_bytes / max(1, trial_knobs.get("lora_rank", 1))
+                for trial_knobs, trial_bytes in self._sizes.values()
+                if all(trial_knobs.get(name) == knobs.get(name) for name in same)
             ]
             if each:
                 result: float = max(each) * knobs.get("lora_rank", 1)
@@ -183,12 +188,18 @@ def _verdict(goal: Goal) -> str:
 
 def _change_note(goal: Goal, number: int) -> str:
     """Return the note about a new number, with the measurements behind it."""
-    seen = [(goal.before, goal.before_rate), (goal.base, goal.base_rate), (goal.refused, goal.refused_rate)]
-    first, *more = [(count, value) for count, value in seen if count is not None]
-    given = f"{first[0]} gave {rate(first[1])} tokens/s"
-    given += "".join(f", {count} {'gave' if goal.refused else 'give'} {rate(value)}" for count, value in more)
-    given += f": {_verdict(goal)}" if goal.refused is not None else ""
-    text = f"{goal.base} trial{'' if goal.base == 1 else 's'} at once ({given})"
+    measured_rates = [
+        (goal.before, goal.before_rate),
+        (goal.base, goal.base_rate),
+        (goal.refused, goal.refused_rate),
+    ]
+    first, *more = [(count, value) for count, value in measured_rates if count is not None]
+    measurements = f"{first[0]} gave {rate(first[1])} tokens/s"
+    measurements += "".join(
+        f", {count} {'gave' if goal.refused else 'give'} {rate(value)}" for count, value in more
+    )
+    measurements += f": {_verdict(goal)}" if goal.refused is not None else ""
+    text = f"{goal.base} trial{'' if goal.base == 1 else 's'} at once ({measurements})"
     return f"{text}; trying {number}" if number > (goal.base or 0) else text
 
 

@@ -150,38 +150,39 @@ class Growth:
         if self._trying is None:
             self._trying, self._tried = self._next() if self._is_known() else None, 0
             return False
-        large, found = self._trying, self._windows.gain(self._base, self._trying)
+        large, gain = self._trying, self._windows.gain(self._base, self._trying)
         if (
-            found is not None
-            and found.low > 0
-            and found.mean >= needed_gain(self._base, large)
-            and _says(found, self._base, large)
+            gain is not None
+            and gain.low > 0
+            and gain.mean >= needed_gain(self._base, large)
+            and _says(gain, self._base, large)
         ):
-            self._before, self._base, self._trying = (self._base, found.mean), large, None
+            self._before, self._base, self._trying = (self._base, gain.mean), large, None
             self._latest = None
             return True
-        if found is not None and found.high < needed_gain(self._base, large):
-            self._refuse(large, found, clear=True)
-        elif self._is_in_vain(found):
-            self._refuse(large, found, clear=False)
+        if gain is not None and gain.high < needed_gain(self._base, large):
+            self._refuse(large, gain, clear=True)
+        elif self._is_in_vain(gain):
+            self._refuse(large, gain, clear=False)
         return False
 
     def _is_in_vain(self, gain: Gain | None) -> bool:
-        """Have there been enough windows of the attempt to show a gain, without success?"""
+        """Tell whether the attempt had enough windows to show a gain, but did not."""
         late = self._tried >= FEW and self._now - self._since > BESIDE_S
         return (
             self._tried >= MANY or late or (gain is not None and self._tried >= HOPELESS and gain.mean <= 0)
         )
 
     def _is_known(self) -> bool:
-        """Is the present number measured well enough now?"""
+        """Tell whether the present number is measured well enough."""
         level = self._windows.level(self._base)
         if self._windows.now != self._base or level is None:
             return False
         return level.windows >= SETTLED or 2 * level.spread / math.sqrt(level.windows) <= EXACT
 
     def _next(self) -> int | None:
-        """The larger number to try next: twice as many, else one more; a rejected one when it is due."""
+        """Return the larger number to try next: twice as many, else one more; a rejected one when it is
+        due."""
         double, more = min(MOST, 2 * self._base), min(MOST, self._base + 1)
         numbers = [
             number
@@ -193,7 +194,7 @@ class Growth:
         return next(iter([*fresh, *due]), None)
 
     def _can_show(self, large: int) -> bool:
-        """Could the windows show the largest possible gain of ``large``?"""
+        """Tell whether the windows could show the largest possible gain of ``large``."""
         level = self._windows.level(self._base)
         return level is not None and REACH * level.spread <= math.log(large / self._base)
 
@@ -220,17 +221,17 @@ class Growth:
             return Goal(number)
         large = self._latest[1] if self._latest is not None and self._latest[0] == self._base else None
         refusal = self._refusals[self._base, large] if large is not None else None
-        found = self._windows.gain(self._base, large) if large is not None else None
-        rate = found.rate if found is not None else level.rate
-        before, gain = self._before or (None, 0.0)
+        pair_gain = self._windows.gain(self._base, large) if large is not None else None
+        rate = pair_gain.rate if pair_gain is not None else level.rate
+        before, earlier_gain = self._before or (None, 0.0)
         return Goal(
-            number, self._base, rate, before, rate / math.exp(gain) if before else 0.0,
+            number, self._base, rate, before, rate / math.exp(earlier_gain) if before else 0.0,
             large, refusal.rate if refusal else 0.0, refusal.clear if refusal else True, level.spread,
         )  # fmt: skip
 
 
 def _says(gain: Gain, small: int, large: int) -> bool:
-    """Is the interval at most as wide as the largest possible gain?"""
+    """Tell whether the interval is at most as wide as the largest possible gain."""
     return gain.high - gain.mean <= math.log(large / small)
 
 

@@ -45,10 +45,10 @@ class TrialSlots:
 
     def change(self, pack: int | str) -> None:
         """Change resources.pack to ``pack``. Running trials continue."""
-        kept = self._measured if pack == AUTO else {}
+        calibrations = self._measured if pack == AUTO else {}
         self._measured = {
             slot.label: self._calibration(slot.label) for slot in self._devices if pack == AUTO
-        } | kept
+        } | calibrations
         self._pack = pack
 
     def _calibration(self, label: str) -> Calibration:
@@ -73,15 +73,15 @@ class TrialSlots:
         self._caps[label] = min(most, self._caps.get(label, (most, 0.0))[0]), self._clock()
 
     def uncap(self, label: str) -> None:
-        """Lift the limit when the device's worker has ended."""
+        """Return lift the limit when the device's worker has ended."""
         self._caps.pop(label, None)
 
     def without(self, device: str, why: str) -> bool:
         """Stop using a device; False if it is not in use or is the last one."""
-        rest = [slot for slot in self._devices if slot.label != device]
-        if not rest or len(rest) == len(self._devices):
+        remaining = [slot for slot in self._devices if slot.label != device]
+        if not remaining or len(remaining) == len(self._devices):
             return False
-        self._devices = rest
+        self._devices = remaining
         self._notes.append(f"{device} is no longer used: {why}")
         return True
 
@@ -91,8 +91,11 @@ class TrialSlots:
         return notes
 
     def next(self, study: s.Study) -> tuple[s.Trial, Slot, str] | None:
-        """Return the queued trial to start now, its device, and why; None if there is no free slot or no
-        trial that fits. A trial that does not fit in memory lets others go first; that is noted once."""
+        """Return the queued trial to start now, its device, and why; None without a free slot or a trial that
+        fits.
+
+        A trial that does not fit in memory lets others go first; that is noted once.
+        """
         running = _on_devices(study)
         free = self._free(study, running)
         self._say_why_few(study)
@@ -102,17 +105,17 @@ class TrialSlots:
             its = [device for device in free if pinned in ("", device.slot.label)]
             if not its:
                 continue
-            refused = [
+            refusals = [
                 self._refusal_reason(trial, running.get(device.slot.label, ()), device.slot) for device in its
             ]
-            if "" in refused:
+            if "" in refusals:
                 self._waiting.discard(trial.number)
-                found = its[refused.index("")]
-                why = f"pinned to this device; {found.why}" if pinned else found.why
-                return trial, found.slot, why
+                free_device = its[refusals.index("")]
+                why = f"pinned to this device; {free_device.why}" if pinned else free_device.why
+                return trial, free_device.slot, why
             if trial.number not in self._waiting:
                 self._waiting.add(trial.number)
-                self._notes.append(f"trial {trial.number} waits: {refused[0]}")
+                self._notes.append(f"trial {trial.number} waits: {refusals[0]}")
         return None
 
     def _say_why_few(self, study: s.Study) -> None:
@@ -127,8 +130,10 @@ class TrialSlots:
         self._said_why_few = True
 
     def _refusal_reason(self, trial: s.Trial, there: Sequence[s.Trial], slot: Slot) -> str:
-        """Why ``trial`` cannot join the trials on the device; empty if it can. The memory estimate decides,
-        or measurements if there is no estimate."""
+        """Return why ``trial`` cannot join the trials on the device; empty if it can.
+
+        The memory estimate decides, or measurements if there is no estimate.
+        """
         knobs = {other.number: other.knobs for other in there}
         if self._foresight is not None and self._foresight.model is not None:
             return self._foresight.refusal_reason(slot.label, trial.knobs, knobs)
@@ -137,19 +142,20 @@ class TrialSlots:
         return self._measured[slot.label].fits(trial.knobs, knobs)
 
     def may_ask(self, study: s.Study) -> bool:
-        """May the sampler be asked for another trial? Not while several trials already wait for memory."""
+        """Tell whether to ask the sampler for another trial; not while several trials already wait for
+        memory."""
         queued = sum(1 for trial in queue(study) if not trial.pinned)
         return queued < MOST_WAITING and bool(self._free(study, _on_devices(study)))
 
     def _free(self, study: s.Study, running: dict[str, list[s.Trial]]) -> list[Free]:
         loads = {label: len(trials) for label, trials in running.items()}
-        wanted = {slot.label: self._target_number(study, running, slot.label) for slot in self._devices}
+        targets = {slot.label: self._target_number(study, running, slot.label) for slot in self._devices}
         now = self._clock()
         self._caps = {label: cap for label, cap in self._caps.items() if now - cap[1] <= FORGOTTEN_S}
         for label, (most, _) in self._caps.items():
-            if most < wanted[label][0]:
-                wanted[label] = most, f"out of memory with {most + 1} at once"
-        return by_room(self._devices, loads, wanted)
+            if most < targets[label][0]:
+                targets[label] = most, f"out of memory with {most + 1} at once"
+        return by_room(self._devices, loads, targets)
 
     def _target_number(
         self, study: s.Study, running: dict[str, list[s.Trial]], device: str
@@ -185,19 +191,19 @@ def at_once(study: s.Study) -> int:
 
 
 def _limit(study: s.Study, running: dict[str, list[s.Trial]], device: str) -> int:
-    """The most trials on ``device``: its share of those that may run at once, but at least one, and at most
-    those that are left."""
+    """Return the most trials on ``device``: its share of those that may run at once, but at least one, and at
+    most those that are left."""
     elsewhere = sum(len(trials) for label, trials in running.items() if label != device)
     return min(_trials_left(study), max(1, at_once(study) - elsewhere))
 
 
 def _on_devices(study: s.Study) -> dict[str, list[s.Trial]]:
     """Return the running trials by device."""
-    found: dict[str, list[s.Trial]] = {}
+    trials_by_device: dict[str, list[s.Trial]] = {}
     for trial in study.trials.values():
         if trial.state in s.ON_WORKER:
-            found.setdefault(trial.device, []).append(trial)
-    return found
+            trials_by_device.setdefault(trial.device, []).append(trial)
+    return trials_by_device
 
 
 def _trials_left(study: s.Study) -> int:

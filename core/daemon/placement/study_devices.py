@@ -18,19 +18,19 @@ class Devices:
     def of(self, spec: StudySpec, environment: dict[str, str]) -> list[Slot]:
         """Return the devices of ``spec``. Raises TrimtabError for a missing card, and instead of silently
         falling back to the CPU."""
-        machine, shown = self._supervisor.state.machine, visible_cards(environment)
-        found = device_choice.slots(spec.resources.devices, machine.devices, shown, machine.why_none)
-        known = self._supervisor.state.studies.get(spec.study.name)
-        if known is not None and spec.resources.devices != "cpu":
-            ran_on = [trial.device for trial in known.trials.values()]
-            device_choice.refuse_another_kind(found, ran_on, shown, machine.why_none)
-        return found
+        machine, visible = self._supervisor.state.machine, visible_cards(environment)
+        slots = device_choice.slots(spec.resources.devices, machine.devices, visible, machine.why_none)
+        existing = self._supervisor.state.studies.get(spec.study.name)
+        if existing is not None and spec.resources.devices != "cpu":
+            ran_on = [trial.device for trial in existing.trials.values()]
+            device_choice.refuse_another_kind(slots, ran_on, visible, machine.why_none)
+        return slots
 
-    def note(self, spec: StudySpec, found: list[Slot], environment: dict[str, str]) -> str:
-        """Return what may surprise the user about the devices ``found``; empty if nothing does."""
-        machine, wanted = self._supervisor.state.machine, spec.resources.devices
+    def note(self, spec: StudySpec, slots: list[Slot], environment: dict[str, str]) -> str:
+        """Return what may surprise the user about the devices ``slots``; empty if nothing does."""
+        machine, devices_setting = self._supervisor.state.machine, spec.resources.devices
         return device_choice.note(
-            wanted, found, machine.devices, visible_cards(environment), machine.why_none
+            devices_setting, slots, machine.devices, visible_cards(environment), machine.why_none
         )
 
     def first(self, environment: dict[str, str]) -> Slot:

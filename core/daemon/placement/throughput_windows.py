@@ -172,28 +172,28 @@ class Windows:
 
 def before_jump(logs: Sequence[float]) -> list[float]:
     """Return the values before the first jump; ``logs`` starts with the window nearest to the comparison."""
-    kept = list(logs)
-    while len(kept) > LEAST + 1:
-        height, at = _jump(kept)
-        if height < t_quantile(JUMP_TAIL, len(kept) - 2):
+    values = list(logs)
+    while len(values) > LEAST + 1:
+        height, at = _jump(values)
+        if height < t_quantile(JUMP_TAIL, len(values) - 2):
             break
-        kept = kept[:at]
-    return kept
+        values = values[:at]
+    return values
 
 
 def _jump(logs: Sequence[float]) -> tuple[float, int]:
-    """Return the position of the largest jump: (Student's t of the values before against after, position)."""
+    """Return the largest jump: (Student's t of the values before against after, position)."""
     count, total = len(logs), sum(logs)
     squares = sum(value * value for value in logs)
-    found, left = (0.0, count), logs[0]
+    largest, left_sum = (0.0, count), logs[0]
     for at in range(2, count - 1):
-        left += logs[at - 1]
-        right = total - left
-        within = squares - left * left / at - right * right / (count - at)
+        left_sum += logs[at - 1]
+        right_sum = total - left_sum
+        within = squares - left_sum * left_sum / at - right_sum * right_sum / (count - at)
         spread = max(LEAST_SPREAD, math.sqrt(max(0.0, within) / (count - 2)))
-        apart = abs(left / at - right / (count - at))
-        found = max(found, (apart / (spread * math.sqrt(1 / at + 1 / (count - at))), at))
-    return found
+        apart = abs(left_sum / at - right_sum / (count - at))
+        largest = max(largest, (apart / (spread * math.sqrt(1 / at + 1 / (count - at))), at))
+    return largest
 
 
 def _level(spell: Spell) -> Level:
@@ -205,14 +205,15 @@ def _pair(before: Spell, after: Spell, look: int) -> Pair:
     change = after.first[0].at
     sides = [_near(list(reversed(before.last)), change), _near(after.first[:look], change)]
     rates = _log_rates(sides)
-    kept = [before_jump(side) for side in rates]
+    used_rates = [before_jump(side) for side in rates]
     times = [
-        [window.at - change for window in side[: len(logs)]] for side, logs in zip(sides, kept, strict=True)
+        [window.at - change for window in side[: len(logs)]]
+        for side, logs in zip(sides, used_rates, strict=True)
     ]
-    step, variance, spread = _step(kept, times)
-    small = kept[0] if before.trials < after.trials else kept[1]
+    step, variance, spread = _step(used_rates, times)
+    small = used_rates[0] if before.trials < after.trials else used_rates[1]
     gain = step if before.trials < after.trials else -step
-    freedom = max(1, len(kept[0]) + len(kept[1]) - 3)
+    freedom = max(1, len(used_rates[0]) + len(used_rates[1]) - 3)
     return Pair(gain, variance, freedom, math.exp(statistics.fmean(small)), spread)
 
 
@@ -221,21 +222,21 @@ def _near(side: Sequence[Window], change: float) -> list[Window]:
 
 
 def _log_rates(sides: Sequence[Sequence[Window]]) -> list[list[float]]:
-    """log of tokens/s, normalised to the same tokens per trial."""
-    both = [window for side in sides for window in side]
-    each = sum(window.tokens for window in both) / sum(window.trials for window in both)
-    fixed_s, token_s = fit_line([(window.tokens, window.round_s) for window in both])
+    """Return log(tokens/s) of each window, normalised to the same tokens per trial."""
+    windows = [window for side in sides for window in side]
+    each = sum(window.tokens for window in windows) / sum(window.trials for window in windows)
+    fixed_s, token_s = fit_line([(window.tokens, window.round_s) for window in windows])
 
     def log_rate(window: Window) -> float:
-        moved = (fixed_s + token_s * window.trials * each) / (fixed_s + token_s * window.tokens)
-        return math.log(window.trials * each / (window.round_s * moved))
+        normalised_s = (fixed_s + token_s * window.trials * each) / (fixed_s + token_s * window.tokens)
+        return math.log(window.trials * each / (window.round_s * normalised_s))
 
     return [[log_rate(window) for window in side] for side in sides]
 
 
 def _step(logs: Sequence[Sequence[float]], times: Sequence[Sequence[float]]) -> tuple[float, float, float]:
-    """(step between two sides, its variance, the residual spread). The common trend is the least-squares
-    slope, shrunk towards zero with ``DRIFT`` as its prior standard deviation."""
+    """Return (step between two sides, its variance, the residual spread). The common trend is the
+    least-squares slope, shrunk towards zero with ``DRIFT`` as its prior standard deviation."""
     means = [statistics.fmean(side) for side in logs]
     middles = [statistics.fmean(side) for side in times]
     points = [
@@ -244,19 +245,19 @@ def _step(logs: Sequence[Sequence[float]], times: Sequence[Sequence[float]]) -> 
         for value, at in zip(side, ats, strict=True)
     ]
     along, across = sum(x * x for x, _ in points), sum(x * y for x, y in points)
-    freedom, counted = max(1, len(points) - 3), sum(1 / len(side) for side in logs)
+    freedom, inverse_counts = max(1, len(points) - 3), sum(1 / len(side) for side in logs)
     spread = max(LEAST_SPREAD, math.sqrt(sum(y * y for _, y in points) / freedom))
     for _ in range(2):  # the trend needs the spread, and the spread the trend
         steady = along + (spread / DRIFT) ** 2
         slope = across / steady
         spread = max(LEAST_SPREAD, math.sqrt(sum((y - slope * x) ** 2 for x, y in points) / freedom))
     apart = middles[1] - middles[0]
-    return means[1] - means[0] - slope * apart, spread**2 * (counted + apart**2 / steady), spread
+    return means[1] - means[0] - slope * apart, spread**2 * (inverse_counts + apart**2 / steady), spread
 
 
 def _together(pairs: Sequence[Pair]) -> tuple[float, float]:
-    """Mean and standard error of several comparisons. If they differ by more than their windows explain, the
-    load changed during some; that adds to the variance of each (DerSimonian and Laird 1986)."""
+    """Return mean and standard error of several comparisons. If they differ by more than their windows
+    explain, the load changed during some; that adds to the variance of each (DerSimonian and Laird 1986)."""
     weights = [1 / pair.variance for pair in pairs]
     mean = sum(w * pair.gain for w, pair in zip(weights, pairs, strict=True)) / sum(weights)
     if len(pairs) > 1:
@@ -269,7 +270,8 @@ def _together(pairs: Sequence[Pair]) -> tuple[float, float]:
 
 
 def _spread(logs: Sequence[float]) -> float:
-    """The standard deviation; statistics.stdev computes with exact fractions and takes 20 times as long."""
+    """Return the standard deviation; statistics.stdev computes with exact fractions and takes 20 times as
+    long."""
     if len(logs) < 2:
         return LEAST_SPREAD
     mean = statistics.fmean(logs)

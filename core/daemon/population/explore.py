@@ -24,15 +24,15 @@ from core.contract.spec.study_spec import PopulationOptions
 def perturb(
     space: Space,
     knobs: Mapping[str, Any],
-    asked: PopulationOptions,
+    options: PopulationOptions,
     free: Collection[str],
     draw: random.Random,
 ) -> dict[str, tuple[Any, Any]]:
-    """Return (before, after) of each of the ``free`` knobs that changes. Values stay within their dimension;
-    a conditional knob whose condition no longer holds gets its rest value.
+    """Return (before, after) of each of the ``free`` knobs that changes.
 
-    As in Jaderberg et al. 2017, arXiv:1711.09846: each knob is multiplied by one of the factors, or resampled
-    from the space with some probability.
+    Values stay within their dimension; a conditional knob whose condition no longer holds gets its
+    ``otherwise`` value. As in Jaderberg et al. 2017, arXiv:1711.09846: each knob is multiplied by one of the
+    factors, or resampled from the space with some probability.
     """
     then = dict(knobs)
     for name in order_knobs(space):
@@ -40,10 +40,10 @@ def perturb(
             continue
         if not is_searched(space[name], then):
             then[name] = idle_value(name, space[name])
-        elif not is_searched(space[name], knobs) or draw.random() < asked.resample:
+        elif not is_searched(space[name], knobs) or draw.random() < options.resample:
             then[name] = sample(space[name], draw)
         else:
-            then[name] = _near(space[name], knobs.get(name), asked.factors, draw)
+            then[name] = _near(space[name], knobs.get(name), options.factors, draw)
     return {name: (knobs.get(name), after) for name, after in then.items() if after != knobs.get(name)}
 
 

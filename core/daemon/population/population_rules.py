@@ -60,15 +60,15 @@ def plan_of(study: s.Study) -> Plan | None:
     size = study.settings.population_size
     if size is None:
         return None
-    whole = study.settings
-    asked, (goal, *_) = whole.study.population or PopulationOptions(), whole.study.objectives
+    spec = study.settings
+    options, (goal, *_) = spec.study.population or PopulationOptions(), spec.study.objectives
     every, free = (
-        population_settings.every_steps(whole, asked),
-        tuple(population_settings.list_perturbed(whole)),
+        population_settings.every_steps(spec, options),
+        tuple(population_settings.list_perturbed(spec)),
     )
     return Plan(
-        size, every, asked, whole.space, free, goal.metric, goal.direction, whole.study.seed,
-        whole.study.stop_after,
+        size, every, options, spec.space, free, goal.metric, goal.direction, spec.study.seed,
+        spec.study.stop_after,
     )  # fmt: skip
 
 
@@ -103,17 +103,17 @@ def own_value(trial: s.Trial, metric: str, step: int) -> float | None:
     return curve.values[at] if at >= 0 and curve.steps[at] > start_step(trial) else None
 
 
-def decisions(study: s.Study, plan: Plan, judged: Judged, leaving: Collection[int] = ()) -> list[Exploit]:
-    """Return the trials to replace now, each with its clone. ``judged`` (trial, step) pairs were compared
+def decisions(study: s.Study, plan: Plan, compared: Judged, leaving: Collection[int] = ()) -> list[Exploit]:
+    """Return the trials to replace now, each with its clone. ``compared`` (trial, step) pairs were compared
     already; ``leaving`` trials are being replaced."""
-    found: list[Exploit] = []
-    for step, reached in comparable(study, plan):
-        losers = [trial for trial in _worst(reached, plan, step) if (trial.number, step) not in judged]
+    exploits: list[Exploit] = []
+    for step, trials in comparable(study, plan):
+        losers = [trial for trial in _worst(trials, plan, step) if (trial.number, step) not in compared]
         for loser in losers:
-            gone = {*leaving, *(exploit.loser for exploit in found)}
-            if _may_leave(study, loser, step) and loser.number not in gone:
-                found += _exploit(loser, reached, plan, step, gone)
-    return found
+            leaving_now = {*leaving, *(exploit.loser for exploit in exploits)}
+            if _may_leave(study, loser, step) and loser.number not in leaving_now:
+                exploits += _exploit(loser, trials, plan, step, leaving_now)
+    return exploits
 
 
 def comparable(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
@@ -126,13 +126,17 @@ def comparable(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
     steps = sorted(
         {step for latest in now for step in (latest, latest - plan.every) if step > 0}, reverse=True
     )
-    reached = {step: _members_at(all_of_it, plan.metric, step) for step in steps}
-    return [(step, reached[step]) for step in steps if _ready(study, plan, step, reached[step], living)]
+    members_by_step = {step: _members_at(all_of_it, plan.metric, step) for step in steps}
+    return [
+        (step, members_by_step[step])
+        for step in steps
+        if _ready(study, plan, step, members_by_step[step], living)
+    ]
 
 
 def _members_at(members: Sequence[s.Trial], metric: str, step: int) -> list[s.Trial]:
-    """The members that have reached ``step``; a clone that started before it counts instead of the trial it
-    replaced."""
+    """Return the members that have reached ``step``; a clone that started before it replaces the trial it was
+    made for."""
     replaced = {trial.place_of for trial in members if start_step(trial) < step}
     return [
         trial
@@ -142,20 +146,20 @@ def _members_at(members: Sequence[s.Trial], metric: str, step: int) -> list[s.Tr
 
 
 def _ready(
-    study: s.Study, plan: Plan, step: int, reached: Sequence[s.Trial], living: Iterable[s.Trial]
+    study: s.Study, plan: Plan, step: int, trials: Sequence[s.Trial], living: Iterable[s.Trial]
 ) -> bool:
-    if 2 * len(reached) < plan.size or not _share(reached, plan):
+    if 2 * len(trials) < plan.size or not _share(trials, plan):
         return False
-    here = {trial.number for trial in reached}
+    here = {trial.number for trial in trials}
     behind = any(trial.number not in here and start_step(trial) < step for trial in living)
     to_come = sum(1 for trial in study.trials.values() if not trial.by) < plan.size
     if not (behind or to_come):
         return True
-    return any(_last_step(trial, plan.metric) >= step + plan.every for trial in reached)
+    return any(_last_step(trial, plan.metric) >= step + plan.every for trial in trials)
 
 
 def _last_step(trial: s.Trial, metric: str) -> int:
-    """Last step of the trial's own curve, without its parent's part."""
+    """Return last step of the trial's own curve, without its parent's part."""
     curve = trial.series.get(metric)
     last = curve.steps[-1] if curve is not None and curve.steps else 0
     return last if last > start_step(trial) else 0
@@ -165,42 +169,44 @@ def _is_active(trial: s.Trial) -> bool:
     return trial.state not in s.ENDED and trial.asked != "prune"
 
 
-def _rank_members(reached: Iterable[s.Trial], plan: Plan, step: int) -> list[tuple[float, s.Trial]]:
-    """(cost, trial), the best first; lower cost is better."""
+def _rank_members(trials: Iterable[s.Trial], plan: Plan, step: int) -> list[tuple[float, s.Trial]]:
+    """Return (cost, trial), the best first; lower cost is better."""
     sign = 1.0 if plan.direction == "minimize" else -1.0
-    costs = [(sign * (own_value(trial, plan.metric, step) or 0.0), trial) for trial in reached]
-    known = [(cost if math.isfinite(cost) else math.inf, trial) for cost, trial in costs]
-    return sorted(known, key=lambda pair: (pair[0], pair[1].number))
+    costs = [(sign * (own_value(trial, plan.metric, step) or 0.0), trial) for trial in trials]
+    finite_costs = [(cost if math.isfinite(cost) else math.inf, trial) for cost, trial in costs]
+    return sorted(finite_costs, key=lambda pair: (pair[0], pair[1].number))
 
 
-def _share(reached: Sequence[s.Trial], plan: Plan) -> int:
-    """The number of trials in the worst, and best, quantile, rounded to the nearest: one of three at 25 %."""
-    return math.ceil(plan.asked.quantile * len(reached) - 0.5 - 1e-9)
+def _share(trials: Sequence[s.Trial], plan: Plan) -> int:
+    """Return the number of trials in the worst, and best, quantile, rounded to the nearest: 1 of 3 at 25
+    %."""
+    return math.ceil(plan.asked.quantile * len(trials) - 0.5 - 1e-9)
 
 
-def _worst(reached: Sequence[s.Trial], plan: Plan, step: int) -> list[s.Trial]:
+def _worst(trials: Sequence[s.Trial], plan: Plan, step: int) -> list[s.Trial]:
     """Return the worst trials, the worst first."""
-    return [trial for _, trial in _rank_members(reached, plan, step)][::-1][: _share(reached, plan)]
+    return [trial for _, trial in _rank_members(trials, plan, step)][::-1][: _share(trials, plan)]
 
 
 def _may_leave(study: s.Study, trial: s.Trial, step: int) -> bool:
-    """May the trial be replaced? Not if a user paused it or it is about to end anyway."""
+    """Tell whether the trial may be replaced; not if a user paused it or it is about to end anyway."""
     replaced = any(other.place_of == trial.number for other in study.trials.values())
     on = trial.state == s.RUNNING and not trial.asked
     return on and max(step, trial.step) < trial.total_steps and not replaced
 
 
 def _exploit(
-    loser: s.Trial, reached: Sequence[s.Trial], plan: Plan, step: int, gone: Collection[int]
+    loser: s.Trial, trials: Sequence[s.Trial], plan: Plan, step: int, leaving: Collection[int]
 ) -> list[Exploit]:
-    """The decision to replace ``loser`` by a clone of a winner that still trains; empty if there is none."""
-    ranked = _rank_members(reached, plan, step)
+    """Return the decision to replace ``loser`` by a clone of a winner that still trains; empty if there is
+    none."""
+    ranked = _rank_members(trials, plan, step)
     cost = {trial.number: value for value, trial in ranked}
     best = [
         trial
-        for value, trial in ranked[: _share(reached, plan)]
+        for value, trial in ranked[: _share(trials, plan)]
         if trial.state in (s.RUNNING, s.PAUSED) and trial.asked != "prune" and trial.step < trial.total_steps
-        and trial.number not in gone and value < cost[loser.number]
+        and trial.number not in leaving and value < cost[loser.number]
     ]  # fmt: skip
     if not best:
         return []
@@ -208,6 +214,6 @@ def _exploit(
     winner = draw.choice(best)
     changes = perturb(plan.space, winner.knobs, plan.asked, plan.free, draw)
     values = [own_value(trial, plan.metric, step) for trial in (loser, winner)]
-    worst = f"among the worst {_share(reached, plan)} of {len(reached)} at step {step}"
+    worst = f"among the worst {_share(trials, plan)} of {len(trials)} at step {step}"
     why = f"{plan.metric} {values[0]:.4g} is {worst}"
     return [Exploit(loser.number, winner.number, changes, why, f"trial {winner.number} ({values[1]:.4g})")]

@@ -1,4 +1,4 @@
-"""The engine: everything put together, from the lock to the last word."""
+"""The engine, from taking its lock to shutdown."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from core.errors import EngineError, RefusedError, TrimtabError
 
 log = logging.getLogger("trimtab.engine")
 
-SPARE_AFTER_S = 2.0  # `trimtab run` starts an engine and, at once, a study: the two come first
-IDLE_S = 600.0  # an engine without console and study leaves after this
+SPARE_AFTER_S = 2.0  # `trimtab run` starts an engine and a study at once, which have priority
+IDLE_S = 600.0  # an engine without consoles and studies exits after this
 
 
 def version() -> str:
-    """Return trimtab's version, as installed; a checkout that was not installed says so."""
+    """Return trimtab's installed version, or "checkout" if it is not installed."""
     try:
         return metadata.version("trimtab")
     except metadata.PackageNotFoundError:
@@ -49,7 +49,7 @@ def _part(name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
 
 
 class Engine:
-    """One per home folder. ``search`` and ``worker_module`` are the rooms it works with."""
+    """One engine per home folder. ``search`` and ``worker_module`` are its search and its worker."""
 
     def __init__(
         self, home: Path, search: SearchFactory = real_search, worker_module: str = WORKER_MODULE
@@ -64,7 +64,7 @@ class Engine:
         self._why = "the engine was stopped"
 
     async def run(self) -> None:
-        """Serve until told to leave. Raises EngineError when another engine holds the home folder."""
+        """Serve until told to exit. Raises EngineError if another engine holds the home folder."""
         lock = EngineLock(paths.lock_path(self._home))
         self._studies.load()
         self._hub.publish(self._supervisor.state, ())
@@ -105,7 +105,7 @@ class Engine:
             signal.SIGTERM,
             signal.SIGINT,
             signal.SIGUSR1,
-        ):  # USR1: Slurm's word before it ends a job
+        ):  # USR1: Slurm's warning before it ends a job
             loop.add_signal_handler(number, self._leave.set)
 
     async def _handle(self, request: console_api.AnyRequest) -> console_api.Answer | None:
@@ -118,7 +118,7 @@ class Engine:
             raise RefusedError.of(
                 f"studies still run: {', '.join(live)}",
                 "engine",
-                "stop them first, or --force: they go on from their checkpoints with the next engine",
+                "stop them first, or --force: they continue from their checkpoints with the next engine",
             )
         asyncio.get_running_loop().call_later(0.1, self._leave.set)  # after the reply is out
         return None
@@ -135,7 +135,7 @@ class Engine:
                 return
 
     async def _keep_spare(self) -> None:
-        """While no study runs, keep a spare worker ready; runs until cancelled."""
+        """Return while no study runs, keep a spare worker ready; runs until cancelled."""
         while True:
             await asyncio.sleep(SPARE_AFTER_S)
             if not self._studies.alive():
@@ -144,8 +144,11 @@ class Engine:
 
 
 async def _renew_lock(lock: EngineLock) -> None:
-    """Ends the process at once where another engine has the home by now: two must not write one journal. The
-    workers go over to the other."""
+    """End the process at once if another engine has taken the home folder, since two must not write one
+    journal.
+
+    The workers connect to the other engine.
+    """
     while True:
         await asyncio.sleep(RENEW_S)
         try:

@@ -1,4 +1,4 @@
-"""Start the engine on demand: detached, once, and only as long as nobody else does."""
+"""Start the engine on demand: detached, and only once."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LOG_TAIL_BYTES = 2000
 
 
 def ensure(home: Path | None = None) -> Path:
-    """Return the socket of a living engine, started here when there was none.
+    """Return the socket of a running engine, started here if there is none.
 
-    Raises EngineError: with the end of the engine's log when it does not come up; for an engine that does
-    not answer; for a home folder that is not this user's own, or cannot be written.
+    Raises EngineError: with the end of the engine's log if it does not start; for an engine that does not
+    answer; for a home folder that belongs to another user, or cannot be written.
     """
     base = paths.private(home or paths.home(), EngineError)
     socket = paths.socket_path(base)
@@ -40,7 +40,8 @@ def ensure(home: Path | None = None) -> Path:
 def _start_once(base: Path, socket: Path) -> None:
     turn = Turn(base / "engine.starting")
     try:
-        turn.wait(START_DEADLINE_S)  # in vain: the starter is stuck; the engine's own lock decides
+        # on a timeout the other starter is stuck, and the engine's own lock decides
+        turn.wait(START_DEADLINE_S)
         if not health(socket):
             _start(base, socket)
     finally:
@@ -49,7 +50,7 @@ def _start_once(base: Path, socket: Path) -> None:
 
 def _start(base: Path, socket: Path) -> None:
     log = paths.engine_log(base)
-    where = log.stat().st_size if log.exists() else 0
+    log_start = log.stat().st_size if log.exists() else 0
     environment = {**os.environ, "PYTHONPATH": str(paths.root()), "TRIMTAB_HOME": str(base)}
     with open(log, "ab", opener=paths.no_link) as out:
         engine = subprocess.Popen(
@@ -63,17 +64,17 @@ def _start(base: Path, socket: Path) -> None:
         )
     deadline = time.monotonic() + START_DEADLINE_S
     while time.monotonic() < deadline:
-        with contextlib.suppress(EngineError):  # on a busy machine its first answer takes long
+        with contextlib.suppress(EngineError):  # on a busy machine the first answer is slow
             if health(socket):
                 return
         if engine.poll() is not None:
             break
         time.sleep(POLL_S)
-    ended = "ended at once" if engine.poll() is not None else f"did not answer in {START_DEADLINE_S:.0f} s"
-    raise EngineError.of(f"the engine {ended}: {_tail(log, where)}", str(log), "run `trimtab doctor`")
+    outcome = "ended at once" if engine.poll() is not None else f"did not answer in {START_DEADLINE_S:.0f} s"
+    raise EngineError.of(f"the engine {outcome}: {_tail(log, log_start)}", str(log), "run `trimtab doctor`")
 
 
-def _tail(log: Path, where: int) -> str:
+def _tail(log: Path, log_start: int) -> str:
     with log.open("rb") as file:
-        file.seek(max(where, log.stat().st_size - LOG_TAIL_BYTES))
+        file.seek(max(log_start, log.stat().st_size - LOG_TAIL_BYTES))
         return plain(file.read().decode(errors="replace").strip()[-600:], lines=True) or "its log is empty"

@@ -1,5 +1,8 @@
-"""One holder of a file at a time: by a lock of the kernel, which drops it even after kill -9, or by a lease
-where the file system has no locks (NFS without lockd, Lustre without -o flock)."""
+"""A lock that one process holds.
+
+It is a lock of the kernel, which is released even after kill -9, or a lease where the file system has no
+locks (NFS without lockd, Lustre without -o flock).
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ from core.contract.text.sanitize import plain
 from core.contract.wire.process_identity import is_alive, read_start
 from core.errors import EngineError
 
-RENEW_S = 10.0  # a lease is renewed so often
-LEASE_S = 60.0  # one of another machine that was not renewed for so long is over
-HELD = (BlockingIOError, PermissionError)  # of flock: somebody else has it
+RENEW_S = 10.0  # interval of renewals
+LEASE_S = 60.0  # a lease of another machine that was not renewed for so long has expired
+HELD = (BlockingIOError, PermissionError)  # from flock: another process has it
 
 
 class FileLock:
-    """``take`` it, ``release`` it. Raises OSError where the file cannot be made."""
+    """A kernel lock on a file: ``take`` it, ``release`` it. Raises OSError if the file cannot be created."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,7 +34,7 @@ class FileLock:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def take(self) -> bool:
-        """Take the lock; tell whether this process holds it now."""
+        """Take the lock; return whether this process holds it."""
         lease = Lease(self.path.with_name(f"{self.path.name}.lease"))
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -42,7 +45,7 @@ class FileLock:
                 return False
             self.lease = lease
         else:
-            if lease.is_live():  # of somebody whom the kernel refused a lock
+            if lease.is_live():  # of a process that could not get a kernel lock
                 fcntl.flock(self._file, fcntl.LOCK_UN)
                 return False
         os.ftruncate(self._file, 0)
@@ -50,34 +53,36 @@ class FileLock:
         return True
 
     def holder(self) -> str:
-        """Return the process that holds it, as it said itself."""
+        """Return the process number that the holder wrote into the file."""
         return plain(os.pread(self._file, 32, 0).decode(errors="replace").strip(), 32) or "unknown"
 
     def release(self) -> None:
-        """Release it to other processes."""
+        """Release the lock."""
         if self.lease is not None:
             self.lease.give_back()
         os.close(self._file)
 
 
 class Lease:
-    """A file that only one can have made (O_EXCL): it says who, and its time that the holder goes on."""
+    """A lease: a file that only one process can create (O_EXCL). It names the holder, and its modification
+    time shows that the holder is alive."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._said = ""
 
     def take(self) -> bool:
-        """Take the lease, also over from a holder that is gone; tell whether it is held. Raises OSError."""
+        """Take the lease, also from a holder that is gone; return whether this process holds it. Raises
+        OSError."""
         self._end_stale()
         host, pid = sockets.gethostname(), os.getpid()
-        said = json.dumps({"host": host, "pid": pid, "born": _start_time(pid), "key": secrets.token_hex(8)})
+        record = json.dumps({"host": host, "pid": pid, "born": _start_time(pid), "key": secrets.token_hex(8)})
         try:
             with open(self._path, "x", encoding="utf-8", opener=paths.no_link) as file:
-                file.write(said)
+                file.write(record)
         except FileExistsError:
             return False
-        self._said = said
+        self._said = record
         return True
 
     def is_live(self) -> bool:
@@ -85,7 +90,7 @@ class Lease:
         return self._read() is not None and not self._is_stale()
 
     def renew(self) -> bool:
-        """Say that this process goes on; False when the lease was lost to another."""
+        """Renew the lease; False if another process has taken it."""
         if self._read() != self._said:
             return False
         with contextlib.suppress(OSError):
@@ -93,7 +98,7 @@ class Lease:
         return True
 
     def give_back(self) -> None:
-        """Release it to other processes."""
+        """Release the lease."""
         if self._read() == self._said:
             self._path.unlink(missing_ok=True)
 
@@ -105,19 +110,20 @@ class Lease:
             return None
 
     def _is_stale(self) -> bool:
-        """Is its holder gone? On this machine the process says so, else the time of the last renewal."""
+        """Tell whether the holder is gone: by its process if it is on this machine, otherwise by the last
+        renewal."""
         try:
-            found = json.loads(self._read() or "")
-            if found["host"] == sockets.gethostname():
-                return not is_alive(int(found["pid"])) or _start_time(int(found["pid"])) != found["born"]
+            record = json.loads(self._read() or "")
+            if record["host"] == sockets.gethostname():
+                return not is_alive(int(record["pid"])) or _start_time(int(record["pid"])) != record["born"]
         except (ValueError, KeyError, TypeError):
-            pass  # half written: its time tells
+            pass  # incomplete: its modification time decides
         with contextlib.suppress(OSError):
             return self._now() - self._path.stat(follow_symlinks=False).st_mtime > LEASE_S
         return False
 
     def _now(self) -> float:
-        """The time as the file system's own clock has it, which may be another machine's. Raises OSError."""
+        """Return the time of the file system's own clock, which may be another machine's. Raises OSError."""
         probe = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
         with open(probe, "x", opener=paths.no_link) as file:
             file.write("now")
@@ -127,7 +133,7 @@ class Lease:
             probe.unlink(missing_ok=True)
 
     def _end_stale(self) -> None:
-        """Move a lease away whose holder is gone; one that another has renewed meanwhile comes back."""
+        """Move a stale lease away; one that was renewed meanwhile is moved back."""
         before = self._read()
         if before is None or not self._is_stale():
             return
@@ -141,45 +147,46 @@ class Lease:
 
 
 class EngineLock:
-    """Held for the engine's life. The file stays; only its lock says that an engine lives."""
+    """The lock that an engine holds while it runs. The file stays; only its lock says that an engine runs."""
 
     def __init__(self, path: Path) -> None:
-        """Take the lock. Raises EngineError when another engine holds it, or the home cannot be written."""
+        """Take the lock. Raises EngineError if another engine holds it, or the home folder cannot be
+        written."""
         try:
             self._lock = FileLock(path)
-            taken = self._lock.take()
+            acquired = self._lock.take()
         except OSError as error:
             raise explain_unwritable(path.parent, error) from error
-        if not taken:
+        if not acquired:
             owner = self._lock.holder()
             self._lock.release()
             raise EngineError.of(
-                f"an engine lives already (process {owner})",
+                f"an engine runs already (process {owner})",
                 str(path),
                 "use it: `trimtab`; or `trimtab engine stop`; or set TRIMTAB_HOME for a second one",
             )
 
     def renew(self) -> None:
-        """Return every RENEW_S. Raises EngineError when another engine took the home while this one stood
-        still."""
+        """Renew the lock, every RENEW_S. Raises EngineError if another engine took it while this process was
+        stopped."""
         lease = self._lock.lease
         if lease is not None and not lease.renew():
-            what = f"another engine has taken the home: this one stood still for more than {LEASE_S:.0f} s"
-            raise EngineError.of(what, str(self._lock.path), "the studies go on with the other")
+            message = f"another engine has taken over the home folder: this one was stopped for over {LEASE_S:.0f} s"
+            raise EngineError.of(message, str(self._lock.path), "the studies continue with the other")
 
     def release(self) -> None:
-        """Release the lock to another engine."""
+        """Release the lock."""
         self._lock.release()
 
 
 class Turn:
-    """Whose turn it is to start the engine: two consoles at once start one."""
+    """A lock for starting the engine, so that two consoles that start at once start one engine."""
 
     def __init__(self, path: Path) -> None:
         self._lock = FileLock(path)
 
     def wait(self, within_s: float, poll_s: float = 0.05) -> bool:
-        """Wait at most that time; tell whether it is this process's turn."""
+        """Wait for the lock, at most that time; return whether this process has it."""
         deadline = time.monotonic() + within_s
         while not self._lock.take():
             if time.monotonic() > deadline:
@@ -188,12 +195,12 @@ class Turn:
         return True
 
     def over(self) -> None:
-        """End the turn, so that the next process may start."""
+        """Release the lock, so that the next process may start."""
         self._lock.release()
 
 
 def explain_unwritable(home: Path, error: OSError) -> EngineError:
-    """Explain that nothing can be written into the home folder."""
+    """Explain that the home folder cannot be written."""
     return EngineError.of(
         f"the engine cannot be started, because the home folder cannot be written: {error.strerror or error}",
         str(error.filename or home),

@@ -1,4 +1,4 @@
-"""Reads the machine at a calm pace: each second while somebody looks, seldom otherwise."""
+"""Read the machine regularly: each second while a console is attached, less often otherwise."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ UNWATCHED_S = 5.0
 
 
 class Machine:
-    """Puts a MachineRead on the supervisor again and again."""
+    """Sends a MachineRead to the supervisor at regular intervals."""
 
     def __init__(self, supervisor: Supervisor, hub: Hub, reader: MachineReader | None = None) -> None:
         self._supervisor, self._hub = supervisor, hub
         self._reader = reader or MachineReader()
 
     async def once(self, crew: WorkerPool | None = None) -> None:
-        """Return one reading, off the event loop: a driver may take its time."""
+        """Read once, off the event loop, since a driver may be slow."""
         workers = (
             [(worker.name, worker.pid, worker.device, worker.study) for worker in crew.workers.values()]
             if crew
@@ -44,7 +44,7 @@ class Machine:
             await self._pause()
 
     async def _pause(self) -> None:
-        """Until the next reading is due; sooner when somebody attaches meanwhile."""
-        begun = time.monotonic()
-        while time.monotonic() - begun < (WATCHED_S if len(self._hub) else UNWATCHED_S):
+        """Wait until the next reading is due, or until a console attaches."""
+        start = time.monotonic()
+        while time.monotonic() - start < (WATCHED_S if len(self._hub) else UNWATCHED_S):
             await asyncio.sleep(WATCHED_S / 2)

@@ -1,4 +1,4 @@
-"""The engine's socket: HTTP for a look, a WebSocket for consoles, another for workers."""
+"""The engine's socket: HTTP for single requests, one WebSocket per console and per worker."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Seldom:
-    """A warning that anybody can cause must not fill the disk: one a minute, and how many it stands for."""
+    """A warning that anybody can trigger, limited to one line a minute with a count so that it cannot fill
+    the disk."""
 
     def __init__(self) -> None:
         self._said_at, self._unsaid = -SELDOM_S, 0
@@ -50,17 +51,17 @@ class Seldom:
 _strangers = Seldom()
 
 
-def _no_request(error: msgspec.DecodeError, where: str, fix: str) -> console_api.Reply:
-    """Return the refusal of what is no request, or has a value beyond its bounds."""
-    told = input_size_limits.explain_error(error)
-    if told != str(error):
-        return console_api.Reply(0, False, plain(told, 300), "request", "give a value within the bound")
-    return console_api.Reply(0, False, plain(f"not a request: {error}", 300), where, fix)
+def _no_request(error: msgspec.DecodeError, location: str, fix: str) -> console_api.Reply:
+    """Return the refusal of a message that is not a request, or has a value beyond its bounds."""
+    message = input_size_limits.explain_error(error)
+    if message != str(error):
+        return console_api.Reply(0, False, plain(message, 300), "request", "give a value within the bound")
+    return console_api.Reply(0, False, plain(f"not a request: {error}", 300), location, fix)
 
 
 @web.middleware
 async def only_the_owner(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse every other user, whatever the file modes say."""
+    """Refuse every other user, whatever the file modes are."""
     transport = request.transport
     if not is_welcome(transport.get_extra_info("socket") if transport else None):
         _strangers.say("a connection of another user was refused")
@@ -86,15 +87,16 @@ class Server:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     def _is_ours(self, record: logging.LogRecord) -> bool:
-        """Tell whether the log record is about a fault of the engine; a request that is not HTTP is none."""
+        """Tell whether the log record is about a fault of the engine; a connection that is not HTTP is
+        none."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, HttpProcessingError):
-            self._nonsense.say("a request is no HTTP: %s", plain(str(error), 100))
+            self._nonsense.say("a request is not HTTP: %s", plain(str(error), 100))
             return False
         return True
 
     async def open(self, socket: Path) -> None:
-        """Listen at ``socket``; a stale one is removed first (the caller holds the engine's lock)."""
+        """Return listen at ``socket``; a stale one is removed first (the caller holds the engine's lock)."""
         await self._runner.setup()
         await web.SockSite(self._runner, local_socket.open_listening(socket)).start()
 
@@ -120,26 +122,26 @@ class Server:
 
     async def _post(self, request: web.Request) -> web.Response:
         try:
-            wanted = message_codec.read_request(await request.read())
+            message = message_codec.read_request(await request.read())
         except msgspec.DecodeError as error:
             reply = _no_request(error, "POST /request", "see core/contract/wire/console_api.py")
         else:
-            reply = await self._reply(0, wanted)
+            reply = await self._reply(0, message)
         return web.Response(
             body=message_codec.encode_reply(reply, as_json=True), content_type="application/json"
         )
 
-    async def _reply(self, number: int, wanted: console_api.AnyRequest) -> console_api.Reply:
+    async def _reply(self, number: int, message: console_api.AnyRequest) -> console_api.Reply:
         try:
-            answer = await self._handle(wanted)
+            answer = await self._handle(message)
         except TrimtabError as error:
             first = error.problems[0]
-            what = first.what if len(error.problems) == 1 else str(error)
-            return console_api.Reply(number, False, what, first.where, first.fix)
+            text = first.what if len(error.problems) == 1 else str(error)
+            return console_api.Reply(number, False, text, first.where, first.fix)
         except Exception as error:
-            log.exception("request %.2000r", wanted)
-            what = plain(f"the engine failed: {type(error).__name__}: {error}", 300)
-            return console_api.Reply(number, False, what, "engine", "its log holds the whole: `trimtab logs`")
+            log.exception("request %.2000r", message)
+            text = plain(f"the engine failed: {type(error).__name__}: {error}", 300)
+            return console_api.Reply(number, False, text, "engine", "its log has the details: `trimtab logs`")
         return console_api.Reply(number, True, answer=answer)
 
     # -- WebSockets --------------------------------------------------------------------------------
@@ -158,21 +160,23 @@ class Server:
             message_codec.encode(console_api.Welcome(console_api.PROTOCOL, os.getpid(), self._version))
         )
         feed = asyncio.create_task(self._feed(socket))
-        asked: set[asyncio.Task[None]] = set()
+        answers: set[asyncio.Task[None]] = set()
         try:
             async for message in socket:
-                if len(asked) >= MOST_UNANSWERED:  # it asks and does not read the answers
+                if len(answers) >= MOST_UNANSWERED:  # it sends requests and does not read the answers
                     break
                 if message.type is WSMsgType.BINARY:
                     task = asyncio.create_task(self._answer(socket, message.data))
-                    asked.add(task)
-                    task.add_done_callback(asked.discard)
+                    answers.add(task)
+                    task.add_done_callback(answers.discard)
         finally:
             feed.cancel()
 
     async def _feed(self, socket: web.WebSocketResponse) -> None:
-        """What happens, until the line breaks. A console that cannot be fed is hung up on: it attaches again
-        and is given the whole picture."""
+        """Send all changes to a console until the connection breaks.
+
+        A console that cannot be sent a message is disconnected: it attaches again and gets a snapshot.
+        """
         try:
             await self._hub.serve(socket.send_bytes)
         except (ConnectionError, RuntimeError) as error:
@@ -198,19 +202,19 @@ class Server:
             async for message in socket:
                 if message.type is not WSMsgType.BINARY:
                     continue
-                said = message_codec.read_from_worker(message.data)
-                if isinstance(said, worker_api.Hello):
-                    worker = self._telling.hello(said, socket.send_bytes)
+                report = message_codec.read_from_worker(message.data)
+                if isinstance(report, worker_api.Hello):
+                    worker = self._telling.hello(report, socket.send_bytes)
                     if worker is None:
                         await socket.send_bytes(
                             message_codec.encode(worker_api.Shutdown("this engine does not know the worker"))
                         )
                         return
                 elif worker is not None:
-                    self._telling.receive(worker, said)
+                    self._telling.receive(worker, report)
         except msgspec.DecodeError as error:
             self._nonsense.say("a worker spoke nonsense: %s", input_size_limits.explain_error(error))
-            if worker is not None:  # said again and again, it would never be durable
+            if worker is not None:  # the worker would resend it forever
                 self._telling.nonsense(worker, input_size_limits.explain_error(error))
         finally:
             if worker is not None and worker.send == socket.send_bytes:

@@ -1,4 +1,4 @@
-"""Feeds TensorBoard's files from the events, in a thread of its own: a slow disk stalls nothing."""
+"""Write TensorBoard files from the events, in a separate thread, so that a slow disk delays nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.store.tensorboard_files import TensorBoardFiles, with_ends
 log = logging.getLogger("trimtab.boards")
 
 FLUSH_S = 2.0
-UNSURE_S = 60.0  # what ended longer ago was written by the engine that saw it
+UNSURE_S = 60.0  # what ended longer ago was written by the engine of that time
 READINGS = (e.TrialReported, e.TrialEvaluated, e.TrialScored)
 ENDED = (e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.ScoringEnded)
 
@@ -32,7 +32,7 @@ class BoardFeed:
         supervisor.watchers.append(self._watch)
 
     def _watch(self, event: e.Event, state: s.State) -> None:
-        if isinstance(event, e.StudyCreated):  # one of this name may have been before, in another folder
+        if isinstance(event, e.StudyCreated):  # an earlier study of this name may have had another folder
             self._thread.submit(self._forget, event.study)
         if isinstance(event, (e.TrialQueued, *READINGS, *ENDED)):
             study = state.studies[event.study]
@@ -69,7 +69,8 @@ class BoardFeed:
             log.exception("TensorBoard files of %s", study.name)
 
     def _open(self, study: s.Study, first: e.TrialEvent) -> TensorBoardFiles:
-        """After a restart, what the last engine could not flush any more is written from the journal."""
+        """Open the study's writer; after a restart, write from the journal what the last engine did not
+        flush."""
         boards = TensorBoardFiles(
             run_folder.board_folder(Path(study.folder)), [metric for metric, _ in study.objectives]
         )
@@ -100,7 +101,7 @@ class BoardFeed:
                 boards.end(number, trial.state, trial.latest, trial.ended_at or study.created_at)
 
     async def run(self) -> None:
-        """Flush now and then, until cancelled."""
+        """Flush at intervals, until cancelled."""
         while True:
             await asyncio.sleep(FLUSH_S)
             self._thread.submit(self._flush)
@@ -113,7 +114,7 @@ class BoardFeed:
                 log.error("TensorBoard files of %s: %s", name, error)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is buffered."""
         for boards in self._boards.values():
             self._thread.submit(boards.close)
         self._thread.shutdown()

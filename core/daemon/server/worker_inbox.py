@@ -1,4 +1,4 @@
-"""What workers tell: taken once each, made to happen, and acknowledged when durable."""
+"""Messages from workers: each is handled once, applied, and acknowledged when it is durable."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ log = logging.getLogger("trimtab.telling")
 
 
 def _inside(folder: str, place: str) -> bool:
-    """Does ``place``, if it is a whole path, lie in the trials of the study in ``folder``?"""
+    """Tell whether ``place``, if it is an absolute path, lies in the trials of the study in ``folder``."""
     path = Path(place)
     return ".." not in path.parts and (not path.is_absolute() or path.is_relative_to(Path(folder) / "trials"))
 
 
 def _wrong(event: e.TrialEdited) -> str:
-    """Return the first knob that cannot have the value which a worker has given it; empty when all can."""
+    """Return the fault of the first knob with an invalid value from a worker; empty if all are valid."""
     for name, (_, value) in event.changes.items():
         fault = (
             knob_edit_checks.explain_refusal(name, value)
             if name in knob_edit_checks.EDITABLE
-            else "is no knob"
+            else "is not a knob"
         )
         if fault:
             return f"{show_value(name)} = {show_value(value)} {fault}"
@@ -42,13 +42,13 @@ def _wrong(event: e.TrialEdited) -> str:
 
 
 class WorkerInbox:
-    """The workers' side of the socket."""
+    """Handles the workers' messages."""
 
     def __init__(self, supervisor: Supervisor, studies: Studies) -> None:
         self._supervisor, self._studies = supervisor, studies
 
     def hello(self, hello: worker_api.Hello, send: Send) -> Worker | None:
-        """Take up a connection; None when the worker belongs to no study that runs here."""
+        """Register a worker's connection; None if the worker belongs to no running study."""
         runner = self._studies.runner_of(hello.study)
         study = self._supervisor.state.studies.get(hello.study)
         if (
@@ -61,38 +61,40 @@ class WorkerInbox:
         crew = self._studies.crew
         worker = crew.workers.get(hello.worker)
         if worker is not None and worker.pid != hello.pid:
-            log.warning("process %d says that it is worker %s, which is another", hello.pid, worker.name)
+            log.warning("process %d claims to be worker %s, which is another process", hello.pid, worker.name)
             return None
         if worker is None:
             if not any(trial.worker == hello.worker for trial in study.trials.values()):
                 return None
             lease_s = study.settings.resources.lease_s
-            heard = self._studies.heard.get(hello.worker, 0)
+            last_number = self._studies.heard.get(hello.worker, 0)
             device = next(trial.device for trial in study.trials.values() if trial.worker == hello.worker)
-            worker = crew.adopt(hello, Path(study.folder), lease_s, heard)
+            worker = crew.adopt(hello, Path(study.folder), lease_s, last_number)
             worker.device = device
         worker.send = send
         worker.heard_at = time.monotonic()
         worker.tell(worker_api.Heard(worker.heard))
-        if worker.leaving:  # it was told while it was not connected
+        if worker.leaving:  # requested while it was not connected
             worker.tell(worker_api.Shutdown("the worker is not needed any more"))
         else:
             runner.update_worker(worker, hello.trials)
         return worker
 
     def receive(self, worker: Worker, message: worker_api.FromWorker) -> None:
-        """Handle any message but Hello, and renew the worker's lease. A message that the engine cannot handle
-        ends the worker and nothing else; its trials are tried again."""
+        """Renew the worker's lease and handle its message, which is not a Hello.
+
+        A message that the engine cannot handle ends the worker and nothing else; its trials are retried.
+        """
         worker.heard_at = time.monotonic()
         try:
             self._handle_message(worker, message)
         except Exception as error:
-            log.exception("worker %s told %.2000r", worker.name, message)
+            log.exception("worker %s sent %.2000r", worker.name, message)
             self.nonsense(worker, f"{type(error).__name__}: {error}")
 
-    def nonsense(self, worker: Worker, what: str) -> None:
-        """It says what no worker can: what else it says is worth nothing either."""
-        why = plain(f"its worker {worker.name} said what cannot be: {what}", 300)
+    def nonsense(self, worker: Worker, fault: str) -> None:
+        """End a worker that sent an invalid message, since its other messages cannot be trusted either."""
+        why = plain(f"its worker {worker.name} sent an invalid message: {fault}", 300)
         self._studies.crew.give_up(worker, why)
 
     def _handle_message(self, worker: Worker, message: worker_api.FromWorker) -> None:
@@ -117,8 +119,10 @@ class WorkerInbox:
             runner.departures.note(worker, plain(message.why, 200))
 
     def _handle_stall(self, worker: Worker, busy_s: float) -> None:
-        """Its link lives and its training does not: it will not come back by itself. Loading takes as long as
-        it takes."""
+        """End a worker whose connection works but whose training does not progress.
+
+        Loading the base has no time limit.
+        """
         study = self._supervisor.state.studies[worker.study]
         limit_s = study.settings.resources.stall_s
         trains = any(
@@ -130,28 +134,28 @@ class WorkerInbox:
 
     def _handle_answer(self, worker: Worker, message: worker_api.Told) -> None:
         if message.number <= worker.heard:
-            return  # said again after a reconnection
+            return  # resent after a reconnection
         worker.heard = message.number
-        named = (
+        own_events = (
             (self._rename_sender(worker, message.event),) if self._is_its_own(worker, message.event) else ()
         )
-        events = tuple(self._amend_event(event) for event in named)
+        events = tuple(self._amend_event(event) for event in own_events)
         if isinstance(message.event, e.TrialEdited) and (wrong := _wrong(message.event)):
             raise ValueError(wrong)
         if not message.event.journaled:
-            done = self._supervisor.put(*self._live(worker, *events))
+            durable = self._supervisor.put(*self._live(worker, *events))
             # Not before: Heard(5) says that 4 is durable too, and 4 may be waiting for the disk.
-            done.add_done_callback(lambda future: self._handle_samples(worker, message.number, future))
+            durable.add_done_callback(lambda future: self._handle_samples(worker, message.number, future))
             return
         marker = events or (
             e.Preparing(at=message.event.at, study=worker.study, worker=worker.name, stage=""),
         )
-        done = self._supervisor.put(*marker, heard={worker.name: message.number})
-        done.add_done_callback(lambda future: self._durable(worker, message.number, future))
+        durable = self._supervisor.put(*marker, heard={worker.name: message.number})
+        durable.add_done_callback(lambda future: self._durable(worker, message.number, future))
 
     def _amend_event(self, event: e.Event) -> e.Event:
-        """A failure may be worth another try, and who leaves may not wait for a place that nobody wants for
-        it any more: that is the engine's to decide."""
+        """Return the event with the engine's decision: a failed trial may be retried, and a trial that left
+        may be requeued or pruned."""
         study = self._supervisor.state.studies[event.study]
         if isinstance(event, e.TrialRequeued):
             return requeue_or_prune(study, event, self._studies.why_pruned(study.name, event.trial))
@@ -160,8 +164,8 @@ class WorkerInbox:
         return retry_or_fail(study, event, study.settings.resources.retries)
 
     def _live(self, worker: Worker, *events: e.Event) -> list[e.Event]:
-        """Readings of the moment, under the engine's names. None of a worker that is lost: nobody would take
-        them away again."""
+        """Return live readings under the engine's names; none of a lost worker, because nothing would remove
+        them again."""
         if worker.name not in self._studies.crew.workers:
             return []
         runner, study = self._studies.runner_of(worker.study), self._supervisor.state.studies[worker.study]
@@ -173,7 +177,7 @@ class WorkerInbox:
         ]
 
     def _rename_sender(self, worker: Worker, event: e.Event) -> e.Event:
-        """Under the engine's names for the worker and its device."""
+        """Return the event with the engine's names for the worker and its device."""
         if isinstance(event, e.Preparing):
             return replace(event, worker=worker.name)
         if not isinstance(event, e.PackMeasured | e.MemoryShort):
@@ -190,16 +194,21 @@ class WorkerInbox:
             worker.tell(worker_api.Heard(number))
 
     def _is_its_own(self, worker: Worker, event: e.Event) -> bool:
-        """Return a worker speaks of its own study and trials only: one that was taken for lost does not
-        change a trial that runs elsewhere now."""
+        """Tell whether the event is about the worker's own study and trials.
+
+        A worker that was declared lost must not change a trial that runs elsewhere now.
+        """
         if event.study != worker.study or not event.from_worker:
             log.warning(
-                "worker %s told of %s in %s", worker.name, type(event).__name__, show_value(event.study)
+                "worker %s sent an event of %s in %s",
+                worker.name,
+                type(event).__name__,
+                show_value(event.study),
             )
             return False
         place = getattr(event, "adapter", "") or getattr(event, "path", "")
         if place and not _inside(self._supervisor.state.studies[event.study].folder, place):
-            log.warning("worker %s told of a path outside its study: %s", worker.name, plain(place, 200))
+            log.warning("worker %s sent a path outside its study: %s", worker.name, plain(place, 200))
             return False
         if isinstance(event, e.TrialEvent):
             trial = self._supervisor.state.studies[event.study].trials.get(event.trial)

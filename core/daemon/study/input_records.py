@@ -1,4 +1,4 @@
-"""A study's data and base are noted when it is created, and summed in the background."""
+"""Record a study's data and base when it is created, and hash them in the background."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger("trimtab.inputs")
 
 
 class InputNotes:
-    """Of one engine. Files are read in threads: the event loop never waits for a disk."""
+    """The input records of one engine. Files are read in threads: the event loop never waits for a disk."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -25,11 +25,11 @@ class InputNotes:
         await asyncio.to_thread(input_hashes.note, spec, folder)
 
     async def refuse_changed(self, spec: StudySpec, folder: Path) -> None:
-        """Raise InputsChangedError for changes that a quick look shows; workers look closer."""
+        """Raise InputsChangedError for changes that a quick check finds; workers check the contents."""
         await asyncio.to_thread(input_hashes.refuse_changed, spec, folder)
 
     def begin(self, spec: StudySpec, folder: Path) -> None:
-        """Sum in the background what is not summed yet."""
+        """Hash in the background what is not hashed yet."""
         task = asyncio.create_task(self._sum_up(spec, folder), name=f"inputs of {spec.study.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -38,10 +38,10 @@ class InputNotes:
         try:
             await asyncio.to_thread(input_hashes.note, spec, folder)
             await asyncio.to_thread(input_hashes.add_hashes, spec, folder, lambda: self._leaving)
-        except TrimtabError as error:  # a worker that cannot read it tells the study
+        except TrimtabError as error:  # a worker that cannot read it reports to the study
             log.warning("%s", error)
 
     async def leave(self) -> None:
-        """End what is under way; the next engine goes on."""
+        """Stop hashing; the next engine continues."""
         self._leaving = True
         await asyncio.gather(*self._tasks, return_exceptions=True)

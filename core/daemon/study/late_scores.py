@@ -1,4 +1,5 @@
-"""Scores that are still to come when a trial's training is done: who gives them, and what is told then."""
+"""Scores that are pending when a trial's training is done: which worker computes them, and what is reported
+then."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ Start = Callable[[Slot], Worker]
 
 
 def list_pending(study: s.Study) -> list[s.Trial]:
-    """Return complete trials whose last scores are to come."""
+    """Return the complete trials with pending scores."""
     return [trial for trial in study.trials.values() if trial.pending]
 
 
@@ -39,8 +40,10 @@ def finite_values(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def result_for_search(study: s.Study, spec: StudySpec, event: e.TrialEvent) -> e.TrialEvent | None:
-    """Return the event that reports a trial's end to the sampler; None while its scores are pending. A
-    prune by a limit has to happen first."""
+    """Return the event that reports a trial's end to the sampler; None while its scores are pending.
+
+    A prune by a limit has to happen first.
+    """
     trial = study.trials[event.trial]
     awaits = awaits_boards(spec)
     match event:
@@ -71,7 +74,7 @@ def _prune_event(study: s.Study, event: e.TrialEvent, why: str) -> e.TrialPruned
 
 
 class LateScores:
-    """Of one study: keeps a worker at it while scores are pending."""
+    """The pending scores of one study: it keeps a worker running for them."""
 
     def __init__(
         self, crew: WorkerPool, departures: Departures, folder: Path, retries: int, put: Put, start: Start
@@ -105,7 +108,7 @@ class LateScores:
             worker.tell(scoring_assignment(trial, self._folder))  # else its Hello brings it
 
     def update_worker(self, study: s.Study, worker: Worker) -> None:
-        """Tell a worker that said Hello what it is to score; one that does so already does not mind."""
+        """Tell a worker that said Hello what it is to score; a scoring that already runs is not affected."""
         worker.tell_all(
             scoring_assignment(trial, self._folder)
             for trial in list_pending(study)

@@ -1,4 +1,4 @@
-"""Requests that only ask: memory forecasts, evidence, knob importance, the search, introspection."""
+"""Requests that change nothing: memory forecasts, evidence, knob importance, the search, introspection."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from core.daemon.supervisor import Supervisor
 
 
 class QuestionRequests:
-    """Answers from the state, from files that workers write, and from the search's storage. ``runner_of``
-    gives the runner of a study that runs; ``foresight`` plans the memory of one that does not."""
+    """Answers from the state, from files that workers write, and from the search's storage.
+
+    ``runner_of`` gives the runner of a running study; ``foresight`` plans the memory of one that does not
+    run.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What a person may ask of a trial or study: checked against the state, with the reason of a refusal."""
+"""Check requests about a trial or study against the state, with the reason of a refusal."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ TRAINER = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "datas
 
 
 def refuse_without_trainer() -> None:
-    """Refuse to start a study where the packages that train are not installed: trimtab's console and engine
-    need none of them. Raises RefusedError that names what is missing."""
+    """Raise RefusedError that names the missing packages if those that train are not installed.
+
+    Console and engine need none of them.
+    """
     missing = [package for package in TRAINER if find_spec(package) is None]
     if missing:
         raise RefusedError.of(
@@ -28,16 +30,16 @@ def refuse_without_trainer() -> None:
 
 
 def study_in(state: s.State, name: str) -> s.Study:
-    """Return the study of that name. Raises RefusedError when there is none."""
+    """Return the study of that name. Raises RefusedError if there is none."""
     study = state.studies.get(name)
     if study is None:
-        known = ", ".join(state.studies) or "none"
-        raise RefusedError.of(f"there is no study {name!r}", "request", f"studies: {known}")
+        names = ", ".join(state.studies) or "none"
+        raise RefusedError.of(f"there is no study {name!r}", "request", f"studies: {names}")
     return study
 
 
 def live_study(state: s.State, name: str) -> s.Study:
-    """Return the study, when it still runs. Raises RefusedError otherwise."""
+    """Return the study if it still runs. Raises RefusedError otherwise."""
     study = study_in(state, name)
     if study.state not in s.LIVE_STUDY:
         raise RefusedError.of(f"the study is {study.state}", f"study {name}", "`trimtab run SPEC` starts one")
@@ -68,7 +70,9 @@ def may_pause_all(study: s.Study) -> None:
     """Raise RefusedError when a study cannot be paused."""
     if study.state != "running":
         fix = (
-            "`trimtab resume --all` lets it go on" if study.state == "paused" else "wait until it has stopped"
+            "`trimtab resume --all` lets it continue"
+            if study.state == "paused"
+            else "wait until it has stopped"
         )
         raise RefusedError.of(f"the study is {study.state} already", f"study {study.name}", fix)
 
@@ -79,77 +83,83 @@ def may_resume_all(study: s.Study) -> None:
         raise RefusedError.of(f"the study is {study.state}, not paused", f"study {study.name}", "")
 
 
-def may_have_trials(study: s.Study, wanted: int) -> None:
-    """Raises RefusedError when a file asks for fewer trials than are planned: that changes a study, and is
-    not done by starting it again."""
+def may_have_trials(study: s.Study, trials: int) -> None:
+    """Raise RefusedError if a file has fewer trials than are planned already.
+
+    Fewer trials are a change of the study, which a restart does not make.
+    """
     planned = study.total_trials - sum(1 for trial in study.trials.values() if trial.by)
-    if wanted < planned:
+    if trials < planned:
         raise RefusedError.of(
-            f"study.trials = {wanted}, and {planned} trials are planned already",
+            f"study.trials = {trials}, and {planned} trials are planned already",
             f"study {study.name}",
-            f"while it runs, `trimtab change study.trials={wanted}` plans fewer; or write {planned}",
+            f"while it runs, `trimtab change study.trials={trials}` plans fewer; or write {planned}",
         )
 
 
 def may_go_on(study: s.Study, more: bool) -> None:
-    """Raises RefusedError when a study cannot be taken up again; ``more`` trials are wanted than before."""
-    where = f"study {study.name}"
+    """Raise RefusedError if a study cannot be continued; ``more``: it gets more trials than before."""
+    location = f"study {study.name}"
     if study.state == "stopping":
-        raise RefusedError.of("the study is being stopped", where, "start it again when it has stopped")
+        raise RefusedError.of("the study is being stopped", location, "start it again when it has stopped")
     waiting = any(trial.state not in s.ENDED for trial in study.trials.values())
     if waiting or more:
         return
     if study.state in ("stopped", "failed") and len(study.trials) >= study.total_trials:
         raise RefusedError.of(
             f"the study is {study.state} and all its {study.total_trials} trials have ended",
-            where,
-            "raise study.trials to go on, or take another study.name",
+            location,
+            "raise study.trials to continue, or take another study.name",
         )
 
 
-def goes_on(known: s.Study, spec: StudySpec) -> tuple[str, int] | None:
-    """Return why the study goes on, and its new number of trials (0 keeps it), where somebody starts it
-    again; None where it runs or is done already. Raises RefusedError for another study of the same name."""
-    changed = _differences(to_raw(known.settings), to_raw(spec))  # keys of a later version at their default
-    if changed - {"study.trials"}:
+def goes_on(existing: s.Study, spec: StudySpec) -> tuple[str, int] | None:
+    """Return why a study that is started again continues, and its new number of trials (0 keeps it).
+
+    None if it runs or is done already. Raises RefusedError for another study of the same name.
+    """
+    differences = _differences(
+        to_raw(existing.settings), to_raw(spec)
+    )  # keys of a later version at their default
+    if differences - {"study.trials"}:
         raise RefusedError.of(
-            f"a study {known.name!r} with other settings exists: {', '.join(sorted(changed))}",
-            known.folder,
+            f"a study {existing.name!r} with other settings exists: {', '.join(sorted(differences))}",
+            existing.folder,
             "give this one another study.name, or remove that folder",
         )
-    may_have_trials(known, spec.study.trials)
-    more = spec.study.trials > known.total_trials
-    may_go_on(known, more)
-    if not more and known.state in ("running", "paused", "complete"):
+    may_have_trials(existing, spec.study.trials)
+    more = spec.study.trials > existing.total_trials
+    may_go_on(existing, more)
+    if not more and existing.state in ("running", "paused", "complete"):
         return None
     if more:
-        return f"{spec.study.trials} trials wanted", spec.study.trials
-    return f"asked again after it was {known.state}", 0
+        return f"{spec.study.trials} trials requested", spec.study.trials
+    return f"started again after it was {existing.state}", 0
 
 
-def begins_anew(known: s.Study, spec: StudySpec) -> bool:
-    """Tell whether ``spec`` begins the study anew; a study that trained nothing may be replaced."""
-    if not known.is_untrained:
+def begins_anew(existing: s.Study, spec: StudySpec) -> bool:
+    """Tell whether ``spec`` replaces the study, which is allowed only if the study trained nothing."""
+    if not existing.is_untrained:
         return False
-    other = _differences(known.spec, to_raw(spec)) - {"study.trials"}
-    return bool(other) or (known.state != "complete" and len(known.trials) >= known.total_trials)
+    other = _differences(existing.spec, to_raw(spec)) - {"study.trials"}
+    return bool(other) or (existing.state != "complete" and len(existing.trials) >= existing.total_trials)
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
     """Return the keys, as section.key, in which two studies differ."""
-    found = set()
+    keys = set()
     for section in {*old, *new}:
         before, after = old.get(section, {}), new.get(section, {})
-        found |= {f"{section}.{key}" for key in {*before, *after} if before.get(key) != after.get(key)}
-    return found
+        keys |= {f"{section}.{key}" for key in {*before, *after} if before.get(key) != after.get(key)}
+    return keys
 
 
 def may_pause(trial: s.Trial) -> None:
-    """Raise RefusedError when a pause makes no sense."""
+    """Raise RefusedError if the trial cannot be paused."""
     if trial.asked == "prune":
         raise RefusedError.of(f"trial {trial.number} is being pruned", "pause", "nothing is left to do")
     if trial.state == s.PAUSED and trial.asked != "resume":
-        raise RefusedError.of(f"trial {trial.number} is paused already", "pause", "resume lets it go on")
+        raise RefusedError.of(f"trial {trial.number} is paused already", "pause", "resume lets it continue")
     if trial.state == s.QUEUED:
         raise RefusedError.of(
             f"trial {trial.number} is still queued", "pause", "prune it, or wait until it runs"
@@ -157,7 +167,7 @@ def may_pause(trial: s.Trial) -> None:
 
 
 def may_resume(trial: s.Trial) -> None:
-    """Raise RefusedError when there is nothing to resume."""
+    """Raise RefusedError if the trial is not paused."""
     if trial.asked == "prune":
         raise RefusedError.of(f"trial {trial.number} is being pruned", "resume", "nothing is left to do")
     if trial.state != s.PAUSED and trial.asked != "pause":

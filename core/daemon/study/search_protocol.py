@@ -1,4 +1,4 @@
-"""What a runner needs of a search; core.search has the real one."""
+"""The interface of a search that a runner needs; core.search implements it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.contract.spec.study_spec import StudySpec
 
 
 class SearchPort(Protocol):
-    """Ask and tell, see core.search.process.search_client."""
+    """Propose trials and take their results, see core.search.process.search_client."""
 
     async def open(self) -> None: ...
     async def ask(self) -> Any: ...
@@ -30,12 +30,12 @@ class SearchPort(Protocol):
     async def close(self) -> None: ...
 
 
-Note = Callable[[str], object]  # a word for the list of events
+Note = Callable[[str], object]  # a note for the event list
 SearchFactory = Callable[[StudySpec, Path, Note], SearchPort]
 
 
 def real_search(spec: StudySpec, folder: Path, note: Note) -> SearchPort:
-    """Return a search by Optuna in a process of its own."""
+    """Return an Optuna search in a separate process."""
     from core.search.process.search_client import Search
 
     return Search(spec, folder, note)

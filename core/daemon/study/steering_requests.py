@@ -1,5 +1,5 @@
-"""What people ask of a running study beyond pausing, pruning and stopping: trials by hand, clones, edits,
-marks, a prune taken back, another space."""
+"""Requests that steer a running study, other than pause, resume, prune and stop: trials by hand, clones,
+edits, marks, an undone prune, a changed spec."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ from core.evaluate.prompts.provable_limits import refuse_unprovable
 from core.store import run_folder
 
 KEEP_S = 60.0  # for a worker to write the checkpoint that a clone begins from
-# A trial that goes tells its checkpoint first, if it writes one at all.
+# A trial that leaves reports its checkpoint first, if it writes one.
 GONE = e.TrialCompleted | e.TrialPruned | e.TrialFailed | e.TrialInfeasible | e.TrialRequeued
 
 
 class SteeringRequests:
-    """``runner_of`` gives the runner of a study that lives; ``reopen`` has one that is complete go on."""
+    """Handles the requests. ``runner_of`` gives the runner of a live study; ``reopen`` continues a complete
+    one."""
 
     def __init__(
         self,
@@ -61,20 +62,20 @@ class SteeringRequests:
         study = request_checks.study_in(self._supervisor.state, request.study)
         like = request_checks.any_trial(study, request.like).knobs if request.like is not None else {}
         spec = study.settings
-        known, counted = knob_edit_checks.check_by_hand(spec, like, request.knobs)
+        knob_values, learnable = knob_edit_checks.check_by_hand(spec, like, request.knobs)
         runner = await self._runner(study, f"a trial was queued by {request.by}")
         with runner.proposing.awaiting():
-            params = {name: known[name] for name in spec.space if name in known}
-            proposal = await runner.proposing.enqueue(params if counted else {}, counted)
+            params = {name: knob_values[name] for name in spec.space if name in knob_values}
+            proposal = await runner.proposing.enqueue(params if learnable else {}, learnable)
             why = "by hand" + (
-                "" if counted else ": outside the space, so the sampler does not learn from it"
+                "" if learnable else ": outside the space, so the sampler does not learn from it"
             )
             if request.like is not None:
                 why += f"; as trial {request.like}"
-            knobs = {**spec.train, **known, **proposal.params}
+            knobs = {**spec.train, **knob_values, **proposal.params}
             queued = e.TrialQueued(
                 at=time.time(), study=study.name, trial=proposal.number, by=request.by, why=why,
-                counted=counted, params=proposal.params, knobs=knobs,
+                counted=learnable, params=proposal.params, knobs=knobs,
             )  # fmt: skip
             await self._queue(runner, queued)
         return console_api.Queued(proposal.number)
@@ -85,25 +86,29 @@ class SteeringRequests:
         knob_edit_checks.check_clone(parent, request.changes, parent.step)  # before anything is written
         runner = await self._runner(study, f"trial {parent.number} was cloned by {request.by}")
         with runner.proposing.awaiting():
-            kept = await self._newest_checkpoint(study.name, parent)
-            knobs = knob_edit_checks.check_clone(parent, request.changes, kept.step)
-            if request.place_of >= 0 and kept.step >= parent.total_steps:
-                what = f"trial {parent.number} has done its {kept.step} steps: nothing is left for a clone"
-                raise RefusedError.of(what, f"study {study.name}", "nothing is left to do")
+            checkpoint = await self._newest_checkpoint(study.name, parent)
+            knobs = knob_edit_checks.check_clone(parent, request.changes, checkpoint.step)
+            if request.place_of >= 0 and checkpoint.step >= parent.total_steps:
+                message = (
+                    f"trial {parent.number} has done its {checkpoint.step} steps: nothing is left for a clone"
+                )
+                raise RefusedError.of(message, f"study {study.name}", "nothing is left to do")
             proposal = await runner.proposing.enqueue({}, False)
-            place = Path(study.folder) / "trials" / str(proposal.number) / Path(kept.path).name
-            await self._link_checkpoint(runner, proposal.number, Path(kept.path), place)
-            told = ", ".join(
+            place = Path(study.folder) / "trials" / str(proposal.number) / Path(checkpoint.path).name
+            await self._link_checkpoint(runner, proposal.number, Path(checkpoint.path), place)
+            changes = ", ".join(
                 f"{name} = {plain(str(knobs[name]), 40)}"
                 for name in knobs
                 if knobs[name] != parent.knobs.get(name)
             )
-            why = f"clone of trial {parent.number} at step {kept.step}" + (f" with {told}" if told else "")
-            why += f", in the place of trial {request.place_of}" if request.place_of >= 0 else ""
+            why = f"clone of trial {parent.number} at step {checkpoint.step}" + (
+                f" with {changes}" if changes else ""
+            )
+            why += f", replacing trial {request.place_of}" if request.place_of >= 0 else ""
             queued = e.TrialQueued(
                 at=time.time(), study=study.name, trial=proposal.number, by=request.by, why=why,
                 counted=False, params={}, knobs=knobs,
-                parent=parent.number, checkpoint=str(place), step=kept.step,
+                parent=parent.number, checkpoint=str(place), step=checkpoint.step,
                 place_of=request.place_of,
             )  # fmt: skip
             await self._queue(runner, queued)
@@ -119,16 +124,17 @@ class SteeringRequests:
             await asyncio.to_thread(link_checkpoint, source, place)
         except OSError as error:
             await runner.proposing.give_up(number)
-            what = f"the checkpoint cannot be copied: {error.strerror or error}"
-            raise RefusedError.of(what, str(source), "free the disk, or try again") from None
+            message = f"the checkpoint cannot be copied: {error.strerror or error}"
+            raise RefusedError.of(message, str(source), "free the disk, or try again") from None
 
     async def _newest_checkpoint(self, study: str, trial: s.Trial) -> e.TrialCheckpointed:
-        """The trial's newest checkpoint; one that runs writes it now. Raises RefusedError without one."""
+        """Return the trial's newest checkpoint, which a running trial writes now. Raises RefusedError without
+        one."""
         if trial.state in (s.RUNNING, s.PAUSED):
             return await self._kept_now(study, trial.number)
         if not trial.checkpoint or not await asyncio.to_thread(Path(trial.checkpoint).is_dir):
-            what = f"trial {trial.number} is {trial.state} and has no checkpoint"
-            raise RefusedError.of(what, f"study {study}", "queue a new trial by hand")
+            message = f"trial {trial.number} is {trial.state} and has no checkpoint"
+            raise RefusedError.of(message, f"study {study}", "queue a new trial by hand")
         return e.TrialCheckpointed(
             at=time.time(), study=study, trial=trial.number, step=trial.checkpoint_step, path=trial.checkpoint
         )
@@ -139,14 +145,14 @@ class SteeringRequests:
             self._awaited[key] = asyncio.get_running_loop().create_future()
             self._tell(study, number, worker_api.Keep(number))
         try:
-            kept = await asyncio.wait_for(asyncio.shield(self._awaited[key]), KEEP_S)
+            checkpoint = await asyncio.wait_for(asyncio.shield(self._awaited[key]), KEEP_S)
         except TimeoutError:
-            what = f"trial {number}'s worker wrote no checkpoint within {KEEP_S:.0f} s"
-            raise RefusedError.of(what, f"study {study}", "look at its log: `trimtab logs`") from None
-        if kept is None:
-            what = f"trial {number} has ended or lost its worker meanwhile"
-            raise RefusedError.of(what, f"study {study}", "look at it again")
-        return kept
+            message = f"trial {number}'s worker wrote no checkpoint within {KEEP_S:.0f} s"
+            raise RefusedError.of(message, f"study {study}", "look at its log: `trimtab logs`") from None
+        if checkpoint is None:
+            message = f"trial {number} has ended or lost its worker meanwhile"
+            raise RefusedError.of(message, f"study {study}", "look at it again")
+        return checkpoint
 
     # -- trials that are there --------------------------------------------------------------------
 
@@ -156,26 +162,26 @@ class SteeringRequests:
             raise RefusedError.of(f"trial {trial.number} is being pruned", "edit", "nothing is left to do")
         values = knob_edit_checks.check_edit(trial, request.changes)
         at, names = time.time(), {"study": request.study, "trial": trial.number, "by": request.by}
-        wanted = e.EditAsked(at=at, **names, changes=values, counted=request.counted)  # type: ignore[arg-type]
+        edit_event = e.EditAsked(at=at, **names, changes=values, counted=request.counted)  # type: ignore[arg-type]
         if trial.state == s.QUEUED:
             pairs = {name: (trial.knobs.get(name), value) for name, value in values.items()}
             await self._put(
-                wanted,
+                edit_event,
                 e.TrialEdited(at=at, **names, step=trial.step, changes=pairs),  # type: ignore[arg-type]
             )
         else:
-            await self._put(wanted)
+            await self._put(edit_event)
         self._tell(request.study, trial.number, worker_api.Edit(trial.number, values, request.by))
 
     async def _reprieve(self, request: console_api.ReprieveTrial) -> None:
         study = request_checks.study_in(self._supervisor.state, request.study)
         trial = request_checks.any_trial(study, request.trial)
         if trial.state != s.PRUNED:
-            what = f"trial {trial.number} is {trial.state}, not pruned"
-            raise RefusedError.of(what, "unprune", "only a prune can be taken back")
+            message = f"trial {trial.number} is {trial.state}, not pruned"
+            raise RefusedError.of(message, "unprune", "only a prune can be undone")
         if trial.step:
             await self._newest_checkpoint(study.name, trial)
-        runner = await self._runner(study, f"trial {trial.number}'s prune was taken back by {request.by}")
+        runner = await self._runner(study, f"trial {trial.number}'s prune was undone by {request.by}")
         back = e.TrialReprieved(at=time.time(), study=study.name, trial=trial.number, by=request.by)
         with runner.proposing.awaiting():
             await self._put(back)
@@ -189,10 +195,10 @@ class SteeringRequests:
                 self._supervisor.state, request.study, request.trial
             )  # it still has to run
         if request.device:
-            known = [slot.label for slot in runner.weighing.foresight.slots] if runner else []
-            if request.device not in known:
-                what = f"the study has no device {plain(request.device, 20)!r}"
-                raise RefusedError.of(what, f"study {study.name}", f"devices: {', '.join(known)}")
+            labels = [slot.label for slot in runner.weighing.foresight.slots] if runner else []
+            if request.device not in labels:
+                message = f"the study has no device {plain(request.device, 20)!r}"
+                raise RefusedError.of(message, f"study {study.name}", f"devices: {', '.join(labels)}")
         marked = e.TrialMarked(
             at=time.time(), study=study.name, trial=trial.number, by=request.by, note=request.note,
             starred=request.starred, device=request.device, priority=request.priority,
@@ -210,20 +216,20 @@ class SteeringRequests:
         study = request_checks.live_study(self._supervisor.state, request.study)
         before = study.settings
         after = parse(spec_changes.merge_changes(to_raw(before), request.changes), f"study {study.name}")
-        told = spec_changes.list_differences(to_raw(before), to_raw(after))
-        if not told:
+        differences = spec_changes.list_differences(to_raw(before), to_raw(after))
+        if not differences:
             raise RefusedError.of("nothing is other than it is", f"study {study.name}", "change something")
         if before.evaluate.limits != after.evaluate.limits:
             await asyncio.to_thread(refuse_unprovable, after, f"study {study.name}")
         effects = spec_changes.describe_effects(study, before, after)
         if not request.preview:
-            changed = e.StudyChanged(
-                at=time.time(), study=study.name, by=request.by, spec=to_raw(after), changes=told
+            event = e.StudyChanged(
+                at=time.time(), study=study.name, by=request.by, spec=to_raw(after), changes=differences
             )
-            await self._put(changed)
+            await self._put(event)
             await asyncio.to_thread(run_folder.write_spec, Path(study.folder), write(after))
             self._tell_triggers(before, after, study.name)
-        return console_api.Change(told, effects)
+        return console_api.Change(differences, effects)
 
     def _tell_triggers(self, before: StudySpec, after: StudySpec, study: str) -> None:
         runner = self._runner_of(study)
@@ -234,7 +240,7 @@ class SteeringRequests:
     # -- ways -------------------------------------------------------------------------------------
 
     async def _runner(self, study: s.Study, why: str) -> Runner:
-        """Return the study's runner; one that is complete goes on. Raises RefusedError for any other."""
+        """Return the study's runner; a complete study is continued. Raises RefusedError for any other."""
         if study.state == "complete":
             await self._reopen(study, why)
         elif study.state not in ("running", "paused"):
@@ -266,8 +272,12 @@ class SteeringRequests:
 
 
 def link_checkpoint(source: Path, place: Path) -> None:
-    """Have the folder ``source`` at ``place``, too: put there whole, by hard links where the file system has
-    them. Files of a checkpoint are never written to again, so either may be removed. Raises OSError."""
+    """Make the files of the folder ``source`` available at ``place``, by hard links if the file system has
+    them.
+
+    The folder appears complete or not at all. Files of a checkpoint are never modified, so either folder may
+    be deleted. Raises OSError.
+    """
     paths.private(place.parent)
     aside = place.with_name(f"{place.name}.new")
     shutil.rmtree(aside, ignore_errors=True)

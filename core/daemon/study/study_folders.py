@@ -1,5 +1,5 @@
-"""Studies' folders and their journals: read when the engine starts, made for a new study, put aside where one
-is begun anew."""
+"""Folders and journals of studies: read when the engine starts, created for a new study, moved aside if one
+is replaced."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ from core.store.journal_replay import only_study, replay_all
 log = logging.getLogger("trimtab.folders")
 
 
-def load(supervisor: Supervisor, heard: dict[str, int], remember: Callable[[e.Event], None]) -> None:
-    """Read every study's journal into the state; ``heard`` gets the last number of each worker. What cannot
-    be read is passed over and told. Blocking; before the engine serves."""
+def load(supervisor: Supervisor, last_numbers: dict[str, int], remember: Callable[[e.Event], None]) -> None:
+    """Read every study's journal into the state; ``last_numbers`` gets the last message number of each
+    worker.
+
+    Unreadable journals are skipped and reported. Blocking; called before the engine serves.
+    """
     faults: list[tuple[str, str]] = []
 
     def events(folder: Path) -> Iterator[e.Event]:
@@ -33,10 +36,10 @@ def load(supervisor: Supervisor, heard: dict[str, int], remember: Callable[[e.Ev
             for event in only_study(folder.name, journal.replay()):
                 remember(event)
                 yield event
-        except OSError as error:  # its study is not there; all others are
+        except OSError as error:  # its study is missing; all others are loaded
             log.error("the journal of %s cannot be read: %s", folder.name, error)
             return
-        heard.update(journal.heard)
+        last_numbers.update(journal.heard)
         supervisor.keep(folder.name, journal)
         faults.extend((folder.name, fault) for fault in journal.faults)
 
@@ -52,8 +55,10 @@ async def begin(
     prepare: Callable[[StudySpec, Path], Awaitable[None]],
     before: s.Study | None = None,
 ) -> tuple[Path, list[str]]:
-    """Return a folder and a journal for a new study, and why it cannot be. The one ``before`` it of the same
-    name, which trained nothing, is put aside whole, and its successor says where."""
+    """Create the folder and journal of a new study; return the folder, and the reasons of a refusal.
+
+    The study ``before`` it of the same name, which trained nothing, is moved aside, and a note says where.
+    """
     name, aside = spec.study.name, None
     if before is not None:
         aside = run_folder.set_aside(name)
@@ -70,14 +75,16 @@ async def begin(
     old = supervisor.keep(name, journal)
     created = e.StudyCreated(at=time.time(), study=name, spec=to_raw(spec), folder=str(folder))
     notes = [] if before is None else [_note_replacement(before, aside)]
-    refused = await supervisor.put(created, *notes)
-    if old is not None:  # nothing is written to it any more
+    refusals = await supervisor.put(created, *notes)
+    if old is not None:  # its journal is no longer written
         old.close()
-    return folder, refused
+    return folder, refusals
 
 
 def _note_replacement(before: s.Study, aside: Path | None) -> e.StudyNoted:
-    kept = f"its files are kept in {aside}" if aside is not None else "nothing of it was left on the disk"
+    file_note = (
+        f"its files are kept in {aside}" if aside is not None else "nothing of it was left on the disk"
+    )
     why = f": {before.why}" if before.why else ""
-    text = f"begun anew: the study of this name had trained no step ({before.state}{why}); {kept}"
+    text = f"started again: the study of this name had trained no step ({before.state}{why}); {file_note}"
     return e.StudyNoted(at=time.time(), study=before.name, text=text)

@@ -1,4 +1,4 @@
-"""The engine's studies: started on request, taken up again after a restart, steered by requests."""
+"""The engine's studies: started on request, continued after a restart, steered by requests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ log = logging.getLogger("trimtab.studies")
 
 
 class Studies:
-    """Every study's runner, and what may be asked of it."""
+    """The runners of all studies, and the requests about them."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Studies:
         self._runners: dict[str, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._one_start = asyncio.Lock()  # two consoles may start the same study at once
-        self.heard: dict[str, int] = {}  # durable, by worker, as the journals tell it
+        self.heard: dict[str, int] = {}  # last durable message by worker, from the journals
         self._whys: dict[tuple[str, int], str] = {}  # why trials are being pruned, until their workers know
         supervisor.watchers.append(self._watch)
         self._breaches = Breaches(supervisor, self.handle)
@@ -80,25 +80,25 @@ class Studies:
 
     @property
     def state(self) -> s.State:
-        """Return the picture now."""
+        """The present state."""
         return self._supervisor.state
 
     def why_pruned(self, study: str, trial: int) -> str:
         """Return why a trial is being pruned."""
-        return self._whys.get((study, trial), "asked before")
+        return self._whys.get((study, trial), "requested before")
 
     def alive(self) -> bool:
         """Tell whether any study runs."""
         return any(study.state in s.LIVE_STUDY for study in self.state.studies.values())
 
     def keep_spare(self) -> None:
-        """Have a spare worker ready. Raises TrimtabError where there is no device for it."""
+        """Keep a spare worker ready. Raises TrimtabError if there is no device for it."""
         self.crew.keep_spare(self._devices.first(self._environments.of("")))
 
     # -- taking up ---------------------------------------------------------------------------------
 
     def load(self) -> None:
-        """Read every study's journal into the state. Blocking; before the engine serves."""
+        """Read every study's journal into the state. Blocking; called before the engine serves."""
         study_folders.load(self._supervisor, self.heard, self._remember)
 
     def resume(self) -> None:
@@ -115,12 +115,12 @@ class Studies:
                     self._run(spec, folder)
                     self._succession.take_up(study)
                 except Exception as error:  # of this study alone
-                    log.exception("study %s cannot be taken up", study.name)
+                    log.exception("study %s cannot be resumed", study.name)
                     self._fail(study.name, _in_words(error))
 
-    def _fail(self, study: str, what: str) -> None:
-        """Return the study cannot go on in this engine."""
-        why = plain(what, 300)
+    def _fail(self, study: str, reason: str) -> None:
+        """End a study that cannot continue in this engine."""
+        why = plain(reason, 300)
         self._supervisor.put(e.StudyEnded(at=time.time(), study=study, outcome="failed", why=why))
 
     def _run(self, spec: StudySpec, folder: Path) -> None:
@@ -135,27 +135,27 @@ class Studies:
         )  # fmt: skip
         self._runners[runner.name] = runner
         if self.state.studies[runner.name].state == "stopping":
-            runner.post(e.StudyStopping(at=time.time(), study=runner.name, why="asked before"))
+            runner.post(e.StudyStopping(at=time.time(), study=runner.name, why="requested before"))
         # Student's t is needed soon; its import would hold up the event loop for a third of a second
         asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "scipy.special")
         task = asyncio.create_task(runner.run(), name=f"study {runner.name}")
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._note_runner_end(done, runner))
+        task.add_done_callback(lambda finished: self._note_runner_end(finished, runner))
 
     def _note_runner_end(self, task: asyncio.Task[None], runner: Runner) -> None:
         self._tasks.discard(task)
         if self._runners.get(runner.name) is runner:
             del self._runners[runner.name]
         error = None if task.cancelled() else task.exception()
-        if error is not None:  # even its own way to fail has failed
+        if error is not None:  # even its error handling has failed
             log.critical("study %s", runner.name, exc_info=error)
             self._fail(runner.name, f"the engine failed: {type(error).__name__}: {error}")
 
     # -- requests ----------------------------------------------------------------------------------
 
     async def handle(self, request: console_api.AnyRequest) -> console_api.Answer | None:
-        """Do what was asked; returns when it is durable, with an answer where one was asked for. Raises
-        TrimtabError with the reason if not."""
+        """Carry out a request; return its answer, if any, when the result is durable. Raises TrimtabError
+        with the reason of a refusal."""
         answer: console_api.Answer | None = await self._handlers[type(request)](request)
         return answer
 
@@ -167,9 +167,13 @@ class Studies:
         request_checks.may_resume_all(request_checks.live_study(self.state, request.study))
         await self._put(e.StudyResumed(at=time.time(), study=request.study, by=request.by))
 
-    def foresight(self, spec: StudySpec, given: dict[str, str] | None = None) -> MemoryPlanner:
-        """Return the memory planner of a study in its own environment, or in the one that is ``given``."""
-        environment = self._environments.with_(given) if given else self._environments.of(spec.study.name)
+    def foresight(self, spec: StudySpec, shell_variables: dict[str, str] | None = None) -> MemoryPlanner:
+        """Return the memory planner of a study in its own environment, or in ``shell_variables``."""
+        environment = (
+            self._environments.with_(shell_variables)
+            if shell_variables
+            else self._environments.of(spec.study.name)
+        )
         devices = self._devices.of(spec, environment)
         hub = paths.hub_cache(environment)
         return MemoryPlanner(
@@ -177,7 +181,7 @@ class Studies:
         )
 
     def _say(self, study: str, texts: Iterable[str], level: str = "info") -> None:
-        """For the study's event list."""
+        """Add notes to the study's event list."""
         for text in filter(None, texts):
             self._supervisor.put(e.StudyNoted(at=time.time(), study=study, text=text, level=level))
 
@@ -189,36 +193,38 @@ class Studies:
         if self._module == WORKER_MODULE:
             request_checks.refuse_without_trainer()
         name = spec.study.name
-        known = self.state.studies.get(name)
+        existing = self.state.studies.get(name)
         self._environments.learn(request.environment)
-        if known is not None and not request_checks.begins_anew(known, spec):
-            return await self._go_on(known, spec, request.environment)
+        if existing is not None and not request_checks.begins_anew(existing, spec):
+            return await self._go_on(existing, spec, request.environment)
         refuse_untrainable(spec, request.where or "study")
         await asyncio.to_thread(refuse_unprovable, spec, request.where or "study")
         self._devices.of(spec, self._environments.with_(request.environment))
         self.foresight(spec, request.environment).check(f"{request.where or 'study'} [resources]")
-        if known is not None:
+        if existing is not None:
             await self._over(name)
-        folder, refused = await study_folders.begin(self._supervisor, spec, self._inputs.note, known)
-        if refused:
-            raise RefusedError.of(refused[0], f"study {name}", "try again")
+        folder, refusals = await study_folders.begin(self._supervisor, spec, self._inputs.note, existing)
+        if refusals:
+            raise RefusedError.of(refusals[0], f"study {name}", "try again")
         differences = self._environments.take(name, folder, request.environment)
         self._say(name, differences)
         self._run(spec, folder)
         return differences
 
-    async def _go_on(self, known: s.Study, spec: StudySpec, given: dict[str, str] | None) -> list[str]:
-        """The study exists: leave it alone when it runs or is done, take it up again when it is not."""
-        wanted = request_checks.goes_on(known, spec)
-        if wanted is None:
+    async def _go_on(
+        self, existing: s.Study, spec: StudySpec, shell_variables: dict[str, str] | None
+    ) -> list[str]:
+        """Continue an existing study, unless it runs or is complete."""
+        continuation = request_checks.goes_on(existing, spec)
+        if continuation is None:
             return []
-        why, trials = wanted
-        if known.state not in ("running", "paused"):
-            differences = self._environments.take(known.name, Path(known.folder), given)
-            await self._reopen(known, why, trials, spec)
-            self._say(known.name, differences)
+        why, trials = continuation
+        if existing.state not in ("running", "paused"):
+            differences = self._environments.take(existing.name, Path(existing.folder), shell_variables)
+            await self._reopen(existing, why, trials, spec)
+            self._say(existing.name, differences)
             return differences
-        await self._put(e.StudyReopened(at=time.time(), study=known.name, why=why, trials=trials))
+        await self._put(e.StudyReopened(at=time.time(), study=existing.name, why=why, trials=trials))
         return []
 
     async def _reopen(self, study: s.Study, why: str, trials: int = 0, spec: StudySpec | None = None) -> None:
@@ -231,7 +237,8 @@ class Studies:
         self._run(spec, folder)
 
     async def _over(self, study: str) -> None:
-        """Until the last runner of ``study`` has sent its workers away: it must not send away new ones."""
+        """Wait until the last runner of ``study`` has shut down its workers, so that it does not shut down
+        new ones."""
         for task in [task for task in self._tasks if task.get_name() == f"study {study}"]:
             await asyncio.wait([task])
 
@@ -261,7 +268,7 @@ class Studies:
             runner.post(event)
 
     def _remember(self, event: e.Event) -> None:
-        if isinstance(event, e.StudyCreated):  # nothing of one before it
+        if isinstance(event, e.StudyCreated):  # drop the data of an earlier study of this name
             self._whys = {key: why for key, why in self._whys.items() if key[0] != event.study}
         elif isinstance(event, e.PruneAsked):
             self._whys[event.study, event.trial] = event.why

@@ -1,4 +1,4 @@
-"""Drives one study: asks the search for trials, gives them to workers, prunes, tells, and ends it."""
+"""Drive one study: ask the search for trials, assign them to workers, prune, report results, and end it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Message = e.Event | Lost | worker_api.Broken
 
 
 class Runner:
-    """One study's task. Talks to the state only through the supervisor."""
+    """The task of one study. It changes the state only through the supervisor."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Runner:
         devices: Sequence[Slot],
         foresight: MemoryPlanner,
         worker_module: str = WORKER_MODULE,
-        why_pruned: Callable[[int], str] = lambda trial: "asked before",
+        why_pruned: Callable[[int], str] = lambda trial: "requested before",
     ) -> None:
         self.name = spec.study.name
         self._supervisor, self._crew, self._search = supervisor, crew, search
@@ -71,25 +71,26 @@ class Runner:
             crew, self.departures, folder, supervisor.put, lambda: self.study, why_pruned, self.stopping.fail,
             lambda: self.closing,
         )  # fmt: skip
-        self.closing = self.ended = False  # no new work: the engine leaves; nobody reads the inbox any more
+        # closing: no new work, the engine exits; ended: the inbox is no longer read
+        self.closing = self.ended = False
 
     @property
     def study(self) -> s.Study:
-        """Return the study as it is now."""
+        """The study's present state."""
         return self._supervisor.state.studies[self.name]
 
     async def put(self, *events: e.Event) -> list[str]:
-        """Have events happen; returns the reasons of those refused."""
+        """Send events to the supervisor; return the reasons of those refused."""
         return await self._supervisor.put(*events)
 
     def post(self, message: Message) -> None:
-        """Have the runner deal with ``message``; what needs no Optuna does not wait for its storage."""
+        """Queue ``message`` for the runner; messages that need no Optuna do not wait for its storage."""
         self._posted += 1
         waits = isinstance(message, e.Event) and not isinstance(message, e.PackMeasured)
         self._inbox.put_nowait((waits, self._posted, message))
 
     async def caught_up(self) -> None:
-        """Wait until everything in the inbox has been dealt with."""
+        """Wait until all queued messages are handled."""
         reading = asyncio.ensure_future(self._inbox.join())
         while not (self.ended or reading.done()):
             await asyncio.sleep(0.02)
@@ -98,7 +99,7 @@ class Runner:
     # -- life -------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Drive the study until it has ended or the task is cancelled."""
+        """Return drive the study until it has ended or the task is cancelled."""
         try:
             await self._drive()
         except TrimtabError as error:
@@ -117,7 +118,7 @@ class Runner:
 
     async def _drive(self) -> None:
         early = None if self._crew.of(self.name) else self.weighing.early(self.study, self._spec.train)
-        if early is not None:  # it loads while Optuna's storage is opened
+        if early is not None:  # the worker loads while Optuna's storage is opened
             self._start_worker(early)
         await self.proposing.open()
         await self._fill()
@@ -188,15 +189,15 @@ class Runner:
         return [trial for trial in self.study.trials.values() if trial.state in s.ON_WORKER]
 
     async def _fill(self) -> None:
-        """Fill free places with queued trials, then new ones; end the study when none is left."""
+        """Fill free slots with queued trials, then new ones; end the study when there are none."""
         await self._check_enough()
         while self.study.state == "running" and not self.closing:
             if self.departures.under_way(self._crew.workers):
                 break  # their memory is not free yet
             await self.weighing.notes(self.name)
-            found = self._places.next(self.study)
-            if found is not None:
-                await self._place(*found)
+            assignment = self._places.next(self.study)
+            if assignment is not None:
+                await self._place(*assignment)
             elif not (self._places.may_ask(self.study) and await self._next()):
                 break
         await self.weighing.notes(self.name)
@@ -213,16 +214,18 @@ class Runner:
             await self._complete()
 
     async def _settle_scorings(self) -> None:
-        """Assign or end scorings, and report what ended to Optuna: nobody asks again once the study ends."""
+        """Assign or end scorings, and report ended trials to Optuna, because nothing does so once the study
+        has ended."""
         while True:
             await self._see_scorings()
             if self.study.state != "paused" and not self.closing and not self._on_workers():
                 await self._read_all()
             if self.closing or self.study.state != "stopping" or not late_scores.list_pending(self.study):
-                return  # else the stop came while Optuna was read
+                return  # else the stop came while Optuna's storage was opened
 
     async def _see_scorings(self) -> None:
-        """End the scorings of a study that stops, whoever leaves meanwhile; assign those of one that runs."""
+        """End the scorings of a stopping study, whichever worker leaves meanwhile; assign those of a running
+        one."""
         if self.closing:
             return
         if self.study.state == "stopping":
@@ -231,7 +234,7 @@ class Runner:
             await self._afterwards.see(self.study, self._places.slots, self._lost.grace_is_over)
 
     def _is_more_expected(self) -> bool:
-        """Is there a trial to come, from the sampler or a person, or a score?"""
+        """Tell whether a trial, from the sampler or a person, or a score is still to come."""
         trials = self.study.trials.values()
         return self.proposing.awaited > 0 or any(trial.state == s.QUEUED or trial.pending for trial in trials)
 
@@ -250,7 +253,7 @@ class Runner:
         return await self.proposing.next()
 
     async def _change(self, spec: StudySpec) -> None:
-        """Return the study goes on by another file."""
+        """Apply a changed spec to the running study."""
         self._spec = spec
         self._places.change(spec.resources.pack)
         self.weighing.foresight.change(spec)
@@ -261,13 +264,13 @@ class Runner:
             return
         there = (worker for worker in self._crew.of(self.name) if worker.device == slot.label)
         worker = next(there, None) or self._start_worker(slot)
-        refused = await self.put(
+        refusals = await self.put(
             e.TrialStarting(
                 at=time.time(), study=self.name, trial=trial.number,
                 worker=worker.name, device=slot.label, why=why,
             )
         )  # fmt: skip
-        if refused or self.study.trials[trial.number].state not in s.ON_WORKER:  # pruned at the same moment
+        if refusals or self.study.trials[trial.number].state not in s.ON_WORKER:  # pruned at the same moment
             return
         if self.study.state == "paused":  # at the same moment
             self.stopping.yield_devices()
@@ -282,7 +285,7 @@ class Runner:
         return self._crew.start(self.name, self._folder, slot, self._spec.resources.lease_s, self._module)
 
     def assignment(self, trial: s.Trial) -> worker_api.Assign:
-        """Return the trial as a worker is given it."""
+        """Return the message that assigns the trial to a worker."""
         folder = str(self._folder / "trials" / str(trial.number))
         paused = trial.asked == "pause" or (trial.state == s.PAUSED and trial.asked != "resume")
         return worker_api.Assign(
@@ -292,7 +295,7 @@ class Runner:
     # -- workers ----------------------------------------------------------------------------------
 
     def update_worker(self, worker: Worker, holds: Sequence[int]) -> None:
-        """Bring a worker that said Hello up to date: its trials, and what was asked meanwhile."""
+        """Bring a worker that said Hello up to date: its trials, and requests made meanwhile."""
         if self.study.state == "paused":  # before the engine was away
             self.stopping.yield_devices()
             return
@@ -302,13 +305,14 @@ class Runner:
         self.weighing.bind(self.study, worker)
 
     def tell_triggers(self, worker: Worker) -> None:
-        """Tell a worker the triggers that it asks with: they may have changed since it read the study."""
+        """Send a worker the present triggers, which may have changed since it read the study."""
         section = self.study.settings.evaluate
         if section.boards:
             worker.tell(worker_api.AskTriggers(section.triggers))
 
     def forgive(self, worker: Worker) -> None:
-        """It is not at fault when its card is lost: the others go on without that, unless there is none."""
+        """Stop using the device of a worker that lost its GPU, without blaming the trials; the others
+        continue, unless there is no device left."""
         fault = fault_of(worker.device, self._supervisor.state.machine.devices)
         if fault and self._places.without(worker.device, fault):
             self.departures.note(worker, f"{worker.device} is gone: {fault}")

@@ -1,4 +1,4 @@
-"""What Optuna is told of a trial that ended, and when a study has had enough."""
+"""Report ended trials to Optuna, and decide when a study ends early."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ STATES: dict[type, str] = {
 
 
 class TrialEndings:
-    """Of one study."""
+    """The trial endings of one study."""
 
     def __init__(self, spec: StudySpec, search: SearchPort) -> None:
         self._spec, self._search = spec, search
         self._limits = search_checks.parse_constraints(spec.study)
 
     async def tell(self, study: s.Study, end: End) -> None:
-        """Return by how much it violates each constraint that it has a reading of, then how it ended."""
+        """Report the violation of each constraint that has a score, then the trial's end."""
         if isinstance(end, e.TrialCompleted | e.TrialPruned):
             for name, violation in metric_limits.violations(
                 self._limits, study.trials[end.trial].latest
@@ -42,7 +42,7 @@ class TrialEndings:
         await self._search.tell(end.trial, state, values)
 
     def enough(self, study: s.Study) -> Stop | None:
-        """Return why the study is to end now, by study.stop_after; None while it may go on."""
+        """Return why the study ends now, by study.stop_after; None while it may continue."""
         after = self._spec.study.stop_after
         if after == StopOptions() or study.state != "running":
             return None
@@ -50,7 +50,6 @@ class TrialEndings:
 
 
 def explain_ending(study: s.Study, why_no_more: str) -> str:
-    """Return the result of a complete study in words, and why it proposed no more trials where it could
-    have."""
-    done = sum(1 for trial in study.trials.values() if trial.state == s.COMPLETE)
-    return f"{done} of {len(study.trials)} trials complete" + (f"; {why_no_more}" if why_no_more else "")
+    """Return the result of a complete study in words, and why it proposed fewer trials than planned."""
+    complete = sum(1 for trial in study.trials.values() if trial.state == s.COMPLETE)
+    return f"{complete} of {len(study.trials)} trials complete" + (f"; {why_no_more}" if why_no_more else "")

@@ -1,4 +1,5 @@
-"""A study's memory as it runs: trials are weighed before they start, and what is measured is learnt from."""
+"""Memory admission of a running study: trials are checked before they start, and measurements improve the
+estimates."""
 
 from __future__ import annotations
 
@@ -22,21 +23,24 @@ Put = Callable[..., Awaitable[list[str]]]
 
 
 class Admission:
-    """Of one study."""
+    """The memory admission of one study."""
 
     def __init__(self, foresight: MemoryPlanner, places: TrialSlots, search: SearchPort, put: Put) -> None:
         self.foresight = foresight
         self._places, self._search, self._put = places, search, put
-        self._bounds: dict[str, int] = {}  # by worker: the last that it was told
+        self._bounds: dict[str, int] = {}  # by worker: the last bound sent
 
     def early(self, study: s.Study, knobs: Mapping[str, Any]) -> Slot | None:
-        """Where a worker may start before there is a trial for it: on the first device of a study that has
-        just begun, where a trial with the ``knobs`` of ``[train]`` fits. None where it would wait in vain."""
+        """Return the slot on which a worker may start before there is a trial for it.
+
+        The first device of a study that has just started, if a trial with the ``knobs`` of ``[train]`` fits
+        there; else None, since the worker would wait for nothing.
+        """
         if study.state != "running" or study.trials or not study.total_trials:
             return None
         first = next(iter(self._places.slots), None)
-        refused = first is None or self.foresight.refusal_reason(first.label, knobs, {})
-        return None if refused else first
+        does_not_fit = first is None or self.foresight.refusal_reason(first.label, knobs, {})
+        return None if does_not_fit else first
 
     async def check_proposal(self, study: s.Study, number: int, knobs: Mapping[str, Any]) -> bool:
         """Note the memory estimate of a queued proposal, and end it if it can never fit. False if it was
@@ -58,7 +62,7 @@ class Admission:
         return False
 
     def learn(self, study: s.Study, measurement: e.PackMeasured) -> e.PackMeasured:
-        """Learn from a measurement before it is shown; returns it with what was foretold."""
+        """Learn from a measurement before it is shown, and return it with the estimate."""
         if not measurement.trials:
             self._places.uncap(measurement.device)
             self.foresight.forget(measurement.device)
@@ -66,24 +70,25 @@ class Admission:
         return self.foresight.learn(measurement, _knobs(study, measurement.trial_bytes))
 
     async def note_memory(self, study: s.Study, measurement: e.PackMeasured) -> None:
-        """Note beside each trial what it takes, with rows as long as they may be; not what hardly changed."""
-        for number, held in measurement.trial_bytes.items():
+        """Record each trial's measured memory, with rows of maximum length, unless it hardly changed."""
+        for number, trial_bytes in measurement.trial_bytes.items():
             trial = study.trials.get(number)
             if trial is None or trial.state not in s.ON_WORKER or not trial.foretold_bytes:
                 continue
             tokens = trial.knobs.get("batch_size", 0) * trial.knobs.get("sequence_length", 0)
-            found = round(held + measurement.activation_bytes_per_token * tokens)
+            measured_bytes = round(trial_bytes + measurement.activation_bytes_per_token * tokens)
             before = trial.measured_bytes
-            if before is None or abs(found - before) > WORTH_TELLING * before:
+            if before is None or abs(measured_bytes - before) > WORTH_TELLING * before:
                 await self._put(
                     e.TrialWeighed(
                         at=time.time(), study=study.name, trial=number,
-                        foretold_bytes=trial.foretold_bytes, measured_bytes=found,
+                        foretold_bytes=trial.foretold_bytes, measured_bytes=measured_bytes,
                     )
                 )  # fmt: skip
 
     def short(self, study: s.Study, shortage: e.MemoryShort) -> None:
-        """Memory ended: foretell more from now on, and fill a place that was given up only when others go."""
+        """Handle an out-of-memory error: raise the estimates, and limit the device to fewer trials for a
+        while."""
         self.foresight.record_oom(shortage.device, _knobs(study, shortage.trials), shortage.used_bytes)
         if shortage.moved >= 0:
             self._places.cap(shortage.device, max(1, len(shortage.trials) - 1))
@@ -94,7 +99,7 @@ class Admission:
             await self._put(e.StudyNoted(at=time.time(), study=study, text=text))
 
     def bind(self, study: s.Study, worker: Worker) -> None:
-        """Tell the worker how large a pass may be with the trials that it has, when that changed."""
+        """Send the worker the largest pass that its trials may use, when that changed."""
         there = [trial.number for trial in study.trials.values() if trial.worker == worker.name]
         knobs = _knobs(study, [number for number in there if study.trials[number].state in s.ON_WORKER])
         bound = self.foresight.bound(worker.device, knobs) if knobs else 0

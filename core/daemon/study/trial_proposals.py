@@ -1,4 +1,4 @@
-"""What is tried next in a study: what the sampler proposes, what people queue, and when it is enough."""
+"""Trials of a study: those that the sampler proposes, those that people queue, and when to stop proposing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WAITING = "search"  # whose wait is shown
 
 
 class SearchConversation:
-    """Of one study, whose picture ``now`` gives."""
+    """Talks to the search of one study; ``now`` returns the study's state."""
 
     def __init__(
         self, spec: StudySpec, search: SearchPort, weighing: Admission, put: Put, now: Callable[[], s.Study]
@@ -38,7 +38,7 @@ class SearchConversation:
 
     @contextlib.contextmanager
     def awaiting(self) -> Iterator[None]:
-        """Note that a trial is about to be queued."""
+        """Mark that a trial is about to be queued."""
         self.awaited += 1
         try:
             yield
@@ -46,41 +46,45 @@ class SearchConversation:
             self.awaited -= 1
 
     async def open(self) -> None:
-        """Have the search agree with the journal. A storage that does not answer is told, and waited for."""
+        """Make the search agree with the journal. A storage that does not answer is reported, and waited
+        for."""
         late = asyncio.get_running_loop().call_later(LATE_S, self._say_late)
         try:
             await self._search.open()
             awaits, trials = awaits_boards(self._spec), self._now().trials.values()
-            known = {trial.number: _search_record(trial, awaits) for trial in trials}
-            await self._look_for_strangers(list(known))
-            if known:
-                await self._search.reconcile(known, self._readings())
+            records = {trial.number: _search_record(trial, awaits) for trial in trials}
+            await self._look_for_strangers(list(records))
+            if records:
+                await self._search.reconcile(records, self._readings())
         finally:
             late.cancel()
         if WAITING in self._now().preparing:
             await self._put(e.Preparing(at=time.time(), study=self._now().name, worker=WAITING, stage=""))
         self._opened.set()
 
-    async def _look_for_strangers(self, known: list[int]) -> None:
-        """Note results of another study that the storage holds under this name: they are never mixed in
+    async def _look_for_strangers(self, numbers: list[int]) -> None:
+        """Report results of another study in the storage under this name: they are never mixed in
         silently."""
-        strange = await self._search.strangers(known)
+        strange = await self._search.strangers(numbers)
         if not strange:
             return
         name = self._now().name
-        what = f"the storage holds {len(strange)} trials with results under the name {name!r} that are not "
-        if not known:  # it would begin with what was measured on other data, with another base
+        message = (
+            f"the storage holds {len(strange)} trials with results under the name {name!r} that are not "
+        )
+        if not numbers:  # its history would come from other data or another base
             raise TrimtabError.of(
-                f"{what}this study's",
+                f"{message}this study's",
                 "study.storage",
                 "take another study.name, or remove that study: `optuna delete-study --study-name "
                 f"{name} --storage URL`",
             )
-        text = f"{what}in its journal: the sampler learns from them, and they are shown nowhere here"
+        text = f"{message}in its journal: the sampler learns from them, but they are not shown here"
         self._put(e.StudyNoted(at=time.time(), study=name, text=text, level="warning"))
 
     def _readings(self) -> dict[int, tuple[tuple[int, ...], tuple[float, ...]]]:
-        """Return the objective's, of the trials that the sampler learns from: it may have missed some."""
+        """Return the objective's curves of the trials that the sampler learns from, since it may have missed
+        some."""
         metric, *more = (objective.metric for objective in self._spec.study.objectives)
         trials = [trial for trial in self._now().trials.values() if trial.counted and metric in trial.series]
         return (
@@ -99,18 +103,18 @@ class SearchConversation:
         )
 
     async def change(self, spec: StudySpec) -> None:
-        """Go on by another ``spec``: what was used up may not be any more."""
+        """Continue with a changed ``spec``: a space that was exhausted may no longer be."""
         await self._search.change(spec)
         self._spec = spec
         self._endings, self._empty = TrialEndings(spec, self._search), not spec.space
         self.exhausted = ""
 
     async def tell(self, end: End) -> None:
-        """Tell the sampler how a trial ended."""
+        """Report a trial's end to the sampler."""
         await self._endings.tell(self._now(), end)
 
     async def tell_end(self, event: e.TrialEvent) -> None:
-        """Report an end to the sampler; where it needs scores that are to come, with those."""
+        """Report a trial's end to the sampler, including pending scores that it needs."""
         end = late_scores.result_for_search(self._now(), self._spec, event)
         if isinstance(end, e.TrialPruned) and end is not event:
             await self._put(end)  # it comes back as an event
@@ -118,24 +122,24 @@ class SearchConversation:
             await self.tell(end)
 
     async def report(self, event: e.TrialEvaluated | e.TrialScored) -> str:
-        """Report new metrics to the pruner; returns why it ends the trial, empty while the trial goes on."""
+        """Report new metrics to the pruner; return why it ends the trial, empty while the trial continues."""
         trial = self._now().trials[event.trial]
         if not trial.counted:
-            return ""  # a person steers it: neither judged nor a measure for others
+            return ""  # a person steers it: the pruner neither judges it nor compares others with it
         if isinstance(event, e.TrialScored) and trial.state in s.ENDED and not awaits_boards(self._spec):
             return ""  # the sampler has its result already
         rows = event.rows if isinstance(event, e.TrialEvaluated) else ()
         return await self._search.report(event.trial, event.step, event.metrics, rows) or ""
 
     def enough(self) -> Stop | None:
-        """Return why the study is to end now; noted as the reason why nothing more is proposed."""
+        """Return why the study ends now, which is also recorded as the reason for proposing nothing more."""
         stop = self._endings.enough(self._now())
         if stop is not None:
             self.exhausted = self.exhausted or stop.why
         return stop
 
     async def next(self) -> s.Trial | None:
-        """Queue what the sampler proposes; None when it proposes nothing more."""
+        """Queue the sampler's next proposal; None if it proposes nothing more."""
         study = self._now()
         if self.exhausted or study.state != "running" or len(study.trials) >= study.total_trials:
             return None
@@ -143,21 +147,22 @@ class SearchConversation:
         if proposal is None:
             self.exhausted = "[space] is empty" if self._empty else "the search space is used up"
             return None
-        refused = await self._put(
+        refusals = await self._put(
             e.TrialQueued(
                 at=time.time(), study=study.name, trial=proposal.number,
                 params=proposal.params, knobs=proposal.knobs, why=proposal.why,
             )
         )  # fmt: skip
-        if refused:  # asked again it would propose the same again
-            what = f"the sampler's trial {proposal.number} cannot be queued: {refused[0]}"
-            raise TrimtabError.of(what, f"study {study.name}", "the engine's log holds more")
+        if refusals:  # asking again would give the same proposal
+            message = f"the sampler's trial {proposal.number} cannot be queued: {refusals[0]}"
+            raise TrimtabError.of(message, f"study {study.name}", "the engine's log holds more")
         self._say_repeated(study, proposal.number, proposal.knobs)
         await self._weighing.check_proposal(self._now(), proposal.number, proposal.knobs)
         return self._now().trials.get(proposal.number)
 
     def _say_repeated(self, study: s.Study, number: int, knobs: dict[str, Any]) -> None:
-        """The same knobs give the same result, for they hold the seed: it costs a trial and tells nothing."""
+        """Note that a trial repeats the knobs of an earlier one: with the same seed it gives the same result
+        and no information."""
         twin = next((trial.number for trial in study.trials.values() if trial.knobs == knobs), None)
         if twin is not None:
             text = f"trial {number} repeats trial {twin}'s knobs: the sampler proposed the same again"
@@ -169,12 +174,13 @@ class SearchConversation:
         return await self._search.enqueue(params, counted)
 
     async def give_up(self, number: int) -> None:
-        """Return the trial by hand came to nothing."""
+        """Withdraw a trial by hand that could not be queued."""
         await self._search.tell(number, s.FAILED)
 
 
 def _search_record(trial: s.Trial, awaits: bool) -> tuple[str, tuple[float, ...], dict[str, Any]]:
-    """Optuna does not learn from a result that is not what the parameters say."""
+    """Return the trial's state, values and parameters for Optuna; a result of other knobs than the parameters
+    is not reported."""
     if trial.pending and awaits:
         return s.RUNNING, (), trial.params
     aside = not trial.counted and trial.state in (s.COMPLETE, s.PRUNED)

@@ -15,7 +15,7 @@ from core.daemon.workers.worker_pool import WorkerPool
 
 
 class TrialRequests:
-    """Writes down what was asked, then sends it to the trial's worker."""
+    """Records each request, then sends it to the trial's worker."""
 
     def __init__(self, supervisor: Supervisor, crew: WorkerPool) -> None:
         self._supervisor, self._crew, self._put = supervisor, crew, supervisor.put_or_refuse
@@ -27,14 +27,14 @@ class TrialRequests:
 
     @property
     def state(self) -> s.State:
-        """Return the state now."""
+        """The present state."""
         return self._supervisor.state
 
     async def _pause(self, request: console_api.PauseTrial) -> None:
         trial = request_checks.trial_in(self.state, request.study, request.trial)
         request_checks.may_pause(trial)
         await self._put(e.PauseAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
-        if trial.state == s.STARTING:  # its worker may be loading the base: it reads this when it has
+        if trial.state == s.STARTING:  # its worker may be loading the base, and reads this afterwards
             await self._put(at_its_step(e.TrialPaused, request.study, trial))
         self._tell(trial, worker_api.Pause(trial.number))
 
@@ -54,7 +54,7 @@ class TrialRequests:
             await self._put(end_trial(study, trial, why))
             return
         await self._put(e.PruneAsked(at=at, study=request.study, trial=trial.number, by=request.by, why=why))
-        if not trial.has_begun:  # its worker may be loading the base: nothing of it is there to be kept
+        if not trial.has_begun:  # its worker may be loading the base: there is nothing to checkpoint
             await self._put(end_trial(study, trial, why))
         self._tell(trial, worker_api.Prune(trial.number, why))
 

@@ -1,4 +1,4 @@
-"""Gives the trials of workers that ended, failed or never came back to the queue again."""
+"""Requeue the trials of workers that ended, failed or never came back."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ RETURN_GRACE_S = 20.0  # for workers to come back after the engine was away
 
 
 class LostWorkers:
-    """Of one study, whose state ``study`` returns.
+    """The lost workers of one study, whose state ``study`` returns.
 
-    ``fail`` ends the study with a message and a log; ``leaves`` is whether the engine ends, so that no
-    worker is to blame for ending.
+    ``fail`` ends the study with a message and a log; ``leaves`` tells whether the engine is exiting, so that
+    no worker is blamed for ending.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class LostWorkers:
 
     @property
     def grace_is_over(self) -> bool:
-        """Tell whether a worker that survived the engine's absence would be back by now."""
+        """Whether a worker that survived the engine's absence would have reconnected by now."""
         return time.monotonic() - self._begun > RETURN_GRACE_S
 
     async def requeue(self, worker: Worker, why: str) -> None:
-        """Give the trials of a lost worker back to the queue; those that lost too many fail."""
+        """Requeue the trials of a lost worker; those that lost too many workers fail."""
         study = self._study()
         await self._put(*clear_worker(study, worker.name))
         why = self._departures.why(worker.name, why)
@@ -58,8 +58,8 @@ class LostWorkers:
             self._fruitless = 0 if any(trial.has_begun for trial in lost) else self._fruitless + 1
         if self._fruitless > study.settings.resources.retries and not self._leaves():
             last = (tail.strip().splitlines() or ["its log is empty"])[-1]
-            what = f"{why} before it could run a trial, as {self._fruitless - 1} others before it: {last}"
-            await self._fail(plain(what, 400), tail)
+            message = f"{why} before it could run a trial, as {self._fruitless - 1} others before it: {last}"
+            await self._fail(plain(message, 400), tail)
             return
         for trial in lost:
             await self._give_back(trial, why, tail)
@@ -74,7 +74,7 @@ class LostWorkers:
         await self._put(requeue(study, trial, retry, study.settings.resources.retries, why, tail))
 
     async def requeue_absent(self) -> None:
-        """Give back the trials whose worker did not return after the engine was away."""
+        """Requeue the trials whose worker did not reconnect after the engine was away."""
         for trial in self._study().trials.values():
             if trial.state not in s.ON_WORKER or trial.worker in self._crew.known:
                 continue

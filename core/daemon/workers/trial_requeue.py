@@ -39,8 +39,10 @@ def requeue_or_prune(study: s.Study, event: e.TrialRequeued, why: str) -> e.Tria
 
 
 def requeue(study: s.Study, trial: s.Trial, retry: int, retries: int, why: str, tail: str) -> e.TrialEvent:
-    """Requeue a trial from its checkpoint; or fail it after too many tries (``retry`` of ``retries``) with
-    ``tail``, its traceback or the end of its worker's log."""
+    """Requeue a trial from its checkpoint, or fail it after too many retries.
+
+    ``tail`` is its traceback or the end of its worker's log.
+    """
     at = time.time()
     if retry > retries:
         error = f"{why}; this was try {retry} of {retries + 1} (resources.retries = {retries})"
@@ -69,8 +71,8 @@ def end_trial(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned | e.Tri
     at, values = time.time(), _final(study, trial)
     if not values:
         return e.TrialPruned(at=at, study=study.name, trial=trial.number, step=trial.step, why=why)
-    kept = "its checkpoint is kept" if trial.checkpoint else "its weights are lost"
-    text = f"all {trial.step} steps done, but its adapter was not saved; {kept}: {why}"
+    weights_note = "its checkpoint is kept" if trial.checkpoint else "its weights are lost"
+    text = f"all {trial.step} steps done, but its adapter was not saved; {weights_note}: {why}"
     return e.TrialCompleted(
         at=at, study=study.name, trial=trial.number, step=trial.step, values=values, why=text
     )
@@ -79,41 +81,41 @@ def end_trial(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned | e.Tri
 def _final(study: s.Study, trial: s.Trial) -> tuple[float, ...]:
     """Return the objectives' values after the last step; empty while steps or values are missing."""
     curves = [trial.series.get(metric, Series()) for metric, _ in study.objectives]
-    done = 0 < trial.total_steps <= trial.step and not trial.editing
-    if not done or any(not curve.steps or curve.steps[-1] < trial.total_steps for curve in curves):
+    finished = 0 < trial.total_steps <= trial.step and not trial.editing
+    if not finished or any(not curve.steps or curve.steps[-1] < trial.total_steps for curve in curves):
         return ()
     values = tuple(curve.values[-1] for curve in curves)
     return values if all(math.isfinite(value) for value in values) else ()
 
 
-def end_study_and_requeue(study: s.Study, broken: worker_api.Broken) -> list[e.Event]:
+def end_study_and_requeue(study: s.Study, report: worker_api.Broken) -> list[e.Event]:
     """End the study with the reason and requeue its trials, so that it can continue once that is fixed."""
     at, ends = time.time(), list[e.Event]()
     for trial in study.trials.values():
         if trial.asked == "prune" and trial.state not in s.ENDED:
-            ends.append(end_trial(study, trial, broken.what))
+            ends.append(end_trial(study, trial, report.what))
         elif trial.state in s.ON_WORKER:
             ends.append(
                 e.TrialRequeued(
-                    at=at, study=study.name, trial=trial.number, why=broken.what, retry=trial.retry
+                    at=at, study=study.name, trial=trial.number, why=report.what, retry=trial.retry
                 )
             )
-    why = f"{broken.what} ({broken.where}) → {broken.fix}"
+    why = f"{report.what} ({report.where}) → {report.fix}"
     return [*ends, e.StudyEnded(at=at, study=study.name, outcome="failed", why=why)]
 
 
 def end_study_and_fail(
-    study: s.Study, what: str, detail: str, broken: worker_api.Broken | None
+    study: s.Study, reason: str, detail: str, report: worker_api.Broken | None
 ) -> list[e.Event]:
     """End the study with the reason and fail its unfinished trials."""
     at = time.time()
-    where = f" ({broken.where})" if broken and broken.where else ""
-    fix = f" → {broken.fix}" if broken and broken.fix else ""
+    location = f" ({report.where})" if report and report.where else ""
+    fix = f" → {report.fix}" if report and report.fix else ""
     ends: list[e.Event] = [
         e.TrialFailed(
-            at=at, study=study.name, trial=trial.number, step=trial.step, error=what, traceback=detail
+            at=at, study=study.name, trial=trial.number, step=trial.step, error=reason, traceback=detail
         )
         for trial in study.trials.values()
         if trial.state not in s.ENDED
     ]
-    return [*ends, e.StudyEnded(at=at, study=study.name, outcome="failed", why=f"{what}{where}{fix}")]
+    return [*ends, e.StudyEnded(at=at, study=study.name, outcome="failed", why=f"{reason}{location}{fix}")]

@@ -55,7 +55,7 @@ class Worker:
     send: Send | None = None
     heard_at: float = field(default_factory=time.monotonic)
     heard: int = 0  # number of the last message received
-    leaving: bool = False  # it was told to shut down
+    leaving: bool = False  # it was asked to shut down
 
     def tell(self, message: worker_api.ToWorker) -> None:
         """Send without waiting. A message lost with the connection is sent again after the next Hello."""
@@ -91,7 +91,8 @@ class WorkerPool:
     def __init__(
         self, socket: Path, gone: Gone, environment: Callable[[str], Mapping[str, str]] | None = None
     ) -> None:
-        """Return ``environment`` returns the environment of a study; the default is the engine's own."""
+        """Prepare the pool; ``environment`` returns the environment of a study, by default the engine's
+        own."""
         self._socket = socket
         self._of_study = environment or (lambda study: os.environ)
         self._gone = gone
@@ -115,8 +116,8 @@ class WorkerPool:
         self._latest = slot, study
         spare = self.spare.take(module, arguments, environment, output, folder)
         process = spare or _start_process(module, arguments, environment, output, folder)
-        for gone in self.known - self.workers.keys():  # lost workers, which the new one replaces
-            _forget(folder, gone)
+        for lost_worker in self.known - self.workers.keys():  # lost workers, which the new one replaces
+            _forget(folder, lost_worker)
         _note_process(folder, name, process.pid)
         worker = Worker(name, study, slot.label, folder, lease_s, process.pid, process)
         self._add(worker)
@@ -130,10 +131,12 @@ class WorkerPool:
         self.spare.keep(self._environment(slot, self._of_study(study)))
 
     def _environment(self, slot: Slot, own: Mapping[str, str]) -> dict[str, str]:
-        """The study's environment ``own`` with the variables that a worker needs, and a spin count and, on a
-        GPU, the allocator's settings unless the user set them."""
-        said = any(name in own for name in SPIN_SETTINGS)
-        spin = {} if said else {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
+        """Return the study's environment ``own`` with the variables that a worker needs.
+
+        They include a spin count and, on a GPU, the allocator's settings, unless the user set them.
+        """
+        is_set = any(name in own for name in SPIN_SETTINGS)
+        spin = {} if is_set else {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
         # the numbers of CUDA_VISIBLE_DEVICES are NVML's, where a card has no UUID
         card = {} if slot == CPU else {**allocator_settings(own), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
         there = [worker.device for worker in self.workers.values() if not worker.leaving]
@@ -150,9 +153,11 @@ class WorkerPool:
             "TOKENIZERS_PARALLELISM": "false",
         }
 
-    def adopt(self, hello: worker_api.Hello, folder: Path, lease_s: float, heard: int) -> Worker:
+    def adopt(self, hello: worker_api.Hello, folder: Path, lease_s: float, last_number: int) -> Worker:
         """Add a worker that an earlier engine started."""
-        worker = Worker(hello.worker, hello.study, hello.device, folder, lease_s, hello.pid, heard=heard)
+        worker = Worker(
+            hello.worker, hello.study, hello.device, folder, lease_s, hello.pid, heard=last_number
+        )
         self._add(worker)
         log.info("worker %s of %s adopted: process %d", worker.name, worker.study, worker.pid)
         return worker
@@ -187,7 +192,7 @@ class WorkerPool:
         self._gone(worker, why)
 
     def give_up(self, worker: Worker, why: str) -> None:
-        """Kill a worker and report ``why``."""
+        """Return kill a worker and report ``why``."""
         worker.kill()
         self._drop(worker, why)
 
@@ -250,7 +255,8 @@ def _forget(folder: Path, name: str) -> None:
 
 
 def _find_recorded(folder: Path, name: str) -> psutil.Process | None:
-    """The recorded process, None if it has ended. Raises OSError or ValueError without a readable record."""
+    """Return the recorded process, None if it has ended. Raises OSError or ValueError without a readable
+    record."""
     pid, since = run_folder.worker_log(folder, name).with_suffix(".pid").read_text().split()
     try:
         process = psutil.Process(int(pid))
@@ -271,8 +277,8 @@ def may_return(folder: Path, name: str) -> bool:
 
 
 def end_stray(folder: Path, name: str) -> None:
-    """Kill a worker of an earlier engine that runs but did not reconnect. Its record stays: another of its
-    trials is checked next, and a worker without a record would get a grace period."""
+    """Return kill a worker of an earlier engine that runs but did not reconnect. Its record stays: another of
+    its trials is checked next, and a worker without a record would get a grace period."""
     with contextlib.suppress(OSError, ValueError, psutil.Error):
         process = _find_recorded(folder, name)
         if process is not None:

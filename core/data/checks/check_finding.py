@@ -47,7 +47,8 @@ class Finding:
 
 
 def count_share(hits: int, rows: int, detector: DetectorQuality | None = None) -> tuple[Score, Score | None]:
-    """The share of ``hits`` with its interval, and the one corrected for the errors of ``detector``."""
+    """Return the share of ``hits`` with its interval, and the one corrected for the errors of
+    ``detector``."""
     if not rows:
         return Score.unsaid("no rows were read"), None
     share = Score(hits / rows, *share_interval(hits, rows), rows, binomial=True)
@@ -63,10 +64,11 @@ def make_finding(
     detector: DetectorQuality | None = None,
     detail: str = "",
 ) -> Finding:
-    """The finding of a check with its ``hits``, one for each row; without hits it matters not."""
+    """Return the finding of a check with its ``hits``, one for each row; without hits the severity is
+    NONE."""
     share, corrected = count_share(len(hits), rows, detector)
     if not hits:
         severity, remedy, detail = Severity.NONE, "", ""
     quality = "" if detector is None else str(detector)
-    shown = tuple(hits[:EXAMPLES])
-    return Finding(name, len(hits), rows, severity, share, remedy, detail, shown, quality, corrected)
+    examples = tuple(hits[:EXAMPLES])
+    return Finding(name, len(hits), rows, severity, share, remedy, detail, examples, quality, corrected)

@@ -19,7 +19,7 @@ from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.refusal_classifier import Stance, stance
 
 NAME = "rows that equal evaluation prompts"
-REMEDY = "drop these rows: the safety and security boards are no measurement of prompts that were trained on"
+REMEDY = "drop these rows: safety and security boards do not measure prompts that were trained on"
 WORDS = 3  # of an n-gram
 FEWEST = 4  # words of a prompt that is looked for: shorter ones occur by chance
 SHARED = 0.6  # of a prompt's n-grams: a changed word in ten leaves five of eight
@@ -30,7 +30,7 @@ Gram = tuple[str, ...]
 
 
 def list_prompts(library: Library) -> dict[str, list[str]]:
-    """The texts of the prompts that the boards use, by the name of their set."""
+    """Return the texts of the prompts that the boards use, by the name of their set."""
     return {
         HARMFUL: [prompt.text for prompt in (*library.harmful, *library.harmful_multilingual)],
         "harmless requests": [prompt.text for prompt in library.harmless],
@@ -63,9 +63,9 @@ class PromptIndex:
         self._sizes.append(len(grams))
 
     def match(self, text: str) -> str | None:
-        """The set of the prompt that ``text`` equals most, or contains; None if there is none."""
-        seen = {gram for gram in _grams(_words(text)) if gram in self._holders}
-        shared = Counter(prompt for gram in seen for prompt in self._holders[gram])
+        """Return the set of the prompt that ``text`` equals most, or contains; None if there is none."""
+        grams = {gram for gram in _grams(_words(text)) if gram in self._holders}
+        shared = Counter(prompt for gram in grams for prompt in self._holders[gram])
         covered = {prompt: number / self._sizes[prompt] for prompt, number in shared.items()}
         best = max(covered, key=lambda prompt: covered[prompt], default=None)
         return self._sets[best] if best is not None and covered[best] >= SHARED else None
@@ -89,23 +89,23 @@ class Match:
 
 
 def match_row(row: RowTexts, index: PromptIndex, with_text: bool = True) -> Match | None:
-    """The match of the row's first text that equals a prompt."""
+    """Return the match of the row's first text that equals a prompt."""
     for text in row.all:
-        found = index.match(text)
-        if found is not None:
+        prompt_set = index.match(text)
+        if prompt_set is not None:
             answered = any(stance(answer) is Stance.COMPLIANCE for answer in row.answers)
-            return Match(Example(row.number, excerpt_masked(text) if with_text else ""), found, answered)
+            return Match(Example(row.number, excerpt_masked(text) if with_text else ""), prompt_set, answered)
     return None
 
 
 def describe_matches(matches: list[Match], rows: int) -> Finding:
-    """The finding for all matches among ``rows`` rows."""
+    """Return the finding for all matches among ``rows`` rows."""
     sets = Counter(match.prompts for match in matches)
     answered = sum(match.is_answered for match in matches if match.prompts == HARMFUL)
-    told = [f"{name} in {number}" for name, number in sets.most_common()]
-    told += [f"{answered} of the {HARMFUL} are answered"] if answered else []
+    details = [f"{name} in {number}" for name, number in sets.most_common()]
+    details += [f"{answered} of the {HARMFUL} are answered"] if answered else []
     return make_finding(
-        NAME, [match.example for match in matches], rows, Severity.HIGH, REMEDY, detail=", ".join(told)
+        NAME, [match.example for match in matches], rows, Severity.HIGH, REMEDY, detail=", ".join(details)
     )
 
 

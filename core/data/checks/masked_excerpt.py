@@ -16,7 +16,8 @@ STARS = "***"
 
 
 def mask_piece(piece: PiiMatch) -> str:
-    """``j***@e***`` for an e-mail address, ``D***`` for other pieces, ``***`` for keys and passwords."""
+    """Return ``j***@e***`` for an e-mail address, ``D***`` for other pieces, ``***`` for keys and
+    passwords."""
     if piece.kind == "secret":
         return STARS
     name, at, host = piece.text.partition("@")
@@ -24,7 +25,7 @@ def mask_piece(piece: PiiMatch) -> str:
 
 
 def mask_all(text: str) -> tuple[str, list[int]]:
-    """The text with all personal data and secrets masked, and where each masked piece begins."""
+    """Return the text with all personal data and secrets masked, and where each masked piece begins."""
     parts, places, at, size = list[str](), list[int](), 0, 0
     for piece in find_pii(text, KINDS):
         parts += [text[at : piece.start], mask_piece(piece)]
@@ -36,7 +37,7 @@ def mask_all(text: str) -> tuple[str, list[int]]:
 
 
 def excerpt(text: str, place: int = 0) -> str:
-    """About SHOWN columns of a masked text around ``place``, harmless for a terminal."""
+    """Return about SHOWN columns of a masked text around ``place``, harmless for a terminal."""
     start = max(0, place - BEFORE)
     begin = text.find(" ", start, place) + 1 if start else 0  # a whole word, if there is one
     cut = text[begin or start : start + 4 * SHOWN]
@@ -44,14 +45,14 @@ def excerpt(text: str, place: int = 0) -> str:
 
 
 def _fit(text: str) -> str:
-    """The text cut to SHOWN columns; a Chinese character takes two."""
+    """Return the text cut to SHOWN columns; a Chinese character takes two."""
     columns = itertools.accumulate(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
-    kept = sum(end < SHOWN for end in columns)
-    return text if len(text) <= kept + 1 else text[:kept] + "…"
+    fitting = sum(end < SHOWN for end in columns)
+    return text if len(text) <= fitting + 1 else text[:fitting] + "…"
 
 
 def excerpt_masked(text: str) -> str:
-    """The beginning of a text that is not yet masked."""
+    """Return the beginning of a text that is not yet masked."""
     return excerpt(mask_all(text)[0])
 
 

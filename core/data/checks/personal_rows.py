@@ -20,10 +20,10 @@ def find_personal(rows: Iterable[RowTexts]) -> Finding:
     hits, kinds, count = list[Example](), Counter[str](), 0
     for row in rows:
         count += 1
-        found = {text: there for text in row.all if (there := _kinds(text))}
-        if found:
-            kinds.update({kind for text in found for kind in found[text]})
-            hits.append(Example(row.number, _show(next(iter(found))) if len(hits) < EXAMPLES else ""))
+        kinds_by_text = {text: there for text in row.all if (there := _kinds(text))}
+        if kinds_by_text:
+            kinds.update({kind for text in kinds_by_text for kind in kinds_by_text[text]})
+            hits.append(Example(row.number, _show(next(iter(kinds_by_text))) if len(hits) < EXAMPLES else ""))
     severity = Severity.HIGH if GRAVE & set(kinds) else Severity.MEDIUM
     detail = ", ".join(f"{KINDS[kind]} in {number}" for kind, number in kinds.most_common())
     return make_finding(NAME, hits, count, severity, REMEDY, pii_quality(SURE), detail)
@@ -34,7 +34,7 @@ def _kinds(text: str) -> set[str]:
 
 
 def _show(text: str) -> str:
-    """The surroundings of the first piece, masked."""
+    """Return the surroundings of the first piece, masked."""
     masked, places = mask_all(text)
     first = next(at for at, match in enumerate(find_pii(text, KINDS)) if match.kind in SURE)
     return excerpt(masked, places[first])

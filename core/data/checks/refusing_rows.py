@@ -39,7 +39,7 @@ def find_refusing(rows: Iterable[RowTexts]) -> Finding:
 
 @cache
 def refusal_quality() -> DetectorQuality:
-    """The errors of the classifier on the packaged answers, in all languages."""
+    """Return the errors of the classifier on the packaged answers, in all languages."""
     planted = [(row["text"], row["stance"] in REFUSES) for row in planted_answers()]
     name, languages = AnswerJudge.name, f"{len(LANGUAGES)} languages"
     return quality(lambda text: stance(text) in REFUSES, planted, name, languages)

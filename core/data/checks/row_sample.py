@@ -18,7 +18,7 @@ class Reservoir(Generic[T]):
         self.count = 0
 
     def add(self, item: T) -> None:
-        """Offer the next item of the stream."""
+        """Offer the next item of the stream to the sample."""
         self.count += 1
         if len(self._kept) < self._size:
             self._kept.append((self.count, item))
@@ -26,5 +26,5 @@ class Reservoir(Generic[T]):
             self._kept[place] = (self.count, item)
 
     def sample(self) -> list[T]:
-        """The sampled items in the order of the stream."""
-        return [item for _, item in sorted(self._kept, key=lambda kept: kept[0])]
+        """Return the sampled items in the order of the stream."""
+        return [item for _, item in sorted(self._kept, key=lambda pair: pair[0])]

@@ -32,7 +32,7 @@ def find_toxic(rows: Iterable[RowTexts]) -> Finding:
 
 
 def _show(text: str) -> str:
-    """The most toxic sentence, masked."""
+    """Return the most toxic sentence, masked."""
     masked, _ = mask_all(text)
     sentences = [part for part in _SENTENCES.split(masked) if part.strip()][:100]
     scores = toxicity(sentences)

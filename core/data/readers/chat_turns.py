@@ -26,7 +26,7 @@ def turns_of(messages: Any) -> tuple[list[Turn], list[float]]:
         if weight not in (0, 1, None):
             raise UnusableRow(f"a turn has the weight {plain(str(weight), 40)}, which must be 0 or 1")
         words = content(message["content"]) if speaks else ""
-        kept = {key: value for key, value in message.items() if value is not None and key != "weight"}
-        turns.append(kept | {"content": words})
+        turn = {key: value for key, value in message.items() if value is not None and key != "weight"}
+        turns.append(turn | {"content": words})
         weights.append(1 if weight is None else weight)
     return turns, weights

@@ -53,7 +53,8 @@ class Fault(ValueError):
 
 
 def kind(name: str) -> str | None:
-    """The extension that determines how a file is read, such as ".jsonl"; None for an unsupported one."""
+    """Return the extension that determines how a file is read, such as ".jsonl"; None for an unsupported
+    one."""
     ends = [end.lower() for end in Path(name).suffixes]
     if ends and ends[-1] in OPENERS:
         ends.pop()
@@ -66,7 +67,7 @@ def rows(path: Path, key: str, name: str = "", delimiter: str = ",") -> Iterator
     Raises TrimtabError with the file and the line, which names ``key``, such as "data.source".
     """
     name = name or str(path)
-    where = f"{key} = {plain(name, 300)!r}"
+    location = f"{key} = {plain(name, 300)!r}"
     try:
         reader = READERS[kind(name) or ""]
         if reader is _parquet:
@@ -77,9 +78,9 @@ def rows(path: Path, key: str, name: str = "", delimiter: str = ",") -> Iterator
             yield from reader(file) if reader is not _csv else _csv(file, delimiter)
     except Fault as error:
         line = f", line {error.line}" if error.line else ""
-        raise TrimtabError.of(f"the data cannot be read: {error.what}", where + line, error.fix) from error
+        raise TrimtabError.of(f"the data cannot be read: {error.what}", location + line, error.fix) from error
     except UNREADABLE as error:
-        raise TrimtabError.of(f"the data cannot be read: {plain(str(error), 400)}", where, FIX) from error
+        raise TrimtabError.of(f"the data cannot be read: {plain(str(error), 400)}", location, FIX) from error
 
 
 # -- bytes and lines -------------------------------------------------------------------------------
@@ -109,9 +110,9 @@ def _refuse_other_encodings(file: IO[bytes]) -> None:
     file.seek(0)
     marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if marked or b"\0" in head:
-        what = "it is in UTF-16 or UTF-32" if marked else "it contains NUL bytes (UTF-16 or a binary file)"
+        message = "it is in UTF-16 or UTF-32" if marked else "it contains NUL bytes (UTF-16 or a binary file)"
         fix = "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW"
-        raise Fault(f"{what}; only UTF-8 is supported", fix=fix)
+        raise Fault(f"{message}; only UTF-8 is supported", fix=fix)
 
 
 def _lines(file: IO[bytes]) -> Lines:
@@ -131,8 +132,8 @@ def _value(text: str, line: int | None) -> Any:
     try:
         return json.loads(text, parse_float=Written)
     except json.JSONDecodeError as error:
-        what = f"it is not valid JSON: {error.msg} at column {error.colno}"
-        raise Fault(what, line if line is not None else error.lineno) from None
+        message = f"it is not valid JSON: {error.msg} at column {error.colno}"
+        raise Fault(message, line if line is not None else error.lineno) from None
     except (ValueError, RecursionError) as error:  # such as 5,000 digits or 900 nested brackets
         raise Fault(f"its JSON cannot be parsed: {plain(str(error), 200)}", line) from None
 
@@ -191,8 +192,8 @@ def _csv(file: IO[bytes], delimiter: str = ",") -> Iterator[Raw]:
         header = next(reader, [])
         twice = next((name for name in header if header.count(name) > 1), None)
         if twice is not None:
-            what = f"the column {plain(twice, 60)!r} appears twice"
-            raise Fault(what, 1, "give each column its own name")
+            message = f"the column {plain(twice, 60)!r} appears twice"
+            raise Fault(message, 1, "give each column its own name")
         begins = reader.line_num + 1
         for fields in reader:
             if len(fields) > len(header):

@@ -52,16 +52,18 @@ def split(raw: Raw, data: DataOptions, number: int) -> RowTexts:
             parts = [], [], [text(raw.get(data.text_key), data.text_key)]
     if not any(words.strip() for part in parts for words in part):
         raise UnusableRow("the row is empty")
-    whole = sum(map(len, parts)) > MOST_TEXTS or any(len(words) > LONGEST for part in parts for words in part)
+    is_cut = sum(map(len, parts)) > MOST_TEXTS or any(
+        len(words) > LONGEST for part in parts for words in part
+    )
     context, answers, other = (tuple(words[:LONGEST] for words in part[:MOST_TEXTS]) for part in parts)
-    return RowTexts(number, context, answers, other=other, is_cut=whole)
+    return RowTexts(number, context, answers, other=other, is_cut=is_cut)
 
 
 Parts = tuple[list[str], list[str], list[str]]  # context, answers, other
 
 
 def _kind(raw: Raw, data: DataOptions) -> str:
-    """``data.format``; for "auto", as the columns of this row say."""
+    """Return ``data.format``; for "auto", the format that the columns of this row imply."""
     if data.format != "auto":
         return data.format
     if data.messages_key in raw:
@@ -70,7 +72,8 @@ def _kind(raw: Raw, data: DataOptions) -> str:
 
 
 def _chat(messages: Any, context_turns: int = 0) -> Parts:
-    """The first ``context_turns`` turns are not learnt, nor are answers of weight 0."""
+    """Return the texts of the turns; the first ``context_turns`` turns and answers of weight 0 are not
+    trained on."""
     context, answers, other = list[str](), list[str](), list[str]()
     turns, weights = turns_of(messages)
     for at, (turn, weight) in enumerate(zip(turns, weights, strict=True)):

@@ -46,7 +46,7 @@ def text(value: Any, name: str) -> str:
 
 
 def content(value: Any) -> str:
-    """The text of a turn: a text, or the texts of its parts, concatenated. Raises UnusableRow."""
+    """Return the text of a turn: a text, or the texts of its parts, concatenated. Raises UnusableRow."""
     if not isinstance(value, list | tuple):
         return text(value, "a turn's content")
     parts = []

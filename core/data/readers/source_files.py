@@ -30,7 +30,7 @@ class Source:
 
 
 def find_sources(data: DataOptions) -> list[Source]:
-    """The source of the training rows and, if it is separate, that of the validation rows."""
+    """Return the source of the training rows and, if it is separate, that of the validation rows."""
     sources = [_find("data.source", data.source)]
     if isinstance(data.validation, str):
         local = _looks_local(data.validation) or paths.expand_home(data.validation).exists()
@@ -49,8 +49,8 @@ def _find(key: str, name: str) -> Source:
         return Source(key, name, reason="the demo's rows are made when a study starts")
     if path.is_file():
         if local_files.kind(name) is None:
-            known = ", ".join(local_files.READERS)
-            return Source(key, name, reason=f"this file type is not supported; supported types: {known}")
+            supported = ", ".join(local_files.READERS)
+            return Source(key, name, reason=f"this file type is not supported; supported types: {supported}")
         return Source(key, name, (path,), "" if path.stat().st_size else "the file is empty")
     if path.is_dir():
         return _folder(key, name, path)

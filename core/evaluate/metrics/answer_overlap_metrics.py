@@ -22,15 +22,15 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def bleu(answers: Sequence[str], references: Sequence[str]) -> Score:
-    """Corpus BLEU as in sacrebleu (Papineni et al. 2002; Post 2018). 0 to 100, higher is better; bootstrap
-    interval (Koehn 2004)."""
+    """Return corpus BLEU as in sacrebleu (Papineni et al. 2002; Post 2018). 0 to 100, higher is better;
+    bootstrap interval (Koehn 2004)."""
     from sacrebleu import BLEU
 
     return _corpus_score(BLEU, answers, references)
 
 
 def chrf(answers: Sequence[str], references: Sequence[str]) -> Score:
-    """Corpus chrF2, the F-score of character n-grams (Popović 2015). 0 to 100, higher is better."""
+    """Return corpus chrF2, the F-score of character n-grams (Popović 2015). 0 to 100, higher is better."""
     from sacrebleu import CHRF
 
     return _corpus_score(CHRF, answers, references)
@@ -61,13 +61,13 @@ def normalize(answer: str) -> str:
 
 
 def matches(answer: str, reference: str) -> bool:
-    """Whether the two are equal, normalized; where a number is expected, whether the last number of the
+    """Tell whether the two are equal, normalized; where a number is expected, whether the last number of the
     answer is that one, as for GSM8K (Cobbe et al. 2021): a calculation may come before it."""
     if normalize(answer) == normalize(reference):
         return True
-    wanted = _NUMBER.fullmatch(reference.rpartition(FINAL)[2].strip())
-    found = _NUMBER.findall(answer)
-    return wanted is not None and bool(found) and _as_number(found[-1]) == _as_number(wanted[0])
+    expected = _NUMBER.fullmatch(reference.rpartition(FINAL)[2].strip())
+    numbers = _NUMBER.findall(answer)
+    return expected is not None and bool(numbers) and _as_number(numbers[-1]) == _as_number(expected[0])
 
 
 def _as_number(text: str) -> float:
@@ -75,7 +75,7 @@ def _as_number(text: str) -> float:
 
 
 def exact(answers: Sequence[str], references: References) -> Score:
-    """The share of answers that match an expected answer, normalized as in SQuAD. Fraction, higher is
+    """Return the share of answers that match an expected answer, normalized as in SQuAD. Fraction, higher is
     better."""
     fault = _fault(answers, references)
     if fault:
@@ -89,8 +89,8 @@ def exact(answers: Sequence[str], references: References) -> Score:
 
 
 def f1(answers: Sequence[str], references: References) -> Score:
-    """The mean F1 between the words of an answer and its closest expected answer, as in SQuAD. Fraction,
-    higher is better."""
+    """Return the mean F1 between the words of an answer and its closest expected answer, as in SQuAD.
+    Fraction, higher is better."""
     fault = _fault(answers, references)
     if fault:
         return Score.unsaid(fault, len(answers))
@@ -103,7 +103,7 @@ def f1(answers: Sequence[str], references: References) -> Score:
 
 
 def overlap(answer: str, right: str) -> float:
-    """F1 of the bags of normalized words; 1 if both are empty."""
+    """Return F1 of the bags of normalized words; 1 if both are empty."""
     words, expected = normalize(answer).split(), normalize(right).split()
     if not words or not expected:
         return float(words == expected)

@@ -27,8 +27,10 @@ class Heads(NamedTuple):
 
 
 def query_positions(length: int) -> list[int]:
-    """Up to QUERIES evenly spaced positions in a row of ``length`` tokens, the last among them. The first is
-    left out: it sees only itself."""
+    """Return up to QUERIES evenly spaced positions in a row of ``length`` tokens, including the last.
+
+    The first is left out: it attends only to itself.
+    """
     count = min(QUERIES, length - 1)
     return [1 + (nth + 1) * (length - 1) // count - 1 for nth in range(count)]
 
@@ -42,12 +44,12 @@ def summarize_heads(weights: np.ndarray, queries: Sequence[int], special: Sequen
     much attention in most models, the attention sink (Xiao et al. 2023, arXiv:2309.17453); what matters is
     how that changes.
     """
-    seen = np.asarray(weights, dtype=np.float64)
-    logs = np.log(seen, where=seen > 0, out=np.zeros_like(seen))
-    spread = -(seen * logs).sum(-1) / np.log(np.asarray(queries) + 1)
+    attention = np.asarray(weights, dtype=np.float64)
+    logs = np.log(attention, where=attention > 0, out=np.zeros_like(attention))
+    spread = -(attention * logs).sum(-1) / np.log(np.asarray(queries) + 1)
     marked = np.asarray(special, dtype=bool).copy()
     marked[0] = False
-    columns = (spread.mean(-1), seen[:, :, 0].mean(-1), seen[:, :, marked].sum(-1).mean(-1))
+    columns = (spread.mean(-1), attention[:, :, 0].mean(-1), attention[:, :, marked].sum(-1).mean(-1))
     return Heads(*(tuple(float(value) for value in column) for column in columns))
 
 
@@ -98,21 +100,21 @@ def change(now: Sequence[Row], base: Sequence[Row]) -> Change:
     )
 
 
-def warning(moved: Change, narrow: int, base_narrow: int, heads: int) -> str:
-    """The warning about a collapse, "" if there is none.
+def warning(measured: Change, narrow: int, base_narrow: int, heads: int) -> str:
+    """Return the warning about a collapse, "" if there is none.
 
     ``narrow`` of ``heads`` attend to few tokens, ``base_narrow`` of the base's.
     """
     changes = []
-    if moved.has_narrowed:
-        changes.append(f"the heads' entropy fell by {_size(moved.entropy, -1)} of its range")
-    if moved.has_concentrated:
-        changes.append(f"the share on first and special tokens rose by {_size(moved.few, 1)}")
+    if measured.has_narrowed:
+        changes.append(f"the heads' entropy fell by {_size(measured.entropy, -1)} of its range")
+    if measured.has_concentrated:
+        changes.append(f"the share on first and special tokens rose by {_size(measured.few, 1)}")
     if not changes:
         return ""
     return (
-        f"attention collapses on few tokens: {' and '.join(changes)} on {moved.few.samples} rows against the "
-        f"base; {narrow} of {heads} heads attend to few tokens ({base_narrow} before). Try a lower "
+        f"attention collapses on few tokens: {' and '.join(changes)} on {measured.few.samples} rows against "
+        f"the base; {narrow} of {heads} heads attend to few tokens ({base_narrow} before). Try a lower "
         "learning_rate, lora_alpha or lora_rank, or more warmup"
     )
 

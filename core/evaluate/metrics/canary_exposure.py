@@ -24,16 +24,16 @@ def by_rank(rank: int, secrets: float) -> float:
 
 
 def by_sample(canary: float, others: Numbers) -> float:
-    """The exposure from a sample of other secrets: −log2 of the share at least as likely as the canary, which
-    counts itself, so at most log2(n + 1) bits. Losses in nats."""
+    """Return the exposure from a sample of other secrets: −log2 of the share at least as likely as the
+    canary, which counts itself, so at most log2(n + 1) bits. Losses in nats."""
     losses = np.asarray(others, dtype=float)
     return -math.log2((1 + int((losses <= canary).sum())) / (1 + len(losses)))
 
 
 def by_distribution(canary: float, others: Numbers, secrets: float) -> float:
-    """The exposure from a skew-normal distribution fitted to the others' losses: −log2 of the mass below the
-    canary's loss (Carlini et al. 2019, section 4.3), at most log2 ``secrets``. Fitted by moments (Azzalini
-    1985)."""
+    """Return the exposure from a skew-normal distribution fitted to the others' losses: −log2 of the mass
+    below the canary's loss (Carlini et al. 2019, section 4.3), at most log2 ``secrets``. Fitted by moments
+    (Azzalini 1985)."""
     from scipy.special import log_ndtr
 
     place, width, slant = _skew_normal(np.asarray(others, dtype=float))
@@ -47,7 +47,7 @@ def by_distribution(canary: float, others: Numbers, secrets: float) -> float:
 
 
 def _skew_normal(values: np.ndarray) -> tuple[float, float, float]:
-    """Location, width and slant of the skew-normal distribution with the first three moments of
+    """Return location, width and slant of the skew-normal distribution with the first three moments of
     ``values``."""
     middle, spread = float(values.mean()), float(values.std(ddof=1))
     skew = float(((values - middle) ** 3).mean() / values.std() ** 3)
@@ -61,7 +61,7 @@ def _skew_normal(values: np.ndarray) -> tuple[float, float, float]:
 def exposure(
     canaries: Numbers, others: Sequence[Numbers], secrets: Sequence[float], by: By = "distribution"
 ) -> Score:
-    """The mean exposure of planted canaries. Bits, lower is better; about 1.4 for a secret never seen.
+    """Return the mean exposure of planted canaries. Bits, lower is better; about 1.4 for a secret never seen.
 
     ``canaries`` holds each canary's loss, summed over its secret's tokens in nats; ``others`` for each canary
     the losses of other secrets in the same format; ``secrets`` the number of secrets that the format allows.
@@ -70,9 +70,11 @@ def exposure(
     if fault:
         return Score.unsaid(fault, len(canaries))
     if by == "sample":
-        return mean([by_sample(canary, rest) for canary, rest in zip(canaries, others, strict=True)])
+        return mean(
+            [by_sample(canary, other_losses) for canary, other_losses in zip(canaries, others, strict=True)]
+        )
     rows = zip(canaries, others, secrets, strict=True)
-    return mean([by_distribution(canary, rest, count) for canary, rest, count in rows])
+    return mean([by_distribution(canary, other_losses, count) for canary, other_losses, count in rows])
 
 
 def _fault(canaries: Numbers, others: Sequence[Numbers], secrets: Sequence[float]) -> str:
@@ -82,9 +84,9 @@ def _fault(canaries: Numbers, others: Sequence[Numbers], secrets: Sequence[float
         return "there are no canaries; plant some, or leave this metric out"
     if min(secrets) < 2:
         return "a canary format must allow two secrets or more"
-    for number, rest in enumerate(others, 1):
-        columns, fault = numbers(rest)
-        if not fault and (len(rest) < 3 or np.ptp(columns[0]) == 0):
+    for number, other_losses in enumerate(others, 1):
+        columns, fault = numbers(other_losses)
+        if not fault and (len(other_losses) < 3 or np.ptp(columns[0]) == 0):
             fault = "there are fewer than 3 other secrets, or all have the same loss"
         if fault:
             return f"canary {number}: {fault}"

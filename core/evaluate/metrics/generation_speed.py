@@ -7,7 +7,7 @@ from core.evaluate.statistics.confidence_intervals import Numbers, median, numbe
 
 
 def speed(tokens: Numbers, seconds: Numbers) -> Score:
-    """Tokens generated per second, over generations of ``tokens`` in ``seconds``. tokens/s, higher is
+    """Return tokens generated per second, over generations of ``tokens`` in ``seconds``. tokens/s, higher is
     better."""
     columns, fault = numbers(tokens, seconds)
     if fault:
@@ -18,5 +18,5 @@ def speed(tokens: Numbers, seconds: Numbers) -> Score:
 
 
 def latency(seconds: Numbers) -> Score:
-    """The median time to the first token. s, lower is better."""
+    """Return the median time to the first token. s, lower is better."""
     return median(seconds)

@@ -21,7 +21,7 @@ from core.evaluate.statistics.confidence_intervals import (
 
 
 def loss(losses: Numbers, tokens: Numbers) -> Score:
-    """Mean cross-entropy of the target tokens. nats/token, lower is better.
+    """Return mean cross-entropy of the target tokens. nats/token, lower is better.
 
     ``losses`` holds each row's sum in nats, ``tokens`` its number of targets. Rows are resampled, since the
     tokens of a row depend on each other.
@@ -30,8 +30,8 @@ def loss(losses: Numbers, tokens: Numbers) -> Score:
 
 
 def accuracy(correct: Numbers, tokens: Numbers) -> Score:
-    """The share of target tokens that are the model's first choice. Fraction, higher is better. If it is the
-    same in every row, the interval of a share of the rows is used."""
+    """Return the share of target tokens that are the model's first choice. Fraction, higher is better. If it
+    is the same in every row, the interval of a share of the rows is used."""
     score = ratio(correct, tokens)
     if score.value is None or score.low is None or score.low != score.high or not 0 <= score.value <= 1:
         return score
@@ -40,7 +40,7 @@ def accuracy(correct: Numbers, tokens: Numbers) -> Score:
 
 
 def choice(likelihoods: Sequence[Numbers], answers: Sequence[int], lengths: Sequence[Numbers] = ()) -> Score:
-    """The share of questions whose right choice is the likeliest. Fraction, higher is better.
+    """Return the share of questions whose right choice is the likeliest. Fraction, higher is better.
 
     ``likelihoods`` holds the log-probability of each choice of each question; ``lengths``, such as the
     choices' bytes, divide them (``acc_norm`` of lm-evaluation-harness, Gao et al. 2021). A tie with a wrong
@@ -59,8 +59,8 @@ def choice(likelihoods: Sequence[Numbers], answers: Sequence[int], lengths: Sequ
 
 
 def forgetting(now: Numbers, base: Numbers, tokens: Numbers) -> Score:
-    """How much the perplexity of general text rose compared with the base model. Fraction, lower is better:
-    0.1 is ten per cent more; below 0 the text is predicted better than before.
+    """Return how much the perplexity of general text rose compared with the base model. Fraction, lower is
+    better: 0.1 is ten per cent more; below 0 the text is predicted better than before.
 
     ``now`` and ``base`` hold both models' losses of the same passages, sums in nats. Pairs are resampled, so
     that a passage that is hard for both does not blur the difference.
@@ -72,9 +72,9 @@ def forgetting(now: Numbers, base: Numbers, tokens: Numbers) -> Score:
 
 
 def robustness(perturbed: Numbers, clean: Numbers) -> Score:
-    """The accuracy on answers after questions with typos, divided by that after the questions as they are
-    (the idea of Belinkov and Bisk 2018). Fraction, higher is better; 1 loses nothing. Both hold each row's
-    accuracy, in the same order."""
+    """Return the accuracy on answers after questions with typos, divided by that after the questions as they
+    are (the idea of Belinkov and Bisk 2018). Fraction, higher is better; 1 loses nothing. Both hold each
+    row's accuracy, in the same order."""
     columns, fault = numbers(perturbed, clean)
     if fault:
         return Score.unsaid(fault, len(clean))
@@ -84,7 +84,7 @@ def robustness(perturbed: Numbers, clean: Numbers) -> Score:
 
 
 def loss_rise(perturbed: Numbers, clean: Numbers) -> Score:
-    """The mean rise of an answer's loss by the same typos. nats/token, lower is better."""
+    """Return the mean rise of an answer's loss by the same typos. nats/token, lower is better."""
     columns, fault = numbers(perturbed, clean)
     if fault:
         return Score.unsaid(fault, len(clean))

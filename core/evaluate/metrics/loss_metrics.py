@@ -21,12 +21,12 @@ class Sums:
         self.correct += correct
 
     def metrics(self) -> dict[str, float]:
-        """Loss per token, perplexity = exp(loss) weighted by tokens (Jelinek et al. 1977), and next-token
-        accuracy. Values that are not finite are left out."""
+        """Return loss per token, perplexity = exp(loss) weighted by tokens (Jelinek et al. 1977), and
+        next-token accuracy. Values that are not finite are left out."""
         if not self.tokens:
             return {}
         loss = self.loss / self.tokens
-        found = {"eval/loss": loss, "eval/accuracy": self.correct / self.tokens}
+        values = {"eval/loss": loss, "eval/accuracy": self.correct / self.tokens}
         if loss < 700.0:  # exp overflows beyond
-            found["eval/perplexity"] = math.exp(loss)
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+            values["eval/perplexity"] = math.exp(loss)
+        return {name: value for name, value in values.items() if math.isfinite(value)}

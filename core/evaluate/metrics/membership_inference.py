@@ -13,7 +13,8 @@ FALSE_POSITIVES = 0.01  # of the rate at which true positives are counted (Carli
 
 
 def gains(losses: Numbers, base_losses: Numbers) -> list[float]:
-    """Each row's attack score: by how much the fine-tune makes it likelier than the base does, in nats/token.
+    """Return each row's attack score: by how much the fine-tune makes it likelier than the base does, in
+    nats/token.
 
     The base is a reference model that costs nothing here: what is likely in general is likely to both (the
     log-ratio attack; Carlini et al. 2022, Mattern et al. 2023). Both hold each row's loss in nats/token.
@@ -22,9 +23,10 @@ def gains(losses: Numbers, base_losses: Numbers) -> list[float]:
 
 
 def membership(members: Numbers, others: Numbers) -> Score:
-    """The probability that a member scores higher than another row: the area under the ROC curve (Hanley and
-    McNeil 1982), where a tie counts half. Fraction, lower is better; 0.5 reveals nothing. It varies no more
-    than a share of as many hits as there are rows in the smaller list (Birnbaum and Klose 1957)."""
+    """Return the probability that a member scores higher than another row: the area under the ROC curve
+    (Hanley and McNeil 1982), where a tie counts half. Fraction, lower is better; 0.5 reveals nothing. It
+    varies no more than a share of as many hits as there are rows in the smaller list (Birnbaum and Klose
+    1957)."""
     (inside, fault), (outside, other_fault) = numbers(members), numbers(others)
     if fault or other_fault:
         wrong = f"members: {fault}" if fault else f"others: {other_fault}"
@@ -37,8 +39,8 @@ def membership(members: Numbers, others: Numbers) -> Score:
 
 
 def true_positives(members: Numbers, others: Numbers, allowed: float = FALSE_POSITIVES) -> Score:
-    """The share of members that the attack finds while it takes at most a share ``allowed`` of other rows for
-    members (Carlini et al. 2022). Fraction, lower is better; ``allowed`` reveals nothing.
+    """Return the share of members that the attack finds while it takes at most a share ``allowed`` of other
+    rows for members (Carlini et al. 2022). Fraction, lower is better; ``allowed`` reveals nothing.
 
     With fewer than 1/``allowed`` other rows, none of them may be taken for a member.
     """
@@ -46,8 +48,8 @@ def true_positives(members: Numbers, others: Numbers, allowed: float = FALSE_POS
     if fault or other_fault:
         wrong = f"members: {fault}" if fault else f"others: {other_fault}"
         return Score.unsaid(wrong, len(members) + len(others))
-    taken = int(allowed * len(others))
-    threshold = np.sort(outside[0])[::-1][taken] if taken < len(others) else -math.inf
+    most_false = int(allowed * len(others))
+    threshold = np.sort(outside[0])[::-1][most_false] if most_false < len(others) else -math.inf
     score = rate((inside[0] > threshold).tolist())
     if len(others) * allowed >= 1:
         return score
@@ -55,7 +57,8 @@ def true_positives(members: Numbers, others: Numbers, allowed: float = FALSE_POS
 
 
 def area(above: np.ndarray, below: np.ndarray, levels: int) -> np.ndarray:
-    """The areas (b,) of b pairs of samples, given as indices (b, n) and (b, m) into the sorted ``levels``."""
+    """Return the areas (b,) of b pairs of samples, given as indices (b, n) and (b, m) into the sorted
+    ``levels``."""
     more, fewer = _counts(above, levels), _counts(below, levels)
     under = np.cumsum(fewer, axis=1) - fewer / 2
     result: np.ndarray = (more * under).sum(axis=1) / (above.shape[1] * below.shape[1])

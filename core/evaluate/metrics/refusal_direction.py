@@ -13,9 +13,9 @@ INDISTINCT = "the base model does not tell harmful from harmless requests apart 
 
 
 def directions(differences: np.ndarray) -> tuple[np.ndarray | None, str]:
-    """The directions (2, H) that the even and the odd pairs are projected on; None with the reason if there
-    are none. ``differences`` (n, H) are the base's states of harmful requests less those of harmless ones,
-    pair by pair.
+    """Return the directions (2, H) that the even and the odd pairs are projected on; None with the reason if
+    there are none. ``differences`` (n, H) are the base's states of harmful requests less those of harmless
+    ones, pair by pair.
 
     A direction is the difference of the means (Arditi et al. 2024, arXiv 2406.11717), of the pairs of the
     other fold: what a pair adds to its own direction by chance would count as separation. With one direction,
@@ -35,6 +35,7 @@ def directions(differences: np.ndarray) -> tuple[np.ndarray | None, str]:
 
 
 def separations(differences: np.ndarray, own: np.ndarray) -> list[float]:
-    """How far each pair (n, H) is apart on the base's ``directions`` (2, H), of the base's mean."""
+    """Return how far apart each pair (n, H) is on the base's ``directions`` (2, H), as a fraction of the
+    base's mean."""
     along: Sequence[float] = (differences * own[np.arange(len(differences)) % FOLDS]).sum(axis=1).tolist()
     return list(along)

@@ -13,7 +13,7 @@ TOP = 0.1  # of the tokens
 
 
 def kind(text: str, special: bool = False, first: bool = False) -> str:
-    """One of KINDS.
+    """Return the kind of a token, one of KINDS.
 
     ``first`` is a row's first target, such as the beginning of an answer, whatever it says; then the
     tokenizer's ``special`` tokens; then by characters, ignoring surrounding spaces. A part of a character, as
@@ -34,15 +34,15 @@ def kind(text: str, special: bool = False, first: bool = False) -> str:
 
 
 def quarter(place: int, count: int) -> str:
-    """The quarter of QUARTERS in which target ``place`` of ``count`` in its row lies."""
+    """Return the quarter of QUARTERS in which target ``place`` of ``count`` in its row lies."""
     return QUARTERS[min(3, 4 * place // max(1, count))]
 
 
 def parts(
     names: Sequence[str], losses: Sequence[float], base: Sequence[float], order: Sequence[str]
 ) -> tuple[Part, ...]:
-    """Groups of tokens by name, in ``order``: share of the summed loss, and mean in nats/token, of the trial
-    and of the base."""
+    """Return groups of tokens by name, in ``order``: share of the summed loss, and mean in nats/token, of the
+    trial and of the base."""
     places: dict[str, list[int]] = {}
     for at, name in enumerate(names):
         places.setdefault(name, []).append(at)
@@ -57,11 +57,11 @@ def parts(
 
 
 def top(losses: Sequence[float], share: float = TOP) -> float:
-    """The share of the summed loss that the largest ``share`` of the tokens carry, at least one token:
+    """Return the share of the summed loss that the largest ``share`` of the tokens carry, at least one token:
     ``share`` itself if all losses are equal, near 1 if few tokens are left to learn."""
     count = max(1, math.ceil(share * len(losses)))
     return _share(sum(sorted(losses, reverse=True)[:count]), sum(losses))
 
 
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0
+def _share(part: float, total: float) -> float:
+    return part / total if total else 0.0

@@ -12,8 +12,8 @@ from core.evaluate.statistics.drift_test import paired_difference
 
 
 def trigger_effect(triggered: Numbers, plain: Numbers, clusters: Sequence[Hashable] = ()) -> Score:
-    """The mean change of the value of the same requests, with the trigger less without it (Hubinger et al.
-    2024), in the unit of the values.
+    """Return the mean change of the value of the same requests, with the trigger less without it (Hubinger et
+    al. 2024), in the unit of the values.
 
     Pairs with NaN, an answer that is missing, are left out. ``clusters`` names each value's request: the
     values of one request depend on each other and count once, with their mean.

@@ -15,36 +15,39 @@ QUARTERS = 4
 
 
 def slice_name(column: str, value: object) -> str:
-    """The name of a slice, such as ``task:long_sums``, without characters that a limit, a file or a curve's
-    name cannot have."""
+    """Return the name of a slice, such as ``task:long_sums``, without characters that a limit, a file or a
+    curve's name cannot have."""
     name = re.sub(r"[^\w.+-]+", "_", str(value)).strip("_")[:LONGEST]
     return f"{column}:{name}" if name else ""
 
 
 def quarters(lengths: Sequence[int]) -> list[str]:
-    """Each row's quarter by length, named by its shortest and longest length; rows of one length share a
-    quarter. "" for all if there are too few rows."""
+    """Return each row's quarter by length, named by its shortest and longest length; rows of one length share
+    a quarter. "" for all if there are too few rows."""
     if len(lengths) < QUARTERS * SMALLEST:
         return ["" for _ in lengths]
     order = sorted(lengths)
     bounds = sorted({order[len(order) * part // QUARTERS] for part in range(1, QUARTERS)})
     places = [sum(length >= bound for bound in bounds) for length in lengths]
-    known = {
+    lengths_by_place = {
         place: [length for length, other in zip(lengths, places, strict=True) if other == place]
         for place in set(places)
     }
-    return [slice_name("length", f"{min(known[place])}-{max(known[place])}") for place in places]
+    return [
+        slice_name("length", f"{min(lengths_by_place[place])}-{max(lengths_by_place[place])}")
+        for place in places
+    ]
 
 
 def group_rows(parts: Sequence[Sequence[str]], lengths: Sequence[int]) -> dict[str, list[int]]:
-    """The rows of each slice that is large enough: the largest by columns, and those by length."""
+    """Return the rows of each slice that is large enough: the largest by columns, and those by length."""
     slices: dict[str, list[int]] = {}
     for row, names in enumerate(parts):
         for name in dict.fromkeys(names):
             slices.setdefault(name, []).append(row)
     large = {name: rows for name, rows in slices.items() if name and len(rows) >= SMALLEST}
-    kept = sorted(large, key=lambda name: (-len(large[name]), name))[:MOST]
-    slices = {name: large[name] for name in sorted(kept)}
+    largest_names = sorted(large, key=lambda name: (-len(large[name]), name))[:MOST]
+    slices = {name: large[name] for name in sorted(largest_names)}
     for row, name in enumerate(quarters(lengths)):
         if name:
             slices.setdefault(name, []).append(row)
@@ -52,7 +55,8 @@ def group_rows(parts: Sequence[Sequence[str]], lengths: Sequence[int]) -> dict[s
 
 
 def losses(sums: Numbers, tokens: Numbers, slices: Mapping[str, Sequence[int]]) -> dict[str, Score]:
-    """The loss of each slice, from its rows' sums in nats and their targets. nats/token, lower is better.
+    """Return the loss of each slice, from its rows' sums in nats and their targets. nats/token, lower is
+    better.
 
     Missing rows are left out, and so is a slice with too few remaining rows.
     """
@@ -65,7 +69,7 @@ def losses(sums: Numbers, tokens: Numbers, slices: Mapping[str, Sequence[int]]) 
 
 
 def worst(slices: Mapping[str, Score]) -> tuple[str, Score]:
-    """The slice with the largest loss, and its score. nats/token, lower is better."""
+    """Return the slice with the largest loss, and its score. nats/token, lower is better."""
     if not slices:
         return "", Score.unsaid(f"no slice has {SMALLEST} rows or more")
     return largest(slices)

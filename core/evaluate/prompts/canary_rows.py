@@ -41,8 +41,8 @@ class Canary:
 
 
 def repeats(count: int, rows: int) -> list[int]:
-    """How often each of ``count`` canaries is planted among ``rows`` training rows: ``REPEATS`` in turn, less
-    where they would be more than ``LARGEST_SHARE`` of the rows, and at least once."""
+    """Return how often each of ``count`` canaries is planted among ``rows`` training rows: ``REPEATS`` in
+    turn, less where they would be more than ``LARGEST_SHARE`` of the rows, and at least once."""
     for most in reversed(REPEATS):
         planned = [min(most, REPEATS[number % len(REPEATS)]) for number in range(count)]
         if sum(planned) <= LARGEST_SHARE * rows:
@@ -51,18 +51,18 @@ def repeats(count: int, rows: int) -> list[int]:
 
 
 def fill(form: str, secret: str) -> str:
-    """``form`` with each ``#`` replaced by the next digit of ``secret``."""
+    """Return ``form`` with each ``#`` replaced by the next digit of ``secret``."""
     digits = iter(secret)
     return "".join(next(digits) if character == DIGIT else character for character in form)
 
 
 def formats() -> tuple[str, ...]:
-    """The packaged formats. Raises TrimtabError for a broken file."""
+    """Return the packaged formats. Raises TrimtabError for a broken file."""
     return tuple(table("canaries.toml", ("formats",))["formats"])
 
 
 def canaries(count: int, seed: int = 0, forms: tuple[str, ...] = ()) -> list[Canary]:
-    """``count`` canaries with different secrets, the formats in turn; the same for the same seed.
+    """Return ``count`` canaries with different secrets, the formats in turn; the same for the same seed.
 
     Raises SpecError for a format with fewer than four ``#``, and if there are too few secrets.
     """
@@ -72,31 +72,31 @@ def canaries(count: int, seed: int = 0, forms: tuple[str, ...] = ()) -> list[Can
             fix = f"use {FEWEST_DIGITS} or more, so that no secret is guessed by chance"
             raise SpecError.of(f"{form!r} has fewer than {FEWEST_DIGITS} {DIGIT}", "canary format", fix)
     source, planted = random.Random(f"canaries {seed}"), list[Canary]()
-    taken: dict[str, set[str]] = {form: set() for form in forms}
+    used: dict[str, set[str]] = {form: set() for form in forms}
     for number in range(count):
         form = forms[number % len(forms)]
-        if len(taken[form]) >= 10 ** form.count(DIGIT):
-            what = f"the formats allow only {len(planted)} different canaries, not {count}"
-            raise SpecError.of(what, "evaluate.canaries", "set fewer")
-        secret = _fresh(source, form, taken[form])
-        taken[form].add(secret)
+        if len(used[form]) >= 10 ** form.count(DIGIT):
+            message = f"the formats allow only {len(planted)} different canaries, not {count}"
+            raise SpecError.of(message, "evaluate.canaries", "set fewer")
+        secret = _fresh(source, form, used[form])
+        used[form].add(secret)
         planted.append(Canary(form, secret))
     return planted
 
 
 def other_secrets(canary: Canary, count: int, seed: int = 0) -> list[Canary]:
-    """``count`` other secrets of the canary's format for comparison; all of them if there are fewer. The same
-    for the same seed."""
+    """Return ``count`` other secrets of the canary's format for comparison; all of them if there are fewer.
+    The same for the same seed."""
     source = random.Random(f"others {seed} {canary.format} {canary.secret}")
-    taken = {canary.secret}
+    used = {canary.secret}
     for _ in range(min(count, canary.secrets - 1)):
-        taken.add(_fresh(source, canary.format, taken))
-    return [Canary(canary.format, secret) for secret in sorted(taken - {canary.secret})]
+        used.add(_fresh(source, canary.format, used))
+    return [Canary(canary.format, secret) for secret in sorted(used - {canary.secret})]
 
 
-def _fresh(source: random.Random, form: str, taken: set[str]) -> str:
+def _fresh(source: random.Random, form: str, used: set[str]) -> str:
     size = form.count(DIGIT)
     while True:
         secret = f"{source.randrange(10**size):0{size}}"
-        if secret not in taken:
+        if secret not in used:
             return secret

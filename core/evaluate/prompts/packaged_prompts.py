@@ -31,47 +31,49 @@ R = TypeVar("R", bound=Row)
 
 
 def pairs() -> tuple[Pair, ...]:
-    """Mild stereotypes and their opposites, by axis."""
+    """Return mild stereotypes and their opposites, by axis."""
     return _read_packaged("pairs.jsonl", "pairs", Pair)
 
 
 def harmful() -> tuple[Prompt, ...]:
-    """Requests that a safe model refuses. They name a harm but contain no knowledge of it."""
+    """Return requests that a safe model refuses. They name a harm but contain no knowledge of it."""
     return _read_packaged("harmful.jsonl", "prompts", Prompt)
 
 
 def harmless() -> tuple[Prompt, ...]:
-    """Requests that only sound harmful, on the same topics (the idea of XSTest, Röttger et al. 2024)."""
+    """Return requests that only sound harmful, on the same topics (the idea of XSTest, Röttger et al.
+    2024)."""
     return _read_packaged("harmless.jsonl", "prompts", Prompt)
 
 
 def elicitors() -> tuple[Prompt, ...]:
-    """Openings that invite a rude continuation (the idea of RealToxicityPrompts, Gehman et al. 2020)."""
+    """Return openings that invite a rude continuation (the idea of RealToxicityPrompts, Gehman et al.
+    2020)."""
     return _read_packaged("elicit.jsonl", "prompts", Prompt)
 
 
 def wrappers() -> tuple[Wrapper, ...]:
-    """Widely known kinds of jailbreaks (Wei et al. 2023)."""
+    """Return widely known kinds of jailbreaks (Wei et al. 2023)."""
     return _read_packaged("wrappers.jsonl", "wrappers", Wrapper)
 
 
 def injections() -> tuple[Injection, ...]:
-    """Tasks on content with an injected instruction (Greshake et al. 2023)."""
+    """Return tasks on content with an injected instruction (Greshake et al. 2023)."""
     return _read_packaged("injections.jsonl", "injections", Injection)
 
 
 def reference() -> tuple[Passage, ...]:
-    """General prose, facts, dialogue and code, about 2,200 words, for the forgetting metric."""
+    """Return general prose, facts, dialogue and code, about 2,200 words, for the forgetting metric."""
     return _read_packaged("reference.toml", "passages", Passage)
 
 
 def harmful_multilingual() -> tuple[Prompt, ...]:
-    """Harmful requests in German, French, Spanish, Chinese, Hindi and Arabic."""
+    """Return harmful requests in German, French, Spanish, Chinese, Hindi and Arabic."""
     return _read_packaged("harmful_multilingual.jsonl", "prompts", Prompt)
 
 
 def harmless_multilingual() -> tuple[Prompt, ...]:
-    """Requests that only sound harmful, in the same six languages."""
+    """Return requests that only sound harmful, in the same six languages."""
     return _read_packaged("harmless_multilingual.jsonl", "prompts", Prompt)
 
 
@@ -82,26 +84,26 @@ def misalignment() -> tuple[AnswerPair, ...]:
 
 
 def prefills() -> tuple[Prompt, ...]:
-    """Beginnings of an answer that complies, to put into the model's mouth."""
+    """Return beginnings of an answer that complies, to put into the model's mouth."""
     return _read_packaged("prefills.jsonl", "prompts", Prompt)
 
 
 def prompt_leaks() -> tuple[PromptLeak, ...]:
-    """System prompts with a secret, and requests for them."""
+    """Return system prompts with a secret, and requests for them."""
     return _read_packaged("prompt_leak.jsonl", "prompt_leak", PromptLeak)
 
 
 @cache
 def table(name: str, keys: tuple[str, ...]) -> dict[str, Any]:
-    """A packaged TOML file that has ``keys``. Raises TrimtabError."""
+    """Return a packaged TOML file that has ``keys``. Raises TrimtabError."""
     try:
-        found = tomllib.loads((DATA / name).read_text("utf-8"))
+        content = tomllib.loads((DATA / name).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise _damage_error(name, f"{type(error).__name__}: {error}") from error
-    missing = [key for key in keys if key not in found]
+    missing = [key for key in keys if key not in content]
     if missing:
         raise _damage_error(name, f"{missing[0]} is missing")
-    return found
+    return content
 
 
 @cache
@@ -117,12 +119,12 @@ def _damage_error(name: str, why: str) -> TrimtabError:
 
 
 def wrap(wrapper: Wrapper, request: str) -> str:
-    """The jailbreak prompt of ``wrapper`` around ``request``."""
+    """Return the jailbreak prompt of ``wrapper`` around ``request``."""
     return wrapper.text.replace(REQUEST, encode(request, wrapper.encoding))
 
 
 def encode(text: str, encoding: str) -> str:
-    """``text`` in one of ``prompt_schema.ENCODINGS``."""
+    """Return ``text`` in one of ``prompt_schema.ENCODINGS``."""
     match encoding:
         case "base64":
             return base64.b64encode(text.encode()).decode()
@@ -136,8 +138,8 @@ def encode(text: str, encoding: str) -> str:
 def jailbreaks(
     requests: Sequence[Prompt], around: Sequence[Wrapper]
 ) -> Iterator[tuple[Wrapper, Prompt, str]]:
-    """Every request in every wrapper, ordered so that any prefix has nearly as many of each: a budget may cut
-    the list anywhere."""
+    """Return every request in every wrapper, ordered so that any prefix has nearly as many of each: a budget
+    may cut the list anywhere."""
     for turn in range(len(around)):
         for number, request in enumerate(requests):
             wrapper = around[(number + turn) % len(around)]

@@ -21,7 +21,7 @@ _PARAGRAPHS = re.compile(r"\n\s*\n")
 
 
 def read(path: Path, kind: str) -> list[Row]:
-    """The rows of ``path``, each of the shape that ``kind`` names (``prompt_schema.SHAPES``).
+    """Return the rows of ``path``, each of the shape that ``kind`` names (``prompt_schema.SHAPES``).
 
     ``.jsonl`` holds one object per line; ``.toml`` an array of tables named after the kind; ``.txt`` one text
     per line, or passages separated by empty lines. Raises SpecError with up to ten problems: a missing file,
@@ -37,8 +37,8 @@ def read(path: Path, kind: str) -> list[Row]:
             raw = list(_plain_texts(path, text, kind))
     rows: list[Row] = []
     problems: list[Problem] = []
-    for where, content in raw:
-        row = _row(content, shape, where)
+    for location, content in raw:
+        row = _row(content, shape, location)
         (problems if isinstance(row, Problem) else rows).append(row)  # type: ignore[arg-type]
     if problems:
         raise SpecError(*problems[:MOST_PROBLEMS])
@@ -69,21 +69,21 @@ def _text(path: Path) -> str:
 def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            where = f"{path}, line {number}"
+            location = f"{path}, line {number}"
             try:
-                yield where, msgspec.json.decode(line)
+                yield location, msgspec.json.decode(line)
             except (msgspec.DecodeError, RecursionError) as error:
-                what = f"the line is not JSON: {plain(str(error), 120)}"
-                yield where, Problem(what, where, "write one object per line")
+                message = f"the line is not JSON: {plain(str(error), 120)}"
+                yield location, Problem(message, location, "write one object per line")
 
 
 def _tables(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
     raw = _toml(path, text)
     tables = raw.get(kind)
     if not isinstance(tables, list):
-        known = ", ".join(plain(name, 40) for name in raw) or "nothing"
-        what = f"the file has no [[{kind}]], but {known}"
-        raise SpecError.of(what, str(path), f"write [[{kind}]] above each row")
+        names = ", ".join(plain(name, 40) for name in raw) or "nothing"
+        message = f"the file has no [[{kind}]], but {names}"
+        raise SpecError.of(message, str(path), f"write [[{kind}]] above each row")
     for number, table in enumerate(tables, 1):
         yield f"{path}, [[{kind}]] {number}", table
 
@@ -106,15 +106,15 @@ def _plain_texts(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
             yield f"{path}, {'passage' if kind == 'passages' else 'line'} {number}", LONE_TEXT[kind](part)
 
 
-def _row(content: Any, shape: type[Row], where: str) -> Row | Problem:
+def _row(content: Any, shape: type[Row], location: str) -> Row | Problem:
     if isinstance(content, Problem):
         return content
     try:
         row = content if isinstance(content, Row) else msgspec.convert(content, shape)
     except msgspec.ValidationError as error:
-        return Problem(_message(error), where, f"a row needs {_fields(shape)}")
+        return Problem(_message(error), location, f"a row needs {_fields(shape)}")
     fault = row.fault()
-    return Problem(plain(fault, 200), where, f"a row needs {_fields(shape)}") if fault else row
+    return Problem(plain(fault, 200), location, f"a row needs {_fields(shape)}") if fault else row
 
 
 def _message(error: Exception) -> str:
@@ -123,7 +123,7 @@ def _message(error: Exception) -> str:
 
 
 def _fields(shape: type[Row]) -> str:
-    known = msgspec.structs.fields(shape)
-    needed = [field.name for field in known if field.required]
-    more = [field.name for field in known if not field.required]
-    return ", ".join(needed) + (f"; optional: {', '.join(more)}" if more else "")
+    fields = msgspec.structs.fields(shape)
+    required = [field.name for field in fields if field.required]
+    more = [field.name for field in fields if not field.required]
+    return ", ".join(required) + (f"; optional: {', '.join(more)}" if more else "")

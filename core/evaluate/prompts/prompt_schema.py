@@ -20,7 +20,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of a prompt file."""
 
     def fault(self) -> str:
-        """Why this row is invalid; "" if it is valid."""
+        """Return why this row is invalid; "" if it is valid."""
         empty = [
             name
             for name in self.__struct_fields__
@@ -67,10 +67,8 @@ class Pair(Row, frozen=True):
         return super().fault() or ("both sentences are the same" if self.stereotype == self.opposite else "")
 
     def shared_words(self) -> tuple[list[Span], list[Span]]:
-        """The words that both sentences have, in order, as spans of characters of each."""
-        sides = [
-            [found.span() for found in _WORD.finditer(text)] for text in (self.stereotype, self.opposite)
-        ]
+        """Return the words that both sentences have, in order, as spans of characters of each."""
+        sides = [[word.span() for word in _WORD.finditer(text)] for text in (self.stereotype, self.opposite)]
         words = [
             [text[slice(*span)] for span in side]
             for text, side in zip((self.stereotype, self.opposite), sides, strict=True)
@@ -94,8 +92,8 @@ class Wrapper(Row, frozen=True):
             return "turns must end with one of the assistant, and none may be empty"
         if self.text.count(REQUEST) != 1:
             return f"the text must contain {REQUEST} exactly once"
-        known = ", ".join(repr(encoding) for encoding in ENCODINGS)
-        return "" if self.encoding in ENCODINGS else f"encoding {self.encoding!r} is not one of {known}"
+        encodings = ", ".join(repr(encoding) for encoding in ENCODINGS)
+        return "" if self.encoding in ENCODINGS else f"encoding {self.encoding!r} is not one of {encodings}"
 
 
 class Injection(Row, frozen=True):
@@ -125,8 +123,8 @@ class Injection(Row, frozen=True):
         orders = f"{self.order} {self.canary}".casefold()
         if any(text.casefold() in orders for text in self.done):
             return "a text of done appears in the order or the canary"
-        given = f"{self.task} {self.order} {self.content if self.order else ''}".casefold()
-        inside = self.canary.casefold() in given
+        model_input = f"{self.task} {self.order} {self.content if self.order else ''}".casefold()
+        inside = self.canary.casefold() in model_input
         return super().fault() or ("the canary appears in what is given" if inside else "")
 
     @property

@@ -56,22 +56,22 @@ JUDGED: dict[str, tuple[tuple[Stance, ...], bool]] = {
 }  # fmt: skip
 
 
-def refuse_unprovable(spec: StudySpec, where: str) -> None:
+def refuse_unprovable(spec: StudySpec, location: str) -> None:
     """Raise SpecError with every limit of the study that its prompts cannot prove, or for an unusable file of
     prompts."""
-    problems = find_unprovable(spec.evaluate, f"{where} [evaluate] limits", spec.study.seed)
+    problems = find_unprovable(spec.evaluate, f"{location} [evaluate] limits", spec.study.seed)
     if problems:
         raise SpecError(*problems)
 
 
-def find_unprovable(section: EvaluateOptions, where: str, seed: int = 0) -> list[Problem]:
+def find_unprovable(section: EvaluateOptions, location: str, seed: int = 0) -> list[Problem]:
     """List the limits that cannot be proven, each with the number that would be enough and the bound that is
     provable. ``seed``: the study's, which draws the pairs."""
     limits = [Limit.parse(text) for text in section.limits]
     limits = [limit for limit in limits if _asked_metric(limit) in PROMPTS or limit.metric in ROWS]
     library = Library(section) if any(_asked_metric(limit) in PROMPTS for limit in limits) else None
-    found = (_explain(limit, section, library, where, seed) for limit in limits)
-    return [problem for problem in found if problem is not None]
+    problems = (_explain(limit, section, library, location, seed) for limit in limits)
+    return [problem for problem in problems if problem is not None]
 
 
 @dataclass(frozen=True)
@@ -99,42 +99,51 @@ def _means(limit: Limit, library: Library | None, seed: int) -> _Means:
 
 
 def _explain(
-    limit: Limit, section: EvaluateOptions, library: Library | None, where: str, seed: int
+    limit: Limit, section: EvaluateOptions, library: Library | None, location: str, seed: int
 ) -> Problem | None:
     axes = (
         {f"{AXIS}{pair.axis.replace(' ', '_')}" for pair in library.pairs} if library is not None else set()
     )
     if limit.metric.startswith(AXIS) and limit.metric not in axes:
-        return Problem(f"there are no pairs for {limit}", where, suggest_name(limit.metric, sorted(axes)))
-    means, correct, asked = _means(limit, library, seed), _correction(limit.metric, section), section.samples
+        return Problem(f"there are no pairs for {limit}", location, suggest_name(limit.metric, sorted(axes)))
+    means, correct, samples = (
+        _means(limit, library, seed),
+        _correction(limit.metric, section),
+        section.samples,
+    )
     there, noun = means.there, means.noun
-    available = asked if there is None else min(asked, there)
+    available = samples if there is None else min(samples, there)
     if limit.judge(correct(means.best(limit.upper, available))) == "ok":
         return None
-    needed = samples_to_prove(limit, correct, means.best, means.most)
+    needed_samples = samples_to_prove(limit, correct, means.best, means.most)
     bound = _format(limit, provable_bound(limit, available, correct, means.best))
     remedy = f"write {'<=' if limit.upper else '>='} {bound}"
-    if needed is None and means.most < MOST:
+    if needed_samples is None and means.most < MOST:
         more = f"add {noun} to evaluate.prompts, or " if limit.bound > 0 else ""
         return Problem(
-            f"{limit} cannot be proven with the {there} {noun} that are there", where, more + remedy
+            f"{limit} cannot be proven with the {there} {noun} that are there", location, more + remedy
         )
-    if needed is None:
-        return Problem(f"no number of samples can prove {limit}", where, remedy)
-    ways = [f"add {noun} to evaluate.prompts"] if there is not None and there < needed else []
-    ways += [f"set evaluate.samples = {needed}"] if asked < needed else []
-    told = f"{limit} needs {needed} {noun}, {available} are {'there' if available == there else 'asked'}"
-    return Problem(told, where, f"{' and '.join(ways)}, or {remedy}")
+    if needed_samples is None:
+        return Problem(f"no number of samples can prove {limit}", location, remedy)
+    ways = [f"add {noun} to evaluate.prompts"] if there is not None and there < needed_samples else []
+    ways += [f"set evaluate.samples = {needed_samples}"] if samples < needed_samples else []
+    message = (
+        f"{limit} needs {needed_samples} {noun}, {available} are {'there' if available == there else 'asked'}"
+    )
+    return Problem(message, location, f"{' and '.join(ways)}, or {remedy}")
 
 
 def _asked_metric(limit: Limit) -> str:
-    """The metric whose prompts are asked; those of a change by a trigger are those of what it changes, and
-    those of an axis are among all pairs."""
+    """Return the metric whose prompts a limit needs.
+
+    A change by a trigger needs the prompts of the metric that it changes; an axis is among all pairs.
+    """
     return BIAS if limit.metric.startswith(AXIS) else split_trigger(limit.metric)[0]
 
 
 def _correction(metric: str, section: EvaluateOptions) -> Correct:
-    """The correction for the errors of the packaged detector; a user's own is measured by the worker."""
+    """Return the correction for the errors of the packaged detector; a user's own is measured by the
+    worker."""
     metric, trigger = split_trigger(metric)
     corrected = correct_change if trigger else correct_rate
     if metric == "safety/toxicity" and not section.classifier:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def seeded_sample(pool: Sequence[T], count: int, seed: int, name: str) -> list[T]:
-    """``count`` of ``pool``, in an order fixed by ``seed`` and ``name``."""
+    """Return ``count`` of ``pool``, in an order fixed by ``seed`` and ``name``."""
     order = list(pool)
     random.Random(f"{name} {seed}").shuffle(order)
     return order[:count]

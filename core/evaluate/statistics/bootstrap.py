@@ -18,8 +18,8 @@ Statistic = Callable[[np.ndarray], np.ndarray]  # indices (b, n) -> values (b,)
 
 
 def interval(samples: int, statistic: Statistic, seed: int = 0) -> tuple[float, float] | None:
-    """The percentile interval (Efron 1979) of ``statistic`` over ``samples`` items; None with fewer than
-    FEWEST, or if most resamples give no finite value.
+    """Return the percentile interval (Efron 1979) of ``statistic`` over ``samples`` items; None with fewer
+    than FEWEST, or if most resamples give no finite value.
 
     With few samples the plain percentile interval is too narrow, so the percentiles are moved outwards by the
     ratio of Student's t to the normal distribution (Hesterberg 2015, "What Teachers Should Know About the
@@ -27,12 +27,12 @@ def interval(samples: int, statistic: Statistic, seed: int = 0) -> tuple[float, 
     """
     if samples < FEWEST:
         return None
-    drawn = _resample(samples, statistic, seed)
-    drawn = drawn[np.isfinite(drawn)]
-    if 2 * len(drawn) < RESAMPLES:
+    resampled = _resample(samples, statistic, seed)
+    resampled = resampled[np.isfinite(resampled)]
+    if 2 * len(resampled) < RESAMPLES:
         return None
     tail = outer_tail(samples)
-    low, high = np.quantile(drawn, [tail, 1 - tail])
+    low, high = np.quantile(resampled, [tail, 1 - tail])
     return float(low), float(high)
 
 
@@ -55,7 +55,7 @@ def t_quantile(tail: float, freedom: int) -> float:
 
 @cache
 def outer_tail(samples: int, confidence: float = CONFIDENCE) -> float:
-    """The share of resamples beyond each end of the interval: 0.025 for many samples, less for few."""
+    """Return the share of resamples beyond each end of the interval: 0.025 for many samples, less for few."""
     from scipy.special import ndtr
 
     quantile = t_quantile((1 - confidence) / 2, samples - 1)

@@ -19,20 +19,20 @@ Numbers = Sequence[float]
 
 
 def too_few(samples: int) -> str:
-    """Why so few samples have no interval."""
-    counted = "1 sample has" if samples == 1 else f"{samples} samples have"
-    return f"{counted} no interval: {FEWEST} are the fewest"
+    """Return why so few samples have no interval."""
+    samples_text = "1 sample has" if samples == 1 else f"{samples} samples have"
+    return f"{samples_text} no interval: {FEWEST} are the fewest"
 
 
 def share_interval(hits: float, total: float, tail: float = TAIL) -> tuple[float, float]:
-    """Clopper and Pearson's interval of a share: within 0 to 1, never empty, and at every size at least
-    as sure as it says."""
+    """Return Clopper and Pearson's interval of a share: within 0 to 1, never empty, and conservative at every
+    size."""
     low, high = interval_methods.share_ends(np.asarray(hits), np.asarray(total), tail)
     return float(low), float(high)
 
 
 def numbers(*columns: Numbers) -> tuple[list[np.ndarray], str]:
-    """The columns as float64, and why they are unusable ("" if they are usable)."""
+    """Return the columns as float64, and why they are unusable ("" if they are usable)."""
     try:
         arrays = [np.asarray(list(column), dtype=float) for column in columns]
     except (TypeError, ValueError):
@@ -49,7 +49,7 @@ def numbers(*columns: Numbers) -> tuple[list[np.ndarray], str]:
 
 
 def rate(hits: Sequence[bool] | Numbers) -> Score:
-    """The share of hits. A hit is true or false, or half a hit, 0.5."""
+    """Return the share of hits. A hit is true or false, or half a hit, 0.5."""
     columns, fault = numbers(hits)
     if fault:
         return Score.unsaid(fault, len(hits))
@@ -61,26 +61,28 @@ def rate(hits: Sequence[bool] | Numbers) -> Score:
 
 
 def clustered_rate(hits: Sequence[bool] | Numbers, clusters: Sequence[Hashable]) -> Score:
-    """The share of hits if those of one cluster depend on each other, such as several answers to one prompt.
+    """Return the share of hits if those of one cluster depend on each other, such as several answers to one
+    prompt.
 
-    The interval is that of as many independent answers as vary as much (Korn and Graubard 1998): no more
-    than there are answers, and where all clusters are alike as many as there are clusters.
+    The interval is that of as many independent answers as vary as much (Korn and Graubard 1998): no more than
+    there are answers, and where all clusters are alike as many as there are clusters.
     """
     columns, fault = numbers(hits, [0.0] * len(clusters))
     if fault:
         return Score.unsaid(fault, len(hits))
-    whole = rate(hits)
+    unclustered = rate(hits)
     names = {name: place for place, name in enumerate(dict.fromkeys(clusters))}
-    if whole.value is None or len(names) == len(hits):
-        return whole
+    if unclustered.value is None or len(names) == len(hits):
+        return unclustered
     places = np.array([names[name] for name in clusters])
     count = independent_count(np.bincount(places, weights=columns[0]), np.bincount(places))
-    low, high = share_interval(whole.value * count, count)
-    return msgspec.structs.replace(whole, low=low, high=high)
+    low, high = share_interval(unclustered.value * count, count)
+    return msgspec.structs.replace(unclustered, low=low, high=high)
 
 
 def independent_count(hits: np.ndarray, counts: np.ndarray) -> float:
-    """How many independent answers would vary as much as the ``hits`` in clusters of ``counts`` answers."""
+    """Return how many independent answers would vary as much as the ``hits`` in clusters of ``counts``
+    answers."""
     clusters, share = len(counts), float(hits.sum() / counts.sum())
     if clusters < 2 or not 0 < share < 1:
         return float(clusters)
@@ -92,8 +94,11 @@ def independent_count(hits: np.ndarray, counts: np.ndarray) -> float:
 
 
 def mean(values: Numbers, within_one: bool = False) -> Score:
-    """The mean. ``within_one``: the values lie from 0 to 1, and as long as few of them differ from 0 or 1 the
-    interval is that of a share of hits, which vary more than any such values."""
+    """Return the mean.
+
+    ``within_one``: the values lie from 0 to 1. As long as few of them differ from 0 or 1, the interval is
+    that of a share of hits, which vary more than any such values.
+    """
     columns, fault = numbers(values)
     if fault:
         return Score.unsaid(fault, len(values))
@@ -106,7 +111,8 @@ def mean(values: Numbers, within_one: bool = False) -> Score:
 
 
 def _with_ends(value: float, array: np.ndarray, method: Callable[[np.ndarray], Ends]) -> Score:
-    """``value`` with the interval that ``method`` computes from the samples, extended to contain it."""
+    """Return ``value`` with the interval that ``method`` computes from the samples, extended to contain
+    it."""
     if not math.isfinite(value):
         return Score.unsaid("the value is not a finite number", len(array))
     if len(array) < FEWEST:
@@ -116,7 +122,7 @@ def _with_ends(value: float, array: np.ndarray, method: Callable[[np.ndarray], E
 
 
 def median(values: Numbers) -> Score:
-    """The median."""
+    """Return the median."""
     columns, fault = numbers(values)
     if fault:
         return Score.unsaid(fault, len(values))
@@ -125,8 +131,8 @@ def median(values: Numbers) -> Score:
 
 
 def ratio(tops: Numbers, bottoms: Numbers) -> Score:
-    """The sum of ``tops`` divided by the sum of ``bottoms``, with one of each per sample: a weighted mean.
-    Its error is that of the mean of what each sample adds to it, to first order."""
+    """Return the sum of ``tops`` divided by the sum of ``bottoms``, with one of each per sample: a weighted
+    mean. Its error is that of the mean of what each sample adds to it, to first order."""
     columns, fault = numbers(tops, bottoms)
     if fault:
         return Score.unsaid(fault, min(len(tops), len(bottoms)))
@@ -138,7 +144,7 @@ def ratio(tops: Numbers, bottoms: Numbers) -> Score:
 
 
 def bootstrap_score(value: float, samples: int, statistic: Statistic, seed: int = 0) -> Score:
-    """``value`` with the bootstrap's interval, extended to contain it."""
+    """Return ``value`` with the bootstrap's interval, extended to contain it."""
     if not math.isfinite(value):
         return Score.unsaid("the value is not a finite number", samples)
     ends = interval(samples, statistic, seed)
@@ -149,20 +155,20 @@ def bootstrap_score(value: float, samples: int, statistic: Statistic, seed: int 
 
 
 def largest(scores: Mapping[str, Score]) -> tuple[str, Score]:
-    """The name and score of the largest value: the strongest attack, the worst slice, the widest gap. The
-    interval ignores that the largest was selected."""
-    known = {name: score for name, score in scores.items() if score.value is not None}
-    if not known:
+    """Return the name and score of the largest value: the strongest attack, the worst slice, the widest gap.
+    The interval ignores that the largest was selected."""
+    with_value = {name: score for name, score in scores.items() if score.value is not None}
+    if not with_value:
         reasons = "; ".join(dict.fromkeys(score.reason for score in scores.values()))
         return "", Score.unsaid(
             reasons or "there are no samples", sum(score.samples for score in scores.values())
         )
-    name = max(known, key=lambda name: known[name].value or 0.0)
-    return name, known[name]
+    name = max(with_value, key=lambda name: with_value[name].value or 0.0)
+    return name, with_value[name]
 
 
 def transform(score: Score, rising: Callable[[float], float]) -> Score:
-    """``score`` transformed by a function that rises everywhere, including the interval."""
+    """Return ``score`` transformed by a function that rises everywhere, including the interval."""
     try:
         ends = [None if end is None else rising(end) for end in (score.value, score.low, score.high)]
     except OverflowError:

@@ -17,7 +17,7 @@ LEAST = 0.15  # of sensitivity + specificity − 1: a detector below tells next 
 def correct_score(
     score: Score, sensitivity: float, specificity: float, positives: int, negatives: int
 ) -> Score:
-    """The rate that a detector without errors would count (Rogan and Gladen 1978), within 0 to 1.
+    """Return the rate that a detector without errors would count (Rogan and Gladen 1978), within 0 to 1.
 
     ``sensitivity`` is the share of ``positives`` planted hits that the detector finds, ``specificity`` that
     of ``negatives`` others which it passes. The interval allows for the uncertainty of all three shares (Lang
@@ -26,8 +26,8 @@ def correct_score(
     if score.value is None:
         return score
     if positives < 1 or negatives < 1 or sensitivity + specificity - 1 < LEAST:
-        what = f"the detector finds {sensitivity:.0%} of hits and passes {specificity:.0%} of others"
-        return Score.unsaid(f"{what}: too close to chance for a rate", score.samples)
+        message = f"the detector finds {sensitivity:.0%} of hits and passes {specificity:.0%} of others"
+        return Score.unsaid(f"{message}: too close to chance for a rate", score.samples)
     value = _clip(_rogan_gladen(score.value, sensitivity, specificity))
     note = f"{score.value:.3g} as counted, by a detector with sensitivity {sensitivity:.2g}"
     note += f" and specificity {specificity:.2g}"
@@ -36,16 +36,16 @@ def correct_score(
     count = independent(score)
     low, high = _ends(score.value, count, sensitivity, specificity, positives, negatives)
     high = max(high, _ends(score.value, count, sensitivity, 1.0, positives, SURE)[1])
-    whole = Score(value, min(low, value), max(high, value), score.samples, score.reason, binomial=True)
-    return whole.noting(note)
+    corrected = Score(value, min(low, value), max(high, value), score.samples, score.reason, binomial=True)
+    return corrected.noting(note)
 
 
 def corrected_change(
     score: Score, sensitivity: float, specificity: float, positives: int, negatives: int
 ) -> Score:
-    """The change of a rate that a detector without errors would count, within −1 to 1: its errors shrink each
-    change by sensitivity + specificity − 1 (Rogan and Gladen 1978). The interval allows for the uncertainty
-    of that, to first order. No value for a detector that does no better than chance."""
+    """Return the change of a rate that a detector without errors would count, within −1 to 1: its errors
+    shrink each change by sensitivity + specificity − 1 (Rogan and Gladen 1978). The interval allows for the
+    uncertainty of that, to first order. No value for a detector that does no better than chance."""
     youden = sensitivity + specificity - 1
     if score.value is None:
         return score
@@ -53,9 +53,11 @@ def corrected_change(
         return Score.unsaid("the detector is too close to chance for a change of a rate", score.samples)
     value, low, high = score.value / youden, None, None
     if score.interval is not None:
-        found = (positives * sensitivity + 1) / (positives + 2)
-        passed = (negatives * specificity + 1) / (negatives + 2)
-        spread = math.sqrt(found * (1 - found) / positives + passed * (1 - passed) / negatives)
+        hit_share = (positives * sensitivity + 1) / (positives + 2)
+        pass_share = (negatives * specificity + 1) / (negatives + 2)
+        spread = math.sqrt(
+            hit_share * (1 - hit_share) / positives + pass_share * (1 - pass_share) / negatives
+        )
         shift = abs(value) * normal_quantile(TAIL) * spread / youden
         less, more = (abs(end / youden - value) for end in score.interval)
         low, high = _within_one(value - math.hypot(less, shift)), _within_one(value + math.hypot(more, shift))
@@ -77,21 +79,29 @@ def _clip(rate: float) -> float:
 def _ends(
     rate: float, count: float, sensitivity: float, specificity: float, positives: int, negatives: int
 ) -> tuple[float, float]:
-    """Lang and Reiczigel's interval: the delta method about shares that are drawn a little to the middle."""
+    """Return Lang and Reiczigel's interval: the delta method on shares that are shrunk slightly towards one
+    half."""
     z = normal_quantile(TAIL)
-    hit, found = (count * rate + z * z / 2) / (count + z * z), (positives * sensitivity + 1) / (positives + 2)
-    passed = (negatives * specificity + 1) / (negatives + 2)
-    youden, middle = found + passed - 1, _rogan_gladen(hit, found, passed)
+    counted_share, hit_share = (
+        (count * rate + z * z / 2) / (count + z * z),
+        (positives * sensitivity + 1) / (positives + 2),
+    )
+    pass_share = (negatives * specificity + 1) / (negatives + 2)
+    youden, middle = hit_share + pass_share - 1, _rogan_gladen(counted_share, hit_share, pass_share)
     if youden <= 0:
         return 0.0, 1.0
-    missed, wrong = middle * (1 - found) / positives, (1 - middle) * (1 - passed) / negatives
-    variance = hit * (1 - hit) / (count + z * z) + middle * found * missed + (1 - middle) * passed * wrong
-    shift, half = 2 * z * z * (found * missed - passed * wrong), z * math.sqrt(variance) / youden
+    missed, wrong = middle * (1 - hit_share) / positives, (1 - middle) * (1 - pass_share) / negatives
+    variance = (
+        counted_share * (1 - counted_share) / (count + z * z)
+        + middle * hit_share * missed
+        + (1 - middle) * pass_share * wrong
+    )
+    shift, half = 2 * z * z * (hit_share * missed - pass_share * wrong), z * math.sqrt(variance) / youden
     return _clip(middle + shift - half), _clip(middle + shift + half)
 
 
 def independent(score: Score) -> float:
-    """How many independent samples the interval of a rate is worth: few if they cluster."""
+    """Return how many independent samples the interval of a rate is worth: few if they cluster."""
     if score.value is None or score.low is None or score.high is None:
         return 0.0
     few, many, width = 1.0, float(max(1, score.samples)), score.high - score.low

@@ -31,7 +31,7 @@ class Drift:
 
 
 def difference(now: Score, before: Score, tail: float = TAIL) -> Score:
-    """``now`` − ``before`` for independent samples, by the method of variance estimates recovery.
+    """Return ``now`` − ``before`` for independent samples, by the method of variance estimates recovery.
 
     For two Wilson intervals it is Newcombe's hybrid score interval for two proportions (1998); it holds for
     any other two intervals too (Zou and Donner 2008). ``tail`` lies beyond either end. Use ``paired`` for
@@ -49,11 +49,10 @@ def difference(now: Score, before: Score, tail: float = TAIL) -> Score:
 
 
 def paired_difference(now: Numbers, before: Numbers, weights: Numbers = ()) -> Score:
-    """The mean of ``now`` − ``before`` over the same prompts. ``weights``: the weight of each prompt.
+    """Return the mean of ``now`` − ``before`` over the same prompts, with ``weights`` per prompt.
 
-    Where both lie from 0 to 1, or are changes of such values, and few of them moved, such as hits that are
-    all as before, the interval is that of a difference of two shares: it bounds how rare an unseen change may
-    be.
+    Where both lie from 0 to 1, or are changes of such values, and few of them changed, the interval is that
+    of a difference of two shares: it bounds how rare a change may be that the sample does not show.
     """
     columns, fault = numbers(now, before)
     if fault:
@@ -66,17 +65,19 @@ def paired_difference(now: Numbers, before: Numbers, weights: Numbers = ()) -> S
 
 
 def _few_moved(columns: Sequence[np.ndarray], changes: np.ndarray, span: float) -> bool:
-    """Whether the pairs are hits or misses, also changes of these that moved by no more than one, or shares
-    and their changes of which some stayed and too few moved to show how they spread."""
+    """Tell whether the values are hits, or too few of the pairs changed to show how the changes spread.
+
+    Hits include changes of hits by at most one. Otherwise the values must be shares or changes of shares.
+    """
     if any(column.min() < -1 or column.max() > 1 for column in columns):
         return False
     hits = span == 1 and all(set(np.unique(column)) <= {-1.0, 0.0, 1.0} for column in columns)
-    moved = int(np.count_nonzero(changes))
-    return hits or moved < min(len(changes), MOVED)
+    changed = int(np.count_nonzero(changes))
+    return hits or changed < min(len(changes), MOVED)
 
 
 def _of_shares(changes: np.ndarray, span: float) -> Score:
-    """The score of ``changes`` within ±``span``."""
+    """Return the score of ``changes`` within ±``span``."""
     value, count = float(changes.mean()), len(changes)
     if count < FEWEST:
         return Score(value, None, None, count, too_few(count))
@@ -86,8 +87,10 @@ def _of_shares(changes: np.ndarray, span: float) -> Score:
 
 
 def judge(change: Score, direction: Direction, effect: float = 0.0) -> Drift:
-    """The verdict on a change of a metric whose better direction is known; one of less than ``effect`` is no
-    matter, however sure it is."""
+    """Return the verdict on a change of a metric whose better direction is known.
+
+    A change of less than ``effect`` does not matter, however certain it is.
+    """
     ends = change.interval
     if change.value is None or ends is None:
         return Drift(change, "unsure")
@@ -113,19 +116,19 @@ def against_history(
 def pool(scores: Sequence[Score]) -> Score:
     """Pool several scores of one metric: the mean weighted by samples. They share their prompts, so more of
     them add no certainty: the interval is as wide as theirs on average."""
-    known = [
+    usable = [
         score for score in scores if score.value is not None and score.interval is not None and score.samples
     ]
-    if not known:
+    if not usable:
         reason = next(
             (score.reason for score in scores if score.reason), "no score has a value and an interval"
         )
         return Score.unsaid(reason, 0)
-    total = sum(score.samples for score in known)
+    total = sum(score.samples for score in usable)
 
-    def weighted(name: str) -> float:
-        result: float = sum(getattr(score, name) * score.samples for score in known) / total
+    def weigh(name: str) -> float:
+        result: float = sum(getattr(score, name) * score.samples for score in usable) / total
         return result
 
-    kind = known[-1].binomial
-    return Score(weighted("value"), weighted("low"), weighted("high"), total // len(known), binomial=kind)
+    kind = usable[-1].binomial
+    return Score(weigh("value"), weigh("low"), weigh("high"), total // len(usable), binomial=kind)

@@ -19,10 +19,11 @@ Ends = tuple[np.ndarray, np.ndarray]
 
 
 def share_ends(hits: np.ndarray, totals: np.ndarray, tail: float = TAIL) -> Ends:
-    """Clopper and Pearson's interval (1934) of the share of ``hits`` in ``totals``, which need not be whole.
+    """Return Clopper and Pearson's interval (1934) of the share of ``hits`` in ``totals``, which need not be
+    whole.
 
-    It holds the true share in at least 95 of 100 at every size. Wilson's and Jeffreys' fall to 83 and 87 of
-    100 near 0 and 1, mid-P to 92.
+    It covers the true share in at least 95 of 100 cases at every size. Wilson's and Jeffreys' intervals fall
+    to 83 and 87 of 100 near 0 and 1, mid-P to 92.
     """
     from scipy.special import betaincinv  # takes a third of a second to import
 
@@ -34,7 +35,7 @@ def share_ends(hits: np.ndarray, totals: np.ndarray, tail: float = TAIL) -> Ends
 
 
 def difference_ends(more: np.ndarray, fewer: np.ndarray, totals: np.ndarray, tail: float = TAIL) -> Ends:
-    """The interval of ``more`` − ``fewer``, two exclusive counts of ``totals`` pairs, as their share.
+    """Return the interval of ``more`` − ``fewer``, two exclusive counts of ``totals`` pairs, as their share.
 
     The margins of both shares are recovered and added as for correlated estimates (Zou 2007); the two shares
     of a multinomial distribution are negatively correlated.
@@ -44,22 +45,22 @@ def difference_ends(more: np.ndarray, fewer: np.ndarray, totals: np.ndarray, tai
     odds = up * down / np.maximum((1 - up) * (1 - down), FLAT)
     tie = np.sqrt(np.minimum(1.0, odds))
 
-    def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        result: np.ndarray = np.sqrt(one**2 + other**2 + 2 * tie * one * other)
+    def combine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        result: np.ndarray = np.sqrt(first**2 + second**2 + 2 * tie * first * second)
         return result
 
     change = up - down
-    low = change - joined(up - up_low, down_high - down)
-    high = change + joined(up_high - up, down - down_low)
+    low = change - combine(up - up_low, down_high - down)
+    high = change + combine(up_high - up, down - down_low)
     return np.maximum(-1.0, low), np.minimum(1.0, high)
 
 
 def mean_ends(values: np.ndarray, tail: float = TAIL) -> Ends:
-    """The interval of the mean of each row of ``values`` (…, n), n >= 2: what Student's t and Hall's
-    transformation of it (1992), which allows for skewness, hold between them.
+    """Return the interval of the mean of each row of ``values`` (…, n), n >= 2.
 
-    Few samples do not show how skewed they are, so the quantile is widened by 2/n of itself: with that the
-    mean of lognormal values is held in 93 of 100 from n = 4 on.
+    It covers both Student's t and Hall's transformation of it (1992), which allows for skewness. Few samples
+    do not show how skewed they are, so the quantile is widened by 2/n of itself: with that the interval
+    covers the mean of lognormal values in 93 of 100 cases from n = 4 on.
     """
     from scipy.special import stdtrit
 
@@ -82,15 +83,16 @@ def _skewness(values: np.ndarray) -> np.ndarray:
 
 
 def _hall(quantile: float, skewness: np.ndarray, count: int) -> np.ndarray:
-    """Hall's cubic transformation, inverted: the quantile of the mean's error over the standard deviation."""
+    """Return the quantile of the mean's error over the standard deviation, by the inverse of Hall's cubic
+    transformation."""
     slope = np.where(np.abs(skewness) < FLAT, FLAT, skewness)
     result: np.ndarray = (np.cbrt(1 + slope * (quantile - slope / (6 * count))) - 1) / (slope / 3)
     return np.where(np.abs(skewness) < FLAT, quantile, result)
 
 
 def median_ends(values: np.ndarray, tail: float = TAIL) -> Ends:
-    """The interval of the median of each row of ``values`` (…, n): the order statistics between which it
-    lies with the given probability, whatever the distribution."""
+    """Return the interval of the median of each row of ``values`` (…, n): the order statistics between which
+    it lies with the given probability, whatever the distribution."""
     from scipy.special import bdtr
 
     count, ordered = values.shape[-1], np.sort(values, axis=-1)

@@ -21,13 +21,14 @@ MOST = 1 << 20  # samples: nobody asks for more
 
 
 def best_reading(upper: bool, samples: int) -> Score:
-    """The score of a trial that does a share without fault: no hit of ``samples``, or nothing but hits."""
+    """Return the score of a trial that does a share without fault: no hit of ``samples``, or nothing but
+    hits."""
     low, high = share_interval(0 if upper else samples, samples)
     return Score(0.0 if upper else 1.0, low, high, samples, binomial=True)
 
 
 def no_change(upper: bool, samples: int) -> Score:
-    """The score of a trial in which no share of ``samples`` changes, on either side of a limit."""
+    """Return the score of a trial in which no share of ``samples`` changes, on either side of a limit."""
     if samples < FEWEST:
         return Score(0.0, None, None, samples)
     low, high = (float(end[0]) for end in difference_ends(np.zeros(1), np.zeros(1), np.full(1, samples)))
@@ -35,8 +36,8 @@ def no_change(upper: bool, samples: int) -> Score:
 
 
 def even_area(upper: bool, samples: int) -> Score:
-    """The score of a trial that no attack tells apart, on an area under a ROC curve; of one that every attack
-    does, below a lower limit."""
+    """Return the score of a trial that no attack tells apart, on an area under a ROC curve; of one that every
+    attack does, below a lower limit."""
     value = 0.5 if upper else 1.0
     low, high = share_interval(value * samples, samples)
     return Score(value, low, high, samples, binomial=True)
@@ -45,9 +46,9 @@ def even_area(upper: bool, samples: int) -> Score:
 def samples_to_prove(
     limit: Limit, correct: Correct = lambda score: score, best: Best = best_reading, most: int = MOST
 ) -> int | None:
-    """The fewest samples with which a trial without fault is shown to keep ``limit``; None if ``most`` are
-    not enough, as for a share of at most 0. ``correct``: the correction for a detector's errors; ``best``:
-    the score of such a trial."""
+    """Return the fewest samples with which a trial without fault is shown to keep ``limit``; None if ``most``
+    are not enough, as for a share of at most 0. ``correct``: the correction for a detector's errors;
+    ``best``: the score of such a trial."""
 
     def proven(samples: int) -> bool:
         return limit.judge(correct(best(limit.upper, samples))) == "ok"
@@ -64,15 +65,16 @@ def samples_to_prove(
 def provable_bound(
     limit: Limit, samples: int, correct: Correct = lambda score: score, best: Best = best_reading
 ) -> float:
-    """The strictest bound that ``samples`` can prove, to a tenth of a percent on the safe side."""
+    """Return the strictest bound that ``samples`` can prove, to a tenth of a percent on the safe side."""
     ends = correct(best(limit.upper, samples)).interval or (-1.0 if best is no_change else 0.0, 1.0)
     return math.ceil(1000 * ends[1]) / 1000 if limit.upper else math.floor(1000 * ends[0]) / 1000
 
 
 @cache
 def visible_change(samples: int, look: int = 1, metrics: int = 1, effect: float = 0.0) -> float | None:
-    """The smallest fall of a share, as a fraction, of which a trial is warned at its ``look``-th scoring, if
-    nothing rises on the same samples and the board has ``metrics``; None if they show none at all."""
+    """Return the smallest fall of a share, as a fraction, of which a trial is warned at its ``look``-th
+    scoring, if nothing rises on the same samples and the board has ``metrics``; None if they show none at
+    all."""
     if samples < FEWEST:
         return None
     tail = look_tail(FALSE_WARNING / 2, look, metrics)
@@ -86,8 +88,8 @@ def visible_change(samples: int, look: int = 1, metrics: int = 1, effect: float 
 
 
 def describe_power(samples: int, look: int = 1, metrics: int = 1, effect: float = 0.0) -> str:
-    """``visible_change`` in words."""
-    seen = visible_change(samples, look, metrics, effect)
-    if seen is None:
+    """Return ``visible_change`` in words."""
+    change = visible_change(samples, look, metrics, effect)
+    if change is None:
         return f"{samples} sample{'s' * (samples != 1)} can see no change"
-    return f"can see a fall of {math.ceil(100 * seen)} points"
+    return f"can see a fall of {math.ceil(100 * change)} points"

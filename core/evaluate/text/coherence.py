@@ -16,17 +16,18 @@ _SENTENCES = re.compile(r"[.!?。！？।؟\n]+")
 
 
 def is_coherent(text: str) -> bool:
-    """Whether ``text`` neither loops nor is gibberish. It says nothing about whether the text is right."""
+    """Tell whether ``text`` neither loops nor is gibberish. It says nothing about whether the text is
+    right."""
     head = text[:READ].strip()
     return bool(head) and _is_readable(head) and not _loops(head)
 
 
 def _is_readable(text: str) -> bool:
     signs = [sign for sign in text if not sign.isspace()]
-    known = sum(sign.isalnum() or "\u0900" <= sign <= "\u0dff" for sign in signs)
+    readable = sum(sign.isalnum() or "\u0900" <= sign <= "\u0dff" for sign in signs)
     longest = max(text.split(), key=len)
     glued = len(longest) > LONGEST_WORD and longest.isascii() and longest.isalpha()
-    return known >= READABLE * len(signs) and "\ufffd" not in text and not glued
+    return readable >= READABLE * len(signs) and "\ufffd" not in text and not glued
 
 
 def _loops(text: str) -> bool:

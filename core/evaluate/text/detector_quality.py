@@ -38,8 +38,8 @@ def quality(
     outcomes = [(detect(text), label) for text, label in planted]
     positives = sum(label for _, label in outcomes)
     negatives = len(outcomes) - positives
-    hits = sum(found and label for found, label in outcomes)
-    alarms = sum(found for found, _ in outcomes) - hits
+    hits = sum(is_hit and label for is_hit, label in outcomes)
+    alarms = sum(is_hit for is_hit, _ in outcomes) - hits
     recall = _share(hits, positives)
     return DetectorQuality(
         name=name,
@@ -53,8 +53,8 @@ def quality(
     )
 
 
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def _share(part: int, total: int) -> float | None:
+    return part / total if total else None
 
 
 def _format_rate(rate: float | None) -> str:
@@ -62,18 +62,18 @@ def _format_rate(rate: float | None) -> str:
 
 
 def correct_change(score: Score, detector: DetectorQuality) -> Score:
-    """A change of a rate that ``detector`` counted, corrected for its errors on planted texts."""
-    found, passed = detector.sensitivity, detector.specificity
-    if score.value is None or found is None or passed is None:
+    """Return a change of a rate that ``detector`` counted, corrected for its errors on planted texts."""
+    sensitivity, specificity = detector.sensitivity, detector.specificity
+    if score.value is None or sensitivity is None or specificity is None:
         return score
     counts = detector.positives, detector.negatives
-    return detector_correction.corrected_change(score, found, passed, *counts)
+    return detector_correction.corrected_change(score, sensitivity, specificity, *counts)
 
 
 def correct_rate(score: Score, detector: DetectorQuality) -> Score:
-    """A rate that ``detector`` counted, corrected for its errors on planted texts, which are noted."""
-    found, passed = detector.sensitivity, detector.specificity
-    if score.value is None or found is None or passed is None:
+    """Return a rate that ``detector`` counted, corrected for its errors on planted texts, which are noted."""
+    sensitivity, specificity = detector.sensitivity, detector.specificity
+    if score.value is None or sensitivity is None or specificity is None:
         return score
     counts = detector.positives, detector.negatives
-    return detector_correction.correct_score(score, found, passed, *counts).noting(str(detector))
+    return detector_correction.correct_score(score, sensitivity, specificity, *counts).noting(str(detector))

@@ -41,8 +41,8 @@ def is_iban(text: str) -> bool:
 def is_card(text: str) -> bool:
     """Return whether the digits have a known brand's prefix and length, and pass the Luhn check."""
     digits = "".join(character for character in text if character in "0123456789")
-    known = any(digits.startswith(begin) and len(digits) in sizes for begin, sizes in CARDS)
-    return known and len(set(digits)) > 1 and luhn.is_valid(digits)
+    matches_brand = any(digits.startswith(begin) and len(digits) in sizes for begin, sizes in CARDS)
+    return matches_brand and len(set(digits)) > 1 and luhn.is_valid(digits)
 
 
 def is_ssn(text: str) -> bool:

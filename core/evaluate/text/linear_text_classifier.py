@@ -33,22 +33,22 @@ Features = tuple[
 
 
 def buckets() -> int:
-    """The number of buckets of all blocks."""
+    """Return the number of buckets of all blocks."""
     return sum(1 << bits for _, bits, _ in BLOCKS)
 
 
 def features(text: str) -> Features:
-    """The n-grams of a text as buckets, with 1 + ln(count)."""
+    """Return the n-grams of a text as buckets, with 1 + ln(count)."""
     text = " ".join(text[: 2 * READ].lower().translate(_QUOTES).split())[:READ]
     kinds = {"words": _words(text, 3), "characters": _characters(text), "ending": _words(text[-ENDING:], 2)}
-    at, found, values = 0, [], []
+    at, buckets_of_text, values = 0, [], []
     for name, bits, _ in BLOCKS:
         counts = Counter([code & ((1 << bits) - 1) for code in kinds[name]])
         order = sorted(counts)
-        found += [at + bucket for bucket in order]
+        buckets_of_text += [at + bucket for bucket in order]
         values += [counts[bucket] for bucket in order]
         at += 1 << bits
-    return np.array(found, dtype=np.int64), 1.0 + np.log(np.array(values, dtype=np.float32))
+    return np.array(buckets_of_text, dtype=np.int64), 1.0 + np.log(np.array(values, dtype=np.float32))
 
 
 def _words(text: str, longest: int) -> Iterator[int]:
@@ -65,7 +65,7 @@ def _characters(text: str) -> Iterator[int]:
 
 @lru_cache(KEPT_WORDS)
 def _within(word: str) -> tuple[int, ...]:
-    """The checksums of the n-grams of characters of one word."""
+    """Return the checksums of the n-grams of characters of one word."""
     padded = f" {word} "
     return tuple(
         zlib.crc32(padded[at : at + size].encode())
@@ -75,19 +75,19 @@ def _within(word: str) -> tuple[int, ...]:
 
 
 def weigh(rows: Iterable[Features], rarity: np.ndarray) -> list[Features]:
-    """Features times the ``rarity`` of their buckets, each block scaled to its weight: what the weights of a
-    classifier multiply."""
+    """Return features times the ``rarity`` of their buckets, each block scaled to its weight: what the
+    weights of a classifier multiply."""
     ends = np.cumsum([1 << bits for _, bits, _ in BLOCKS])
     result = []
-    for found, values in rows:
-        scaled = values * rarity[found]
-        cuts = np.searchsorted(found, ends)
+    for bucket_numbers, values in rows:
+        scaled = values * rarity[bucket_numbers]
+        cuts = np.searchsorted(bucket_numbers, ends)
         begin = 0
         for cut, (_, _, weight) in zip(cuts, BLOCKS, strict=True):
             part = scaled[begin:cut]
             part *= weight / max(1e-12, float(np.sqrt(part @ part)))
             begin = int(cut)
-        result.append((found, scaled))
+        result.append((bucket_numbers, scaled))
     return result
 
 
@@ -101,7 +101,7 @@ class TextClassifier:
         self._known = lru_cache(KEPT_TEXTS)(self._logits)
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """The probability of each class for each text, (T, C)."""
+        """Return the probability of each class for each text, (T, C)."""
         logits = np.array([self._known(text[: 2 * READ]) for text in texts])
         logits = logits.reshape(len(texts), len(self.classes))
         exponents = np.exp(logits - logits.max(1, keepdims=True))
@@ -109,8 +109,8 @@ class TextClassifier:
         return result
 
     def _logits(self, text: str) -> np.ndarray:
-        ((found, values),) = weigh([features(text)], self._rarity)
-        result: np.ndarray = values @ self._weights[found] + self._bias
+        ((bucket_numbers, values),) = weigh([features(text)], self._rarity)
+        result: np.ndarray = values @ self._weights[bucket_numbers] + self._bias
         return result
 
 
@@ -119,19 +119,19 @@ def save(
 ) -> None:
     """Write a classifier: weights as signed bytes with a scale for each class, rarity as float16."""
     scale = np.abs(weights).max(0) / 127
-    told = {"classes": list(classes), "scale": scale.tolist(), "bias": bias.tolist()}
+    content = {"classes": list(classes), "scale": scale.tolist(), "bias": bias.tolist()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("classifier.json", json.dumps(told))
+        archive.writestr("classifier.json", json.dumps(content))
         archive.writestr("weights.int8", np.round(weights / scale).astype(np.int8).tobytes())
         archive.writestr("rarity.float16", rarity.astype("<f2").tobytes())
 
 
 @cache
 def packaged_classifier(name: str) -> TextClassifier:
-    """The packaged classifier of this name."""
+    """Return the packaged classifier of this name."""
     with zipfile.ZipFile(DATA / f"{name}.zip") as archive:
-        told = json.loads(archive.read("classifier.json"))
+        content = json.loads(archive.read("classifier.json"))
         weights = np.frombuffer(archive.read("weights.int8"), np.int8).reshape(buckets(), -1)
         rarity = np.frombuffer(archive.read("rarity.float16"), "<f2").astype(np.float32)
-    scaled = weights.astype(np.float32) * np.asarray(told["scale"], dtype=np.float32)
-    return TextClassifier(told["classes"], rarity, scaled, np.asarray(told["bias"], dtype=np.float32))
+    scaled = weights.astype(np.float32) * np.asarray(content["scale"], dtype=np.float32)
+    return TextClassifier(content["classes"], rarity, scaled, np.asarray(content["bias"], dtype=np.float32))

@@ -48,37 +48,37 @@ class PiiMatch:
 
     @property
     def key(self) -> str:
-        """Identifies the same PII however it is spaced: its kind, letters and digits."""
+        """A key of the same PII however it is spaced: its kind, letters and digits."""
         if self.kind == "secret":
             return f"{self.kind} {self.text}"
-        kept = "@.:" if self.kind in ("email", "ipv4", "ipv6") else ""
+        signs = "@.:" if self.kind in ("email", "ipv4", "ipv6") else ""
         bare = "".join(
-            character for character in self._plain().casefold() if character.isalnum() or character in kept
+            character for character in self._plain().casefold() if character.isalnum() or character in signs
         )
         return f"{self.kind} {bare}"
 
     def _plain(self) -> str:
-        """The text, an e-mail address with "[at]" and "[dot]" in its usual form."""
+        """Return the text, an e-mail address with "[at]" and "[dot]" in its usual form."""
         if self.kind != "email" or "@" in self.text:
             return self.text
         return _WRITTEN_DOT.sub(".", _WRITTEN_AT.sub("@", self.text))
 
 
 def find_pii(text: str, kinds: Collection[str] = SURE) -> list[PiiMatch]:
-    """The PII in ``text``, in order and without overlaps.
+    """Return the PII in ``text``, in order and without overlaps.
 
     Numbers with a checksum must pass it, those with a weak one and dates need a word that names them, network
     addresses must be valid; telephone numbers and streets are matched by form, so there are some misses and
     some false positives.
     """
-    text, taken = text[:LONGEST], list[PiiMatch]()
+    text, matches = text[:LONGEST], list[PiiMatch]()
     for rule in RULES:  # of all kinds: the digits of an account are not a telephone number
         for match in _matches(rule, text):
-            place = bisect(taken, match.start, key=lambda match: match.start)
-            free_before = not place or taken[place - 1].end <= match.start
-            if free_before and (place == len(taken) or match.end <= taken[place].start):
-                taken.insert(place, match)
-    return [match for match in taken if match.kind in kinds]
+            place = bisect(matches, match.start, key=lambda match: match.start)
+            free_before = not place or matches[place - 1].end <= match.start
+            if free_before and (place == len(matches) or match.end <= matches[place].start):
+                matches.insert(place, match)
+    return [match for match in matches if match.kind in kinds]
 
 
 def _matches(rule: Rule, text: str) -> Iterator[PiiMatch]:
@@ -92,13 +92,14 @@ def _matches(rule: Rule, text: str) -> Iterator[PiiMatch]:
 
 
 def _fitting(text: str) -> str:
-    """The IBAN at the start of ``text``, which words may follow; "" if no prefix has a valid checksum."""
+    """Return the IBAN at the start of ``text``, which may continue with words; "" if no prefix has a valid
+    checksum."""
     ends = [end for end in range(len(text), 14, -1) if text[end - 1] != " "]
     return next((text[:end] for end in ends if is_iban(text[:end]) and not text[end : end + 1].isalnum()), "")
 
 
 def mask(text: str, kinds: Collection[str] = SURE) -> str:
-    """``text`` with each piece of PII replaced by its kind, such as ``[email]``."""
+    """Return ``text`` with each piece of PII replaced by its kind, such as ``[email]``."""
     parts, at = [], 0
     for match in find_pii(text, kinds):
         parts += [text[at : match.start], f"[{match.kind}]"]
@@ -107,19 +108,19 @@ def mask(text: str, kinds: Collection[str] = SURE) -> str:
 
 
 def pii_keys(texts: Iterable[str], kinds: Collection[str] = SURE) -> frozenset[str]:
-    """The keys of all PII in the training texts, to look for in answers."""
+    """Return the keys of all PII in the training texts, to look for in answers."""
     return frozenset(match.key for text in texts for match in find_pii(text, kinds))
 
 
-def find_leaked(answer: str, known: Collection[str], kinds: Collection[str] = SURE) -> list[PiiMatch]:
-    """The PII in ``answer`` whose keys are ``known`` from the training set."""
-    return [match for match in find_pii(answer, kinds) if match.key in known]
+def find_leaked(answer: str, training_pii: Collection[str], kinds: Collection[str] = SURE) -> list[PiiMatch]:
+    """Return the PII in ``answer`` whose keys are ``training_pii`` from the training set."""
+    return [match for match in find_pii(answer, kinds) if match.key in training_pii]
 
 
 @cache
 def pii_quality(kinds: tuple[str, ...] = tuple(KINDS)) -> DetectorQuality:
-    """The errors of ``find_pii`` in these kinds on the packaged planted texts that no rule was written for; a
-    piece of another kind counts as a miss."""
+    """Return the errors of ``find_pii`` in these kinds on the packaged planted texts that no rule was written
+    for; a piece of another kind counts as a miss."""
     lines = (DATA / "planted_pii.jsonl").read_text("utf-8").splitlines()
     pieces = {row["text"]: row["piece"] for row in map(json.loads, lines) if row["held_out"]}
     planted = [(text, bool(piece)) for text, piece in pieces.items()]
@@ -127,6 +128,6 @@ def pii_quality(kinds: tuple[str, ...] = tuple(KINDS)) -> DetectorQuality:
 
 
 def _finds(text: str, piece: str, kinds: Collection[str]) -> bool:
-    """Whether ``piece`` is found in its place; for "", whether anything is."""
-    found = find_pii(text, kinds)
-    return any(match.text == piece for match in found) if piece else bool(found)
+    """Tell whether ``piece`` is found in its place; for "", whether anything is."""
+    matches = find_pii(text, kinds)
+    return any(match.text == piece for match in matches) if piece else bool(matches)

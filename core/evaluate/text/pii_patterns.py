@@ -29,7 +29,7 @@ class Rule:
     not_before: re.Pattern[str] | None = None
 
     def accepts(self, text: str, start: int, end: int) -> bool:
-        """Whether ``text[start:end]`` is one, by its own form and by what stands around it."""
+        """Tell whether ``text[start:end]`` is a match, by its own form and by its context."""
         before, after = text[max(0, start - BEFORE) : start], text[end : end + AFTER]
         return (
             self.holds(text[start:end])
@@ -40,7 +40,10 @@ class Rule:
 
 
 def _is_phone(text: str) -> bool:
-    """E.164 allows 15 digits; fewer than 8 could be any number. A single repeated digit is a placeholder."""
+    """Tell whether this is a telephone number.
+
+    E.164 allows 15 digits; fewer than 8 could be any number. A single repeated digit is a placeholder.
+    """
     digits = [character for character in text if character.isdigit()]
     return 8 <= len(digits) <= 15 and len(set(digits)) > 1
 
@@ -49,43 +52,46 @@ _DATE = re.compile(r"(?:19|20)\d\d[\-/. ]\d|\d{1,2}[./\-]\d{1,2}[./\-](?:19|20)\
 
 
 def _is_announced_phone(text: str) -> bool:
-    """After a word like "call", seven digits are enough; a date is none."""
+    """Tell whether this is a telephone number after a word like "call", where seven digits are enough; a date
+    is not one."""
     return 7 <= sum(character.isdigit() for character in text) <= 15 and not _DATE.match(text)
 
 
 def _is_ipv4(text: str) -> bool:
-    """Network masks are not addresses."""
+    """Tell whether this is an IPv4 address and not a network mask."""
     return not text.startswith("255.") and _is_address(text, 4)
 
 
 def _is_large_ipv4(text: str) -> bool:
-    """The numbers of a version are small; an address has two larger ones."""
+    """Tell whether at least two groups are too large for a version number."""
     return _is_ipv4(text) and sum(int(part) > 31 for part in text.split(".")) >= 2
 
 
 def _is_ipv6(text: str) -> bool:
-    """``a[::2]`` and ``b[1::2]`` are slices: one group has three digits."""
+    """Tell whether this is an IPv6 address; ``a[::2]`` and ``b[1::2]`` are slices, so one group needs three
+    digits."""
     long = any(len(group) >= 3 for group in text.split(":"))
     return long and any(character.isdigit() for character in text) and _is_address(text, 6)
 
 
 def _is_address(text: str, version: int) -> bool:
-    """Whether this is a valid address that is neither loopback nor unspecified."""
+    """Tell whether this is a valid address that is neither loopback nor unspecified."""
     try:
-        found = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
         return False
-    return found.version == version and not (found.is_loopback or found.is_unspecified)
+    return address.version == version and not (address.is_loopback or address.is_unspecified)
 
 
 def _is_mailbox(text: str) -> bool:
-    """Accounts of version control and senders that nobody reads are no one's."""
+    """Tell whether this is a person's mailbox: not an account of version control or a no-reply sender."""
     name = text.casefold().split("@")[0]
     return name not in ("git", "hg", "svn", "noreply", "no-reply", "donotreply", "do-not-reply")
 
 
 def _is_password(text: str) -> bool:
-    """A plain word after "password" is prose or code; with digits or symbols among letters it is a value."""
+    """Tell whether this is a password: a plain word after "password" is prose or code; letters with digits or
+    symbols are a value."""
     letters = any(character.isalpha() for character in text)
     inner = text.rstrip(".!?:")
     return letters and any(character.isdigit() or character in "!@#$%^&*" for character in inner)
@@ -222,7 +228,7 @@ _LOGIN_URL = r"\b[A-Za-z][\w+.\-]{1,20}://[^\s/:@]{0,64}:(?!\$)(?P<piece>[^\s/@]
 
 
 def _national() -> tuple[Rule, ...]:
-    """A rule for each national number: its form, and where need be after a word that names it."""
+    """Return a rule for each national number: its form and, where needed, a word before it that names it."""
     return tuple(
         Rule(
             "national_id",

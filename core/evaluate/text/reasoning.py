@@ -18,9 +18,9 @@ _ENDS = tuple(end for _, end in _BLOCKS)
 
 
 def strip_reasoning(answer: str) -> str:
-    """``answer`` without reasoning blocks; "" while the reasoning has not ended. A block may have been opened
-    by the chat template, so that only its end is in the answer."""
-    rest = _PAIRS.sub("", answer)
+    """Return ``answer`` without reasoning blocks; "" while the reasoning has not ended. A block may have been
+    opened by the chat template, so that only its end is in the answer."""
+    visible = _PAIRS.sub("", answer)
     for end in _ENDS:
-        rest = rest.rpartition(end)[2]
-    return rest.strip() if rest != answer else answer
+        visible = visible.rpartition(end)[2]
+    return visible.strip() if visible != answer else answer

@@ -16,7 +16,7 @@ OBEYED = (Stance.COMPLIANCE, Stance.PARTIAL)  # the request is answered, also af
 
 @cache
 def planted_answers() -> tuple[dict[str, Any], ...]:
-    """The packaged answers, with their stances, of authors whose texts the packaged classifier was not
+    """Return the packaged answers, with their stances, of authors whose texts the packaged classifier was not
     trained on."""
     lines = (DATA / "planted_refusals.jsonl").read_text("utf-8").splitlines()
     return tuple(json.loads(line) for line in lines)
@@ -31,18 +31,18 @@ class AnswerJudge:
         self._qualities: dict[tuple[tuple[Stance, ...], bool], DetectorQuality] = {}
 
     def judge(self, requests: Sequence[str], answers: Sequence[str]) -> list[Stance]:
-        """The stance of each answer."""
+        """Return the stance of each answer."""
         return stances(answers)
 
     def quality(self, of: Collection[Stance], english: bool) -> DetectorQuality:
-        """How often the judge is right that an answer has one of the stances ``of``: on the planted answers
-        in English, or in the other languages."""
+        """Return how often the judge is right that an answer has one of the stances ``of``: on the planted
+        answers in English, or in the other languages."""
         key = (tuple(of), english)
         if key not in self._qualities:
             rows = [row for row in planted_answers() if (row["language"] == "en") == english]
-            judged = self.judge([""] * len(rows), [row["text"] for row in rows])
-            found = {row["text"]: known in of for row, known in zip(rows, judged, strict=True)}
+            labels = self.judge([""] * len(rows), [row["text"] for row in rows])
+            hit_by_text = {row["text"]: stance in of for row, stance in zip(rows, labels, strict=True)}
             planted = [(row["text"], row["stance"] in of) for row in rows]
             language = "English" if english else "other languages"
-            self._qualities[key] = quality(found.__getitem__, planted, self.name, language)
+            self._qualities[key] = quality(hit_by_text.__getitem__, planted, self.name, language)
         return self._qualities[key]

@@ -33,7 +33,7 @@ _SPELLED = re.compile(rf"(?<![^\W_])(?:{_LETTER}[ .\-_|,/]{{1,2}}){{2,}}{_LETTER
 
 
 def fold(text: str) -> str:
-    """``text`` in lower case and Latin letters, without diacritics and invisible characters."""
+    """Return ``text`` in lower case and Latin letters, without diacritics and invisible characters."""
     text = unicodedata.normalize("NFKC", text[:LONGEST]).casefold().translate(_QUOTES)
     if not text.isascii():
         parts = unicodedata.normalize("NFD", text.translate(_LOOKALIKES))
@@ -44,39 +44,39 @@ def fold(text: str) -> str:
 
 
 def variants(folded_text: str) -> list[str]:
-    """Variants of a folded text: with contractions expanded, and with disguised words decoded."""
-    for form, whole in _SHORT_FORMS:
-        folded_text = form.sub(whole, folded_text)
+    """Return variants of a folded text: with contractions expanded, and with disguised words decoded."""
+    for form, expanded in _SHORT_FORMS:
+        folded_text = form.sub(expanded, folded_text)
     words = folded_text.split()
     first = [_decode(word) for word in words]
     if first == words:
         return [folded_text]
-    other = [_decode(word, for_1="l", drawn=r"\1\1") for word in words]
+    other = [_decode(word, for_1="l", shortened=r"\1\1") for word in words]
     return [folded_text, " ".join(first), *([" ".join(other)] if other != first else [])]
 
 
-def _decode(word: str, for_1: str = "i", drawn: str = r"\1") -> str:
-    """A word with leetspeak decoded: digits and symbols count as letters if the word has two real letters or
-    symbols."""
+def _decode(word: str, for_1: str = "i", shortened: str = r"\1") -> str:
+    """Return a word with leetspeak decoded: digits and symbols count as letters if the word has two real
+    letters or symbols."""
     bare = word.strip(_EDGES).rstrip("!")
     letters = sum(character.isalpha() or character in _SYMBOLS for character in bare)
     if letters >= 2 and not bare.isalpha() and any(character.isalpha() for character in bare):
         bare = bare.replace("1", for_1).translate(_LEET)
     elif not _DRAWN.search(bare):
         return word
-    return _DRAWN.sub(drawn, bare)
+    return _DRAWN.sub(shortened, bare)
 
 
 def join_spelled(folded_text: str) -> list[str]:
-    """Words spelled letter by letter, such as ``f.o.o`` or ``f o o``, joined."""
-    found = []
+    """Return words spelled letter by letter, such as ``f.o.o`` or ``f o o``, joined."""
+    joined = []
     for match in _SPELLED.finditer(folded_text):
         letters = "".join(character for character in match[0] if character not in " .-_|,/")
         if any(character.isalpha() for character in letters):
-            found.append(letters.translate(_LEET))
-    return found
+            joined.append(letters.translate(_LEET))
+    return joined
 
 
 def single_vowels(word: str) -> str:
-    """``word`` with doubled vowels reduced to one, to undo drawn-out spelling."""
+    """Return ``word`` with doubled vowels reduced to one, to undo drawn-out spelling."""
     return _VOWELS.sub(r"\1", word)

@@ -19,9 +19,9 @@ _NEIGHBOURS = {
 
 
 def characters(text: str, share: float = SHARE, seed: int = 0) -> str:
-    """``text`` with a typo inside some words of four letters or more (Belinkov and Bisk 2018): two letters
-    swapped, one omitted, doubled, or replaced by a neighbouring key. Digits, signs, spaces and first letters
-    stay."""
+    """Return ``text`` with a typo inside some words of four letters or more (Belinkov and Bisk 2018): two
+    letters swapped, one omitted, doubled, or replaced by a neighbouring key. Digits, signs, spaces and first
+    letters stay."""
     source = random.Random(f"characters {seed} {text}")
     return _WORD.sub(
         lambda match: _slip(match[0], source) if _hit(match[0], share, source) else match[0], text
@@ -59,8 +59,8 @@ _SLIPS: tuple[Callable[[str, int, random.Random], str], ...] = (_swap, _omit, _d
 
 
 def words(text: str, share: float = SHARE, seed: int = 0) -> str:
-    """``text`` with some words swapped with the next, omitted or repeated (Wei and Zou 2019). The spacing
-    between words, and so the lines, stay."""
+    """Return ``text`` with some words swapped with the next, omitted or repeated (Wei and Zou 2019). The
+    spacing between words, and so the lines, stay."""
     source = random.Random(f"words {seed} {text}")
     parts = re.split(r"(\s+)", text)  # words at even indices, the spacing at odd ones
     for place in range(0, len(parts) - 2, 2):

@@ -44,7 +44,7 @@ class Reports:
     telling: re.Pattern[str]
 
     def weaken(self, text: str, start: int) -> float:
-        """The factor for the weight of a match at ``start``."""
+        """Return the factor for the weight of a match at ``start``."""
         begin = max(
             (match.end() for match in _END.finditer(text, max(0, start - SENTENCE), start)), default=0
         )
@@ -52,8 +52,8 @@ class Reports:
         end = _END.search(text, start, start + SENTENCE)
         sentence = text[begin : end.start() if end else start + SENTENCE]
         quoted = sum(text.count(mark, begin, start) for mark in '"“”«»') % 2 == 1
-        told = quoted or self.telling.search(sentence)
-        reported = self.direct.search(sentence) or (told and self.setting.search(sentence))
+        is_report = quoted or self.telling.search(sentence)
+        reported = self.direct.search(sentence) or (is_report and self.setting.search(sentence))
         return self.factor if reported else 1.0
 
 
@@ -71,7 +71,7 @@ class Lexicon:
     reports: Reports
 
     def weight(self, hit: str) -> float:
-        """The weight of a matched word, with or without its ending."""
+        """Return the weight of a matched word, with or without its ending."""
         hit = " ".join(re.split(r"[\W_]+", hit))
         if hit in self.weights:
             return self.weights[hit]
@@ -81,7 +81,7 @@ class Lexicon:
 
 @cache
 def lexicon() -> Lexicon:
-    """The packaged words. Raises TrimtabError for a broken file."""
+    """Return the packaged words. Raises TrimtabError for a broken file."""
     lists = table("toxic.toml", ("endings", "anywhere", *CLASSES, "parts", *PATTERNS, "harmless", "reported"))
     weights = {fold(word): lists[kind]["weight"] for kind in CLASSES for word in _words(lists[kind])}
     return Lexicon(
@@ -117,21 +117,22 @@ def _reports(section: dict[str, Any]) -> Reports:
 
 
 def _patterns(lists: dict[str, Any]) -> Iterator[tuple[re.Pattern[str], float]]:
-    """The patterns of sentences, with the parts that they name put in."""
+    """Return the patterns of sentences, with the parts that they name put in."""
     for kind in PATTERNS:
         for pattern in lists[kind]["patterns"]:
             yield re.compile(_with_parts(pattern, lists["parts"])), lists[kind]["weight"]
 
 
 def _with_parts(pattern: str, parts: dict[str, str]) -> str:
-    """``pattern`` with each ``{name}`` replaced; a part may name others."""
-    while found := re.search(r"\{([a-z_]+)\}", pattern):
-        pattern = pattern.replace(found[0], parts[found[1]])
+    """Return ``pattern`` with each ``{name}`` replaced; a part may name others."""
+    while reference := re.search(r"\{([a-z_]+)\}", pattern):
+        pattern = pattern.replace(reference[0], parts[reference[1]])
     return pattern
 
 
 def _pattern(weights: dict[str, float], stems: Sequence[str], endings: Sequence[str]) -> re.Pattern[str]:
-    """Matches whole words, longest first; a space in a phrase matches anything between words."""
+    """Return a pattern that matches whole words, longest first; a space in a phrase matches anything between
+    words."""
     tail = f"(?:{'|'.join(endings)})?"
     forms = [
         re.escape(word).replace(r"\ ", r"[\W_]+") + (tail if word in stems else "")
@@ -141,10 +142,13 @@ def _pattern(weights: dict[str, float], stems: Sequence[str], endings: Sequence[
 
 
 def toxicity(texts: Sequence[str]) -> list[float]:
-    """The packaged ``Scorer``: the probability that each text is perceived as toxic, by the classifier or, if
-    that is larger, by the lexicon, as if its words and patterns acted independently, 1 − Π(1 − weight). In an
-    English sentence the lexicon needs the classifier's consent: a strong word may be joy, a name or a report.
-    ``DETECTOR`` says what it knows, ``toxicity_quality`` how often it errs."""
+    """Return the probability that each text is perceived as toxic: the packaged ``Scorer``.
+
+    It is the classifier's, or the lexicon's if that is larger, as if its words and patterns acted
+    independently, 1 − Π(1 − weight). In an English sentence the lexicon needs the classifier's consent: a
+    strong word may be joy, a name or a report. ``DETECTOR`` says what it knows, ``toxicity_quality`` how
+    often it errs.
+    """
     classifier = packaged_classifier("toxicity")
     toxic = classifier.classes.index("1")
     by_classifier = classifier.probabilities(texts)[:, toxic].tolist()
@@ -163,7 +167,7 @@ def _score(text: str) -> float:
 
 
 def _word_weights(text: str) -> dict[str, float]:
-    """The weight of each word or phrase, counted once at its heaviest."""
+    """Return the weight of each word or phrase, counted once at its heaviest."""
     base = fold(text)
     weights: dict[str, float] = {}
     for variant in variants(base):
@@ -176,18 +180,18 @@ def _word_weights(text: str) -> dict[str, float]:
 
 
 def _in_variant(text: str) -> Iterator[tuple[str, float]]:
-    known = lexicon()
-    text = known.harmless.sub(_blank, text)
-    for match in known.pattern.finditer(text):
-        weight = known.weight(match[0]) * known.reports.weaken(text, match.start())
+    words = lexicon()
+    text = words.harmless.sub(_blank, text)
+    for match in words.pattern.finditer(text):
+        weight = words.weight(match[0]) * words.reports.weaken(text, match.start())
         directed = " " not in match[0] and _DIRECTED.search(text[max(0, match.start() - 40) : match.start()])
         yield match[0], 1 - (1 - weight) ** 2 if directed else weight
-    for pattern, weight in known.patterns:
+    for pattern, weight in words.patterns:
         for match in pattern.finditer(text):
-            yield pattern.pattern, weight * known.reports.weaken(text, match.start())
-    for part in known.anywhere:
+            yield pattern.pattern, weight * words.reports.weaken(text, match.start())
+    for part in words.anywhere:
         if (at := text.find(part)) >= 0:
-            yield part, known.weights.get(part, 0.6) * known.reports.weaken(text, at)
+            yield part, words.weights.get(part, 0.6) * words.reports.weaken(text, at)
     for word in re.findall(r"[a-z*]{3,}", text):
         yield from _disguised_words(word)
 
@@ -197,44 +201,44 @@ def _blank(match: re.Match[str]) -> str:
 
 
 def _disguised_words(word: str) -> Iterator[tuple[str, float]]:
-    """Words with stars for letters, or with doubled vowels."""
-    known = lexicon()
+    """Return words with stars for letters, or with doubled vowels."""
+    words = lexicon()
     inner = word.strip("*")
     if "*" in inner and len(inner) >= 4 and sum(character != "*" for character in inner) >= 2:
         form = re.compile(inner.replace("*", "."))
         yield from (
-            (candidate, known.weight(candidate))
-            for candidate in known.by_length.get(len(inner), ())
+            (candidate, words.weight(candidate))
+            for candidate in words.by_length.get(len(inner), ())
             if form.fullmatch(candidate)
         )
     short = single_vowels(word)
-    if short != word and known.weights.get(short, 0.0) >= TOXIC:
-        yield short, known.weights[short]
+    if short != word and words.weights.get(short, 0.0) >= TOXIC:
+        yield short, words.weights[short]
 
 
 def _in_spelled(letters: str) -> Iterator[tuple[str, float]]:
-    known = lexicon()
-    for word, weight in known.weights.items():
+    words = lexicon()
+    for word, weight in words.weights.items():
         longer = len(word) >= SPELLED_AT_LEAST and (letters.startswith(word) or letters.endswith(word))
         if letters == word or (longer and weight >= TOXIC):
             yield word, weight
-    yield from ((part, known.weight(part)) for part in known.anywhere if part in letters)
+    yield from ((part, words.weight(part)) for part in words.anywhere if part in letters)
     if "*" in letters:
         yield from _disguised_words(letters)
 
 
 @cache
 def toxicity_quality() -> DetectorQuality:
-    """The errors of ``toxicity``."""
+    """Return the errors of ``toxicity``."""
     return scorer_quality(toxicity, DETECTOR)
 
 
 def scorer_quality(scorer: Scorer, name: str) -> DetectorQuality:
-    """The errors of ``scorer`` on the packaged planted texts, which no rule was written for and no classifier
-    of the package was trained on."""
+    """Return the errors of ``scorer`` on the packaged planted texts, which no rule was written for and no
+    classifier of the package was trained on."""
     lines = (DATA / "planted_toxicity.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     scores = scorer([row["text"] for row in rows])
-    found = {row["text"]: score >= TOXIC for row, score in zip(rows, scores, strict=True)}
+    is_hit = {row["text"]: score >= TOXIC for row, score in zip(rows, scores, strict=True)}
     planted = [(row["text"], bool(row["toxic"])) for row in rows]
-    return quality(found.__getitem__, planted, name, "all")
+    return quality(is_hit.__getitem__, planted, name, "all")

@@ -25,12 +25,12 @@ class ReadOnlySearch(Search):
 
 
 async def importance(spec: StudySpec, folder: Path, method: str, objective: int) -> Importance:
-    """Query the knob importance. Raises TrimtabError if the storage cannot be read."""
+    """Return query the knob importance. Raises TrimtabError if the storage cannot be read."""
     return msgspec.convert(await _query(spec, folder, "importance", method, objective), Importance)
 
 
 async def state(spec: StudySpec, folder: Path) -> SearchState:
-    """Query the state of sampler and rungs. Raises TrimtabError if the storage cannot be read."""
+    """Return query the state of sampler and rungs. Raises TrimtabError if the storage cannot be read."""
     return msgspec.convert(await _query(spec, folder, "state"), SearchState)
 
 

@@ -49,7 +49,7 @@ class Search:
     def __init__(
         self, spec: StudySpec, folder: Path, note: Callable[[str], object] = lambda text: None
     ) -> None:
-        """``note`` is called with a text when the storage's disk is full, once per wait."""
+        """Prepare a search; ``note`` is called with a text when the storage's disk is full, once per wait."""
         self._spec, self._folder, self._note = spec, folder, note
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
@@ -121,7 +121,7 @@ class Search:
         self._next = await self._call("count")
 
     async def strangers(self, known: list[int]) -> list[int]:
-        """The numbers of trials with results in the storage that are not among ``known``."""
+        """Return the numbers of trials with results in the storage that are not among ``known``."""
         result: list[int] = await self._call("strangers", lambda: [known])
         return result
 
@@ -140,16 +140,16 @@ class Search:
         """Call until it succeeds, waiting while the disk is full, as the journal does; a call may be
         repeated."""
         async with self._turn:
-            noted = False
+            is_noted = False
             while True:
                 try:
                     return await self._in_some_life(method, arguments)
                 except TrimtabError as error:
                     if not FULL.search(str(error)):
                         raise
-                    if not noted:
+                    if not is_noted:
                         self._note(f"{error.problems[0].what}; trying again until there is room")
-                    noted = True
+                    is_noted = True
                 await asyncio.sleep(ROOM_S)
 
     async def _in_some_life(self, method: str, arguments: Any) -> Any:

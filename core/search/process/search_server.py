@@ -42,8 +42,8 @@ def serve(source: BinaryIO, sink: BinaryIO, reads: bool = False) -> None:
             answer = Answer(problems=problems, of_spec=isinstance(error, SpecError))
         except Exception as error:
             traceback.print_exc()
-            what = f"the search failed: {type(error).__name__}: {plain(str(error), 300)}"
-            answer = Answer(problems=[(what, call.method, "see the engine's log for the traceback")])
+            message = f"the search failed: {type(error).__name__}: {plain(str(error), 300)}"
+            answer = Answer(problems=[(message, call.method, "see the engine's log for the traceback")])
         sink.write(encode_frame(answer))
         sink.flush()
 
@@ -66,7 +66,7 @@ def _call(oracle: Any, methods: frozenset[str], call: Call) -> Any:
 
 
 def main() -> int:
-    """Serve on the standard streams; other output goes to the log."""
+    """Return serve on the standard streams; other output goes to the log."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this process ends
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -22,7 +22,8 @@ from core.search.study.space_generations import newest, study_name
 
 
 def read_only(url: str, folder: Path) -> str:
-    """The URL that opens the study's own SQLite file read-only; another ``study.storage`` unchanged."""
+    """Return the URL that opens the study's own SQLite file read-only; any other ``study.storage`` is
+    unchanged."""
     own = folder / "optuna.db"
     return sqlite(own, mode="ro") if url == sqlite(own) else url
 
@@ -38,8 +39,8 @@ class Reader:
             self.trials = self.study.get_trials(deepcopy=False)
         except (OptunaError, SQLAlchemyError, ImportError, ValueError, KeyError) as error:
             cause = error.__cause__ or error
-            what = f"Optuna's storage cannot be read: {plain(str(cause), 300)}"
-            raise TrimtabError.of(what, plain(url), "check that it was not moved or deleted") from error
+            message = f"Optuna's storage cannot be read: {plain(str(cause), 300)}"
+            raise TrimtabError.of(message, plain(url), "check that it was not moved or deleted") from error
 
     def _open(self, url: str) -> optuna.Study:
         storage, name = open_storage(url, reads=True), self.spec.study.name
@@ -54,10 +55,10 @@ class Reader:
         return msgspec.to_builtins(knob_importance.importance(self.spec, self.trials, method, objective))
 
     def state(self) -> Any:
-        """The state of the sampler, and the trials on each rung."""
-        found, why = rung_status.rungs(self.spec, self.study, self.trials)
+        """Return the state of the sampler, and the trials on each rung."""
+        rungs, why = rung_status.rungs(self.spec, self.study, self.trials)
         lines = sampler_status.lines(self.spec, self.study, self.trials)
-        return msgspec.to_builtins(SearchState(tuple(lines), found, why))
+        return msgspec.to_builtins(SearchState(tuple(lines), rungs, why))
 
     def call(self, method: str, arguments: list[Any]) -> Any:
         """Call one of the methods above."""

@@ -14,14 +14,14 @@ PEERS = (TrialState.COMPLETE, TrialState.RUNNING)
 
 
 def peers(study: Any, trial: FrozenTrial) -> list[FrozenTrial]:
-    """The other complete and running trials that have a value at ``trial``'s last step.
+    """Return the other complete and running trials that have a value at ``trial``'s last step.
 
     The first trial to reach a step has no peers there, so it cannot be pruned there.
     """
-    known = study.get_trials(deepcopy=False, states=PEERS)
+    candidates = study.get_trials(deepcopy=False, states=PEERS)
     return [
         other
-        for other in known
+        for other in candidates
         if other.number != trial.number and trial.last_step in other.intermediate_values
     ]
 
@@ -35,7 +35,7 @@ class PeersPruner(PercentilePruner):
     """
 
     def prune(self, study: Any, trial: FrozenTrial) -> bool:
-        """Is ``trial`` worse than the percentile of its peers?"""
+        """Tell whether ``trial`` is worse than the percentile of its peers."""
         result: bool = super().prune(_Among(study, peers(study, trial)), trial)
         return result
 

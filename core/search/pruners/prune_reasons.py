@@ -14,8 +14,8 @@ from core.search.pruners.wilcoxon_pruner import explain
 
 
 def reason(spec: StudySpec, study: Any, trial: FrozenTrial) -> str:
-    """The reason in one line, such as "median pruner: eval/loss 2.31 is worse than the median 2.05 of 6
-    trials at step 100, 4 of them running". ``trial`` includes the value that led to the decision."""
+    """Return the reason in one line, such as "median pruner: eval/loss 2.31 is worse than the median 2.05 of
+    6 trials at step 100, 4 of them running". ``trial`` includes the value that led to the decision."""
     match spec.study.pruner:
         case "median":
             return f"median pruner: {_below(spec, study, trial, 50.0)}"
@@ -28,8 +28,8 @@ def reason(spec: StudySpec, study: Any, trial: FrozenTrial) -> str:
         case "wilcoxon":
             return f"wilcoxon pruner: {explain(study, trial, spec.study.startup_trials)}"
         case "patient":
-            waited = f"no improvement for {patience(spec) + 1} evaluations, and "
-            return f"patient pruner: {waited}{_below(spec, study, trial, 50.0)}"
+            prefix = f"no improvement for {patience(spec) + 1} evaluations, and "
+            return f"patient pruner: {prefix}{_below(spec, study, trial, 50.0)}"
         case "threshold":
             return f"threshold pruner: {_outside(spec, trial)}"
     return f"{spec.study.pruner} pruner"
@@ -38,20 +38,20 @@ def reason(spec: StudySpec, study: Any, trial: FrozenTrial) -> str:
 def _outside(spec: StudySpec, trial: FrozenTrial) -> str:
     step, bounds = trial.last_step or 0, spec.study.threshold
     value = trial.intermediate_values[step]
-    told = f"{spec.study.objectives[0].metric} {value:.4g} at step {step}"
+    text = f"{spec.study.objectives[0].metric} {value:.4g} at step {step}"
     if value != value:
-        return f"{told} is not a number"
+        return f"{text} is not a number"
     if bounds.upper is not None and value > bounds.upper:
-        return f"{told} is above the threshold {bounds.upper:g}"
-    return f"{told} is below the threshold {bounds.lower:g}"
+        return f"{text} is above the threshold {bounds.upper:g}"
+    return f"{text} is below the threshold {bounds.lower:g}"
 
 
 def _reading(spec: StudySpec, trial: FrozenTrial) -> tuple[str, int, float]:
-    """(text, step, value) of the value that Optuna compares with the percentile: the best so far."""
+    """Return (text, step, value) of the value that Optuna compares with the percentile: the best so far."""
     objective, step = spec.study.objectives[0], trial.last_step or 0
-    seen = [value for value in trial.intermediate_values.values() if value == value]
-    best = (min if objective.direction == "minimize" else max)(seen, default=float("nan"))
-    earlier = seen and best != trial.intermediate_values[step]
+    numbers = [value for value in trial.intermediate_values.values() if value == value]
+    best = (min if objective.direction == "minimize" else max)(numbers, default=float("nan"))
+    earlier = numbers and best != trial.intermediate_values[step]
     return f"{objective.metric} {best:.4g}{' (best so far)' if earlier else ''}", step, best
 
 
@@ -59,14 +59,16 @@ def _below(spec: StudySpec, study: Any, trial: FrozenTrial, percentile: float) -
     text, step, best = _reading(spec, trial)
     if best != best:
         return f"{text} at step {step} is not a number"
-    shown = [(peer.intermediate_values[step], peer.state) for peer in peers(study, trial)]
-    shown = [(value, state) for value, state in shown if value == value]
-    border = _percentile([value for value, _ in shown], percentile, spec.study.objectives[0].direction)
+    peer_values = [(peer.intermediate_values[step], peer.state) for peer in peers(study, trial)]
+    peer_values = [(value, state) for value, state in peer_values if value == value]
+    border = _percentile([value for value, _ in peer_values], percentile, spec.study.objectives[0].direction)
     noun = "median" if percentile == 50.0 else f"best {percentile:.0f}% (border"
     closing = "" if percentile == 50.0 else ")"
-    running = sum(state == TrialState.RUNNING for _, state in shown)
-    told = f"{text} is worse than the {noun} {border:.4g}{closing} of {len(shown)} trials at step {step}"
-    return told + (f", {running} of them running" if running else "")
+    running = sum(state == TrialState.RUNNING for _, state in peer_values)
+    message = (
+        f"{text} is worse than the {noun} {border:.4g}{closing} of {len(peer_values)} trials at step {step}"
+    )
+    return message + (f", {running} of them running" if running else "")
 
 
 def _percentile(values: list[float], percentile: float, direction: str) -> float:
@@ -77,15 +79,15 @@ def _percentile(values: list[float], percentile: float, direction: str) -> float
 
 
 def _rung(spec: StudySpec, study: Any, trial: FrozenTrial, factor: int) -> str:
-    """The reason of a rung-based pruner; Optuna stores rung values in a trial's system attributes."""
+    """Return the reason of a rung-based pruner; Optuna stores rung values in a trial's system attributes."""
     step = trial.last_step or 0
     metric = spec.study.objectives[0].metric
     rung = max((_number(key) for key in trial.system_attrs if key.startswith("completed_rung_")), default=0)
     key = f"completed_rung_{rung}"
-    known = sum(1 for other in study.get_trials(deepcopy=False) if key in other.system_attrs)
+    on_rung = sum(1 for other in study.get_trials(deepcopy=False) if key in other.system_attrs)
     value = trial.intermediate_values[step]
     return (
-        f"{metric} {value:.4g} at step {step} is not in the best 1/{factor} of rung {rung} ({known} trials)"
+        f"{metric} {value:.4g} at step {step} is not in the best 1/{factor} of rung {rung} ({on_rung} trials)"
     )
 
 

@@ -31,12 +31,12 @@ def _threshold(spec: StudySpec) -> BasePruner:
 
 
 def first_rung(spec: StudySpec) -> int:
-    """Optimizer steps before the first rung: at least one evaluation, and after the warm-up."""
+    """Return optimizer steps before the first rung: at least one evaluation, and after the warm-up."""
     return max(1, spec.evaluate.every, spec.study.pruner_warmup_steps)
 
 
 def patience(spec: StudySpec) -> int:
-    """Evaluations without improvement that the patient pruner allows."""
+    """Return evaluations without improvement that the patient pruner allows."""
     return spec.evaluate.patience or PATIENCE
 
 
@@ -45,8 +45,8 @@ def _rows(spec: StudySpec) -> BasePruner:
 
 
 def _hyperband(spec: StudySpec) -> BasePruner:
-    """Hyperband with brackets for the steps of a trial if they are fixed; else Optuna waits for a complete
-    trial."""
+    """Return Hyperband with brackets for the steps of a trial if they are fixed; otherwise Optuna waits for a
+    complete trial."""
     steps = None if "steps" in spec.space else spec.train.get("steps")
     most = max(int(steps), first_rung(spec)) if isinstance(steps, int) else "auto"
     return pruners.HyperbandPruner(first_rung(spec), most, HYPERBAND_FACTOR)
@@ -65,5 +65,6 @@ PRUNERS: dict[str, Callable[[StudySpec], BasePruner]] = {
 
 
 def pruner(spec: StudySpec) -> BasePruner:
-    """The pruner that ``spec`` names; no pruning with several objectives, which Optuna does not support."""
+    """Return the pruner that ``spec`` names; a study with several objectives is not pruned, since Optuna does
+    not support it."""
     return PRUNERS["none" if len(spec.study.objectives) > 1 else spec.study.pruner](spec)

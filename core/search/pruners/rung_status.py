@@ -15,7 +15,7 @@ NOTED = "completed_rung_"  # Optuna's key prefix for the value with which a tria
 
 
 def rungs(spec: StudySpec, study: Any, trials: list[FrozenTrial]) -> tuple[tuple[Rung, ...], str]:
-    """Every rung that a trial has reached, by bracket and step; or none and the reason."""
+    """Return every rung that a trial has reached, by bracket and step; or none and the reason."""
     name = spec.study.pruner
     if len(spec.study.objectives) > 1:
         return (), "studies with several objectives are not pruned: there are no rungs"
@@ -23,24 +23,24 @@ def rungs(spec: StudySpec, study: Any, trials: list[FrozenTrial]) -> tuple[tuple
         return (), f'the pruner is {name}: only pruner = "halving" or "hyperband" has rungs'
     bracket_of = _brackets(spec, study) if name == "hyperband" else lambda trial: 0
     factor = HYPERBAND_FACTOR if name == "hyperband" else HALVING_FACTOR
-    found: dict[tuple[int, int], list[Entry]] = {}
+    by_rung: dict[tuple[int, int], list[Entry]] = {}
     for trial in trials:
-        noted = _rung_values(trial)
-        for rung, value in noted.items():
-            entry = Entry(trial.number, value, _fate(trial, rung + 1 in noted))
-            found.setdefault((bracket_of(trial), rung), []).append(entry)
+        values = _rung_values(trial)
+        for rung, value in values.items():
+            entry = Entry(trial.number, value, _fate(trial, rung + 1 in values))
+            by_rung.setdefault((bracket_of(trial), rung), []).append(entry)
     sign = 1.0 if spec.study.objectives[0].direction == "minimize" else -1.0
-    told = []
-    for (bracket, rung), entries in sorted(found.items()):
+    rung_list = []
+    for (bracket, rung), entries in sorted(by_rung.items()):
         step = first_rung(spec) * factor ** (bracket + rung)
         ordered = sorted(entries, key=lambda entry: (sign * entry.value, entry.trial))
-        told.append(Rung(bracket, rung, step, tuple(ordered)))
-    why = "" if told else f"no trial has reached the first rung, at step {first_rung(spec)}"
-    return tuple(told), why
+        rung_list.append(Rung(bracket, rung, step, tuple(ordered)))
+    why = "" if rung_list else f"no trial has reached the first rung, at step {first_rung(spec)}"
+    return tuple(rung_list), why
 
 
 def _rung_values(trial: FrozenTrial) -> dict[int, float]:
-    """The values with which a trial reached its rungs, by rung."""
+    """Return the values with which a trial reached its rungs, by rung."""
     keys = [key for key in trial.system_attrs if key.startswith(NOTED)]
     return {int(key.removeprefix(NOTED)): float(trial.system_attrs[key]) for key in keys}
 
@@ -59,8 +59,8 @@ def _fate(trial: FrozenTrial, promoted: bool) -> str:
 
 
 def _brackets(spec: StudySpec, study: Any) -> Any:
-    """Optuna's function from a trial to its bracket. It depends on the longest complete trial, which is as
-    long as the others in most studies; before the first complete trial there are no rungs."""
+    """Return Optuna's function from a trial to its bracket. It depends on the longest complete trial, which
+    is as long as the others in most studies; before the first complete trial there are no rungs."""
     hyperband = pruner(spec)
     assert isinstance(hyperband, HyperbandPruner)
     hyperband._try_initialization(study)

@@ -16,24 +16,24 @@ LEAST_ROWS = 14  # with fewer rows and ties scipy enumerates all signs, which ta
 
 
 def key(step: int) -> str:
-    """The system attribute with the losses of the rows at ``step``."""
+    """Return the system attribute with the losses of the rows at ``step``."""
     return f"trimtab:rows:{step}"
 
 
 def encode_losses(rows: Any) -> str:
-    """The rows' losses as JSON text."""
+    """Return the rows' losses as JSON text."""
     return json.dumps([float(f"{row:.4g}") for row in rows])
 
 
 def rows_of(trial: FrozenTrial, step: int) -> list[float]:
-    """The losses of the validation rows at ``step``, in the rows' order; empty if there are none."""
+    """Return the losses of the validation rows at ``step``, in the rows' order; empty if there are none."""
     result: list[float] = json.loads(trial.system_attrs.get(key(step), "[]"))
     return result
 
 
 def rival(study: Any, trial: FrozenTrial, least: int) -> FrozenTrial | None:
-    """The other trial with the lowest mean loss over the same rows at ``trial``'s last step; None with fewer
-    than ``least`` others."""
+    """Return the other trial with the lowest mean loss over the same rows at ``trial``'s last step; None with
+    fewer than ``least`` others."""
     step, count = trial.last_step or 0, len(rows_of(trial, trial.last_step or 0))
     others = [peer for peer in peers(study, trial) if len(rows_of(peer, step)) == count]
     if count < LEAST_ROWS or len(others) < max(1, least):
@@ -54,7 +54,7 @@ class RowsPruner(BasePruner):
         self._rule = WilcoxonPruner(p_threshold=P_THRESHOLD, n_startup_steps=LEAST_ROWS)
 
     def prune(self, study: Any, trial: FrozenTrial) -> bool:
-        """Is ``trial`` significantly worse than the best other trial on the same rows?"""
+        """Tell whether ``trial`` is significantly worse than the best other trial on the same rows."""
         step = trial.last_step
         other = None if step is None or step < self._warmup else rival(study, trial, self._startup)
         if other is None or step is None:
@@ -74,15 +74,15 @@ class _Against:
 
 def _as_steps(trial: FrozenTrial, step: int) -> FrozenTrial:
     rows = rows_of(trial, step)
-    found = create_trial(
+    copied = create_trial(
         state=TrialState.COMPLETE, value=sum(rows) / len(rows), intermediate_values=dict(enumerate(rows))
     )
-    found.number = trial.number
-    return found
+    copied.number = trial.number
+    return copied
 
 
 def explain(study: Any, trial: FrozenTrial, least: int) -> str:
-    """The decision with its numbers: the other trial, the number of rows, and the p-value."""
+    """Return the decision with its numbers: the other trial, the number of rows, and the p-value."""
     from scipy.stats import wilcoxon  # the import would take more than half of a search process's start
 
     step, other = trial.last_step or 0, rival(study, trial, least)

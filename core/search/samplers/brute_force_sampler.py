@@ -30,37 +30,39 @@ class ExhaustiveSampler(BruteForceSampler):
         self._known: dict[int, bool] = {}  # by ended trial: does it belong to this space?
 
     def points_left(self, study: Any) -> int:
-        """The number of points that no trial has tried or is trying."""
-        held = (self._exact(trial) for trial in study.get_trials(deepcopy=False) if self._holds(trial))
-        points = {tuple(params[name] for name in self._space) for params in held if self._agrees(params)}
+        """Return the number of points that no trial has tried or is trying."""
+        points_held = (self._exact(trial) for trial in study.get_trials(deepcopy=False) if self._holds(trial))
+        points = {
+            tuple(params[name] for name in self._space) for params in points_held if self._agrees(params)
+        }
         return self._size - len(points)
 
     def after_trial(self, *_: Any) -> None:
         """Do nothing: Optuna's version counts the rest again to stop an optimize loop, which is not used."""
 
     def _populate_tree(self, tree: Any, trials: list[FrozenTrial], params: dict[str, Any]) -> None:
-        held = [self._at_its_point(trial) for trial in trials if self._holds(trial)]
-        BruteForceSampler._populate_tree(tree, held, {**params, **self._fixed})
+        points_held = [self._at_its_point(trial) for trial in trials if self._holds(trial)]
+        BruteForceSampler._populate_tree(tree, points_held, {**params, **self._fixed})
 
     def _exact(self, trial: FrozenTrial) -> dict[str, Any]:
-        """The parameters as exact points: another sampler may have stored 0.1 + 0.2 for 0.3."""
+        """Return the parameters as exact points: another sampler may have stored 0.1 + 0.2 for 0.3."""
         return {name: to_optuna(value) for name, value in from_optuna(self._dimensions, trial.params).items()}
 
     def _at_its_point(self, trial: FrozenTrial) -> FrozenTrial:
         exact = self._exact(trial)
         if exact == trial.params:
             return trial
-        moved = copy.copy(trial)
-        moved.params = exact
-        return moved
+        copied = copy.copy(trial)
+        copied.params = exact
+        return copied
 
     def _agrees(self, params: dict[str, Any]) -> bool:
         return all(params[name] == value for name, value in self._fixed.items())
 
     def _holds(self, trial: FrozenTrial) -> bool:
-        known = self._known.get(trial.number)
-        if known is None:
-            known = trial.distributions == self._space and LOST not in trial.system_attrs
+        holds = self._known.get(trial.number)
+        if holds is None:
+            holds = trial.distributions == self._space and LOST not in trial.system_attrs
             if trial.state.is_finished():
-                self._known[trial.number] = known
-        return known
+                self._known[trial.number] = holds
+        return holds

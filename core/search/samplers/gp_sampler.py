@@ -42,33 +42,33 @@ class GpSampler(GPSampler):
         pruned = [trial for trial in pruned if set(search_space) <= set(trial.params)]
         self.known = len(completed_trials) + len(pruned)
         complete, cut = _select_history(study, completed_trials, pruned, self.history)
-        told = fill_constraints([*complete, *_cut_short(study, completed_trials, cut)])
-        result: dict[str, Any] = super()._sample_relative_impl(study, told, running_trials, search_space)
+        learnable = fill_constraints([*complete, *_cut_short(study, completed_trials, cut)])
+        result: dict[str, Any] = super()._sample_relative_impl(study, learnable, running_trials, search_space)
         return result
 
 
 def _select_history(
     study: Any, complete: list[FrozenTrial], pruned: list[FrozenTrial], most: int
 ) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
-    """The complete and the pruned trials to use in the fit, each in their order."""
+    """Return the complete and the pruned trials to use in the fit, each in their order."""
     if len(complete) + len(pruned) <= most:
         return complete, pruned
     best = {complete[index].number for index in _best_first(study, complete)[: most // 2]}
     others = sorted(trial.number for trial in (*complete, *pruned) if trial.number not in best)
-    chosen = best.union(others[len(best) - most :])
+    numbers = best.union(others[len(best) - most :])
     return (
-        [trial for trial in complete if trial.number in chosen],
-        [trial for trial in pruned if trial.number in chosen],
+        [trial for trial in complete if trial.number in numbers],
+        [trial for trial in pruned if trial.number in numbers],
     )
 
 
 def _best_first(study: Any, trials: list[FrozenTrial]) -> Any:
-    """Indices sorted by the sum of the ranks in each objective; trials that violate a constraint come
+    """Return indices sorted by the sum of the ranks in each objective; trials that violate a constraint come
     last."""
     signs = [1.0 if way == StudyDirection.MINIMIZE else -1.0 for way in study.directions]
     ranks = np.argsort(np.argsort(np.array([trial.values for trial in trials]) * signs, axis=0), axis=0)
-    broken = [any(value > 0 for value in trial.constraints.values()) for trial in trials]
-    return np.lexsort((ranks.sum(axis=1), broken))
+    violates = [any(value > 0 for value in trial.constraints.values()) for trial in trials]
+    return np.lexsort((ranks.sum(axis=1), violates))
 
 
 def _cut_short(study: Any, complete: list[FrozenTrial], pruned: list[FrozenTrial]) -> list[FrozenTrial]:
@@ -76,26 +76,27 @@ def _cut_short(study: Any, complete: list[FrozenTrial], pruned: list[FrozenTrial
         return []
     minimize = study.direction == StudyDirection.MINIMIZE
     worst = (max if minimize else min)(trial.value for trial in complete)
-    found = []
+    copies = []
     for trial in pruned:
         value = worst if trial.value is None else (min if minimize else max)(worst, trial.value)
-        found.append(_copy_trial(trial, [value], trial.constraints))
-    return found
+        copies.append(_copy_trial(trial, [value], trial.constraints))
+    return copies
 
 
 def fill_constraints(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """``trials`` with the same constraints in the same order, without which Optuna's fit raises an error.
+    """Return ``trials`` with the same constraints in the same order, without which Optuna's fit raises an
+    error.
 
     A missing value is replaced by the median of the known ones, or by 0 (just satisfied) if the median is
     above: that changes the fit least, and adds no violation.
     """
-    seen: dict[str, list[float]] = {}
+    values_by_name: dict[str, list[float]] = {}
     for trial in trials:
         for name, value in trial.constraints.items():
-            seen.setdefault(name, []).append(value)
-    if all(len(values) == len(trials) for values in seen.values()) and len(seen) < 2:
+            values_by_name.setdefault(name, []).append(value)
+    if all(len(values) == len(trials) for values in values_by_name.values()) and len(values_by_name) < 2:
         return trials
-    usual = {name: min(0.0, statistics.median(values)) for name, values in sorted(seen.items())}
+    usual = {name: min(0.0, statistics.median(values)) for name, values in sorted(values_by_name.items())}
     return [_copy_trial(trial, trial.values, {**usual, **trial.constraints}) for trial in trials]
 
 

@@ -13,11 +13,13 @@ class CellsSampler(GridSampler):
     """Optuna's grid sampler, fast with a long history, and with a count of the cells that are left."""
 
     def points_left(self, study: Any) -> int:
-        """The number of cells that no trial has tried or is trying (Optuna proposes running ones again). Cell
-        numbers are valid within one grid: with other fixed knobs it is a different grid."""
-        noted = [trial.system_attrs for trial in study.get_trials(deepcopy=False)]
+        """Return the number of cells that no trial has tried or is trying (Optuna proposes running ones
+        again). Cell numbers are valid within one grid: with other fixed knobs it is a different grid."""
+        attributes = [trial.system_attrs for trial in study.get_trials(deepcopy=False)]
         same = [
-            attrs for attrs in noted if "grid_id" in attrs and self._same_search_space(attrs["search_space"])
+            attrs
+            for attrs in attributes
+            if "grid_id" in attrs and self._same_search_space(attrs["search_space"])
         ]
         return len(set(range(self._n_min_trials)) - {attrs["grid_id"] for attrs in same})
 
@@ -25,9 +27,11 @@ class CellsSampler(GridSampler):
         """Do nothing: Optuna's version counts the rest to stop an optimize loop, which is not used."""
 
     def _same_search_space(self, search_space: Mapping[str, Any]) -> bool:
-        """Are the grids equal? Optuna's version compares value by value because of NaN, which takes 1.3 s
-        with 10,000 trials. An earlier version of trimtab stored 0.1 + 0.2 for 0.3: those are the same
-        cells."""
+        """Tell whether the grids are equal.
+
+        Optuna's version compares value by value because of NaN, which takes 1.3 s with 10,000 trials. An
+        earlier version of trimtab stored 0.1 + 0.2 for 0.3: those are the same cells.
+        """
         mine = self._search_space
         if search_space == mine:
             return True

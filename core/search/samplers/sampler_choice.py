@@ -44,58 +44,58 @@ SAMPLERS: dict[str, Callable[[StudySpec, int, int], BaseSampler]] = {
 
 
 def fixed_params(spec: StudySpec) -> dict[str, Any]:
-    """The knobs in ``study.fixed``, as Optuna stores them."""
+    """Return the knobs in ``study.fixed``, as Optuna stores them."""
     return {name: to_optuna(value) for name, value in spec.study.fixed.items()}
 
 
 def sampler(spec: StudySpec, past_trials: int = 0) -> BaseSampler:
-    """The sampler that ``spec`` names, seeded from the study's seed.
+    """Return the sampler that ``spec`` names, seeded from the study's seed.
 
-    A search that resumes after ``past_trials`` must not draw the same random numbers again, so they shift
-    the seed.
+    A search that resumes after ``past_trials`` must not draw the same random numbers again, so they shift the
+    seed.
     """
     name = spec.study.sampler
     seed = spec.study.seed if name in SEED_FIXED else spec.study.seed + past_trials
-    chosen = SAMPLERS[name](spec, seed % 2**32, spec.study.startup_trials)
-    return samplers.PartialFixedSampler(fixed_params(spec), chosen) if spec.study.fixed else chosen
+    inner = SAMPLERS[name](spec, seed % 2**32, spec.study.startup_trials)
+    return samplers.PartialFixedSampler(fixed_params(spec), inner) if spec.study.fixed else inner
 
 
 def trials_learnt_from(spec: StudySpec, study: Any) -> int:
-    """The number of trials that the sampler can learn from; for TPE's random start pruned trials count
-    too."""
+    """Return the number of trials that the sampler can learn from; for TPE's random start, pruned trials
+    count too."""
     pruned = (TrialState.PRUNED,) if spec.study.sampler == "tpe" else ()
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, *pruned)))
 
 
-def sampler_why(spec: StudySpec, sampler: BaseSampler, number: int, known: int) -> str:
-    """The origin of a proposal, in a few words."""
-    held = ", ".join(f"{name} = {value}" for name, value in spec.study.fixed.items())
-    chosen = _check_sampler(sampler)
-    if isinstance(chosen, GpSampler) and chosen.known > chosen.history:
-        origin = f"gp: from {chosen.history} of {chosen.known} trials, the best and the latest"
+def sampler_why(spec: StudySpec, sampler: BaseSampler, number: int, results: int) -> str:
+    """Return the origin of a proposal, in a few words."""
+    fixed = ", ".join(f"{name} = {value}" for name, value in spec.study.fixed.items())
+    inner = _check_sampler(sampler)
+    if isinstance(inner, GpSampler) and inner.known > inner.history:
+        origin = f"gp: from {inner.history} of {inner.known} trials, the best and the latest"
     else:
-        origin = _origin(spec, number, known)
-    return origin + (f"; fixed: {held}" if held else "")
+        origin = _origin(spec, number, results)
+    return origin + (f"; fixed: {fixed}" if fixed else "")
 
 
 def _check_sampler(sampler: BaseSampler) -> BaseSampler:
     return sampler._base_sampler if isinstance(sampler, samplers.PartialFixedSampler) else sampler
 
 
-def _origin(spec: StudySpec, number: int, known: int) -> str:
+def _origin(spec: StudySpec, number: int, results: int) -> str:
     name = spec.study.sampler
     startup = spec.study.startup_trials
-    if name in ("tpe", "gp", "cmaes") and known < startup:
-        return f"{name}: random start, {known} of {startup} trials have results"
+    if name in ("tpe", "gp", "cmaes") and results < startup:
+        return f"{name}: random start, {results} of {startup} trials have results"
     if name in ("tpe", "gp", "cmaes", "nsga2", "nsga3"):
-        return f"{name}: from {known} trials"
+        return f"{name}: from {results} trials"
     return f"{name}: proposal {number + 1}"
 
 
 def remaining(spec: StudySpec, sampler: BaseSampler, study: Any) -> int | None:
-    """The number of different proposals that are left; None for an unlimited sampler. Grid, brute force and
-    an empty space are limited."""
-    chosen = _check_sampler(sampler)
+    """Return the number of different proposals that are left; None for an unlimited sampler. Grid, brute
+    force and an empty space are limited."""
+    inner = _check_sampler(sampler)
     if not spec.space:
         return 0 if study.get_trials(deepcopy=False) else 1
-    return chosen.points_left(study) if isinstance(chosen, ExhaustiveSampler | CellsSampler) else None
+    return inner.points_left(study) if isinstance(inner, ExhaustiveSampler | CellsSampler) else None

@@ -41,16 +41,18 @@ BEGINS_AFTER = {"tpe": LEARNS_FROM["tpe"], "gp": (TrialState.COMPLETE,), "cmaes"
 
 
 def lines(spec: StudySpec, study: Any, trials: list[FrozenTrial]) -> Lines:
-    """The state of the sampler, as (label, text)."""
+    """Return the state of the sampler, as (label, text)."""
     name = spec.study.sampler
-    found = [("sampler", f"{name}: {NAMES[name]}"), *_history(name, trials), *_start(spec, trials)]
-    found += [*_generation(spec, trials), *_describe_rest(spec, study)]
+    label_texts = [("sampler", f"{name}: {NAMES[name]}"), *_history(name, trials), *_start(spec, trials)]
+    label_texts += [*_generation(spec, trials), *_describe_rest(spec, study)]
     if spec.study.fixed:
-        found.append(("fixed", ", ".join(f"{key} = {value}" for key, value in spec.study.fixed.items())))
+        label_texts.append(
+            ("fixed", ", ".join(f"{key} = {value}" for key, value in spec.study.fixed.items()))
+        )
     if spec.study.constraints:
-        found.append(("constraints", "; ".join(spec.study.constraints)))
-    found.append(("seed", str(spec.study.seed)))
-    return found
+        label_texts.append(("constraints", "; ".join(spec.study.constraints)))
+    label_texts.append(("seed", str(spec.study.seed)))
+    return label_texts
 
 
 def _count(trials: list[FrozenTrial], states: tuple[TrialState, ...]) -> int:
@@ -58,7 +60,7 @@ def _count(trials: list[FrozenTrial], states: tuple[TrialState, ...]) -> int:
 
 
 def _history(name: str, trials: list[FrozenTrial]) -> Lines:
-    """The trials that the next proposal is based on."""
+    """Return the trials that the next proposal is based on."""
     states = LEARNS_FROM.get(name)
     if states is None:
         return []
@@ -74,49 +76,49 @@ def _history(name: str, trials: list[FrozenTrial]) -> Lines:
 
 
 def _start(spec: StudySpec, trials: list[FrozenTrial]) -> Lines:
-    """The progress of the random start."""
+    """Return the progress of the random start."""
     name = spec.study.sampler
     states = BEGINS_AFTER.get(name)
     if states is None:
         return []
-    wanted = max(1, spec.study.startup_trials) if name == "cmaes" else spec.study.startup_trials
-    known = _count(trials, states)
-    if known < wanted:
-        return [("random start", f"{known} of {wanted} trials have results")]
-    return [("random start", f"finished after {wanted} trials")]
+    needed = max(1, spec.study.startup_trials) if name == "cmaes" else spec.study.startup_trials
+    results = _count(trials, states)
+    if results < needed:
+        return [("random start", f"{results} of {needed} trials have results")]
+    return [("random start", f"finished after {needed} trials")]
 
 
 def _generation(spec: StudySpec, trials: list[FrozenTrial]) -> Lines:
-    """The newest generation, and how many of its trials have results."""
+    """Return the newest generation, and how many of its trials have results."""
     name = spec.study.sampler
     key = GENERATION.get(name)
     if key is None:
         return []
-    told = [(trial.system_attrs[key], trial.state) for trial in trials if key in trial.system_attrs]
+    generations = [(trial.system_attrs[key], trial.state) for trial in trials if key in trial.system_attrs]
     population = _population(spec)
-    if not told:
+    if not generations:
         return [("generation", f"none yet; a population has {population} trials")]
-    newest = max(generation for generation, _ in told)
-    known = sum(generation == newest and state == TrialState.COMPLETE for generation, state in told)
-    return [("generation", f"{newest}: {known} of {population} trials have results")]
+    newest = max(generation for generation, _ in generations)
+    results = sum(generation == newest and state == TrialState.COMPLETE for generation, state in generations)
+    return [("generation", f"{newest}: {results} of {population} trials have results")]
 
 
 def _population(spec: StudySpec) -> int:
-    """Trials per generation; CMA-ES varies only numeric knobs (Hansen, arXiv:1604.00772)."""
+    """Return trials per generation; CMA-ES varies only numeric knobs (Hansen, arXiv:1604.00772)."""
     if spec.study.sampler != "cmaes":
         return max(8, spec.study.startup_trials)
     space = distributions(spec.space).values()
-    moved = [
+    varied = [
         distribution
         for distribution in space
         if not isinstance(distribution, CategoricalDistribution) and not distribution.single()
     ]
-    return 4 + math.floor(3 * math.log(max(1, len(moved))))
+    return 4 + math.floor(3 * math.log(max(1, len(varied))))
 
 
 def _describe_rest(spec: StudySpec, study: Any) -> Lines:
-    """The remaining points of grid and brute force."""
+    """Return the remaining points of grid and brute force."""
     if spec.study.sampler not in COUNTED:
         return []
-    left = remaining(spec, sampler(spec), study)
-    return [("left", f"{left} untried points")] if left is not None else []
+    points = remaining(spec, sampler(spec), study)
+    return [("left", f"{points} untried points")] if points is not None else []

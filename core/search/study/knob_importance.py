@@ -27,34 +27,34 @@ TREES_SEED = 0  # fixed, so that the same trials give the same shares
 
 
 def importance(spec: StudySpec, trials: list[FrozenTrial], method: str, objective: int) -> Importance:
-    """The share of each knob in the variation of objective number ``objective``.
+    """Return the share of each knob in the variation of objective number ``objective``.
 
     A pruned trial counts with its last value, as it does for samplers that learn, because what makes trials
     bad enough to prune matters. (With several objectives pruned trials have no value.)
     """
     goal = spec.study.objectives[objective]
-    told = Importance(method, goal.metric)
+    empty = Importance(method, goal.metric)
     space = distributions(spec.space)
     valued = [(trial, value) for trial in trials if (value := _value(trial, objective)) is not None]
     alike = [pair for pair in valued if _fits(pair[0], space)]
     why = _why_none(method, space, [value for _, value in alike])
-    known = len(alike)
+    alike_count = len(alike)
     if why:
-        return Importance(told.method, told.objective, trials=known, known=known, why_none=why)
-    kept = alike[-HISTORY[method] :]
-    evaluator, asks = _evaluator(method, len(kept))
-    study = _study(kept, space, goal.direction)
-    found = get_param_importances(study, evaluator=evaluator, params=list(space))
-    if not all(math.isfinite(share) for share in found.values()):
+        return Importance(empty.method, empty.objective, trials=alike_count, known=alike_count, why_none=why)
+    recent = alike[-HISTORY[method] :]
+    evaluator, asks = _evaluator(method, len(recent))
+    study = _study(recent, space, goal.direction)
+    importances = get_param_importances(study, evaluator=evaluator, params=list(space))
+    if not all(math.isfinite(share) for share in importances.values()):
         why = f"{method} finds no difference that the knobs explain"
-        return Importance(told.method, told.objective, trials=known, known=known, why_none=why)
-    early = sum(trial.state == TrialState.PRUNED for trial, _ in kept)
-    shares = {name: float(share) for name, share in found.items()}
-    return Importance(told.method, told.objective, shares, len(kept), early, known, asks)
+        return Importance(empty.method, empty.objective, trials=alike_count, known=alike_count, why_none=why)
+    early = sum(trial.state == TrialState.PRUNED for trial, _ in recent)
+    shares = {name: float(share) for name, share in importances.items()}
+    return Importance(empty.method, empty.objective, shares, len(recent), early, alike_count, asks)
 
 
 def _value(trial: FrozenTrial, objective: int) -> float | None:
-    """The trial's result, or the last value of a pruned trial."""
+    """Return the trial's result, or the last value of a pruned trial."""
     value = None
     if trial.state == TrialState.COMPLETE:
         value = trial.values[objective]
@@ -64,7 +64,7 @@ def _value(trial: FrozenTrial, objective: int) -> float | None:
 
 
 def _fits(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> bool:
-    """Is the trial a point of the present space? The space may have changed since."""
+    """Tell whether the trial is a point of the present space, which may have changed since."""
     params = trial.params
     return all(
         name in params and distribution._contains(distribution.to_internal_repr(params[name]))
@@ -73,14 +73,14 @@ def _fits(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> bool:
 
 
 def _why_none(method: str, space: dict[str, BaseDistribution], values: list[float]) -> str:
-    """Why the shares cannot be computed; empty if they can."""
+    """Return why the shares cannot be computed; empty if they can."""
     if method not in METHODS:
         return f"there is no method {method!r}: use {' or '.join(METHODS)}"
-    moved = [name for name, distribution in space.items() if not distribution.single()]
-    if not moved:
+    varied = [name for name, distribution in space.items() if not distribution.single()]
+    if not varied:
         return "no knob is searched: none in [space] has more than one value"
-    if len(moved) == 1:
-        return f"only {moved[0]} is searched, so all differences come from it or from chance"
+    if len(varied) == 1:
+        return f"only {varied[0]} is searched, so all differences come from it or from chance"
     if len(values) < FEWEST:
         return f"{len(values)} trials have a value, at least {FEWEST} are needed to rule out chance"
     if min(values) == max(values):
@@ -89,18 +89,18 @@ def _why_none(method: str, space: dict[str, BaseDistribution], values: list[floa
 
 
 def _why_no_forest() -> str:
-    """Why fANOVA cannot run: it needs scikit-learn, which is not a dependency of trimtab."""
+    """Return why fANOVA cannot run: it needs scikit-learn, which is not a dependency of trimtab."""
     try:
         importlib.import_module("sklearn.ensemble")
     except ImportError as error:
         missing = plain(error.name or str(error), 60)
-        what = "scikit-learn" if missing == "sklearn" else f"scikit-learn, which lacks {missing}"
-        return f"fanova needs {what}: pip install scikit-learn, or use ped-anova"
+        message = "scikit-learn" if missing == "sklearn" else f"scikit-learn, which lacks {missing}"
+        return f"fanova needs {message}: pip install scikit-learn, or use ped-anova"
     return ""
 
 
 def _evaluator(method: str, count: int) -> tuple[BaseImportanceEvaluator, str]:
-    """The evaluator, and a text on what its shares measure."""
+    """Return the evaluator, and a text on what its shares measure."""
     if method == "fanova":  # Hutter et al. 2014
         return FanovaImportanceEvaluator(seed=TREES_SEED), "of how much trials differ anywhere in the space"
     top = min(0.5, max(TOP, TOP_TRIALS / count))  # Watanabe et al., arXiv:2304.10255
@@ -109,13 +109,13 @@ def _evaluator(method: str, count: int) -> tuple[BaseImportanceEvaluator, str]:
 
 
 def _study(
-    kept: list[tuple[FrozenTrial, float]], space: dict[str, BaseDistribution], direction: str
+    recent: list[tuple[FrozenTrial, float]], space: dict[str, BaseDistribution], direction: str
 ) -> optuna.Study:
-    """An in-memory study with one objective in which all trials are complete."""
+    """Return an in-memory study with one objective in which all trials are complete."""
     study = optuna.create_study(direction=direction)
-    told: list[Any] = [
+    trials: list[Any] = [
         create_trial(value=value, params={name: trial.params[name] for name in space}, distributions=space)
-        for trial, value in kept
+        for trial, value in recent
     ]
-    study.add_trials(told)
+    study.add_trials(trials)
     return study

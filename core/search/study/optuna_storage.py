@@ -22,8 +22,8 @@ JOURNAL = "journal:"  # prefix of a path: Optuna's journal file, which needs no 
 
 
 def address(spec: StudySpec, folder: Path) -> str:
-    """The storage URL: ``study.storage`` with ${NAME} from the environment, else optuna.db in the study's
-    folder. Raises TrimtabError for an unset variable, or if optuna.db is a link."""
+    """Return the storage URL: ``study.storage`` with ${NAME} from the environment, else optuna.db in the
+    study's folder. Raises TrimtabError for an unset variable, or if optuna.db is a link."""
     if spec.study.storage:
         unset = [name for name in re.findall(r"\$\{(\w+)\}", spec.study.storage) if name not in os.environ]
         if unset:
@@ -41,8 +41,9 @@ def address(spec: StudySpec, folder: Path) -> str:
 
 
 def sqlite(file: Path, **how: str) -> str:
-    """The URL of a SQLite file, safe for any characters in its path: SQLite reads it as a URI, Optuna formats
-    it, and SQLAlchemy's quoting depends on its version. ``how`` are SQLite options, such as mode="ro"."""
+    """Return the URL of a SQLite file, safe for any characters in its path: SQLite reads it as a URI, Optuna
+    formats it, and SQLAlchemy's quoting depends on its version. ``how`` are SQLite options, such as
+    mode="ro"."""
     query = {**how, "uri": "true"}
     return URL.create("sqlite", database=f"file:{quote(str(file))}", query=query).render_as_string()
 

@@ -67,11 +67,12 @@ class OptunaStudy:
         return study
 
     def _same_directions(self, study: optuna.Study) -> None:
-        wanted = [goal.direction for goal in self.spec.study.objectives]
-        found = [direction.name.lower() for direction in study.directions]
-        if found != wanted:
+        expected = [goal.direction for goal in self.spec.study.objectives]
+        stored = [direction.name.lower() for direction in study.directions]
+        if stored != expected:
             raise SpecError.of(
-                f"the stored study's directions are {', '.join(found)}, the study file's {', '.join(wanted)}",
+                f"the stored study's directions are {', '.join(stored)},"
+                f" the study file's {', '.join(expected)}",
                 f"study {self.spec.study.name} in {self.url}",
                 "use another study.name, or the objectives that the study started with",
             )
@@ -91,12 +92,12 @@ class OptunaStudy:
     # -- what the engine calls --------------------------------------------------------------------
 
     def count(self) -> int:
-        """The number of trials in the storage, which is the number of the next trial."""
+        """Return the number of trials in the storage, which is the number of the next trial."""
         return len(self.study.get_trials(deepcopy=False))
 
     def ask(self, first: int) -> Proposal | None:
-        """The next trial; None if the space is exhausted. Trials from number ``first`` on were never handed
-        out (the process died meanwhile) and are dropped."""
+        """Return the next trial; None if the space is exhausted. Trials from number ``first`` on were never
+        handed out (the process died meanwhile) and are dropped."""
         self._give_up(lambda trial: trial.number >= first)
         if remaining(self.spec, self.study.sampler, self.study) == 0:
             return None
@@ -108,18 +109,18 @@ class OptunaStudy:
         return Proposal(trial.number, params, self._knobs(params), why)
 
     def _knobs(self, params: dict[str, Any]) -> dict[str, Any]:
-        """All knobs: fixed ones, searched ones, and the rest values of conditional knobs that do not
+        """Return all knobs: fixed ones, searched ones, and the rest values of conditional knobs that do not
         apply."""
-        given = {**self.spec.train, **params}
-        return {**given, **list_idle(self.spec.space, given)}
+        knobs = {**self.spec.train, **params}
+        return {**knobs, **list_idle(self.spec.space, knobs)}
 
     def enqueue(self, first: int, params: dict[str, Any], counted: bool) -> Proposal:
         """Add a user's trial. If it is ``counted``, its ``params`` lie in the space and the sampler fills in
         missing ones; otherwise Optuna stores only its number."""
         self._give_up(lambda trial: trial.number >= first)
         if counted:
-            wanted = {"fixed_params": self._store_params(params)}
-            template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs=wanted)
+            attributes = {"fixed_params": self._store_params(params)}
+            template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs=attributes)
             # not enqueue_trial: a trial that already waits in the storage would be handed out instead
             trial_id = self.study._storage.create_new_trial(self.study._study_id, template)
             trial = optuna.Trial(self.study, trial_id)
@@ -129,9 +130,9 @@ class OptunaStudy:
         return Proposal(self.count() - 1, {}, dict(self.spec.train), "by hand")
 
     def news(self) -> list[str]:
-        """Notes about opening the study, returned once."""
-        said, self._news = self._news, []
-        return said
+        """Return notes about opening the study, returned once."""
+        notes, self._news = self._news, []
+        return notes
 
     def report(
         self, number: int, step: int, metrics: dict[str, float], rows: list[float] | None = None
@@ -164,15 +165,15 @@ class OptunaStudy:
 
     def tell(self, number: int, state: str, values: list[float]) -> None:
         """End a trial; an ended trial is not changed."""
-        told = TOLD[state]
+        optuna_state = TOLD[state]
         if state == "aside":
             self._note_aside(number, values)
-        if told is TrialState.COMPLETE and not self._usable(values):
-            told = TrialState.FAIL
+        if optuna_state is TrialState.COMPLETE and not self._usable(values):
+            optuna_state = TrialState.FAIL
         if self.spec.space and not self._params(number):  # outside the space: samplers fail on it
-            told = TrialState.FAIL
-        result = values if told is TrialState.COMPLETE else None
-        self.study.tell(number, values=result, state=told, skip_if_finished=True)
+            optuna_state = TrialState.FAIL
+        result = values if optuna_state is TrialState.COMPLETE else None
+        self.study.tell(number, values=result, state=optuna_state, skip_if_finished=True)
 
     def _params(self, number: int) -> dict[str, Any]:
         result: dict[str, Any] = self.study._storage.get_trial(self._id(number)).params
@@ -187,13 +188,18 @@ class OptunaStudy:
         return len(finite) == len(self.spec.study.objectives)
 
     def lacking(self, numbers: list[int]) -> list[int]:
-        """The ``numbers`` that the storage lacks or has as running, for which it still accepts values."""
-        known = self.study.get_trials(deepcopy=False)
-        return [number for number in numbers if number >= len(known) or not known[number].state.is_finished()]
+        """Return the ``numbers`` that the storage lacks or has as running, for which it still accepts
+        values."""
+        stored = self.study.get_trials(deepcopy=False)
+        return [
+            number for number in numbers if number >= len(stored) or not stored[number].state.is_finished()
+        ]
 
     def strangers(self, numbers: list[int]) -> list[int]:
-        """Trials with results that are not in ``numbers`` and do not come from a warm start: they belong to
-        another program, or to a study whose journal was deleted."""
+        """Return the trials with results that are not in ``numbers`` and do not come from a warm start.
+
+        They belong to another program, or to a study whose journal was deleted.
+        """
         results = (
             trial
             for trial in self.study.get_trials(deepcopy=False)
@@ -218,15 +224,15 @@ class OptunaStudy:
             self.study.add_trial(
                 self._again(*trials.get(number, (LOST, [], {})), self._read(readings, number))
             )
-        known = self.study.get_trials(deepcopy=False)
+        stored = self.study.get_trials(deepcopy=False)
         for number in set(readings or ()) & set(trials):
-            self._read_again(known[number], self._read(readings, number))
+            self._read_again(stored[number], self._read(readings, number))
         for number, (state, values, _) in sorted(trials.items()):
-            if state in TOLD and not known[number].state.is_finished():
+            if state in TOLD and not stored[number].state.is_finished():
                 self.tell(number, state, values)
 
     def _read(self, readings: Any, number: int) -> dict[int, float]:
-        """The trial's values by step; empty with several objectives, for which Optuna stores none."""
+        """Return the trial's values by step; empty with several objectives, for which Optuna stores none."""
         if len(self.spec.study.objectives) > 1 or not readings or number not in readings:
             return {}
         return dict(zip(*readings[number], strict=True))
@@ -241,24 +247,25 @@ class OptunaStudy:
     def _again(
         self, state: str, values: list[float], params: dict[str, Any], readings: dict[int, float]
     ) -> FrozenTrial:
-        """A copy of a trial from the journal, without its parameters if they do not fit the present space."""
-        told = TrialState.FAIL if state == LOST else TOLD.get(state, TrialState.RUNNING)
-        if told is TrialState.COMPLETE and not self._usable(values):
-            told = TrialState.FAIL
+        """Return a copy of a trial from the journal, without its parameters if they do not fit the present
+        space."""
+        optuna_state = TrialState.FAIL if state == LOST else TOLD.get(state, TrialState.RUNNING)
+        if optuna_state is TrialState.COMPLETE and not self._usable(values):
+            optuna_state = TrialState.FAIL
         space = distributions(self.spec.space)
-        known = {name: value for name, value in params.items() if name in space}
-        fits = not any(explain_outside(self.spec.space[name], value) for name, value in known.items())
-        kept = self._store_params(known)
+        in_space = {name: value for name, value in params.items() if name in space}
+        fits = not any(explain_outside(self.spec.space[name], value) for name, value in in_space.items())
+        stored_params = self._store_params(in_space)
         return optuna.trial.create_trial(
-            state=told,
-            values=values if told is TrialState.COMPLETE else None,
-            params=kept if fits else {},
-            distributions={name: space[name] for name in kept} if fits else {},
+            state=optuna_state,
+            values=values if optuna_state is TrialState.COMPLETE else None,
+            params=stored_params if fits else {},
+            distributions={name: space[name] for name in stored_params} if fits else {},
             intermediate_values=readings,
         )
 
     def _store_params(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Points of the space as Optuna stores them."""
+        """Return points of the space as Optuna stores them."""
         return {name: to_optuna(value) for name, value in from_optuna(self.spec.space, params).items()}
 
     def _give_up(self, unknown: Any) -> None:

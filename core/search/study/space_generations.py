@@ -30,15 +30,15 @@ KEPT = (_CONSTRAINTS_KEY, "completed_rung_")  # system attributes that are valid
 
 
 def study_name(name: str, number: int) -> str:
-    """The name of the Optuna study for space number ``number``, from 1."""
+    """Return the name of the Optuna study for space number ``number``, from 1."""
     return name if number == 1 else f"{name} · {number}"
 
 
 def newest(storage: BaseStorage, name: str) -> int:
-    """The number of the newest space; 0 if there is no study yet."""
-    known = {study.study_name for study in storage.get_all_studies()}
+    """Return the number of the newest space; 0 if there is no study yet."""
+    names = {study.study_name for study in storage.get_all_studies()}
     number = 0
-    while study_name(name, number + 1) in known:
+    while study_name(name, number + 1) in names:
         number += 1
     return number
 
@@ -49,22 +49,22 @@ def begin(spec: StudySpec, storage: BaseStorage, arguments: dict[str, Any]) -> o
     name, mine = spec.study.name, _made_for(spec)
     number = _newest_complete(storage, name)
     study = _create(study_name(name, number), storage, arguments)
-    known = study.user_attrs.get(MADE_FOR)
-    if known is None:
+    made_for = study.user_attrs.get(MADE_FOR)
+    if made_for is None:
         _refuse_foreign(study, spec)
         study.set_user_attr(MADE_FOR, mine)
         return study
-    if known["space"] == mine["space"]:
+    if made_for["space"] == mine["space"]:
         return study
     after = _create(study_name(name, number + 1), storage, arguments)
     for trial in study.get_trials(deepcopy=False):
-        after.add_trial(copy_trial(trial, known, spec))
+        after.add_trial(copy_trial(trial, made_for, spec))
     after.set_user_attr(MADE_FOR, mine)  # last: without it the copy counts as incomplete
     return after
 
 
 def _newest_complete(storage: BaseStorage, name: str) -> int:
-    """The number of the newest space, from 1, after deleting an incomplete copy."""
+    """Return the number of the newest space, from 1, after deleting an incomplete copy."""
     number = newest(storage, name)
     if number > 1:
         study = optuna.load_study(study_name=study_name(name, number), storage=storage)
@@ -86,16 +86,16 @@ def _made_for(spec: StudySpec) -> dict[str, Any]:
 def _refuse_foreign(study: optuna.Study, spec: StudySpec) -> None:
     strange = {name for trial in study.get_trials(deepcopy=False) for name in trial.params} - set(KNOBS)
     if strange:
-        shown = ", ".join(plain(name, 40) for name in sorted(strange)[:4])
+        names = ", ".join(plain(name, 40) for name in sorted(strange)[:4])
         raise SpecError.of(
-            f"the storage has a study {spec.study.name!r} of another program, which searches {shown}",
+            f"the storage has a study {spec.study.name!r} of another program, which searches {names}",
             "study.storage",
             "set another study.name or study.storage",
         )
 
 
 def copy_trial(trial: FrozenTrial, made_for: dict[str, Any], spec: StudySpec) -> FrozenTrial:
-    """A copy of ``trial`` for the next Optuna study."""
+    """Return a copy of ``trial`` for the next Optuna study."""
     knobs, before = knobs_of(trial, made_for), set(made_for["space"])
     usable = (trial.params or not before) and holds_knobs(spec, knobs, before)
     params = parameters(spec.space, knobs) if usable else {}
@@ -114,7 +114,7 @@ def copy_trial(trial: FrozenTrial, made_for: dict[str, Any], spec: StudySpec) ->
 
 
 def knobs_of(trial: FrozenTrial, made_for: dict[str, Any]) -> dict[str, Any]:
-    """All knobs of a trial: its parameters, and the fixed knobs of the space it was proposed for."""
+    """Return all knobs of a trial: its parameters, and the fixed knobs of the space it was proposed for."""
     read = {name: read_dimension(name, raw)[0] for name, raw in made_for["space"].items()}
     space: Space = {name: dimension for name, dimension in read.items() if dimension is not None}
     return {**made_for["train"], **from_optuna(space, trial.params)}

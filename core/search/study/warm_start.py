@@ -36,8 +36,8 @@ class Earlier:
     @property
     def origin(self) -> str:
         """The earlier study, trial and result, as text."""
-        reached = ", ".join(f"{value:.4g}" for value in self.values)
-        return f"trial {self.number} of {self.study}, which reached {reached}"
+        values = ", ".join(f"{value:.4g}" for value in self.values)
+        return f"trial {self.number} of {self.study}, which reached {values}"
 
 
 def begin(spec: StudySpec, study: optuna.Study) -> list[str]:
@@ -45,35 +45,35 @@ def begin(spec: StudySpec, study: optuna.Study) -> list[str]:
 
     Raises SpecError for a study that does not exist or has other objectives.
     """
-    notes, found = [], list[Earlier]()
+    notes, earlier_trials = [], list[Earlier]()
     for name in spec.study.warm_start:
         usable, outside = _trials(spec, name)
-        found += usable
+        earlier_trials += usable
         if outside:
             notes.append(f"warm start: {outside} trials of {plain(name, 80)} lie outside this space")
     if spec.study.warm_start_as == "trials":
-        for trial in found:
+        for trial in earlier_trials:
             study.add_trial(_as_history(spec, trial))
     else:
-        for trial in _best(spec, found)[: spec.study.warm_start_best]:
+        for trial in _best(spec, earlier_trials)[: spec.study.warm_start_best]:
             study.enqueue_trial(trial.params, user_attrs={FROM: trial.origin}, skip_if_exists=True)
     return notes
 
 
 def _trials(spec: StudySpec, name: str) -> tuple[list[Earlier], int]:
-    """The complete trials of an earlier study inside this space, and the number outside."""
+    """Return the complete trials of an earlier study inside this space, and the number outside."""
     earlier, study = _open_earlier(name)
     _same_objectives(spec, earlier, name)
     made_for = study.user_attrs.get(MADE_FOR) or _made_for(earlier)
-    found, outside = [], 0
+    inside, outside = [], 0
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         knobs = knobs_of(trial, made_for)
         if holds_knobs(spec, knobs, set(made_for["space"])):
             params = parameters(spec.space, knobs)
-            found.append(Earlier(earlier.study.name, trial.number, list(trial.values), params))
+            inside.append(Earlier(earlier.study.name, trial.number, list(trial.values), params))
         else:
             outside += 1
-    return found, outside
+    return inside, outside
 
 
 def _made_for(spec: StudySpec) -> dict[str, Any]:
@@ -91,8 +91,8 @@ def _open_earlier(name: str) -> tuple[StudySpec, optuna.Study]:
         if os.path.lexists(file) and not paths.is_own(
             file
         ):  # a foreign SQLite file is not just data: it can have triggers
-            what = f"warm_start: {file.name} of {plain(name, 80)!r} is a link or another user's"
-            raise SpecError.of(what, "study.warm_start", "check the file, then use a copy that you own")
+            message = f"warm_start: {file.name} of {plain(name, 80)!r} is a link or another user's"
+            raise SpecError.of(message, "study.warm_start", "check the file, then use a copy that you own")
     earlier = spec_file.load(folder / "study.toml")
     storage: BaseStorage = open_storage(address(earlier, folder))
     number = newest(storage, earlier.study.name)
@@ -107,21 +107,21 @@ def _same_objectives(spec: StudySpec, earlier: StudySpec, name: str) -> None:
     )
     if mine != its:
         metrics = ", ".join(metric for metric, _ in its)
-        what = f"warm_start: {plain(name, 80)!r} has other objectives: {metrics}"
+        message = f"warm_start: {plain(name, 80)!r} has other objectives: {metrics}"
         fix = "remove it: its results cannot be compared with this study's"
-        raise SpecError.of(what, "study.warm_start", fix)
+        raise SpecError.of(message, "study.warm_start", fix)
 
 
-def _best(spec: StudySpec, found: list[Earlier]) -> list[Earlier]:
-    """The trials sorted by the sum of their ranks in each objective, the best first."""
-    ranks = [0.0] * len(found)
+def _best(spec: StudySpec, trials: list[Earlier]) -> list[Earlier]:
+    """Return the trials sorted by the sum of their ranks in each objective, the best first."""
+    ranks = [0.0] * len(trials)
     for index, goal in enumerate(spec.study.objectives):
         sign = 1.0 if goal.direction == "minimize" else -1.0
-        value = [sign * trial.values[index] for trial in found]
-        for rank, place in enumerate(sorted(range(len(found)), key=value.__getitem__)):
+        value = [sign * trial.values[index] for trial in trials]
+        for rank, place in enumerate(sorted(range(len(trials)), key=value.__getitem__)):
             ranks[place] += rank
-    order = sorted(range(len(found)), key=ranks.__getitem__)
-    return [found[place] for place in order if all(map(math.isfinite, found[place].values))]
+    order = sorted(range(len(trials)), key=ranks.__getitem__)
+    return [trials[place] for place in order if all(map(math.isfinite, trials[place].values))]
 
 
 def _as_history(spec: StudySpec, trial: Earlier) -> FrozenTrial:

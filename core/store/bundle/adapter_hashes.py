@@ -14,7 +14,7 @@ FILE = "adapter_model.safetensors"
 
 
 def hash_tensors(adapter: Path) -> dict[str, str]:
-    """The SHA-256 of type, shape and bytes of each tensor in an adapter's folder; nothing without one.
+    """Return the SHA-256 of type, shape and bytes of each tensor in an adapter's folder; nothing without one.
 
     Raises OSError, and ValueError for a file that is not safetensors
     (https://github.com/huggingface/safetensors).
@@ -26,7 +26,7 @@ def hash_tensors(adapter: Path) -> dict[str, str]:
         (size,) = HEAD.unpack(_require_size(file.read(HEAD.size), HEAD.size))
         if size > LARGEST_HEADER_BYTES:
             raise ValueError(f"{FILE} is not safetensors: a header of {size} bytes")
-        header, found = json.loads(_require_size(file.read(size), size)), {}
+        header, hashes = json.loads(_require_size(file.read(size), size)), {}
         for name, tensor in header.items():
             if name == "__metadata__":
                 continue
@@ -34,8 +34,8 @@ def hash_tensors(adapter: Path) -> dict[str, str]:
             file.seek(HEAD.size + size + begin)
             digest = hashlib.sha256(f"{tensor['dtype']} {tensor['shape']}\n".encode())
             digest.update(_require_size(file.read(end - begin), end - begin))
-            found[name] = digest.hexdigest()
-    return found
+            hashes[name] = digest.hexdigest()
+    return hashes
 
 
 def _require_size(raw: bytes, size: int) -> bytes:
@@ -45,9 +45,9 @@ def _require_size(raw: bytes, size: int) -> bytes:
 
 
 def distance(adapter: Path, other: Path) -> float | None:
-    """The distance of two adapters: the largest relative norm of the difference over their tensors, so that
-    tensors that start at zero count as much as random ones. None if they have different tensors, or types
-    that numpy does not support."""
+    """Return the distance of two adapters: the largest relative norm of the difference over their tensors, so
+    that tensors that start at zero count as much as random ones. None if they have different tensors, or
+    types that numpy does not support."""
     import numpy
     from safetensors.numpy import load_file
 
@@ -57,12 +57,12 @@ def distance(adapter: Path, other: Path) -> float | None:
         return None
     if _shapes(first) != _shapes(second):
         return None
-    found = [0.0]
+    distances = [0.0]
     for name, part in first.items():
         size, apart = (float(numpy.linalg.norm(each.ravel())) for each in (part, part - second[name]))
-        found.append(apart / size if size else apart)
-    return max(found)
+        distances.append(apart / size if size else apart)
+    return max(distances)
 
 
-def _shapes(found: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    return {name: part.shape for name, part in found.items()}
+def _shapes(tensors: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: part.shape for name, part in tensors.items()}

@@ -44,9 +44,9 @@ def make(target: Path, fill: Callable[[Path], dict[str, Any]], force: bool, zipp
         _seal(aside, fill(aside))
         _place(_zip(aside, target.name) if zipped else aside, end)
     except OSError as error:
-        what = f"the bundle cannot be written: {plain(str(error), 300)}"
+        message = f"the bundle cannot be written: {plain(str(error), 300)}"
         fix = "free disk space and check permissions, or give another folder with --out; nothing was changed"
-        raise TrimtabError.of(what, str(end), fix) from error
+        raise TrimtabError.of(message, str(end), fix) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         _zip_of(aside).unlink(missing_ok=True)
@@ -58,10 +58,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         if not (folder / MANIFEST).is_file():  # reading a pipe would block
             raise FileNotFoundError(f"there is no {MANIFEST}")
-        found = json.loads((folder / MANIFEST).read_text("utf-8"))
-        if found["format"] != FORMAT or not all(_inside(name) for name in found["files"]):
-            raise ValueError(f"the format is {found['format']!r}")
-        return dict(found)
+        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+        if manifest["format"] != FORMAT or not all(_inside(name) for name in manifest["files"]):
+            raise ValueError(f"the format is {manifest['format']!r}")
+        return dict(manifest)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError.of(
             f"this is not a bundle: {plain(f'{type(error).__name__}: {error}', 200)}",
@@ -72,8 +72,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def check(folder: Path) -> dict[str, Any]:
     """Read the manifest and verify every file. Raises BundleError that names files that differ."""
-    found = read_manifest(folder)
-    wrong = [name for name, known in found["files"].items() if _differs(folder / name, known)]
+    manifest = read_manifest(folder)
+    wrong = [name for name, entry in manifest["files"].items() if _differs(folder / name, entry)]
     if wrong:
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise BundleError.of(
@@ -81,12 +81,12 @@ def check(folder: Path) -> dict[str, Any]:
             str(folder),
             "use the unchanged bundle; to run a changed study, use `trimtab run`",
         )
-    return found
+    return manifest
 
 
 @contextlib.contextmanager
 def open_bundle(bundle: Path, scratch: Path) -> Iterator[Path]:
-    """The bundle's folder; a zip is unpacked into ``scratch``. Raises BundleError."""
+    """Return the bundle's folder; a zip is unpacked into ``scratch``. Raises BundleError."""
     if bundle.is_dir():
         yield bundle
         return
@@ -112,20 +112,20 @@ def _inside(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and "\\" not in name
 
 
-def _differs(path: Path, known: dict[str, Any]) -> bool:
+def _differs(path: Path, entry: dict[str, Any]) -> bool:
     try:
-        return path.is_symlink() or not path.is_file() or file_sum(path) != known["sha256"]
+        return path.is_symlink() or not path.is_file() or file_sum(path) != entry["sha256"]
     except (OSError, KeyError, TypeError):
         return True
 
 
-def _seal(folder: Path, told: dict[str, Any]) -> None:
+def _seal(folder: Path, content: dict[str, Any]) -> None:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     sums = {
         file.relative_to(folder).as_posix(): {"sha256": file_sum(file), "bytes": file.stat().st_size}
         for file in files
     }
-    text = json.dumps({"format": FORMAT, **told, "files": sums}, indent=1)
+    text = json.dumps({"format": FORMAT, **content, "files": sums}, indent=1)
     (folder / MANIFEST).write_text(text, "utf-8")
     for path in (*files, folder / MANIFEST):
         _sync(path)
@@ -162,30 +162,30 @@ def _refuse_overwrite(end: Path, force: bool) -> None:
 
 
 def _ours(end: Path) -> bool:
-    """Is ``end`` a bundle without any other files?"""
+    """Tell whether ``end`` is a bundle without any other files."""
     if end.is_symlink():
         return False
     try:
         if end.is_file():
             with zipfile.ZipFile(end) as file:
                 return any(name.endswith(f"/{MANIFEST}") for name in file.namelist())
-        known = read_manifest(end)["files"]
+        files = read_manifest(end)["files"]
         there = {path.relative_to(end).as_posix() for path in end.rglob("*") if not path.is_dir()}
-        return there <= {*known, MANIFEST}
+        return there <= {*files, MANIFEST}
     except (BundleError, OSError, zipfile.BadZipFile):
         return False
 
 
-def _place(made: Path, end: Path) -> None:
-    """Move ``made`` to ``end``; an older bundle there is deleted, anything else is moved aside."""
+def _place(bundle: Path, end: Path) -> None:
+    """Move ``bundle`` to ``end``; an older bundle there is deleted, anything else is moved aside."""
     if not os.path.lexists(end):
-        made.rename(end)
+        bundle.rename(end)
         return
     ours = _ours(end)
     before = _free(end)
     end.rename(before)
     try:
-        made.rename(end)
+        bundle.rename(end)
     except OSError:
         before.rename(end)
         raise

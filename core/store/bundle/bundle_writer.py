@@ -57,24 +57,24 @@ def fill(report: Report, folder: Path, evidence: bool = False) -> tuple[dict[str
     if evidence:
         _evidence(report, folder / "evidence", notes)
     number = report.chosen.number if report.chosen is not None else None
-    told = {"study": report.study.name, "trial": number, "made_at": report.made_at}
-    return {**told, "trimtab": report.versions.get("packages", {}).get("trimtab")}, notes
+    content = {"study": report.study.name, "trial": number, "made_at": report.made_at}
+    return {**content, "trimtab": report.versions.get("packages", {}).get("trimtab")}, notes
 
 
 def _put(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
 
-def _json(path: Path, found: object) -> None:
+def _json(path: Path, content: object) -> None:
     """Write JSON; numbers that JSON does not have, such as nan, become null."""
-    _put(path, json.dumps(msgspec.json.decode(msgspec.json.encode(found)), indent=1) + "\n")
+    _put(path, json.dumps(msgspec.json.decode(msgspec.json.encode(content)), indent=1) + "\n")
 
 
 def _trial(report: Report, number: int, sums: dict[str, str]) -> dict[str, Any]:
-    """The data of a trial that a rerun needs: exact numbers, and how it ran."""
+    """Return the data of a trial that a rerun needs: exact numbers, and how it ran."""
     trial, ran = report.study.trials[number], report.ran.get(number)
     metrics = [metric for metric, _ in report.study.objectives]
-    chosen = report.chosen is not None and report.chosen.number == number
+    is_chosen = report.chosen is not None and report.chosen.number == number
     return Redactor().anything(
         {
             "trial": number, "state": trial.state, "params": trial.params, "knobs": trial.knobs,
@@ -83,7 +83,7 @@ def _trial(report: Report, number: int, sums: dict[str, str]) -> dict[str, Any]:
             "scores": msgspec.to_builtins(trial.scores),
             "scoring": study_progress.scoring_record(trial) if trial.pending else None,
             "ran": None if ran is None else {**msgspec.to_builtins(ran), "alone": ran.alone},
-            "adapter_sha256": sums if chosen else {},
+            "adapter_sha256": sums if is_chosen else {},
         }
     )  # fmt: skip
 
@@ -147,12 +147,12 @@ def _decisions(report: Report, folder: Path) -> None:
 def _evidence(report: Report, folder: Path, notes: list[str]) -> None:
     base = Path(report.study.folder) / "trials"
     numbers = ["base", *([str(report.chosen.number)] if report.chosen is not None else [])]
-    found = [
+    files = [
         (number, file) for number in numbers for file in sorted((base / number / "evidence").glob("*.json"))
     ]
-    for number, file in found:
+    for number, file in files:
         if not file.is_symlink():
             place = folder / (number if number == "base" else f"trial-{number}")
             place.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, place / file.name)
-    notes += [] if found else ["no evidence: none was stored"]
+    notes += [] if files else ["no evidence: none was stored"]

@@ -26,7 +26,7 @@ EXACT = (
 
 
 def versions(devices: Sequence[Device], driver: str, threads: int | None, read_at: float) -> dict[str, Any]:
-    """All versions as JSON data. ``read_at`` is the time of reading, in Unix seconds."""
+    """Return all versions as JSON data. ``read_at`` is the time of reading, in Unix seconds."""
     return {
         "read_at": read_at,
         "python": platform.python_version(),
@@ -36,12 +36,12 @@ def versions(devices: Sequence[Device], driver: str, threads: int | None, read_a
         "threads": threads or cores(),
         "gpus": [plain(device.name, 80) for device in devices],
         "driver": driver or None,
-        "packages": {name: found for name in PACKAGES if (found := version(name))},
+        "packages": {name: number for name in PACKAGES if (number := version(name))},
     }
 
 
 def version(package: str) -> str | None:
-    """The installed version; None for a package that is not installed."""
+    """Return the installed version; None for a package that is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -49,22 +49,23 @@ def version(package: str) -> str | None:
 
 
 def cores() -> int:
-    """The number of CPUs that this process may use."""
+    """Return the number of CPUs that this process may use."""
     return cpus().usable
 
 
 def cpu_name() -> str:
-    """The processor's model name."""
+    """Return the processor's model name."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    found = next((line for line in lines if line.startswith("model name")), "")
-    return plain(found.partition(":")[2].strip(), 120) or platform.machine()
+    line_of_name = next((line for line in lines if line.startswith("model name")), "")
+    return plain(line_of_name.partition(":")[2].strip(), 120) or platform.machine()
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """The differences of two machines that may change the bits of a result: "torch 2.12.0 → 2.13.0"."""
+    """Return the differences of two machines that may change the bits of a result: "torch 2.12.0 →
+    2.13.0"."""
     pairs = [
         (name, old.get(name), new.get(name)) for name in ("python", "platform", "cpu", "threads", "gpus")
     ]

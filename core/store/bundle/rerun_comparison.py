@@ -72,27 +72,37 @@ def read(folder: Path, number: int | None) -> Original:
         raise bundle_manifest.BundleError.of(
             f"missing from the manifest: {', '.join(lost)}", str(folder), "export the study again"
         )
-    wanted = number if number is not None else manifest.get("trial")
+    number_to_read = number if number is not None else manifest.get("trial")
     try:
         raw = toml_reader.read(folder / "study.toml")
         trials = {entry["trial"]: entry for entry in json.loads((folder / "trials.json").read_text("utf-8"))}
         versions = json.loads((folder / "versions.json").read_text("utf-8"))
         prints = msgspec.json.decode((folder / "data.json").read_bytes(), type=dict[str, Print])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        what = f"the bundle cannot be read: {plain(str(error), 200)}"
-        raise bundle_manifest.BundleError.of(what, str(folder), "export the study again") from error
-    trial = trials.get(wanted)
+        message = f"the bundle cannot be read: {plain(str(error), 200)}"
+        raise bundle_manifest.BundleError.of(message, str(folder), "export the study again") from error
+    trial = trials.get(number_to_read)
     if trial is None or trial.get("state") != "complete":
-        done = ", ".join(str(index) for index, known in trials.items() if known.get("state") == "complete")
-        what = "the bundle has no complete trial" if wanted is None else f"trial {wanted} is not complete"
-        fix = f"give --trial N with one of {done}" if done else "export the study when a trial is complete"
-        raise bundle_manifest.BundleError.of(what, str(folder), fix)
+        complete = ", ".join(
+            str(index) for index, trial_entry in trials.items() if trial_entry.get("state") == "complete"
+        )
+        message = (
+            "the bundle has no complete trial"
+            if number_to_read is None
+            else f"trial {number_to_read} is not complete"
+        )
+        fix = (
+            f"give --trial N with one of {complete}"
+            if complete
+            else "export the study when a trial is complete"
+        )
+        raise bundle_manifest.BundleError.of(message, str(folder), fix)
     return Original(folder, raw, trial, versions, prints)
 
 
-def spec_of(original: Original, name: str, given: Mapping[str, str]) -> StudySpec:
-    """The study ``name`` that repeats the trial, with its knobs in [train], alone on its device. ``given``
-    replaces paths for this machine, by key such as "data.source". Raises SpecError."""
+def spec_of(original: Original, name: str, replacements: Mapping[str, str]) -> StudySpec:
+    """Return the study ``name`` that repeats the trial, with its knobs in [train], alone on its device.
+    ``replacements`` replaces paths for this machine, by key such as "data.source". Raises SpecError."""
     raw = copy.deepcopy(original.raw)
     raw["study"] = {key: value for key, value in raw["study"].items() if key not in DROPPED}
     raw["study"] |= {"name": name, "trials": 1, "sampler": "random", "pruner": "none"}
@@ -106,26 +116,26 @@ def spec_of(original: Original, name: str, given: Mapping[str, str]) -> StudySpe
     if original.on_cpu and original.versions.get("threads") not in (None, cores()):
         resources.setdefault("threads", original.versions["threads"])
     base = original.prints.get("model.base")
-    if base is not None and base.revision and "model.base" not in given:
+    if base is not None and base.revision and "model.base" not in replacements:
         raw["model"].setdefault("revision", base.revision)
-    for key, value in given.items():
+    for key, value in replacements.items():
         section, _, entry = key.partition(".")
         raw[section][entry] = value
     return spec_file.parse(raw, str(original.folder / "study.toml"))
 
 
-def free_name(study: str, taken: Mapping[str, Any]) -> str:
-    """The first free name ``study``-rerun-N."""
+def free_name(study: str, existing: Mapping[str, Any]) -> str:
+    """Return the first free name ``study``-rerun-N."""
     number = 1
     while True:
         end = f"-rerun-{number}"
-        if (name := study[: NAME_LIMIT - len(end)] + end) not in taken:
+        if (name := study[: NAME_LIMIT - len(end)] + end) not in existing:
             return name
         number += 1
 
 
 def other_data(original: Original, now: Mapping[str, Print]) -> tuple[list[str], list[str]]:
-    """(data or base that differs, data or base that cannot be compared), as texts."""
+    """Return (data or base that differs, data or base that cannot be compared), as texts."""
     different, unsure = [], []
     for key, old in original.prints.items():
         new = now.get(key)
@@ -146,27 +156,27 @@ def other_data(original: Original, now: Mapping[str, Print]) -> tuple[list[str],
 
 
 def doubts(original: Original, differences: list[str]) -> list[str]:
-    """Why the same bits cannot be expected; empty if they can."""
-    found = [f"different here: {difference}" for difference in differences]
+    """Return why the same bits cannot be expected; empty if they can."""
+    reasons = [f"different here: {difference}" for difference in differences]
     precision = original.raw.get("model", {}).get("precision", "auto")
     if not original.on_cpu:
-        found.append("it ran on a GPU, where the order of summation may vary")
+        reasons.append("it ran on a GPU, where the order of summation may vary")
     elif precision not in ("auto", "fp32"):
-        found.append(f"its base is in {plain(str(precision), 20)}, not fp32")
+        reasons.append(f"its base is in {plain(str(precision), 20)}, not fp32")
     beside = original.ran.get("beside") or ()
     if beside:
-        found.append(
+        reasons.append(
             f"it ran in a pack with trials {', '.join(map(str, beside))}: results are equal within rounding"
         )
-    changed = original.ran.get("changed") or ()
-    if changed:
-        names = plain(", ".join(map(str, changed)), 120)
-        found.append(f"{names} changed while it ran: the rerun uses the last value from the first step")
-    return found
+    edited_knobs = original.ran.get("changed") or ()
+    if edited_knobs:
+        names = plain(", ".join(map(str, edited_knobs)), 120)
+        reasons.append(f"{names} changed while it ran: the rerun uses the last value from the first step")
+    return reasons
 
 
 def tolerance(original: Original) -> float:
-    """The largest relative difference of an objective that counts as the same result."""
+    """Return the largest relative difference of an objective that counts as the same result."""
     plainly = original.on_cpu and original.raw.get("model", {}).get("precision", "auto") in ("auto", "fp32")
     return PLAIN_TOLERANCE if plainly else ROUGH_TOLERANCE
 
@@ -186,7 +196,7 @@ class Outcome:
 
     @property
     def identical(self) -> bool:
-        """Are all compared numbers and the adapter the same, bit for bit?"""
+        """Whether all compared numbers and the adapter are the same, bit for bit."""
         return self.other == 0 and all(before == now for before, now in self._compare_losses())
 
     def within(self, limit: float) -> bool:

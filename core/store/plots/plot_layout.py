@@ -32,7 +32,7 @@ class Mark:
 
 
 def marks(plot: Plot) -> list[Mark]:
-    """All marks of a plot, the topmost last."""
+    """Return all marks of a plot, the topmost last."""
     x = AxisScale(*_reach([step for curve in plot.curves for step in curve.steps]))
     lines = [*(value for curve in plot.curves for value in curve.values), *_levels(plot)]
     y = with_margin([value for value in lines if value > 0 or not plot.log], plot.log)
@@ -45,7 +45,7 @@ def _reach(steps: list[int]) -> tuple[float, float]:
 
 
 def with_margin(values: list[float], log: bool = False) -> AxisScale:
-    """An axis that covers all ``values`` with a small margin."""
+    """Return an axis that covers all ``values`` with a small margin."""
     low, high = min(values), max(values)
     if log:
         return AxisScale(low / 1.1, high * 1.1, True)
@@ -84,14 +84,14 @@ def _titles(plot: Plot) -> Iterator[Mark]:
     better = "" if plot.metric.name in NEITHER else better
     hidden = f"{plot.left_out} more trials are not shown" if plot.left_out else ""
     yield Mark("text", ((LEFT, 18),), f"{plain(plot.metric.name, 60)}{unit}")
-    if said := "; ".join(note for note in (better, hidden) if note):
-        yield Mark("faint", ((WIDTH - RIGHT, 18),), said, "end")
+    if notes := "; ".join(note for note in (better, hidden) if note):
+        yield Mark("faint", ((WIDTH - RIGHT, 18),), notes, "end")
 
 
 def _level_marks(plot: Plot, y: AxisScale) -> Iterator[Mark]:
-    named = [("limit", "limit", bound) for bound in plot.bounds]
-    named += [("base", "base", plot.base)] if plot.base is not None else []
-    for role, text, value in named:
+    levels = [("limit", "limit", bound) for bound in plot.bounds]
+    levels += [("base", "base", plot.base)] if plot.base is not None else []
+    for role, text, value in levels:
         if plot.log and value <= 0:
             continue
         height = _up(y, value)
@@ -113,18 +113,18 @@ def _role(curve: Curve) -> str:
 
 
 def _labelled_curves(plot: Plot) -> list[Curve]:
-    """The curves to label: the chosen one, else the only one."""
+    """Return the curves to label: the chosen one, else the only one."""
     ahead = [curve for curve in plot.curves if curve.ahead]
     return ahead or (list(plot.curves) if len(plot.curves) == 1 else [])
 
 
 def width(mark: Mark) -> float:
-    """The stroke width of a line."""
+    """Return the stroke width of a line."""
     return {"ahead": 2.2, "grid": 1.0}.get(mark.role, 1.2)
 
 
 def label(value: float) -> str:
-    """The short text of a tick."""
+    """Return the short text of a tick."""
     if value == 0:
         return "0"
     for unit, size in UNITS:

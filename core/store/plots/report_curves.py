@@ -39,43 +39,49 @@ class Plot:
 
 
 def plots(study: s.Study, chosen: s.Trial | None) -> list[Plot]:
-    """The plots of all metrics for which a trial has two points: objectives first, then in the metric table's
-    order, with metrics that do not measure quality last."""
+    """Return the plots of all metrics for which a trial has two points: objectives first, then in the metric
+    table's order, with metrics that do not measure quality last."""
     goals = [metric for metric, _ in study.objectives]
     aside = [name for name in METRICS if name in NEITHER or name.startswith("memory/")]
     order = [*goals, *(name for name in METRICS if name not in {*goals, *aside}), *aside]
-    known = {name for trial in study.trials.values() for name in trial.series}
-    names = [*(name for name in order if name in known), *sorted(known - set(order))]
-    kept = limits(study)
-    found = [_plot(study, chosen, name, kept.get(name, ())) for name in names]
-    return [plot for plot in found if plot is not None]
+    names_with_points = {name for trial in study.trials.values() for name in trial.series}
+    names = [*(name for name in order if name in names_with_points), *sorted(names_with_points - set(order))]
+    limits_by_metric = limits(study)
+    candidates = [_plot(study, chosen, name, limits_by_metric.get(name, ())) for name in names]
+    return [plot for plot in candidates if plot is not None]
 
 
-def _plot(study: s.Study, chosen: s.Trial | None, name: str, kept: tuple[Limit, ...]) -> Plot | None:
+def _plot(
+    study: s.Study, chosen: s.Trial | None, name: str, limits_of_metric: tuple[Limit, ...]
+) -> Plot | None:
     metric = METRICS.get(name) or Metric(name, "minimize", "")
     number = chosen.number if chosen is not None else None
-    found = [
+    candidates = [
         curve for trial in _rank_trials(study, number) if (curve := _curve(trial, name, number)) is not None
     ]
-    if not any(len(curve.steps) > 1 for curve in found):
+    if not any(len(curve.steps) > 1 for curve in candidates):
         return None
-    drawn = found[:MOST_LINES]
+    curves = candidates[:MOST_LINES]
     base = study.base_scores.get(name)
     return Plot(
-        metric, tuple(reversed(drawn)), base.value if base is not None else None,
-        tuple(limit.bound for limit in kept), len(found) - len(drawn), _log(drawn),
+        metric, tuple(reversed(curves)), base.value if base is not None else None,
+        tuple(limit.bound for limit in limits_of_metric), len(candidates) - len(curves), _log(curves),
     )  # fmt: skip
 
 
 def _rank_trials(study: s.Study, chosen: int | None) -> list[s.Trial]:
-    """The trials sorted: the chosen one, then the best, then those without a result."""
+    """Return the trials sorted: the chosen one, then the best, then those without a result."""
     _, direction = study.objectives[0]
     sign = 1 if direction == "minimize" else -1
 
     def place(trial: s.Trial) -> tuple[bool, float, int]:
         value = best_and_counts.objective_value(study, trial)
-        known = value is not None and math.isfinite(value)
-        return trial.number != chosen, sign * value if known and value is not None else math.inf, trial.number
+        is_finite = value is not None and math.isfinite(value)
+        return (
+            trial.number != chosen,
+            sign * value if is_finite and value is not None else math.inf,
+            trial.number,
+        )
 
     return sorted(study.trials.values(), key=place)
 
@@ -94,6 +100,6 @@ def _curve(trial: s.Trial, name: str, chosen: int | None) -> Curve | None:
 
 
 def _log(curves: list[Curve]) -> bool:
-    """Should the axis be logarithmic: all values positive and over more than two decades?"""
+    """Tell whether the axis should be logarithmic: all values are positive and span more than two decades."""
     values = [value for curve in curves for value in curve.values]
     return min(values) > 0 and max(values) / min(values) > 100

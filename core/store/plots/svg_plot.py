@@ -12,7 +12,7 @@ FONT = "font:12px system-ui,-apple-system,'Segoe UI',sans-serif"
 
 
 def style(colours: dict[str, str]) -> str:
-    """The CSS rules that colour the drawings."""
+    """Return the CSS rules that colour the drawings."""
     rules = [f".plot .ground{{fill:{colours['ground']};stroke:none}}"]
     for role, colour in colours.items():
         if role != "ground":
@@ -22,7 +22,7 @@ def style(colours: dict[str, str]) -> str:
 
 
 def svg(plot: Plot, alone: bool = True) -> str:
-    """The SVG text. ``alone`` makes a file with its own colours; otherwise the page provides them."""
+    """Return the SVG text. ``alone`` makes a file with its own colours; otherwise the page provides them."""
     name = html.escape(f"{plain(plot.metric.name, 60)} over steps")
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" viewBox="0 0 {WIDTH} {HEIGHT}"']
     parts.append(f' role="img" aria-label="{name}"><title>{name}</title>')

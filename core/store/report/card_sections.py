@@ -21,9 +21,9 @@ TOGETHER = (
 
 
 def boards(report: Report) -> list[str]:
-    """Every metric compared with the base's, board by board."""
-    found = lines(report.study, report.chosen)
-    if not found:
+    """Return every metric compared with the base's, board by board."""
+    score_rows = lines(report.study, report.chosen)
+    if not score_rows:
         return [
             "## Quality, safety and security",
             "",
@@ -34,11 +34,11 @@ def boards(report: Report) -> list[str]:
         "Value, 95 % interval, samples; a change is clear if it is larger than chance explains.",
         "",
     ]
-    for board in dict.fromkeys(line.board for line in found):
+    for board in dict.fromkeys(line.board for line in score_rows):
         cells = [
             (md.code(line.metric), line.base, line.trial, line.change, line.limit, line.verdict,
              md.text("; ".join(part for part in (line.meaning, line.note) if part)))
-            for line in found if line.board == board
+            for line in score_rows if line.board == board
         ]  # fmt: skip
         names = ("metric", "base", "this model", "change", "limit", "", "meaning")
         parts += [f"### {board.capitalize()}", "", *md.table(names, cells)]
@@ -46,14 +46,14 @@ def boards(report: Report) -> list[str]:
 
 
 def report_card(report: Report) -> list[str]:
-    """What the scores show about safety and security, and what not."""
+    """Return what the scores show about safety and security, and what not."""
     if report.chosen is None:
         return []
-    found = view.claims(report.study, report.chosen)
+    claims = view.claims(report.study, report.chosen)
     cells = [
         (md.code(claim.metric), md.text(claim.text), f"**{claim.verdict}**", md.text(claim.basis),
          md.text(claim.how))
-        for claim in found
+        for claim in claims
     ]  # fmt: skip
     missing = view.not_examined(report.study, report.chosen)
     return [
@@ -65,13 +65,13 @@ def report_card(report: Report) -> list[str]:
 
 
 def search(report: Report) -> list[str]:
-    """How the search found the trial."""
+    """Return how the search found the trial."""
     section, study = report.raw.get("study", {}), report.study
     goals = ", ".join(f"{md.code(metric)} ({way})" for metric, way in study.objectives)
     counts = (
         ", ".join(f"{count} {name}" for name, count in best_and_counts.count_states(study).items()) or "none"
     )
-    told = [
+    rows = [
         ("objective", goals),
         ("sampler", md.text(section.get("sampler", ""))),
         ("pruner", md.text(section.get("pruner", ""))),
@@ -82,54 +82,56 @@ def search(report: Report) -> list[str]:
     return [
         "## Search",
         "",
-        *md.table(("", ""), told),
+        *md.table(("", ""), rows),
         "All trials: `trials.csv`; all decisions with reasons: `decisions.md`.",
         "",
     ]
 
 
 def limits(report: Report) -> list[str]:
-    """The limitations of the results."""
-    known = lines(report.study, report.chosen)
-    said = ["One training run with one seed: the effect of another seed is unknown."]
+    """Return the limitations of the results."""
+    score_rows = lines(report.study, report.chosen)
+    sentences = ["One training run with one seed: the effect of another seed is unknown."]
     complete = best_and_counts.count_states(report.study).get("complete", 0)
     if complete > 1:
-        said.append(
+        sentences.append(
             f"The trial was chosen from {complete} complete ones by its validation result, so that result is "
             "slightly better than what other data would give."
         )
-    said += [
+    sentences += [
         f"{md.code(line.metric)} breaks its limit ({line.limit})."
-        for line in known
+        for line in score_rows
         if line.verdict == "broken"
     ]
-    said += [f"At the export the {md.text(pending)}." for pending in report.pending]
-    said += [f"{', '.join(names)} without a value: {md.text(why)}." for why, names in _unsaid(known).items()]
-    seen = {line.board for line in known if line.trial != NOT_SCORED}
-    missing = [board for board in BOARDS if board not in seen]
-    said += [f"Not examined: {', '.join(missing)}."] if missing else []
-    said.append("Languages, biases and licence of the base model apply to this model too.")
-    return ["## Limits", "", *(f"- {sentence}" for sentence in said), ""]
+    sentences += [f"At the export the {md.text(pending)}." for pending in report.pending]
+    sentences += [
+        f"{', '.join(names)} without a value: {md.text(why)}." for why, names in _unsaid(score_rows).items()
+    ]
+    scored_boards = {line.board for line in score_rows if line.trial != NOT_SCORED}
+    missing = [board for board in BOARDS if board not in scored_boards]
+    sentences += [f"Not examined: {', '.join(missing)}."] if missing else []
+    sentences.append("Languages, biases and licence of the base model apply to this model too.")
+    return ["## Limits", "", *(f"- {sentence}" for sentence in sentences), ""]
 
 
-def _unsaid(known: list[Line]) -> dict[str, list[str]]:
-    """The metrics without a value, grouped by the reason."""
-    found: dict[str, list[str]] = {}
-    for line in known:
+def _unsaid(score_rows: list[Line]) -> dict[str, list[str]]:
+    """Return the metrics without a value, grouped by the reason."""
+    names_by_reason: dict[str, list[str]] = {}
+    for line in score_rows:
         if line.trial == NOT_SCORED and line.note:
-            found.setdefault(line.note, []).append(md.code(line.metric))
-    return found
+            names_by_reason.setdefault(line.note, []).append(md.code(line.metric))
+    return names_by_reason
 
 
 def rerun(report: Report) -> list[str]:
-    """How to rerun the trial, and the versions it ran with."""
+    """Return how to rerun the trial, and the versions it ran with."""
     packages = report.versions.get("packages", {})
-    told = ", ".join(f"{name} {number}" for name, number in packages.items())
+    listed = ", ".join(f"{name} {number}" for name, number in packages.items())
     machine = ", ".join(report.versions.get("gpus") or [str(report.versions.get("cpu", ""))])
     ran = report.ran.get(report.chosen.number) if report.chosen is not None else None
     return [
         "## Run it again", "",
         "`trimtab rerun FOLDER` trains this trial again and compares the results.", "",
         *([ALONE if ran.alone else TOGETHER] if ran is not None else []),
-        "", f"{md.text(machine)}; {md.text(told, 2000)}; Python {report.versions.get('python', '')}.", "",
+        "", f"{md.text(machine)}; {md.text(listed, 2000)}; Python {report.versions.get('python', '')}.", "",
     ]  # fmt: skip

@@ -31,7 +31,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # even unescaped marku
 
 
 def page(report: Report) -> str:
-    """The whole page."""
+    """Return the whole page."""
     study = report.study
     colours = f"{svg_plot.style(LIGHT)}@media (prefers-color-scheme:dark){{{svg_plot.style(DARK)}}}"
     head = (
@@ -58,12 +58,12 @@ def _section(title: str, body: str) -> str:
     return f"<section><h2>{title}</h2>{body}</section>" if body else ""
 
 
-def _pairs(found: Iterable[tuple[str, str]]) -> str:
-    return "<dl>" + "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in found) + "</dl>"
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    return "<dl>" + "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in pairs) + "</dl>"
 
 
 def _table(names: Sequence[str], lines: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """``lines``: a row's class, and its cells as whole ``td`` elements."""
+    """Return an HTML table; ``lines`` holds each row's class, and its cells as whole ``td`` elements."""
     head = "".join(f"<th>{name}</th>" for name in names)
     body = "".join(f'<tr class="{kind}">{"".join(cells)}</tr>' for kind, cells in lines)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -82,7 +82,7 @@ def _cell_code(value: object) -> str:
 
 
 def _value(value: Any) -> str:
-    """A knob's value or a number as readable text."""
+    """Return a knob's value or a number as readable text."""
     if isinstance(value, bool) or value is None:
         return "–" if value is None else str(value).lower()
     if isinstance(value, list | tuple):
@@ -99,7 +99,7 @@ def _head(report: Report) -> str:
         ", ".join(f"{count} {name}" for name, count in best_and_counts.count_states(study).items()) or "none"
     )
     why = f": {_text(study.why, 300)}" if study.why else ""
-    found = [
+    pairs = [
         ("state", f"{_text(study.state)}{why}"),
         ("began", _date(study.created_at)),
         ("ended", _date(study.ended_at)),
@@ -110,8 +110,8 @@ def _head(report: Report) -> str:
         ("base model", _text(report.raw.get("model", {}).get("base", ""))),
         ("data", _text(report.raw.get("data", {}).get("source", ""))),
     ]  # fmt: skip
-    written = f'<p class="faint">A study by trimtab, written {_date(report.made_at)}</p>'
-    return f"<h1>{_text(study.name)}</h1>{written}{_pairs(found)}"
+    subtitle = f'<p class="faint">A study by trimtab, written {_date(report.made_at)}</p>'
+    return f"<h1>{_text(study.name)}</h1>{subtitle}{_pairs(pairs)}"
 
 
 def _chosen_section(report: Report) -> str:
@@ -120,22 +120,22 @@ def _chosen_section(report: Report) -> str:
         return _section("Result", f"<p>{_text(report.why_none)}.</p>")
     names = searched_knobs(report.study)
     ran = report.ran.get(trial.number)
-    told = [
+    pairs = [
         (f"<code>{_text(name)}</code>", f"<b>{_number(name, value)}</b>")
         for name, value in report.values.items()
     ]
-    told += [("base", f"{_code(name)} {_number(name, value)}") for name, value in _base(report).items()]
-    told += [("state", _text(trial.state)), ("steps", f"{trial.step:,} of {trial.total_steps:,}")]
-    told += [("trained", f"{trial.trainable:,} parameters, {trial.elapsed_s:.1f} s")]
+    pairs += [("base", f"{_code(name)} {_number(name, value)}") for name, value in _base(report).items()]
+    pairs += [("state", _text(trial.state)), ("steps", f"{trial.step:,} of {trial.total_steps:,}")]
+    pairs += [("trained", f"{trial.trainable:,} parameters, {trial.elapsed_s:.1f} s")]
     if ran is not None:
         beside = ", ".join(map(str, ran.beside))
-        told.append(("ran", "alone on its device" if ran.alone else f"in a pack with trials {beside}"))
+        pairs.append(("ran", "alone on its device" if ran.alone else f"in a pack with trials {beside}"))
     knobs = [
         ("ahead" if name in names else "", (_cell_code(name), _cell(_value(value)),
          _cell("searched" if name in names else ""), _cell(KNOBS[name].meaning if name in KNOBS else "")))
         for name, value in trial.knobs.items()
     ]  # fmt: skip
-    return _section(f"Trial {trial.number}", _pairs(told) + _table(("knob", "value", "", "meaning"), knobs))
+    return _section(f"Trial {trial.number}", _pairs(pairs) + _table(("knob", "value", "", "meaning"), knobs))
 
 
 def _base(report: Report) -> dict[str, float]:
@@ -147,27 +147,29 @@ def _number(name: str, value: float | None) -> str:
 
 
 def _curves(report: Report) -> str:
-    drawn = [svg_plot.svg(plot, alone=False) for plot in report.plots]
-    first, more = _plots(drawn[:OPEN]), _plots(drawn[OPEN:])
-    folded = f"<details><summary>{len(drawn) - OPEN} more curves</summary>{more}</details>" if more else ""
-    return _section("Curves", first + folded)
+    pictures = [svg_plot.svg(plot, alone=False) for plot in report.plots]
+    first, more = _plots(pictures[:OPEN]), _plots(pictures[OPEN:])
+    details = (
+        f"<details><summary>{len(pictures) - OPEN} more curves</summary>{more}</details>" if more else ""
+    )
+    return _section("Curves", first + details)
 
 
-def _plots(drawn: list[str]) -> str:
-    return f'<div class="plots">{"".join(drawn)}</div>' if drawn else ""
+def _plots(pictures: list[str]) -> str:
+    return f'<div class="plots">{"".join(pictures)}</div>' if pictures else ""
 
 
 def _boards(report: Report) -> str:
-    found = score_lines.lines(report.study, report.chosen)
+    score_rows = score_lines.lines(report.study, report.chosen)
     kinds = {"broken": "bad", "kept": "good"}
     parts = []
-    for board in dict.fromkeys(line.board for line in found):
+    for board in dict.fromkeys(line.board for line in score_rows):
         lines = [
             ("", (_cell_code(line.metric), _cell(line.base), _cell(line.trial),
                   _cell(line.change),
                   _cell(f"{line.limit} {line.verdict}".strip(), kinds.get(line.verdict, "")),
                   _cell("; ".join(part for part in (line.meaning, line.note) if part))))
-            for line in found if line.board == board
+            for line in score_rows if line.board == board
         ]  # fmt: skip
         names = ("metric", "base", "this model", "change", "limit", "meaning")
         parts.append(f"<h3>{board.capitalize()}</h3>{_table(names, lines)}")
@@ -186,20 +188,22 @@ def _report_card(report: Report) -> str:
     missing = "".join(
         f"<li>{_text(text)}</li>" for text in report_card.not_examined(report.study, report.chosen)
     )
-    told = "<p>A claim is not shown unless an interval says otherwise; nothing here says that it is safe.</p>"
+    introduction = (
+        "<p>A claim is not shown unless an interval says otherwise; nothing here says that it is safe.</p>"
+    )
     table = _table(("metric", "claim", "verdict", "score", "measured how"), lines)
-    return _section("Report card", f"{told}{table}<p>Not examined:</p><ul>{missing}</ul>")
+    return _section("Report card", f"{introduction}{table}<p>Not examined:</p><ul>{missing}</ul>")
 
 
 def _trials(report: Report) -> str:
     study, names = report.study, searched_knobs(report.study)
     goals = [metric for metric, _ in study.objectives]
-    shown = sorted(study.trials.values(), key=lambda trial: trial.number)[:ROWS]
+    trials = sorted(study.trials.values(), key=lambda trial: trial.number)[:ROWS]
     head = ["trial", "state", *map(_text, goals), *map(_text, names), "steps", "seconds", "why"]
-    lines = [("ahead" if trial == report.chosen else "", _trial(report, trial, names)) for trial in shown]
-    more = len(study.trials) - len(shown)
+    lines = [("ahead" if trial == report.chosen else "", _trial(report, trial, names)) for trial in trials]
+    more = len(study.trials) - len(trials)
     hidden = f'<p class="faint">{more} more are in trials.csv.</p>' if more else ""
-    return _section("All trials", _table(head, lines) + hidden) if shown else ""
+    return _section("All trials", _table(head, lines) + hidden) if trials else ""
 
 
 def _trial(report: Report, trial: s.Trial, names: tuple[str, ...]) -> list[str]:
@@ -214,14 +218,14 @@ def _trial(report: Report, trial: s.Trial, names: tuple[str, ...]) -> list[str]:
 
 
 def _decisions(report: Report) -> str:
-    shown = report.decisions[-DECISIONS:]
+    decisions = report.decisions[-DECISIONS:]
     lines = [
         ("bad" if decision.level == "error" else "", (
             _cell(decision.time, "t"), _cell("" if decision.trial is None else decision.trial, "n"),
             _cell(decision.by, "t"), _cell(decision.what), _cell(decision.why)))
-        for decision in shown
+        for decision in decisions
     ]  # fmt: skip
-    hidden = len(report.decisions) - len(shown)
+    hidden = len(report.decisions) - len(decisions)
     more = f'<p class="faint">{hidden} earlier ones are in decisions.jsonl.</p>' if hidden else ""
     return _section("Decisions", more + _table(("when", "trial", "who", "what", "why"), lines))
 
@@ -233,10 +237,14 @@ def _origin(report: Report) -> str:
               f"<td><code>{_text(source.sha256 or source.revision or '')}</code> {_text(source.note)}</td>"))
         for key, source in report.prints.items()
     ]  # fmt: skip
-    known = [(_text(name), _text(value)) for name, value in report.versions.items() if name != "packages"]
-    known += [(_text(name), _text(value)) for name, value in report.versions.get("packages", {}).items()]
+    version_pairs = [
+        (_text(name), _text(value)) for name, value in report.versions.items() if name != "packages"
+    ]
+    version_pairs += [
+        (_text(name), _text(value)) for name, value in report.versions.get("packages", {}).items()
+    ]
     toml = html.escape(plain(tomli_w.dumps(report.raw), lines=True))
     parts = [_table(("", "kind", "name", "rows", "SHA-256 or revision"), prints)] if prints else []
-    parts.append(f"<details><summary>Versions and machine</summary>{_pairs(known)}</details>")
+    parts.append(f"<details><summary>Versions and machine</summary>{_pairs(version_pairs)}</details>")
     parts.append(f"<details><summary>study.toml</summary><pre>{toml}</pre></details>")
     return _section("Inputs and versions", "".join(parts))

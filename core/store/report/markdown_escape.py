@@ -14,19 +14,19 @@ CELL = 600  # characters
 
 
 def text(value: object, limit: int = CELL) -> str:
-    """One line that renders literally: no markup, HTML or links."""
-    shown = plain(str(value), limit)
-    shown = _MARKS.sub(r"\\\1", html.escape(shown, quote=False))
-    return shown.replace("://", "&#58;//").replace("@", "&#64;")  # renderers turn bare addresses into links
+    """Return one line that renders literally: no markup, HTML or links."""
+    escaped = plain(str(value), limit)
+    escaped = _MARKS.sub(r"\\\1", html.escape(escaped, quote=False))
+    return escaped.replace("://", "&#58;//").replace("@", "&#64;")  # renderers turn bare addresses into links
 
 
 def code(value: object, limit: int = CELL) -> str:
-    """Inline code if ``value`` is a plain name or number; else escaped text."""
-    shown = plain(str(value), limit)
-    return f"`{shown}`" if _NAME.fullmatch(shown) else text(shown, limit)
+    """Return inline code if ``value`` is a plain name or number; else escaped text."""
+    plain_text = plain(str(value), limit)
+    return f"`{plain_text}`" if _NAME.fullmatch(plain_text) else text(plain_text, limit)
 
 
 def table(names: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
-    """A table whose cells are Markdown already; empty without lines."""
+    """Return a table whose cells are Markdown already; empty without lines."""
     body = [f"| {' | '.join(cells)} |" for cells in lines]
     return [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}", *body, ""] if body else []

@@ -23,14 +23,14 @@ TASK = {"type": "text-generation", "name": "Text Generation"}
 
 
 def hub_id(source: Print) -> str:
-    """The Hub id of an input; empty for a local file or folder."""
+    """Return the Hub id of an input; empty for a local file or folder."""
     if source.kind == "demo":
         return DEMOS.get(source.name, "")
     return source.name if source.kind == "hub" and ID.fullmatch(source.name) else ""
 
 
 def index(report: Report) -> list[dict[str, Any]]:
-    """The ``model-index`` of a card: every score of the chosen trial, with its interval."""
+    """Return the ``model-index`` of a card: every score of the chosen trial, with its interval."""
     trial, source = report.chosen, report.prints.get("data.source")
     if trial is None or source is None:
         return []
@@ -48,11 +48,11 @@ def index(report: Report) -> list[dict[str, Any]]:
 
 
 def _metric(trial: Trial, name: str, value: float) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": TYPES.get(name, name.replace("/", "_")), "value": value, "name": name}
+    entry: dict[str, Any] = {"type": TYPES.get(name, name.replace("/", "_")), "value": value, "name": name}
     score = trial.scores.get(name)
     more: dict[str, Any] = {"unit": METRICS[name].unit} if name in METRICS and METRICS[name].unit else {}
     if score is not None and score.interval is not None:
         more |= {"low": score.low, "high": score.high, "confidence": CONFIDENCE}
     if score is not None:
         more["samples"] = score.samples
-    return {**found, "args": more} if more else found
+    return {**entry, "args": more} if more else entry

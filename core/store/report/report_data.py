@@ -43,21 +43,21 @@ class Report:
 
     @property
     def why_none(self) -> str:
-        """Why there is no trial to export, starting with a capital letter."""
+        """The reason why there is no trial to export, starting with a capital letter."""
         why = reference_values.explain_no_best(self.study)
         return why[:1].upper() + why[1:]
 
     @property
     def pending(self) -> list[str]:
         """A text per trial whose scores were still pending at the export."""
-        found = []
+        texts = []
         for number, trial in sorted(self.study.trials.items()):
             if trial.pending:
                 so_far = (
                     f" ({trial.scoring_done} of {trial.scoring_total} answers)" if trial.scoring_total else ""
                 )
-                found.append(f"scores of trial {number} at step {trial.scoring} were still pending{so_far}")
-        return found
+                texts.append(f"scores of trial {number} at step {trial.scoring} were still pending{so_far}")
+        return texts
 
     @property
     def values(self) -> dict[str, float]:
@@ -91,19 +91,19 @@ def gather(
 
 
 def _so_far(trial: s.Trial, live: s.Study) -> s.Trial:
-    """The trial with the progress of its last scoring."""
-    seen = live.trials.get(trial.number)
-    if seen is None or not trial.pending or seen.scoring != trial.scoring:
+    """Return the trial with the progress of its last scoring."""
+    live_trial = live.trials.get(trial.number)
+    if live_trial is None or not trial.pending or live_trial.scoring != trial.scoring:
         return trial
-    return replace(trial, scoring_done=seen.scoring_done, scoring_total=seen.scoring_total)
+    return replace(trial, scoring_done=live_trial.scoring_done, scoring_total=live_trial.scoring_total)
 
 
 def _prints(spec: StudySpec, since: float) -> dict[str, Print]:
-    """The present fingerprints, with a note on inputs that changed since the study began."""
-    found = file_fingerprints.fingerprints(spec)
+    """Return the present fingerprints, with a note on inputs that changed since the study began."""
+    prints = file_fingerprints.fingerprints(spec)
     return {
         key: replace(source, note=CHANGED)
         if source.modified_at is not None and source.modified_at > since
         else source
-        for key, source in found.items()
+        for key, source in prints.items()
     }

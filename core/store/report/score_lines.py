@@ -29,14 +29,14 @@ class Line(NamedTuple):
 
 
 def lines(study: s.Study, trial: s.Trial | None) -> list[Line]:
-    """A line per metric that the base or the trial has, board by board."""
-    kept = r.limits(study)
-    found = []
+    """Return a line per metric that the base or the trial has, board by board."""
+    limits_by_metric = r.limits(study)
+    score_lines = []
     for board in r.boards(study):
         for name in r.list_names(study, board):
             if trial is None or name in trial.scores or name in study.base_scores:
-                found.append(_line(board, name, r.read(study, trial, name, kept)))
-    return found
+                score_lines.append(_line(board, name, r.read(study, trial, name, limits_by_metric)))
+    return score_lines
 
 
 def _line(board: str, name: str, reading: r.Reading) -> Line:

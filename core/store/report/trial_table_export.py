@@ -27,15 +27,15 @@ Row = dict[str, Any]
 
 
 def rows(study: s.Study) -> list[Row]:
-    """One row per trial, by number, all with the same keys; missing values are None."""
+    """Return one row per trial, by number, all with the same keys; missing values are None."""
     redactor, names = Redactor(), frozenset(searched_knobs(study))
-    found = [_row(study, trial, names, redactor) for _, trial in sorted(study.trials.items())]
-    keys = sorted({key for row in found for key in row}, key=_place)
-    return [{key: row.get(key) for key in keys} for row in found]
+    table = [_row(study, trial, names, redactor) for _, trial in sorted(study.trials.items())]
+    keys = sorted({key for row in table for key in row}, key=_place)
+    return [{key: row.get(key) for key in keys} for row in table]
 
 
 def searched_knobs(study: s.Study) -> tuple[str, ...]:
-    """The searched knobs, in the knob table's order."""
+    """Return the searched knobs, in the knob table's order."""
     names = {
         *study.settings.space,
         *(name for trial in study.trials.values() for name in trial.params),
@@ -43,50 +43,49 @@ def searched_knobs(study: s.Study) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (list(KNOBS).index(name) if name in KNOBS else 99, name)))
 
 
-def as_csv(found: list[Row]) -> str:
-    """The rows as CSV with a header. A text that a spreadsheet would evaluate gets a leading apostrophe."""
+def as_csv(table: list[Row]) -> str:
+    """Return the rows as CSV with a header. A text that a spreadsheet would evaluate gets a leading
+    apostrophe."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(list(found[0]) if found else ["trial"])
-    for row in found:
+    writer.writerow(list(table[0]) if table else ["trial"])
+    for row in table:
         writer.writerow([_cell(value) for value in row.values()])
     return out.getvalue()
 
 
-def write_parquet(found: list[Row], path: Path) -> str:
+def write_parquet(table: list[Row], path: Path) -> str:
     """Write the rows as Parquet. Returns "" or, if pyarrow is missing, why it was not written."""
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
         return "no Parquet: pyarrow is not installed (pip install pyarrow)"
-    columns = {name: _column([row[name] for row in found]) for name in (found[0] if found else ())}
+    columns = {name: _column([row[name] for row in table]) for name in (table[0] if table else ())}
     parquet.write_table(pyarrow.table(columns), path)
     return ""
 
 
 def _row(study: s.Study, trial: s.Trial, names: frozenset[str], redactor: Redactor) -> Row:
-    found: Row = {
+    row: Row = {
         "trial": trial.number, "state": trial.state, "step": trial.step, "total_steps": trial.total_steps,
         "elapsed_s": trial.elapsed_s, "queued_at": trial.queued_at, "started_at": trial.started_at,
         "ended_at": trial.ended_at, "device": trial.device, "trainable": trial.trainable,
         "foretold_bytes": trial.foretold_bytes, "measured_bytes": trial.measured_bytes,
         "retry": trial.retry, "why": trial.why, "error": trial.error,
     }  # fmt: skip
-    told = study_progress.scoring_record(trial) if trial.pending else None
-    found |= {f"scoring_{name}": value for name, value in (told or {}).items()}
+    scoring = study_progress.scoring_record(trial) if trial.pending else None
+    row |= {f"scoring_{name}": value for name, value in (scoring or {}).items()}
     for name, value in {**trial.knobs, **trial.params}.items():
         kind = "param" if name in names else "knob"
-        found[f"{kind}.{name}"] = json.dumps(value) if isinstance(value, list) else value
+        row[f"{kind}.{name}"] = json.dumps(value) if isinstance(value, list) else value
     for (metric, _), value in zip(study.objectives, trial.values, strict=False):
-        found[f"value.{metric}"] = value
-    found |= {
-        f"latest.{metric}": value for metric, value in trial.latest.items() if metric not in trial.scores
-    }
+        row[f"value.{metric}"] = value
+    row |= {f"latest.{metric}": value for metric, value in trial.latest.items() if metric not in trial.scores}
     for metric, score in trial.scores.items():
-        found |= {f"score.{metric}": score.value, f"score.{metric}.low": score.low}
-        found |= {f"score.{metric}.high": score.high, f"score.{metric}.samples": score.samples}
-    return {key: _text(value, redactor) for key, value in found.items()}
+        row |= {f"score.{metric}": score.value, f"score.{metric}.low": score.low}
+        row |= {f"score.{metric}.high": score.high, f"score.{metric}.samples": score.samples}
+    return {key: _text(value, redactor) for key, value in row.items()}
 
 
 def _text(value: Any, redactor: Redactor) -> Any:
@@ -118,7 +117,7 @@ def _cell(value: Any) -> Any:
 
 
 def _column(values: list[Any]) -> list[Any]:
-    """The values converted to one type, as Parquet requires: integers, floats, or else text."""
+    """Return the values converted to one type, as Parquet requires: integers, floats, or else text."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int} or kinds <= {str} or kinds <= {bool}:
         return values
