@@ -1,6 +1,6 @@
 """Records curves of the real trainer for tests/watch/test_diagnosis.py.
 
-``python -m tests.watch.record_curves OUT.jsonl [FAMILY or SPLIT …]``: about an hour on two busy cores for all;
+``python -m tests.watch.record_curves OUT.jsonl [FAMILY or SPLIT …]``: about an hour on two cores for all;
 curves/recorded.jsonl.gz is its output, packed. The labels are not made here: they are given by looking at the
 curves, and kept in curves/labels.json.
 """
