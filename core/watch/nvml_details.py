@@ -91,7 +91,10 @@ class XidLog:
                 self._note(event.device, int(event.eventData))
 
     def close(self) -> None:
-        """Forget the event set: NVML frees it when it is shut down."""
+        """Free the event set, before NVML is shut down; the XIDs seen so far are kept."""
+        if self._events is not None:
+            with contextlib.suppress(Exception):  # a driver that is gone
+                self._nvml.nvmlEventSetFree(self._events)
         self._events, self._registered = None, {}
 
     def _register(self, handle: Any) -> str:

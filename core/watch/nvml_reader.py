@@ -61,11 +61,11 @@ class GpuReader:
 
     def close(self) -> None:
         """Shut NVML down; the next reading starts it again."""
+        if self._xids is not None:
+            self._xids.close()
         if self._ready:
             with contextlib.suppress(Exception):
                 self._nvml.nvmlShutdown()
-        if self._xids is not None:
-            self._xids.close()
         self._ready = False
 
     def _start(self) -> None:

@@ -18,6 +18,7 @@ from core.contract.views.device_words import HOT, NOT_SLOW, describe_clock, desc
 RECENT = 5  # reports whose median is the speed now: a single step may be short
 BUSY = 0.9  # share from which a card or a core counts as fully used
 WAITS = 0.6  # a card busy less than this waits for something
+CROWDED = 0.25  # share of the cores that other programs use
 WORTH = 0.05  # share of the time below which a reason is not told
 PADDED = 0.2  # share of padding below which it is not told
 SLOWER = 0.15  # share below a trial's own best that is more than noise
@@ -157,6 +158,20 @@ def _host_bound(known: Circumstances) -> list[SlowReason]:
     return [SlowReason("host", f"the card is busy {busy:.0%} of the time while {why}", 1 - busy, figures)]
 
 
+def _crowded_host(known: Circumstances) -> list[SlowReason]:
+    """Training on the CPU: other programs use the cores."""
+    host, own = known.host, known.worker.cpu if known.worker else None
+    if known.device is not None or host.cpu is None or own is None or host.cpu < BUSY:
+        return []
+    others = host.cpu * host.cores - own
+    if others < CROWDED * host.cores:
+        return []
+    busy = f"all {host.cores} cores of the host are busy ({host.cpu:.0%})"
+    sentence = f"{busy}, {others:.1f} of them with other programs"
+    cost = others / host.cores
+    return [SlowReason("host", sentence, cost, {"host_cpu": host.cpu, "worker_cores": own, "others": others})]
+
+
 def _link_bound(known: Circumstances) -> list[SlowReason]:
     card = known.device
     if card is None or card.pcie_link is None:
@@ -205,5 +220,6 @@ def _thousands(value: float) -> str:
 
 
 RULES = (
-    _broken, _throttled, _waits_for_data, _scoring, _padding, _host_bound, _link_bound, _shared_card,
+    _broken, _throttled, _waits_for_data, _scoring, _padding, _host_bound, _crowded_host, _link_bound,
+    _shared_card,
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Judges the diagnosis on the recorded curves: precision and recall by kind, and alarms on healthy ones.
 
-``python -m tests.bench.diagnosis [PART …] [--wrong]``: the parts named, else "fresh" and "last". ``--wrong`` lists
-each curve where rules and labels differ. The parts, in the order in which they were recorded, labelled and looked at:
+``python -m tests.bench.diagnosis [PART …] [--wrong]``: the parts named, else "fresh" and "last". ``--wrong``
+lists each curve where rules and labels differ. The parts, in the order in which they were looked at:
 
 - develop: the rules were tuned on it. judge: judged once, then the rules were tuned on it, too.
 - fresh: judged by the rules as they were then; one of them (under-trained) was changed because of it.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from core.contract.views.trial_diagnosis import KINDS
 from core.watch.diagnosis.diagnose_trial import find_all
@@ -49,6 +50,12 @@ def part(split: str) -> list[Recorded]:
 
 def told(curve: Recorded, share: float = 1.0) -> frozenset[str]:
     """The kinds that the rules find, in the whole run or in a part of it."""
+    return _told(curve.name, share)
+
+
+@cache
+def _told(name: str, share: float) -> frozenset[str]:
+    curve = next(curve for curve in load_all() if curve.name == name)
     trial = curve.trial if share == 1.0 else curve.until(share)
     return frozenset(finding.kind for finding in find_all(read_curves(trial)))
 

@@ -28,7 +28,7 @@ class Setting:
 
     @property
     def split(self) -> str:
-        """``develop``, ``judge``, ``fresh`` or ``last``, by the seed alone: nothing of the curve decides it."""
+        """``develop``, ``judge``, ``fresh`` or ``last``, by the seed alone."""
         if self.seed >= LAST:
             return "last"
         if self.seed >= FRESH:

@@ -174,6 +174,10 @@ class FakeNvml:
     def nvmlEventSetCreate(self) -> str:
         return "events"
 
+    def nvmlEventSetFree(self, events: str) -> None:
+        assert events == "events" and self.started, "freed before NVML is shut down"
+        self.registered.clear()
+
     def nvmlDeviceRegisterEvents(self, handle: int, kinds: int, events: str) -> None:
         self._card(handle, rich=True)
         assert (kinds, events) == (pynvml.nvmlEventTypeXidCriticalError, "events")

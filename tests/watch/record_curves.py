@@ -1,7 +1,8 @@
 """Records curves of the real trainer for tests/watch/test_diagnosis.py.
 
-``python -m tests.watch.record_curves OUT.jsonl [FAMILY or SPLIT …]``: about 30 minutes on two cores. The
-labels are not made here: they are given by looking at the curves, and kept in curves/labels.json.
+``python -m tests.watch.record_curves OUT.jsonl [FAMILY or SPLIT …]``: about an hour on two cores for all;
+curves/recorded.jsonl.gz is its output, packed. The labels are not made here: they are given by looking at the
+curves, and kept in curves/labels.json.
 """
 
 from __future__ import annotations

@@ -78,6 +78,13 @@ def test_a_loss_that_rose_and_stays_up_has_diverged():
     assert found.figures["loss"] == pytest.approx(3.4, abs=0.1)
 
 
+def test_a_rise_right_after_an_edit_names_the_edit():
+    marks = (s.Mark(20, "clip_norm 1 → 2"), s.Mark(118, "learning_rate 0.001 → 0.1"))
+    rise = [3.2, 2.7, 2.4, 2.3, 2.2, 2.2, 3.5, 3.4, 3.4, 3.4]
+    (found,) = diagnose(STUDY, trial(noisy([*falling(120), *[3.4] * 80]), rise, marks=marks))
+    assert found.sentence.endswith(", just after this at step 118: learning_rate 0.001 → 0.1")
+
+
 def test_a_leap_that_came_back_is_a_spike_and_no_divergence():
     train = noisy(falling())
     train[100:104] = [4.5, 5.0, 4.2, 3.4]

@@ -95,6 +95,11 @@ def test_an_xid_is_kept_with_its_card_and_named(nvml):
     assert (cards[0].xids, cards[2].xids, cards[3].xids) == ((79, 79), (999,), ())
     assert describe_faults(cards[0]) == ("XID 79: the card has fallen off the bus (2 times)",)
     assert describe_faults(reader.read()[0][2]) == ("XID 999",)
+    reader.close()
+    assert not nvml.registered
+    nvml.events = [(2, 31)]
+    reader.read()
+    assert reader.read()[0][2].xids == (999, 31), "what was seen before a new start of NVML stays"
 
 
 def test_a_library_without_a_function_still_reads_the_rest(nvml, monkeypatch):

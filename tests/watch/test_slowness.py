@@ -70,6 +70,13 @@ def test_a_card_that_waits_for_the_host_says_so_with_the_cores():
     assert kinds(Circumstances(slow, Host(cpu=0.2, cores=16), Worker("w", 7, "gpu0", cpu=0.1), OWN)) == []
 
 
+def test_on_the_cpu_other_programs_are_told():
+    worker = Worker("cpu-1", 7, "cpu", cpu=1.1)
+    (reason,) = explain(Circumstances(None, Host(cpu=0.97, cores=2), worker))
+    assert reason.sentence == "all 2 cores of the host are busy (97%), 0.8 of them with other programs"
+    assert kinds(Circumstances(None, Host(cpu=0.97, cores=2), Worker("cpu-1", 7, "cpu", cpu=1.9))) == []
+
+
 def test_the_memory_of_others_is_named():
     others = (Process(7, "python", "me", GIB), Process(8, "vllm", "ann", 20 * GIB), Process(9, "", "", None))
     (reason,) = explain(Circumstances(card(processes=others), own_pids=OWN))

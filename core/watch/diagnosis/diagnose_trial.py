@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from core.contract.state import engine_state as s
+from core.contract.text.sanitize import plain
 from core.contract.views.trial_diagnosis import KINDS, Diagnosis, Finding
 from core.watch.diagnosis.clipping import find_clipping
 from core.watch.diagnosis.divergence import find_divergence
@@ -33,15 +34,28 @@ EXPLAINED: dict[str, frozenset[str]] = {
     "rate-too-low": frozenset({"plateau", "under-trained"}),
 }
 
+SUDDEN = frozenset({"divergence", "spike"})
+FEW_STEPS = 10  # within which a rise is put down to an edit
+
 
 def diagnose(study: s.Study, trial: s.Trial) -> tuple[Diagnosis, ...]:
     """Return what is wrong with the curves of ``trial``; nothing of a healthy or a new one."""
     return tuple(
         Diagnosis(
-            found.kind, found.since_step, found.sentence, found.figures, list_remedies(study, trial, found)
+            found.kind, found.since_step, found.sentence + _after_edit(trial, found), found.figures,
+            list_remedies(study, trial, found),
         )
         for found in find_all(read_curves(trial))
-    )
+    )  # fmt: skip
+
+
+def _after_edit(trial: s.Trial, found: Finding) -> str:
+    """Return what a person changed shortly before a sudden rise; empty where nothing was."""
+    near = max(FEW_STEPS, trial.total_steps // 20)
+    marks = [mark for mark in trial.marks if 0 <= found.since_step - mark.step <= near]
+    if found.kind not in SUDDEN or not marks:
+        return ""
+    return f", just after this at step {marks[0].step}: {plain(marks[0].text, 80)}"
 
 
 def find_all(curves: Curves) -> list[Finding]:
