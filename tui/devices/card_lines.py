@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.text import Text
 
 from core.contract.events.event_types import Device
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
+from core.contract.views.device_words import NOT_SLOW, describe_clock, describe_faults, describe_link
 from tui.number_text import NOTHING, bar, percent, size, sparkline
 from tui.theme_colors import Palette
 
 WIDE, ROOMY = 84, 50  # cells from which bars are longer
 CELL = 16  # cells of a card among others in a line
-HARMLESS = frozenset(
-    {"idle", "clocks-set", "display-clock", "sync-boost"}
-)  # a low clock, but nothing is wrong
 Part = tuple[str, str, str]  # the head, the text of the same width, its style
 
 
@@ -27,8 +23,8 @@ def short_name(name: str) -> str:
 
 def slow_words(device: Device) -> str:
     """Why its clock is held down; empty where it is not, and where the driver does not say."""
-    reasons: Sequence[str] = getattr(device, "slowed_by", None) or ()
-    return ", ".join(plain(reason, 30).replace("-", " ") for reason in reasons if reason not in HARMLESS)
+    reasons = device.slowed_by or ()
+    return ", ".join(plain(reason, 30).replace("-", " ") for reason in reasons if reason not in NOT_SLOW)
 
 
 def card_lines(machine: s.Machine, width: int, height: int, look: Palette) -> list[Text]:
@@ -129,20 +125,17 @@ def _second(device: Device, look: Palette) -> Text:
         line.append(" · MIG instance", style=look["muted"])
     if device.mig:
         line.append(" · in MIG mode: its instances compute", style=look["muted"])
-    slow = slow_words(device)
-    if slow:
-        line.append(f"  slowed: {slow}", style=look["warning"])
+    clock, link = describe_clock(device), describe_link(device)
+    if clock:
+        line.append(f"  {plain(clock, 120)}", style=look["warning" if slow_words(device) else "muted"])
+    if link:
+        line.append(f"  {link}", style=look["muted"])
     if device.fan is not None:
         line.append(f"  fan {percent(device.fan)}", style=look["muted"])
-    bandwidth = getattr(device, "memory_utilisation", None)
-    if bandwidth is not None:
-        line.append(f"  memory busy {percent(bandwidth)}", style=look["muted"])
-    broken = getattr(device, "ecc_uncorrected", None)
-    if broken:
-        line.append(f"  {broken} uncorrected memory errors", style=look["error"])
-    xids = getattr(device, "xids", None)
-    if xids:
-        line.append(f"  XID {', '.join(map(str, xids))}", style=look["error"])
+    if device.memory_utilisation is not None:
+        line.append(f"  memory busy {percent(device.memory_utilisation)}", style=look["muted"])
+    for fault in describe_faults(device):
+        line.append(f"  {plain(fault, 160)}", style=look["error"])
     return line
 
 
