@@ -36,7 +36,7 @@ def read(typed: str) -> Read:
     if len(triggers) > MOST_TRIGGERS:
         return Read(wrong=f"{len(triggers)} are too many: at most {MOST_TRIGGERS}")
     if len(set(triggers)) < len(triggers):
-        return Read(wrong="the same text stands twice")
+        return Read(wrong="the same text is listed twice")
     if any(len(trigger) > LONGEST_TRIGGER for trigger in triggers):
         return Read(wrong=f"a trigger has at most {LONGEST_TRIGGER} characters")
     return Read(triggers, note="" if triggers else "no triggers")
