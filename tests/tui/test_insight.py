@@ -44,10 +44,10 @@ async def test_i_opens_it_from_the_study_and_the_detail_and_escape_leads_back(se
 
 
 async def test_it_is_in_the_palette_and_in_the_help(seat):
-    async with seat(ONE, (100, 120)) as you:
+    async with seat(ONE, (100, 150)) as you:
         await you.press("question_mark")
         await you.sees(
-            "history, importance, Pareto front", "importance by PED-ANOVA or fANOVA", "compare the marked"
+            "history, importance, Pareto front", "importance by PED-ANOVA or fANOVA", "compare the selected"
         )
         await you.press("escape", "ctrl+p")
         await you.press(*"insight")

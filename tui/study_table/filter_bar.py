@@ -15,9 +15,9 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views.filter_completion import complete_filter
 from core.contract.views.trial_filter import FilterFault
-from tui.key_declarations import FILTER
 from tui.key_definition import bindings
 from tui.study_table.table_choice import TableChoice, describe_order
+from tui.table_keys import FILTER
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet
 
@@ -34,6 +34,10 @@ class FilterTyped(Message):
 
 class FilterKept(Message):
     """Enter: the filter stays, and the keys go back to the table."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
 
 
 class _Names(Suggester):
@@ -132,7 +136,7 @@ class FilterBar(Vertical):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Keep the filter."""
         event.stop()
-        self.post_message(FilterKept())
+        self.post_message(FilterKept(event.value))
 
 
 def shown_line(study: s.Study, choice: TableChoice, shown: int, look: Palette, typing: bool) -> Text:
