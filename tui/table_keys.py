@@ -4,6 +4,23 @@ from __future__ import annotations
 
 from tui.key_definition import Group, Key
 
+TABLE = (
+    # priority: the keys typed next go into the filter, not to the table
+    Key(
+        "list.filter",
+        "slash",
+        "filter",
+        "find",
+        "show trials such as: state:running  lr<1e-4  loss<2.1  !best",
+        priority=True,
+    ),
+    Key("list.sort", "o", "sort", "order", "order by number, or best first"),
+    Key("list.reverse", "O", "reverse", "reverse", "turn the order round"),
+    Key("list.columns", "C", "columns", "columns", "choose and order the columns", "Columns"),
+    Key("race.along", "t", "along", "axis", "the race by steps, tokens or training time"),
+    Key("race.toggle", "R", "race", "race", "show or hide the race of all trials"),
+)
+
 FILTER = Group(
     "filter of trials",
     (Key("filter.complete", "tab", "complete", "complete", "take over the completed name"),),
