@@ -118,9 +118,9 @@ def test_names_are_completed():
 
 
 def test_a_name_that_is_being_typed_hides_nothing_yet():
-    for typed in ("l", "lr", "lo", "loss", "eval/l"):
+    for typed in ("l", "lr", "lo", "loss", "eval/l", "st", "state"):
         assert drop_unfinished(STUDY, f"running {typed}") == "running "
-    for whole in ("running", "run", "lr<1", "zzz", "state:", "", "12"):
+    for whole in ("running", "run", "best", "star", "lr<1", "zzz", "state:", "", "12"):
         assert drop_unfinished(STUDY, whole) == whole
 
 

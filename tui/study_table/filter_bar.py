@@ -58,10 +58,17 @@ class FilterInput(Input):
 
     BINDINGS = bindings(FILTER)
 
+    def __init__(self, study: Callable[[], s.Study | None]) -> None:
+        super().__init__(placeholder=EXAMPLE, suggester=_Names(study), id="filter")
+        self._study = study
+
     def action_complete(self) -> None:
-        """Take over the completion."""
-        self.action_end()
-        self.action_cursor_right()
+        """Take over the completion, whether its ghost is drawn already or not."""
+        study = self._study()
+        whole = complete_filter(study, self.value) if study is not None else None
+        if whole is not None:
+            self.value = whole
+            self.cursor_position = len(whole)
 
 
 class FilterBar(Vertical):
@@ -82,7 +89,7 @@ class FilterBar(Vertical):
 
     def compose(self) -> ComposeResult:
         """The input and the line below it."""
-        yield FilterInput(placeholder=EXAMPLE, suggester=_Names(self._of), id="filter")
+        yield FilterInput(self._of)
         yield Sheet(id="shown")
 
     @property

@@ -17,10 +17,11 @@ from core.contract.views.trial_fields import read_metric
 from tui.number_text import duration, loss
 from tui.theme_colors import Palette
 from tui.widgets.braille_canvas import column_of, row_of
-from tui.widgets.xy_plot import AXIS, Plane, add_axes, axis_labels, row_labels, short_number, span
+from tui.widgets.xy_plot import AXIS, Plane, add_axes, axis_labels, row_labels, short_number
 
 LEAST_LINES = 8  # below which a plot says nothing
 TALL = 36  # lines of table and race from which the race has a third of them however many trials there are
+SHOWN = 0.85  # share of all values that the axis holds
 ROOMY = 92  # cells of a head in which there is room for all words
 MOST_CURVES = 200  # the best; more would be one grey area
 ENDED_EARLY = (s.PRUNED, s.FAILED, s.INFEASIBLE)
@@ -87,7 +88,7 @@ def race_lines(race: Race, room: tuple[int, int], look: Palette) -> list[Text]:
         return [head, Text(" no trial has been evaluated twice", style=look["muted"])]
     bordered = race.along == "steps" and race.metric == race.study.objectives[0][0]
     points = [(float(step), value) for step, value in race.border.points] if bordered else []
-    scale = span(values, race.direction)
+    scale = race_scale(values, race.direction)
     last = max(curve[-1][0] for curve in curves.values() if curve) or 1.0
     plane = Plane(max(8, room[0] - AXIS - 1), max(3, room[1] - 3))
     inside = max(0.2, 1.0 - LABEL / plane.width)
@@ -111,8 +112,17 @@ def _curve(race: Race, number: int) -> Places:
     return [(along(step), value) for step, value in pairs if math.isfinite(value)]
 
 
+def race_scale(values: Sequence[float], direction: str) -> AxisScale:
+    """Return the axis from the best value to the worst but for the worst part: how all curves begin would
+    leave no room for how they end."""
+    ordered = sorted(values, reverse=direction != "minimize")
+    return AxisScale.over((ordered[0], ordered[int(SHOWN * (len(ordered) - 1))]))
+
+
 def _place(curve: Places, scale: AxisScale, last: float, inside: float) -> Places:
-    return [(inside * min(1.0, x / last), scale.position(y)) for x, y in curve]
+    """The places of a curve from where it comes onto the axis; one that never does stands on the edge."""
+    seen = [(x, y) for x, y in curve if scale.contains(y)] or curve
+    return [(inside * min(1.0, x / last), scale.position(y)) for x, y in seen]
 
 
 def _band(race: Race, ranked: Sequence[int], number: int) -> str:

@@ -32,9 +32,10 @@ def drop_unfinished(study: s.Study, text: str) -> str:
     it would hide all trials until the comparison is there."""
     last = _LAST.search(text)
     word = last[1].lower() if last is not None else ""
-    if not word or re.search(r"[<>=!:|\"]", word) or any(free.startswith(word) for free in (*STATES, *WORDS)):
+    if not word or re.search(r"[<>=!:|\"]", word) or word in (*STATES, *WORDS):
         return text
-    grows = any(name.lower().startswith(word) for name in _names(study))
+    names = set(_names(study)) - {*STATES, *WORDS}
+    grows = any(name.lower().startswith(word) for name in names)
     return text[: last.start(1)] if grows and last is not None else text
 
 
