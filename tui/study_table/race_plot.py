@@ -23,6 +23,7 @@ LEAST_LINES = 8  # below which a plot says nothing
 TALL = 36  # lines of table and race from which the race has a third of them however many trials there are
 SHOWN = 0.85  # share of all values that the axis holds
 ROOMY = 92  # cells of a head in which there is room for all words
+MOST_RACING = 1000  # rows of a table beside which a frame still has the time to draw a race
 MOST_CURVES = 200  # the best; more would be one grey area
 ENDED_EARLY = (s.PRUNED, s.FAILED, s.INFEASIBLE)
 BANDS = ("good", "primary", "accent", "muted")  # first, best third, second third, the rest and ended early
@@ -61,7 +62,7 @@ def race_height(lines: int, rows: int) -> int:
     free = lines - rows - 1  # the table's head
     if free >= LEAST_LINES:
         return free
-    return lines // 3 if lines >= TALL else 0
+    return lines // 3 if lines >= TALL and rows <= MOST_RACING else 0
 
 
 def ranking(race: Race) -> list[int]:
