@@ -60,7 +60,7 @@ async def test_a_complete_trial_shows_its_scoring_until_its_last_scores_arrive(s
 
 async def test_many_answers_are_shown_in_percents_and_none_yet_in_words(seat):
     async with seat(scene(pending(0, 100, 1280, 2.0), pending(1))) as you:
-        await you.sees("scoring  7%", "to be scored", "2 scoring 100/1280")
+        await you.sees("scoring   7%", "to be scored", "2 scoring 100/1280")
 
 
 @pytest.mark.parametrize("size", SIZES)
