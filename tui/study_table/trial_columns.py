@@ -111,8 +111,9 @@ def _rank(study: s.Study, key: str) -> int:
         return RANKS[key]
     if key.startswith(CURVE):
         return 3
-    if key == f"{study.objectives[0][0]}.best":
-        return 1
+    objectives = [f"{metric}.best" for metric, _ in study.objectives]
+    if key in objectives:
+        return 1 + bool(objectives.index(key))
     space = list(study.settings.space)
     place = space.index(key) if key in space else len(space)
     return 2 if place < 2 else 7 + place
