@@ -78,28 +78,6 @@ HELP_PAGE = Group(
 )
 
 
-FILTER = Group(
-    "filter of trials",
-    (Key("filter.complete", "tab", "complete", "complete", "take over the completed name"),),
-)
-
-
-COLUMNS = Group(
-    "columns of the table",
-    (
-        Key("columns.toggle", "space", "show", "show", "show or hide the column"),
-        Key("columns.later", "shift+down,J", "shift(1)", "later", "move the column to the right"),
-        Key("columns.earlier", "shift+up,K", "shift(-1)", "earlier", "move the column to the left"),
-        Key("columns.order", "o", "order", "order", "order by the column; again: the other way round"),
-        Key("columns.reset", "r", "reset", "reset", "the columns that trimtab chooses"),
-        Key("columns.down", "j", "move(1)", "down", "the next column"),
-        Key("columns.up", "k", "move(-1)", "up", "the previous column"),
-        Key("columns.close", "escape,q,C", "done", "done", "back to the table"),
-    ),
-    ("columns.toggle", "columns.order", "columns.close"),
-)
-
-
 AWAY = Group(
     "while you were away",
     (Key("away.close", "escape", "dismiss(None)", "close", "close the page"),),

@@ -6,17 +6,16 @@ from tui.chart_key_groups import CHART_CHOICE, CHARTS, DEVICES
 from tui.dialog_key_groups import (
     AWAY,
     CHOICE,
-    COLUMNS,
     COMMAND_LINE,
     CONFIRM,
     FIELD,
-    FILTER,
     FORM,
     HELP_PAGE,
     PIN,
     STUDIES,
 )
 from tui.key_definition import Group, Key
+from tui.table_keys import COLUMNS, FILTER, TABLE
 
 PLACES = ("trials", "trial", "boards", "memory", "insight", "compare", "devices")  # by their digits
 
@@ -88,20 +87,7 @@ STUDY = Group(
         PAUSE_ALL,
         PRUNE,
         STOP,
-        # priority: the keys typed next go into the filter, not to the table
-        Key(
-            "list.filter",
-            "slash",
-            "filter",
-            "find",
-            "show trials such as: state:running  lr<1e-4  loss<2.1  !best",
-            priority=True,
-        ),
-        Key("list.sort", "o", "sort", "order", "order by number, or best first"),
-        Key("list.reverse", "O", "reverse", "reverse", "turn the order round"),
-        Key("list.columns", "C", "columns", "columns", "choose and order the columns", "Columns"),
-        Key("race.along", "t", "along", "axis", "the race by steps, tokens or training time"),
-        Key("race.toggle", "R", "race", "race", "show or hide the race of all trials"),
+        *TABLE,
         Key("list.down", "j,down", "move(1)", "down", "next trial"),
         Key("list.up", "k,up", "move(-1)", "up", "previous trial"),
         Key("list.top", "g,home", "edge(-1)", "first", "first trial"),

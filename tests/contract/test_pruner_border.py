@@ -71,8 +71,10 @@ def test_rungs_are_judged_at_their_steps_alone():
 
 def test_without_a_border_the_reason_is_told():
     few = running("median", {0: [2.0], 1: [2.1]})
-    assert find_border(few).why_none == "the pruner starts when 5 trials have a value at one step"
+    assert find_border(few).why_none == "pruner waits for 5 trials"
     assert stand(few, few.trials[0]) is None
+    five = running("median", {number: [2.0 + number] for number in range(5)})
+    assert find_border(five).points == ((20, 4.0),) and stand(five, five.trials[0]).behind == -2.5
     assert "no pruner" in find_border(running("none")).why_none
     assert "compares rows" in find_border(running("wilcoxon")).why_none
 

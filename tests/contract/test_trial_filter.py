@@ -3,7 +3,7 @@
 import pytest
 
 from core.contract.events import event_types as e
-from core.contract.views.filter_completion import complete_filter
+from core.contract.views.filter_completion import complete_filter, drop_unfinished
 from core.contract.views.trial_fields import find_field, list_fields, sort_numbers
 from core.contract.views.trial_filter import Context, FilterFault, parse_filter
 from tests.tui.explored import explored_study
@@ -115,6 +115,13 @@ def test_names_are_completed():
         assert complete_filter(STUDY, typed) == wanted
     assert complete_filter(STUDY, "lr") is None and complete_filter(STUDY, "zzz") is None
     assert complete_filter(STUDY, "lr<1") is None and complete_filter(STUDY, "") is None
+
+
+def test_a_name_that_is_being_typed_hides_nothing_yet():
+    for typed in ("l", "lr", "lo", "loss", "eval/l", "st", "state"):
+        assert drop_unfinished(STUDY, f"running {typed}") == "running "
+    for whole in ("running", "run", "best", "star", "lr<1", "zzz", "state:", "", "12"):
+        assert drop_unfinished(STUDY, whole) == whole
 
 
 def test_trials_are_put_in_the_order_of_any_field_and_those_without_a_value_last():

@@ -47,7 +47,7 @@ async def test_it_is_in_the_palette_and_in_the_help(seat):
     async with seat(ONE, (100, 160)) as you:
         await you.press("question_mark")
         await you.sees(
-            "history, importance, Pareto front", "importance by PED-ANOVA or fANOVA", "compare the marked"
+            "history, importance, Pareto front", "importance by PED-ANOVA or fANOVA", "compare the selected"
         )
         await you.press("escape", "ctrl+p")
         await you.press(*"insight")

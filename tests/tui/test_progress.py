@@ -66,7 +66,7 @@ async def test_many_answers_are_shown_in_percents_and_none_yet_in_words(seat):
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_trial_with_all_its_steps_done_is_evaluating(seat, size):
     async with seat(scene(evaluated(0)), size) as you:
-        await you.sees("● running", "██ evaluating", "1 evaluating")
+        await you.sees("● running", "  evaluating", "1 evaluating")
         assert "100%" not in you.screen() and " 0s" not in you.screen()
         await you.press("enter")
         await you.sees("400/400 steps", "evaluating")

@@ -38,6 +38,7 @@ def test_the_race_stands_where_the_table_leaves_lines():
     assert race_height(12, 3) == LEAST_LINES
     assert race_height(45, 400) == 15, "a tall screen has room for both"
     assert race_height(24, 400) == 0
+    assert race_height(45, 10_000) == 0, "a filter makes it a race again"
 
 
 def test_the_trial_under_the_cursor_is_named_with_its_rank_and_its_distance_from_the_border():

@@ -189,7 +189,7 @@ async def test_an_edit_is_shown_as_asked_then_as_made_and_marked_on_the_curve(se
         you.backend.happen(e.TrialEdited(at=NOW, study=STUDY, trial=6, step=120, by="console", changes=pair))
         await you.until(lambda: "editing…" not in you.screen(), "it is made")
         row = next(line for line in you.screen().splitlines() if line.strip().startswith("6 "))
-        assert "✎" in row and " 5e-5 " in row
+        assert "✎" in row and " 5.00e-5 " in row
         await you.press("enter")
         await you.sees("✎120", "✎ learning_rate", "not reported to the sampler")
 
@@ -235,7 +235,7 @@ async def test_only_the_queue_has_an_order(seat):
 
 
 async def test_d_pins_to_a_device_and_lets_it_go(seat):
-    async with seat(state_of(study_events(), four_cards())) as you:
+    async with seat(state_of(study_events(), four_cards()), (120, 40)) as you:
         await choose(you, 9)
         await you.press("D")
         await you.sees("pin trial 9 to", "● any", "gpu1", "Tesla K80")
@@ -263,7 +263,7 @@ async def test_u_takes_a_prune_back_and_a_refusal_is_shown(seat):
 
 
 async def test_the_rows_say_what_people_did(seat):
-    async with seat(state_of(steered_study(), no_card())) as you:
+    async with seat(state_of(steered_study(), no_card()), (120, 40)) as you:
         rows = {line.split()[0].rstrip("★"): line for line in you.screen().splitlines() if line.split()}
         assert "*¶" in rows["4"] and "✎" in rows["6"] and "editing…" in rows["7"]
         assert "@gpu1 +2" in rows["9"] and "←6" in rows["10"]

@@ -85,6 +85,11 @@ def test_the_sign_of_one_trial_does_not_throw_the_curves_out_at_80_columns():
     assert signs[4] == "*¶" and signs[9] == "@+" and max(map(len, signs.values())) <= 3
 
 
+def test_every_objective_has_its_column_before_the_knobs_at_80_columns():
+    keys = [column.key for column in drawn(STUDIES["two"], 80)[0]]
+    assert {"eval/loss.best", "quality/bleu.best", "learning_rate"} <= set(keys)
+
+
 def test_learning_rates_rank_by_eye():
     texts, study = column("plain", "learning_rate"), STUDIES["plain"]
     assert len({len(text) for text in texts.values()}) == 1, "all alike"

@@ -25,6 +25,7 @@ WALK = (  # a key, and the screen that it leads to
     ("N", "FormScreen"), ("escape", "AllTrials"), ("asterisk", "AllTrials"), ("D", "Pin"),
     ("escape", "AllTrials"), ("E", "ChangeScreen"), ("escape", "AllTrials"), ("S", "Studies"),
     ("escape", "AllTrials"), ("question_mark", "Help"), ("escape", "AllTrials"),
+    ("C", "ColumnDialog"), ("escape", "AllTrials"),
     ("ctrl+p", "CommandPalette"), ("escape", "AllTrials"),
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views.trial_fields import knob_field
 from tui.number_text import GLYPHS, bar, duration, loss, number
-from tui.study_table.column_format import format_of
+from tui.study_table.column_format import format_of, half_width
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet
 
@@ -91,7 +91,9 @@ def _second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> Non
             line.append(f"{name} ", style="bold")
             if base is not None:
                 line.append(f"base {loss(base)} → ", style=look["muted"])
-            line.append(f"{loss(value)}  ", style="bold")
+            line.append(loss(value), style="bold")
+            margin = half_width(best.scores.get(name), value)
+            line.append(f" ±{loss(margin)}  " if margin is not None else "  ", style=look["muted"])
         _activity(line, study, look, narrow)
         front = len(best_and_counts.front(study))
         if front > 1:

@@ -129,10 +129,9 @@ class AllTrials(TableScreen):
         study, race, table = self.study, self.query_one(RaceView), self.table
         lines = self.query_one("#left").size.height
         wanted = race_height(lines, table.row_count) if study is not None and self.choice.race else 0
-        if race.display != bool(wanted) or (wanted and race.size.height not in (0, wanted)):
-            self.call_after_refresh(self._show_race)
         race.display = bool(wanted)
-        race.styles.height = wanted or None
+        if wanted:
+            race.styles.height = wanted
         if study is not None and wanted and race.size.height:
             numbers = table.selection.numbers
             race.show(study, numbers, table.chosen, self.choice.along, self.console.look)

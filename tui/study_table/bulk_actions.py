@@ -72,7 +72,7 @@ class BulkScreen(SteeringScreen):
         pruned = [trial for trial in trials if trial.state == s.PRUNED]
         kept = "They go on from their checkpoints."
         self._ask_all(
-            "Take back the prune of",
+            "Unprune",
             pruned,
             kept,
             lambda trial: console_api.ReprieveTrial(study.name, trial.number),
@@ -130,7 +130,7 @@ class BulkScreen(SteeringScreen):
         """Ask once, naming how many and which, then send a request for each."""
         if not trials:
             states = ", ".join(sorted({trial.state for trial in self.selected_trials()}))
-            self.console.say(f"none of the selected trials can be changed so: they are {states}")
+            self.console.say(f"nothing to {act.lower()}: they are {states}")
             return
         selected, hidden = len(self.selected_trials()), self.hidden_selected()
         others = selected - len(trials)

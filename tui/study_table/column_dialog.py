@@ -15,7 +15,6 @@ from textual.widgets.option_list import Option
 from core.contract.spec.knob_table import KNOBS
 from core.contract.state import engine_state as s
 from core.contract.views.trial_fields import find_field, list_metrics
-from tui.dialog_key_groups import COLUMNS
 from tui.key_definition import bindings
 from tui.study_table.table_choice import (
     CURVE,
@@ -26,8 +25,8 @@ from tui.study_table.table_choice import (
     default_columns,
     flip_order,
 )
+from tui.table_keys import COLUMNS
 from tui.theme_colors import Palette
-from tui.widgets.cached_static import Sheet
 
 MEANINGS = {
     "number": "the trial's number, ★ the best",
@@ -51,14 +50,14 @@ class ColumnDialog(ModalScreen[TableChoice]):
     DEFAULT_CSS = """
     ColumnDialog { align: center middle; background: $background 60%; }
     ColumnDialog > Vertical {
-        width: 76; max-width: 98%; height: auto; max-height: 96%; padding: 0 1;
-        border: round $primary; border-title-color: $primary; background: $surface;
+        width: 84; max-width: 98%; height: auto; max-height: 96%; padding: 0 1;
+        border: round $primary; border-title-color: $primary; border-subtitle-color: $text-muted;
+        background: $surface;
     }
     ColumnDialog OptionList, ColumnDialog OptionList:focus {
         height: auto; max-height: 100%; border: none; padding: 0; background: $surface;
-        scrollbar-size-vertical: 1;
+        scrollbar-size-vertical: 1; text-wrap: nowrap; text-overflow: ellipsis;
     }
-    ColumnDialog Sheet { height: 1; color: $text-muted; }
     """
     BINDINGS = bindings(COLUMNS)
 
@@ -66,28 +65,25 @@ class ColumnDialog(ModalScreen[TableChoice]):
         super().__init__()
         self._study, self._choice, self._fitting, self._look = study, choice, list(fitting), look
         every = all_columns(study, list_metrics(study), KNOBS)
-        self._shown = list(choice.columns if choice.columns is not None else default_columns(study))
-        self._hidden = [key for key in every if key not in self._shown]
+        self._on = set(choice.columns if choice.columns is not None else default_columns(study))
+        first = choice.columns if choice.columns is not None else default_columns(study)
+        self._keys = list(dict.fromkeys([*first, *every]))
         self._own = choice.columns is not None
 
     def compose(self) -> ComposeResult:
-        """The list, and a line of its keys."""
+        """The list, and the keys in the frame."""
         with Vertical() as box:
             box.border_title = "columns"
+            box.border_subtitle = HINT
             yield OptionList(*self._options())
-            yield Sheet(id="hint")
-
-    def on_mount(self) -> None:
-        """Say the keys."""
-        self.query_one("#hint", Sheet).draw(Text(HINT, no_wrap=True, overflow="ellipsis"))
 
     def _options(self) -> list[Option]:
-        return [Option(self._line(key, key in self._shown), id=key) for key in (*self._shown, *self._hidden)]
+        return [Option(self._line(key, key in self._on), id=key) for key in self._keys]
 
     def _line(self, key: str, shown: bool) -> Text:
         look = self._look
         line = Text("✓ " if shown else "  ", style=look["good"], no_wrap=True, overflow="ellipsis")
-        line.append(f"{title(key):<26} ", style="" if shown else look["muted"])
+        line.append(f"{title(key):<29} ", style="" if shown else look["muted"])
         ordered = key == (self._choice.order or ("number" if self._choice.descending else ""))
         line.append(("▼ " if self._choice.descending else "▲ ") if ordered else "  ", style=look["accent"])
         unfit = shown and not self._own and key not in self._fitting and key != SIGNS
@@ -100,35 +96,29 @@ class ColumnDialog(ModalScreen[TableChoice]):
         rows = self.query_one(OptionList)
         rows.clear_options()
         rows.add_options(self._options())
-        rows.highlighted = [*self._shown, *self._hidden].index(key)
+        rows.highlighted = self._keys.index(key)
 
     @property
     def _key(self) -> str:
         rows = self.query_one(OptionList)
-        return [*self._shown, *self._hidden][rows.highlighted or 0]
+        return self._keys[rows.highlighted or 0]
 
     # -- keys -------------------------------------------------------------------------------------
 
     def action_show(self) -> None:
         """Show or hide the column; the last shown one stays."""
-        key, self._own = self._key, True
-        if key not in self._shown:
-            self._shown.append(key)
-            self._hidden.remove(key)
-        elif len(self._shown) > 1:
-            self._shown.remove(key)
-            self._hidden.insert(0, key)
+        key = self._key
+        if self._on != {key}:
+            self._own = True
+            self._on ^= {key}
         self._draw(key)
 
     def action_shift(self, by: int) -> None:
-        """Move a shown column."""
-        key = self._key
-        if key not in self._shown:
-            return
-        self._own = True
-        place = self._shown.index(key)
-        other = max(0, min(len(self._shown) - 1, place + by))
-        self._shown.insert(other, self._shown.pop(place))
+        """Move the column."""
+        key, self._own = self._key, True
+        place = self._keys.index(key)
+        other = max(0, min(len(self._keys) - 1, place + by))
+        self._keys.insert(other, self._keys.pop(place))
         self._draw(key)
 
     def action_order(self) -> None:
@@ -141,9 +131,9 @@ class ColumnDialog(ModalScreen[TableChoice]):
         """Show the columns that trimtab chooses, in the order of the trials' numbers."""
         key = self._key
         self._choice = msgspec.structs.replace(self._choice, order="", descending=False)
-        every, self._own = [*self._shown, *self._hidden], False
-        self._shown = list(default_columns(self._study))
-        self._hidden = [name for name in every if name not in self._shown]
+        first, self._own = default_columns(self._study), False
+        self._on = set(first)
+        self._keys = list(dict.fromkeys([*first, *self._keys]))
         self._draw(key)
 
     def action_move(self, by: int) -> None:
@@ -153,7 +143,7 @@ class ColumnDialog(ModalScreen[TableChoice]):
 
     def action_done(self) -> None:
         """Take over what was chosen."""
-        columns = tuple(self._shown) if self._own else None
+        columns = tuple(key for key in self._keys if key in self._on) if self._own else None
         self.dismiss(msgspec.structs.replace(self._choice, columns=columns))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

@@ -96,7 +96,9 @@ def _metric_format(field: Field) -> ColumnFormat:
         return ColumnFormat("percent", 1)
     if unit == "tokens/s":
         return ColumnFormat("count")
-    return ColumnFormat("scientific") if "learning_rate" in field.metric else ColumnFormat("fixed", 3)
+    if "learning_rate" in field.metric:
+        return ColumnFormat("scientific")
+    return ColumnFormat("fixed", 1 if unit == "of 100" else 3)
 
 
 def half_width(score: Score | None, value: object) -> float | None:

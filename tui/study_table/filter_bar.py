@@ -15,9 +15,9 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views.filter_completion import complete_filter
 from core.contract.views.trial_filter import FilterFault
-from tui.dialog_key_groups import FILTER
 from tui.key_definition import bindings
 from tui.study_table.table_choice import TableChoice, describe_order
+from tui.table_keys import FILTER
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet
 
@@ -34,6 +34,10 @@ class FilterTyped(Message):
 
 class FilterKept(Message):
     """Enter: the filter stays, and the keys go back to the table."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
 
 
 class _Names(Suggester):
@@ -54,10 +58,17 @@ class FilterInput(Input):
 
     BINDINGS = bindings(FILTER)
 
+    def __init__(self, study: Callable[[], s.Study | None]) -> None:
+        super().__init__(placeholder=EXAMPLE, suggester=_Names(study), id="filter")
+        self._study = study
+
     def action_complete(self) -> None:
-        """Take over the completion."""
-        self.action_end()
-        self.action_cursor_right()
+        """Take over the completion, whether its ghost is drawn already or not."""
+        study = self._study()
+        whole = complete_filter(study, self.value) if study is not None else None
+        if whole is not None:
+            self.value = whole
+            self.cursor_position = len(whole)
 
 
 class FilterBar(Vertical):
@@ -78,7 +89,7 @@ class FilterBar(Vertical):
 
     def compose(self) -> ComposeResult:
         """The input and the line below it."""
-        yield FilterInput(placeholder=EXAMPLE, suggester=_Names(self._of), id="filter")
+        yield FilterInput(self._of)
         yield Sheet(id="shown")
 
     @property
@@ -132,7 +143,7 @@ class FilterBar(Vertical):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Keep the filter."""
         event.stop()
-        self.post_message(FilterKept())
+        self.post_message(FilterKept(event.value))
 
 
 def shown_line(study: s.Study, choice: TableChoice, shown: int, look: Palette, typing: bool) -> Text:

@@ -17,10 +17,13 @@ from core.contract.views.trial_fields import read_metric
 from tui.charts.braille_canvas import column_of, row_of
 from tui.number_text import duration, loss
 from tui.theme_colors import Palette
-from tui.widgets.xy_plot import AXIS, Plane, add_axes, axis_labels, row_labels, short_number, span
+from tui.widgets.xy_plot import AXIS, Plane, add_axes, axis_labels, row_labels, short_number
 
 LEAST_LINES = 8  # below which a plot says nothing
 TALL = 36  # lines of table and race from which the race has a third of them however many trials there are
+SHOWN = 0.85  # share of all values that the axis holds
+ROOMY = 92  # cells of a head in which there is room for all words
+MOST_RACING = 1000  # rows of a table beside which a frame still has the time to draw a race
 MOST_CURVES = 200  # the best; more would be one grey area
 ENDED_EARLY = (s.PRUNED, s.FAILED, s.INFEASIBLE)
 BANDS = ("good", "primary", "accent", "muted")  # first, best third, second third, the rest and ended early
@@ -59,7 +62,7 @@ def race_height(lines: int, rows: int) -> int:
     free = lines - rows - 1  # the table's head
     if free >= LEAST_LINES:
         return free
-    return lines // 3 if lines >= TALL else 0
+    return lines // 3 if lines >= TALL and rows <= MOST_RACING else 0
 
 
 def ranking(race: Race) -> list[int]:
@@ -81,12 +84,12 @@ def race_lines(race: Race, room: tuple[int, int], look: Palette) -> list[Text]:
         drawn.append(race.cursor)
     curves = {number: _curve(race, number) for number in drawn}
     values = [y for curve in curves.values() for _, y in curve]
-    head = _head(race, ranked, look)
+    head = _head(race, ranked, room[0], look)
     if not values:
         return [head, Text(" no trial has been evaluated twice", style=look["muted"])]
     bordered = race.along == "steps" and race.metric == race.study.objectives[0][0]
     points = [(float(step), value) for step, value in race.border.points] if bordered else []
-    scale = span(values, race.direction)
+    scale = race_scale(values, race.direction)
     last = max(curve[-1][0] for curve in curves.values() if curve) or 1.0
     plane = Plane(max(8, room[0] - AXIS - 1), max(3, room[1] - 3))
     inside = max(0.2, 1.0 - LABEL / plane.width)
@@ -110,8 +113,17 @@ def _curve(race: Race, number: int) -> Places:
     return [(along(step), value) for step, value in pairs if math.isfinite(value)]
 
 
+def race_scale(values: Sequence[float], direction: str) -> AxisScale:
+    """Return the axis from the best value to the worst but for the worst part: how all curves begin would
+    leave no room for how they end."""
+    ordered = sorted(values, reverse=direction != "minimize")
+    return AxisScale.over((ordered[0], ordered[int(SHOWN * (len(ordered) - 1))]))
+
+
 def _place(curve: Places, scale: AxisScale, last: float, inside: float) -> Places:
-    return [(inside * min(1.0, x / last), scale.position(y)) for x, y in curve]
+    """The places of a curve from where it comes onto the axis; one that never does stands on the edge."""
+    seen = [(x, y) for x, y in curve if scale.contains(y)] or curve
+    return [(inside * min(1.0, x / last), scale.position(y)) for x, y in seen]
 
 
 def _band(race: Race, ranked: Sequence[int], number: int) -> str:
@@ -165,7 +177,7 @@ def _axis(along: trial_comparison.Along, last: float, width: int, inside: float)
     return [(place * inside, label) for place, label in labels]
 
 
-def _head(race: Race, ranked: Sequence[int], look: Palette) -> Text:
+def _head(race: Race, ranked: Sequence[int], room: int, look: Palette) -> Text:
     """What is drawn, and how the trial under the cursor stands."""
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(" race ", style=f"bold {look['primary']}")
@@ -173,12 +185,12 @@ def _head(race: Race, ranked: Sequence[int], look: Palette) -> Text:
     if race.cursor is not None and race.cursor in ranked:
         line.append(f"#{race.cursor}", style=f"bold {look[CURSOR]}")
         line.append(f" is {ordinal(ranked.index(race.cursor) + 1)} of {len(ranked)}", style=look["info"])
-    text, meaning = describe_border(race)
+    text, meaning = describe_border(race, room >= ROOMY)
     line.append(f" · {text}" if text else "", style=look[meaning])
     return line
 
 
-def describe_border(race: Race) -> tuple[str, str]:
+def describe_border(race: Race, roomy: bool = True) -> tuple[str, str]:
     """Return how the trial under the cursor stands to the pruner's border, or why there is none."""
     trial = race.study.trials.get(race.cursor) if race.cursor is not None else None
     if race.border.why_none:
@@ -188,15 +200,16 @@ def describe_border(race: Race) -> tuple[str, str]:
     standing = stand(race.study, trial)
     if standing is None:
         return "╌ the pruner's border, not reached yet", "muted"
-    return stands_text(standing, race.study.objectives[0][1]), "error" if standing.behind > 0 else "good"
+    direction = race.study.objectives[0][1]
+    return stands_text(standing, direction, roomy), "error" if standing.behind > 0 else "good"
 
 
-def stands_text(standing: Standing, direction: str) -> str:
+def stands_text(standing: Standing, direction: str, roomy: bool) -> str:
     """Return such as "now 0.041 above the border, judged at step 80"."""
     over = standing.behind > 0 if direction == "minimize" else standing.behind < 0
     side = "above" if over else "below"
     when = f", judged at step {standing.judged_at}" if standing.judged_at else ", not judged again"
-    return f"now {loss(abs(standing.behind))} {side} the border{when}"
+    return f"now {loss(abs(standing.behind))} {side}{' the border' if roomy else ''}{when}"
 
 
 def ordinal(place: int) -> str:

@@ -12,6 +12,7 @@ from core.contract.views.pruner_border import Border, find_border
 from core.contract.views.trial_comparison import Along
 from tui.study_table.race_plot import Race, race_lines
 from tui.theme_colors import Palette
+from tui.widgets.cached_static import Rewidened
 
 
 class RaceView(Widget, can_focus=False):
@@ -25,6 +26,10 @@ class RaceView(Widget, can_focus=False):
         self._bordered: tuple[object, ...] = ()
         self._border = Border()
         self._lines: list[Text] = []
+
+    def on_resize(self) -> None:
+        """Have the race drawn for its new size."""
+        self.post_message(Rewidened())
 
     def show(
         self, study: s.Study, numbers: list[int], cursor: int | None, along: Along, look: Palette

@@ -8,6 +8,7 @@ import msgspec
 
 from core import paths
 from core.contract.state import engine_state as s
+from core.contract.views.filter_completion import drop_unfinished
 from core.contract.views.trial_comparison import ALONG
 from core.contract.views.trial_fields import find_field
 from core.errors import TrimtabError
@@ -140,15 +141,17 @@ class TableScreen(BulkScreen):
 
     def on_filter_typed(self, message: FilterTyped) -> None:
         """Filter while it is typed."""
-        self.choose(filter=message.text)
+        if self.study is not None:
+            self.choose(filter=drop_unfinished(self.study, message.text))
 
     def on_filter_kept(self, message: FilterKept) -> None:
         """Keep the filter, give the keys back to the table; one that cannot be read stays to be mended."""
+        self.choose(filter=message.text)
         if self.table.selection.fault is not None and self.choice.filter:
             return
         self.query_one(FilterBar).close()
         self.table.focus()
-        self.filter_by(self.choice.filter)
+        self.filter_by(message.text)
 
     def action_clear_filter(self) -> None:
         """Show all trials again; once they are shown, unselect them."""

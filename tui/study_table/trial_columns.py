@@ -97,7 +97,7 @@ def _make(study: s.Study, measures: ColumnMeasures, key: str, width: int) -> Col
     if key == "state":
         return Column(key, "state", max(10, measures.state), rank, _state)
     if key == "progress":
-        cells = 13 if roomy else 11
+        cells = 13 if roomy else 12
         return Column(key, "progress", cells, rank, _progress(cells))
     if key == "number":
         cells = max(4, 1 + len(str(max(study.trials, default=0))))
@@ -111,8 +111,9 @@ def _rank(study: s.Study, key: str) -> int:
         return RANKS[key]
     if key.startswith(CURVE):
         return 3
-    if key == f"{study.objectives[0][0]}.best":
-        return 1
+    objectives = [f"{metric}.best" for metric, _ in study.objectives]
+    if key in objectives:
+        return 1 + bool(objectives.index(key))
     space = list(study.settings.space)
     place = space.index(key) if key in space else len(space)
     return 2 if place < 2 else 7 + place
@@ -193,7 +194,7 @@ def _scoring_text(trial: s.Trial, cells: int) -> str:
     """Such as "scoring 12/36"; in percents where that is too long."""
     words = study_progress.format_scoring(trial)
     if len(words) > cells:
-        words = f"scoring {100 * trial.scoring_done // max(1, trial.scoring_total):>2}%"
+        words = f"scoring {100 * trial.scoring_done // max(1, trial.scoring_total):>3}%"
     return words
 
 

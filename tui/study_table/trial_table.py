@@ -56,6 +56,11 @@ class TrialTable(VirtualTable):
         """Return the columns that fit."""
         return [column.key for column in self._drawn]
 
+    @property
+    def _room(self) -> int:
+        """The cells of a line, without the scroll bar."""
+        return self.scrollable_content_region.width or 80
+
     def show(
         self, study: s.Study | None, choice: TableChoice, verdicts: Mapping[int, Verdict], look: Palette
     ) -> None:
@@ -87,7 +92,7 @@ class TrialTable(VirtualTable):
 
     def _fit_columns(self, study: s.Study, look: Palette | None) -> None:
         """Choose the columns that there is room for."""
-        width, measures, choice = self.size.width or 80, self._measures, self._choice
+        width, measures, choice = self._room, self._measures, self._choice
         if look is None or measures is None:
             return
         digits = len(str(len(study.trials)))
@@ -135,6 +140,10 @@ class TrialTable(VirtualTable):
         """Fit the columns again, also when a side panel opened or closed."""
         if self._study is not None:
             self._fit_columns(self._study, self._look)
+
+    def watch_show_vertical_scrollbar(self) -> None:
+        """Fit the columns again: the scroll bar takes a cell, or gives it back."""
+        self.call_after_refresh(self.on_resize)
 
     def on_click(self, event: events.Click) -> None:
         """Order by the column whose head is clicked."""

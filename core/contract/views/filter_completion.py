@@ -27,6 +27,18 @@ def complete_filter(study: s.Study, text: str) -> str | None:
     return _complete(text, fragment, _names(study))
 
 
+def drop_unfinished(study: s.Study, text: str) -> str:
+    """Return ``text`` without a last word that a name may grow from, such as "lo" of "loss<2": as a free word
+    it would hide all trials until the comparison is there."""
+    last = _LAST.search(text)
+    word = last[1].lower() if last is not None else ""
+    if not word or re.search(r"[<>=!:|\"]", word) or word in (*STATES, *WORDS):
+        return text
+    names = set(_names(study)) - {*STATES, *WORDS}
+    grows = any(name.lower().startswith(word) for name in names)
+    return text[: last.start(1)] if grows and last is not None else text
+
+
 def _complete(text: str, fragment: str, options: Iterable[str]) -> str | None:
     """The first option that goes on like ``fragment``; none where an option stands there wholly."""
     known = list(options)

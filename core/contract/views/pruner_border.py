@@ -107,7 +107,7 @@ def _percentiles(
         there = [values[step] for values in trials if step in values]
         if len(there) >= fewest:
             points.append((step, _percentile(there, share, direction)))
-    why = "" if points else f"the pruner starts when {fewest} trials have a value at one step"
+    why = "" if points else f"pruner waits for {fewest} trials"
     return Border(tuple(points), direction, False, why)
 
 
@@ -127,7 +127,7 @@ def _rungs(trials: list[dict[int, float]], factor: int, direction: str, first: i
             break
         there.sort(reverse=direction != "minimize")
         points.append((first * factor**rung, there[len(there) // factor - 1]))
-    why = "" if points else f"the pruner starts when {factor} trials have reached step {first}"
+    why = "" if points else f"pruner waits for {factor} trials at step {first}"
     return Border(tuple(points), direction, True, why)
 
 

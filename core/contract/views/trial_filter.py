@@ -22,7 +22,7 @@ from core.contract.events.trial_states import (
     STARTING,
 )
 from core.contract.spec.knob_table import KNOBS
-from core.contract.spec.metric_table import PATTERNS, suggest_name
+from core.contract.spec.metric_table import METRICS, PATTERNS, suggest_name
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
@@ -131,14 +131,23 @@ def _read_comparison(study: s.Study, term: re.Match[str]) -> Test:
     name, sign, value = term["name"], term["op"].replace("==", "="), term["value"].strip('"')
     field = find_field(study, name)
     if field is None:
-        names = [known.name for known in FIXED] + [*KNOBS] + [metric for metric, _ in study.objectives]
-        raise FilterFault(term.start("name"), f"no knob or metric is called {plain(name, 40)!r}; "
-                          + suggest_name(name, names)[:80])  # fmt: skip
+        raise FilterFault(
+            term.start("name"), f"no knob or metric is called {plain(name, 40)!r}{_hint(study, name)}"
+        )
     if not value:
         raise FilterFault(term.start("value"), f"a value is missing after {plain(name, 40)}{sign}")
     tests = [_compare(field, sign, part, term.start("value")) for part in value.split(",") if part]
     every = all if sign == "!=" else any
     return lambda context, trial: every(test(context, trial) for test in tests)
+
+
+def _hint(study: s.Study, name: str) -> str:
+    """The nearest name, if any is near."""
+    shorts = [knob.short for knob in KNOBS.values() if knob.short]
+    endings = [metric.split("/")[-1] for metric in METRICS]
+    names = [*shorts, *endings, *KNOBS, *(known.name for known in FIXED), *METRICS]
+    told = suggest_name(name, names)
+    return f"; {told}" if told.startswith("did") else ""
 
 
 def _compare(field: Field, sign: str, value: str, at: int) -> Test:

@@ -1,0 +1,46 @@
+"""What people chose of the table is there when the console opens again, and no file stops it."""
+
+import json
+
+import pytest
+
+from tui.study_table.kept_choices import FILE, KeptChoices
+from tui.study_table.table_choice import TableChoice
+
+CHOSEN = TableChoice("lr<1e-4", "eval/loss.smooth", True, ("number", "state"), (3, 5), False, "tokens")
+
+
+def test_a_choice_is_kept_for_its_study(tmp_path):
+    KeptChoices(tmp_path).keep("a", CHOSEN)
+    KeptChoices(tmp_path).keep("b", TableChoice("running"))
+    again = KeptChoices(tmp_path)
+    assert again.of("a") == CHOSEN and again.of("b").filter == "running" and again.of("c") == TableChoice()
+    assert [path.name for path in tmp_path.iterdir()] == [FILE], "no temporary file is left"
+
+
+def test_what_others_keep_in_the_file_stays(tmp_path):
+    (tmp_path / FILE).write_text('{"theme": "beacon", "studies": {"a": {"filter": "x", "new_key": 1}}}')
+    kept = KeptChoices(tmp_path)
+    assert kept.of("a").filter == "x"
+    kept.keep("b", CHOSEN)
+    whole = json.loads((tmp_path / FILE).read_text())
+    assert whole["theme"] == "beacon" and set(whole["studies"]) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[1]", "\x00\xff", '{"studies": 3}', '{"studies": {"a": {"marks": "x"}}}']
+)
+def test_a_broken_file_does_not_stop_the_console(tmp_path, content):
+    (tmp_path / FILE).write_text(content, encoding="latin-1")
+    kept = KeptChoices(tmp_path)
+    assert kept.of("a") == TableChoice()
+    kept.keep("a", CHOSEN)
+    assert KeptChoices(tmp_path).of("a") == CHOSEN, "it is written anew"
+
+
+def test_a_folder_that_cannot_be_written_keeps_nothing_but_works(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (None, tmp_path / "missing", tmp_path / "file"):
+        kept = KeptChoices(folder)
+        kept.keep("a", CHOSEN)
+        assert kept.of("a") == CHOSEN
