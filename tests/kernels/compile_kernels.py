@@ -16,7 +16,9 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from core.train.kernels import triton_kernels
+from core.train.kernels import adapter_kernels, triton_kernels
+from core.train.kernels.adapter_kernels import LEAST
+from core.train.kernels.adapter_ops import MOST
 
 CAPABILITIES = (80, 89, 90, 100)
 TYPES = ("bf16", "fp16", "fp32")
@@ -55,6 +57,7 @@ def _sources(kind: str) -> Iterator[tuple[str, Any, int]]:
             | dict.fromkeys(("GRAD", "CAPPED", "BLOCK"), CONSTANT),
             constexprs={"GRAD": grad, "CAPPED": True, "BLOCK": triton_kernels.VOCABULARY},
         ), triton_kernels.WARPS  # fmt: skip
+    yield from _adapter_sources(kind)
     pointers = dict.fromkeys(("x", "weight", "out", "grad", "gate", "up"), f"*{kind}")
     pointers |= {"gate_grad": f"*{kind}", "up_grad": f"*{kind}", "rates": "*fp32"}
     sizes = {"width": "i32", "count": "i32", "epsilon": "fp32", "BLOCK": CONSTANT}
@@ -65,6 +68,23 @@ def _sources(kind: str) -> Iterator[tuple[str, Any, int]]:
         signature = {name: {**pointers, **sizes}[name] for name in function.arg_names}
         name = function.__name__.removesuffix("_kernel")
         yield name, ASTSource(fn=function, signature=signature, constexprs={"BLOCK": block}), 16
+
+
+def _adapter_sources(kind: str) -> Iterator[tuple[str, Any, int]]:
+    """With dropout, for the smallest tile of ranks and the largest."""
+    pointers = dict.fromkeys(("x", "factors", "out", "scales", "total", "down"), f"*{kind}")
+    pointers |= dict.fromkeys(("slots", "ends", "keys", "thresholds"), "*i32") | {"grad": "*fp32"}
+    for name in ("shrink", "expand", "learn"):
+        function = getattr(adapter_kernels, f"{name}_kernel")
+        for rank in (LEAST, MOST):
+            sizes = adapter_kernels.tile(rank)
+            warps = sizes.pop("num_warps")
+            constants = {"DROPS": True, **({"ADD": True} if name == "learn" else {}), **sizes}
+            signature = {
+                each: CONSTANT if each in constants else pointers.get(each, "i32")
+                for each in function.arg_names
+            }
+            yield f"{name} {rank}", ASTSource(fn=function, signature=signature, constexprs=constants), warps
 
 
 def _compile(source: Any, capability: int, warps: int) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def _mix(word):
 
 
 @triton.jit
-def _masks(keys, thresholds, scales, layer, token, channel, live, length):
+def make_masks(keys, thresholds, scales, layer, token, channel, live, length):
     """0 or 1 / (1 - p) for each of (token, channel), float32."""
     row = token // length
     position = (token % length).to(tl.uint32)
@@ -58,7 +58,7 @@ def dropout_kernel(
     live = token < tokens
     inside = live[:, None] & (channel < channels)[None, :]
     at = token.to(tl.int64)[:, None] * channels + channel[None, :]
-    mask = _masks(keys, thresholds, scales, layer, token, channel, live, length)
+    mask = make_masks(keys, thresholds, scales, layer, token, channel, live, length)
     value = tl.load(x + at, mask=inside, other=0.0)
     product = (value.to(tl.float32) * mask).to(value.dtype)  # rounded as the product of two tensors is
     if ADD:
