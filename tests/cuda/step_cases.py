@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.train.base import fused_layers
 from core.train.base.base_model import Base
 from core.train.step.batched_generation import Generation
 from core.train.step.compute_requests import Prompt
@@ -79,6 +80,7 @@ def count(case: Case, shape: Shape = SHAPES["0.5B"]) -> OpCounter:
 def _prepare(base: Base, case: Case) -> Callable[[], object]:
     """The step; one of generation is a token of every row."""
     if case.kind == "peft":
+        fused_layers.restore(base.model)  # rotary embeddings are replaced for all models of a family
         return peft_step.prepare(base, case.parts[0], LENGTH)
     fake_card.fuse_layers(base.model)
     pack = Pack(base, case.parts, LENGTH)

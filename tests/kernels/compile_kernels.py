@@ -58,6 +58,13 @@ def _sources(kind: str) -> Iterator[tuple[str, Any, int]]:
             constexprs={"GRAD": grad, "CAPPED": True, "BLOCK": triton_kernels.VOCABULARY},
         ), triton_kernels.WARPS  # fmt: skip
     yield from _adapter_sources(kind)
+    for backward in (False, True):
+        constants = {"BACKWARD": backward, "Q_HEADS": 32, "K_HEADS": 8, "HALF": 64}  # a model of 8B
+        names = ("angles", "q_heads", "k_heads", "width")
+        signature = dict.fromkeys(triton_kernels.rotary_kernel.arg_names, f"*{kind}")
+        signature |= dict.fromkeys(names, "i32") | dict.fromkeys(constants, CONSTANT)
+        source = ASTSource(fn=triton_kernels.rotary_kernel, signature=signature, constexprs=constants)
+        yield "rotary_backward" if backward else "rotary", source, 8
     pointers = dict.fromkeys(("x", "weight", "out", "grad", "gate", "up"), f"*{kind}")
     pointers |= {"gate_grad": f"*{kind}", "up_grad": f"*{kind}", "rates": "*fp32"}
     sizes = {"width": "i32", "count": "i32", "epsilon": "fp32", "BLOCK": CONSTANT}
@@ -95,7 +102,7 @@ def _compile(source: Any, capability: int, warps: int) -> dict[str, Any]:
         file.flush()
         usage = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True).stdout
     registers, stack = re.findall(r"REG:(\d+) STACK:(\d+)", usage)[-1]
-    nearest = "cvt.rn.bf16" in built.asm["ptx"]
+    nearest = ".rn.bf16" in built.asm["ptx"]  # of a conversion, or of a product in bfloat16
     return {"registers": int(registers), "stack_bytes": int(stack), "rounds_to_nearest": nearest}
 
 

@@ -13,7 +13,14 @@ from torch.nn import functional
 
 from core.train.base import cross_entropy
 from core.train.base.cross_entropy import Head
-from core.train.kernels import adapter_kernels, counter_dropout, kernel_trials, layer_ops, triton_kernels
+from core.train.kernels import (
+    adapter_kernels,
+    counter_dropout,
+    kernel_trials,
+    layer_ops,
+    rotary_ops,
+    triton_kernels,
+)
 from core.train.kernels.adapter_ops import Spots
 
 ROWS, LENGTH, CHANNELS, PLACE, RANK = 3, 7, 300, 5, 12
@@ -27,7 +34,7 @@ def main() -> None:
     torch.manual_seed(1)
     found: dict[str, float] = {}
     for dtype in (torch.float32, torch.bfloat16):
-        checks = (*_dropout(dtype), *_losses(dtype), *_layers(dtype))
+        checks = (*_dropout(dtype), *_losses(dtype), *_layers(dtype), *_rotations(dtype))
         found |= {f"{name} {dtype}": value for name, value in checks}
     for dtype in (torch.float32, torch.float16):  # the interpreter has no products of bfloat16
         found |= {f"{name} {dtype}": value for name, value in _adapters(dtype)}
@@ -83,6 +90,17 @@ def _layers(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
         ("gate", "up"), grads, layer_ops._cpu_swiglu_backward(grad, x, other), strict=True
     ):
         yield f"gradient of swiglu's {name}", _error(mine, wanted)
+
+
+def _rotations(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
+    """Heads and widths that fill no tile, of two rows with the same angles."""
+    q, k = (torch.randn(2 * TOKENS, heads, 12).to(dtype) for heads in (3, 1))
+    angles = [torch.randn(TOKENS, 12).to(dtype) for _ in range(2)]
+    for backward in (False, True):
+        outs = torch.empty_like(q), torch.empty_like(k)
+        triton_kernels.rotate(q, k, *angles, backward, *outs)
+        for name, mine, wanted in zip("qk", outs, rotary_ops._cpu(q, k, *angles, backward), strict=True):
+            yield f"{'gradient of ' if backward else ''}rotated {name}", _error(mine, wanted)
 
 
 def _adapters(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
