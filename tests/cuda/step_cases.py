@@ -58,6 +58,7 @@ CASES = {
     "mixed 8": Case(MIXED),
     "checkpointing 8": Case(EIGHT, checkpointing=True),
     "nf4 8": Case(EIGHT, precision="nf4"),
+    "qlora 8": Case(EIGHT, precision="nf4", checkpointing=True),
     "score 8": Case(EIGHT, "rate"),
     "generate 8": Case(EIGHT, "write"),
     "peft 1": Case((Part(16, 1),), "peft"),

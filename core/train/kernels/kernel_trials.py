@@ -1,4 +1,4 @@
-"""Tries the kernels of ``adapter_ops`` on a device: are they right, and faster than PyTorch's operations?
+"""Tries the kernels of ``adapter_ops`` on a device: are they right, and not slower than PyTorch's operations?
 
 No GPU was at hand when they were written, so a card decides by itself whether to use them.
 """
@@ -18,6 +18,7 @@ SMALL = (7, 160)  # tokens of a row and channels, to compare results
 LARGE = (512, 2048)  # to compare times
 COUNTS = (1, 2, 3)  # rows of each trial
 REPEATS = 5
+CLEARLY = 1.25  # times as long: a choice that changed at a restart would change bits
 
 
 class SlowerError(RuntimeError):
@@ -31,7 +32,7 @@ def adapters_pay(device: torch.device, dtype: torch.dtype) -> bool:
     with torch.no_grad():
         given = make_inputs(device, dtype, *LARGE)
         fused, apart = (_measure_ms(partial, device) for partial in _rivals(given, LARGE[0]))
-    if fused > apart:
+    if fused > CLEARLY * apart:
         raise SlowerError(f"{fused:.2f} ms, separate operations {apart:.2f} ms")
     return True
 
