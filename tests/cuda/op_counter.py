@@ -30,7 +30,9 @@ WAITS = frozenset({"nonzero", "masked_select", "unique_dim", "_unique2", "equal"
 GATHERS = frozenset({"embedding", "index_select", "gather"})  # read what they return, not all of the table
 SCATTERS = frozenset({"scatter_add_", "index_add_"})  # in place, touching what they add to
 OVERWRITES = frozenset({"copy_", "zero_", "fill_"})  # do not read what they write
-PRODUCTS = frozenset({"mm", "bmm", "addmm", "baddbmm", "baddbmm_", "addmm_", "_grouped_mm"})
+PRODUCTS = frozenset(
+    {"mm", "bmm", "addmm", "baddbmm", "baddbmm_", "addmm_", "_grouped_mm", "shrink", "expand"}
+)
 _PINNED: dict[int, Any] = {}  # pinned storages by address; held, so that no address is used again
 TILE = 128  # rows and columns of the output that one multiprocessor computes at a time
 
@@ -117,7 +119,7 @@ class OpCounter(TorchDispatchMode):
             self._copy(args, kwargs, operands, results)
         elif not (name in LAUNCHES_NOTHING or _is_view(func)):
             self._wait(name, operands)
-            size = _bytes(name, args, kwargs, results)
+            size = _bytes(name, args, kwargs, [*results, *_written_arguments(func, args, kwargs)])
             self.kernels.append(_kernel(func, name, args, kwargs, out, results, size))
 
     def _copy(self, args: Any, kwargs: Any, operands: list[Any], results: list[Any]) -> None:
@@ -191,8 +193,8 @@ def _kernel(
 ) -> Kernel:
     flops = _flops(func, name, args, kwargs, out)
     floats = [tensor for tensor in _tensors((args, kwargs)) if tensor.is_floating_point()]
-    single = bool(flops) and all(tensor.dtype == torch.float32 for tensor in (*floats, results[0]))
-    tiles = _tiles(results[0].shape) if flops and "attention" not in name else 0
+    single = bool(flops) and all(tensor.dtype == torch.float32 for tensor in (*floats, *results[:1]))
+    tiles = _tiles(results[0].shape) if flops and results and "attention" not in name else 0
     return Kernel(name, _launches(name, args), flops, size, tiles, single)
 
 
@@ -201,6 +203,10 @@ def _flops(func: Any, name: str, args: Any, kwargs: Any, out: Any) -> int:
         a, b = args[0], args[1]
         groups = a.shape[0] if a.dim() == b.dim() == 3 else 1
         return int(2 * groups * a.shape[-2] * a.shape[-1] * b.shape[-1])
+    if name in ("shrink", "expand", "learn"):  # each token with the factors of one trial
+        tokens, factors = (args[1], args[2]) if name == "expand" else (args[0], args[1])
+        rank, channels = args[0].shape[1:] if name == "learn" else factors.shape[1:]
+        return 2 * (args[1] if name == "learn" else tokens).shape[0] * rank * channels
     count = flop_registry.get(func._overloadpacket)
     if name == "bmm":  # its form with another output type has arguments that torch's formula does not know
         args, kwargs = args[:2], {}
@@ -227,9 +233,17 @@ def _launches(name: str, args: Any) -> int:
     return 4 if name == "sort" else 1
 
 
+def _written_arguments(func: Any, args: Any, kwargs: Any) -> list[torch.Tensor]:
+    """What the operation writes in place, which it need not return."""
+    given = {**dict(zip((each.name for each in func._schema.arguments), args, strict=False)), **kwargs}
+    changed = [each.name for each in func._schema.arguments if each.alias_info and each.alias_info.is_write]
+    return _tensors([given[name] for name in changed if name in given])
+
+
 def _bytes(name: str, args: Any, kwargs: Any, results: list[torch.Tensor]) -> int:
+    """``results`` with what is written in place."""
     read = _tensors((args, {key: value for key, value in kwargs.items() if not key.startswith("out")}))
-    written = sum(_size(tensor) for tensor in results)
+    written = sum(_size(tensor) for tensor in {id(tensor): tensor for tensor in results}.values())
     if name in GATHERS:
         return 2 * written
     if name in SCATTERS:

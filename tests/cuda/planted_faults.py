@@ -11,7 +11,8 @@ from unittest.mock import patch
 import torch
 
 from core.train.adapters import optimizers
-from core.train.adapters.adapter_stack import Group, Stack
+from core.train.adapters.adapter_stack import Group
+from core.train.adapters.pass_plan import Run
 from tests.cuda import all_paths, count_step
 
 BASE, CASE = "llama/bf16", "uniform 1"
@@ -31,12 +32,12 @@ def run_all() -> dict[str, Any]:
 
 
 def _leave_a_table_on_the_host() -> AbstractContextManager[Any]:
-    own = Stack._stage
+    own = Run.locate
 
-    def stage(stack: Stack, *given: Any) -> Any:
-        return [word.cpu() for word in own(stack, *given)]
+    def locate(run: Run, ends: torch.Tensor, slots: torch.Tensor, words: Any) -> None:
+        own(run, ends, slots.cpu(), words)
 
-    return patch.object(Stack, "_stage", stage)
+    return patch.object(Run, "locate", locate)
 
 
 def _stack_in_float32() -> AbstractContextManager[Any]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.train.base import fused_layers
 from core.train.base.base_model import Base
 from core.train.step.batched_generation import Generation
 from core.train.step.compute_requests import Prompt
@@ -57,6 +58,7 @@ CASES = {
     "mixed 8": Case(MIXED),
     "checkpointing 8": Case(EIGHT, checkpointing=True),
     "nf4 8": Case(EIGHT, precision="nf4"),
+    "qlora 8": Case(EIGHT, precision="nf4", checkpointing=True),
     "score 8": Case(EIGHT, "rate"),
     "generate 8": Case(EIGHT, "write"),
     "peft 1": Case((Part(16, 1),), "peft"),
@@ -79,6 +81,7 @@ def count(case: Case, shape: Shape = SHAPES["0.5B"]) -> OpCounter:
 def _prepare(base: Base, case: Case) -> Callable[[], object]:
     """The step; one of generation is a token of every row."""
     if case.kind == "peft":
+        fused_layers.restore(base.model)  # rotary embeddings are replaced for all models of a family
         return peft_step.prepare(base, case.parts[0], LENGTH)
     fake_card.fuse_layers(base.model)
     pack = Pack(base, case.parts, LENGTH)

@@ -16,7 +16,9 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from core.train.kernels import triton_kernels
+from core.train.kernels import adapter_kernels, triton_kernels
+from core.train.kernels.adapter_kernels import LEAST
+from core.train.kernels.adapter_ops import MOST
 
 CAPABILITIES = (80, 89, 90, 100)
 TYPES = ("bf16", "fp16", "fp32")
@@ -55,6 +57,14 @@ def _sources(kind: str) -> Iterator[tuple[str, Any, int]]:
             | dict.fromkeys(("GRAD", "CAPPED", "BLOCK"), CONSTANT),
             constexprs={"GRAD": grad, "CAPPED": True, "BLOCK": triton_kernels.VOCABULARY},
         ), triton_kernels.WARPS  # fmt: skip
+    yield from _adapter_sources(kind)
+    for backward in (False, True):
+        constants = {"BACKWARD": backward, "Q_HEADS": 32, "K_HEADS": 8, "HALF": 64}  # a model of 8B
+        names = ("angles", "q_heads", "k_heads", "width")
+        signature = dict.fromkeys(triton_kernels.rotary_kernel.arg_names, f"*{kind}")
+        signature |= dict.fromkeys(names, "i32") | dict.fromkeys(constants, CONSTANT)
+        source = ASTSource(fn=triton_kernels.rotary_kernel, signature=signature, constexprs=constants)
+        yield "rotary_backward" if backward else "rotary", source, 8
     pointers = dict.fromkeys(("x", "weight", "out", "grad", "gate", "up"), f"*{kind}")
     pointers |= {"gate_grad": f"*{kind}", "up_grad": f"*{kind}", "rates": "*fp32"}
     sizes = {"width": "i32", "count": "i32", "epsilon": "fp32", "BLOCK": CONSTANT}
@@ -67,6 +77,23 @@ def _sources(kind: str) -> Iterator[tuple[str, Any, int]]:
         yield name, ASTSource(fn=function, signature=signature, constexprs={"BLOCK": block}), 16
 
 
+def _adapter_sources(kind: str) -> Iterator[tuple[str, Any, int]]:
+    """With dropout, for the smallest tile of ranks and the largest."""
+    pointers = dict.fromkeys(("x", "factors", "out", "scales", "total", "down"), f"*{kind}")
+    pointers |= dict.fromkeys(("slots", "ends", "keys", "thresholds"), "*i32") | {"grad": "*fp32"}
+    for name in ("shrink", "expand", "learn"):
+        function = getattr(adapter_kernels, f"{name}_kernel")
+        for rank in (LEAST, MOST):
+            sizes = adapter_kernels.tile(rank)
+            warps = sizes.pop("num_warps")
+            constants = {"DROPS": True, **({"ADD": True} if name == "learn" else {}), **sizes}
+            signature = {
+                each: CONSTANT if each in constants else pointers.get(each, "i32")
+                for each in function.arg_names
+            }
+            yield f"{name} {rank}", ASTSource(fn=function, signature=signature, constexprs=constants), warps
+
+
 def _compile(source: Any, capability: int, warps: int) -> dict[str, Any]:
     built = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
@@ -75,7 +102,7 @@ def _compile(source: Any, capability: int, warps: int) -> dict[str, Any]:
         file.flush()
         usage = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True).stdout
     registers, stack = re.findall(r"REG:(\d+) STACK:(\d+)", usage)[-1]
-    nearest = "cvt.rn.bf16" in built.asm["ptx"]
+    nearest = ".rn.bf16" in built.asm["ptx"]  # of a conversion, or of a product in bfloat16
     return {"registers": int(registers), "stack_bytes": int(stack), "rounds_to_nearest": nearest}
 
 

@@ -5,15 +5,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch.nn import functional
 
 from core.train.base import cross_entropy
 from core.train.base.cross_entropy import Head
-from core.train.kernels import counter_dropout, layer_ops, triton_kernels
+from core.train.kernels import (
+    adapter_kernels,
+    counter_dropout,
+    kernel_trials,
+    layer_ops,
+    rotary_ops,
+    triton_kernels,
+)
+from core.train.kernels.adapter_ops import Spots
 
-ROWS, LENGTH, CHANNELS, PLACE = 3, 7, 300, 5
+ROWS, LENGTH, CHANNELS, PLACE, RANK = 3, 7, 300, 5, 12
 TOKENS, WIDTH, VOCABULARY = 9, 16, 20_000  # more than one block of the vocabulary
 HEADS = {"plain": (1.0, 0.0), "scaled": (0.5, 0.0), "capped": (2.0, 30.0)}
 
@@ -24,8 +34,10 @@ def main() -> None:
     torch.manual_seed(1)
     found: dict[str, float] = {}
     for dtype in (torch.float32, torch.bfloat16):
-        checks = (*_dropout(dtype), *_losses(dtype), *_layers(dtype))
+        checks = (*_dropout(dtype), *_losses(dtype), *_layers(dtype), *_rotations(dtype))
         found |= {f"{name} {dtype}": value for name, value in checks}
+    for dtype in (torch.float32, torch.float16):  # the interpreter has no products of bfloat16
+        found |= {f"{name} {dtype}": value for name, value in _adapters(dtype)}
     print(json.dumps(found))
 
 
@@ -78,6 +90,56 @@ def _layers(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
         ("gate", "up"), grads, layer_ops._cpu_swiglu_backward(grad, x, other), strict=True
     ):
         yield f"gradient of swiglu's {name}", _error(mine, wanted)
+
+
+def _rotations(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
+    """Heads and widths that fill no tile, of two rows with the same angles."""
+    q, k = (torch.randn(2 * TOKENS, heads, 12).to(dtype) for heads in (3, 1))
+    angles = [torch.randn(TOKENS, 12).to(dtype) for _ in range(2)]
+    for backward in (False, True):
+        outs = torch.empty_like(q), torch.empty_like(k)
+        triton_kernels.rotate(q, k, *angles, backward, *outs)
+        for name, mine, wanted in zip("qk", outs, rotary_ops._cpu(q, k, *angles, backward), strict=True):
+            yield f"{'gradient of ' if backward else ''}rotated {name}", _error(mine, wanted)
+
+
+def _adapters(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
+    """Trials of one to three rows, longer than a tile; a rank that fills no tile; strided factors."""
+    length = adapter_kernels.TOKENS + 5
+    x, total, factors, spots = kernel_trials.make_inputs(torch.device("cpu"), dtype, length, CHANNELS)
+    factors = factors[:, :RANK]
+    wide = spots._replace(scales=spots.scales.float())
+    expected = kernel_trials.compute(x.float(), total.float(), factors.float(), wide, length)
+    launch = {"shrink": _shrink, "expand": adapter_kernels.expand, "learn": adapter_kernels.learn}
+    with patch.multiple(kernel_trials.adapter_ops, **{name: _unpack(launch[name]) for name in launch}):
+        found = kernel_trials.compute(x, total, factors, spots, length)
+    names = [f"{name}{how}" for how in (" after dropout", "") for name in launch]
+    for name, mine, wanted in zip(names, found, expected, strict=True):
+        yield name, _error(mine, wanted)
+    yield "tokens as one row", _one_row(x, factors, spots)
+
+
+def _one_row(x: torch.Tensor, factors: torch.Tensor, spots: Spots) -> float:
+    """A single trial, whose tokens a layer sees without their rows."""
+    grads = torch.empty(1, RANK, CHANNELS)
+    first = spots.first._replace(ends=spots.ends[:1])
+    down = _shrink(x[:40], factors[:1], first, PLACE, 40, False)
+    adapter_kernels.learn(grads, down, x[:40], first, PLACE, 40, False, False)
+    return _error(grads[0], (x[:40].float() @ factors[0].float().T).T @ x[:40].float())
+
+
+def _shrink(x: torch.Tensor, factors: torch.Tensor, *where: Any) -> torch.Tensor:
+    out = x.new_empty(len(x), factors.shape[1])
+    adapter_kernels.shrink(x, factors, out, *where)
+    return out
+
+
+def _unpack(launch: Any) -> Any:
+    """The operator that ``launch`` is behind: it takes the tensors of ``Spots`` one by one."""
+    tensors = 2 if launch is _shrink else 3
+    return lambda *given: launch(
+        *given[:tensors], Spots(*given[tensors : tensors + 5]), *given[tensors + 5 :]
+    )
 
 
 def _error(found: torch.Tensor, expected: torch.Tensor | None) -> float:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from core.train.adapters.adapter_stack import Stack
-from core.train.kernels import counter_dropout, fast_path, fused_ops, pinned_transfer
+from core.train.kernels import counter_dropout, fast_path, fused_ops, kernel_trials, pinned_transfer
 from core.train.kernels.fast_path import EAGER, FastPath
 from tests.train.test_together import TRIALS
 
@@ -18,7 +18,10 @@ def on(monkeypatch):
     fast_path.use(CPU, torch.float32, EAGER)
 
 
-@pytest.mark.parametrize("path", [FastPath(grouped=True), FastPath(dropout=True, grouped=True)])
+PATHS = [FastPath(grouped=True), FastPath(dropout=True, grouped=True), FastPath(dropout=True, adapters=True)]
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_batches_ranks_and_dropout_share_a_product_and_losses_stay(bench, tmp_path, on, path):
     losses = {}
     for chosen in (EAGER, path):
@@ -29,7 +32,8 @@ def test_batches_ranks_and_dropout_share_a_product_and_losses_stay(bench, tmp_pa
         pack.pack.turn()
         stack = pack.pack.parts.stack
         runs = [run for run in _plan(stack).runs if not run.even]
-        assert bool(runs) == chosen.grouped, "trials with different batches are one run"
+        shares = chosen.grouped or chosen.adapters
+        assert bool(runs) == shares, "trials with different batches are one run"
         assert all(group.rank % 8 == 0 for group in stack.groups) or not chosen.grouped
         pack.finish()
         losses[chosen] = [pack.losses(number) for number in range(len(TRIALS) + 1)]
@@ -63,11 +67,38 @@ def test_a_kernel_that_cannot_be_used_is_left_out_with_a_reason(monkeypatch):
     def fails(device, dtype):
         raise RuntimeError("no kernel image is available")
 
+    def is_slow(device, dtype):
+        raise kernel_trials.SlowerError("2.00 ms, separate operations 1.00 ms")
+
     monkeypatch.setattr(fast_path, "_grouped_agrees", fails)
+    monkeypatch.setattr(kernel_trials, "adapters_pay", is_slow)
     monkeypatch.setattr(fast_path, "_wide_agrees", lambda device, dtype: True)
     path = fast_path._try_kernels(torch.device("cuda", 0), torch.bfloat16)
     assert path == FastPath(dropout=True, wide_gradients=True)
     assert "wrong result" in path.notes[0] and "no kernel image" in path.notes[1]
+    slow = "kernels for uneven trials are not used on cuda:0, they are slower: "
+    assert path.notes[2] == f"{slow}2.00 ms, separate operations 1.00 ms"
+
+
+def test_kernels_for_uneven_trials_are_left_out_where_they_are_clearly_slower(monkeypatch):
+    monkeypatch.setattr(kernel_trials, "_rivals", lambda given, length: ("fused", "apart"))
+    times = {"fused": 1.0, "apart": 2.0}
+    monkeypatch.setattr(kernel_trials, "_measure_ms", lambda work, device: times[work])
+    assert kernel_trials.adapters_pay(CPU, torch.float32)
+    times["fused"] = 3.0
+    with pytest.raises(kernel_trials.SlowerError, match=r"3\.00 ms, separate operations 2\.00 ms"):
+        kernel_trials.adapters_pay(CPU, torch.float32)
+
+
+def test_kernels_for_uneven_trials_and_what_they_replace_do_the_same_work():
+    length, channels = kernel_trials.SMALL
+    given = kernel_trials.make_inputs(CPU, torch.float32, length, channels)
+    results = []
+    for work in kernel_trials._rivals(given, length):
+        given[1].zero_()
+        work()
+        results.append(given[1].clone())
+    torch.testing.assert_close(*results)
 
 
 def test_copies_to_a_device_keep_types_and_shapes():

@@ -4,7 +4,7 @@ import pytest
 import torch
 import transformers
 
-from core.train.base import fused_layers
+from core.train.base import fused_layers, fused_rotary
 
 SIZES = {
     "vocab_size": 60, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
@@ -41,11 +41,27 @@ def compute(model: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     return logits.detach(), grad
 
 
+@pytest.fixture(autouse=True)
+def own_functions():
+    """Rotary embeddings are replaced for all models of a family."""
+    models = []
+    yield models.append
+    for model in models:
+        fused_rotary.restore(model)
+
+
 @pytest.mark.parametrize("family", FUSED)
-def test_logits_and_gradients_stay(family):
+def test_logits_and_gradients_stay(family, own_functions, monkeypatch):
     model = build(family)
     before = compute(model)
+    calls = []
+    rotate = fused_rotary.Rotary.apply
+    monkeypatch.setattr(fused_rotary.Rotary, "apply", lambda *given: calls.append(1) or rotate(*given))
+    own_functions(model)
     assert fused_layers.fuse(model) == []
+    calls.clear()
+    compute(model)
+    assert len(calls) == (0 if family == "GPT2" else SIZES["num_hidden_layers"]), "each layer's rotation"
     changed = {type(module).__name__ for module in model.modules() if "forward" in vars(module)}
     assert changed == FUSED[family]
     for own, fused in zip(before, compute(model), strict=True):
@@ -72,6 +88,16 @@ def test_a_layer_with_the_name_of_a_norm_that_computes_something_else_is_left():
     model.dtype, model.device = torch.float32, torch.device("cpu")
     assert fused_layers.fuse(model) == []
     assert "forward" not in vars(model[0])
+
+
+def test_rotations_by_part_of_a_head_are_left_to_transformers(own_functions):
+    config = transformers.GPTNeoXConfig(**SIZES)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
+    before = compute(model)
+    own_functions(model)
+    assert fused_layers.fuse(model) == []
+    for own, fused in zip(before, compute(model), strict=True):
+        assert torch.equal(fused, own)
 
 
 def test_a_kernel_that_fails_leaves_the_layer_and_says_why(monkeypatch):

@@ -116,7 +116,7 @@ def test_knobs_that_cannot_be_had_are_infeasible_with_the_reason(bench, tmp_path
     assert one.of(e.TrialCompleted, 1)
 
 
-@pytest.mark.parametrize("where", ["_pass", "step"])
+@pytest.mark.parametrize("where", ["_pass", "step_together"])
 def test_a_device_that_fails_is_no_trials_fault(bench, tmp_path, monkeypatch, where):
     """The worker ends, and the engine gives its trials to another."""
     one = bench()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 
 from core.train.adapters.lora_factors import Factors
+from core.train.adapters.pass_plan import Plan, Run
 from core.train.base.linear_layer_layout import Layout
-from core.train.kernels import counter_dropout, fast_path, pinned_transfer
+from core.train.kernels import adapter_ops, counter_dropout, fast_path, pinned_transfer
 from core.train.kernels.fast_path import FastPath
 from core.train.kernels.fused_ops import Words
 
@@ -49,11 +50,16 @@ class Group:
         for factors in members:
             self.refresh(factors)
 
+    @property
+    def fuses(self) -> bool:
+        """Whether products with its factors can be fused with dropout, and for any number of rows."""
+        return self.path.adapters and self.rank <= adapter_ops.MOST
+
     def refresh(self, factors: Factors) -> None:
         """Copy the trial's current factors into its slot."""
         slot = self.weights[self.members.index(factors), : factors.rank]
         slot.copy_(factors.matrix)
-        slot[:, self.layout.split :] *= factors.scale
+        slot[:, self.layout.split :].mul_(factors.scale)  # ``*=`` would copy the view onto itself
 
     def views(self, slots: slice, place: int) -> Views:
         """The factors at ``place`` of the trials in ``slots``, cached: making a view costs as much as a small
@@ -83,7 +89,7 @@ class Group:
     def collect(self, factors: Factors) -> None:
         """Give the trial its gradient of the pass, as a view until the next pass where that is possible."""
         grad = self.grads[self.members.index(factors), : factors.rank]
-        grad[:, self.layout.split :] *= factors.scale
+        grad[:, self.layout.split :].mul_(factors.scale)
         if factors.grad is not None:
             factors.grad += grad
         elif grad.dtype == torch.float32:
@@ -91,120 +97,6 @@ class Group:
             self._lent.append((factors, grad))
         else:
             factors.grad = grad.float()
-
-
-@dataclass
-class Run:
-    """Trials of a group in neighbouring slots, computed in one product: batched if they have equally many
-    rows, else grouped by ``ends``."""
-
-    group: Group
-    slots: slice
-    rows: slice
-    counts: list[int]  # rows of each trial
-    drops: bool  # whether dropout applies, in training
-    ends: torch.Tensor | None = None  # the row after each trial's last, from the run's first, (count,) int32
-    written: set[int] = field(default_factory=set)  # layers for which this pass has a gradient
-    dropped: counter_dropout.Rows | None = None  # its dropout rows, once a mask was made
-    _token_ends: dict[int, torch.Tensor] = field(default_factory=dict)  # by the length of a row
-
-    @property
-    def count(self) -> int:
-        """The number of trials."""
-        return len(self.counts)
-
-    @property
-    def even(self) -> bool:
-        """Whether all trials have equally many rows."""
-        return min(self.counts) == max(self.counts)
-
-    def views(self, place: int) -> Views:
-        """The factors of the run's trials at ``place``."""
-        return self.group.views(self.slots, place)
-
-    def multiply(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """Each trial's part of ``left`` times its own matrix of ``right`` (count, inputs, outputs). ``left``
-        is (count, tokens, inputs), or (tokens of all, inputs) where trials have different numbers."""
-        if self.ends is None:
-            return torch.bmm(left, right)
-        return torch._grouped_mm(left, right, offs=self._ends_of(left))
-
-    def add_product(self, total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-        """Add ``multiply`` to ``total``."""
-        if self.ends is None:
-            total.baddbmm_(left, right)
-        else:
-            total.add_(self.multiply(left, right))
-
-    def _ends_of(self, tokens: torch.Tensor) -> torch.Tensor:
-        """The token after each trial's last."""
-        assert self.ends is not None
-        length = tokens.shape[0] // sum(self.counts)
-        ends = self._token_ends.get(length)
-        if ends is None:
-            ends = self._token_ends[length] = self.ends * length
-        return ends
-
-    def learn(
-        self, place: int, down: tuple[torch.Tensor, torch.Tensor], up: tuple[torch.Tensor, torch.Tensor]
-    ) -> None:
-        """Add the products of the pairs (tokens × rank, tokens × channels): of ``down`` to the gradient of A,
-        and of ``up`` to that of B. The first call of a pass overwrites the previous pass's gradient."""
-        grads, layout = self.group.grads[self.slots], self.group.layout
-        for view, pair in ((layout.a(grads, place), down), (layout.b(grads, place), up)):
-            self._add_outer(view, *pair, again=place in self.written)  # the base called the layer twice
-        self.written.add(place)
-
-    def _add_outer(self, view: torch.Tensor, left: torch.Tensor, right: torch.Tensor, again: bool) -> None:
-        """Write the sum over tokens of the outer products to ``view``, or add it."""
-        if self.ends is not None:
-            product = torch._grouped_mm(left.t(), right, offs=self._ends_of(left))
-        elif self.group.path.wide_gradients and again:
-            product = torch.bmm(left.transpose(1, 2), right, torch.float32)
-        elif again:
-            view.baddbmm_(left.transpose(1, 2), right)
-            return
-        elif self.group.path.wide_gradients:
-            torch.bmm(left.transpose(1, 2), right, torch.float32, out=view)
-            return
-        else:
-            torch.bmm(left.transpose(1, 2), right, out=view)
-            return
-        view.add_(product) if again else view.copy_(product)
-
-    def finish(self) -> None:
-        """Zero the gradients of layers that the base model did not call."""
-        grads, layout = self.group.grads[self.slots], self.group.layout
-        for place in layout.places:
-            if place.index not in self.written:
-                layout.a(grads, place.index).zero_()
-                layout.b(grads, place.index).zero_()
-
-
-@dataclass
-class Plan:
-    """Assigns the rows of a pass to trials. ``words``: keys and thresholds of the rows, (rows,) int32, and
-    the factors by which dropout multiplies what is kept, (rows,) in the base model's dtype."""
-
-    rows: int
-    runs: list[Run]
-    words: Words
-    trains: bool
-    alone: bool  # a single trial: all tokens belong to it, wherever the base model moves them
-    at: dict[int, list[Run]] = field(default_factory=dict)
-
-    def rows_of(self, run: Run) -> counter_dropout.Rows:
-        """The run's rows, which make the dropout masks."""
-        if run.dropped is None:
-            run.dropped = counter_dropout.Rows(*(word[run.rows] for word in self.words[:2]))
-        return run.dropped
-
-    def runs_at(self, place: int) -> list[Run]:
-        """The runs whose trials have factors at ``place``."""
-        runs = self.at.get(place)
-        if runs is None:
-            runs = self.at[place] = [run for run in self.runs if place in run.group.layout]
-        return runs
 
 
 class Stack:
@@ -235,7 +127,7 @@ class Stack:
         ranks are not padded. On a GPU it is the other way round."""
         places = tuple(place.index for place in factors.layout.places)
         drops = factors.dropout > 0 and not self.path.dropout
-        pads = self.path.grouped or self._device.type != "cpu"
+        pads = self.path.grouped or self.path.adapters or self._device.type != "cpu"
         return (drops, places, 0 if pads else factors.rank)
 
     def _path_of(self, layout: Layout) -> FastPath:
@@ -285,7 +177,7 @@ class Stack:
             last is not None
             and last.group is group
             and last.slots.stop == slot
-            and (group.path.grouped or last.counts[-1] == count)
+            and (group.path.grouped or group.fuses or last.counts[-1] == count)
         ):
             last.slots, last.rows = slice(last.slots.start, slot + 1), slice(last.rows.start, at + count)
             last.counts.append(count)
@@ -294,17 +186,18 @@ class Stack:
         runs.append(Run(group, slice(slot, slot + 1), slice(at, at + count), [count], drops))
 
     def _stage(self, rows: Sequence[tuple[Factors, Sequence[int]]], runs: Sequence[Run]) -> Words:
-        """Copy the dropout words of the rows, and the ends of the runs that need them, to the device."""
+        """Copy the dropout words of the rows, and where the rows of runs belong, to the device."""
         keys = torch.tensor([key for _, row_keys in rows for key in row_keys], dtype=torch.int32)
         limits = [counter_dropout.threshold(factors.dropout) for factors, keys in rows for _ in keys]
         thresholds = torch.tensor(limits, dtype=torch.int32)
-        uneven = [run for run in runs if not run.even]
-        ends = [torch.tensor(run.counts, dtype=torch.int32).cumsum(0, dtype=torch.int32) for run in uneven]
+        located = [run for run in runs if not run.even or (run.drops and run.group.fuses)]
+        tables = [table for run in located for table in run.tables()]
         scales = counter_dropout.scales(thresholds, self._dtype)
-        moved = pinned_transfer.to_device(self._device, keys, thresholds, scales, *ends)
-        for run, run_ends in zip(uneven, moved[3:], strict=True):
-            run.ends = run_ends
-        return moved[0], moved[1], moved[2]
+        moved = pinned_transfer.to_device(self._device, keys, thresholds, scales, *tables)
+        words = moved[0], moved[1], moved[2]
+        for run, ends, slots in zip(located, moved[3::2], moved[4::2], strict=True):
+            run.locate(ends, slots, words)
+        return words
 
     def own(self) -> None:
         """Turn every trial's gradient into a tensor of its own."""

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import torch
 from torch.nn import functional
 
-from core.train.adapters.adapter_stack import Plan, Run, Stack
+from core.train.adapters.adapter_stack import Stack
+from core.train.adapters.pass_plan import Plan, Run
 from core.train.base.linear_layer_layout import Place
-from core.train.kernels import counter_dropout, fused_ops
+from core.train.kernels import adapter_ops, counter_dropout, fused_ops
 from core.train.kernels.fused_ops import Words
 
 FEW = 64  # rows of one token, in generation: with MKL W xᵀ takes 0.5 (8 rows) to 0.8 (64) of x Wᵀ's time
@@ -115,6 +116,9 @@ class _Adapted(torch.autograd.Function):
         y, kept = kind.forward(x)
         downs = []
         for run in plan.runs_at(place):
+            if run.spots is not None:
+                downs.append(_add_fused(y, x, run, place, plan))
+                continue
             views = run.views(place)
             down = run.multiply(_select_input(x, run, place, plan), views.a_turned)  # (…, tokens, rank)
             run.add_product(_of(y, run, plan), down, views.b)
@@ -130,6 +134,9 @@ class _Adapted(torch.autograd.Function):
         runs = plan.runs_at(place)
         x, *downs = ctx.saved_tensors if runs else (grads[0],)
         for run, down in zip(runs, downs, strict=True):
+            if run.spots is not None:
+                _learn_fused(gx, g, (x, down), run, place, plan)
+                continue
             views, g_run = run.views(place), _of(g, run, plan)
             up = run.multiply(g_run, views.b_turned)  # (…, tokens, rank)
             if not run.drops or run.group.path.dropout:
@@ -151,10 +158,45 @@ def _of(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
     ``x`` is (rows, tokens, channels), or has all tokens in one dimension; for a single trial its shape does
     not matter.
     """
-    shape = (run.count, -1, x.shape[-1]) if run.ends is None else (-1, x.shape[-1])
+    shape = (run.count, -1, x.shape[-1]) if run.even else (-1, x.shape[-1])
     if run.rows.stop - run.rows.start == plan.rows:
         return x.view(shape)
     return x.view(plan.rows, -1, x.shape[-1])[run.rows].view(shape)
+
+
+def _add_fused(y: torch.Tensor, x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
+    """Add the adapters' output to the run's part of ``y`` by fused products. Returns (tokens, rank)."""
+    views, where = run.views(place), _locate(x, run, place, plan)
+    down: torch.Tensor = adapter_ops.shrink(_tokens_of(x, run, plan), views.a, *where, run.drops)
+    adapter_ops.expand(_tokens_of(y, run, plan), down, views.b, *where, False)
+    return down
+
+
+def _learn_fused(
+    gx: torch.Tensor | None, g: torch.Tensor, kept: tuple[torch.Tensor, ...], run: Run, place: int, plan: Plan
+) -> None:
+    """Compute the factors' gradients by fused products, and add the input's to the run's part of ``gx``;
+    ``kept``: the layer's input and what ``_add_fused`` returned."""
+    views, (x, down) = run.views(place), kept
+    where, seen = _locate(x, run, place, plan), _tokens_of(g, run, plan)
+    up = adapter_ops.shrink(seen, views.b, *where, False)
+    run.learn_fused(place, (up, _tokens_of(x, run, plan)), (down, seen), where)
+    if gx is not None:
+        adapter_ops.expand(_tokens_of(gx, run, plan), up, views.a, *where, run.drops)
+
+
+def _tokens_of(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
+    """A view of the run's part of ``x`` as (tokens, channels)."""
+    return _of(x, run, plan).view(-1, x.shape[-1])
+
+
+def _locate(x: torch.Tensor, run: Run, place: int, plan: Plan) -> list[Any]:
+    """Where the run's tokens belong, as the operators of ``adapter_ops`` take it."""
+    assert run.spots is not None
+    tokens = x.numel() // x.shape[-1]
+    if plan.alone and x.shape[0] != plan.rows:
+        return [*run.spots.first, place, tokens]
+    return [*run.spots, place, tokens // plan.rows]
 
 
 def _select_input(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:

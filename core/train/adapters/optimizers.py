@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -64,6 +64,35 @@ def step(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()
+
+
+def can_join(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether ``step_together`` steps it: torch's AdamW, after its first step, which allocates its state."""
+    if type(optimizer) is not torch.optim.AdamW or "step" in vars(optimizer):  # a step that was replaced
+        return False
+    (group,) = optimizer.param_groups
+    return bool(group["fused"]) and all("exp_avg" in optimizer.state[each] for each in group["params"])
+
+
+def step_together(due: Sequence[tuple[torch.optim.Optimizer, float]]) -> None:
+    """Make one step of optimizers that ``can_join``, each at its rate: those with equal settings in one call,
+    which changes no number, as every weight is computed by itself."""
+    alike: dict[tuple[Any, ...], list[tuple[torch.Tensor, dict[str, Any]]]] = {}
+    for optimizer, rate in due:
+        (group,) = optimizer.param_groups
+        group["lr"] = rate
+        settings = rate, *group["betas"], group["weight_decay"], group["eps"]
+        states = [(weight, optimizer.state[weight]) for weight in group["params"]]
+        alike.setdefault(settings, []).extend(states)
+    with torch.no_grad():
+        torch._foreach_add_([state["step"] for states in alike.values() for _, state in states], 1)
+        for (rate, beta1, beta2, decay, eps), states in alike.items():
+            moments = ([state[name] for _, state in states] for name in ("exp_avg", "exp_avg_sq"))
+            torch._fused_adamw_(
+                [weight for weight, _ in states], [weight.grad for weight, _ in states], *moments, [],
+                [state["step"] for _, state in states], amsgrad=False, lr=rate, beta1=beta1, beta2=beta2,
+                weight_decay=decay, eps=eps, maximize=False,
+            )  # fmt: skip
 
 
 def move(optimizer: torch.optim.Optimizer, device: torch.device) -> None:

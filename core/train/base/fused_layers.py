@@ -1,4 +1,4 @@
-"""Lets norms and feed-forward layers of a frozen base compute in fused kernels, where that changes nothing.
+"""Lets norms, feed-forward layers and rotary embeddings of a base compute in fused kernels.
 
 A class is recognised by what it computes: the first layer of each is compared with the fused kernel, output
 and gradient, on random input. A layer that computes something else keeps its own code.
@@ -6,13 +6,14 @@ and gradient, on random input. A layer that computes something else keeps its ow
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 
 from core.contract.text.sanitize import plain
+from core.train.base import fused_rotary
 from core.train.kernels.layer_ops import RmsNorm, SwiGlu
 
 ROWS = 3  # of the input that both are compared on
@@ -44,11 +45,13 @@ def fuse(model: Any) -> list[str]:
                 notes[f"{type(module).__name__} has no fused kernel, training is slower: {fault}"] = None
         if verdicts[key]:
             module.forward = forward
-    return list(notes)
+    limit = partial(_are_close, limit=CLOSE.get(model.dtype, ROUGH))
+    return [*notes, *fused_rotary.fuse(model, limit)]
 
 
 def restore(model: Any) -> None:
     """Give all layers their own code back."""
+    fused_rotary.restore(model)
     for module in model.modules():
         forward = vars(module).get("forward")
         if isinstance(forward, partial) and forward.func in (_norm, _feed_forward):
@@ -96,9 +99,14 @@ def _agrees(module: Any, forward: Forward, kind: tuple[torch.device, torch.dtype
         out = compute(given)
         (grad,) = torch.autograd.grad(out.float().square().sum(), given)
         results.append((out.detach(), grad))
-    limit = CLOSE.get(kind[1], ROUGH)
+    own, fused = results
+    return _are_close(own, fused, CLOSE.get(kind[1], ROUGH))
+
+
+def _are_close(own: Sequence[torch.Tensor], fused: Sequence[torch.Tensor], limit: float) -> bool:
+    """Whether results have the same dtypes, and differ by at most ``limit`` of the largest value of each."""
     return all(
-        own.dtype == fused.dtype
-        and float((own.float() - fused.float()).abs().max()) <= limit * float(own.float().abs().max())
-        for own, fused in zip(*results, strict=True)
+        mine.dtype == other.dtype
+        and float((mine.float() - other.float()).abs().max()) <= limit * float(mine.float().abs().max())
+        for mine, other in zip(own, fused, strict=True)
     )

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from core.contract.text.sanitize import plain
-from core.train.kernels import counter_dropout, fused_ops
+from core.train.kernels import counter_dropout, fused_ops, kernel_trials
 
 GROUPED = (9, 10)  # compute capabilities with a grouped product that does not wait for the device
 
@@ -22,6 +22,7 @@ class FastPath:
     dropout: bool = False  # masks are made where they are applied, for all trials at once
     loss: bool = False  # cross-entropy and its gradient in one kernel
     grouped: bool = False  # trials with different batch sizes share a product
+    adapters: bool = False  # products of uneven trials, with dropout inside, in kernels of our own
     wide_gradients: bool = False  # gradients of the factors are summed and kept in float32
     notes: tuple[str, ...] = field(default=(), compare=False)
 
@@ -48,6 +49,7 @@ def _try_kernels(device: torch.device, dtype: torch.dtype) -> FastPath:
         "dropout": ("the dropout kernel", _dropout_agrees),
         "loss": ("the loss kernel", _loss_agrees),
         "grouped": ("grouped products", _grouped_agrees),
+        "adapters": ("kernels for uneven trials", kernel_trials.adapters_pay),
         "wide_gradients": ("products with a float32 sum", _wide_agrees),
     }
     works: dict[str, Any] = {}
@@ -59,6 +61,10 @@ def _try_kernels(device: torch.device, dtype: torch.dtype) -> FastPath:
             torch.cuda.synchronize(device)
         except torch.AcceleratorError:  # the device itself failed: nothing can go on
             raise
+        except kernel_trials.SlowerError as error:
+            works[name] = False
+            notes.append(f"{title} are not used on {device}, they are slower: {error}")
+            continue
         except Exception as error:
             works[name], fault = False, f"{type(error).__name__}: {plain(str(error), 160)}"
         if not works[name]:

@@ -31,7 +31,7 @@ def _mix(word):
 
 
 @triton.jit
-def _masks(keys, thresholds, scales, layer, token, channel, live, length):
+def make_masks(keys, thresholds, scales, layer, token, channel, live, length):
     """0 or 1 / (1 - p) for each of (token, channel), float32."""
     row = token // length
     position = (token % length).to(tl.uint32)
@@ -58,7 +58,7 @@ def dropout_kernel(
     live = token < tokens
     inside = live[:, None] & (channel < channels)[None, :]
     at = token.to(tl.int64)[:, None] * channels + channel[None, :]
-    mask = _masks(keys, thresholds, scales, layer, token, channel, live, length)
+    mask = make_masks(keys, thresholds, scales, layer, token, channel, live, length)
     value = tl.load(x + at, mask=inside, other=0.0)
     product = (value.to(tl.float32) * mask).to(value.dtype)  # rounded as the product of two tensors is
     if ADD:
@@ -233,3 +233,63 @@ def swiglu_backward(
     """Launch ``swiglu_backward_kernel`` for contiguous tensors."""
     grid = (triton.cdiv(gate.numel(), ELEMENTS),)
     swiglu_backward_kernel[grid](grad, gate, up, gate_grad, up_grad, gate.numel(), BLOCK=ELEMENTS)
+
+
+@triton.jit
+def _round(value, like):
+    """``value`` with the precision of ``like``."""
+    return value.to(like.dtype).to(tl.float32)
+
+
+@triton.jit
+def _rotate(
+    x, cosines, sines, out, token, angle, heads, width, BACKWARD: tl.constexpr, HEADS: tl.constexpr,
+    HALF: tl.constexpr,
+):  # fmt: skip
+    """Rotary embedding of all heads of a token of (tokens, heads, width), or its gradient."""
+    head, at, half = tl.arange(0, HEADS)[:, None], tl.arange(0, HALF)[None, :], width // 2
+    inside = (head < heads) & (at < half)
+    first = token * heads * width + head * width + at
+    a = tl.load(x + first, mask=inside, other=0.0)
+    b = tl.load(x + first + half, mask=inside, other=0.0)
+    place = angle * width + at
+    cos_low = tl.load(cosines + place, mask=at < half, other=0.0).to(tl.float32)
+    cos_high = tl.load(cosines + place + half, mask=at < half, other=0.0).to(tl.float32)
+    sin_low = tl.load(sines + place, mask=at < half, other=0.0).to(tl.float32)
+    sin_high = tl.load(sines + place + half, mask=at < half, other=0.0).to(tl.float32)
+    low, high = a.to(tl.float32), b.to(tl.float32)
+    if BACKWARD:
+        left = low * cos_low + high * sin_high
+        right = high * cos_high - low * sin_low
+    else:  # each product rounded, as that of two tensors is
+        left = _round(low * cos_low, a) - _round(high * sin_low, a)
+        right = _round(high * cos_high, a) + _round(low * sin_high, a)
+    tl.store(out + first, left.to(a.dtype), mask=inside)
+    tl.store(out + first + half, right.to(a.dtype), mask=inside)
+
+
+@triton.jit(do_not_specialize=["angles"])  # the number of angles is that of a row's tokens, or of all tokens
+def rotary_kernel(
+    q, k, cosines, sines, q_out, k_out, angles, q_heads, k_heads, width, BACKWARD: tl.constexpr,
+    Q_HEADS: tl.constexpr, K_HEADS: tl.constexpr, HALF: tl.constexpr,
+) -> None:  # fmt: skip
+    """Both for a token: its queries in one program, its keys in another."""
+    token = tl.program_id(0).to(tl.int64)
+    angle = token % angles
+    if tl.program_id(1) == 0:
+        _rotate(q, cosines, sines, q_out, token, angle, q_heads, width, BACKWARD, Q_HEADS, HALF)
+    else:
+        _rotate(k, cosines, sines, k_out, token, angle, k_heads, width, BACKWARD, K_HEADS, HALF)
+
+
+def rotate(
+    q: torch.Tensor, k: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor, backward: bool,
+    q_out: torch.Tensor, k_out: torch.Tensor,
+) -> None:  # fmt: skip
+    """Launch ``rotary_kernel`` for (tokens, heads, width) and angles (tokens of a row, or of all, width)."""
+    tokens, heads, width = q.shape
+    half, q_heads, k_heads = (triton.next_power_of_2(size) for size in (width // 2, heads, k.shape[1]))
+    rotary_kernel[(tokens, 2)](
+        q, k, cosines, sines, q_out, k_out, len(cosines), heads, k.shape[1], width, BACKWARD=backward,
+        Q_HEADS=q_heads, K_HEADS=k_heads, HALF=half, num_warps=min(8, max(1, q_heads * half // 256)),
+    )  # fmt: skip

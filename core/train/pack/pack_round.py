@@ -180,18 +180,29 @@ class Rounds:
         norms = torch.stack(torch._foreach_norm(grads)) / targets
         shares = (clips / (norms + 1e-6)).clamp(max=1.0) / targets  # as torch's clip_grad_norm_
         torch._foreach_mul_(grads, list(shares.unbind()))
-        for number, trial, update in ready:
+        for _, trial, _ in ready:
             trial.factors.matrix.grad = trial.factors.grad
-            try:
-                self._step(trial, update.rate)
-            except Exception as error:
-                if is_device_failure(error):
-                    raise
-                outcome.errors[number] = error
-                outcome.unsteady.add(number)
+        joint = [each for each in ready if optimizers.can_join(each[1].optimizer)]
+        for steps in (joint, *([each] for each in ready if each not in joint)):
+            self._attempt(steps, outcome)
+        for _, trial, _ in ready:
             trial.factors.matrix.grad = trial.factors.grad = None
         self._stack.refresh([trial.factors for _, trial, _ in ready])
         return {number: norm for (number, *_), norm in zip(ready, norms.unbind(), strict=True)}
+
+    def _attempt(self, steps: Sequence[tuple[int, Trial, Update]], outcome: Outcome) -> None:
+        """Step one trial, or several that join; an error is theirs."""
+        try:
+            if len(steps) == 1:
+                (_, trial, update), *_ = steps
+                self._step(trial, update.rate)
+            elif steps:
+                optimizers.step_together([(trial.optimizer, update.rate) for _, trial, update in steps])
+        except Exception as error:
+            if is_device_failure(error):
+                raise
+            outcome.errors |= {number: error for number, *_ in steps}
+            outcome.unsteady |= {number for number, *_ in steps}
 
     def _step(self, trial: Trial, rate: float) -> None:
         """Step the optimizer. The first step also allocates its state, so it is retried after memory is

@@ -33,7 +33,8 @@ class Item:
 
 def count_targets(rows: Sequence[Row]) -> int:
     """Count the target tokens of rows; the first token of a row is never predicted."""
-    return sum(1 for row in rows for label in row.labels[1:] if label != MASKED)
+    labels = (row.labels[1:] for row in rows)
+    return sum(len(each) - each.count(MASKED) for each in labels)  # much faster than a loop over tokens
 
 
 def find_targets(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
