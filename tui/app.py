@@ -173,6 +173,7 @@ class TrimtabApp(FrameDisplay):
         if version >= 0 and (self.line_is_busy or now - at < self.pacing.draws_every_s(now)):
             return
         self._drawn = (self.engine.version, now)
+        self.pacing.drawn(now, time.process_time())
         for screen in self.screen_stack:
             if isinstance(screen, StudyScreen) and (screen is self.screen or self.screen.is_modal):
                 screen.show()

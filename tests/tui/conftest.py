@@ -39,6 +39,7 @@ def quick(monkeypatch):
     was such waits."""
     monkeypatch.setattr(tui.app, "PACE_S", 0.04)
     monkeypatch.setattr(frame_pacing, "WATCHED_S", 0.0)
+    monkeypatch.setattr(frame_pacing, "LONGEST_S", 0.0)
     monkeypatch.setattr(textual._wait, "SLEEP_GRANULARITY", 0.005)
     monkeypatch.setattr(textual._wait, "SLEEP_IDLE", 0.0005)
     monkeypatch.setattr(Compositor, "render_update", draw_whole_frames_alone)
