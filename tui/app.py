@@ -188,6 +188,7 @@ class TrimtabApp(Navigation, FrameDisplay):
             return
         self._drawn = (self.engine.version, now)
         self._show_what_happened()
+        self.pacing.drawn(now, time.process_time())
         for screen in self.screen_stack:
             if isinstance(screen, StudyScreen) and (screen is self.screen or self.screen.is_modal):
                 screen.show()

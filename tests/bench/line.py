@@ -31,7 +31,7 @@ from tests.tui import scene
 from tui.terminal import frame_pacing
 
 LIVE, RATE_HZ = 8, 5
-QUIET_S = 2.5  # nothing written for so long: it has drawn all
+QUIET_S = 0.8  # nothing written for so long: it has drawn all; the clocks tick once a second
 OTHERS = ("htop", "btop")
 SIZES = ((80, 24), (120, 40))
 # what xterm answers to the questions of full-screen programs
@@ -44,7 +44,7 @@ ANSWERS: tuple[tuple[bytes, bytes], ...] = (
 
 
 class Line:
-    """A process in a pseudo-terminal; ``count`` is the number of bytes it has written."""
+    """A process in a pseudo-terminal; ``seen`` is all that it has written."""
 
     def __init__(self, command: Sequence[str], size: tuple[int, int], home: str = "") -> None:
         self._master, slave = pty.openpty()
@@ -57,7 +57,7 @@ class Line:
             command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
         )
         os.close(slave)
-        self.count, self._last = 0, time.monotonic()
+        self.seen, self._last = b"", time.monotonic()
 
     def type(self, keys: bytes) -> None:
         """Press keys."""
@@ -72,28 +72,27 @@ class Line:
         except OSError:  # it has ended
             time.sleep(seconds)
             return
-        self.count, self._last = self.count + len(data), time.monotonic()
+        self.seen, self._last = self.seen + data, time.monotonic()
         for question, answer in ANSWERS:
             for _ in re.findall(question, data):
                 os.write(self._master, answer)
 
-    def until_quiet(self, longest_s: float = 30.0, quiet_s: float = QUIET_S) -> int:
-        """Bytes written until it has drawn all: until it writes nothing for ``quiet_s``."""
-        before, until = self.count, time.monotonic() + longest_s
-        self._last = time.monotonic()
-        while time.monotonic() < until and (time.monotonic() - self._last < quiet_s or self.count == 0):
+    def until_drawn(self, word: bytes, longest_s: float = 30.0) -> int:
+        """Return the bytes written until ``word`` is shown and then nothing for QUIET_S."""
+        until = time.monotonic() + longest_s
+        while time.monotonic() < until and (word not in self.seen or time.monotonic() - self._last < QUIET_S):
             self.read(0.1)
-        return self.count - before
+        return len(self.seen)
 
     def watch(self, seconds: float) -> tuple[float, float]:
         """Bytes a second, and the share of a core (CPU seconds a second)."""
         process = psutil.Process(self.process.pid)
-        used, before = sum(process.cpu_times()[:2]), self.count
+        used, before = sum(process.cpu_times()[:2]), len(self.seen)
         begun = time.monotonic()
         while time.monotonic() < begun + seconds:
             self.read(0.2)
         passed = time.monotonic() - begun
-        return (self.count - before) / passed, (sum(process.cpu_times()[:2]) - used) / passed
+        return (len(self.seen) - before) / passed, (sum(process.cpu_times()[:2]) - used) / passed
 
     def end(self) -> None:
         """Kill it."""
@@ -145,7 +144,7 @@ def measure_console(size: tuple[int, int], seconds: float) -> list[tuple[str, fl
             Path(folder), scene.state_of(scene.study_events(ends=["paused"] * LIVE), scene.no_card())
         )
         line = _console(ended, size, folder)
-        rows.append(("attach", line.until_quiet(quiet_s=0.9), None))
+        rows.append(("attach", line.until_drawn(b"tidy-7b"), None))
         line.watch(2.0)
         rows.append(("idle", *line.watch(seconds)))
         line.end()
@@ -180,7 +179,7 @@ def measure_other(
     """The same for another monitor: what it writes in its first second and a half, and then a second."""
     line = Line(command, size)
     line.watch(1.5)
-    first = line.count
+    first = len(line.seen)
     watched = line.watch(seconds)
     line.end()
     return [("attach", float(first), None), ("watching", *watched)]

@@ -42,6 +42,7 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.setattr(queue_waits, "ASK_EVERY_S", None)  # tests compare all that is asked
     monkeypatch.setattr(frame_pacing, "WATCHED_S", 0.0)
     monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path))
+    monkeypatch.setattr(frame_pacing, "LONGEST_S", 0.0)
     monkeypatch.setattr(textual._wait, "SLEEP_GRANULARITY", 0.005)
     monkeypatch.setattr(textual._wait, "SLEEP_IDLE", 0.0005)
     monkeypatch.setattr(Compositor, "render_update", draw_whole_frames_alone)

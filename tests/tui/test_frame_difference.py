@@ -89,7 +89,7 @@ def test_without_color_no_escape_sequence_has_a_color():
             Segment(" x", Style(color="blue")),
         ],
     )
-    assert difference.write(grid) == "\x1b[m\x1b[2J\x1b[H\x1b[1mbold\x1b[C\x1b[mx\r"
+    assert difference.write(grid) == "\x1b[m\x1b[2J\x1b[H\x1b[1mbold \x1b[mx\r"
 
 
 class Replayed(ConsoleDriver):

@@ -94,11 +94,25 @@ def test_a_terminal_that_never_answers_is_not_asked_again():
 
 def test_figures_change_less_often_while_nobody_is_at_the_keys(monkeypatch):
     monkeypatch.setattr(frame_pacing, "WATCHED_S", 0.4)
+    monkeypatch.setattr(frame_pacing, "LONGEST_S", 2.0)
     pacing = FramePacing(5.0)
     assert pacing.draws_every_s(100.0) == 0.4
     pacing.key_pressed(100.0)
     assert pacing.draws_every_s(101.0) == 0.2 and FramePacing(0.5).draws_every_s(100.0) == 2.0
     assert pacing.draws_every_s(100.0 + AT_KEYS_S) == 0.4
+
+
+def test_a_page_that_is_much_work_is_drawn_less_often_while_nobody_is_at_the_keys(monkeypatch):
+    monkeypatch.setattr(frame_pacing, "WATCHED_S", 0.4)
+    monkeypatch.setattr(frame_pacing, "LONGEST_S", 2.0)
+    pacing = FramePacing(5.0)
+    for frame in range(20):
+        pacing.drawn(100.0 + frame, cpu_s=0.025 * frame)  # 25 ms each
+    assert pacing.draws_every_s(200.0) == pytest.approx(1.0, rel=0.01)  # 2.5 % of a core
+    pacing.drawn(500.0, cpu_s=90.0)  # of which most was something else
+    assert pacing.draws_every_s(501.0) == pytest.approx(1.0, rel=0.01)
+    pacing.key_pressed(501.0)
+    assert pacing.draws_every_s(501.0) == 0.2
 
 
 @pytest.mark.parametrize(

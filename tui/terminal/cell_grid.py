@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from rich.cells import split_graphemes
 from rich.color import ColorSystem
 from rich.segment import Segment
+from rich.style import Style
 
 from tui.terminal.cell_style import PLAIN, CellStyle, style_of
 
@@ -49,6 +51,7 @@ class CellGrid:
 
     def __init__(self, colors: ColorSystem | None, glyph: Callable[[str], str] | None = None) -> None:
         self.colors, self._glyph = colors, glyph
+        self._cells_of = lru_cache(maxsize=4096)(self._divide)  # most of a screen stays as it is
         self.rows: list[Row] = []
         self.width = 0
         self.changed: set[int] = set()
@@ -79,14 +82,17 @@ class CellGrid:
         characters: list[str | None] = []
         styles: list[CellStyle] = []
         for text, style, control in segments:
-            if control or not text:
-                continue
-            inked = style_of(style, self.colors)
-            cells = _divided(text) if self._glyph is None else _divided("".join(map(self._glyph, text)))
-            blank = inked.blank
-            characters += cells
-            styles += [blank if cell == " " else inked for cell in cells]
+            if not control:
+                cells, styles_of_cells = self._cells_of(text, style)
+                characters += cells
+                styles += styles_of_cells
         return characters, styles
+
+    def _divide(self, text: str, style: Style | None) -> tuple[list[str], list[CellStyle]]:
+        inked = style_of(style, self.colors)
+        cells = _divided(text) if self._glyph is None else _divided("".join(map(self._glyph, text)))
+        blank = inked.blank
+        return cells, [blank if cell == " " else inked for cell in cells]
 
     def commonest_blank(self) -> CellStyle:
         """Return the style of most blank cells."""

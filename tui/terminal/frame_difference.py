@@ -130,10 +130,11 @@ def _same(shown: Row, wanted: Row, x: int) -> bool:
 def _join(row: Row, end: int, begin: int) -> bool:
     """Tell whether the cells between two changes, from ``end`` to ``begin``, are cheaper written than
     skipped."""
+    if begin - end > JOIN_WITHIN:
+        return False
     style = row.styles[end - 1]
-    return begin <= end or (
-        begin - end <= JOIN_WITHIN and all(between == style for between in row.styles[end : begin + 1])
-    )
+    alike = (style, style.blank)  # a blank needs no change of the ink
+    return all(between in alike for between in row.styles[end:begin])
 
 
 def _movement(before: tuple[int, int] | None, x: int, y: int) -> str:

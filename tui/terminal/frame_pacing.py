@@ -5,6 +5,8 @@ from __future__ import annotations
 ANSWER_S = 2.0  # a terminal that has never answered within it does not know the question
 LOST_S = 5.0  # an answer that comes later is not waited for
 WATCHED_S = 0.4  # between two frames while nobody presses a key: half the work, and as easy to read
+LONGEST_S = 2.0  # between two such frames, however much work one is
+WATCHING_SHARE = 0.025  # of a core, for which that time is chosen
 AT_KEYS_S = 10.0  # so long after a key, somebody is at the keys
 URGENT_S = 0.25  # so long after a key, what it changed is not held back by the rate
 
@@ -20,6 +22,8 @@ class FramePacing:
         self._sent = float("-inf")
         self._asked: float | None = None
         self._key = float("-inf")
+        self._drawn: tuple[float, float] | None = None
+        self._frame_cpu_s = 0.0
 
     def key_pressed(self, now: float) -> None:
         """What a person did shows at once."""
@@ -27,7 +31,16 @@ class FramePacing:
 
     def draws_every_s(self, now: float) -> float:
         """Return the time between two frames of an unchanged page whose figures change."""
-        return self.every_s if self.is_attended(now) else max(self.every_s, WATCHED_S)
+        if self.is_attended(now):
+            return self.every_s
+        return max(self.every_s, WATCHED_S, min(LONGEST_S, self._frame_cpu_s / WATCHING_SHARE))
+
+    def drawn(self, now: float, cpu_s: float) -> None:
+        """A frame was drawn; ``cpu_s`` is the time that the process has computed. What it computed since the
+        frame before is the work of a frame, unless that is long ago."""
+        before, self._drawn = self._drawn, (now, cpu_s)
+        if before is not None and now - before[0] <= LONGEST_S + WATCHED_S:
+            self._frame_cpu_s = (self._frame_cpu_s + cpu_s - before[1]) / 2
 
     def is_attended(self, now: float) -> bool:
         """Tell whether somebody is at the keys."""
