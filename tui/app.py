@@ -36,7 +36,6 @@ from tui.key_definition import bindings
 from tui.key_map import check_key_map
 from tui.memory.memory_screen import MemoryScreen
 from tui.study.away_notice import AwayNotice
-from tui.study.away_screen import AwayScreen
 from tui.study.study_picker import Studies
 from tui.study.study_screen import AllTrials
 from tui.terminal import background_query, clipboard, notices
@@ -76,7 +75,6 @@ class TrimtabApp(Navigation, FrameDisplay):
         self._palette: tuple[str, Palette] | None = None
         self.broken = False  # it ended by an error
         self.home: Path | None = None  # where the chosen theme is kept
-        self.away_notice: AwayNotice | None = None
         self.place = ""  # user and host, for the header
         self.key_map, faults = check_key_map(settings.keys)
         self.set_keymap(self.key_map)
@@ -187,7 +185,7 @@ class TrimtabApp(Navigation, FrameDisplay):
         if version >= 0 and (self.line_is_busy or now - at < self.pacing.draws_every_s(now)):
             return
         self._drawn = (self.engine.version, now)
-        self._show_what_happened()
+        self.show_what_happened()
         self.pacing.drawn(now, time.process_time())
         for screen in self.screen_stack:
             if isinstance(screen, StudyScreen) and (screen is self.screen or self.screen.is_modal):
@@ -274,18 +272,6 @@ class TrimtabApp(Navigation, FrameDisplay):
     def open_devices(self) -> None:
         """Open the devices screen."""
         self.push_screen(DevicesScreen())
-
-    def _show_what_happened(self) -> None:
-        """Show once, after attaching, what happened since the user last looked."""
-        if self.away_notice is None or self.study is None or not self.engine.attached:
-            return
-        summary = self.away_notice.summarize_once(self.study, self.clock(), self.engine.pid)
-        if summary is not None and not self.screen.is_modal:
-            self.push_screen(AwayScreen(summary, self.clock(), self.look), self._open_chosen)
-
-    def _open_chosen(self, trial: int | None) -> None:
-        if trial is not None and trial >= 0:
-            self.open_trial(trial)
 
     def show_study(self, name: str) -> None:
         """Display the study ``name`` from now on."""

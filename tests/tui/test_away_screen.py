@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from textual.app import App
 
+from core import paths
 from core.contract.views.away_summary import AwayLine, AwaySummary
 from tests.tui.conftest import strips_of
+from tests.tui.scene import NOW, no_card, state_of, study_events
+from tui.study.away_notice import AwayNotice
 from tui.study.away_screen import AwayScreen, LastSeen, Seen, is_worth_a_page
 from tui.theme_colors import Palette
 
@@ -50,3 +53,14 @@ def test_the_last_look_is_kept_for_this_user_alone(tmp_path):
 def test_a_short_absence_and_an_empty_page_are_not_shown():
     assert is_worth_a_page(SUMMARY, 8200.0) and not is_worth_a_page(SUMMARY, 1030.0)
     assert not is_worth_a_page(AwaySummary("s", 1000.0, ()), 8200.0)
+
+
+async def test_at_attach_one_page_says_what_happened_since_the_last_key(seat, tmp_path):
+    home = paths.private(tmp_path / "seen")
+    LastSeen(home).mark(NOW - 3000, 1, force=True)
+    async with seat(state_of(study_events(), no_card())) as you:
+        you.app.away_notice, you.app._drawn = AwayNotice(home), (-1, 0.0)
+        await you.sees("while you were away", "pruned")
+        await you.press("escape")
+        await you.until(lambda: "while you were away" not in you.screen(), "it is shown once")
+        assert LastSeen(home).read().at >= NOW - 1, "from now on the person has looked"

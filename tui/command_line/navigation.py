@@ -22,6 +22,8 @@ from tui.engine_connection import Engine
 from tui.insight.insight_screen import InsightScreen
 from tui.key_definition import Key
 from tui.memory.memory_screen import MemoryScreen
+from tui.study.away_notice import AwayNotice
+from tui.study.away_screen import AwayScreen
 from tui.study.study_screen import AllTrials
 from tui.theme_colors import Palette
 from tui.trial.trial_screen import DetailScreen
@@ -31,6 +33,8 @@ class Navigation(App[None]):
     """An app whose lowest study screen shows all trials; the others are opened above it."""
 
     engine: Engine
+    clock: Callable[[], float]
+    away_notice: AwayNotice | None = None
 
     @property
     def study(self) -> s.Study | None:
@@ -129,6 +133,18 @@ class Navigation(App[None]):
             if isinstance(screen, StudyScreen) and (trial := screen.selected_trial()) is not None:
                 return trial.number
         return None
+
+    def show_what_happened(self) -> None:
+        """Show once, after attaching, what happened since the user last looked."""
+        if self.away_notice is None or self.study is None or not self.engine.attached:
+            return
+        summary = self.away_notice.summarize_once(self.study, self.clock(), self.engine.pid)
+        if summary is not None and not self.screen.is_modal:
+            self.push_screen(AwayScreen(summary, self.clock(), self.look), self._open_chosen)
+
+    def _open_chosen(self, trial: int | None) -> None:
+        if trial is not None and trial >= 0:
+            self.open_trial(trial)
 
     def _trials_screen(self) -> AllTrials:
         return next(screen for screen in self.screen_stack if isinstance(screen, AllTrials))
