@@ -8,8 +8,8 @@ takes LAUNCH_S for each. The step takes the longer of both. Nothing stays in a c
 one or two trials. cuBLAS reaches RATE everywhere, which is too fast for small products: in the column "tiles"
 a product uses only the multiprocessors that its output fills.
 
-All fused kernels are taken to work. An A100 and an RTX 4090 have no grouped products: there trials with other
-batch sizes take more kernels than these rows say.
+All fused kernels are taken to work. Where the kernels for uneven trials are left out, mixed trials take more;
+most on an A100 and an RTX 4090, which have no grouped products.
 
 The rival is PEFT, one trial after another, with adapters in bf16 and no autocast: PEFT at its fastest.
 Whether a step fits in the card's memory is not checked.
