@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from core import paths
-from core.cli import exit_codes
+from core.cli import console_options, exit_codes
+from core.cli.argument_parser import parser
 from core.cli.main import main
 from core.errors import Problem, SpecError
 
@@ -139,3 +140,13 @@ def test_a_check_refuses_to_train_in_fp16_and_says_what_to_use(tmp_path, capsys)
     assert main(["check", str(spec)]) == exit_codes.BAD_INPUT
     told = capsys.readouterr().err
     assert "cannot be trained on a base in fp16" in told and "'nf4'" in told
+
+
+def test_the_rate_of_the_console_may_stand_before_or_after_the_command(capsys):
+    def chosen(*argv: str) -> dict[str, float]:
+        return console_options.chosen(parser().parse_args(list(argv)))
+
+    assert chosen("--rate", "2", "run", "a.toml") == chosen("run", "a.toml", "--rate", "2") == {"rate": 2.0}
+    assert chosen() == chosen("run", "a.toml") == {}
+    assert main(["--rate", "99"]) == exit_codes.BAD_INPUT
+    assert "99 is not a number from 0.1 to 60" in capsys.readouterr().err

@@ -41,7 +41,8 @@ class Pty:
         if self.pid == 0:  # the child
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
             before()
-            os.execve(sys.executable, [sys.executable, "-P", *arguments], dict(environment))
+            known = {"COLORFGBG": "15;0", **environment}  # it does not answer what its background is
+            os.execve(sys.executable, [sys.executable, "-P", *arguments], known)
         self.seen, self.late = b"", False
         self.modes = self._modes()
 

@@ -133,9 +133,6 @@ def test_where_no_screen_can_be_opened_it_is_said_and_why(tmp_path):
     (tmp_path / "file").write_text("")
     (paths.private(tmp_path / "taken") / "engine.sock").mkdir()
     cases = {
-        "this locale has not the signs of the console": (
-            2, {"TRIMTAB_HOME": str(home), "PYTHONIOENCODING": "latin-1", "LC_ALL": "en_US.ISO-8859-1"},
-        ),
         "this is a file or a broken link": (3, {"TRIMTAB_HOME": str(tmp_path / "file")}),
         "cannot create the folder": (3, {"HOME": "/proc/none"}),
         "engine's socket path is not a socket": (3, {"TRIMTAB_HOME": str(tmp_path / "taken")}),

@@ -38,7 +38,7 @@ sys.exit(run_guarded("trimtab", lambda: app.run(Path("/none/engine.sock"), None)
 def opened(kind: str, home: Path) -> Pty:
     """A console of that kind."""
     more = {"PYTHONPATH": str(paths.root()), "TRIMTAB_HOME": str(home)}
-    more |= {"TERM": "xterm-256color", "COLORFGBG": "15;0"}
+    more |= {"TERM": "xterm-256color"}
     return Pty(["-c", CONSOLE, kind], {**os.environ, **more})
 
 
