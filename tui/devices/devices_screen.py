@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
+from core.contract.views.device_words import explain_no_gpu
 from core.contract.views.trial_comparison import Along
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
@@ -78,7 +79,7 @@ class DevicesScreen(ChartKeys, StudyScreen):
         return device_charts(machine, SPANS[self._span])
 
     def _none(self, machine: s.Machine) -> list[Text]:
-        words = plain(machine.why_none, 200) or "reading the machine …"
+        words = plain(explain_no_gpu(machine.why_none), 200) or "reading the machine …"
         return [Text(words, style=self.console.look["muted"], no_wrap=True, overflow="ellipsis")]
 
     def _title(self, machine: s.Machine) -> Text:

@@ -9,6 +9,7 @@ from rich.text import Text
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
+from core.contract.views.device_words import explain_no_gpu
 from tui.devices.card_lines import card_lines
 from tui.devices.host_lines import host_line, host_lines, worker_line
 from tui.number_text import size
@@ -54,7 +55,8 @@ def panel_lines(
         return [Text("reading the machine …", style=look["muted"])], 0
     rest = _rest(machine, packs, width, look)
     if not machine.devices:
-        why = Text(plain(machine.why_none, 200), style=look["muted"], no_wrap=True, overflow="ellipsis")
+        words = plain(explain_no_gpu(machine.why_none), 200)
+        why = Text(words, style=look["muted"], no_wrap=True, overflow="ellipsis")
         cards = [why] if machine.why_none else []
     else:
         count = len(machine.devices)

@@ -42,6 +42,11 @@ XIDS: dict[int, str] = {
 }
 
 
+def explain_no_gpu(why: str) -> str:
+    """Return why there is no GPU, without the driver library's jargon where simply none is installed."""
+    return "no NVIDIA GPU or no driver for one: the CPU trains" if "Library Not Found" in why else why
+
+
 def describe_clock(device: Device) -> str:
     """Return why the clock is as it is, such as "power limit reached"; empty where nothing holds it down, and
     where the driver does not say."""
