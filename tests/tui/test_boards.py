@@ -51,7 +51,7 @@ async def test_b_opens_it_from_every_screen_and_escape_leads_back(seat):
 
 
 async def test_it_is_in_the_palette_and_in_the_help(seat):
-    async with seat(SCORED, (100, 90)) as you:
+    async with seat(SCORED, (100, 260)) as you:
         await you.press("question_mark")
         await you.sees("quality, safety and security of all trials", "the worst samples behind the number")
         await you.press("escape", "ctrl+p")

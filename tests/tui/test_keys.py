@@ -108,7 +108,7 @@ async def test_enter_opens_the_detail_and_escape_leads_back(seat):
         await you.sees("chart 1 of 7", " 52 ")
         await you.press("enter", "down", "j")
         await you.sees("charts 3–4 of 7", "learning rate")
-        await you.press("t", "t", "L", "z")
+        await you.press("t", "t", "X", "z")
         await you.sees("over time · log x", "zoomed")
         await you.press("greater_than_sign", "less_than_sign", "0", "Z", "W", "L")
         await you.until(lambda: "zoomed" not in you.screen(), "the whole axis")
@@ -148,7 +148,7 @@ async def test_o_puts_the_best_first(seat):
 
 
 async def test_question_mark_lists_every_key(seat):
-    async with seat(state_of(*SCENE), (100, 200)) as you:
+    async with seat(state_of(*SCENE), (100, 280)) as you:
         await you.press("question_mark")
         await you.sees(*(key.meaning for group in GROUPS for key in group if key.id != "list.filter"))
         await you.sees("leave; the study continues", "× pruned", "Ctrl+P", "within the error bars")
