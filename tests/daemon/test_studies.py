@@ -1,10 +1,11 @@
 """How studies end and go on: stopped at once, every result told to Optuna, more trials when wanted."""
 
 import sqlite3
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
+from core.contract.spec import spec_file
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.daemon.attached_consoles import Hub
@@ -105,8 +106,30 @@ async def test_every_request_has_a_handler(tmp_path):
     assert set(studies._handlers) == asked
 
 
-def test_without_the_trainer_installed_a_study_is_refused_in_words(monkeypatch):
-    monkeypatch.setattr(request_checks, "find_spec", lambda package: None if package == "peft" else package)
-    with pytest.raises(RefusedError, match=r"the trainer is not installed: peft") as refused:
-        request_checks.refuse_without_trainer()
+@pytest.mark.parametrize(
+    ("package", "changes", "is_needed"),
+    [
+        ("peft", {}, True),
+        ("bitsandbytes", {}, False),
+        ("bitsandbytes", {"model": {"precision": "nf4"}}, True),
+        ("bitsandbytes", {"space": {"optimizer": ["adamw", "adamw-8bit"]}}, True),
+        ("datasets", {}, False),
+        ("datasets", {"data": {"source": "some/data-set"}}, True),
+    ],
+)
+def test_a_study_is_refused_only_without_the_packages_that_it_trains_with(
+    monkeypatch, tmp_path, package, changes, is_needed
+):
+    (tmp_path / "rows.jsonl").write_text("{}\n")
+    raw: dict[str, Any] = {
+        "study": {"name": "s"}, "model": {"base": "base"}, "data": {"source": str(tmp_path / "rows.jsonl")},
+    }  # fmt: skip
+    for section, values in changes.items():
+        raw[section] = {**raw.get(section, {}), **values}
+    monkeypatch.setattr(request_checks, "find_spec", lambda name: None if name == package else name)
+    if not is_needed:
+        request_checks.refuse_without_trainer(spec_file.parse(raw))
+        return
+    with pytest.raises(RefusedError, match=f"the trainer is not installed: {package}") as refused:
+        request_checks.refuse_without_trainer(spec_file.parse(raw))
     assert "pip install 'trimtab[train]'" in str(refused.value)

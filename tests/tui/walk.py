@@ -24,7 +24,8 @@ WALK = (  # a key, and the screen that it leads to
     ("n", "FormScreen"), ("enter", None), ("escape", "AllTrials"), ("e", None), ("escape", "AllTrials"),
     ("N", "FormScreen"), ("escape", "AllTrials"), ("asterisk", "AllTrials"), ("D", "Pin"),
     ("escape", "AllTrials"), ("E", "ChangeScreen"), ("escape", "AllTrials"), ("S", "Studies"),
-    ("escape", "AllTrials"), ("colon", "CommandScreen"), ("escape", "AllTrials"), ("question_mark", "Help"), ("escape", "AllTrials"),
+    ("escape", "AllTrials"), ("colon", "CommandScreen"), ("escape", "AllTrials"),
+    ("question_mark", "Help"), ("escape", "AllTrials"),
     ("C", "ColumnDialog"), ("escape", "AllTrials"),
     ("ctrl+p", "CommandPalette"), ("escape", "AllTrials"),
 )  # fmt: skip

@@ -6,27 +6,41 @@ from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from typing import Any
 
+from core import paths
+from core.contract.spec.search_space import Choice
 from core.contract.spec.spec_file import to_raw
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import engine_state as s
 from core.errors import RefusedError
 
 Handler = Callable[[Any], Awaitable[Any]]  # takes a request of one type; gives its answer, or None
-TRAINER = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "datasets")  # the extra "train"
+TRAINER = ("torch", "transformers", "peft", "accelerate")  # every study needs them; the extra "train" has all
+QUANTISED = ("nf4", "int8")  # precisions of bitsandbytes
+OWN_OPTIMIZERS = ("adamw", "adafactor", "sgd")  # the others are of bitsandbytes
 
 
-def refuse_without_trainer() -> None:
-    """Raise RefusedError that names the missing packages if those that train are not installed.
+def refuse_without_trainer(spec: StudySpec) -> None:
+    """Raise RefusedError that names the missing packages if those that the study trains with are not
+    installed.
 
-    Console and engine need none of them.
+    Console and engine need none of them; bitsandbytes and datasets are needed by some studies only.
     """
-    missing = [package for package in TRAINER if find_spec(package) is None]
+    missing = [package for package in _needed_packages(spec) if find_spec(package) is None]
     if missing:
         raise RefusedError.of(
             f"the trainer is not installed: {', '.join(missing)}",
             "engine",
             "pip install 'trimtab[train]', then `trimtab engine stop` and start the study again",
         )
+
+
+def _needed_packages(spec: StudySpec) -> tuple[str, ...]:
+    searched = spec.space.get("optimizer")
+    optimizers = {spec.train["optimizer"], *(searched.values if isinstance(searched, Choice) else ())}
+    quantised = spec.model.precision in QUANTISED or not optimizers <= set(OWN_OPTIMIZERS)
+    source = spec.data.source
+    from_hub = not source.startswith("demo:") and not paths.expand_home(source).is_file()
+    return (*TRAINER, *("bitsandbytes",) * quantised, *("datasets",) * from_hub)
 
 
 def study_in(state: s.State, name: str) -> s.Study:
