@@ -31,9 +31,9 @@ from tui.console_settings import Settings
 from tui.devices.devices_screen import DevicesScreen
 from tui.engine_connection import Engine
 from tui.insight.insight_screen import InsightScreen
-from tui.key_declarations import ALWAYS, commands
-from tui.key_definition import bindings
-from tui.key_map import check_key_map
+from tui.keys.key_declarations import ALWAYS, commands
+from tui.keys.key_definition import bindings
+from tui.keys.key_map import check_key_map
 from tui.memory.memory_screen import MemoryScreen
 from tui.study.away_notice import AwayNotice
 from tui.study.study_picker import Studies

@@ -105,7 +105,7 @@ def test_status_counts_steps_and_says_that_a_trial_is_evaluated(engine, capsys):
     [
         ("pause 1", console_api.PauseTrial("small", 1, "command line")),
         ("resume 1 --study small", console_api.ResumeTrial("small", 1, "command line")),
-        ("prune 1", console_api.PruneTrial("small", 1, "command line", "asked on the command line")),
+        ("prune 1", console_api.PruneTrial("small", 1, "command line", "requested on the command line")),
         ("pause --all", console_api.PauseStudy("small", "command line")),
         ("resume --all --study small", console_api.ResumeStudy("small", "command line")),
         ("stop", console_api.StopStudy("small", "command line")),

@@ -5,8 +5,8 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.contract.spec import study_spec
-from core.contract.views import pruner_border
-from core.contract.views.pruner_border import find_border, stand
+from core.contract.views.trials import pruner_border
+from core.contract.views.trials.pruner_border import find_border, stand
 from core.search.pruners import pruner_choice
 from tests.tui.scene import NOW, SPEC, state_of
 

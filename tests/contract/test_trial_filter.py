@@ -3,9 +3,9 @@
 import pytest
 
 from core.contract.events import event_types as e
-from core.contract.views.filter_completion import complete_filter, drop_unfinished
-from core.contract.views.trial_fields import find_field, list_fields, sort_numbers
-from core.contract.views.trial_filter import Context, FilterFault, parse_filter
+from core.contract.views.trials.filter_completion import complete_filter, drop_unfinished
+from core.contract.views.trials.trial_fields import find_field, list_fields, sort_numbers
+from core.contract.views.trials.trial_filter import Context, FilterFault, parse_filter
 from tests.tui.explored import explored_study
 from tests.tui.scene import NOW, state_of, study_events
 from tests.tui.scored import scored_study

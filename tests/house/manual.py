@@ -17,7 +17,7 @@ from core.cli.argument_parser import parser
 from core.contract.spec import knob_table, metric_table, spec_schema
 from core.evaluate.prompts import packaged_prompts
 from core.manual.manual_reader import FOLDER
-from tui import key_declarations
+from tui.keys import key_declarations
 
 MARKED = re.compile(r"(<!-- table: ([\w.]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 ENDLESS = 1e6  # a larger bound of the study file only keeps nonsense out

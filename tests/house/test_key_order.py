@@ -1,7 +1,7 @@
 """The footers name keys that there are."""
 
-from tui.footer_order import STUDY_BAR, TRIAL_BAR
-from tui.key_declarations import GROUPS
+from tui.keys.footer_order import STUDY_BAR, TRIAL_BAR
+from tui.keys.key_declarations import GROUPS
 
 
 def test_the_footers_name_keys_that_there_are():

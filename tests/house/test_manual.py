@@ -70,7 +70,7 @@ def test_the_help_of_a_screen_begins_with_its_keys_and_ends_with_its_page():
     from tui import app  # imports every screen
     from tui.base.base_screen import StudyScreen
     from tui.base.help_screen import PAGE_WIDTH
-    from tui.key_declarations import GROUPS
+    from tui.keys.key_declarations import GROUPS
 
     screens = [kind for kind in _subclasses(StudyScreen) if kind.KEYS]
     assert len(screens) == 10 and app.TrimtabApp
@@ -84,7 +84,7 @@ def _subclasses(kind):
 
 
 def test_every_key_is_declared_once():
-    from tui.key_declarations import GROUPS
+    from tui.keys.key_declarations import GROUPS
 
     declared = {}
     for group in GROUPS:

@@ -9,11 +9,11 @@ from tests.tui.scene import no_card, state_of, study_events
 from tui.boards.boards_screen import BoardsScreen
 from tui.command_line.command_parser import Command, CommandTable, Parsed
 from tui.compare.compare_screen import CompareScreen
-from tui.dialog_key_groups import CHOICE, COMMAND_LINE, CONFIRM, FIELD, FORM, HELP_PAGE, PIN, STUDIES
-from tui.key_declarations import GROUPS
+from tui.keys.dialog_key_groups import CHOICE, COMMAND_LINE, CONFIRM, FIELD, FORM, HELP_PAGE, PIN, STUDIES
+from tui.keys.key_declarations import GROUPS
+from tui.keys.table_keys import COLUMNS
 from tui.memory.memory_screen import MemoryScreen
 from tui.study.study_screen import AllTrials
-from tui.table_keys import COLUMNS
 from tui.trial.trial_screen import DetailScreen
 
 SCENE = (study_events(), no_card())

@@ -11,7 +11,7 @@ from core.contract.wire import console_api
 from tests.tui.conftest import strips_of
 from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
 from tui.app import TrimtabApp
-from tui.key_declarations import GROUPS
+from tui.keys.key_declarations import GROUPS
 from tui.theme_colors import MEANINGS
 
 SCENE = (study_events(), no_card())

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from textual.app import App
 
-from core.contract.views.trial_filter import TrialFilter
+from core.contract.views.trials.trial_filter import TrialFilter
 from tests.tui.scene import state_of, study_events
 from tui.study_table.column_format import ColumnFormat
 from tui.study_table.table_choice import TableChoice

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from core.contract.views.pruner_border import find_border
+from core.contract.views.trials.pruner_border import find_border
 from tests.tui.explored import explored_study
 from tests.tui.scene import state_of, study_events
 from tui.study_table.race_plot import (

@@ -13,7 +13,7 @@ from core.contract.views import act_consequences
 from core.contract.wire import console_api
 from tui.base.confirm_dialog import Confirm
 from tui.base.key_bar import KeyBar
-from tui.key_definition import Group
+from tui.keys.key_definition import Group
 from tui.theme_colors import Palette
 
 FIRST_S = 1.0  # within which a screen is drawn

@@ -7,8 +7,8 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
-from tui.dialog_key_groups import CONFIRM
-from tui.key_definition import bindings
+from tui.keys.dialog_key_groups import CONFIRM
+from tui.keys.key_definition import bindings
 
 
 class Confirm(ModalScreen[bool]):

@@ -9,9 +9,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from core.manual import manual_reader
-from tui.dialog_key_groups import HELP_PAGE
-from tui.key_declarations import GROUPS
-from tui.key_definition import Group, Key, bindings, spell
+from tui.keys.dialog_key_groups import HELP_PAGE
+from tui.keys.key_declarations import GROUPS
+from tui.keys.key_definition import Group, Key, bindings, spell
 from tui.number_text import GLYPHS
 from tui.theme_colors import Palette
 

@@ -14,7 +14,7 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import metric_verdict as r
 from core.contract.views.metric_format import POINTS, SHARE
-from core.contract.views.trial_filter import choose_trials
+from core.contract.views.trials.trial_filter import choose_trials
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.boards.board_cells import MARKS
@@ -22,8 +22,8 @@ from tui.boards.board_table import BoardTable
 from tui.boards.cell_detail import curves, foot
 from tui.boards.evidence_screen import EvidenceScreen
 from tui.boards.report_card_screen import ReportCardScreen
-from tui.key_declarations import BOARDS, EVERYWHERE
-from tui.key_definition import bindings
+from tui.keys.key_declarations import BOARDS, EVERYWHERE
+from tui.keys.key_definition import bindings
 from tui.ui_messages import BoardLeft, CellChosen, CellOpened
 from tui.widgets.cached_static import Sheet
 from tui.widgets.line_chart import Chart

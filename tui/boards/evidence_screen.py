@@ -18,8 +18,8 @@ from core.contract.wire.evidence_answer import Evidence, Sample
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.base.latest_query import Latest
-from tui.key_declarations import EVERYWHERE, EVIDENCE
-from tui.key_definition import bindings
+from tui.keys.key_declarations import EVERYWHERE, EVIDENCE
+from tui.keys.key_definition import bindings
 from tui.number_text import number
 from tui.widgets.cached_static import Sheet
 

@@ -11,8 +11,8 @@ from core.contract.text.sanitize import plain
 from core.contract.views import report_card
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
-from tui.key_declarations import EVERYWHERE, REPORT_CARD
-from tui.key_definition import bindings
+from tui.keys.key_declarations import EVERYWHERE, REPORT_CARD
+from tui.keys.key_definition import bindings
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet
 from tui.widgets.text_wrapping import wrap_text

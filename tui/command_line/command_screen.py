@@ -14,8 +14,8 @@ from textual.widgets import Input, Static
 
 from core.contract.text.sanitize import plain
 from tui.command_line.command_parser import CommandTable, Parsed
-from tui.dialog_key_groups import COMMAND_LINE
-from tui.key_definition import bindings
+from tui.keys.dialog_key_groups import COMMAND_LINE
+from tui.keys.key_definition import bindings
 
 KEPT = 100  # commands of the history
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core.contract.state import engine_state as s
-from core.contract.views import trial_fields
+from core.contract.views.trials import trial_fields
 from core.manual import manual_reader
 from tui.base.help_screen import Help
 from tui.command_line.command_parser import Command, CommandTable, Parsed
-from tui.key_declarations import command_keys
+from tui.keys.key_declarations import command_keys
 
 if TYPE_CHECKING:
     from tui.command_line.navigation import Navigation

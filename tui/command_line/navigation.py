@@ -20,7 +20,7 @@ from tui.compare.compare_screen import CompareScreen
 from tui.devices.devices_screen import DevicesScreen
 from tui.engine_connection import Engine
 from tui.insight.insight_screen import InsightScreen
-from tui.key_definition import Key
+from tui.keys.key_definition import Key
 from tui.memory.memory_screen import MemoryScreen
 from tui.study.away_notice import AwayNotice
 from tui.study.away_screen import AwayScreen

@@ -14,13 +14,13 @@ from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison as c
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
-from tui.chart_key_groups import CHARTS
 from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
 from tui.compare.curve_overlay import compare_charts
 from tui.compare.side_by_side import MOST, table
-from tui.key_declarations import COMPARE, EVERYWHERE
-from tui.key_definition import bindings
+from tui.keys.chart_key_groups import CHARTS
+from tui.keys.key_declarations import COMPARE, EVERYWHERE
+from tui.keys.key_definition import bindings
 from tui.widgets.cached_static import Sheet
 from tui.widgets.focus_box import Box
 

@@ -13,7 +13,6 @@ from core.contract.views.device_words import explain_no_gpu
 from core.contract.views.trial_comparison import Along
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
-from tui.chart_key_groups import DEVICES
 from tui.charts.chart_curve import ChartData
 from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
@@ -22,8 +21,9 @@ from tui.devices.device_charts import device_charts
 from tui.devices.device_history import SPANS
 from tui.devices.host_lines import host_lines
 from tui.devices.process_lines import process_lines
-from tui.key_declarations import EVERYWHERE
-from tui.key_definition import bindings
+from tui.keys.chart_key_groups import DEVICES
+from tui.keys.key_declarations import EVERYWHERE
+from tui.keys.key_definition import bindings
 from tui.widgets.cached_static import Sheet
 from tui.widgets.focus_box import Box
 

@@ -15,10 +15,10 @@ from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.errors import TrimtabError
 from tui.base.latest_query import Ask
-from tui.dialog_key_groups import FORM
 from tui.forms.form_row_data import Row
 from tui.forms.form_widget import Form
-from tui.key_definition import bindings
+from tui.keys.dialog_key_groups import FORM
+from tui.keys.key_definition import bindings
 from tui.theme_colors import Palette
 
 Build = Callable[

@@ -13,9 +13,9 @@ from textual.widgets import Input, Static
 
 from core.contract.edits.input_values import Read
 from core.contract.text.sanitize import plain
-from tui.dialog_key_groups import CHOICE, FIELD
 from tui.forms.form_row_data import Row, turn
-from tui.key_definition import bindings
+from tui.keys.dialog_key_groups import CHOICE, FIELD
+from tui.keys.key_definition import bindings
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet
 

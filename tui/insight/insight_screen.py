@@ -26,8 +26,8 @@ from tui.insight import (
     stopped_page,
 )
 from tui.insight.page_context import View, value_text, wish
-from tui.key_declarations import EVERYWHERE, INSIGHT
-from tui.key_definition import bindings
+from tui.keys.key_declarations import EVERYWHERE, INSIGHT
+from tui.keys.key_definition import bindings
 from tui.number_text import GLYPHS
 from tui.trial.trial_screen import DetailScreen
 from tui.widgets.cached_static import Sheet

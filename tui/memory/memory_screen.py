@@ -15,8 +15,8 @@ from core.contract.wire.memory_forecast import DeviceMemory, Forecast, MemoryNow
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.base.latest_query import Latest
-from tui.key_declarations import EVERYWHERE, MEMORY, WHAT_IF
-from tui.key_definition import bindings
+from tui.keys.key_declarations import EVERYWHERE, MEMORY, WHAT_IF
+from tui.keys.key_definition import bindings
 from tui.memory.device_memory_bars import Memories
 from tui.memory.estimate_accuracy import Accuracy
 from tui.memory.memory_holders import fallback_devices

@@ -11,8 +11,8 @@ from core.contract.state import engine_state as s
 from core.contract.text.byte_sizes import format_bytes
 from core.contract.text.sanitize import plain
 from core.contract.wire.memory_forecast import Forecast
-from tui.key_declarations import WHAT_IF
-from tui.key_definition import bindings
+from tui.keys.key_declarations import WHAT_IF
+from tui.keys.key_definition import bindings
 from tui.memory.bar_segments import by_kind
 from tui.memory.device_memory_bars import limits
 from tui.memory.stacked_bar import draw_bar, legend

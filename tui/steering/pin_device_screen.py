@@ -9,8 +9,8 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from core.contract.text.sanitize import plain
-from tui.dialog_key_groups import PIN
-from tui.key_definition import bindings
+from tui.keys.dialog_key_groups import PIN
+from tui.keys.key_definition import bindings
 
 
 class Pin(ModalScreen[str]):

@@ -11,7 +11,7 @@ from core.contract.wire import console_api
 from tui.base.base_screen import StudyScreen
 from tui.forms.form_row_data import Row
 from tui.forms.form_screen import Build, FormScreen
-from tui.key_declarations import CHANGE, CLONE, EDIT, PAUSE, PAUSE_ALL, PRUNE, STEERING, STOP, UNDO
+from tui.keys.key_declarations import CHANGE, CLONE, EDIT, PAUSE, PAUSE_ALL, PRUNE, STEERING, STOP, UNDO
 from tui.steering import trial_forms
 from tui.steering.pin_device_screen import Pin
 from tui.steering.study_change_screen import ChangeScreen

@@ -15,8 +15,8 @@ from textual.widgets.option_list import Option
 from core import paths
 from core.contract.text.sanitize import plain
 from core.contract.views.away_summary import SECTIONS, AwayLine, AwaySummary
-from tui.dialog_key_groups import AWAY
-from tui.key_definition import bindings
+from tui.keys.dialog_key_groups import AWAY
+from tui.keys.key_definition import bindings
 from tui.number_text import duration
 from tui.theme_colors import Palette
 

@@ -8,7 +8,7 @@ from core.contract.spec.knob_table import KNOBS
 from core.contract.state import best_and_counts, reference_values, study_progress
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
-from core.contract.views.trial_fields import knob_field
+from core.contract.views.trials.trial_fields import knob_field
 from tui.number_text import GLYPHS, bar, duration, loss, number
 from tui.study_table.column_format import format_of, half_width
 from tui.theme_colors import Palette

@@ -11,8 +11,8 @@ from textual.widgets.option_list import Option
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
-from tui.dialog_key_groups import STUDIES
-from tui.key_definition import bindings
+from tui.keys.dialog_key_groups import STUDIES
+from tui.keys.key_definition import bindings
 
 
 class Studies(ModalScreen[str]):

@@ -16,9 +16,9 @@ from core.contract.views import trial_comparison
 from core.contract.wire import console_api
 from tui.base.key_bar import KeyBar
 from tui.compare.compare_screen import CompareScreen
-from tui.footer_order import STUDY_BAR
-from tui.key_declarations import EVERYWHERE, STEERING, STUDY
-from tui.key_definition import bindings
+from tui.keys.footer_order import STUDY_BAR
+from tui.keys.key_declarations import EVERYWHERE, STEERING, STUDY
+from tui.keys.key_definition import bindings
 from tui.study.device_panel import DevicePanel
 from tui.study.loading_progress import Preparing
 from tui.study.study_header import StudyHeader

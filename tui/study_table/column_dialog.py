@@ -14,8 +14,9 @@ from textual.widgets.option_list import Option
 
 from core.contract.spec.knob_table import KNOBS
 from core.contract.state import engine_state as s
-from core.contract.views.trial_fields import find_field, list_metrics
-from tui.key_definition import bindings
+from core.contract.views.trials.trial_fields import find_field, list_metrics
+from tui.keys.key_definition import bindings
+from tui.keys.table_keys import COLUMNS
 from tui.study_table.table_choice import (
     CURVE,
     NOW,
@@ -25,7 +26,6 @@ from tui.study_table.table_choice import (
     default_columns,
     flip_order,
 )
-from tui.table_keys import COLUMNS
 from tui.theme_colors import Palette
 
 MEANINGS = {

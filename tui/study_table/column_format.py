@@ -11,7 +11,7 @@ from core.contract.spec.search_space import Range
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views.metric_verdict import describe_metric
-from core.contract.views.trial_fields import Field
+from core.contract.views.trials.trial_fields import Field
 from tui.number_text import NOTHING, duration, short, size
 
 Style = Literal["scientific", "fixed", "percent", "bytes", "count", "seconds", "text"]

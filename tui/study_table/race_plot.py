@@ -12,8 +12,8 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison
 from core.contract.views.axis_scale import AxisScale
-from core.contract.views.pruner_border import Border, Standing, stand
-from core.contract.views.trial_fields import read_metric
+from core.contract.views.trials.pruner_border import Border, Standing, stand
+from core.contract.views.trials.trial_fields import read_metric
 from tui.charts.braille_canvas import column_of, row_of
 from tui.number_text import duration, loss
 from tui.theme_colors import Palette

@@ -8,8 +8,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from core.contract.state import engine_state as s
-from core.contract.views.pruner_border import Border, find_border
 from core.contract.views.trial_comparison import Along
+from core.contract.views.trials.pruner_border import Border, find_border
 from tui.study_table.race_plot import Race, race_lines
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Rewidened

@@ -8,7 +8,7 @@ import msgspec
 
 from core.contract.state import engine_state as s
 from core.contract.views.trial_comparison import ALONG, Along
-from core.contract.views.trial_fields import READINGS, Field, find_field
+from core.contract.views.trials.trial_fields import READINGS, Field, find_field
 
 CURVE = "curve:"  # before a metric: its sparkline
 SIGNS, NOW = "signs", "now"

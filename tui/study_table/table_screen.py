@@ -8,9 +8,9 @@ import msgspec
 
 from core import paths
 from core.contract.state import engine_state as s
-from core.contract.views.filter_completion import drop_unfinished
 from core.contract.views.trial_comparison import ALONG
-from core.contract.views.trial_fields import find_field
+from core.contract.views.trials.filter_completion import drop_unfinished
+from core.contract.views.trials.trial_fields import find_field
 from core.errors import TrimtabError
 from tui.study_table.bulk_actions import BulkScreen
 from tui.study_table.column_dialog import ColumnDialog

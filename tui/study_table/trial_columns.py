@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from core.contract.state import engine_state as s
 from core.contract.state import study_progress
 from core.contract.text.sanitize import plain
-from core.contract.views.trial_fields import Field
+from core.contract.views.trials.trial_fields import Field
 from core.contract.wire.memory_forecast import Verdict
 from tui.number_text import ASKED, GLYPHS, bar, duration, sparkline
 from tui.study_table.column_measures import ColumnMeasures, margin_of

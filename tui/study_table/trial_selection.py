@@ -6,8 +6,8 @@ import math
 
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
-from core.contract.views.trial_fields import comparable, find_field
-from core.contract.views.trial_filter import Context, FilterFault, TrialFilter, parse_filter
+from core.contract.views.trials.trial_fields import comparable, find_field
+from core.contract.views.trials.trial_filter import Context, FilterFault, TrialFilter, parse_filter
 from tui.study_table.table_choice import TableChoice
 
 Key = tuple[int, float, str]

@@ -16,13 +16,13 @@ from core.contract.text.sanitize import plain
 from core.contract.views.metric_format import HUNDREDTHS, format_figure
 from tui.base.key_bar import KeyBar
 from tui.boards.trial_board_summary import summarize_boards
-from tui.chart_key_groups import CHART_CHOICE, CHARTS
 from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
-from tui.footer_order import TRIAL_BAR
 from tui.introspection.loss_and_attention_screen import InsidesScreen
-from tui.key_declarations import EVERYWHERE, STEERING, TRIAL
-from tui.key_definition import bindings
+from tui.keys.chart_key_groups import CHART_CHOICE, CHARTS
+from tui.keys.footer_order import TRIAL_BAR
+from tui.keys.key_declarations import EVERYWHERE, STEERING, TRIAL
+from tui.keys.key_definition import bindings
 from tui.number_text import ASKED, GLYPHS, bar, duration, number, size
 from tui.steering.steering_actions import SteeringScreen
 from tui.trial.diagnosis_panel import DiagnosisPanel

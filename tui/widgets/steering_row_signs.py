@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
-from core.contract.views.trial_fields import EDITED as EDITED
-from core.contract.views.trial_fields import STAR as STAR
-from core.contract.views.trial_fields import was_edited
+from core.contract.views.trials.trial_fields import EDITED as EDITED
+from core.contract.views.trials.trial_fields import STAR as STAR
+from core.contract.views.trials.trial_fields import was_edited
 
 LONGEST_SIGNS = 12  # cells
 SIGN_CELLS = 3  # of the brief form

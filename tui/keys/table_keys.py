@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.key_definition import Group, Key
+from tui.keys.key_definition import Group, Key
 
 TABLE = (
     # priority: the keys typed next go into the filter, not to the table

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tui.chart_key_groups import CHARTS
-from tui.key_declarations import ALWAYS, EVERYWHERE, GROUPS, STEERING, STUDY, TRIAL
-from tui.key_definition import Group
+from tui.keys.chart_key_groups import CHARTS
+from tui.keys.key_declarations import ALWAYS, EVERYWHERE, GROUPS, STEERING, STUDY, TRIAL
+from tui.keys.key_definition import Group
 
 TOGETHER = ((STUDY, STEERING, EVERYWHERE, ALWAYS), (TRIAL, CHARTS, STEERING, EVERYWHERE, ALWAYS))
 

@@ -1,4 +1,4 @@
-"""What a key of the console is, and the bindings that Textual gets of it. The keys: tui.key_declarations."""
+"""What a key of the console is, and the bindings that Textual gets of it."""
 
 from __future__ import annotations
 

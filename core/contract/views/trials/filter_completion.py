@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from core.contract.spec.knob_table import KNOBS
 from core.contract.state import engine_state as s
-from core.contract.views.trial_fields import FIXED, READINGS, find_field, list_metrics
-from core.contract.views.trial_filter import STATES
+from core.contract.views.trials.trial_fields import FIXED, READINGS, find_field, list_metrics
+from core.contract.views.trials.trial_filter import STATES
 
 WORDS = ("best", "marked", "starred", "edited", "noted", "clone", "pinned", "by hand", "uncounted")
 _LAST = re.compile(r"(?:^|[\s|])[!-]?([^\s|]*)$")

@@ -1,8 +1,8 @@
-"""The keys of dialogs and forms. ``tui.key_declarations`` has those of the screens, and all groups."""
+"""The keys of dialogs and forms. ``tui.keys.key_declarations`` has those of the screens, and all groups."""
 
 from __future__ import annotations
 
-from tui.key_definition import Group, Key
+from tui.keys.key_definition import Group, Key
 
 FORM = Group(
     "forms",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tui.chart_key_groups import CHART_CHOICE, CHARTS, DEVICES
-from tui.dialog_key_groups import (
+from tui.keys.chart_key_groups import CHART_CHOICE, CHARTS, DEVICES
+from tui.keys.dialog_key_groups import (
     AWAY,
     CHOICE,
     COMMAND_LINE,
@@ -14,8 +14,8 @@ from tui.dialog_key_groups import (
     PIN,
     STUDIES,
 )
-from tui.key_definition import Group, Key
-from tui.table_keys import COLUMNS, FILTER, TABLE
+from tui.keys.key_definition import Group, Key
+from tui.keys.table_keys import COLUMNS, FILTER, TABLE
 
 PLACES = ("trials", "trial", "boards", "memory", "insight", "compare", "devices")  # by their digits
 

@@ -26,7 +26,7 @@ from core.contract.spec.metric_table import METRICS, PATTERNS, suggest_name
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
-from core.contract.views.trial_fields import FIXED, STAR, Field, find_field, list_words
+from core.contract.views.trials.trial_fields import FIXED, STAR, Field, find_field, list_words
 
 STATES = (QUEUED, STARTING, RUNNING, PAUSED, COMPLETE, PRUNED, FAILED, INFEASIBLE)
 BEST, MARKED = "best", "marked"

@@ -1,8 +1,8 @@
-"""The keys of charts and of the devices screen; ``tui.key_declarations`` has all others."""
+"""The keys of charts and of the devices screen; ``tui.keys.key_declarations`` has all others."""
 
 from __future__ import annotations
 
-from tui.key_definition import Group, Key
+from tui.keys.key_definition import Group, Key
 
 CHARTS = Group(
     "charts",

@@ -1,0 +1,1 @@
+"""What the table of trials shows, filters by and orders by."""

@@ -1,0 +1,1 @@
+"""All keys of the console: each declared once."""
