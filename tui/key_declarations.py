@@ -17,8 +17,9 @@ from tui.dialog_key_groups import (
     STUDIES,
 )
 from tui.key_definition import Group, Key
+from tui.log_key_groups import EVENTS, LOGS
 
-PLACES = ("trials", "trial", "boards", "memory", "insight", "compare", "devices")  # by their digits
+PLACES = ("trials", "trial", "boards", "memory", "insight", "compare", "devices", "events", "logs")
 
 OPEN = Key("trial.detail", "enter", "detail", "open", "open the selected trial")
 PAUSE = Key("trial.pause", "p", "pause", "pause", "pause or resume the trial", "Pause or resume")
@@ -304,10 +305,7 @@ COMPARE = Group(
     ("compare.back", "compare.next", "compare.down"),
 )
 
-
-EVERYWHERE = Group(
-    "everywhere", (HELP, COMMAND, COPY, DETACH, *DIGITS), ("app.help", "app.command", "app.detach")
-)
+EVERYWHERE = Group("everywhere", (HELP, COMMAND, COPY, DETACH, *DIGITS), (HELP.id, COMMAND.id, DETACH.id))
 ALWAYS = Group("everywhere", (SUSPEND, REPAINT))  # also under a form or a dialog
 
 GROUPS = (
@@ -326,6 +324,8 @@ GROUPS = (
     INSIGHT,
     COMPARE,
     DEVICES,
+    EVENTS,
+    LOGS,
     INTROSPECTION,
     Group("forms", (*FORM, *FIELD, *CHOICE)),
     CONFIRM,

@@ -6,6 +6,7 @@ the same reason, takes its place.
 
 from __future__ import annotations
 
+import msgspec
 from msgspec.structs import replace
 
 from core.contract.events import event_types as e
@@ -13,8 +14,27 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 
 LONGEST_TEXT = 500
+LONGEST_HISTORY = 10_000  # lines of an answer, the newest
 PRUNE, EDIT = "prune asked by ", "edit asked by "
 PRUNER = "the pruner"  # its reason names which one
+
+
+class PastLine(msgspec.Struct, frozen=True, array_like=True):
+    """A line of the event list: when (Unix seconds), what, its level, and the trial (-1: none)."""
+
+    at: float
+    text: str
+    level: str = "info"
+    trial: int = -1
+
+
+class EventHistory(msgspec.Struct, frozen=True, tag="event-history"):
+    """The lines that the state no longer has, oldest first; ``cut``: even older ones were left out. None with
+    the reason in ``why_none``."""
+
+    lines: tuple[PastLine, ...] = ()
+    cut: bool = False
+    why_none: str = ""
 
 
 def append_line(lines: tuple[s.Line, ...], at: float, text: str, level: str = "info") -> tuple[s.Line, ...]:
