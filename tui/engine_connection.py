@@ -22,6 +22,7 @@ READING = (  # requests that change nothing
     console_api.AskImportance,
     console_api.AskSearch,
     console_api.AskInsides,
+    console_api.AskHistory,
 )
 ATTACH_S = 2.5  # an engine that does not accept the connection within it is reported as silent
 
@@ -37,6 +38,7 @@ class Engine:
         happened: Callable[[Sequence[Event]], None] = lambda events: None,
     ) -> None:
         self._socket = socket
+        self.home = socket.parent  # the engine's home folder
         self._happened = happened  # called with each event that comes while attached
         self._arrived = arrived  # called when a complete snapshot has arrived
         self.state = State()

@@ -63,10 +63,12 @@ def format_line(row: Line) -> str:
 
 
 def lines_after(lines: tuple[Line, ...], last: Line | None) -> tuple[Line, ...]:
-    """Return the lines after ``last``; all lines if ``last`` is no longer in the list."""
+    """Return the lines after ``last``; if it is no longer in the list, those that came later."""
     start = len(lines)
     while start and lines[start - 1] != last:
         start -= 1
+    if not start and last is not None:
+        start = next((place for place, line in enumerate(lines) if line.at > last.at), len(lines))
     return lines[start:]
 
 

@@ -42,6 +42,7 @@ REQUESTS: tuple[console_api.AnyRequest, ...] = (
     console_api.AskImportance(GONE),
     console_api.AskSearch(GONE),
     console_api.AskInsides(HERE, 0),
+    console_api.AskHistory(HERE),
     console_api.StopEngine(),
     console_api.EnqueueTrial(HERE, {"lora_rank": 4, "depth": 1}, 0),
     console_api.CloneTrial(HERE, 0, {"learning_rate": 1e-4, "lora_rank": 4}),

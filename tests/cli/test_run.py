@@ -148,6 +148,7 @@ def test_lines_after_one_that_was_dropped_are_all_new():
         output_formatting.lines_after(lines, s.Line(-1.0, "gone")) == lines
         and output_formatting.lines_after(lines, lines[2]) == ()
     )
+    assert output_formatting.lines_after(lines, s.Line(1.0, "asked for, and now done")) == lines[2:]
 
 
 def test_ctrl_c_detaches_and_the_study_goes_on(started, spec):

@@ -19,8 +19,10 @@ from tui.command_line.console_commands import build_table, run_command
 from tui.compare.compare_screen import CompareScreen
 from tui.devices.devices_screen import DevicesScreen
 from tui.engine_connection import Engine
+from tui.events.events_screen import EventsScreen
 from tui.insight.insight_screen import InsightScreen
 from tui.keys.key_definition import Key
+from tui.logs.logs_screen import LogsScreen
 from tui.memory.memory_screen import MemoryScreen
 from tui.study.away_notice import AwayNotice
 from tui.study.away_screen import AwayScreen
@@ -73,6 +75,8 @@ class Navigation(App[None]):
             "insight": InsightScreen,
             "compare": self._make_comparison,
             "devices": lambda trial: DevicesScreen(),
+            "events": lambda trial: EventsScreen(),
+            "logs": lambda trial: LogsScreen(),
         }
 
     def go(self, place: str) -> None:
@@ -97,6 +101,10 @@ class Navigation(App[None]):
             self.say(f"there is no trial {number}")
             return
         self._return_to_trials()
+        self.push_screen(DetailScreen(number))
+
+    def show_trial(self, number: int) -> None:
+        """Open the trial above the present screen, to which Esc leads back."""
         self.push_screen(DetailScreen(number))
 
     def filter_trials(self, text: str) -> None:

@@ -15,9 +15,10 @@ from tui.keys.dialog_key_groups import (
     STUDIES,
 )
 from tui.keys.key_definition import Group, Key
+from tui.keys.log_key_groups import EVENTS, LOGS
 from tui.keys.table_keys import COLUMNS, FILTER, TABLE
 
-PLACES = ("trials", "trial", "boards", "memory", "insight", "compare", "devices")  # by their digits
+PLACES = ("trials", "trial", "boards", "memory", "insight", "compare", "devices", "events", "logs")
 
 OPEN = Key("trial.detail", "enter", "detail", "open", "open the selected trial")
 PAUSE = Key("trial.pause", "p", "pause", "pause", "pause or resume the trial", "Pause or resume")
@@ -290,10 +291,7 @@ COMPARE = Group(
     ("compare.back", "compare.next", "compare.down"),
 )
 
-
-EVERYWHERE = Group(
-    "everywhere", (HELP, COMMAND, COPY, DETACH, *DIGITS), ("app.help", "app.command", "app.detach")
-)
+EVERYWHERE = Group("everywhere", (HELP, COMMAND, COPY, DETACH, *DIGITS), (HELP.id, COMMAND.id, DETACH.id))
 ALWAYS = Group("everywhere", (SUSPEND, REPAINT))  # also under a form or a dialog
 
 GROUPS = (
@@ -312,6 +310,8 @@ GROUPS = (
     INSIGHT,
     COMPARE,
     DEVICES,
+    EVENTS,
+    LOGS,
     INTROSPECTION,
     Group("forms", (*FORM, *FIELD, *CHOICE)),
     CONFIRM,

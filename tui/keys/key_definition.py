@@ -11,6 +11,8 @@ SPELT = {
     "slash": "/",
     "colon": ":",
     "full_stop": ".",
+    "comma": ",",
+    "semicolon": ";",
     "question_mark": "?",
     "right_square_bracket": "]",
     "left_square_bracket": "[",

@@ -49,16 +49,18 @@ class EventList(VerticalScroll):
             self.call_after_refresh(self.scroll_end, animate=False)
 
     def show(self, lines: Sequence[Line], look: Palette) -> None:
-        """Draw ``lines``; the same ones cost nothing."""
+        """Draw ``lines``, with the day where it is not that of the newest; the same ones cost nothing."""
         state = (len(lines), lines[-1] if lines else None, look["info"])
         if state == self._drawn:
             return
         self._drawn = state
         shown = []
+        today = time.localtime(lines[-1].at)[:3] if lines else ()
         for line in lines:
-            at = time.strftime("%H:%M:%S", time.localtime(line.at))
+            at = time.localtime(line.at)
+            clock = "%H:%M:%S" if at[:3] == today else "%d %b %H:%M"
             text = Text()
-            text.append(f"{at} ", style=look["muted"])
+            text.append(f"{time.strftime(clock, at)} ", style=look["muted"])
             text.append(plain(line.text, 500), style=look[line.level] if line.level != "info" else "")
             shown.append(text)
         self._text.update(Text("\n").join(shown))

@@ -11,6 +11,7 @@ from core.contract.events import event_types as e
 from core.contract.spec import study_spec
 from core.contract.state import engine_state as s
 from core.contract.state import fold_scores, fold_steering, study_progress
+from core.contract.state.event_lines import add_event, append_line
 from core.contract.state.fold_machine import read_machine
 from core.contract.state.thinned_series import Series, add, add_all, cut
 from core.contract.text.sanitize import plain
@@ -83,7 +84,7 @@ def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialE
         for name, value in measured.metrics.items():
             curves.setdefault(name, []).append((measured.step, value))
         for note in getattr(measured, "notes", ()):
-            lines = _append_line(lines, measured.at, note, "warning")
+            lines = append_line(lines, measured.at, note, "warning")
     grown = {name: add_all(trial.series.get(name, Series()), points) for name, points in curves.items()}
     trial = replace(
         trial,
@@ -107,41 +108,37 @@ def _fold_study(event: e.StudyCreated) -> s.Study:
     )  # fmt: skip
 
 
-def _append_line(lines: tuple[s.Line, ...], at: float, text: str, level: str = "info") -> tuple[s.Line, ...]:
-    return (*lines[-s.LINES + 1 :], s.Line(at, plain(text, 500), level))
-
-
 def _on_study(study: s.Study, event: e.Event) -> s.Study:
     match event:
         case e.StudyReopened():
-            lines = _append_line(study.lines, event.at, f"study continues: {event.why}")
+            lines = append_line(study.lines, event.at, f"study continues: {event.why}")
             total = event.trials or study.total_trials
             return replace(study, state="running", why="", ended_at=None, total_trials=total, lines=lines)
         case e.StudyPaused():
             why = f"paused by {event.by}"
-            lines = _append_line(study.lines, event.at, f"{why}: its trials are kept, its devices given back")
+            lines = append_line(study.lines, event.at, f"{why}: its trials are kept, its devices given back")
             return replace(study, state="paused", why=plain(why, 200), lines=lines, preparing={})
         case e.StudyResumed():
-            lines = _append_line(study.lines, event.at, f"resumed by {event.by}")
+            lines = append_line(study.lines, event.at, f"resumed by {event.by}")
             return replace(study, state="running", why="", lines=lines)
         case e.StudyStopping():
-            lines = _append_line(study.lines, event.at, f"stopping: {event.why}")
+            lines = append_line(study.lines, event.at, f"stopping: {event.why}")
             return replace(study, state="stopping", why=event.why, lines=lines)
         case e.StudyEnded():
             level = "error" if event.outcome == "failed" else "info"
-            lines = _append_line(study.lines, event.at, f"study {event.outcome}: {event.why}", level)
+            lines = append_line(study.lines, event.at, f"study {event.outcome}: {event.why}", level)
             study_after = replace(study, state=event.outcome, why=event.why, ended_at=event.at, lines=lines)
             return replace(study_after, preparing={}, packs={})
         case e.StudyNoted():
-            return replace(study, lines=_append_line(study.lines, event.at, event.text, event.level))
+            return replace(study, lines=append_line(study.lines, event.at, event.text, event.level))
         case e.BaseScored():
             return replace(study, base_scores={**study.base_scores, **fold_scores.finite_all(event.scores)})
         case e.MemoryShort():
-            return replace(study, lines=_append_line(study.lines, event.at, event.text, "warning"))
+            return replace(study, lines=append_line(study.lines, event.at, event.text, "warning"))
         case e.StudyChanged():
             lines = study.lines
             for text in event.changes:
-                lines = _append_line(lines, event.at, f"changed by {event.by}: {text}")
+                lines = append_line(lines, event.at, f"changed by {event.by}: {text}")
             return fold_steering.change_study(replace(study, lines=lines), event)
         case e.Preparing() if study.state in s.LIVE_STUDY:  # else it comes too late
             return replace(study, preparing=_fold_preparing(study.preparing, event))
@@ -172,11 +169,7 @@ def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
         study = replace(study, total_trials=study.total_trials + bool(event.by))
     else:
         trial = STEPS[type(event)](study.trials[event.trial], event)
-    text, level = event.title
-    if text:
-        trial = replace(trial, lines=_append_line(trial.lines, event.at, text, level))
-        line = f"trial {event.trial} {text}"
-        study = replace(study, lines=_append_line(study.lines, event.at, line, level))
+    study, trial = add_event(study, trial, event)
     return replace(study, trials=_with(study.trials, trial))
 
 
@@ -201,7 +194,7 @@ def _fold_measurement(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated)
         series[name] = add(series.get(name, Series()), event.step, value)
     lines = trial.lines
     for note in getattr(event, "notes", ()):
-        lines = _append_line(lines, event.at, note, "warning")
+        lines = append_line(lines, event.at, note, "warning")
     return replace(
         trial,
         clock=_extend_clock(trial, event),

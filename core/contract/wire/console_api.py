@@ -15,6 +15,7 @@ from core.contract import input_size_limits
 from core.contract.events.event_types import AnyEvent
 from core.contract.input_size_limits import Int, Name, Path, Text
 from core.contract.state.engine_state import State
+from core.contract.state.event_lines import EventHistory
 from core.contract.wire.evidence_answer import Evidence
 from core.contract.wire.introspection_answer import Insides
 from core.contract.wire.memory_forecast import Forecast, MemoryNow
@@ -235,6 +236,12 @@ class AskInsides(msgspec.Struct, frozen=True, tag="ask-insides"):
     trial: Int
 
 
+class AskHistory(msgspec.Struct, frozen=True, tag="ask-history"):
+    """Which lines of the event list does the state no longer have? The reply's answer is EventHistory."""
+
+    study: Name
+
+
 class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
     """Exit; refused while a study runs unless ``force``."""
 
@@ -243,10 +250,14 @@ class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
 
 AnyRequest = (
     StartStudy | StopStudy | PauseStudy | ResumeStudy | PauseTrial | ResumeTrial | PruneTrial
-    | Foresee | WeighMemory | AskEvidence | AskImportance | AskSearch | AskInsides | StopEngine
+    | Foresee | WeighMemory | AskEvidence | AskImportance | AskSearch | AskInsides | AskHistory
+    | StopEngine
     | EnqueueTrial | CloneTrial | EditTrial | ReprieveTrial | MarkTrial | ChangeStudy
 )  # fmt: skip
-Answer = Forecast | MemoryNow | Evidence | Started | Queued | Change | Importance | SearchState | Insides
+Answer = (
+    Forecast | MemoryNow | Evidence | Started | Queued | Change | Importance | SearchState | Insides
+    | EventHistory
+)  # fmt: skip
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire import console_api
-from core.daemon.answers import evidence_reader, introspection_reader
+from core.daemon.answers import evidence_reader, history_reader, introspection_reader
 from core.daemon.answers.search_insights import Insights
 from core.daemon.placement.forecast_answers import answer
 from core.daemon.placement.memory_planner import MemoryPlanner
@@ -39,6 +39,7 @@ class QuestionRequests:
             console_api.AskImportance: self._search,
             console_api.AskSearch: self._search,
             console_api.AskInsides: self._introspection,
+            console_api.AskHistory: self._history,
         }
 
     async def _memory(self, request: console_api.Foresee | console_api.WeighMemory) -> console_api.Answer:
@@ -62,3 +63,7 @@ class QuestionRequests:
     async def _introspection(self, request: console_api.AskInsides) -> console_api.Answer:
         study = request_checks.study_in(self._supervisor.state, request.study)
         return await asyncio.to_thread(introspection_reader.read, study, request.trial)
+
+    async def _history(self, request: console_api.AskHistory) -> console_api.Answer:
+        study = request_checks.study_in(self._supervisor.state, request.study)
+        return await asyncio.to_thread(history_reader.read, study)
