@@ -3,19 +3,7 @@
 from __future__ import annotations
 
 from tui.chart_key_groups import CHART_CHOICE, CHARTS, DEVICES
-from tui.dialog_key_groups import (
-    AWAY,
-    CHOICE,
-    COLUMNS,
-    COMMAND_LINE,
-    CONFIRM,
-    FIELD,
-    FILTER,
-    FORM,
-    HELP_PAGE,
-    PIN,
-    STUDIES,
-)
+from tui.dialog_key_groups import CHOICE, COLUMNS, DIALOGS, FIELD, FILTER, FORM
 from tui.key_definition import Group, Key
 
 PLACES = ("trials", "trial", "boards", "memory", "insight", "compare", "devices")  # by their digits
@@ -328,12 +316,7 @@ GROUPS = (
     DEVICES,
     INTROSPECTION,
     Group("forms", (*FORM, *FIELD, *CHOICE)),
-    CONFIRM,
-    PIN,
-    STUDIES,
-    AWAY,
-    HELP_PAGE,
-    COMMAND_LINE,
+    *DIALOGS,
     Group("everywhere", (HELP, COMMAND, *DIGITS, COPY, DETACH, SUSPEND, REPAINT, PALETTE)),
 )
 
