@@ -7,6 +7,8 @@ from typing import Any
 
 from core.cli import exit_codes
 
+SMALLEST, LARGEST = (20, 5), (400, 200)  # columns and lines of a picture
+
 
 def add_command(verbs: Any, name: str, function: str, text: str) -> argparse.ArgumentParser:
     """Add a command that runs ``function`` of core.cli."""
@@ -56,3 +58,16 @@ def number(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is below 0")
     return value
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return columns and lines of a text such as 120x40; argparse prints the error."""
+    columns, _, lines = text.lower().partition("x")
+    try:
+        size = int(columns), int(lines)
+    except ValueError:
+        size = (0, 0)
+    if not all(low <= value <= high for low, value, high in zip(SMALLEST, size, LARGEST, strict=True)):
+        limits = f"{SMALLEST[0]}x{SMALLEST[1]} to {LARGEST[0]}x{LARGEST[1]}"
+        raise argparse.ArgumentTypeError(f"{text} is no size from {limits}, such as 120x40")
+    return size

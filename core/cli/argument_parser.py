@@ -16,6 +16,7 @@ from core.cli.argument_helpers import (
     add_study_option,
     add_trust_option,
     number,
+    parse_size,
 )
 
 DESCRIPTION = """\
@@ -217,6 +218,7 @@ def _giving(verbs: Any) -> None:
         "--evidence", action="store_true", help="include prompts and completions of the boards"
     )
     export.add_argument("--force", action="store_true", help="move existing foreign files aside")
+    _picturing(verbs)
     rerun = add_command(
         verbs,
         "rerun",
@@ -239,6 +241,31 @@ def _giving(verbs: Any) -> None:
     add_name_option(merge)
     merge.add_argument("--out", metavar="FOLDER", required=True, help="a new folder")
     add_trust_option(merge)
+
+
+def _picturing(verbs: Any) -> None:
+    picture = add_command(
+        verbs,
+        "snapshot",
+        "share.console_snapshot:snapshot",
+        "draw a screen of the console as text, SVG or PNG",
+    )
+    picture.add_argument(
+        "study", metavar="STUDY", nargs="?", help="default: the only running study, else the latest"
+    )
+    picture.add_argument(
+        "--screen",
+        metavar="NAME",
+        nargs="+",
+        default=["trials"],
+        help="trials, trial N, boards, memory, insight, compare or devices (default: trials)",
+    )
+    picture.add_argument(
+        "--size", metavar="COLUMNSxLINES", type=parse_size, default=(120, 40), help="default: 120x40"
+    )
+    picture.add_argument(
+        "-o", "--out", metavar="FILE", help="ends in .txt, .svg or .png; without it: text on standard output"
+    )
 
 
 def _machine(verbs: Any) -> None:
