@@ -37,7 +37,7 @@ class Engine:
         arrived: Callable[[], None] = lambda: None,
         happened: Callable[[Sequence[Event]], None] = lambda events: None,
     ) -> None:
-        self._socket = socket
+        self.socket = socket
         self.home = socket.parent  # the engine's home folder
         self._happened = happened  # called with each event that comes while attached
         self._arrived = arrived  # called when a complete snapshot has arrived
@@ -66,7 +66,7 @@ class Engine:
             await asyncio.sleep(RETRY_S)
 
     async def _follow_once(self, client: Any) -> None:
-        connection = await client.attach(self._socket, self._say, ATTACH_S)
+        connection = await client.attach(self.socket, self._say, ATTACH_S)
         try:
             self._connection = connection
             async for message in connection.messages():

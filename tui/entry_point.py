@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = str(Path(__file__).resolve().parent.parent)  # the checkout, or trimtab/ in an installation
 if ROOT in sys.path:
@@ -11,8 +13,19 @@ if ROOT in sys.path:
 sys.path.insert(0, ROOT)
 
 
-def open_console(socket: Path, study: str | None, rate: float | None = None, read_only: bool = False) -> int:
-    """The full-screen console, attached to the engine at ``socket``; ``rate`` is in frames a second."""
+def open_console(
+    socket: Path,
+    study: str | None,
+    rate: float | None = None,
+    read_only: bool = False,
+    picture: Mapping[str, Any] | None = None,
+) -> int:
+    """The full-screen console, attached to the engine at ``socket``; ``rate`` is in frames a second. With
+    ``picture`` it is drawn once, without a terminal."""
+    if picture is not None:
+        from tui.headless_picture import draw_picture
+
+        return draw_picture(socket, study, picture)
     from tui.app import run
 
     return run(socket, study, rate, read_only)

@@ -8,7 +8,16 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from core.cli import console_options, exit_codes
+from core.cli import console_options, exit_codes, planning_arguments
+from core.cli.argument_helpers import (
+    add_command,
+    add_json_option,
+    add_name_option,
+    add_study_option,
+    add_trust_option,
+    number,
+    parse_size,
+)
 
 DESCRIPTION = """\
 Monitor and steer hyper-parameter studies of LoRA and QLoRA fine-tunes.
@@ -28,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     console_options.add_to(top)
     verbs = top.add_subparsers(metavar="COMMAND", title="commands")
     _running(verbs)
+    planning_arguments.add_to(verbs)
     _steering(verbs)
     _reading(verbs)
     _giving(verbs)
@@ -36,20 +46,8 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _verb(verbs: Any, name: str, function: str, text: str) -> argparse.ArgumentParser:
-    verb_parser: argparse.ArgumentParser = verbs.add_parser(
-        name,
-        help=text,
-        description=text[:1].upper() + text[1:] + ".",
-        epilog=exit_codes.epilog(),
-        formatter_class=argparse.RawTextHelpFormatter,
-    )
-    verb_parser.set_defaults(verb=f"core.cli.{function}")
-    return verb_parser
-
-
 def _running(verbs: Any) -> None:
-    run = _verb(
+    run = add_command(
         verbs, "run", "steer.run_study:run", "start a study and open the console, or print its progress"
     )
     run.add_argument("spec", metavar="SPEC", help="the study's TOML file")
@@ -57,58 +55,6 @@ def _running(verbs: Any) -> None:
     how.add_argument("--detach", action="store_true", help="start the study and return at once")
     how.add_argument("--headless", action="store_true", help="print plain lines until the study ends")
     console_options.add_to(run, argparse.SUPPRESS)
-    fit = _verb(verbs, "fit", "plan.fit_memory:fit", "estimate the memory of a study, and what fits")
-    fit.add_argument("spec", metavar="SPEC", help="the study's TOML file")
-    fit.add_argument(
-        "--gpu",
-        metavar="SIZE",
-        help='estimate for a GPU of this size, such as "24 GiB"; it need not be installed',
-    )
-    fit.add_argument("--pack", metavar="N", type=number, help="estimate for N trials at once")
-    _json(fit)
-    _recommending(verbs)
-    check = _verb(
-        verbs, "check", "plan.check_spec:check", "check a study file and print it with all defaults"
-    )
-    check.add_argument("spec", metavar="SPEC", help="the study's TOML file")
-    check.add_argument(
-        "--show",
-        metavar="N",
-        type=number,
-        help="print N rows as they are trained on, and which rows are left out",
-    )
-    check.add_argument(
-        "--scan",
-        metavar="N",
-        type=number,
-        help="rows to scan for personal data, toxic text and refusals (default 1000; 0: no scan)",
-    )
-
-
-def _recommending(verbs: Any) -> None:
-    recommend = _verb(
-        verbs,
-        "recommend",
-        "plan.recommend_spec:recommend",
-        "suggest a first study, with a reason and a source for each setting",
-    )
-    recommend.add_argument("model", metavar="MODEL", help="a model folder or a Hugging Face id")
-    recommend.add_argument("data", metavar="DATA", help="a data file, or a hub data set together with --rows")
-    recommend.add_argument(
-        "--gpu", metavar="CARD", help='plan for a GPU that is not installed: "24 GiB", "H100", "A100 80 GiB"'
-    )
-    recommend.add_argument(
-        "--rows", metavar="N", type=number, help="number of rows in the data set, or to use of it"
-    )
-    recommend.add_argument("--hours", metavar="H", type=float, help="hours available for the whole study")
-    recommend.add_argument("--trials", metavar="N", type=number, help="number of trials")
-    recommend.add_argument(
-        "--goal", metavar="METRIC", default="eval/loss", help="metric to optimise (default: eval/loss)"
-    )
-    recommend.add_argument(
-        "--out", metavar="FILE", help="write the study file here; an existing file is not overwritten"
-    )
-    _json(recommend)
 
 
 def _steering(verbs: Any) -> None:
@@ -117,16 +63,16 @@ def _steering(verbs: Any) -> None:
         ("resume", "resume a paused trial", "resume the whole paused study"),
         ("prune", "stop a trial early", ""),
     ):
-        verb_parser = _verb(verbs, name, f"steer.pause_prune_stop:{name}", text)
+        verb_parser = add_command(verbs, name, f"steer.pause_prune_stop:{name}", text)
         verb_parser.set_defaults(name=name)
         verb_parser.add_argument(
             "trial", metavar="TRIAL", type=number, nargs="?" if for_all else None, help="the trial's number"
         )
         if for_all:
             verb_parser.add_argument("--all", action="store_true", help=for_all)
-        _study(verb_parser)
-    _study(
-        _verb(
+        add_study_option(verb_parser)
+    add_study_option(
+        add_command(
             verbs,
             "stop",
             "steer.pause_prune_stop:stop",
@@ -134,7 +80,7 @@ def _steering(verbs: Any) -> None:
         )
     )
     _trials(verbs)
-    change = _verb(
+    change = add_command(
         verbs, "change", "steer.change_settings:change", "change a running study: space, sampler, limits …"
     )
     change.add_argument(
@@ -146,30 +92,30 @@ def _steering(verbs: Any) -> None:
     change.add_argument(
         "--yes", action="store_true", help="apply the change; without it only a preview is shown"
     )
-    _study(change)
+    add_study_option(change)
 
 
 def _trials(verbs: Any) -> None:
     """Add the commands that queue a trial by hand or act on an existing trial."""
     values = "such as learning_rate=1e-4 lora_rank=16"
-    new = _verb(verbs, "enqueue", "steer.enqueue_clone_edit:enqueue", "queue a trial manually")
+    new = add_command(verbs, "enqueue", "steer.enqueue_clone_edit:enqueue", "queue a trial manually")
     new.add_argument(
         "--like", metavar="N", type=number, help="take the knobs that are not given from trial N"
     )
-    clone = _verb(
+    clone = add_command(
         verbs,
         "clone",
         "steer.enqueue_clone_edit:clone",
         "start a new trial from a trial's checkpoint, with other knobs",
     )
-    edit = _verb(verbs, "edit", "steer.enqueue_clone_edit:edit", "change knobs of a running trial")
-    mark = _verb(
+    edit = add_command(verbs, "edit", "steer.enqueue_clone_edit:edit", "change knobs of a running trial")
+    mark = add_command(
         verbs,
         "mark",
         "steer.mark_unprune:mark",
         "star a trial, write a note, pin it to a device, set its priority",
     )
-    unprune = _verb(
+    unprune = add_command(
         verbs, "unprune", "steer.mark_unprune:unprune", "undo a prune while the checkpoint exists"
     )
     for verb_parser in (clone, edit, mark, unprune):
@@ -189,35 +135,35 @@ def _trials(verbs: Any) -> None:
         "--priority", metavar="P", type=int, help="queued trials with a higher priority start first"
     )
     for verb_parser in (new, clone, edit, mark, unprune):
-        _study(verb_parser)
+        add_study_option(verb_parser)
 
 
 def _reading(verbs: Any) -> None:
-    status = _verb(
+    status = add_command(
         verbs,
         "status",
         "inspect.show_status:status",
         "print the state of all studies, also without an engine",
     )
-    _json(status)
-    best = _verb(
+    add_json_option(status)
+    best = add_command(
         verbs,
         "best",
         "inspect.best_and_generate:best",
         "print the best trial, its adapter, and how to use it",
     )
-    _study(best)
-    _json(best)
-    boards = _verb(
+    add_study_option(best)
+    add_json_option(best)
+    boards = add_command(
         verbs,
         "boards",
         "inspect.show_boards:boards",
         "print the quality, safety and security scores of trials",
     )
     boards.add_argument("trial", metavar="TRIAL", nargs="?", type=number, help="the trial's number")
-    _study(boards)
-    _json(boards)
-    insight = _verb(
+    add_study_option(boards)
+    add_json_option(boards)
+    insight = add_command(
         verbs,
         "insight",
         "inspect.show_insight:insight",
@@ -229,42 +175,42 @@ def _reading(verbs: Any) -> None:
     insight.add_argument(
         "--method", choices=("ped-anova", "fanova"), default="ped-anova", help="fanova needs scikit-learn"
     )
-    _json(insight)
-    insides = _verb(
+    add_json_option(insight)
+    insides = add_command(
         verbs,
         "insides",
         "inspect.show_introspection:insides",
         "print a trial's loss by token and its attention",
     )
     insides.add_argument("trial", metavar="TRIAL", type=number, help="the trial's number")
-    _study(insides)
-    _json(insides)
-    logs = _verb(
+    add_study_option(insides)
+    add_json_option(insides)
+    logs = add_command(
         verbs, "logs", "inspect.show_events:logs", "print the last 200 events of a study, or of a trial"
     )
     logs.add_argument("trial", metavar="TRIAL", nargs="?", type=number, help="the trial's number")
-    _study(logs)
+    add_study_option(logs)
     logs.add_argument("-f", "--follow", action="store_true", help="keep printing until the study ends")
-    generate = _verb(
+    generate = add_command(
         verbs, "generate", "inspect.best_and_generate:generate", "generate text with a trial's adapter"
     )
     generate.add_argument("prompt", metavar="PROMPT")
-    _study(generate)
+    add_study_option(generate)
     generate.add_argument("--trial", metavar="N", type=number, help="use this trial instead of the best one")
     generate.add_argument(
         "--tokens", metavar="N", type=number, default=64, help="largest number of new tokens"
     )
-    _add_trust_option(generate)
+    add_trust_option(generate)
 
 
 def _giving(verbs: Any) -> None:
-    export = _verb(
+    export = add_command(
         verbs,
         "export",
         "share.export_bundle:export",
         "write a bundle from which others can reproduce the trial",
     )
-    _add_name_option(export)
+    add_name_option(export)
     export.add_argument("--out", metavar="FOLDER", help="destination (default: inside the study folder)")
     export.add_argument("--zip", action="store_true", help="write one zip file instead of a folder")
     export.add_argument("--html", metavar="FILE", help="write only the report, as one HTML page")
@@ -272,7 +218,8 @@ def _giving(verbs: Any) -> None:
         "--evidence", action="store_true", help="include prompts and completions of the boards"
     )
     export.add_argument("--force", action="store_true", help="move existing foreign files aside")
-    rerun = _verb(
+    _picturing(verbs)
+    rerun = add_command(
         verbs,
         "rerun",
         "share.rerun_bundle:rerun",
@@ -287,29 +234,47 @@ def _giving(verbs: Any) -> None:
         "--tolerance", metavar="X", type=float, help="largest relative difference that counts as equal"
     )
     rerun.add_argument("--anyway", action="store_true", help="run even if data or base differ")
-    _add_trust_option(rerun)
-    merge = _verb(
+    add_trust_option(rerun)
+    merge = add_command(
         verbs, "merge", "share.merge_model:merge", "write a model with a trial's adapter merged into the base"
     )
-    _add_name_option(merge)
+    add_name_option(merge)
     merge.add_argument("--out", metavar="FOLDER", required=True, help="a new folder")
-    _add_trust_option(merge)
+    add_trust_option(merge)
 
 
-def _add_name_option(argument_parser: argparse.ArgumentParser) -> None:
-    argument_parser.add_argument(
+def _picturing(verbs: Any) -> None:
+    picture = add_command(
+        verbs,
+        "snapshot",
+        "share.console_snapshot:snapshot",
+        "draw a screen of the console as text, SVG or PNG",
+    )
+    picture.add_argument(
         "study", metavar="STUDY", nargs="?", help="default: the only running study, else the latest"
     )
-    argument_parser.add_argument(
-        "--trial", metavar="N", type=number, help="use this trial instead of the best one"
+    picture.add_argument(
+        "--screen",
+        metavar="NAME",
+        nargs="+",
+        default=["trials"],
+        help="trials, trial N, boards, memory, insight, compare or devices (default: trials)",
+    )
+    picture.add_argument(
+        "--size", metavar="COLUMNSxLINES", type=parse_size, default=(120, 40), help="default: 120x40"
+    )
+    picture.add_argument(
+        "-o", "--out", metavar="FILE", help="ends in .txt, .svg or .png; without it: text on standard output"
     )
 
 
 def _machine(verbs: Any) -> None:
-    _json(
-        _verb(verbs, "doctor", "plan.run_doctor:doctor", "check driver, CUDA, libraries, disk and terminal")
+    add_json_option(
+        add_command(
+            verbs, "doctor", "plan.run_doctor:doctor", "check driver, CUDA, libraries, disk and terminal"
+        )
     )
-    engine = _verb(
+    engine = add_command(
         verbs, "engine", "steer.engine_status_stop:engine", "print the state of the engine, or stop it"
     )
     engine.add_argument("action", choices=("status", "stop"))
@@ -317,34 +282,10 @@ def _machine(verbs: Any) -> None:
 
 
 def _manual(verbs: Any) -> None:
-    page = _verb(verbs, "help", "inspect.show_manual:show_manual", "print a page of the manual")
+    page = add_command(verbs, "help", "inspect.show_manual:show_manual", "print a page of the manual")
     page.add_argument("topic", metavar="TOPIC", nargs="?", help="without it: the list of topics")
     page.add_argument("--man", action="store_true", help="print the source of trimtab.1 for man")
-    shell = _verb(
+    shell = add_command(
         verbs, "completion", "inspect.shell_completion:completion", "print a completion script for a shell"
     )
     shell.add_argument("shell", choices=("bash", "zsh", "tcsh"))
-
-
-def _add_trust_option(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--trust-remote-code", action="store_true", help="allow code from the base model's repository to run"
-    )
-
-
-def _study(argument_parser: argparse.ArgumentParser) -> None:
-    argument_parser.add_argument(
-        "--study", metavar="NAME", help="default: the only running study, else the latest"
-    )
-
-
-def _json(argument_parser: argparse.ArgumentParser) -> None:
-    argument_parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-
-
-def number(text: str) -> int:
-    """Return a count from 0; argparse turns the error into a usage message."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return value

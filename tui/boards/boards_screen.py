@@ -194,7 +194,7 @@ class BoardsScreen(StudyScreen):
         if not self.console.engine.attached:
             empty.update("attaching to the engine …")
         elif study is None:
-            empty.update("no study yet\n\ntrimtab run SPEC starts one; make demo shows a real one")
+            empty.update("no study yet\n\ntrimtab run SPEC starts one; Esc goes to the start page")
         else:
             what, fix = r.explain_absent(study)
             empty.update(Text(f"{what}:\n\n{fix}" if what else fix, justify="center"))

@@ -83,3 +83,17 @@ AWAY = Group(
     (Key("away.close", "escape", "dismiss(None)", "close", "close the page"),),
     ("away.close",),
 )
+
+
+START_FORM = Group(
+    "starting a study",
+    (
+        Key("start.complete", "tab", "complete", "complete", "complete the path, or go on", priority=True),
+        Key("start.next", "down", "app.focus_next", "next", "the next row"),
+        Key("start.previous", "up", "app.focus_previous", "previous", "the previous row"),
+        Key("start.close", "escape", "dismiss(None)", "close", "leave without a study"),
+    ),
+    ("start.complete", "start.close"),
+)
+
+DIALOGS = (CONFIRM, PIN, STUDIES, AWAY, START_FORM, HELP_PAGE, COMMAND_LINE)

@@ -3,17 +3,7 @@
 from __future__ import annotations
 
 from tui.keys.chart_key_groups import CHART_CHOICE, CHARTS, DEVICES
-from tui.keys.dialog_key_groups import (
-    AWAY,
-    CHOICE,
-    COMMAND_LINE,
-    CONFIRM,
-    FIELD,
-    FORM,
-    HELP_PAGE,
-    PIN,
-    STUDIES,
-)
+from tui.keys.dialog_key_groups import CHOICE, DIALOGS, FIELD, FORM
 from tui.keys.key_definition import Group, Key
 from tui.keys.log_key_groups import EVENTS, LOGS
 from tui.keys.table_keys import COLUMNS, FILTER, TABLE
@@ -314,12 +304,7 @@ GROUPS = (
     LOGS,
     INTROSPECTION,
     Group("forms", (*FORM, *FIELD, *CHOICE)),
-    CONFIRM,
-    PIN,
-    STUDIES,
-    AWAY,
-    HELP_PAGE,
-    COMMAND_LINE,
+    *DIALOGS,
     Group("everywhere", (HELP, COMMAND, *DIGITS, COPY, DETACH, SUSPEND, REPAINT, PALETTE)),
 )
 

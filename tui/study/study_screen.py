@@ -19,6 +19,8 @@ from tui.compare.compare_screen import CompareScreen
 from tui.keys.footer_order import STUDY_BAR
 from tui.keys.key_declarations import EVERYWHERE, STEERING, STUDY
 from tui.keys.key_definition import bindings
+from tui.start.start_page import READ_ONLY, StartPage, open_way
+from tui.start.study_starter import Outcome
 from tui.study.device_panel import DevicePanel
 from tui.study.loading_progress import Preparing
 from tui.study.study_header import StudyHeader
@@ -64,6 +66,7 @@ class AllTrials(TableScreen):
         yield StudyHeader()
         yield Preparing()
         yield Static("", id="empty", markup=False)
+        yield StartPage()
         with Horizontal(id="upper"):
             with Vertical(id="left"):
                 yield TrialTable(id="trials")
@@ -108,17 +111,20 @@ class AllTrials(TableScreen):
     def _show_empty(self, study: s.Study | None) -> None:
         empty, table = self.query_one("#empty", Static), self.table
         bare = not table.row_count
-        appears = empty.display and not bare
-        empty.display = bare
+        appears = not self.query_one("#upper").display and not bare
+        engine = self.console.engine
+        starts = study is None and engine.attached and not engine.read_only
+        empty.display = bare and not starts
+        self.query_one(StartPage).show(starts)
         self.query_one("#upper").display = not bare
         if appears and not self.query_one(FilterBar).is_open:
             table.focus()
         if not bare:
             return
-        if not self.console.engine.attached:
+        if not engine.attached:
             empty.update("attaching to the engine …")
         elif study is None:
-            empty.update("no study yet\n\ntrimtab run SPEC starts one; make demo shows a real one")
+            empty.update(f"no study yet\n\n{READ_ONLY}")
         elif self.choice.filter:
             empty.update(Text(f"no trial matches {plain(self.choice.filter, 40)!r}; Esc shows all"))
         else:
@@ -153,7 +159,31 @@ class AllTrials(TableScreen):
     async def _ask(self, request: console_api.AnyRequest) -> console_api.Answer | None:
         return cast("console_api.Answer | None", await self.console.engine.ask(request))
 
+    # -- starting a study -------------------------------------------------------------------------
+
+    def on_start_page_chosen(self, message: StartPage.Chosen) -> None:
+        """Open the dialog of the chosen way."""
+        dialog = open_way(message.way, self.console.engine.ask, self.console.look)
+        if isinstance(dialog, str):
+            self.console.say(dialog)
+        else:
+            self.app.push_screen(dialog, self._study_started)
+
+    def _study_started(self, outcome: Outcome | None) -> None:
+        for note in outcome.notes if outcome is not None else ():
+            self.console.say(note)
+
     # -- keys -------------------------------------------------------------------------------------
+
+    def key_label(self, key_id: str, label: str) -> str:
+        """Return what a key does now; without a study only few keys do anything."""
+        of_study = self.study is not None or key_id in (
+            "app.devices",
+            "app.help",
+            "app.command",
+            "app.detach",
+        )
+        return super().key_label(key_id, label) if of_study else ""
 
     def on_trial_chosen(self, message: TrialChosen) -> None:
         """The curves beside and below the table follow the cursor."""

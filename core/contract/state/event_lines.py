@@ -15,7 +15,7 @@ from core.contract.text.sanitize import plain
 
 LONGEST_TEXT = 500
 LONGEST_HISTORY = 10_000  # lines of an answer, the newest
-PRUNE, EDIT = "prune asked by ", "edit asked by "
+PRUNE, EDIT = "prune requested by ", "edit requested by "
 PRUNER = "the pruner"  # its reason names which one
 
 

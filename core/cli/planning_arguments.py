@@ -1,0 +1,63 @@
+"""The commands that plan a study: memory, recommendation, check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.cli.argument_helpers import add_command, add_json_option, number
+
+
+def add_to(verbs: Any) -> None:
+    """Add them."""
+    fit = add_command(verbs, "fit", "plan.fit_memory:fit", "estimate the memory of a study, and what fits")
+    fit.add_argument("spec", metavar="SPEC", help="the study's TOML file")
+    fit.add_argument(
+        "--gpu",
+        metavar="SIZE",
+        help='estimate for a GPU of this size, such as "24 GiB"; it need not be installed',
+    )
+    fit.add_argument("--pack", metavar="N", type=number, help="estimate for N trials at once")
+    add_json_option(fit)
+    _recommending(verbs)
+    check = add_command(
+        verbs, "check", "plan.check_spec:check", "check a study file and print it with all defaults"
+    )
+    check.add_argument("spec", metavar="SPEC", help="the study's TOML file")
+    check.add_argument(
+        "--show",
+        metavar="N",
+        type=number,
+        help="print N rows as they are trained on, and which rows are left out",
+    )
+    check.add_argument(
+        "--scan",
+        metavar="N",
+        type=number,
+        help="rows to scan for personal data, toxic text and refusals (default 1000; 0: no scan)",
+    )
+
+
+def _recommending(verbs: Any) -> None:
+    recommend = add_command(
+        verbs,
+        "recommend",
+        "plan.recommend_spec:recommend",
+        "suggest a first study, with a reason and a source for each setting",
+    )
+    recommend.add_argument("model", metavar="MODEL", help="a model folder or a Hugging Face id")
+    recommend.add_argument("data", metavar="DATA", help="a data file, or a hub data set together with --rows")
+    recommend.add_argument(
+        "--gpu", metavar="CARD", help='plan for a GPU that is not installed: "24 GiB", "H100", "A100 80 GiB"'
+    )
+    recommend.add_argument(
+        "--rows", metavar="N", type=number, help="number of rows in the data set, or to use of it"
+    )
+    recommend.add_argument("--hours", metavar="H", type=float, help="hours available for the whole study")
+    recommend.add_argument("--trials", metavar="N", type=number, help="number of trials")
+    recommend.add_argument(
+        "--goal", metavar="METRIC", default="eval/loss", help="metric to optimise (default: eval/loss)"
+    )
+    recommend.add_argument(
+        "--out", metavar="FILE", help="write the study file here; an existing file is not overwritten"
+    )
+    add_json_option(recommend)

@@ -1,0 +1,122 @@
+"""Draws one screen of the console without a terminal: as text, SVG or PNG."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console as RichConsole
+from textual.pilot import Pilot
+
+from core import paths
+from core.contract.text.sanitize import plain
+from core.errors import EngineError, TrimtabError
+from tui import console_settings
+from tui.app import TrimtabApp
+
+ATTACHED_S, ASKED_S = 15.0, 10.0  # for the engine to send its state, and to answer what a screen asks
+LOOK_S = 0.05
+
+
+def draw_picture(socket: Path, study: str | None, picture: Mapping[str, Any]) -> int:
+    """Attach, open ``picture["screen"]`` on ``picture["trial"]``, and write it to ``picture["out"]`` (None:
+    text on standard output). Raises EngineError where the engine sends nothing."""
+    home = paths.home()
+    settings, _ = console_settings.read(home)
+    app = TrimtabApp(socket, study, settings=settings)
+    app.use_theme(home, light=False)
+    app.home = None  # nothing of this is remembered
+    app.faults = []
+    drawn: list[str | TrimtabError] = []
+
+    async def pilot_picture(pilot: Pilot[Any]) -> None:
+        try:
+            drawn.append(await _draw(app, pilot, picture))
+        except TrimtabError as error:
+            drawn.append(error)
+        app.exit()
+
+    app.run(headless=True, size=picture["size"], auto_pilot=pilot_picture)
+    if app._exception is not None:
+        raise app._exception
+    if isinstance(drawn[0], TrimtabError):
+        raise drawn[0]
+    _write(drawn[0], picture["out"])
+    return 0
+
+
+async def _draw(app: TrimtabApp, pilot: Pilot[Any], picture: Mapping[str, Any]) -> str:
+    if not await _wait_until(lambda: app.engine.attached or bool(app.engine.away), ATTACHED_S):
+        raise EngineError.of("the engine sent nothing", str(app.engine.socket), "look into its log")
+    if not app.engine.attached:
+        raise EngineError.of(plain(app.engine.away, 300), str(app.engine.socket), "`trimtab engine status`")
+    await _wait_until(lambda: app._drawn[0] == app.engine.version, ATTACHED_S)
+    await pilot.pause()
+    _open(app, picture["screen"], picture["trial"])
+    await pilot.pause()
+    await _wait_until(lambda: _is_idle(app), ASKED_S)
+    await pilot.pause()
+    return capture(app, picture["out"] is not None and picture["out"].suffix.lower() != ".txt")
+
+
+def _open(app: TrimtabApp, screen: str, trial: int | None) -> None:
+    if trial is not None and (app.study is None or trial not in app.study.trials):
+        raise TrimtabError.of(f"there is no trial {trial}", "--screen", "`trimtab status` lists the trials")
+    if screen == "trials":
+        return
+    made = app.places[screen](trial if trial is not None else app.selected_trial())
+    if made is None:
+        raise TrimtabError.of(f"{screen}: there is nothing to show yet", "--screen", "wait for trials")
+    app.push_screen(made)
+
+
+def _is_idle(app: TrimtabApp) -> bool:
+    """Tell whether nothing is asked any more; the connection itself goes on for ever."""
+    return all(worker.is_finished for worker in app.workers if worker.group != "engine")
+
+
+async def _wait_until(true: Any, within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(LOOK_S)
+    return True
+
+
+def capture(app: TrimtabApp, svg: bool) -> str:
+    """Return what stands on the screen, as SVG or as lines of text."""
+    width, height = app.size
+    console = RichConsole(
+        width=width, height=height, file=io.StringIO(), force_terminal=True, color_system="truecolor",
+        record=True, legacy_windows=False, safe_box=False,
+    )  # fmt: skip
+    console.print(app.screen._compositor.render_update(full=True, screen_stack=app._background_screens))
+    if svg:
+        return console.export_svg(title="trimtab")
+    lines = console.export_text().splitlines()
+    return "\n".join(line.rstrip() for line in lines[:height]) + "\n"
+
+
+def _write(content: str, out: Path | None) -> None:
+    if out is None:
+        sys.stdout.write(content)
+        return
+    try:
+        with open(out, "wb", opener=paths.no_link) as file:
+            file.write(_as_png(content) if out.suffix.lower() == ".png" else content.encode())
+    except OSError as error:
+        what = f"the picture cannot be written: {plain(error.strerror or str(error), 200)}"
+        raise TrimtabError.of(what, plain(str(out), 200), "choose a writable path that is no link") from error
+
+
+def _as_png(svg: str) -> bytes:
+    import cairosvg  # the command line has looked whether it is there
+
+    result: bytes = cairosvg.svg2png(bytestring=svg.encode())
+    return result
