@@ -119,7 +119,7 @@ def test_a_base_that_cannot_be_loaded_ends_the_study_with_the_reason(engine):
     assert [trial.state for trial in study.trials.values()] == [s.COMPLETE] and study.total_trials == 1
     aside = engine.home / "replaced" / "s-1"
     assert (aside / "mine.txt").read_text() == "kept" and (aside / "journal.log").exists()
-    told = [line.text for line in study.lines if "begun anew" in line.text]
+    told = [line.text for line in study.lines if line.text.startswith("started again")]
     assert told == [
         "started again: the study of this name had trained no step (failed: the base model cannot be loaded "
         f"(model.base) → check the id); its files are kept in {aside}"

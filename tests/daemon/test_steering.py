@@ -198,7 +198,7 @@ def test_what_was_changed_holds_when_the_engine_comes_back(engine):
 
 
 NONSENSE = [
-    (console_api.EditTrial("s", 0, {"lora_rank": 4}), "lora_rank = 4: may not change while"),
+    (console_api.EditTrial("s", 0, {"lora_rank": 4}), "lora_rank = 4: cannot change once"),
     (console_api.EditTrial("s", 0, {"learning_rate": -1.0}), "learning_rate = -1.0: must be above 0"),
     (console_api.EditTrial("s", 0, {"steps": 1}), "steps = 1: must be above .*, the steps already done"),
     (console_api.EditTrial("s", 0, {"speed": 1}), "speed = 1: unknown knob"),
