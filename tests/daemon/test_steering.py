@@ -202,7 +202,7 @@ NONSENSE = [
     (console_api.EditTrial("s", 0, {"learning_rate": -1.0}), "learning_rate = -1.0: must be above 0"),
     (console_api.EditTrial("s", 0, {"steps": 1}), "steps = 1: must be above .*, the steps already done"),
     (console_api.EditTrial("s", 0, {"speed": 1}), "speed = 1: unknown knob"),
-    (console_api.CloneTrial("s", 0, {"lora_rank": 4}), "cannot change with the weights kept"),
+    (console_api.CloneTrial("s", 0, {"lora_rank": 4}), "cannot change in a clone"),
     (console_api.CloneTrial("s", 9), "trial 9 does not exist"),
     (console_api.EnqueueTrial("s", {"lora_rank": 0}), "lora_rank = 0: must be at least 1"),
     (console_api.EnqueueTrial("s", {"learning_rate": 1.0}), "lora_rank: not given"),
