@@ -41,7 +41,7 @@ class FollowingTable(VirtualTable):
         """Put the cursor on the last line and follow new ones."""
         self.follows = True
         self.move_cursor(self.row_count - 1)
-        self.show_cursor()
+        self.scroll_to(y=self.row_count, animate=False, immediate=True)  # not first drawn from the top
 
     def move_to(self, key: int) -> None:
         """Put the cursor on the line with this key."""
