@@ -18,7 +18,7 @@ class LineOpened(Message):
     """A double click on the line under the cursor."""
 
 
-class FollowingTable(VirtualTable):
+class FollowingTable(VirtualTable, inherit_bindings=False):  # pages move the cursor, too
     """Follows the end unless somebody scrolled up or put the cursor on another line."""
 
     def __init__(self, **more: object) -> None:
