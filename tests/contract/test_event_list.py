@@ -35,6 +35,12 @@ def test_an_event_of_a_trial_stands_in_the_list_once_with_its_trial():
     ]  # fmt: skip
 
 
+def test_a_long_event_that_the_lists_cut_at_other_places_stands_there_once():
+    long = "x" * 500
+    rows = collected(study(s.Line(4.0, f"trial 7 {long}"[:499] + "…"), trial_lines=(s.Line(4.0, long),))).rows
+    assert rows == [EventRow(4.0, long, "info", 7)]
+
+
 def test_what_the_engine_says_of_a_trial_leads_to_the_trial():
     limit = s.Line(2.5, "trial 7: toxicity is 12 %: over the limit", "warning")
     rows = collected(study(limit, s.Line(2.6, "trial 99 is unknown"))).rows

@@ -29,7 +29,7 @@ from tui.widgets.list_keys import ListKeys
 LOW = 16  # lines below which the event is not shown in full
 
 
-class EventsScreen(StudyScreen, ListKeys):
+class EventsScreen(ListKeys, StudyScreen):
     """Pushed on top of any screen."""
 
     KEYS = (EVENTS,)

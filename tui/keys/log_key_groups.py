@@ -14,7 +14,7 @@ EVENTS = Group(
             "slash",
             "filter",
             "filter",
-            "show events such as: level:warning,error  trial:12  worker",
+            "show events such as: level:error  trial:12  worker",
             priority=True,
         ),
         Key("events.down", "down,j", "move(1)", "down", "the next event"),

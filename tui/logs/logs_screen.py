@@ -30,7 +30,7 @@ LOW = 16  # lines below which the line is not shown in full
 EXAMPLE = "a regular expression, such as error|warning  or  trial \\d+"
 
 
-class LogsScreen(StudyScreen, ListKeys):
+class LogsScreen(ListKeys, StudyScreen):
     """Pushed on top of any screen."""
 
     KEYS = (LOGS,)
@@ -167,7 +167,9 @@ class LogsScreen(StudyScreen, ListKeys):
         line.append(f"   {len(self._texts)} lines", style=look["muted"])
         if self._pattern is not None:
             how = "" if self._only_matching else ", all are shown"
-            line.append(f"   {len(self._matching)} match {plain(self.filter_text, 40)}{how}", look["warning"])
+            line.append(
+                f"   {len(self._matching)} match {plain(self._pattern.pattern, 40)}{how}", look["warning"]
+            )
         line.append("   following" if self.table.follows else "   G follows", style=look["muted"])
         away = self.console.engine.away
         line.append(f"   {plain(away, 120)}" if away else "", style=f"bold {look['error']}")

@@ -18,7 +18,7 @@ class LineOpened(Message):
     """A double click on the line under the cursor."""
 
 
-class FollowingTable(VirtualTable):
+class FollowingTable(VirtualTable, inherit_bindings=False):  # pages move the cursor, too
     """Follows the end unless somebody scrolled up or put the cursor on another line."""
 
     def __init__(self, **more: object) -> None:
@@ -41,7 +41,7 @@ class FollowingTable(VirtualTable):
         """Put the cursor on the last line and follow new ones."""
         self.follows = True
         self.move_cursor(self.row_count - 1)
-        self.show_cursor()
+        self.scroll_to(y=self.row_count, animate=False, immediate=True)  # not first drawn from the top
 
     def move_to(self, key: int) -> None:
         """Put the cursor on the line with this key."""

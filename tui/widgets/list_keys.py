@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from textual.screen import Screen
 
@@ -10,23 +10,28 @@ from tui.widgets.filter_line import FilterLine, LineFilterKept, LineFilterTyped
 from tui.widgets.following_table import FollowingTable, LineChosen
 
 
-class ListKeys(Screen[None]):
-    """A screen with a FollowingTable and a FilterLine. A subclass says what a filter does."""
+class ListKeys:
+    """Mixed into a screen with a FollowingTable and a FilterLine, which says what a filter does."""
 
     filter_text = ""
+    show: Any
 
     def take_filter(self, text: str) -> bool:
         """Use the filter ``text``; return False where it cannot be read."""
         raise NotImplementedError
 
-    def show(self) -> None:
-        """Draw the screen."""
-        raise NotImplementedError
-
     @property
     def lines(self) -> FollowingTable:
         """Return the table."""
-        return self.query_one(FollowingTable)
+        return self._screen.query_one(FollowingTable)
+
+    @property
+    def _screen(self) -> Screen[None]:
+        return cast("Screen[None]", self)
+
+    @property
+    def _bar(self) -> FilterLine:
+        return self._screen.query_one(FilterLine)
 
     # -- moving -----------------------------------------------------------------------------------
 
@@ -54,7 +59,7 @@ class ListKeys(Screen[None]):
 
     def action_filter(self) -> None:
         """Ask for the filter's text."""
-        self.query_one(FilterLine).open(self.filter_text)
+        self._bar.open(self.filter_text)
 
     def on_line_filter_typed(self, message: LineFilterTyped) -> None:
         """Filter while it is typed; while it cannot be read, the filter before stays."""
@@ -69,19 +74,19 @@ class ListKeys(Screen[None]):
         self.show()
 
     def _close_filter(self) -> None:
-        self.query_one(FilterLine).close()
+        self._bar.close()
         self.lines.focus()
 
     def action_back(self) -> None:
         """Remove the filter, or go back to where you came from."""
-        bar = self.query_one(FilterLine)
+        bar = self._bar
         if bar.is_open or self.filter_text:
             self.filter_text = ""
             self.take_filter("")
             self._close_filter()
             self.show()
         else:
-            self.dismiss()
+            self._screen.dismiss()
 
     # -- copying ----------------------------------------------------------------------------------
 
@@ -91,5 +96,4 @@ class ListKeys(Screen[None]):
 
     def get_selected_text(self) -> str | None:
         """Return the marked text, or else the line under the cursor."""
-        marked: Any = super().get_selected_text()
-        return marked or self.chosen_text() or None
+        return Screen.get_selected_text(self._screen) or self.chosen_text() or None

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from rich.style import Style
 from textual import events
+from textual.binding import Binding
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -31,7 +32,7 @@ class Row:
     strip: Strip | None = None
 
 
-class VirtualTable(ScrollView, can_focus=True):
+class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
     """Shows rows by their keys. A subclass says what a row is drawn from (``source``) and as (``cells``).
 
     The head, the first ``STILL_ROWS`` rows and the foot do not scroll; the first ``still`` columns do not
@@ -43,6 +44,10 @@ class VirtualTable(ScrollView, can_focus=True):
     FOOT_LINES: ClassVar[int] = 0
     CELL_CURSOR: ClassVar[bool] = False
 
+    # Arrows, Home and End are for the screen, which moves the cursor; of Textual they would scroll
+    BINDINGS = [
+        Binding("pageup", "page_up", show=False), Binding("pagedown", "page_down", show=False),
+    ]  # fmt: skip
     COMPONENT_CLASSES = {"table--head", "table--row", "table--cursor"}
     DEFAULT_CSS = """
     VirtualTable {
