@@ -66,7 +66,7 @@ class TrimtabApp(Navigation, FrameDisplay):
     ) -> None:
         super().__init__(capabilities, rate)
         self.settings = settings
-        self.engine = Engine(socket, self._draw, self._announce_events)
+        self.engine = Engine(socket, self._draw_snapshot, self._announce_events)
         self._was_away = self._title_set = False
         self.clock = clock
         self._now = clock()
@@ -173,6 +173,11 @@ class TrimtabApp(Navigation, FrameDisplay):
         if self._was_away and not away and self.settings.notices.engine_back:
             self._announce(notices.ENGINE_BACK)
         self._was_away = away and self.engine.attached
+
+    def _draw_snapshot(self) -> None:
+        """Draw what has arrived at once: the next key acts on it."""
+        self._drawn = (-1, 0.0)
+        self._draw()
 
     def _draw(self) -> None:
         """Draw when the state changed, and once a second for the clocks of a live study."""

@@ -70,7 +70,7 @@ def test_a_study_is_started_steered_left_and_found_again(house: House, terminal:
     terminal.press("?")  # Escape and Enter in one breath would be Alt+Enter
     terminal.sees("⏎ open", "‖ paused")
     terminal.press("Enter")
-    terminal.sees("trial 0 of tiny", "eval loss", "parameters")
+    terminal.sees("trial 0 of tiny", "gradient norm", "parameters")
     terminal.press("q")
     terminal.sees("detached — the study continues; reopen with `trimtab`", "left with 0")
     assert house.state().studies["tiny"].state == "running"

@@ -43,6 +43,7 @@ class AllTrials(TableScreen):
 
     KEYS = (STUDY, STEERING)
     BAR = STUDY_BAR
+    AUTO_FOCUS = ""  # the table or the page of a first start takes it when it is shown
     TOPIC = "steering"
     BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
