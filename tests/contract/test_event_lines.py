@@ -20,7 +20,7 @@ def texts(state: s.State) -> list[str]:
 
 def test_a_prune_by_the_pruner_is_told_once():
     asked = event(e.PruneAsked, by="the pruner", why=WHY)
-    assert texts(folded(*RUNNING, asked))[-1] == f"trial 0 prune asked by the pruner: {WHY}"
+    assert texts(folded(*RUNNING, asked))[-1] == f"trial 0 prune requested by the pruner: {WHY}"
     found = texts(folded(*RUNNING, asked, event(e.TrialPruned, why=WHY)))
     assert [text for text in found if "1.66" in text] == [f"trial 0 pruned at step 5: {WHY}"]
     long = "halving pruner: " + "x" * 600
@@ -45,13 +45,13 @@ def test_a_prune_for_another_reason_does_not_hide_what_was_asked():
     asked = event(e.PruneAsked, by="ada", why="too slow")
     found = texts(folded(*RUNNING, asked, event(e.TrialPruned, why="its limit is broken")))
     assert found[-2:] == [
-        "trial 0 prune asked by ada: too slow", "trial 0 pruned at step 5: its limit is broken",
+        "trial 0 prune requested by ada: too slow", "trial 0 pruned at step 5: its limit is broken",
     ]  # fmt: skip
 
 
 def test_a_request_that_came_too_late_stays_in_the_list():
     found = texts(folded(*RUNNING, event(e.PruneAsked, by="the pruner", why=WHY), e.TrialCompleted))
-    assert f"trial 0 prune asked by the pruner: {WHY}" in found and found[-1].startswith("trial 0 complete")
+    assert f"trial 0 prune requested by the pruner: {WHY}" in found and found[-1].startswith("trial 0 complete")
 
 
 def test_an_edit_is_told_once_when_it_is_done():

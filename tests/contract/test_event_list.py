@@ -49,7 +49,7 @@ def test_what_the_engine_says_of_a_trial_leads_to_the_trial():
 
 
 def test_what_the_state_drops_stays_in_the_list_and_what_was_superseded_goes():
-    asked = s.Line(3.0, "prune asked by the pruner: worse")
+    asked = s.Line(3.0, "prune requested by the pruner: worse")
     before = study(s.Line(0.0, "study created"), trial_lines=(QUEUED, asked))
     after = study(s.Line(9.0, "gpu1 is lost"), trial_lines=(QUEUED, s.Line(3.5, "pruned at step 5: worse")))
     rows = collected(before, after).rows
