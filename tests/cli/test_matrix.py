@@ -61,6 +61,7 @@ VERBS = {
     "engine": ["engine status", "engine stop"],
     "help": ["help", "help keys", "help nothing", "help --man"],
     "completion": ["completion bash"],
+    "snapshot": ["snapshot --out OUT.txt", "snapshot --screen nothing"],
 }
 
 
