@@ -23,7 +23,7 @@ def open_console(
     """The full-screen console, attached to the engine at ``socket``; ``rate`` is in frames a second. With
     ``picture`` it is drawn once, without a terminal."""
     if picture is not None:
-        from tui.headless_picture import draw_picture
+        from tui.snapshot.headless_picture import draw_picture
 
         return draw_picture(socket, study, picture)
     from tui.app import run
