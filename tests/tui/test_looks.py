@@ -68,7 +68,7 @@ SHOTS = [
     ("steered", (80, 24), ("E",)),
     ("steered", (200, 60), ("E", *"1e-5,1e-4", "tab", "=", "4")),
     ("steered", (80, 24), ("E", *"1e-5,1e-4", "enter")),
-    ("scored", (80, 24), ("E", *["down"] * 19, *"cf,mn")),
+    ("scored", (100, 70), ("E", *["down"] * 19, *"cf,mn")),
     ("steered", (80, 24), (*"jjjjjjjjj", "D")),
     ("explored", (80, 24), ("v", "j", "j", "v", "j")),
     ("explored", (80, 24), ("i", "right")),
@@ -117,7 +117,8 @@ def test_picture(snap_compare, tmp_path, scene, size, keys):
         for key in keys:
             await pilot.press(key)
             if key not in "jv" and not (isinstance(app.focused, Input) and len(key) == 1):
-                await _answered(app, pilot, asked)  # else it only moves on, or more is typed
+                # else it only moves on, or more is typed; a form scrolls by what stands there
+                await (_settled if app.screen.is_modal else _answered)(app, pilot, asked)
         await _settled(app, pilot, asked)
 
     assert snap_compare(app, terminal_size=size, run_before=before)
