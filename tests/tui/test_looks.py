@@ -117,8 +117,7 @@ def test_picture(snap_compare, tmp_path, scene, size, keys):
         for key in keys:
             await pilot.press(key)
             if key not in "jv" and not (isinstance(app.focused, Input) and len(key) == 1):
-                # else it only moves on, or more is typed; a form scrolls by what stands there
-                await (_settled if app.screen.is_modal else _answered)(app, pilot, asked)
+                await _settled(app, pilot, asked)  # else it only moves on, or more is typed
         await _settled(app, pilot, asked)
 
     assert snap_compare(app, terminal_size=size, run_before=before)
@@ -137,15 +136,6 @@ def count_requests(app: TrimtabApp) -> set[object]:
 
     app.engine.ask = ask  # type: ignore[method-assign]
     return waiting
-
-
-async def _answered(app: TrimtabApp, pilot: Pilot, waiting: set[object]) -> None:
-    """Wait until no answer is still to come and all that came is drawn: the next key acts on that."""
-    await pilot.pause(0.02)
-    for _ in range(200):
-        if not waiting and app._drawn[0] == app.engine.version:
-            return
-        await pilot.pause(0.02)
 
 
 async def _settled(app: TrimtabApp, pilot: Pilot, waiting: set[object]) -> None:
