@@ -62,6 +62,11 @@ class CompareScreen(ChartKeys, StudyScreen):
 
     # -- drawing ----------------------------------------------------------------------------------
 
+    def action_along(self) -> None:
+        """Steps, tokens, time; the title names it."""
+        super().action_along()
+        self.show()
+
     def draw(self) -> None:
         """Draw what changed of the trials."""
         study, trials = self.study, self._compared_trials()
