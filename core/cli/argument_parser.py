@@ -112,11 +112,11 @@ def _trials(verbs: Any) -> None:
     mark = add_command(
         verbs,
         "mark",
-        "steer.mark_unprune:mark",
+        "steer.mark_and_unprune:mark",
         "star a trial, write a note, pin it to a device, set its priority",
     )
     unprune = add_command(
-        verbs, "unprune", "steer.mark_unprune:unprune", "undo a prune while the checkpoint exists"
+        verbs, "unprune", "steer.mark_and_unprune:unprune", "undo a prune while the checkpoint exists"
     )
     for verb_parser in (clone, edit, mark, unprune):
         verb_parser.add_argument("trial", metavar="TRIAL", type=number, help="the trial's number")

@@ -20,7 +20,7 @@ from core.contract.wire.engine_health_check import health
 from core.contract.wire.shell_environment import ALLOCATOR, SEGMENTS
 from core.cpu_count import Cpus
 from core.errors import EngineError
-from core.watch import cpu_load, system_checks
+from core.watch import cpu_load, operating_system_checks
 from core.watch.doctor_finding import FAIL, OK, WARN, Finding
 from core.watch.host_reader import disk_free_bytes
 from core.watch.library_probe import probe
@@ -51,12 +51,12 @@ def examine(
         lambda: _libraries(gpu=bool(devices[0])),
         lambda: [_disk(base)],
         lambda: [_home(base)],
-        lambda: system_checks.disk(base),
-        system_checks.cache,
+        lambda: operating_system_checks.disk(base),
+        operating_system_checks.cache,
         lambda: [_engine(base)],
-        lambda: [system_checks.session(_pid(base))],
+        lambda: [operating_system_checks.session(_pid(base))],
         lambda: [_terminal()],
-        lambda: [system_checks.locale()],
+        lambda: [operating_system_checks.locale()],
         lambda: [_demo()],
     ]
     for check in checks:

@@ -17,7 +17,7 @@ from core.memory.estimate.device_constants import Device
 from core.memory.estimate.memory_estimate import Setting, estimate_memory
 from core.memory.estimate.trial_memory import Need
 from core.train.base.base_model import Base, rest
-from core.train.tracing import allocation_trace, derive_formulas, tiny_models, trace_model, traced_step
+from core.train.tracing import derive_formulas, tensor_storage_trace, tiny_models, trace_model, traced_step
 
 HOST = Device("cpu", "cpu", workspace_bytes=0, context_bytes=0, slack=0.0)
 CARD = Device("cuda", "a card")
@@ -48,7 +48,7 @@ def traced(base, needs) -> int:
         tuple(traced_step.Part(need.rank, need.rows, 0.1 if need.dropout else 0.0) for need in needs),
         needs[0].length,
     )
-    return allocation_trace.peak(traced_step.step(base, batch, needs[0].targets, plain=True))
+    return tensor_storage_trace.peak(traced_step.step(base, batch, needs[0].targets, plain=True))
 
 
 @pytest.mark.parametrize(
@@ -179,6 +179,6 @@ def test_the_trace_counts_what_the_profiler_counts():
         if event.name() == "[memory]":
             live += event.nbytes()
             most = max(most, live)
-    assert allocation_trace.peak(traced_step.step(base, batch, "all-linear", plain=True)) == pytest.approx(
-        most, rel=1e-3
-    )
+    assert tensor_storage_trace.peak(
+        traced_step.step(base, batch, "all-linear", plain=True)
+    ) == pytest.approx(most, rel=1e-3)

@@ -18,7 +18,7 @@ from core.errors import TrimtabError
 from core.evaluate.prompts import canary_rows
 from core.train import checkpoint_files
 from core.train.data.dataset import Planted
-from core.train.evaluation import study_boards
+from core.train.evaluation import board_plan
 from core.train.probes import privacy_probes
 from core.train.probes.metric_probe import ProbeResult
 from core.train.probes.prompt_encoder import PromptEncoder
@@ -224,7 +224,7 @@ def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, wi
     one = bench(data={"source": str(text)}, evaluate={**SMALL, "samples": 2})
     one.base.tokenizer.chat_template = None
     monkeypatch.setattr(PromptEncoder, "text", lambda self, ids: "")  # a model that emits nothing
-    one.pack.parts.scoring.use(study_boards.Boards(one.spec, one.base, one.data))
+    one.pack.parts.scoring.use(board_plan.Boards(one.spec, one.base, one.data))
     one.assign(tmp_path)
     one.finish()
     found = scores(one)
@@ -239,7 +239,7 @@ def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, wi
 def test_prompts_longer_than_the_context_are_left_out_with_the_reason(bench, tmp_path, without_scores):
     one = bench(evaluate=SMALL)
     one.base.model.config.max_position_embeddings = 60
-    probes = study_boards.Boards(one.spec, one.base, one.data).probes
+    probes = board_plan.Boards(one.spec, one.base, one.data).probes
     by_name = {metric: probe for probe in probes for metric in probe.metrics}
     assert "exceed the context of 60 tokens" in by_name["security/injection"].why_none
     assert by_name["security/injection"].score_answers([], {}).scores["security/injection"].value is None

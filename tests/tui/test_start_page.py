@@ -11,8 +11,8 @@ import pytest
 from core.contract.wire import console_api
 from core.errors import Problem
 from tests.tui.scene import no_card, state_of
-from tui.start import demo_presence
-from tui.start.demo_presence import examples, missing_for_demo
+from tui.start import demo_requirements
+from tui.start.demo_requirements import examples, missing_for_demo
 from tui.start.path_completion import complete_path, extend_path
 from tui.start.recommend_process import memory_lines
 from tui.start.study_starter import write_problems
@@ -61,7 +61,7 @@ async def test_a_study_file_is_opened_completed_mended_and_started(seat, files):
 
 
 async def test_a_refusal_of_the_engine_is_shown_with_its_remedy(seat, monkeypatch):
-    monkeypatch.setattr(demo_presence, "is_installed", lambda module: True)
+    monkeypatch.setattr(demo_requirements, "is_installed", lambda module: True)
     async with seat(state_of(no_card())) as you:
         you.backend.refusal = console_api.Reply(1, False, "no device is free", "gpu0", "wait for it")
         await you.press("enter")
@@ -70,7 +70,7 @@ async def test_a_refusal_of_the_engine_is_shown_with_its_remedy(seat, monkeypatc
 
 
 async def test_the_demo_says_how_to_get_what_it_lacks(seat, monkeypatch):
-    monkeypatch.setattr(demo_presence, "is_installed", lambda module: module == "torch")
+    monkeypatch.setattr(demo_requirements, "is_installed", lambda module: module == "torch")
     async with seat(state_of(no_card())) as you:
         await you.sees('pip install "trimtab[demo]"')
         await you.press("enter")
@@ -117,7 +117,7 @@ def test_the_examples_are_where_the_console_looks():
 
 
 def test_without_torch_the_trainer_is_asked_for_too(monkeypatch):
-    monkeypatch.setattr(demo_presence, "is_installed", lambda module: False)
+    monkeypatch.setattr(demo_requirements, "is_installed", lambda module: False)
     assert missing_for_demo() == 'pip install "trimtab[train,demo]"'
 
 

@@ -69,7 +69,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Sign:
-    """What happened at a place of the x axis; ``kind`` as in ``trial_charts.Happening``."""
+    """What happened at a place of the x axis; ``kind`` as in ``available_charts.Happening``."""
 
     at: float
     kind: str

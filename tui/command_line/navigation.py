@@ -13,8 +13,8 @@ from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison
 from tui.base.base_screen import StudyScreen
 from tui.boards.boards_screen import BoardsScreen
+from tui.command_line.command_input import CommandScreen
 from tui.command_line.command_parser import Parsed
-from tui.command_line.command_screen import CommandScreen
 from tui.command_line.console_commands import build_table, run_command
 from tui.compare.compare_screen import CompareScreen
 from tui.devices.devices_screen import DevicesScreen

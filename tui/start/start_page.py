@@ -13,7 +13,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui.base.latest_query import Ask
-from tui.start.demo_presence import examples, missing_for_demo
+from tui.start.demo_requirements import examples, missing_for_demo
 from tui.start.study_file_screen import StudyFileScreen
 from tui.start.wizard_screen import WizardScreen
 from tui.theme_colors import Palette

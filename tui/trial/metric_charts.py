@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison as c
-from core.contract.views.charts import trial_charts as t
+from core.contract.views.charts import available_charts as t
 from core.contract.views.metric_verdict import describe_metric
 from tui.charts.chart_curve import RATE, ChartData, Curve, Sign
 

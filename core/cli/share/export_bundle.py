@@ -56,7 +56,7 @@ def export(arguments: argparse.Namespace) -> int:
 
 def gather_report(study: s.Study, trial: int | None) -> Report:
     """Collect the report. Raises UsageError for a missing trial, TrimtabError for a missing journal."""
-    from core.cli.share import environment_record
+    from core.cli.share import environment_snapshot
     from core.store import journal_file, run_folder
     from core.store.report import report_data
 
@@ -69,7 +69,7 @@ def gather_report(study: s.Study, trial: int | None) -> Report:
         resolve_trial.trial(study, trial)
     threads = study.settings.resources.threads
     return report_data.gather(
-        study_events, study.name, trial, environment_record.record_environment(threads), time.time(), study
+        study_events, study.name, trial, environment_snapshot.record_environment(threads), time.time(), study
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from core import paths
 from core.cli import exit_codes, reach_engine, resolve_trial
-from core.cli.share import environment_record
+from core.cli.share import environment_snapshot
 from core.cli.steer.pause_prune_stop import BY
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import engine_state as s
@@ -87,7 +87,7 @@ def _differences(original: rerun_comparison.Original, spec: StudySpec, anyway: b
         flags = "locate it with --data FILE, --validation FILE or --base MODEL, or run with --anyway"
         raise bundle_manifest.BundleError(*(Problem(text, str(original.folder), flags) for text in different))
     other_versions = package_versions.differences(
-        original.versions, environment_record.record_environment(spec.resources.threads)
+        original.versions, environment_snapshot.record_environment(spec.resources.threads)
     )
     for text in (*different, *other_versions):
         print(f"differs: {plain(text, 300)}")

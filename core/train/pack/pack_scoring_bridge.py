@@ -17,7 +17,7 @@ from core.train.base.base_model import Base
 from core.train.base.layer_survey import Survey
 from core.train.base.linear_layer_layout import Place
 from core.train.data.dataset import Data
-from core.train.evaluation.study_boards import Boards
+from core.train.evaluation.board_plan import Boards
 from core.train.pack import resume
 from core.train.pack.pack_checkpoints import Checkpointer
 from core.train.reporter import Reporter

@@ -19,8 +19,8 @@ from core.contract.spec.search_checks import awaits_boards
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.train.adapters.adapter_stack import Stack
+from core.train.evaluation.board_plan import Boards
 from core.train.evaluation.probe_runner import Life, Scored, asks
-from core.train.evaluation.study_boards import Boards
 from core.train.evaluation.trial_scores import Scorecard
 from core.train.scoring.base_scores import BaseScoring
 from core.train.scoring.scoring_batches import IDLE_S, UNIT_S, BatchedAnswers, UnitResult

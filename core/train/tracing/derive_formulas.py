@@ -21,7 +21,7 @@ import torch
 
 from core.memory.base.step_formulas import FILE, symbols
 from core.train.tracing import tiny_models, traced_step
-from core.train.tracing.allocation_trace import Allocated, Event, Freed, Mark
+from core.train.tracing.tensor_storage_trace import Allocated, Event, Freed, Mark
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 TARGETS = ("all-linear", "attention", "mlp")

@@ -24,7 +24,7 @@ from core.train.base.base_model import Base, resolve, rest
 from core.train.base.cross_entropy import Head
 from core.train.progress_callback import silent
 from core.train.tracing import derive_formulas, tiny_models, traced_step
-from core.train.tracing.allocation_trace import Allocated, Mark
+from core.train.tracing.tensor_storage_trace import Allocated, Mark
 
 SEEDS = (
     0,

@@ -22,7 +22,7 @@ from core.train.base.layer_survey import survey
 from core.train.data.dataset import Row
 from core.train.step.forward_pass import Forward, Item
 from core.train.tracing import tiny_models
-from core.train.tracing.allocation_trace import Event, Trace
+from core.train.tracing.tensor_storage_trace import Event, Trace
 
 EARLIER, LAST, OVER = (
     "layer before the last begins",
