@@ -30,7 +30,7 @@ from tui.study_table import queue_waits
 from tui.terminal import frame_pacing
 
 DEADLINE_S = 20.0
-FRAMES_PER_S = 1000.0
+FRAMES_PER_S = 100.0
 render_update = Compositor.render_update
 
 
