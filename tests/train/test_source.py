@@ -155,16 +155,14 @@ def test_a_folder_is_read_as_its_files_are_and_its_name_is_no_pattern(study, tmp
         ("a.jsonl", '{"text": "a"}\n' * 2000 + "{broken\n", r"line 2001: .*not valid JSON"),
         ("a.jsonl", '{"text": "a"}\n\n[1]\n', "line 3: .*a row must be an object.*not a list"),
         ("a.jsonl", b'{"text": "a"}\n{"text": "\xe9"}\n', "line 2: .*0xe9 is not valid UTF-8"),
-        ("a.jsonl", '{"text": "a"}\n'.encode("utf-16"), "UTF-16 or UTF-32.*\n.*iconv"),
-        ("a.jsonl", '{"text": "a"}\n'.encode("utf-16-le"), "NUL bytes"),
+        ("a.jsonl", '{"text": "a"}\n'.encode("utf-16-le"), "NUL bytes.*\n.*iconv"),
         ("a.jsonl", '{"text": ' + "1" * 5000 + "}\n", "line 1: .*digits"),
         ("a.jsonl", "[" * 100_000 + "\n", "line 1: .*cannot be parsed"),
         ("a.csv", "text,x\na,b\n\"c\nd\",e\nf,g,h\n", "line 5: .*3 values for 2 columns"),
         ("a.csv", 'text,x\na,"b\n', "not valid CSV"),
         ("a.csv", "text,text\na,b\n", "the column 'text' appears twice"),
         ("a.json", '[\n{"text": "a"},\n{"text" "b"}\n]', "line 3: .*not valid JSON"),
-        ("a.json", '{"v": 1, "data": [{"text": "a"}, {"text": "b"}]}', r"2 rows .* 'data'.*\n.*\.data\[\]"),
-        ("a.json", '{"version": 1,\n "a b": [{"text": "a"}]}', r'\.\["a b"\]\[\]'),
+        ("a.json", '{"a b": [{"text": "a"}], "test": [{"text": "b"}]}', r'keys: a b, test.*\.\["a b"\]\[\]'),
         ("a.parquet", "PAR1", "cannot be read"),
         ("a.jsonl.gz", "no gzip", "cannot be read"),
     ],
@@ -234,9 +232,10 @@ def test_shown_rows_have_what_is_learnt_marked_and_are_harmless(answers, tokeniz
 
 def test_a_full_cache_is_not_blamed_on_the_network(study, tokenizer, tmp_path, monkeypatch):
     """datasets writes what it reads of a folder into the cache, and its error holds the system's."""
-    from datasets import Dataset
-
-    Dataset.from_list([{"prompt": "a", "completion": "b"}] * 9).to_parquet(tmp_path / "rows" / "a.parquet")
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "a.conll").write_text("a O\nb O\n")
+    declared = "---\nconfigs:\n- config_name: default\n  data_files: '*.conll'\n---\n"
+    (tmp_path / "rows" / "README.md").write_text(declared)
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
