@@ -38,8 +38,8 @@ def find_preference(columns: Columns, data: DataOptions) -> Shape | None:
 
 
 def find_pair(columns: Columns, data: DataOptions) -> Shape | None:
-    own = data.prompt_key, data.completion_key
-    if all(columns.find([key]) for key in own):
+    own = columns.find([data.prompt_key]), columns.find([data.completion_key])
+    if all(own):
         return with_verdict(pair_of(*own, columns, ()), columns)
     prompt = columns.find(guess.names_of(data, "prompt_key"), guess.is_readable)
     others = [name for name in guess.names_of(data, "completion_key") if name != prompt]
