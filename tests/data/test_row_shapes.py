@@ -106,7 +106,8 @@ def test_earlier_turns_that_both_answers_share_are_not_learnt():
 
 @pytest.mark.parametrize(
     ("name", "role"),
-    [("human", "user"), ("USER", "user"), ("prompter", "user"), ("gpt", "assistant"), ("chatgpt", "assistant"),
+    [("human", "user"), ("USER", "user"), ("prompter", "user"), ("gpt", "assistant"),
+     ("chatgpt", "assistant"),
      ("bing", "assistant"), ("bard", "assistant"), ("model", "assistant"), ("Assistant", "assistant"),
      ("system", "system"), ("tool", "tool"), ("observation", "tool"), ("function", "tool"),
      ("tool_response", "tool"), ("developer", "developer")],
