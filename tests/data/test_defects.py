@@ -16,11 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from core import paths
+from core.contract.spec import spec_file
 from core.contract.spec.study_spec import DataOptions
 from core.data.readers import local_files
 from core.data.readers.shaped_rows import ShapedRows
 from core.data.readers.source_files import find_source
 from core.errors import TrimtabError
+from core.store import file_fingerprints, input_hashes
 
 ROW = '{"text": "ä1"}\n'
 TWO = [{"text": "ä1"}, {"text": "b2"}]
@@ -262,3 +265,53 @@ def test_damage_anywhere_in_a_packed_file_gives_rows_or_one_error(tmp_path, name
             damaged[draw.randrange(len(damaged))] = draw.randrange(256)
         path.write_bytes(damaged[: draw.choice([None, draw.randrange(len(damaged))])])
         gives_rows_or_one_error(path)
+
+
+def test_a_pattern_reads_all_files_that_match_and_is_watched_like_a_file(tmp_path, monkeypatch):
+    for name in ("b.jsonl", "a.jsonl", "c.md", "sub/d.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f'{{"text": "{name}"}}\n')
+    assert [row["text"] for row in read(tmp_path / "*")] == ["a.jsonl", "b.jsonl"]
+    assert len(read(tmp_path / "**" / "*.jsonl")) == 3
+    monkeypatch.chdir(tmp_path)
+    assert paths.here("*.jsonl") == str(tmp_path / "*.jsonl") and paths.here("*.csv") == "*.csv"
+    data = {"source": f"{tmp_path}/*.jsonl"}
+    spec = spec_file.parse({"study": {"name": "s"}, "model": {"base": "x"}, "data": data})
+    assert sorted(input_hashes.places(spec).values()) == [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    before = file_fingerprints.of_data(spec.data.source, "train")
+    (tmp_path / "a.jsonl").write_text("{}\n")
+    assert before.sha256 and before.sha256 != file_fingerprints.of_data(spec.data.source, "train").sha256
+
+
+@pytest.mark.parametrize(
+    ("files", "split", "read_files"),
+    [
+        (["train.jsonl", "test.jsonl"], "test", ["test.jsonl"]),
+        (["train/a.jsonl", "dev/a.jsonl"], "validation", ["dev/a.jsonl"]),
+        (["data/extra-00000-of-00001.jsonl", "data/train-00000-of-00001.jsonl"], "extra",
+         ["data/extra-00000-of-00001.jsonl"]),
+        (["a.jsonl", "b.jsonl", "LICENSE.txt", ".hidden.jsonl"], "train", ["a.jsonl", "b.jsonl"]),
+        (["latest.jsonl", "x.jsonl"], "train", ["latest.jsonl", "x.jsonl"]),
+    ],
+)  # fmt: skip
+def test_a_folder_has_the_splits_that_datasets_would_find(tmp_path, files, split, read_files):
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(ROW)
+    found = find_source(DataOptions(), "data.source", str(tmp_path), split)
+    assert [str(file.relative_to(tmp_path)) for file in found.files] == read_files
+    wrong = find_source(DataOptions(), "data.source", str(tmp_path), "other")
+    assert wrong.reason == "the folder has no split 'other'" and "its splits are: " in wrong.fix
+
+
+def test_a_data_set_that_was_saved_to_disk_is_read_with_its_class_names(tmp_path):
+    import datasets
+
+    label = datasets.ClassLabel(names=["bad", "good"])
+    features = datasets.Features({"text": datasets.Value("string"), "label": label})
+    whole = datasets.Dataset.from_dict({"text": ["x", "y"], "label": [1, 0]}, features=features)
+    datasets.DatasetDict({"train": whole, "test": whole}).save_to_disk(tmp_path / "saved")
+    assert [row["completion"] for row in read(tmp_path / "saved")] == ["good", "bad"]
+    (tmp_path / "saved" / "train" / "state.json").write_text('{"_data_files": [{"filename": "../x.arrow"}]}')
+    damaged = find_source(DataOptions(), "data.source", str(tmp_path / "saved"), "train")
+    assert not damaged.files and "save_to_disk" in damaged.reason

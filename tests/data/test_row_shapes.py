@@ -195,8 +195,8 @@ def test_columns_that_first_come_after_the_sample_are_used():
 @pytest.mark.parametrize(
     ("row", "options", "columns", "fix"),
     [
-        ({"promt": "a", "reply": "b", "n": 1}, {}, "promt, reply, n",
-         "prompt_key = 'promt' and completion_key = 'reply'"),
+        ({"prompt_text": "a", "reply": "b", "n": 1}, {}, "prompt_text, reply, n",
+         "prompt_key = 'prompt_text' and completion_key = 'reply'"),
         ({"frage": "a", "antwort": "b", "answer": "c"}, {}, "frage",
          "prompt_key = 'frage' and completion_key = 'answer'"),
         ({"frage": "a"}, {}, "frage", "text_key = 'frage'"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,9 +95,7 @@ def _file(key: str, name: str, path: Path) -> Source:
 
 
 def _pattern(key: str, name: str) -> Source:
-    found = glob.iglob(str(paths.expand_home(name)), recursive=True)  # noqa: PTH207  (pathlib reads hidden files)
-    some = (Path(file) for file in itertools.islice(found, folder_splits.MOST_FILES))
-    files = sorted(file for file in some if file.is_file() and local_files.kind(file.name))
+    files = [file for file in paths.match_pattern(name) if local_files.kind(file.name) is not None]
     if files:
         return Source(key, name, tuple(files))
     return Source(key, name, reason="no file of rows matches this pattern", fix="check the pattern")
