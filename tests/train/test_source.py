@@ -246,3 +246,40 @@ def test_a_full_cache_is_not_blamed_on_the_network(study, tokenizer, tmp_path, m
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     fix = told.value.problems[0].fix
     assert "cannot be written: set TRIMTAB_CACHE to a folder of your own" in fix and "network" not in fix
+
+
+def test_rows_of_other_shapes_are_learnt_as_their_chat_and_the_notes_say_how(answers):
+    turns = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}, {"from": "human", "value": "p"}]
+    rows = [{"conversations": [*turns, {"from": "gpt", "value": f"b{at}"}], "id": at} for at in range(4)]
+    learns, found = answers("a.jsonl", jsonl(*rows))
+    assert all(learnt.startswith("a<|im_end|>\nb") for learnt in learns.values()) and found.kind == "chat"
+    assert "read as ShareGPT: the column 'conversations' has turns with from and value" in found.notes
+    assert "columns that are not trained on: id" in found.notes
+
+
+def test_a_system_prompt_of_a_column_is_told_to_the_model_and_unwanted_answers_are_counted(
+    answers, tokenizer
+):
+    row = {"system_prompt": "be kind", "question": "q", "response": "a"}
+    learns, found = answers("a.jsonl", jsonl(*[row | {"label": True}] * 6, *[row | {"label": False}] * 3))
+    assert learns == {"q": "a"} and found.system == "be kind"
+    assert tokenizer.decode(found.train[0].ids).startswith("<|im_start|>system\nbe kind<|im_end|>")
+    left_out = sum(
+        counter["label is false: only answers labelled true are learnt"] for counter in found.dropped.values()
+    )
+    assert left_out == 3 and any("rows are skipped" in note for note in found.notes)
+
+
+def test_without_a_chat_template_pairs_of_turns_are_left_out_and_pairs_of_texts_are_joined(study, tmp_path):
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = None
+    pair = [{"system": "s", "prompt": "q", "completion": "a"}] * 4
+    turns = [
+        {"prompt": [{"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": "a"}]}
+    ]
+    (tmp_path / "a.jsonl").write_text(jsonl(*pair))
+    found = load_data(study(data={"source": str(tmp_path / "a.jsonl")}), tokenizer, silent)
+    assert tokenizer.decode(found.train[0].ids).endswith("s\n\nqa<|im_end|>")
+    (tmp_path / "b.jsonl").write_text(jsonl(*turns * 4))
+    with pytest.raises(TrimtabError, match=r"none of the 3 training rows can be used .*no chat template"):
+        load_data(study(data={"source": str(tmp_path / "b.jsonl"), "validation": 0.25}), tokenizer, silent)
