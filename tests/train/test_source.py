@@ -283,3 +283,35 @@ def test_without_a_chat_template_pairs_of_turns_are_left_out_and_pairs_of_texts_
     (tmp_path / "b.jsonl").write_text(jsonl(*turns * 4))
     with pytest.raises(TrimtabError, match=r"none of the 3 training rows can be used .*no chat template"):
         load_data(study(data={"source": str(tmp_path / "b.jsonl"), "validation": 0.25}), tokenizer, silent)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "tsv", "parquet"])
+def test_a_folder_that_declares_its_splits_is_read_as_declared(study, tmp_path, kind):
+    import pandas
+
+    table = pandas.DataFrame([{"prompt": f"p{at}", "completion": f"0{at}"} for at in range(4)])
+    for part in ("mine", "yours"):
+        path = tmp_path / f"{part}.{kind}"
+        if kind == "parquet":
+            table.to_parquet(path)
+        elif kind == "jsonl":
+            table.to_json(path, orient="records", lines=True)
+        else:
+            table.to_csv(path, index=False, sep="\t" if kind == "tsv" else ",")
+        table = table.iloc[:2]
+    files = "".join(f"  - split: {part}\n    path: {part}.{kind}\n" for part in ("mine", "yours"))
+    (tmp_path / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n")
+    data = {"source": str(tmp_path), "split": "mine", "validation": "yours"}
+    train, held = row_loader.load(study(data=data), silent)
+    assert [row["completion"] for row in train] == ["00", "01", "02", "03"] and len(held) == 2
+
+
+def test_data_rows_holds_no_other_rows_in_memory(study, tmp_path):
+    import tracemalloc
+
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": "x" * 2000}) + "\n" for _ in range(5000)))
+    tracemalloc.start()
+    row_loader.load(study(data={"source": str(tmp_path / "a.jsonl"), "validation": 0.001, "rows": 9}), silent)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 4_000_000, "the file has 10 MB"
