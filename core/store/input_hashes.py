@@ -71,6 +71,9 @@ def places(spec: StudySpec) -> dict[str, Path]:
         for key, text in texts.items()
         if text and not text.startswith("demo:")
     }
+    for key in ("data.source", "data.validation"):
+        for path in paths.match_pattern(texts[key] or ""):
+            paths_by_key[f"{key} ({path})"] = path
     # relative values are not paths: paths were made absolute when the study file was read
     return {key: path for key, path in paths_by_key.items() if path.is_absolute() and path.exists()}
 
@@ -158,7 +161,8 @@ def _of_hub(spec: StudySpec) -> dict[str, Print]:
 
 
 def _is_hubs(text: str) -> bool:
-    return not (text.startswith("demo:") or paths.expand_home(text).exists())
+    is_local = paths.expand_home(text).exists() or paths.match_pattern(text)
+    return not (text.startswith("demo:") or is_local)
 
 
 def _first(place: Path, mine: dict[str, str]) -> dict[str, str]:

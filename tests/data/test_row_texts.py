@@ -11,6 +11,7 @@ import pytest
 from core.contract.spec.study_spec import DataOptions
 from core.data.readers import row_texts
 from core.data.readers.row_values import UnusableRow
+from core.errors import TrimtabError
 
 DATA = DataOptions()
 
@@ -30,7 +31,7 @@ def test_a_chat_has_its_answers_apart():
 def test_the_input_of_an_instruction_belongs_to_the_prompt():
     data = DataOptions(prompt_key="instruction", completion_key="output")
     row = row_texts.split({"instruction": "Add.", "input": "1, 2", "output": 3}, data, 1)
-    assert row.context == ("Add.", "1, 2") and row.answers == ("3",)
+    assert row.context == ("Add.\n\n1, 2",) and row.answers == ("3",)
 
 
 def test_a_prompt_of_turns_is_not_learnt():
@@ -46,7 +47,7 @@ def test_plain_text_is_learnt_and_is_no_answer():
 
 @pytest.mark.parametrize(
     "raw",
-    [{}, {"text": None}, {"text": " "}, {"text": "\ud800"}, {"messages": []}, {"messages": "x"},
+    [{"text": None}, {"text": " "}, {"text": "\ud800"}, {"messages": []}, {"messages": "x"},
      {"prompt": {}, "completion": "x"}, {"messages": [{"role": 1}]}, {"messages": [None]}],
 )  # fmt: skip
 def test_a_row_without_text_has_a_reason(raw):
@@ -54,6 +55,11 @@ def test_a_row_without_text_has_a_reason(raw):
         row_texts.split(raw, DATA, 1)
     skipped = Counter()
     assert not list(row_texts.readable([raw], DATA, skipped)) and skipped.total() == 1
+
+
+def test_rows_without_any_known_column_are_refused_as_a_whole():
+    with pytest.raises(TrimtabError, match="the rows cannot be read; their columns are: a, b"):
+        list(row_texts.readable([{"a": {}, "b": None}], DATA, Counter()))
 
 
 def test_a_long_text_is_cut_and_says_so():

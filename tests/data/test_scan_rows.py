@@ -85,9 +85,9 @@ def test_a_source_beyond_the_most_rows_says_that_the_rest_is_unread(tmp_path, mo
         ("a.jsonl", b'{"text": "one"}\n{"text"\n', "line 2"),
         ("a.jsonl", b"[1, 2]\n", "line 1"),
         ("a.jsonl", bytes(range(256)) * 40, "NUL bytes"),
-        ("a.jsonl", '{"text": "x"}'.encode("utf-16"), "UTF-16"),
+        ("a.jsonl", '{"text": "x"}'.encode("utf-16"), None),
         ("a.jsonl", b"[" * 100_000, "line 1"),
-        ("a.json", b'{"data": [{"text": "x"}]}', "rows without usable text: 1"),
+        ("a.json", b'{"data": [{"text": "x"}]}', None),
         ("a.csv", b"text,text\n1,2\n", "appears twice"),
         ("a.parquet", b"PAR1 not parquet", "cannot be read"),
         ("a.jsonl.gz", b"not gzip", "cannot be read"),
@@ -124,7 +124,8 @@ def test_rows_of_mixed_types_are_counted_with_their_reasons(tmp_path):
 
 def test_a_folder_is_scanned_file_by_file(tmp_path):
     write(tmp_path / "a.jsonl", [{"text": "one"}])
-    (tmp_path / "b.txt").write_text("two\nthree\n")
+    write(tmp_path / "b.jsonl", [{"text": "two"}, {"text": "three"}])
+    (tmp_path / "LICENSE.txt").write_text("no rows")
     (tmp_path / "notes.md").write_text("no rows")
     assert scanned(tmp_path).read == 3
 

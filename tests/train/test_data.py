@@ -105,7 +105,7 @@ def test_the_split_is_the_same_every_time(study):
         (
             "other.jsonl",
             '{"question": "a"}\n' * 9,
-            "the rows have no column 'text'; their columns are: question",
+            "the rows cannot be read; their columns are: question\n  → perhaps: text_key = 'question'",
         ),
     ],
 )
@@ -168,9 +168,9 @@ def test_a_single_file_has_no_splits(study):
     assert "data.validation = 'test'" in str(caught.value)
 
 
-def test_validation_rows_need_the_columns_too(study, tokenizer, tmp_path):
+def test_validation_rows_of_another_kind_are_refused(study, tokenizer, tmp_path):
     held = rows_file(tmp_path / "b.jsonl", [{"text": "b"}] * 2)
-    with pytest.raises(TrimtabError, match="no column 'prompt'; their columns are: text") as caught:
+    with pytest.raises(TrimtabError, match="read as 'text', the training rows as 'inst") as caught:
         load_data(study(data={"validation": held}), tokenizer, silent)
     assert "data.validation" in str(caught.value)
 

@@ -14,13 +14,13 @@ ROW = {"prompt": "read", "completion": KIND[0], "choices": [RUDE[0], KIND[0]]}
 
 @pytest.mark.parametrize("answer", [1, KIND[0], "B"])
 def test_the_right_choice_is_a_place_a_text_or_a_letter(answer):
-    (found,), fault = labelled_questions.find_questions([{**ROW, "answer": answer}], "prompt")
+    (found,), fault = labelled_questions.find_questions([{**ROW, "answer": answer}])
     assert (found.question, found.right, fault) == ("read", 1, "")
 
 
 def test_choices_with_labels_as_arc_has_them_and_a_question_of_its_own():
     row = {"question": "why?", "choices": {"text": ["a", "b"], "label": ["1", "2"]}, "answerKey": "2"}
-    (found,), _ = labelled_questions.find_questions([row], "prompt")
+    (found,), _ = labelled_questions.find_questions([row])
     assert (found.question, found.choices, found.right) == ("why?", ["a", "b"], 1)
 
 
@@ -30,9 +30,7 @@ def test_rows_that_cannot_be_asked_are_counted_with_a_reason():
         {**ROW, "choices": ["x", "x"], "answer": 0}, {**ROW, "prompt": None, "answer": 0},
         {**ROW, "answer": True}, {**ROW, "answer": "Z"},
     ]  # fmt: skip
-    found, fault = labelled_questions.find_questions(
-        [*wrong, {"prompt": "no choices", "completion": "x"}], "prompt"
-    )
+    found, fault = labelled_questions.find_questions([*wrong, {"prompt": "no choices", "completion": "x"}])
     assert found == [] and fault.startswith(
         "7 of 7 rows with choices cannot be used as questions (answer 2 is not a choice"
     )

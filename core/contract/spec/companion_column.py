@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# A column that completes the prompt column, as Alpaca and Dolly have them: joined to it by an empty line.
-JOINED = {"instruction": ("input", "context")}
+# A column that completes the prompt column, as Alpaca, Dolly and SQuAD have them: joined by an empty line.
+JOINED = {"instruction": ("input", "context"), "question": ("context",)}
 
 
 def find_companion(prompt_key: str, used: tuple[str, ...], columns: Mapping[str, object] | set[str]) -> str:

@@ -1,7 +1,8 @@
-"""Parses the turns of a chat, and the weight of each."""
+"""Parses the turns of a chat: roles and keys by any of their names, and the weight of each turn."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from core.contract.text.sanitize import plain
@@ -9,6 +10,86 @@ from core.data.readers.row_values import UnusableRow, content
 
 Turn = dict[str, Any]
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # keys of a turn
+STANDARD = ("user", "assistant", "system", "tool")
+ROLES = {  # names that data sets use, in lower case
+    "human": "user", "prompter": "user", "person": "user", "gpt": "assistant", "chatgpt": "assistant",
+    "bing": "assistant", "bard": "assistant", "claude": "assistant", "model": "assistant",
+    "bot": "assistant", "ai": "assistant", "function": "tool", "observation": "tool",
+    "tool_response": "tool", "function_response": "tool", "tool_result": "tool",
+    **{name: name for name in STANDARD},
+}  # fmt: skip
+CALLS = ("function_call", "tool_call", "function_calls", "tool_calls")  # roles: the text is a call, as JSON
+ROLE_KEYS = ("role", "from")
+CONTENT_KEYS = ("content", "value", "text")
+HUMAN, REPLY = "\n\nHuman:", "\n\nAssistant:"  # of Anthropic's preference pairs
+
+
+def is_turns(value: Any) -> bool:
+    """Tell whether a value of a row is a list of turns, or such a list as JSON text."""
+    turns = parse_list(value)
+    return bool(turns) and all(
+        isinstance(turn, dict) and any(isinstance(turn.get(key), str) for key in ROLE_KEYS) for turn in turns
+    )
+
+
+def parse_list(value: Any) -> list[Any]:
+    """Return a list as it is, one that is JSON text parsed, and an object as a list with one item; else
+    []."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return []
+    if isinstance(value, dict):
+        return [value]
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def to_turns(value: Any) -> list[Any]:
+    """Return the turns with the keys ``role`` and ``content``, and the roles user, assistant, system and
+    tool; what has no role is left as it is. Raises UnusableRow."""
+    return [_to_turn(turn) if isinstance(turn, dict) else turn for turn in parse_list(value)]
+
+
+def _to_turn(turn: Turn) -> Turn:
+    if turn.get("role") in STANDARD and "content" in turn and "function_call" not in turn:
+        return turn
+    named = next((turn[key] for key in ROLE_KEYS if isinstance(turn.get(key), str)), None)
+    if named is None:
+        return turn
+    role = named.strip().lower()
+    key = next((key for key in CONTENT_KEYS if turn.get(key) is not None), "content")
+    told = turn.get(key)
+    others = {name: item for name, item in turn.items() if name not in (*ROLE_KEYS, *CONTENT_KEYS)}
+    called = others.pop("function_call", None)
+    if role in CALLS:
+        role, called, others["tool_calls"] = "assistant", None, _calls(told)
+        told = None if others["tool_calls"] else told
+    if isinstance(called, dict):  # as in OpenAI's older files
+        others["tool_calls"] = [{"type": "function", "function": called}]
+    return {"role": ROLES.get(role, named), "content": told} | others
+
+
+def _calls(told: Any) -> list[Any] | None:
+    """Return the calls that a text holds as JSON: an object with name and arguments, or several; else
+    None."""
+    calls = parse_list(told)
+    if not calls or not all(isinstance(call, dict) and isinstance(call.get("name"), str) for call in calls):
+        return None
+    return [{"type": "function", "function": call} for call in calls]
+
+
+def split_dialogue(text: str) -> list[Turn]:
+    """Return the turns of a text with paragraphs that begin with "Human:" and "Assistant:"; [] for any
+    other."""
+    turns = list[Turn]()
+    if not text.startswith(HUMAN):
+        return turns
+    for part in text.split(HUMAN)[1:]:
+        asked, *replies = part.split(REPLY)
+        turns.append({"role": "user", "content": asked.strip()})
+        turns += [{"role": "assistant", "content": reply.strip()} for reply in replies]
+    return turns
 
 
 def turns_of(messages: Any) -> tuple[list[Turn], list[float]]:
@@ -22,11 +103,22 @@ def turns_of(messages: Any) -> tuple[list[Turn], list[float]]:
         speaks = message.get("content") is not None
         if not speaks and message["role"] != "assistant":
             raise UnusableRow("a turn has no role or no content")
-        weight = message.get("weight", 1)
-        if weight not in (0, 1, None):
-            raise UnusableRow(f"a turn has the weight {plain(str(weight), 40)}, which must be 0 or 1")
+        weights.append(_weight(message))
         words = content(message["content"]) if speaks else ""
-        turn = {key: value for key, value in message.items() if value is not None and key != "weight"}
+        turn = {
+            key: value
+            for key, value in message.items()
+            if value is not None and key not in ("weight", "train")
+        }
         turns.append(turn | {"content": words})
-        weights.append(1 if weight is None else weight)
     return turns, weights
+
+
+def _weight(message: Turn) -> float:
+    """Return 0 for a turn that is not trained on: by ``weight``, as in OpenAI's files, or by ``train``."""
+    weight, train = message.get("weight", 1), message.get("train", True)
+    if weight not in (0, 1, None):
+        raise UnusableRow(f"a turn has the weight {plain(str(weight), 40)}, which must be 0 or 1")
+    if train not in (True, False, None):
+        raise UnusableRow(f"a turn has train = {plain(str(train), 40)}, which must be true or false")
+    return 0 if weight == 0 or (train is not None and not train) else 1

@@ -9,10 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.contract.spec.companion_column import find_companion
 from core.contract.spec.study_spec import DataOptions
 from core.data.readers.chat_turns import THOUGHTS, turns_of
-from core.data.readers.row_values import UnusableRow, text, texts
+from core.data.readers.row_shape import Canonical, Shape
+from core.data.readers.row_shapes import choose
+from core.data.readers.row_values import UnusableRow, texts
+from core.data.readers.shaped_rows import ShapedRows
+from core.errors import TrimtabError
 
 LONGEST = 20_000  # characters kept of one text: about 5,000 tokens, more than most studies train on
 MOST_TEXTS = 200  # kept of one row
@@ -41,15 +44,21 @@ class RowTexts:
         return (*self.context, *self.learnt)
 
 
-def split(raw: Raw, data: DataOptions, number: int) -> RowTexts:
-    """Split a row as training formats it. Raises UnusableRow."""
-    match _kind(raw, data):
-        case "chat":
-            parts = _chat(raw.get(data.messages_key))
-        case "instruction":
-            parts = _instruction(raw, data)
-        case _:
-            parts = [], [], [text(raw.get(data.text_key), data.text_key)]
+def split(raw: Raw, data: DataOptions, number: int, shape: Shape | None = None) -> RowTexts:
+    """Split a row as training formats it, by the ``shape`` of its source, or else by its own. Raises
+    UnusableRow."""
+    try:
+        row = (shape or choose([raw], data)).read(raw)
+    except TrimtabError as error:
+        raise UnusableRow(error.problems[0].what) from None
+    if "unusable" in row:
+        raise UnusableRow(row["unusable"])
+    if "messages" in row:
+        parts = _chat(row["messages"])
+    elif "prompt" in row:
+        parts = _instruction(row)
+    else:
+        parts = [], [], [row["text"]]
     if not any(words.strip() for part in parts for words in part):
         raise UnusableRow("the row is empty")
     is_cut = sum(map(len, parts)) > MOST_TEXTS or any(
@@ -60,15 +69,6 @@ def split(raw: Raw, data: DataOptions, number: int) -> RowTexts:
 
 
 Parts = tuple[list[str], list[str], list[str]]  # context, answers, other
-
-
-def _kind(raw: Raw, data: DataOptions) -> str:
-    """Return ``data.format``; for "auto", the format that the columns of this row imply."""
-    if data.format != "auto":
-        return data.format
-    if data.messages_key in raw:
-        return "chat"
-    return "instruction" if data.prompt_key in raw and data.completion_key in raw else "text"
 
 
 def _chat(messages: Any, context_turns: int = 0) -> Parts:
@@ -84,20 +84,19 @@ def _chat(messages: Any, context_turns: int = 0) -> Parts:
     return context, answers, other
 
 
-def _instruction(raw: Raw, data: DataOptions) -> Parts:
-    prompt, completion = raw.get(data.prompt_key), raw.get(data.completion_key)
-    if isinstance(prompt, list) and isinstance(completion, list):
+def _instruction(row: Canonical) -> Parts:
+    prompt, completion = row["prompt"], row["completion"]
+    if isinstance(prompt, list):
         return _chat([*prompt, *completion], len(prompt))
-    keys = (data.prompt_key, data.completion_key)
-    joined = find_companion(data.prompt_key, keys, raw)
-    more = [text(raw[joined], joined)] if joined and raw[joined] is not None else []
-    return [text(prompt, keys[0]), *more], [text(completion, keys[1])], []
+    return [row["system"], prompt] if "system" in row else [prompt], [completion], []
 
 
 def readable(rows: Iterable[Raw], data: DataOptions, skipped: Counter[str]) -> Iterator[RowTexts]:
-    """Split each row; the reason for one that cannot be split is counted in ``skipped``."""
-    for number, raw in enumerate(rows, 1):
+    """Split each row; the reason for one that cannot be split is counted in ``skipped``. Raises TrimtabError
+    if the rows fit no shape."""
+    shaped = ShapedRows(rows, data, "")
+    for number, raw in enumerate(shaped.raw(), 1):
         try:
-            yield split(raw, data, number)
+            yield split(raw, data, number, shaped.shape)
         except UnusableRow as error:
             skipped[str(error)] += 1

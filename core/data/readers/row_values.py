@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.contract.text.sanitize import plain
-from core.data.readers.local_files import Written
+from core.data.formats.exact_numbers import Written
 
 
 class UnusableRow(Exception):

@@ -13,7 +13,6 @@ import torch
 
 from core.contract.spec.knob_min_max import longest_sequence
 from core.contract.spec.study_spec import StudySpec
-from core.contract.text.sanitize import plain
 from core.data.readers.row_values import UnusableRow
 from core.errors import TrimtabError
 from core.evaluate.metrics import validation_slices
@@ -128,10 +127,10 @@ def load_data(spec: StudySpec, tokenizer: Any, progress: Progress) -> Data:
     data.system, data.kind = form.common_system(train), form.kind
     data.validation = reader.read(validation[: spec.evaluate.rows], "validation")
     rows = validation[: spec.evaluate.rows]
-    data.questions, fault = labelled_questions.find_questions(rows, spec.data.prompt_key)
+    data.questions, fault = labelled_questions.find_questions(rows)
     data.notes += [fault] if fault else []
     _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
-    data.notes += [*_column_notes(form, train), *source_notes]
+    data.notes += source_notes
     data.notes.append(
         f"{len(data.train)} training and {len(data.validation)} validation rows, read as {form.kind}"
     )
@@ -141,14 +140,6 @@ def load_data(spec: StudySpec, tokenizer: Any, progress: Progress) -> Data:
 def _columns(rows: Sequence[Raw]) -> list[str]:
     """All columns that any row has: in JSONL each row may have its own."""
     return list(dict.fromkeys(name for row in rows for name in row))
-
-
-def _column_notes(form: RowFormat, rows: Sequence[Raw]) -> list[str]:
-    """Notes on filled columns: which is joined to the prompt, and which are not trained on."""
-    filled = dict.fromkeys(name for row in rows for name, value in row.items() if value not in (None, "", []))
-    notes = [f"the column {form.joined!r} is appended to the prompt"] if form.joined in filled else []
-    unused = form.list_unused([str(name) for name in filled])
-    return [*notes, f"columns that are not trained on: {plain(', '.join(unused), 200)}"] if unused else notes
 
 
 def bos_tokens(tokenizer: Any) -> list[int]:

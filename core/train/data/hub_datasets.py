@@ -1,14 +1,15 @@
-"""Reads the rows of a folder or a hub data set; ``datasets`` resolves which files a split has.
+"""Reads the rows of a hub data set, or of a folder that declares its splits; ``datasets`` resolves which
+files a split has.
 
-Text files (JSONL, JSON, CSV, plain text) are then read like single files, so that no value changes its type;
-other files, such as Parquet, hold their types and are read by ``datasets``.
+Files of known formats are then read like local ones, as a stream and so that no value changes its type; all
+others are read by ``datasets``, from its memory-mapped cache.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,32 +18,36 @@ from core import paths
 from core.contract.spec.study_spec import DataOptions
 from core.contract.text import error_reports
 from core.contract.text.sanitize import plain
+from core.data.formats.arrow_rows import without_nulls
+from core.data.formats.exact_numbers import ClassNumber
 from core.data.readers import local_files
 from core.errors import TrimtabError
 
 Raw = dict[str, Any]
-TEXTS = ("json", "csv", "text")  # readers of datasets that guess types
+Opened = Callable[[], Iterable[Raw]]  # yields the rows again at each call
+FORMATS = ("json", "csv", "text", "parquet", "arrow")  # readers of datasets for formats that are known here
 PATTERN = "*?[]{}"  # characters that make a path a glob pattern for datasets
 FIX = "use JSONL, JSON, CSV, Parquet or a hub data set; check the name, the split and the network"
 
 
-def read(data: DataOptions, source: str, split: str, key: str) -> list[Raw]:
-    """Read the rows of one split. Raises TrimtabError that names ``key``."""
+def open_rows(data: DataOptions, source: str, split: str, key: str) -> Opened:
+    """Find the rows of one split. Raises TrimtabError that names ``key``; so does reading them."""
     import datasets
 
     datasets.disable_progress_bars()
     try:
         with _without_patterns(source) as place:
-            return _read(data, place, split, key)
+            opened = _open(data, place, split, key)
     except TrimtabError:
         raise
     except Exception as error:  # datasets raises its own, pyarrow's, the hub's and built-in errors
         cause = error.__cause__ or error
         own = source == (data.source if key == "data.source" else data.validation)
         where = f"{key} = {source!r}, split {split!r}" if own else f"{key} = {split!r}, a split of {source!r}"
-        variable = "TRIMTAB_CACHE" if paths.expand_home(source).is_dir() else "HF_HOME"  # as in _read
+        variable = "TRIMTAB_CACHE" if paths.expand_home(source).is_dir() else "HF_HOME"  # as in _open
         fix = error_reports.advice(error, FIX, variable)
         raise TrimtabError.of(f"the data cannot be read: {plain(str(cause), 400)}", where, fix) from error
+    return opened
 
 
 @contextmanager
@@ -64,27 +69,49 @@ def _without_patterns(source: str) -> Iterator[str]:
             yield scratch
 
 
-def _read(data: DataOptions, place: str, split: str, key: str) -> list[Raw]:
+def _open(data: DataOptions, place: str, split: str, key: str) -> Opened:
     import datasets
 
     cache = str(paths.cache() / "datasets") if Path(place).is_dir() else None
     builder = datasets.load_dataset_builder(place, data.subset, cache_dir=cache)
     named = (builder.config.data_files or {}).get(split)
-    if builder.name in TEXTS and named and all(local_files.kind(_name(file)) for file in named):
+    if builder.name in FORMATS and named and all(local_files.kind(str(file).split("?")[0]) for file in named):
         manager = datasets.DownloadManager(download_config=datasets.DownloadConfig(token=builder.token))
-        local = [str(path) for path in manager.download(list(named))]
-        delimiter = str(getattr(builder.config, "sep", None) or ",")
-        return [
-            row
-            for file, path in zip(named, local, strict=True)
-            for row in local_files.rows(Path(path), key, _name(file), delimiter)
+        files = [
+            (Path(path).resolve(), str(name))
+            for path, name in zip(manager.download(list(named)), named, strict=True)
         ]
+        names = _class_names(builder.info.features)
+        return lambda: _read_files(files, key, names, str(getattr(builder.config, "sep", None) or ""))
     typed: dict[str, Any] = {"dtype": str, "keep_default_na": False} if builder.name == "csv" else {}
     rows = datasets.load_dataset(place, data.subset, split=split, cache_dir=cache, **typed)
-    return [{name: local_files.without_nulls(value) for name, value in row.items()} for row in rows]
+    return lambda: _read_table(rows, _class_names(rows.features))
+
+
+def _class_names(features: Any) -> dict[str, list[str]]:
+    """Return the names of the classes in each column of class labels."""
+    named = {name: getattr(feature, "names", None) for name, feature in (features or {}).items()}
+    return {name: list(names) for name, names in named.items() if names}
+
+
+def _read_files(
+    files: list[tuple[Path, str]], key: str, names: dict[str, list[str]], delimiter: str
+) -> Iterator[Raw]:
+    for path, name in files:
+        for row in local_files.rows(path, key, _name(name), "" if delimiter == "," else delimiter):
+            yield _with_classes(row, names) if names else row
+
+
+def _read_table(rows: Any, names: dict[str, list[str]]) -> Iterator[Raw]:
+    for row in rows:
+        yield _with_classes({name: without_nulls(value) for name, value in row.items()}, names)
+
+
+def _with_classes(row: Raw, names: dict[str, list[str]]) -> Raw:
+    classes = {name: ClassNumber(row[name], names[name]) for name in names if type(row.get(name)) is int}
+    return row | classes
 
 
 def _name(address: str) -> str:
-    """A file's path or URL without a query string; ``.tsv`` becomes ``.csv``: only the separator differs."""
-    name = str(address).split("::")[-1].split("?")[0] if "://" in str(address) else str(address)
-    return name[: -len(".tsv")] + ".csv" if name.lower().endswith(".tsv") else name
+    """A file's path or URL without a query string."""
+    return address.split("::")[-1].split("?")[0] if "://" in address else address

@@ -10,12 +10,12 @@ from core.evaluate.prompts.prompt_schema import Question
 ANSWERS = ("answer", "answerKey", "label")  # columns that may hold the right choice; the first present wins
 
 
-def find_questions(rows: Sequence[dict[str, Any]], prompt_key: str) -> tuple[list[Question], str]:
+def find_questions(rows: Sequence[dict[str, Any]]) -> tuple[list[Question], str]:
     """The questions of ``rows`` with a column ``choices``, and a note on those that cannot be used."""
     having = [row for row in rows if row.get("choices") is not None]
     questions, faults = list[Question](), list[str]()
     for row in having:
-        parsed = _question(row, prompt_key)
+        parsed = _question(row)
         questions += [parsed] if isinstance(parsed, Question) else []
         faults += [parsed] if isinstance(parsed, str) else []
     if not faults:
@@ -24,16 +24,16 @@ def find_questions(rows: Sequence[dict[str, Any]], prompt_key: str) -> tuple[lis
     return questions, note
 
 
-def _question(row: dict[str, Any], prompt_key: str) -> Question | str:
+def _question(row: dict[str, Any]) -> Question | str:
     """Choices are texts or, as in ARC, {"text": […], "label": […]}. A string says why it is no question."""
-    asked = row.get("question", row.get(prompt_key))
+    asked = row.get("question", row.get("prompt"))
     choices: Any = row["choices"]
     labels: list[Any] = []
     if isinstance(choices, dict):
         choices, labels = choices.get("text"), list(choices.get("label") or ())
     answer = next((row[name] for name in ANSWERS if row.get(name) is not None), None)
     if not isinstance(asked, str):
-        return f"neither question nor {prompt_key} is text"
+        return "neither the question nor the prompt is text"
     if not isinstance(choices, list | tuple) or not all(isinstance(choice, str) for choice in choices):
         return "choices is not a list of texts"
     if isinstance(answer, bool) or not isinstance(answer, int | str):

@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core import paths
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import plain
-from core.data.readers import local_files
+from core.data.readers import source_files
+from core.data.readers.row_shape import Canonical
+from core.data.readers.shaped_rows import ShapedRows
+from core.data.readers.source_files import Source
 from core.errors import TrimtabError
 from core.train.progress_callback import Progress
 
 DEMO = "demo:stdlib"
 COUNTED = 1000  # rows between two progress reports
 Raw = dict[str, Any]
-Opened = Callable[[], Iterable[Raw]]  # yields the rows again at each call
+Rows = list[Canonical]
+Opened = Callable[[], Iterable[Raw]]  # yields the raw rows again at each call
 
 
-def load(spec: StudySpec, progress: Progress, notes: list[str] | None = None) -> tuple[list[Raw], list[Raw]]:
-    """Load the raw training and validation rows; notes for the user are added to ``notes``.
+def load(spec: StudySpec, progress: Progress, notes: list[str] | None = None) -> tuple[Rows, Rows]:
+    """Load the training and validation rows, each in the form that ``row_shape`` describes; notes for the
+    user are added to ``notes``.
 
     With ``data.rows`` only the rows that are used are held in memory. Raises TrimtabError.
     """
     data, seed = spec.data, spec.study.seed
-    opened = _open(data, data.source, data.split, "data.source", progress)
-    rows = _Rows(opened, keeps=data.rows is None, label=Path(data.source).name, progress=progress)
-    _refuse_wrapped(rows, data, "data.source", data.source)
-    held: list[Raw] | None = None
+    notes = [] if notes is None else notes
+    source = source_files.find_source(data, "data.source", data.source, data.split)
+    opened = _open(data, source, data.split, progress)
+    rows = _Rows(opened, data, "data.source", progress, keeps=data.rows is None)
+    notes += rows.notes
+    held: Rows | None = None
     if isinstance(data.validation, str):
-        held = list(_open_validation(data, progress)())
+        held_rows = _Rows(_open_validation(data, progress), data, "data.validation", progress, keeps=True)
+        (held,) = held_rows.at(list(range(held_rows.count)))
+        notes += [f"validation: {note}" for note in held_rows.notes if note not in rows.notes]
         chosen, others = list(range(rows.count)), list[int]()
     else:
-        chosen, others = _split(rows, data.validation, seed, [] if notes is None else notes)
+        chosen, others = _split(rows, data.validation, seed, notes)
     if data.rows is not None and len(chosen) > data.rows:
         chosen = random.Random(seed + 1).sample(chosen, data.rows)
     train, validation = rows.at(chosen, others)
@@ -51,30 +59,39 @@ def load(spec: StudySpec, progress: Progress, notes: list[str] | None = None) ->
 
 
 class _Rows:
-    """The rows of a source, counted; held in memory with ``keeps``, else read again on selection."""
+    """The rows of a source, counted; held in memory with ``keeps``, else read again on selection. ``key``
+    is "data.source" or "data.validation"."""
 
-    def __init__(self, opened: Opened, keeps: bool, label: str, progress: Progress) -> None:
-        self._opened, self._kept = opened, list[Raw]()
-        self._keeps = keeps or isinstance(opened(), list)
-        self.count, self.first = 0, dict[str, Any]()
+    def __init__(self, opened: Opened, data: DataOptions, key: str, progress: Progress, keeps: bool) -> None:
+        self._kept, self._keeps = Rows(), keeps
+        name = str(getattr(data, key.removeprefix("data.")))
+        self._read = partial(_read_shaped, opened, data, f"{key} = {name!r}")
+        self.count, first = 0, Canonical()
         self.groups: list[Any] = []  # the group of each row, if the first row has one
-        for row in opened():
+        shaped = self._read()
+        for row in shaped:
             if self.count % COUNTED == 0:
-                progress(f"reading {label}", self.count, 0, "rows")
-                self.first = self.first or row
-            if "group" in self.first:
+                progress(f"reading {Path(name).name}", self.count, 0, "rows")
+                first = first or row
+            if "group" in first:
                 self.groups.append(row.get("group"))
             if self._keeps:
                 self._kept.append(row)
             self.count += 1
+        unused = plain(", ".join(shaped.unused), 200)
+        self.notes = [*([f"columns that are not trained on: {unused}"] if unused else []), *shaped.notes]
 
-    def at(self, *indices: list[int]) -> tuple[list[Raw], ...]:
+    def at(self, *indices: list[int]) -> tuple[Rows, ...]:
         """The rows at these indices, in the order of each list."""
         if self._keeps:
             return tuple([self._kept[index] for index in part] for part in indices)
         wanted = {index for part in indices for index in part}
-        rows = {index: row for index, row in enumerate(self._opened()) if index in wanted}
+        rows = {index: row for index, row in enumerate(self._read()) if index in wanted}
         return tuple([rows[index] for index in part] for part in indices)
+
+
+def _read_shaped(opened: Opened, data: DataOptions, where: str) -> ShapedRows:
+    return ShapedRows(opened(), data, where)
 
 
 def _split(rows: _Rows, share: float, seed: int, notes: list[str]) -> tuple[list[int], list[int]]:
@@ -108,62 +125,31 @@ def _groups_fault(groups: list[Any]) -> str:
     return "all rows have the same group" if len(set(groups)) == 1 else ""
 
 
-def _refuse_wrapped(rows: _Rows, data: DataOptions, key: str, source: str) -> None:
-    """Raise TrimtabError for a file with one object that holds the rows under one of its keys."""
-    known = {data.messages_key, data.prompt_key, data.completion_key, data.text_key}
-    for name, value in rows.first.items() if rows.count == 1 and not known & set(rows.first) else ():
-        if isinstance(value, list) and value and isinstance(value[0], dict) and known & set(value[0]):
-            path = f".{name}" if name.isidentifier() else f".[{json.dumps(name)}]"
-            raise TrimtabError.of(
-                f"the file is a single object that holds {len(value)} rows under the key {name!r}",
-                f"{key} = {source!r}",
-                f"extract them: jq -c '{plain(path, 80)}[]' FILE > rows.jsonl",
-            )
-
-
 def _open_validation(data: DataOptions, progress: Progress) -> Opened:
     """Open the rows of ``data.validation``: a separate file or folder, else a split of the source."""
     value = str(data.validation)
-    if _looks_local(value) or paths.expand_home(value).exists():
-        opened = _open(data, value, "train", "data.validation", progress)
-        rows = _Rows(opened, keeps=True, label=Path(value).name, progress=progress)
-        _refuse_wrapped(rows, data, "data.validation", value)
-        return lambda: rows.at(list(range(rows.count)))[0]
-    if local_files.kind(data.source) is not None:
-        raise TrimtabError.of(
-            "the file does not exist, and a single file has no splits",
-            f"data.validation = {value!r}",
-            "give a share such as 0.1, or the path of an existing file",
-        )
-    return _open(data, data.source, value, "data.validation", progress)
+    source = source_files.find_validation(data, value)
+    is_split = source.name != value
+    return _open(data, source, value if is_split else source_files.DEFAULT_SPLIT, progress)
 
 
-def _looks_local(source: str) -> bool:
-    return source.startswith(("/", ".", "~")) or local_files.kind(source) is not None
-
-
-def _open(data: DataOptions, source: str, split: str, key: str, progress: Progress) -> Opened:
-    """Open ``source``. Raises TrimtabError that names ``key``."""
-    where = f"{key} = {source!r}"
-    if source == DEMO:
+def _open(data: DataOptions, source: Source, split: str, progress: Progress) -> Opened:
+    """Open ``source``. Raises TrimtabError that names its key."""
+    if source.files:
+        return source.rows
+    where = f"{source.key} = {source.name!r}"
+    if source.key == "data.validation" and source.name == data.source:
+        where = f"{source.key} = {split!r}, a split of {source.name!r}"
+    if not source.is_elsewhere:
+        raise TrimtabError.of(source.reason, where, source.fix)
+    if source.name == DEMO:
         from core.train.data import stdlib_pairs
 
         pairs = stdlib_pairs.load_pairs(progress)
         return lambda: pairs
-    if source.startswith("demo:"):
-        raise TrimtabError.of(f"unknown demo data {source!r}", key, f"use {DEMO!r}")
-    path = paths.expand_home(source)
-    if _looks_local(source) and not path.exists():
-        raise TrimtabError.of("the file does not exist", where, "check the path")
-    if path.is_file() and path.stat().st_size == 0:
-        raise TrimtabError.of("the file is empty", where, "use a file with rows")
-    if path.is_file() and local_files.kind(source) is None:
-        known = ", ".join(local_files.READERS)
-        raise TrimtabError.of("this file type is not supported", where, f"supported types: {known}")
-    if path.is_file():
-        return lambda: local_files.rows(path, key)
+    if source.name.startswith("demo:"):
+        raise TrimtabError.of(f"unknown demo data {source.name!r}", source.key, f"use {DEMO!r}")
     from core.train.data import hub_datasets
 
-    progress(f"reading {Path(source).name}", 0, 0, "")
-    rows = hub_datasets.read(data, source, split, key)
-    return lambda: rows
+    progress(f"reading {Path(source.name).name}", 0, 0, "")
+    return hub_datasets.open_rows(data, source.name, split, source.key)

@@ -1,0 +1,122 @@
+"""Reads rows of Parquet and Arrow files in batches, whose size follows from the width of a row."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from core.contract.text.sanitize import plain
+from core.data.formats.exact_numbers import ClassNumber, Written
+from core.data.formats.file_lines import Fault
+
+BATCH_BYTES = 8 << 20  # of rows that are converted to Python objects at once
+MOST_ROWS = 1000  # of a batch
+MOST_VALUES = 100_000  # of a batch
+FILE_MAGIC = b"ARROW1"  # of an Arrow file; a stream has none
+FIX = "write the file again, for example with pandas or datasets"
+Raw = dict[str, Any]
+
+
+def read_parquet(path: Path) -> Iterator[Raw]:
+    """Read the rows of a Parquet file. Raises Fault."""
+    with _faults("Parquet"):
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(path) as file:
+            meta = file.metadata
+            width = sum(meta.row_group(at).total_byte_size for at in range(meta.num_row_groups))
+            size = _batch_size(width, meta.num_rows, len(file.schema_arrow.names))
+            names = class_names(file.schema_arrow)
+            for batch in file.iter_batches(batch_size=size):
+                yield from _rows(batch, names)
+
+
+def read_arrow(path: Path) -> Iterator[Raw]:
+    """Read the rows of an Arrow file or stream, which is mapped into memory. Raises Fault."""
+    with _faults("Arrow"):
+        import pyarrow
+
+        with pyarrow.memory_map(str(path)) as mapped:
+            is_file = mapped.read(len(FILE_MAGIC)) == FILE_MAGIC
+            mapped.seek(0)
+            opened = pyarrow.ipc.open_file(mapped) if is_file else pyarrow.ipc.open_stream(mapped)
+            names = class_names(opened.schema)
+            batches = map(opened.get_batch, range(opened.num_record_batches)) if is_file else opened
+            for batch in batches:
+                size = _batch_size(batch.nbytes, batch.num_rows, batch.num_columns)
+                for at in range(0, batch.num_rows, size):
+                    yield from _rows(batch.slice(at, size), names)
+
+
+def _batch_size(size_bytes: int, rows: int, columns: int) -> int:
+    width = max(1, size_bytes // max(1, rows))
+    return max(1, min(MOST_ROWS, BATCH_BYTES // width, MOST_VALUES // max(1, columns)))
+
+
+@contextmanager
+def _faults(noun: str) -> Iterator[None]:
+    """Turn whatever reading raises into a Fault: pyarrow has errors of its own, and raises built-in ones."""
+    try:
+        yield
+    except (Fault, GeneratorExit):
+        raise
+    except ImportError:
+        message = f"it is a file of {noun}, and the package pyarrow is missing"
+        raise Fault(message, fix="pip install pyarrow, or use JSONL") from None
+    except Exception as error:
+        message = plain(" ".join(str(error).split()), 300) or type(error).__name__
+        raise Fault(f"it is not valid {noun}: {message}", fix=FIX) from error
+
+
+def class_names(schema: Any) -> dict[str, list[str]]:
+    """Return the names of the classes in each column that ``datasets`` declared as class labels."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        declared = {name: feature.get("names") for name, feature in features.items()}
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        return {}
+    return {name: list(map(str, names)) for name, names in declared.items() if isinstance(names, list)}
+
+
+def _rows(batch: Any, names: dict[str, list[str]]) -> Iterator[Raw]:
+    columns = [_values(column) for column in batch.columns]
+    for name, values in zip(batch.schema.names, columns, strict=True):
+        if name in names:
+            values[:] = [
+                value if type(value) is not int else ClassNumber(value, names[name]) for value in values
+            ]
+    for row in zip(*columns, strict=True):
+        yield {name: without_nulls(value) for name, value in zip(batch.schema.names, row, strict=True)}
+
+
+def _values(column: Any) -> list[Any]:
+    """Convert a column; one that Python has no type for, such as nanoseconds, becomes text."""
+    import pyarrow
+
+    is_narrow = pyarrow.types.is_float32(column.type) or pyarrow.types.is_float16(column.type)
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):
+        try:
+            return list(column.cast(pyarrow.string()).to_pylist())
+        except pyarrow.ArrowException:
+            pass
+        raise
+    if is_narrow:  # 0.1, not 0.10000000149011612
+        digits = map(str, column.to_numpy(False))
+        values = [
+            value if value is None or not math.isfinite(value) else Written(text)
+            for value, text in zip(values, digits, strict=True)
+        ]
+    return values
+
+
+def without_nulls(value: Any) -> Any:
+    """Remove null fields from nested objects: Arrow gives every object the keys of all others."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value

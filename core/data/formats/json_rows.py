@@ -1,0 +1,139 @@
+"""Reads rows of JSON: one object per line, or an array of objects, which is read as a stream, too."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from core.contract.text.sanitize import plain
+from core.data.formats.exact_numbers import Written
+from core.data.formats.file_lines import Fault, TextFile
+
+BEHIND = 16  # characters: an error so close to the end of what was read may be one of a value cut in two
+SPACE = re.compile(r"[ \t\r\n]*")
+Raw = dict[str, Any]
+_DECODER = json.JSONDecoder(parse_float=Written)
+
+
+def read_lines(file: TextFile) -> Iterator[Raw]:
+    """Read an object from each line that is not blank. Raises Fault."""
+    for number, line in file.lines():
+        if not line.isspace():
+            yield _object(_value(line, number), number)
+
+
+def read_json(file: TextFile) -> Iterator[Raw]:
+    """Read an array of objects, objects that follow each other, or a single object. Raises Fault."""
+    text = _Text(file.chunks())
+    is_array, number = text.skip("["), 0
+    while not text.is_at_end():
+        if is_array and text.skip("]"):
+            text.refuse_rest()
+            return
+        if is_array and number and not text.skip(","):
+            raise Fault("it is not valid JSON: expected ',' or ']' after a row", text.line)
+        number += 1
+        if text.is_at_end():
+            break
+        line = text.line
+        value = text.value()
+        if not isinstance(value, dict | str):
+            raise Fault(f"row {number}: {_refusal(value)}", line)
+        yield _object(value, line)
+    if is_array:
+        raise Fault("it is not valid JSON: the array has no end", text.line)
+
+
+class _Text:
+    """The text of a file, read piece by piece; ``line`` is the line of the next character."""
+
+    def __init__(self, pieces: Iterator[str]) -> None:
+        self._pieces, self._text, self._at, self.line = pieces, "", 0, 1
+
+    def _grow(self) -> bool:
+        """Read on, until the text that is ahead has doubled. Returns False at the end of the file."""
+        parts = [self._text[self._at :]]
+        wanted, size = 2 * len(parts[0]) + 1, len(parts[0])
+        for piece in self._pieces:
+            parts.append(piece)
+            size += len(piece)
+            if size >= wanted:
+                break
+        grown = size > len(parts[0])
+        self._text, self._at = "".join(parts), 0
+        return grown
+
+    def _move(self, end: int) -> None:
+        self.line += self._text.count("\n", self._at, end)
+        self._at = end
+
+    def is_at_end(self) -> bool:
+        """Skip white space. Tells whether nothing else is left."""
+        while True:
+            self._move(SPACE.match(self._text, self._at).end())  # type: ignore[union-attr]
+            if self._at < len(self._text):
+                return False
+            if not self._grow():
+                return True
+
+    def skip(self, characters: str) -> bool:
+        """Skip white space and one of these characters. Tells whether there was one."""
+        if self.is_at_end() or self._text[self._at] not in characters:
+            return False
+        self._at += 1
+        return True
+
+    def value(self) -> Any:
+        """Parse the next value. Raises Fault."""
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                is_cut = error.pos >= len(self._text) - BEHIND or error.msg.startswith("Unterminated")
+                line = self.line + self._text.count("\n", self._at, error.pos)
+                if is_cut and self._grow():
+                    continue
+                raise Fault(_invalid(error), line) from None
+            except (ValueError, RecursionError) as error:
+                raise _unparsed(error, self.line) from None
+            if end < len(self._text) or not self._grow():
+                self._move(end)
+                return value
+
+    def refuse_rest(self) -> None:
+        """Raise Fault if there is more than white space."""
+        if not self.is_at_end():
+            raise Fault("it is not valid JSON: there is text after the end of the array", self.line)
+
+
+def _value(text: str, line: int) -> Any:
+    """Parse a line; each number keeps its digits. Raises Fault."""
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise Fault(_invalid(error), line) from None
+    except (ValueError, RecursionError) as error:  # such as 5,000 digits or 900 nested brackets
+        raise _unparsed(error, line) from None
+
+
+def _invalid(error: json.JSONDecodeError) -> str:
+    return f"it is not valid JSON: {error.msg} at column {error.colno}"
+
+
+def _unparsed(error: Exception, line: int) -> Fault:
+    return Fault(f"its JSON cannot be parsed: {plain(str(error), 200)}", line)
+
+
+def _object(value: Any, line: int) -> Raw:
+    if isinstance(value, str):
+        return {"text": value}
+    if not isinstance(value, dict):
+        raise Fault(_refusal(value), line)
+    return value
+
+
+def _refusal(value: Any) -> str:
+    noun = "a list" if isinstance(value, list) else "null" if value is None else plain(str(value), 40)
+    return f"a row must be an object such as {{…}}, not {noun}"

@@ -1,0 +1,69 @@
+"""How the rows of a source are brought into one form, which training and checks share.
+
+Such a row has ``messages`` (turns), or ``prompt`` and ``completion`` (texts, or lists of turns) and perhaps
+``system``, or ``text``; also ``tools`` and the columns of KEPT. ``unusable`` is the reason of a row that
+does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from core.contract.text.sanitize import plain
+from core.data.readers import column_guess as guess
+from core.data.readers.column_guess import Columns
+from core.data.readers.row_values import UnusableRow
+
+# Columns with other uses: slices of the validation rows, the split, and questions with choices.
+KEPT = (
+    "source", "task", "label", "category", "topic", "group", "choices", "question", "answer", "answerKey",
+)  # fmt: skip
+READ_ELSEWHERE = ("group", "choices", "question", "answer", "answerKey")  # never told to be unused
+Raw = dict[str, Any]
+Canonical = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the rows of a source are read. ``notes`` say why, where it was guessed; ``used`` are the columns
+    that are trained on."""
+
+    convert: Callable[[Raw], Canonical]
+    used: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    verdict: str = ""  # column that says whether an answer is wanted
+
+    def read(self, raw: Raw) -> Canonical:
+        """Bring a row into the common form. Raises nothing: the row may be ``unusable``."""
+        kept = {name: raw[name] for name in KEPT if name in raw}
+        try:
+            if self.verdict:
+                _refuse_unwanted(raw.get(self.verdict), self.verdict)
+            return kept | self.convert(raw)
+        except UnusableRow as error:
+            return kept | {"unusable": str(error)}
+        except RecursionError:
+            return kept | {"unusable": "its values are nested too deeply"}
+
+    def list_unused(self, columns: Columns) -> list[str]:
+        """Return the filled columns that nothing in training reads."""
+        used = {*self.used, *READ_ELSEWHERE, self.verdict}
+        return [name for name in columns.filled() if name not in used]
+
+
+def with_verdict(shape: Shape, columns: Columns) -> Shape:
+    """Leave out the rows that a column of true and false calls unwanted, as in data for KTO."""
+    column = columns.find(guess.VERDICTS)
+    if not column or not all(map(guess.is_verdict, columns.values(column))):
+        return shape
+    note = f"read as KTO: only rows whose {column!r} is true are learnt"
+    return replace(shape, verdict=column, notes=(*shape.notes, note))
+
+
+def _refuse_unwanted(value: Any, column: str) -> None:
+    if str(value).lower() != "true":
+        raise UnusableRow(
+            f"{column} is {plain(str(value).lower(), 20)}: only answers labelled true are learnt"
+        )
