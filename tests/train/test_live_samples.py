@@ -2,17 +2,24 @@
 
 from itertools import pairwise
 
+import torch
+
 from core.contract.events import event_types as e
 from core.contract.wire.worker_api import CancelSample, Pause, Sample, SamplePiece
 from core.train.scoring import live_samples
 from tests.train.conftest import Bench
 
 KNOBS = {"lora_dropout": 0.2, "learning_rate": 2e-2}
-AT_ONCE = {"budget": 1.0}
+UNLIMITED = {"budget": 1.0}
 
 
 def asked(ticket: str, trial: int, **more) -> Sample:
     return Sample(ticket, trial, **{"prompt": "join the path", "max_tokens": 20, **more})
+
+
+def take_one_token_at_a_time(monkeypatch) -> None:
+    monkeypatch.setattr(live_samples, "UNIT_S", 0.0)
+    monkeypatch.setattr(live_samples, "ROUND_SHARE", 0.0)
 
 
 def last(trainer: Bench, ticket: str) -> SamplePiece:
@@ -22,7 +29,7 @@ def last(trainer: Bench, ticket: str) -> SamplePiece:
 def test_training_is_the_same_bit_for_bit_when_samples_are_asked_between(bench, tmp_path):
     results = []
     for asks in (True, False):
-        trainer = bench(evaluate=AT_ONCE)
+        trainer = bench(evaluate=UNLIMITED)
         folder = tmp_path / str(asks)
         folder.mkdir()
         for trial in (0, 1):
@@ -42,8 +49,8 @@ def test_training_is_the_same_bit_for_bit_when_samples_are_asked_between(bench, 
 
 
 def test_an_answer_comes_in_pieces_of_the_adapter_as_it_was_while_it_trains_on(bench, tmp_path, monkeypatch):
-    monkeypatch.setattr(live_samples, "UNIT_S", 0.0)  # a token at a time
-    trainer = bench(train={"steps": 60}, evaluate=AT_ONCE)
+    take_one_token_at_a_time(monkeypatch)
+    trainer = bench(train={"steps": 60}, evaluate=UNLIMITED)
     trainer.assign(tmp_path, **KNOBS)
     for _ in range(5):
         trainer.turn()
@@ -63,17 +70,17 @@ def test_answers_take_no_more_of_the_time_than_scoring_may(bench, tmp_path):
     trainer.assign(tmp_path, **KNOBS)
     trainer.turn()
     for number in range(9):
-        trainer.pack.do(asked(str(number), 0, max_tokens=1))
+        trainer.pack.do(asked(str(number), 0, max_tokens=30))
     while trainer.pack.trains:
         trainer.turn()
-    assert len(trainer.losses()) == 12 and len(trainer.pieces) <= 1
+    assert len(trainer.losses()) == 12 and len(trainer.pieces) <= live_samples.AT_ONCE
     trainer.finish()
     assert len({piece.ticket for piece in trainer.pieces if piece.done}) == 9, "the rest, when nothing trains"
 
 
 def test_a_pause_acts_before_the_rest_of_an_answer(bench, tmp_path, monkeypatch):
-    monkeypatch.setattr(live_samples, "UNIT_S", 0.0)
-    trainer = bench(train={"steps": 40}, evaluate=AT_ONCE)
+    take_one_token_at_a_time(monkeypatch)
+    trainer = bench(train={"steps": 40}, evaluate=UNLIMITED)
     trainer.assign(tmp_path, **KNOBS)
     trainer.turn()
     trainer.pack.do(asked("a", 0))
@@ -127,3 +134,31 @@ def test_without_a_prompt_a_validation_row_is_asked_the_same_of_all(bench):
     assert first and first == second != third
     rows = [trainer.base.tokenizer.decode(row.ids) for row in trainer.data.validation]
     assert any(first in row for row in rows)
+
+
+def test_what_people_are_answered_scoring_waits_for(bench, tmp_path):
+    trainer = bench(train={"steps": 4})
+    spent: list[float] = []
+    trainer.pack.parts.budget.spend = spent.append
+    trainer.assign(tmp_path, **KNOBS)
+    trainer.turn()
+    trainer.pack.do(asked("a", 0))
+    trainer.turn()
+    assert trainer.pieces and len(spent) == 1 and spent[0] > 0
+
+
+def test_out_of_memory_with_several_answers_they_are_given_one_by_one(bench, monkeypatch):
+    real, counts = live_samples.Generation, []
+
+    def generate(base, stack, head, prompts, trees):
+        counts.append(len(prompts))
+        if len(prompts) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(base, stack, head, prompts, trees)
+
+    monkeypatch.setattr(live_samples, "Generation", generate)
+    trainer = bench()
+    for ticket in "abc":
+        trainer.pack.do(asked(ticket, -1))
+    trainer.finish()
+    assert counts == [3, 1, 1, 1] and not any(last(trainer, ticket).why for ticket in "abc")

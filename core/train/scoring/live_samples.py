@@ -32,77 +32,102 @@ from core.train.step.oom_report import is_device_failure, is_out_of_memory
 
 log = logging.getLogger("trimtab.samples")
 
+AT_ONCE = 4  # answers that are generated together
+ROUND_SHARE = 0.1  # of a long round that a unit may last, beyond UNIT_S
 BEGINNING = 64  # tokens at most of a row without a prompt that are taken as one
 
 Send = Callable[[SamplePiece], None]
 Active = Callable[[int], tuple[Factors, int] | None]  # factors and step of a trial that the worker holds
 
 
-@dataclass
+@dataclass(eq=False)
 class _Answer:
-    """The answer that is being generated; ``drawn`` is the text of a prompt from the rows."""
+    """An answer that is being generated; ``drawn`` is the text of a prompt from the rows."""
 
     message: Sample
-    generation: Generation
+    prompt: Prompt
     step: int
     drawn: str
 
 
 class LiveSamples:
-    """Generates one answer at a time, within the time budget of scoring and before it.
+    """Generates the answers that are asked for at the same time together.
 
-    It has a stack of its own and works on a copy of the adapter: training does not change by it, and the
-    adapter is the same from the first token to the last.
+    It has a stack of its own and works on copies of the adapters: training does not change by it, and an
+    adapter is the same from the first token to the last. While trials train, answers take at most the share
+    of the time that scoring may take, and scoring waits for as long.
     """
 
     def __init__(
         self, spec: StudySpec, base: Base, data: Data, places: list[Place], front: Stack, survey: Survey,
-        budget: Budget, active: Active, send: Send,
+        scoring: Budget, active: Active, send: Send,
     ) -> None:  # fmt: skip
         """Use the gates of ``front``, the training stack; ``send`` sends a piece to the engine."""
         self._spec, self._base, self._data, self._places = spec, base, data, places
-        self._survey, self._budget = survey, budget
+        self._survey, self._scoring, self._budget = survey, scoring, Budget(spec.evaluate.budget)
         self._active, self._send = active, send
         self._encoder = PromptEncoder(base, StudyForm(data.system, data.kind))
         self._stack = Stack(base.model.dtype, base.device, front)
+        self._at_once = 1 if survey.astray or survey.why_alone else AT_ONCE
         self._queue: deque[Sample] = deque()
-        self._now: _Answer | None = None
+        self._answers: list[_Answer] = []
+        self._generation: Generation | None = None
+        self._turned_at = time.perf_counter()
 
     @property
     def busy(self) -> bool:
         """Whether any answer is left to give."""
-        return self._now is not None or bool(self._queue)
+        return bool(self._answers or self._queue)
 
     def ask(self, message: Sample) -> None:
-        """Answer ``message`` after those before it."""
+        """Answer ``message`` with, or after, those before it."""
         self._queue.append(message)
 
     def cancel(self, ticket: str) -> None:
         """Generate no more of an answer."""
         self._queue = deque(message for message in self._queue if message.ticket != ticket)
-        if self._now is not None and self._now.message.ticket == ticket:
-            self._end()
+        self._keep(lambda answer: answer.message.ticket != ticket)
 
     def turn(self, training: bool) -> None:
-        """Generate the next piece, if one was asked for and the budget allows it. Raises
+        """Generate the next pieces, if any were asked for and the budget allows it. Raises
         torch.AcceleratorError."""
+        began = time.perf_counter()
+        round_s, self._turned_at = began - self._turned_at, began
         allowed = self._budget.allows(training)  # always: it notes when training began
         if not self.busy or not allowed:
             return
-        began = time.perf_counter()
-        message = self._now.message if self._now is not None else self._queue.popleft()
+        unit_s = max(UNIT_S, ROUND_SHARE * round_s) if training else IDLE_S
         try:
-            self._now = self._now or self._begin(message)
-            self._go_on(self._now, began + (UNIT_S if training else IDLE_S))
+            if not self._answers:
+                self._begin()
+            if self._generation is not None:
+                self._go_on(self._generation, began + unit_s)
         except Exception as error:
             if is_device_failure(error):
                 raise
-            self._refuse(message, error)
-        self._budget.spend(time.perf_counter() - began)
+            self._recover(error)
+        took_s = time.perf_counter() - began
+        self._budget.spend(took_s)
+        self._scoring.spend(took_s)
 
-    def _begin(self, message: Sample) -> _Answer:
+    def _begin(self) -> None:
+        """Start to generate the answers to the next messages."""
+        while self._queue and len(self._answers) < self._at_once:
+            message = self._queue.popleft()
+            try:
+                self._answers.append(self._prepare(message))
+            except Exception as error:
+                if is_device_failure(error):
+                    raise
+                self._refuse(message, error)
+        adapters = [answer.prompt.mine for answer in self._answers if answer.prompt.mine is not None]
+        self._stack.compose([(factors, 1) for factors in adapters])
+        if self._answers:
+            prompts = [answer.prompt for answer in self._answers]
+            self._generation = Generation(self._base, self._stack, self._survey.head, prompts, trees=False)
+
+    def _prepare(self, message: Sample) -> _Answer:
         factors, step = self._find_factors(message)
-        self._stack.compose([(factors, 1)] if factors is not None else [])
         ids, drawn = self._read_prompt(message)
         tokens = min(message.max_tokens, self._encoder.context - len(ids))
         if tokens < 1:
@@ -110,8 +135,7 @@ class LiveSamples:
             raise TrimtabError.of(what)
         seed = f"sample {message.seed}" if message.temperature > 0 else ""
         prompt = Prompt(factors, ids, tokens, seed, temperature=message.temperature or 1.0)
-        generation = Generation(self._base, self._stack, self._survey.head, [prompt], trees=False)
-        return _Answer(message, generation, step, drawn)
+        return _Answer(message, prompt, step, drawn)
 
     def _read_prompt(self, message: Sample) -> tuple[list[int], str]:
         """The tokens of the prompt, in the study's own form as the boards ask; and the text of one that is
@@ -140,22 +164,41 @@ class LiveSamples:
         saved = load_saved(self._spec, self._base, message.knobs, self._places, folder)
         return frozen_copy(saved), message.step
 
-    def _go_on(self, now: _Answer, until: float) -> None:
+    def _go_on(self, generation: Generation, until: float) -> None:
         """Read or generate until ``until`` (time.perf_counter), and send all so far."""
-        done = now.generation.run_until(until, RATE)
-        ids = now.generation.written(0)
-        if done:
-            self._end()
-        text = self._encoder.text(ids)
-        self._send(SamplePiece(now.message.ticket, text, len(ids), now.step, done, prompt=now.drawn))
+        generation.run_until(until, RATE)
+        rows = {id(prompt): row for row, prompt in enumerate(generation.prompts)}
+        for answer in self._answers:
+            ids, is_over = generation.written(rows[id(answer.prompt)])
+            self._send(
+                SamplePiece(
+                    answer.message.ticket, self._encoder.text(ids), len(ids), answer.step, is_over,
+                    prompt=answer.drawn,
+                )
+            )  # fmt: skip
+        self._keep(lambda answer: not generation.written(rows[id(answer.prompt)])[1])
 
-    def _end(self) -> None:
-        self._now = None
-        self._stack.compose([])
+    def _keep(self, wanted: Callable[[_Answer], bool]) -> None:
+        """Keep the answers that are ``wanted``; after the last the memory is released."""
+        self._answers = [answer for answer in self._answers if wanted(answer)]
+        if not self._answers and self._generation is not None:
+            self._generation = None
+            self._stack.compose([])
+
+    def _recover(self, error: Exception) -> None:
+        """Report why there are no answers; out of memory, try them again one by one."""
+        messages = [answer.message for answer in self._answers]
+        self._keep(lambda answer: False)
+        if is_out_of_memory(error) and len(messages) > 1:
+            free(self._base.device)
+            self._at_once = 1
+            self._queue.extendleft(reversed(messages))
+            return
+        for message in messages:
+            self._refuse(message, error)
 
     def _refuse(self, message: Sample, error: Exception) -> None:
-        """Report why there is no answer; the next prompt is not affected."""
-        self._end()
+        """Report why there is no answer."""
         if is_out_of_memory(error):
             free(self._base.device)
             why = "out of memory beside the trials that train: ask for fewer tokens, or pause a trial"

@@ -111,9 +111,9 @@ class Generation:
         share = self._took_s / sum(len(ids) + 1 for ids in self._written)
         return [Written(ids, self._first_s, (len(ids) + 1) * share) for ids in self._written]
 
-    def written(self, row: int) -> list[int]:
-        """The tokens so far of the prompt at ``row`` of ``prompts``."""
-        return list(self._written[row])
+    def written(self, row: int) -> tuple[list[int], bool]:
+        """The tokens so far of the prompt at ``row`` of ``prompts``, and whether these are all."""
+        return list(self._written[row]), self._over[row]
 
     @property
     def rows(self) -> int:
