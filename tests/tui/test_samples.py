@@ -4,6 +4,7 @@ import json
 
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
+from core.contract.views import metric_verdict
 from core.contract.wire import console_api
 from core.contract.wire.sample_messages import (
     AskSample,
@@ -66,7 +67,7 @@ async def test_a_trial_and_the_base_are_asked_and_a_pair_is_rated_without_names(
                 strengths=strengths, left_share=Score(1.0, 0.03, 1.0, 1),
             )
         )  # fmt: skip
-        await you.sees("1 rating ", "1 of random pairs", "#6", "+0.40", "no side bias")
+        await you.sees("1 rating ", "1 of random pairs", "#6", "+0.40", "too few to tell")
         await you.press("down")
         await you.sees("which is better?")
         await you.press("escape", "escape")
@@ -116,6 +117,7 @@ def test_a_side_bias_is_a_warning_and_strengths_stand_in_order():
     )  # fmt: skip
     study = state.studies["tidy-7b"]
     assert "⚠ side bias: left in 90% (70% to 99%)" in summary_line(study, LOOK).plain
+    assert metric_verdict.boards(study) == (), "strengths are on no board"
     for width in (46, 74, 116):
         lines = [line.plain for line in strength_lines(study, width, LOOK)]
         assert [line.split()[1] for line in lines] == ["#7", "#6"]

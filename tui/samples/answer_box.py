@@ -50,7 +50,7 @@ def answer_text(answer: Answer, look: Palette) -> Text:
         case "queued":
             return Text(
                 "The answer is generated between micro-batches of the training, in the share of the time "
-                "that scoring may take.",
+                "that scoring may take. It comes at once while nothing trains.",
                 style=look["muted"],
             )
         case "writing":

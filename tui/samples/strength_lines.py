@@ -10,6 +10,7 @@ from core.contract.state import engine_state as s
 from tui.number_text import GLYPHS
 from tui.theme_colors import Palette
 
+LEAST_RATINGS = 6  # with fewer even one side alone is no more than chance
 LEAST_BAR = 12  # cells; a narrower interval is not drawn
 LABELS = 44  # cells of a row beside its bar
 
@@ -18,7 +19,7 @@ def summary_line(study: s.Study, look: Palette) -> Text:
     """Return the number of ratings, and whether people prefer a side."""
     line, count = Text(no_wrap=True, overflow="ellipsis"), len(study.ratings)
     if not count:
-        line.append("no ratings yet: Tab compares two trials blind", style=look["muted"])
+        line.append("no ratings yet: ← = → rate when both have answered", style=look["muted"])
         return line
     line.append(f"{count} rating{'s' * (count != 1)}", style="bold")
     share = study.left_share
@@ -27,7 +28,8 @@ def summary_line(study: s.Study, look: Palette) -> Text:
         if is_biased(share):
             line.append(f"   ⚠ side bias: {shown}", style=look["warning"])
         else:
-            line.append(f"   {shown}: no side bias", style=look["muted"])
+            finding = "no side bias" if share.samples >= LEAST_RATINGS else "too few to tell"
+            line.append(f"   {shown}: {finding}", style=look["muted"])
     drawn = sum(rating.drawn for rating in study.ratings)
     line.append(f"   {drawn} of random pairs", style=look["muted"])
     return line
