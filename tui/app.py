@@ -35,6 +35,7 @@ from tui.keys.key_declarations import ALWAYS, commands
 from tui.keys.key_definition import bindings
 from tui.keys.key_map import check_key_map
 from tui.memory.memory_screen import MemoryScreen
+from tui.samples.samples_screen import SamplesScreen
 from tui.study.away_notice import AwayNotice
 from tui.study.study_picker import Studies
 from tui.study.study_screen import AllTrials
@@ -277,6 +278,10 @@ class TrimtabApp(Navigation, FrameDisplay):
     def open_devices(self) -> None:
         """Open the devices screen."""
         self.push_screen(DevicesScreen())
+
+    def open_samples(self, trial: int | None) -> None:
+        """Open the samples screen on ``trial``."""
+        self.push_screen(SamplesScreen(trial))
 
     def show_study(self, name: str) -> None:
         """Display the study ``name`` from now on."""

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
-from core.contract.wire import console_api, worker_api
+from core.contract.wire import console_api, sample_messages, worker_api
 from tests.daemon.conftest import raw_study
 from tests.daemon.packs import pack
 
@@ -43,6 +43,11 @@ REQUESTS: tuple[console_api.AnyRequest, ...] = (
     console_api.AskSearch(GONE),
     console_api.AskInsides(HERE, 0),
     console_api.AskHistory(HERE),
+    sample_messages.AskSample(HERE, 0, "a prompt", 8, 0.5, 1),
+    sample_messages.FollowSample(HERE, "ticket", 3),
+    sample_messages.CancelSample(HERE, "ticket"),
+    sample_messages.AskPair(HERE, 1),
+    sample_messages.RateSamples(GONE, 0, 1, "left"),
     console_api.StopEngine(),
     console_api.EnqueueTrial(HERE, {"lora_rank": 4, "depth": 1}, 0),
     console_api.CloneTrial(HERE, 0, {"learning_rate": 1e-4, "lora_rank": 4}),

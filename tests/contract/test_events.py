@@ -46,5 +46,6 @@ def test_a_worker_decides_nothing_that_is_the_engines():
         e.StudyCreated, e.StudyReopened, e.StudyPaused, e.StudyResumed, e.StudyStopping, e.StudyEnded,
         e.StudyChanged, e.TrialQueued, e.TrialWeighed, e.TrialStarting, e.PauseAsked, e.ResumeAsked,
         e.PruneAsked, e.EditAsked, e.TrialMarked, e.TrialReprieved, e.ScoringAssigned, e.MachineRead,
+        e.RatingGiven,
     }  # fmt: skip
     assert {kind for kind in EVENTS if not kind.from_worker} == of_engine

@@ -245,6 +245,7 @@ OF_STUDY = [
     e.StudyStopping(at=3.0, study="a", why="so"), e.StudyReopened(at=3.0, study="a", why="so", trials=9),
     e.StudyNoted(at=3.0, study="a", text="a word"), CREATED, e.StudyNoted(at=3.0, study="nobody's", text="?"),
     e.StudyChanged(at=3.0, study="a", by="me", spec=SPEC, changes=("study.trials: 3 → 4",)),
+    e.RatingGiven(at=3.0, study="a", by="me", left=0, right=1, choice="tie", strengths={0: Score(0.0)}),
     *(e.StudyEnded(at=3.0, study="a", outcome=one, why="so") for one in ("complete", "stopped", "failed")),
 ]  # fmt: skip
 OF_THE_MOMENT = [

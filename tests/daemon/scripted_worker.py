@@ -88,6 +88,12 @@ class Scripted:
             case worker_api.AskTriggers() if message.triggers:
                 text = f"asks with {', '.join(message.triggers)}"
                 self.link.tell(e.StudyNoted(at=time.time(), study=self.study, text=text))
+            case worker_api.Sample():
+                words = f"{message.trial} of {message.folder or 'live'} says {message.prompt}".split()
+                if message.prompt != "never":
+                    for count in range(1, len(words) + 1):
+                        text, done = " ".join(words[:count]), count == len(words)
+                        self.link.say(worker_api.SamplePiece(message.ticket, text, count, 1, done))
             case worker_api.Shutdown():
                 for trial in self.steps:
                     self.keep(trial)

@@ -14,7 +14,7 @@ import torch
 from core.contract.events import event_types as e
 from core.contract.spec import knob_table, spec_file
 from core.contract.spec.study_spec import StudySpec
-from core.contract.wire.worker_api import Assign
+from core.contract.wire.worker_api import Assign, SamplePiece
 from core.train.base.base_model import Base, load_base
 from core.train.data.dataset import Data, load_data
 from core.train.introspection.trial_introspection import InspectionSchedule
@@ -92,9 +92,10 @@ class Bench:
         self.base: Base = load_base(spec, torch.device("cpu"), silent)
         self.data: Data = load_data(spec, self.base.tokenizer, silent)
         self.told: list[e.Event] = []
+        self.pieces: list[SamplePiece] = []  # of answers to people's prompts
         self.listeners: list[Callable[[e.Event], object]] = []  # called at each event
         freeze()
-        self.pack = Pack(spec, self.base, self.data, self._hear)
+        self.pack = Pack(spec, self.base, self.data, self._hear, self.pieces.append)
 
     def _hear(self, event: e.Event) -> None:
         self.told.append(event)

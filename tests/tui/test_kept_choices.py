@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tui.study_table.kept_choices import FILE, KeptChoices
+from tui.kept_state import FILE
+from tui.study_table.kept_choices import KeptChoices
 from tui.study_table.table_choice import TableChoice
 
 CHOSEN = TableChoice("lr<1e-4", "eval/loss.smooth", True, ("number", "state"), (3, 5), False, "tokens")

@@ -12,6 +12,7 @@ from textual.widgets import Input
 from tests.looked import sample
 from tests.tui import explored
 from tests.tui.conftest import Backend, strips_of
+from tests.tui.sampled import Answers, rated_study
 from tests.tui.scene import NOW, cpu_pack, four_cards, gpu_packs, no_card, state_of, study_events
 from tests.tui.scored import evidence, scored_study
 from tests.tui.steered import answers as steered
@@ -29,6 +30,7 @@ SCENES = {
     "steered": (steered_study(), four_cards(), gpu_packs()),
     **explored.SCENES,
     "looked": (scored_study(), four_cards(), gpu_packs()),
+    "sampled": (rated_study(), four_cards(), gpu_packs()),
 }
 ANSWERS = {
     "weighed": answers(on_cpu()),
@@ -83,6 +85,9 @@ SHOTS = [
     ("explored", (200, 60), ("v", "j", "j", "v", "j", "v", "j", "v", "V", "t")),
     ("looked", (80, 24), ("j", "j", "enter", "a")),
     ("looked", (200, 60), ("j", "j", "enter", "a")),
+    ("sampled", (80, 24), (*"jjjjjj", "T", "B", "enter", *"tea?", "enter")),
+    ("sampled", (120, 40), ("T", "F", "tab", "left")),
+    ("sampled", (60, 18), ("T", "F", "tab")),
 ]
 
 
@@ -108,7 +113,7 @@ def test_picture(snap_compare, tmp_path, scene, size, keys):
 
     async def before(pilot: Pilot) -> None:
         backend = Backend(socket, state_of(*SCENES[scene]))
-        backend.answers = ANSWERS.get(scene, backend.answers)
+        backend.answers = Answers() if scene == "sampled" else ANSWERS.get(scene, backend.answers)
         backends.append(backend)
         await backend.open()
         while not app.engine.attached:

@@ -22,6 +22,8 @@ WALK = (  # a key, and the screen that it leads to
     ("escape", "AllTrials"), ("d", "DevicesScreen"), ("t", "DevicesScreen"), ("escape", "AllTrials"),
     ("8", "EventsScreen"), ("k", "EventsScreen"), ("escape", "AllTrials"),
     ("9", "LogsScreen"), ("tab", "LogsScreen"), ("escape", "AllTrials"),
+    ("T", "SamplesScreen"), ("F", "SamplesScreen"), ("r", "SamplesScreen"), ("tab", "SamplesScreen"),
+    ("escape", "AllTrials"),
     ("V", "CompareScreen"), ("t", "CompareScreen"), ("escape", "AllTrials"),
     ("n", "FormScreen"), ("enter", None), ("escape", "AllTrials"), ("e", None), ("escape", "AllTrials"),
     ("N", "FormScreen"), ("escape", "AllTrials"), ("asterisk", "AllTrials"), ("D", "Pin"),

@@ -38,6 +38,7 @@ class Console(Protocol):
     def open_boards(self, trial: int | None) -> None: ...
     def open_insight(self, trial: int | None) -> None: ...
     def open_devices(self) -> None: ...
+    def open_samples(self, trial: int | None) -> None: ...
     def show_trial(self, number: int) -> None: ...
 
 
@@ -135,6 +136,11 @@ class StudyScreen(Screen[None]):
     def action_devices(self) -> None:
         """Open the devices screen."""
         self.console.open_devices()
+
+    def action_samples(self) -> None:
+        """Open the samples screen."""
+        trial = self.selected_trial()
+        self.console.open_samples(trial.number if trial is not None else None)
 
     def action_pause(self) -> None:
         """Pause the trial, or resume it if it is paused."""

@@ -24,6 +24,7 @@ from tui.insight.insight_screen import InsightScreen
 from tui.keys.key_definition import Key
 from tui.logs.logs_screen import LogsScreen
 from tui.memory.memory_screen import MemoryScreen
+from tui.samples.samples_screen import SamplesScreen
 from tui.study.away_notice import AwayNotice
 from tui.study.away_screen import AwayScreen
 from tui.study.study_screen import AllTrials
@@ -77,6 +78,7 @@ class Navigation(App[None]):
             "devices": lambda trial: DevicesScreen(),
             "events": lambda trial: EventsScreen(),
             "logs": lambda trial: LogsScreen(),
+            "samples": SamplesScreen,
         }
 
     def go(self, place: str) -> None:

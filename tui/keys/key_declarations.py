@@ -6,6 +6,7 @@ from tui.keys.chart_key_groups import CHART_CHOICE, CHARTS, DEVICES
 from tui.keys.dialog_key_groups import CHOICE, DIALOGS, FIELD, FORM
 from tui.keys.key_definition import Group, Key
 from tui.keys.log_key_groups import EVENTS, LOGS
+from tui.keys.sample_key_groups import PROMPT_LINE, SAMPLES
 from tui.keys.table_keys import COLUMNS, FILTER, TABLE
 
 PLACES = ("trials", "trial", "boards", "memory", "insight", "compare", "devices", "events", "logs")
@@ -29,6 +30,9 @@ TO_INSIGHT = Key(
 )
 TO_DEVICES = Key(
     "app.devices", "d", "devices", "devices", "GPUs and host: load, history, processes by user", "Devices"
+)
+TO_SAMPLES = Key(
+    "app.samples", "T", "samples", "samples", "ask a trial a prompt, and compare two blind", "Samples"
 )
 CLONE = Key(
     "trial.clone",
@@ -87,6 +91,7 @@ STUDY = Group(
         TO_BOARDS,
         TO_INSIGHT,
         TO_DEVICES,
+        TO_SAMPLES,
         Key(
             "trial.mark",
             "space,v",
@@ -145,6 +150,7 @@ TRIAL = Group(
         TO_BOARDS,
         TO_INSIGHT,
         TO_DEVICES,
+        TO_SAMPLES,
         Key("detail.insides", "a", "insides", "insides", "loss by token, and attention"),
     ),
     ("detail.back", "trial.pause", "trial.prune", "app.memory", "app.boards", "detail.insides"),
@@ -303,6 +309,8 @@ GROUPS = (
     INTROSPECTION,
     EVENTS,
     LOGS,
+    SAMPLES,
+    PROMPT_LINE,
     Group("forms", (*FORM, *FIELD, *CHOICE)),
     *DIALOGS,
     Group("everywhere", (HELP, COMMAND, *DIGITS, COPY, DETACH, SUSPEND, REPAINT, PALETTE)),

@@ -24,6 +24,7 @@ SPELT = {
     "shift+right": "⇧→",
     "plus": "+",
     "minus": "-",
+    "equals_sign": "=",
     "escape": "Esc",
     "enter": "Enter",
     "backspace": "⌫",

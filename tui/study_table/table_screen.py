@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
-from core import paths
 from core.contract.state import engine_state as s
 from core.contract.views.trial_comparison import ALONG
 from core.contract.views.trials.filter_completion import drop_unfinished
 from core.contract.views.trials.trial_fields import find_field
-from core.errors import TrimtabError
+from tui.kept_state import home_folder
 from tui.study_table.bulk_actions import BulkScreen
 from tui.study_table.column_dialog import ColumnDialog
 from tui.study_table.filter_bar import FilterBar, FilterKept, FilterTyped
@@ -25,7 +22,7 @@ class TableScreen(BulkScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._kept = KeptChoices(_home())
+        self._kept = KeptChoices(home_folder())
 
     @property
     def choice(self) -> TableChoice:
@@ -163,10 +160,3 @@ class TableScreen(BulkScreen):
             self.filter_by("")
         else:
             self.choose(marks=())
-
-
-def _home() -> Path | None:
-    try:
-        return paths.home()
-    except TrimtabError:
-        return None

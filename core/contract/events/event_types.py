@@ -14,6 +14,7 @@ from core.contract.events.machine_reading import MachineRead as MachineRead
 from core.contract.events.machine_reading import Process as Process
 from core.contract.events.machine_reading import Worker as Worker
 from core.contract.events.steering_events import EditAsked as EditAsked
+from core.contract.events.steering_events import RatingGiven as RatingGiven
 from core.contract.events.steering_events import StudyChanged as StudyChanged
 from core.contract.events.steering_events import TrialEdited as TrialEdited
 from core.contract.events.steering_events import TrialMarked as TrialMarked
@@ -58,5 +59,5 @@ AnyEvent = (
     | PauseAsked | TrialPaused | ResumeAsked | TrialResumed | PruneAsked | TrialPruned
     | TrialCompleted | TrialFailed | TrialInfeasible | TrialRequeued | TrialCheckpointed
     | MachineRead | MemoryShort | TrialScoring | ScoringAssigned | ScoringEnded
-    | EditAsked | TrialEdited | TrialMarked | TrialReprieved | StudyChanged
+    | EditAsked | TrialEdited | TrialMarked | TrialReprieved | StudyChanged | RatingGiven
 )  # fmt: skip

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from core.contract.events.event_base import Event, Title, TrialEvent
 from core.contract.events.knob_change_text import changes_text, value_text
 from core.contract.events.trial_states import ENDED, OPEN, PRUNED
-from core.contract.input_size_limits import Step
+from core.contract.input_size_limits import Int, Step
+from core.contract.metric_score import Score
 
 
 class EditAsked(TrialEvent, frozen=True, tag="edit-asked"):
@@ -90,6 +91,23 @@ class TrialReprieved(TrialEvent, frozen=True, tag="trial-reprieved"):
     def title(self) -> Title:
         """Return the event's line in the event list."""
         return f"queued again by {self.by}, who took the prune back", "info"
+
+
+class RatingGiven(Event, frozen=True, tag="rating-given"):
+    """A person compared two answers to a prompt without knowing whose they were; -1 is the base.
+
+    ``drawn`` pairs were chosen at random. With this rating, ``strengths`` are those of all trials and
+    ``left_share`` is the share of the left side among the ratings that chose one.
+    """
+
+    by: str
+    left: Int
+    right: Int
+    choice: Literal["left", "right", "tie"]
+    prompt_hash: str = ""  # the first 16 hex digits of its SHA-256
+    drawn: bool = False
+    strengths: dict[int, Score] = {}
+    left_share: Score | None = None
 
 
 class StudyChanged(Event, frozen=True, tag="study-changed"):

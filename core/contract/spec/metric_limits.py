@@ -11,7 +11,7 @@ from typing import Literal
 
 from core.contract.metric_score import Score
 from core.contract.significance_levels import FALSE_BREACH, look_tail
-from core.contract.spec.metric_table import find_metric, suggest_name
+from core.contract.spec.metric_table import STRENGTH, WHY_NO_GOAL, find_metric, suggest_name
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
@@ -51,6 +51,8 @@ class Limit:
             raise SpecError.of(
                 f"unknown metric {plain(metric, 80)!r} in a limit", location, suggest_name(metric)
             )
+        if metric == STRENGTH:
+            raise SpecError.of(f"{metric} has no limits: {WHY_NO_GOAL}", location, "limit another metric")
         return cls(metric, sign[0] == "<", _bound(metric, match["bound"], location), "=" not in sign)
 
     def __str__(self) -> str:

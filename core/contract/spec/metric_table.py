@@ -24,6 +24,9 @@ class Metric:
     effect: float = 0.0
 
 
+STRENGTH = "feedback/strength"
+WHY_NO_GOAL = "no trial has it before people have rated its answers, so the sampler cannot wait for it"
+
 TABLE: tuple[Metric, ...] = (
     Metric("train/loss", "minimize", "mean cross-entropy of the step's target tokens", "nats/token"),
     Metric("train/learning_rate", "minimize", "learning rate of the step"),
@@ -69,6 +72,7 @@ TABLE: tuple[Metric, ...] = (
     Metric("security/membership", "minimize", "ROC area of the gain on the base", "0.5 to 1", 0.02),
     Metric("security/membership_tpr", "minimize", "members found at 1 % false positives", "fraction", 0.02),
     Metric("security/leak", "minimize", "share of answers with the rows' personal data", "fraction", 0.02),
+    Metric(STRENGTH, "maximize", "Bradley–Terry strength of blind ratings", "log odds", 0.2),
     Metric(
         "memory/alone_bytes", "minimize",
         "memory of the trial alone on its device, computed from measurements of its pack", "bytes",

@@ -11,7 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from core.contract import input_size_limits
 from core.contract.spec import knob_table, study_spec
-from core.contract.spec.metric_table import BOARDS, METRICS, OBJECTIVES, Direction, find_metric, suggest_name
+from core.contract.spec.metric_table import (
+    BOARDS,
+    METRICS,
+    OBJECTIVES,
+    STRENGTH,
+    WHY_NO_GOAL,
+    Direction,
+    find_metric,
+    suggest_name,
+)
 from core.contract.spec.study_spec import (
     AUTO,
     FORMATS,
@@ -67,6 +76,8 @@ class Objective(Section):
     @classmethod
     def _check_produced(cls, metric: str) -> str:
         """Check that the metric is a number that every trial ends with."""
+        if metric == STRENGTH:
+            raise ValueError(f"{metric!r} is not an objective: {WHY_NO_GOAL}; sort the trials by it instead")
         if metric not in OBJECTIVES and (metric in METRICS or find_metric(metric) is None):
             raise ValueError(f"{metric!r} is not an objective: {suggest_name(metric, OBJECTIVES)}")
         return metric

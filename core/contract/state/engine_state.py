@@ -25,6 +25,7 @@ from core.contract.state.machine_history import DAY, HOUR, MINUTE, Track
 from core.contract.state.thinned_series import Series
 
 LINES = 200  # event lines kept for a study, and for a trial
+RATINGS = 5000  # the latest kept of a study
 STOPS = 48  # checkpoints and resumes kept of a trial
 MACHINE_POINTS = 240  # readings of each device kept as history
 
@@ -42,6 +43,15 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
 
     step: int
     text: str
+
+
+class Rating(msgspec.Struct, frozen=True, array_like=True):
+    """Which of two answers a person preferred, by the side it stood on; -1 is the base."""
+
+    left: int
+    right: int
+    choice: str  # left, right or tie
+    drawn: bool = False  # the pair was chosen at random
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -135,6 +145,8 @@ class Study(msgspec.Struct, frozen=True):
     preparing: dict[str, Preparation] = {}  # by worker
     packs: dict[str, PackMeasured] = {}  # the latest of each worker
     base_scores: dict[str, Score] = {}  # of the base model, by metric
+    ratings: tuple[Rating, ...] = ()
+    left_share: Score | None = None  # of the ratings that chose a side: about ½ without a side bias
 
     @property
     def settings(self) -> StudySpec:

@@ -133,6 +133,12 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
             return replace(study, lines=append_line(study.lines, event.at, event.text, event.level))
         case e.BaseScored():
             return replace(study, base_scores={**study.base_scores, **fold_scores.finite_all(event.scores)})
+        case e.RatingGiven():
+            trials = study.trials
+            for number, score in event.strengths.items():
+                if number in trials:
+                    trials = _with(trials, fold_scores.rate_trial(trials[number], score))
+            return fold_scores.add_rating(replace(study, trials=trials), event)
         case e.MemoryShort():
             return replace(study, lines=append_line(study.lines, event.at, event.text, "warning"))
         case e.StudyChanged():

@@ -10,9 +10,11 @@ from msgspec.structs import replace
 
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
+from core.contract.spec.metric_table import STRENGTH
 from core.contract.state import engine_state as s
 from core.contract.state.thinned_series import Series, add
 
+BASE = -1
 OVER: dict[str, Any] = {
     "scoring": -1, "scoring_done": 0, "scoring_total": 0, "scoring_from": (0, 0.0), "scoring_at": 0.0,
 }  # fmt: skip
@@ -84,3 +86,22 @@ STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
     e.ScoringAssigned: _fold_assignment,
     e.ScoringEnded: _fold_scoring_end,
 }
+
+
+def rate_trial(trial: s.Trial, score: Score) -> s.Trial:
+    """Return the trial with its strength in blind comparisons."""
+    score = _finite(score)
+    value = {} if score.value is None else {STRENGTH: score.value}
+    return replace(trial, scores={**trial.scores, STRENGTH: score}, latest={**trial.latest, **value})
+
+
+def add_rating(study: s.Study, event: e.RatingGiven) -> s.Study:
+    """Return the study with one more rating, and with the base's strength where the base was compared."""
+    rating = s.Rating(event.left, event.right, event.choice, event.drawn)
+    base = {STRENGTH: event.strengths[BASE]} if BASE in event.strengths else {}
+    return replace(
+        study,
+        base_scores={**study.base_scores, **finite_all(base)},
+        ratings=(*study.ratings[1 - s.RATINGS :], rating),
+        left_share=_finite(event.left_share) if event.left_share is not None else None,
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit, Verdict
-from core.contract.spec.metric_table import BOARDS, METRICS, Metric, find_metric, split_trigger
+from core.contract.spec.metric_table import BOARDS, METRICS, STRENGTH, Metric, find_metric, split_trigger
 from core.contract.state.engine_state import Study, Trial
 from core.errors import SpecError
 
@@ -136,7 +136,8 @@ def list_names(study: Study, of: str) -> tuple[str, ...]:
 
 
 def _scored_metrics(study: Study) -> set[str]:
-    return set(study.base_scores).union(*(trial.scores for trial in study.trials.values()))
+    """What people rate is on no board."""
+    return set(study.base_scores).union(*(trial.scores for trial in study.trials.values())) - {STRENGTH}
 
 
 def describe_metric(name: str) -> Metric:

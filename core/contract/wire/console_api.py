@@ -19,6 +19,15 @@ from core.contract.state.event_lines import EventHistory
 from core.contract.wire.evidence_answer import Evidence
 from core.contract.wire.introspection_answer import Insides
 from core.contract.wire.memory_forecast import Forecast, MemoryNow
+from core.contract.wire.sample_messages import (
+    AskPair,
+    AskSample,
+    CancelSample,
+    FollowSample,
+    Pair,
+    RateSamples,
+    SampleText,
+)
 from core.contract.wire.search_state import Importance, SearchState
 
 PROTOCOL = 2
@@ -253,10 +262,11 @@ AnyRequest = (
     | Foresee | WeighMemory | AskEvidence | AskImportance | AskSearch | AskInsides | AskHistory
     | StopEngine
     | EnqueueTrial | CloneTrial | EditTrial | ReprieveTrial | MarkTrial | ChangeStudy
+    | AskSample | FollowSample | CancelSample | AskPair | RateSamples
 )  # fmt: skip
 Answer = (
     Forecast | MemoryNow | Evidence | Started | Queued | Change | Importance | SearchState | Insides
-    | EventHistory
+    | EventHistory | SampleText | Pair
 )  # fmt: skip
 
 

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
+from core.contract.process_identity import is_stopped
 from core.contract.state.engine_state import State
 from core.contract.wire import console_api, local_socket, message_codec
 from core.contract.wire.aiohttp_connector import OwnConnector
 from core.contract.wire.engine_health_check import SILENT_S, describe_health, explain_silence
-from core.contract.wire.process_identity import is_stopped
 from core.errors import EngineError, RefusedError
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from core.contract.process_identity import is_stopped
 from core.contract.wire import local_socket
-from core.contract.wire.process_identity import is_stopped
 from core.errors import EngineError
 
 SILENT_S = 5.0  # an engine that is silent for so long counts as not answering; its event loop is far faster

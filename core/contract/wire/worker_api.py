@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from core.contract.events.event_types import AnyEvent
-from core.contract.input_size_limits import Count, Int, Name, Pid, Seconds
+from core.contract.input_size_limits import Count, Int, Name, Pid, Seconds, Text
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -24,6 +24,7 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     device: Name
     trials: tuple[Int, ...] = ()
     memory_bytes: Count | None = None
+    answers_samples: bool = False  # a worker of an earlier version does not know Sample
 
 
 class Told(msgspec.Struct, frozen=True, tag="told"):
@@ -59,7 +60,21 @@ class Leaving(msgspec.Struct, frozen=True, tag="leaving"):
     why: str
 
 
-FromWorker = Hello | Told | Beat | Broken | Leaving
+class SamplePiece(msgspec.Struct, frozen=True, tag="sample-piece"):
+    """The answer to a Sample so far, by an adapter as it was after ``step``; the last piece is ``done``, and
+    says ``why`` where there is no more of it. ``prompt`` is the one that was drawn. Not durable: lost with
+    the connection."""
+
+    ticket: Name
+    text: Text = ""
+    tokens: Count = 0
+    step: Count = 0
+    done: bool = False
+    why: str = ""
+    prompt: Text = ""
+
+
+FromWorker = Hello | Told | Beat | Broken | Leaving | SamplePiece
 
 
 class Heard(msgspec.Struct, frozen=True, tag="heard"):
@@ -154,6 +169,30 @@ class AskTriggers(msgspec.Struct, frozen=True, tag="triggers"):
     triggers: tuple[str, ...]
 
 
+class Sample(msgspec.Struct, frozen=True, tag="sample"):
+    """Complete ``prompt`` by the trial as it is now (-1: the base alone) and send it in SamplePieces.
+
+    An empty prompt is that of a validation row, which ``seed`` draws. Of a trial that the worker does not
+    train, ``folder`` (trials/<n>) holds the adapter and ``knobs`` its form. ``temperature`` 0 is greedy.
+    """
+
+    ticket: str
+    trial: int
+    prompt: str
+    max_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+    folder: str = ""
+    knobs: dict[str, Any] = {}
+    step: int = 0  # of the adapter in ``folder``
+
+
+class CancelSample(msgspec.Struct, frozen=True, tag="cancel-sample"):
+    """Generate no more of an answer, if it is not done."""
+
+    ticket: str
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """Release every trial and exit."""
 
@@ -162,7 +201,7 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
 
 ToWorker = (
     Heard | Assign | Pause | Resume | Prune | Edit | Keep | Leave | Score | Unscore | Bound | AskTriggers
-    | Shutdown
+    | Sample | CancelSample | Shutdown
 )  # fmt: skip
 
 # Command line of a worker process: python -P -m core.train.commands.worker STUDY_FOLDER WORKER_NAME DEVICE

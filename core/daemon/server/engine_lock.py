@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 from core import paths
+from core.contract.process_identity import is_alive, read_start
 from core.contract.text.sanitize import plain
-from core.contract.wire.process_identity import is_alive, read_start
 from core.errors import EngineError
 
 RENEW_S = 10.0  # interval of renewals

@@ -71,7 +71,7 @@ class WorkerInbox:
             device = next(trial.device for trial in study.trials.values() if trial.worker == hello.worker)
             worker = crew.adopt(hello, Path(study.folder), lease_s, last_number)
             worker.device = device
-        worker.send = send
+        worker.send, worker.answers_samples = send, hello.answers_samples
         worker.heard_at = time.monotonic()
         worker.tell(worker_api.Heard(worker.heard))
         if worker.leaving:  # requested while it was not connected
@@ -103,6 +103,8 @@ class WorkerInbox:
                 self._handle_answer(worker, message)
             case worker_api.Beat():
                 self._handle_stall(worker, message.busy_s)
+            case worker_api.SamplePiece():
+                self._studies.samples.take(worker, message)
             case worker_api.Broken() | worker_api.Leaving():
                 self._going(worker, message)
 

@@ -1,4 +1,5 @@
-"""Requests that change nothing: memory forecasts, evidence, knob importance, the search, introspection."""
+"""Requests that change nothing: memory forecasts, evidence, knob importance, the search, introspection,
+sampled answers."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ import asyncio
 from collections.abc import Callable
 
 from core.contract.spec.study_spec import StudySpec
-from core.contract.wire import console_api
-from core.daemon.answers import evidence_reader, history_reader, introspection_reader
+from core.contract.wire import console_api, sample_messages
+from core.daemon.answers import evidence_reader, history_reader, introspection_reader, sample_ratings
 from core.daemon.answers.search_insights import Insights
 from core.daemon.placement.forecast_answers import answer
 from core.daemon.placement.memory_planner import MemoryPlanner
@@ -15,6 +16,7 @@ from core.daemon.study import request_checks
 from core.daemon.study.request_checks import Handler
 from core.daemon.study.study_runner import Runner
 from core.daemon.supervisor import Supervisor
+from core.daemon.workers.sample_relay import SampleRelay
 
 
 class QuestionRequests:
@@ -29,7 +31,9 @@ class QuestionRequests:
         supervisor: Supervisor,
         runner_of: Callable[[str], Runner | None],
         foresight: Callable[[StudySpec], MemoryPlanner],
+        samples: SampleRelay,
     ) -> None:
+        self._samples = samples
         self._supervisor, self._runner_of, self._foresight = supervisor, runner_of, foresight
         self._insights = Insights()
         self.handlers: dict[type, Handler] = {
@@ -40,6 +44,10 @@ class QuestionRequests:
             console_api.AskSearch: self._search,
             console_api.AskInsides: self._introspection,
             console_api.AskHistory: self._history,
+            sample_messages.AskSample: self._begin_sample,
+            sample_messages.FollowSample: self._follow_sample,
+            sample_messages.CancelSample: self._cancel_sample,
+            sample_messages.AskPair: self._pair,
         }
 
     async def _memory(self, request: console_api.Foresee | console_api.WeighMemory) -> console_api.Answer:
@@ -67,3 +75,20 @@ class QuestionRequests:
     async def _history(self, request: console_api.AskHistory) -> console_api.Answer:
         study = request_checks.study_in(self._supervisor.state, request.study)
         return await asyncio.to_thread(history_reader.read, study)
+
+    async def _begin_sample(self, request: sample_messages.AskSample) -> console_api.Answer:
+        study = request_checks.study_in(self._supervisor.state, request.study)
+        if request.trial != sample_messages.BASE:
+            request_checks.any_trial(study, request.trial)
+        return self._samples.begin(study, request)
+
+    async def _follow_sample(self, request: sample_messages.FollowSample) -> console_api.Answer:
+        return await self._samples.follow(request.ticket, request.known)
+
+    async def _cancel_sample(self, request: sample_messages.CancelSample) -> None:
+        self._samples.cancel(request.ticket)
+
+    async def _pair(self, request: sample_messages.AskPair) -> console_api.Answer:
+        study = request_checks.study_in(self._supervisor.state, request.study)
+        able = self._samples.list_able(study)
+        return await asyncio.to_thread(sample_ratings.next_pair, study, able, request.seed)

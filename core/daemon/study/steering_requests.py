@@ -18,6 +18,8 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, worker_api
+from core.contract.wire.sample_messages import BASE, RateSamples
+from core.daemon.answers import sample_ratings
 from core.daemon.study import request_checks
 from core.daemon.study.request_checks import Handler
 from core.daemon.study.study_runner import Runner
@@ -45,6 +47,7 @@ class SteeringRequests:
     ) -> None:
         self._supervisor, self._crew = supervisor, crew
         self._runner_of, self._reopen = runner_of, reopen
+        self._rating = asyncio.Lock()  # strengths depend on all ratings before
         self.handlers: dict[type, Handler] = {
             console_api.EnqueueTrial: self._enqueue,
             console_api.CloneTrial: self._clone,
@@ -52,6 +55,7 @@ class SteeringRequests:
             console_api.ReprieveTrial: self._reprieve,
             console_api.MarkTrial: self._mark,
             console_api.ChangeStudy: self._change,
+            RateSamples: self._rate,
         }
         self._awaited: dict[tuple[str, int], asyncio.Future[e.TrialCheckpointed | None]] = {}
         supervisor.watchers.append(self._watch)
@@ -186,6 +190,16 @@ class SteeringRequests:
         with runner.proposing.awaiting():
             await self._put(back)
         runner.post(back)
+
+    async def _rate(self, request: RateSamples) -> None:
+        async with self._rating:
+            study = request_checks.study_in(self._supervisor.state, request.study)
+            for number in {request.left, request.right} - {BASE}:
+                request_checks.any_trial(study, number)
+            if request.left == request.right:
+                what = f"trial {request.left} cannot be compared with itself"
+                raise RefusedError.of(what, f"study {study.name}", "compare two trials")
+            await self._put(await asyncio.to_thread(sample_ratings.rating_event, study, request))
 
     async def _mark(self, request: console_api.MarkTrial) -> None:
         study = request_checks.study_in(self._supervisor.state, request.study)

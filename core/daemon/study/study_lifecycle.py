@@ -30,6 +30,7 @@ from core.daemon.study.study_runner import WORKER_MODULE, Runner
 from core.daemon.study.trial_requests import TrialRequests
 from core.daemon.study_env_vars import Environments
 from core.daemon.supervisor import Supervisor
+from core.daemon.workers.sample_relay import SampleRelay
 from core.daemon.workers.worker_pool import Worker, WorkerPool
 from core.daemon.workers.worker_shutdowns import Lost
 from core.errors import RefusedError, TrimtabError, in_line
@@ -64,10 +65,11 @@ class Studies:
         self._one_start = asyncio.Lock()  # two consoles may start the same study at once
         self.heard: dict[str, int] = {}  # last durable message by worker, from the journals
         self._whys: dict[tuple[str, int], str] = {}  # why trials are being pruned, until their workers know
+        self.samples = SampleRelay(self.crew)
         supervisor.watchers.append(self._watch)
         self._breaches = Breaches(supervisor, self.handle)
         self._succession = Succession(supervisor, self.handle)
-        questions = QuestionRequests(supervisor, self.runner_of, self.foresight)
+        questions = QuestionRequests(supervisor, self.runner_of, self.foresight, self.samples)
         self._handlers: dict[type, Handler] = {
             console_api.StartStudy: self._start_once,
             console_api.StopStudy: self._stop,

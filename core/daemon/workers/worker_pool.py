@@ -19,8 +19,8 @@ from pathlib import Path
 import psutil
 
 from core import cpu_count, paths
+from core.contract.process_identity import is_alive, read_start
 from core.contract.wire import message_codec, worker_api
-from core.contract.wire.process_identity import is_alive, read_start
 from core.contract.wire.shell_environment import allocator_settings
 from core.daemon.placement.device_choice import CPU, Slot
 from core.daemon.workers.spare_worker import SpareWorker
@@ -56,6 +56,7 @@ class Worker:
     heard_at: float = field(default_factory=time.monotonic)
     heard: int = 0  # number of the last message received
     leaving: bool = False  # it was asked to shut down
+    answers_samples: bool = False  # workers of earlier versions do not
 
     def tell(self, message: worker_api.ToWorker) -> None:
         """Send without waiting. A message lost with the connection is sent again after the next Hello."""

@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from core.contract.spec.knob_table import Value
 from core.contract.spec.study_spec import StudySpec
 from core.train.adapters.lora_factors import Factors
-from core.train.adapters.peft_config import InfeasibleError
+from core.train.adapters.peft_config import InfeasibleError, select_layers, targets
 from core.train.base.base_model import Base
-from core.train.base.linear_layer_layout import Layout
+from core.train.base.linear_layer_layout import Layout, Place
 
 
 def create_factors(spec: StudySpec, base: Base, knobs: dict[str, Value], layout: Layout) -> Factors:
@@ -32,6 +32,17 @@ def create_factors(spec: StudySpec, base: Base, knobs: dict[str, Value], layout:
         factors.draw(str(knobs["initialisation"]))
     except ValueError as error:
         raise InfeasibleError(f"the adapter cannot be initialised (rank {rank}): {error}") from error
+    return factors
+
+
+def load_saved(
+    spec: StudySpec, base: Base, knobs: dict[str, Value], places: list[Place], folder: Path
+) -> Factors:
+    """The factors of a trial that has ended, from the adapter in its ``folder``. Raises OSError, KeyError,
+    RuntimeError or TrimtabError if the adapter is unusable."""
+    names = targets(places, knobs["target_modules"])
+    factors = create_factors(spec, base, knobs, Layout(select_layers(places, names)))
+    factors.load(load_file(folder / "adapter" / "adapter_model.safetensors"))
     return factors
 
 

@@ -32,6 +32,7 @@ ENGINE_AWAY_S = 600.0  # after this the worker checkpoints its trials and exits
 ENDS = (e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.TrialRequeued)
 
 Holds = Callable[[], tuple[int, ...]]
+Notice = worker_api.Broken | worker_api.Leaving | worker_api.SamplePiece
 
 
 class Link:
@@ -47,7 +48,7 @@ class Link:
         self._outbox: collections.deque[worker_api.Told] = collections.deque()
         self._lock = threading.Lock()
         self._number, self._redactor = 0, Redactor()
-        self._notices: list[worker_api.Broken | worker_api.Leaving] = []
+        self._notices: list[Notice] = []
         self._closing = threading.Event()
         self._drained = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -69,8 +70,8 @@ class Link:
             self._outbox.append(worker_api.Told(self._number, clean))  # type: ignore[arg-type]
         self._nudge()
 
-    def say(self, message: worker_api.Broken | worker_api.Leaving) -> None:
-        """Queue a message about the worker as a whole."""
+    def say(self, message: Notice) -> None:
+        """Queue a message about the worker as a whole, or a piece of a sample."""
         with self._lock:
             self._notices.append(self._redactor.anything(message))
         self._nudge()
@@ -129,8 +130,9 @@ class Link:
 
     async def _talk(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         hello = worker_api.Hello(
-            console_api.PROTOCOL, self._worker, os.getpid(), self._study, self._device, self._holds()
-        )
+            console_api.PROTOCOL, self._worker, os.getpid(), self._study, self._device, self._holds(),
+            answers_samples=True,
+        )  # fmt: skip
         await socket.send_bytes(message_codec.encode(hello))
         sending = asyncio.create_task(self._send(socket))
         try:
@@ -174,7 +176,7 @@ class Link:
                 )
             self._wake.clear()
 
-    def _encode(self, message: worker_api.Told | worker_api.Broken | worker_api.Leaving) -> bytes:
+    def _encode(self, message: worker_api.Told | Notice) -> bytes:
         """Encode ``message``, or a message that reports the fault when that fails (such as an integer of more
         than 64 bits), so that the numbering and this thread continue."""
         try:
@@ -185,9 +187,9 @@ class Link:
                 self._substitute(message, f"{type(error).__name__}: {plain(str(error), 200)}")
             )
 
-    def _substitute(
-        self, message: worker_api.Told | worker_api.Broken | worker_api.Leaving, fault: str
-    ) -> object:
+    def _substitute(self, message: worker_api.Told | Notice, fault: str) -> object:
+        if isinstance(message, worker_api.SamplePiece):
+            return worker_api.SamplePiece(message.ticket, done=True, why=fault)
         if not isinstance(message, worker_api.Told):
             return worker_api.Broken(
                 f"the worker's message {type(message).__name__} cannot be sent: {fault}", "worker"

@@ -136,7 +136,7 @@ class Worker:
         for note in (*base.notes, *vocab_length_check.check(self._spec, base, data)):
             self._reporter.warn(note)
         gc.freeze()  # creating a pack starts with a collection
-        pack = Pack(self._spec, base, data, self._link.tell)
+        pack = Pack(self._spec, base, data, self._link.tell, self._link.say)
         gc.freeze()  # later collections, at a pause or an end, then scan only the trials
         gc.enable()
         return pack

@@ -21,6 +21,7 @@ from core.train.pack.pack_meter import ThroughputMeter
 from core.train.pack.pack_round import Rounds
 from core.train.pack.pack_scoring_bridge import PackScoring
 from core.train.reporter import Emit, Reporter
+from core.train.scoring.scoring_budget import Budget
 from core.train.step.forward_pass import Forward
 
 
@@ -39,6 +40,7 @@ class PackParts:
     introspector: Introspector
     keeper: Checkpointer
     meter: ThroughputMeter
+    budget: Budget
     scoring: PackScoring
     members: Members
 
@@ -59,9 +61,10 @@ def build(spec: StudySpec, base: Base, data: Data, emit: Emit) -> PackParts:
     longest = max((len(row.ids) for row in data.train), default=0)
     keeper = Checkpointer(spec, base, reporter, ReloadCheck(base, stack, data.validation[0].ids))
     meter = ThroughputMeter(base, stack, longest, reporter)
-    scoring = PackScoring(spec, base, data, places, stack, survey, keeper, reporter)
+    budget = Budget(spec.evaluate.budget)
+    scoring = PackScoring(spec, base, data, places, stack, survey, keeper, reporter, budget)
     members = Members(stack)
     return PackParts(
-        spec, base, data, reporter, survey, places, stack, rounds, introspector, keeper, meter, scoring,
-        members,
+        spec, base, data, reporter, survey, places, stack, rounds, introspector, keeper, meter, budget,
+        scoring, members,
     )  # fmt: skip

@@ -24,6 +24,7 @@ from core.train.reporter import Reporter
 from core.train.scoring.background_scoring import BackgroundScoring
 from core.train.scoring.base_scores import BaseScoring
 from core.train.scoring.scoring_batches import BatchedAnswers
+from core.train.scoring.scoring_budget import Budget
 from core.train.scoring.scoring_queue import Snapshot, frozen_copy
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward
@@ -50,9 +51,10 @@ class PackScoring:
         survey: Survey,
         keeper: Checkpointer,
         reporter: Reporter,
+        budget: Budget,
     ) -> None:
         self._spec, self._base, self._data, self._places = spec, base, data, places
-        self._reporter = reporter
+        self._reporter, self._budget = reporter, budget
         self._front, self._survey, self._keeper = front, survey, keeper
         self._bound = 0  # tokens of a pass; 0: no limit
         wanted = spec.evaluate.boards or spec.evaluate.tasks
@@ -70,7 +72,7 @@ class PackScoring:
         base_scoring = BaseScoring(self._spec, self._base, boards, self._reporter)
         self.boards = boards
         self.background = BackgroundScoring(
-            self._spec, boards, base_scoring, answering, stack, self._keeper.after_end
+            self._spec, boards, base_scoring, answering, stack, self._keeper.after_end, self._budget
         )
         self.background.bind(self._bound)
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import load_file
-
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.contract.wire.worker_api import Assign, Score
 from core.errors import TrimtabError
 from core.train import checkpoint_files, checkpoint_names
-from core.train.adapters import adapter_init, peft_config
+from core.train.adapters import adapter_init
 from core.train.base.base_model import Base
-from core.train.base.linear_layer_layout import Layout, Place
+from core.train.base.linear_layer_layout import Place
 from core.train.data.batch_schedule import BatchSchedule
 from core.train.data.dataset import Data
 from core.train.evaluation.trial_scores import Scorecard
@@ -61,9 +59,7 @@ def load_snapshot(
     """The last snapshot of a complete trial, from its saved adapter. Raises OSError, KeyError, RuntimeError
     or TrimtabError if the adapter is unusable."""
     folder, knobs = Path(message.folder), message.knobs
-    names = peft_config.targets(places, knobs["target_modules"])
-    factors = adapter_init.create_factors(spec, base, knobs, Layout(peft_config.select_layers(places, names)))
-    factors.load(load_file(folder / "adapter" / "adapter_model.safetensors"))
+    factors = adapter_init.load_saved(spec, base, knobs, places, folder)
     card = Scorecard(spec, reporter.of(message.trial), folder)
     card.latest = dict(message.latest)
     rows = data.shorten(int(knobs["sequence_length"]))[0]

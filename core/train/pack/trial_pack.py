@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.contract.events import event_types as e
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire import worker_api
+from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data
 from core.train.pack import pack_assembly
@@ -13,6 +14,7 @@ from core.train.pack.oom_recovery import OomRecovery
 from core.train.pack.round_driver import RoundDriver
 from core.train.pack.trial_start import HOST, TrialStarter
 from core.train.reporter import Emit
+from core.train.scoring.live_samples import LiveSamples, Send
 from core.train.step import device_memory
 from core.train.trial.trial_training import Trial
 
@@ -20,13 +22,19 @@ from core.train.trial.trial_training import Trial
 class Pack:
     """Trains trials together. They join and leave between rounds; a failure ends only its own trial."""
 
-    def __init__(self, spec: StudySpec, base: Base, data: Data, emit: Emit) -> None:
+    def __init__(
+        self, spec: StudySpec, base: Base, data: Data, emit: Emit, send: Send = lambda piece: None
+    ) -> None:
+        """Build the pack; ``send`` sends the pieces of samples to the engine."""
         self.parts = parts = pack_assembly.build(spec, base, data, emit)
         self._members = parts.members
         self._departures = Departures(parts)
         self._recovery = OomRecovery(parts, self._departures)
         self._starter = TrialStarter(parts, self._recovery)
         self._driver = RoundDriver(parts, self._departures, self._recovery)
+        self._samples = LiveSamples(
+            spec, base, data, parts.places, parts.stack, parts.survey, parts.budget, self._factors_of, send
+        )
 
     def __len__(self) -> int:
         return len(self._members)
@@ -43,8 +51,8 @@ class Pack:
 
     @property
     def busy(self) -> bool:
-        """Whether there is anything to train or score."""
-        return self.trains or self.parts.scoring.busy
+        """Whether there is anything to train, score or answer."""
+        return self.trains or self.parts.scoring.busy or self._samples.busy
 
     # -- messages ---------------------------------------------------------------------------------
 
@@ -66,11 +74,19 @@ class Pack:
             case worker_api.Score():
                 if message.trial not in self._members:
                     self.parts.scoring.score(message)
+            case worker_api.Sample():
+                self._samples.ask(message)
+            case worker_api.CancelSample():
+                self._samples.cancel(message.ticket)
             case worker_api.Unscore():
                 self.parts.scoring.drop(message.trial)
             case worker_api.Prune() | worker_api.Edit() | worker_api.Keep() | worker_api.Leave():
                 if message.trial in self._members:
                     self._steer(message, self._members[message.trial].trial)
+
+    def _factors_of(self, number: int) -> tuple[Factors, int] | None:
+        member = self._members.get(number)
+        return (member.trial.factors, member.trial.step) if member is not None else None
 
     def _steer(
         self,
@@ -106,11 +122,13 @@ class Pack:
     # -- work -------------------------------------------------------------------------------------
 
     def turn(self) -> None:
-        """Run one round of all active trials and, if the budget allows it, a unit of scoring. Raises
-        torch.AcceleratorError if the device fails: no trial is at fault, and none can continue here."""
+        """Run one round of all active trials and, if the budget allows it, a piece of a sample that was asked
+        for or a unit of scoring. Raises torch.AcceleratorError if the device fails: no trial is at fault, and
+        none can continue here."""
         trains = self.trains
         if trains:
             self._driver.run_round()
+        self._samples.turn(trains)
         self.parts.scoring.turn(trains)
 
     def checkpoint_all(self) -> None:

@@ -49,6 +49,7 @@ class BackgroundScoring:
         answering: BatchedAnswers,
         stack: Stack,
         after_end: After,
+        budget: Budget,
     ) -> None:
         self._boards, self._base_scoring, self._answering, self._stack = (
             boards,
@@ -60,7 +61,7 @@ class BackgroundScoring:
         self._every = awaits_boards(spec) or any(
             not objective.metric.startswith("eval/") for objective in spec.study.objectives
         )
-        self._budget = Budget(spec.evaluate.budget)
+        self._budget = budget
         self._queues: dict[int, ScoringQueue] = {}
         self._base: ScoringJob | None = None
         self._trials: Path | None = None
@@ -106,9 +107,8 @@ class BackgroundScoring:
             self._answering.cancel()
 
     def hand_over(self, other: BackgroundScoring) -> None:
-        """End, and have ``other`` score what is pending, from the first question and within the same
-        budget."""
-        other.ready, other._budget = self.ready, self._budget
+        """End, and have ``other`` score what is pending, from the first question."""
+        other.ready = self.ready
         snapshots = [snapshot for queue in self._queues.values() for snapshot in queue.all()]
         for number in list(self._queues):
             self.drop(number)

@@ -111,6 +111,10 @@ class Generation:
         share = self._took_s / sum(len(ids) + 1 for ids in self._written)
         return [Written(ids, self._first_s, (len(ids) + 1) * share) for ids in self._written]
 
+    def written(self, row: int) -> tuple[list[int], bool]:
+        """The tokens so far of the prompt at ``row`` of ``prompts``, and whether these are all."""
+        return list(self._written[row]), self._over[row]
+
     @property
     def rows(self) -> int:
         """The number of rows of the next pass."""
@@ -210,11 +214,18 @@ class Generation:
         rows, at = self._drawn
         if rows:
             draws = [self._draws[row][min(len(self._written[row]), self._most[row] - 1)] for row in rows]
-            cumulative = _nucleus(logits[at].softmax(-1)).cumsum(-1)
+            cumulative = _nucleus(self._tempered(logits[at], rows).softmax(-1)).cumsum(-1)
             thresholds = torch.tensor(draws, device=logits.device)[:, None] * cumulative[:, -1:]
             sampled = torch.searchsorted(cumulative, thresholds).squeeze(-1)
             chosen[at] = sampled.clamp(max=logits.shape[-1] - 1)
         return chosen
+
+    def _tempered(self, logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+        """``logits`` (B, V) of these rows, divided by the temperatures of their prompts."""
+        temperatures = [self.prompts[row].temperature for row in rows]
+        if all(temperature == 1.0 for temperature in temperatures):
+            return logits
+        return logits / torch.tensor(temperatures, device=logits.device)[:, None]
 
 
 def _nucleus(probabilities: torch.Tensor) -> torch.Tensor:

@@ -46,13 +46,15 @@ class Rate:
 @dataclass(frozen=True)
 class Prompt:
     """Tokens to continue by at most ``tokens``, by a trial or (``mine`` None) the base. Sampled with
-    ``seed``, else greedily. ``alone``: nothing else is generated beside it, so that it can be timed."""
+    ``seed`` at a ``temperature``, else greedily. ``alone``: nothing else is generated beside it,
+    so that it can be timed."""
 
     mine: Factors | None
     ids: Sequence[int]
     tokens: int
     seed: str = ""
     alone: bool = False
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ FIRST = (
     "quality",
     "safety",
     "security",
+    "feedback",
     "memory",
 )  # "loss" is the first of them that has one
 STAR, EDITED = "*", "✎"

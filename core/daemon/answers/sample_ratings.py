@@ -1,0 +1,93 @@
+"""Blind comparisons of trials' answers: which pair is next, what a rating makes of the strengths, and how
+much people prefer a side."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+import time
+from collections.abc import Sequence
+
+from core.contract.events import event_types as e
+from core.contract.metric_score import Score
+from core.contract.significance_levels import TAIL, normal_quantile
+from core.contract.spec.metric_table import STRENGTH
+from core.contract.state import engine_state as s
+from core.contract.wire.sample_messages import Pair, RateSamples
+from core.errors import RefusedError
+from core.evaluate.statistics import bradley_terry
+from core.evaluate.statistics.confidence_intervals import share_interval
+
+RANDOM_SHARE = 0.2  # of the pairs: they alone show a strength that the chosen pairs miss
+WIN_SHARES = {"left": 1.0, "right": 0.0, "tie": 0.5}
+
+
+def next_pair(study: s.Study, able: Sequence[int], seed: int) -> Pair:
+    """Return two of the trials that are ``able`` to answer, with their sides drawn. Raises RefusedError with
+    fewer than two."""
+    if len(able) < 2:
+        count = f"{len(able)} trial{'s' * (len(able) != 1)} can answer now"
+        fix = "compare when two trials train, or while one trains and another is complete"
+        raise RefusedError.of(f"{count}: a pair needs two", f"study {study.name}", fix)
+    source = random.Random(f"{study.name} {seed} {len(study.ratings)}")
+    drawn = source.random() < RANDOM_SHARE
+    pair = source.sample(sorted(able), 2) if drawn else _choose_pair(study, able, source)
+    source.shuffle(pair)
+    return Pair(pair[0], pair[1], drawn)
+
+
+def _choose_pair(study: s.Study, able: Sequence[int], source: random.Random) -> list[int]:
+    """Return the trial whose strength is known least, and the one whose comparison with it says most: the
+    outcome is open, and the other's interval is wide, too."""
+    known = {number: _estimate(study.trials[number]) for number in able}
+    order = source.sample(sorted(able), len(able))  # equals in a random order
+    first = max(order, key=lambda number: known[number][1])
+    return [first, max(order, key=lambda other: _information(known, first, other))]
+
+
+def _estimate(trial: s.Trial) -> tuple[float, float]:
+    """Return a trial's strength and its standard deviation; of an unrated one, those of the prior."""
+    score = trial.scores.get(STRENGTH)
+    if score is None or score.value is None or score.low is None or score.high is None:
+        return (score.value or 0.0) if score is not None else 0.0, bradley_terry.SPREAD
+    return score.value, (score.high - score.low) / (2 * normal_quantile(TAIL))
+
+
+def _information(known: dict[int, tuple[float, float]], first: int, other: int) -> float:
+    """Return the Fisher information of a comparison on the difference of two strengths, times the variance
+    of that difference; no trial is compared with itself."""
+    if first == other:
+        return -1.0
+    (one, one_deviation), (two, two_deviation) = known[first], known[other]
+    chance = 1.0 / (1.0 + math.exp(-abs(one - two)))
+    return chance * (1.0 - chance) * (one_deviation**2 + two_deviation**2)
+
+
+def measure_side_bias(ratings: Sequence[s.Rating]) -> Score | None:
+    """Return the share of the left side among the ratings that chose one, which is about ½ where people
+    prefer no side, as sides are drawn; None before any."""
+    chosen = [rating.choice for rating in ratings if rating.choice != "tie"]
+    if not chosen:
+        return None
+    left = chosen.count("left")
+    return Score(left / len(chosen), *share_interval(left, len(chosen)), len(chosen), binomial=True)
+
+
+def rating_event(study: s.Study, request: RateSamples) -> e.RatingGiven:
+    """Return the event of a rating, with the strengths that all ratings give."""
+    ratings = (*study.ratings, s.Rating(request.left, request.right, request.choice, request.drawn))
+    return e.RatingGiven(
+        at=time.time(),
+        study=study.name,
+        by=request.by,
+        left=request.left,
+        right=request.right,
+        choice=request.choice,
+        prompt_hash=hashlib.sha256(request.prompt.encode()).hexdigest()[:16],
+        drawn=request.drawn,
+        strengths=bradley_terry.fit_strengths(
+            [(rating.left, rating.right, WIN_SHARES[rating.choice]) for rating in ratings]
+        ),
+        left_share=measure_side_bias(ratings),
+    )

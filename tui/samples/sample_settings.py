@@ -1,0 +1,44 @@
+"""How answers are generated, and where the prompts come from."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from core.contract.wire.sample_messages import AskSample
+
+TEMPERATURES = (0.0, 0.3, 0.7, 1.0)
+LENGTHS = (40, 80, 160, 320)  # tokens
+SOURCES = ("typed", "rows")
+SEEDS = 2**32
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """``source`` is typed, or rows for the prompts of validation rows; ``max_tokens`` of an answer."""
+
+    temperature: float = 0.7
+    max_tokens: int = 80
+    source: str = "typed"
+
+    def change(self, name: str) -> SampleSettings:
+        """Return the settings with the next value of one of them."""
+        choices: dict[str, Sequence[object]] = {
+            "temperature": TEMPERATURES, "max_tokens": LENGTHS, "source": SOURCES,
+        }  # fmt: skip
+        values = choices[name]
+        value = values[(values.index(getattr(self, name)) + 1) % len(values)]
+        return replace(self, **{name: value})  # type: ignore[arg-type]
+
+    def requests(self, study: str, trials: Sequence[int], prompt: str) -> list[AskSample]:
+        """Return the requests for the answers of several trials to the same prompt; without one, to the same
+        row."""
+        seed = random.randrange(SEEDS)
+        return [AskSample(study, trial, prompt, self.max_tokens, self.temperature, seed) for trial in trials]
+
+    @property
+    def words(self) -> str:
+        """The settings as they are shown."""
+        prompts = "typed prompts" if self.source == "typed" else "row prompts"
+        return f"temperature {self.temperature:g}  {self.max_tokens} tokens  {prompts}"
