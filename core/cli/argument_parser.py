@@ -274,6 +274,11 @@ def _machine(verbs: Any) -> None:
             verbs, "doctor", "plan.run_doctor:doctor", "check driver, CUDA, libraries, disk and terminal"
         )
     )
+    hooks = add_command(
+        verbs, "hooks", "plan.check_hooks:hooks", "list what on_event.toml does at events, or test it"
+    )
+    hooks.add_argument("action", choices=("list", "test"))
+    hooks.add_argument("name", metavar="NAME", nargs="?", help="only this hook")
     engine = add_command(
         verbs, "engine", "steer.engine_status_stop:engine", "print the state of the engine, or stop it"
     )

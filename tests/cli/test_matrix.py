@@ -58,6 +58,7 @@ VERBS = {
     "rerun": ["rerun OUT"],
     "merge": ["merge --out OUT"],
     "doctor": ["doctor"],
+    "hooks": ["hooks list", "hooks test none"],
     "engine": ["engine status", "engine stop"],
     "help": ["help", "help keys", "help nothing", "help --man"],
     "completion": ["completion bash"],
