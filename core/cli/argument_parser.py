@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     top.add_argument("--version", action="store_true", help="print the version and exit")
-    top.set_defaults(verb="core.cli.steer.run_study:attach", study=None)
+    top.set_defaults(verb="core.cli.steer.run_study:attach", study=None, plain=False)
     console_options.add_to(top)
     verbs = top.add_subparsers(metavar="COMMAND", title="commands")
     _running(verbs)
@@ -55,6 +55,12 @@ def _running(verbs: Any) -> None:
     how.add_argument("--detach", action="store_true", help="start the study and return at once")
     how.add_argument("--headless", action="store_true", help="print plain lines until the study ends")
     console_options.add_to(run, argparse.SUPPRESS)
+    attach = add_command(
+        verbs, "attach", "steer.run_study:attach", "open the console, as trimtab without a command does"
+    )
+    attach.add_argument("study", metavar="STUDY", nargs="?", help="the study to show first")
+    attach.add_argument("--plain", action="store_true", help="print lines when something has changed")
+    console_options.add_to(attach, argparse.SUPPRESS)
 
 
 def _steering(verbs: Any) -> None:

@@ -34,6 +34,7 @@ from tests.tui import explored
 SOON_S = 0.2
 VERBS = {
     "run": ["run SPEC --detach", "run SPEC --headless", "run none.toml"],
+    "attach": ["attach"],
     "fit": ["fit SPEC --gpu 24GiB"],
     "recommend": ["recommend MODEL ROWS --gpu 24GiB", "recommend MODEL ROWS --gpu 24GiB --out OUT"],
     "check": ["check SPEC", "check ."],
