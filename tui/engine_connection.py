@@ -43,6 +43,7 @@ class Engine:
         self._arrived = arrived  # called when a complete snapshot has arrived
         self.state = State()
         self.pid = 0  # of the engine's process
+        self.host = ""  # the name of the host it runs on; empty: this one
         self.read_only = False  # requests that change something are refused
         self.version = 0
         self.attached = False  # a snapshot has arrived at least once

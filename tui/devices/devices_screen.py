@@ -36,6 +36,7 @@ class DevicesScreen(ChartKeys, StudyScreen):
 
     KEYS = (DEVICES,)
     TOPIC = "memory"
+    CRUMB = "devices"
     BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     DevicesScreen #title { height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; }
@@ -84,8 +85,7 @@ class DevicesScreen(ChartKeys, StudyScreen):
 
     def _title(self, machine: s.Machine) -> Text:
         look = self.console.look
-        line = Text("devices", style="", no_wrap=True, overflow="ellipsis")
-        line.stylize("bold")
+        line = self.way()
         host = plain(machine.host.name, 40)
         line.append(f" of {host}" if host else "", style=look["muted"])
         line.append(f"   the last {NAMES[SPANS[self._span]]}", style=look["accent"])

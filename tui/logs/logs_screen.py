@@ -36,6 +36,7 @@ class LogsScreen(ListKeys, StudyScreen):
     KEYS = (LOGS,)
     BAR = LOGS.footer
     TOPIC = "troubleshooting"
+    CRUMB = "logs"
     BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     LogsScreen #title, LogsScreen #about {
@@ -147,8 +148,8 @@ class LogsScreen(ListKeys, StudyScreen):
     def _title(self) -> Text:
         """The logs by name, the present one first in sight."""
         look = self.console.look
-        line = Text("logs ", no_wrap=True, overflow="ellipsis")
-        line.stylize("bold")
+        line = self.way()
+        line.append(" ")
         for file in self._files:
             here = file == self._file
             line.append(f" {file.name} ", style=f"bold reverse {look['accent']}" if here else look["muted"])

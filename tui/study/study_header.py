@@ -9,6 +9,7 @@ from core.contract.state import best_and_counts, reference_values, study_progres
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views.trials.trial_fields import knob_field
+from tui.base.breadcrumbs import BETWEEN
 from tui.number_text import GLYPHS, bar, duration, loss, number
 from tui.study_table.column_format import format_of, half_width
 from tui.theme_colors import Palette
@@ -22,6 +23,7 @@ STATES = {
     "stopped": "pruned",
     "failed": "failed",
 }
+ROOTED = 100  # columns from which the way to the study is shown
 COUNTED = ("running", "paused", "queued", "complete", "pruned", "failed", "infeasible")
 
 
@@ -35,13 +37,22 @@ class StudyHeader(Sheet):
     """
 
     def show(
-        self, study: s.Study | None, now: float, away: str, look: Palette, more: int = 0, place: str = ""
+        self,
+        study: s.Study | None,
+        now: float,
+        away: str,
+        look: Palette,
+        more: int = 0,
+        place: str = "",
+        root: str = "",
     ) -> None:
         """Draw ``study``; ``away`` says that the engine is away or silent, ``more`` counts the others,
-        ``place`` is user and host, at the right where there is room."""
+        ``place`` is user and host, at the right where there is room; the way begins at ``root``."""
         width = max(40, self.size.width - 2)
         first = Text(no_wrap=True, overflow="ellipsis")
         second = Text(no_wrap=True, overflow="ellipsis")
+        if root and width >= ROOTED:
+            first.append(f"{plain(root, 40)}{BETWEEN}", style=look["muted"])
         if study is not None:
             _first_line(first, study, now, look, width, more)
             _second_line(second, study, look, narrow=width < 100)

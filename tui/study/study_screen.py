@@ -62,6 +62,11 @@ class AllTrials(TableScreen):
         super().__init__()
         self._waits = QueueWaits(self._ask, self.show)
 
+    @property
+    def crumb(self) -> str:
+        """The study's name."""
+        return self.study.name if self.study is not None else "trimtab"
+
     def compose(self) -> ComposeResult:
         """Header, table with the race and the selected trial's curves, machine and events, footer."""
         yield StudyHeader()
@@ -93,7 +98,7 @@ class AllTrials(TableScreen):
         self.set_class(self.size.height < 18, "low")
         self.query_one("#preview").display = wide and study is not None and bool(study.trials)
         away, others, place = self.console.engine.away, self.console.others, self.console.place
-        self.query_one(StudyHeader).show(study, now, away, look, others, place)
+        self.query_one(StudyHeader).show(study, now, away, look, others, place, self.root)
         self.query_one(Preparing).show(study, now, look)
         table, choice = self.table, self.choice
         table.show(study, choice, self._waits.verdicts, look)

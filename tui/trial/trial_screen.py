@@ -69,6 +69,11 @@ class DetailScreen(ChartKeys, SteeringScreen):
         super().__init__()
         self._trial = trial
 
+    @property
+    def crumb(self) -> str:
+        """The trial."""
+        return f"trial {self._trial}"
+
     def compose(self) -> ComposeResult:
         """Title, charts, three boxes, footer."""
         yield Sheet(id="title")
@@ -119,11 +124,11 @@ class DetailScreen(ChartKeys, SteeringScreen):
 
     def _title(self, study: s.Study, trial: s.Trial) -> Text:
         look = self.console.look
-        line = Text(no_wrap=True, overflow="ellipsis")
-        line.append(f"trial {trial.number} ", style="bold")
-        line.append(f"of {plain(study.name, 30)}  ", style=look["muted"])
+        line = self.way()
         word = ASKED.get(trial.asked, trial.state)
-        line.append(f"{GLYPHS[trial.state]} {word}  ", style=look["warning" if trial.asked else trial.state])
+        line.append(
+            f"  {GLYPHS[trial.state]} {word}  ", style=look["warning" if trial.asked else trial.state]
+        )
         full, empty = bar(trial.step / trial.total_steps if trial.total_steps else 0.0, 16)
         line.append(full, style=look[trial.state])
         line.append(empty, style=look["muted"])
