@@ -1,5 +1,6 @@
 """Every key does what the help says, through the real line to the engine."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,7 @@ async def test_enter_opens_the_detail_and_escape_leads_back(seat):
         await choose(you, 3)
         await you.press("enter")
         await you.sees("› trial 3", "━━ train 2.010", "parameters", "latest", "charts 1–2 of 7")
+        assert re.search(r"◆ learning_rate +\d\.\d\de-\d ", you.screen())  # as the table has it
         await you.press("right_square_bracket")
         await you.sees("› trial 4")
         await you.press("left_square_bracket")

@@ -18,6 +18,7 @@ from tui.base.key_bar import KeyBar
 from tui.boards.trial_board_summary import summarize_boards
 from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
+from tui.column_format import write_knob
 from tui.introspection.loss_and_attention_screen import InsidesScreen
 from tui.keys.chart_key_groups import CHART_CHOICE, CHARTS
 from tui.keys.footer_order import TRIAL_BAR
@@ -113,7 +114,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
         self.query_one("#title", Sheet).draw(self._title(study, trial))
         self.charts.show(partial(metric_charts, study, trial), look, trial.number)
         self.query_one(DiagnosisPanel).show(study, trial, look, self.console.engine.state.machine)
-        self.query_one("#knobs", Sheet).draw(self._knobs(trial))
+        self.query_one("#knobs", Sheet).draw(self._knobs(study, trial))
         self.query_one("#latest", Sheet).draw(self._latest(study, trial))
         lines = trial.lines
         if trial.traceback:
@@ -159,7 +160,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
             line.append(f"step {trial.scoring}: {words}  ", style=look["muted"])
         return line
 
-    def _knobs(self, trial: s.Trial) -> Text:
+    def _knobs(self, study: s.Study, trial: s.Trial) -> Text:
         look, width = self.console.look, self._inside("#knobs")
         ordered = sorted(TABLE, key=lambda knob: knob.name not in trial.params)
         rows = []
@@ -170,7 +171,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
                 edited = searched and value != trial.params[knob.name]
                 sign = Text("✎ " if edited else "◆ " if searched else "  ", style=look["accent"])
                 sign.append(knob.name, style="" if searched else look["muted"])
-                shown = Text(plain(number(value), 40), style="bold" if searched else "")
+                shown = Text(plain(write_knob(study, knob.name, value), 40), style="bold" if searched else "")
                 rows.append(pair(sign, shown, width))
         rows.append(Text("◆ searched", style=look["muted"]))
         return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
