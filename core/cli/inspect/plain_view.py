@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.cli import activity_line, exit_codes, output_formatting
 from core.cli.inspect import show_status
+from core.contract.hosts.daemon_thread import in_daemon_thread
 from core.contract.state import engine_state as s
 from core.contract.state import event_fold, study_progress
 from core.contract.text.sanitize import plain
@@ -82,22 +83,33 @@ def _print(line: str) -> None:
     print(line, flush=True)
 
 
-def watch(socket: Path, name: str | None, write: Callable[[str], None] = _print) -> int:
-    """Print what changes, at most every EVERY_S, until Ctrl-C; return the exit code."""
+def watch(
+    socket: Path,
+    name: str | None,
+    write: Callable[[str], None] = _print,
+    ensure: Callable[[], None] = lambda: None,
+) -> int:
+    """Print what changes, at most every EVERY_S, until Ctrl-C; return the exit code.
+
+    ``ensure`` is called in a thread before each connection, and may raise EngineError.
+    """
     activity_line.stop_activity()
     write(STEERING)
     try:
-        asyncio.run(_follow(socket, PlainView(name), write))
+        asyncio.run(_follow(socket, PlainView(name), write, ensure))
     except KeyboardInterrupt:
         write("left; the studies continue, `trimtab attach --plain` shows them again")
     return exit_codes.INTERRUPTED
 
 
-async def _follow(socket: Path, view: PlainView, write: Callable[[str], None]) -> None:
+async def _follow(
+    socket: Path, view: PlainView, write: Callable[[str], None], ensure: Callable[[], None]
+) -> None:
     """Attach again and again, until cancelled."""
     said = ""
     while True:
         try:
+            await in_daemon_thread(ensure)
             await _follow_once(socket, view, write)
             why = "the connection was lost"
         except EngineError as error:

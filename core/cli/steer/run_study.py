@@ -23,6 +23,10 @@ def attach(arguments: argparse.Namespace) -> int:
 
     Raises UsageError where neither can be shown.
     """
+    if arguments.host is not None:
+        from core.cli.remote import attach_host
+
+        return attach_host.attach(arguments)
     if arguments.plain or (terminal_check.is_interactive() and terminal_check.is_dumb()):
         from core.cli.inspect import plain_view
 
