@@ -18,7 +18,7 @@ from tui.base.key_bar import KeyBar
 from tui.boards.trial_board_summary import summarize_boards
 from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
-from tui.column_format import write_knob
+from tui.column_format import scientific, write_knob
 from tui.introspection.loss_and_attention_screen import InsidesScreen
 from tui.keys.chart_key_groups import CHART_CHOICE, CHARTS
 from tui.keys.footer_order import TRIAL_BAR
@@ -182,7 +182,8 @@ class DetailScreen(ChartKeys, SteeringScreen):
             if name in trial.scores:
                 continue  # with its interval's verdict below
             unit = METRICS[name].unit if name in METRICS else ""
-            text = format_figure(value, unit) if unit in HUNDREDTHS else number(value)
+            plain_text = scientific(value) if "learning_rate" in name else number(value)
+            text = format_figure(value, unit) if unit in HUNDREDTHS else plain_text
             shown = Text(size(value) if unit == "bytes" else text, style="bold")
             if unit not in ("", "bytes", *HUNDREDTHS) and width >= 40:
                 shown.append(f" {unit}", style=look["muted"])
