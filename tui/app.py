@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
-import platform
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual.app import SystemCommand
 from textual.screen import Screen
 
-from core import paths
 from core.contract.events.event_types import Event
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.errors import TrimtabError
-from tui import console_settings, terminal_restore, theme_choice
+from tui import terminal_restore, theme_choice
 from tui.base.base_screen import StudyScreen
 from tui.base.help_screen import Help
 from tui.boards.boards_screen import BoardsScreen
@@ -36,13 +33,14 @@ from tui.keys.key_definition import bindings
 from tui.keys.key_map import check_key_map
 from tui.memory.memory_screen import MemoryScreen
 from tui.samples.samples_screen import SamplesScreen
-from tui.study.away_notice import AwayNotice
-from tui.study.study_picker import Studies
 from tui.study.study_screen import AllTrials
-from tui.terminal import background_query, clipboard, notices
-from tui.terminal.capabilities import Capabilities, detect
+from tui.terminal import clipboard, notices
+from tui.terminal.capabilities import Capabilities
 from tui.terminal.frame_display import DEFAULT_RATE, FrameDisplay
 from tui.theme_colors import DEFAULT, Palette, themes
+
+if TYPE_CHECKING:
+    from core.contract.hosts.ssh_tunnel import Tunnel
 
 PACE_S = 0.1  # between two looks whether something is to be drawn
 CLOCK_S = 1.0  # elapsed times advance even without events
@@ -64,10 +62,11 @@ class TrimtabApp(Navigation, FrameDisplay):
         capabilities: Capabilities = Capabilities(),  # noqa: B008 it is frozen
         rate: float = DEFAULT_RATE,
         settings: Settings = Settings(),  # noqa: B008 it is frozen
+        tunnel: Tunnel | None = None,
     ) -> None:
         super().__init__(capabilities, rate)
         self.settings = settings
-        self.engine = Engine(socket, self._draw_snapshot, self._announce_events)
+        self.engine = Engine(socket, self._draw_snapshot, self._announce_events, tunnel)
         self._was_away = self._title_set = False
         self.clock = clock
         self._now = clock()
@@ -288,18 +287,6 @@ class TrimtabApp(Navigation, FrameDisplay):
         self._wanted = name
         self._drawn = (-1, 0.0)
 
-    def action_studies(self) -> None:
-        """Let the user choose one of the engine's studies."""
-
-        def show_chosen(name: str | None) -> None:
-            if name:
-                self.show_study(name)
-
-        if self.engine.state.studies:
-            self.push_screen(Studies(self.engine.state.studies), show_chosen)
-        else:
-            self.say("no study exists yet")
-
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Yield trimtab's commands and the theme command for the palette."""
         for key in commands():
@@ -314,34 +301,3 @@ def knob_lines(trial: s.Trial) -> str:
     """Return the trial's own knobs, one a line as in a study file, below what it is."""
     head = f"# trial {trial.number}: {trial.state}, step {trial.step} of {trial.total_steps}"
     return "\n".join([head, *(f"{name} = {json.dumps(value)}" for name, value in trial.params.items())])
-
-
-def run(socket: Path, study: str | None, rate: float | None = None, read_only: bool = False) -> int:
-    """Open the console on the engine at ``socket``; ``rate`` is in frames a second. Returns the exit code."""
-    home = paths.home()
-    settings, fault = console_settings.read(home)
-    capabilities = detect(glyphs=settings.glyphs)
-    app = TrimtabApp(socket, study, time.time, capabilities, rate or settings.rate, settings)
-    chosen = settings.theme or theme_choice.remembered(home)
-    asked = not chosen and "COLORFGBG" not in os.environ
-    background = background_query.ask(os.environ.get("TERM", "")) if asked else None
-    app.use_theme(home, theme_choice.is_light(os.environ, background))
-    app.faults += [fault] if fault else []
-    app.away_notice = AwayNotice(home)
-    app.engine.read_only = read_only
-    app.place = plain(f"{getpass.getuser()}@{platform.node()}{' · read-only' if read_only else ''}", 60)
-    terminal_restore.leave_with_it()
-    terminal_restore.leave_by_signal(app.leave)
-    app.run()
-    if app._exception is not None:
-        raise app._exception
-    if app.broken:
-        raise TrimtabError.of(
-            "the console can no longer read from the terminal", "standard input", "open it again: `trimtab`"
-        )
-    left = app.study
-    if left is not None and left.state in s.LIVE_STUDY:
-        print("detached — the study continues; reopen with `trimtab`")
-    elif left is not None:
-        print(f"the study {left.name} is {left.state}; `trimtab best` names the best trial")
-    return app.return_code or 0

@@ -19,16 +19,17 @@ def open_console(
     rate: float | None = None,
     read_only: bool = False,
     picture: Mapping[str, Any] | None = None,
+    tunnel: Any = None,
 ) -> int:
-    """The full-screen console, attached to the engine at ``socket``; ``rate`` is in frames a second. With
-    ``picture`` it is drawn once, without a terminal."""
+    """The full-screen console, attached to the engine at ``socket``; ``rate`` is in frames a second,
+    ``tunnel`` leads to the engine of another host. With ``picture`` it is drawn once, without a terminal."""
     if picture is not None:
         from tui.snapshot.headless_picture import draw_picture
 
         return draw_picture(socket, study, picture)
-    from tui.app import run
+    from tui.console_session import run
 
-    return run(socket, study, rate, read_only)
+    return run(socket, study, rate, read_only, tunnel)
 
 
 def main() -> int:

@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     top.add_argument("--version", action="store_true", help="print the version and exit")
-    top.set_defaults(verb="core.cli.steer.run_study:attach", study=None)
+    top.set_defaults(verb="core.cli.steer.run_study:attach", study=None, plain=False, host=None)
     console_options.add_to(top)
     verbs = top.add_subparsers(metavar="COMMAND", title="commands")
     _running(verbs)
@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     _reading(verbs)
     _giving(verbs)
     _machine(verbs)
+    _hosts(verbs)
     _manual(verbs)
     return top
 
@@ -55,6 +56,13 @@ def _running(verbs: Any) -> None:
     how.add_argument("--detach", action="store_true", help="start the study and return at once")
     how.add_argument("--headless", action="store_true", help="print plain lines until the study ends")
     console_options.add_to(run, argparse.SUPPRESS)
+    attach = add_command(
+        verbs, "attach", "steer.run_study:attach", "open the console, as trimtab without a command does"
+    )
+    attach.add_argument("study", metavar="STUDY", nargs="?", help="the study to show first")
+    attach.add_argument("--host", metavar="NAME", help="a host of `trimtab hosts`, by SSH")
+    attach.add_argument("--plain", action="store_true", help="print lines when something has changed")
+    console_options.add_to(attach, argparse.SUPPRESS)
 
 
 def _steering(verbs: Any) -> None:
@@ -274,11 +282,31 @@ def _machine(verbs: Any) -> None:
             verbs, "doctor", "plan.run_doctor:doctor", "check driver, CUDA, libraries, disk and terminal"
         )
     )
+    hooks = add_command(
+        verbs, "hooks", "plan.check_hooks:hooks", "list what on_event.toml does at events, or test it"
+    )
+    hooks.add_argument("action", choices=("list", "test"))
+    hooks.add_argument("name", metavar="NAME", nargs="?", help="only this hook")
     engine = add_command(
         verbs, "engine", "steer.engine_status_stop:engine", "print the state of the engine, or stop it"
     )
-    engine.add_argument("action", choices=("status", "stop"))
+    engine.add_argument("action", choices=("status", "stop", "socket"))
+    engine.add_argument("--start", action="store_true", help="socket: start the engine if none runs")
     engine.add_argument("--force", action="store_true", help="stop the engine even while a study runs")
+
+
+def _hosts(verbs: Any) -> None:
+    hosts = add_command(
+        verbs,
+        "hosts",
+        "remote.hosts_list:hosts",
+        "list, add or remove hosts whose engines are reached by SSH",
+    )
+    hosts.add_argument("action", choices=("list", "add", "remove"))
+    hosts.add_argument("name", metavar="NAME", nargs="?", help="your name for it")
+    hosts.add_argument("address", metavar="ADDRESS", nargs="?", help="[user@]host[:port], for add")
+    hosts.add_argument("--home", metavar="PATH", default="", help="TRIMTAB_HOME on the host")
+    hosts.add_argument("--command", metavar="PATH", default="trimtab", help="trimtab's program on the host")
 
 
 def _manual(verbs: Any) -> None:

@@ -215,7 +215,8 @@ def _terminal() -> Finding:
     term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
     found = f"{size.columns}×{size.lines}, TERM={term or '(empty)'}, COLORTERM={colours or '(empty)'}"
     if terminal_check.is_dumb():
-        return Finding("terminal", FAIL, found, "the console needs a terminal that can move its cursor")
+        fix = "the console prints plain lines here: it needs a terminal that can move its cursor"
+        return Finding("terminal", WARN, found, fix)
     if size < SMALLEST_TERMINAL:
         return Finding("terminal", WARN, found, "make the window at least 80×24")
     if colours not in ("truecolor", "24bit") and "256" not in term:

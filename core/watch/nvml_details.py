@@ -32,6 +32,7 @@ def read_details(nvml: Any, read: Read) -> dict[str, Any]:
         "pcie_received_bytes_s": _bytes_s(read, "pcie_received_bytes_s", nvml.NVML_PCIE_UTIL_RX_BYTES),
         "pcie_link": _link(read, "pcie_link", "nvmlDeviceGetCurrPcieLink"),
         "pcie_link_limit": _link(read, "pcie_link_limit", "nvmlDeviceGetMaxPcieLink"),
+        "nvlinks": _nvlinks(nvml, read),
         "ecc_corrected": _errors(nvml, read, "ecc_corrected", nvml.NVML_SINGLE_BIT_ECC),
         "ecc_uncorrected": _errors(nvml, read, "ecc_uncorrected", nvml.NVML_DOUBLE_BIT_ECC),
     }
@@ -59,6 +60,20 @@ def _bytes_s(read: Read, field: str, counter: int) -> int | None:
 def _link(read: Read, field: str, call: str) -> tuple[int, int] | None:
     generation, lanes = read(field, f"{call}Generation"), read(field, f"{call}Width")
     return None if generation is None or lanes is None else (generation, lanes)
+
+
+def _nvlinks(nvml: Any, read: Read) -> tuple[int, int] | None:
+    """Count the links: the driver refuses the number of a link that the card does not have."""
+    first = read("nvlinks", "nvmlDeviceGetNvLinkState", 0)
+    if first is None:
+        return None
+    states = [first]
+    while len(states) < nvml.NVML_NVLINK_MAX_LINKS:
+        state = read("", "nvmlDeviceGetNvLinkState", len(states))
+        if state is None:
+            break
+        states.append(state)
+    return sum(state == nvml.NVML_FEATURE_ENABLED for state in states), len(states)
 
 
 def _errors(nvml: Any, read: Read, field: str, kind: int) -> int | None:

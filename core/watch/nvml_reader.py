@@ -130,7 +130,8 @@ class GpuReader:
             try:
                 return self._reading(getattr(nvml, call), handle, *more)
             except (AttributeError, _NoValue) as error:  # of a library older than the function, or of NVML
-                unread[field] = _words(error)
+                if field:  # else the caller asks whether there is one
+                    unread[field] = _words(error)
                 return None
 
         memory = read("used_bytes", "nvmlDeviceGetMemoryInfo")

@@ -34,6 +34,8 @@ from tests.tui import explored
 SOON_S = 0.2
 VERBS = {
     "run": ["run SPEC --detach", "run SPEC --headless", "run none.toml"],
+    "attach": ["attach", "attach --host nowhere"],
+    "hosts": ["hosts list", "hosts add", "hosts add x -oProxyCommand=y", "hosts remove x"],
     "fit": ["fit SPEC --gpu 24GiB"],
     "recommend": ["recommend MODEL ROWS --gpu 24GiB", "recommend MODEL ROWS --gpu 24GiB --out OUT"],
     "check": ["check SPEC", "check ."],
@@ -58,7 +60,8 @@ VERBS = {
     "rerun": ["rerun OUT"],
     "merge": ["merge --out OUT"],
     "doctor": ["doctor"],
-    "engine": ["engine status", "engine stop"],
+    "hooks": ["hooks list", "hooks test none"],
+    "engine": ["engine status", "engine stop", "engine socket"],
     "help": ["help", "help keys", "help nothing", "help --man"],
     "completion": ["completion bash"],
     "snapshot": ["snapshot --out OUT.txt", "snapshot --screen nothing"],

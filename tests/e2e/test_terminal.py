@@ -70,7 +70,7 @@ def test_a_study_is_started_steered_left_and_found_again(house: House, terminal:
     terminal.press("?")  # Escape and Enter in one breath would be Alt+Enter
     terminal.sees("⏎ open", "‖ paused")
     terminal.press("Enter")
-    terminal.sees("trial 0 of tiny", "gradient norm", "parameters")
+    terminal.sees("tiny › trial 0", "gradient norm", "parameters")
     terminal.press("q")
     terminal.sees("detached — the study continues; reopen with `trimtab`", "left with 0")
     assert house.state().studies["tiny"].state == "running"
@@ -81,6 +81,39 @@ def test_a_study_is_started_steered_left_and_found_again(house: House, terminal:
     terminal.sees("Stop the study tiny?")
     terminal.press("tiny", "Enter")
     terminal.sees("stopped")
+
+
+@pytest.mark.parametrize(
+    ("term", "encoding"),
+    [("xterm-256color", "utf-8"), ("screen", "utf-8"), ("linux", "cp437"), ("vt100", "ascii")],
+)
+def test_each_kind_of_terminal_gets_signs_that_it_has_and_its_screen_back(terminal, term, encoding):
+    terminal.open(f"env -u COLORTERM TERM={term} {TRIMTAB}; echo left with $?; exec sh")
+    shown = terminal.sees("no study yet", "Run the demo", "q detach")
+    shown.encode(encoding)
+    terminal.press("S")
+    terminal.sees("no study exists yet")
+    terminal.press("q")
+    assert "Run the demo" not in terminal.sees("left with 0")
+
+
+@pytest.mark.skipif(shutil.which("screen") is None, reason="GNU screen is not installed")
+def test_inside_gnu_screen_the_console_is_drawn_and_left(terminal):
+    inner = f"{TRIMTAB}; echo left with $?; exec sh"
+    terminal.open(f"env -u COLORTERM SCREENDIR=$(mktemp -d) screen -U -c /dev/null sh -c '{inner}'")
+    terminal.sees("no study yet", "Run the demo", "q detach")
+    terminal.press("d")
+    terminal.sees("devices")
+    terminal.press("q")
+    terminal.sees("left with 0")
+    terminal.press("exit", "Enter")
+
+
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(terminal):
+    terminal.open(f"env TERM=dumb {TRIMTAB}; echo left with $?; exec sh")
+    terminal.sees("no studies; start one with", "Ctrl-C leaves")
+    terminal.press("C-c")
+    terminal.sees("left; the studies continue", "left with 130")
 
 
 def test_the_terminal_may_vanish(house: House, terminal: Terminal):

@@ -37,17 +37,17 @@ async def test_b_opens_it_from_every_screen_and_escape_leads_back(seat):
     async with seat(SCORED) as you:
         for leave in ("escape", "backspace", "b"):
             await you.press("b")
-            await you.sees("boards of tidy-7b", "8 of 10 trials scored")
+            await you.sees("› boards", "8 of 10 trials scored")
             await you.press(leave)
             await you.sees("progress")
         await you.press("g", "enter", "b")
-        await you.sees("boards of tidy-7b")
+        await you.sees("› boards")
         await you.press("escape")
-        await you.sees("trial 0 of tidy-7b")
+        await you.sees("› trial 0")
         await you.press("m")
-        await you.sees("memory of tidy-7b")
+        await you.sees("› memory")
         await you.press("b")
-        await you.sees("boards of tidy-7b")
+        await you.sees("› boards")
 
 
 async def test_it_is_in_the_palette_and_in_the_help(seat):
@@ -58,7 +58,7 @@ async def test_it_is_in_the_palette_and_in_the_help(seat):
         await you.press(*"boards")
         await you.sees("quality, safety and security of all trials (b)")
         await you.press("enter")
-        await you.sees("boards of tidy-7b")
+        await you.sees("› boards")
 
 
 async def test_a_cell_has_verdict_value_and_change_and_the_base_stands_on_top(seat):
@@ -137,7 +137,7 @@ async def test_the_mouse_chooses_opens_and_scrolls_away_from_the_cursor(seat):
         await you.pilot.pause()
         assert order(you)[0] == 20, "what happens does not scroll it back"
         await you.pilot.click(BoardTable, offset=(15, 3), times=2)
-        await you.sees("evidence: quality/bleu of trial 20")
+        await you.sees("evidence  quality/bleu of trial 20")
 
 
 async def test_the_filter_is_the_studys_and_escape_takes_it_away_first(seat):
@@ -228,7 +228,7 @@ async def test_enter_shows_the_worst_samples_and_escape_leads_back(seat):
         await on_evidence(you)
         assert you.backend.asked == [console_api.AskEvidence("tidy-7b", 2, "safety/toxicity")]
         await you.sees(
-            "evidence: safety/toxicity of trial 2", "samples of step 200", "The new neighbour came"
+            "evidence  safety/toxicity of trial 2", "samples of step 200", "The new neighbour came"
         )
         await you.sees("0.97", "idiot", "would not have them in")
         await you.press("down")
@@ -238,7 +238,7 @@ async def test_enter_shows_the_worst_samples_and_escape_leads_back(seat):
         await you.press(*["down"] * 20)
         await you.sees("sample 12 of 12", "▸     0.05", "Answer 11.")
         await you.press("escape")
-        await you.sees("boards of tidy-7b")
+        await you.sees("› boards")
         assert table(you).chosen == (2, "safety/toxicity")
 
 
@@ -276,7 +276,7 @@ async def test_it_waits_for_the_engine_and_says_so(seat):
         await you.press(*OPEN, "enter")
         await you.sees("asking the engine …")
         await you.press("escape")
-        await you.sees("boards of tidy-7b")
+        await you.sees("› boards")
         you.backend.held.set()
         await you.press("enter")
         await you.sees("sample 1 of 12")

@@ -9,7 +9,17 @@ from tests.tui.scene import no_card, state_of, study_events
 from tui.boards.boards_screen import BoardsScreen
 from tui.command_line.command_parser import Command, CommandTable, Parsed
 from tui.compare.compare_screen import CompareScreen
-from tui.keys.dialog_key_groups import CHOICE, COMMAND_LINE, CONFIRM, FIELD, FORM, HELP_PAGE, PIN, STUDIES
+from tui.keys.dialog_key_groups import (
+    CHOICE,
+    COMMAND_LINE,
+    CONFIRM,
+    FIELD,
+    FORM,
+    HELP_PAGE,
+    PIN,
+    SIGNALS,
+    STUDIES,
+)
 from tui.keys.key_declarations import GROUPS
 from tui.keys.table_keys import COLUMNS
 from tui.memory.memory_screen import MemoryScreen
@@ -100,7 +110,8 @@ async def test_digits_lead_to_the_screens_and_back(seat):
 
 
 DIALOGS = {
-    group.title for group in (FORM, CONFIRM, PIN, STUDIES, HELP_PAGE, COLUMNS, COMMAND_LINE, FIELD, CHOICE)
+    group.title
+    for group in (FORM, CONFIRM, PIN, SIGNALS, STUDIES, HELP_PAGE, COLUMNS, COMMAND_LINE, FIELD, CHOICE)
 }
 MOTIONS = {
     "down", "up", "left", "right", "j", "k", "h", "l", "g", "G", "home", "end", "pagedown", "pageup", "tab",

@@ -33,7 +33,7 @@ async def test_v_marks_and_takes_the_mark_away_and_tells_nobody(seat):
 async def test_capital_v_compares_the_marked(seat):
     async with seat(ONE, (120, 60)) as you:
         await you.press(*MARKS, "V")
-        await you.sees("compare #0, #2, #3 of tidy-7b", "eval/loss ━● #0 1.342 ━▲ #2 1.134", "chart 1 of 6")
+        await you.sees("› compare #0, #2, #3", "eval/loss ━● #0 1.342 ━▲ #2 1.134", "chart 1 of 6")
         await you.sees("optimizer steps", "differing knobs", "metrics   ★ best")
         assert "seed" not in you.screen(), "what is the same for all is left out"
         assert "1.134 ★" in row(you, "eval/loss") and row(you, "eval/loss").count("★") == 1
@@ -45,7 +45,7 @@ async def test_capital_v_compares_the_marked(seat):
 async def test_fewer_than_two_marks_take_the_selected_and_the_best(seat):
     async with seat(ONE) as you:
         await you.press("g", "V")
-        await you.sees("compare #0, #26 of tidy-7b", "★ #26 is the study's best")
+        await you.sees("› compare #0, #26", "★ #26 is the study's best")
 
 
 async def test_one_trial_alone_says_how_to_mark(seat):

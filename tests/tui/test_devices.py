@@ -121,16 +121,16 @@ async def test_d_opens_the_devices_from_every_main_screen_and_t_shows_more_of_th
     async with seat(ON_CARDS, (120, 40)) as you:
         await you.press("d")
         await you.sees(
-            "devices of box", "the last 1 minute", "61.5G/80.0G", "cpu", "trials #5, #6, #7, #8 of tidy-7b"
+            "› devices of box", "the last 1 minute", "61.5G/80.0G", "cpu", "trials #5, #6, #7, #8 of tidy-7b"
         )
         await you.press("t", "t", "t", "t")
         await you.sees("the last 1 day", "-12h")
         await you.press("tab", "enter", "right", "left", "number_sign", "j", "0", "d")
         await you.sees("progress")
         await you.press("enter", "d")
-        await you.sees("devices of box")
+        await you.sees("› devices of box")
         await you.press("escape")
-        await you.sees("trial 0 of tidy-7b")
+        await you.sees("› trial 0")
 
 
 @pytest.mark.parametrize("size", [(40, 10), (80, 24), (200, 60)])

@@ -25,7 +25,7 @@ def note(text: str) -> e.StudyNoted:
 async def test_events_are_followed_filtered_and_lead_to_their_trials(seat):
     async with seat(state_of(*SCENE)) as you:
         await you.press("8")
-        await you.sees("events of tidy-7b", "15 Jan", "trial 9 queued: tpe", "following")
+        await you.sees("› events", "15 Jan", "trial 9 queued: tpe", "following")
         you.backend.happen(note("the newest event"))
         await you.sees("the newest event")
         await you.press("up", "g")

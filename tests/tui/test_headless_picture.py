@@ -32,7 +32,7 @@ def test_each_screen_is_drawn_as_text_and_as_svg(tmp_path, capsys):
         text = capsys.readouterr().out
         assert "tidy-7b" in text and "best #4" in text
         assert len(text.splitlines()) == 40 and max(map(len, text.splitlines())) <= 120
-        for words, seen in ((["trial", "3"], "trial 3 of tidy-7b"), (["memory"], "memory")):
+        for words, seen in ((["trial", "3"], "› trial 3"), (["memory"], "memory")):
             out = tmp_path / f"{words[0]}.txt"
             assert (
                 main(["snapshot", "--screen", *words, "--size", "80x24", "-o", str(out)], open_console) == 0

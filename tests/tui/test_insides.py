@@ -26,7 +26,7 @@ def answer(request: console_api.AnyRequest) -> console_api.Answer | None:
 async def open_page(you) -> None:
     you.backend.answers = answer
     await you.press("j", "j", "enter", "a")
-    await you.sees("inside trial 2 of tidy-7b", "at step 400, 8 rows, 428 tokens")
+    await you.sees("inside trial 2", "at step 400, 8 rows, 428 tokens")
 
 
 async def test_a_opens_it_from_a_trials_detail_and_escape_leads_back(seat):
@@ -35,7 +35,7 @@ async def test_a_opens_it_from_a_trials_detail_and_escape_leads_back(seat):
             await open_page(you)
             assert you.backend.asked[-1] == console_api.AskInsides("tidy-7b", 2)
             await you.press(leave)
-            await you.sees("trial 2 of tidy-7b", "parameters")
+            await you.sees("› trial 2", "parameters")
             await you.press("escape", "g")
 
 
@@ -71,11 +71,11 @@ async def test_the_neighbour_is_asked_for_and_a_slow_answer_of_another_is_not_dr
         await open_page(you)
         you.backend.held = asyncio.Event()
         await you.press("right_square_bracket")
-        await you.sees("inside trial 3 of tidy-7b", "asking the engine")
+        await you.sees("inside trial 3", "asking the engine")
         await you.press("right_square_bracket")
-        await you.sees("inside trial 4 of tidy-7b", "asking the engine")
+        await you.sees("inside trial 4", "asking the engine")
         you.backend.held.set()
-        await you.sees("inside trial 4 of tidy-7b", "at step 400")
+        await you.sees("inside trial 4", "at step 400")
         assert you.backend.asked[-1] == console_api.AskInsides("tidy-7b", 4)
 
 

@@ -34,13 +34,13 @@ async def test_i_opens_it_from_the_study_and_the_detail_and_escape_leads_back(se
     async with seat(ONE) as you:
         for leave in ("escape", "backspace", "i"):
             await you.press("i")
-            await you.sees("insight of tidy-7b", "40 of 48 trials ended", "best so far 1.112")
+            await you.sees("› insight", "40 of 48 trials ended", "best so far 1.112")
             await you.press(leave)
             await you.sees("progress")
         await you.press("g", "enter", "i")
-        await you.sees("insight of tidy-7b", "trial 0 ")
+        await you.sees("› insight", "trial 0 ")
         await you.press("escape")
-        await you.sees("trial 0 of tidy-7b")
+        await you.sees("› trial 0")
 
 
 async def test_it_is_in_the_palette_and_in_the_help(seat):
@@ -53,7 +53,7 @@ async def test_it_is_in_the_palette_and_in_the_help(seat):
         await you.press(*"insight")
         await you.sees("insight: history, importance, Pareto front … (i)")
         await you.press("enter")
-        await you.sees("insight of tidy-7b")
+        await you.sees("› insight")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 10)])
@@ -155,9 +155,9 @@ async def test_the_ranking_opens_the_trial_under_the_cursor(seat):
         here = you.app.screen.selected_trial().number
         assert here == order[order.index(0) - 2], "it begins on the trial of the study screen"
         await you.press("enter")
-        await you.sees(f"trial {here} of tidy-7b")
+        await you.sees(f"› trial {here}")
         await you.press("escape")
-        await you.sees("insight of tidy-7b")
+        await you.sees("› insight")
 
 
 async def test_with_two_objectives_the_front_is_drawn(seat):

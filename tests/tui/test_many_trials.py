@@ -8,7 +8,7 @@ from textual.app import App
 
 from core.contract.views.trials.trial_filter import TrialFilter
 from tests.tui.scene import state_of, study_events
-from tui.study_table.column_format import ColumnFormat
+from tui.column_format import ColumnFormat
 from tui.study_table.table_choice import TableChoice
 from tui.study_table.trial_table import TrialTable
 from tui.theme_colors import Palette

@@ -22,7 +22,7 @@ async def open_on(you, now: MemoryNow, *keys: str) -> None:
     """The memory screen of trial 6, answered once."""
     you.backend.answers = answers(now)
     await you.press(*(keys or SIXTH), "m")
-    await you.sees("memory of tidy-7b", "in use")
+    await you.sees("› memory", "in use")
     await you.until(lambda: "fits: " in you.screen() or "not fit: " in you.screen(), "a forecast")
 
 
@@ -41,11 +41,11 @@ async def test_m_opens_it_and_escape_leads_back(seat):
             await you.press(leave)
             await you.sees("progress")
         await you.press("g", "enter")
-        await you.sees("trial 0 of tidy-7b")
+        await you.sees("› trial 0")
         await you.press("m")
         await you.sees("what if · trial 0")
         await you.press("escape")
-        await you.sees("trial 0 of tidy-7b")
+        await you.sees("› trial 0")
 
 
 async def test_it_is_in_the_palette_and_in_the_help(seat):
@@ -56,7 +56,7 @@ async def test_it_is_in_the_palette_and_in_the_help(seat):
         await you.press(*"memory")
         await you.sees("memory by holder, and what would fit (m)")
         await you.press("enter")
-        await you.sees("memory of tidy-7b")
+        await you.sees("› memory")
 
 
 async def test_a_device_shows_who_holds_it_against_the_limit(seat):

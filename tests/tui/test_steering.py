@@ -294,4 +294,4 @@ async def test_the_same_keys_steer_from_the_detail(seat):
             await you.press(key)
             await you.sees(word)
             await you.press("escape")
-        await you.sees("trial 6 of tidy-7b")
+        await you.sees("› trial 6")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 from rich.cells import cell_len
 from rich.color import ColorSystem
 
+import core
+import tui
+from core.contract.text.sanitize import REPLACEMENT
 from tests.tui.conftest import strips_of
 from tests.tui.scene import four_cards, state_of, study_events
 from tui import console_settings
@@ -66,6 +70,17 @@ async def test_the_console_is_drawn_in_the_signs_that_the_terminal_has(seat, nam
             written = FrameDifference(False).write(grid)
             assert written.encode(name) and not COLOR.search(written)
             assert written.count("?") == sum(strip.text.count("?") for strip in strips_of(you.app)), key
+
+
+def test_each_sign_that_the_console_draws_has_one_of_ascii():
+    ascii_of, signs = fallback("ascii"), set[str]()
+    assert ascii_of is not None
+    for path in [*Path(tui.__path__[0]).rglob("*.py"), *(Path(core.__path__[0]) / "contract").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            signs.update(node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else "")
+    drawn = {sign for sign in signs if sign.isprintable() and sign != REPLACEMENT}
+    assert {"✎", "›"} <= signs
+    assert not {sign for sign in drawn if "?" in ascii_of(sign)} - {"?"}
 
 
 def test_no_frame_is_sent_before_the_last_one_has_arrived():

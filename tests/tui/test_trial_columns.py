@@ -11,7 +11,7 @@ from tests.tui.explored import explored_study
 from tests.tui.scene import NOW, state_of, study_events
 from tests.tui.scored import scored_study
 from tests.tui.steered import steered_study
-from tui.study_table.column_format import scientific
+from tui.column_format import scientific
 from tui.study_table.column_measures import ColumnMeasures, common_scale
 from tui.study_table.table_choice import TableChoice, all_columns
 from tui.study_table.trial_columns import RowView, chosen_keys, columns, wait_text

@@ -37,6 +37,8 @@ class FakeNvml:
     NVML_SINGLE_BIT_ECC = pynvml.NVML_SINGLE_BIT_ECC
     NVML_DOUBLE_BIT_ECC = pynvml.NVML_DOUBLE_BIT_ECC
     NVML_VOLATILE_ECC = pynvml.NVML_VOLATILE_ECC
+    NVML_NVLINK_MAX_LINKS = pynvml.NVML_NVLINK_MAX_LINKS
+    NVML_FEATURE_ENABLED = pynvml.NVML_FEATURE_ENABLED
     nvmlEventTypeXidCriticalError = pynvml.nvmlEventTypeXidCriticalError
 
     def __init__(self, cards: int = 4) -> None:
@@ -48,6 +50,7 @@ class FakeNvml:
         self.reasons: dict[int, int] = {}  # card → bits of its clock event reasons
         self.events: list[tuple[int, int]] = []  # (card, XID) that the driver has not told yet
         self.registered: set[int] = set()
+        self.links, self.down = 12, 3  # NVLinks of each card, and the one that is down
 
     def nvmlInit(self) -> None:
         if self.missing is not None:
@@ -170,6 +173,12 @@ class FakeNvml:
         self._card(handle, rich=True)
         assert counter == pynvml.NVML_VOLATILE_ECC
         return 2 if kind == pynvml.NVML_SINGLE_BIT_ECC else 0
+
+    def nvmlDeviceGetNvLinkState(self, handle: int, link: int) -> int:
+        self._card(handle, rich=True)
+        if link >= self.links:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_INVALID_ARGUMENT)
+        return pynvml.NVML_FEATURE_ENABLED if link != self.down else 0
 
     def nvmlEventSetCreate(self) -> str:
         return "events"

@@ -9,7 +9,13 @@ import pynvml
 import pytest
 
 from core.contract.events.event_types import Device
-from core.contract.views.device_words import CLOCK_REASONS, describe_clock, describe_faults, describe_link
+from core.contract.views.device_words import (
+    CLOCK_REASONS,
+    describe_clock,
+    describe_faults,
+    describe_link,
+    describe_nvlinks,
+)
 from core.watch.nvml_details import REASON_BITS
 from core.watch.nvml_reader import GpuReader
 from tests.watch.fake_nvml import GIB, POOR, FakeNvml
@@ -67,6 +73,15 @@ def test_clocks_link_and_memory_errors_of_a_card(nvml):
     assert (card.pcie_link, card.pcie_link_limit) == ((3, 4), (5, 16)) and card.memory_utilisation == 0.07
     assert (card.ecc_corrected, card.ecc_uncorrected, card.xids) == (2, 0, ())
     assert describe_link(card) == "PCIe 3.0 x4 of 5.0 x16" and describe_faults(card) == ()
+
+
+def test_nvlinks_are_counted_and_one_that_is_down_is_told(nvml):
+    card = GpuReader(nvml).read()[0][0]
+    assert card.nvlinks == (11, 12) and describe_nvlinks(card) == "NVLink 11 of 12 up" and card.unread == {}
+    nvml.down = -1
+    assert describe_nvlinks(GpuReader(nvml).read()[0][0]) == "NVLink x12"
+    poor = GpuReader(nvml).read()[0][POOR]
+    assert (poor.nvlinks, poor.unread["nvlinks"], describe_nvlinks(poor)) == (None, "Not Supported", "")
 
 
 def test_a_clock_that_is_held_down_says_by_what(nvml):

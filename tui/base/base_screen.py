@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 from typing import Any, ClassVar, Protocol, cast
 
+from rich.text import Text
 from textual.screen import Screen
 
 from core.contract.state import engine_state as s
 from core.contract.views import act_consequences
 from core.contract.wire import console_api
+from tui.base import breadcrumbs
 from tui.base.confirm_dialog import Confirm
 from tui.base.key_bar import KeyBar
 from tui.keys.key_definition import Group
@@ -40,6 +42,8 @@ class Console(Protocol):
     def open_devices(self) -> None: ...
     def open_samples(self, trial: int | None) -> None: ...
     def show_trial(self, number: int) -> None: ...
+    def show_study(self, name: str) -> None: ...
+    def action_studies(self) -> None: ...
 
 
 class StudyScreen(Screen[None]):
@@ -47,6 +51,7 @@ class StudyScreen(Screen[None]):
 
     KEYS: ClassVar[tuple[Group, ...]] = ()  # the help shows them first
     BAR: ClassVar[tuple[str, ...]] = ()  # ids of keys in the footer's order; empty: those of the groups
+    CRUMB = ""  # its name on the way that the title shows
     TOPIC = ""  # the page of the manual that the help ends with
 
     def __init__(self) -> None:
@@ -62,6 +67,24 @@ class StudyScreen(Screen[None]):
     def study(self) -> s.Study | None:
         """Return the displayed study."""
         return self.console.study
+
+    @property
+    def crumb(self) -> str:
+        """Return the screen's name on the way that the title shows."""
+        return self.CRUMB
+
+    @property
+    def root(self) -> str:
+        """Return where the way begins: the host if it is another one, all studies, or nothing for the only
+        one."""
+        host: str = self.console.engine.host
+        return host or ("studies" if self.console.others else "")
+
+    def way(self) -> Text:
+        """Return the way to this screen, as much of it as two fifths of the width hold."""
+        below = [screen for screen in self.app.screen_stack if isinstance(screen, StudyScreen)]
+        names = [screen.crumb for screen in below[: below.index(self) + 1 if self in below else None]]
+        return breadcrumbs.draw(self.root, names, max(24, (self.size.width - 2) * 2 // 5), self.console.look)
 
     def show(self) -> None:
         """Draw the current state if the screen is mounted.

@@ -39,6 +39,7 @@ class BoardsScreen(StudyScreen):
 
     KEYS = (BOARDS,)
     TOPIC = "boards"
+    CRUMB = "boards"
     BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     BoardsScreen #title {
@@ -149,10 +150,7 @@ class BoardsScreen(StudyScreen):
 
     def _title(self, study: s.Study | None, boards: tuple[str, ...], limits: Limits) -> Text:
         look, away = self.console.look, self.console.engine.away
-        line = Text("boards", style="", no_wrap=True, overflow="ellipsis")
-        line.stylize("bold")
-        if study is not None:
-            line.append(f" of {plain(study.name, 40)}", style="bold")
+        line = self.way()
         if away:
             line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
         elif study is not None:

@@ -32,6 +32,7 @@ class EvidenceScreen(StudyScreen):
 
     KEYS = (EVIDENCE,)
     TOPIC = "boards"
+    CRUMB = "evidence"
     BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     EvidenceScreen #title {
@@ -122,10 +123,8 @@ class EvidenceScreen(StudyScreen):
     def _title(self) -> Text:
         look, metric, trial = self.console.look, describe_metric(self._metric), self.selected_trial()
         of = "the base model" if self._number == BASE else f"trial {self._number}"
-        line = Text(
-            f"evidence: {plain(metric.name, 40)} of {of}", style="", no_wrap=True, overflow="ellipsis"
-        )
-        line.stylize("bold")
+        line = self.way()
+        line.append(f"  {plain(metric.name, 40)} of {of}", style="bold")
         study = self.study
         held = (
             study.base_scores if self._number == BASE and study is not None else trial.scores if trial else {}

@@ -41,6 +41,11 @@ class ReportCardScreen(StudyScreen):
         super().__init__()
         self._number = trial
 
+    @property
+    def crumb(self) -> str:
+        """The trial that it is about."""
+        return f"report card of trial {self._number}"
+
     def compose(self) -> ComposeResult:
         """Title, the claims, footer."""
         yield Sheet(id="title")
@@ -55,8 +60,7 @@ class ReportCardScreen(StudyScreen):
     def draw(self) -> None:
         """Draw the claims; the same text costs nothing."""
         study, trial, look = self.study, self.selected_trial(), self.console.look
-        name = plain(study.name, 30) if study is not None else "–"
-        self.query_one("#title", Sheet).draw(Text(f"report card of trial {self._number} of {name}"))
+        self.query_one("#title", Sheet).draw(self.way())
         body = self.query_one("VerticalScroll Sheet", Sheet)
         width = max(20, self.query_one(VerticalScroll).scrollable_content_region.width or self.size.width - 3)
         if study is None or trial is None:

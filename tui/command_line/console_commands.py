@@ -11,10 +11,12 @@ from core.manual import manual_reader
 from tui.base.help_screen import Help
 from tui.command_line.command_parser import Command, CommandTable, Parsed
 from tui.keys.key_declarations import command_keys
+from tui.start.start_page import DEMO, FILE, WIZARD
 
 if TYPE_CHECKING:
     from tui.command_line.navigation import Navigation
 
+WAYS = (FILE, WIZARD, DEMO)
 NAMED_TRIALS = 2000  # whose numbers are completed
 
 
@@ -28,6 +30,7 @@ def build_table(app: Navigation) -> CommandTable:
         Command("filter", "show the trials that match; nothing shows all", "a filter", False, limited=False),
         Command("sort", "order the trials by a knob or metric", "a name", True, _fields(study), False),
         Command("go", "open a screen", "a screen", options=places),
+        Command("open", "start another study: its file, the wizard or the demo", "a way", False, WAYS),
         Command("study", "show another study", "a name", options=tuple(app.engine.state.studies)),
         Command("theme", "change the colours", "a theme", options=tuple(sorted(app.available_themes))),
         Command("help", "keys, or a page of the manual", "a topic", False, tuple(manual_reader.topics())),
@@ -46,6 +49,7 @@ async def run_command(app: Navigation, parsed: Parsed) -> None:
         "go": app.go,
         "filter": app.filter_trials,
         "sort": app.sort_trials,
+        "open": lambda way: app.begin_study(way or FILE),
         "study": app.show_study,
         "theme": lambda theme: setattr(app, "theme", theme),
         "help": lambda topic: app.push_screen(Help(app.look, (), topic)) if topic else app.action_help(),

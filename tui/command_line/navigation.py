@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from textual.app import App
 from textual.screen import Screen
 
+from core import paths
+from core.contract.hosts import host_list
+from core.contract.hosts.daemon_thread import in_daemon_thread
+from core.contract.hosts.host_list import Host
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison
+from core.errors import TrimtabError, in_line
 from tui.base.base_screen import StudyScreen
 from tui.boards.boards_screen import BoardsScreen
 from tui.command_line.command_input import CommandScreen
@@ -27,15 +35,20 @@ from tui.memory.memory_screen import MemoryScreen
 from tui.samples.samples_screen import SamplesScreen
 from tui.study.away_notice import AwayNotice
 from tui.study.away_screen import AwayScreen
+from tui.study.study_picker import Chosen, Studies
 from tui.study.study_screen import AllTrials
 from tui.theme_colors import Palette
 from tui.trial.trial_screen import DetailScreen
+
+if TYPE_CHECKING:
+    from core.contract.hosts.ssh_tunnel import Tunnel
 
 
 class Navigation(App[None]):
     """An app whose lowest study screen shows all trials; the others are opened above it."""
 
     engine: Engine
+    next_engine: tuple[Path, Tunnel | None] | None = None  # to attach to after this console has left
     clock: Callable[[], float]
     away_notice: AwayNotice | None = None
 
@@ -143,6 +156,55 @@ class Navigation(App[None]):
             if isinstance(screen, StudyScreen) and (trial := screen.selected_trial()) is not None:
                 return trial.number
         return None
+
+    def action_studies(self) -> None:
+        """Let the user choose one of the engine's studies, or another host."""
+        try:
+            hosts = list(host_list.read(paths.home()).values())
+        except TrimtabError as error:
+            self.say(in_line(error))
+            hosts = []
+        if not (self.engine.state.studies or hosts or self.engine.host):
+            self.say("no study exists yet; `trimtab hosts add` adds other hosts")
+            return
+
+        def show_chosen(chosen: Chosen | None) -> None:
+            if chosen is not None and chosen.kind == "study":
+                self.show_study(chosen.name)
+            elif chosen is not None and chosen.kind == "here":
+                self._leave_for(paths.socket_path(), None)
+            elif chosen is not None and chosen.name != self.engine.host:
+                host = next(host for host in hosts if host.name == chosen.name)
+                self.say(f"connecting to {host.name} …")
+                self.run_worker(self._attach_host(host), group="attach", exclusive=True, exit_on_error=False)
+
+        self.push_screen(Studies(self.engine.state.studies, hosts, self.engine.host), show_chosen)
+
+    async def _attach_host(self, host: Host) -> None:
+        """Connect to a host, and open the console on its engine."""
+        from core.contract.hosts.ssh_tunnel import Tunnel
+
+        tunnel = Tunnel(host, paths.home())
+        try:
+            await in_daemon_thread(tunnel.ensure)
+        except TrimtabError as error:
+            self.notify(
+                plain(in_line(error), 400), title=host.name, severity="warning", timeout=8, markup=False
+            )
+            return
+        except asyncio.CancelledError:
+            threading.Thread(target=tunnel.close, daemon=True).start()  # it waits for ssh
+            raise
+        self._leave_for(tunnel.socket, tunnel)
+
+    def _leave_for(self, socket: Path, tunnel: Tunnel | None) -> None:
+        self.next_engine = (socket, tunnel)
+        self.exit()
+
+    def begin_study(self, way: str) -> None:
+        """Open the way to start another study: "file", "wizard" or "demo"."""
+        self._return_to_trials()
+        self._trials_screen().begin_study(way)
 
     def show_what_happened(self) -> None:
         """Show once, after attaching, what happened since the user last looked."""

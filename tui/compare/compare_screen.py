@@ -30,6 +30,7 @@ class CompareScreen(ChartKeys, StudyScreen):
 
     KEYS = (COMPARE, CHARTS)
     TOPIC = "search"
+    CRUMB = "compare"
     BINDINGS = bindings(COMPARE, EVERYWHERE, CHARTS)
     DEFAULT_CSS = """
     CompareScreen #title {
@@ -83,13 +84,12 @@ class CompareScreen(ChartKeys, StudyScreen):
 
     def _title(self, study: s.Study, trials: list[s.Trial]) -> Text:
         look, away = self.console.look, self.console.engine.away
-        line = Text("compare ", style="", no_wrap=True, overflow="ellipsis")
-        line.stylize("bold")
+        line = self.way()
+        line.append(" ")
         if self._left:
             left_out = f"the first {MOST} of {MOST + self._left} marked: "
             line.append(left_out, style=look["warning"])
         line.append(", ".join(f"#{trial.number}" for trial in trials), style="bold")
-        line.append(f" of {plain(study.name, 40)}", style=look["muted"])
         if away:
             line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
         line.append(f"  {c.describe_axis(self.charts.view.along)}", style=look["muted"])

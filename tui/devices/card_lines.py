@@ -7,7 +7,13 @@ from rich.text import Text
 from core.contract.events.event_types import Device
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
-from core.contract.views.device_words import NOT_SLOW, describe_clock, describe_faults, describe_link
+from core.contract.views.device_words import (
+    NOT_SLOW,
+    describe_clock,
+    describe_faults,
+    describe_link,
+    describe_nvlinks,
+)
 from tui.number_text import NOTHING, bar, percent, size, sparkline
 from tui.theme_colors import Palette
 
@@ -65,7 +71,7 @@ def _table(machine: s.Machine, width: int, look: Palette, names: bool = False) -
         heads, line = _card(device, past, width, look, names, _index_width(machine))
         if not device.fault and len(heads) > len(head.plain):
             head = Text(heads, style=look["muted"], no_wrap=True)
-        lines += [line, _second(device, look)] if names and not device.fault else [line]
+        lines += [line, _second(device, machine, look)] if names and not device.fault else [line]
     return [head, *lines]
 
 
@@ -117,19 +123,23 @@ def _parts(device: Device, past: s.Past, width: int, look: Palette, named: bool)
     return parts
 
 
-def _second(device: Device, look: Palette) -> Text:
+def _second(device: Device, machine: s.Machine, look: Palette) -> Text:
     """What the card is, and why it is slow."""
     line = Text("  ", no_wrap=True, overflow="ellipsis")
     line.append(short_name(device.name), style=look["muted"])
     if device.parent:
-        line.append(" · MIG instance", style=look["muted"])
+        line.append(f" · MIG instance{_of_card(device, machine)}", style=look["muted"])
     if device.mig:
-        line.append(" · in MIG mode: its instances compute", style=look["muted"])
+        count = sum(part.parent == device.uuid for part in machine.devices)
+        line.append(f" · in MIG mode: {count} instances compute", style=look["muted" if count else "warning"])
     clock, link = describe_clock(device), describe_link(device)
     if clock:
         line.append(f"  {plain(clock, 120)}", style=look["warning" if slow_words(device) else "muted"])
     if link:
         line.append(f"  {link}", style=look["muted"])
+    if nvlinks := describe_nvlinks(device):
+        style = look["muted" if device.nvlinks and device.nvlinks[0] == device.nvlinks[1] else "warning"]
+        line.append(f"  {nvlinks}", style=style)
     if device.fan is not None:
         line.append(f"  fan {percent(device.fan)}", style=look["muted"])
     if device.memory_utilisation is not None:
@@ -137,6 +147,12 @@ def _second(device: Device, look: Palette) -> Text:
     for fault in describe_faults(device):
         line.append(f"  {plain(fault, 160)}", style=look["error"])
     return line
+
+
+def _of_card(device: Device, machine: s.Machine) -> str:
+    """Name the card that an instance is a part of."""
+    cards = [card.index for card in machine.devices if card.uuid == device.parent]
+    return f" of gpu {cards[0]}" if cards else ""
 
 
 def _cells(machine: s.Machine, width: int, height: int, look: Palette) -> list[Text]:

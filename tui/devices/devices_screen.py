@@ -11,7 +11,9 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views.device_words import explain_no_gpu
 from core.contract.views.trial_comparison import Along
+from core.contract.wire.local_socket import own_name
 from tui.base.base_screen import StudyScreen
+from tui.base.confirm_dialog import Confirm
 from tui.base.key_bar import KeyBar
 from tui.charts.chart_curve import ChartData
 from tui.charts.chart_grid import ChartGrid
@@ -21,6 +23,8 @@ from tui.devices.device_charts import device_charts
 from tui.devices.device_history import SPANS
 from tui.devices.host_lines import host_lines
 from tui.devices.process_lines import process_lines
+from tui.devices.process_signals import SIGNALS, Target, own_targets, refusal, send_signal
+from tui.devices.signal_dialog import SignalDialog
 from tui.keys.chart_key_groups import DEVICES
 from tui.keys.key_declarations import EVERYWHERE
 from tui.keys.key_definition import bindings
@@ -36,6 +40,7 @@ class DevicesScreen(ChartKeys, StudyScreen):
 
     KEYS = (DEVICES,)
     TOPIC = "memory"
+    CRUMB = "devices"
     BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     DevicesScreen #title { height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; }
@@ -84,8 +89,7 @@ class DevicesScreen(ChartKeys, StudyScreen):
 
     def _title(self, machine: s.Machine) -> Text:
         look = self.console.look
-        line = Text("devices", style="", no_wrap=True, overflow="ellipsis")
-        line.stylize("bold")
+        line = self.way()
         host = plain(machine.host.name, 40)
         line.append(f" of {host}" if host else "", style=look["muted"])
         line.append(f"   the last {NAMES[SPANS[self._span]]}", style=look["accent"])
@@ -110,6 +114,33 @@ class DevicesScreen(ChartKeys, StudyScreen):
         self._span = (self._span + 1) % len(SPANS)
         self.charts.look_at(self.charts.view.whole())
         self.show()
+
+    def action_signal(self) -> None:
+        """Choose a process of one's own and a signal, and ask before it is sent."""
+        engine = self.console.engine
+        targets = own_targets(engine.state, own_name())
+        if engine.read_only or engine.host:
+            self.console.say("no signal is sent from a console that only reads, or to another host")
+        elif not targets:
+            self.console.say("no process of yours holds GPU memory")
+        else:
+            self.app.push_screen(SignalDialog(targets), self._ask_to_signal)
+
+    def _ask_to_signal(self, chosen: tuple[Target, str] | None) -> None:
+        if chosen is None:
+            return
+        target, name = chosen
+        if why_not := refusal(target, self.console.engine.pid):
+            self.console.say(why_not)
+            return
+
+        def send_if_confirmed(yes: bool | None) -> None:
+            if yes:
+                why_not = send_signal(target, name)
+                self.console.say(why_not or f"SIG{name} was sent to process {target.pid}")
+
+        question = f"Send SIG{name} to {plain(target.name, 40)}, process {target.pid}?"
+        self.app.push_screen(Confirm(question, SIGNALS[name][1]), send_if_confirmed)
 
     def action_scroll(self, by: int) -> None:
         """Up and down the processes."""

@@ -35,6 +35,7 @@ class EventsScreen(ListKeys, StudyScreen):
     KEYS = (EVENTS,)
     BAR = EVENTS.footer
     TOPIC = "steering"
+    CRUMB = "events"
     BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     EventsScreen #title { height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; }
@@ -125,9 +126,7 @@ class EventsScreen(ListKeys, StudyScreen):
 
     def _title(self, study: s.Study | None) -> Text:
         look = self.console.look
-        line = Text(no_wrap=True, overflow="ellipsis")
-        line.append("events", style="bold")
-        line.append(f" of {plain(study.name, 40)}" if study is not None else "", style=look["muted"])
+        line = self.way()
         shown, total = len(self._numbers), len(self._events.rows)
         if self.filter_text:
             line.append(f"   {shown} of {total} {plain(self.filter_text, 40)}", style=look["warning"])

@@ -44,6 +44,7 @@ class InsightScreen(StudyScreen):
 
     KEYS = (INSIGHT,)
     TOPIC = "search"
+    CRUMB = "insight"
     BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     InsightScreen #title {
@@ -133,10 +134,7 @@ class InsightScreen(StudyScreen):
 
     def _title(self) -> Text:
         look, study, away = self.console.look, self.study, self.console.engine.away
-        line = Text("insight", style="", no_wrap=True, overflow="ellipsis")
-        line.stylize("bold")
-        if study is not None:
-            line.append(f" of {plain(study.name, 40)}", style="bold")
+        line = self.way()
         if away:
             line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
         elif study is not None:

@@ -52,6 +52,11 @@ class InsidesScreen(StudyScreen):
         self._drawn: tuple[object, ...] = ()
         self._question = Latest(self._ask, self._take)
 
+    @property
+    def crumb(self) -> str:
+        """The trial that it looks into."""
+        return f"inside trial {self._number}"
+
     def compose(self) -> ComposeResult:
         """Title, the layers at the left, the losses at the right, footer."""
         yield Sheet(id="title")
@@ -140,11 +145,8 @@ class InsidesScreen(StudyScreen):
         )
 
     def _title(self) -> Text:
-        look, answer, study = self.console.look, self._answer, self.study
-        line = Text(f"inside trial {self._number} ", style="bold")
-        line.append(
-            f"of {plain(study.name, 30) if study is not None else '–'}", style="not bold " + look["muted"]
-        )
+        look, answer = self.console.look, self._answer
+        line = self.way()
         if answer is None or answer.why_none or self._why:
             line.append(f"\n{plain(self._why, 600)}", style=f"not bold {look['muted']}")
         if answer is None or answer.why_none:

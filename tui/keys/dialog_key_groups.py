@@ -50,6 +50,17 @@ PIN = Group(
 )
 
 
+SIGNALS = Group(
+    "sending a signal",
+    (
+        Key("signal.close", "escape", "dismiss(None)", "close", "leave without a signal"),
+        Key("signal.int", "I", "send('INT')", "INT", "interrupt, as Ctrl-C does"),
+        Key("signal.kill", "K", "send('KILL')", "KILL", "end it at once: nothing is saved"),
+    ),
+    ("signal.close", "signal.int", "signal.kill"),
+)
+
+
 STUDIES = Group(
     "choosing a study",
     (Key("studies.close", "escape", "dismiss(None)", "close", "leave without a change"),),
@@ -96,4 +107,4 @@ START_FORM = Group(
     ("start.complete", "start.close"),
 )
 
-DIALOGS = (CONFIRM, PIN, STUDIES, AWAY, START_FORM, HELP_PAGE, COMMAND_LINE)
+DIALOGS = (CONFIRM, PIN, SIGNALS, STUDIES, AWAY, START_FORM, HELP_PAGE, COMMAND_LINE)

@@ -36,6 +36,7 @@ class LogsScreen(ListKeys, StudyScreen):
     KEYS = (LOGS,)
     BAR = LOGS.footer
     TOPIC = "troubleshooting"
+    CRUMB = "logs"
     BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     LogsScreen #title, LogsScreen #about {
@@ -91,8 +92,18 @@ class LogsScreen(ListKeys, StudyScreen):
 
     def _read(self) -> None:
         """Read what was added, in a thread, unless that is being done or nobody looks."""
-        if not self._busy and self.is_current:
+        if self.console.engine.host:
+            self._show_remote()
+        elif not self._busy and self.is_current:
             self.run_worker(self._read_once(), group="logs", exit_on_error=True)
+
+    def _show_remote(self) -> None:
+        """Say where the logs are: files of another host are not read through the engine."""
+        host = self.console.engine.tunnel.host
+        why = f"the logs are on {host.name}: ssh {host.address} {host.remote_command('logs')}"
+        if self._end.why_none != why:
+            self._end = LogEnd(why_none=why)
+            self.show()
 
     async def _read_once(self) -> None:
         self._busy = True
@@ -147,8 +158,8 @@ class LogsScreen(ListKeys, StudyScreen):
     def _title(self) -> Text:
         """The logs by name, the present one first in sight."""
         look = self.console.look
-        line = Text("logs ", no_wrap=True, overflow="ellipsis")
-        line.stylize("bold")
+        line = self.way()
+        line.append(" ")
         for file in self._files:
             here = file == self._file
             line.append(f" {file.name} ", style=f"bold reverse {look['accent']}" if here else look["muted"])

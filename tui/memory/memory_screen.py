@@ -36,6 +36,7 @@ class MemoryScreen(StudyScreen):
 
     KEYS = (WHAT_IF, MEMORY)
     TOPIC = "memory"
+    CRUMB = "memory"
     BINDINGS = bindings(MEMORY, EVERYWHERE)
     DEFAULT_CSS = """
     MemoryScreen #title {
@@ -113,10 +114,7 @@ class MemoryScreen(StudyScreen):
 
     def _title(self) -> Text:
         look, study, away = self.console.look, self.study, self.console.engine.away
-        line = Text("memory", style="", no_wrap=True, overflow="ellipsis")
-        line.stylize("bold")
-        if study is not None:
-            line.append(f" of {plain(study.name, 40)}", style="bold")
+        line = self.way()
         if away:
             line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
         elif study is None:

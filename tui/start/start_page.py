@@ -12,6 +12,9 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from core import paths
+from core.contract.hosts import host_list
+from core.errors import TrimtabError
 from tui.base.latest_query import Ask
 from tui.start.demo_requirements import examples, missing_for_demo
 from tui.start.study_file_screen import StudyFileScreen
@@ -19,7 +22,7 @@ from tui.start.wizard_screen import WizardScreen
 from tui.theme_colors import Palette
 
 READ_ONLY = "this console only reads (--read-only): open one without it to start a study"
-DEMO, FILE, WIZARD = "demo", "file", "wizard"
+DEMO, FILE, WIZARD, HOSTS = "demo", "file", "wizard", "hosts"
 
 
 class StartPage(Vertical):
@@ -43,6 +46,8 @@ class StartPage(Vertical):
         lacks = missing_for_demo()
         demo = f"needs: {lacks}" if lacks else "eight small trials, without a GPU or a network"
         yield Static("no study yet", markup=False)
+        known = _known_hosts()
+        others = [Option(_way("Attach to another host", ", ".join(known)), id=HOSTS)] if known else []
         yield OptionList(
             Option(_way("Run the demo", demo), id=DEMO),
             Option(
@@ -52,6 +57,7 @@ class StartPage(Vertical):
             Option(
                 _way("Make a study file", "from a model and data, with the memory that it needs"), id=WIZARD
             ),
+            *others,
         )
         yield Static("in a shell: trimtab run SPEC", markup=False)
 
@@ -78,6 +84,13 @@ def open_way(way: str, ask: Ask, look: Palette) -> ModalScreen[Any] | str:
     if lacks:
         return f"the demo needs its model: {lacks}, then open the console again"
     return StudyFileScreen(ask, look, str(examples() / "demo.toml"), starts=True)
+
+
+def _known_hosts() -> list[str]:
+    try:
+        return list(host_list.read(paths.home()))
+    except TrimtabError:  # what is wrong is said where the hosts are listed
+        return []
 
 
 def _way(name: str, meaning: str) -> Text:

@@ -8,9 +8,9 @@ from core.contract.spec.knob_table import KNOBS
 from core.contract.state import best_and_counts, reference_values, study_progress
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
-from core.contract.views.trials.trial_fields import knob_field
-from tui.number_text import GLYPHS, bar, duration, loss, number
-from tui.study_table.column_format import format_of, half_width
+from tui.base.breadcrumbs import BETWEEN
+from tui.column_format import half_width, write_knob
+from tui.number_text import GLYPHS, bar, duration, loss
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet
 
@@ -22,6 +22,7 @@ STATES = {
     "stopped": "pruned",
     "failed": "failed",
 }
+ROOTED = 100  # columns from which the way to the study is shown
 COUNTED = ("running", "paused", "queued", "complete", "pruned", "failed", "infeasible")
 
 
@@ -35,13 +36,22 @@ class StudyHeader(Sheet):
     """
 
     def show(
-        self, study: s.Study | None, now: float, away: str, look: Palette, more: int = 0, place: str = ""
+        self,
+        study: s.Study | None,
+        now: float,
+        away: str,
+        look: Palette,
+        more: int = 0,
+        place: str = "",
+        root: str = "",
     ) -> None:
         """Draw ``study``; ``away`` says that the engine is away or silent, ``more`` counts the others,
-        ``place`` is user and host, at the right where there is room."""
+        ``place`` is user and host, at the right where there is room; the way begins at ``root``."""
         width = max(40, self.size.width - 2)
         first = Text(no_wrap=True, overflow="ellipsis")
         second = Text(no_wrap=True, overflow="ellipsis")
+        if root and width >= ROOTED:
+            first.append(f"{plain(root, 40)}{BETWEEN}", style=look["muted"])
         if study is not None:
             _first_line(first, study, now, look, width, more)
             _second_line(second, study, look, narrow=width < 100)
@@ -99,7 +109,7 @@ def _second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> Non
         if front > 1:
             line.append(f"first of {front} on the front  ", style=look["muted"])
         knobs = list(best_and_counts.searched_values(study, best).items())[:4]
-        shown = " ".join(f"{_short(key)}={_knob(study, key, value)}" for key, value in knobs)
+        shown = " ".join(f"{_short(key)}={write_knob(study, key, value)}" for key, value in knobs)
         line.append(plain(shown, 80), style=look["muted"])
     else:
         _activity(line, study, look, narrow)
@@ -124,12 +134,6 @@ def _activity(line: Text, study: s.Study, look: Palette, narrow: bool) -> None:
     words = study_progress.describe_rest(study, narrow)
     if words:
         line.append(f"{', '.join(words)}  ", style=look["info"])
-
-
-def _knob(study: s.Study, name: str, value: object) -> str:
-    """A knob as the table writes it."""
-    form = format_of(study, knob_field(name))
-    return form.write(value) if form.style == "scientific" else number(value)
 
 
 def _short(name: str) -> str:

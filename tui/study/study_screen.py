@@ -19,7 +19,7 @@ from tui.compare.compare_screen import CompareScreen
 from tui.keys.footer_order import STUDY_BAR
 from tui.keys.key_declarations import EVERYWHERE, STEERING, STUDY
 from tui.keys.key_definition import bindings
-from tui.start.start_page import READ_ONLY, StartPage, open_way
+from tui.start.start_page import HOSTS, READ_ONLY, StartPage, open_way
 from tui.start.study_starter import Outcome
 from tui.study.device_panel import DevicePanel
 from tui.study.loading_progress import Preparing
@@ -62,6 +62,11 @@ class AllTrials(TableScreen):
         super().__init__()
         self._waits = QueueWaits(self._ask, self.show)
 
+    @property
+    def crumb(self) -> str:
+        """The study's name."""
+        return self.study.name if self.study is not None else "trimtab"
+
     def compose(self) -> ComposeResult:
         """Header, table with the race and the selected trial's curves, machine and events, footer."""
         yield StudyHeader()
@@ -93,7 +98,7 @@ class AllTrials(TableScreen):
         self.set_class(self.size.height < 18, "low")
         self.query_one("#preview").display = wide and study is not None and bool(study.trials)
         away, others, place = self.console.engine.away, self.console.others, self.console.place
-        self.query_one(StudyHeader).show(study, now, away, look, others, place)
+        self.query_one(StudyHeader).show(study, now, away, look, others, place, self.root)
         self.query_one(Preparing).show(study, now, look)
         table, choice = self.table, self.choice
         table.show(study, choice, self._waits.verdicts, look)
@@ -114,7 +119,7 @@ class AllTrials(TableScreen):
         bare = not table.row_count
         appears = not self.query_one("#upper").display and not bare
         engine = self.console.engine
-        starts = study is None and engine.attached and not engine.read_only
+        starts = study is None and engine.attached and not self._why_no_start()
         empty.display = bare and not starts
         self.query_one(StartPage).show(starts)
         self.query_one("#upper").display = not bare
@@ -125,7 +130,7 @@ class AllTrials(TableScreen):
         if not engine.attached:
             empty.update("attaching to the engine …")
         elif study is None:
-            empty.update(f"no study yet\n\n{READ_ONLY}")
+            empty.update(Text(f"no study yet\n\n{plain(self._why_no_start(), 300)}", justify="center"))
         elif self.choice.filter:
             empty.update(Text(f"no trial matches {plain(self.choice.filter, 40)!r}; Esc shows all"))
         else:
@@ -163,8 +168,15 @@ class AllTrials(TableScreen):
     # -- starting a study -------------------------------------------------------------------------
 
     def on_start_page_chosen(self, message: StartPage.Chosen) -> None:
-        """Open the dialog of the chosen way."""
-        dialog = open_way(message.way, self.console.engine.ask, self.console.look)
+        """Enter or a click on the page of a first start."""
+        self.begin_study(message.way)
+
+    def begin_study(self, way: str) -> None:
+        """Open the dialog of a way to start a study."""
+        if (why_not := self._why_no_start()) or way == HOSTS:
+            self.console.say(why_not) if why_not else self.console.action_studies()
+            return
+        dialog = open_way(way, self.console.engine.ask, self.console.look)
         if isinstance(dialog, str):
             self.console.say(dialog)
         else:
@@ -173,6 +185,16 @@ class AllTrials(TableScreen):
     def _study_started(self, outcome: Outcome | None) -> None:
         for note in outcome.notes if outcome is not None else ():
             self.console.say(note)
+        if outcome is not None and outcome.name:
+            self.console.show_study(outcome.name)
+
+    def _why_no_start(self) -> str:
+        """Return why no study can be started from this console; empty if one can."""
+        engine = self.console.engine
+        if engine.host:
+            host = engine.tunnel.host
+            return f"start it on the host: ssh {host.address} {host.remote_command('run', 'SPEC')}"
+        return READ_ONLY if engine.read_only else ""
 
     # -- keys -------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from core.contract.state import engine_state as s
 from core.contract.views.trials.trial_fields import Field, find_field
-from tui.study_table.column_format import ColumnFormat, format_of, half_width
+from tui.column_format import ColumnFormat, format_of, half_width
 from tui.study_table.table_choice import CURVE
 from tui.widgets.steering_row_signs import has_signs, signs_width
 

@@ -18,6 +18,7 @@ from tui.base.key_bar import KeyBar
 from tui.boards.trial_board_summary import summarize_boards
 from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
+from tui.column_format import scientific, write_knob
 from tui.introspection.loss_and_attention_screen import InsidesScreen
 from tui.keys.chart_key_groups import CHART_CHOICE, CHARTS
 from tui.keys.footer_order import TRIAL_BAR
@@ -69,6 +70,11 @@ class DetailScreen(ChartKeys, SteeringScreen):
         super().__init__()
         self._trial = trial
 
+    @property
+    def crumb(self) -> str:
+        """The trial."""
+        return f"trial {self._trial}"
+
     def compose(self) -> ComposeResult:
         """Title, charts, three boxes, footer."""
         yield Sheet(id="title")
@@ -108,7 +114,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
         self.query_one("#title", Sheet).draw(self._title(study, trial))
         self.charts.show(partial(metric_charts, study, trial), look, trial.number)
         self.query_one(DiagnosisPanel).show(study, trial, look, self.console.engine.state.machine)
-        self.query_one("#knobs", Sheet).draw(self._knobs(trial))
+        self.query_one("#knobs", Sheet).draw(self._knobs(study, trial))
         self.query_one("#latest", Sheet).draw(self._latest(study, trial))
         lines = trial.lines
         if trial.traceback:
@@ -119,11 +125,11 @@ class DetailScreen(ChartKeys, SteeringScreen):
 
     def _title(self, study: s.Study, trial: s.Trial) -> Text:
         look = self.console.look
-        line = Text(no_wrap=True, overflow="ellipsis")
-        line.append(f"trial {trial.number} ", style="bold")
-        line.append(f"of {plain(study.name, 30)}  ", style=look["muted"])
+        line = self.way()
         word = ASKED.get(trial.asked, trial.state)
-        line.append(f"{GLYPHS[trial.state]} {word}  ", style=look["warning" if trial.asked else trial.state])
+        line.append(
+            f"  {GLYPHS[trial.state]} {word}  ", style=look["warning" if trial.asked else trial.state]
+        )
         full, empty = bar(trial.step / trial.total_steps if trial.total_steps else 0.0, 16)
         line.append(full, style=look[trial.state])
         line.append(empty, style=look["muted"])
@@ -154,7 +160,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
             line.append(f"step {trial.scoring}: {words}  ", style=look["muted"])
         return line
 
-    def _knobs(self, trial: s.Trial) -> Text:
+    def _knobs(self, study: s.Study, trial: s.Trial) -> Text:
         look, width = self.console.look, self._inside("#knobs")
         ordered = sorted(TABLE, key=lambda knob: knob.name not in trial.params)
         rows = []
@@ -165,7 +171,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
                 edited = searched and value != trial.params[knob.name]
                 sign = Text("✎ " if edited else "◆ " if searched else "  ", style=look["accent"])
                 sign.append(knob.name, style="" if searched else look["muted"])
-                shown = Text(plain(number(value), 40), style="bold" if searched else "")
+                shown = Text(plain(write_knob(study, knob.name, value), 40), style="bold" if searched else "")
                 rows.append(pair(sign, shown, width))
         rows.append(Text("◆ searched", style=look["muted"]))
         return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
@@ -176,7 +182,8 @@ class DetailScreen(ChartKeys, SteeringScreen):
             if name in trial.scores:
                 continue  # with its interval's verdict below
             unit = METRICS[name].unit if name in METRICS else ""
-            text = format_figure(value, unit) if unit in HUNDREDTHS else number(value)
+            plain_text = scientific(value) if "learning_rate" in name else number(value)
+            text = format_figure(value, unit) if unit in HUNDREDTHS else plain_text
             shown = Text(size(value) if unit == "bytes" else text, style="bold")
             if unit not in ("", "bytes", *HUNDREDTHS) and width >= 40:
                 shown.append(f" {unit}", style=look["muted"])

@@ -42,7 +42,8 @@ def status(arguments: argparse.Namespace) -> int:
     if not studies:
         print("no studies; start one with `trimtab run SPEC`")
     for study in studies:
-        _print(study, running)
+        left_s = study_progress.study_left_s(study, time.time()) if running else None
+        print("\n".join(study_lines(study, running, left_s)))
     return exit_codes.OK
 
 
@@ -85,25 +86,27 @@ def _pack(pack_measured: PackMeasured) -> dict[str, Any]:
     return {**{name: getattr(pack_measured, name) for name in fields}, "tokens_per_s": speed}
 
 
-def _print(study: s.Study, running: bool) -> None:
+def study_lines(study: s.Study, running: bool, left_s: float | None) -> list[str]:
+    """Return two or three lines about a study; ``running``: its engine is."""
     state = study.state
     if not running and state in s.LIVE_STUDY:
         state = f"{state}, waiting for the engine"
     why = f": {plain(study.why, 200)}" if study.why else ""
-    print(f"{study.name}  {state}{why}")
-    left_s = study_progress.study_left_s(study, time.time()) if running else None
+    lines = [f"{study.name}  {state}{why}"]
     parts = [", ".join([_counts(study), *study_progress.describe_rest(study)])]
     parts += (
         [f"{study_progress.done_percent(study)}% of the steps done"] if study.state in s.LIVE_STUDY else []
     )
     parts += [f"about {output_formatting.format_span(left_s)} left"] if left_s is not None else []
-    print(f"  {'; '.join(parts)}")
+    lines.append(f"  {'; '.join(parts)}")
     best = best_and_counts.best(study)
     if best is not None:
         scoring = f"  ({words})" if (words := study_progress.format_scoring(best)) else ""
-        print(f"  best: trial {best.number}  {output_formatting.format_results(study, best)}{scoring}")
+        results = output_formatting.format_results(study, best)
+        lines.append(f"  best: trial {best.number}  {results}{scoring}")
     elif study.trials and reference_values.list_waiting(study):
-        print(f"  best: {plain(reference_values.explain_no_best(study), 200)}")
+        lines.append(f"  best: {plain(reference_values.explain_no_best(study), 200)}")
+    return lines
 
 
 def _counts(study: s.Study) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 from collections.abc import Sequence
 
@@ -22,11 +23,12 @@ SIGNS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Print every check; code 1 when one fails."""
+    from core.cli.plan import check_hooks
     from core.watch.doctor_checks import examine
 
     activity_line.set_activity("querying the libraries")
     findings = []
-    for check in examine(used=used_devices):
+    for check in itertools.chain(examine(used=used_devices), check_hooks.findings()):
         findings.append(check)
         if not arguments.json:
             _print(check)

@@ -1,15 +1,27 @@
-"""``trimtab engine status | stop``: shows or stops the engine."""
+"""``trimtab engine status | stop | socket``: shows or stops the engine, or says where it is reached.
+
+``socket`` prints one line of JSON, for consoles on other hosts: {"protocol", "version", "running", "socket",
+"user", "host", "studies": [{"name", "state"}…]}.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import time
+from pathlib import Path
+
+import msgspec
 
 from core import paths
 from core.cli import activity_line, exit_codes, reach_engine
+from core.cli.main import version
+from core.contract.hosts.ssh_commands import Remote, StudyState
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.contract.wire.engine_health_check import health
+from core.contract.wire.local_socket import PATH_LIMIT_BYTES, own_name
 from core.errors import EngineError
 
 LEAVE_DEADLINE_S = 30.0
@@ -18,6 +30,8 @@ POLL_S = 0.05
 
 def engine(arguments: argparse.Namespace) -> int:
     """Print whether the engine runs, or stop it. ``status`` returns code 3 when it does not run."""
+    if arguments.action == "socket":
+        return _print_socket(arguments.start)
     state, running = reach_engine.read_state()
     socket = paths.socket_path()
     if not running:
@@ -31,6 +45,26 @@ def engine(arguments: argparse.Namespace) -> int:
     print(f"  log: {paths.engine_log()}")
     print(f"  studies: {len(state.studies)}, running: {', '.join(live) or 'none'}")
     return exit_codes.OK
+
+
+def _print_socket(start: bool) -> int:
+    if start:
+        reach_engine.ensure_engine()
+    state, running = reach_engine.read_state()
+    remote = Remote(
+        console_api.PROTOCOL, version(), running, _reachable(paths.socket_path()),
+        own_name(), platform.node(),
+        tuple(StudyState(study.name, study.state) for study in state.studies.values()),
+    )  # fmt: skip
+    print(msgspec.json.encode(remote).decode())
+    return exit_codes.OK
+
+
+def _reachable(socket: Path) -> str:
+    """Return a path of the socket that a socket's address has room for: through the engine's folder."""
+    if len(os.fsencode(socket)) > PATH_LIMIT_BYTES and (found := health(socket)) is not None:
+        return f"/proc/{found.get('pid')}/cwd/{socket.name}"
+    return str(socket)
 
 
 def _wait_until_gone() -> int:

@@ -19,13 +19,24 @@ DETACHED = "the study continues: `trimtab` opens the console, `trimtab status` s
 
 
 def attach(arguments: argparse.Namespace) -> int:
-    """Open the console on the engine. Raises UsageError where the terminal cannot show it."""
+    """Open the console on the engine, or the plain view where the terminal cannot move its cursor.
+
+    Raises UsageError where neither can be shown.
+    """
+    if arguments.host is not None:
+        from core.cli.remote import attach_host
+
+        return attach_host.attach(arguments)
+    if arguments.plain or (terminal_check.is_interactive() and terminal_check.is_dumb()):
+        from core.cli.inspect import plain_view
+
+        return plain_view.watch(reach_engine.ensure_engine(), arguments.study)
     problem = terminal_check.find_obstacle()
     if arguments.console is None or problem is not None:
         raise resolve_trial.UsageError(
             problem or Problem("this program has no console", "", terminal_check.LINES)
         )
-    return _console(arguments, reach_engine.ensure_engine(), None)
+    return _console(arguments, reach_engine.ensure_engine(), arguments.study)
 
 
 def run(arguments: argparse.Namespace) -> int:

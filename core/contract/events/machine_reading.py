@@ -47,6 +47,7 @@ class Device(msgspec.Struct, frozen=True, omit_defaults=True):
     pcie_link_limit: tuple[int, int] | None = None  # the most that card and slot allow
     ecc_corrected: int | None = None  # memory errors since the driver was loaded
     ecc_uncorrected: int | None = None
+    nvlinks: tuple[int, int] | None = None  # links that are up, and links that the card has
     xids: tuple[int, ...] | None = None  # the driver's error numbers since this engine began, newest last
     unread: dict[str, str] = {}
 

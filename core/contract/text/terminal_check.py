@@ -9,7 +9,7 @@ from core.contract.text.sanitize import plain
 from core.errors import Problem
 
 DUMB = ("", "dumb", "unknown")  # values of TERM whose terminals cannot move their cursor
-LINES = "`trimtab status` prints plain lines"
+LINES = "`trimtab status` prints plain lines, `trimtab attach --plain` goes on printing them"
 
 
 def is_dumb() -> bool:

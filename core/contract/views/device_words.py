@@ -61,6 +61,14 @@ def describe_link(device: Device) -> str:
     return f"PCIe {now}" if limit in (None, device.pcie_link) else f"PCIe {now} of {_link(limit)}"
 
 
+def describe_nvlinks(device: Device) -> str:
+    """Return the NVLinks of a card, such as "NVLink x18"; empty without any."""
+    if not device.nvlinks or not device.nvlinks[1]:
+        return ""
+    up, total = device.nvlinks
+    return f"NVLink x{total}" if up == total else f"NVLink {up} of {total} up"
+
+
 def describe_faults(device: Device) -> tuple[str, ...]:
     """Return what is broken about the card, one sentence each: uncorrected memory errors, and XIDs."""
     found = []

@@ -99,6 +99,7 @@ class Connection:
             for future in self._waiting.values():
                 if not future.done():
                     future.set_exception(EngineError.of("the engine went away before it answered"))
+                    future.exception()  # retrieved: the caller may have left, too
             self._waiting.clear()
 
     async def ask(self, request: console_api.AnyRequest) -> console_api.Answer | None:

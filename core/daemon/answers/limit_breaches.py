@@ -59,6 +59,11 @@ def broken_before(study: s.Study, trial: s.Trial) -> frozenset[str]:
     return frozenset(breached) | drift.reported_keys(trial.number, study.lines)
 
 
+def broken_limits(study: s.Study, trial: s.Trial) -> list[Limit]:
+    """List the limits that the trial's latest scores break."""
+    return list(_broken_limits(study, trial.number, trial.scores, frozenset()).values())
+
+
 def breaks_a_limit(study: s.Study, trial: s.Trial) -> str:
     """Return why the trial's latest scores prune it (evaluate.on_breach = "prune"); empty if they do not."""
     if study.settings.evaluate.on_breach != "prune":

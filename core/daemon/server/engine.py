@@ -18,6 +18,7 @@ from core.contract.state.engine_state import LIVE_STUDY
 from core.contract.wire import console_api
 from core.daemon.attached_consoles import Hub
 from core.daemon.background_tasks import keep_going
+from core.daemon.event_hooks.event_hooks import EventHooks
 from core.daemon.server.engine_lock import RENEW_S, EngineLock
 from core.daemon.server.machine_polling import Machine
 from core.daemon.server.socket_server import Server
@@ -60,6 +61,7 @@ class Engine:
         self._socket, self._worker_module = paths.socket_path(home), worker_module
         self._studies = Studies(self._supervisor, self._socket, search, worker_module)
         self._boards = BoardFeed(self._supervisor)
+        self._hooks = EventHooks(self._supervisor, home)
         self._leave = asyncio.Event()
         self._why = "the engine was stopped"
 
@@ -73,6 +75,7 @@ class Engine:
         server = Server(self._supervisor, self._hub, telling, self._handle, version())
         tasks = [_part("the writer", self._supervisor.run)]
         await keep_going("the first reading of the machine", machine.once, tries=1)
+        self._hooks.take_up()
         self._studies.resume()
         await server.open(self._socket)
         log.info("engine %s serves at %s", version(), self._socket)
@@ -90,6 +93,7 @@ class Engine:
         log.info("leaving: %s", self._why)
         await self._studies.leave(self._why)
         await self._supervisor.wait_until_written()
+        await asyncio.to_thread(self._hooks.close)
         for task in tasks:
             task.cancel()
         await server.close()

@@ -11,8 +11,8 @@ from core.contract.spec.search_space import Range
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views.metric_verdict import describe_metric
-from core.contract.views.trials.trial_fields import Field
-from tui.number_text import NOTHING, duration, short, size
+from core.contract.views.trials.trial_fields import Field, knob_field
+from tui.number_text import NOTHING, duration, number, short, size
 
 Style = Literal["scientific", "fixed", "percent", "bytes", "count", "seconds", "text"]
 LONGEST_TEXT = 14  # cells of a knob's text or of a device
@@ -86,6 +86,12 @@ def format_of(study: s.Study, field: Field) -> ColumnFormat:
     dimension = study.settings.space.get(field.name)
     ranged = isinstance(dimension, Range) and dimension.log and dimension.kind == "float"
     return ColumnFormat("scientific" if ranged or field.name == "learning_rate" else "fixed")
+
+
+def write_knob(study: s.Study, name: str, value: object) -> str:
+    """Return a knob's value: a learning rate as its column has it, other numbers with their own digits."""
+    form = format_of(study, knob_field(name))
+    return form.write(value) if form.style == "scientific" else number(value)
 
 
 def _metric_format(field: Field) -> ColumnFormat:

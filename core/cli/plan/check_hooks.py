@@ -1,0 +1,66 @@
+"""``trimtab hooks``: lists the hooks of ``on_event.toml``, or calls each with a test message."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+
+from core import paths
+from core.cli import exit_codes
+from core.cli.resolve_trial import UsageError
+from core.contract.text.sanitize import plain
+from core.daemon.event_hooks import hook_delivery, hook_messages, hook_settings
+from core.daemon.event_hooks.hook_settings import Hook, Hooks
+from core.watch.doctor_finding import FAIL, OK, Finding
+
+HELP = "`trimtab help troubleshooting` shows the file"
+
+
+def hooks(arguments: argparse.Namespace) -> int:
+    """Print the hooks, or what came of a test of each; code 1 when one fails. Raises UsageError."""
+    paths.check_home()
+    found = hook_settings.read(paths.home())
+    if found.problem:
+        raise UsageError.of(found.problem, "", HELP)
+    chosen = _choose(found, arguments.name)
+    if arguments.action == "list":
+        for hook in chosen:
+            print(_describe(hook))
+        return exit_codes.OK
+    results = [_test(hook) for hook in chosen]
+    return exit_codes.OK if all(results) else exit_codes.FAILURE
+
+
+def findings() -> list[Finding]:
+    """Return what `trimtab doctor` says about the file; nothing without one."""
+    found = hook_settings.read(paths.home())
+    if not found.exists:
+        return []
+    if found.problem:
+        return [Finding("event hooks", FAIL, found.problem, f"correct it; {HELP}")]
+    names = ", ".join(f"{hook.name} ({hook.target()})" for hook in found.hooks) or "none in the file"
+    return [Finding("event hooks", OK, f"{names}; `trimtab hooks test` tries them")]
+
+
+def _choose(found: Hooks, name: str | None) -> tuple[Hook, ...]:
+    place = str(paths.home() / hook_settings.FILE)
+    if not found.hooks:
+        raise UsageError.of("there is no hook", place, HELP)
+    chosen = tuple(hook for hook in found.hooks if name in (None, hook.name))
+    if not chosen:
+        names = ", ".join(hook.name for hook in found.hooks)
+        raise UsageError.of(f"there is no hook {plain(name or '', 60)!r}", place, f"it has {names}")
+    return chosen
+
+
+def _describe(hook: Hook) -> str:
+    kind = "command" if hook.command else "url"
+    studies = "" if hook.studies == "*" else f", studies {plain(hook.studies, 80)}"
+    return f"{plain(hook.name, 60)}  {kind} {hook.target()}: {', '.join(hook.events)}{studies}"
+
+
+def _test(hook: Hook) -> bool:
+    outcome = hook_delivery.deliver(hook, hook_messages.of_test(), paths.home(), threading.Event().wait)
+    result = "ok" if outcome.ok else "failed"
+    print(f"{plain(hook.name, 60)} ({hook.target()}): {result}, {outcome.text}", flush=True)
+    return outcome.ok

@@ -1,0 +1,73 @@
+"""``trimtab hosts list | add | remove``: the hosts whose engines are reached by SSH."""
+
+from __future__ import annotations
+
+import argparse
+from concurrent.futures import ThreadPoolExecutor
+
+from core import paths
+from core.cli import activity_line, exit_codes
+from core.cli.resolve_trial import UsageError
+from core.contract.hosts import host_list, ssh_commands
+from core.contract.hosts.host_list import Host
+from core.contract.text.sanitize import plain
+from core.errors import TrimtabError, in_line
+
+AT_ONCE = 8
+USAGE = "trimtab hosts add NAME [user@]host[:port]"
+
+
+def hosts(arguments: argparse.Namespace) -> int:
+    """Do what the action says. Raises HostError or UsageError."""
+    home = paths.home()
+    paths.check_home()
+    known = host_list.read(home)
+    if arguments.action == "list":
+        return _list(known)
+    if not arguments.name:
+        raise UsageError.of("the name of the host is missing", "NAME", USAGE)
+    if arguments.action == "remove":
+        if arguments.name not in known:
+            raise no_such_host(arguments.name, known)
+        del known[arguments.name]
+        host_list.write(home, known)
+        print(f"{arguments.name} is removed")
+        return exit_codes.OK
+    if not arguments.address:
+        raise UsageError.of("the address of the host is missing", "ADDRESS", USAGE)
+    host = host_list.check(Host(arguments.address, arguments.home, arguments.command, arguments.name))
+    host_list.write(home, {**known, host.name: host})
+    print(f"{host.name} is added; `trimtab attach --host {host.name}` opens its console")
+    activity_line.set_activity(f"asking {host.name}")
+    ok, text = _describe(host)
+    print(text)
+    return exit_codes.OK if ok else exit_codes.NO_ENGINE
+
+
+def no_such_host(name: str, known: dict[str, Host]) -> UsageError:
+    """Explain that a host is not in the list."""
+    names = ", ".join(known) or "none yet"
+    return UsageError.of(
+        f"there is no host {plain(name, 60)!r}", "hosts.toml", f"{USAGE}; there are: {names}"
+    )
+
+
+def _list(known: dict[str, Host]) -> int:
+    if not known:
+        print(f"no host; {USAGE}")
+        return exit_codes.OK
+    activity_line.set_activity("asking the hosts")
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for _, text in threads.map(_describe, known.values()):
+            print(text, flush=True)
+    return exit_codes.OK
+
+
+def _describe(host: Host) -> tuple[bool, str]:
+    """Return whether the host answers, and a line about it."""
+    start = f"{host.name:<12} {host.address:<24} "
+    try:
+        remote = ssh_commands.query(host)
+    except TrimtabError as error:
+        return False, f"{start}{plain(in_line(error), 400)}"
+    return True, f"{start}{remote.describe()}, trimtab {plain(remote.version, 40)}"

@@ -1,0 +1,132 @@
+"""Run ssh for a host without ever asking for a password, and explain in words what went wrong."""
+
+from __future__ import annotations
+
+import subprocess
+
+import msgspec
+
+from core.contract.hosts.host_list import Host
+from core.contract.state.engine_state import LIVE_STUDY
+from core.contract.text.sanitize import plain
+from core.contract.wire import console_api
+from core.errors import EngineError
+
+CONNECT_S, ANSWER_S = 10, 60.0  # a fresh engine takes a few seconds to start
+# The host gets no key agent, no display and no command of ~/.ssh/config: only what stands here.
+OPTIONS = (
+    "-T", "-a", "-x", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_S}",
+    "-o", "PermitLocalCommand=no", "-o", "RemoteCommand=none", "-o", "RequestTTY=no",
+)  # fmt: skip
+NOT_FOUND = (126, 127)  # exit codes of a shell that cannot run a command
+OF_SSH = 255
+LOG_IN = (
+    "the console cannot ask for a password: load the key into ssh-agent until `ssh {address}` asks nothing"
+)
+CAUSES = (  # in what ssh says: what it means, and what to do
+    ("Permission denied", "{name} refused the key", LOG_IN),
+    ("Host key verification failed", "the key of {name} is not known, or it has changed",
+     "`ssh {address}` shows it; accept it there if it is the right one"),
+    ("Could not resolve", "there is no host of this name", "check the address, or give it in ~/.ssh/config"),
+    ("open failed", "sshd on {name} does not reach the engine's socket",
+     "its sshd_config must allow AllowStreamLocalForwarding; `trimtab engine status` there says the rest"),
+    ("path too long", "the path of a socket is too long for ssh", "use a shorter TRIMTAB_HOME"),
+)  # fmt: skip
+
+
+class StudyState(msgspec.Struct, frozen=True):
+    """A study of another host."""
+
+    name: str
+    state: str
+
+
+class Remote(msgspec.Struct, frozen=True):
+    """What ``trimtab engine socket`` prints on the host."""
+
+    protocol: int
+    version: str
+    running: bool
+    socket: str
+    user: str
+    host: str
+    studies: tuple[StudyState, ...] = ()
+
+    def describe(self) -> str:
+        """Return a few words about the studies."""
+        if not self.running:
+            waits = f", {len(self.studies)} studies" if self.studies else ""
+            return f"no engine runs{waits}"
+        live = [study.name for study in self.studies if study.state in LIVE_STUDY]
+        shown = f": {plain(', '.join(live), 60)}" if live else ""
+        return f"{len(live)} of {len(self.studies)} studies run{shown}"
+
+    def place(self) -> str:
+        """Return user and host as they call themselves."""
+        return plain(f"{self.user}@{self.host}", 60)
+
+
+def query(host: Host, start: bool = False) -> Remote:
+    """Ask the host for its engine's socket; ``start``: start the engine if none runs. Blocking.
+
+    Raises EngineError: not reached, no trimtab there, no engine, another version.
+    """
+    remote_command = host.remote_command("engine", "socket", *(["--start"] if start else []))
+    command = ["ssh", *OPTIONS, *host.destination(), remote_command]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ANSWER_S)
+    except subprocess.TimeoutExpired:
+        raise EngineError.of(f"{host.name} did not answer in {ANSWER_S:.0f} s", host.address) from None
+    except OSError as error:
+        raise explain_no_ssh(error) from error
+    if done.returncode:
+        raise explain(host, done.returncode, done.stderr.decode(errors="replace"))
+    return _check(host, _decode(host, done.stdout))
+
+
+def _decode(host: Host, output: bytes) -> Remote:
+    """Return the answer: the last line, since a login script may print others."""
+    lines = output.strip().splitlines()
+    try:
+        return msgspec.json.decode(lines[-1] if lines else b"", type=Remote)
+    except msgspec.DecodeError as error:
+        shown = plain(lines[-1].decode(errors="replace"), 100) if lines else "nothing"
+        fix = f"`ssh {host.address} {host.remote_command('engine', 'socket')}` should print one JSON object"
+        raise EngineError.of(f"the answer of {host.name} is {shown!r}", host.address, fix) from error
+
+
+def _check(host: Host, remote: Remote) -> Remote:
+    if remote.protocol != console_api.PROTOCOL:
+        version = plain(remote.version, 40)
+        what = (
+            f"trimtab {version} on {host.name} speaks protocol {remote.protocol}, this console"
+            f" {console_api.PROTOCOL}"
+        )
+        raise EngineError.of(what, host.address, "install the same version on both")
+    return remote
+
+
+def explain(host: Host, code: int, errors: str) -> EngineError:
+    """Explain why ssh, or the command on the host, failed."""
+    lines = [line for line in plain(errors, 2000, lines=True).splitlines() if line.strip()]
+    last = plain(lines[-1].strip(), 300) if lines else f"exit code {code}"
+    if code == OF_SSH:
+        for words, what, fix in CAUSES:
+            if words.lower() in errors.lower():
+                names = {"name": host.name, "address": host.address}
+                return EngineError.of(what.format(**names), host.address, fix.format(**names))
+        return EngineError.of(
+            f"{host.name} is not reached: {last}", host.address, f"try `ssh {host.address}`"
+        )
+    if code in NOT_FOUND:
+        fix = f"install it there, or: `trimtab hosts add {host.name} {host.address} --command PATH`"
+        return EngineError.of(f"there is no {host.command} on {host.name}: {last}", host.address, fix)
+    if "invalid choice: 'socket'" in errors:
+        return EngineError.of(f"the trimtab of {host.name} is too old", host.address, "update it there")
+    said = next((line for line in lines if line.startswith("trimtab: ")), last).removeprefix("trimtab: ")
+    return EngineError.of(f"{host.name} says: {said}", host.address, "`trimtab doctor` there may say why")
+
+
+def explain_no_ssh(error: OSError) -> EngineError:
+    """Explain that ssh cannot be run here."""
+    return EngineError.of(f"ssh cannot be run: {error.strerror}", "PATH", "install the OpenSSH client")

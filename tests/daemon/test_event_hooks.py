@@ -1,0 +1,320 @@
+"""on_event.toml: what happens in a study runs the user's command or is sent to the user's URL, once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.contract.events import event_types as e
+from core.contract.metric_score import Score
+from core.contract.state.engine_state import State
+from core.contract.state.event_fold import apply
+from core.daemon.attached_consoles import Hub
+from core.daemon.event_hooks import event_hooks, hook_delivery, hook_messages, hook_settings
+from core.daemon.event_hooks.event_hooks import EventHooks
+from core.daemon.event_hooks.hook_settings import Hook
+from core.daemon.supervisor import Supervisor
+from tests.daemon.conftest import raw_study
+from tests.daemon.http_receiver import Receiver
+
+SECRET = "/services/T0/very-secret-part"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    running = Receiver()
+    yield running
+    running.server.shutdown()
+    running.server.server_close()
+
+
+def write_hooks(home: Path, text: str) -> Path:
+    home.mkdir(exist_ok=True)
+    path = home / hook_settings.FILE
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+def command(code: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-S", "-E", "-c", code, *arguments)
+
+
+def deliver(hook: Hook, home: Path, pauses: list[float] | None = None) -> hook_delivery.Outcome:
+    def pause(seconds: float) -> bool:
+        (pauses if pauses is not None else []).append(seconds)
+        return False
+
+    return hook_delivery.deliver(hook, hook_messages.of_test(), home, pause)
+
+
+# -- the file ----------------------------------------------------------------------------------------
+
+
+def test_hooks_are_read_and_chosen_by_event_and_study(tmp_path):
+    write_hooks(
+        tmp_path,
+        '[desktop]\ncommand = ["notify-send", "{text}"]\n'
+        '[phone]\nurl = "https://example.org/x"\nevents = ["study_ended"]\nstudies = "night-*"\n',
+    )
+    desktop, phone = hook_settings.read(tmp_path).hooks
+    assert desktop.wants("trial_failed", ("day",)) and desktop.target() == "notify-send"
+    assert phone.wants("study_ended", ("night-1",)) and phone.target() == "example.org"
+    assert not phone.wants("trial_failed", ("night-1",)) and not phone.wants("study_ended", ("day",))
+
+
+def test_without_a_file_there_is_no_hook_and_no_complaint(tmp_path):
+    assert hook_settings.read(tmp_path) == hook_settings.Hooks(exists=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[a]\n", "[a] needs either command or url"),
+        ('[a]\ncommand = ["x"]\nurl = "https://e.org"\n', "[a] needs either command or url"),
+        ('command = ["x"]\n', "stands in no table"),
+        ('[a]\ncommand = "x"\n', "[a] Expected `array`"),
+        ('[a]\ncommand = ["x"]\nevents = ["never"]\n', "[a] Invalid enum value 'never'"),
+        ('[a]\ncommand = ["x"]\nshell = true\n', "unknown field `shell`"),
+        ('[a]\nurl = "http://example.org/secret-part"\n', "example.org must be reached by https"),
+        ('[a]\nurl = "https://me:password@example.org"\n', "not supported"),
+        ('[a]\nurl = "file:///etc/passwd"\n', "it is not a URL such as"),
+        ("[a\n", "line 1"),
+    ],
+)
+def test_a_faulty_file_is_refused_with_the_reason(tmp_path, text, why):
+    write_hooks(tmp_path, text)
+    found = hook_settings.read(tmp_path)
+    assert found.hooks == () and why in found.problem
+    assert "secret-part" not in found.problem and "password@" not in found.problem
+
+
+def test_a_hook_file_that_others_may_write_to_runs_nothing(tmp_path):
+    path = write_hooks(tmp_path, '[a]\ncommand = ["x"]\n')
+    path.chmod(0o660)
+    assert "others may write to it" in hook_settings.read(tmp_path).problem
+    path.chmod(0o600)
+    real = path.rename(tmp_path / "elsewhere.toml")
+    path.symlink_to(real)
+    assert "it is a link" in hook_settings.read(tmp_path).problem
+    path.unlink()
+    os.mkfifo(path)
+    assert "it is not a file" in hook_settings.read(tmp_path).problem
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to make a file of somebody else")
+def test_a_hook_file_of_another_user_runs_nothing(tmp_path, monkeypatch):
+    path = write_hooks(tmp_path, '[a]\ncommand = ["x"]\n')
+    os.chown(path, 65534, 65534)
+    assert "belongs to another user (uid 65534)" in hook_settings.read(tmp_path).problem
+
+
+# -- a command ---------------------------------------------------------------------------------------
+
+
+def test_a_command_gets_the_event_on_standard_input_and_in_its_environment(tmp_path):
+    code = (
+        "import json, os, sys; print(json.load(sys.stdin)['event'], os.environ['TRIMTAB_EVENT'], sys.argv[1])"
+    )
+    outcome = deliver(Hook("a", command(code, "{text}; $(date)")), tmp_path)
+    assert outcome.ok
+    assert outcome.text == "exit code 0: test test a test by `trimtab hooks test`; $(date)"  # no shell
+
+
+def test_a_command_that_hangs_is_killed_with_all_that_it_started(tmp_path, monkeypatch):
+    monkeypatch.setattr(hook_delivery, "LIMIT_S", 1.0)
+    code = (
+        "import os, subprocess, sys, time; child = subprocess.Popen([sys.executable, '-c', "
+        "'import time; time.sleep(600)']); print(child.pid, flush=True); time.sleep(600)"
+    )
+    outcome = deliver(Hook("a", command(code)), tmp_path)
+    assert not outcome.ok and outcome.text.startswith("killed after 1 s: ")
+    pid = int(outcome.text.split()[-1])
+    deadline = time.monotonic() + 20
+    while _runs(pid) and time.monotonic() < deadline:
+        pass
+    assert not _runs(pid)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_output_without_end_is_cut_and_a_secret_in_it_is_hidden(tmp_path):
+    code = "print('hf_0123456789abcdefghij'); print('x' * 3_000_000); raise SystemExit(3)"
+    outcome = deliver(Hook("a", command(code)), tmp_path)
+    assert not outcome.ok and outcome.text.startswith("exit code 3: hf_(redacted) xxx")
+    assert len(outcome.text) < 600
+
+
+def test_a_program_that_does_not_exist_is_named_in_words(tmp_path):
+    outcome = deliver(Hook("a", ("no-such-program",)), tmp_path)
+    assert outcome == hook_delivery.Outcome(False, "cannot be started: No such file or directory")
+
+
+# -- a URL -------------------------------------------------------------------------------------------
+
+
+def test_a_url_gets_the_event_as_json(tmp_path, receiver):
+    assert deliver(Hook("a", url=receiver.url + SECRET), tmp_path) == hook_delivery.Outcome(True, "HTTP 200")
+    (body,) = receiver.bodies
+    assert body["path"] == SECRET and body["event"] == "test" and body["text"].startswith("a test")
+
+
+def test_a_busy_server_is_tried_three_times_with_longer_pauses(tmp_path, receiver):
+    receiver.answers = [(503, {}, "later"), (429, {}, ""), (200, {}, "")]
+    pauses: list[float] = []
+    assert deliver(Hook("a", url=receiver.url), tmp_path, pauses).text == "HTTP 200 (try 3)"
+    assert len(pauses) == 2 and pauses[0] < pauses[1]
+    receiver.answers = [(500, {}, "")]
+    assert deliver(Hook("a", url=receiver.url), tmp_path).text == "HTTP 500 (try 3)"
+    receiver.answers = [(404, {}, "")]
+    receiver.bodies.clear()
+    assert deliver(Hook("a", url=receiver.url), tmp_path).text == "HTTP 404"
+    assert len(receiver.bodies) == 1  # a wrong address stays wrong
+
+
+def test_a_redirect_to_another_host_is_not_followed(tmp_path, receiver):
+    other = Receiver()
+    receiver.answers = [(302, {"Location": other.url}, "")]
+    outcome = deliver(Hook("a", url=receiver.url), tmp_path)
+    assert outcome.text == "HTTP 302: a redirect, which is not followed" and not outcome.ok
+    assert other.bodies == []
+    other.server.shutdown()
+
+
+def test_the_token_in_a_url_is_never_shown(tmp_path, receiver):
+    receiver.answers = [(400, {}, f"no channel for {SECRET}?key=abcdefgh")]
+    hook = Hook("a", url=f"{receiver.url}{SECRET}?key=abcdefgh")
+    outcome = deliver(hook, tmp_path)
+    shown = f"{outcome.text} {hook.target()}"
+    assert "very-secret-part" not in shown and "abcdefgh" not in shown
+    assert shown.startswith("HTTP 400: no channel for (redacted)")
+
+
+# -- the events --------------------------------------------------------------------------------------
+
+CREATED = e.StudyCreated(
+    at=1.0,
+    study="s",
+    spec=raw_study(evaluate={"limits": ["safety/toxicity <= 0.1"], "boards": ["safety"]}),
+    folder="/s",
+)
+QUEUED = e.TrialQueued(at=1.0, study="s", trial=0, params={"lora_rank": 2}, knobs={"lora_rank": 2})
+STARTING = e.TrialStarting(at=1.0, study="s", trial=0, worker="w", device="cpu")
+RUNNING = e.TrialRunning(at=1.0, study="s", trial=0, step=0, total_steps=20)
+BEGUN = (CREATED, QUEUED, STARTING, RUNNING)
+FAILED = e.TrialFailed(at=3.0, study="s", trial=0, error="no\x1b[31m disk", step=4)
+ENDED = e.StudyEnded(at=4.0, study="s", outcome="complete", why="1 of 1 trials complete")
+
+
+def scored(step: int, value: float) -> e.TrialScored:
+    score = Score(value=value, low=value, high=value, samples=1000)
+    return e.TrialScored(
+        at=2.0, study="s", trial=0, step=step, elapsed_s=1.0, scores={"safety/toxicity": score}
+    )
+
+
+class Watched:
+    """Hooks whose deliveries are noted; ``gate`` holds each delivery until it is set."""
+
+    def __init__(self, home: Path, monkeypatch, state: State | None = None) -> None:
+        write_hooks(home, '[a]\ncommand = ["x"]\n')
+        self.got: list[hook_messages.Message] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        monkeypatch.setattr(hook_delivery, "deliver", self._deliver)
+        self.supervisor = Supervisor(Hub(), state)
+        self.hooks = EventHooks(self.supervisor, home)
+        self.hooks.take_up()
+
+    def _deliver(self, hook, message, home, pause) -> hook_delivery.Outcome:
+        self.gate.wait(30)
+        self.got.append(message)
+        return hook_delivery.Outcome(True, "")
+
+    def happen(self, *events: e.Event) -> None:
+        for event in events:
+            self.supervisor.state = apply(self.supervisor.state, event)
+            self.hooks._watch(event, self.supervisor.state)
+
+    def texts(self) -> list[str]:
+        self.gate.set()
+        self.hooks.close()
+        return [message.text for message in self.got]
+
+
+async def test_each_event_is_told_once_and_in_words(tmp_path, monkeypatch):
+    watched = Watched(tmp_path, monkeypatch)
+    watched.happen(*BEGUN, scored(5, 0.05), scored(10, 0.3), scored(15, 0.4), FAILED, ENDED)
+    assert watched.texts() == [
+        "trial 0 of s broke the limit safety/toxicity <= 0.1: safety/toxicity is 0.3"
+        " (0.3 to 0.3, 1000 samples)",
+        "trial 0 of s failed: no�[31m disk",
+        "study s is complete: 1 of 1 trials complete",
+    ]
+    assert json.loads(watched.got[0].as_json())["trial"] == 0
+
+
+async def test_what_happened_before_a_restart_is_not_told_again(tmp_path, monkeypatch):
+    state = State()
+    for event in (*BEGUN, scored(5, 0.3)):
+        state = apply(state, event)
+    watched = Watched(tmp_path, monkeypatch, state)
+    watched.happen(scored(10, 0.4))
+    assert watched.texts() == ["the engine is back and continues s"]
+
+
+async def test_a_slow_hook_delays_nothing_and_what_it_misses_is_counted(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(event_hooks, "LONGEST_QUEUE", 3)
+    watched = Watched(tmp_path, monkeypatch)
+    watched.gate.clear()
+    watched.happen(*BEGUN)
+    for _ in range(50):  # none waits: the gate is closed
+        watched.hooks._watch(FAILED, watched.supervisor.state)
+    assert "messages dropped by now, the queue is full" in caplog.text
+    assert 1 <= len(watched.texts()) <= 3 + 3 + 2
+
+
+async def test_a_hook_that_fails_is_noted_once_in_the_list_of_events(tmp_path, monkeypatch):
+    supervisor = Supervisor(Hub())
+    hooks = EventHooks(supervisor, tmp_path)
+    hooks.take_up()
+    write_hooks(tmp_path, '[a]\ncommand = ["no-such-program"]\n')
+    supervisor.state = apply(supervisor.state, CREATED)
+    for _ in range(2):
+        hooks._watch(ENDED, apply(supervisor.state, ENDED))
+    await asyncio.to_thread(hooks.close)
+    await asyncio.sleep(0)
+    texts = [event.text for entry in supervisor._inbox for event in entry.events]
+    assert texts == ["hook a (no-such-program): study_ended: cannot be started: No such file or directory"]
+
+
+@pytest.mark.real
+def test_an_engine_calls_its_hook_at_the_end_of_a_study_and_when_it_is_back(engine):
+    code = "import sys; open('told.txt', 'a').write(sys.stdin.read() + chr(10))"
+    write_hooks(engine.home, f"[a]\ncommand = {json.dumps(command(code))}\n")
+    told = engine.home / "told.txt"
+
+    def events() -> list[str]:
+        return [json.loads(line)["event"] for line in told.read_text().splitlines()] if told.exists() else []
+
+    engine.run(study={"trials": 1})
+    engine.until(lambda: events() == ["study_ended"], "the command has run")
+    assert json.loads(told.read_text())["best"]["trial"] == 0
+    engine.run(study={"trials": 1, "name": "second"}, train={"steps": 1_000_000})
+    engine.kill()
+    engine.start()
+    engine.until(lambda: len(events()) == 2, "it runs again")
+    assert events() == ["study_ended", "engine_back"]
