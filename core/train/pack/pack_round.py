@@ -43,9 +43,12 @@ class Outcome:
     widest: int = 0  # tokens of the largest pass, padding included
     passes: int = 0
     tokens: int = 0  # of all passes, padding included
+    row_tokens: int = 0  # the same without padding
+    evaluated_tokens: int = 0  # those of passes that do not train
     unsteady: set[int] = field(default_factory=set)  # trials whose gradient is consumed: they cannot retry
     shortest_oom: int = 0  # tokens of the smallest pass that ran out of memory
     busy_s: float = 0.0
+    data_s: float = 0.0  # in which the host prepared rows
 
 
 class Rounds:
@@ -61,7 +64,7 @@ class Rounds:
 
     def do(self, requests: Requests) -> Outcome:
         """Run the request of each trial, in the order of trial numbers."""
-        outcome, began = Outcome(), time.perf_counter()
+        outcome, began, collated_s = Outcome(), time.perf_counter(), self._forward.collate_s
         self._raise_pass_limit()
         trials = {number: trial for number, (trial, _) in requests.items() if trial is not None}
         owner = {id(trial.factors): number for number, trial in trials.items()} | {id(None): BASE}
@@ -78,12 +81,14 @@ class Rounds:
             _join(own_factors[number], grad, succeeded=number not in outcome.errors)
         done = {number: request for number, request in learning.items() if number not in outcome.errors}
         due = {number: (trials[number], request.update) for number, request in done.items()}
-        norms = self._update(due, outcome)
+        norms, trained = self._update(due, outcome), outcome.tokens
         for results in self._share_passes(_of(Judge, requests), self._forward.judge, owner, outcome):
             _add(sums, owner, results)
         self._read(sums, norms, outcome)
         self._score_rows(_of(Rate, requests), owner, outcome)
         outcome.busy_s = time.perf_counter() - began
+        outcome.data_s = self._forward.collate_s - collated_s
+        outcome.evaluated_tokens = outcome.tokens - trained
         if len(learning) == len(requests) and not outcome.errors:
             self.costs.add(tuple(requests), Round(outcome.passes, outcome.tokens, outcome.busy_s))
         return outcome
@@ -156,6 +161,7 @@ class Rounds:
         else:
             outcome.widest = max(outcome.widest, tokens)
             outcome.passes, outcome.tokens = outcome.passes + 1, outcome.tokens + tokens
+            outcome.row_tokens += sum(len(item.row.ids) for item in items)
             return [results]
         free(self._base.device)
         if not all(halves):

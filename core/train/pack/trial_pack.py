@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from core.contract.events import event_types as e
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire import worker_api
@@ -108,10 +110,13 @@ class Pack:
     def turn(self) -> None:
         """Run one round of all active trials and, if the budget allows it, a unit of scoring. Raises
         torch.AcceleratorError if the device fails: no trial is at fault, and none can continue here."""
-        trains = self.trains
+        trains, began = self.trains, time.perf_counter()
         if trains:
             self._driver.run_round()
+        trained = time.perf_counter()
         self.parts.scoring.turn(trains)
+        if trains:
+            self.parts.meter.shares.add_turn(trained - began, time.perf_counter() - trained)
 
     def checkpoint_all(self) -> None:
         """Checkpoint every trial; returns once all are on disk."""

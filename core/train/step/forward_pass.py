@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -65,6 +66,7 @@ class Forward:
     def __init__(self, base: Base, stack: Stack, head: Head | None) -> None:
         self._base, self._stack, self.head = base, stack, head
         self._residual = ResidualStream(base.model)
+        self.collate_s = 0.0  # time in which the host padded rows
 
     def train(self, items: Sequence[Item]) -> list[tuple[Factors, torch.Tensor]]:
         """Each trial's summed loss over its rows, nats, float32 scalars on the device. The gradients are then
@@ -149,7 +151,7 @@ class Forward:
     def _run(self, items: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor]:
         """The base model's outputs at the positions that predict the targets, and the targets (K,). Outputs
         are hidden states (K, H), or logits (K, V) float32 where there is no head."""
-        rows = [item.row for item in items]
+        rows, began = [item.row for item in items], time.perf_counter()
         target_ids, at = find_targets(rows)
         ids, targets, positions = pinned_transfer.to_device(
             self._base.device,
@@ -157,6 +159,7 @@ class Forward:
             torch.from_numpy(target_ids),
             torch.from_numpy(at),
         )
+        self.collate_s += time.perf_counter() - began
         if self.head is None:
             logits = self._base.model(input_ids=ids, use_cache=False).logits
             return logits.flatten(0, 1)[positions].float(), targets
