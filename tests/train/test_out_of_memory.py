@@ -56,10 +56,10 @@ def test_a_pass_without_memory_for_a_library_is_halved_and_no_trial_fails(
     forward = small.pack.parts.rounds._forward
     real = forward._pass
 
-    def scarce(owners, items, grad):
+    def scarce(owners, items, *rest, **options):
         if len(items) > 3:
             raise error
-        return real(owners, items, grad)
+        return real(owners, items, *rest, **options)
 
     monkeypatch.setattr(forward, "_pass", scarce)
     small.finish()
@@ -91,7 +91,7 @@ def test_a_trial_that_a_library_has_no_memory_for_even_alone_is_infeasible(
 ):
     one = bench()
 
-    def full(owners, items, grad):
+    def full(*given, **options):
         raise error
 
     monkeypatch.setattr(one.pack.parts.rounds._forward, "_pass", full)
@@ -137,10 +137,10 @@ def test_the_youngest_trial_leaves_when_a_library_has_no_memory_for_all(bench, t
     forward = one.pack.parts.rounds._forward
     real = forward._pass
 
-    def scarce(owners, items, grad):
+    def scarce(owners, items, *rest, **options):
         if len(one.pack) > 2:
             raise FULL[2]
-        return real(owners, items, grad)
+        return real(owners, items, *rest, **options)
 
     monkeypatch.setattr(forward, "_pass", scarce)
     one.finish()
