@@ -11,9 +11,9 @@ from core.train.base.base_model import Base
 from core.train.data.dataset import Data
 from core.train.pack import pack_assembly
 from core.train.pack.departures import Departures
-from core.train.pack.oom_recovery import OomRecovery
+from core.train.pack.oom_recovery import HOST, OomRecovery
 from core.train.pack.round_driver import RoundDriver
-from core.train.pack.trial_start import HOST, TrialStarter
+from core.train.pack.trial_start import TrialStarter
 from core.train.reporter import Emit
 from core.train.step import device_memory
 from core.train.trial.trial_training import Trial
@@ -95,13 +95,14 @@ class Pack:
         if member is None:
             return
         if member.paused != paused:
+            if not paused and not self._recovery.bring_back(number):
+                return
             member.paused = paused
             if paused:
                 self.parts.keeper.keep(member.trial)
-            self._recovery.stack_active()
-            device = self.parts.base.device
-            member.trial.to(HOST if paused else device)
-            device_memory.free(device)
+                self._recovery.stack_active()
+                member.trial.to(HOST)
+            device_memory.free(self.parts.base.device)
         kind = e.TrialPaused if paused else e.TrialResumed
         member.trial.reporter.emit(kind, step=member.trial.step)
 
