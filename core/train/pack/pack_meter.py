@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from core.contract.events import event_types as e
 from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
+from core.train.base import fused_layers
 from core.train.base.base_model import Base
 from core.train.data.dataset import Row
 from core.train.reporter import Reporter
@@ -35,6 +36,7 @@ class ThroughputMeter:
         device_memory.read_peak(base.device)  # resets the peak: loading the base used more
         self._before = int(device_memory.read_metrics(base.device)["memory/used_bytes"])
         self._base_bytes = sum(weight.numel() * weight.element_size() for weight in base.model.parameters())
+        self._fused = fused_layers.are_fused(base.model)
         self._pack: tuple[int, ...] = ()
         self._rounds: list[tuple[float, int]] = []  # (seconds, tokens)
         self._widest = 0  # tokens of the largest pass, padding included
@@ -93,7 +95,8 @@ class ThroughputMeter:
             activation_bytes_per_token=self._token_bytes,
             used_bytes=now.used_bytes, free_bytes=now.free_bytes, total_bytes=now.total_bytes,
             why_alone=why, reserve_bytes=now.reserve_bytes, longest=self._longest, widest=self._widest,
-            idle_bytes=self._before, pass_tokens=pass_tokens, **shares,
+            idle_bytes=self._before, pass_tokens=pass_tokens, fused=self._fused,
+            **shares,
         )  # fmt: skip
 
     def _bytes_of(self, trial: Trial) -> int:

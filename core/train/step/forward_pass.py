@@ -92,6 +92,7 @@ class Forward:
             inputs = self._collate(ordered, joined)
             with self._attends(inputs):
                 losses, counts, _ = self._pass(owners, ordered, inputs, grad=True)
+                del inputs  # nothing reads the ids any more
                 losses.sum().backward()
             done = owners
         finally:
