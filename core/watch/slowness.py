@@ -39,21 +39,24 @@ class Circumstances:
     best_tokens_per_s: float | None = None  # of the same trial, earlier
     data_wait: float | None = None
     scoring: float | None = None
+    evaluation: float | None = None
     padding: float | None = None
 
 
 @dataclass(frozen=True)
 class SlowReason:
-    """One reason. ``cost``: the share of the speed that it may take, 0 to 1; None where no figure tells."""
+    """One reason, and what helps if anything does. ``cost``: the share of the speed that it may take, 0 to
+    1; None where no figure tells."""
 
     kind: str
     sentence: str
     cost: float | None = None
     figures: dict[str, float] = field(default_factory=dict)
+    remedy: str = ""
 
 
 def gather(machine: Machine, study: Study, trial: Trial) -> Circumstances:
-    """Return what the state knows of ``trial``; shares that workers do not report stay None."""
+    """Return what the state knows of ``trial``; what its worker has not reported stays None."""
     device = next(
         (device for device in machine.devices if f"gpu{device.index}" == trial.device and not device.fault),
         None,
@@ -64,7 +67,9 @@ def gather(machine: Machine, study: Study, trial: Trial) -> Circumstances:
     )
     now, best = _speeds(trial)
     own = frozenset(worker.pid for worker in machine.workers)
-    return Circumstances(device, machine.host, worker, own, now, best)
+    pack = study.packs.get(trial.worker)
+    shares = (pack.data_wait, pack.scoring, pack.evaluation, pack.padding) if pack else ()
+    return Circumstances(device, machine.host, worker, own, now, best, *shares)
 
 
 def explain(known: Circumstances) -> tuple[SlowReason, ...]:
@@ -120,23 +125,31 @@ def _throttled(known: Circumstances) -> list[SlowReason]:
     return [SlowReason("throttled", ", ".join(words), cost, figures)]
 
 
-def _share(kind: str, words: str, share: float | None, least: float) -> list[SlowReason]:
+def _share(kind: str, words: str, share: float | None, least: float, remedy: str) -> list[SlowReason]:
     if share is None or share < least:
         return []
-    return [SlowReason(kind, words.format(share=f"{share:.0%}"), share, {"share": share})]
+    return [SlowReason(kind, words.format(share=f"{share:.0%}"), share, {"share": share}, remedy)]
 
 
 def _waits_for_data(known: Circumstances) -> list[SlowReason]:
-    return _share("data", "training waits for rows {share} of the time", known.data_wait, WORTH)
+    words = "training waits for rows {share} of the time"
+    return _share("data", words, known.data_wait, WORTH, "free a core of the host for its worker")
 
 
 def _scoring(known: Circumstances) -> list[SlowReason]:
-    return _share("scoring", "scoring takes {share} of the device's time", known.scoring, WORTH)
+    words = "scoring takes {share} of the device's time"
+    return _share("scoring", words, known.scoring, WORTH, "lower evaluate.budget, which limits its share")
+
+
+def _evaluation(known: Circumstances) -> list[SlowReason]:
+    words = "validation takes {share} of the device's time"
+    return _share("evaluation", words, known.evaluation, WORTH, "raise evaluate.every or lower evaluate.rows")
 
 
 def _padding(known: Circumstances) -> list[SlowReason]:
     words = "{share} of what is computed is padding: rows of one batch differ much in length"
-    return _share("padding", words, known.padding, PADDED)
+    remedy = "more trials at once (resources.pack) let rows of like length share a pass; or lower "
+    return _share("padding", words, known.padding, PADDED, f"{remedy}sequence_length")
 
 
 def _host_bound(known: Circumstances) -> list[SlowReason]:
@@ -220,6 +233,6 @@ def _thousands(value: float) -> str:
 
 
 RULES = (
-    _broken, _throttled, _waits_for_data, _scoring, _padding, _host_bound, _crowded_host, _link_bound,
-    _shared_card,
+    _broken, _throttled, _waits_for_data, _scoring, _evaluation, _padding, _host_bound, _crowded_host,
+    _link_bound, _shared_card,
 )  # fmt: skip

@@ -108,10 +108,13 @@ def test_asking_is_shown_until_the_worker_confirms():
     assert trial_of(folded(*RUNNING, e.PauseAsked, e.TrialPaused)).asked == ""
     assert trial_of(folded(*RUNNING, e.TrialPaused, e.ResumeAsked)).asked == "resume"
     assert trial_of(folded(*RUNNING, e.TrialPaused, e.ResumeAsked, e.TrialResumed)).asked == ""
+    refused = event(e.TrialPaused, why="out of memory on cuda:0 when it resumed")
+    assert trial_of(folded(*RUNNING, e.TrialPaused, e.ResumeAsked, refused)).asked == ""
+    assert refused.title[0].endswith(": out of memory on cuda:0 when it resumed")
 
 
 def test_a_contradiction_ends_with_what_the_worker_did():
-    state = folded(*RUNNING, e.PauseAsked, e.ResumeAsked, e.TrialPaused)
+    state = folded(*RUNNING, e.PauseAsked, e.ResumeAsked, event(e.TrialPaused, why=""))
     assert (trial_of(state).state, trial_of(state).asked) == (s.PAUSED, "resume")
 
 

@@ -81,6 +81,8 @@ class _Life:
             "learn again": lambda: self.pack.learn(),
             "learn without a head": lambda: self._without_head().train(self._items()),
             "judge": lambda: self.pack.judge(),
+            "learn in a line": lambda: self.pack.forward.train(self._items(), joined=True),
+            "judge in a line": lambda: self.pack.forward.judge(self._items(), joined=True),
             "judge without a head": lambda: self._without_head().judge(self._items()),
         }
 

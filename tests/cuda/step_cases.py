@@ -21,6 +21,7 @@ LENGTH = 512  # tokens of a row
 PROMPT = 32  # tokens of a prompt
 WARM = 1  # steps before the one that is counted: they allocate states and fill caches
 DROPOUT = 0.05
+PASS = 6800  # tokens that a pass costs with all layers of 0.5B: only few of them are counted
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,13 @@ class Case:
     kind: str = "learn"
     precision: str = "bf16"
     checkpointing: bool = False
+    longer: int = 0  # tokens by which each next trial's rows are longer; then the first ones are short
+    joins: bool = False  # whether rows may stand in a line
+
+    @property
+    def length(self) -> int:
+        """Tokens of the first trial's rows."""
+        return LENGTH - self.longer * (len(self.parts) - 1)
 
     @property
     def whole(self) -> bool:
@@ -39,8 +47,11 @@ class Case:
 
     @property
     def tokens(self) -> int:
-        """Tokens that the step computes, padding included."""
-        return sum(part.rows for part in self.parts) * (1 if self.kind == "write" else LENGTH)
+        """Tokens of the rows of a step, padding not included."""
+        if self.kind == "write":
+            return sum(part.rows for part in self.parts)
+        lengths = [self.length + self.longer * trial for trial in range(len(self.parts))]
+        return sum(part.rows * length for part, length in zip(self.parts, lengths, strict=True))
 
 
 EIGHT = (Part(16, 1),) * 8
@@ -56,6 +67,8 @@ CASES = {
     "batches 8": Case(BATCHES * 2),
     "ranks 8": Case(tuple(Part(rank, 1) for rank in (8, 16, 32, 64)) * 2),
     "mixed 8": Case(MIXED),
+    "lengths 8": Case(EIGHT, longer=64),  # 64 to 512 tokens, padded
+    "line 8": Case(EIGHT, longer=64, joins=True),  # the same without padding
     "checkpointing 8": Case(EIGHT, checkpointing=True),
     "nf4 8": Case(EIGHT, precision="nf4"),
     "qlora 8": Case(EIGHT, precision="nf4", checkpointing=True),
@@ -84,7 +97,8 @@ def _prepare(base: Base, case: Case) -> Callable[[], object]:
         fused_layers.restore(base.model)  # rotary embeddings are replaced for all models of a family
         return peft_step.prepare(base, case.parts[0], LENGTH)
     fake_card.fuse_layers(base.model)
-    pack = Pack(base, case.parts, LENGTH)
+    pack = Pack(base, case.parts, case.length, case.longer)
+    pack.rounds.joins, pack.rounds.costs.overhead = case.joins, PASS
     if case.kind == "learn":
         return pack.learn
     if case.kind == "rate":

@@ -46,6 +46,20 @@ def test_a_trial_does_not_depend_on_its_neighbours(base_of, pack_of, mix, precis
         assert together.losses(number) == pytest.approx(alone.losses(number), rel=CLOSE[precision])
 
 
+def test_rows_in_a_line_give_the_losses_of_padded_rows(base_of, pack_of, where):
+    if where.type == "cpu":
+        pytest.skip("on a CPU rows are always padded")
+    base, losses = base_of("bf16"), []
+    for joins in (True, False):
+        one = pack_of(base, MIXES["mixed-batch"], lengths=[40, 500, 64, 300]).assign_all()
+        rounds = one.pack.parts.rounds
+        assert rounds.joins, [note.text for note in one.told if isinstance(note, e.StudyNoted)]
+        rounds.joins = joins
+        one.finish()
+        losses.append([loss for number in range(3) for loss in one.losses(number)])
+    assert losses[0] == pytest.approx(losses[1], rel=CLOSE["bf16"])
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "nf4", "int8"])
 def test_a_trial_learns(base_of, pack_of, precision):
     one = pack_of(base_of(precision), [TrialShape(16, 8)], steps=12, learning_rate=2e-2).assign_all()

@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _sources(kind: str) -> Iterator[tuple[str, Any, int]]:
-    words = {"keys": "*i32", "thresholds": "*i32", "scales": f"*{kind}"}
+    words = {"keys": "*i32", "thresholds": "*i32", "scales": f"*{kind}", "starts": "*i32"}
     numbers = dict.fromkeys(("layer", "tokens", "length", "channels"), "i32")
     for add in (False, True):
         yield "add_dropped" if add else "drop", ASTSource(
@@ -80,7 +80,7 @@ def _sources(kind: str) -> Iterator[tuple[str, Any, int]]:
 def _adapter_sources(kind: str) -> Iterator[tuple[str, Any, int]]:
     """With dropout, for the smallest tile of ranks and the largest."""
     pointers = dict.fromkeys(("x", "factors", "out", "scales", "total", "down"), f"*{kind}")
-    pointers |= dict.fromkeys(("slots", "ends", "keys", "thresholds"), "*i32") | {"grad": "*fp32"}
+    pointers |= dict.fromkeys(("slots", "ends", "keys", "thresholds", "starts"), "*i32") | {"grad": "*fp32"}
     for name in ("shrink", "expand", "learn"):
         function = getattr(adapter_kernels, f"{name}_kernel")
         for rank in (LEAST, MOST):

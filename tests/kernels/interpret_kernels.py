@@ -21,6 +21,7 @@ from core.train.kernels import (
     rotary_ops,
     triton_kernels,
 )
+from core.train.kernels.adapter_ops import ROWS as TABLES
 from core.train.kernels.adapter_ops import Spots
 
 ROWS, LENGTH, CHANNELS, PLACE, RANK = 3, 7, 300, 5, 12
@@ -44,8 +45,9 @@ def main() -> None:
 def _dropout(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
     keys = torch.tensor([counter_dropout.row_key(1, 2, row) for row in range(ROWS)], dtype=torch.int32)
     limits = torch.tensor([counter_dropout.threshold(p) for p in (0.0, 0.1, 0.5)], dtype=torch.int32)
-    mask = counter_dropout.mask(keys, limits, PLACE, LENGTH, CHANNELS, dtype).view(-1, CHANNELS)
-    words = keys, limits, counter_dropout.scales(limits, dtype), PLACE, LENGTH
+    starts = torch.tensor([0, LENGTH, 640], dtype=torch.int32)
+    mask = counter_dropout.mask(keys, limits, PLACE, LENGTH, CHANNELS, dtype, starts).view(-1, CHANNELS)
+    words = keys, limits, counter_dropout.scales(limits, dtype), starts, PLACE, LENGTH
     x, total = (torch.randn(ROWS * LENGTH, CHANNELS).to(dtype) for _ in range(2))
     out, before = torch.empty_like(x), total.clone()
     triton_kernels.drop(False, x, out, *words)
@@ -138,7 +140,7 @@ def _unpack(launch: Any) -> Any:
     """The operator that ``launch`` is behind: it takes the tensors of ``Spots`` one by one."""
     tensors = 2 if launch is _shrink else 3
     return lambda *given: launch(
-        *given[:tensors], Spots(*given[tensors : tensors + 5]), *given[tensors + 5 :]
+        *given[:tensors], Spots(*given[tensors : tensors + TABLES]), *given[tensors + TABLES :]
     )
 
 

@@ -66,6 +66,25 @@ def test_what_comes_and_goes_with_a_pass_is_foretold(family, precision, checkpoi
     assert found.passing_bytes == pytest.approx(traced(base, needs), rel=1e-3)
 
 
+def test_fused_layers_store_less_and_as_much_as_is_foretold():
+    needs = PACKS["dropout beside none"]
+    base = tiny_models.model("llama", SIZES, 2, torch.bfloat16, False)
+    model = describe(base.model.config.to_dict(), "a test")
+    found, own = (
+        estimate_memory(model, Setting("bf16", judged=0, fused=fused), needs, HOST) for fused in (True, False)
+    )
+    with derive_formulas.fused(base.model):
+        assert found.passing_bytes == pytest.approx(traced(base, needs), rel=1e-3)
+    assert found.passing_bytes < 0.9 * own.passing_bytes
+
+
+def test_fused_layers_of_a_model_that_was_traced_are_foretold_as_its_own_code():
+    own = {"bf16/plain/all-linear": {"layer": {"N": 1.0}, "moments": []}}
+    assert step_formulas.pick("phi", own, f"bf16{step_formulas.FUSED}", "plain/all-linear")["layer"] == {
+        "N": 1.0
+    }
+
+
 def test_the_forms_are_those_of_the_code_that_trains():
     """A change of the pack, or of transformers, that moves memory: run ``derive_formulas``."""
     kept = step_formulas.pick("qwen2", None, "bf16", "plain/all-linear")

@@ -49,7 +49,8 @@ def _plan(stack: Stack):
 def test_one_dropout_kernel_serves_trials_with_and_without_dropout(on):
     keys = torch.tensor([counter_dropout.row_key(3, 1, row) for row in range(3)], dtype=torch.int32)
     thresholds = torch.tensor([counter_dropout.threshold(p) for p in (0.0, 0.1, 0.5)], dtype=torch.int32)
-    words = keys, thresholds, counter_dropout.scales(thresholds, torch.float32)
+    starts = torch.zeros(3, dtype=torch.int32)
+    words = keys, thresholds, counter_dropout.scales(thresholds, torch.float32), starts
     x = torch.randn(3, 5, 40)
     dropped = fused_ops.drop(x.view(-1, 40), *words, 7, 5).view(x.shape)
     assert torch.equal(dropped[0], x[0]), "without dropout nothing changes"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import peft
 import pytest
 import torch
 
 from core.contract.events import event_types as e
+from core.contract.wire.worker_api import Pause, Resume
 from core.train.adapters import optimizers
 from core.train.scoring.scoring_batches import BatchedAnswers, Question, UnitResult
 from core.train.step import oom_report
@@ -56,10 +59,10 @@ def test_a_pass_without_memory_for_a_library_is_halved_and_no_trial_fails(
     forward = small.pack.parts.rounds._forward
     real = forward._pass
 
-    def scarce(owners, items, grad):
+    def scarce(owners, items, *rest, **options):
         if len(items) > 3:
             raise error
-        return real(owners, items, grad)
+        return real(owners, items, *rest, **options)
 
     monkeypatch.setattr(forward, "_pass", scarce)
     small.finish()
@@ -91,7 +94,7 @@ def test_a_trial_that_a_library_has_no_memory_for_even_alone_is_infeasible(
 ):
     one = bench()
 
-    def full(owners, items, grad):
+    def full(*given, **options):
         raise error
 
     monkeypatch.setattr(one.pack.parts.rounds._forward, "_pass", full)
@@ -137,10 +140,10 @@ def test_the_youngest_trial_leaves_when_a_library_has_no_memory_for_all(bench, t
     forward = one.pack.parts.rounds._forward
     real = forward._pass
 
-    def scarce(owners, items, grad):
+    def scarce(owners, items, *rest, **options):
         if len(one.pack) > 2:
             raise FULL[2]
-        return real(owners, items, grad)
+        return real(owners, items, *rest, **options)
 
     monkeypatch.setattr(forward, "_pass", scarce)
     one.finish()
@@ -159,3 +162,43 @@ def test_an_adapter_that_there_is_no_memory_to_check_is_complete_with_a_warning(
     one.finish()
     assert one.of(e.TrialCompleted, 0) and not one.of(e.TrialFailed, 0)
     assert any("was not checked" in event.text for event in one.told if isinstance(event, e.StudyNoted))
+
+
+@pytest.mark.parametrize("where", ["moved", "stacked"])
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_paused_trial_that_finds_no_memory_to_resume_waits_and_the_others_train_on(
+    bench, tmp_path, monkeypatch, where, others
+):
+    one = bench(train={"steps": 4})
+    for number in range(others + 1):
+        one.assign(tmp_path, number, seed=number)
+    one.turn()
+    one.pack.do(Pause(0))
+    parts, trial = one.pack.parts, one.pack.parts.members[0].trial
+    matrix, own = trial.factors.matrix.clone(), parts.stack.compose
+
+    def full(active):
+        if any(factors is trial.factors for factors, _ in active):
+            raise FULL[0]
+        own(active)
+
+    move = Mock(side_effect=[FULL[0], None])  # to the device, and back to the host
+    with monkeypatch.context() as patch:
+        if where == "moved":
+            patch.setattr(optimizers, "move", move)
+        else:
+            patch.setattr(parts.stack, "compose", full)
+        one.pack.do(Resume(0))
+        one.pack.settle()
+        if others:
+            one.turn()
+    assert torch.equal(trial.factors.matrix, matrix) and not one.of(e.TrialResumed)
+    if others:
+        assert one.of(e.TrialRequeued)[0].why == "out of memory on cpu when it resumed beside 2 others"
+        assert [event.moved for event in one.told if isinstance(event, e.MemoryShort)] == [0]
+    else:
+        assert one.of(e.TrialPaused)[-1].why == "out of memory on cpu when it resumed"
+        one.pack.do(Resume(0))
+    one.finish()
+    for number in range(others + 1):
+        assert bool(one.of(e.TrialCompleted, number)) == (number > 0 or not others)

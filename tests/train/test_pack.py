@@ -8,6 +8,7 @@ import torch
 
 from core.contract.events import event_types as e
 from core.contract.wire import worker_api
+from core.memory.estimate import row_batching
 from core.train.adapters import optimizers
 from core.train.pack import pack_meter
 
@@ -203,3 +204,12 @@ def test_a_pack_tells_what_it_takes_and_gives(bench, tmp_path, monkeypatch):
     assert told.base_bytes == 4 * sum(weight.numel() for weight in one.base.model.parameters())
     assert told.round_s > 0 and told.tokens > 0 and told.free_bytes < told.total_bytes
     assert told.why_alone == ""
+    assert told.evaluation == 0.0 and 0.0 < told.data_wait < 1.0 and 0.0 <= told.scoring < 0.5
+    trials = [one.pack.parts.members[number].trial for number in (0, 1)]
+    own = padded = 0
+    for step in range(3):  # the rounds before the one that reported
+        lengths = [len(row.ids) for trial in trials for row in trial.course.micro_batches(step)[0]]
+        own += sum(lengths)
+        for rows in row_batching.share_out(lengths, row_batching.CPU_OVERHEAD):
+            padded += len(rows) * max(lengths[row] for row in rows)
+    assert told.padding == pytest.approx(1 - own / padded) and told.padding > 0.0

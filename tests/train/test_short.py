@@ -26,10 +26,10 @@ def scarce(monkeypatch):
         forward = one.pack.parts.rounds._forward
         real = forward._pass
 
-        def checked(owners, items, grad):
+        def checked(owners, items, *rest, **options):
             if too_much(items, len(one.pack)):
                 raise torch.OutOfMemoryError(FULL)
-            return real(owners, items, grad)
+            return real(owners, items, *rest, **options)
 
         monkeypatch.setattr(forward, "_pass", checked)
         return one

@@ -164,10 +164,10 @@ def test_memory_that_does_not_hold_a_pass_holds_two_smaller_ones(bench, tmp_path
     small = bench()
     real = small.pack.parts.rounds._forward._pass
 
-    def scarce(owners, items, grad):
+    def scarce(owners, items, *rest, **options):
         if len(items) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return real(owners, items, grad)
+        return real(owners, items, *rest, **options)
 
     monkeypatch.setattr(small.pack.parts.rounds._forward, "_pass", scarce)
     for number in range(4):

@@ -9,6 +9,7 @@ from core.contract.events.machine_reading import Device, Host, Process, Worker
 from core.contract.state import engine_state as s
 from core.contract.state.thinned_series import Series, add_all
 from core.watch.slowness import GIB, Circumstances, describe_speed, explain, gather
+from tests.daemon.packs import pack
 
 HEALTHY = Device(
     0, "H100", utilisation=0.97, power_w=350.0, power_limit_w=700.0, temperature_c=61.0, clock_mhz=1950,
@@ -101,11 +102,29 @@ def test_a_broken_card_comes_first_and_the_costliest_reason_next():
     assert explain(known)[1].sentence == "scoring takes 60% of the device's time"
 
 
+@pytest.mark.parametrize(
+    "share, sentence, remedy",
+    [
+        ("data_wait", "training waits for rows 30% of the time", "a core of the host"),
+        ("scoring", "scoring takes 30% of the device's time", "evaluate.budget"),
+        ("evaluation", "validation takes 30% of the device's time", "evaluate.every"),
+        ("padding", "30% of what is computed is padding", "resources.pack"),
+    ],
+)
+def test_a_share_that_a_worker_measured_comes_with_what_helps(share, sentence, remedy):
+    (reason,) = explain(Circumstances(**{share: 0.3}))
+    assert reason.sentence.startswith(sentence) and remedy in reason.remedy and reason.cost == 0.3
+    assert explain(Circumstances(**{share: 0.04})) == ()
+
+
 def test_what_the_state_knows_of_a_trial_is_gathered():
     speeds = add_all(Series(), list(enumerate([0.0] + [6600.0] * 6 + [4100.0] * 6, 1)))
     trial = s.Trial(3, device="gpu0", worker="gpu0-1", series={"train/tokens_per_s": speeds})
     worker = Worker("gpu0-1", 7, "gpu0", study="s")
-    known = gather(s.Machine(devices=(HEALTHY,), workers=(worker,)), s.Study("s"), trial)
+    told = pack(worker="gpu0-1", padding=0.4, data_wait=0.1, scoring=0.2, evaluation=0.3)
+    study = s.Study("s", packs={"gpu0-1": told})
+    known = gather(s.Machine(devices=(HEALTHY,), workers=(worker,)), study, trial)
     assert (known.device, known.worker, known.own_pids) == (HEALTHY, worker, OWN)
+    assert (known.padding, known.data_wait, known.scoring, known.evaluation) == (0.4, 0.1, 0.2, 0.3)
     assert describe_speed(known) == "4.1k tokens/s, 38% below its own best (6.6k)"
     assert gather(s.Machine(), s.Study("s"), s.Trial(0, device="cpu")).device is None

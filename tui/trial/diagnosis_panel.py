@@ -117,4 +117,5 @@ def _slowness(speed: str, look: Palette) -> Option:
 
 
 def _reason(reason: SlowReason) -> Option:
-    return Option(Text(f"  · {plain(reason.sentence, 300)}"), disabled=True)
+    remedy = f": {reason.remedy}" if reason.remedy else ""
+    return Option(Text(f"  · {plain(reason.sentence + remedy, 300)}"), disabled=True)

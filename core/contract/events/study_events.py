@@ -119,6 +119,11 @@ class PackMeasured(Event, frozen=True, tag="pack-measured"):
     idle_bytes: Count = 0  # the worker's memory with the base loaded and without trials
     pass_tokens: Count = 0  # the fixed cost of a pass as measured, in tokens; 0: not measured
     foretold_bytes: Count = 0  # the engine's estimate of the peak; 0: unknown
+    fused: bool = False  # whether the base's layers compute in fused kernels
+    padding: Number | None = None  # share of the positions that the base computed, since the report before
+    data_wait: Number | None = None  # shares of the time: picking and padding rows, boards, validation
+    scoring: Number | None = None
+    evaluation: Number | None = None
 
 
 class MemoryShort(Event, frozen=True, tag="memory-short"):

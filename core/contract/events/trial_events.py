@@ -193,7 +193,7 @@ class PauseAsked(TrialEvent, frozen=True, tag="pause-asked"):
 
 
 class TrialPaused(TrialEvent, frozen=True, tag="trial-paused"):
-    """The trial is paused after ``step`` steps."""
+    """The trial is paused after ``step`` steps, or stays so: ``why`` says what kept it from resuming."""
 
     from_worker = True
     from_states = ON_WORKER
@@ -204,7 +204,8 @@ class TrialPaused(TrialEvent, frozen=True, tag="trial-paused"):
     @property
     def title(self) -> Title:
         """Return the event's line in the event list."""
-        return f"paused at step {self.step}", "info"
+        text = f"paused at step {self.step}"
+        return (f"{text}: {self.why}", "warning") if self.why else (text, "info")
 
 
 class ResumeAsked(TrialEvent, frozen=True, tag="resume-asked"):

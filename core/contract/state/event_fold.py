@@ -232,9 +232,8 @@ def _fold_request(request: str) -> Callable[[s.Trial, Any], s.Trial]:
 
 
 def _fold_pause(trial: s.Trial, event: e.TrialPaused) -> s.Trial:
-    return replace(
-        trial, state=s.PAUSED, asked="" if trial.asked == "pause" else trial.asked, step=event.step
-    )
+    answered = trial.asked == "pause" or (trial.asked == "resume" and event.why)
+    return replace(trial, state=s.PAUSED, asked="" if answered else trial.asked, step=event.step)
 
 
 def _fold_resume(trial: s.Trial, event: e.TrialResumed) -> s.Trial:

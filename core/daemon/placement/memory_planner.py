@@ -20,7 +20,7 @@ from core.contract.text.byte_sizes import format_bytes
 from core.contract.wire.memory_forecast import Foretold
 from core.daemon.placement.device_choice import Slot
 from core.errors import TrimtabError
-from core.memory.base import hf_config, weight_bytes
+from core.memory.base import hf_config, step_formulas, weight_bytes
 from core.memory.base.model_shape import Model
 from core.memory.estimate import device_constants, trial_memory
 from core.memory.estimate.device_constants import Device
@@ -63,6 +63,7 @@ class MemoryPlanner:
             str, tuple[int, float]
         ] = {}  # by device: bytes at the last out-of-memory error, and its time
         self._pass_tokens: dict[str, int] = {}  # by device: the measured cost of a pass
+        self._fused: dict[str, bool] = {}  # by device: whether its worker's layers are fused
         self._reserve: dict[str, int] = {}  # by device: bytes that the allocator holds but does not use
 
     @property
@@ -94,7 +95,7 @@ class MemoryPlanner:
     def device(self, label: str, setting: Setting | None = None) -> Device:
         """Return the device with the constants that were learnt from measurements."""
         device = self._read(label)
-        corrections = self._ledger.of(self.kind(label, setting or self._setting, device))
+        corrections = self._ledger.of(self.kind(label, setting or self.setting(label), device))
         if corrections.context_bytes is not None:
             device = msgspec.structs.replace(device, context_bytes=corrections.context_bytes)
         return (
@@ -114,7 +115,8 @@ class MemoryPlanner:
         device = device or self._read(label)
         family = self._model.family if self._model else self._spec.model.base
         precision = weight_bytes.resolved(setting.precision, device.computes)
-        return f"{device.name} {family} {precision}{' checkpointed' if setting.checkpointing else ''}"
+        fused = step_formulas.FUSED if setting.fused else ""
+        return f"{device.name} {family} {precision}{' checkpointed' if setting.checkpointing else ''}{fused}"
 
     def _machine_kind(self, label: str) -> str:
         """Return the key of the learnt pack size: this device of this machine, base and precision."""
@@ -179,7 +181,14 @@ class MemoryPlanner:
     def setting(self, label: str, **overrides: Any) -> Setting:
         """Return the study's memory setting with the correction learnt on the device."""
         setting = replace(self._setting, pass_tokens=self._pass_tokens.get(label, 0), **overrides)
+        setting = replace(setting, fused=self._is_fused(label, setting))
         return replace(setting, factor=self._ledger.of(self.kind(label, setting)).factor)
+
+    def _is_fused(self, label: str, setting: Setting) -> bool:
+        """Return whether layers are fused: as its worker reported, else as earlier ones on such a device
+        did. Where none has, the layers' own code is estimated, which stores more."""
+        before = self._ledger.knows(self.kind(label, replace(setting, fused=True)))
+        return self._fused.get(label, before)
 
     def pack(self, label: str, knobs: Mapping[int, Knobs], **overrides: Any) -> Foretold | None:
         """Return the estimated peak of these trials together; None if the base is unknown."""
@@ -255,13 +264,15 @@ class MemoryPlanner:
             self._setting = replace(self._setting, longest=measurement.longest)
         self._reserve[measurement.device] = measurement.reserve_bytes
         self._pass_tokens[measurement.device] = measurement.pass_tokens
+        if measurement.trials:
+            self._fused[measurement.device] = measurement.fused
         estimate = self.pack(measurement.device, knobs) if knobs and measurement.trials else None
         if estimate is None or not estimate.tokens:
             return measurement
         trial_bytes = sum(measurement.trial_bytes.values())
         passing = estimate.passing_bytes / self.setting(measurement.device).factor
         passing *= min(1.0, measurement.widest / estimate.tokens) if measurement.widest else 1.0
-        kind = self.kind(measurement.device, self._setting)
+        kind = self.kind(measurement.device, self.setting(measurement.device))
         self._ledger.learn(kind, passing, measurement.used_bytes - measurement.idle_bytes - trial_bytes)
         self._constants(measurement, kind)
         self._ledger.save()
@@ -292,7 +303,7 @@ class MemoryPlanner:
         if estimate is not None:
             still = estimate.peak_bytes - estimate.passing_bytes + (there.context_bytes if process else 0)
             passing = estimate.passing_bytes / self.setting(label).factor
-            self._ledger.learn_oom(self.kind(label, self._setting), passing, used_bytes - still)
+            self._ledger.learn_oom(self.kind(label, self.setting(label)), passing, used_bytes - still)
             self._ledger.save()
 
     def forget(self, label: str) -> None:
@@ -301,7 +312,7 @@ class MemoryPlanner:
 
     def learnt(self, label: str) -> tuple[float, int]:
         """Return the correction factor, and the number of measurements behind it."""
-        corrections = self._ledger.of(self.kind(label, self._setting))
+        corrections = self._ledger.of(self.kind(label, self.setting(label)))
         return corrections.factor, len(corrections.ratios)
 
     def reserve(self, label: str) -> int | None:

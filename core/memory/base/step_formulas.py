@@ -19,6 +19,7 @@ from typing import Any
 
 FILE = Path(__file__).with_name("forms.json")
 ROWS = ("N", "D", "P", "K", "C", "B", "T")
+FUSED = " fused"  # behind a dtype: norms and feed-forward layers compute in fused kernels, which store less
 MODEL = ("h", "i", "q", "k", "d", "a", "g", "v")
 Form = Mapping[str, float]
 
@@ -55,12 +56,15 @@ def table() -> dict[str, Any]:
 
 def pick(family: str, own: Mapping[str, Any] | None, dtype: str, key: str) -> dict[str, Any]:
     """The formulas of a step (``key`` "plain/all-linear") or an evaluation ("judge") in fp32 or bf16: the
-    model's ``own``, else its family's, else llama's."""
+    model's ``own``, else its family's, else llama's. For fused layers without formulas those of the layers'
+    own code, which stores more."""
     if own is not None:
+        dtype = dtype.removesuffix(FUSED)
         formulas = own.get(f"{dtype}/{key}") or own.get(f"{dtype}/{key.split('/')[0]}/all-linear")
         if formulas is not None:
             result: dict[str, Any] = formulas
             return result
     known = table()
-    result = (known.get(family) or known["llama"])[f"{dtype}/{key}"]
+    formulas = known.get(family) or known["llama"]
+    result = formulas.get(f"{dtype}/{key}") or formulas[f"{dtype.removesuffix(FUSED)}/{key}"]
     return result

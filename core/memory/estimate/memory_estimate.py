@@ -47,6 +47,7 @@ class Setting:
     longest: int | None = None
     most: int = MOST
     pass_tokens: int = 0  # the fixed cost of a pass as measured, in tokens; 0: not measured
+    fused: bool = False  # whether the base's layers are known to compute in fused kernels
     factor: float = 1.0  # correction by measurements of what a pass allocates
 
 
@@ -118,9 +119,7 @@ def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Devi
     yield _step_parts(model, setting, needs, device), STEP, 0
     for rows in _passes(model, setting, _rows([setting.judged] * len(needs), judged), device):
         symbols = _symbols(model, setting, needs, ranks, rows, device, trains=False)
-        known = step_formulas.pick(
-            model.family, model.forms, weight_bytes.dtype(setting.precision, device.computes), "judge"
-        )["moments"]
+        known = step_formulas.pick(model.family, model.forms, _code(setting, device), "judge")["moments"]
         yield _parts_of(known, {}, 0, symbols, setting.factor), EVALUATION, round(symbols["N"])
 
 
@@ -185,10 +184,14 @@ def _backward_parts(
 ) -> list[Part]:
     kind = "checkpointed" if setting.checkpointing else "plain"
     group = _group(model, [needs[at].targets for at in {row.at for row in rows}])
-    formulas = step_formulas.pick(
-        model.family, model.forms, weight_bytes.dtype(setting.precision, device.computes), f"{kind}/{group}"
-    )
+    formulas = step_formulas.pick(model.family, model.forms, _code(setting, device), f"{kind}/{group}")
     return _parts_of(formulas["moments"], formulas["layer"], model.layers, symbols, setting.factor)
+
+
+def _code(setting: Setting, device: Device) -> str:
+    """What computes a layer, as the formulas name it."""
+    dtype = weight_bytes.dtype(setting.precision, device.computes)
+    return dtype + step_formulas.FUSED if setting.fused else dtype
 
 
 def _parts_of(

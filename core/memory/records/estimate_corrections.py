@@ -50,6 +50,10 @@ class EstimateCorrections:
         """The corrections for ``kind``."""
         return self._kinds.get(kind, Correction())
 
+    def knows(self, kind: str) -> bool:
+        """Whether anything was measured on this ``kind``."""
+        return kind in self._kinds
+
     def learn(self, kind: str, estimated: float, measured: float) -> None:
         """Learn from one measurement: bytes of activations and of everything else that a step allocates and
         frees."""

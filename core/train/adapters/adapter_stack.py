@@ -155,9 +155,13 @@ class Stack:
         known = {id(factors) for factors in wanted}
         return [member for group in self.groups for member in group.members if id(member) in known]
 
-    def plan_pass(self, rows: Sequence[tuple[Factors, Sequence[int]]], trains: bool, bare: int = 0) -> Plan:
+    def plan_pass(
+        self, rows: Sequence[tuple[Factors, Sequence[int]]], trains: bool, bare: int = 0,
+        starts: Sequence[int] = (),
+    ) -> Plan:  # fmt: skip
         """Plan a pass over ``rows``: each trial, in ``order``, with the dropout key of each of its rows. A
-        pass that does not train can end with ``bare`` rows of the base model itself."""
+        pass that does not train can end with ``bare`` rows of the base model itself. In a joined pass the
+        rows are blocks; ``starts`` are the positions of their first tokens."""
         counts = {id(factors): len(keys) for factors, keys in rows}
         runs: list[Run] = []
         at = 0
@@ -167,7 +171,8 @@ class Stack:
                 if count:
                     self._extend(runs, group, slot, at, count, trains)
                     at += count
-        return Plan(at + bare, runs, self._stage(rows, runs), trains, len(rows) == 1 and not bare)
+        words = self._stage(rows, runs, starts)
+        return Plan(at + bare, runs, words, trains, len(rows) == 1 and not bare, joined=bool(starts))
 
     def _extend(self, runs: list[Run], group: Group, slot: int, at: int, count: int, trains: bool) -> None:
         """Add a trial's rows to the last run, or begin another."""
@@ -185,7 +190,9 @@ class Stack:
             return
         runs.append(Run(group, slice(slot, slot + 1), slice(at, at + count), [count], drops))
 
-    def _stage(self, rows: Sequence[tuple[Factors, Sequence[int]]], runs: Sequence[Run]) -> Words:
+    def _stage(
+        self, rows: Sequence[tuple[Factors, Sequence[int]]], runs: Sequence[Run], starts: Sequence[int]
+    ) -> Words:
         """Copy the dropout words of the rows, and where the rows of runs belong, to the device."""
         keys = torch.tensor([key for _, row_keys in rows for key in row_keys], dtype=torch.int32)
         limits = [counter_dropout.threshold(factors.dropout) for factors, keys in rows for _ in keys]
@@ -193,9 +200,10 @@ class Stack:
         located = [run for run in runs if not run.even or (run.drops and run.group.fuses)]
         tables = [table for run in located for table in run.tables()]
         scales = counter_dropout.scales(thresholds, self._dtype)
-        moved = pinned_transfer.to_device(self._device, keys, thresholds, scales, *tables)
-        words = moved[0], moved[1], moved[2]
-        for run, ends, slots in zip(located, moved[3::2], moved[4::2], strict=True):
+        firsts = torch.tensor(starts or [0] * len(keys), dtype=torch.int32)
+        moved = pinned_transfer.to_device(self._device, keys, thresholds, scales, firsts, *tables)
+        words = moved[0], moved[1], moved[2], moved[3]
+        for run, ends, slots in zip(located, moved[4::2], moved[5::2], strict=True):
             run.locate(ends, slots, words)
         return words
 

@@ -194,7 +194,7 @@ def _locate(x: torch.Tensor, run: Run, place: int, plan: Plan) -> list[Any]:
     """Where the run's tokens belong, as the operators of ``adapter_ops`` take it."""
     assert run.spots is not None
     tokens = x.numel() // x.shape[-1]
-    if plan.alone and x.shape[0] != plan.rows:
+    if plan.scatters(x):
         return [*run.spots.first, place, tokens]
     return [*run.spots, place, tokens // plan.rows]
 
@@ -226,17 +226,17 @@ def _add_to_input(
 def _words(x: torch.Tensor, run: Run, plan: Plan) -> tuple[Words, int]:
     """The dropout words of the run's rows, and their length in tokens. Tokens that a layer sees without their
     rows count as one row."""
-    keys, thresholds, scales = plan.words
-    if plan.alone and x.shape[0] != plan.rows:
-        return (keys[:1], thresholds[:1], scales[:1]), x.numel() // x.shape[-1]
-    rows = run.rows
-    return (keys[rows], thresholds[rows], scales[rows]), x.numel() // x.shape[-1] // plan.rows
+    tokens = x.numel() // x.shape[-1]
+    rows, length = (slice(1), tokens) if plan.scatters(x) else (run.rows, tokens // plan.rows)
+    keys, thresholds, scales, starts = plan.words
+    return (keys[rows], thresholds[rows], scales[rows], starts[rows]), length
 
 
 def _mask(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
     """The run's dropout mask."""
-    (keys, thresholds, _), length = _words(x, run, plan)
-    if plan.alone and x.shape[0] != plan.rows:
+    assert not plan.joined  # where the positions of rows begin at 0
+    (keys, thresholds, *_), length = _words(x, run, plan)
+    if plan.scatters(x):
         mask = counter_dropout.mask(keys, thresholds, place, length, x.shape[-1], x.dtype)
     else:
         mask = plan.rows_of(run).mask(place, length, x.shape[-1], x.dtype)

@@ -49,13 +49,23 @@ def fuse(model: Any) -> list[str]:
     return [*notes, *fused_rotary.fuse(model, limit)]
 
 
+def are_fused(model: Any) -> bool:
+    """Whether all layers that a fused kernel can compute do so, and there are any."""
+    found = [module for module in model.modules() if _fused_forward(module) is not None]
+    return bool(found) and all(_is_fused(module) for module in found)
+
+
 def restore(model: Any) -> None:
     """Give all layers their own code back."""
     fused_rotary.restore(model)
     for module in model.modules():
-        forward = vars(module).get("forward")
-        if isinstance(forward, partial) and forward.func in (_norm, _feed_forward):
+        if _is_fused(module):
             del module.forward
+
+
+def _is_fused(module: Any) -> bool:
+    forward = vars(module).get("forward")
+    return isinstance(forward, partial) and forward.func in (_norm, _feed_forward)
 
 
 def _fused_forward(module: Any) -> tuple[Forward, int] | None:

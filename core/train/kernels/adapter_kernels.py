@@ -20,18 +20,20 @@ VARIES = ["layer", "tokens", "length"]  # compiled once for all layers and batch
 
 
 @triton.jit
-def _dropped(value, keys, thresholds, scales, layer, token, channel, live, length, DROPS: tl.constexpr):
+def _dropped(
+    value, keys, thresholds, scales, starts, layer, token, channel, live, length, DROPS: tl.constexpr
+):
     """The tokens after dropout, rounded as the product of two tensors is."""
     if DROPS:
-        mask = make_masks(keys, thresholds, scales, layer, token, channel, live, length)
+        mask = make_masks(keys, thresholds, scales, starts, layer, token, channel, live, length)
         value = (value.to(tl.float32) * mask).to(value.dtype)
     return value
 
 
 @triton.jit(do_not_specialize=VARIES)
 def shrink_kernel(
-    x, factors, out, slots, keys, thresholds, scales, layer, tokens, length, channels, rank, slot_step,
-    rank_step, DROPS: tl.constexpr, TOKENS: tl.constexpr, WIDTH: tl.constexpr, RANKS: tl.constexpr,
+    x, factors, out, slots, keys, thresholds, scales, starts, layer, tokens, length, channels, rank,
+    slot_step, rank_step, DROPS: tl.constexpr, TOKENS: tl.constexpr, WIDTH: tl.constexpr, RANKS: tl.constexpr,
 ) -> None:  # fmt: skip
     """out (tokens, rank) = (x ∘ mask) factorsᵀ."""
     row = tl.program_id(0)
@@ -46,7 +48,7 @@ def shrink_kernel(
         inside = channel < channels
         places = token.to(tl.int64)[:, None] * channels + channel[None, :]
         value = tl.load(x + places, mask=live[:, None] & inside[None, :], other=0.0)
-        value = _dropped(value, keys, thresholds, scales, layer, token, channel, live, length, DROPS)
+        value = _dropped(value, keys, thresholds, scales, starts, layer, token, channel, live, length, DROPS)
         mine = factors + ranks.to(tl.int64)[None, :] * rank_step + channel[:, None]  # turned
         factor = tl.load(mine, mask=(ranks < rank)[None, :] & inside[:, None], other=0.0)
         total = tl.dot(value, factor, total, input_precision="ieee")
@@ -56,8 +58,8 @@ def shrink_kernel(
 
 @triton.jit(do_not_specialize=VARIES)
 def expand_kernel(
-    total, down, factors, slots, keys, thresholds, scales, layer, tokens, length, channels, rank, slot_step,
-    rank_step, DROPS: tl.constexpr, TOKENS: tl.constexpr, WIDTH: tl.constexpr, RANKS: tl.constexpr,
+    total, down, factors, slots, keys, thresholds, scales, starts, layer, tokens, length, channels, rank,
+    slot_step, rank_step, DROPS: tl.constexpr, TOKENS: tl.constexpr, WIDTH: tl.constexpr, RANKS: tl.constexpr,
 ) -> None:  # fmt: skip
     """total (tokens, channels) += (down factors) ∘ mask."""
     blocks = tl.cdiv(length, TOKENS)
@@ -75,7 +77,7 @@ def expand_kernel(
     mine = factors + ranks.to(tl.int64)[:, None] * rank_step + channel[None, :]
     factor = tl.load(mine, mask=held[:, None] & inside[None, :], other=0.0)
     product = tl.dot(value, factor, input_precision="ieee").to(value.dtype)
-    product = _dropped(product, keys, thresholds, scales, layer, token, channel, live, length, DROPS)
+    product = _dropped(product, keys, thresholds, scales, starts, layer, token, channel, live, length, DROPS)
     there = total + token.to(tl.int64)[:, None] * channels + channel[None, :]
     both = live[:, None] & inside[None, :]
     before = tl.load(there, mask=both, other=0.0)
@@ -84,7 +86,7 @@ def expand_kernel(
 
 @triton.jit(do_not_specialize=VARIES)
 def learn_kernel(
-    grad, down, x, ends, keys, thresholds, scales, layer, tokens, length, channels, rank, slot_step,
+    grad, down, x, ends, keys, thresholds, scales, starts, layer, tokens, length, channels, rank, slot_step,
     rank_step, ADD: tl.constexpr, DROPS: tl.constexpr, TOKENS: tl.constexpr, WIDTH: tl.constexpr,
     RANKS: tl.constexpr,
 ) -> None:  # fmt: skip
@@ -104,7 +106,7 @@ def learn_kernel(
         left = tl.load(down + turned, mask=live[None, :] & held[:, None], other=0.0)
         places = token.to(tl.int64)[:, None] * channels + channel[None, :]
         value = tl.load(x + places, mask=live[:, None] & inside[None, :], other=0.0)
-        value = _dropped(value, keys, thresholds, scales, layer, token, channel, live, length, DROPS)
+        value = _dropped(value, keys, thresholds, scales, starts, layer, token, channel, live, length, DROPS)
         total = tl.dot(left, value, total, input_precision="ieee")
     there = grad + slot.to(tl.int64) * slot_step + ranks.to(tl.int64)[:, None] * rank_step + channel[None, :]
     both = held[:, None] & inside[None, :]

@@ -16,7 +16,7 @@ from core.train.kernels import counter_dropout
 MOST = 256  # of a rank: a kernel holds a tile of all ranks
 
 _LIBRARY = torch.library.Library("trimtab", "FRAGMENT")
-_ROWS = "Tensor slots, Tensor ends, Tensor keys, Tensor thresholds, Tensor scales"
+_ROWS = "Tensor slots, Tensor ends, Tensor keys, Tensor thresholds, Tensor scales, Tensor starts"
 _WHERE = f"{_ROWS}, int place, int length, bool drops"
 _LIBRARY.define(f"shrink(Tensor x, Tensor factors, {_WHERE}) -> Tensor")
 _LIBRARY.define(f"expand(Tensor(a!) total, Tensor down, Tensor factors, {_WHERE}) -> ()")
@@ -25,6 +25,8 @@ _LIBRARY.define(f"learn(Tensor(a!) grad, Tensor down, Tensor x, {_WHERE}, bool a
 shrink: Any = torch.ops.trimtab.shrink.default
 expand: Any = torch.ops.trimtab.expand.default
 learn: Any = torch.ops.trimtab.learn.default
+
+ROWS = 6  # tensors of Spots; place, length and drops follow them
 
 
 class Spots(NamedTuple):
@@ -36,6 +38,7 @@ class Spots(NamedTuple):
     keys: torch.Tensor
     thresholds: torch.Tensor
     scales: torch.Tensor
+    starts: torch.Tensor
 
     @property
     def first(self) -> Spots:
@@ -49,7 +52,7 @@ def _cuda_shrink(x: torch.Tensor, factors: torch.Tensor, *where: Any) -> torch.T
     from core.train.kernels import adapter_kernels
 
     out = _meta_shrink(x, factors)
-    adapter_kernels.shrink(x, factors, out, Spots(*where[:5]), *where[5:])
+    adapter_kernels.shrink(x, factors, out, Spots(*where[:ROWS]), *where[ROWS:])
     return out
 
 
@@ -57,23 +60,24 @@ def _cuda_expand(total: torch.Tensor, down: torch.Tensor, factors: torch.Tensor,
     """Add (down factors) ∘ mask to ``total`` (tokens, channels), contiguous."""
     from core.train.kernels import adapter_kernels
 
-    adapter_kernels.expand(total, down, factors, Spots(*where[:5]), *where[5:])
+    adapter_kernels.expand(total, down, factors, Spots(*where[:ROWS]), *where[ROWS:])
 
 
 def _cuda_learn(grad: torch.Tensor, down: torch.Tensor, x: torch.Tensor, *where: Any) -> None:
     """Write downᵀ (x ∘ mask) of each slot's tokens to ``grad`` (slots, rank, channels), or add it."""
     from core.train.kernels import adapter_kernels
 
-    adapter_kernels.learn(grad, down, x, Spots(*where[:5]), *where[5:])
+    adapter_kernels.learn(grad, down, x, Spots(*where[:ROWS]), *where[ROWS:])
 
 
 def _dropped(x: torch.Tensor, where: tuple[Any, ...]) -> torch.Tensor:
     """``x`` after dropout, as (rows, length, channels)."""
-    spots, (place, length, drops) = Spots(*where[:5]), where[5:8]
+    spots, (place, length, drops) = Spots(*where[:ROWS]), where[ROWS : ROWS + 3]
     x = x.view(len(spots.slots), length, -1)
     if not drops:
         return x
-    return x * counter_dropout.mask(spots.keys, spots.thresholds, place, length, x.shape[-1], x.dtype)
+    keys, channels = spots.keys, x.shape[-1]
+    return x * counter_dropout.mask(keys, spots.thresholds, place, length, channels, x.dtype, spots.starts)
 
 
 def _cpu_shrink(x: torch.Tensor, factors: torch.Tensor, *where: Any) -> torch.Tensor:
@@ -82,14 +86,14 @@ def _cpu_shrink(x: torch.Tensor, factors: torch.Tensor, *where: Any) -> torch.Te
 
 
 def _cpu_expand(total: torch.Tensor, down: torch.Tensor, factors: torch.Tensor, *where: Any) -> None:
-    rows = down.view(len(where[0]), where[6], -1)
+    rows = down.view(len(where[0]), where[ROWS + 1], -1)
     total.add_(_dropped(torch.bmm(rows, factors.index_select(0, where[0])), where).view(total.shape))
 
 
 def _cpu_learn(grad: torch.Tensor, down: torch.Tensor, x: torch.Tensor, *where: Any) -> None:
-    rows = down.view(len(where[0]), where[6], -1).transpose(1, 2)
+    rows = down.view(len(where[0]), where[ROWS + 1], -1).transpose(1, 2)
     product = torch.bmm(rows, _dropped(x, where)).to(grad.dtype)
-    (grad if where[8] else grad.zero_()).index_add_(0, where[0], product)
+    (grad if where[ROWS + 3] else grad.zero_()).index_add_(0, where[0], product)
 
 
 def _meta_shrink(x: torch.Tensor, factors: torch.Tensor, *where: Any) -> torch.Tensor:

@@ -72,10 +72,14 @@ def _make_layer_words(first: int, many: int, device: torch.device) -> torch.Tens
 class Rows:
     """Makes the dropout masks for the rows of a pass. ``keys`` and ``thresholds`` are (rows,) int32, from
     ``row_key`` and ``threshold``. Positions are mixed for ``many`` layers at once, as a mask takes many small
-    operations; they take (many, rows, length) int32 during the pass, little compared to one mask."""
+    operations; they take (many, rows, length) int32 during the pass, little compared to one mask.
+    ``starts``, (rows,) int32, are the positions of the rows' first tokens; without them all are 0."""
 
-    def __init__(self, keys: torch.Tensor, thresholds: torch.Tensor, many: int = MANY) -> None:
-        self._keys, self._many = keys, many
+    def __init__(
+        self, keys: torch.Tensor, thresholds: torch.Tensor, many: int = MANY,
+        starts: torch.Tensor | None = None,
+    ) -> None:  # fmt: skip
+        self._keys, self._many, self._starts = keys, many, starts
         self._thresholds = thresholds[:, None, None]
         self._scales: dict[torch.dtype, torch.Tensor] = {}
         self._of = (-1, -1)  # the first layer and the length that are mixed
@@ -95,8 +99,15 @@ class Rows:
         if self._mixed is None or self._of != (place - at, length):
             self._of, self._mixed = (place - at, length), None  # frees the old tensor first
             rows = _mix(self._keys ^ _make_layer_words(place - at, self._many, self._keys.device))
-            self._mixed = _mix(rows[:, :, None] ^ _mix_numbers(length, POSITIONS, self._keys.device))
+            self._mixed = _mix(rows[:, :, None] ^ self._positions(length))
         return self._mixed[at]
+
+    def _positions(self, length: int) -> torch.Tensor:
+        """The mixed positions: (length,) int32, or (rows, length) where rows start elsewhere."""
+        if self._starts is None:
+            return _mix_numbers(length, POSITIONS, self._keys.device)
+        numbers = torch.arange(1, length + 1, dtype=torch.int32, device=self._keys.device)
+        return _mix((self._starts[:, None] + numbers) * to_signed(POSITIONS))
 
     def _scale(self, dtype: torch.dtype) -> torch.Tensor:
         scale = self._scales.get(dtype)
@@ -106,7 +117,8 @@ class Rows:
 
 
 def mask(
-    keys: torch.Tensor, thresholds: torch.Tensor, place: int, length: int, channels: int, dtype: torch.dtype
-) -> torch.Tensor:
+    keys: torch.Tensor, thresholds: torch.Tensor, place: int, length: int, channels: int,
+    dtype: torch.dtype, starts: torch.Tensor | None = None,
+) -> torch.Tensor:  # fmt: skip
     """The mask of ``Rows`` for a single layer: (rows, length, channels) of ``dtype``."""
-    return Rows(keys, thresholds, 1).mask(place, length, channels, dtype)
+    return Rows(keys, thresholds, 1, starts).mask(place, length, channels, dtype)

@@ -14,7 +14,7 @@ import torch
 from core.train.kernels import counter_dropout
 
 _LIBRARY = torch.library.Library("trimtab", "DEF")
-_DROPOUT = "Tensor keys, Tensor thresholds, Tensor scales, int place, int length"
+_DROPOUT = "Tensor keys, Tensor thresholds, Tensor scales, Tensor starts, int place, int length"
 _LIBRARY.define(f"drop(Tensor x, {_DROPOUT}) -> Tensor")
 _LIBRARY.define(f"add_dropped(Tensor(a!) total, Tensor x, {_DROPOUT}) -> ()")
 _LIBRARY.define("loss_and_grad(Tensor(a!) logits, Tensor targets, float scale, float cap) -> Tensor")
@@ -25,7 +25,8 @@ add_dropped: Any = torch.ops.trimtab.add_dropped.default
 loss_and_grad: Any = torch.ops.trimtab.loss_and_grad.default
 loss_and_first: Any = torch.ops.trimtab.loss_and_first.default
 
-Words = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # keys, thresholds, scales, each (rows,)
+# keys, thresholds, scales and the position of its first token, of each row: (rows,)
+Words = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def _cuda_drop(x: torch.Tensor, *words: Any) -> torch.Tensor:
@@ -45,8 +46,8 @@ def _cuda_add_dropped(total: torch.Tensor, x: torch.Tensor, *words: Any) -> None
 
 
 def _mask(x: torch.Tensor, words: tuple[Any, ...]) -> torch.Tensor:
-    keys, thresholds, _, place, length = words
-    mask = counter_dropout.mask(keys, thresholds, place, length, x.shape[-1], x.dtype)
+    keys, thresholds, _, starts, place, length = words
+    mask = counter_dropout.mask(keys, thresholds, place, length, x.shape[-1], x.dtype, starts)
     return mask.view(x.shape)
 
 

@@ -51,7 +51,8 @@ def make_inputs(
     thresholds = torch.tensor([counter_dropout.threshold(chance) for chance in chances], dtype=torch.int32)
     ends = torch.tensor(COUNTS, dtype=torch.int32).cumsum(0, dtype=torch.int32)
     scales = counter_dropout.scales(thresholds, dtype)
-    tables = torch.tensor(slots, dtype=torch.int32), ends, keys, thresholds, scales
+    starts = torch.arange(0, 5 * rows, 5, dtype=torch.int32)  # as if rows were blocks
+    tables = torch.tensor(slots, dtype=torch.int32), ends, keys, thresholds, scales, starts
     return x, total, wide[..., 8 : 8 + channels], Spots(*(table.to(device) for table in tables))
 
 
@@ -90,7 +91,7 @@ def _rivals(
 ) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """A layer's products forward and backward by fused kernels, and by separate ones, one trial at a time."""
     x, total, factors, spots = given
-    words = (spots.keys, spots.thresholds, spots.scales, PLACE, length)
+    words = (spots.keys, spots.thresholds, spots.scales, spots.starts, PLACE, length)
     parts = [part * length for part in COUNTS]
     grads = torch.empty(factors.shape, device=x.device)
 

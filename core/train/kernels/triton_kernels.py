@@ -31,10 +31,10 @@ def _mix(word):
 
 
 @triton.jit
-def make_masks(keys, thresholds, scales, layer, token, channel, live, length):
+def make_masks(keys, thresholds, scales, starts, layer, token, channel, live, length):
     """0 or 1 / (1 - p) for each of (token, channel), float32."""
     row = token // length
-    position = (token % length).to(tl.uint32)
+    position = (tl.load(starts + row, mask=live, other=0) + token % length).to(tl.uint32)
     key = tl.load(keys + row, mask=live, other=0).to(tl.uint32, bitcast=True)
     threshold = tl.load(thresholds + row, mask=live, other=0)
     scale = tl.load(scales + row, mask=live, other=0).to(tl.float32)
@@ -49,7 +49,7 @@ def make_masks(keys, thresholds, scales, layer, token, channel, live, length):
 
 @triton.jit(do_not_specialize=["layer", "tokens", "length"])  # compiled once for all layers and batches
 def dropout_kernel(
-    x, out, keys, thresholds, scales, layer, tokens, length, channels,
+    x, out, keys, thresholds, scales, starts, layer, tokens, length, channels,
     ADD: tl.constexpr, TOKENS: tl.constexpr, WIDTH: tl.constexpr,
 ) -> None:  # fmt: skip
     """out = x ∘ mask, or out += x ∘ mask. ``x`` and ``out`` are (tokens, channels), contiguous."""
@@ -58,7 +58,7 @@ def dropout_kernel(
     live = token < tokens
     inside = live[:, None] & (channel < channels)[None, :]
     at = token.to(tl.int64)[:, None] * channels + channel[None, :]
-    mask = make_masks(keys, thresholds, scales, layer, token, channel, live, length)
+    mask = make_masks(keys, thresholds, scales, starts, layer, token, channel, live, length)
     value = tl.load(x + at, mask=inside, other=0.0)
     product = (value.to(tl.float32) * mask).to(value.dtype)  # rounded as the product of two tensors is
     if ADD:
@@ -122,12 +122,12 @@ def loss_kernel(
 
 def drop(
     add: bool, x: torch.Tensor, out: torch.Tensor, keys: torch.Tensor, thresholds: torch.Tensor,
-    scales: torch.Tensor, place: int, length: int,
+    scales: torch.Tensor, starts: torch.Tensor, place: int, length: int,
 ) -> None:  # fmt: skip
     """Launch ``dropout_kernel`` for (tokens, channels)."""
     tokens, channels = x.shape
     dropout_kernel[(triton.cdiv(tokens, TOKENS), triton.cdiv(channels, WIDTH))](
-        x, out, keys, thresholds, scales, counter_dropout.layer_word(place), tokens, length, channels,
+        x, out, keys, thresholds, scales, starts, counter_dropout.layer_word(place), tokens, length, channels,
         ADD=add, TOKENS=TOKENS, WIDTH=WIDTH,
     )  # fmt: skip
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import torch
+
 from core.contract.events import event_types as e
 from core.contract.wire.worker_api import Assign
 from core.train.pack.departures import Departures
 from core.train.pack.pack_assembly import PackParts
 from core.train.pack.pack_round import Outcome
 from core.train.step import device_memory, oom_report
+
+HOST = torch.device("cpu")
 
 
 class OomRecovery:
@@ -36,6 +40,36 @@ class OomRecovery:
             self._departures.requeue(youngest, f"out of memory on {self._device} while stacking")
         else:
             self._departures.fail(active[youngest].trial, error)
+
+    def bring_back(self, number: int) -> bool:
+        """Move a paused trial to the device and stack it. Without memory for that it goes back to the host:
+        beside trials that train it waits in the queue, else it stays paused. Returns whether it is there."""
+        member = self._members[number]
+        try:
+            member.trial.to(self._device)
+            member.paused = False
+            self._members.stack_active()
+        except Exception as error:
+            if not oom_report.is_out_of_memory(error):
+                raise
+        else:
+            return True
+        member.paused = True
+        member.trial.to(HOST)
+        device_memory.free(self._device)
+        self._report_not_back(number)
+        return False
+
+    def _report_not_back(self, number: int) -> None:
+        trial, others = self._members[number].trial, tuple(self._members.active)
+        why = f"out of memory on {self._device} when it resumed"
+        if not others:
+            trial.reporter.emit(e.TrialPaused, step=trial.step, why=why)
+            return
+        why += f" beside {len(others)} others" if len(others) > 1 else " beside another trial"
+        text = f"trial {number} was requeued: {why}"
+        oom_report.report(self._parts.reporter, self._device, (*others, number), number, text)
+        self._departures.requeue(number, why)
 
     def make_room(self, active: tuple[int, ...], outcome: Outcome, thin: bool) -> None:
         """Report that a round of the ``active`` trials ran out of memory; if it is to ``thin`` the pack, one

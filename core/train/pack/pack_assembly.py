@@ -23,6 +23,7 @@ from core.train.pack.pack_scoring_bridge import PackScoring
 from core.train.reporter import Emit, Reporter
 from core.train.scoring.scoring_budget import Budget
 from core.train.step.forward_pass import Forward
+from core.train.step.joined_check import joins_rows
 
 
 @dataclass
@@ -57,6 +58,10 @@ def build(spec: StudySpec, base: Base, data: Data, emit: Emit) -> PackParts:
         Gate(modules[place.name], place, stack)
     forward = Forward(base, stack, survey.head)
     rounds = Rounds(base, stack, forward)
+    if base.device.type == "cuda":  # on a CPU a pass costs so little that rows of like length share it
+        rounds.joins, note = joins_rows(base, stack.path, survey)
+        if note:
+            reporter.note(note)
     introspector = Introspector(spec, base, data, Inspection(base, stack, forward))
     longest = max((len(row.ids) for row in data.train), default=0)
     keeper = Checkpointer(spec, base, reporter, ReloadCheck(base, stack, data.validation[0].ids))

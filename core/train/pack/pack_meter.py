@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from core.contract.events import event_types as e
 from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
+from core.train.base import fused_layers
 from core.train.base.base_model import Base
 from core.train.data.dataset import Row
 from core.train.reporter import Reporter
 from core.train.step import device_memory
+from core.train.step.time_shares import TimeShares
 from core.train.trial.trial_training import Trial
 
 EVERY_S = 2.0  # between two measurements of the same pack
@@ -29,11 +31,12 @@ class ThroughputMeter:
     def __init__(self, base: Base, stack: Stack, longest: int, reporter: Reporter) -> None:
         """``longest``: tokens of the longest training row."""
         self._base, self._stack, self._reporter = base, stack, reporter
-        self._longest = longest
+        self._longest, self.shares = longest, TimeShares()
         device_memory.release_unused(base.device)
         device_memory.read_peak(base.device)  # resets the peak: loading the base used more
         self._before = int(device_memory.read_metrics(base.device)["memory/used_bytes"])
         self._base_bytes = sum(weight.numel() * weight.element_size() for weight in base.model.parameters())
+        self._fused = fused_layers.are_fused(base.model)
         self._pack: tuple[int, ...] = ()
         self._rounds: list[tuple[float, int]] = []  # (seconds, tokens)
         self._widest = 0  # tokens of the largest pass, padding included
@@ -82,6 +85,7 @@ class ThroughputMeter:
         now = device_memory.read_peak(self._base.device)
         growth = now.used_bytes - self._before - sum(trial_bytes.values())
         self._token_bytes = max(0.0, growth / max(1, self._widest))
+        shares, self.shares = self.shares.shares(), TimeShares()
         self._reporter.emit(
             e.PackMeasured, worker="", device=str(self._base.device),
             trials=len(self._pack),
@@ -91,7 +95,8 @@ class ThroughputMeter:
             activation_bytes_per_token=self._token_bytes,
             used_bytes=now.used_bytes, free_bytes=now.free_bytes, total_bytes=now.total_bytes,
             why_alone=why, reserve_bytes=now.reserve_bytes, longest=self._longest, widest=self._widest,
-            idle_bytes=self._before, pass_tokens=pass_tokens,
+            idle_bytes=self._before, pass_tokens=pass_tokens, fused=self._fused,
+            **shares,
         )  # fmt: skip
 
     def _bytes_of(self, trial: Trial) -> int:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from core.memory.estimate.row_batching import MOST, share_out
+from core.memory.estimate.row_batching import MOST, join_rows, share_out, whole_blocks
 from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
@@ -43,9 +43,12 @@ class Outcome:
     widest: int = 0  # tokens of the largest pass, padding included
     passes: int = 0
     tokens: int = 0  # of all passes, padding included
+    row_tokens: int = 0  # the same without padding
+    evaluated_tokens: int = 0  # those of passes that do not train
     unsteady: set[int] = field(default_factory=set)  # trials whose gradient is consumed: they cannot retry
     shortest_oom: int = 0  # tokens of the smallest pass that ran out of memory
     busy_s: float = 0.0
+    data_s: float = 0.0  # in which the host prepared rows
 
 
 class Rounds:
@@ -54,6 +57,7 @@ class Rounds:
     def __init__(self, base: Base, stack: Stack, forward: Forward) -> None:
         self._base, self._stack, self._forward = base, stack, forward
         self.alone: dict[int, str] = {}  # why these trials share no pass
+        self.joins = False  # whether rows of different lengths may stand in a line
         self.most = self.bound = MOST  # tokens of a pass; ``most`` is halved on out of memory
         self._calm = 0  # rounds since memory last ran out
         parameters = sum(weight.numel() for weight in base.model.parameters())
@@ -61,7 +65,7 @@ class Rounds:
 
     def do(self, requests: Requests) -> Outcome:
         """Run the request of each trial, in the order of trial numbers."""
-        outcome, began = Outcome(), time.perf_counter()
+        outcome, began, collated_s = Outcome(), time.perf_counter(), self._forward.collate_s
         self._raise_pass_limit()
         trials = {number: trial for number, (trial, _) in requests.items() if trial is not None}
         owner = {id(trial.factors): number for number, trial in trials.items()} | {id(None): BASE}
@@ -78,12 +82,14 @@ class Rounds:
             _join(own_factors[number], grad, succeeded=number not in outcome.errors)
         done = {number: request for number, request in learning.items() if number not in outcome.errors}
         due = {number: (trials[number], request.update) for number, request in done.items()}
-        norms = self._update(due, outcome)
+        norms, trained = self._update(due, outcome), outcome.tokens
         for results in self._share_passes(_of(Judge, requests), self._forward.judge, owner, outcome):
             _add(sums, owner, results)
         self._read(sums, norms, outcome)
         self._score_rows(_of(Rate, requests), owner, outcome)
         outcome.busy_s = time.perf_counter() - began
+        outcome.data_s = self._forward.collate_s - collated_s
+        outcome.evaluated_tokens = outcome.tokens - trained
         if len(learning) == len(requests) and not outcome.errors:
             self.costs.add(tuple(requests), Round(outcome.passes, outcome.tokens, outcome.busy_s))
         return outcome
@@ -91,7 +97,7 @@ class Rounds:
     def _score_rows(self, requests: Mapping[int, Rate], owner: Mapping[int, int], outcome: Outcome) -> None:
         """Score rows by likelihood."""
         readings: dict[int, Reading] = {}
-        for results in self._share_passes(requests, self._forward.rate, owner, outcome):
+        for results in self._share_passes(requests, self._forward.rate, owner, outcome, joins=False):
             readings |= {id(item): reading for item, reading in results}
         for number, request in requests.items():
             if number not in outcome.errors:
@@ -110,9 +116,10 @@ class Rounds:
     def _share_passes(
         self,
         requests: Mapping[int, Rows],
-        work: Callable[[Sequence[Item]], PassResults],
+        work: Callable[..., PassResults],
         owner: Mapping[int, int],
         outcome: Outcome,
+        joins: bool = True,
     ) -> list[PassResults]:
         """Distribute the rows over passes and run them. A failing trial is left out with its error."""
         together = [
@@ -121,26 +128,33 @@ class Rounds:
         parts = [together] + [request.items for number, request in requests.items() if number in self.alone]
         results: list[PassResults] = []
         for items in parts:
-            lengths = [len(item.row.ids) for item in items]
-            for indices in share_out(lengths, self.costs.overhead, self.most) if items else []:
-                results += self._pass([items[index] for index in indices], work, owner, outcome)
+            for indices, joined in self._plan(items, joins and self.joins) if items else []:
+                results += self._pass([items[index] for index in indices], work, owner, outcome, joined)
         return results
+
+    def _plan(self, items: Sequence[Item], joins: bool) -> list[tuple[list[int], bool]]:
+        """Indices of the rows of each pass, and whether they stand in a line."""
+        lengths = [len(item.row.ids) for item in items]
+        padded = share_out(lengths, self.costs.overhead, self.most)
+        lines = join_rows(lengths, padded, self.costs.overhead) if joins else []
+        return [(indices, bool(lines)) for indices in lines or padded]
 
     def _pass(
         self,
         items: Sequence[Item],
-        work: Callable[[Sequence[Item]], PassResults],
+        work: Callable[..., PassResults],
         owner: Mapping[int, int],
         outcome: Outcome,
+        joined: bool,
     ) -> list[PassResults]:
         """Run one pass; on out of memory in two halves, on another error once for each trial."""
         items = [item for item in items if owner[id(item.mine)] not in outcome.errors]
         if not items:
             return []
-        tokens = len(items) * max(len(item.row.ids) for item in items)
+        tokens = _count_tokens(items, joined)
         owners = list(dict.fromkeys(owner[id(item.mine)] for item in items))
         try:
-            results = work(items)
+            results = work(items, joined=True) if joined else work(items)
         except Exception as error:
             if is_device_failure(error):
                 raise
@@ -156,12 +170,13 @@ class Rounds:
         else:
             outcome.widest = max(outcome.widest, tokens)
             outcome.passes, outcome.tokens = outcome.passes + 1, outcome.tokens + tokens
+            outcome.row_tokens += sum(len(item.row.ids) for item in items)
             return [results]
         free(self._base.device)
         if not all(halves):
             outcome.errors[owners[0]] = fault
             return []
-        return [result for half in halves for result in self._pass(half, work, owner, outcome)]
+        return [result for half in halves for result in self._pass(half, work, owner, outcome, joined)]
 
     def _update(
         self, due: Mapping[int, tuple[Trial, Update | None]], outcome: Outcome
@@ -231,6 +246,12 @@ class Rounds:
         numbers = torch.stack(rows).tolist()
         for number, (loss, hits, norm) in zip(known, numbers, strict=True):
             outcome.done[number] = Result(loss, norm, int(hits))
+
+
+def _count_tokens(items: Sequence[Item], joined: bool) -> int:
+    """Tokens of a pass, padding included."""
+    lengths = [len(item.row.ids) for item in items]
+    return sum(map(whole_blocks, lengths)) if joined else len(lengths) * max(lengths)
 
 
 def _of(kind: type[W], requests: Requests) -> dict[int, W]:

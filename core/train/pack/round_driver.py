@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from core.train.pack.departures import Departures
 from core.train.pack.oom_recovery import OomRecovery
 from core.train.pack.pack_assembly import PackParts
@@ -34,6 +36,9 @@ class RoundDriver:
         self._measure(requests, outcome)
         with device_memory.shared_readings():
             self._advance_all(active, outcome)
+        self._parts.meter.shares.add_round(
+            outcome.busy_s, outcome.data_s, outcome.tokens, outcome.row_tokens, outcome.evaluated_tokens
+        )
         self._parts.keeper.due(list(self._members.trials.values()), self._members.paused)
 
     def _measure(self, requests: Requests, outcome: Outcome) -> None:
@@ -65,7 +70,10 @@ class RoundDriver:
 
     def _advance(self, member: Member, outcome: Outcome) -> None:
         """Send the trial the result of its request. Raises the error that ends it."""
+        began = time.perf_counter()
         why, trial = member.take(outcome), member.trial
+        if isinstance(member.request, Learn):
+            outcome.data_s += time.perf_counter() - began  # it picked the rows of its next micro-batch
         if trial.edited:  # an older checkpoint must not be resumed with the new knobs
             trial.edited = False
             self._parts.keeper.keep(trial)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from core.contract.events import event_types as e
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire import worker_api
@@ -10,9 +12,9 @@ from core.train.base.base_model import Base
 from core.train.data.dataset import Data
 from core.train.pack import pack_assembly
 from core.train.pack.departures import Departures
-from core.train.pack.oom_recovery import OomRecovery
+from core.train.pack.oom_recovery import HOST, OomRecovery
 from core.train.pack.round_driver import RoundDriver
-from core.train.pack.trial_start import HOST, TrialStarter
+from core.train.pack.trial_start import TrialStarter
 from core.train.reporter import Emit
 from core.train.scoring.live_samples import LiveSamples, Send
 from core.train.step import device_memory
@@ -109,13 +111,14 @@ class Pack:
         if member is None:
             return
         if member.paused != paused:
+            if not paused and not self._recovery.bring_back(number):
+                return
             member.paused = paused
             if paused:
                 self.parts.keeper.keep(member.trial)
-            self._recovery.stack_active()
-            device = self.parts.base.device
-            member.trial.to(HOST if paused else device)
-            device_memory.free(device)
+                self._recovery.stack_active()
+                member.trial.to(HOST)
+            device_memory.free(self.parts.base.device)
         kind = e.TrialPaused if paused else e.TrialResumed
         member.trial.reporter.emit(kind, step=member.trial.step)
 
@@ -125,11 +128,14 @@ class Pack:
         """Run one round of all active trials and, if the budget allows it, a piece of a sample that was asked
         for or a unit of scoring. Raises torch.AcceleratorError if the device fails: no trial is at fault, and
         none can continue here."""
-        trains = self.trains
+        trains, began = self.trains, time.perf_counter()
         if trains:
             self._driver.run_round()
+        trained = time.perf_counter()
         self._samples.turn(trains)
         self.parts.scoring.turn(trains)
+        if trains:
+            self.parts.meter.shares.add_turn(trained - began, time.perf_counter() - trained)
 
     def checkpoint_all(self) -> None:
         """Checkpoint every trial; returns once all are on disk."""

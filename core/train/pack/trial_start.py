@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from core import paths
 from core.contract.events import event_types as e
 from core.contract.wire.worker_api import Assign
 from core.train.adapters.peft_config import InfeasibleError
 from core.train.pack import resume
-from core.train.pack.oom_recovery import OomRecovery
+from core.train.pack.oom_recovery import HOST, OomRecovery
 from core.train.pack.pack_assembly import PackParts
 from core.train.pack.pack_members import Member
 from core.train.step import device_memory
 from core.train.step.oom_report import is_device_failure, is_out_of_memory
 from core.train.trial.trial_training import Trial
-
-HOST = torch.device("cpu")
 
 
 class TrialStarter:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +18,9 @@ from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
 from core.train.data.dataset import MASKED, Row
 from core.train.kernels import pinned_transfer
-from core.train.step import residual_stream
+from core.train.kernels.row_attention import Bounds
+from core.train.step import joined_rows, residual_stream
+from core.train.step.joined_rows import RowAttention
 from core.train.step.residual_stream import ResidualStream
 from core.train.step.row_likelihood import Reading, split_rows
 
@@ -59,32 +64,51 @@ def pad_ids(rows: Sequence[Row], pad_id: int) -> torch.Tensor:
     return torch.from_numpy(padded)
 
 
+class Inputs(NamedTuple):
+    """The tensors of a pass on the device: token ids (B, T); the targets and the flat places before them
+    (K,), int64. Of rows in a line, (1, T), also their positions and bounds."""
+
+    ids: torch.Tensor
+    targets: torch.Tensor
+    at: torch.Tensor
+    positions: torch.Tensor | None = None
+    bounds: Bounds | None = None
+
+
 class Forward:
     """Runs a base model with a stack of adapters. ``head`` is None where the base's own logits are used."""
 
     def __init__(self, base: Base, stack: Stack, head: Head | None) -> None:
         self._base, self._stack, self.head = base, stack, head
-        self._residual = ResidualStream(base.model)
+        self._residual, self._attention = ResidualStream(base.model), RowAttention(base.model)
+        self.collate_s = 0.0  # time in which the host padded rows
 
-    def train(self, items: Sequence[Item]) -> list[tuple[Factors, torch.Tensor]]:
+    def train(self, items: Sequence[Item], joined: bool = False) -> list[tuple[Factors, torch.Tensor]]:
         """Each trial's summed loss over its rows, nats, float32 scalars on the device. The gradients are then
-        in the trials' factors; after an error there are none."""
-        owners, ordered = self._begin(items, trains=True)
+        in the trials' factors; after an error there are none. ``joined``: the rows stand in a line."""
+        owners, ordered = self._begin(items, trains=True, joined=joined)
         done: list[Factors] = []
         try:
-            losses, counts, _ = self._pass(owners, ordered, grad=True)
-            losses.sum().backward()
+            inputs = self._collate(ordered, joined)
+            with self._attends(inputs):
+                losses, counts, _ = self._pass(owners, ordered, inputs, grad=True)
+                del inputs  # nothing reads the ids any more
+                losses.sum().backward()
             done = owners
         finally:
             self._stack.end(done)
         return list(zip(owners, _sums(losses.detach(), counts), strict=True))
 
     @torch.no_grad()
-    def judge(self, items: Sequence[Item]) -> list[tuple[Factors, torch.Tensor, torch.Tensor]]:
+    def judge(
+        self, items: Sequence[Item], joined: bool = False
+    ) -> list[tuple[Factors, torch.Tensor, torch.Tensor]]:
         """Each trial's summed loss and hits (targets that were the first choice), scalars on the device."""
-        owners, ordered = self._begin(items, trains=False)
+        owners, ordered = self._begin(items, trains=False, joined=joined)
         try:
-            losses, counts, hits = self._pass(owners, ordered, grad=False)
+            inputs = self._collate(ordered, joined)
+            with self._attends(inputs):
+                losses, counts, hits = self._pass(owners, ordered, inputs, grad=False)
         finally:
             self._stack.end()
         return list(zip(owners, _sums(losses, counts), _sums(hits.float(), counts), strict=True))
@@ -106,20 +130,26 @@ class Forward:
             readings[place] = replace(readings[place], state=state)
         return list(zip(ordered, readings, strict=True))
 
-    def _begin(self, items: Sequence[Item], trains: bool) -> tuple[list[Factors], list[Item]]:
+    def _begin(
+        self, items: Sequence[Item], trains: bool, joined: bool = False
+    ) -> tuple[list[Factors], list[Item]]:
         """Begin a pass; return its trials and their items, in the order of the stack."""
         keys: dict[int, list[int]] = {}
+        starts: dict[int, list[int]] = {}
         for item in items:
-            keys.setdefault(id(item.mine), []).append(item.key)
+            blocks = joined_rows.block_starts(item.row) if joined else range(1)
+            keys.setdefault(id(item.mine), []).extend(item.key for _ in blocks)
+            starts.setdefault(id(item.mine), []).extend(blocks)
         owners = self._stack.order([item.mine for item in items if item.mine is not None])
         if owners:
             rows, bare = [(owner, keys[id(owner)]) for owner in owners], len(keys.get(id(None), ()))
-            self._stack.begin(self._stack.plan_pass(rows, trains, bare))
+            firsts = [start for owner in owners for start in starts[id(owner)]] if joined else ()
+            self._stack.begin(self._stack.plan_pass(rows, trains, bare, firsts))
         order = {id(owner): index for index, owner in enumerate(owners)}
         return owners, sorted(items, key=lambda item: order.get(id(item.mine), len(owners)))
 
     def _pass(
-        self, owners: Sequence[Factors], items: Sequence[Item], grad: bool
+        self, owners: Sequence[Factors], items: Sequence[Item], inputs: Inputs, grad: bool
     ) -> tuple[torch.Tensor, list[int], torch.Tensor]:
         """Losses (K,) and hits (K,) of the target tokens, row after row, and the token count of each owner.
 
@@ -127,7 +157,7 @@ class Forward:
         stays on its fast causal path.
         """
         counts = [count_targets([item.row for item in items if item.mine is owner]) for owner in owners]
-        outputs, targets = self._run(items)
+        outputs, targets = self._run(inputs), inputs.targets
         if self.head is None:
             losses = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
             return losses, counts, outputs.argmax(-1) == targets
@@ -138,7 +168,8 @@ class Forward:
 
     def _losses_and_hits(self, items: Sequence[Item]) -> torch.Tensor:
         """Losses and hits (2, K) float32 of the target tokens, row after row."""
-        outputs, targets = self._run(items)
+        inputs = self._collate(items, joined=False)
+        outputs, targets = self._run(inputs), inputs.targets
         if self.head is None:
             losses = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
             hits = outputs.argmax(-1) == targets
@@ -146,22 +177,35 @@ class Forward:
             losses, hits = cross_entropy.judge(outputs, self.head, targets)
         return torch.stack([losses, hits.float()])
 
-    def _run(self, items: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The base model's outputs at the positions that predict the targets, and the targets (K,). Outputs
-        are hidden states (K, H), or logits (K, V) float32 where there is no head."""
-        rows = [item.row for item in items]
-        target_ids, at = find_targets(rows)
-        ids, targets, positions = pinned_transfer.to_device(
-            self._base.device,
-            pad_ids(rows, self._base.pad_id),
-            torch.from_numpy(target_ids),
-            torch.from_numpy(at),
-        )
+    def _collate(self, items: Sequence[Item], joined: bool) -> Inputs:
+        """Copy the rows to the device."""
+        rows, began, device = [item.row for item in items], time.perf_counter(), self._base.device
+        if joined:
+            line = joined_rows.join(rows, self._base.pad_id)
+            on_host = (line.ids, line.targets, line.at, line.positions, line.ends)
+            ids, targets, at, positions, ends = pinned_transfer.to_device(device, *on_host)
+            inputs = Inputs(ids, targets, at, positions, Bounds(line.lengths, ends))
+        else:
+            found, places = (torch.from_numpy(each) for each in find_targets(rows))
+            padded = pad_ids(rows, self._base.pad_id)
+            inputs = Inputs(*pinned_transfer.to_device(device, padded, found, places)[:3])
+        self.collate_s += time.perf_counter() - began
+        return inputs
+
+    def _attends(self, inputs: Inputs) -> Any:
+        return self._attention.within(inputs.bounds) if inputs.bounds is not None else nullcontext()
+
+    def _run(self, inputs: Inputs) -> torch.Tensor:
+        """The base model's outputs at the places that predict the targets: hidden states (K, H), or logits
+        (K, V) float32 where there is no head."""
+        known: dict[str, Any] = {"input_ids": inputs.ids, "use_cache": False}
+        if inputs.positions is not None:
+            known["position_ids"] = inputs.positions
         if self.head is None:
-            logits = self._base.model(input_ids=ids, use_cache=False).logits
-            return logits.flatten(0, 1)[positions].float(), targets
-        hidden = self._base.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        return hidden.flatten(0, 1).index_select(0, positions), targets
+            logits = self._base.model(**known).logits
+            return logits.flatten(0, 1)[inputs.at].float()
+        hidden = self._base.model.base_model(**known).last_hidden_state
+        return hidden.flatten(0, 1).index_select(0, inputs.at)
 
 
 def _before_first_target(items: Sequence[Item], counts: Sequence[int], wanted: Sequence[int]) -> list[int]:

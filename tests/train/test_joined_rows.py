@@ -1,0 +1,94 @@
+"""Rows in a line, without padding, give what padded rows give."""
+
+from __future__ import annotations
+
+from unittest.mock import Mock
+
+import pytest
+import torch
+
+from core.memory.estimate import row_batching
+from core.train.base import layer_survey
+from core.train.base.linear_layer_layout import find
+from core.train.kernels import counter_dropout, fast_path, row_attention
+from core.train.kernels.fast_path import EAGER, FastPath
+from core.train.kernels.row_attention import Bounds
+from core.train.step import joined_check, joined_rows
+from core.train.tracing import tiny_models
+from tests.train.test_together import TRIALS
+
+CPU = torch.device("cpu")
+PATHS = [FastPath(dropout=True, grouped=True), FastPath(dropout=True, adapters=True)]
+REFUSED = ("gemma2",)  # its scores are bounded, which flash attention does not do
+
+
+@pytest.fixture
+def joins(monkeypatch):
+    """Let rows stand in a line wherever they may, with blocks that are shorter than the tests' rows."""
+    for module in (row_batching, joined_rows):
+        monkeypatch.setattr(module, "BLOCK", 4)
+    monkeypatch.setattr(row_batching, "GAIN", -9.0)
+    yield
+    fast_path.use(CPU, torch.float32, EAGER)
+
+
+def test_a_trials_losses_in_a_line_are_those_of_padded_rows(bench, tmp_path, joins, monkeypatch):
+    attend = Mock(side_effect=row_attention.attend)
+    monkeypatch.setattr(row_attention, "attend", attend)
+    losses, calls = [], []
+    for path in (EAGER, *PATHS):
+        fast_path.use(CPU, torch.float32, path)
+        one = bench()
+        one.pack.parts.rounds.joins = path is not EAGER
+        for number, knobs in enumerate(TRIALS[:3]):  # ranks, batches, dropout and accumulation differ
+            one.assign(tmp_path, number, **{"steps": 4, **knobs})
+        one.finish()
+        losses.append([loss for number in range(3) for loss in one.losses(number)])
+        calls.append(attend.call_count)
+    assert calls[0] == 0 < calls[1] < calls[2]
+    for joined in losses[1:]:
+        assert joined == pytest.approx(losses[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("family", tiny_models.CONFIGS)
+def test_a_base_is_tried_before_its_rows_stand_in_a_line(family):
+    torch.manual_seed(1)
+    base = tiny_models.model(family, tiny_models.draw(family, 1), 2, torch.bfloat16, False)
+    joins, note = joined_check.joins_rows(base, PATHS[0], layer_survey.survey(base, find(base.model)))
+    assert joins == (family not in REFUSED)
+    assert ("softcap" in note) == (family in REFUSED)
+
+
+def test_a_window_that_slides_and_layers_that_are_computed_again_are_kept():
+    """Beyond the window of the first row's tokens."""
+    torch.manual_seed(1)
+    for checkpointing in (False, True):
+        base = tiny_models.model("mistral", tiny_models.draw("mistral", 1), 2, torch.float32, checkpointing)
+        base.model.config.sliding_window = 6
+        for layer in base.model.base_model.layers:
+            layer.self_attn.sliding_window = 6
+        assert joined_check._agrees(base)
+
+
+def test_a_base_whose_rows_would_see_each_other_is_padded_and_says_so(monkeypatch):
+    base = tiny_models.model("llama", tiny_models.draw("llama", 1), 1, torch.bfloat16, False)
+    survey = layer_survey.survey(base, find(base.model))
+
+    def see_all(q, k, v, bounds, scale, window):
+        return own(q, k, v, Bounds((len(q),), bounds.ends), scale, window)
+
+    own = row_attention.attend
+    monkeypatch.setattr(row_attention, "attend", see_all)
+    joins, note = joined_check.joins_rows(base, PATHS[0], survey)
+    assert not joins and note.endswith("without padding it computes something else")
+
+
+def test_dropout_in_a_line_falls_on_the_same_elements():
+    keys = torch.tensor([counter_dropout.row_key(3, 1, row) for row in range(2)], dtype=torch.int32)
+    limits = torch.full((2,), counter_dropout.threshold(0.4), dtype=torch.int32)
+    whole = counter_dropout.mask(keys, limits, 5, 12, 20, torch.float32)
+    starts = torch.tensor([0, 4, 8] * 2, dtype=torch.int32)
+    blocks = counter_dropout.mask(
+        keys.repeat_interleave(3), limits.repeat_interleave(3), 5, 4, 20, torch.float32, starts
+    )
+    assert torch.equal(blocks.view(whole.shape), whole)
