@@ -57,7 +57,9 @@ def show(spec: StudySpec, count: int) -> None:
 def lines(tokenizer: Any, data: Any, count: int, colours: bool = False) -> Iterator[str]:
     """Format the rows, the counts of skipped rows by reason, and the notes."""
     for number, row in enumerate(data.train[:count], 1):
-        targets = sum(label == token for label, token in zip(row.labels, row.ids, strict=True))
+        targets = sum(
+            label == token for label, token in zip(row.labels.tolist(), row.ids.tolist(), strict=True)
+        )
         yield f"row {number} of {len(data.train)}: {len(row.ids)} tokens, {targets} of them targets"
         yield mark_targets(tokenizer, row, colours)
         yield ""
@@ -70,7 +72,7 @@ def lines(tokenizer: Any, data: Any, count: int, colours: bool = False) -> Itera
 def mark_targets(tokenizer: Any, row: Any, colours: bool = False) -> str:
     """The row's text, sanitized for a terminal, with its target tokens marked."""
     begin, end = (GREEN, NORMAL) if colours else ("‹", "›")
-    pieces, pairs = list[str](), zip(row.ids, row.labels, strict=True)
+    pieces, pairs = list[str](), zip(row.ids.tolist(), row.labels.tolist(), strict=True)
     for is_target, span in itertools.groupby(pairs, lambda pair: pair[0] == pair[1]):
         ids = [token for token, _ in span]
         text = plain(tokenizer.decode(ids, clean_up_tokenization_spaces=False), SHOWN, lines=True)
