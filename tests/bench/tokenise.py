@@ -1,5 +1,5 @@
-"""``python -m tests.bench.tokenise [ROWS]``: how fast rows are read, rendered, tokenised and cached, as a ratio
-to the tokenizers library on the same texts, and how fast they are then read from the cache.
+"""``python -m tests.bench.tokenise [ROWS]``: how fast rows are read, rendered, tokenised and cached, as a
+ratio to the tokenizers library on the same texts, and how fast they are then read from the cache.
 
 All are measured in turn within one run, and the best of several rounds counts. The tokenizer is byte-level,
 with the words of the standard library's docstrings; rows are chats of two to six turns of such texts.
