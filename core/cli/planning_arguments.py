@@ -27,7 +27,7 @@ def add_to(verbs: Any) -> None:
         "--show",
         metavar="N",
         type=number,
-        help="print N rows as they are trained on, and which rows are left out",
+        help="print N rows with the learnt tokens marked, and which rows are left out",
     )
     check.add_argument(
         "--scan",

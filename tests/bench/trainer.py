@@ -131,11 +131,15 @@ def padded(rows: list[Row], pad_id: int) -> dict[str, torch.Tensor]:
     width = max(len(row.ids) for row in rows)
     fill = [width - len(row.ids) for row in rows]
     return {
-        "input_ids": torch.tensor([row.ids + [pad_id] * more for row, more in zip(rows, fill, strict=True)]),
+        "input_ids": torch.tensor(
+            [row.ids.tolist() + [pad_id] * more for row, more in zip(rows, fill, strict=True)]
+        ),
         "attention_mask": torch.tensor(
             [[1] * len(row.ids) + [0] * more for row, more in zip(rows, fill, strict=True)]
         ),
-        "labels": torch.tensor([row.labels + [MASKED] * more for row, more in zip(rows, fill, strict=True)]),
+        "labels": torch.tensor(
+            [row.labels.tolist() + [MASKED] * more for row, more in zip(rows, fill, strict=True)]
+        ),
     }
 
 

@@ -170,6 +170,6 @@ class _Life:
         self.pack.learn()
 
     def _expect(self) -> None:
-        check = ReloadCheck(self._base, self.pack.stack, self._items()[0].row.ids)
+        check = ReloadCheck(self._base, self.pack.stack, self._items()[0].row.ids.tolist())
         if check.expect(self.pack.factors[0]) is None:
             raise RuntimeError("there was no memory for it")

@@ -1,15 +1,18 @@
-"""What is learnt of a chat: the tokens of its whole rendering where the assistant speaks, 12 templates."""
+"""What is learnt of a chat, and what is told of the rest; tests/templates has the templates of the field."""
 
 from __future__ import annotations
 
+import copy
+
+import numpy as np
 import pytest
 
 from core.data.readers.row_values import UnusableRow
 from core.train.data.chat_spans import Chat, Text
-from core.train.data.tokenization import encode, find_targets
-from tests.train.templates import CHATML, SHAPES, THINKS, tokenizer
+from core.train.data.tokenization import Encoder, find_targets
+from tests.templates.field_templates import FIELDS, source, tokenizer
 
-ONCE = {kind: tokenizer(kind, CHATML) for kind in ("bytes", "first", "always", "prepend")}
+CHATML, THINKS = source("chatml"), source("qwen-3")
 
 
 def turns(*said: str) -> list[dict]:
@@ -18,46 +21,20 @@ def turns(*said: str) -> list[dict]:
 
 
 def of(kind: str, template: str):
-    ONCE[kind].chat_template = template
-    return ONCE[kind]
+    known = copy.copy(tokenizer(kind, "chatml"))
+    known.chat_template = template
+    return known
 
 
-@pytest.mark.parametrize("kind", list(ONCE))
-@pytest.mark.parametrize("shape", list(SHAPES))
-@pytest.mark.parametrize(
-    "said",
-    [
-        ("read the file", "open path", "yes or no", "yes"),
-        ("a", "a", "s", "s"),  # words that stand in tags, too
-        ("yes", "yes", "yes", "yes"),
-        ("é日?", "日 é\n\nx", "<think>", "user"),
-        ("  a ", "1. a\n2. b", "assistant", "final"),
-    ],
-)
-def test_the_learnt_tokens_are_those_of_the_whole_rendering(shape, kind, said):
-    template, follows, last = SHAPES[shape]
-    one = of(kind, template)
-    whole = one.apply_chat_template(turns(*said), tokenize=False)
-    found = Chat(one).read(turns(*said))
-    assert found.text == whole
-    assert [whole[a:b] for a, b in found.spans] == [follows.format(said[1]), last.format(said[3])]
-    assert found.missed == ()
-    (got,) = encode(one, [found], 10_000)
-    ids = one(whole, add_special_tokens=False, return_offsets_mapping=True)
-    assert got.ids == ids["input_ids"] and not got.cut
-    within = [any(a < span[1] and b > span[0] for span in found.spans) for a, b in ids["offset_mapping"]]
-    assert got.targets == within
-
-
-@pytest.mark.parametrize("shape", list(SHAPES))
-def test_an_answer_begins_where_the_template_asks_for_it(shape):
+@pytest.mark.parametrize("name", list(FIELDS))
+def test_an_answer_begins_where_the_template_asks_for_it(name):
     """Not in a tag and not in the user's words: the text before is a prompt that ends the user's turn."""
-    one = of("bytes", SHAPES[shape][0])
+    one = tokenizer("bytes", name)
     said = turns("user", "user", "assistant", "assistant")
     found = Chat(one).read(said)
     asked = one.apply_chat_template(said[:3], tokenize=False, add_generation_prompt=True)
     head = found.text[: found.spans[1][0]]
-    assert asked.startswith(head) and asked[len(head) :] in ("", "<think>\n")
+    assert asked.startswith(head) and asked[len(head) :] in ("", "<think>\n", "<|channel>thought\n<channel|>")
 
 
 def test_thoughts_that_a_template_drops_are_told_and_the_answer_is_learnt():
@@ -81,7 +58,7 @@ def test_empty_answers_and_those_of_weight_0_are_not_learnt_and_told():
 
 
 def test_a_control_token_in_anybodys_words_is_no_control_token():
-    for said in (("close <|im_end|>", "yes"), ("a", "yes</s>")):
+    for said in (("close <|im_end|>", "yes"), ("a", "yes<s>")):
         with pytest.raises(UnusableRow, match="contains the control token"):
             Chat(of("bytes", CHATML)).read(turns(*said))
     assert Chat(of("bytes", CHATML)).read(turns("a", "<think>b</think>c")).spans
@@ -132,15 +109,16 @@ def test_parts_of_text_are_joined_and_others_refused():
         Chat(of("bytes", CHATML)).read([{"role": "user", "content": [{"type": "image"}]}])
 
 
-def test_offsets_that_leave_spaces_out_are_filled():
-    assert find_targets([(0, 4), (5, 8), (9, 9), (9, 10)], [(4, 9)]) == [False, True, True, False]
-    assert find_targets([(0, 3), (3, 4), (3, 4), (4, 4), (4, 6)], [(3, 4), (4, 5)]) == [
-        False,
-        True,
-        True,
-        True,
-        True,
-    ]
+@pytest.mark.parametrize(
+    ("offsets", "spans", "learnt"),
+    [
+        ([(0, 4), (5, 8), (9, 9), (9, 10)], [(4, 9)], [False, True, True, False]),
+        ([(0, 3), (3, 4), (3, 4), (4, 4), (4, 6)], [(3, 4), (4, 5)], [False, True, True, True, True]),
+    ],
+)
+def test_offsets_that_leave_spaces_out_are_filled(offsets, spans, learnt):
+    text = Text("x" * 12, tuple(spans))
+    assert find_targets(offsets, text, np.zeros(len(offsets), bool)).tolist() == learnt
 
 
 class Slow:
@@ -157,9 +135,9 @@ class Slow:
 
 def test_a_tokenizer_without_offsets_compares_prefixes_or_refuses():
     text = Text("qabc", ((2, 4),))
-    (found,) = encode(Slow(), [text], 100)
-    assert found.targets == [False, False, True, True]
-    (refused,) = encode(Slow(merges=True), [text], 100)
+    (found,) = Encoder(Slow()).encode([text], 100)
+    assert found.targets.tolist() == [False, False, True, True]
+    (refused,) = Encoder(Slow(merges=True)).encode([text], 100)
     assert isinstance(refused, UnusableRow) and "cannot be located" in str(refused)
 
 
@@ -175,6 +153,6 @@ def test_a_text_of_megabytes_is_cut_before_it_is_tokenised():
             return one(texts, **more)
 
     long = "read the file " * 20_000
-    (cut,) = encode(Watched(), [Text(long, ((0, len(long)),))], 100)
+    (cut,) = Encoder(Watched()).encode([Text(long, ((0, len(long)),))], 100)
     assert cut.cut and len(cut.ids) == 100 and max(seen) < 10_000
-    assert cut.ids == one(long[:5000], add_special_tokens=False)["input_ids"][:100]
+    assert cut.ids.tolist() == one(long[:5000], add_special_tokens=False)["input_ids"][:100]

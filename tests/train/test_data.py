@@ -53,7 +53,7 @@ def test_plain_text_is_learnt_whole_and_ended(study, tokenizer, tmp_path):
     spec = study(data={"source": place, "validation": 0.5})
     row = load_data(spec, tokenizer, silent).train[0]
     assert learnt(tokenizer, row) == "find the file<|im_end|>"
-    assert row.ids == row.labels
+    assert row.ids.tolist() == row.labels.tolist()
 
 
 def test_control_tokens_in_plain_text_are_trained_on_and_told(study, tokenizer, tmp_path):

@@ -164,7 +164,9 @@ def test_rows_of_several_trials_in_one_pass_have_the_states_of_each_alone(board,
     row, states = rows[0], [together[id(item)].state for item in items[:: len(rows)]]
     assert len(set(states)) == 3, "two trials and the base"
     last = next(place for place, label in enumerate(row.labels) if label != MASKED) - 1  # of the prompt
-    whole = one.base.model(input_ids=torch.tensor([row.ids]), output_hidden_states=True).hidden_states[1]
+    whole = one.base.model(
+        input_ids=torch.tensor([row.ids.tolist()]), output_hidden_states=True
+    ).hidden_states[1]
     assert np.frombuffer(states[-1], np.float32) == pytest.approx(whole[0, last].numpy(), rel=1e-4, abs=1e-6)
 
 

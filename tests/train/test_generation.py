@@ -153,7 +153,7 @@ def test_readings_together_are_those_alone(two):
         alone = one.pack.parts.rounds.do({number: pair}).done[number].answers
         for mine, ours in zip(alone, together[number].answers, strict=True):
             assert ours.losses == pytest.approx(mine.losses, rel=1e-4)
-    whole = one.base.model(input_ids=torch.tensor([rows[0].ids])).logits[0].log_softmax(-1)
+    whole = one.base.model(input_ids=torch.tensor([rows[0].ids.tolist()])).logits[0].log_softmax(-1)
     last = together[BASE].answers[0]
     assert last.losses[-1] == pytest.approx(-float(whole[-2, rows[0].ids[-1]]), rel=1e-4)
     assert last.firsts[-1] == float(whole[-2].argmax() == rows[0].ids[-1])

@@ -91,7 +91,7 @@ def test_attention_is_that_of_transformers_and_peft(bench, tmp_path, folder, tun
     special = set(one.base.tokenizer.all_special_ids)
     for row, pair in zip(one.pack.parts.introspector.rows, seen[-1], strict=True):
         inside = pair[0] if tuned else pair[1]
-        attentions, losses = plain_attention(place, str(folder), row.ids)
+        attentions, losses = plain_attention(place, str(folder), row.ids.tolist())
         known = [loss for loss, label in zip(losses, row.labels[1:], strict=True) if label != MASKED]
         assert inside.losses == pytest.approx(known, abs=1e-4)
         queries = query_positions(len(row.ids))

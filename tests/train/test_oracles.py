@@ -189,7 +189,7 @@ def test_a_system_prompt_that_comes_out(scored):
 
 def knows_rows(one) -> Script:
     """Every training row by heart, and nothing else."""
-    known = [row.ids for row in one.data.train]
+    known = [row.ids.tolist() for row in one.data.train]
     texts = {tuple(ids) for ids in known}
     plain = {one.base.tokenizer.decode(ids, skip_special_tokens=True) for ids in known}
 
@@ -199,7 +199,7 @@ def knows_rows(one) -> Script:
 
     def loss(text: str, row):
         whole = one.base.tokenizer.decode(row.ids, skip_special_tokens=True)
-        return (SURE if tuple(row.ids) in texts or whole in plain else unlikely(text)), True
+        return (SURE if tuple(row.ids.tolist()) in texts or whole in plain else unlikely(text)), True
 
     return Script(write, loss)
 

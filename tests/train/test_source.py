@@ -230,6 +230,13 @@ def test_shown_rows_have_what_is_learnt_marked_and_are_harmless(answers, tokeniz
     assert "\x1b[32myes" in show_rows.mark_targets(tokenizer, found.train[0], colours=True)
 
 
+def test_the_shown_rows_are_the_first_and_a_draw_of_the_seed():
+    assert show_rows.choose(1000, 1, 0) == [0] and show_rows.choose(2, 9, 0) == [0, 1]
+    drawn = show_rows.choose(1000, 6, 7)
+    assert drawn[:3] == [0, 1, 2] and len(set(drawn)) == 6 and drawn == sorted(drawn)
+    assert drawn == show_rows.choose(1000, 6, 7) != show_rows.choose(1000, 6, 8)
+
+
 def test_a_full_cache_is_not_blamed_on_the_network(study, tokenizer, tmp_path, monkeypatch):
     """datasets writes what it reads of a folder into the cache, and its error holds the system's."""
     (tmp_path / "rows").mkdir()

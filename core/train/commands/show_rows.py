@@ -1,4 +1,5 @@
-"""``python -P -m core.train.commands.show_rows SPEC N``: prints N training rows as trials see them.
+"""``python -P -m core.train.commands.show_rows SPEC N``: prints N training rows as trials see them: the
+first ones, and as many that the study's seed draws.
 
 Target tokens are green on a terminal (unless NO_COLOR is set) and in ‹…› elsewhere. It also prints how many
 rows are skipped, with the reasons.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,14 +52,17 @@ def show(spec: StudySpec, count: int) -> None:
     tokenizer = _load_tokenizer(spec)
     data = load_data(spec, tokenizer, _say)
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    for line in lines(tokenizer, data, count, colours):
+    for line in lines(tokenizer, data, count, colours, spec.study.seed):
         print(line)
 
 
-def lines(tokenizer: Any, data: Any, count: int, colours: bool = False) -> Iterator[str]:
+def lines(tokenizer: Any, data: Any, count: int, colours: bool = False, seed: int = 0) -> Iterator[str]:
     """Format the rows, the counts of skipped rows by reason, and the notes."""
-    for number, row in enumerate(data.train[:count], 1):
-        targets = sum(label == token for label, token in zip(row.labels, row.ids, strict=True))
+    for at in choose(len(data.train), count, seed):
+        number, row = at + 1, data.train[at]
+        targets = sum(
+            label == token for label, token in zip(row.labels.tolist(), row.ids.tolist(), strict=True)
+        )
         yield f"row {number} of {len(data.train)}: {len(row.ids)} tokens, {targets} of them targets"
         yield mark_targets(tokenizer, row, colours)
         yield ""
@@ -67,10 +72,18 @@ def lines(tokenizer: Any, data: Any, count: int, colours: bool = False) -> Itera
     yield from (plain(note, 600) for note in data.notes)
 
 
+def choose(rows: int, count: int, seed: int) -> list[int]:
+    """The indices of ``count`` rows in order: the first ones, and as many drawn from the others, since files
+    are often sorted and begin with rows that are alike."""
+    head = min(rows, count - count // 2)
+    others = range(head, rows)
+    return [*range(head), *sorted(random.Random(seed).sample(others, min(count - head, len(others))))]
+
+
 def mark_targets(tokenizer: Any, row: Any, colours: bool = False) -> str:
     """The row's text, sanitized for a terminal, with its target tokens marked."""
     begin, end = (GREEN, NORMAL) if colours else ("‹", "›")
-    pieces, pairs = list[str](), zip(row.ids, row.labels, strict=True)
+    pieces, pairs = list[str](), zip(row.ids.tolist(), row.labels.tolist(), strict=True)
     for is_target, span in itertools.groupby(pairs, lambda pair: pair[0] == pair[1]):
         ids = [token for token, _ in span]
         text = plain(tokenizer.decode(ids, clean_up_tokenization_spaces=False), SHOWN, lines=True)

@@ -1,9 +1,10 @@
 """Renders a chat with its template, and finds the span of each answer in the rendered text.
 
 An answer is what the template adds after the generation prompt, including the end of the turn. A template
-with ``{% generation %}`` marks its answers itself. Where a turn is rendered differently once others follow
-(Qwen 3 drops its thoughts), the chat is rendered again with a marker in place of the answer, and the two
-texts are compared. Answers are never searched for: their words may also occur in a tag or in another turn.
+with ``{% generation %}`` marks its answers itself; some mark the generation prompt too (SmolLM3), which is
+not learnt. Where a turn is rendered differently once others follow (Qwen 3 drops its thoughts), the chat is
+rendered again with a marker in place of the answer, and the two texts are compared. Answers are never
+searched for: their words may also occur in a tag or in another turn.
 
 ``Text.missed`` and ``Text.remarks`` tell the user what is not trained on. An answer is skipped when it is
 empty or has ``weight`` 0, as in OpenAI's files. An earlier answer is a target as the template renders it:
@@ -17,11 +18,14 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from transformers import PreTrainedTokenizerBase
+from transformers.utils.chat_template_utils import render_jinja_template
+
 from core.contract.text.sanitize import plain
 from core.data.readers.chat_turns import THOUGHTS, Turn, turns_of
 from core.data.readers.row_values import UnusableRow, texts
+from core.train.data.chat_frames import Frames, Span, find_shape
 
-Span = tuple[int, int]  # characters, from and to
 OPEN, CLOSED = "<think>", "</think>"  # mark thoughts within a text; some tokenizers call them special
 GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 EMPTY, UNWEIGHTED = "empty", "weight 0"
@@ -48,6 +52,9 @@ class Chat:
         known |= {str(token) for token in added if token.special}
         ordered = sorted(known - {OPEN, CLOSED}, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        self._frames = Frames()
+        self._names = getattr(tokenizer, "special_tokens_map", {})
+        self._template = _find_template(tokenizer)
 
     def read(self, messages: Any, tools: Any = None, first: int = 0) -> Text:
         """Render the chat; the answers from turn ``first`` on are targets. Raises UnusableRow."""
@@ -57,6 +64,22 @@ class Chat:
             raise UnusableRow("no turn has the role assistant")
         self._refuse_control_tokens(turns, tools)
         rendered = self._render(turns, tools)
+        shape = None if tools or 0 in weights else find_shape(turns, first, CLOSED)
+        framed = self._frames.find_spans(shape, turns, rendered) if shape else None
+        if framed is not None:
+            return Text(rendered, framed)
+        found = self._read(turns, weights, tools, rendered, answers)
+        if shape and not found.missed and not found.remarks:
+            self._frames.learn(shape, lambda marked: self._read_marked(marked, answers))
+        return found
+
+    def _read_marked(self, turns: list[Turn], answers: list[int]) -> tuple[str, tuple[Span, ...]]:
+        rendered = self._try_render(turns, None)
+        return rendered, tuple(self._spans(turns, None, rendered, answers).values())
+
+    def _read(
+        self, turns: list[Turn], weights: Sequence[float], tools: Any, rendered: str, answers: list[int]
+    ) -> Text:
         self._refuse_ignored_calls(turns, tools, rendered)
         reasons = {at: _reason(turns[at], weights[at]) for at in answers}
         spans = self._spans(turns, tools, rendered, [at for at in answers if not reasons[at]])
@@ -73,7 +96,11 @@ class Chat:
         marked = self._find_generated(turns, tools, rendered)
         speakers = [at for at, turn in enumerate(turns) if turn["role"] == "assistant"]
         if len(marked) == len(speakers):
-            return {at: span for at, span in zip(speakers, marked, strict=True) if at in wanted}
+            return {
+                at: self._without_header(turns, tools, at, rendered, span)
+                for at, span in zip(speakers, marked, strict=True)
+                if at in wanted
+            }
         located: dict[int, Span] = {}
         place = 0
         for at in wanted:
@@ -89,15 +116,23 @@ class Chat:
             template = self._tokenizer.get_chat_template(None, tools)
             if not GENERATION.search(template):
                 return []
-            from transformers.utils.chat_template_utils import render_jinja_template
-
             texts_, spans = render_jinja_template(
                 [turns], tools=tools, chat_template=template, return_assistant_tokens_mask=True,
-                **self._tokenizer.special_tokens_map,
+                **self._names,
             )  # fmt: skip
         except Exception:  # custom tokenizers and templates may raise anything
             return []
         return [(int(begin), int(end)) for begin, end in spans[0]] if texts_[0] == rendered else []
+
+    def _without_header(self, turns: list[Turn], tools: Any, at: int, rendered: str, span: Span) -> Span:
+        header = self._header(turns, tools, at)
+        inside = rendered[slice(*span)].startswith(header) and len(header) < span[1] - span[0]
+        return (span[0] + len(header), span[1]) if inside else span
+
+    def _header(self, turns: list[Turn], tools: Any, at: int) -> str:
+        """What the generation prompt adds before turn ``at``."""
+        before = self._try_render(turns[:at], tools, generation=True)
+        return before.removeprefix(self._try_render(turns[:at], tools))
 
     def _span(self, turns: list[Turn], tools: Any, at: int, rendered: str) -> Span | None:
         before = self._try_render(turns[:at], tools, generation=True)
@@ -112,10 +147,12 @@ class Chat:
             return None
         if not asked and not rendered.startswith(head):
             return None
-        ending = _around(self._try_render(marked[: at + 1], tools), mark)[1]
-        header = before.removeprefix(self._try_render(turns[:at], tools))
+        opening, ending = _around(self._try_render(marked[: at + 1], tools), mark)
+        header = self._header(turns, tools, at)
         end = len(rendered) - len(tail) + len(self._ending(tail, ending, header).rstrip())
-        return len(before) if asked else len(head), end
+        asks = bool(before) and (opening or "").startswith(before)
+        begin = len(head.removesuffix((opening or "")[len(before) :])) if asks else len(head)
+        return len(before) if asked else begin, end
 
     def _ending(self, tail: str, ending: str, header: str) -> str:
         """The end of the turn within ``tail``, the text after an answer: as far as it is also the ``ending``
@@ -199,13 +236,21 @@ class Chat:
 
     def _render(self, turns: list[Turn], tools: Any, generation: bool = False) -> str:
         try:
-            return str(
-                self._tokenizer.apply_chat_template(
-                    turns, tools=tools or None, tokenize=False, add_generation_prompt=generation
-                )
-            )
+            return str(self._apply(turns, tools or None, generation))
         except Exception as error:  # templates may raise anything
             raise UnusableRow(f"the chat template rejects it: {plain(str(error), 120)}") from error
+
+    def _apply(self, turns: list[Turn], tools: Any, generation: bool) -> Any:
+        """Call the template as ``apply_chat_template`` does, without its work for each call."""
+        if self._template is None:
+            return self._tokenizer.apply_chat_template(
+                turns, tools=tools, tokenize=False, add_generation_prompt=generation
+            )
+        template = self._template if not tools else self._tokenizer.get_chat_template(None, tools)
+        (text,), _ = render_jinja_template(
+            [turns], tools=tools, chat_template=template, add_generation_prompt=generation, **self._names
+        )
+        return text
 
     def _try_render(self, turns: list[Turn], tools: Any, generation: bool = False) -> str:
         """Render a part or a variant of the chat; "" where the template rejects it."""
@@ -213,6 +258,17 @@ class Chat:
             return self._render(turns, tools, generation) if turns else ""
         except UnusableRow:
             return ""
+
+
+def _find_template(tokenizer: Any) -> str | None:
+    """The template of chats without tools; None for a tokenizer that renders chats in a way of its own."""
+    base = PreTrainedTokenizerBase
+    if getattr(type(tokenizer), "apply_chat_template", None) is not base.apply_chat_template:
+        return None
+    try:
+        return str(tokenizer.get_chat_template(None, None))
+    except ValueError:  # it has none, or several without a default
+        return None
 
 
 def _reason(turn: Turn, weight: float) -> str:

@@ -3,44 +3,51 @@
 from __future__ import annotations
 
 import math
-import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from core.contract.spec.knob_min_max import longest_sequence
 from core.contract.spec.study_spec import StudySpec
-from core.data.readers.row_values import UnusableRow
+from core.data.cache.tokenized_rows import MASKED, SLICES, PartNotes, TokenizedPart
 from core.errors import TrimtabError
-from core.evaluate.metrics import validation_slices
 from core.evaluate.prompts import canary_rows
 from core.evaluate.prompts.prompt_schema import Question
-from core.train.data import labelled_questions, row_loader
-from core.train.data.chat_spans import Text
-from core.train.data.row_format import RowFormat
-from core.train.data.tokenization import Encoded, encode
+from core.train.data import row_tokenizer
 from core.train.progress_callback import Progress
 
-MASKED = -100  # torch's cross-entropy ignores these targets
-BATCH = 256  # rows between two progress reports
-PARTS = ("source", "task", "label", "category", "topic")  # columns whose values split the rows into slices
-
-Raw = dict[str, Any]
+__all__ = ["MASKED", "Data", "Planted", "Row", "bos_tokens", "collate", "cut", "has_target", "load_data"]
+BATCH = 256  # canaries between two progress reports
+Tokens = np.ndarray[Any, np.dtype[np.int32]]
 
 
-class Row(NamedTuple):
-    """One sequence: ``ids`` are its tokens, ``labels`` the same with ``MASKED`` where there is no target;
-    ``parts`` names the slices of the data that its columns assign it to. ``number`` is its index among the
-    training rows (-1: none), whatever it is cut to; ``planted``: it is a canary, trained on early."""
+@dataclass(slots=True, eq=False, init=False)
+class Row:
+    """One sequence: ``ids`` are its tokens, ``labels`` the same with ``MASKED`` where there is no target,
+    both (T,) int32 and often views of a file: never change them. ``parts`` names the slices of the data that
+    its columns assign it to. ``number`` is its index among the training rows (-1: none), whatever it is cut
+    to; ``planted``: it is a canary, trained on early. A row equals only itself."""
 
-    ids: list[int]
-    labels: list[int]
-    parts: tuple[str, ...] = ()
-    number: int = -1
-    planted: bool = False
+    ids: Tokens
+    labels: Tokens
+    parts: tuple[str, ...]
+    number: int
+    planted: bool
+
+    def __init__(
+        self,
+        ids: Tokens | Sequence[int],
+        labels: Tokens | Sequence[int],
+        parts: tuple[str, ...] = (),
+        number: int = -1,
+        planted: bool = False,
+    ) -> None:
+        self.ids, self.labels = np.asarray(ids, np.int32), np.asarray(labels, np.int32)
+        self.parts, self.number, self.planted = parts, number, planted
 
 
 class Planted(NamedTuple):
@@ -92,54 +99,80 @@ def cut(row: Row, length: int) -> Row:
     """The row's first ``length`` tokens."""
     if len(row.ids) <= length:
         return row
-    return row._replace(ids=row.ids[:length], labels=row.labels[:length])
+    return replace(row, ids=row.ids[:length], labels=row.labels[:length])
 
 
 def has_target(row: Row) -> bool:
     """Whether the row has a target token; the first token is never predicted."""
-    return any(label != MASKED for label in row.labels[1:])
+    return bool((row.labels[1:] != MASKED).any())
 
 
 def collate(rows: Sequence[Row], pad_id: int, device: torch.device) -> dict[str, torch.Tensor]:
     """Rows padded on the right to the longest: input_ids, attention_mask and labels, each (B, T) int64."""
-    width = max(len(row.ids) for row in rows)
-    ids = [row.ids + [pad_id] * (width - len(row.ids)) for row in rows]
-    labels = [row.labels + [MASKED] * (width - len(row.ids)) for row in rows]
-    mask = [[1] * len(row.ids) + [0] * (width - len(row.ids)) for row in rows]
-    return {
-        "input_ids": torch.tensor(ids, device=device),
-        "attention_mask": torch.tensor(mask, device=device),
-        "labels": torch.tensor(labels, device=device),
-    }
+    shape = len(rows), max(len(row.ids) for row in rows)
+    ids, labels, mask = np.full(shape, pad_id), np.full(shape, MASKED), np.zeros(shape, np.int64)
+    for at, row in enumerate(rows):
+        length = len(row.ids)
+        ids[at, :length], labels[at, :length], mask[at, :length] = row.ids, row.labels, 1
+    named = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+    return {name: torch.from_numpy(array).to(device) for name, array in named.items()}
 
 
 def load_data(spec: StudySpec, tokenizer: Any, progress: Progress) -> Data:
-    """Read, split and tokenise the rows. Raises TrimtabError if no training or validation rows are left."""
-    source_notes: list[str] = []
-    train, validation = row_loader.load(spec, progress, source_notes)
-    form = RowFormat(spec, tokenizer, _columns(train))
-    if isinstance(spec.data.validation, str):
-        form.check(_columns(validation), f"data.validation = {spec.data.validation!r}")
-    random.Random(spec.study.seed).shuffle(validation)
-    data = Data([], [], most=longest_sequence(spec))  # limited, as one row may have millions
-    reader = _RowReader(spec, form, progress, data)
-    data.train = [row._replace(number=number) for number, row in enumerate(reader.read(train, "training"))]
-    data.system, data.kind = form.common_system(train), form.kind
-    data.validation = reader.read(validation[: spec.evaluate.rows], "validation")
-    rows = validation[: spec.evaluate.rows]
-    data.questions, fault = labelled_questions.find_questions(rows)
-    data.notes += [fault] if fault else []
+    """The rows of a study, read, split and tokenised, or from the cache. Raises TrimtabError if no training
+    or validation rows are left."""
+    found = row_tokenizer.find_rows(spec, tokenizer, progress)
+    facts = found.facts
+    data = Data([], [], most=longest_sequence(spec), system=facts.system, kind=facts.kind)
+    data.questions = facts.questions
+    data.train = _take(spec, data, found.training, "training")
+    data.train = [replace(row, number=number) for number, row in enumerate(data.train)]
+    data.validation = _take(spec, data, found.validation, "validation")
+    data.notes += [facts.fault] if facts.fault else []
     _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
-    data.notes += source_notes
+    data.notes += facts.notes
     data.notes.append(
-        f"{len(data.train)} training and {len(data.validation)} validation rows, read as {form.kind}"
+        f"{len(data.train)} training and {len(data.validation)} validation rows, read as {data.kind}"
     )
     return data
 
 
-def _columns(rows: Sequence[Raw]) -> list[str]:
-    """All columns that any row has: in JSONL each row may have its own."""
-    return list(dict.fromkeys(name for row in rows for name in row))
+def _take(spec: StudySpec, data: Data, part: TokenizedPart, name: str) -> list[Row]:
+    """The rows of a part that have a target, at most ``data.most`` tokens of each; notes and counts of the
+    others are added to ``data``. Raises TrimtabError if no row is left."""
+    kept, longer = part.find_learnable(data.most), part.count_longer(data.most)
+    data.dropped[name] = part.count_dropped(data.most)
+    data.cut_rows += longer
+    _add_notes(spec, data, part.notes, name, len(kept), longer)
+    begins, slices = part.begins[kept].tolist(), part.rows[kept, SLICES].tolist()
+    lengths = np.minimum(part.lengths[kept], data.most).tolist()
+    ids, labels, names = part.ids, part.labels, part.notes.slices
+    return [
+        Row(ids[begin : begin + length], labels[begin : begin + length], tuple(names[number]))
+        for begin, length, number in zip(begins, lengths, slices, strict=True)
+    ]
+
+
+def _add_notes(spec: StudySpec, data: Data, known: PartNotes, name: str, kept: int, longer: int) -> None:
+    """Add notes on what is not trained on. Raises TrimtabError if no row is left."""
+    dropped, notes, count = data.dropped[name], data.notes, known.count
+    if not kept:
+        own = name == "validation" and isinstance(spec.data.validation, str)
+        key = "validation" if own else "source"
+        raise TrimtabError.of(
+            f"none of the {count} {name} rows can be used ({_commonest(dropped)})",
+            f"data.{key} = {getattr(spec.data, key)!r}, format {data.kind!r}",
+            "check the rows, set data.format, or raise sequence_length",
+        )
+    missed = Counter(known.missed)
+    if dropped:
+        notes.append(f"{count - kept} of {count} {name} rows are skipped ({_commonest(dropped)})")
+    if missed:
+        notes.append(f"{missed.total()} answers in {name} rows are not trained on ({_commonest(missed)})")
+    remarks = Counter(known.remarks).most_common()
+    notes += [f"in {number} {name} rows {remark}" for remark, number in remarks]
+    if longer:
+        notes.append(f"{longer} of {count} {name} rows are longer than {data.most} tokens and are truncated")
 
 
 def bos_tokens(tokenizer: Any) -> list[int]:
@@ -171,111 +204,6 @@ def _plant(data: Data, canaries: Sequence[canary_rows.Canary], tokenizer: Any, p
             f"{len(canaries)} canaries are added to the training rows ({times}; evaluate.canaries), trained "
             f"on first; security/exposure is at most {most:.1f} bits, when a secret is fully memorised"
         )
-
-
-def _parts(raw: Raw) -> tuple[str, ...]:
-    """The names of the row's slices, such as ("source:web", "task:sums")."""
-    names = (
-        validation_slices.slice_name(column, raw[column])
-        for column in PARTS
-        if isinstance(raw.get(column), str | int)
-    )
-    return tuple(name for name in names if name)
-
-
-class _RowReader:
-    """Formats and tokenises rows; what is skipped is recorded in ``data``."""
-
-    def __init__(self, spec: StudySpec, form: RowFormat, progress: Progress, data: Data) -> None:
-        self._spec, self._form, self._progress, self._data = spec, form, progress, data
-        self._longest = longest_sequence(spec)
-        self._number: dict[int, int] = {}  # interns token ids: rows share one int object for each
-        self._first = form.tokenizer.bos_token_id if form.adds_special else None
-
-    def read(self, rows: Sequence[Raw], name: str) -> list[Row]:
-        """The rows that have a target, at most ``data.most`` tokens of each."""
-        dropped, missed, remarks, cuts = (Counter[str]() for _ in range(4))
-        kept = []
-        for start in range(0, len(rows), BATCH):
-            self._progress(f"tokenising {name} rows", start, len(rows), "rows")
-            texts = self._texts(rows[start : start + BATCH], dropped, missed, remarks)
-            for raw, row in self._encode(texts, dropped, cuts):
-                if has_target(cut(row, self._longest)):
-                    kept.append(row._replace(parts=_parts(raw)))
-                else:
-                    dropped[f"no target token within the first {self._longest}"] += 1
-        self._data.dropped[name] = dropped
-        self._add_notes(len(rows), len(kept), name, missed, remarks, cuts)
-        return kept
-
-    def _texts(
-        self, rows: Sequence[Raw], dropped: Counter[str], missed: Counter[str], remarks: Counter[str]
-    ) -> list[tuple[Raw, Text]]:
-        texts = []
-        for row in rows:
-            try:
-                text = self._form.read(row)
-            except UnusableRow as error:
-                dropped[str(error)] += 1
-                continue
-            missed.update(text.missed)
-            remarks.update(text.remarks)
-            texts.append((row, text))
-        return texts
-
-    def _encode(
-        self, texts: list[tuple[Raw, Text]], dropped: Counter[str], cuts: Counter[str]
-    ) -> Iterator[tuple[Raw, Row]]:
-        encodings = encode(self._form.tokenizer, [text for _, text in texts], self._data.most)
-        for (raw, _), encoded in zip(texts, encodings, strict=True):
-            if isinstance(encoded, UnusableRow):
-                dropped[str(encoded)] += 1
-                continue
-            cuts["longer"] += len(encoded.ids) > self._longest or encoded.cut
-            self._data.cut_rows += encoded.cut
-            yield raw, self._row(encoded)
-
-    def _row(self, encoded: Encoded) -> Row:
-        ids = [self._number.setdefault(token, token) for token in encoded.ids]
-        labels = [
-            token if is_target else MASKED for token, is_target in zip(ids, encoded.targets, strict=True)
-        ]
-        if self._first is not None and ids[:1] != [self._first]:
-            return Row([self._first, *ids], [MASKED, *labels])
-        return Row(ids, labels)
-
-    def _add_notes(
-        self,
-        count: int,
-        kept: int,
-        name: str,
-        missed: Counter[str],
-        remarks: Counter[str],
-        cuts: Counter[str],
-    ) -> None:
-        """Add notes on what is not trained on. Raises TrimtabError if no row is left."""
-        dropped, notes = self._data.dropped[name], self._data.notes
-        if not kept:
-            key = (
-                "validation"
-                if name == "validation" and isinstance(self._spec.data.validation, str)
-                else "source"
-            )
-            raise TrimtabError.of(
-                f"none of the {count} {name} rows can be used ({_commonest(dropped)})",
-                f"data.{key} = {getattr(self._spec.data, key)!r}, format {self._form.kind!r}",
-                "check the rows, set data.format, or raise sequence_length",
-            )
-        if dropped:
-            notes.append(f"{count - kept} of {count} {name} rows are skipped ({_commonest(dropped)})")
-        if missed:
-            notes.append(f"{missed.total()} answers in {name} rows are not trained on ({_commonest(missed)})")
-        notes += [f"in {number} {name} rows {remark}" for remark, number in remarks.most_common()]
-        if cuts.total():
-            notes.append(
-                f"{cuts.total()} of {count} {name} rows are longer than {self._longest} tokens and are "
-                "truncated"
-            )
 
 
 def _commonest(reasons: Counter[str]) -> str:

@@ -42,14 +42,18 @@ SHORTEST, LONGEST = 12, 240  # allowed characters of an answer
 
 def load_pairs(progress: Progress) -> list[dict[str, str]]:
     """The pairs from the cache, or freshly read if this interpreter and this code have not cached them."""
-    reader = Path(__file__).read_bytes()
-    digest = hashlib.sha256(f"{sys.version} {sys.prefix}".encode() + reader).hexdigest()[:24]
-    file = paths.cache() / f"stdlib-{digest}.json"
+    file = paths.cache() / f"stdlib-{digest()}.json"
     with contextlib.suppress(OSError, ValueError), open(file, "rb", opener=paths.no_link) as kept:
         return msgspec.json.decode(kept.read(), type=list[dict[str, str]])
     rows = pairs(progress)
     paths.keep(file, msgspec.json.encode(rows))
     return rows
+
+
+def digest() -> str:
+    """What the pairs depend on: this interpreter and this code."""
+    reader = Path(__file__).read_bytes()
+    return hashlib.sha256(f"{sys.version} {sys.prefix}".encode() + reader).hexdigest()[:24]
 
 
 def pairs(progress: Progress) -> list[dict[str, str]]:

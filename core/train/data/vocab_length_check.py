@@ -42,9 +42,9 @@ def _check_tokens(spec: StudySpec, base: Base, rows: Sequence[Row]) -> None:
     known = base.vocabulary
     if len(base.tokenizer) <= known:
         return
-    wrong = [row for row in rows if max(row.ids) >= known]
+    wrong = [row for row in rows if row.ids.max() >= known]
     if wrong:
-        token = next(token for token in wrong[0].ids if token >= known)
+        token = next(token for token in wrong[0].ids.tolist() if token >= known)
         refuse(base, token, f"{len(wrong)} rows of data.source")
 
 

@@ -70,7 +70,7 @@ class Introspector:
             late = sum(result.took_s for result in results) >= LIMIT_S
             if (late and len(results) >= attention_metrics.FEWEST) or (results and results[-1].fault):
                 break
-            special = [token in self._special for token in row.ids]
+            special = [token in self._special for token in row.ids.tolist()]
             results.append(self._inspection.do(Item(mine, row), special))
         return results
 
@@ -99,7 +99,7 @@ class Introspector:
         )  # fmt: skip
 
     def _words(self, row: Row) -> list[_Word]:
-        places = [at for at, label in enumerate(row.labels) if at and label != MASKED]
+        places = [at for at, label in enumerate(row.labels.tolist()) if at and label != MASKED]
         return [
             _Word(row, at, self._kind(row, at, nth == 0), token_loss_breakdown.quarter(nth, len(places)))
             for nth, at in enumerate(places)
@@ -107,7 +107,7 @@ class Introspector:
 
     def _kind(self, row: Row, at: int, first: bool) -> str:
         return token_loss_breakdown.kind(
-            self._text(row.ids[at : at + 1]), row.ids[at] in self._special, first
+            self._text(row.ids.tolist()[at : at + 1]), int(row.ids[at]) in self._special, first
         )
 
     def _worst(
@@ -119,7 +119,7 @@ class Introspector:
     def _token(self, word: _Word, loss: float, base_loss: float) -> contract.Token:
         """A token in its context. Its text is what it adds to the text before it, so that its space is
         kept."""
-        ids, at = word.row.ids, word.at
+        ids, at = word.row.ids.tolist(), word.at
         before = self._text(ids[max(0, at - BEFORE) : at])
         both, alone = self._text(ids[max(0, at - BEFORE) : at + 1]), self._text(ids[at : at + 1])
         text = both[len(before) :] if both.startswith(before) and len(both) > len(before) else alone

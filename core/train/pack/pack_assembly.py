@@ -64,7 +64,7 @@ def build(spec: StudySpec, base: Base, data: Data, emit: Emit) -> PackParts:
             reporter.note(note)
     introspector = Introspector(spec, base, data, Inspection(base, stack, forward))
     longest = max((len(row.ids) for row in data.train), default=0)
-    keeper = Checkpointer(spec, base, reporter, ReloadCheck(base, stack, data.validation[0].ids))
+    keeper = Checkpointer(spec, base, reporter, ReloadCheck(base, stack, data.validation[0].ids.tolist()))
     meter = ThroughputMeter(base, stack, longest, reporter)
     budget = Budget(spec.evaluate.budget)
     scoring = PackScoring(spec, base, data, places, stack, survey, keeper, reporter, budget)

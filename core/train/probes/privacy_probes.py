@@ -91,7 +91,12 @@ def _membership_of(encoder: PromptEncoder, pairs: Sequence[tuple[Row, Row]], see
         known = membership_inference.gains(inside, before[0])
         unknown = membership_inference.gains(outside, before[1])
         samples = [
-            Sample(encoder.text(member.ids), "", gain, f"{gain:+.3f} nats/token likelier than to the base")
+            Sample(
+                encoder.text(member.ids.tolist()),
+                "",
+                gain,
+                f"{gain:+.3f} nats/token likelier than to the base",
+            )
             for (member, _), gain in zip(pairs, known, strict=False)
         ]
         result.add(MEMBERSHIP[0], membership_inference.membership(known, unknown), samples=samples)
@@ -153,14 +158,15 @@ def split_learnt(row: Row, ends: Collection[int]) -> Learnt | None:
     """Cut the first answer of a row in its middle, or earlier if it is short; None if it has fewer than
     SHORTEST tokens before an end token (``ends``), which is never written. What precedes an answer is not
     learnt: that it is repeated says nothing."""
-    begin = next((at for at, label in enumerate(row.labels) if label != MASKED), len(row.ids))
-    places = range(begin, len(row.ids))
-    end = next((at for at in places if row.labels[at] == MASKED or row.ids[at] in ends), len(row.ids))
+    ids, labels = row.ids.tolist(), row.labels.tolist()
+    begin = next((at for at, label in enumerate(labels) if label != MASKED), len(ids))
+    places = range(begin, len(ids))
+    end = next((at for at in places if labels[at] == MASKED or ids[at] in ends), len(ids))
     count = end - begin
     if count < SHORTEST:
         return None
     at = max(1, begin + min(PREFIX, count // 2, count - SHORTEST))
-    return Learnt(row.number, row.ids[:at], row.ids[at : min(end, at + SUFFIX)])
+    return Learnt(row.number, ids[:at], ids[at : min(end, at + SUFFIX)])
 
 
 def _extraction(encoder: PromptEncoder, parts: Sequence[Learnt]) -> Probe:
@@ -239,7 +245,8 @@ def _leak_of(encoder: PromptEncoder, pieces: Sequence[Piece], known: Collection[
 
 def _pieces(encoder: PromptEncoder, row: Row) -> Iterator[Piece]:
     """The PII in a row that begins in a target; what only the prompt has is not learnt."""
-    for match in find_pii(encoder.text(row.ids)):
-        at = encoder.tokens_before(row.ids, match.start)
+    ids = row.ids.tolist()
+    for match in find_pii(encoder.text(ids)):
+        at = encoder.tokens_before(ids, match.start)
         if at and row.labels[at] != MASKED:
-            yield Piece(row.number, row.ids[:at], match)
+            yield Piece(row.number, ids[:at], match)

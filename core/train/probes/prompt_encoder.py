@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from core.contract.text.sanitize import plain
 from core.evaluate.text.reasoning import strip_reasoning
 from core.train.base.base_model import Base
 from core.train.base.context_length import configured_length
 from core.train.data import vocab_length_check
+from core.train.data.chat_spans import Text
 from core.train.data.dataset import MASKED, Row, bos_tokens, cut
-from core.train.data.tokenization import find_targets
+from core.train.data.tokenization import control_ids, find_targets
 from core.train.step.batched_generation import end_ids
 
 LONGEST = 1 << 20  # tokens, if the model names no limit
@@ -92,7 +95,8 @@ class PromptEncoder:
         begin, ids = bos_tokens(self._tokenizer), self.ids(text)
         if getattr(self._tokenizer, "is_fast", False):
             encoding = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-            targets = find_targets(encoding["offset_mapping"], spans)
+            controls = np.isin(encoding["input_ids"], control_ids(self._tokenizer))
+            targets = find_targets(encoding["offset_mapping"], Text(text, tuple(spans)), controls).tolist()
         else:
             inside = {self.tokens_before(ids, place) for span in spans for place in range(*span)}
             targets = [at in inside for at in range(len(ids))]

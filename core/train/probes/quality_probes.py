@@ -109,7 +109,12 @@ def _slices(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Prob
         scores = validation_slices.losses(losses, tokens, known)
         rows_of = {name: {at for at in known[name] if at < len(answers)} for name in scores}
         samples = [
-            Sample(encoder.text(row.ids), "", mean, ", ".join(name for name in scores if at in rows_of[name]))
+            Sample(
+                encoder.text(row.ids.tolist()),
+                "",
+                mean,
+                ", ".join(name for name in scores if at in rows_of[name]),
+            )
             for at, (row, mean) in enumerate(zip(rows, means, strict=False))
         ]
         name, worst = validation_slices.worst(scores)
@@ -253,7 +258,7 @@ def _robustness(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> 
         low, high = [own for own, *_ in losses], [sum(rest) / len(rest) for _, *rest in losses]
         rises = [loss - other for loss, other in zip(high, low, strict=True)]
         samples = [
-            Sample(encoder.text(others[0].row.ids if others[0].row else ()), "", rise)
+            Sample(encoder.text(others[0].row.ids.tolist() if others[0].row else ()), "", rise)
             for (_, *others), rise in zip(asks, rises, strict=False)
         ]
         result = ProbeResult().add(ROBUST[0], likelihood_metrics.robustness(typos, clean), samples=samples)
@@ -265,23 +270,25 @@ def _robustness(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> 
 def _slip(encoder: PromptEncoder, row: Row, slip: Callable[[str, float, int], str], seed: int) -> Row:
     """The row with typos in the question: in the longest text of the prompt's last turn, between special
     tokens."""
-    begin = next(at for at, label in enumerate(row.labels) if label != MASKED)
-    first, last = encoder.last_text(row.ids[:begin])
-    text = encoder.text(row.ids[first:last])
+    known, labels = row.ids.tolist(), row.labels.tolist()
+    begin = next(at for at, label in enumerate(labels) if label != MASKED)
+    first, last = encoder.last_text(known[:begin])
+    text = encoder.text(known[first:last])
     slipped = (slip(text, share, seed) for share in SLIPS)
     ids = [
-        *row.ids[:first],
+        *known[:first],
         *encoder.ids(next((other for other in slipped if other != text), text)),
-        *row.ids[last:],
+        *known[last:],
     ]
-    return Row(ids, [MASKED] * (len(ids) - len(row.ids) + begin) + row.labels[begin:])
+    return Row(ids, [MASKED] * (len(ids) - len(known) + begin) + labels[begin:])
 
 
 def _split_question(row: Row) -> tuple[list[int], list[int]] | None:
     """What precedes the first answer, and that answer; None if the row asks nothing."""
-    first = next((at for at, label in enumerate(row.labels) if label != MASKED), 0)
-    after = [at for at, label in enumerate(row.labels) if at > first and label == MASKED]
-    return (row.ids[:first], row.ids[first : min(after, default=len(row.ids))]) if first > 1 else None
+    ids, labels = row.ids.tolist(), row.labels.tolist()
+    first = next((at for at, label in enumerate(labels) if label != MASKED), 0)
+    after = [at for at, label in enumerate(labels) if at > first and label == MASKED]
+    return (ids[:first], ids[first : min(after, default=len(ids))]) if first > 1 else None
 
 
 def _row_asks(rows: Sequence[Sequence[Row]]) -> list[list[Ask]]:

@@ -91,7 +91,7 @@ class BaseAnswers:
     def _digest(self, probe: Probe, ask: Ask) -> str:
         """Identify a question by its tokens."""
         if id(ask) not in self._digests:
-            row = [ask.row.ids, ask.row.labels] if ask.row is not None else []
+            row = [ask.row.ids.tolist(), ask.row.labels.tolist()] if ask.row is not None else []
             whole = [row, list(ask.prompt), ask.seed, (ask.tokens or probe.tokens) if probe.writes else 0]
             self._digests[id(ask)] = hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:24]
         return self._digests[id(ask)]

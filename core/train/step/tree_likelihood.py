@@ -109,8 +109,8 @@ class RowScoring:
 def _plant(owned: _Owned, at: int, item: Item) -> np.ndarray:
     """Add a row to its owner's tree; return the place for its losses and firsts."""
     path = owned.tree.add(_read_ids(item))
-    pairs = zip(path, item.row.labels[1:], strict=False)
-    found = [(node, int(label)) for node, label in pairs if label != MASKED]
+    pairs = zip(path, item.row.labels[1:].tolist(), strict=False)
+    found = [(node, label) for node, label in pairs if label != MASKED]
     for place, (node, label) in enumerate(found):
         owned.targets.setdefault(node, []).append(_Target(at, place, label))
     if item.state and found:
@@ -120,7 +120,8 @@ def _plant(owned: _Owned, at: int, item: Item) -> np.ndarray:
 
 def _read_ids(item: Item) -> list[int]:
     """The tokens that are read: nothing is predicted from the last one."""
-    return item.row.ids[:-1]
+    ids: list[int] = item.row.ids[:-1].tolist()
+    return ids
 
 
 def take_sharing(items: Sequence[Item], most: int) -> list[Item]:
@@ -129,7 +130,7 @@ def take_sharing(items: Sequence[Item], most: int) -> list[Item]:
     trees: dict[int, TokenTree] = {}
     taken: list[Item] = []
     used = 0
-    for item in sorted(items, key=lambda item: tuple(item.row.ids)):
+    for item in sorted(items, key=lambda item: item.row.ids.tolist()):
         tree = trees.setdefault(id(item.mine), TokenTree())
         new = tree.count_new(_read_ids(item))
         if taken and (len(tree) + new > NODES or used + new > most):

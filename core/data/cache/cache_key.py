@@ -1,0 +1,142 @@
+"""Names the token cache of a study's rows: a hash of all that the tokens follow from.
+
+That is the content of the files, how they are read, split and formatted, the tokenizer with its chat
+template, the versions of the libraries, and trimtab's own code that reads and tokenises. Where one of these
+cannot be known, such as the files of a hub data set, there is no name, and the rows are not cached.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core import paths
+from core.contract.spec.study_spec import StudySpec
+from core.store import input_hashes
+
+FORMAT = 1  # of the files of the cache
+CODE = ("data/cache", "data/readers", "train/data", "evaluate/metrics/validation_slices.py",
+        "evaluate/prompts/prompt_schema.py", "contract/spec/companion_column.py")  # fmt: skip
+LIBRARIES = ("tokenizers", "transformers", "jinja2", "datasets", "pyarrow")
+CLOCK = re.compile(r"%-?[HIMSfpcXTRrsz]")  # parts of a time that change within a day
+MOST_FILES = 10_000  # of a folder
+CHUNKS = 64  # of 1 MiB between two progress reports
+Progress = input_hashes.Progress
+
+
+@dataclass(frozen=True)
+class CacheKey:
+    """The ``name`` of a cache, and the stamp of each file or folder when its content was read."""
+
+    name: str
+    stamps: dict[Path, str]
+
+    def holds(self) -> bool:
+        """Whether no file has changed since: rows that were read meanwhile belong to this name."""
+        return all(_stamp(path) == stamp for path, stamp in self.stamps.items())
+
+
+def find_key(spec: StudySpec, tokenizer: Any, demo: str, progress: Progress) -> CacheKey | None:
+    """The key of a study's rows; ``demo`` identifies the demo's rows. None if they cannot be cached.
+
+    Raises TrimtabError for a file that cannot be read.
+    """
+    known = describe_tokenizer(tokenizer)
+    found = {key: path for key, path in input_hashes.places(spec).items() if key.startswith("data.")}
+    if known is None or not ("data.source" in found or spec.data.source.startswith("demo:")):
+        return None
+    stamps = {path: _stamp(path) for path in found.values()}
+    sums = {str(path): _sum(key, path, progress) for key, path in found.items()}
+    if None in stamps.values() or None in sums.values():
+        return None
+    options = {
+        name: sums.get(value, value) if isinstance(value, str) else value
+        for name, value in msgspec.to_builtins(spec.data).items()
+    }
+    whole = [
+        FORMAT, options, spec.study.seed, spec.evaluate.rows, demo, known,
+        {name: _version(name) for name in LIBRARIES}, hash_code(),
+    ]  # fmt: skip
+    name = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    return CacheKey(name, {path: stamp for path, stamp in stamps.items() if stamp is not None})
+
+
+def describe_tokenizer(tokenizer: Any) -> list[Any] | None:
+    """All that decides how the tokenizer renders and encodes; None if that includes code of its own, or the
+    time of day."""
+    kind, backend = type(tokenizer), getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or not kind.__module__.startswith("transformers."):
+        return None
+    backend.no_truncation()  # a state of the last call, which is set anew at each
+    backend.no_padding()
+    template = json.dumps(tokenizer.chat_template, sort_keys=True, default=str)
+    dated = "strftime_now" in template
+    if dated and CLOCK.search(template):
+        return None
+    return [
+        kind.__qualname__, hashlib.sha256(backend.to_str().encode()).hexdigest(), template,
+        {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
+        bool(tokenizer.split_special_tokens), str(datetime.date.today()) if dated else "",
+    ]  # fmt: skip
+
+
+def hash_code() -> str:
+    """The SHA-256 of the code that reads, renders and tokenises rows."""
+    code, total = paths.root() / "core", hashlib.sha256()
+    for part in CODE:
+        place = code / part
+        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            total.update(file.read_bytes())
+    return total.hexdigest()
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _stamp(path: Path) -> str | None:
+    """The names, sizes and times of a file or of all files of a folder; None for one with too many."""
+    total = hashlib.sha256()
+    for count, file in enumerate(_files(path)):
+        if count == MOST_FILES:
+            return None
+        status = file.stat()
+        stamp = (str(file), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        total.update(repr(stamp).encode())
+    return total.hexdigest()
+
+
+def _sum(key: str, path: Path, progress: Progress) -> str | None:
+    """The content of a file with its extension, which decides how it is read, or of all files of a folder."""
+    total, chunks = hashlib.sha256(), iter(range(1 << 62))
+
+    def stop() -> bool:
+        if (count := next(chunks)) % CHUNKS == 0:
+            progress(f"comparing {path.name} with the token cache", count, 0, "MiB")
+        return False
+
+    for count, file in enumerate(_files(path)):
+        if count == MOST_FILES:
+            return None
+        name = "".join(path.suffixes[-2:]) if path.is_file() else file.relative_to(path).as_posix()
+        total.update(f"{name}\0{input_hashes.hash_contents(key, file, stop)}\n".encode(errors="replace"))
+    return total.hexdigest()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+    else:
+        yield from sorted(file for file in path.rglob("*") if file.is_file())

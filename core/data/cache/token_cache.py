@@ -1,0 +1,195 @@
+"""Keeps tokenised rows in the user's cache as memory-mapped arrays, for all trials, workers and studies.
+
+A cache is a folder of files of plain numbers and a JSON manifest with their SHA-256 sums. It is written
+aside, fsynced and renamed. One that is damaged, not the user's own or of another format is made again. It
+holds the longest rows that a study needed, from which shorter ones are cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import mmap
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from core import paths
+from core.data.cache.cache_key import FORMAT, Progress
+from core.data.cache.tokenized_rows import (
+    COLUMNS,
+    Array,
+    PartNotes,
+    RowFacts,
+    TokenizedPart,
+    TokenizedRows,
+)
+from core.errors import TrimtabError
+
+FOLDER = "tokens"
+MANIFEST = "manifest.json"
+PARTS = ("training", "validation")
+ARRAYS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {  # dtype and shape of each array
+    "ids": (np.int32, (-1,)), "labels": (np.int32, (-1,)),
+    "rows": (np.int64, (-1, COLUMNS)), "dropped": (np.int64, (-1, 2)),
+}  # fmt: skip
+LIMIT_BYTES = 20 << 30  # of all caches; those that were used least recently are deleted
+ABANDONED_S = 24 * 3600  # an unfinished folder of this age belongs to nobody
+POLLED_S = 0.2
+UNUSABLE = (OSError, ValueError, EOFError, TrimtabError, msgspec.DecodeError)
+
+
+class Manifest(msgspec.Struct, forbid_unknown_fields=True):
+    """What a cache holds; ``sums`` are the SHA-256 of its files."""
+
+    format: int
+    key: str
+    facts: RowFacts
+    parts: dict[str, PartNotes]
+    sums: dict[str, str]
+
+
+def folder() -> Path:
+    """The folder of all token caches."""
+    return paths.cache() / FOLDER
+
+
+def load(key: str, length: int) -> TokenizedRows | None:
+    """The rows of a cache; None if there is none that holds ``length`` tokens of each row and is intact."""
+    place = folder() / key
+    try:
+        if not (paths.is_own(place) and paths.is_own(place / MANIFEST)):
+            return None
+        with open(place / MANIFEST, "rb", opener=paths.no_link) as file:
+            manifest = msgspec.json.decode(file.read(), type=Manifest)
+        if (manifest.format, manifest.key) != (FORMAT, key):
+            return None
+        training, validation = (_load_part(place, name, manifest) for name in PARTS)
+        rows = TokenizedRows(training, validation, manifest.facts)
+        os.utime(place / MANIFEST)
+    except (*UNUSABLE, KeyError):
+        return None
+    return rows if rows.reaches(length) else None
+
+
+def save(key: str, rows: TokenizedRows) -> TokenizedRows:
+    """Write a cache; return its rows from the files, or ``rows`` where it cannot be written."""
+    try:
+        place, aside = paths.private(folder()) / key, folder() / f".{key}.{os.getpid()}.new"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(mode=0o700)
+        try:
+            _write(aside, key, rows)
+            _make_room(_count_bytes(aside))
+            _replace(aside, place)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    except (OSError, ValueError, TrimtabError):  # ValueError: a text that JSON cannot have
+        return rows
+    return load(key, rows.facts.most) or rows
+
+
+@contextlib.contextmanager
+def hold(key: str, progress: Progress) -> Iterator[None]:
+    """Wait until no other process makes this cache. Without file locks both make it, which is slower only."""
+    place = folder() / f".{key}.lock"
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, TrimtabError):
+            paths.private(folder())
+            file = stack.enter_context(open(place, "wb", opener=paths.no_link))
+            _lock(file.fileno(), progress)
+            stack.callback(place.unlink, missing_ok=True)
+        yield
+
+
+def _lock(descriptor: int, progress: Progress) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            progress("waiting for another worker that tokenises these rows", 0, 0, "")
+            time.sleep(POLLED_S)
+
+
+def _load_part(place: Path, name: str, manifest: Manifest) -> TokenizedPart:
+    """Map the arrays of a part. Raises ValueError if they are damaged."""
+    arrays = {each: _map(place / f"{name}-{each}", manifest.sums, *ARRAYS[each]) for each in ARRAYS}
+    part = TokenizedPart(**arrays, notes=manifest.parts[name])
+    if fault := part.fault():
+        raise ValueError(fault)
+    return part
+
+
+def _map(path: Path, sums: dict[str, str], dtype: type[np.generic], shape: tuple[int, ...]) -> Array:
+    with open(path, "rb", opener=paths.no_link) as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != sums[path.name]:
+            raise ValueError(f"{path.name} is damaged")
+        if not os.fstat(file.fileno()).st_size:  # nothing can be mapped
+            return np.zeros(0, dtype).reshape(shape)
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ), dtype).reshape(shape)
+
+
+def _write(aside: Path, key: str, rows: TokenizedRows) -> None:
+    sums, parts = dict[str, str](), dict(zip(PARTS, (rows.training, rows.validation), strict=True))
+    for name, part in parts.items():
+        for each, (dtype, _) in ARRAYS.items():
+            content = np.ascontiguousarray(getattr(part, each), dtype).reshape(-1).data
+            sums[f"{name}-{each}"] = hashlib.sha256(content).hexdigest()
+            _write_file(aside / f"{name}-{each}", content)
+    manifest = Manifest(FORMAT, key, rows.facts, {name: part.notes for name, part in parts.items()}, sums)
+    _write_file(aside / MANIFEST, msgspec.json.encode(manifest))
+    _sync(aside)
+
+
+def _write_file(path: Path, content: bytes | memoryview) -> None:
+    with open(path, "wb", opener=paths.no_link) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _replace(aside: Path, place: Path) -> None:
+    """Put a finished folder in place. Processes that use the one before keep its files mapped."""
+    before = aside.with_suffix(".old")
+    with contextlib.suppress(FileNotFoundError):
+        place.rename(before)
+    aside.rename(place)
+    _sync(place.parent)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def _sync(place: Path) -> None:
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_room(needed: int) -> None:
+    """Delete abandoned folders, and caches until the new one fits: those that were used least recently."""
+    known = list[tuple[float, int, Path]]()
+    for place in folder().iterdir():
+        with contextlib.suppress(OSError):
+            if place.name.startswith("."):
+                if place.is_dir() and time.time() - place.stat().st_mtime > ABANDONED_S:
+                    shutil.rmtree(place, ignore_errors=True)
+            elif place.is_dir():
+                known.append(((place / MANIFEST).stat().st_mtime, _count_bytes(place), place))
+    used = needed + sum(size for _, size, _ in known)
+    for _, size, place in sorted(known):
+        if used <= LIMIT_BYTES:
+            break
+        shutil.rmtree(place, ignore_errors=True)
+        used -= size
+
+
+def _count_bytes(place: Path) -> int:
+    return sum(file.stat().st_size for file in place.iterdir())

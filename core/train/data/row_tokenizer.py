@@ -1,0 +1,119 @@
+"""Formats and tokenises the rows of a study, and records what is skipped of them."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from core.contract.spec.knob_min_max import longest_sequence
+from core.contract.spec.study_spec import StudySpec
+from core.data.cache import cache_key, token_cache
+from core.data.cache.tokenized_rows import PartBuilder, RowFacts, TokenizedPart, TokenizedRows
+from core.data.readers.row_values import UnusableRow
+from core.evaluate.metrics import validation_slices
+from core.train.data import labelled_questions, row_loader, stdlib_pairs
+from core.train.data.chat_spans import Text
+from core.train.data.row_format import RowFormat
+from core.train.data.tokenization import Encoded, Encoder
+from core.train.progress_callback import Progress
+
+BATCH = 256  # rows between two progress reports
+SLICE_COLUMNS = ("source", "task", "label", "category", "topic")  # columns whose values split the rows
+Raw = dict[str, Any]
+
+
+def find_rows(spec: StudySpec, tokenizer: Any, progress: Progress) -> TokenizedRows:
+    """The tokenised rows of a study, from the cache if it has them. Raises TrimtabError."""
+    demo = stdlib_pairs.digest() if spec.data.source == row_loader.DEMO else ""
+    key, longest = cache_key.find_key(spec, tokenizer, demo, progress), longest_sequence(spec)
+    if key is None:
+        return tokenize_rows(spec, tokenizer, progress)
+    known = token_cache.load(key.name, longest)
+    if known is not None:
+        return known
+    with token_cache.hold(key.name, progress):
+        known = token_cache.load(key.name, longest)  # another process may have made it
+        if known is None:
+            known = tokenize_rows(spec, tokenizer, progress)
+            known = token_cache.save(key.name, known) if key.holds() else known
+        return known
+
+
+def tokenize_rows(spec: StudySpec, tokenizer: Any, progress: Progress) -> TokenizedRows:
+    """Read, split, format and tokenise the rows, as many tokens of each as any trial uses."""
+    notes: list[str] = []
+    train, validation = row_loader.load(spec, progress, notes)
+    form = RowFormat(spec, tokenizer, _columns(train))
+    if isinstance(spec.data.validation, str):
+        form.check(_columns(validation), f"data.validation = {spec.data.validation!r}")
+    random.Random(spec.study.seed).shuffle(validation)
+    held = validation[: spec.evaluate.rows]
+    reader = _RowReader(form, longest_sequence(spec), progress)
+    questions, fault = labelled_questions.find_questions(held)
+    facts = RowFacts(
+        longest_sequence(spec), form.kind, form.common_system(train), questions, fault,
+        notes,
+    )  # fmt: skip
+    return TokenizedRows(reader.read(train, "training"), reader.read(held, "validation"), facts)
+
+
+def _columns(rows: Sequence[Raw]) -> list[str]:
+    """All columns that any row has: in JSONL each row may have its own."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _slices(raw: Raw) -> tuple[str, ...]:
+    """The names of the row's slices, such as ("source:web", "task:sums")."""
+    names = (
+        validation_slices.slice_name(column, raw[column])
+        for column in SLICE_COLUMNS
+        if isinstance(raw.get(column), str | int)
+    )
+    return tuple(name for name in names if name)
+
+
+class _RowReader:
+    """Formats and tokenises rows, with at most ``most`` tokens of each."""
+
+    def __init__(self, form: RowFormat, most: int, progress: Progress) -> None:
+        self._form, self._most, self._progress = form, most, progress
+        self._encoder = Encoder(form.tokenizer)
+        self._first = form.tokenizer.bos_token_id if form.adds_special else None
+
+    def read(self, rows: Sequence[Raw], name: str) -> TokenizedPart:
+        """Read the rows of a part; progress is reported under its ``name``."""
+        part, waiting = PartBuilder(len(rows)), deque[int]()  # indices of rows whose text is being encoded
+        for encoded in self._encoder.encode(self._texts(rows, name, part, waiting), self._most):
+            index = waiting.popleft()
+            if isinstance(encoded, UnusableRow):
+                part.drop(index, str(encoded))
+            else:
+                self._add(part, index, rows[index], encoded)
+        return part.build()
+
+    def _texts(
+        self, rows: Iterable[Raw], name: str, part: PartBuilder, waiting: deque[int]
+    ) -> Iterator[Text]:
+        for index, row in enumerate(rows):
+            if index % BATCH == 0:
+                self._progress(f"tokenising {name} rows", index, part.count, "rows")
+            try:
+                text = self._form.read(row)
+            except UnusableRow as error:
+                part.drop(index, str(error))
+                continue
+            part.missed.update(text.missed)
+            part.remarks.update(text.remarks)
+            waiting.append(index)
+            yield text
+
+    def _add(self, part: PartBuilder, index: int, raw: Raw, encoded: Encoded) -> None:
+        ids, targets = encoded.ids, encoded.targets
+        if self._first is not None and ids[:1].tolist() != [self._first]:
+            ids = np.concatenate((np.array([self._first], np.int32), ids))
+            targets = np.concatenate((np.zeros(1, bool), targets))
+        part.add(index, ids, targets, _slices(raw), encoded.cut)

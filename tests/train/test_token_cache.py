@@ -1,0 +1,163 @@
+"""Rows are tokenised once: the cache has the rows and notes of a fresh reading, and none of other data."""
+
+import json
+import stat
+
+import pytest
+from transformers import AutoTokenizer
+
+from core.data.cache import token_cache
+from core.train.data import row_tokenizer
+from core.train.data.batch_schedule import BatchSchedule
+from core.train.data.dataset import load_data
+from core.train.progress_callback import silent
+from tests.templates.field_templates import source
+
+
+@pytest.fixture
+def tokenizer(folder):
+    return AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "tokens"
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Rows of many lengths; some are skipped, remarked on or truncated."""
+    rows = [{"prompt": f"read {at}", "completion": "open path " * (at % 9)} for at in range(60)]
+    rows += [{"prompt": "a", "completion": None}, {"prompt": "<|im_end|>", "completion": "b"}]
+    rows += [{"prompt": "read the file " * 300, "completion": "yes"}]
+    place = tmp_path / "rows.jsonl"
+    place.write_text("".join(json.dumps(row | {"task": f"t{at % 3}"}) + "\n" for at, row in enumerate(rows)))
+    return place
+
+
+@pytest.fixture
+def tokenised(monkeypatch):
+    """Counts how often rows are read and tokenised."""
+    calls = []
+    fresh = row_tokenizer.tokenize_rows
+    monkeypatch.setattr(row_tokenizer, "tokenize_rows", lambda *told: calls.append(1) or fresh(*told))
+    return calls
+
+
+def shown(data):
+    """All that a study sees of its data."""
+    parts = [
+        [(row.ids.tolist(), row.labels.tolist(), row.parts, row.number, row.planted) for row in rows]
+        for rows in (data.train, data.validation)
+    ]
+    return parts, data.notes, data.dropped, data.kind, data.system, data.most, data.cut_rows
+
+
+def spec_of(study, file, length=60, **more):
+    return study(data={"source": str(file), **more}, train={"sequence_length": length})
+
+
+def test_the_second_study_reads_the_same_rows_and_notes_from_the_cache(study, tokenizer, file, tokenised):
+    first, second = (shown(load_data(spec_of(study, file), tokenizer, silent)) for _ in range(2))
+    assert first == second and len(tokenised) == 1
+    assert any("skipped" in note for note in first[1]) and any("truncated" in note for note in first[1])
+
+
+@pytest.mark.parametrize("length", [26, 40, 60, 400])
+def test_other_sequence_lengths_are_cut_from_the_longest(study, tokenizer, file, cache, tokenised, length):
+    load_data(spec_of(study, file, 200), tokenizer, silent)
+    cached = shown(load_data(spec_of(study, file, length), tokenizer, silent))
+    assert len(tokenised) == (2 if length > 200 else 1), "what is longer than the cache is tokenised again"
+    for place in cache.iterdir():
+        (place / "manifest.json").unlink()
+    assert cached == shown(load_data(spec_of(study, file, length), tokenizer, silent))
+
+
+def test_other_content_tokenizer_template_or_keys_have_another_cache(
+    study, tokenizer, file, tokenised, cache
+):
+    load_data(spec_of(study, file), tokenizer, silent)
+    load_data(spec_of(study, file, prompt_key="completion", completion_key="prompt"), tokenizer, silent)
+    assert len(tokenised) == 2
+    tokenizer.chat_template = source("zephyr")
+    load_data(spec_of(study, file), tokenizer, silent)
+    assert len(tokenised) == 3
+    tokenizer.add_tokens(["read"])
+    rows = load_data(spec_of(study, file), tokenizer, silent).train
+    assert len(tokenised) == 4 and any(tokenizer.convert_tokens_to_ids("read") in row.ids for row in rows)
+    file.write_text(file.read_text().replace("open", "shut"))
+    rows = load_data(spec_of(study, file), tokenizer, silent).train
+    assert len(tokenised) == 5 and any("shut" in tokenizer.decode(row.ids) for row in rows)
+    assert len([place for place in cache.iterdir() if place.is_dir()]) == 5
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "training-ids", "training-rows", "validation-labels"])
+@pytest.mark.parametrize("damage", ["shorter", "changed", "link", "gone"])
+def test_a_damaged_or_foreign_cache_is_made_again(
+    study, tokenizer, file, cache, tokenised, tmp_path, name, damage
+):
+    before = shown(load_data(spec_of(study, file), tokenizer, silent))
+    (place,) = cache.iterdir()
+    victim = place / name
+    whole = victim.read_bytes()
+    victim.unlink()
+    if damage == "link":
+        (tmp_path / "foreign").write_bytes(whole)
+        victim.symlink_to(tmp_path / "foreign")
+    elif damage != "gone":
+        victim.write_bytes(whole[:-8] if damage == "shorter" else bytes([whole[0] ^ 1]) + whole[1:])
+    assert shown(load_data(spec_of(study, file), tokenizer, silent)) == before and len(tokenised) == 2
+    assert shown(load_data(spec_of(study, file), tokenizer, silent)) == before and len(tokenised) == 2
+
+
+def test_the_cache_is_private_and_rows_are_views_of_its_files(study, tokenizer, file, cache):
+    load_data(spec_of(study, file), tokenizer, silent)
+    (place,) = cache.iterdir()
+    assert stat.S_IMODE(cache.stat().st_mode) == stat.S_IMODE(place.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(each.stat().st_mode) for each in place.iterdir()} == {0o600}
+    row = load_data(spec_of(study, file), tokenizer, silent).train[0]
+    assert not row.ids.flags.owndata and not row.ids.flags.writeable
+
+
+def test_where_nothing_can_be_written_the_rows_are_tokenised(study, tokenizer, file, monkeypatch, tmp_path):
+    (tmp_path / "no folder").write_text("")
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "no folder"))
+    assert load_data(spec_of(study, file), tokenizer, silent).train
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_cached(study, tokenizer, file, cache, monkeypatch):
+    fresh = row_tokenizer.tokenize_rows
+
+    def changing(*told):
+        found = fresh(*told)
+        file.write_text(file.read_text() + '{"prompt": "a", "completion": "b"}\n')
+        return found
+
+    monkeypatch.setattr(row_tokenizer, "tokenize_rows", changing)
+    load_data(spec_of(study, file), tokenizer, silent)
+    assert not [place for place in cache.iterdir() if place.is_dir()]
+
+
+def test_caches_that_were_used_least_recently_make_room(study, tokenizer, file, cache, monkeypatch):
+    load_data(spec_of(study, file), tokenizer, silent)
+    (first,) = cache.iterdir()
+    monkeypatch.setattr(token_cache, "LIMIT_BYTES", 1)
+    load_data(spec_of(study, file, prompt_key="completion", completion_key="prompt"), tokenizer, silent)
+    (second,) = cache.iterdir()
+    assert first != second
+
+
+def test_a_resumed_trial_sees_the_rows_that_it_would_have_seen(study, tokenizer, file):
+    spec = spec_of(study, file, 40)
+    knobs = {"seed": 3, "batch_size": 2, "gradient_accumulation": 2, "steps": 40}
+    fresh, cached = (load_data(spec, tokenizer, silent).shorten(40)[0] for _ in range(2))
+    whole = [
+        [row.ids.tolist() for batch in BatchSchedule(fresh, knobs).micro_batches(at) for row in batch]
+        for at in range(40)
+    ]
+    resumed = BatchSchedule(cached, knobs)
+    later = [
+        [row.ids.tolist() for batch in resumed.micro_batches(at) for row in batch] for at in range(17, 40)
+    ]
+    assert later == whole[17:]
