@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,10 @@ import tomli_w
 from pydantic import ValidationError
 
 from core import paths
-from core.contract import input_size_limits, installed_garak
+from core.contract import input_size_limits
 from core.contract.spec import conditional_knobs, knob_table, search_checks, spec_schema, toml_reader
-from core.contract.spec.metric_limits import Limit
-from core.contract.spec.metric_table import BOARDS, TASK
 from core.contract.spec.search_space import Choice, Dimension, Range, read_dimension
-from core.contract.spec.study_spec import COUNTED, EvaluateOptions, StudySpec
+from core.contract.spec.study_spec import COUNTED, StudySpec
 from core.contract.text.sanitize import plain, show_value
 from core.contract.text.secret_redaction import Redactor
 from core.errors import Problem, SpecError
@@ -267,48 +264,10 @@ def _across(spec: StudySpec, file: str) -> None:
     metrics = [objective.metric for objective in spec.study.objectives]
     if len(set(metrics)) < len(metrics):
         problems.append(Problem("the same objective is listed twice", f"{file} [study]", "keep one"))
-    problems += [*_boards(spec, file), *search_checks.find_trigger_faults(spec, f"{file} [evaluate]")]
+    problems += search_checks.find_unscored(spec, file)
+    problems += search_checks.find_trigger_faults(spec, f"{file} [evaluate]")
     if problems:
         raise SpecError(*problems)
-
-
-def _boards(spec: StudySpec, file: str) -> list[Problem]:
-    """Return a problem for each objective, constraint or limit whose board is not switched on."""
-    section, problems = spec.evaluate, list[Problem]()
-    sources = [(objective.metric, "the objective") for objective in spec.study.objectives]
-    for texts, source in ((spec.study.constraints, "the constraint on"), (section.limits, "the limit on")):
-        for text in texts:
-            try:
-                sources.append((Limit.parse(text, f"{file} [evaluate] limits").metric, source))
-            except SpecError as error:  # search_checks reports those of constraints
-                problems += error.problems if source == "the limit on" else ()
-    problems += _tasks(section, file) + installed_garak.find_faults(section.prompt_texts, file)
-    for metric, source in sources:
-        board = metric.split("/")[0]
-        if metric.startswith(TASK):
-            task = metric.removeprefix(TASK)
-            if task not in section.tasks:
-                fix = f"add {task!r} to evaluate.tasks"
-                problems.append(Problem(f"{source} {metric} is not scored", f"{file} [evaluate]", fix))
-        elif board in BOARDS and board not in section.boards:
-            fix = f"add {board!r} to evaluate.boards"
-            problems.append(Problem(f"{source} {metric} is not scored", f"{file} [evaluate]", fix))
-        elif metric == "security/exposure" and not section.canaries:
-            fix = "set evaluate.canaries, such as 4: secrets are planted among the training rows"
-            problems.append(Problem(f"{source} {metric} needs canaries", f"{file} [evaluate]", fix))
-        elif board not in BOARDS and source == "the limit on":
-            fix = f"limits hold for the boards: {', '.join(BOARDS)}"
-            problems.append(Problem(f"{source} {metric} is never checked", f"{file} [evaluate]", fix))
-    return problems
-
-
-def _tasks(section: EvaluateOptions, file: str) -> list[Problem]:
-    """Return a problem if tasks are set and lm-evaluation-harness is not installed."""
-    if not section.tasks or importlib.util.find_spec("lm_eval") is not None:
-        return []
-    tasks = plain(repr(list(section.tasks)), 80)
-    message = f"evaluate.tasks = {tasks} needs lm-evaluation-harness, which is not installed"
-    return [Problem(message, f"{file} [evaluate]", "pip install 'trimtab[lm-eval]', or leave tasks out")]
 
 
 def _with_absolute_paths(spec: StudySpec, folder: Path) -> StudySpec:
