@@ -29,13 +29,14 @@ class Source:
             yield from local_files.rows(file, self.key)
 
 
-def find_sources(data: DataOptions) -> list[Source]:
-    """Return the source of the training rows and, if it is separate, that of the validation rows."""
-    sources = [_find("data.source", data.source)]
+def find_sources(data: DataOptions, key: str = "data") -> list[Source]:
+    """Return the source of the training rows and, if it is separate, that of the validation rows; ``key`` is
+    that of the section."""
+    sources = [_find(f"{key}.source", data.source)]
     if isinstance(data.validation, str):
         local = _looks_local(data.validation) or paths.expand_home(data.validation).exists()
-        split = Source("data.validation", data.validation, reason="it is a split of data.source")
-        sources.append(_find("data.validation", data.validation) if local else split)
+        split = Source(f"{key}.validation", data.validation, reason="it is a split of data.source")
+        sources.append(_find(f"{key}.validation", data.validation) if local else split)
     return sources
 
 

@@ -14,12 +14,13 @@ import torch
 from core.contract.spec.knob_min_max import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
+from core.data.mixture.mixture_shares import Mixture
 from core.data.readers.row_values import UnusableRow
 from core.errors import TrimtabError
 from core.evaluate.metrics import validation_slices
 from core.evaluate.prompts import canary_rows
 from core.evaluate.prompts.prompt_schema import Question
-from core.train.data import labelled_questions, row_loader
+from core.train.data import labelled_questions, mixture_rows, row_loader
 from core.train.data.chat_spans import Text
 from core.train.data.row_format import RowFormat
 from core.train.data.tokenization import Encoded, encode
@@ -66,6 +67,7 @@ class Data:
     most: int = 1 << 62  # tokens kept of a row
     cut_rows: int = 0  # rows with more tokens than that
     noted_lengths: set[int] = field(default_factory=set, repr=False)  # lengths that the event list notes
+    mixture: Mixture | None = None
     _cut: dict[int, tuple[list[Row], list[Row]]] = field(default_factory=dict, repr=False)
 
     def shorten(self, length: int) -> tuple[list[Row], list[Row]]:
@@ -116,6 +118,16 @@ def collate(rows: Sequence[Row], pad_id: int, device: torch.device) -> dict[str,
 
 def load_data(spec: StudySpec, tokenizer: Any, progress: Progress) -> Data:
     """Read, split and tokenise the rows. Raises TrimtabError if no training or validation rows are left."""
+    if spec.data.mixture:
+        data = mixture_rows.join(
+            spec,
+            [
+                (name, _load_part(part, name, tokenizer, progress))
+                for name, part in mixture_rows.list_parts(spec)
+            ],
+        )
+        _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
+        return data
     source_notes: list[str] = []
     train, validation = row_loader.load(spec, progress, source_notes)
     form = RowFormat(spec, tokenizer, _columns(train))
@@ -136,6 +148,14 @@ def load_data(spec: StudySpec, tokenizer: Any, progress: Progress) -> Data:
         f"{len(data.train)} training and {len(data.validation)} validation rows, read as {form.kind}"
     )
     return data
+
+
+def _load_part(spec: StudySpec, name: str, tokenizer: Any, progress: Progress) -> Data:
+    """Load a source of the mixture alone. Raises TrimtabError with its name."""
+    try:
+        return load_data(spec, tokenizer, progress)
+    except TrimtabError as error:
+        raise mixture_rows.name_source(error, name) from None
 
 
 def _columns(rows: Sequence[Raw]) -> list[str]:

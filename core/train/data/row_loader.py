@@ -11,6 +11,7 @@ from typing import Any
 from core import paths
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import plain
+from core.data.mixture.row_filter import keep_rows
 from core.data.readers import local_files
 from core.errors import TrimtabError
 from core.train.progress_callback import Progress
@@ -27,12 +28,12 @@ def load(spec: StudySpec, progress: Progress, notes: list[str] | None = None) ->
     With ``data.rows`` only the rows that are used are held in memory. Raises TrimtabError.
     """
     data, seed = spec.data, spec.study.seed
-    opened = _open(data, data.source, data.split, "data.source", progress)
+    opened = keep_rows(_open(data, data.source, data.split, "data.source", progress), data.where)
     rows = _Rows(opened, keeps=data.rows is None, label=Path(data.source).name, progress=progress)
     _refuse_wrapped(rows, data, "data.source", data.source)
     held: list[Raw] | None = None
     if isinstance(data.validation, str):
-        held = list(_open_validation(data, progress)())
+        held = list(keep_rows(_open_validation(data, progress), data.where)())
         chosen, others = list(range(rows.count)), list[int]()
     else:
         chosen, others = _split(rows, data.validation, seed, [] if notes is None else notes)
@@ -40,10 +41,11 @@ def load(spec: StudySpec, progress: Progress, notes: list[str] | None = None) ->
         chosen = random.Random(seed + 1).sample(chosen, data.rows)
     train, validation = rows.at(chosen, others)
     validation = validation if held is None else held
+    matching = f" that match where = {data.where}" if data.where else ""
     for name, part in (("train on", train), ("validate on", validation)):
         if not part:
             raise TrimtabError.of(
-                f"no rows are left to {name}: the source has {rows.count}",
+                f"no rows are left to {name}: the source has {rows.count}{matching}",
                 f"data.source = {data.source!r}",
                 "add rows, or set data.validation to another share or file",
             )
