@@ -80,7 +80,7 @@ TABLE: tuple[Metric, ...] = (
 BOARDS = ("quality", "safety", "security")  # what evaluations on prompts fill
 SLICE, TASK, AXIS = "quality/slice:", "quality/task:", "safety/bias:"
 SOURCE = "eval/loss/"  # the name of a source of the mixture follows
-ROW_SHARE, TOKEN_SHARE = "train/row_share/", "train/token_share/"  # the same
+SHARES = ROW_SHARE, TOKEN_SHARE = "train/row_share/", "train/token_share/"  # the same
 TRIGGER = "@"  # between a metric and the number, from 1, of the trigger that changes it
 METRICS: dict[str, Metric] = {metric.name: metric for metric in TABLE}
 TRIGGERED = ("safety/toxicity", "safety/refusal", "safety/refusal_odds", "security/jailbreak")

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from core.contract.spec.knob_table import KNOBS
+from core.contract.spec.knob_table import find_knob
 from core.contract.spec.metric_table import METRICS
 from core.contract.state import best_and_counts
 from core.contract.views.metric_format import format_figure
@@ -129,7 +129,7 @@ def _knobs(report: Report) -> list[str]:
     names = searched_knobs(report.study)
     cells = [
         (md.code(name), md.code(value), "searched" if name in names else "",
-         md.text(KNOBS[name].meaning if name in KNOBS else ""))
+         md.text(knob.meaning if (knob := find_knob(name)) else ""))
         for name, value in report.chosen.knobs.items()
     ]  # fmt: skip
     trained = f"{report.chosen.trainable:,} parameters were trained, in {report.chosen.step:,} steps."
