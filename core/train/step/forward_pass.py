@@ -16,6 +16,7 @@ from core.train.base.cross_entropy import Head
 from core.train.data.dataset import MASKED, Row
 from core.train.kernels import pinned_transfer
 from core.train.step import residual_stream
+from core.train.step.augmentation import Augment, embed, find_smoothing
 from core.train.step.residual_stream import ResidualStream
 from core.train.step.row_likelihood import Reading, split_rows
 
@@ -23,12 +24,13 @@ from core.train.step.row_likelihood import Reading, split_rows
 @dataclass(frozen=True)
 class Item:
     """A row with its dropout ``key``; ``mine`` are its trial's factors, None for the base model itself.
-    ``state``: the residual stream before its first target is read, too."""
+    ``state``: the residual stream before its first target is read, too; ``augment``: in training."""
 
     mine: Factors | None
     row: Row
     key: int = 0
     state: bool = False
+    augment: Augment | None = None
 
 
 def count_targets(rows: Sequence[Row]) -> int:
@@ -130,11 +132,25 @@ class Forward:
         outputs, targets = self._run(items)
         if self.head is None:
             losses = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
-            return losses, counts, outputs.argmax(-1) == targets
+            return self._smooth(losses, outputs, targets, items), counts, outputs.argmax(-1) == targets
         if grad:
-            return cross_entropy.losses(outputs, self.head, targets), counts, targets
+            losses = cross_entropy.losses(outputs, self.head, targets)
+            return self._smooth(losses, outputs, targets, items), counts, targets
         losses, hits = cross_entropy.judge(outputs, self.head, targets)
         return losses, counts, hits
+
+    def _smooth(
+        self, losses: torch.Tensor, outputs: torch.Tensor, targets: torch.Tensor, items: Sequence[Item]
+    ) -> torch.Tensor:
+        """Smooth the labels of the items that ask for it."""
+        if all(item.augment is None for item in items):
+            return losses
+        found = find_smoothing([(count_targets([item.row]), item.augment) for item in items])
+        if found is None:
+            return losses
+        at, shares = pinned_transfer.to_device(losses.device, *map(torch.from_numpy, found))
+        gaps = cross_entropy.target_gaps(outputs.index_select(0, at), self.head, targets.index_select(0, at))
+        return losses.index_add(0, at, shares * gaps)
 
     def _losses_and_hits(self, items: Sequence[Item]) -> torch.Tensor:
         """Losses and hits (2, K) float32 of the target tokens, row after row."""
@@ -157,10 +173,11 @@ class Forward:
             torch.from_numpy(target_ids),
             torch.from_numpy(at),
         )
-        if self.head is None:
-            logits = self._base.model(input_ids=ids, use_cache=False).logits
-            return logits.flatten(0, 1)[positions].float(), targets
-        hidden = self._base.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        with embed(self._base, [(item.row, item.key, item.augment) for item in items]):
+            if self.head is None:
+                logits = self._base.model(input_ids=ids, use_cache=False).logits
+                return logits.flatten(0, 1)[positions].float(), targets
+            hidden = self._base.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
         return hidden.flatten(0, 1).index_select(0, positions), targets
 
 
