@@ -54,15 +54,14 @@ class Print(msgspec.Struct, frozen=True):
 
 def fingerprints(spec: StudySpec) -> dict[str, Print]:
     """Return the fingerprints of base model, data and evaluation inputs, by key in the study file."""
-    data, evaluate = spec.data, spec.evaluate
-    prints = {
-        "model.base": of_model(spec.model.base, spec.model.revision),
-        "data.source": of_data(data.source, data.split),
-    }
-    if isinstance(data.validation, str):
-        apart = paths.expand_home(data.validation).exists()
-        source, split = (data.validation, "train") if apart else (data.source, data.validation)
-        prints["data.validation"] = of_data(source, split)
+    evaluate = spec.evaluate
+    prints = {"model.base": of_model(spec.model.base, spec.model.revision)}
+    for key, data in spec.data.inputs.items():
+        prints[f"{key}.source"] = of_data(data.source, data.split)
+        if isinstance(data.validation, str):
+            apart = paths.expand_home(data.validation).exists()
+            source, split = (data.validation, "train") if apart else (data.source, data.validation)
+            prints[f"{key}.validation"] = of_data(source, split)
     prints |= {key: of_prompts(text, key) for key, text in evaluate.prompt_texts.items()}
     for name in ("reference", "classifier", "judge"):
         if (value := getattr(evaluate, name)) is not None:

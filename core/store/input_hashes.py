@@ -17,7 +17,7 @@ import msgspec
 
 from core import paths
 from core.contract import installed_garak
-from core.contract.spec.study_spec import StudySpec
+from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import Problem, TrimtabError
 from core.store.file_fingerprints import Print, of_data, of_model
@@ -54,10 +54,9 @@ class Seen(msgspec.Struct, frozen=True):
 
 def places(spec: StudySpec) -> dict[str, Path]:
     """Return the local files and folders that trials depend on, by key in the study file."""
-    data, evaluate, model = spec.data, spec.evaluate, spec.model
+    evaluate, model = spec.evaluate, spec.model
     texts = {
-        "data.source": data.source,
-        "data.validation": data.validation if isinstance(data.validation, str) else None,
+        **dict(_of_data(spec.data)),
         "model.base": model.base,
         "model.adapter": model.adapter,
         **{
@@ -71,8 +70,8 @@ def places(spec: StudySpec) -> dict[str, Path]:
         for key, text in texts.items()
         if text and not text.startswith("demo:")
     }
-    for key in ("data.source", "data.validation"):
-        for path in paths.match_pattern(texts[key] or ""):
+    for key, text in _of_data(spec.data):
+        for path in paths.match_pattern(text):
             paths_by_key[f"{key} ({path})"] = path
     # relative values are not paths: paths were made absolute when the study file was read
     return {key: path for key, path in paths_by_key.items() if path.is_absolute() and path.exists()}
@@ -149,15 +148,22 @@ def hold_commits(spec: StudySpec, folder: Path) -> None:
 
 def _of_hub(spec: StudySpec) -> dict[str, Print]:
     """Return the commits in this process's Hub cache, by key in the study file."""
-    model, data = spec.model, spec.data
-    prints = {}
+    model, prints = spec.model, dict[str, Print]()
     if _is_hubs(model.base):
         prints["model.base"] = of_model(model.base, model.revision)
-    for key, text in (("data.source", data.source), ("data.validation", data.validation)):
-        is_split = key == "data.validation" and "/" not in str(text)
-        if isinstance(text, str) and not is_split and _is_hubs(text):
-            prints[key] = of_data(text, data.split)
+    for key, text in _of_data(spec.data):
+        is_split = key.endswith(".validation") and "/" not in text
+        if not is_split and _is_hubs(text):
+            prints[key] = of_data(text, "")
     return prints
+
+
+def _of_data(data: DataOptions) -> Iterator[tuple[str, str]]:
+    """Yield the files, folders and data sets of all rows, by key in the study file."""
+    for key, section in data.inputs.items():
+        yield f"{key}.source", section.source
+        if isinstance(section.validation, str):
+            yield f"{key}.validation", section.validation
 
 
 def _is_hubs(text: str) -> bool:

@@ -16,7 +16,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from core import paths
 from core.contract.metric_score import Score
-from core.contract.spec.knob_table import TABLE
+from core.contract.spec.knob_table import KNOBS, find_knob
 from core.contract.spec.metric_table import METRICS
 
 STATUS = {
@@ -53,7 +53,8 @@ class TensorBoardFiles:
     def begin(self, trial: int, knobs: Mapping[str, Any], at: float) -> None:
         """Write a trial's knobs. Each trial gets every knob of the table: TensorBoard shows no column for a
         knob that the first trial lacks (tensorboard#3371)."""
-        values = {knob.name: _knob_value(knobs.get(knob.name)) for knob in TABLE}
+        names = dict.fromkeys([*KNOBS, *(name for name in knobs if find_knob(name))])
+        values = {name: _knob_value(knobs.get(name)) for name in names}
         start = hparams.hparams_pb(values, trial_id=str(trial), start_time_secs=at)
         self._add(trial, _experiment(values, self._objectives, at), at, 0)
         self._add(trial, start, at, 0)

@@ -20,7 +20,7 @@ def problems(raw: dict) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-@pytest.mark.parametrize("name", ["demo.toml", "lora-1b.toml", "population.toml", "qlora-7b.toml"])
+@pytest.mark.parametrize("name", sorted(path.name for path in CONFIGS.glob("*.toml")))
 def test_the_shipped_configs_load_and_survive_a_round_trip(name):
     spec = spec_file.load(CONFIGS / name)
     assert spec_file.parse(spec_file.to_raw(spec)) == spec

@@ -19,6 +19,7 @@ from core.train.base.linear_layer_layout import find
 from core.train.introspection.row_inspection import Inspection
 from core.train.scoring.scoring_queue import frozen_copy
 from core.train.step import tree_attention
+from core.train.step.augmentation import Augment
 from core.train.step.batched_generation import Generation
 from core.train.step.compute_requests import Prompt
 from core.train.step.forward_pass import Forward, Item
@@ -79,6 +80,7 @@ class _Life:
         return {
             "learn": lambda: self.pack.learn(),
             "learn again": lambda: self.pack.learn(),
+            "learn augmented": lambda: self.pack.forward.train(self._augmented()),
             "learn without a head": lambda: self._without_head().train(self._items()),
             "judge": lambda: self.pack.judge(),
             "learn in a line": lambda: self.pack.forward.train(self._items(), joined=True),
@@ -117,6 +119,14 @@ class _Life:
 
     def _items(self) -> list[Item]:
         return [item for trial in range(len(self._parts)) for item in self.pack.items(trial)]
+
+    def _augmented(self) -> list[Item]:
+        """Rows of all trials; those of the first with everything that training may do to a row."""
+        items = [item for trial in range(len(self._parts)) for item in self.pack.items(trial, masked=4)]
+        augment = Augment(noise=5.0, drop=0.5, smoothing=0.1)
+        return [
+            replace(item, augment=augment if item.mine is self.pack.factors[0] else None) for item in items
+        ]
 
     def _states(self) -> list[Item]:
         """All trials' rows and one of the base itself, with their residual streams."""

@@ -18,6 +18,7 @@ from core.train.pack.pack_checkpoints import CheckpointSchedule
 from core.train.pack.writer_thread import Writer
 
 KNOBS = {"steps": 10, "lora_dropout": 0.1, "gradient_accumulation": 2, "learning_rate": 5e-3}
+KNOBS |= {"neftune_noise_alpha": 5.0, "prompt_dropout": 0.2, "label_smoothing": 0.1}
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,25 @@ def test_losses_and_gradients_are_those_of_all_logits_at_once(head, chunk, monke
     assert torch.equal(hits, logits.argmax(-1) == targets)
 
 
+@pytest.mark.parametrize("chunk", [5, 1000])
+def test_smoothed_labels_are_those_of_torch(head, chunk, monkeypatch):
+    monkeypatch.setitem(cross_entropy.CHUNK_BYTES, "cpu", chunk * 4 * 37)
+    hidden, targets = torch.randn(23, 16, requires_grad=True), torch.randint(0, 37, (23,))
+    found = cross_entropy.losses(hidden, head, targets)
+    found = found + 0.1 * cross_entropy.target_gaps(hidden, head, targets)
+    found.sum().backward()
+    mine, hidden.grad = hidden.grad, None
+    logits = functional.linear(hidden, head.weight, head.bias) * head.scale
+    logits = torch.tanh(logits / head.cap) * head.cap if head.cap else logits
+    expected = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=0.1)
+    expected.sum().backward()
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(mine, hidden.grad)
+    own = functional.cross_entropy(logits, targets, reduction="none")
+    own = own + 0.1 * cross_entropy.target_gaps(logits, None, targets)
+    torch.testing.assert_close(own, expected)
+
+
 def test_one_row_that_is_not_a_number_is_no_others(head):
     hidden = torch.randn(6, 16)
     hidden[2] = float("nan")

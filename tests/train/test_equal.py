@@ -127,13 +127,15 @@ def test_accumulation_equals_the_larger_batch(bench, tmp_path):
 
 
 DIFFERENT = [
-    {"lora_rank": 4, "lora_dropout": 0.1, "learning_rate": 3e-3, "seed": 1},
+    {"lora_rank": 4, "lora_dropout": 0.1, "learning_rate": 3e-3, "seed": 1, "neftune_noise_alpha": 5.0},
     {"lora_rank": 8, "batch_size": 2, "sequence_length": 28, "optimizer": "sgd", "learning_rate": 1e-2},
     {
         "lora_rank": 2,
         "target_modules": "attention",
         "optimizer": "adafactor",
         "lora_dropout": 0.2,
+        "prompt_dropout": 0.3,
+        "label_smoothing": 0.1,
         "steps": 5,
     },
 ]

@@ -10,6 +10,7 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.train import checkpoint_files
+from core.train.data.batch_schedule import BEGINNING
 from core.train.trial import checkpoint_record
 from core.train.trial.checkpoint_record import Partial, PendingSnapshot
 
@@ -61,7 +62,7 @@ def test_what_waits_for_scoring_is_written_as_a_row():
 def test_an_older_checkpoint_gets_the_defaults():
     older = {name: value for name, value in numbers().items() if name not in OPTIONAL}
     progress = checkpoint_record.read({**older, "scored": [3, 2], "partial": None, "best_at": None})
-    assert (progress.passed_step, tuple(progress.since), progress.knobs) == (-1, (0, 0, 0), {})
+    assert (progress.passed_step, progress.since, progress.knobs) == (-1, BEGINNING, {})
     assert (progress.submitted, progress.pending, progress.why) == (3, [], "")
     assert progress.partial is None and progress.best_at is None
     assert checkpoint_record.read(older).submitted == -1

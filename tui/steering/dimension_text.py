@@ -7,7 +7,7 @@ from typing import Any
 
 from core.contract.edits import input_values
 from core.contract.edits.input_values import Read, format_value
-from core.contract.spec.knob_table import KNOBS, Knob
+from core.contract.spec.knob_table import Knob, find_knob
 from core.contract.spec.search_space import Choice, Dimension, explain_outside, read_dimension
 from core.contract.text.sanitize import plain
 
@@ -39,7 +39,9 @@ def fixed_text(value: Any) -> str:
 
 def read(name: str, typed: str) -> Read:
     """What ``typed`` means for the knob ``name``: {"low", "high" …}, {"choice"}, or {"held": value}."""
-    knob, typed = KNOBS[name], typed.strip()[:LONGEST]
+    knob, typed = find_knob(name), typed.strip()[:LONGEST]
+    if knob is None:
+        return Read(wrong="is not a knob")
     if typed.startswith("="):
         parsed = input_values.parse_knob(knob, typed[1:])
         return parsed if parsed.wrong else Read({"held": parsed.value})

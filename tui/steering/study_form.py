@@ -11,7 +11,7 @@ import msgspec
 from core.contract.edits import input_values
 from core.contract.edits.input_values import Read, format_value
 from core.contract.spec import study_spec
-from core.contract.spec.knob_table import TABLE, Knob
+from core.contract.spec.knob_table import Knob
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.search_space import Dimension
 from core.contract.spec.study_spec import AUTO, ON_BREACH, ON_UNSURE, PRUNERS, SAMPLERS, ThresholdOptions
@@ -85,7 +85,7 @@ def _space(study: s.Study) -> tuple[list[Row], list[Row]]:
     fixed = study.settings.study.fixed
     searched: list[Row] = []
     others: list[Row] = []
-    for knob in TABLE:
+    for knob in study.settings.knobs:
         if knob.name in space:
             dimension, is_held = space[knob.name], knob.name in fixed
             begun = dimension_text.fixed_text(fixed[knob.name]) if is_held else dimension_text.text(dimension)

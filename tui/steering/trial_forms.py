@@ -7,7 +7,7 @@ from typing import Any
 
 from core.contract.edits import input_values, knob_edit_checks
 from core.contract.edits.input_values import Read
-from core.contract.spec.knob_table import CLONE_KEEPS, TABLE, Knob
+from core.contract.spec.knob_table import CLONE_KEEPS, Knob
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from tui.forms.form_row_data import Row, switch
@@ -26,8 +26,8 @@ def new(study: s.Study, trial: s.Trial | None) -> list[Row]:
     known = input_values.current_values(study, trial)
     if trial is None:
         known |= dict.fromkeys(space)
-    searched = [knob for knob in TABLE if knob.name in space]
-    fixed = [knob for knob in TABLE if knob.name not in space]
+    searched = [knob for knob in study.settings.knobs if knob.name in space]
+    fixed = [knob for knob in study.settings.knobs if knob.name not in space]
     return [
         *_group("searched", searched, study, known),
         *_group("not searched", fixed, study, known),
@@ -50,7 +50,7 @@ def enqueue_request(
     )
     named = {
         knob.name: others[knob.name]
-        for knob in TABLE
+        for knob in study.settings.knobs
         if knob.name not in emptied and (knob.name in space or others[knob.name] != own[knob.name])
     }
     return console_api.EnqueueTrial(study.name, named)
@@ -65,7 +65,7 @@ def clone(study: s.Study, trial: s.Trial) -> list[Row]:
             input_values.describe_range(study, knob), knob.meaning,
             _edit_reader(name, trial), _choices(knob), CLONE_KEEPS.get(name, ""),
         )
-        for name, knob in knob_edit_checks.EDITABLE.items()
+        for name, knob in knob_edit_checks.list_editable(trial.knobs).items()
     ]  # fmt: skip
 
 
@@ -76,12 +76,13 @@ def edit(study: s.Study, trial: s.Trial) -> list[Row]:
         known["steps"] = trial.total_steps
     known |= trial.editing
     fresh = trial.state == s.QUEUED and not trial.checkpoint
+    editable = knob_edit_checks.list_editable(trial.knobs) if fresh else knob_edit_checks.LIVE
     rows = [
         Row(
             name, input_values.format_value(known.get(name)), _allowed(study, trial, knob), knob.meaning,
             _edit_reader(name, trial), _choices(knob), label="total steps" if name == "steps" else "",
         )
-        for name, knob in (knob_edit_checks.EDITABLE if fresh else knob_edit_checks.LIVE).items()
+        for name, knob in editable.items()
     ]  # fmt: skip
     locked = "" if trial.counted else "its result is not reported"
     return [*rows, switch(COUNTED, "report to sampler", WHY_NOT, locked)]

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from core.contract.spec.knob_table import KNOBS
+from core.contract.spec.knob_table import find_knob
 from core.contract.state import engine_state as s
 from core.contract.views.trials.trial_fields import find_field, list_metrics
 from tui.keys.key_definition import bindings
@@ -64,7 +64,7 @@ class ColumnDialog(ModalScreen[TableChoice]):
     def __init__(self, study: s.Study, choice: TableChoice, fitting: Sequence[str], look: Palette) -> None:
         super().__init__()
         self._study, self._choice, self._fitting, self._look = study, choice, list(fitting), look
-        every = all_columns(study, list_metrics(study), KNOBS)
+        every = all_columns(study, list_metrics(study), [knob.name for knob in study.settings.knobs])
         self._on = set(choice.columns if choice.columns is not None else default_columns(study))
         first = choice.columns if choice.columns is not None else default_columns(study)
         self._keys = list(dict.fromkeys([*first, *every]))
@@ -164,8 +164,8 @@ def explain(study: s.Study, key: str) -> str:
     """Return what a column shows, in a few words."""
     if key in MEANINGS:
         return MEANINGS[key]
-    if key in KNOBS:
-        return KNOBS[key].meaning
+    if (knob := find_knob(key)) is not None:
+        return knob.meaning
     field = find_field(study, key)
     if field is None or not field.metric:
         return "all curves on one scale" if key.startswith(CURVE) else ""

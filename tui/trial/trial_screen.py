@@ -8,8 +8,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 
-from core.contract.spec.knob_table import TABLE
-from core.contract.spec.metric_table import METRICS
+from core.contract.spec.metric_table import ROW_SHARE, SHARES, TOKEN_SHARE, find_metric
 from core.contract.state import engine_state as s
 from core.contract.state import study_progress
 from core.contract.text.sanitize import plain
@@ -162,7 +161,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
 
     def _knobs(self, study: s.Study, trial: s.Trial) -> Text:
         look, width = self.console.look, self._inside("#knobs")
-        ordered = sorted(TABLE, key=lambda knob: knob.name not in trial.params)
+        ordered = sorted(study.settings.knobs, key=lambda knob: knob.name not in trial.params)
         rows = []
         for knob in ordered:
             value = trial.knobs.get(knob.name)
@@ -179,15 +178,17 @@ class DetailScreen(ChartKeys, SteeringScreen):
     def _latest(self, study: s.Study, trial: s.Trial) -> Text:
         look, width, rows = self.console.look, self._inside("#latest"), []
         for name, value in sorted(trial.latest.items()):
-            if name in trial.scores:
-                continue  # with its interval's verdict below
-            unit = METRICS[name].unit if name in METRICS else ""
+            if name in trial.scores or name.startswith(SHARES):
+                continue  # with its interval's verdict below, or in one line
+            unit = metric.unit if (metric := find_metric(name)) is not None else ""
             plain_text = scientific(value) if "learning_rate" in name else number(value)
             text = format_figure(value, unit) if unit in HUNDREDTHS else plain_text
             shown = Text(size(value) if unit == "bytes" else text, style="bold")
             if unit not in ("", "bytes", *HUNDREDTHS) and width >= 40:
                 shown.append(f" {unit}", style=look["muted"])
             rows.append(pair(Text(plain(name, 40), style=look["muted"]), shown, width))
+        if balance := describe_balance(trial):
+            rows.append(pair(Text("trained rows (tokens)", style=look["muted"]), Text(balance), width))
         if trial.trainable:
             count = Text(f"{trial.trainable:,}")
             rows.append(pair(Text("adapter parameters", style=look["muted"]), count, width))
@@ -216,3 +217,13 @@ class DetailScreen(ChartKeys, SteeringScreen):
     def action_insides(self) -> None:
         """Open the introspection of the trial."""
         self.app.push_screen(InsidesScreen(self._trial))
+
+
+def describe_balance(trial: s.Trial) -> str:
+    """Return each source's share of the rows trained so far, and of their tokens; empty without a mixture."""
+    names = [name.removeprefix(ROW_SHARE) for name in trial.latest if name.startswith(ROW_SHARE)]
+    shares = [
+        (trial.latest[f"{ROW_SHARE}{name}"], trial.latest.get(f"{TOKEN_SHARE}{name}", 0.0)) for name in names
+    ]
+    parts = zip(names, shares, strict=True)
+    return ", ".join(f"{plain(name, 20)} {rows:.0%} ({tokens:.0%})" for name, (rows, tokens) in parts)

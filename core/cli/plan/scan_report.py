@@ -23,9 +23,10 @@ def print_scan(spec: StudySpec, size: int) -> None:
     index, fault = _index(spec)
     for line in fault:
         print(line)
-    for source in find_sources(spec.data):
-        scan = scan_rows.scan(source, spec.data, index, size, activity_line.set_activity)
-        print("\n".join(describe(scan)), flush=True)
+    for key, section in spec.data.inputs.items():
+        for source in find_sources(section, key):
+            scan = scan_rows.scan(source, section, index, size, activity_line.set_activity)
+            print("\n".join(describe(scan)), flush=True)
 
 
 def _index(spec: StudySpec) -> tuple[evaluation_rows.PromptIndex, list[str]]:

@@ -10,6 +10,7 @@ from typing import Any
 from core.cli import activity_line, exit_codes, reach_engine, resolve_trial
 from core.cli.steer.pause_prune_stop import BY, engine_state
 from core.contract.spec import toml_reader
+from core.contract.spec.knob_table import WEIGHT
 from core.contract.state import engine_state as s
 from core.contract.text import terminal_check
 from core.contract.text.sanitize import plain
@@ -63,7 +64,9 @@ def _changes(study: s.Study, assignments: Iterable[str]) -> dict[str, dict[str, 
     problems = []
     for assignment in assignments:
         key, sign, value = assignment.partition("=")
-        parts = key.strip().split(".")
+        parts = key.strip().replace('"', "").split(".")
+        if len(parts) > 2 and f"{parts[-2]}." == WEIGHT:  # the dot belongs to the name of the knob
+            parts[-2:] = [".".join(parts[-2:])]
         if not sign or not 2 <= len(parts) <= DEEPEST or not all(parts):
             fix = "write section.key=value, such as study.sampler=gp"
             problems.append(Problem(f"{plain(assignment, 80)!r} changes no key", "command line", fix))

@@ -81,8 +81,9 @@ def _knobs(
     problems = []
     for assignment in assignments:
         name, sign, text = assignment.partition("=")
-        knob_name = NAMES.get(name.strip())
-        if knob_name is None or not sign:
+        knob_name = NAMES.get(name.strip(), name.strip())
+        knob = knob_edit_checks.list_editable(trial.knobs).get(knob_name)
+        if knob is None or not sign:
             problems.append(
                 Problem(f"{plain(assignment, 80)!r} sets no knob", "command line", _nearest(name))
             )
@@ -91,8 +92,7 @@ def _knobs(
         wrong = (locked or {}).get(knob_name) and f"cannot change: {(locked or {})[knob_name]}"
         if wrong or read.wrong:
             label = plain(f"{knob_name} = {text}", 80)
-            fix = knob_edit_checks.EDITABLE[knob_name].meaning
-            problems.append(Problem(f"{label}: {wrong or read.wrong}", "command line", fix))
+            problems.append(Problem(f"{label}: {wrong or read.wrong}", "command line", knob.meaning))
         values[knob_name] = read.value
     if problems:
         raise resolve_trial.UsageError(*problems)

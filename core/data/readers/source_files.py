@@ -34,11 +34,13 @@ class Source:
             yield from local_files.rows(file, self.key)
 
 
-def find_sources(data: DataOptions) -> list[Source]:
-    """Return the source of the training rows and, if it is separate, that of the validation rows."""
-    sources = [find_source(data, "data.source", data.source, data.split)]
+def find_sources(data: DataOptions, key: str = "data") -> list[Source]:
+    """Return the source of the training rows and, if it is separate, that of the validation rows; ``key`` is
+    that of the section."""
+    sources = [find_source(data, f"{key}.source", data.source, data.split)]
     if isinstance(data.validation, str):
-        sources.append(find_validation(data, data.validation))
+        validation = find_validation(data, data.validation)
+        sources.append(replace(validation, key=f"{key}.validation"))
     return sources
 
 

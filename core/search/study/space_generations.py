@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from core.contract.edits.spec_changes import holds_knobs
 from core.contract.spec import spec_file
-from core.contract.spec.knob_table import KNOBS
+from core.contract.spec.knob_table import find_knob
 from core.contract.spec.search_space import Space, read_dimension
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
@@ -84,7 +84,8 @@ def _made_for(spec: StudySpec) -> dict[str, Any]:
 
 
 def _refuse_foreign(study: optuna.Study, spec: StudySpec) -> None:
-    strange = {name for trial in study.get_trials(deepcopy=False) for name in trial.params} - set(KNOBS)
+    searched = {name for trial in study.get_trials(deepcopy=False) for name in trial.params}
+    strange = {name for name in searched if find_knob(name) is None}
     if strange:
         names = ", ".join(plain(name, 40) for name in sorted(strange)[:4])
         raise SpecError.of(

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from core.contract.spec import spec_file, toml_reader
-from core.contract.spec.knob_table import KNOBS
+from core.contract.spec.knob_table import find_knob
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.store.bundle import adapter_hashes, bundle_manifest
@@ -107,7 +107,7 @@ def spec_of(original: Original, name: str, replacements: Mapping[str, str]) -> S
     raw["study"] = {key: value for key, value in raw["study"].items() if key not in DROPPED}
     raw["study"] |= {"name": name, "trials": 1, "sampler": "random", "pruner": "none"}
     raw["train"] = {
-        key: value for key, value in original.trial["knobs"].items() if key in KNOBS and value is not None
+        key: value for key, value in original.trial["knobs"].items() if find_knob(key) and value is not None
     }
     raw["space"] = {}
     raw.setdefault("evaluate", {}).update(on_breach="warn", on_unsure="warn")

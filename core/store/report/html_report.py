@@ -9,7 +9,7 @@ from typing import Any
 
 import tomli_w
 
-from core.contract.spec.knob_table import KNOBS
+from core.contract.spec.knob_table import find_knob
 from core.contract.spec.metric_table import METRICS
 from core.contract.state import best_and_counts, reference_values
 from core.contract.state import engine_state as s
@@ -132,7 +132,8 @@ def _chosen_section(report: Report) -> str:
         pairs.append(("ran", "alone on its device" if ran.alone else f"in a pack with trials {beside}"))
     knobs = [
         ("ahead" if name in names else "", (_cell_code(name), _cell(_value(value)),
-         _cell("searched" if name in names else ""), _cell(KNOBS[name].meaning if name in KNOBS else "")))
+         _cell("searched" if name in names else ""),
+         _cell(knob.meaning if (knob := find_knob(name)) else "")))
         for name, value in trial.knobs.items()
     ]  # fmt: skip
     return _section(f"Trial {trial.number}", _pairs(pairs) + _table(("knob", "value", "", "meaning"), knobs))

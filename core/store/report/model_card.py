@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from core.contract.spec.knob_table import KNOBS
+from core.contract.spec.knob_table import find_knob
 from core.contract.spec.metric_table import METRICS
 from core.contract.state import best_and_counts
 from core.contract.views.metric_format import format_figure
@@ -32,12 +32,13 @@ def card(report: Report) -> str:
 
 def front_matter(report: Report) -> str:
     """Return the YAML for the Hub. Local folders are not on the Hub, so only the text names them."""
-    base, source = report.prints.get("model.base"), report.prints.get("data.source")
+    base = report.prints.get("model.base")
+    sources = [source for key, source in report.prints.items() if key.endswith(".source")]
     content: dict[str, Any] = {"library_name": "peft", "pipeline_tag": "text-generation"}
     if base is not None and (repository := hub_id(base)):
         content |= {"base_model": repository, "base_model_relation": "adapter"}
-    if source is not None and (repository := hub_id(source)):
-        content["datasets"] = [repository]
+    if repositories := list(dict.fromkeys(filter(None, map(hub_id, sources)))):
+        content["datasets"] = repositories
     content["tags"] = ["lora", "peft", "trimtab"]
     results = index(report) if report.chosen is not None else []
     if results:
@@ -128,7 +129,7 @@ def _knobs(report: Report) -> list[str]:
     names = searched_knobs(report.study)
     cells = [
         (md.code(name), md.code(value), "searched" if name in names else "",
-         md.text(KNOBS[name].meaning if name in KNOBS else ""))
+         md.text(knob.meaning if (knob := find_knob(name)) else ""))
         for name, value in report.chosen.knobs.items()
     ]  # fmt: skip
     trained = f"{report.chosen.trainable:,} parameters were trained, in {report.chosen.step:,} steps."

@@ -59,6 +59,23 @@ def losses(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Ten
     return _Chunked.apply(hidden, head, targets)
 
 
+def target_gaps(hidden: torch.Tensor, head: Head | None, targets: torch.Tensor) -> torch.Tensor:
+    """How far the logit of each target is above the mean of all logits: (K,) float32, differentiable.
+
+    A loss with labels smoothed by ε is the plain loss plus ε times this gap. ``hidden`` is (K, H), or the
+    logits (K, V) without a head. Only a cap needs all logits: else their mean is that of the mean weight.
+    """
+    if head is None:
+        return hidden.gather(-1, targets[:, None])[:, 0] - hidden.mean(-1)
+    if head.cap:
+        return _CappedGaps.apply(hidden, head, targets)
+    away = head.weight[targets].float() - head.weight.mean(0, dtype=torch.float32)
+    gaps = (hidden.float() * away).sum(-1)
+    if head.bias is not None:
+        gaps = gaps + head.bias[targets].float() - head.bias.mean(dtype=torch.float32)
+    return gaps * head.scale
+
+
 @torch.no_grad()
 def judge(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss of each token and whether the target was the first choice: (K,) float32, (K,) bool."""
@@ -114,6 +131,29 @@ class _Chunked(torch.autograd.Function):
             elif head.scale != 1.0:
                 logits.mul_(head.scale)
             torch.mm(logits.to(head.weight.dtype), head.weight, out=grad[part])
+            del logits, slope  # else two chunks live at once
+        ctx.save_for_backward(grad)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
+        (grad,) = ctx.saved_tensors
+        return grad * grads[0][:, None].to(grad.dtype), None, None
+
+
+class _CappedGaps(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
+        values = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+        grad = torch.empty_like(hidden)
+        for part in _chunks(len(targets), head):
+            logits, wanted = head.logits(hidden[part]), targets[part, None]
+            values[part] = logits.gather(-1, wanted)[:, 0] - logits.mean(-1)
+            slope = head.slope(logits)
+            logits.fill_(-1.0 / logits.shape[-1]).scatter_add_(
+                -1, wanted, torch.ones_like(wanted, dtype=logits.dtype)
+            )
+            torch.mm(logits.mul_(slope).to(head.weight.dtype), head.weight, out=grad[part])
             del logits, slope  # else two chunks live at once
         ctx.save_for_backward(grad)
         return values

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import torch
 
 from core.contract.spec.knob_table import Value
+from core.data.mixture.mixture_shares import Mixture
 from core.train.data.dataset import Row
+from core.train.data.mixture_rows import MixedRows
 
 EPOCH_STRIDE = 1_000_003  # a prime: neighbouring seeds share no epochs
 EARLY = 4  # canaries are among the first rows, one in this many
@@ -55,26 +57,37 @@ class Order:
 
 
 class ScheduleStart(NamedTuple):
-    """The work that was done when a trial began to use its current batch size. All 0, except for a clone with
-    another batch size than its parent: it continues where its parent stopped in the row order."""
+    """The work that was done when a trial began to use its current batch size and mixture. All 0, except for
+    a clone with another batch size or mixture than its parent: it continues where its parent stopped in the
+    row order."""
 
     step: int = 0
     rows: int = 0
     micro_batches: int = 0
+    drawn: tuple[int, ...] = ()  # rows of each source of a mixture
 
 
 BEGINNING = ScheduleStart()
 
 
 class BatchSchedule:
-    """The rows of each step; depends only on the rows, the knobs and ``since``."""
+    """The rows of each step; depends only on the rows, the knobs, the mixture and ``since``."""
 
     def __init__(
-        self, rows: Sequence[Row], knobs: Mapping[str, Value], since: ScheduleStart = BEGINNING
+        self,
+        rows: Sequence[Row],
+        knobs: Mapping[str, Value],
+        since: ScheduleStart = BEGINNING,
+        mixture: Mixture | None = None,
     ) -> None:
-        self.since, self._rows = since, rows
+        """Raises InfeasibleError for a mixture without rows."""
+        self.since, self._rows, self._mixture = since, rows, mixture
         self.batch, self.accumulation = size(knobs)
-        self._order = Order(rows, self.batch, int(knobs["seed"]), since.rows)  # type: ignore[arg-type]
+        self._order: Order | MixedRows
+        if mixture is None:
+            self._order = Order(rows, self.batch, int(knobs["seed"]), since.rows)  # type: ignore[arg-type]
+        else:
+            self._order = MixedRows(rows, self.batch, knobs, mixture, since.rows, since.drawn)
         self.total_steps = self._count_steps(knobs)
 
     def _count_steps(self, knobs: Mapping[str, Value]) -> int:
@@ -85,7 +98,7 @@ class BatchSchedule:
 
     def start_at(self, since: ScheduleStart, knobs: Mapping[str, Value]) -> BatchSchedule:
         """The course of the same rows and knobs that starts at ``since``."""
-        return self if since == self.since else BatchSchedule(self._rows, knobs, since)
+        return self if since == self.since else BatchSchedule(self._rows, knobs, since, self._mixture)
 
     def first(self, step: int) -> int:
         """How many micro-batches the trial has done when ``step`` (0 is the first) begins."""
@@ -98,8 +111,14 @@ class BatchSchedule:
 
     def rows_trained(self, step: int) -> frozenset[int]:
         """The numbers of the rows that the trial has trained on after ``step`` completed steps."""
-        count = self.since.rows + (step - self.since.step) * self.accumulation * self.batch
-        return frozenset(self._order.first(count))
+        return frozenset(self._order.first(self._rows_before(step)))
+
+    def drawn(self, step: int) -> tuple[int, ...]:
+        """How many rows were drawn from each source of a mixture after ``step`` completed steps."""
+        return self._order.counts(self._rows_before(step)) if isinstance(self._order, MixedRows) else ()
+
+    def _rows_before(self, step: int) -> int:
+        return self.since.rows + (step - self.since.step) * self.accumulation * self.batch
 
 
 def size(knobs: Mapping[str, Value]) -> tuple[int, int]:

@@ -14,10 +14,11 @@ import torch
 from core.contract.spec.knob_min_max import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.data.cache.tokenized_rows import MASKED, SLICES, PartNotes, TokenizedPart
+from core.data.mixture.mixture_shares import Mixture
 from core.errors import TrimtabError
 from core.evaluate.prompts import canary_rows
 from core.evaluate.prompts.prompt_schema import Question
-from core.train.data import row_tokenizer
+from core.train.data import mixture_rows, row_tokenizer
 from core.train.progress_callback import Progress
 
 __all__ = ["MASKED", "Data", "Planted", "Row", "bos_tokens", "collate", "cut", "has_target", "load_data"]
@@ -72,6 +73,7 @@ class Data:
     most: int = 1 << 62  # tokens kept of a row
     cut_rows: int = 0  # rows with more tokens than that
     noted_lengths: set[int] = field(default_factory=set, repr=False)  # lengths that the event list notes
+    mixture: Mixture | None = None
     _cut: dict[int, tuple[list[Row], list[Row]]] = field(default_factory=dict, repr=False)
 
     def shorten(self, length: int) -> tuple[list[Row], list[Row]]:
@@ -121,6 +123,13 @@ def collate(rows: Sequence[Row], pad_id: int, device: torch.device) -> dict[str,
 def load_data(spec: StudySpec, tokenizer: Any, progress: Progress) -> Data:
     """The rows of a study, read, split and tokenised, or from the cache. Raises TrimtabError if no training
     or validation rows are left."""
+    if spec.data.mixture:
+        parts = mixture_rows.list_parts(spec)
+        data = mixture_rows.join(
+            spec, [(name, _load_part(part, name, tokenizer, progress)) for name, part in parts]
+        )
+        _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
+        return data
     found = row_tokenizer.find_rows(spec, tokenizer, progress)
     facts = found.facts
     data = Data([], [], most=longest_sequence(spec), system=facts.system, kind=facts.kind)
@@ -135,6 +144,14 @@ def load_data(spec: StudySpec, tokenizer: Any, progress: Progress) -> Data:
         f"{len(data.train)} training and {len(data.validation)} validation rows, read as {data.kind}"
     )
     return data
+
+
+def _load_part(spec: StudySpec, name: str, tokenizer: Any, progress: Progress) -> Data:
+    """Load a source of the mixture alone. Raises TrimtabError with its name."""
+    try:
+        return load_data(spec, tokenizer, progress)
+    except TrimtabError as error:
+        raise mixture_rows.name_source(error, name) from None
 
 
 def _take(spec: StudySpec, data: Data, part: TokenizedPart, name: str) -> list[Row]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import plain
+from core.data.mixture.row_filter import keep_rows
 from core.data.readers import source_files
 from core.data.readers.row_shape import Canonical
 from core.data.readers.shaped_rows import ShapedRows
@@ -33,12 +34,13 @@ def load(spec: StudySpec, progress: Progress, notes: list[str] | None = None) ->
     data, seed = spec.data, spec.study.seed
     notes = [] if notes is None else notes
     source = source_files.find_source(data, "data.source", data.source, data.split)
-    opened = _open(data, source, data.split, progress)
+    opened = keep_rows(_open(data, source, data.split, progress), data.where)
     rows = _Rows(opened, data, "data.source", progress, keeps=data.rows is None)
     notes += rows.notes
     held: Rows | None = None
     if isinstance(data.validation, str):
-        held_rows = _Rows(_open_validation(data, progress), data, "data.validation", progress, keeps=True)
+        checked = keep_rows(_open_validation(data, progress), data.where)
+        held_rows = _Rows(checked, data, "data.validation", progress, keeps=True)
         (held,) = held_rows.at(list(range(held_rows.count)))
         notes += [f"validation: {note}" for note in held_rows.notes if note not in rows.notes]
         chosen, others = list(range(rows.count)), list[int]()
@@ -48,10 +50,11 @@ def load(spec: StudySpec, progress: Progress, notes: list[str] | None = None) ->
         chosen = random.Random(seed + 1).sample(chosen, data.rows)
     train, validation = rows.at(chosen, others)
     validation = validation if held is None else held
+    matching = f" that match where = {data.where}" if data.where else ""
     for name, part in (("train on", train), ("validate on", validation)):
         if not part:
             raise TrimtabError.of(
-                f"no rows are left to {name}: the source has {rows.count}",
+                f"no rows are left to {name}: the source has {rows.count}{matching}",
                 f"data.source = {data.source!r}",
                 "add rows, or set data.validation to another share or file",
             )

@@ -87,11 +87,16 @@ class Rows:
 
     def mask(self, place: int, length: int, channels: int, dtype: torch.dtype) -> torch.Tensor:
         """0 where dropped, 1 / (1 - p) where kept: (rows, length, channels) of ``dtype``."""
+        word = self.words(place, length, channels)
+        return torch.where(word >= self._thresholds, self._scale(dtype), 0.0)
+
+    def words(self, place: int, length: int, channels: int) -> torch.Tensor:
+        """The mixed word of each element: (rows, length, channels) int32."""
         word = self._spots(place, length)[:, :, None] ^ _mix_numbers(channels, CHANNELS, self._keys.device)
         word *= to_signed(FIRST)
         word ^= word >> 15 & 0x1FFFF
         word *= to_signed(SECOND)
-        return torch.where(word >= self._thresholds, self._scale(dtype), 0.0)
+        return word
 
     def _spots(self, place: int, length: int) -> torch.Tensor:
         """The mixed word of each position of each row: (rows, length) int32."""
@@ -122,3 +127,8 @@ def mask(
 ) -> torch.Tensor:  # fmt: skip
     """The mask of ``Rows`` for a single layer: (rows, length, channels) of ``dtype``."""
     return Rows(keys, thresholds, 1, starts).mask(place, length, channels, dtype)
+
+
+def uniforms(keys: torch.Tensor, place: int, length: int, channels: int) -> torch.Tensor:
+    """Uniform numbers between -1 and 1 for the rows with these keys: (rows, length, channels) float32."""
+    return Rows(keys, torch.zeros_like(keys), 1).words(place, length, channels).float() * 2.0**-31

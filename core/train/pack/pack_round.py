@@ -136,6 +136,8 @@ class Rounds:
         """Indices of the rows of each pass, and whether they stand in a line."""
         lengths = [len(item.row.ids) for item in items]
         padded = share_out(lengths, self.costs.overhead, self.most)
+        if any(item.augment is not None and item.augment.changes_embeddings for item in items):
+            joins = False  # noise and drops are placed by the row of a padded batch
         lines = join_rows(lengths, padded, self.costs.overhead) if joins else []
         return [(indices, bool(lines)) for indices in lines or padded]
 

@@ -63,7 +63,7 @@ def load_snapshot(
     card = Scorecard(spec, reporter.of(message.trial), folder)
     card.latest = dict(message.latest)
     rows = data.shorten(int(knobs["sequence_length"]))[0]
-    trained = BatchSchedule(rows, knobs).rows_trained(message.step)
+    trained = BatchSchedule(rows, knobs, mixture=data.mixture).rows_trained(message.step)
     return Snapshot(
         message.trial, frozen_copy(factors), card, message.step, message.elapsed_s, True, True, trained
     )

@@ -58,7 +58,7 @@ def members_of(data: Data, spec: StudySpec, samples: int) -> list[Row]:
     has trained on, and one of all. No canaries."""
     real = [row for row in data.train if not row.planted]
     mixed = seeded_sample(real, samples, spec.study.seed, "members")
-    if "seed" in spec.space:  # each trial has an order of its own
+    if "seed" in spec.space or data.mixture is not None:  # each trial may have an order of its own
         return mixed
     order = Order(data.train, 1, int(spec.train.get("seed", KNOBS["seed"].default)))  # type: ignore[arg-type]
     numbers = order.first(2 * samples + sum(len(planted.rows) for planted in data.canaries))

@@ -145,7 +145,7 @@ class LiveSamples:
         rows = self._data.validation
         row = rows[random.Random(f"row {message.seed}").randrange(len(rows))]
         target = next((at for at, label in enumerate(row.labels) if label != MASKED), 0)
-        ids = row.ids[: target if target > 1 else min(BEGINNING, max(1, len(row.ids) // 2))]
+        ids = row.ids[: target if target > 1 else min(BEGINNING, max(1, len(row.ids) // 2))].tolist()
         first, last = self._encoder.last_text(ids)
         return ids, self._encoder.text(ids[first:last]).strip() or self._encoder.text(ids)
 

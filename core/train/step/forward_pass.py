@@ -20,6 +20,7 @@ from core.train.data.dataset import MASKED, Row
 from core.train.kernels import pinned_transfer
 from core.train.kernels.row_attention import Bounds
 from core.train.step import joined_rows, residual_stream
+from core.train.step.augmentation import Augment, embed, find_smoothing
 from core.train.step.joined_rows import RowAttention
 from core.train.step.residual_stream import ResidualStream
 from core.train.step.row_likelihood import Reading, split_rows
@@ -28,12 +29,13 @@ from core.train.step.row_likelihood import Reading, split_rows
 @dataclass(frozen=True)
 class Item:
     """A row with its dropout ``key``; ``mine`` are its trial's factors, None for the base model itself.
-    ``state``: the residual stream before its first target is read, too."""
+    ``state``: the residual stream before its first target is read, too; ``augment``: in training."""
 
     mine: Factors | None
     row: Row
     key: int = 0
     state: bool = False
+    augment: Augment | None = None
 
 
 def count_targets(rows: Sequence[Row]) -> int:
@@ -156,19 +158,33 @@ class Forward:
         stays on its fast causal path.
         """
         counts = [count_targets([item.row for item in items if item.mine is owner]) for owner in owners]
-        outputs, targets = self._run(inputs), inputs.targets
+        outputs, targets = self._run(inputs, items), inputs.targets
         if self.head is None:
             losses = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
-            return losses, counts, outputs.argmax(-1) == targets
+            return self._smooth(losses, outputs, targets, items), counts, outputs.argmax(-1) == targets
         if grad:
-            return cross_entropy.losses(outputs, self.head, targets), counts, targets
+            losses = cross_entropy.losses(outputs, self.head, targets)
+            return self._smooth(losses, outputs, targets, items), counts, targets
         losses, hits = cross_entropy.judge(outputs, self.head, targets)
         return losses, counts, hits
+
+    def _smooth(
+        self, losses: torch.Tensor, outputs: torch.Tensor, targets: torch.Tensor, items: Sequence[Item]
+    ) -> torch.Tensor:
+        """Smooth the labels of the items that ask for it."""
+        if all(item.augment is None for item in items):
+            return losses
+        found = find_smoothing([(count_targets([item.row]), item.augment) for item in items])
+        if found is None:
+            return losses
+        at, shares = pinned_transfer.to_device(losses.device, *map(torch.from_numpy, found))
+        gaps = cross_entropy.target_gaps(outputs.index_select(0, at), self.head, targets.index_select(0, at))
+        return losses.index_add(0, at, shares * gaps)
 
     def _losses_and_hits(self, items: Sequence[Item]) -> torch.Tensor:
         """Losses and hits (2, K) float32 of the target tokens, row after row."""
         inputs = self._collate(items, joined=False)
-        outputs, targets = self._run(inputs), inputs.targets
+        outputs, targets = self._run(inputs, items), inputs.targets
         if self.head is None:
             losses = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
             hits = outputs.argmax(-1) == targets
@@ -194,16 +210,17 @@ class Forward:
     def _attends(self, inputs: Inputs) -> Any:
         return self._attention.within(inputs.bounds) if inputs.bounds is not None else nullcontext()
 
-    def _run(self, inputs: Inputs) -> torch.Tensor:
+    def _run(self, inputs: Inputs, items: Sequence[Item]) -> torch.Tensor:
         """The base model's outputs at the places that predict the targets: hidden states (K, H), or logits
         (K, V) float32 where there is no head."""
         known: dict[str, Any] = {"input_ids": inputs.ids, "use_cache": False}
         if inputs.positions is not None:
             known["position_ids"] = inputs.positions
-        if self.head is None:
-            logits = self._base.model(**known).logits
-            return logits.flatten(0, 1)[inputs.at].float()
-        hidden = self._base.model.base_model(**known).last_hidden_state
+        with embed(self._base, [(item.row, item.key, item.augment) for item in items]):
+            if self.head is None:
+                logits = self._base.model(**known).logits
+                return logits.flatten(0, 1)[inputs.at].float()
+            hidden = self._base.model.base_model(**known).last_hidden_state
         return hidden.flatten(0, 1).index_select(0, inputs.at)
 
 

@@ -1,8 +1,9 @@
 """Adapts a checkpoint of another trial, or of the same trial with other knobs, to the current knobs.
 
 The factors are taken over unchanged, so another ``lora_alpha`` changes what the adapter does at once. Rows
-continue in the parent's order after those it has trained on, whatever the batch size is now; another ``seed``
-reshuffles the rest, and so does a ``sequence_length`` that leaves another number of rows.
+continue in the parent's order after those it has trained on, whatever the batch size is now. With another
+mixture each source continues after its own rows. Another ``seed`` reshuffles the rest, and so does a
+``sequence_length`` that leaves another number of rows.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import msgspec
 import torch
 
-from core.contract.spec.knob_table import Value
+from core.contract.spec.knob_table import REPLAY, WEIGHT, Value
 from core.errors import TrimtabError
 from core.train.data import batch_schedule
 from core.train.trial.checkpoint_record import GRADIENT, Partial, TrialProgress
@@ -44,9 +45,11 @@ def adapt(
     changes: dict[str, Any] = {}
     if changed_knobs:  # early stopping with the old knobs says nothing about the new ones
         changes |= {"why": "", "waited": 0}
-    if changed_knobs & {"batch_size", "gradient_accumulation"}:
-        changes["since"] = batch_schedule.work_after(progress.since, old_knobs, progress.step)
-    if changed_knobs & set(RESTARTING):
+    mixes = {name for name in changed_knobs if name == REPLAY.name or name.startswith(WEIGHT)}
+    if mixes or changed_knobs & {"batch_size", "gradient_accumulation"}:
+        since = batch_schedule.work_after(progress.since, old_knobs, progress.step)
+        changes["since"] = since._replace(drawn=progress.drawn)
+    if mixes or changed_knobs & set(RESTARTING):
         notes += _restart_notes(progress.partial or Partial())
         changes["partial"] = None
         optimizer = {key: tensor for key, tensor in optimizer.items() if key != GRADIENT}

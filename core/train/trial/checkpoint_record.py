@@ -24,6 +24,7 @@ class Partial:
     busy_s: float = 0.0
     judged: int = 0  # validation rows
     sums: Sums = field(default_factory=Sums)  # over these rows
+    sources: dict[str, Sums] = field(default_factory=dict)  # over those of each source of a mixture
     losses: list[float] = field(default_factory=list)  # of each row, if per-row losses are needed
 
 
@@ -53,6 +54,8 @@ class TrialProgress(msgspec.Struct, frozen=True, kw_only=True):
     evaluated_step: int
     passed_step: int = -1
     since: ScheduleStart = BEGINNING
+    drawn: tuple[int, ...] = ()  # rows of each source of a mixture
+    balance: dict[str, tuple[int, int]] = {}  # rows and tokens trained of each source
     knobs: dict[str, Any] = {}
     submitted: int = -1  # last step whose snapshot was queued for scoring
     pending: list[PendingSnapshot] = []
@@ -63,8 +66,12 @@ class TrialProgress(msgspec.Struct, frozen=True, kw_only=True):
     partial: Partial | None
 
     def numbers(self) -> dict[str, Any]:
-        """The progress as plain JSON values."""
+        """The progress as plain JSON values; without a mixture, what only a mixture has is left out."""
         result: dict[str, Any] = msgspec.to_builtins(self)
+        if not self.drawn:
+            del result["drawn"], result["balance"]
+            result["since"] = result["since"][:3]
+            (result["partial"] or {}).pop("sources", None)
         return result
 
 

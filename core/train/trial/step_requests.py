@@ -18,6 +18,7 @@ from core.train.data.dataset import Row
 from core.train.evaluation.trial_scores import Diverged, Scorecard
 from core.train.kernels import counter_dropout
 from core.train.step import device_memory
+from core.train.step.augmentation import find_augment
 from core.train.step.compute_requests import Learn, Request, TimedResult, Update
 from core.train.step.forward_pass import Item, count_targets
 from core.train.trial.checkpoint_record import Partial
@@ -66,8 +67,9 @@ class TrainingStep:
 
     def _items(self, index: int) -> list[Item]:
         seed, micro_batch = self.factors.seed, self.first + index
+        augment = find_augment(self.knobs)
         return [
-            Item(self.factors, row, counter_dropout.row_key(seed, micro_batch, place))
+            Item(self.factors, row, counter_dropout.row_key(seed, micro_batch, place), augment=augment)
             for place, row in enumerate(self.micro_batches[index])
         ]
 

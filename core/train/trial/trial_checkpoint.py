@@ -35,6 +35,8 @@ def take(trial: Trial) -> checkpoint_files.Snapshot:
         evaluated_step=trial.validation.step,
         passed_step=trial.passed_step,
         since=trial.course.since,
+        drawn=trial.course.drawn(trial.step),
+        balance=trial.balance.counts,
         knobs=trial.knobs,
         submitted=trial.submitted_step,
         pending=[PendingSnapshot(each.step, each.elapsed_s, each.writes, each.last) for each in pending],
@@ -75,6 +77,7 @@ def _restore_numbers(trial: Trial, progress: TrialProgress) -> None:
     validation = trial.validation
     validation.early_stopping.best, validation.early_stopping.waited = progress.best, progress.waited
     validation.step, validation.why = progress.evaluated_step, progress.why
+    trial.balance.counts = dict(progress.balance)
     trial.best_at, trial.passed_step = progress.best_at, progress.passed_step
     trial.submitted_step = progress.submitted
     if trial.step >= trial.total_steps:  # nothing is left to train, so it ends with an evaluation of its own

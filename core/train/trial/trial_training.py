@@ -24,6 +24,7 @@ from core.train.scoring.scoring_queue import Snapshot
 from core.train.step.compute_requests import Request, TimedResult
 from core.train.trial import live_edits
 from core.train.trial.checkpoint_record import Partial
+from core.train.trial.source_balance import SourceBalance
 from core.train.trial.step_requests import TrainingReports, TrainingStep
 from core.train.trial.validation import Validation
 
@@ -53,7 +54,8 @@ class Trial:
         self.validation = Validation(spec, data, base.positions, self.card)
         self._reports = TrainingReports(self.card, base.device, spec.resources.report_every_s)
         rows = truncation.rows(spec, base, data, int(self.knobs["sequence_length"]), self.reporter.note)
-        self.course = BatchSchedule(rows, self.knobs)
+        self.course = BatchSchedule(rows, self.knobs, mixture=data.mixture)
+        self.balance = SourceBalance(data.mixture)
         self.batch, self.total_steps = self.course.batch, self.course.total_steps
         names = peft_config.targets(places, self.knobs["target_modules"])
         mine = peft_config.select_layers(places, names)
@@ -176,6 +178,7 @@ class Trial:
             self.factors, self.knobs, self.step, self.total_steps, micro_batches, first, self.base.precision
         )
         norm = yield from step.run(self.partial)
+        self.balance.add(micro_batches)
         trained, self.partial = self.partial, Partial()
         self.step += 1
         self.elapsed_s += trained.busy_s
@@ -186,4 +189,5 @@ class Trial:
             "train/tokens_per_s": step.tokens / trained.busy_s if trained.busy_s else 0.0,
         }
         important = self.step in (1, self.total_steps) or self.step % self.every == 0
+        metrics |= self.balance.metrics() if important else {}
         self._reports.report(self.step, self.elapsed_s, metrics, important)

@@ -7,11 +7,13 @@ from collections.abc import Generator
 
 from core.contract.events import event_types as e
 from core.contract.spec.knob_min_max import longest_sequence
+from core.contract.spec.metric_table import SOURCE
 from core.contract.spec.study_spec import StudySpec
 from core.evaluate.metrics.loss_metrics import Sums
 from core.evaluate.statistics.patience_stopping import EarlyStopping
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import Data, Row, cut, has_target
+from core.train.data.mixture_rows import source_of
 from core.train.evaluation.trial_scores import Scorecard
 from core.train.step.compute_requests import Judge, Rate, Request, Result, TimedResult
 from core.train.step.forward_pass import Item, count_targets
@@ -25,7 +27,8 @@ class HeldOutRows:
 
     A pruner that compares row by row needs each row's loss; otherwise the loss of a batch is summed on the
     device. All trials of a study are evaluated on the same tokens, whatever their sequence_length: rows are
-    cut to the longest that any trial may have, and to the ``positions`` of the base.
+    cut to the longest that any trial may have, and to the ``positions`` of the base. With a mixture, a batch
+    has rows of one source.
     """
 
     def __init__(self, spec: StudySpec, data: Data, positions: int | None = None) -> None:
@@ -33,8 +36,12 @@ class HeldOutRows:
         length = length if positions is None else min(length, positions)
         rows = data.shorten(length)[1]
         self._size, self.by_row = spec.evaluate.batch_size, spec.study.pruner == "wilcoxon"
-        order = sorted(range(len(rows)), key=lambda at: len(rows[at].ids))  # stable
+        mixture = data.mixture.sizes if data.mixture is not None else ()
+        self._replayed = {size.name for size in mixture if size.replay}
+        sources = [source_of(row) if mixture else "" for row in rows]
+        order = sorted(range(len(rows)), key=lambda at: (sources[at], len(rows[at].ids)))  # stable
         self._rows = [rows[at] for at in order]
+        self._sources = [sources[at] for at in order]
         self._places: list[int] = []  # positions of these rows among the study's
         if self.by_row:
             known = [at for at, row in enumerate(data.validation) if has_target(cut(row, length))]
@@ -46,21 +53,29 @@ class HeldOutRows:
 
     def batch(self, first: int) -> list[Row]:
         """The rows of the batch that starts at row ``first``."""
-        return self._rows[first : first + self._size]
+        source, end = self._sources[first], first + 1
+        while end < min(first + self._size, len(self._rows)) and self._sources[end] == source:
+            end += 1
+        return self._rows[first:end]
 
     def make_request(self, mine: Factors, rows: list[Row]) -> Judge | Rate:
         """The request for these rows."""
         items = [Item(mine, row) for row in rows]
         return Rate(items) if self.by_row else Judge(items)
 
-    def take(self, rows: list[Row], done: Result, sums: Sums, losses: list[float]) -> None:
-        """Add the results to ``sums``, and the rows' mean losses to ``losses``."""
-        if not self.by_row:
-            sums.add(done.loss, count_targets(rows), done.hits)
-            return
-        for reading in done.answers:
-            sums.add(reading.loss, reading.tokens, int(sum(reading.firsts)))  # type: ignore[union-attr]
-            losses.append(reading.loss / reading.tokens)  # type: ignore[union-attr]
+    def take(self, rows: list[Row], done: Result, partial: Partial) -> None:
+        """Add the results to the sums of ``partial``, and the rows' mean losses to its losses. Rows of
+        replayed sources count for their source alone: the trial is not tuned for them."""
+        source = self._sources[partial.judged]
+        sums = [] if source in self._replayed else [partial.sums]
+        sums += [partial.sources.setdefault(source, Sums())] if source else []
+        for each in sums:
+            if not self.by_row:
+                each.add(done.loss, count_targets(rows), done.hits)
+            for reading in done.answers if self.by_row else ():
+                each.add(reading.loss, reading.tokens, int(sum(reading.firsts)))  # type: ignore[union-attr]
+        if self.by_row:
+            partial.losses += [reading.loss / reading.tokens for reading in done.answers]  # type: ignore[union-attr]
 
     def row_losses(self, losses: list[float]) -> tuple[float, ...]:
         """The rows' losses to four digits, in the order that all trials of the study share; NaN for a row
@@ -93,9 +108,11 @@ class Validation:
         while partial.judged < len(self._held):
             rows = self._held.batch(partial.judged)
             done, _ = yield self._held.make_request(factors, rows)
-            self._held.take(rows, done, partial.sums, partial.losses)
+            self._held.take(rows, done, partial)
             partial.judged += len(rows)
         metrics, losses = partial.sums.metrics(), self._held.row_losses(partial.losses)
+        own = ((name, sums.metrics()) for name, sums in partial.sources.items())
+        metrics |= {f"{SOURCE}{name}": values["eval/loss"] for name, values in own if "eval/loss" in values}
         self.step = step
         self._card.latest.update(metrics)
         self._card.reporter.emit(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from core.contract.spec.metric_table import SHARES
 from core.contract.state import engine_state as s
 from core.contract.views.metric_verdict import describe_metric
 
@@ -44,6 +45,7 @@ class Happening:
 def plan_charts(trials: Sequence[s.Trial]) -> list[ChartPlan]:
     """Return the charts of the metrics that any of the trials has a curve of; the losses are always there."""
     found = {name for trial in trials for name, series in trial.series.items() if series.values}
+    found = {name for name in found if not name.startswith(SHARES)}  # flat: they are told as a line
     plans = []
     for title, metrics in FIRST:
         shown = tuple(name for name in metrics if name in found)

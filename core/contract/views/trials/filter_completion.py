@@ -49,15 +49,15 @@ def _complete(text: str, fragment: str, options: Iterable[str]) -> str | None:
 
 
 def _names(study: s.Study) -> list[str]:
-    space = [KNOBS[name] for name in study.settings.space if name in KNOBS]
-    shorts = [knob.short or knob.name for knob in space]
+    knobs = study.settings.knobs
+    shorts = [knob.short or knob.name for knob in knobs if knob.name in study.settings.space]
     objectives = [metric for metric, _ in study.objectives]
     metrics = list_metrics(study)
     readings = [f"{metric}.{reading}" for metric in metrics for reading in READINGS]
     endings = [metric.split("/")[-1] for metric in metrics]
     fixed = [f"{field.name}:" if field.kind == "text" else field.name for field in FIXED]
     names = [*shorts, *fixed, *STATES, *objectives, *endings, *metrics, *WORDS, *study.settings.space]
-    return [*names, *KNOBS, *readings]
+    return [*names, *(knob.name for knob in knobs), *readings]
 
 
 def _values(study: s.Study, name: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from core.contract.spec.knob_table import KNOBS
+from core.contract.spec.knob_table import find_knob
 from core.contract.spec.metric_table import METRICS, find_metric
 from core.contract.state import engine_state as s
 from core.contract.state import study_progress
@@ -74,7 +74,7 @@ def find_field(study: s.Study, name: str) -> Field | None:
 
 def knob_field(name: str) -> Field:
     """Return the field of the knob ``name``; its value may have been changed by an edit."""
-    knob = KNOBS.get(name)
+    knob = find_knob(name)
     text = knob is not None and knob.kind in ("choice", "modules")
     label = (knob.short if knob is not None else "") or name
     return Field(name, label, "text" if text else "number", lambda study, trial: knob_value(trial, name))
@@ -127,7 +127,7 @@ def list_fields(study: s.Study) -> list[Field]:
     """Return what the trials of a study have: fixed fields, searched knobs, other knobs, then metrics, each
     with its usual reading."""
     space = list(study.settings.space)
-    others = [name for name in KNOBS if name not in space]
+    others = [knob.name for knob in study.settings.knobs if knob.name not in space]
     return [
         *FIXED,
         *map(knob_field, [*space, *others]),
@@ -159,9 +159,10 @@ def was_edited(trial: s.Trial) -> bool:
 
 
 def _find_knob(study: s.Study, name: str) -> Field | None:
-    if name in KNOBS or name in study.settings.space:
+    knobs = study.settings.knobs
+    if name in study.settings.space or any(knob.name == name for knob in knobs):
         return knob_field(name)
-    alike = [knob.name for knob in KNOBS.values() if name.lower() in (knob.short.lower(), knob.name)]
+    alike = [knob.name for knob in knobs if name.lower() in (knob.short.lower(), knob.name)]
     return knob_field(alike[0]) if alike else None
 
 

@@ -21,7 +21,6 @@ from core.contract.events.trial_states import (
     RUNNING,
     STARTING,
 )
-from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.metric_table import METRICS, PATTERNS, suggest_name
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
@@ -143,9 +142,10 @@ def _read_comparison(study: s.Study, term: re.Match[str]) -> Test:
 
 def _hint(study: s.Study, name: str) -> str:
     """The nearest name, if any is near."""
-    shorts = [knob.short for knob in KNOBS.values() if knob.short]
+    knobs = [knob.name for knob in study.settings.knobs]
+    shorts = [knob.short for knob in study.settings.knobs if knob.short]
     endings = [metric.split("/")[-1] for metric in METRICS]
-    names = [*shorts, *endings, *KNOBS, *(known.name for known in FIXED), *METRICS]
+    names = [*shorts, *endings, *knobs, *(known.name for known in FIXED), *METRICS]
     told = suggest_name(name, names)
     return f"; {told}" if told.startswith("did") else ""
 

@@ -1,0 +1,28 @@
+"""Keeps the rows of a source whose columns have given values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+Raw = dict[str, Any]
+
+
+def keep_rows(opened: Callable[[], Iterable[Raw]], where: Mapping[str, Any]) -> Callable[[], Iterable[Raw]]:
+    """Return what opens the same rows again, but only those that match ``where``: a value for each column, or
+    a list of values. Values are compared as text, since a CSV file has nothing else."""
+    if not where:
+        return opened
+    wanted = {
+        column: {_text(value) for value in (values if isinstance(values, list | tuple) else [values])}
+        for column, values in where.items()
+    }
+
+    def matching() -> Iterator[Raw]:
+        return (row for row in opened() if all(_text(row.get(key)) in texts for key, texts in wanted.items()))
+
+    return matching
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

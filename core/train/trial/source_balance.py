@@ -1,0 +1,36 @@
+"""How many rows and tokens of each source of a mixture a trial has trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.contract.spec.metric_table import ROW_SHARE, TOKEN_SHARE
+from core.data.mixture.mixture_shares import Mixture
+from core.train.data.dataset import Row
+from core.train.data.mixture_rows import source_of
+
+
+class SourceBalance:
+    """Counts what was trained; ``counts`` are rows and tokens by source, canaries left out."""
+
+    def __init__(self, mixture: Mixture | None) -> None:
+        names = [size.name for size in mixture.sizes] if mixture is not None else []
+        self.counts: dict[str, tuple[int, int]] = dict.fromkeys(names, (0, 0))
+
+    def add(self, micro_batches: Sequence[Sequence[Row]]) -> None:
+        """Count the rows of a step."""
+        for row in (row for rows in micro_batches for row in rows) if self.counts else ():
+            known = self.counts.get(source_of(row))
+            if known is not None:
+                self.counts[source_of(row)] = known[0] + 1, known[1] + len(row.ids)
+
+    def metrics(self) -> dict[str, float]:
+        """Return each source's shares of all rows and tokens so far."""
+        values: dict[str, float] = {}
+        for prefix, amounts in zip(
+            (ROW_SHARE, TOKEN_SHARE), zip(*self.counts.values(), strict=True), strict=False
+        ):
+            total = sum(amounts)
+            shares = zip(self.counts, amounts, strict=True)
+            values |= {f"{prefix}{name}": amount / total for name, amount in shares if total}
+        return values
