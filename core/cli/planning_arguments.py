@@ -35,6 +35,13 @@ def add_to(verbs: Any) -> None:
         type=number,
         help="rows to scan for personal data, toxic text and refusals (default 1000; 0: no scan)",
     )
+    check.add_argument(
+        "--against",
+        metavar="FILE",
+        nargs="+",
+        default=[],
+        help="evaluation data: rows that share 12 words in a row with it are found",
+    )
 
 
 def _recommending(verbs: Any) -> None:

@@ -14,6 +14,8 @@ from core.contract.spec import knob_table, study_spec
 from core.contract.spec.metric_table import BOARDS, METRICS, OBJECTIVES, Direction, find_metric, suggest_name
 from core.contract.spec.study_spec import (
     AUTO,
+    BLOCKING,
+    DEDUPLICATE,
     FORMATS,
     NAME,
     ON_BREACH,
@@ -159,7 +161,11 @@ class ModelSection(Section):
 
 
 class DataSection(Section):
-    """Rows to train on, and rows for validation."""
+    """Rows to train on, and rows for validation.
+
+    ``deduplicate`` leaves copies of rows out before the split; ``contamination`` names files that `trimtab
+    check` compares the rows with; ``allow`` names findings that else keep a study from starting.
+    """
 
     source: Place
     format: Literal[FORMATS] = _DATA.format  # type: ignore[valid-type]
@@ -171,6 +177,13 @@ class DataSection(Section):
     completion_key: Key = _DATA.completion_key
     messages_key: Key = _DATA.messages_key
     text_key: Key = _DATA.text_key
+    deduplicate: bool | Literal[DEDUPLICATE] = _DATA.deduplicate  # type: ignore[valid-type]
+    contamination: Annotated[list[Place], Field(max_length=input_size_limits.MOST_ENTRIES)] = list(
+        _DATA.contamination
+    )
+    allow: list[Literal[BLOCKING]] = Field(  # type: ignore[valid-type]
+        default=list(_DATA.allow), max_length=16
+    )
 
 
 class EvaluateSection(Section):

@@ -16,6 +16,7 @@ from core.data.readers.row_values import UnusableRow, text, texts
 
 LONGEST = 20_000  # characters kept of one text: about 5,000 tokens, more than most studies train on
 MOST_TEXTS = 200  # kept of one row
+MORE = (*THOUGHTS, "tool_calls")  # keys of a turn with text in their values
 Raw = dict[str, Any]
 
 
@@ -79,8 +80,9 @@ def _chat(messages: Any, context_turns: int = 0) -> Parts:
     for at, (turn, weight) in enumerate(zip(turns, weights, strict=True)):
         learnt = turn["role"] == "assistant" and weight and at >= context_turns
         (answers if learnt else context).append(turn["content"])
-        more = [turn.get(key) for key in (*THOUGHTS, "tool_calls")]
-        (other if learnt else context).extend(itertools.islice(texts(more), MOST_TEXTS))
+        more = [turn[key] for key in MORE if key in turn]
+        if more:
+            (other if learnt else context).extend(itertools.islice(texts(more), MOST_TEXTS))
     return context, answers, other
 
 

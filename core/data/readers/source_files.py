@@ -23,6 +23,11 @@ class Source:
     files: tuple[Path, ...] = ()
     reason: str = ""
 
+    @property
+    def size_bytes(self) -> int:
+        """The size of all files."""
+        return sum(file.stat().st_size for file in self.files if file.exists())
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """Read the rows of all files. Raises TrimtabError with the file and the line."""
         for file in self.files:
