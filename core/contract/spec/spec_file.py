@@ -321,10 +321,8 @@ def _with_absolute_paths(spec: StudySpec, folder: Path) -> StudySpec:
     model = {"base": absolute(spec.model.base)}
     if spec.model.adapter is not None:
         model["adapter"] = absolute(spec.model.adapter)
-    data = {
-        "source": absolute(spec.data.source),
-        "contamination": tuple(map(absolute, spec.data.contamination)),
-    }
+    files = tuple(map(absolute, spec.data.contamination))
+    data = {"source": absolute(spec.data.source), "contamination": files}
     if isinstance(spec.data.validation, str):
         data["validation"] = absolute(spec.data.validation)
     evaluate = {

@@ -12,6 +12,7 @@ from core.data.checks.masked_excerpt import excerpt_around, excerpt_masked
 from core.data.stream.row_batches import RowBatch
 
 SHOWN_KINDS = 6
+FEWEST_TO_BLOCK = 100  # rows: of fewer, a single one is more than 1 %
 
 
 class BatchCheck(Protocol):
@@ -42,6 +43,11 @@ class Tally:
         if len(self.examples) < EXAMPLES:
             shown = excerpt_around(text(), around) if around else excerpt_masked(text())
             self.examples.append(Example(row, shown))
+
+    def exceeds(self, most: float) -> bool:
+        """Tell whether more than this share of the rows is hit, and there are enough rows for a study not
+        to start for that."""
+        return self.rows >= FEWEST_TO_BLOCK and self.share > most
 
     @property
     def share(self) -> float:

@@ -19,7 +19,7 @@ from core.data.checks.row_tally import BatchCheck
 from core.data.checks.toxic_rows import find_toxic
 from core.data.copies.duplicate_rows import find_duplicates
 from core.data.copies.known_texts import ContaminatedRows, KnownTexts
-from core.data.copies.leaking_rows import find_leaking, find_split_leaking
+from core.data.copies.leaking_rows import divide_source, find_leaking, find_split_leaking
 from core.data.copies.row_prints import RowPrints
 from core.data.defects.boilerplate import Boilerplate
 from core.data.defects.damaged_text import DamagedText
@@ -110,7 +110,9 @@ class _SourceScan:
             return [find_leaking(train, self.prints, self._fetch)]
         if isinstance(self._options.data.validation, str):
             return []
-        return [find_split_leaking(self.prints, self._options.data, self._options.seed, self._fetch)]
+        exact, near = self.prints.exact_copies, self.prints.near_copies
+        division = divide_source(exact, near, self.prints.groups, self._options.data, self._options.seed)
+        return [find_split_leaking(exact, near, division, self._fetch)]
 
     def _read(self) -> None:
         """Read up to MOST_READ rows, or up to the first fault."""

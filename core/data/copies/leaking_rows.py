@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from core.contract.spec.study_spec import DataOptions
 from core.data.checks.check_finding import EXAMPLES, Example, Finding
 from core.data.checks.masked_excerpt import excerpt_masked
-from core.data.checks.row_tally import Tally, finding_of, grade
+from core.data.checks.row_tally import FEWEST_TO_BLOCK, Tally, finding_of, grade
 from core.data.copies.duplicate_rows import Fetch
 from core.data.copies.row_prints import RowPrints
-from core.data.copies.validation_split import divide, first_copies
+from core.data.copies.validation_split import Division, divide, first_copies
 from core.data.stream.word_hashes import Indices
 
 NAME = "validation rows that are also trained on"
@@ -28,26 +32,31 @@ def find_leaking(train: RowPrints, held: RowPrints, fetch: Fetch) -> Finding:
     both = RowPrints.joined(train, held)
     exact, near = both.exact_copies, both.near_copies
     is_copy, is_near = exact[count:] < count, near[count:] < count
-    return _describe(np.flatnonzero(is_near), int(is_copy.sum()), len(held), FILE_REMEDY, fetch)
+    finding = _describe(np.flatnonzero(is_near), int(is_copy.sum()), len(held), FILE_REMEDY, fetch)
+    return finding if len(both) >= FEWEST_TO_BLOCK else replace(finding, blocks="")
 
 
-def find_split_leaking(prints: RowPrints, data: DataOptions, seed: int, fetch: Fetch) -> Finding:
-    """Return the finding for the rows that a study splits off by itself."""
+def divide_source(
+    exact: Indices, near: Indices, groups: Sequence[Any], data: DataOptions, seed: int
+) -> Division:
+    """Split the rows of a source as a study does: the share ``data.validation``, without the copies that
+    ``data.deduplicate`` leaves out. ``exact`` and ``near`` have the index of the first copy of each row."""
     assert not isinstance(data.validation, str)
-    exact, near = prints.exact_copies, prints.near_copies
-    rows, together = plan_split(exact, near, data)
-    division = divide(rows, prints.groups, together, data.validation, seed)
+    choice = "exact" if data.deduplicate is True else data.deduplicate
+    dropped = {"exact": exact, "near": near}.get(str(choice))
+    rows = range(len(exact)) if dropped is None else first_copies(dropped.tolist())
+    division = divide(rows, groups, (near if choice == "together" else exact).tolist(), data.validation, seed)
+    count = len(exact) - len(rows)
+    note = (f"{count:,} of {len(exact):,} rows are left out as {choice} duplicates",) if count else ()
+    return replace(division, notes=(*note, *division.notes))
+
+
+def find_split_leaking(exact: Indices, near: Indices, division: Division, fetch: Fetch) -> Finding:
+    """Return the finding for rows that a study splits off by itself."""
     held = np.array(division.held, np.int64)
     is_near, is_copy = (np.isin(labels[held], labels[division.train]) for labels in (near, exact))
-    return _describe(held[is_near], int(is_copy.sum()), len(held), SPLIT_REMEDY, fetch)
-
-
-def plan_split(exact: Indices, near: Indices, data: DataOptions) -> tuple[list[int], list[int]]:
-    """Return the rows that are kept, and for each row of the source the first copy that it stays together
-    with, as ``data.deduplicate`` says."""
-    kept = {"exact": exact, "near": near}.get("exact" if data.deduplicate is True else str(data.deduplicate))
-    rows = list(range(len(exact))) if kept is None else first_copies(kept.tolist())
-    return rows, (near if data.deduplicate == "together" else exact).tolist()
+    finding = _describe(held[is_near], int(is_copy.sum()), len(held), SPLIT_REMEDY, fetch)
+    return finding if len(exact) >= FEWEST_TO_BLOCK else replace(finding, blocks="")
 
 
 def _describe(leaking: Indices, exact: int, rows: int, remedy: str, fetch: Fetch) -> Finding:

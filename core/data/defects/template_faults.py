@@ -51,7 +51,7 @@ class TemplateFaults:
     def finding(self) -> Finding:
         """Return what was found in all rows."""
         share = self._tally.share
-        blocks = BLOCKS if share > MOST else ""
+        blocks = BLOCKS if self._tally.exceeds(MOST) else ""
         return finding_of(NAME, self._tally, grade(share, SOME, MOST), REMEDY, blocks=blocks)
 
     def _faults(self, row: ReadRow, has_tokens: bool) -> Iterator[str]:

@@ -11,6 +11,8 @@ from typing import Any
 from core import paths
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import plain
+from core.data.checks.start_review import StartReview
+from core.data.copies.validation_split import divide
 from core.data.readers import local_files
 from core.errors import TrimtabError
 from core.train.progress_callback import Progress
@@ -27,15 +29,23 @@ def load(spec: StudySpec, progress: Progress, notes: list[str] | None = None) ->
     With ``data.rows`` only the rows that are used are held in memory. Raises TrimtabError.
     """
     data, seed = spec.data, spec.study.seed
+    notes = [] if notes is None else notes
     opened = _open(data, data.source, data.split, "data.source", progress)
-    rows = _Rows(opened, keeps=data.rows is None, label=Path(data.source).name, progress=progress)
+    review = None if data.source.startswith("demo:") else StartReview(data)
+    rows = _Rows(
+        opened, keeps=data.rows is None, label=Path(data.source).name, progress=progress, review=review
+    )
     _refuse_wrapped(rows, data, "data.source", data.source)
     held: list[Raw] | None = None
     if isinstance(data.validation, str):
         held = list(_open_validation(data, progress)())
         chosen, others = list(range(rows.count)), list[int]()
+        if review is not None:
+            review.compare(held)
     else:
-        chosen, others = _split(rows, data.validation, seed, [] if notes is None else notes)
+        chosen, others, told = rows.divide(data.validation, seed, review)
+        notes += told
+    notes += review.judge(f"data.source = {data.source!r}") if review is not None else []
     if data.rows is not None and len(chosen) > data.rows:
         chosen = random.Random(seed + 1).sample(chosen, data.rows)
     train, validation = rows.at(chosen, others)
@@ -53,7 +63,14 @@ def load(spec: StudySpec, progress: Progress, notes: list[str] | None = None) ->
 class _Rows:
     """The rows of a source, counted; held in memory with ``keeps``, else read again on selection."""
 
-    def __init__(self, opened: Opened, keeps: bool, label: str, progress: Progress) -> None:
+    def __init__(
+        self,
+        opened: Opened,
+        keeps: bool,
+        label: str,
+        progress: Progress,
+        review: StartReview | None = None,
+    ) -> None:
         self._opened, self._kept = opened, list[Raw]()
         self._keeps = keeps or isinstance(opened(), list)
         self.count, self.first = 0, dict[str, Any]()
@@ -64,6 +81,8 @@ class _Rows:
                 self.first = self.first or row
             if "group" in self.first:
                 self.groups.append(row.get("group"))
+            if review is not None:
+                review.take(row)
             if self._keeps:
                 self._kept.append(row)
             self.count += 1
@@ -76,36 +95,15 @@ class _Rows:
         rows = {index: row for index, row in enumerate(self._opened()) if index in wanted}
         return tuple([rows[index] for index in part] for part in indices)
 
-
-def _split(rows: _Rows, share: float, seed: int, notes: list[str]) -> tuple[list[int], list[int]]:
-    """Choose a random share for validation. Rows of one ``group`` stay together, so that no near-copy of a
-    training row is in the validation rows."""
-    draw = random.Random(seed)
-    if rows.groups and not (fault := _groups_fault(rows.groups)):
-        groups = sorted(set(rows.groups))
-        draw.shuffle(groups)
-        held = set(groups[: max(1, round(share * len(groups)))])
-        notes.append(f"rows of a group stay together: {len(held)} of {len(groups)} groups are for validation")
-        return [at for at, group in enumerate(rows.groups) if group not in held], [
-            at for at, group in enumerate(rows.groups) if group in held
-        ]
-    if rows.groups:
-        notes.append(f"the column 'group' is not used to split the rows: {fault}")
-    order = list(range(rows.count))
-    draw.shuffle(order)
-    count = min(rows.count, max(1, round(share * rows.count))) if rows.count else 0
-    held_rows = set(order[:count])
-    return [at for at in range(rows.count) if at not in held_rows], sorted(held_rows)
-
-
-def _groups_fault(groups: list[Any]) -> str:
-    """Why the rows cannot be split by these groups; "" if they are all texts or all integers."""
-    kinds = {type(group) for group in groups}
-    if type(None) in kinds:
-        return f"{sum(group is None for group in groups)} rows have no group"
-    if kinds not in ({str}, {int}):
-        return "its values are neither all texts nor all integers"
-    return "all rows have the same group" if len(set(groups)) == 1 else ""
+    def divide(
+        self, share: float, seed: int, review: StartReview | None
+    ) -> tuple[list[int], list[int], list[str]]:
+        """The indices of training and validation rows, and notes for the user."""
+        if review is not None:
+            division = review.divide(seed)
+        else:
+            division = divide(range(self.count), self.groups, range(self.count), share, seed)
+        return division.train, division.held, list(division.notes)
 
 
 def _refuse_wrapped(rows: _Rows, data: DataOptions, key: str, source: str) -> None:
