@@ -84,7 +84,7 @@ def _is_absent(finding: Finding) -> bool:
 
 def _describe_finding(finding: Finding) -> Iterator[str]:
     if not finding.rows:
-        yield from _wrap_comment(f"-       {finding.name}: no row has an answer")
+        yield from _wrap_comment(f"-       {finding.name}: {finding.detail or 'no text to judge'}")
         return
     mark = "ok" if finding.severity is Severity.NONE else finding.severity.value
     yield from _wrap_comment(f"{mark:<7} {finding.name}: {_describe_count(finding)}")

@@ -12,6 +12,7 @@ from core.contract.spec.study_spec import DataOptions
 from core.contract.text.sanitize import plain
 from core.data.checks.check_finding import EXAMPLES, Finding
 from core.data.checks.evaluation_rows import Match, PromptIndex, describe_matches, match_batch
+from core.data.checks.language_mix import find_languages
 from core.data.checks.personal_rows import find_personal
 from core.data.checks.refusing_rows import find_refusing
 from core.data.checks.row_sample import Reservoir
@@ -40,6 +41,7 @@ TOLD = 50  # rows of the sample between two progress reports
 REASONS = 3  # shown for rows that are left out
 CHECKS: dict[str, Callable[[Iterator[RowTexts]], Finding]] = {
     "personal data": find_personal, "toxic text": find_toxic, "refusals": find_refusing,
+    "languages": find_languages,
 }  # fmt: skip
 Tell = Callable[[str], None]  # what the scan is doing, in a few words
 
