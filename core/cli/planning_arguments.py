@@ -9,6 +9,7 @@ from core.cli.argument_helpers import add_command, add_json_option, number
 
 def add_to(verbs: Any) -> None:
     """Add them."""
+    _cleaning(verbs)
     fit = add_command(verbs, "fit", "plan.fit_memory:fit", "estimate the memory of a study, and what fits")
     fit.add_argument("spec", metavar="SPEC", help="the study's TOML file")
     fit.add_argument(
@@ -35,6 +36,47 @@ def add_to(verbs: Any) -> None:
         type=number,
         help="rows to scan for personal data, toxic text and refusals (default 1000; 0: no scan)",
     )
+    check.add_argument(
+        "--against",
+        metavar="FILE",
+        nargs="+",
+        default=[],
+        help="evaluation data: rows that share 12 words in a row with it are found",
+    )
+
+
+def _cleaning(verbs: Any) -> None:
+    clean = add_command(
+        verbs,
+        "clean",
+        "plan.clean_rows:clean",
+        "write the rows of a study anew: without copies, split, repaired, anonymised",
+    )
+    clean.add_argument("spec", metavar="SPEC", help="the study's TOML file")
+    clean.add_argument("-o", "--out", metavar="FOLDER", help="a new folder; the source is never changed")
+    clean.add_argument(
+        "--duplicates",
+        choices=("near", "exact", "keep"),
+        default="near",
+        help="copies of earlier rows to drop (default: near)",
+    )
+    clean.add_argument(
+        "--anonymise",
+        action="store_true",
+        help="replace personal data by placeholders such as [EMAIL_1f2e3d4c]",
+    )
+    clean.add_argument("--salt", metavar="TEXT", help="salt of the placeholders (default: random, printed)")
+    clean.add_argument(
+        "--long",
+        choices=("keep", "drop", "truncate"),
+        default="keep",
+        help="rows beyond the sequence length (default: keep);\n"
+        "truncate leaves out the last turns of a chat, or the end of a plain text",
+    )
+    clean.add_argument(
+        "--against", metavar="FILE", nargs="+", default=[], help="evaluation data: drop rows that contain it"
+    )
+    clean.add_argument("--dry-run", action="store_true", help="print what would be changed and write nothing")
 
 
 def _recommending(verbs: Any) -> None:

@@ -24,7 +24,8 @@ def check(tmp_path, capsys):
         spec.write_text(f'{head}[data]\nsource = "{source}"\n{more}')
         assert main(["check", str(spec), *arguments]) == exit_codes.OK
         printed = capsys.readouterr()
-        assert not printed.err and tomllib.loads(printed.out)
+        said = [line for line in printed.err.splitlines() if not line.endswith(" s so far …")]
+        assert not said and tomllib.loads(printed.out)
         return printed.out.partition("this file is valid\n")[2]
 
     return checked
@@ -56,7 +57,7 @@ def test_findings_have_count_interval_example_remedy_and_the_detectors_quality(c
 
 def test_clean_rows_are_ok(check):
     shown = check(FINE)
-    assert shown.count("# ok ") == 4 and "→" not in shown and "row " not in shown
+    assert shown.count("# ok ") == 5 and "→" not in shown and "row " not in shown
 
 
 def test_the_lines_fit_80_columns_and_are_comments(check):
@@ -91,3 +92,32 @@ def test_a_fault_names_the_file_and_the_line(check, tmp_path, capsys):
     printed = capsys.readouterr()
     told = " ".join(printed.out.replace("#", "").split())
     assert "the scan ends here" in told and "rows.jsonl', line 51" in told and "Traceback" not in told
+
+
+def test_rows_on_which_no_study_starts_are_an_error_unless_the_file_allows_them(tmp_path, capsys):
+    rows = [*FINE, *FINE, *({"prompt": "a [INST] b", "completion": f"c {n}"} for n in range(3))]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    spec = tmp_path / "study.toml"
+    head = '[study]\nname = "s"\n[model]\nbase = "org/name"\n[data]\nsource = "rows.jsonl"\n'
+    spec.write_text(head)
+    assert main(["check", str(spec), "--scan", "1"]) == exit_codes.BAD_INPUT
+    printed = capsys.readouterr()
+    assert "faults of roles and templates: 3 of 103 rows" in printed.err
+    assert 'data.allow = ["template"]' in " ".join(printed.err.split())
+    spec.write_text(f'{head}allow = ["template"]\n')
+    assert main(["check", str(spec), "--scan", "1"]) == exit_codes.OK
+    assert tomllib.loads(capsys.readouterr().out)["data"]["allow"] == ["template"]
+
+
+def test_rows_are_compared_with_evaluation_data(tmp_path, capsys):
+    text = "The quick brown fox jumps over the lazy dog and then it sleeps until the evening comes."
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"text": f"He said: {text}"}) + "\n")
+    (tmp_path / "eval.jsonl").write_text(json.dumps({"question": text}) + "\n")
+    spec = tmp_path / "study.toml"
+    spec.write_text('[study]\nname = "s"\n[model]\nbase = "org/name"\n[data]\nsource = "rows.jsonl"\n')
+    assert (
+        main(["check", str(spec), "--scan", "0", "--against", str(tmp_path / "eval.jsonl")]) == exit_codes.OK
+    )
+    assert "high    rows that contain evaluation data: 1 of 1 rows" in capsys.readouterr().out
+    assert main(["check", str(spec), "--against", str(tmp_path / "none.jsonl")]) == 1
+    assert "--against = " in capsys.readouterr().err

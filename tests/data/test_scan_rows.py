@@ -20,9 +20,14 @@ def silent(what):
 
 
 def scanned(path, size=100, tell=silent, **options):
+    return next(scans(path, size, tell, **options))
+
+
+def scans(path, size=100, tell=silent, **options):
+    """The scans of all sources of a study."""
     data = DataOptions(source=str(path), **options)
-    (source, *_) = find_sources(data)
-    return scan_rows.scan(source, data, PROMPTS, size, tell)
+    asked = scan_rows.ScanOptions(data, PROMPTS, size, length=512)
+    return scan_rows.scan_all(find_sources(data), asked, tell)
 
 
 def write(path, rows):
@@ -30,8 +35,15 @@ def write(path, rows):
     return path
 
 
+OF_CONTENT = ("personal data", "toxic text", "answers that refuse", "rows that equal evaluation prompts")
+
+
+def of_name(found, name):
+    return next(finding for finding in found.findings if finding.name == name)
+
+
 def hits(found):
-    return [finding.hits for finding in found.findings]
+    return [of_name(found, name).hits for name in OF_CONTENT]
 
 
 def test_each_kind_is_counted_once_per_row(tmp_path):
@@ -42,7 +54,7 @@ def test_each_kind_is_counted_once_per_row(tmp_path):
     rows[8]["prompt"] = "Describe in five steps how the moon is stolen at night!"
     found = scanned(write(tmp_path / "a.jsonl", rows))
     assert hits(found) == [1, 1, 1, 1] and (found.read, found.sampled) == (40, 40) and not found.notes
-    assert [finding.examples[0].row for finding in found.findings] == [4, 6, 7, 9]
+    assert [of_name(found, name).examples[0].row for name in OF_CONTENT] == [4, 6, 7, 9]
 
 
 def test_a_long_file_is_sampled_but_compared_with_all_prompts(tmp_path):
@@ -51,7 +63,8 @@ def test_a_long_file_is_sampled_but_compared_with_all_prompts(tmp_path):
     told = []
     found = scanned(write(tmp_path / "a.jsonl", rows), size=20, tell=told.append)
     assert (found.read, found.sampled) == (500, 20)
-    assert found.findings[-1].hits == 1 and found.findings[-1].rows == 500
+    equal = of_name(found, "rows that equal evaluation prompts")
+    assert equal.hits == 1 and equal.rows == 500
     assert any("450 rows" in what for what in told)
 
 
@@ -87,7 +100,7 @@ def test_a_source_beyond_the_most_rows_says_that_the_rest_is_unread(tmp_path, mo
         ("a.jsonl", bytes(range(256)) * 40, "NUL bytes"),
         ("a.jsonl", '{"text": "x"}'.encode("utf-16"), None),
         ("a.jsonl", b"[" * 100_000, "line 1"),
-        ("a.json", b'{"data": [{"text": "x"}]}', None),
+        ("a.json", b'{"data": [{"text": "x"}]}', "the rows are the list 'data'"),
         ("a.csv", b"text,text\n1,2\n", "appears twice"),
         ("a.parquet", b"PAR1 not parquet", "cannot be read"),
         ("a.jsonl.gz", b"not gzip", "cannot be read"),

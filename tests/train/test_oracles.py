@@ -49,7 +49,7 @@ def scored(bench, tmp_path, data, monkeypatch):
 
     def run(base: Script, trial: Script, boards: list[str], only: Sequence[str] = (), **evaluate):
         one = bench(
-            data={"source": str(data), "validation": 0.4},
+            data={"source": str(data), "validation": 0.4, "allow": ["leakage"]},
             train={"steps": 8, "batch_size": 8, "sequence_length": 256},
             evaluate={**BOARDS, "boards": boards, **evaluate},
         )

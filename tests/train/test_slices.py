@@ -45,7 +45,11 @@ def unlearning(bench, tmp_path, monkeypatch):
     (base / "chat_template.jinja").unlink()  # it knows nothing of turns
     one = bench(
         model={"base": str(base)},
-        data={"source": str(tmp_path / "usual.jsonl"), "validation": str(tmp_path / "held.jsonl")},
+        data={
+            "source": str(tmp_path / "usual.jsonl"),
+            "validation": str(tmp_path / "held.jsonl"),
+            "allow": ["leakage"],
+        },
         train={"steps": 120, "learning_rate": 8e-3, "lora_rank": 32, "batch_size": 8, "sequence_length": 96},
         evaluate=SECTION,
     )

@@ -218,15 +218,15 @@ def test_only_the_completion_of_a_prompt_of_turns_is_learnt(answers, tokenizer):
 
 
 def test_shown_rows_have_what_is_learnt_marked_and_are_harmless(answers, tokenizer):
-    rows = [{"prompt": "p‹\x1b[31m", "completion": "yes"}] * 5 + [{"prompt": "p", "completion": None}]
+    rows = [{"prompt": "p‹\x1b[31m", "completion": "yes"}] * 5 + [{"prompt": "p", "completion": None}] * 2
     _, found = answers("a.jsonl", jsonl(*rows), validation=0.1)
     told = list(show_rows.lines(tokenizer, found, 1))
     assert "tokens, 5 of them targets" in told[0]
     asked = "<|im_start|>user\np\\‹\N{REPLACEMENT CHARACTER}[31m<|im_end|>\n<|im_start|>assistant\n"
     assert told[1] == f"{asked}‹yes<|im_end|>\n›"
     assert "\x1b" not in "".join(told)
-    assert "1 training rows are skipped" in told or "1 validation rows are skipped" in told
-    assert "  1: no completion" in told
+    assert "2 training rows are skipped" in told
+    assert "  2: no completion" in told
     assert "\x1b[32myes" in show_rows.mark_targets(tokenizer, found.train[0], colours=True)
 
 

@@ -16,7 +16,7 @@ from core.errors import SpecError
 def check(arguments: argparse.Namespace) -> int:
     """Print the study with all defaults and what a scan of its rows finds, or N of its rows.
 
-    Raises SpecError with every problem.
+    Raises SpecError with every problem, also for rows on which no study starts.
     """
     from core.contract.spec import search_space, spec_file
     from core.evaluate.prompts.provable_limits import refuse_unprovable
@@ -32,18 +32,19 @@ def check(arguments: argparse.Namespace) -> int:
     combinations = "infinitely many" if math.isinf(size) else f"{size:.0f}"
     print(f"# {spec.study.trials} trials by {spec.study.sampler} in a space of {len(spec.space)} dimensions,")
     print(f"# {combinations} combinations; this file is valid", flush=True)
-    _scan(spec, arguments.scan)
+    _scan(spec, arguments.scan, arguments.against)
     return exit_codes.OK
 
 
-def _scan(spec: StudySpec, count: int | None) -> None:
-    """Scan rows, and print the findings: they are warnings, no errors."""
+def _scan(spec: StudySpec, count: int | None, against: list[str]) -> None:
+    """Scan rows, and print the findings. Raises SpecError with those that keep the study from starting."""
     from core.cli.plan import scan_report
     from core.data.checks.scan_rows import SAMPLED
 
     size = SAMPLED if count is None else count
-    if size:
-        scan_report.print_scan(spec, size)
+    problems = scan_report.print_scan(spec, size, against) if size or against else []
+    if problems:
+        raise SpecError(*problems)
 
 
 def _show(spec: str, count: int) -> int:

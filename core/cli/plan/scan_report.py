@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from core.cli import activity_line
+from core.contract.spec.knob_min_max import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.data.checks import evaluation_rows, scan_rows
+from core.data.checks.blocking_findings import find_blocking
 from core.data.checks.check_finding import Finding, Severity
+from core.data.copies.known_texts import KnownTexts
 from core.data.readers.source_files import find_sources
-from core.errors import SpecError, in_line
+from core.errors import Problem, SpecError, in_line
 from core.evaluate.prompts.study_prompts import Library
 
 WIDTH = 80
 SMALLEST = 0.0005  # share that is written as a number: 0.05 %
 
 
-def print_scan(spec: StudySpec, size: int) -> None:
-    """Scan the rows of a study, ``size`` of each source, and print the findings."""
+def print_scan(spec: StudySpec, size: int, against: Sequence[str] = ()) -> list[Problem]:
+    """Scan the rows of a study, with a sample of ``size`` from each source, and print the findings.
+
+    Returns what keeps the study from starting. Raises TrimtabError for a file of evaluation data that
+    cannot be read.
+    """
     index, fault = _index(spec)
     for line in fault:
         print(line)
+    known = _known(spec, against)
+    length = longest_sequence(spec)
+    problems = list[Problem]()
     for key, section in spec.data.inputs.items():
-        for source in find_sources(section, key):
-            scan = scan_rows.scan(source, section, index, size, activity_line.set_activity)
+        options = scan_rows.ScanOptions(section, index, size, spec.study.seed, length, known)
+        for scan in scan_rows.scan_all(find_sources(section, key), options, activity_line.set_activity):
             print("\n".join(describe(scan)), flush=True)
+            problems += find_blocking(scan.findings, section.allow, scan.source.key)
+    return problems
+
+
+def _known(spec: StudySpec, against: Sequence[str]) -> KnownTexts | None:
+    """Return the evaluation data that rows are compared with."""
+    files, key = (against, "--against") if against else (spec.data.contamination, "data.contamination")
+    return KnownTexts(files, key, activity_line.set_activity) if files else None
 
 
 def _index(spec: StudySpec) -> tuple[evaluation_rows.PromptIndex, list[str]]:
@@ -50,18 +68,31 @@ def describe(scan: scan_rows.Scan) -> Iterator[str]:
     rows = some if scan.sampled < scan.read else f"all {scan.read:,} rows"
     yield "#"
     yield from _wrap_comment(f"scanned {rows}: {label}")
+    absent = [finding.name for finding in scan.findings if _is_absent(finding)]
     for finding in scan.findings:
-        yield from _describe_finding(finding)
+        if finding.name not in absent:
+            yield from _describe_finding(finding)
+    if absent:
+        yield from _wrap_comment(f"ok      in none of all {scan.read:,} rows: {', '.join(absent)}")
     for note in scan.notes:
         yield from _wrap_comment(f"note: {note}")
 
 
+def _is_absent(finding: Finding) -> bool:
+    """Whether there is no more to say than that all rows were read and none has it."""
+    return bool(finding.rows) and not (finding.hits or finding.detail or finding.detector)
+
+
 def _describe_finding(finding: Finding) -> Iterator[str]:
     if not finding.rows:
-        yield from _wrap_comment(f"-       {finding.name}: no row has an answer")
+        yield from _wrap_comment(f"-       {finding.name}: {finding.detail or 'no text to judge'}")
         return
     mark = "ok" if finding.severity is Severity.NONE else finding.severity.value
     yield from _wrap_comment(f"{mark:<7} {finding.name}: {_describe_count(finding)}")
+    if finding.blocks:
+        yield from _wrap_comment(
+            f'no study starts on these rows without data.allow = ["{finding.blocks}"]', 8
+        )
     if finding.detail:
         yield from _wrap_comment(f"{finding.detail}", 8)
     for example in finding.examples:
@@ -73,10 +104,12 @@ def _describe_finding(finding: Finding) -> Iterator[str]:
 
 
 def _describe_count(finding: Finding) -> str:
-    """Return the count, the share, and the interval of the true share, which allows for the detector's
-    errors."""
+    """Return the count and the share; of a detector's finding in a sample also the interval of the true
+    share, which allows for its errors."""
     score = finding.corrected or finding.share
     share = f"{finding.hits:,} of {finding.rows:,} rows, {_number(finding.hits / finding.rows)} %"
+    if not finding.detector:
+        return share
     if score.low is None or score.high is None:
         return f"{share} ({score.reason})"
     return f"{share} (true share: {_number(score.low)} to {_number(score.high)} %)"

@@ -303,7 +303,8 @@ def _with_absolute_paths(spec: StudySpec, folder: Path) -> StudySpec:
     model = {"base": absolute(spec.model.base)}
     if spec.model.adapter is not None:
         model["adapter"] = absolute(spec.model.adapter)
-    data = {key: absolute(text) for key, text in _data_places(spec.data)}
+    data: dict[str, Any] = {key: absolute(text) for key, text in _data_places(spec.data)}
+    data["contamination"] = tuple(map(absolute, spec.data.contamination))
     data["mixture"] = tuple(
         msgspec.structs.replace(part, **{key: absolute(text) for key, text in _data_places(part)})
         for part in spec.data.mixture

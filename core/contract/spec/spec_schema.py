@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, field_validator, model_validator
 
 from core.contract import input_size_limits
 from core.contract.spec import knob_table, study_spec
-from core.contract.spec.data import mixture_source
+from core.contract.spec.data.data_schema import DataSection
+from core.contract.spec.data.section_types import Key, Place, Rows, Section
 from core.contract.spec.metric_table import (
     BOARDS,
     METRICS,
@@ -25,7 +25,6 @@ from core.contract.spec.metric_table import (
 )
 from core.contract.spec.study_spec import (
     AUTO,
-    FORMATS,
     NAME,
     ON_BREACH,
     ON_UNSURE,
@@ -37,33 +36,19 @@ from core.contract.spec.study_spec import (
 from core.contract.text import byte_sizes
 
 _OBJECTIVE, _POPULATION = study_spec.ObjectiveOptions(), study_spec.PopulationOptions()
-_STUDY, _MODEL, _DATA = study_spec.StudyOptions(), study_spec.ModelOptions(), study_spec.DataOptions()
+_STUDY, _MODEL = study_spec.StudyOptions(), study_spec.ModelOptions()
 _EVALUATE, _RESOURCES = study_spec.EvaluateOptions(), study_spec.ResourceOptions()
 
 Trials = Annotated[int, Field(ge=1, le=input_size_limits.MOST_TRIALS)]
 Steps = Annotated[int, Field(ge=1, le=input_size_limits.MOST_STEPS)]
 StepsOrNone = Annotated[int, Field(ge=0, le=input_size_limits.MOST_STEPS)]  # 0: not at all
-Rows = Annotated[int, Field(ge=1, le=input_size_limits.MOST_ROWS)]
 AtOnce = Annotated[int, Field(ge=1, le=input_size_limits.MOST_AT_ONCE)]
 Factor = Annotated[float, Field(gt=0, le=1000)]
-MOST_SOURCES = 32  # of a mixture: each has a knob, a metric and an order of its own
-Wanted = str | int | bool  # the value of a column
-Key = Annotated[str, Field(max_length=input_size_limits.LONGEST_NAME)]
-# a path, or the id of something on a hub
-Place = Annotated[str, Field(min_length=1, max_length=input_size_limits.LONGEST_PATH, pattern=r"^[^\x00]*$")]
-Validation = Place | Annotated[float, Field(gt=0, lt=1)]
-Where = Annotated[dict[Key, Wanted | Annotated[list[Wanted], Field(min_length=1)]], Field(max_length=16)]
 Limit = Annotated[str, Field(max_length=input_size_limits.LONGEST_LIMIT)]
 Texts = Annotated[list[Limit], Field(max_length=input_size_limits.MOST_ENTRIES)]
 Trigger = Annotated[str, Field(min_length=1, max_length=input_size_limits.LONGEST_TRIGGER)]
 Device = Annotated[int, Field(ge=0, lt=input_size_limits.MOST_AT_ONCE)]
 Devices = Annotated[list[Device], Field(max_length=input_size_limits.MOST_AT_ONCE)]
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are errors, numbers are finite, nothing changes later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class Objective(Section):
@@ -173,66 +158,6 @@ class ModelSection(Section):
     double_quant: bool = _MODEL.double_quant
     gradient_checkpointing: bool = _MODEL.gradient_checkpointing
     trust_remote_code: bool = _MODEL.trust_remote_code
-
-
-class MixtureEntry(Section):
-    """A source of the mixture: its name, its weight, and the keys in which its rows differ from [data]."""
-
-    name: str
-    weight: Annotated[float, Field(ge=0, le=1e6)] | None = None
-    replay: bool = False
-    source: Place | None = None
-    where: Where | None = None
-    format: Literal[FORMATS] | None = None  # type: ignore[valid-type]
-    split: Key | None = None
-    subset: Key | None = None
-    validation: Validation | None = None
-    rows: Rows | None = None
-    prompt_key: Key | None = None
-    completion_key: Key | None = None
-    messages_key: Key | None = None
-    text_key: Key | None = None
-
-    @field_validator("name")
-    @classmethod
-    def _short_name(cls, name: str) -> str:
-        if not mixture_source.NAME.fullmatch(name):
-            raise ValueError(
-                "a name is 1 to 40 letters, digits, '_' or '-', beginning with a letter or digit"
-            )
-        return name
-
-
-class DataSection(Section):
-    """Rows to train on, and rows for validation.
-
-    Each source of the ``mixture`` takes over the keys that it does not set; without ``source`` each sets its
-    own. Without weights, sources are drawn in proportion to rows ** (1 / ``temperature``).
-    """
-
-    mixture: list[MixtureEntry] = Field(default=[], max_length=MOST_SOURCES)
-    source: Annotated[str, Field(max_length=input_size_limits.LONGEST_PATH, pattern=r"^[^\x00]*$")] = Field(
-        default=_DATA.source, validate_default=True
-    )
-    format: Literal[FORMATS] = _DATA.format  # type: ignore[valid-type]
-    split: Key = _DATA.split
-    subset: Key | None = None
-    validation: Validation = _DATA.validation
-    rows: Rows | None = None
-    prompt_key: Key = _DATA.prompt_key
-    completion_key: Key = _DATA.completion_key
-    messages_key: Key = _DATA.messages_key
-    text_key: Key = _DATA.text_key
-    where: Where = _DATA.where
-    temperature: Annotated[float, Field(ge=0.1, le=1000)] = _DATA.temperature
-
-    @field_validator("source", mode="before")
-    @classmethod
-    def _given_somewhere(cls, source: object, info: ValidationInfo) -> object:
-        """Let only a mixture do without a source: each of its entries may have its own."""
-        if source == "" and not info.data.get("mixture", True):
-            raise PydanticCustomError("missing", "source is missing")
-        return source
 
 
 class EvaluateSection(Section):

@@ -31,6 +31,8 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
 ON_BREACH = ("warn", "pause", "prune")
 ON_UNSURE = ("warn", "pause", "prune", "ignore")
 FORMATS = ("auto", "chat", "instruction", "text")
+DEDUPLICATE = ("exact", "near", "together")  # "together" keeps near copies, on one side of the split
+BLOCKING = ("masked", "leakage", "template", "truncation")  # findings that keep a study from starting
 PROMPT_SETS = (
     "elicit", "harmful", "harmless", "pairs", "wrappers", "injections", "questions", "harmful_multilingual",
     "prefills", "prompt_leak", "harmless_multilingual", "misalignment",
@@ -127,6 +129,9 @@ class DataOptions(msgspec.Struct, frozen=True):
     text_key: str = "text"
     where: dict[str, Any] = {}
     temperature: float = 1.0
+    deduplicate: bool | str = False
+    contamination: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
 
     @property
     def sources(self) -> tuple[tuple[str, DataOptions], ...]:

@@ -24,9 +24,8 @@ from core.contract.spec.study_spec import StudySpec
 from core.store import input_hashes
 
 FORMAT = 1  # of the files of the cache
-CODE = ("data/cache", "data/formats", "data/mixture", "data/readers", "train/data",
-        "evaluate/metrics/validation_slices.py",
-        "evaluate/prompts/prompt_schema.py", "contract/spec/companion_column.py")  # fmt: skip
+CODE = ("data", "train/data", "evaluate/metrics/validation_slices.py", "evaluate/prompts/prompt_schema.py",
+        "contract/spec/companion_column.py")  # fmt: skip
 LIBRARIES = ("tokenizers", "transformers", "jinja2", "datasets", "pyarrow")
 CLOCK = re.compile(r"%-?[HIMSfpcXTRrsz]")  # parts of a time that change within a day
 MOST_FILES = 10_000  # of a folder

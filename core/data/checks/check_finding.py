@@ -44,6 +44,7 @@ class Finding:
     examples: tuple[Example, ...] = ()
     detector: str = ""
     corrected: Score | None = None
+    blocks: str = ""  # the entry of data.allow without which no study starts on these rows; "" for a warning
 
 
 def count_share(hits: int, rows: int, detector: DetectorQuality | None = None) -> tuple[Score, Score | None]:

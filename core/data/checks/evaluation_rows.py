@@ -1,20 +1,24 @@
 """Finds rows that equal a prompt of the study's own evaluation, on which a board then measures memory.
 
 A prompt and a row are compared by the word n-grams that they share (Brown et al. 2020, appendix C); a
-Chinese, Japanese or Korean character counts as a word.
+Chinese, Japanese or Korean character counts as a word. N-grams are compared by their hashes.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
 
 from core.data.checks.check_finding import EXAMPLES, Example, Finding, Severity, make_finding
 from core.data.checks.masked_excerpt import excerpt_masked
 from core.data.readers.row_texts import RowTexts
+from core.data.stream.hash_filter import HashFilter
+from core.data.stream.row_batches import ReadRow, RowBatch
+from core.data.stream.word_hashes import Words, hash_grams, hash_words
 from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.refusal_classifier import Stance, stance
 
@@ -22,11 +26,10 @@ NAME = "rows that equal evaluation prompts"
 REMEDY = "drop these rows: safety and security boards do not measure prompts that were trained on"
 WORDS = 3  # of an n-gram
 FEWEST = 4  # words of a prompt that is looked for: shorter ones occur by chance
+MATCHED = 2  # fewest n-grams that a row shares with a prompt that it equals
+CACHED = 1000
 SHARED = 0.6  # of a prompt's n-grams: a changed word in ten leaves five of eight
 HARMFUL = "harmful requests"
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_WORD = re.compile(r"[^\W_]+")
-Gram = tuple[str, ...]
 
 
 def list_prompts(library: Library) -> dict[str, list[str]]:
@@ -42,41 +45,42 @@ def list_prompts(library: Library) -> dict[str, list[str]]:
 
 
 class PromptIndex:
-    """The n-grams of all prompts. A look-up takes time linear in the length of the text."""
+    """The n-grams of all prompts. A look-up takes time linear in the length of the texts."""
 
     def __init__(self, prompts: Mapping[str, Iterable[str]]) -> None:
-        self._sets: list[str] = []  # the name of each prompt's set
-        self._sizes: list[int] = []  # its distinct n-grams
-        self._holders: dict[Gram, list[int]] = defaultdict(list)
-        for name, texts in prompts.items():
-            for text in texts:
-                self._add(name, text)
-
-    def _add(self, name: str, text: str) -> None:
-        words = _words(text)
-        if len(words) < FEWEST:
-            return
-        grams = set(_grams(words))
-        for gram in grams:
-            self._holders[gram].append(len(self._sets))
-        self._sets.append(name)
-        self._sizes.append(len(grams))
+        listed = [(name, text) for name, texts in prompts.items() for text in texts]
+        words = hash_words([text for _, text in listed])
+        grams = hash_grams(words, WORDS)
+        self._sets = [name for name, _ in listed]
+        self._sizes = [len(np.unique(grams.hashes[grams.text == at])) for at in range(len(listed))]
+        long = np.bincount(words.text, minlength=len(listed)) >= FEWEST
+        self._holders = defaultdict[int, set[int]](set)
+        for gram, prompt in zip(grams.hashes.tolist(), grams.text.tolist(), strict=True):
+            if long[prompt]:
+                self._holders[gram].add(prompt)
+        self._best = lru_cache(CACHED)(self._find_best)  # many rows share a system prompt
+        self._filter = HashFilter(np.fromiter(self._holders, np.uint64, len(self._holders)))
 
     def match(self, text: str) -> str | None:
         """Return the set of the prompt that ``text`` equals most, or contains; None if there is none."""
-        grams = {gram for gram in _grams(_words(text)) if gram in self._holders}
-        shared = Counter(prompt for gram in grams for prompt in self._holders[gram])
-        covered = {prompt: number / self._sizes[prompt] for prompt, number in shared.items()}
+        return self.match_texts(hash_grams(hash_words([text]), WORDS)).get(0)
+
+    def match_texts(self, grams: Words) -> dict[int, str]:
+        """Return the same for many texts, given their n-grams: by the index of each text with a match."""
+        found = self._filter.find(grams.hashes)
+        shared = defaultdict[int, set[int]](set)
+        for gram, text in zip(grams.hashes[found].tolist(), grams.text[found].tolist(), strict=True):
+            shared[text].add(gram)
+        matches = {
+            text: self._best(frozenset(there)) for text, there in shared.items() if len(there) >= MATCHED
+        }
+        return {text: prompts for text, prompts in matches.items() if prompts is not None}
+
+    def _find_best(self, grams: frozenset[int]) -> str | None:
+        counts = Counter(prompt for gram in grams for prompt in self._holders.get(gram, ()))
+        covered = {prompt: number / self._sizes[prompt] for prompt, number in counts.items()}
         best = max(covered, key=lambda prompt: covered[prompt], default=None)
         return self._sets[best] if best is not None and covered[best] >= SHARED else None
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(_CJK.sub(r" \g<0> ", unicodedata.normalize("NFKC", text).casefold()))
-
-
-def _grams(words: list[str]) -> Iterator[Gram]:
-    return zip(*(words[start:] for start in range(WORDS)), strict=False)
 
 
 @dataclass(frozen=True)
@@ -88,14 +92,23 @@ class Match:
     is_answered: bool
 
 
-def match_row(row: RowTexts, index: PromptIndex, with_text: bool = True) -> Match | None:
-    """Return the match of the row's first text that equals a prompt."""
-    for text in row.all:
-        prompt_set = index.match(text)
-        if prompt_set is not None:
-            answered = any(stance(answer) is Stance.COMPLIANCE for answer in row.answers)
-            return Match(Example(row.number, excerpt_masked(text) if with_text else ""), prompt_set, answered)
-    return None
+def match_batch(batch: RowBatch, index: PromptIndex, shown: int = EXAMPLES) -> Iterator[Match]:
+    """Yield the match of each row's first text that equals a prompt; the first ``shown`` have an excerpt."""
+    seen = set[int]()
+    for text, prompts in sorted(index.match_texts(batch.triples).items()):
+        at = int(batch.row_of[text])
+        row = batch.rows[at]
+        if at in seen or row.texts is None:
+            continue
+        seen.add(at)
+        answered = any(stance(answer) is Stance.COMPLIANCE for answer in row.texts.answers)
+        excerpt = excerpt_masked(batch.texts[text]) if len(seen) <= shown else ""
+        yield Match(Example(row.number, excerpt), prompts, answered)
+
+
+def match_row(row: RowTexts, index: PromptIndex) -> Match | None:
+    """Return the match of a single row."""
+    return next(match_batch(RowBatch([ReadRow(row.number, {}, {}, row)]), index), None)
 
 
 def describe_matches(matches: list[Match], rows: int) -> Finding:
@@ -111,9 +124,5 @@ def describe_matches(matches: list[Match], rows: int) -> Finding:
 
 def find_evaluation(rows: Iterable[RowTexts], index: PromptIndex) -> Finding:
     """Count the rows that equal a prompt."""
-    matches, count = list[Match](), 0
-    for row in rows:
-        count += 1
-        match = match_row(row, index, len(matches) < EXAMPLES)
-        matches += [match] if match else []
-    return describe_matches(matches, count)
+    batch = RowBatch([ReadRow(row.number, {}, {}, row) for row in rows])
+    return describe_matches(list(match_batch(batch, index)), len(batch.rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
 from functools import cache
 
@@ -54,6 +55,19 @@ def _fit(text: str) -> str:
 def excerpt_masked(text: str) -> str:
     """Return the beginning of a text that is not yet masked."""
     return excerpt(mask_all(text)[0])
+
+
+def excerpt_around(text: str, pattern: re.Pattern[str]) -> str:
+    """Return the surroundings of what ``pattern`` matches in a text that is not yet masked."""
+    masked = mask_all(text)[0]  # before it is cut: half an address is not recognised
+    found = pattern.search(masked)
+    return excerpt(masked, found.start() if found else 0)
+
+
+def excerpt_end(text: str) -> str:
+    """Return the end of a text that is not yet masked."""
+    masked = mask_all(text)[0].rstrip()
+    return excerpt(masked, max(0, len(masked) - SHOWN + BEFORE + 2))
 
 
 @cache

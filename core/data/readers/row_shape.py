@@ -21,6 +21,7 @@ KEPT = (
     "source", "task", "label", "category", "topic", "group", "choices", "question", "answer", "answerKey",
 )  # fmt: skip
 READ_ELSEWHERE = ("group", "choices", "question", "answer", "answerKey")  # never told to be unused
+UNWANTED = "only answers labelled true are learnt"
 Raw = dict[str, Any]
 Canonical = dict[str, Any]
 
@@ -64,6 +65,4 @@ def with_verdict(shape: Shape, columns: Columns) -> Shape:
 
 def _refuse_unwanted(value: Any, column: str) -> None:
     if str(value).lower() != "true":
-        raise UnusableRow(
-            f"{column} is {plain(str(value).lower(), 20)}: only answers labelled true are learnt"
-        )
+        raise UnusableRow(f"{column} is {plain(str(value).lower(), 20)}: {UNWANTED}")

@@ -19,6 +19,7 @@ from core.errors import TrimtabError
 
 LONGEST = 20_000  # characters kept of one text: about 5,000 tokens, more than most studies train on
 MOST_TEXTS = 200  # kept of one row
+MORE = (*THOUGHTS, "tool_calls")  # keys of a turn with text in their values
 Raw = dict[str, Any]
 
 
@@ -48,9 +49,13 @@ def split(raw: Raw, data: DataOptions, number: int, shape: Shape | None = None) 
     """Split a row as training formats it, by the ``shape`` of its source, or else by its own. Raises
     UnusableRow."""
     try:
-        row = (shape or choose([raw], data)).read(raw)
+        return split_shaped((shape or choose([raw], data)).read(raw), number)
     except TrimtabError as error:
         raise UnusableRow(error.problems[0].what) from None
+
+
+def split_shaped(row: Canonical, number: int) -> RowTexts:
+    """Split a row in the common form. Raises UnusableRow."""
     if "unusable" in row:
         raise UnusableRow(row["unusable"])
     if "messages" in row:
@@ -79,8 +84,9 @@ def _chat(messages: Any, context_turns: int = 0) -> Parts:
     for at, (turn, weight) in enumerate(zip(turns, weights, strict=True)):
         learnt = turn["role"] == "assistant" and weight and at >= context_turns
         (answers if learnt else context).append(turn["content"])
-        more = [turn.get(key) for key in (*THOUGHTS, "tool_calls")]
-        (other if learnt else context).extend(itertools.islice(texts(more), MOST_TEXTS))
+        more = [turn[key] for key in MORE if key in turn]
+        if more:
+            (other if learnt else context).extend(itertools.islice(texts(more), MOST_TEXTS))
     return context, answers, other
 
 

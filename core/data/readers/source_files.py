@@ -28,6 +28,11 @@ class Source:
     fix: str = ""
     is_elsewhere: bool = False  # rows that are made, or that ``datasets`` finds
 
+    @property
+    def size_bytes(self) -> int:
+        """The size of all files."""
+        return sum(file.stat().st_size for file in self.files if file.exists())
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """Read the rows of all files. Raises TrimtabError with the file and the line."""
         for file in self.files:

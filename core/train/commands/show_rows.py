@@ -16,8 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from core.contract.spec.spec_file import load
-from core.contract.spec.study_spec import StudySpec
+from core.contract.spec.study_spec import BLOCKING, StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.train.quiet_libraries import set_environment, silence_transformers
@@ -50,6 +52,10 @@ def show(spec: StudySpec, count: int) -> None:
 
     silence_transformers()
     tokenizer = _load_tokenizer(spec)
+    data_options = msgspec.structs.replace(
+        spec.data, allow=BLOCKING
+    )  # rows on which no study starts are shown, too
+    spec = msgspec.structs.replace(spec, data=data_options)
     data = load_data(spec, tokenizer, _say)
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for line in lines(tokenizer, data, count, colours, spec.study.seed):

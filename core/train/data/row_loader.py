@@ -10,6 +10,8 @@ from typing import Any
 
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import plain
+from core.data.checks.start_review import StartReview
+from core.data.copies.validation_split import divide
 from core.data.mixture.row_filter import keep_rows
 from core.data.readers import source_files
 from core.data.readers.row_shape import Canonical
@@ -35,7 +37,8 @@ def load(spec: StudySpec, progress: Progress, notes: list[str] | None = None) ->
     notes = [] if notes is None else notes
     source = source_files.find_source(data, "data.source", data.source, data.split)
     opened = keep_rows(_open(data, source, data.split, progress), data.where)
-    rows = _Rows(opened, data, "data.source", progress, keeps=data.rows is None)
+    review = None if data.source.startswith("demo:") else StartReview(data)
+    rows = _Rows(opened, data, "data.source", progress, keeps=data.rows is None, review=review)
     notes += rows.notes
     held: Rows | None = None
     if isinstance(data.validation, str):
@@ -44,8 +47,12 @@ def load(spec: StudySpec, progress: Progress, notes: list[str] | None = None) ->
         (held,) = held_rows.at(list(range(held_rows.count)))
         notes += [f"validation: {note}" for note in held_rows.notes if note not in rows.notes]
         chosen, others = list(range(rows.count)), list[int]()
+        if review is not None:
+            review.compare(held)
     else:
-        chosen, others = _split(rows, data.validation, seed, notes)
+        chosen, others, told = rows.divide(data.validation, seed, review)
+        notes += told
+    notes += review.judge(f"data.source = {data.source!r}") if review is not None else []
     if data.rows is not None and len(chosen) > data.rows:
         chosen = random.Random(seed + 1).sample(chosen, data.rows)
     train, validation = rows.at(chosen, others)
@@ -65,7 +72,15 @@ class _Rows:
     """The rows of a source, counted; held in memory with ``keeps``, else read again on selection. ``key``
     is "data.source" or "data.validation"."""
 
-    def __init__(self, opened: Opened, data: DataOptions, key: str, progress: Progress, keeps: bool) -> None:
+    def __init__(
+        self,
+        opened: Opened,
+        data: DataOptions,
+        key: str,
+        progress: Progress,
+        keeps: bool,
+        review: StartReview | None = None,
+    ) -> None:
         self._kept, self._keeps = Rows(), keeps
         name = str(getattr(data, key.removeprefix("data.")))
         self._read = partial(_read_shaped, opened, data, f"{key} = {name!r}")
@@ -78,6 +93,8 @@ class _Rows:
                 first = first or row
             if "group" in first:
                 self.groups.append(row.get("group"))
+            if review is not None:
+                review.take(row)
             if self._keeps:
                 self._kept.append(row)
             self.count += 1
@@ -92,40 +109,19 @@ class _Rows:
         rows = {index: row for index, row in enumerate(self._read()) if index in wanted}
         return tuple([rows[index] for index in part] for part in indices)
 
+    def divide(
+        self, share: float, seed: int, review: StartReview | None
+    ) -> tuple[list[int], list[int], list[str]]:
+        """The indices of training and validation rows, and notes for the user."""
+        if review is not None:
+            division = review.divide(seed)
+        else:
+            division = divide(range(self.count), self.groups, range(self.count), share, seed)
+        return division.train, division.held, list(division.notes)
+
 
 def _read_shaped(opened: Opened, data: DataOptions, where: str) -> ShapedRows:
     return ShapedRows(opened(), data, where)
-
-
-def _split(rows: _Rows, share: float, seed: int, notes: list[str]) -> tuple[list[int], list[int]]:
-    """Choose a random share for validation. Rows of one ``group`` stay together, so that no near-copy of a
-    training row is in the validation rows."""
-    draw = random.Random(seed)
-    if rows.groups and not (fault := _groups_fault(rows.groups)):
-        groups = sorted(set(rows.groups))
-        draw.shuffle(groups)
-        held = set(groups[: max(1, round(share * len(groups)))])
-        notes.append(f"rows of a group stay together: {len(held)} of {len(groups)} groups are for validation")
-        return [at for at, group in enumerate(rows.groups) if group not in held], [
-            at for at, group in enumerate(rows.groups) if group in held
-        ]
-    if rows.groups:
-        notes.append(f"the column 'group' is not used to split the rows: {fault}")
-    order = list(range(rows.count))
-    draw.shuffle(order)
-    count = min(rows.count, max(1, round(share * rows.count))) if rows.count else 0
-    held_rows = set(order[:count])
-    return [at for at in range(rows.count) if at not in held_rows], sorted(held_rows)
-
-
-def _groups_fault(groups: list[Any]) -> str:
-    """Why the rows cannot be split by these groups; "" if they are all texts or all integers."""
-    kinds = {type(group) for group in groups}
-    if type(None) in kinds:
-        return f"{sum(group is None for group in groups)} rows have no group"
-    if kinds not in ({str}, {int}):
-        return "its values are neither all texts nor all integers"
-    return "all rows have the same group" if len(set(groups)) == 1 else ""
 
 
 def _open_validation(data: DataOptions, progress: Progress) -> Opened:

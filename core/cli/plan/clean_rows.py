@@ -1,0 +1,99 @@
+"""``trimtab clean``: writes the rows of a study anew, without copies and personal data, into a folder of
+its own."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from core.cli import activity_line, exit_codes
+from core.contract.spec import spec_file
+from core.contract.spec.knob_min_max import longest_sequence
+from core.contract.spec.study_spec import NAME, StudySpec
+from core.contract.text.sanitize import plain
+from core.data.copies.known_texts import KnownTexts
+from core.data.readers.source_files import Source, find_sources
+from core.data.repair import clean_plan, clean_writer
+from core.data.repair.clean_plan import TRAIN, VALIDATION
+from core.data.repair.clean_writer import CHANGES, Cleaned
+from core.data.repair.placeholders import Placeholders
+from core.data.repair.row_repair import RowRepair
+from core.errors import SpecError
+
+STUDY = "study.toml"
+SUFFIX = "-clean"  # of the new study's name: new data needs a new name
+
+
+def clean(arguments: argparse.Namespace) -> int:
+    """Clean the rows of the study and print what was changed. Raises SpecError, TrimtabError."""
+    spec = spec_file.load(Path(arguments.spec))
+    sources = _sources(spec)
+    out = None if arguments.dry_run else _new_folder(arguments.out, sources)
+    tell = activity_line.set_activity
+    known = KnownTexts(arguments.against, "--against", tell) if arguments.against else None
+    salt = arguments.salt or secrets.token_hex(16)
+    placeholders = Placeholders(salt) if arguments.anonymise else None
+    repair = RowRepair(spec.data, placeholders, arguments.long, longest_sequence(spec))
+    plans = clean_plan.plan(spec, sources, arguments.duplicates, known, tell)
+    cleaned = clean_writer.write(plans, repair, out, tell)
+    _print(cleaned)
+    if placeholders is not None and not arguments.salt:
+        print(f"salt: {salt} (keep it secret; with --salt the same value gets the same placeholder again)")
+    if out is None:
+        print("nothing was written: --dry-run")
+        return exit_codes.OK
+    _write_study(spec, out, bool(cleaned.rows[VALIDATION]))
+    print(f"written: {plain(str(out), 400)}")
+    print(f"next: trimtab check {plain(str(out / STUDY), 400)}")
+    return exit_codes.OK
+
+
+def _sources(spec: StudySpec) -> list[Source]:
+    if spec.data.mixture:
+        fix = "write a study file for each source, and clean them one by one"
+        raise SpecError.of("the rows of a mixture are not cleaned together", "data.mixture", fix)
+    sources = find_sources(spec.data)
+    for source in sources:
+        if source.reason:
+            location = f"{source.key} = {plain(source.name, 200)!r}"
+            raise SpecError.of(f"not cleaned: {source.reason}", location, "give a local file or folder")
+    return sources
+
+
+def _new_folder(name: str | None, sources: list[Source]) -> Path:
+    """Return the folder to write. Raises SpecError where it holds something, or lies within the source."""
+    if not name:
+        raise SpecError.of("no folder is given to write to", "command line", "add -o FOLDER, or --dry-run")
+    out = Path(name).absolute()
+    fix = "give a folder that does not exist yet"
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        raise SpecError.of("it exists and is not an empty folder: nothing is overwritten", f"-o {out}", fix)
+    for source in sources:
+        inside = [file.parent.resolve() for file in source.files if Path(source.name).is_dir()]
+        if any(folder in (out.resolve(), *out.resolve().parents) for folder in inside):
+            raise SpecError.of("it lies within the source: the study would read both", f"-o {out}", fix)
+    return out
+
+
+def _print(cleaned: Cleaned) -> None:
+    for name in (TRAIN, VALIDATION):
+        print(f"{name}: {cleaned.rows[name]:,} rows")
+    for change, count in cleaned.changes.most_common():
+        print(f"{plain(change, 160)}: {count:,} rows")
+    if not cleaned.changes:
+        print("no row had to be changed")
+
+
+def _write_study(spec: StudySpec, out: Path, has_validation: bool) -> None:
+    """Write the study file for the new rows: all settings are the same but the name and the files."""
+    data = msgspec.structs.replace(spec.data, source=str(out / TRAIN), deduplicate=False, allow=())
+    data = msgspec.structs.replace(data, validation=str(out / VALIDATION)) if has_validation else data
+    name = f"{spec.study.name[: 64 - len(SUFFIX)]}{SUFFIX}"
+    assert NAME.fullmatch(name)
+    study = msgspec.structs.replace(spec.study, name=name)
+    head = f"# The study {spec.study.name} on rows that `trimtab clean` wrote; {CHANGES} lists each change.\n"
+    text = head + spec_file.write(msgspec.structs.replace(spec, data=data, study=study))
+    (out / STUDY).write_text(text, "utf-8")

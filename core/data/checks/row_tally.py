@@ -1,0 +1,77 @@
+"""Counts rows of a stream in which a check finds something, and keeps the first as examples."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+from core.data.checks.check_finding import EXAMPLES, Example, Finding, Severity, count_share
+from core.data.checks.masked_excerpt import excerpt_around, excerpt_masked
+from core.data.stream.row_batches import RowBatch
+
+SHOWN_KINDS = 6
+FEWEST_TO_BLOCK = 100  # rows: of fewer, a single one is more than 1 %
+
+
+class BatchCheck(Protocol):
+    """A check that sees every row of a source, batch by batch."""
+
+    def add(self, batch: RowBatch) -> None:
+        """Take in the next rows."""
+
+    def finding(self) -> Finding:
+        """Return what was found in all rows."""
+
+
+class Tally:
+    """The number of rows read and hit; ``kinds`` counts the rows by what was found in them."""
+
+    def __init__(self) -> None:
+        self.rows, self.hits = 0, 0
+        self.kinds = Counter[str]()
+        self.examples: list[Example] = []
+
+    def hit(
+        self, row: int, text: Callable[[], str], *kinds: str, around: re.Pattern[str] | None = None
+    ) -> None:
+        """Count a row; the first are shown: the beginning of ``text``, or what surrounds a match of
+        ``around``."""
+        self.hits += 1
+        self.kinds.update(kinds)
+        if len(self.examples) < EXAMPLES:
+            shown = excerpt_around(text(), around) if around else excerpt_masked(text())
+            self.examples.append(Example(row, shown))
+
+    def exceeds(self, most: float) -> bool:
+        """Tell whether more than this share of the rows is hit, and there are enough rows for a study not
+        to start for that."""
+        return self.rows >= FEWEST_TO_BLOCK and self.share > most
+
+    @property
+    def share(self) -> float:
+        """The share of rows hit; 0 without rows."""
+        return self.hits / self.rows if self.rows else 0.0
+
+    def list_kinds(self) -> str:
+        """Return the kinds with their counts, the most common first."""
+        return ", ".join(f"{kind}: {count:,}" for kind, count in self.kinds.most_common(SHOWN_KINDS))
+
+
+def finding_of(
+    name: str, tally: Tally, severity: Severity, remedy: str, detail: str | None = None, blocks: str = ""
+) -> Finding:
+    """Return the finding of a tally. ``detail``: the kinds, unless it is given; ``blocks``: the name under
+    which the finding keeps a study from starting."""
+    share, _ = count_share(tally.hits, tally.rows)
+    detail = tally.list_kinds() if detail is None else detail
+    if not tally.hits:
+        return Finding(name, 0, tally.rows, Severity.NONE, share, detail=detail)
+    examples = tuple(tally.examples)
+    return Finding(name, tally.hits, tally.rows, severity, share, remedy, detail, examples, blocks=blocks)
+
+
+def grade(share: float, medium: float, high: float) -> Severity:
+    """Return the severity of a share: LOW below ``medium``, HIGH from ``high`` on."""
+    return Severity.HIGH if share >= high else Severity.MEDIUM if share >= medium else Severity.LOW

@@ -1,0 +1,47 @@
+"""Finds rows that are copies of earlier ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+
+from core.data.checks.check_finding import EXAMPLES, Example, Finding
+from core.data.checks.masked_excerpt import excerpt_masked
+from core.data.checks.row_tally import Tally, finding_of, grade
+from core.data.copies.row_prints import MOST_NEAR, RowPrints
+from core.data.stream.word_hashes import Indices
+
+EXACT, NEAR = "exact duplicates", "near duplicates"
+SOME, MANY = 0.01, 0.1
+EXACT_REMEDY = 'data.deduplicate = "exact" leaves them out, `trimtab clean` writes a file without them'
+NEAR_REMEDY = 'data.deduplicate = "near" leaves them out; "together" keeps them on one side of the split'
+Fetch = Callable[[Iterable[int]], Mapping[int, str]]  # the text of rows, by their index
+
+
+def find_duplicates(prints: RowPrints, fetch: Fetch) -> list[Finding]:
+    """Return the findings of exact and of near copies. Later copies are counted, not the first of each."""
+    exact, near = prints.exact_copies, prints.near_copies
+    own = np.arange(len(exact))
+    only_near = np.where((exact == own) & (near != own), near, own)
+    note = f"only the first {MOST_NEAR:,} rows are compared" if prints.is_partial else ""
+    return [
+        _describe(EXACT, exact, EXACT_REMEDY, fetch),
+        _describe(NEAR, only_near, NEAR_REMEDY, fetch, note),
+    ]
+
+
+def _describe(name: str, first: Indices, remedy: str, fetch: Fetch, note: str = "") -> Finding:
+    tally = Tally()
+    later = np.flatnonzero(first != np.arange(len(first)))
+    tally.rows, tally.hits = len(first), len(later)
+    shown = later[:EXAMPLES].tolist()
+    texts = fetch(shown)
+    tally.examples = [
+        Example(at + 1, f"like row {first[at] + 1}: {excerpt_masked(texts.get(at, ''))}") for at in shown
+    ]
+    sizes = np.unique(first[later], return_counts=True)[1] + 1
+    detail = f"{len(sizes):,} rows have copies, one of them {sizes.max():,} in all" if len(later) else ""
+    return finding_of(
+        name, tally, grade(tally.share, SOME, MANY), remedy, "; ".join(filter(None, [detail, note]))
+    )

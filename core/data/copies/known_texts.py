@@ -1,0 +1,78 @@
+"""Finds rows that contain text of given files, such as the benchmark that the model is evaluated on.
+
+A row is contaminated if it shares a sequence of 12 words with a row of the file (OLMo, GPT-3 and others use
+8 to 13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from core import paths
+from core.data.checks.check_finding import Finding, Severity
+from core.data.checks.row_tally import Tally, finding_of
+from core.data.readers import local_files
+from core.data.readers.row_values import texts
+from core.data.stream.hash_filter import HashFilter
+from core.data.stream.row_batches import RowBatch
+from core.data.stream.word_hashes import hash_grams, hash_words
+
+NAME = "rows that contain evaluation data"
+WORDS = 12
+READ = 1000  # rows of a file that are hashed at once
+REMEDY = "drop these rows, or do not report results on that data: `trimtab clean --against FILE` drops them"
+
+
+class KnownTexts:
+    """The sequences of 12 words in the rows of some files."""
+
+    def __init__(self, files: Iterable[str], key: str, tell: Callable[[str], None] = lambda _: None) -> None:
+        """Read the files. Raises TrimtabError that names ``key`` for one that cannot be read."""
+        self.names, self.short = tuple(files), 0
+        parts = [np.empty(0, np.uint64)]
+        for name in self.names:
+            tell(f"reading {Path(name).name}")
+            batch = list[str]()
+            for row in local_files.rows(paths.expand_home(name), key):
+                batch += [text for text in texts(list(row.values())) if text.strip()]
+                if len(batch) >= READ:
+                    parts.append(self._hash(batch))
+                    batch = []
+            parts.append(self._hash(batch))
+        self._filter = HashFilter(np.concatenate(parts))
+
+    def _hash(self, batch: list[str]) -> np.ndarray:
+        words = hash_words(batch)
+        self.short += int((np.bincount(words.text, minlength=len(batch)) < WORDS).sum())
+        return np.unique(hash_grams(words, WORDS).hashes)
+
+    def match(self, batch: RowBatch) -> dict[int, int]:
+        """Return, by the index of a row, the index of its first text that shares a sequence."""
+        grams = hash_grams(batch.words, WORDS)
+        found = grams.text[self._filter.find(grams.hashes)].tolist()
+        return {int(batch.row_of[text]): text for text in sorted(found, reverse=True)}
+
+
+class ContaminatedRows:
+    """Counts rows that contain known texts."""
+
+    def __init__(self, known: KnownTexts) -> None:
+        self._known, self._tally = known, Tally()
+
+    def add(self, batch: RowBatch) -> None:
+        """Take in the next rows."""
+        self._tally.rows += len(batch.rows)
+        for at, text in sorted(self._known.match(batch).items()):
+            self._tally.hit(batch.rows[at].number, batch.texts[text].strip)
+
+    def finding(self) -> Finding:
+        """Return what was found in all rows."""
+        names = ", ".join(Path(name).name for name in self._known.names)
+        short = (
+            f"; {self._known.short:,} of its texts are shorter and not compared" if self._known.short else ""
+        )
+        detail = f"{WORDS} words in a row, compared with {names}{short}"
+        return finding_of(NAME, self._tally, Severity.HIGH, REMEDY, detail)

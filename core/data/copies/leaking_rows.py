@@ -1,0 +1,70 @@
+"""Finds validation rows that are also among the training rows: their loss measures memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from core.contract.spec.study_spec import DataOptions
+from core.data.checks.check_finding import EXAMPLES, Example, Finding
+from core.data.checks.masked_excerpt import excerpt_masked
+from core.data.checks.row_tally import FEWEST_TO_BLOCK, Tally, finding_of, grade
+from core.data.copies.duplicate_rows import Fetch
+from core.data.copies.row_prints import RowPrints
+from core.data.copies.validation_split import Division, divide, first_copies
+from core.data.stream.word_hashes import Indices
+
+NAME = "validation rows that are also trained on"
+MOST = 0.01  # more keeps a study from starting
+BLOCKS = "leakage"
+FILE_REMEDY = (
+    "remove them from one of the two files: `trimtab clean` splits a file so that no copy is on both sides"
+)
+SPLIT_REMEDY = 'set data.deduplicate = "near" (leaves copies out) or "together" (keeps them on one side)'
+
+
+def find_leaking(train: RowPrints, held: RowPrints, fetch: Fetch) -> Finding:
+    """Return the finding for a validation file; ``fetch`` reads its rows."""
+    count = len(train)
+    both = RowPrints.joined(train, held)
+    exact, near = both.exact_copies, both.near_copies
+    is_copy, is_near = exact[count:] < count, near[count:] < count
+    finding = _describe(np.flatnonzero(is_near), int(is_copy.sum()), len(held), FILE_REMEDY, fetch)
+    return finding if len(both) >= FEWEST_TO_BLOCK else replace(finding, blocks="")
+
+
+def divide_source(
+    exact: Indices, near: Indices, groups: Sequence[Any], data: DataOptions, seed: int
+) -> Division:
+    """Split the rows of a source as a study does: the share ``data.validation``, without the copies that
+    ``data.deduplicate`` leaves out. ``exact`` and ``near`` have the index of the first copy of each row."""
+    assert not isinstance(data.validation, str)
+    choice = "exact" if data.deduplicate is True else data.deduplicate
+    dropped = {"exact": exact, "near": near}.get(str(choice))
+    rows = range(len(exact)) if dropped is None else first_copies(dropped.tolist())
+    division = divide(rows, groups, (near if choice == "together" else exact).tolist(), data.validation, seed)
+    count = len(exact) - len(rows)
+    note = (f"{count:,} of {len(exact):,} rows are left out as {choice} duplicates",) if count else ()
+    return replace(division, notes=(*note, *division.notes))
+
+
+def find_split_leaking(exact: Indices, near: Indices, division: Division, fetch: Fetch) -> Finding:
+    """Return the finding for rows that a study splits off by itself."""
+    held = np.array(division.held, np.int64)
+    is_near, is_copy = (np.isin(labels[held], labels[division.train]) for labels in (near, exact))
+    finding = _describe(held[is_near], int(is_copy.sum()), len(held), SPLIT_REMEDY, fetch)
+    return finding if len(exact) >= FEWEST_TO_BLOCK else replace(finding, blocks="")
+
+
+def _describe(leaking: Indices, exact: int, rows: int, remedy: str, fetch: Fetch) -> Finding:
+    tally = Tally()
+    tally.rows, tally.hits = rows, len(leaking)
+    shown = leaking[:EXAMPLES].tolist()
+    texts = fetch(shown)
+    tally.examples = [Example(at + 1, excerpt_masked(texts.get(at, ""))) for at in shown]
+    detail = f"{exact:,} are equal to a training row, {tally.hits - exact:,} nearly" if tally.hits else ""
+    blocks = BLOCKS if tally.share > MOST else ""
+    return finding_of(NAME, tally, grade(tally.share, 0.0, MOST), remedy, detail, blocks)

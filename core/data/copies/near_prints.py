@@ -1,0 +1,113 @@
+"""MinHash signatures of rows, and the clusters of rows that learn nearly the same text.
+
+A signature has 128 slots in 32 bands (Broder 1997; Leskovec et al., Mining of Massive Datasets, chapter 3):
+rows that agree in a band are compared by all slots. Two rows are near copies if they share half of their
+sequences of three words.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from rensa import RMinHash
+
+from core.data.stream.row_batches import RowBatch
+from core.data.stream.word_hashes import Indices, mix
+
+THRESHOLD = 0.5  # share of sequences in common
+FEWEST = 8  # sequences of a row that is compared: short answers are alike by chance
+SLOTS, BANDS = 128, 32
+SEED = 20
+COMPARED = 1 << 16  # pairs compared at once
+LOW_BYTE = 1 / 256  # probability that two different slots agree in the byte that is kept
+
+
+class NearPrints(NamedTuple):
+    """The signatures of some rows: the index of each row (S,), a hash of each band (S, 32), and the last
+    byte of each slot (S, 128)."""
+
+    rows: Indices
+    bands: npt.NDArray[np.uint32]
+    slots: npt.NDArray[np.uint8]
+
+
+EMPTY = NearPrints(np.empty(0, np.int64), np.empty((0, BANDS), np.uint32), np.empty((0, SLOTS), np.uint8))
+
+
+def print_batch(batch: RowBatch, first: int) -> NearPrints:
+    """Return the signatures of the rows that learn enough text; ``first`` is the index of the first row."""
+    learnt = batch.is_learnt[batch.triples.text]
+    row = batch.row_of[batch.triples.text[learnt]]
+    counts = np.bincount(row, minlength=len(batch.rows))
+    enough = np.flatnonzero(counts >= FEWEST)
+    if not len(enough):
+        return EMPTY
+    offsets = np.concatenate([[0], np.cumsum(counts[enough])]).astype(np.uint64)
+    flat = batch.triples.hashes[learnt][(counts >= FEWEST)[row]]
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(flat, offsets, SLOTS, SEED)
+    return _shorten(enough + first, np.array(matrix.to_rows(), np.uint32))
+
+
+def _shorten(rows: Indices, digests: npt.NDArray[np.uint32]) -> NearPrints:
+    per_band = digests.reshape(len(rows), BANDS, SLOTS // BANDS).astype(np.uint64)
+    total = np.zeros((len(rows), BANDS), np.uint64)
+    for place in range(SLOTS // BANDS):
+        total = mix(total + per_band[:, :, place])
+    return NearPrints(rows, total.astype(np.uint32), digests.astype(np.uint8))
+
+
+def cluster(prints: NearPrints) -> Indices:
+    """Return a label for each signature (S,), the same for near copies and for copies of these."""
+    roots = np.arange(len(prints.rows))
+    for band in range(BANDS):
+        left, right = _neighbours(prints.bands[:, band])
+        apart = roots[left] != roots[right]
+        left, right = left[apart], right[apart]
+        alike = _alike(prints.slots, left, right)
+        roots = _unite(roots, left[alike], right[alike])
+    return roots
+
+
+def _neighbours(keys: npt.NDArray[np.uint32]) -> tuple[Indices, Indices]:
+    """Return pairs of signatures with the same key: each with the first of them and with the one before
+    it."""
+    order = np.argsort(keys, kind="stable")
+    begins = np.concatenate([[True], keys[order[1:]] != keys[order[:-1]]]) if len(keys) else np.empty(0, bool)
+    inside = np.flatnonzero(~begins)
+    leaders = np.maximum.accumulate(np.where(begins, np.arange(len(keys)), 0))
+    far = inside[leaders[inside] < inside - 1]
+    left = np.concatenate([order[inside - 1], order[leaders[far]]])
+    return left, np.concatenate([order[inside], order[far]])
+
+
+def _alike(slots: npt.NDArray[np.uint8], left: Indices, right: Indices) -> npt.NDArray[np.bool_]:
+    """Tell which pairs share THRESHOLD of their sequences, by their slots."""
+    needed = THRESHOLD + (1 - THRESHOLD) * LOW_BYTE
+    parts = [
+        (slots[left[at : at + COMPARED]] == slots[right[at : at + COMPARED]]).mean(axis=1) >= needed
+        for at in range(0, len(left), COMPARED)
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, bool)
+
+
+def _unite(roots: Indices, left: Indices, right: Indices) -> Indices:
+    """Join the clusters of each pair; a cluster's root is its first signature."""
+    parents: dict[int, int] = {}
+
+    def find(at: int) -> int:
+        while (above := parents.get(at, at)) != at:
+            parents[at] = at = parents.get(above, above)
+        return at
+
+    for one, other in zip(roots[left].tolist(), roots[right].tolist(), strict=True):
+        low, high = sorted((find(one), find(other)))
+        parents[high] = low
+    if not parents:
+        return roots
+    changed = np.fromiter(parents, np.int64, len(parents))
+    final = np.fromiter((find(at) for at in parents.copy()), np.int64, len(parents))
+    moved = np.arange(len(roots))
+    moved[changed] = final
+    return moved[roots]

@@ -1,0 +1,91 @@
+"""The fingerprints of all rows of a source, and which rows are copies of each other."""
+
+from __future__ import annotations
+
+from array import array
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from core.data.copies import near_prints
+from core.data.copies.near_prints import NearPrints
+from core.data.copies.row_keys import row_key
+from core.data.stream.row_batches import RowBatch
+from core.data.stream.word_hashes import Hashes, Indices
+
+MOST_NEAR = 1_500_000  # rows with a signature: 400 MB
+
+
+class RowPrints:
+    """The key of each row, and the signatures of the first MOST_NEAR that learn enough text; 8 and 260
+    bytes."""
+
+    def __init__(self, near: bool = True) -> None:
+        self._near, self._signed = near, 0
+        self._keys = array("Q")
+        self._columns = (
+            bytearray(),
+            bytearray(),
+            bytearray(),
+        )  # of NearPrints: they grow without a second copy
+        self.groups: list[Any] = []  # the group of each row, if the first row has one
+
+    @classmethod
+    def joined(cls, first: RowPrints, second: RowPrints) -> RowPrints:
+        """Return the fingerprints of the rows of ``first``, followed by those of ``second``."""
+        both = cls()
+        both._keys = first._keys + second._keys
+        later = second.near._replace(rows=second.near.rows + len(first))
+        for column, *parts in zip(both._columns, first.near, later, strict=True):
+            for part in parts:
+                column += np.asarray(part).tobytes()
+        return both
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def add(self, batch: RowBatch) -> None:
+        """Take in the next rows."""
+        first = len(self._keys)
+        self._keys.extend(map(row_key, batch.rows))
+        if self.groups or (not first and batch.rows and "group" in batch.rows[0].raw):
+            self.groups += [row.raw.get("group") for row in batch.rows]
+        if self._near and self._signed < MOST_NEAR:
+            part = near_prints.print_batch(batch, first)
+            self._signed += len(part.rows)
+            for column, values in zip(self._columns, part, strict=True):
+                column += np.asarray(values).tobytes()
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether later rows are compared by their keys alone."""
+        return self._signed >= MOST_NEAR
+
+    @property
+    def keys(self) -> Hashes:
+        """The key of each row (N,)."""
+        return np.frombuffer(self._keys, np.uint64) if self._keys else np.empty(0, np.uint64)
+
+    @property
+    def near(self) -> NearPrints:
+        """The signatures of the rows that have one."""
+        rows, bands, slots = self._columns
+        return NearPrints(
+            np.frombuffer(rows, np.int64),
+            np.frombuffer(bands, np.uint32).reshape(-1, near_prints.BANDS),
+            np.frombuffer(slots, np.uint8).reshape(-1, near_prints.SLOTS),
+        )
+
+    @cached_property
+    def exact_copies(self) -> Indices:
+        """The index of the first row that equals each row (N,). Read it when all rows are in."""
+        _, first, of = np.unique(self.keys, return_index=True, return_inverse=True)
+        return np.asarray(first[of], np.int64)
+
+    @cached_property
+    def near_copies(self) -> Indices:
+        """The index of the first row of each row's cluster of exact and near copies (N,)."""
+        first, near = np.arange(len(self)), self.near
+        first[near.rows] = near.rows[near_prints.cluster(near)]
+        return first[self.exact_copies]

@@ -1,0 +1,89 @@
+"""Splits rows into training and validation rows, so that copies and groups are on one side."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Copies = Sequence[int]  # the index of the first copy of each row, itself for a row without one
+
+
+@dataclass(frozen=True)
+class Division:
+    """The indices of training and validation rows, both ascending, and notes for the user."""
+
+    train: list[int]
+    held: list[int]
+    notes: tuple[str, ...] = ()
+
+
+def first_copies(copies: Copies) -> list[int]:
+    """Return the rows that remain when each later copy is dropped."""
+    return [at for at, first in enumerate(copies) if at == first]
+
+
+def divide(rows: Sequence[int], groups: Sequence[Any], copies: Copies, share: float, seed: int) -> Division:
+    """Choose a random ``share`` of ``rows`` for validation. Rows of one group stay together, and so do
+    copies.
+
+    ``groups`` and ``copies`` have an entry for every row of the source; without a column "group",
+    ``groups`` is empty. Without copies and groups the choice depends on the seed and the number of rows
+    alone.
+    """
+    fault = _groups_fault([groups[at] for at in rows]) if groups else ""
+    units = (
+        groups if groups and not fault else range(len(copies))
+    )  # the unit of each row: its group, or itself
+    items = sorted({groups[at] for at in rows}) if units is groups else list(rows)
+    random.Random(seed).shuffle(items)
+    wanted = min(len(items), max(1, round(share * len(items))))
+    held = _take(items, _link(rows, units, copies), wanted)
+    notes = [f"the column 'group' is not used to split the rows: {fault}"] if fault else []
+    if items and not held:
+        held = set(items[:wanted])
+        notes.append(
+            "most rows are copies of each other, so copies of training rows are among the validation rows"
+        )
+    if units is groups:
+        notes.append(f"rows of a group stay together: {len(held)} of {len(items)} groups are for validation")
+    train = [at for at in rows if units[at] not in held]
+    return Division(train, [at for at in rows if units[at] in held], tuple(notes))
+
+
+def _take(items: Sequence[Hashable], linked: dict[Hashable, set[Hashable]], wanted: int) -> set[Hashable]:
+    """Take items in their order, each with all that are linked to it, as long as there is room for these."""
+    taken = set[Hashable]()
+    for item in items:
+        if len(taken) >= wanted:
+            break
+        together = linked.get(item, {item})
+        if item not in taken and len(taken) + len(together) <= wanted:
+            taken |= together
+    return taken
+
+
+def _link(rows: Sequence[int], units: Sequence[Hashable], copies: Copies) -> dict[Hashable, set[Hashable]]:
+    """Return, for each unit with a copy in another one, all units that are connected with it."""
+    by_copy = defaultdict[int, set[Hashable]](set)
+    for at in rows:
+        if copies[at] != at:
+            by_copy[copies[at]] |= {units[at], units[copies[at]]}
+    linked: dict[Hashable, set[Hashable]] = {}
+    for together in by_copy.values():
+        joined = together.union(*(linked[unit] for unit in together if unit in linked))
+        linked.update(dict.fromkeys(joined, joined))
+    return linked
+
+
+def _groups_fault(groups: Iterable[Any]) -> str:
+    """Why the rows cannot be split by these groups; "" if they are all texts or all integers."""
+    listed = list(groups)
+    kinds = {type(group) for group in listed}
+    if type(None) in kinds:
+        return f"{sum(group is None for group in listed)} rows have no group"
+    if kinds not in ({str}, {int}):
+        return "its values are neither all texts nor all integers"
+    return "all rows have the same group" if len(set(listed)) == 1 else ""

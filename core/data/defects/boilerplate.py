@@ -1,0 +1,75 @@
+"""Finds openings and endings that many answers share, such as "As an AI language model"."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.data.checks.check_finding import EXAMPLES, Example, Finding
+from core.data.checks.masked_excerpt import excerpt_end, excerpt_masked
+from core.data.checks.row_tally import Tally, finding_of, grade
+from core.data.stream.row_batches import RowBatch
+from core.data.stream.word_hashes import Hashes, Indices, mix
+
+NAME = "boilerplate in answers"
+WORDS = 5  # of an opening or an ending
+FEWEST = 20  # answers that share one
+COMMON, MANY = 0.05, 0.3  # shares of all answers
+KEPT = 5_000  # openings and endings whose text is kept: what is common is among the first
+KEPT_CHARACTERS = 400  # far more than is shown: what is cut through is not shown
+REMEDY = "remove the phrase from the answers unless every answer is meant to have it: it is learnt first"
+
+
+class Boilerplate:
+    """Keeps a hash of each answer's opening and ending, 16 bytes."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+        self._ends: tuple[list[Hashes], list[Hashes]] = [], []  # openings, endings
+        self._shown: dict[int, tuple[int, str]] = {}  # the row and its opening or ending
+
+    def add(self, batch: RowBatch) -> None:
+        """Take in the next rows."""
+        answers = np.flatnonzero(batch.is_answer)
+        begins = np.searchsorted(batch.words.text, answers)
+        ends = np.searchsorted(batch.words.text, answers, side="right")
+        long = ends - begins >= WORDS
+        self._tally.rows += len(answers)
+        starts = begins[long], ends[long] - WORDS
+        for place, hashes in enumerate(_runs(batch.words.hashes, start) for start in starts):
+            self._ends[place].append(hashes)
+            if len(self._shown) < KEPT:
+                self._show(batch, answers[long], hashes, is_ending=bool(place))
+
+    def finding(self) -> Finding:
+        """Return the phrases that many answers share."""
+        phrases = []
+        for name, parts in zip(("begin", "end"), self._ends, strict=True):
+            hashes, counts = np.unique(np.concatenate([np.empty(0, np.uint64), *parts]), return_counts=True)
+            enough = counts >= max(FEWEST, COMMON * self._tally.rows)
+            phrases += [
+                (int(count), int(key), name)
+                for key, count in zip(hashes[enough], counts[enough], strict=True)
+            ]
+        phrases.sort(reverse=True)
+        self._tally.hits = max((count for count, _, _ in phrases), default=0)
+        for _, key, name in phrases[:EXAMPLES]:
+            row, text = self._shown.get(key, (0, ""))
+            shown = excerpt_end(text) if name == "end" else excerpt_masked(text)
+            self._tally.examples += [Example(row, shown)] if row else []
+        detail = ", ".join(f"{count:,} {name} alike" for count, _, name in phrases[:3])
+        return finding_of(NAME, self._tally, grade(self._tally.share, COMMON, MANY), REMEDY, detail)
+
+    def _show(self, batch: RowBatch, answers: Indices, hashes: Hashes, is_ending: bool) -> None:
+        for text, key in zip(answers.tolist(), hashes.tolist(), strict=True):
+            if key not in self._shown:
+                words = batch.texts[text].strip()
+                part = words[-KEPT_CHARACTERS:] if is_ending else words[:KEPT_CHARACTERS]
+                self._shown[key] = batch.rows[batch.row_of[text]].number, part
+
+
+def _runs(hashes: Hashes, starts: Indices) -> Hashes:
+    """Hash the WORDS words from each start on."""
+    total = np.zeros(len(starts), np.uint64)
+    for place in range(WORDS):
+        total = mix(total + hashes[starts + place])
+    return total

@@ -1,0 +1,33 @@
+"""Finds rows without text, and answers without text."""
+
+from __future__ import annotations
+
+from core.data.checks.check_finding import Finding
+from core.data.checks.row_tally import Tally, finding_of, grade
+from core.data.stream.row_batches import RowBatch
+
+NAME = "empty rows and answers"
+SOME, MANY = 0.01, 0.05
+REMEDY = "drop these rows: `trimtab clean` does; training skips them"
+EMPTY = "the row is empty"  # the fault of such a row
+
+
+class EmptyRows:
+    """Counts rows in which every text is blank, and those with a blank answer."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+
+    def add(self, batch: RowBatch) -> None:
+        """Take in the next rows."""
+        self._tally.rows += len(batch.rows)
+        for row in batch.rows:
+            if row.texts is None:
+                if row.fault == EMPTY:
+                    self._tally.hit(row.number, lambda: "(no text)", "no text")
+            elif not all(map(str.strip, row.texts.answers)):
+                self._tally.hit(row.number, "".join(row.texts.context).strip, "empty answer")
+
+    def finding(self) -> Finding:
+        """Return what was found in all rows."""
+        return finding_of(NAME, self._tally, grade(self._tally.share, SOME, MANY), REMEDY)

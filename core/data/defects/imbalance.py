@@ -1,0 +1,67 @@
+"""Finds columns whose values are very unequally common: labels, sources, tasks, and short answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from core.contract.text.sanitize import plain
+from core.data.checks.check_finding import Finding, Severity
+from core.data.checks.row_tally import Tally, finding_of
+from core.data.stream.row_batches import ReadRow, RowBatch
+
+NAME = "imbalance"
+COLUMNS = ("label", "source", "task", "category", "topic", "language")
+ANSWER = "answer"  # short answers with few values are labels
+SHORT = 40  # characters of a value: a column with a longer one is not of classes
+MOST_VALUES = 50  # more are no classes
+RATIO = 20  # between the most and the least common value
+GRAVE_RATIO = 100
+SHOWN = 5
+REMEDY = "collect rows of the rare values, or weight the sources; watch the validation loss of each"
+
+
+class Imbalance:
+    """Counts the values of known columns."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._counts: dict[str, Counter[str]] = {name: Counter() for name in (*COLUMNS, ANSWER)}
+
+    def add(self, batch: RowBatch) -> None:
+        """Take in the next rows."""
+        self._rows += len(batch.rows)
+        for row in batch.rows:
+            for name, value in _values(row):
+                counts = self._counts.get(name)
+                if counts is None:
+                    continue
+                counts[value] += 1
+                if len(counts) > MOST_VALUES or len(value) > SHORT:
+                    del self._counts[name]
+
+    def finding(self) -> Finding:
+        """Return the unequal columns; hits are the rows of their rare values."""
+        tally, details, grave = Tally(), list[str](), False
+        tally.rows = self._rows
+        for name, counts in self._counts.items():
+            most = max(counts.values(), default=0)
+            rare = {value: count for value, count in counts.items() if count * RATIO <= most}
+            if len(counts) > 1 and rare and most > RATIO:
+                tally.hits = max(tally.hits, sum(rare.values()))
+                grave |= min(rare.values()) * GRAVE_RATIO <= most
+                details.append(f"{name}: {_list_shares(counts)}")
+        severity = Severity.MEDIUM if grave else Severity.LOW
+        return finding_of(NAME, tally, severity, REMEDY, "; ".join(details))
+
+
+def _values(row: ReadRow) -> list[tuple[str, str]]:
+    values = [(name, str(value)) for name in COLUMNS if isinstance(value := row.raw.get(name), str | int)]
+    if row.texts is None or not row.texts.answers:
+        return values
+    return [*values, (ANSWER, row.texts.answers[-1].strip())]
+
+
+def _list_shares(counts: Counter[str]) -> str:
+    ranked, total = counts.most_common(), counts.total()
+    shown = ranked if len(ranked) <= SHOWN else [*ranked[: SHOWN - 1], ranked[-1]]
+    return ", ".join(f"{plain(value, 30) or '(empty)'} {100 * count / total:.3g} %" for value, count in shown)

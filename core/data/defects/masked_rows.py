@@ -1,0 +1,39 @@
+"""Finds rows in which nothing is trained on: the loss masks the whole row."""
+
+from __future__ import annotations
+
+from core.data.checks.check_finding import Finding
+from core.data.checks.row_tally import Tally, finding_of, grade
+from core.data.stream.row_batches import ReadRow, RowBatch
+
+NAME = "rows that train nothing"
+SOME, MOST = 0.01, 0.05  # more than MOST keeps a study from starting
+BLOCKS = "masked"
+REMEDY = "check the roles, `weight`, and the column names in [data]; drop what has no answer"
+
+
+class MaskedRows:
+    """Counts rows without learnt text."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+
+    def add(self, batch: RowBatch) -> None:
+        """Take in the next rows."""
+        self._tally.rows += len(batch.rows)
+        for row in batch.rows:
+            if is_masked(row):
+                shown = row.texts.context if row.texts is not None else (row.fault,)
+                self._tally.hit(row.number, " ".join(shown).strip)
+
+    def finding(self) -> Finding:
+        """Return what was found in all rows."""
+        share = self._tally.share
+        blocks = BLOCKS if self._tally.exceeds(MOST) else ""
+        return finding_of(NAME, self._tally, grade(share, SOME, MOST), REMEDY, blocks=blocks)
+
+
+def is_masked(row: ReadRow) -> bool:
+    """Tell whether nothing of a row is trained on; a row that training skips for another reason is not
+    meant."""
+    return row.texts is not None and not any(map(str.strip, row.texts.learnt))

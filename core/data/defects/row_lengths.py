@@ -1,0 +1,113 @@
+"""The distribution of row lengths, and the rows that training cuts."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from core.data.checks.check_finding import Finding, Severity
+from core.data.checks.row_tally import Tally, finding_of, grade
+from core.data.copies.row_keys import long_texts
+from core.data.stream.row_batches import ReadRow, RowBatch
+
+LENGTHS, CUT = "very long rows", "rows that are cut"
+OUTLIER = 20  # times the median length
+SOME_CUT, MANY_CUT = 0.05, 0.25
+SOME_LOST, MANY_LOST = 0.001, 0.02  # rows whose answer is cut off whole
+BLOCKS = "truncation"
+BYTES_A_TOKEN = 4  # of UTF-8 text, as in `trimtab recommend`
+LENGTHS_REMEDY = "look at them: one long row sets the memory of its batch"
+CUT_REMEDY = "raise sequence_length, shorten the prompts, or split the rows; `trimtab clean` drops them"
+CountTokens = Callable[[Sequence[str]], list[int]]  # of each text
+
+
+class RowLengths:
+    """Keeps the length of each row in characters, 4 bytes."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+        self._lengths = array("I")
+
+    def add(self, batch: RowBatch) -> None:
+        """Take in the next rows."""
+        for row in batch.rows:
+            if row.texts is not None:
+                self._lengths.append(min(length(row), 2**32 - 1))
+
+    def finding(self) -> Finding:
+        """Return the distribution; hits are rows of OUTLIER times the median."""
+        lengths = np.frombuffer(self._lengths, np.uint32) if self._lengths else np.zeros(1, np.uint32)
+        self._tally.rows = len(self._lengths)
+        middle, most, longest = (int(value) for value in np.percentile(lengths, (50, 95, 100)))
+        self._tally.hits = int((lengths > OUTLIER * max(1, middle)).sum())
+        tokens = [value // BYTES_A_TOKEN for value in (middle, most, longest)]
+        detail = (
+            f"characters: half of the rows have at most {middle:,}, 95 % at most {most:,}, the longest "
+            f"{longest:,}; about {tokens[0]:,}, {tokens[1]:,} and {tokens[2]:,} tokens"
+        )
+        return finding_of(LENGTHS, self._tally, Severity.LOW, LENGTHS_REMEDY, detail)
+
+
+class CutRows:
+    """Counts rows of more than ``limit`` tokens: estimated from the bytes, or counted by ``count``."""
+
+    def __init__(self, limit: int, count: CountTokens | None = None) -> None:
+        self._limit, self._count = limit, count
+        self._tally, self._lost = Tally(), 0
+
+    def add(self, batch: RowBatch) -> None:
+        """Take in the next rows."""
+        rows = [row for row in batch.rows if row.texts is not None]
+        self._tally.rows += len(rows)
+        for row in rows:
+            if self._tokens(row) > self._limit:
+                lost = self._tokens_before_answer(row) >= self._limit
+                self._lost += lost
+                kind = "the answer is cut off whole" if lost else "the end is cut"
+                self._tally.hit(row.number, lambda row=row: " ".join(row.texts.all), kind)  # type: ignore[misc]
+
+    def finding(self) -> Finding:
+        """Return what was found in all rows. It blocks if no answer is left."""
+        lost = self._lost / max(1, self._tally.rows)
+        severity = max(
+            grade(self._tally.share, SOME_CUT, MANY_CUT),
+            grade(lost, SOME_LOST, MANY_LOST),
+            key=(Severity.LOW, Severity.MEDIUM, Severity.HIGH).index,
+        )
+        how = "tokens" if self._count else f"tokens, estimated as bytes / {BYTES_A_TOKEN}"
+        detail = "; ".join([f"more than {self._limit:,} {how}", *filter(None, [self._tally.list_kinds()])])
+        blocks = BLOCKS if self._lost and self._lost == self._tally.rows else ""
+        return finding_of(CUT, self._tally, severity, CUT_REMEDY, detail if self._tally.hits else "", blocks)
+
+    def _tokens(self, row: ReadRow) -> int:
+        assert row.texts is not None
+        if self._count is None and length(row) <= self._limit:  # a token has at least one byte
+            return 0
+        return self._measure([*row.texts.all, *(long_texts(row) if row.texts.is_cut else ())])
+
+    def _tokens_before_answer(self, row: ReadRow) -> int:
+        """The tokens before the first answer: of a chat those of its first turns."""
+        assert row.texts is not None
+        if not row.texts.answers:
+            return 0
+        before = list(row.texts.context)
+        messages = row.row.get("messages")
+        if isinstance(messages, list):
+            roles = [turn.get("role") if isinstance(turn, dict) else None for turn in messages]
+            before = before[: roles.index("assistant")] if "assistant" in roles else before
+        return self._measure(before)
+
+    def _measure(self, texts: Sequence[str]) -> int:
+        if self._count is not None:
+            return sum(self._count(texts))
+        size = sum(len(text) if text.isascii() else len(text.encode(errors="replace")) for text in texts)
+        return size // BYTES_A_TOKEN
+
+
+def length(row: ReadRow) -> int:
+    """Return the characters of a row."""
+    if row.texts is None:
+        return 0
+    return max(row.size, sum(map(len, long_texts(row)))) if row.texts.is_cut else row.size

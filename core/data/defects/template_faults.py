@@ -1,0 +1,90 @@
+"""Finds rows that a chat template renders wrongly, or not at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from core.contract.text.sanitize import plain
+from core.data.checks.check_finding import Finding
+from core.data.checks.row_tally import Tally, finding_of, grade
+from core.data.defects.empty_rows import EMPTY
+from core.data.readers.row_shape import UNWANTED
+from core.data.stream.row_batches import ReadRow, RowBatch
+
+NAME = "faults of roles and templates"
+SOME, MOST = 0.002, 0.01  # more than MOST keeps a study from starting
+BLOCKS = "template"
+REMEDY = (
+    "correct the roles, remove special tokens from the texts; `trimtab check --show 3` prints rendered rows"
+)
+TOKENS = "special tokens in the text"
+# of ChatML, Llama 2 and 3, Gemma, Mistral, Phi, DeepSeek and others; "</s>" only at the end, as HTML has it
+# too
+SPECIAL = re.compile(
+    r"<\|(?:im_start|im_end|im_sep|endoftext|eot_id|begin_of_text|end_of_text|start_header_id|end_header_id|system"
+    r"|user|assistant|end|start|message|channel|return|begin▁of▁sentence|end▁of▁sentence)\|>"
+    r"|<｜[^｜<>\n]{1,24}｜>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</s>\s*$",
+    re.MULTILINE,
+)
+HINTS = ("<|", "<｜", "INST]", "_of_turn>", "SYS>>", "</s>")  # a text without them has no special token
+SPEAKERS = {"user", "human"}
+
+
+class TemplateFaults:
+    """Counts rows by their faults."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+
+    def add(self, batch: RowBatch) -> None:
+        """Take in the next rows."""
+        self._tally.rows += len(batch.rows)
+        has_tokens = any(hint in batch.joined for hint in HINTS)
+        for row in batch.rows:
+            faults = list(dict.fromkeys(self._faults(row, has_tokens)))
+            if faults:
+                self._tally.hit(row.number, _shown(row).strip, *faults, around=SPECIAL)
+
+    def finding(self) -> Finding:
+        """Return what was found in all rows."""
+        share = self._tally.share
+        blocks = BLOCKS if self._tally.exceeds(MOST) else ""
+        return finding_of(NAME, self._tally, grade(share, SOME, MOST), REMEDY, blocks=blocks)
+
+    def _faults(self, row: ReadRow, has_tokens: bool) -> Iterator[str]:
+        if row.texts is None:
+            if row.fault != EMPTY and UNWANTED not in row.fault:
+                yield plain(row.fault, 80)
+            return
+        messages = row.row.get("messages")
+        if isinstance(messages, list):
+            yield from role_faults([_role(turn) for turn in messages])
+        if has_tokens and any(map(has_special, row.texts.all)):
+            yield TOKENS
+
+
+def role_faults(roles: list[str]) -> Iterator[str]:
+    """Yield the faults in the order of speakers."""
+    if "assistant" not in roles:
+        yield "no answer"
+    if any(first in SPEAKERS and then in SPEAKERS for first, then in pairwise(roles)):
+        yield "two user turns in a row"
+
+
+def has_special(text: str) -> bool:
+    """Tell whether a text contains a special token of a chat template."""
+    return any(hint in text for hint in HINTS) and SPECIAL.search(text) is not None
+
+
+def _role(turn: Any) -> str:
+    return str(turn.get("role")) if isinstance(turn, dict) else ""
+
+
+def _shown(row: ReadRow) -> str:
+    """Return the text of a row with a special token, else all its text."""
+    if row.texts is None:
+        return row.fault
+    return next(filter(has_special, row.texts.all), " ".join(row.texts.all))

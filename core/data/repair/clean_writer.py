@@ -1,0 +1,141 @@
+"""Writes the rows that a plan keeps, and a report of each change, into a new folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from core import paths
+from core.contract.text.sanitize import plain
+from core.data.formats.exact_numbers import Written
+from core.data.repair.clean_plan import TOLD, TRAIN, VALIDATION, SourcePlan, Tell
+from core.data.repair.row_repair import Change, RowRepair
+from core.errors import TrimtabError
+
+CHANGES = "changes.jsonl"
+LARGEST_INT = 2**63
+
+
+@dataclass
+class Cleaned:
+    """The number of rows in each file, and of each change."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    changes: Counter[str] = field(default_factory=Counter)
+
+
+class Record(msgspec.Struct, omit_defaults=True):
+    """A line of the report: the row's number in its source, what was changed and why. It holds no text of
+    the row."""
+
+    source: str
+    row: int
+    change: str
+    detail: str = ""
+    file: str = ""  # that the row is written to
+    copy_of: int = 0
+
+
+def write(plans: Sequence[SourcePlan], repair: RowRepair, folder: Path | None, tell: Tell) -> Cleaned:
+    """Repair and write the rows; without a ``folder`` only count.
+
+    Raises TrimtabError; then nothing is left behind.
+    """
+    cleaned = Cleaned()
+    with _files(folder) as files:
+        for made in plans:
+            for number, raw in enumerate(made.rows()):
+                if number % TOLD == 0:
+                    tell(f"cleaning {plain(made.source.name, 60)}, {number:,} rows")
+                _clean_row(made, number, raw, repair, files, cleaned)
+        if not cleaned.rows[TRAIN]:
+            raise TrimtabError.of(
+                "no training row is left", plans[0].source.key, "run `trimtab check` on the study"
+            )
+    return cleaned
+
+
+def _clean_row(
+    made: SourcePlan,
+    at: int,
+    raw: dict[str, Any],
+    repair: RowRepair,
+    files: dict[str, IO[bytes]],
+    cleaned: Cleaned,
+) -> None:
+    drop = made.dropped.get(at)
+    kept, changes = (None, [Change("dropped", drop.why)]) if drop is not None else repair.repair(raw)
+    part = made.part(at) if kept is not None else ""
+    if kept is not None:
+        cleaned.rows[part] += 1
+        if part in files:
+            files[part].write(encode(kept) + b"\n")
+    for change in changes:
+        cleaned.changes[f"dropped: {change.detail}" if change.what == "dropped" else change.what] += 1
+        copy_of = 1 + drop.of if drop is not None and drop.of is not None else 0
+        if CHANGES in files:
+            name = Path(made.source.name).name
+            record = Record(name, at + 1, change.what, change.detail, part, copy_of)
+            files[CHANGES].write(msgspec.json.encode(record) + b"\n")
+
+
+@contextmanager
+def _files(folder: Path | None) -> Iterator[dict[str, IO[bytes]]]:
+    """Open the files in a folder of another name, which is renamed when all is written."""
+    if folder is None:
+        yield {}
+        return
+    aside = folder.with_name(f".{folder.name}.new")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        paths.private(aside)
+        with contextlib.ExitStack() as stack:
+            names = (TRAIN, VALIDATION, CHANGES)
+            yield {
+                name: stack.enter_context(open(aside / name, "wb", opener=paths.no_link)) for name in names
+            }
+        for name in (VALIDATION, CHANGES):
+            if not (aside / name).stat().st_size:
+                (aside / name).unlink()
+        with contextlib.suppress(FileNotFoundError):
+            folder.rmdir()  # it is empty, or does not exist
+        aside.rename(folder)
+    except OSError as error:
+        message = f"the cleaned rows cannot be written: {error.strerror or error}"
+        raise TrimtabError.of(message, str(folder), "free disk space, or choose another folder") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def encode(row: dict[str, Any]) -> bytes:
+    """Return a row as one line of JSON; numbers keep the digits of the file."""
+    try:
+        return msgspec.json.encode(_with_digits(row))
+    except (
+        UnicodeEncodeError,
+        TypeError,
+        OverflowError,
+    ):  # half a character in another column, or a strange value
+        return json.dumps(row, default=str).encode()
+
+
+def _with_digits(value: Any) -> Any:
+    if isinstance(value, Written):
+        return msgspec.Raw(str(value).encode())
+    if isinstance(value, int) and not -LARGEST_INT <= value < LARGEST_INT:
+        return msgspec.Raw(str(value).encode())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _with_digits(item) for key, item in value.items()}
+    return [_with_digits(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,27 @@
+"""Tells quickly which hashes of a long list are among some known ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.data.stream.word_hashes import Hashes, Indices
+
+BITS = 20  # of each hash; a table of a megabyte says of most hashes that they are unknown
+
+
+class HashFilter:
+    """Known hashes: a table by their first bits, and the sorted hashes themselves."""
+
+    def __init__(self, known: Hashes) -> None:
+        self._known = np.unique(known)
+        self._table = np.zeros(1 << BITS, bool)
+        self._table[self._known >> np.uint64(64 - BITS)] = True
+
+    def find(self, hashes: Hashes) -> Indices:
+        """Return the indices of the known hashes among ``hashes``."""
+        if not len(self._known):
+            return np.empty(0, np.int64)
+        maybe = np.flatnonzero(self._table[hashes >> np.uint64(64 - BITS)])
+        places = np.searchsorted(self._known, hashes[maybe])
+        places = np.minimum(places, len(self._known) - 1)
+        return np.asarray(maybe[self._known[places] == hashes[maybe]])

@@ -1,0 +1,117 @@
+"""Reads the rows of a source in batches, each split into texts, with the hashes of their words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from core.data.readers.row_shape import Canonical
+from core.data.readers.row_texts import RowTexts, split_shaped
+from core.data.readers.row_values import UnusableRow
+from core.data.readers.shaped_rows import ShapedRows
+from core.data.stream.word_hashes import Bits, Indices, Words, hash_grams, hash_words
+from core.errors import TrimtabError
+
+BATCH_ROWS = 1000
+BATCH_CHARACTERS = 1 << 20
+Raw = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRow:
+    """A row of a source: ``raw`` as it is there, ``row`` in the common form. ``texts`` is None for a row that
+    training skips, and ``fault`` says why. ``number`` counts all rows, from 1; ``size`` is that of all texts,
+    in characters."""
+
+    number: int
+    raw: Raw
+    row: Canonical
+    texts: RowTexts | None
+    fault: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class RowBatch:
+    """Consecutive rows of a source."""
+
+    rows: Sequence[ReadRow]
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Every text of the batch: of each row first the context, then answers, then what else is learnt."""
+        return [text for row in self.rows if row.texts is not None for text in row.texts.all]
+
+    @cached_property
+    def _counts(self) -> Indices:
+        """The number of texts of each row and part (R, 3): context, answers, other."""
+        texts = (row.texts for row in self.rows)
+        return np.array(
+            [
+                (0, 0, 0) if text is None else (len(text.context), len(text.answers), len(text.other))
+                for text in texts
+            ]
+        )
+
+    @cached_property
+    def row_of(self) -> Indices:
+        """The index in ``rows`` of each text."""
+        return np.repeat(np.arange(len(self.rows)), self._counts.sum(axis=1))
+
+    @cached_property
+    def is_learnt(self) -> Bits:
+        """Whether each text is learnt."""
+        return np.repeat(np.tile([False, True, True], len(self.rows)), self._counts.reshape(-1))
+
+    @cached_property
+    def is_answer(self) -> Bits:
+        """Whether each text is an answer."""
+        return np.repeat(np.tile([False, True, False], len(self.rows)), self._counts.reshape(-1))
+
+    @cached_property
+    def joined(self) -> str:
+        """All texts as one, to test quickly whether any of them contains something."""
+        return "\n".join(self.texts)
+
+    @cached_property
+    def words(self) -> Words:
+        """The words of all texts."""
+        return hash_words(self.texts)
+
+    @cached_property
+    def triples(self) -> Words:
+        """Every sequence of three words within a text."""
+        return hash_grams(self.words, 3)
+
+
+def read_row(raw: Raw, row: Canonical, number: int) -> ReadRow:
+    """Split a row into its texts; a row that cannot be split has the reason instead."""
+    try:
+        texts = split_shaped(row, number)
+        return ReadRow(number, raw, row, texts, size=sum(map(len, texts.all)))
+    except UnusableRow as error:
+        return ReadRow(number, raw, row, None, str(error))
+
+
+def batches(rows: ShapedRows) -> Iterator[RowBatch]:
+    """Split rows and yield them in batches. What is read before an error is yielded before it is raised."""
+    batch, size, shape = list[ReadRow](), 0, rows.shape
+    try:
+        for number, raw in enumerate(rows.raw(), 1):
+            assert shape is not None, "a source with rows has a shape"
+            row = read_row(raw, shape.read(raw), number)
+            batch.append(row)
+            size += row.size
+            if len(batch) >= BATCH_ROWS or size >= BATCH_CHARACTERS:
+                yield RowBatch(batch)
+                batch, size = [], 0
+    except TrimtabError:
+        if batch:
+            yield RowBatch(batch)
+        raise
+    if batch:
+        yield RowBatch(batch)
