@@ -211,7 +211,10 @@ def test_rows_that_contain_evaluation_data_are_found(tmp_path):
     fewer = [row([*answer(20), *words[5:16], *answer(20)]) for words in questions]
     (scan,) = scans(write(tmp_path / "a.jsonl", [*inside, *fewer]), known)
     found = of_name(scan, "rows that contain evaluation data")
-    print("contamination: precision 1.00, recall 1.00 of 10 planted")
+    batch = RowBatch([read_row(raw, DATA, number) for number, raw in enumerate([*inside, *fewer])])
+    precision, recall = rates(set(known.match(batch)), set(range(10)))
+    print(f"contamination: precision {precision:.2f}, recall {recall:.2f} of 10 planted")
+    assert (precision, recall) == (1.0, 1.0)
     assert found.hits == 10 and found.severity is Severity.HIGH and "eval.jsonl" in found.detail
 
 
