@@ -28,9 +28,9 @@ from tui.console_settings import Settings
 from tui.devices.devices_screen import DevicesScreen
 from tui.engine_connection import Engine
 from tui.insight.insight_screen import InsightScreen
+from tui.keys.custom_key_map import check_key_map
 from tui.keys.key_declarations import ALWAYS, commands
 from tui.keys.key_definition import bindings
-from tui.keys.key_map import check_key_map
 from tui.memory.memory_screen import MemoryScreen
 from tui.samples.samples_screen import SamplesScreen
 from tui.study.study_screen import AllTrials

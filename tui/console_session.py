@@ -15,7 +15,7 @@ from core.contract.wire.local_socket import own_name
 from core.errors import TrimtabError
 from tui import app as console
 from tui import console_settings, terminal_restore, theme_choice
-from tui.study.away_notice import AwayNotice
+from tui.study.away_page_decision import AwayNotice
 from tui.terminal import background_query
 from tui.terminal.capabilities import detect
 

@@ -12,7 +12,7 @@ from core.advise import fitting_settings, trial_duration
 from core.advise.base_facts import Base
 from core.advise.fitting_settings import Room
 from core.advise.row_statistics import Rows
-from core.memory.estimate import trial_memory
+from core.memory.estimate import trial_tensor_sizes
 from core.memory.estimate.device_constants import Device
 from core.memory.planning.memory_budget import Limit
 
@@ -106,7 +106,7 @@ class Case:
     def needed_rank(self) -> int:
         """The rank whose parameters could memorise the training rows."""
         parameters = self.learnt * BITS_A_TOKEN / BITS_A_PARAMETER
-        return math.ceil(parameters / max(1, trial_memory.width(self.base.model, "all-linear")))
+        return math.ceil(parameters / max(1, trial_tensor_sizes.width(self.base.model, "all-linear")))
 
     @property
     def wanted_rank(self) -> int:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from core.contract.text.byte_sizes import format_bytes
 from core.memory.base.model_shape import Model
 from core.memory.estimate.device_constants import Device
-from core.memory.estimate.memory_estimate import Setting
-from core.memory.estimate.trial_memory import Need
+from core.memory.estimate.pack_memory_estimate import Setting
+from core.memory.estimate.trial_tensor_sizes import Need
 from core.memory.planning import memory_advice
 from core.memory.planning.memory_advice import Case
 from core.memory.planning.memory_budget import Limit

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from core import paths
-from core.contract.spec.companion_column import find_companion
+from core.contract.spec.prompt_column_pairs import find_companion
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
 

@@ -8,7 +8,7 @@ from core.advise import citations as s
 from core.advise.advice_case import LEAST_RANK, REPEATED, Case
 from core.advise.knob_recommendation import Chosen, Rule, round_digits
 from core.contract.text.byte_sizes import format_bytes
-from core.memory.estimate import trial_memory
+from core.memory.estimate import trial_tensor_sizes
 
 FULL_RATE, FACTOR, FACTOR_SHORT = 5e-5, 10.0, 15.0  # full fine-tuning at width 2000; LoRA's multiple of it
 SHORT_STEPS = 100
@@ -120,8 +120,8 @@ def _targets(case: Case) -> Chosen:
 
 
 def _optimizer(case: Case) -> Chosen:
-    need = trial_memory.Need(case.room.rank, case.room.rows, case.room.length)
-    states, limit = trial_memory.optimizer_bytes(case.base.model, need), case.limit.bytes_
+    need = trial_tensor_sizes.Need(case.room.rank, case.room.rows, case.room.length)
+    states, limit = trial_tensor_sizes.optimizer_bytes(case.base.model, need), case.limit.bytes_
     why = f"its states need {format_bytes(states)} at rank {need.rank}"
     if case.device.kind == "cuda" and limit is not None and states > LARGE_STATES * limit:
         return "adamw-8bit", f"in 32 bit {why}; in 8 bit a quarter of that"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from core import paths
 from core.contract.events.event_types import Device
-from core.contract.text import terminal_check
+from core.contract.text import fullscreen_terminal_check
 from core.contract.text.sanitize import plain
 from core.contract.wire.engine_health_check import health
 from core.contract.wire.shell_environment import ALLOCATOR, SEGMENTS
@@ -214,7 +214,7 @@ def _terminal() -> Finding:
     size = shutil.get_terminal_size()
     term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
     found = f"{size.columns}×{size.lines}, TERM={term or '(empty)'}, COLORTERM={colours or '(empty)'}"
-    if terminal_check.is_dumb():
+    if fullscreen_terminal_check.is_dumb():
         fix = "the console prints plain lines here: it needs a terminal that can move its cursor"
         return Finding("terminal", WARN, found, fix)
     if size < SMALLEST_TERMINAL:

@@ -8,7 +8,7 @@ from typing import Any
 
 XIDS_KEPT = 16  # of one card
 DRAINED = 64  # events read at once: a card in a storm of errors holds up no reading
-# Bits of nvmlClocksEventReasons (nvml.h), under the names of core.contract.views.device_words.
+# Bits of nvmlClocksEventReasons (nvml.h), under the names of core.contract.views.device_condition_text.
 REASON_BITS: dict[int, str] = {
     0x001: "idle", 0x002: "clocks-set", 0x004: "power-cap", 0x008: "hw-slowdown", 0x010: "sync-boost",
     0x020: "sw-thermal", 0x040: "hw-thermal", 0x080: "power-brake", 0x100: "display-clock",

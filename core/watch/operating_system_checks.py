@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from core import paths
-from core.contract.text import terminal_check
+from core.contract.text import fullscreen_terminal_check
 from core.errors import TrimtabError
 from core.watch import systemd_logout
 from core.watch.doctor_finding import FAIL, OK, WARN, Finding
@@ -89,7 +89,7 @@ def locale() -> Finding:
     """Check that all characters can be shown and all file names be read."""
     shown = getattr(sys.stdout, "encoding", None) or "utf-8"
     names = sys.getfilesystemencoding()
-    found = f"text is {shown}, file names are {names}, {terminal_check.locale_setting()}"
+    found = f"text is {shown}, file names are {names}, {fullscreen_terminal_check.locale_setting()}"
     if _is_utf8(shown) and _is_utf8(names):
         return Finding("locale", OK, found)
     return Finding(

@@ -13,7 +13,13 @@ from statistics import median
 from core.contract.events.machine_reading import Device, Host, Process, Worker
 from core.contract.state.engine_state import Machine, Study, Trial
 from core.contract.text.sanitize import plain
-from core.contract.views.device_words import HOT, NOT_SLOW, describe_clock, describe_faults, describe_link
+from core.contract.views.device_condition_text import (
+    HOT,
+    NOT_SLOW,
+    describe_clock,
+    describe_faults,
+    describe_link,
+)
 
 RECENT = 5  # reports whose median is the speed now: a single step may be short
 BUSY = 0.9  # share from which a card or a core counts as fully used

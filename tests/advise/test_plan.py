@@ -11,8 +11,8 @@ import pytest
 from core.advise import spec_writer
 from core.advise.study_recommendations import Plan, plan
 from core.contract.spec import spec_file
-from core.memory.estimate.memory_estimate import setting_of
-from core.memory.estimate.trial_memory import need
+from core.memory.estimate.pack_memory_estimate import setting_of
+from core.memory.estimate.trial_tensor_sizes import need
 from core.memory.planning import space_extremes
 from core.memory.planning.memory_advice import Case as Weighed
 from tests.advise.cases import BASES, card, case, cpu

@@ -23,9 +23,9 @@ from core.contract.spec import spec_file
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.worker_api import Assign
 from core.memory.base import hf_config
-from core.memory.estimate import memory_estimate, trial_memory
+from core.memory.estimate import pack_memory_estimate, trial_tensor_sizes
 from core.memory.estimate.device_constants import Device
-from core.memory.estimate.memory_estimate import Setting
+from core.memory.estimate.pack_memory_estimate import Setting
 from core.train.adapters import optimizers
 from core.train.base.base_model import Base, load_section
 from core.train.data.dataset import Data, Row
@@ -152,8 +152,10 @@ def foretold(case: Case, folder: Path, device: Device) -> int:
     """Bytes, from the configuration alone."""
     study = spec(case, folder)
     setting = Setting(case.precision, checkpointing=case.checkpointing, judged=2)
-    needs = [trial_memory.need(study.train, number) for number in range(case.pack)]
-    return memory_estimate.estimate_memory(hf_config.model(str(folder)), setting, needs, device).peak_bytes
+    needs = [trial_tensor_sizes.need(study.train, number) for number in range(case.pack)]
+    return pack_memory_estimate.estimate_memory(
+        hf_config.model(str(folder)), setting, needs, device
+    ).peak_bytes
 
 
 def device() -> Device:

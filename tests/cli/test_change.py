@@ -6,7 +6,7 @@ import pytest
 
 from core.cli import exit_codes
 from core.cli.main import main
-from core.contract.text import terminal_check
+from core.contract.text import fullscreen_terminal_check
 from core.contract.wire import console_api
 from tests.cli import studies
 from tests.hostile import TEXTS, harm
@@ -27,7 +27,7 @@ def somebody(monkeypatch):
     """A terminal, and what is answered on it."""
 
     def answering(word: str) -> None:
-        monkeypatch.setattr(terminal_check, "is_interactive", lambda: True)
+        monkeypatch.setattr(fullscreen_terminal_check, "is_interactive", lambda: True)
         monkeypatch.setattr("builtins.input", lambda prompt: word)
 
     return answering
@@ -41,7 +41,7 @@ def test_yes_does_it_at_once_and_says_what_came_of_it(running, capsys):
 
 
 def test_without_yes_and_terminal_it_is_shown_and_refused(running, capsys, monkeypatch):
-    monkeypatch.setattr(terminal_check, "is_interactive", lambda: False)
+    monkeypatch.setattr(fullscreen_terminal_check, "is_interactive", lambda: False)
     assert main(["change", "study.sampler=gp"]) == exit_codes.BAD_INPUT
     assert [one.preview for one in running.asked] == [True]
     printed = capsys.readouterr()

@@ -252,7 +252,7 @@ def test_the_plain_view_of_a_host_shows_its_studies(far, home):
 
 
 def test_the_console_opens_on_the_tunnel(far, home, monkeypatch):
-    monkeypatch.setattr("core.contract.text.terminal_check.find_obstacle", lambda: None)
+    monkeypatch.setattr("core.contract.text.fullscreen_terminal_check.find_obstacle", lambda: None)
     host_list.write(home, {"gpu2": far.host()})
     opened = []
 

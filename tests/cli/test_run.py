@@ -38,7 +38,7 @@ def started(engine):
 def terminal(monkeypatch):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr("core.contract.text.terminal_check.is_canvas", lambda: True)
+    monkeypatch.setattr("core.contract.text.fullscreen_terminal_check.is_canvas", lambda: True)
 
 
 def test_detach_sends_the_resolved_spec_and_returns(started, spec, capsys):
@@ -172,7 +172,7 @@ def test_ctrl_c_detaches_and_the_study_goes_on(started, spec):
 @pytest.mark.parametrize("term", ["dumb", "unknown", ""])
 def test_a_dumb_terminal_gets_words_and_plain_lines(engine, spec, monkeypatch, capsys, term):
     for name in ("is_interactive", "is_canvas"):
-        monkeypatch.setattr(f"core.contract.text.terminal_check.{name}", lambda: True)
+        monkeypatch.setattr(f"core.contract.text.fullscreen_terminal_check.{name}", lambda: True)
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr(plain_view, "watch", lambda socket, study: 9)
     assert main([], console=lambda *_: pytest.fail("it is drawn")) == 9
@@ -186,7 +186,7 @@ def test_a_dumb_terminal_gets_words_and_plain_lines(engine, spec, monkeypatch, c
 
 def test_where_no_console_can_be_drawn_it_is_said_and_lines_follow(engine, spec, monkeypatch, capsys):
     words = ("draws on standard error, which is not a terminal", "send standard error nowhere else")
-    monkeypatch.setattr("core.contract.text.terminal_check.is_interactive", lambda: True)
+    monkeypatch.setattr("core.contract.text.fullscreen_terminal_check.is_interactive", lambda: True)
     monkeypatch.setattr(sys, "__stderr__", io.TextIOWrapper(io.BytesIO(), "utf-8"))
     monkeypatch.setenv("TERM", "xterm-256color")
     assert main([], console=lambda *_: pytest.fail("it is drawn")) == exit_codes.BAD_INPUT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from core.contract.views.charts.trial_charts import plan_charts
+from core.contract.views.charts.available_charts import plan_charts
 
 from core.cli.steer import change_settings
 from core.contract.edits import input_values, knob_edit_checks

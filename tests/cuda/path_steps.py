@@ -12,7 +12,7 @@ import torch
 from core.contract.spec.knob_table import INITIALISATIONS
 from core.train.adapters import adaptable_layers, optimizers
 from core.train.adapters.reload_check import ReloadCheck
-from core.train.base import causality_check, finite_weights, layer_survey
+from core.train.base import causality_check, finite_weights, layer_call_survey
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
 from core.train.base.linear_layer_layout import find
@@ -71,7 +71,7 @@ class _Life:
         return {
             "check weights": lambda: finite_weights.check(base.model, base.precision, "model.base"),
             "check causality": lambda: causality_check.check(base, "model.base"),
-            "survey": lambda: layer_survey.survey(base, find(base.model)),
+            "survey": lambda: layer_call_survey.survey(base, find(base.model)),
             "find layers": self._find_layers,
         }
 

@@ -10,7 +10,7 @@ from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.state import engine_state as s
 from core.daemon.answers import limit_breaches, metric_regression
-from core.train.evaluation.best_sample_scores import BestSamples
+from core.train.evaluation.best_scoring_comparison import BestSamples
 from core.train.evaluation.probe_runner import Scored
 
 SUMS, ALL = "quality/slice:task:sums", "quality/loss"

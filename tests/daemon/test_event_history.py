@@ -11,7 +11,7 @@ from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
 from core.contract.state.event_lines import EventHistory
 from core.contract.wire import console_api, message_codec
-from core.daemon.answers import history_reader
+from core.daemon.answers import event_history_reader
 from core.store import journal_file
 from core.store.run_folder import journal_path
 
@@ -45,7 +45,7 @@ def kept(tmp_path):
 
 
 def test_all_that_the_state_dropped_comes_from_the_journal(kept):
-    found = history_reader.read(kept.study)
+    found = event_history_reader.read(kept.study)
     texts = [line.text for line in found.lines]
     assert texts[0].startswith("study created") and texts[1].startswith("the first note")
     assert texts[2:] == [f"note {number}" for number in range(2 * s.LINES + 1)], "the first kept one, too"
@@ -54,7 +54,7 @@ def test_all_that_the_state_dropped_comes_from_the_journal(kept):
 
 
 def test_it_comes_over_the_wire(kept):
-    found = history_reader.read(kept.study)
+    found = event_history_reader.read(kept.study)
     reply = message_codec.read_to_console(message_codec.encode(console_api.Reply(1, True, answer=found)))
     assert reply.answer == found
     asked = message_codec.read_from_console(
@@ -65,9 +65,9 @@ def test_it_comes_over_the_wire(kept):
 
 def test_a_journal_that_cannot_be_read_is_a_reason(kept, tmp_path):
     journal_path(tmp_path).unlink()
-    assert history_reader.read(kept.study) == EventHistory(), "an empty one has nothing older"
+    assert event_history_reader.read(kept.study) == EventHistory(), "an empty one has nothing older"
     journal_path(tmp_path).mkdir()
-    assert "cannot be read" in history_reader.read(kept.study).why_none
+    assert "cannot be read" in event_history_reader.read(kept.study).why_none
 
 
 def test_readings_are_left_out_of_a_journal_without_being_decoded(tmp_path):

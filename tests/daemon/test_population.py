@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from core.contract.spec.population_settings import BY
+from core.contract.spec.population_checks import BY
 from core.contract.state import engine_state as s
 from core.contract.state.best_and_counts import searched_values
 from core.contract.state.thinned_series import Series, add_all

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.contract.spec.population_settings import BY
+from core.contract.spec.population_checks import BY
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.daemon.population.exploit import Succession

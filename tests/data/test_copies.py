@@ -211,7 +211,7 @@ def test_rows_that_contain_evaluation_data_are_found(tmp_path):
     fewer = [row([*answer(20), *words[5:16], *answer(20)]) for words in questions]
     (scan,) = scans(write(tmp_path / "a.jsonl", [*inside, *fewer]), known)
     found = of_name(scan, "rows that contain evaluation data")
-    batch = RowBatch([read_row(raw, DATA, number) for number, raw in enumerate([*inside, *fewer])])
+    batch = batch_of([*inside, *fewer], 0)
     precision, recall = rates(set(known.match(batch)), set(range(10)))
     print(f"contamination: precision {precision:.2f}, recall {recall:.2f} of 10 planted")
     assert (precision, recall) == (1.0, 1.0)

@@ -23,7 +23,7 @@ from core.data.readers import local_files
 from core.data.readers.shaped_rows import ShapedRows
 from core.data.readers.source_files import find_source
 from core.errors import TrimtabError
-from core.store import file_fingerprints, input_hashes
+from core.store import input_change_check, input_provenance
 
 ROW = '{"text": "ä1"}\n'
 TWO = [{"text": "ä1"}, {"text": "b2"}]
@@ -277,10 +277,10 @@ def test_a_pattern_reads_all_files_that_match_and_is_watched_like_a_file(tmp_pat
     assert paths.here("*.jsonl") == str(tmp_path / "*.jsonl") and paths.here("*.csv") == "*.csv"
     data = {"source": f"{tmp_path}/*.jsonl"}
     spec = spec_file.parse({"study": {"name": "s"}, "model": {"base": "x"}, "data": data})
-    assert sorted(input_hashes.places(spec).values()) == [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
-    before = file_fingerprints.of_data(spec.data.source, "train")
+    assert sorted(input_change_check.places(spec).values()) == [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    before = input_provenance.of_data(spec.data.source, "train")
     (tmp_path / "a.jsonl").write_text("{}\n")
-    assert before.sha256 and before.sha256 != file_fingerprints.of_data(spec.data.source, "train").sha256
+    assert before.sha256 and before.sha256 != input_provenance.of_data(spec.data.source, "train").sha256
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.contract.spec.population_settings import BY
+from core.contract.spec.population_checks import BY
 from core.contract.state import engine_state as s
 from tests.daemon.conftest import Engine
 

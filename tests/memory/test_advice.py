@@ -15,8 +15,8 @@ from core.memory.base import hf_config
 from core.memory.base.model_shape import describe
 from core.memory.estimate import device_constants
 from core.memory.estimate.device_constants import Device
-from core.memory.estimate.memory_estimate import Setting
-from core.memory.estimate.trial_memory import Need
+from core.memory.estimate.pack_memory_estimate import Setting
+from core.memory.estimate.trial_tensor_sizes import Need
 from core.memory.planning import memory_advice, memory_budget, space_extremes
 from core.memory.planning.memory_advice import Case
 from core.memory.records.estimate_corrections import EstimateCorrections

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from core.memory.base import hf_config, step_formulas
 from core.memory.base.model_shape import describe
 from core.memory.estimate.device_constants import Device
-from core.memory.estimate.memory_estimate import Setting, estimate_memory
-from core.memory.estimate.trial_memory import Need
+from core.memory.estimate.pack_memory_estimate import Setting, estimate_memory
+from core.memory.estimate.trial_tensor_sizes import Need
 from core.train.base.base_model import Base, rest
 from core.train.tracing import derive_formulas, tensor_storage_trace, tiny_models, trace_model, traced_step
 

@@ -7,7 +7,7 @@ import torch
 
 from core.contract.spec import knob_table
 from core.memory.base.model_shape import describe
-from core.memory.estimate import trial_memory
+from core.memory.estimate import trial_tensor_sizes
 from core.train.adapters import optimizers
 from core.train.adapters.lora_factors import Factors
 from core.train.base import linear_layer_layout
@@ -32,17 +32,17 @@ def test_optimizer_states_take_what_is_foretold(base, name, rank):
     factors.matrix.grad = torch.ones_like(factors.matrix)
     optimizers.step(made, 1e-3)
     held = sum(one.numel() * one.element_size() for one in optimizers.tensors_of(made)[0].values())
-    one = trial_memory.need(chosen)
+    one = trial_tensor_sizes.need(chosen)
     model = describe(base.model.config.to_dict(), "a test")
-    assert trial_memory.trainable(model, one) == factors.matrix.numel()
+    assert trial_tensor_sizes.trainable(model, one) == factors.matrix.numel()
     tables = 2 * 256 * 4 if name == "adamw-8bit" else 8  # code books; a step counter
-    assert held == pytest.approx(trial_memory.optimizer_bytes(model, one), abs=tables + 16)
+    assert held == pytest.approx(trial_tensor_sizes.optimizer_bytes(model, one), abs=tables + 16)
 
 
 def test_paged_states_are_not_counted_on_the_device(base):
     model = describe(base.model.config.to_dict(), "a test")
     chosen = {**knob_table.defaults(), "optimizer": "adamw-8bit-paged"}
-    assert trial_memory.optimizer_bytes(model, trial_memory.need(chosen)) == 0
+    assert trial_tensor_sizes.optimizer_bytes(model, trial_tensor_sizes.need(chosen)) == 0
 
 
 @pytest.mark.parametrize(
@@ -53,5 +53,5 @@ def test_targets_mean_the_layers_that_they_mean_in_training(base, wanted):
 
     known = linear_layer_layout.find(base.model)
     layout = linear_layer_layout.Layout(peft_config.select_layers(known, peft_config.targets(known, wanted)))
-    told = trial_memory.width(describe(base.model.config.to_dict(), "a test"), wanted)
+    told = trial_tensor_sizes.width(describe(base.model.config.to_dict(), "a test"), wanted)
     assert told == layout.width or (isinstance(wanted, list) and "." in wanted[0] and told > layout.width)

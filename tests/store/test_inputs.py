@@ -7,8 +7,8 @@ import os
 import pytest
 
 from core.contract.spec import spec_file
-from core.store import input_hashes
-from core.store.input_hashes import InputsChangedError
+from core.store import input_change_check
+from core.store.input_change_check import InputsChangedError
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def spec(files):
 
 @pytest.fixture
 def begun(spec, files):
-    input_hashes.note(spec, files / "study")
-    input_hashes.add_hashes(spec, files / "study", lambda: False)
-    return lambda: input_hashes.refuse_changed(spec, files / "study", lambda *_: None)
+    input_change_check.note(spec, files / "study")
+    input_change_check.add_hashes(spec, files / "study", lambda: False)
+    return lambda: input_change_check.refuse_changed(spec, files / "study", lambda *_: None)
 
 
 def touch(path, at=1_000_000_000):
@@ -99,57 +99,57 @@ def test_what_lies_beside_the_data_and_is_not_read_may_change(tmp_path, spec, fi
     (folder / "train.jsonl").write_text("{}\n")
     raw = spec_file.to_raw(spec)
     of_folder = spec_file.parse({**raw, "data": {"source": str(folder)}})
-    input_hashes.note(of_folder, files / "study")
+    input_change_check.note(of_folder, files / "study")
     (folder / "notes.log").write_text("today")
     (folder / ".hidden.json").write_text("{}")
     (files / "base/old/model.safetensors").write_bytes(b"of another day")
-    input_hashes.refuse_changed(of_folder, files / "study")
+    input_change_check.refuse_changed(of_folder, files / "study")
     (folder / "train-2.jsonl").write_text("{}\n")
     with pytest.raises(InputsChangedError, match="2 files, 1 before"):
-        input_hashes.refuse_changed(of_folder, files / "study")
+        input_change_check.refuse_changed(of_folder, files / "study")
 
 
 def test_a_look_alone_sums_nothing_and_is_sure_of_what_it_tells(spec, files, begun):
     touch(files / "rows.jsonl")
-    input_hashes.refuse_changed(spec, files / "study")  # a worker looks closer
+    input_change_check.refuse_changed(spec, files / "study")  # a worker looks closer
     (files / "rows.jsonl").write_text("{}\n")
     with pytest.raises(InputsChangedError):
-        input_hashes.refuse_changed(spec, files / "study")
+        input_change_check.refuse_changed(spec, files / "study")
 
 
 def test_a_change_before_the_sum_was_made_is_a_change(spec, files):
-    input_hashes.note(spec, files / "study")
+    input_change_check.note(spec, files / "study")
     (files / "rows.jsonl").write_bytes(b'{"text": "z"}\n' * 50)
-    input_hashes.add_hashes(
+    input_change_check.add_hashes(
         spec, files / "study", lambda: False
     )  # must not take the new content for the first
     with pytest.raises(InputsChangedError, match="rewritten before its content was hashed"):
-        input_hashes.refuse_changed(spec, files / "study", lambda *_: None)
+        input_change_check.refuse_changed(spec, files / "study", lambda *_: None)
 
 
 def test_the_first_note_stands(spec, files, begun):
     (files / "rows.jsonl").write_text("{}\n")
-    input_hashes.note(spec, files / "study")
+    input_change_check.note(spec, files / "study")
     with pytest.raises(InputsChangedError):
         begun()
 
 
 def test_a_sum_ends_when_the_engine_leaves(spec, files):
-    input_hashes.note(spec, files / "study")
-    input_hashes.add_hashes(spec, files / "study", lambda: True)
-    assert {one.sum for one in input_hashes.read(files / "study").values()} == {None}
+    input_change_check.note(spec, files / "study")
+    input_change_check.add_hashes(spec, files / "study", lambda: True)
+    assert {one.sum for one in input_change_check.read(files / "study").values()} == {None}
 
 
 def test_large_weights_are_summed_by_blocks_and_data_is_summed_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(input_hashes, "WHOLE_BYTES", 1 << 20)
-    monkeypatch.setattr(input_hashes, "BLOCK_BYTES", 16)
+    monkeypatch.setattr(input_change_check, "WHOLE_BYTES", 1 << 20)
+    monkeypatch.setattr(input_change_check, "BLOCK_BYTES", 16)
     for name, read in (("a.safetensors", 256 * 16), ("a.jsonl", 2 << 20)):
         (tmp_path / name).write_bytes(b"\0" * (2 << 20))
-        assert sum(len(part) for part in input_hashes._parts(tmp_path / name)) == read
+        assert sum(len(part) for part in input_change_check._parts(tmp_path / name)) == read
 
 
 def test_a_study_of_an_earlier_version_has_no_note_and_goes_on(spec, files):
-    input_hashes.refuse_changed(spec, files / "study", lambda *_: None)
+    input_change_check.refuse_changed(spec, files / "study", lambda *_: None)
 
 
 def test_the_hubs_branch_may_move_and_the_study_stays_on_its_commit(files, spec, monkeypatch):
@@ -162,8 +162,8 @@ def test_the_hubs_branch_may_move_and_the_study_stays_on_its_commit(files, spec,
     raw = {**spec_file.to_raw(spec), "model": {"base": "org/base"}, "data": {"source": "org/rows"}}
     of_hub = spec_file.parse(raw)
     for _ in range(2):
-        input_hashes.hold_commits(of_hub, files / "study")
+        input_change_check.hold_commits(of_hub, files / "study")
     (refs[1] / "main").write_text("b" * 40)
     with pytest.raises(InputsChangedError, match=r"the data is at commit b+, but the study began with a+:"):
-        input_hashes.hold_commits(of_hub, files / "study")
+        input_change_check.hold_commits(of_hub, files / "study")
     assert sorted(one.name for one in (files / "study").iterdir()) == ["commits.json"]

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from core.store.bundle import adapter_hashes, bundle_manifest, bundle_writer, rerun_comparison
-from core.store.file_fingerprints import Print, fingerprints
+from core.store.input_provenance import Print, fingerprints
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from core import paths
 from core.contract.spec import spec_file
 from core.errors import TrimtabError
-from core.train.adapters import adapter_loader
+from core.train.adapters import saved_adapter_loader
 from core.train.commands import generate_text
 
 
@@ -104,7 +104,7 @@ def test_an_adapter_that_is_not_whole_is_refused_and_not_drawn_at_random(adapter
 
 
 def test_more_tokens_than_the_model_has_places_or_words_for_are_refused(adapter):
-    base = generate_text._load(adapter_loader.base_of(adapter, False)[0], adapter, "cpu")
+    base = generate_text._load(saved_adapter_loader.base_of(adapter, False)[0], adapter, "cpu")
     base.positions = 20
     with pytest.raises(TrimtabError, match="give --tokens 17 or fewer"):
         generate_text._check_room(base, [1, 2, 3], 18)

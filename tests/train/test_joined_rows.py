@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core.memory.estimate import row_batching
-from core.train.base import layer_survey
+from core.train.base import layer_call_survey
 from core.train.base.linear_layer_layout import find
 from core.train.kernels import counter_dropout, fast_path, row_attention
 from core.train.kernels.fast_path import EAGER, FastPath
@@ -54,7 +54,7 @@ def test_a_trials_losses_in_a_line_are_those_of_padded_rows(bench, tmp_path, joi
 def test_a_base_is_tried_before_its_rows_stand_in_a_line(family):
     torch.manual_seed(1)
     base = tiny_models.model(family, tiny_models.draw(family, 1), 2, torch.bfloat16, False)
-    joins, note = joined_check.joins_rows(base, PATHS[0], layer_survey.survey(base, find(base.model)))
+    joins, note = joined_check.joins_rows(base, PATHS[0], layer_call_survey.survey(base, find(base.model)))
     assert joins == (family not in REFUSED)
     assert ("softcap" in note) == (family in REFUSED)
 
@@ -72,7 +72,7 @@ def test_a_window_that_slides_and_layers_that_are_computed_again_are_kept():
 
 def test_a_base_whose_rows_would_see_each_other_is_padded_and_says_so(monkeypatch):
     base = tiny_models.model("llama", tiny_models.draw("llama", 1), 1, torch.bfloat16, False)
-    survey = layer_survey.survey(base, find(base.model))
+    survey = layer_call_survey.survey(base, find(base.model))
 
     def see_all(q, k, v, bounds, scale, window):
         return own(q, k, v, Bounds((len(q),), bounds.ends), scale, window)

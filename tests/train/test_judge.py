@@ -7,7 +7,7 @@ from core.contract.events import event_types as e
 from core.errors import TrimtabError
 from core.evaluate.text.refusal_classifier import Stance
 from core.evaluate.text.refusal_judge import OBEYED, AnswerJudge
-from core.train.evaluation.custom_judge import load_judge
+from core.train.evaluation.custom_judge_model import load_judge
 from tests.tiny import tiny_tokenizer
 from tests.train.test_boards import SAFETY, scores
 from tests.train.test_classifier import classifier

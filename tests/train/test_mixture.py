@@ -78,7 +78,9 @@ def test_the_shares_that_are_drawn_are_those_of_the_knobs_and_are_told(mixed, tm
 
 def test_all_trials_are_judged_on_the_same_rows_whatever_their_weights(mixed, tmp_path):
     one, other = mixed(), mixed(train={"weight.web": 100.0})
-    assert [row.ids for row in one.data.validation] == [row.ids for row in other.data.validation]
+    assert [row.ids.tolist() for row in one.data.validation] == [
+        row.ids.tolist() for row in other.data.validation
+    ]
     counts = Counter(map(source_of, one.data.validation))
     assert sorted(counts.values()) == [2, 3, 3] and counts.keys() == {"code", "web", "old"}
     one.assign(tmp_path, steps=1)

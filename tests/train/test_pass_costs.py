@@ -8,8 +8,8 @@ from collections import deque
 import pytest
 
 from core.memory.estimate.row_batching import MOST, overhead
-from core.train.pack import pass_costs
-from core.train.pack.pass_costs import EVERY, PassCosts, Round
+from core.train.pack import pass_overhead
+from core.train.pack.pass_overhead import EVERY, PassCosts, Round
 
 SMALL = 500_000_000  # parameters
 
@@ -66,9 +66,9 @@ def test_an_absurd_measurement_is_bounded():
     costs = PassCosts("cuda", SMALL)
     for done in rounds(50.0, 1e-9):
         costs.add("pack", done)
-    assert costs.overhead == min(MOST, round(pass_costs.FAR * overhead("cuda", SMALL)))
+    assert costs.overhead == min(MOST, round(pass_overhead.FAR * overhead("cuda", SMALL)))
 
 
 def test_launches_that_take_all_of_the_time_are_as_dear_as_can_be():
     free = deque(Round(passes, tokens, 0.1 * passes - 1e-7 * tokens) for passes, tokens, _ in rounds(1, 1))
-    assert pass_costs.fit(free) == MOST
+    assert pass_overhead.fit(free) == MOST

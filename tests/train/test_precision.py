@@ -11,11 +11,11 @@ import torch
 from core.contract.events.event_types import Device as Card
 from core.contract.spec.study_spec import ModelOptions
 from core.errors import SpecError
-from core.memory.base.trainable_precision import refuse_untrainable
+from core.memory.base.untrainable_precision_check import refuse_untrainable
 from core.memory.estimate import device_constants
 from core.memory.estimate.device_constants import AMPERE
-from core.memory.estimate.memory_estimate import Setting, estimate_memory
-from core.memory.estimate.trial_memory import Need
+from core.memory.estimate.pack_memory_estimate import Setting, estimate_memory
+from core.memory.estimate.trial_tensor_sizes import Need
 from core.train.base import base_model
 from core.train.commands.worker import Worker
 from tests.advise.cases import case

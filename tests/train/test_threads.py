@@ -9,7 +9,7 @@ from core import cpu_count
 from core.contract.events import event_types as e
 from core.contract.wire import worker_api
 from core.errors import TrimtabError
-from core.store import input_hashes
+from core.store import input_change_check
 from core.train.base import base_model
 from core.train.commands.engine_link import Link
 from core.train.commands.worker import Worker
@@ -59,8 +59,8 @@ def test_a_worker_does_not_load_other_rows_than_the_study_began_with(study, tmp_
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"text": "a"}\n')
     spec = study(data={"source": str(rows)})
-    input_hashes.note(spec, tmp_path)
-    input_hashes.add_hashes(spec, tmp_path, lambda: False)
+    input_change_check.note(spec, tmp_path)
+    input_change_check.add_hashes(spec, tmp_path, lambda: False)
     rows.write_text('{"text": "b"}\n')
     worker = Worker(spec, tmp_path / "socket", "cpu-1", "cpu", tmp_path)
     said: list[worker_api.Broken] = []

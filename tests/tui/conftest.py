@@ -26,7 +26,7 @@ from core.contract.wire import console_api, message_codec
 from core.daemon.attached_consoles import Hub
 from tests.tui.scene import NOW
 from tui.app import TrimtabApp
-from tui.study_table import queue_waits
+from tui.study_table import queue_fit_query
 from tui.terminal import frame_pacing
 
 DEADLINE_S = 20.0
@@ -39,7 +39,7 @@ def quick(monkeypatch, tmp_path):
     """The console and Textual's pilot look more often: tests wait for what they see, and half of their time
     was such waits."""
     monkeypatch.setattr(tui.app, "PACE_S", 0.04)
-    monkeypatch.setattr(queue_waits, "ASK_EVERY_S", None)  # tests compare all that is asked
+    monkeypatch.setattr(queue_fit_query, "ASK_EVERY_S", None)  # tests compare all that is asked
     monkeypatch.setattr(frame_pacing, "WATCHED_S", 0.0)
     monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path))
     monkeypatch.setattr(frame_pacing, "LONGEST_S", 0.0)

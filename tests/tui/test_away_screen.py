@@ -8,7 +8,7 @@ from core import paths
 from core.contract.views.away_summary import AwayLine, AwaySummary
 from tests.tui.conftest import strips_of
 from tests.tui.scene import NOW, no_card, state_of, study_events
-from tui.study.away_notice import AwayNotice
+from tui.study.away_page_decision import AwayNotice
 from tui.study.away_screen import AwayScreen, LastSeen, Seen, is_worth_a_page
 from tui.theme_colors import Palette
 

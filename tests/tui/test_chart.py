@@ -11,7 +11,7 @@ from rich.text import Text
 from core.contract.state.thinned_series import Series, add_all
 from tests.tui.scene import no_card, state_of, study_events
 from tui.charts.braille_canvas import Canvas
-from tui.charts.cell_sheet import changed_runs
+from tui.charts.cell_diff_widget import changed_runs
 from tui.charts.chart_curve import RATE, ChartData, Curve, Sign, figure_text, tick_text
 from tui.charts.chart_grid import arrange
 from tui.charts.chart_picture import LABELS, draw_chart, picture_key

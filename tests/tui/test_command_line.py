@@ -21,7 +21,7 @@ from tui.keys.dialog_key_groups import (
     STUDIES,
 )
 from tui.keys.key_declarations import GROUPS
-from tui.keys.table_keys import COLUMNS
+from tui.keys.trial_table_keys import COLUMNS
 from tui.memory.memory_screen import MemoryScreen
 from tui.study.study_screen import AllTrials
 from tui.trial.trial_screen import DetailScreen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.tui.scene import no_card, state_of, study_events
-from tui.keys.key_map import check_key_map
+from tui.keys.custom_key_map import check_key_map
 
 
 def test_keys_are_replaced_and_faults_are_said():

@@ -5,7 +5,7 @@ from core.contract.wire import console_api
 from core.contract.wire.memory_forecast import MemoryNow, Verdict
 from tests.tui.explored import SCENES
 from tests.tui.scene import NOW, no_card, state_of, study_events
-from tui.study_table import queue_waits
+from tui.study_table import queue_fit_query
 
 SCENE = (study_events(), no_card())
 MANY = state_of(*SCENES["explored"])
@@ -102,7 +102,7 @@ async def test_a_free_part_of_the_screen_shows_the_race(seat):
 
 
 async def test_queued_trials_say_in_the_table_when_they_fit(seat, monkeypatch):
-    monkeypatch.setattr(queue_waits, "ASK_EVERY_S", 0.0)
+    monkeypatch.setattr(queue_fit_query, "ASK_EVERY_S", 0.0)
     async with seat(state_of(*SCENE)) as you:
         you.backend.answers = lambda request: MemoryNow((), (Verdict(9, "fits after #8 ends", "warning"),))
         you.backend.happen(e.TrialPaused(at=NOW, study="tidy-7b", trial=7, step=268))

@@ -9,7 +9,7 @@ import pynvml
 import pytest
 
 from core.contract.events.event_types import Device
-from core.contract.views.device_words import (
+from core.contract.views.device_condition_text import (
     CLOCK_REASONS,
     describe_clock,
     describe_faults,

@@ -12,7 +12,7 @@ from textual.timer import Timer
 
 from core.contract.views.axis_scale import AxisScale
 from core.contract.views.trial_comparison import Along
-from tui.charts.cell_sheet import Cell, CellSheet
+from tui.charts.cell_diff_widget import Cell, CellSheet
 from tui.charts.chart_curve import ChartData
 from tui.charts.chart_picture import LABELS, LEAST, draw_chart, picture_key
 from tui.charts.chart_view import ChartView

@@ -33,7 +33,7 @@ from tui.keys.key_definition import Key
 from tui.logs.logs_screen import LogsScreen
 from tui.memory.memory_screen import MemoryScreen
 from tui.samples.samples_screen import SamplesScreen
-from tui.study.away_notice import AwayNotice
+from tui.study.away_page_decision import AwayNotice
 from tui.study.away_screen import AwayScreen
 from tui.study.study_picker import Chosen, Studies
 from tui.study.study_screen import AllTrials

@@ -7,7 +7,7 @@ from rich.text import Text
 from core.contract.events.event_types import Device
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
-from core.contract.views.device_words import (
+from core.contract.views.device_condition_text import (
     NOT_SLOW,
     describe_clock,
     describe_faults,

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
-from core.contract.views.device_words import explain_no_gpu
+from core.contract.views.device_condition_text import explain_no_gpu
 from core.contract.views.trial_comparison import Along
 from core.contract.wire.local_socket import own_name
 from tui.base.base_screen import StudyScreen

@@ -7,7 +7,7 @@ from tui.keys.dialog_key_groups import CHOICE, DIALOGS, FIELD, FORM
 from tui.keys.key_definition import Group, Key
 from tui.keys.log_key_groups import EVENTS, LOGS
 from tui.keys.sample_key_groups import PROMPT_LINE, SAMPLES
-from tui.keys.table_keys import COLUMNS, FILTER, TABLE
+from tui.keys.trial_table_keys import COLUMNS, FILTER, TABLE
 
 PLACES = ("trials", "trial", "boards", "memory", "insight", "compare", "devices", "events", "logs")
 

@@ -9,7 +9,7 @@ from textual.widgets import Input, Static
 from tui.base.latest_query import Ask
 from tui.start.demo_requirements import examples
 from tui.start.path_completion import PathSuggester, complete_path
-from tui.start.start_form import StartForm
+from tui.start.start_dialog_base import StartForm
 from tui.theme_colors import Palette
 
 ENDINGS = (".toml",)

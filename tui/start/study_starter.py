@@ -14,7 +14,7 @@ from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, shell_environment
 from core.errors import Problem, SpecError, TrimtabError
 from tui.base.latest_query import Ask
-from tui.start.problem_lines import with_lines
+from tui.start.problem_line_numbers import with_lines
 from tui.theme_colors import Palette
 
 MOST_SHOWN = 12

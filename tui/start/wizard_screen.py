@@ -17,7 +17,7 @@ from core.contract.text.sanitize import plain
 from tui.base.latest_query import Ask
 from tui.start.path_completion import PathSuggester
 from tui.start.recommend_process import fit_words, memory_lines, recommend_words, run_command
-from tui.start.start_form import StartForm
+from tui.start.start_dialog_base import StartForm
 from tui.theme_colors import Palette
 
 ROWS = (  # id, label, what may be typed

@@ -9,7 +9,7 @@ from rich.text import Text
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
-from core.contract.views.device_words import explain_no_gpu
+from core.contract.views.device_condition_text import explain_no_gpu
 from tui.devices.card_lines import card_lines
 from tui.devices.host_lines import host_line, host_lines, worker_line
 from tui.number_text import size

@@ -25,10 +25,10 @@ from tui.study.device_panel import DevicePanel
 from tui.study.loading_progress import Preparing
 from tui.study.study_header import StudyHeader
 from tui.study_table.filter_bar import FilterBar
-from tui.study_table.queue_waits import QueueWaits
+from tui.study_table.queue_fit_query import QueueWaits
 from tui.study_table.race_plot import race_height
 from tui.study_table.race_view import RaceView
-from tui.study_table.table_screen import TableScreen
+from tui.study_table.table_choice_actions import TableScreen
 from tui.study_table.trial_table import TrialTable
 from tui.trial.trial_screen import DetailScreen
 from tui.ui_messages import TrialChosen, TrialOpened

@@ -11,9 +11,9 @@ from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
 from core.contract.wire.memory_forecast import Verdict
 from tui.study_table.column_measures import ColumnMeasures
+from tui.study_table.shown_trials import TrialSelection
 from tui.study_table.table_choice import TableChoice
 from tui.study_table.trial_columns import GAP, Column, RowView, chosen_keys, columns
-from tui.study_table.trial_selection import TrialSelection
 from tui.theme_colors import Palette
 from tui.ui_messages import TrialChosen, TrialOpened
 from tui.widgets.virtual_table import Cells, TableColumn, VirtualTable

@@ -20,7 +20,7 @@ def check(arguments: argparse.Namespace) -> int:
     """
     from core.contract.spec import search_space, spec_file
     from core.evaluate.prompts.provable_limits import refuse_unprovable
-    from core.memory.base.trainable_precision import refuse_untrainable
+    from core.memory.base.untrainable_precision_check import refuse_untrainable
 
     spec = spec_file.load(Path(arguments.spec))
     refuse_untrainable(spec, arguments.spec)

@@ -11,7 +11,7 @@ import msgspec
 
 from core.cli import activity_line, exit_codes
 from core.contract.spec import spec_file
-from core.contract.spec.knob_min_max import longest_sequence
+from core.contract.spec.searched_knob_extremes import longest_sequence
 from core.contract.spec.study_spec import NAME, StudySpec
 from core.contract.text.sanitize import plain
 from core.data.copies.known_texts import KnownTexts

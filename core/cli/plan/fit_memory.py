@@ -25,8 +25,8 @@ from core.errors import TrimtabError
 from core.memory.base import hf_config, weight_bytes
 from core.memory.base.model_shape import Model
 from core.memory.estimate.device_constants import Device
-from core.memory.estimate.memory_estimate import Setting, setting_of
-from core.memory.estimate.trial_memory import need
+from core.memory.estimate.pack_memory_estimate import Setting, setting_of
+from core.memory.estimate.trial_tensor_sizes import need
 from core.memory.planning import memory_advice, memory_budget, space_extremes
 from core.memory.planning.memory_advice import Case
 

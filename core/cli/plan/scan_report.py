@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from core.cli import activity_line
-from core.contract.spec.knob_min_max import longest_sequence
+from core.contract.spec.searched_knob_extremes import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.data.checks import evaluation_rows, scan_rows

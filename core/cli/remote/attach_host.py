@@ -11,7 +11,7 @@ from core.cli.remote.hosts_list import no_such_host
 from core.cli.resolve_trial import UsageError
 from core.contract.hosts import host_list
 from core.contract.hosts.ssh_tunnel import Tunnel
-from core.contract.text import terminal_check
+from core.contract.text import fullscreen_terminal_check
 from core.errors import Problem
 
 
@@ -21,10 +21,14 @@ def attach(arguments: argparse.Namespace) -> int:
     host = known.get(arguments.host)
     if host is None:
         raise no_such_host(arguments.host, known)
-    in_lines = arguments.plain or (terminal_check.is_interactive() and terminal_check.is_dumb())
-    problem = None if in_lines else terminal_check.find_obstacle()
+    in_lines = arguments.plain or (
+        fullscreen_terminal_check.is_interactive() and fullscreen_terminal_check.is_dumb()
+    )
+    problem = None if in_lines else fullscreen_terminal_check.find_obstacle()
     if not in_lines and (problem is not None or arguments.console is None):
-        raise UsageError(problem or Problem("this program has no console", "", terminal_check.LINES))
+        raise UsageError(
+            problem or Problem("this program has no console", "", fullscreen_terminal_check.LINES)
+        )
     activity_line.set_activity(f"connecting to {host.name}")
     tunnel = Tunnel(host, paths.private(paths.home()))
     try:

@@ -20,7 +20,7 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, shell_environment
 from core.errors import Problem, TrimtabError
-from core.store import file_fingerprints
+from core.store import input_provenance
 from core.store.bundle import bundle_manifest, package_versions, rerun_comparison
 
 FLAGS = {"model.base": "base", "data.source": "data", "data.validation": "validation"}
@@ -82,7 +82,7 @@ def _differences(original: rerun_comparison.Original, spec: StudySpec, anyway: b
 
     Raises BundleError where data or base differ, unless ``anyway``.
     """
-    different, unsure = rerun_comparison.other_data(original, file_fingerprints.fingerprints(spec))
+    different, unsure = rerun_comparison.other_data(original, input_provenance.fingerprints(spec))
     if different and not anyway:
         flags = "locate it with --data FILE, --validation FILE or --base MODEL, or run with --anyway"
         raise bundle_manifest.BundleError(*(Problem(text, str(original.folder), flags) for text in different))

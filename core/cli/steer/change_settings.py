@@ -12,7 +12,7 @@ from core.cli.steer.pause_prune_stop import BY, engine_state
 from core.contract.spec import toml_reader
 from core.contract.spec.knob_table import WEIGHT
 from core.contract.state import engine_state as s
-from core.contract.text import terminal_check
+from core.contract.text import fullscreen_terminal_check
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.errors import Problem, RefusedError
@@ -50,7 +50,7 @@ def _show(answer: console_api.Answer | None) -> None:
 
 def _ask_agreement() -> bool:
     """Ask for confirmation. Raises UsageError without a terminal."""
-    if not terminal_check.is_interactive():
+    if not fullscreen_terminal_check.is_interactive():
         raise resolve_trial.UsageError.of(
             "the change cannot be confirmed", "standard input is not a terminal", "add --yes"
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.cli import activity_line, console_options, exit_codes, reach_engine, resolve_trial
 from core.contract.state import engine_state as s
-from core.contract.text import terminal_check
+from core.contract.text import fullscreen_terminal_check
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, shell_environment
 from core.errors import EngineError, Problem
@@ -27,14 +27,16 @@ def attach(arguments: argparse.Namespace) -> int:
         from core.cli.remote import attach_host
 
         return attach_host.attach(arguments)
-    if arguments.plain or (terminal_check.is_interactive() and terminal_check.is_dumb()):
+    if arguments.plain or (
+        fullscreen_terminal_check.is_interactive() and fullscreen_terminal_check.is_dumb()
+    ):
         from core.cli.inspect import plain_view
 
         return plain_view.watch(reach_engine.ensure_engine(), arguments.study)
-    problem = terminal_check.find_obstacle()
+    problem = fullscreen_terminal_check.find_obstacle()
     if arguments.console is None or problem is not None:
         raise resolve_trial.UsageError(
-            problem or Problem("this program has no console", "", terminal_check.LINES)
+            problem or Problem("this program has no console", "", fullscreen_terminal_check.LINES)
         )
     return _console(arguments, reach_engine.ensure_engine(), arguments.study)
 
@@ -54,8 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     if (
         follows
         and not interactive
-        and terminal_check.is_interactive()
-        and (problem := terminal_check.find_obstacle())
+        and fullscreen_terminal_check.is_interactive()
+        and (problem := fullscreen_terminal_check.find_obstacle())
     ):
         print(f"{problem.what}: printing plain lines instead", file=sys.stderr)
     socket = reach_engine.ensure_engine()
@@ -89,7 +91,7 @@ def _is_complete(name: str, raw: dict[str, Any]) -> bool:
 
 
 def _interactive(arguments: argparse.Namespace) -> bool:
-    return arguments.console is not None and terminal_check.find_obstacle() is None
+    return arguments.console is not None and fullscreen_terminal_check.find_obstacle() is None
 
 
 def _console(arguments: argparse.Namespace, socket: Path, name: str | None) -> int:

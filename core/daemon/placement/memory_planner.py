@@ -22,9 +22,9 @@ from core.daemon.placement.device_choice import Slot
 from core.errors import TrimtabError
 from core.memory.base import hf_config, step_formulas, weight_bytes
 from core.memory.base.model_shape import Model
-from core.memory.estimate import device_constants, trial_memory
+from core.memory.estimate import device_constants, trial_tensor_sizes
 from core.memory.estimate.device_constants import Device
-from core.memory.estimate.memory_estimate import Setting, estimate_memory, setting_of
+from core.memory.estimate.pack_memory_estimate import Setting, estimate_memory, setting_of
 from core.memory.estimate.row_batching import MOST
 from core.memory.planning import memory_budget
 from core.memory.planning.memory_advice import largest
@@ -195,7 +195,7 @@ class MemoryPlanner:
         if self.model is None:
             return None
         setting = self.setting(label, **overrides)
-        needs = [trial_memory.need(each, number) for number, each in sorted(knobs.items())]
+        needs = [trial_tensor_sizes.need(each, number) for number, each in sorted(knobs.items())]
         return estimate_memory(self.model, setting, needs, self.device(label, setting))
 
     def own(self, label: str, knobs: Knobs) -> int | None:

@@ -11,7 +11,7 @@ from core.contract.spec.study_spec import AUTO
 from core.contract.state import engine_state as s
 from core.daemon.placement.device_choice import Free, Slot, by_room
 from core.daemon.placement.memory_planner import FORGOTTEN_S, MemoryPlanner
-from core.daemon.placement.pack_calibration import Calibration
+from core.daemon.placement.pack_size_choice import Calibration
 
 LEARNING = frozenset({"tpe", "gp", "cmaes", "nsga2", "nsga3"})  # samplers that learn from ended trials
 GENERATIONS = 4  # such a sampler should learn at least this many times in a study

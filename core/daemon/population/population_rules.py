@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.contract.events.knob_change_text import changes_text
-from core.contract.spec import population_settings
+from core.contract.spec import population_checks
 from core.contract.spec.search_space import Space
 from core.contract.spec.study_spec import PopulationOptions, StopOptions
 from core.contract.state import engine_state as s
@@ -63,8 +63,8 @@ def plan_of(study: s.Study) -> Plan | None:
     spec = study.settings
     options, (goal, *_) = spec.study.population or PopulationOptions(), spec.study.objectives
     every, free = (
-        population_settings.every_steps(spec, options),
-        tuple(population_settings.list_perturbed(spec)),
+        population_checks.every_steps(spec, options),
+        tuple(population_checks.list_perturbed(spec)),
     )
     return Plan(
         size, every, options, spec.space, free, goal.metric, goal.direction, spec.study.seed,
@@ -78,7 +78,7 @@ def members(study: s.Study) -> list[s.Trial]:
     return [
         trial
         for trial in study.trials.values()
-        if trial.by in ("", population_settings.BY) and not _is_steered(trial)
+        if trial.by in ("", population_checks.BY) and not _is_steered(trial)
     ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.contract.spec.study_spec import StudySpec
 from core.errors import TrimtabError
-from core.store import input_hashes
+from core.store import input_change_check
 
 log = logging.getLogger("trimtab.inputs")
 
@@ -22,11 +22,11 @@ class InputNotes:
 
     async def note(self, spec: StudySpec, folder: Path) -> None:
         """Record the hashes of the study's inputs as they are now. Raises TrimtabError."""
-        await asyncio.to_thread(input_hashes.note, spec, folder)
+        await asyncio.to_thread(input_change_check.note, spec, folder)
 
     async def refuse_changed(self, spec: StudySpec, folder: Path) -> None:
         """Raise InputsChangedError for changes that a quick check finds; workers check the contents."""
-        await asyncio.to_thread(input_hashes.refuse_changed, spec, folder)
+        await asyncio.to_thread(input_change_check.refuse_changed, spec, folder)
 
     def begin(self, spec: StudySpec, folder: Path) -> None:
         """Hash in the background what is not hashed yet."""
@@ -36,8 +36,8 @@ class InputNotes:
 
     async def _sum_up(self, spec: StudySpec, folder: Path) -> None:
         try:
-            await asyncio.to_thread(input_hashes.note, spec, folder)
-            await asyncio.to_thread(input_hashes.add_hashes, spec, folder, lambda: self._leaving)
+            await asyncio.to_thread(input_change_check.note, spec, folder)
+            await asyncio.to_thread(input_change_check.add_hashes, spec, folder, lambda: self._leaving)
         except TrimtabError as error:  # a worker that cannot read it reports to the study
             log.warning("%s", error)
 

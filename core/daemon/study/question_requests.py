@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire import console_api, sample_messages
-from core.daemon.answers import evidence_reader, history_reader, introspection_reader, sample_ratings
+from core.daemon.answers import event_history_reader, evidence_reader, introspection_reader, sample_ratings
 from core.daemon.answers.search_insights import Insights
 from core.daemon.placement.forecast_answers import answer
 from core.daemon.placement.memory_planner import MemoryPlanner
@@ -74,7 +74,7 @@ class QuestionRequests:
 
     async def _history(self, request: console_api.AskHistory) -> console_api.Answer:
         study = request_checks.study_in(self._supervisor.state, request.study)
-        return await asyncio.to_thread(history_reader.read, study)
+        return await asyncio.to_thread(event_history_reader.read, study)
 
     async def _begin_sample(self, request: sample_messages.AskSample) -> console_api.Answer:
         study = request_checks.study_in(self._supervisor.state, request.study)

@@ -22,12 +22,12 @@ from core.daemon.placement.study_devices import Devices
 from core.daemon.population.exploit import Succession
 from core.daemon.study import request_checks, study_folders
 from core.daemon.study.input_records import InputNotes
+from core.daemon.study.pause_prune_requests import TrialRequests
 from core.daemon.study.question_requests import QuestionRequests
 from core.daemon.study.request_checks import Handler
 from core.daemon.study.search_protocol import SearchFactory, real_search
 from core.daemon.study.steering_requests import SteeringRequests
 from core.daemon.study.study_runner import WORKER_MODULE, Runner
-from core.daemon.study.trial_requests import TrialRequests
 from core.daemon.study_env_vars import Environments
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.sample_relay import SampleRelay
@@ -35,7 +35,7 @@ from core.daemon.workers.worker_pool import Worker, WorkerPool
 from core.daemon.workers.worker_shutdowns import Lost
 from core.errors import RefusedError, TrimtabError, in_line
 from core.evaluate.prompts.provable_limits import refuse_unprovable
-from core.memory.base.trainable_precision import refuse_untrainable
+from core.memory.base.untrainable_precision_check import refuse_untrainable
 from core.memory.records.estimate_corrections import EstimateCorrections
 from core.memory.records.pack_size_records import PackRecords
 from core.store import run_folder

@@ -21,7 +21,7 @@ import msgspec
 
 from core import paths
 from core.contract.spec.study_spec import StudySpec
-from core.store import input_hashes
+from core.store import input_change_check
 
 FORMAT = 1  # of the files of the cache
 CODE = ("data", "train/data", "evaluate/metrics/validation_slices.py", "evaluate/prompts/prompt_schema.py",
@@ -30,7 +30,7 @@ LIBRARIES = ("tokenizers", "transformers", "jinja2", "datasets", "pyarrow")
 CLOCK = re.compile(r"%-?[HIMSfpcXTRrsz]")  # parts of a time that change within a day
 MOST_FILES = 10_000  # of a folder
 CHUNKS = 64  # of 1 MiB between two progress reports
-Progress = input_hashes.Progress
+Progress = input_change_check.Progress
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def find_key(spec: StudySpec, tokenizer: Any, demo: str, progress: Progress) -> 
     Raises TrimtabError for a file that cannot be read.
     """
     known = describe_tokenizer(tokenizer)
-    found = {key: path for key, path in input_hashes.places(spec).items() if key.startswith("data.")}
+    found = {key: path for key, path in input_change_check.places(spec).items() if key.startswith("data.")}
     has_source = any(key.split(" ")[0] == "data.source" for key in found)  # " (PATH)" follows for a pattern
     if known is None or not (has_source or spec.data.source.startswith("demo:")):
         return None
@@ -133,7 +133,9 @@ def _sum(key: str, path: Path, progress: Progress) -> str | None:
         if count == MOST_FILES:
             return None
         name = "".join(path.suffixes[-2:]) if path.is_file() else file.relative_to(path).as_posix()
-        total.update(f"{name}\0{input_hashes.hash_contents(key, file, stop)}\n".encode(errors="replace"))
+        total.update(
+            f"{name}\0{input_change_check.hash_contents(key, file, stop)}\n".encode(errors="replace")
+        )
     return total.hexdigest()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.contract.spec.companion_column import JOINED
+from core.contract.spec.prompt_column_pairs import JOINED
 from core.contract.spec.study_spec import DataOptions
 from core.contract.text.sanitize import plain
 from core.data.formats.exact_numbers import ClassNumber

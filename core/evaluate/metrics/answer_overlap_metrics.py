@@ -12,7 +12,7 @@ from typing import Any
 from core.contract.metric_score import Score
 from core.evaluate.statistics.bootstrap import RESAMPLES
 from core.evaluate.statistics.confidence_intervals import mean, rate, too_few
-from core.evaluate.statistics.interval_methods import FEWEST
+from core.evaluate.statistics.interval_formulas import FEWEST
 
 References = Sequence[str | Sequence[str]]  # one or several expected answers per question
 _ARTICLES = re.compile(r"\b(a|an|the)\b")

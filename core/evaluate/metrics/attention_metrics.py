@@ -10,7 +10,7 @@ import numpy as np
 
 from core.contract.metric_score import Score
 from core.evaluate.statistics.drift_test import paired_difference
-from core.evaluate.statistics.interval_methods import FEWEST as FEWEST
+from core.evaluate.statistics.interval_formulas import FEWEST as FEWEST
 
 CHANGE = 0.1  # smallest change of entropy, or of the share on few tokens, that is a collapse
 QUERIES = 48  # per row; enough for a mean, as a large model has a million weights per query

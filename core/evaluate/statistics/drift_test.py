@@ -13,7 +13,7 @@ from core.contract.significance_levels import TAIL
 from core.contract.spec.metric_table import Direction
 from core.contract.views.metric_verdict import margins
 from core.evaluate.statistics.confidence_intervals import Numbers, mean, numbers, ratio, too_few
-from core.evaluate.statistics.interval_methods import FEWEST, difference_ends
+from core.evaluate.statistics.interval_formulas import FEWEST, difference_ends
 
 Verdict = Literal["better", "worse", "same", "unsure"]
 WINDOW = 5  # earlier scores that a metric is compared with

@@ -13,7 +13,7 @@ from core.contract.metric_score import Score
 from core.contract.significance_levels import FALSE_WARNING, look_tail
 from core.contract.spec.metric_limits import Limit
 from core.evaluate.statistics.confidence_intervals import share_interval
-from core.evaluate.statistics.interval_methods import FEWEST, difference_ends
+from core.evaluate.statistics.interval_formulas import FEWEST, difference_ends
 
 Correct = Callable[[Score], Score]
 Best = Callable[[bool, int], Score]  # by the side of a limit and the number of samples

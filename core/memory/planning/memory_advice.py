@@ -12,8 +12,8 @@ from core.contract.text.byte_sizes import format_bytes
 from core.contract.wire.memory_forecast import Foretold
 from core.memory.base.model_shape import Model
 from core.memory.estimate.device_constants import Device
-from core.memory.estimate.memory_estimate import Setting, estimate_memory
-from core.memory.estimate.trial_memory import Need
+from core.memory.estimate.pack_memory_estimate import Setting, estimate_memory
+from core.memory.estimate.trial_tensor_sizes import Need
 
 MOST_ROWS, MOST_LENGTH, MOST_TRIALS = 4096, 1 << 20, 64
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from core.contract.text.sanitize import plain
 from core.errors import Problem, TrimtabError
-from core.store.file_fingerprints import file_sum
+from core.store.input_provenance import file_sum
 
 MANIFEST = "manifest.json"
 FORMAT = "trimtab bundle 1"

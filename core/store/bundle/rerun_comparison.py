@@ -23,7 +23,7 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.store.bundle import adapter_hashes, bundle_manifest
 from core.store.bundle.package_versions import cores
-from core.store.file_fingerprints import Print
+from core.store.input_provenance import Print
 
 PLAIN_TOLERANCE, ROUGH_TOLERANCE = 1e-4, 1e-2  # of an objective, relative; in fp32 on a CPU, and elsewhere
 SAME_ADAPTER = 0.1  # of a tensor's norm: rounding changes far less, other rows or another seed far more

@@ -12,7 +12,7 @@ from core.contract.spec.knob_table import find_knob
 from core.contract.spec.metric_table import METRICS
 from core.contract.state import best_and_counts
 from core.contract.views.metric_format import format_figure
-from core.store.file_fingerprints import Print
+from core.store.input_provenance import Print
 from core.store.report import card_sections
 from core.store.report import markdown_escape as md
 from core.store.report.model_index import hub_id, index

@@ -9,7 +9,7 @@ from typing import Any
 from core.contract.significance_levels import CONFIDENCE
 from core.contract.spec.metric_table import METRICS
 from core.contract.state.engine_state import Trial
-from core.store.file_fingerprints import Print
+from core.store.input_provenance import Print
 from core.store.report.report_data import Report
 
 DEMOS = {"demo:smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}

@@ -14,9 +14,9 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.state import best_and_counts, reference_values
 from core.contract.state import engine_state as s
 from core.contract.text.secret_redaction import Redactor
-from core.store import file_fingerprints
+from core.store import input_provenance
 from core.store.decision_list import Decision, decisions
-from core.store.file_fingerprints import Print
+from core.store.input_provenance import Print
 from core.store.journal_replay import replay_all
 from core.store.pack_mates import Ran, find_pack_mates
 from core.store.plots.report_curves import Plot, plots
@@ -100,7 +100,7 @@ def _so_far(trial: s.Trial, live: s.Study) -> s.Trial:
 
 def _prints(spec: StudySpec, since: float) -> dict[str, Print]:
     """Return the present fingerprints, with a note on inputs that changed since the study began."""
-    prints = file_fingerprints.fingerprints(spec)
+    prints = input_provenance.fingerprints(spec)
     return {
         key: replace(source, note=CHANGED)
         if source.modified_at is not None and source.modified_at > since

@@ -10,7 +10,7 @@ from core.contract.text.sanitize import plain
 from core.train.adapters.reload_check import copy_modules
 from core.train.base import linear_layer_layout
 from core.train.base.base_model import Base
-from core.train.base.layer_survey import Survey, survey
+from core.train.base.layer_call_survey import Survey, survey
 from core.train.base.linear_layer_layout import Place
 from core.train.quiet_libraries import load_peft
 

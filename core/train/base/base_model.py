@@ -24,7 +24,7 @@ from core.train.base import (
     missing_weights,
     smollm2,
 )
-from core.train.base.packing_check import skip_packing_check
+from core.train.base.packing_check_bypass import skip_packing_check
 from core.train.progress_callback import Progress
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

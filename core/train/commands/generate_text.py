@@ -12,7 +12,7 @@ from core.contract.spec.study_spec import ModelOptions
 from core.contract.text.error_reports import run_guarded
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
-from core.train.adapters import adapter_loader
+from core.train.adapters import saved_adapter_loader
 from core.train.quiet_libraries import set_environment, silence_transformers
 
 
@@ -39,14 +39,14 @@ def _parser() -> argparse.ArgumentParser:
         "--raw", action="store_true", help="continue the prompt as it is, without the chat template"
     )
     parser.add_argument(
-        adapter_loader.TRUST, action="store_true", help="run code from the base model's repository"
+        saved_adapter_loader.TRUST, action="store_true", help="run code from the base model's repository"
     )
     return parser
 
 
 def write(adapter: Path, prompt: str, tokens: int, raw: bool = False, trusted: bool = False) -> None:
     """Load the adapter on its base model and print a greedy continuation. Raises TrimtabError."""
-    section, spec = adapter_loader.base_of(adapter, trusted)
+    section, spec = saved_adapter_loader.base_of(adapter, trusted)
     raw = raw or (spec is not None and spec.data.format == "text")
     if tokens < 1:
         raise TrimtabError.of(f"--tokens {tokens} generates nothing", "", "give 1 or more")
@@ -81,7 +81,7 @@ def _load(section: ModelOptions, adapter: Path, wanted: str | Sequence[int]) -> 
     silence_transformers()
     device, where = command_device.choose_device(wanted)
     base = load_section(section, device, lambda stage, *_: command_device.say(f"{stage}, {where}"))
-    base.model = adapter_loader.put_on(base.model, base.name, adapter)
+    base.model = saved_adapter_loader.put_on(base.model, base.name, adapter)
     return base
 
 

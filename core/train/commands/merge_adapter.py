@@ -21,7 +21,7 @@ from core.contract.spec.study_spec import ModelOptions
 from core.contract.text.error_reports import run_guarded
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
-from core.train.adapters import adapter_loader
+from core.train.adapters import saved_adapter_loader
 from core.train.quiet_libraries import set_environment, silence_transformers
 
 QUANTISED = ("nf4", "int8")
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("adapter", type=Path, metavar="ADAPTER_FOLDER")
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument(
-        adapter_loader.TRUST, action="store_true", help="run code from the base model's repository"
+        saved_adapter_loader.TRUST, action="store_true", help="run code from the base model's repository"
     )
     arguments = parser.parse_args(argv)
     set_environment()
@@ -49,7 +49,7 @@ def merge(adapter: Path, out: Path, trusted: bool = False) -> None:
     """Write the merged model and tokenizer into the new folder ``out``, atomically. Raises TrimtabError."""
     if os.path.lexists(out):
         raise TrimtabError.of("the output path already exists", str(out), "give a new folder with --out")
-    section, _ = adapter_loader.base_of(adapter, trusted)
+    section, _ = saved_adapter_loader.base_of(adapter, trusted)
     model, tokenizer = load_merged(section, adapter)
     aside, made = out.with_name(f".{out.name}.new-{secrets.token_hex(4)}"), False
     try:
@@ -84,7 +84,7 @@ def load_merged(section: ModelOptions, adapter: Path) -> tuple[Any, Any]:
     if section.precision in QUANTISED:
         _say(f"dequantising the base model from {section.precision} to bf16; the merged model is in bf16")
         weights = weights.dequantize(torch.bfloat16).to(torch.bfloat16)
-    model = adapter_loader.put_on(weights, base.name, adapter)
+    model = saved_adapter_loader.put_on(weights, base.name, adapter)
     try:
         result = model.merge_and_unload(safe_merge=True)
     except ValueError as error:

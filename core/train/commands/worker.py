@@ -22,9 +22,9 @@ from core.contract.wire import worker_api
 from core.errors import TrimtabError
 from core.memory.base import hf_config, slow_cpu_warning
 from core.memory.base.hf_config import DEMO
-from core.memory.base.trainable_precision import refuse_untrainable
-from core.store import input_hashes
-from core.store.input_hashes import InputsChangedError
+from core.memory.base.untrainable_precision_check import refuse_untrainable
+from core.store import input_change_check
+from core.store.input_change_check import InputsChangedError
 from core.train.base import smollm2
 from core.train.commands.engine_link import Link
 from core.train.quiet_libraries import load_peft, set_environment, silence_transformers
@@ -130,7 +130,7 @@ class Worker:
         data = load_data(self._spec, base.tokenizer, self._report_progress)
         self._refuse_changed()  # in case a file changed while it was read
         if self._folder is not None:
-            input_hashes.hold_commits(self._spec, self._folder)
+            input_change_check.hold_commits(self._spec, self._folder)
         for note in data.notes:
             self._reporter.note(note)
         for note in (*base.notes, *vocab_length_check.check(self._spec, base, data)):
@@ -144,7 +144,7 @@ class Worker:
     def _refuse_changed(self) -> None:
         """Raise InputsChangedError if rows or base model changed: such trials cannot be ranked together."""
         if self._folder is not None:
-            input_hashes.refuse_changed(self._spec, self._folder, self._report_progress)
+            input_change_check.refuse_changed(self._spec, self._folder, self._report_progress)
 
     def _warn_of_size(self) -> None:
         """Warn of a large base model before it is loaded, which alone can take minutes on a CPU."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from core.contract.spec.knob_min_max import longest_sequence
+from core.contract.spec.searched_knob_extremes import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.data.cache.tokenized_rows import MASKED, SLICES, PartNotes, TokenizedPart
 from core.data.mixture.mixture_shares import Mixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from core.contract.spec.knob_min_max import longest_sequence
+from core.contract.spec.searched_knob_extremes import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.data.cache import cache_key, token_cache
 from core.data.cache.tokenized_rows import PartBuilder, RowFacts, TokenizedPart, TokenizedRows

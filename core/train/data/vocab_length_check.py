@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.contract.spec.knob_min_max import extent
+from core.contract.spec.searched_knob_extremes import extent
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError

@@ -15,7 +15,7 @@ from core.evaluate.text.toxicity_scorer import Scorer, scorer_quality, toxicity,
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data
-from core.train.evaluation.custom_judge import load_judge
+from core.train.evaluation.custom_judge_model import load_judge
 from core.train.evaluation.custom_toxicity_scorer import load_classifier
 from core.train.evaluation.lm_eval_scoring import Tasks
 from core.train.evaluation.probe_runner import Life, Needs, score_probes

@@ -10,7 +10,7 @@ from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.multi_lora_linear import Gate
 from core.train.adapters.reload_check import ReloadCheck
 from core.train.base.base_model import Base
-from core.train.base.layer_survey import Survey
+from core.train.base.layer_call_survey import Survey
 from core.train.base.linear_layer_layout import Place
 from core.train.data.dataset import Data
 from core.train.introspection.row_inspection import Inspection

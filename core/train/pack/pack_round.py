@@ -18,7 +18,7 @@ from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.kernels import pinned_transfer
-from core.train.pack.pass_costs import PassCosts, Round
+from core.train.pack.pass_overhead import PassCosts, Round
 from core.train.step.compute_requests import BASE, Judge, Learn, Rate, Request, Result, Update
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item

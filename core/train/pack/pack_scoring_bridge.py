@@ -14,7 +14,7 @@ from core.contract.text.sanitize import plain
 from core.contract.wire import worker_api
 from core.train.adapters.adapter_stack import Stack
 from core.train.base.base_model import Base
-from core.train.base.layer_survey import Survey
+from core.train.base.layer_call_survey import Survey
 from core.train.base.linear_layer_layout import Place
 from core.train.data.dataset import Data
 from core.train.evaluation.board_plan import Boards

@@ -18,7 +18,7 @@ from core.train.adapters.adapter_init import load_saved
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
-from core.train.base.layer_survey import Survey
+from core.train.base.layer_call_survey import Survey
 from core.train.base.linear_layer_layout import Place
 from core.train.data.dataset import MASKED, Data
 from core.train.probes.prompt_encoder import PromptEncoder, StudyForm

@@ -16,7 +16,7 @@ from transformers import DynamicCache
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
-from core.train.base.layer_survey import close
+from core.train.base.layer_call_survey import close
 from core.train.step import residual_stream
 from core.train.step.residual_stream import ResidualStream
 from core.train.step.token_tree import TokenTree

@@ -18,7 +18,7 @@ from core.train.adapters.multi_lora_linear import Gate
 from core.train.base import linear_layer_layout
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
-from core.train.base.layer_survey import survey
+from core.train.base.layer_call_survey import survey
 from core.train.data.dataset import Row
 from core.train.step.forward_pass import Forward, Item
 from core.train.tracing import tiny_models

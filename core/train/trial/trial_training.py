@@ -25,7 +25,7 @@ from core.train.step.compute_requests import Request, TimedResult
 from core.train.trial import live_edits
 from core.train.trial.checkpoint_record import Partial
 from core.train.trial.source_balance import SourceBalance
-from core.train.trial.step_requests import TrainingReports, TrainingStep
+from core.train.trial.training_step_requests import TrainingReports, TrainingStep
 from core.train.trial.validation import Validation
 
 Submit = Callable[["Trial", bool], None]  # queues a snapshot for scoring; True for the last

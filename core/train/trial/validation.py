@@ -6,11 +6,11 @@ import math
 from collections.abc import Generator
 
 from core.contract.events import event_types as e
-from core.contract.spec.knob_min_max import longest_sequence
 from core.contract.spec.metric_table import SOURCE
+from core.contract.spec.searched_knob_extremes import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.evaluate.metrics.loss_metrics import Sums
-from core.evaluate.statistics.patience_stopping import EarlyStopping
+from core.evaluate.statistics.trial_early_stopping import EarlyStopping
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import Data, Row, cut, has_target
 from core.train.data.mixture_rows import source_of

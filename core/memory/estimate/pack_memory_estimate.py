@@ -15,15 +15,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.contract.spec import layer_groups
-from core.contract.spec.knob_min_max import longest_sequence
+from core.contract.spec.searched_knob_extremes import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.memory_forecast import Foretold, Part
 from core.memory.base import step_formulas, weight_bytes
 from core.memory.base.model_shape import Model
-from core.memory.estimate import trial_memory
+from core.memory.estimate import trial_tensor_sizes
 from core.memory.estimate.device_constants import Device
 from core.memory.estimate.row_batching import CHUNK_BYTES, MOST, overhead, share_out
-from core.memory.estimate.trial_memory import Need
+from core.memory.estimate.trial_tensor_sizes import Need
 
 ENOUGH = 4  # full passes that represent all passes of a round
 LIKE = "llama"  # the family whose formulas stand in for an unknown one
@@ -71,7 +71,7 @@ def estimate_memory(model: Model, setting: Setting, needs: Sequence[Need], devic
     return Foretold(
         parts=parts_at_peak, peak_bytes=peak, device_bytes=device.whole(peak), moment=moment,
         parameters=model.parameters,
-        trainable=tuple(trial_memory.trainable(model, need) for need in needs),
+        trainable=tuple(trial_tensor_sizes.trainable(model, need) for need in needs),
         notes=() if known else (note,), tokens=tokens,
     )  # fmt: skip
 
@@ -82,12 +82,17 @@ def _constant_parts(model: Model, setting: Setting, needs: Sequence[Need], devic
     each = weight_bytes.item(setting.precision, device.computes)
     parts = [Part("base model", base), Part("workspace", device.workspace_bytes)]
     for need, rank in zip(needs, padded(needs, device), strict=True):
-        own, stacked = trial_memory.trainable(model, need), rank * trial_memory.width(model, need.targets)
+        own, stacked = (
+            trial_tensor_sizes.trainable(model, need),
+            rank * trial_tensor_sizes.width(model, need.targets),
+        )
         parts.append(Part("adapter", 4 * own + each * stacked, need.trial))
         parts.append(Part("gradients", each * stacked, need.trial))
-        parts.append(Part("optimizer", trial_memory.optimizer_bytes(model, need), need.trial))
+        parts.append(Part("optimizer", trial_tensor_sizes.optimizer_bytes(model, need), need.trial))
         if device.copies:  # a checkpoint that is still being written
-            parts.append(Part("checkpoint", 4 * own + trial_memory.optimizer_bytes(model, need), need.trial))
+            parts.append(
+                Part("checkpoint", 4 * own + trial_tensor_sizes.optimizer_bytes(model, need), need.trial)
+            )
     return [part for part in parts if part.used_bytes]
 
 
@@ -217,7 +222,7 @@ def _parts_of(
 def _group(model: Model, targets: Iterable[Any]) -> str:
     """The smallest group of modules that contains all ``targets``; it decides which layers save their
     inputs."""
-    names = {linear.name for wanted in targets for linear in trial_memory.chosen(model, wanted)}
+    names = {linear.name for wanted in targets for linear in trial_tensor_sizes.chosen(model, wanted)}
     groups = {layer_groups.group_of(name) for name in names}
     return groups.pop() if groups in ({"attention"}, {"mlp"}) else layer_groups.ALL
 
@@ -227,7 +232,7 @@ def _waiting_gradients(model: Model, needs: Sequence[Need], always: bool) -> lis
     micro-batches, and from earlier passes of the same round (``always``)."""
     times = [int(need.accumulates) + int(always) for need in needs]
     return [
-        Part("gradients", 4 * count * trial_memory.trainable(model, need), need.trial)
+        Part("gradients", 4 * count * trial_tensor_sizes.trainable(model, need), need.trial)
         for need, count in zip(needs, times, strict=True)
         if count
     ]
@@ -239,7 +244,7 @@ def _step_parts(model: Model, setting: Setting, needs: Sequence[Need], device: D
     gradients = (
         []
         if views
-        else [Part("gradients", 4 * trial_memory.trainable(model, need), need.trial) for need in needs]
+        else [Part("gradients", 4 * trial_tensor_sizes.trainable(model, need), need.trial) for need in needs]
     )
-    step = max((trial_memory.step_bytes(model, need) for need in needs), default=0)
+    step = max((trial_tensor_sizes.step_bytes(model, need) for need in needs), default=0)
     return [*gradients, Part("optimizer", step)]

