@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 
+import hypothesis
 import pytest
 
 from tests import zygote
@@ -20,6 +21,12 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 zygote.own()
+
+# A machine that is busy is no fault of the code: no test fails for the time that it takes.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.hookimpl(trylast=True)

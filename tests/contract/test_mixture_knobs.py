@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from core.contract.views.charts.available_charts import plan_charts
 
 from core.cli.steer import change_settings
 from core.contract.edits import input_values, knob_edit_checks
@@ -11,6 +10,7 @@ from core.contract.edits.spec_changes import merge_changes
 from core.contract.spec import spec_file
 from core.contract.state.engine_state import Study, Trial
 from core.contract.views import knob_axes
+from core.contract.views.charts.available_charts import plan_charts
 from core.contract.views.trial_comparison import list_differing, measures
 from core.contract.views.trials.filter_completion import complete_filter
 from core.contract.views.trials.trial_fields import find_field, list_fields

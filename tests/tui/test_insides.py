@@ -40,7 +40,7 @@ async def test_a_opens_it_from_a_trials_detail_and_escape_leads_back(seat):
 
 
 async def test_it_is_in_the_help(seat):
-    async with seat(STATE, (100, 170)) as you:
+    async with seat(STATE, (100, 200)) as you:
         await you.press("question_mark")
         await you.sees("inside a trial", "loss by token, and attention")
 

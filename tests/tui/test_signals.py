@@ -67,19 +67,19 @@ def test_trimtabs_own_processes_are_refused_with_what_to_do_instead(sleeper):
 
 async def test_t_asks_and_only_yes_sends(seat, sleeper):
     async with seat(on_card(sleeper), (120, 40)) as you:
-        await you.press("d", "T")
+        await you.press("d", "exclamation_mark")
         await you.sees("a signal to a process of yours", str(sleeper.pid), "trimtab's worker")
         await you.press("down", "K")
         await you.sees("x prunes a trial")
-        await you.press("T", "K")
+        await you.press("exclamation_mark", "K")
         await you.sees(f"Send SIGKILL to {psutil.Process(sleeper.pid).name()}", "There is no undo")
         await you.press("enter")
         assert sleeper.poll() is None
-        await you.press("T", "enter")
+        await you.press("exclamation_mark", "enter")
         await you.sees("Send SIGTERM")
         await you.press("y")
         await you.sees(f"SIGTERM was sent to process {sleeper.pid}")
         assert sleeper.wait(30) == -15
         you.app.engine.read_only = True
-        await you.press("T")
+        await you.press("exclamation_mark")
         await you.sees("no signal is sent from a console that only reads")

@@ -126,7 +126,7 @@ def test_every_screen_in_a_poisoned_home_without_home_locale_and_room(home, engi
     bases = {"StudyScreen", "SteeringScreen", "BulkScreen", "TableScreen", "StartForm"}
     without_study = {"StudyFileScreen", "WizardScreen"}
     more = {"Preview", "AwayScreen"}  # a disk that is full; a first visit
-    assert own - seen == bases | without_study | more
+    assert own - seen == bases | without_study | more | {"SignalDialog"}  # no process here has a GPU
 
 
 def test_where_no_screen_can_be_opened_it_is_said_and_why(tmp_path):

@@ -57,7 +57,13 @@ DEVICES = Group(
         Key("devices.whole", "0", "whole", "whole", "the whole time, without a cursor"),
         Key("devices.down", "down,j,pagedown", "scroll(1)", "down", "further down the processes"),
         Key("devices.up", "up,k,pageup", "scroll(-1)", "up", "further up"),
-        Key("devices.signal", "T", "signal", "signal", "TERM, INT or KILL to a process of yours"),
+        Key(
+            "devices.signal",
+            "exclamation_mark",
+            "signal",
+            "signal",
+            "TERM, INT or KILL to a process of yours",
+        ),
     ),
     ("devices.back", "devices.span", "devices.next", "devices.enlarge", "devices.signal"),
 )

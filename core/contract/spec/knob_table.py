@@ -64,18 +64,6 @@ TABLE: tuple[Knob, ...] = (
         low=0.0, high=0.95, unit="fraction", live=True, short="drop",
     ),
     Knob(
-        "neftune_noise_alpha", "float", 0.0, "NEFTune: noise on the embeddings; 0: none, 5 is usual",
-        low=0.0, high=1000.0, live=True, short="neft",
-    ),
-    Knob(
-        "prompt_dropout", "float", 0.0, "share of the prompt's tokens whose embedding is zeroed",
-        low=0.0, high=0.95, unit="fraction", live=True, short="pdrop",
-    ),
-    Knob(
-        "label_smoothing", "float", 0.0, "share of each target that is spread over the vocabulary",
-        low=0.0, high=0.95, unit="fraction", live=True, short="smooth",
-    ),
-    Knob(
         "target_modules", "modules", "all-linear",
         "layers that get an adapter: attention, mlp, all-linear, or a list of module names",
         choices=MODULE_GROUPS, short="on",
@@ -109,6 +97,18 @@ TABLE: tuple[Knob, ...] = (
         "initialisation", "choice", "default",
         "start of the adapter: default (Kaiming A, zero B), gaussian, orthogonal (even rank)",
         choices=INITIALISATIONS, short="init",
+    ),
+    Knob(
+        "neftune_noise_alpha", "float", 0.0, "NEFTune: noise on the embeddings; 0: none, 5 is usual",
+        low=0.0, high=1000.0, live=True, short="neft",
+    ),
+    Knob(
+        "prompt_dropout", "float", 0.0, "share of the prompt's tokens whose embedding is zeroed",
+        low=0.0, high=0.95, unit="fraction", live=True, short="pdrop",
+    ),
+    Knob(
+        "label_smoothing", "float", 0.0, "share of each target that is spread over the vocabulary",
+        low=0.0, high=0.95, unit="fraction", live=True, short="smooth",
     ),
     Knob(
         "seed", "int", 0, "seed of the trial's initialisation, dropout and data order",
