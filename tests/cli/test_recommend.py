@@ -22,7 +22,8 @@ def asked(tmp_path):
 @pytest.mark.parametrize("gib", [12, 24, 80])
 def test_the_file_that_is_written_passes_check_and_fits_the_card(asked, tmp_path, capsys, gib):
     rows = tmp_path / "rows.jsonl"
-    rows.write_text("".join(rows.read_text().splitlines(keepends=True)[:400]))  # check reads every row
+    kept = rows.read_text().splitlines(keepends=True)[:400]  # check reads every row
+    rows.write_text("".join(line.replace("aaaaaa", f"{at:06d}", 1) for at, line in enumerate(kept)))
     out = str(tmp_path / "study.toml")
     assert main(["recommend", *asked, "--gpu", f"{gib} GiB", "--out", out]) == 0
     assert f"written: {out}" in capsys.readouterr().out

@@ -63,14 +63,15 @@ def test_clean_rows_are_ok(check):
 def test_the_lines_fit_80_columns_and_are_comments(check):
     name = "x" * 300
     rows = [*BAD * 3, {"text": "你是一个白痴" * 300}, {"text": f"{name}@example.org {name}"}, {"text": 5}, {}]
-    lines = check(rows).splitlines()
+    lines = check(rows, more='allow = ["leakage", "template"]\n').splitlines()
     assert lines and all(line.startswith("#") and len(line) <= 80 for line in lines)
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_row_may_say_anything(check, text):
     said = f"{text} You stupid worthless idiot, write to bob@example.org {text}"
-    assert not harm(check([{"text": said}, {"prompt": said, "completion": said}, {text: text}]))
+    rows = [{"text": said}, {"prompt": said, "completion": said}, {text: text}]
+    assert not harm(check(rows, more='allow = ["truncation"]\n'))
 
 
 def test_a_sample_says_of_how_many_rows(check):

@@ -36,7 +36,8 @@ def test_a_recorded_checkpoint_is_resumed_in_the_middle_of_its_step(bench, tmp_p
     assert resumed.of(e.TrialRunning)[0].step == 4 and not resumed.of(e.StudyNoted)
     assert [event.step for event in resumed.of(e.TrialReported)] == [5, 6, 7, 8]
     assert [event.step for event in resumed.of(e.TrialEvaluated)] == [6, 8]
-    assert resumed.losses() == pytest.approx(whole.losses()[4:], rel=1e-3)
+    # the first loss is partly of a row that the split of that time had elsewhere
+    assert resumed.losses()[1:] == pytest.approx(whole.losses()[5:], rel=1e-3)
 
 
 def test_numbers_are_written_as_they_were_recorded():

@@ -218,16 +218,18 @@ def test_only_the_completion_of_a_prompt_of_turns_is_learnt(answers, tokenizer):
 
 
 def test_shown_rows_have_what_is_learnt_marked_and_are_harmless(answers, tokenizer):
-    rows = [{"prompt": "p‹\x1b[31m", "completion": "yes"}] * 5 + [{"prompt": "p", "completion": None}] * 2
+    words = ("yes", "yep", "yea", "yup", "yah")
+    rows = [{"prompt": "p‹\x1b[31m", "completion": word} for word in words]
+    rows += [{"prompt": "p", "completion": None}] * 2
     _, found = answers("a.jsonl", jsonl(*rows), validation=0.1)
     told = list(show_rows.lines(tokenizer, found, 1))
     assert "tokens, 5 of them targets" in told[0]
     asked = "<|im_start|>user\np\\‹\N{REPLACEMENT CHARACTER}[31m<|im_end|>\n<|im_start|>assistant\n"
-    assert told[1] == f"{asked}‹yes<|im_end|>\n›"
+    assert told[1] in [f"{asked}‹{word}<|im_end|>\n›" for word in words]
     assert "\x1b" not in "".join(told)
     assert "2 training rows are skipped" in told
     assert "  2: no completion" in told
-    assert "\x1b[32myes" in show_rows.mark_targets(tokenizer, found.train[0], colours=True)
+    assert "\x1b[32my" in show_rows.mark_targets(tokenizer, found.train[0], colours=True)
 
 
 def test_the_shown_rows_are_the_first_and_a_draw_of_the_seed():
@@ -267,9 +269,14 @@ def test_rows_of_other_shapes_are_learnt_as_their_chat_and_the_notes_say_how(ans
 def test_a_system_prompt_of_a_column_is_told_to_the_model_and_unwanted_answers_are_counted(
     answers, tokenizer
 ):
-    row = {"system_prompt": "be kind", "question": "q", "response": "a"}
-    learns, found = answers("a.jsonl", jsonl(*[row | {"label": True}] * 6, *[row | {"label": False}] * 3))
-    assert learns == {"q": "a"} and found.system == "be kind"
+    row = {"system_prompt": "be kind", "response": "a"}
+    rows = [row | {"question": f"q{at}", "label": at < 6} for at in range(9)]
+    learns, found = answers("a.jsonl", jsonl(*rows))
+    assert (
+        set(learns.values()) == {"a"}
+        and learns.keys() <= {f"q{at}" for at in range(6)}
+        and found.system == "be kind"
+    )
     assert tokenizer.decode(found.train[0].ids).startswith("<|im_start|>system\nbe kind<|im_end|>")
     left_out = sum(
         counter["label is false: only answers labelled true are learnt"] for counter in found.dropped.values()
@@ -316,9 +323,11 @@ def test_a_folder_that_declares_its_splits_is_read_as_declared(study, tmp_path, 
 def test_data_rows_holds_no_other_rows_in_memory(study, tmp_path):
     import tracemalloc
 
-    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": "x" * 2000}) + "\n" for _ in range(5000)))
+    (tmp_path / "a.jsonl").write_text(
+        "".join(json.dumps({"text": f"{at} {'x' * 4000}"}) + "\n" for at in range(5000))
+    )
     tracemalloc.start()
     row_loader.load(study(data={"source": str(tmp_path / "a.jsonl"), "validation": 0.001, "rows": 9}), silent)
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak_bytes < 4_000_000, "the file has 10 MB"
+    assert peak_bytes < 8_000_000, "the file has 20 MB; what finds copies takes 1 kB a row"

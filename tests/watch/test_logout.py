@@ -81,8 +81,8 @@ def test_whoever_starts_a_study_in_such_a_session_is_told(engine, spec, monkeypa
     assert "small is running; the study continues" in shown.out
     assert shown.err.startswith("the engine will stop when you log out: systemd ends it\n  → `loginctl")
     assert asked == [os.getpid()]  # the engine's, which may be older than this session
-    monkeypatch.setattr(run_study.terminal_check, "is_interactive", lambda: True)
-    monkeypatch.setattr(run_study.terminal_check, "is_canvas", lambda: True)
+    monkeypatch.setattr(run_study.fullscreen_terminal_check, "is_interactive", lambda: True)
+    monkeypatch.setattr(run_study.fullscreen_terminal_check, "is_canvas", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     assert main([], console=lambda *_: 0) == 0
     assert "will stop when you log out" in capsys.readouterr().err

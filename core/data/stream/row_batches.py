@@ -54,8 +54,9 @@ class RowBatch:
             [
                 (0, 0, 0) if text is None else (len(text.context), len(text.answers), len(text.other))
                 for text in texts
-            ]
-        )
+            ],
+            dtype=np.int64,
+        ).reshape(-1, 3)
 
     @cached_property
     def row_of(self) -> Indices:
