@@ -7,7 +7,9 @@ import random
 
 import pytest
 
+from core import paths
 from core.contract.spec.study_spec import DataOptions
+from core.data.cache import cache_key
 from core.data.checks import start_review
 from core.data.checks.start_review import StartReview
 from core.errors import TrimtabError
@@ -107,3 +109,8 @@ def test_a_broken_cache_is_no_obstacle(reviewed, tmp_path):
     kept = next((tmp_path / "cache").glob("checks-*.json"))
     kept.write_bytes(b"\xff{")
     assert reviewed(rows, allow=("template",))
+
+
+def test_the_code_that_rows_follow_from_is_where_the_cache_looks_for_it():
+    for part in cache_key.CODE:
+        assert (paths.root() / "core" / part).exists(), part

@@ -26,7 +26,7 @@ from core.data.copies.validation_split import Division
 from core.data.defects.masked_rows import MaskedRows
 from core.data.defects.template_faults import TemplateFaults
 from core.data.readers.row_shape import Canonical
-from core.data.stream.row_batches import BATCH_ROWS, ReadRow, RowBatch, read_row
+from core.data.stream.row_batches import BATCH_CHARACTERS, BATCH_ROWS, ReadRow, RowBatch, read_row
 from core.data.stream.word_hashes import Indices
 from core.errors import TrimtabError
 
@@ -56,7 +56,7 @@ class StartReview:
             self._known = None
         self._checks = (MaskedRows(), TemplateFaults())
         self._prints, self._batch, self._groups = RowPrints(), list[ReadRow](), list[Any]()
-        self._count = 0
+        self._count = self._size = 0  # rows, and characters of the batch
         self._leaking: Finding | None = None
 
     def take(self, row: Canonical) -> None:
@@ -66,7 +66,8 @@ class StartReview:
             self._groups.append(row.get("group"))
         if self._known is None:
             self._batch.append(read_row(row, row, self._count))
-            if len(self._batch) == BATCH_ROWS:
+            self._size += self._batch[-1].size
+            if len(self._batch) == BATCH_ROWS or self._size >= BATCH_CHARACTERS:
                 self._add()
 
     def divide(self, seed: int) -> Division:
@@ -103,7 +104,7 @@ class StartReview:
 
     def _add(self) -> None:
         batch = RowBatch(self._batch)
-        self._batch = []
+        self._batch, self._size = [], 0
         self._prints.add(batch)
         for check in self._checks:
             check.add(batch)

@@ -141,9 +141,9 @@ def find_targets(offsets: Sequence[Span], text: Text, control: Array) -> Array:
     covered = np.maximum.accumulate(np.concatenate(([0], ends)))[:-1]
     first = np.minimum(begins, covered)
     until = np.maximum(ends, first + 1)
-    froms, tos = np.array([*text.spans, (1 << 62, 1 << 62)], np.int64).T
+    starts, tos = np.array([*text.spans, (1 << 62, 1 << 62)], np.int64).T
     at = np.searchsorted(tos[:-1], first, side="right")
-    targets: Array = (froms[at] < until) & ~(control & (begins < froms[at]))
+    targets: Array = (starts[at] < until) & ~(control & (begins < starts[at]))
     for place in np.flatnonzero(targets & (ends > tos[at])):
         span = text.spans[at[place]]
         targets[place] = not text.text[max(int(first[place]), span[0]) : span[1]].isspace()
