@@ -8,6 +8,7 @@ cannot be known, such as the files of a hub data set, there is no name, and the 
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -91,6 +92,7 @@ def describe_tokenizer(tokenizer: Any) -> list[Any] | None:
     ]  # fmt: skip
 
 
+@functools.cache
 def hash_code() -> str:
     """The SHA-256 of the code that reads, renders and tokenises rows."""
     code, total = paths.root() / "core", hashlib.sha256()
@@ -101,6 +103,7 @@ def hash_code() -> str:
     return total.hexdigest()
 
 
+@functools.cache
 def _version(name: str) -> str:
     try:
         return importlib.metadata.version(name)
