@@ -138,6 +138,35 @@ def test_rows_that_are_all_alike_are_split_all_the_same():
     assert len(division.held) == 1 and "copies of each other" in division.notes[0]
 
 
+def test_rows_that_train_nothing_are_never_held_out_while_there_are_others():
+    copies = [0, 0, 0, 0, 0, 5, 6]  # as many as no validation share has room for
+    for seed in range(20):
+        division = divide(range(7), [], copies, 0.1, seed, untrained=[5, 6])
+        assert len(division.held) == 1 and division.held[0] < 5 and {5, 6} <= set(division.train)
+        divided = divide(range(100), [], range(100), 0.1, seed, untrained=range(0, 100, 2))
+        assert len(divided.held) == 5 and all(at % 2 for at in divided.held)
+    assert len(divide(range(4), [], range(4), 0.5, 0, untrained=range(4)).held) == 2
+
+
+def test_a_group_is_held_out_only_if_a_row_of_it_trains_something():
+    groups = [name for name in "abcd" for _ in range(3)]
+    for seed in range(20):
+        held = divide(range(12), groups, range(12), 0.5, seed, untrained=[0, 1, 2, 3]).held
+        assert "a" not in {groups[at] for at in held} and held
+    only_b = divide(range(12), groups, range(12), 0.5, 0, untrained=[*range(3), *range(6, 12)])
+    assert "all rows have the same group" in only_b.notes[0] and set(only_b.held) < {3, 4, 5}
+
+
+def test_rows_that_train_nothing_are_no_copies_and_their_fingerprints_are_the_same_each_time():
+    raws = [row(["yes"]), {"other": 1}, {"prompt": "p", "completion": " "}] * 2
+    taken, again = prints(raws), prints(raws)
+    assert taken.exact_copies.tolist() == taken.near_copies.tolist() == [0, 1, 2, 0, 4, 5]
+    assert taken.untrained.tolist() == [1, 2, 4, 5] and (taken.keys == again.keys).all()
+    both = RowPrints.joined(taken, again)
+    assert both.untrained.tolist() == [1, 2, 4, 5, 7, 8, 10, 11]
+    assert both.exact_copies.tolist() == [0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11]
+
+
 def test_left_out_copies_are_on_no_side():
     copies = [0, 0, 2, 3, 2, 5]
     division = divide(first_copies(copies), [], copies, 0.5, 0)

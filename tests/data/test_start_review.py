@@ -88,6 +88,13 @@ def test_copies_that_are_left_out_are_counted(reviewed):
     assert notes == ["60 of 260 rows are left out as near duplicates"]
 
 
+def test_rows_that_training_skips_are_not_held_out_from_the_kept_findings_either(reviewed, tmp_path):
+    rows = [{"prompt": "p", "completion": "c"}] * 5 + [{"prompt": "x", "completion": ""}, {"unusable": "y"}]
+    first = reviewed(rows)
+    assert next((tmp_path / "cache").glob("checks-*.json")).exists() and reviewed(rows) == first
+    assert "copies of training rows are among the validation rows" in first[0]
+
+
 def test_the_same_contents_are_judged_once(reviewed, monkeypatch, tmp_path):
     rows = [*fine(), *map(nearly, fine(150))]
     first = reviewed(rows, deduplicate="near")

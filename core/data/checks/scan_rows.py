@@ -113,7 +113,8 @@ class _SourceScan:
         if isinstance(self._options.data.validation, str):
             return []
         exact, near = self.prints.exact_copies, self.prints.near_copies
-        division = divide_source(exact, near, self.prints.groups, self._options.data, self._options.seed)
+        untrained, groups = self.prints.untrained.tolist(), self.prints.groups
+        division = divide_source(exact, near, untrained, groups, self._options.data, self._options.seed)
         return [find_split_leaking(exact, near, division, self._fetch)]
 
     def _read(self) -> None:

@@ -36,11 +36,13 @@ SEE = "`trimtab check` shows the rows"
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What was found in the rows of a source: pairs of a row and its first exact, or near, copy."""
+    """What was found in the rows of a source: pairs of a row and its first exact, or near, copy;
+    ``untrained`` are the indices of the rows that train nothing."""
 
     rows: int
     exact: list[tuple[int, int]]
     near: list[tuple[int, int]]
+    untrained: list[int]
     findings: list[Finding]  # of the source alone
     leaking: Finding | None = None  # between two files
 
@@ -74,7 +76,7 @@ class StartReview:
         """Split the rows that were taken in by the share ``data.validation``."""
         known = self._finish()
         exact, near = _labels(self._count, known.exact), _labels(self._count, known.near)
-        division = divide_source(exact, near, self._groups, self._data, seed)
+        division = divide_source(exact, near, known.untrained, self._groups, self._data, seed)
         self._leaking = find_split_leaking(exact, near, division, lambda _: {})
         return division
 
@@ -114,7 +116,8 @@ class StartReview:
             self._add()
             exact, near = self._prints.exact_copies, self._prints.near_copies
             findings = [replace(check.finding(), examples=()) for check in self._checks]
-            self._known = Known(self._count, _pairs(exact), _pairs(near), findings)
+            untrained = self._prints.untrained.tolist()
+            self._known = Known(self._count, _pairs(exact), _pairs(near), untrained, findings)
         return self._known
 
 

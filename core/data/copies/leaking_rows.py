@@ -37,15 +37,22 @@ def find_leaking(train: RowPrints, held: RowPrints, fetch: Fetch) -> Finding:
 
 
 def divide_source(
-    exact: Indices, near: Indices, groups: Sequence[Any], data: DataOptions, seed: int
+    exact: Indices,
+    near: Indices,
+    untrained: Sequence[int],
+    groups: Sequence[Any],
+    data: DataOptions,
+    seed: int,
 ) -> Division:
     """Split the rows of a source as a study does: the share ``data.validation``, without the copies that
-    ``data.deduplicate`` leaves out. ``exact`` and ``near`` have the index of the first copy of each row."""
+    ``data.deduplicate`` leaves out. ``exact`` and ``near`` have the index of the first copy of each row;
+    ``untrained`` are the rows that train nothing."""
     assert not isinstance(data.validation, str)
     choice = "exact" if data.deduplicate is True else data.deduplicate
     dropped = {"exact": exact, "near": near}.get(str(choice))
     rows = range(len(exact)) if dropped is None else first_copies(dropped.tolist())
-    division = divide(rows, groups, (near if choice == "together" else exact).tolist(), data.validation, seed)
+    copies = (near if choice == "together" else exact).tolist()
+    division = divide(rows, groups, copies, data.validation, seed, untrained)
     count = len(exact) - len(rows)
     note = (f"{count:,} of {len(exact):,} rows are left out as {choice} duplicates",) if count else ()
     return replace(division, notes=(*note, *division.notes))

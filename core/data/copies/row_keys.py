@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import unicodedata
 from collections.abc import Sequence
 
@@ -17,10 +16,8 @@ NEXT_TEXT, NEXT_PART = "\x1e", "\x1f"
 
 
 def row_key(row: ReadRow) -> int:
-    """Return the key of a row: equal rows are context and learnt text that differ in spaces alone. A row that
-    training skips is a copy of no other."""
-    if row.texts is None:
-        return int.from_bytes(os.urandom(KEY_BYTES))
+    """Return the key of a row with texts: in equal rows context and learnt text differ in spaces alone."""
+    assert row.texts is not None, "a row that training skips is no copy"
     parts = [row.texts.context, row.texts.learnt]
     return _hash([*parts, long_texts(row)] if row.texts.is_cut else parts)
 

@@ -19,11 +19,11 @@ MOST_NEAR = 1_500_000  # rows with a signature: 400 MB
 
 class RowPrints:
     """The key of each row, and the signatures of the first MOST_NEAR that learn enough text; 8 and 260
-    bytes."""
+    bytes. A row that trains nothing has neither: it is a copy of no other."""
 
     def __init__(self, near: bool = True) -> None:
         self._near, self._signed = near, 0
-        self._keys = array("Q")
+        self._keys, self._untrained = array("Q"), array("q")
         self._columns = (
             bytearray(),
             bytearray(),
@@ -36,6 +36,7 @@ class RowPrints:
         """Return the fingerprints of the rows of ``first``, followed by those of ``second``."""
         both = cls()
         both._keys = first._keys + second._keys
+        both._untrained = first._untrained + array("q", (second.untrained + len(first)).tolist())
         later = second.near._replace(rows=second.near.rows + len(first))
         for column, *parts in zip(both._columns, first.near, later, strict=True):
             for part in parts:
@@ -48,7 +49,10 @@ class RowPrints:
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""
         first = len(self._keys)
-        self._keys.extend(map(row_key, batch.rows))
+        for at, row in enumerate(batch.rows, first):
+            if row.trains_nothing:
+                self._untrained.append(at)
+            self._keys.append(0 if row.trains_nothing else row_key(row))
         if self.groups or (not first and batch.rows and "group" in batch.rows[0].raw):
             self.groups += [row.raw.get("group") for row in batch.rows]
         if self._near and self._signed < MOST_NEAR:
@@ -64,8 +68,13 @@ class RowPrints:
 
     @property
     def keys(self) -> Hashes:
-        """The key of each row (N,)."""
+        """The key of each row (N,); 0 for a row that trains nothing."""
         return np.frombuffer(self._keys, np.uint64) if self._keys else np.empty(0, np.uint64)
+
+    @property
+    def untrained(self) -> Indices:
+        """The indices of the rows that train nothing, ascending."""
+        return np.frombuffer(self._untrained, np.int64) if self._untrained else np.empty(0, np.int64)
 
     @property
     def near(self) -> NearPrints:
@@ -80,8 +89,11 @@ class RowPrints:
     @cached_property
     def exact_copies(self) -> Indices:
         """The index of the first row that equals each row (N,). Read it when all rows are in."""
-        _, first, of = np.unique(self.keys, return_index=True, return_inverse=True)
-        return np.asarray(first[of], np.int64)
+        own = np.arange(len(self))
+        trained = np.delete(own, self.untrained)
+        _, first, of = np.unique(self.keys[trained], return_index=True, return_inverse=True)
+        own[trained] = trained[first[of]]
+        return own
 
     @cached_property
     def near_copies(self) -> Indices:

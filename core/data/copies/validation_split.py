@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,19 +25,26 @@ def first_copies(copies: Copies) -> list[int]:
     return [at for at, first in enumerate(copies) if at == first]
 
 
-def divide(rows: Sequence[int], groups: Sequence[Any], copies: Copies, share: float, seed: int) -> Division:
+def divide(
+    rows: Sequence[int],
+    groups: Sequence[Any],
+    copies: Copies,
+    share: float,
+    seed: int,
+    untrained: Collection[int] = (),
+) -> Division:
     """Choose a random ``share`` of ``rows`` for validation. Rows of one group stay together, and so do
     copies.
 
     ``groups`` and ``copies`` have an entry for every row of the source; without a column "group",
-    ``groups`` is empty. Without copies and groups the choice depends on the seed and the number of rows
-    alone.
+    ``groups`` is empty. ``untrained`` rows train nothing: none is chosen while there are others. Without
+    these, copies and groups the choice depends on the seed and the number of rows alone.
     """
-    fault = _groups_fault([groups[at] for at in rows]) if groups else ""
-    units = (
-        groups if groups and not fault else range(len(copies))
-    )  # the unit of each row: its group, or itself
-    items = sorted({groups[at] for at in rows}) if units is groups else list(rows)
+    left_out = frozenset(untrained)
+    candidates = [at for at in rows if at not in left_out] or list(rows)
+    fault = _find_groups_fault(groups, rows) or _find_groups_fault(groups, candidates)
+    units = groups if groups and not fault else range(len(copies))  # of each row: its group, or itself
+    items = sorted({groups[at] for at in candidates}) if units is groups else candidates
     random.Random(seed).shuffle(items)
     wanted = min(len(items), max(1, round(share * len(items))))
     held = _take(items, _link(rows, units, copies), wanted)
@@ -78,9 +85,11 @@ def _link(rows: Sequence[int], units: Sequence[Hashable], copies: Copies) -> dic
     return linked
 
 
-def _groups_fault(groups: Iterable[Any]) -> str:
-    """Why the rows cannot be split by these groups; "" if they are all texts or all integers."""
-    listed = list(groups)
+def _find_groups_fault(groups: Sequence[Any], rows: Iterable[int]) -> str:
+    """Why these rows cannot be split by their groups; "" if they can, or have none."""
+    listed = [groups[at] for at in rows] if groups else []
+    if not listed:
+        return ""
     kinds = {type(group) for group in listed}
     if type(None) in kinds:
         return f"{sum(group is None for group in listed)} rows have no group"

@@ -36,4 +36,4 @@ class MaskedRows:
 def is_masked(row: ReadRow) -> bool:
     """Tell whether nothing of a row is trained on; a row that training skips for another reason is not
     meant."""
-    return row.texts is not None and not any(map(str.strip, row.texts.learnt))
+    return row.texts is not None and row.trains_nothing

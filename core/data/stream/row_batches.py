@@ -34,6 +34,11 @@ class ReadRow:
     fault: str = ""
     size: int = 0
 
+    @property
+    def trains_nothing(self) -> bool:
+        """Whether training skips the row, or masks all of it from the loss."""
+        return self.texts is None or not any(map(str.strip, self.texts.learnt))
+
 
 @dataclass(frozen=True)
 class RowBatch:
