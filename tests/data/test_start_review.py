@@ -110,6 +110,15 @@ def test_the_same_contents_are_judged_once(reviewed, monkeypatch, tmp_path):
         reviewed([*rows, fine(1)[0]])
 
 
+@pytest.mark.parametrize("part", ["hash_code", "find_version"])
+def test_findings_of_another_version_of_the_code_are_not_used(reviewed, monkeypatch, tmp_path, part):
+    rows = fine()
+    reviewed(rows)
+    monkeypatch.setattr(start_review, part, lambda *_: "another")
+    reviewed(rows)
+    assert len(list((tmp_path / "cache").glob("checks-*.json"))) == 2
+
+
 def test_a_broken_cache_is_no_obstacle(reviewed, tmp_path):
     rows = bad_rows("template")
     assert reviewed(rows, allow=("template",))

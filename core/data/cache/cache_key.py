@@ -67,7 +67,7 @@ def find_key(spec: StudySpec, tokenizer: Any, demo: str, progress: Progress) -> 
     whole = [
         FORMAT, options, [[key.split(" ")[0], sums[str(path)]] for key, path in found.items()],
         spec.study.seed, spec.evaluate.rows, demo, known,
-        {name: _version(name) for name in LIBRARIES}, hash_code(),
+        {name: find_version(name) for name in LIBRARIES}, hash_code(),
     ]  # fmt: skip
     name = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
     return CacheKey(name, {path: stamp for path, stamp in stamps.items() if stamp is not None})
@@ -104,7 +104,8 @@ def hash_code() -> str:
 
 
 @functools.cache
-def _version(name: str) -> str:
+def find_version(name: str) -> str:
+    """The version of an installed library; "" if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -18,6 +18,7 @@ import numpy as np
 
 from core import paths
 from core.contract.spec.study_spec import DataOptions
+from core.data.cache.cache_key import find_version, hash_code
 from core.data.checks.blocking_findings import describe_allowed, find_blocking
 from core.data.checks.check_finding import Finding
 from core.data.copies.leaking_rows import divide_source, find_leaking, find_split_leaking
@@ -30,7 +31,7 @@ from core.data.stream.row_batches import BATCH_CHARACTERS, BATCH_ROWS, ReadRow, 
 from core.data.stream.word_hashes import Indices
 from core.errors import TrimtabError
 
-VERSION = 1  # of what is kept
+LIBRARIES = ("numpy", "pyarrow", "rensa")  # that read and compare rows
 CHUNK_BYTES = 1 << 20
 SEE = "`trimtab check` shows the rows"
 
@@ -138,13 +139,14 @@ def _labels(count: int, pairs: list[tuple[int, int]]) -> Indices:
 
 
 def _place(data: DataOptions) -> Path | None:
-    """Return the file of what was found in these contents, read with these keys; None if rows are not read
-    from single files."""
+    """Return the file of what this code finds in these contents, read with these keys; None if rows are not
+    read from single files."""
     names = [data.source, *([data.validation] if isinstance(data.validation, str) else [])]
     files = [paths.expand_home(name) for name in names]
     if not all(map(Path.is_file, files)):
         return None
-    keys = (VERSION, data.format, data.prompt_key, data.completion_key, data.messages_key, data.text_key,
+    code = hash_code(), *map(find_version, LIBRARIES)
+    keys = (code, data.format, data.prompt_key, data.completion_key, data.messages_key, data.text_key,
             data.where)  # fmt: skip
     digest = hashlib.blake2b(repr((keys, isinstance(data.validation, str))).encode(), digest_size=20)
     try:
