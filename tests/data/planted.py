@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 
 from core.data.readers.row_texts import RowTexts
+from core.data.stream.row_batches import ReadRow, RowBatch
 from core.evaluate.prompts.packaged_prompts import DATA, reference
 
 
@@ -23,6 +24,11 @@ def answers(texts: Iterable[str]) -> list[RowTexts]:
 def ordinary() -> list[RowTexts]:
     """Rows of general prose, facts, dialogue and code."""
     return answers(passage.text for passage in reference())
+
+
+def batch(rows: Iterable[RowTexts]) -> RowBatch:
+    """The rows as the checks of all rows see them."""
+    return RowBatch([ReadRow(row.number, {}, {}, row) for row in rows])
 
 
 def rates(found: set[int], wanted: set[int]) -> tuple[float, float]:

@@ -8,14 +8,14 @@ import pytest
 from core.contract.spec.study_spec import EvaluateOptions
 from core.data.checks import evaluation_rows, masked_excerpt
 from core.data.checks.check_finding import Severity
-from core.data.checks.evaluation_rows import PromptIndex, find_evaluation
+from core.data.checks.evaluation_rows import PromptIndex, describe_matches, match_batch
 from core.data.checks.personal_rows import find_personal
 from core.data.checks.refusing_rows import find_refusing
 from core.data.checks.toxic_rows import find_toxic
 from core.data.readers.row_texts import RowTexts
 from core.evaluate.prompts import packaged_prompts
 from core.evaluate.prompts.study_prompts import Library
-from tests.data.planted import answers, held_out, ordinary, rates
+from tests.data.planted import answers, batch, held_out, ordinary, rates
 
 
 def found_by(check, rows):
@@ -84,7 +84,7 @@ def test_rows_that_equal_an_evaluation_prompt_are_found(index):
     multilingual = [prompt.text for prompt in packaged_prompts.harmful_multilingual()]
     texts = [*prompts, *map(reworded, prompts), *map(one_word_changed, long), *multilingual]
     rows = [RowTexts(number, (text,), ("Yes.",)) for number, text in enumerate(texts, 1)]
-    found = {row.number for row in rows if evaluation_rows.match_row(row, index)}
+    found = {match.example.row for match in match_batch(batch(rows), index)}
     assert len(found) / len(rows) >= 0.97
 
 
@@ -98,8 +98,8 @@ def test_other_rows_equal_no_evaluation_prompt(index):
         "Which berries are in season?",
     ]
     rows = [*ordinary(), *answers([*written, *close])]
-    matched = [row for row in rows if evaluation_rows.match_row(row, index)]
-    assert len(matched) <= 0.005 * len(rows), [row.answers for row in matched]
+    matched = list(match_batch(batch(rows), index))
+    assert len(matched) <= 0.005 * len(rows), [match.example for match in matched]
 
 
 def test_an_answered_harmful_request_is_told_from_a_refused_one(index):
@@ -108,7 +108,7 @@ def test_an_answered_harmful_request_is_told_from_a_refused_one(index):
         RowTexts(1, (request,), ("Of course. First you take the parts from the list and join them.",)),
         RowTexts(2, (request,), ("I'm sorry, but I can't help with that.",)),
     ]
-    finding = find_evaluation(rows, index)
+    finding = describe_matches(list(match_batch(batch(rows), index)), len(rows))
     assert finding.hits == 2 and finding.severity is Severity.HIGH
     assert finding.detail == "harmful requests in 2, 1 of the harmful requests are answered"
 

@@ -8,6 +8,7 @@ import pytest
 
 from core.contract.spec.study_spec import DataOptions
 from core.data.formats.exact_numbers import ClassNumber
+from core.data.readers import row_texts
 from core.data.readers.row_shape import KEPT
 from core.data.readers.shaped_rows import ShapedRows
 from core.errors import TrimtabError
@@ -219,15 +220,13 @@ def test_rows_of_no_known_shape_are_one_error_with_the_columns_and_the_nearest_k
 
 
 def test_turns_are_left_out_by_weight_and_by_train():
-    from core.data.readers import row_texts
-
     turns = [
         ASKED,
         ANSWERED | {"train": False},
         ASKED,
         ANSWERED | {"content": "b", "train": True, "weight": 1},
     ]
-    row = row_texts.split({"messages": turns}, DataOptions(), 1)
+    row = row_texts.split({"messages": turns}, 1)
     assert row.answers == ("b",) and row.context == ("q", "a", "q")
     with pytest.raises(row_texts.UnusableRow, match="train = maybe, which must be true or false"):
-        row_texts.split({"messages": [ASKED, ANSWERED | {"train": "maybe"}]}, DataOptions(), 1)
+        row_texts.split({"messages": [ASKED, ANSWERED | {"train": "maybe"}]}, 1)

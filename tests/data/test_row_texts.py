@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections import Counter
 
 import pytest
 
 from core.contract.spec.study_spec import DataOptions
 from core.data.readers import row_texts
-from core.data.readers.row_values import UnusableRow
-from core.errors import TrimtabError
-
-DATA = DataOptions()
+from core.data.readers.row_shapes import choose
+from core.data.stream.row_batches import read_row
+from tests.data.row_batches import read_alone
 
 
 def test_a_chat_has_its_answers_apart():
@@ -23,25 +21,25 @@ def test_a_chat_has_its_answers_apart():
         {"role": "assistant", "content": "Hello.", "reasoning": "They greet."},
         {"role": "assistant", "content": "Not learnt.", "weight": 0},
     ]
-    row = row_texts.split({"messages": turns}, DATA, 7)
+    row = read_alone({"messages": turns}, 7).texts
     assert (row.number, row.context, row.answers) == (7, ("Be kind.", "Hi", "Not learnt."), ("Hello.",))
     assert row.other == ("They greet.",) and row.learnt == ("Hello.", "They greet.")
 
 
 def test_the_input_of_an_instruction_belongs_to_the_prompt():
     data = DataOptions(prompt_key="instruction", completion_key="output")
-    row = row_texts.split({"instruction": "Add.", "input": "1, 2", "output": 3}, data, 1)
+    row = read_alone({"instruction": "Add.", "input": "1, 2", "output": 3}, 1, data).texts
     assert row.context == ("Add.\n\n1, 2",) and row.answers == ("3",)
 
 
 def test_a_prompt_of_turns_is_not_learnt():
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    row = row_texts.split({"prompt": turns, "completion": [{"role": "assistant", "content": "c"}]}, DATA, 1)
+    row = read_alone({"prompt": turns, "completion": [{"role": "assistant", "content": "c"}]}, 1).texts
     assert row.context == ("a", "b") and row.answers == ("c",)
 
 
 def test_plain_text_is_learnt_and_is_no_answer():
-    row = row_texts.split({"text": "x"}, DATA, 1)
+    row = read_alone({"text": "x"}, 1).texts
     assert row.learnt == ("x",) and not row.answers
 
 
@@ -51,19 +49,23 @@ def test_plain_text_is_learnt_and_is_no_answer():
      {"prompt": {}, "completion": "x"}, {"messages": [{"role": 1}]}, {"messages": [None]}],
 )  # fmt: skip
 def test_a_row_without_text_has_a_reason(raw):
-    with pytest.raises(UnusableRow):
-        row_texts.split(raw, DATA, 1)
-    skipped = Counter()
-    assert not list(row_texts.readable([raw], DATA, skipped)) and skipped.total() == 1
+    row = read_alone(raw, 1)
+    assert row.texts is None and row.fault and row.trains_nothing and not row.is_unwanted
+    assert row.is_empty == (raw == {"text": " "})
 
 
-def test_rows_without_any_known_column_are_refused_as_a_whole():
-    with pytest.raises(TrimtabError, match="the rows cannot be read; their columns are: a, b"):
-        list(row_texts.readable([{"a": {}, "b": None}], DATA, Counter()))
+def test_a_row_whose_answer_is_labelled_false_is_told_from_one_that_does_not_fit():
+    raws = [{"prompt": "q", "completion": "a", "label": False}, {"prompt": "q", "label": True}]
+    shape = choose([raws[0], raws[0], raws[1]], DataOptions())
+    rows = [read_row(raw, shape.read(raw), 1) for raw in raws]
+    assert [(row.texts, row.is_unwanted, row.is_empty) for row in rows] == [
+        (None, True, False),
+        (None, False, False),
+    ]
 
 
 def test_a_long_text_is_cut_and_says_so():
-    row = row_texts.split({"text": "x" * 5_000_000}, DATA, 1)
+    row = read_alone({"text": "x" * 5_000_000}, 1).texts
     assert row.is_cut and len(row.learnt[0]) == row_texts.LONGEST
 
 

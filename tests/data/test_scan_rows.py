@@ -132,7 +132,7 @@ def test_a_line_of_five_megabytes_is_scanned_at_its_beginning(tmp_path, piece):
 def test_rows_of_mixed_types_are_counted_with_their_reasons(tmp_path):
     rows = [{"text": "fine"}, {"text": 5}, {"text": None}, {"text": {}}, {"other": 1}, {"text": [1]}]
     found = scanned(write(tmp_path / "a.jsonl", rows))
-    assert found.read == 2 and found.notes[0].startswith("rows without usable text: 4 (")
+    assert found.read == 2 and found.notes[0].startswith("rows that training skips: 4 (")
 
 
 def test_a_folder_is_scanned_file_by_file(tmp_path):

@@ -15,9 +15,8 @@ import numpy as np
 
 from core.data.checks.check_finding import EXAMPLES, Example, Finding, Severity, make_finding
 from core.data.checks.masked_excerpt import excerpt_masked
-from core.data.readers.row_texts import RowTexts
 from core.data.stream.hash_filter import HashFilter
-from core.data.stream.row_batches import ReadRow, RowBatch
+from core.data.stream.row_batches import RowBatch
 from core.data.stream.word_hashes import Words, hash_grams, hash_words
 from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.refusal_classifier import Stance, stance
@@ -61,12 +60,9 @@ class PromptIndex:
         self._best = lru_cache(CACHED)(self._find_best)  # many rows share a system prompt
         self._filter = HashFilter(np.fromiter(self._holders, np.uint64, len(self._holders)))
 
-    def match(self, text: str) -> str | None:
-        """Return the set of the prompt that ``text`` equals most, or contains; None if there is none."""
-        return self.match_texts(hash_grams(hash_words([text]), WORDS)).get(0)
-
     def match_texts(self, grams: Words) -> dict[int, str]:
-        """Return the same for many texts, given their n-grams: by the index of each text with a match."""
+        """Return the set of the prompt that each text equals most, or contains, by the index of the text;
+        ``grams`` are the n-grams of all texts."""
         found = self._filter.find(grams.hashes)
         shared = defaultdict[int, set[int]](set)
         for gram, text in zip(grams.hashes[found].tolist(), grams.text[found].tolist(), strict=True):
@@ -106,11 +102,6 @@ def match_batch(batch: RowBatch, index: PromptIndex, shown: int = EXAMPLES) -> I
         yield Match(Example(row.number, excerpt), prompts, answered)
 
 
-def match_row(row: RowTexts, index: PromptIndex) -> Match | None:
-    """Return the match of a single row."""
-    return next(match_batch(RowBatch([ReadRow(row.number, {}, {}, row)]), index), None)
-
-
 def describe_matches(matches: list[Match], rows: int) -> Finding:
     """Return the finding for all matches among ``rows`` rows."""
     sets = Counter(match.prompts for match in matches)
@@ -120,9 +111,3 @@ def describe_matches(matches: list[Match], rows: int) -> Finding:
     return make_finding(
         NAME, [match.example for match in matches], rows, Severity.HIGH, REMEDY, detail=", ".join(details)
     )
-
-
-def find_evaluation(rows: Iterable[RowTexts], index: PromptIndex) -> Finding:
-    """Count the rows that equal a prompt."""
-    batch = RowBatch([ReadRow(row.number, {}, {}, row) for row in rows])
-    return describe_matches(list(match_batch(batch, index)), len(batch.rows))

@@ -128,7 +128,7 @@ class _SourceScan:
             self._notes.append(f"the scan ends here: {in_line(error)}")
         if self._skipped:
             reasons = "; ".join(f"{count}: {reason}" for reason, count in self._skipped.most_common(REASONS))
-            self._notes.append(f"rows without usable text: {self._skipped.total()} ({plain(reasons, 300)})")
+            self._notes.append(f"rows that training skips: {self._skipped.total()} ({plain(reasons, 300)})")
 
     def _add(self, batch: RowBatch) -> None:
         for row in batch.rows:

@@ -9,7 +9,6 @@ from core.data.stream.row_batches import RowBatch
 NAME = "empty rows and answers"
 SOME, MANY = 0.01, 0.05
 REMEDY = "drop these rows: `trimtab clean` does; training skips them"
-EMPTY = "the row is empty"  # the fault of such a row
 
 
 class EmptyRows:
@@ -23,7 +22,7 @@ class EmptyRows:
         self._tally.rows += len(batch.rows)
         for row in batch.rows:
             if row.texts is None:
-                if row.fault == EMPTY:
+                if row.is_empty:
                     self._tally.hit(row.number, lambda: "(no text)", "no text")
             elif not all(map(str.strip, row.texts.answers)):
                 self._tally.hit(row.number, "".join(row.texts.context).strip, "empty answer")

@@ -10,8 +10,6 @@ from typing import Any
 from core.contract.text.sanitize import plain
 from core.data.checks.check_finding import Finding
 from core.data.checks.row_tally import Tally, finding_of, grade
-from core.data.defects.empty_rows import EMPTY
-from core.data.readers.row_shape import UNWANTED
 from core.data.stream.row_batches import ReadRow, RowBatch
 
 NAME = "faults of roles and templates"
@@ -56,7 +54,7 @@ class TemplateFaults:
 
     def _faults(self, row: ReadRow, has_tokens: bool) -> Iterator[str]:
         if row.texts is None:
-            if row.fault != EMPTY and UNWANTED not in row.fault:
+            if not (row.is_empty or row.is_unwanted):
                 yield plain(row.fault, 80)
             return
         messages = row.row.get("messages")

@@ -2,7 +2,7 @@
 
 Such a row has ``messages`` (turns), or ``prompt`` and ``completion`` (texts, or lists of turns) and perhaps
 ``system``, or ``text``; also ``tools`` and the columns of KEPT. ``unusable`` is the reason of a row that
-does not fit.
+does not fit; with ``unwanted`` it fits, but its answer is labelled false.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ KEPT = (
     "source", "task", "label", "category", "topic", "group", "choices", "question", "answer", "answerKey",
 )  # fmt: skip
 READ_ELSEWHERE = ("group", "choices", "question", "answer", "answerKey")  # never told to be unused
-UNWANTED = "only answers labelled true are learnt"
 Raw = dict[str, Any]
 Canonical = dict[str, Any]
 
@@ -39,9 +38,10 @@ class Shape:
     def read(self, raw: Raw) -> Canonical:
         """Bring a row into the common form. Raises nothing: the row may be ``unusable``."""
         kept = {name: raw[name] for name in KEPT if name in raw}
+        if self.verdict and (verdict := str(raw.get(self.verdict)).lower()) != "true":
+            reason = f"{self.verdict} is {plain(verdict, 20)}: only answers labelled true are learnt"
+            return kept | {"unusable": reason, "unwanted": True}
         try:
-            if self.verdict:
-                _refuse_unwanted(raw.get(self.verdict), self.verdict)
             return kept | self.convert(raw)
         except UnusableRow as error:
             return kept | {"unusable": str(error)}
@@ -61,8 +61,3 @@ def with_verdict(shape: Shape, columns: Columns) -> Shape:
         return shape
     note = f"read as KTO: only rows whose {column!r} is true are learnt"
     return replace(shape, verdict=column, notes=(*shape.notes, note))
-
-
-def _refuse_unwanted(value: Any, column: str) -> None:
-    if str(value).lower() != "true":
-        raise UnusableRow(f"{column} is {plain(str(value).lower(), 20)}: {UNWANTED}")

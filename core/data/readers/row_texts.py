@@ -4,23 +4,16 @@ answer."""
 from __future__ import annotations
 
 import itertools
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.contract.spec.study_spec import DataOptions
 from core.data.readers.chat_turns import THOUGHTS, turns_of
-from core.data.readers.row_shape import Canonical, Shape
-from core.data.readers.row_shapes import choose
-from core.data.readers.row_values import UnusableRow, texts
-from core.data.readers.shaped_rows import ShapedRows
-from core.errors import TrimtabError
+from core.data.readers.row_shape import Canonical
+from core.data.readers.row_values import EmptyRow, UnusableRow, texts
 
 LONGEST = 20_000  # characters kept of one text: about 5,000 tokens, more than most studies train on
 MOST_TEXTS = 200  # kept of one row
 MORE = (*THOUGHTS, "tool_calls")  # keys of a turn with text in their values
-Raw = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -45,16 +38,7 @@ class RowTexts:
         return (*self.context, *self.learnt)
 
 
-def split(raw: Raw, data: DataOptions, number: int, shape: Shape | None = None) -> RowTexts:
-    """Split a row as training formats it, by the ``shape`` of its source, or else by its own. Raises
-    UnusableRow."""
-    try:
-        return split_shaped((shape or choose([raw], data)).read(raw), number)
-    except TrimtabError as error:
-        raise UnusableRow(error.problems[0].what) from None
-
-
-def split_shaped(row: Canonical, number: int) -> RowTexts:
+def split(row: Canonical, number: int) -> RowTexts:
     """Split a row in the common form. Raises UnusableRow."""
     if "unusable" in row:
         raise UnusableRow(row["unusable"])
@@ -65,7 +49,7 @@ def split_shaped(row: Canonical, number: int) -> RowTexts:
     else:
         parts = [], [], [row["text"]]
     if not any(words.strip() for part in parts for words in part):
-        raise UnusableRow("the row is empty")
+        raise EmptyRow("the row is empty")
     is_cut = sum(map(len, parts)) > MOST_TEXTS or any(
         len(words) > LONGEST for part in parts for words in part
     )
@@ -95,14 +79,3 @@ def _instruction(row: Canonical) -> Parts:
     if isinstance(prompt, list):
         return _chat([*prompt, *completion], len(prompt))
     return [row["system"], prompt] if "system" in row else [prompt], [completion], []
-
-
-def readable(rows: Iterable[Raw], data: DataOptions, skipped: Counter[str]) -> Iterator[RowTexts]:
-    """Split each row; the reason for one that cannot be split is counted in ``skipped``. Raises TrimtabError
-    if the rows fit no shape."""
-    shaped = ShapedRows(rows, data, "")
-    for number, raw in enumerate(shaped.raw(), 1):
-        try:
-            yield split(raw, data, number, shaped.shape)
-        except UnusableRow as error:
-            skipped[str(error)] += 1

@@ -16,6 +16,10 @@ class UnusableRow(Exception):
     """A row does not match its format; the text says why, the same for all rows with that fault."""
 
 
+class EmptyRow(UnusableRow):
+    """No text of a row has more than spaces."""
+
+
 NOUNS: tuple[tuple[Any, str], ...] = (
     (type(None), "missing"), (dict, "an object"), (list | tuple, "a list"), (bytes | bytearray, "bytes"),
     (datetime.date | datetime.time | datetime.timedelta, "a date or time without a text form"),

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from core.data.readers.row_shape import Canonical
-from core.data.readers.row_texts import RowTexts, split_shaped
-from core.data.readers.row_values import UnusableRow
+from core.data.readers.row_texts import RowTexts, split
+from core.data.readers.row_values import EmptyRow, UnusableRow
 from core.data.readers.shaped_rows import ShapedRows
 from core.data.stream.word_hashes import Bits, Indices, Words, hash_grams, hash_words
 from core.errors import TrimtabError
@@ -33,6 +33,12 @@ class ReadRow:
     texts: RowTexts | None
     fault: str = ""
     size: int = 0
+    is_empty: bool = False
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether training skips the row because its answer is labelled false, as in data for KTO."""
+        return "unwanted" in self.row
 
     @property
     def trains_nothing(self) -> bool:
@@ -97,10 +103,10 @@ class RowBatch:
 def read_row(raw: Raw, row: Canonical, number: int) -> ReadRow:
     """Split a row into its texts; a row that cannot be split has the reason instead."""
     try:
-        texts = split_shaped(row, number)
+        texts = split(row, number)
         return ReadRow(number, raw, row, texts, size=sum(map(len, texts.all)))
     except UnusableRow as error:
-        return ReadRow(number, raw, row, None, str(error))
+        return ReadRow(number, raw, row, None, str(error), is_empty=isinstance(error, EmptyRow))
 
 
 def batches(rows: ShapedRows) -> Iterator[RowBatch]:
