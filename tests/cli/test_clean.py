@@ -139,6 +139,47 @@ def test_long_chats_are_kept_shortened_by_whole_turns_or_dropped(clean, how, tur
     assert [len(row) for row in kept] == ([turns] if turns else [])
 
 
+def test_a_long_chat_is_shortened_in_any_layout(clean):
+    turns = [("human", "hi"), ("gpt", "yes"), ("human", "long " * 200), ("gpt", "no")]
+    chat = [{"from": role, "value": text} for role, text in turns]
+    short = [[chat[0], {"from": "gpt", "value": WORDS[at]}] for at in range(30)]
+    more = "[train]\nsequence_length = 100\n"
+    rows = [{"conversations": row} for row in (*short, chat)]
+    _, printed, out = clean(rows, "--long", "truncate", more=more)
+    written = read(out / "train.jsonl") + read(out / "validation.jsonl")
+    assert {"conversations": chat[:2]} in written and "truncated: 1 rows" in printed.out
+    rows = [{"conversations": json.dumps(row)} for row in (*short, chat)]
+    _, printed, out = clean(rows, "--long", "truncate", more=more, out="json")
+    written = read(out / "train.jsonl") + read(out / "validation.jsonl")
+    assert chat[:2] in [json.loads(row["conversations"]) for row in written]
+
+
+def test_only_what_is_trained_on_makes_a_row_long(clean):
+    rows = [row | {"html": "x" * 5000, "text": "y " * 5000} for row in fine(30)]
+    for how in ("drop", "truncate"):
+        _, printed, out = clean(rows, "--long", how, more="[train]\nsequence_length = 200\n", out=how)
+        assert "no row had to be changed" in printed.out and not (out / "changes.jsonl").exists()
+        assert "no row had to be changed" in (out / "study.toml").read_text().splitlines()[0]
+
+
+def test_a_long_plain_text_is_cut_at_a_space(clean):
+    rows = [{"content": f"{at} {' '.join(WORDS[at * 5 : at * 5 + 5])}"} for at in range(30)]
+    _, _, out = clean(
+        [*rows, {"content": "äöü " * 500}], "--long", "truncate", more="[train]\nsequence_length = 100\n"
+    )
+    written = read(out / "train.jsonl") + read(out / "validation.jsonl")
+    (cut,) = [row["content"] for row in written if row["content"].startswith("äöü")]
+    assert cut == " ".join(["äöü"] * 57)  # 399 of 400 bytes
+
+
+def test_when_no_training_row_is_left_it_is_said_where_they_went(clean):
+    row = fine(1)[0]
+    code, printed, out = clean([row, row, {"other": 1}])
+    assert code == exit_codes.FAILURE and not out.exists()
+    told = "no training row is left (dropped: exact duplicate: 1; dropped: no prompt: 1; for validation: 1)"
+    assert told in printed.err
+
+
 def test_training_rows_that_are_validation_rows_are_dropped(clean, tmp_path):
     rows = fine(30)
     (tmp_path / "v.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows[:3], *fine(5)]))

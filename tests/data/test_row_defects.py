@@ -147,6 +147,14 @@ def test_lengths_are_counted_by_a_tokenizer_where_there_is_one():
     assert found.hits == 1 and "estimated" not in found.detail
 
 
+def test_long_texts_are_measured_whole_and_once():
+    long = {"text": "x" * 25_000}  # longer than what the checks keep of a text
+    assert not finding(CutRows(6250), [long]).hits and finding(CutRows(6249), [long]).hits == 1
+    assert not finding(CutRows(6250), [{"html": "y" * 50_000, **long}]).hits
+    many = {"messages": [{"role": role, "content": "x" * 40} for role in ("user", "assistant") * 300]}
+    assert finding(CutRows(6000), [many]).hits == 1
+
+
 def test_the_distribution_of_lengths_is_told_without_a_fault():
     found = finding(RowLengths(), [{"text": "x" * 100}] * 99 + [{"text": "x" * 30_000}])
     assert found.hits == 1 and found.detail.startswith("characters: half of the rows have at most 100,")

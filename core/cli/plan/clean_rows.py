@@ -36,7 +36,7 @@ def clean(arguments: argparse.Namespace) -> int:
     known = KnownTexts(arguments.against, "--against", tell) if arguments.against else None
     salt = arguments.salt or secrets.token_hex(16)
     placeholders = Placeholders(salt) if arguments.anonymise else None
-    repair = RowRepair(spec.data, placeholders, arguments.long, longest_sequence(spec))
+    repair = RowRepair(placeholders, arguments.long, longest_sequence(spec))
     plans = clean_plan.plan(spec, sources, arguments.duplicates, known, tell)
     cleaned = clean_writer.write(plans, repair, out, tell)
     _print(cleaned)
@@ -45,7 +45,7 @@ def clean(arguments: argparse.Namespace) -> int:
     if out is None:
         print("nothing was written: --dry-run")
         return exit_codes.OK
-    _write_study(spec, out, bool(cleaned.rows[VALIDATION]))
+    _write_study(spec, out, cleaned)
     print(f"written: {plain(str(out), 400)}")
     print(f"next: trimtab check {plain(str(out / STUDY), 400)}")
     return exit_codes.OK
@@ -87,13 +87,16 @@ def _print(cleaned: Cleaned) -> None:
         print("no row had to be changed")
 
 
-def _write_study(spec: StudySpec, out: Path, has_validation: bool) -> None:
+def _write_study(spec: StudySpec, out: Path, cleaned: Cleaned) -> None:
     """Write the study file for the new rows: all settings are the same but the name and the files."""
     data = msgspec.structs.replace(spec.data, source=str(out / TRAIN), deduplicate=False, allow=())
-    data = msgspec.structs.replace(data, validation=str(out / VALIDATION)) if has_validation else data
+    data = (
+        msgspec.structs.replace(data, validation=str(out / VALIDATION)) if cleaned.rows[VALIDATION] else data
+    )
     name = f"{spec.study.name[: 64 - len(SUFFIX)]}{SUFFIX}"
     assert NAME.fullmatch(name)
     study = msgspec.structs.replace(spec.study, name=name)
-    head = f"# The study {spec.study.name} on rows that `trimtab clean` wrote; {CHANGES} lists each change.\n"
+    changes = f"{CHANGES} lists each change" if cleaned.changes else "no row had to be changed"
+    head = f"# The study {spec.study.name} on rows that `trimtab clean` wrote; {changes}.\n"
     text = head + spec_file.write(msgspec.structs.replace(spec, data=data, study=study))
     (out / STUDY).write_text(text, "utf-8")

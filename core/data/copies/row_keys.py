@@ -6,12 +6,12 @@ import hashlib
 import unicodedata
 from collections.abc import Sequence
 
-from core.data.readers.row_texts import LONGEST
 from core.data.readers.row_values import texts
 from core.data.stream.row_batches import ReadRow
 
 KEY_BYTES = 8  # ten million rows have an accidental pair once in 400,000 files
 SPACES = b" \t\n\r\f\v"
+READ = ("messages", "prompt", "completion", "system", "text")  # of a row in the common form
 NEXT_TEXT, NEXT_PART = "\x1e", "\x1f"
 
 
@@ -19,12 +19,14 @@ def row_key(row: ReadRow) -> int:
     """Return the key of a row with texts: in equal rows context and learnt text differ in spaces alone."""
     assert row.texts is not None, "a row that training skips is no copy"
     parts = [row.texts.context, row.texts.learnt]
-    return _hash([*parts, long_texts(row)] if row.texts.is_cut else parts)
+    return _hash([*parts, whole_texts(row)] if row.texts.is_cut else parts)
 
 
-def long_texts(row: ReadRow) -> list[str]:
-    """Return the texts that are too long to be kept whole in ``row.texts``."""
-    return [text for text in texts(row.raw) if len(text) > LONGEST]
+def whole_texts(row: ReadRow) -> list[str]:
+    """Return every text of a row that training reads, none of them cut."""
+    if row.texts is None or not row.texts.is_cut:
+        return list(row.texts.all) if row.texts is not None else []
+    return list(texts([row.row[key] for key in READ if key in row.row]))
 
 
 def _hash(parts: Sequence[Sequence[str]]) -> int:

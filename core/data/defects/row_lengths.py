@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from core.data.checks.check_finding import Finding, Severity
 from core.data.checks.row_tally import Tally, finding_of, grade
-from core.data.copies.row_keys import long_texts
+from core.data.copies.row_keys import whole_texts
 from core.data.stream.row_batches import ReadRow, RowBatch
 
 LENGTHS, CUT = "very long rows", "rows that are cut"
@@ -19,7 +19,10 @@ SOME_LOST, MANY_LOST = 0.001, 0.02  # rows whose answer is cut off whole
 BLOCKS = "truncation"
 BYTES_A_TOKEN = 4  # of UTF-8 text, as in `trimtab recommend`
 LENGTHS_REMEDY = "look at them: one long row sets the memory of its batch"
-CUT_REMEDY = "raise sequence_length, shorten the prompts, or split the rows; `trimtab clean` drops them"
+CUT_REMEDY = (
+    "raise sequence_length, shorten the prompts, or split the rows; `trimtab clean --long drop` leaves them "
+    "out, --long truncate shortens them"
+)
 CountTokens = Callable[[Sequence[str]], list[int]]  # of each text
 
 
@@ -85,7 +88,7 @@ class CutRows:
         assert row.texts is not None
         if self._count is None and length(row) <= self._limit:  # a token has at least one byte
             return 0
-        return self._measure([*row.texts.all, *(long_texts(row) if row.texts.is_cut else ())])
+        return self._measure(whole_texts(row))
 
     def _tokens_before_answer(self, row: ReadRow) -> int:
         """The tokens before the first answer: of a chat those of its first turns."""
@@ -102,12 +105,15 @@ class CutRows:
     def _measure(self, texts: Sequence[str]) -> int:
         if self._count is not None:
             return sum(self._count(texts))
-        size = sum(len(text) if text.isascii() else len(text.encode(errors="replace")) for text in texts)
-        return size // BYTES_A_TOKEN
+        return estimate_tokens(texts)
+
+
+def estimate_tokens(texts: Iterable[str]) -> int:
+    """Return the tokens of texts, estimated from their bytes in UTF-8."""
+    size = sum(len(text) if text.isascii() else len(text.encode(errors="replace")) for text in texts)
+    return size // BYTES_A_TOKEN
 
 
 def length(row: ReadRow) -> int:
     """Return the characters of a row."""
-    if row.texts is None:
-        return 0
-    return max(row.size, sum(map(len, long_texts(row)))) if row.texts.is_cut else row.size
+    return sum(map(len, whole_texts(row))) if row.texts is not None and row.texts.is_cut else row.size

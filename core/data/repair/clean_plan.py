@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import plain
@@ -46,10 +45,10 @@ class SourcePlan:
     prints: RowPrints = field(default_factory=RowPrints)
     is_validation: bool = False
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def read(self) -> ShapedRows:
         """Read the rows that were planned for, with the digits of the file."""
         rows = keep_rows(self.source.rows, self.data.where)
-        return ShapedRows(rows(), self.data, self.source.key).raw()
+        return ShapedRows(rows(), self.data, self.source.key)
 
     def part(self, at: int) -> str:
         """Return the file that a row is written to."""

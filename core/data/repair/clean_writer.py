@@ -18,7 +18,7 @@ import msgspec
 from core import paths
 from core.contract.text.sanitize import plain
 from core.data.formats.exact_numbers import Written
-from core.data.repair.clean_plan import TOLD, TRAIN, VALIDATION, SourcePlan, Tell
+from core.data.repair.clean_plan import TOLD, TRAIN, VALIDATION, Drop, SourcePlan, Tell
 from core.data.repair.row_repair import Change, RowRepair
 from core.errors import TrimtabError
 
@@ -54,27 +54,39 @@ def write(plans: Sequence[SourcePlan], repair: RowRepair, folder: Path | None, t
     cleaned = Cleaned()
     with _files(folder) as files:
         for made in plans:
-            for number, raw in enumerate(made.rows()):
+            rows = made.read()
+            for number, raw in enumerate(rows.raw()):
+                assert rows.shape is not None, "a source with rows has a shape"
                 if number % TOLD == 0:
                     tell(f"cleaning {plain(made.source.name, 60)}, {number:,} rows")
-                _clean_row(made, number, raw, repair, files, cleaned)
+                drop = made.dropped.get(number)
+                repaired = repair.repair(raw, rows.shape) if drop is None else (None, [_describe(drop)])
+                _write_row(made, number, *repaired, files, cleaned)
         if not cleaned.rows[TRAIN]:
-            raise TrimtabError.of(
-                "no training row is left", plans[0].source.key, "run `trimtab check` on the study"
-            )
+            raise _nothing_left(cleaned, plans[0].source.key)
     return cleaned
 
 
-def _clean_row(
+def _describe(drop: Drop) -> Change:
+    return Change("dropped", drop.why)
+
+
+def _nothing_left(cleaned: Cleaned, key: str) -> TrimtabError:
+    counts = [f"{change}: {count:,}" for change, count in cleaned.changes.most_common()]
+    counts += [f"for validation: {cleaned.rows[VALIDATION]:,}"] if cleaned.rows[VALIDATION] else []
+    what = f"no training row is left ({plain('; '.join(counts) or 'the source has no rows', 400)})"
+    return TrimtabError.of(what, key, "run `trimtab check` on the study")
+
+
+def _write_row(
     made: SourcePlan,
     at: int,
-    raw: dict[str, Any],
-    repair: RowRepair,
+    kept: dict[str, Any] | None,
+    changes: Sequence[Change],
     files: dict[str, IO[bytes]],
     cleaned: Cleaned,
 ) -> None:
     drop = made.dropped.get(at)
-    kept, changes = (None, [Change("dropped", drop.why)]) if drop is not None else repair.repair(raw)
     part = made.part(at) if kept is not None else ""
     if kept is not None:
         cleaned.rows[part] += 1

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from core.contract.spec.study_spec import DataOptions
+from core.data.copies.row_keys import whole_texts
 from core.data.defects import damaged_text
-from core.data.defects.row_lengths import BYTES_A_TOKEN
-from core.data.readers.row_values import texts
+from core.data.defects.row_lengths import BYTES_A_TOKEN, estimate_tokens
+from core.data.readers.chat_turns import parse_list, to_turns
+from core.data.readers.row_shape import Shape
 from core.data.repair.placeholders import Placeholders
+from core.data.stream.row_batches import read_row
 
 LONG = ("keep", "drop", "truncate")
 TOO_LONG = "too long"
@@ -29,12 +32,12 @@ class Change:
 class RowRepair:
     """Repairs rows. ``limit``: the tokens that training keeps of a row."""
 
-    def __init__(self, data: DataOptions, placeholders: Placeholders | None, long: str, limit: int) -> None:
-        self._data, self._placeholders, self._long = data, placeholders, long
-        self._limit = limit * BYTES_A_TOKEN
+    def __init__(self, placeholders: Placeholders | None, long: str, limit: int) -> None:
+        self._placeholders, self._long, self._limit = placeholders, long, limit
 
-    def repair(self, raw: Raw) -> tuple[Raw | None, list[Change]]:
-        """Return the row as it is written, None for one that is dropped, and what was changed."""
+    def repair(self, raw: Raw, shape: Shape) -> tuple[Raw | None, list[Change]]:
+        """Return a row of a source with this ``shape`` as it is written, None for one that is dropped, and
+        what was changed."""
         changes = list[Change]()
         kinds, repaired = Counter[str](), Counter[str]()
         raw = _map_texts(raw, lambda text: _repair_encoding(text, repaired))
@@ -46,33 +49,37 @@ class RowRepair:
             changes.append(
                 Change("anonymised", ", ".join(f"{kind}: {count}" for kind, count in kinds.items()))
             )
-        if self._long == "keep" or _size(raw) <= self._limit:
+        if self._long == "keep" or self._fits(raw, shape):
             return raw, changes
-        shorter = self._shorten(raw) if self._long == "truncate" else None
+        shorter = self._shorten(raw, shape) if self._long == "truncate" else None
         return shorter, [
             *changes,
             Change("truncated") if shorter is not None else Change("dropped", TOO_LONG),
         ]
 
-    def _shorten(self, raw: Raw) -> Raw | None:
+    def _fits(self, raw: Raw, shape: Shape) -> bool:
+        return estimate_tokens(whole_texts(read_row(raw, shape.read(raw), 0))) <= self._limit
+
+    def _shorten(self, raw: Raw, shape: Shape) -> Raw | None:
         """Leave out the last turns of a chat, or cut a plain text at a space; None for a row that cannot be
         shortened without cutting through an answer."""
-        keys = self._data
-        messages, text = raw.get(keys.messages_key), raw.get(keys.text_key)
-        if isinstance(messages, list):
-            for end in range(len(messages) - 1, 0, -1):
-                turn = messages[end - 1]
-                shorter = raw | {keys.messages_key: messages[:end]}
-                if (
-                    isinstance(turn, dict)
-                    and turn.get("role") == "assistant"
-                    and _size(shorter) <= self._limit
-                ):
-                    return shorter
-            return None
-        if isinstance(text, str) and keys.prompt_key not in raw:
-            head = text.encode()[: self._limit].decode(errors="ignore")
-            return raw | {keys.text_key: head[: head.rfind(" ")] if " " in head else head}
+        row, column = shape.read(raw), shape.used[0]  # of the chat, or of the text
+        value = raw.get(column)
+        if "messages" in row:
+            return self._leave_out_turns(raw, shape, column)
+        if "text" in row and isinstance(value, str):
+            head = value.encode()[: self._limit * BYTES_A_TOKEN].decode(errors="ignore")
+            return raw | {column: head[: head.rfind(" ")] if " " in head else head}
+        return None
+
+    def _leave_out_turns(self, raw: Raw, shape: Shape, column: str) -> Raw | None:
+        turns, is_json = parse_list(raw[column]), isinstance(raw[column], str)
+        roles = [turn.get("role") if isinstance(turn, dict) else None for turn in to_turns(turns)]
+        for end in range(len(turns) - 1, 0, -1):
+            left = json.dumps(turns[:end], ensure_ascii=False) if is_json else turns[:end]
+            shorter = raw | {column: left}
+            if roles[end - 1] == "assistant" and self._fits(shorter, shape):
+                return shorter
         return None
 
 
@@ -81,11 +88,6 @@ def _repair_encoding(text: str, repaired: Counter[str]) -> str:
         return text
     repaired["texts"] += 1
     return damaged_text.repair(text)
-
-
-def _size(raw: Raw) -> int:
-    """The bytes of all texts."""
-    return sum(len(text.encode(errors="replace")) for text in texts(raw))
 
 
 def _map_texts(value: Any, change: Callable[[str], str]) -> Any:

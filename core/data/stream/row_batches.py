@@ -24,8 +24,8 @@ Raw = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class ReadRow:
     """A row of a source: ``raw`` as it is there, ``row`` in the common form. ``texts`` is None for a row that
-    training skips, and ``fault`` says why. ``number`` counts all rows, from 1; ``size`` is that of all texts,
-    in characters."""
+    training skips, and ``fault`` says why. ``number`` counts all rows, from 1; ``size`` is that of
+    ``texts``, in characters."""
 
     number: int
     raw: Raw
