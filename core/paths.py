@@ -155,6 +155,15 @@ def keep(file: Path, content: bytes) -> None:
         aside.rename(file)
 
 
+def sync(path: Path) -> None:
+    """Flush a file, or the entries of a folder, to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def socket_path(of_home: Path | None = None) -> Path:
     """The engine's Unix socket, in the home folder; connect with ``core.contract.wire.local_socket``."""
     return (of_home or home()) / "engine.sock"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from core import paths
 from core.errors import TrimtabError
 from core.train import checkpoint_names, host_copies
 from core.train.checkpoint_names import Position
@@ -52,7 +52,7 @@ def write(trial_folder: Path, at: Position, snapshot: Snapshot, spare: Position 
         shutil.rmtree(aside, ignore_errors=True)
         raise OSError(str(error)) from error
     aside.rename(target)
-    sync(trial_folder)
+    paths.sync(trial_folder)
     _forget_old(trial_folder, spare)
     return target
 
@@ -66,7 +66,7 @@ def _fill(aside: Path, at: Position, snapshot: Snapshot) -> None:
     sums = {path.name: _sum(path) for path in sorted(aside.iterdir())}
     (aside / "manifest.json").write_text(json.dumps({"step": at.step, "sha256": sums}, indent=1), "utf-8")
     for path in (*aside.iterdir(), aside):
-        sync(path)
+        paths.sync(path)
 
 
 def read(folder: Path) -> Snapshot:
@@ -116,12 +116,3 @@ def _forget_old(trial_folder: Path, spare: Position | None) -> None:
 def _sum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Flush a file, or the entries of a folder, to disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -35,7 +35,8 @@ def test_german_rows_among_english_ones_are_found():
 
 @needs_extra
 def test_rows_of_one_language_are_no_finding():
-    assert find_languages(answers(english())).severity is Severity.NONE
+    finding = find_languages(answers(english()))
+    assert finding.severity is Severity.NONE and finding.detail == "en 100 %"
 
 
 def test_without_the_extra_the_finding_says_what_to_install(monkeypatch):

@@ -145,7 +145,7 @@ def _write(aside: Path, key: str, rows: TokenizedRows) -> None:
             _write_file(aside / f"{name}-{each}", content)
     manifest = Manifest(FORMAT, key, rows.facts, {name: part.notes for name, part in parts.items()}, sums)
     _write_file(aside / MANIFEST, msgspec.json.encode(manifest))
-    _sync(aside)
+    paths.sync(aside)
 
 
 def _write_file(path: Path, content: bytes | memoryview) -> None:
@@ -161,16 +161,8 @@ def _replace(aside: Path, place: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         place.rename(before)
     aside.rename(place)
-    _sync(place.parent)
+    paths.sync(place.parent)
     shutil.rmtree(before, ignore_errors=True)
-
-
-def _sync(place: Path) -> None:
-    descriptor = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _make_room(needed: int) -> None:

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from core.contract.metric_score import Score
 from core.data.checks.check_finding import EXAMPLES, Example, Finding, Severity, make_finding
@@ -39,4 +40,5 @@ def find_languages(rows: Iterable[RowTexts]) -> Finding:
         f"{language} {100 * counts[language] / len(found):.3g} %" for language in common[:SHOWN]
     )
     examples = [*shown, *(example for example, _ in hits[EXAMPLES:])]
-    return make_finding(NAME, examples, len(found), Severity.LOW, REMEDY, detail=detail)
+    finding = make_finding(NAME, examples, len(found), Severity.LOW, REMEDY)
+    return replace(finding, detail=detail)  # also of a single language: it is that of a sample

@@ -41,7 +41,11 @@ def _describe(name: str, first: Indices, remedy: str, fetch: Fetch, note: str = 
         Example(at + 1, f"like row {first[at] + 1}: {excerpt_masked(texts.get(at, ''))}") for at in shown
     ]
     sizes = np.unique(first[later], return_counts=True)[1] + 1
-    detail = f"{len(sizes):,} rows have copies, one of them {sizes.max():,} in all" if len(later) else ""
+    detail = (
+        f"texts that occur more than once: {len(sizes):,}, one of them {sizes.max():,} times"
+        if len(later)
+        else ""
+    )
     return finding_of(
         name, tally, grade(tally.share, SOME, MANY), remedy, "; ".join(filter(None, [detail, note]))
     )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from core import paths
 from core.contract.text.sanitize import plain
 from core.errors import Problem, TrimtabError
 from core.store.input_provenance import file_sum
@@ -128,15 +129,7 @@ def _seal(folder: Path, content: dict[str, Any]) -> None:
     text = json.dumps({"format": FORMAT, **content, "files": sums}, indent=1)
     (folder / MANIFEST).write_text(text, "utf-8")
     for path in (*files, folder / MANIFEST):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        paths.sync(path)
 
 
 def _zip_of(folder: Path) -> Path:
@@ -149,7 +142,7 @@ def _zip(folder: Path, name: str) -> Path:
         for source in sorted(folder.rglob("*")):
             if source.is_file():
                 file.write(source, f"{name}/{source.relative_to(folder).as_posix()}")
-    _sync(path)
+    paths.sync(path)
     return path
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from core.contract.spec import layer_groups
 from core.contract.spec.knob_table import Value
-from core.train import checkpoint_files
+from core.paths import sync
 from core.train.base.base_model import Base
 from core.train.base.linear_layer_layout import Place
 
@@ -91,7 +91,7 @@ def save(base: Base, config: Any, tensors: dict[str, torch.Tensor], folder: Path
     config.save_pretrained(aside)
     base.tokenizer.save_pretrained(aside)
     for path in (*aside.iterdir(), aside):
-        checkpoint_files.sync(path)
+        sync(path)
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
-    checkpoint_files.sync(folder.parent)
+    sync(folder.parent)
