@@ -14,8 +14,10 @@ from core.data.checks import scan_rows
 from core.data.checks.check_finding import Severity
 from core.data.checks.evaluation_rows import PromptIndex
 from core.data.copies.known_texts import KnownTexts
+from core.data.copies.leaking_rows import divide_source
 from core.data.copies.row_prints import RowPrints
 from core.data.copies.validation_split import divide, first_copies
+from core.data.readers.row_texts import LONGEST
 from core.data.readers.source_files import find_sources
 from core.data.stream.word_hashes import hash_grams, hash_words
 from core.errors import TrimtabError
@@ -78,6 +80,22 @@ def test_short_answers_are_copies_only_when_the_whole_row_is():
     assert taken.near_copies.tolist() == [*range(50), 7]
 
 
+def test_rows_are_near_copies_by_what_is_learnt_and_only_if_that_is_long_enough_to_tell():
+    system, few = " ".join(answer(60)), ["No,", "I", "am", "not", "sure", "about", "that."]
+    raws = [row(few, f"Question {n}") for n in range(5)] + [row(answer(20), system) for _ in range(5)]
+    taken = prints(raws)
+    assert (taken.near_copies == np.arange(10)).all() and (taken.exact_copies == np.arange(10)).all()
+    said = answer(20)
+    assert prints([row(said), row(said, system)]).near_copies.tolist() == [0, 0]
+
+
+def test_rows_are_equal_in_any_spelling_of_an_accent_and_to_their_end():
+    long = "x " * LONGEST
+    raws = [row(["Caf\u00e9"]), row(["Cafe\u0301"]), row([long, "a"]), row([long, "b"]), row([long, "a "])]
+    assert prints(raws).exact_copies.tolist() == [0, 0, 2, 3, 2]
+    assert prints([raws[2], raws[4] | {"html": long}]).exact_copies.tolist() == [0, 0]
+
+
 def test_a_word_is_the_same_in_any_case_and_width_and_an_ideograph_is_one():
     hashes = [
         hash_words([text]).hashes.tolist() for text in ("The café, 2x", "the CAFÉ 2x!", "Ｔhe  Café\n2x")
@@ -131,6 +149,15 @@ def test_a_copy_in_another_group_brings_that_group_along():
         held = {groups[at] for at in division.held}
         assert ("a" in held) == ("j" in held) and ("e" in held) == ("f" in held) and 0 < len(held) <= 3
         assert not held & {groups[at] for at in division.train}
+
+
+def test_copies_connect_groups_over_several_steps():
+    groups = [name for name in "abcdefghij" for _ in range(3)]
+    copies = list(range(30))
+    copies[3], copies[6] = 0, 4  # b like a; c like b
+    for seed in range(20):
+        held = {groups[at] for at in divide(range(30), groups, copies, 0.4, seed).held}
+        assert held >= set("abc") or not held & set("abc")
 
 
 def test_rows_that_are_all_alike_are_split_all_the_same():
@@ -223,6 +250,27 @@ def test_the_automatic_split_leaks_near_copies_unless_they_are_dropped_or_kept_t
     for choice in ("near", "together"):
         (scan,) = scans(path, deduplicate=choice)
         assert of_name(scan, LEAK).hits == 0
+
+
+def test_a_few_rows_are_never_blocked_for_a_leak(tmp_path):
+    base = [answer(60) for _ in range(40)]
+    rows = [row(words) for words in [*base, *(changed(words, 2) for words in base)]]
+    (scan,) = scans(write(tmp_path / "a.jsonl", rows))
+    assert of_name(scan, LEAK).hits and not of_name(scan, LEAK).blocks
+    held = write(tmp_path / "v.jsonl", rows[:10])
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(raw) + "\n" for raw in rows[:80]))
+    _, scan = scans(str(tmp_path / "a.jsonl"), validation=held)
+    assert of_name(scan, LEAK).hits == 10 and not of_name(scan, LEAK).blocks
+
+
+@pytest.mark.parametrize(("choice", "left"), [(False, 70), (True, 60), ("exact", 60), ("near", 50)])
+def test_copies_are_left_out_as_the_study_file_says(choice, left):
+    exact, near = np.arange(70), np.arange(70)
+    exact[60:] = near[60:] = np.arange(10)
+    near[50:60] = np.arange(10)
+    division = divide_source(exact, near, (), (), DataOptions(deduplicate=choice), 0)
+    assert len(division.train) + len(division.held) == left
+    assert bool(division.notes) == (left < 70)
 
 
 def test_exact_copies_never_leak_into_the_automatic_split(tmp_path):

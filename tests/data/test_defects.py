@@ -209,6 +209,21 @@ def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(tmp_path, m
         read(tmp_path / "a.jsonl.gz")
 
 
+@pytest.mark.parametrize("size", range(1, 24))
+def test_a_value_that_ends_in_another_piece_of_the_file_is_whole(tmp_path, monkeypatch, size):
+    monkeypatch.setattr("core.data.formats.file_lines.CHUNK", size)
+    rows = [{"text": '\\\u00e4\n"', "a": True, "b": None, "c": -1.5e3, "d": [False, {}]}] * 3
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    assert list(local_files.rows(tmp_path / "a.json", "k")) == rows
+
+
+def test_several_objects_that_hold_rows_are_no_wrapper(tmp_path, monkeypatch):
+    monkeypatch.setattr("core.data.readers.shaped_rows.SAMPLE_CHARACTERS", 1)  # one row is looked at
+    (tmp_path / "a.jsonl").write_text((json.dumps({"data": TWO}) + "\n") * 2)
+    with pytest.raises(TrimtabError, match="their columns are: data"):
+        read(tmp_path / "a.jsonl")
+
+
 def test_an_array_is_read_as_a_stream(tmp_path):
     """Rows are yielded before the file is read to its end."""
     (tmp_path / "a.json").write_text("[" + '{"text": "x"},' * 200_000 + "oops")

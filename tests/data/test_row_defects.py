@@ -96,6 +96,7 @@ def test_planted_defects_are_found_and_ordinary_rows_are_not(name):
     hard = [  # close to a defect, and none
         chat(("user", "Use <b>bold</b> and <s>struck</s>."), ("assistant", "a < b, c > d; <|> is no token.")),
         chat(("user", WORDS), ("assistant", "Großes Café in São Paulo: 20 €, “quoted”, Ærø, 你好")),
+        {"text": "CAFÉ… oui, Ö“x” et Ü–Musik"},
         chat(("user", "Расскажи о России и СССР."), ("assistant", "Россия — большая страна, СССР.")),
         {"prompt": "Hi", "completion": "Hello"}, {"text": "A plain text without any answer."},
     ]  # fmt: skip
@@ -117,6 +118,7 @@ def test_a_set_of_ordinary_rows_has_no_finding(name):
 
 def test_rows_that_train_nothing_block_above_five_percent():
     bad, good = chat(("user", "Hi")), fine(1)
+    assert not finding(MaskedRows(), [bad] * 6 + [good] * 93).blocks, "of few rows, some are many percent"
     assert not finding(MaskedRows(), [bad] * 5 + [good] * 95).blocks
     assert finding(MaskedRows(), [bad] * 6 + [good] * 94).blocks == "masked"
 
@@ -126,6 +128,13 @@ def test_template_faults_block_above_one_percent():
     assert not finding(TemplateFaults(), [bad] + [good] * 99).blocks
     found = finding(TemplateFaults(), [bad] * 2 + [good] * 98)
     assert found.blocks == "template" and found.detail == "two user turns in a row: 2"
+
+
+def test_empty_rows_and_unwanted_answers_are_no_faults_of_roles():
+    rows = [{"text": " "}, {"prompt": "q", "completion": "a", "label": False}] * 60
+    found = finding(TemplateFaults(), rows)
+    assert (found.hits, found.rows, found.blocks) == (0, 120, "")
+    assert finding(EmptyRows(), rows).hits == 60
 
 
 def test_a_study_in_which_every_answer_is_cut_off_is_blocked():
@@ -194,6 +203,14 @@ def test_short_answers_are_labels_and_free_columns_are_not():
     ]
     found = finding(Imbalance(), rows)
     assert found.hits == 10 and found.detail == "answer: spam 98 %, ham 2 %"
+
+
+def test_columns_of_many_or_long_values_are_no_classes():
+    many = [{"text": f"t{n}", "source": "big" if n < 900 else f"site {n}"} for n in range(1000)]
+    long = [{"text": f"t{n}", "topic": "big" if n < 900 else "x" * 41} for n in range(910)]
+    assert finding(Imbalance(), many).hits == finding(Imbalance(), long).hits == 0
+    few = [{"text": f"t{n}", "topic": "big" if n < 900 else "x" * 40} for n in range(910)]
+    assert finding(Imbalance(), few).hits == 10
 
 
 def test_examples_show_no_personal_data():

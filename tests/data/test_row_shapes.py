@@ -130,6 +130,23 @@ def test_calls_of_tools_are_calls_whatever_they_are_called():
     assert first({"conversations": prose})["messages"][1]["content"] == "no JSON"
 
 
+def test_all_turns_from_where_two_answers_differ_are_learnt():
+    later = [{"role": "user", "content": "q2"}, {"role": "assistant", "content": "a2"}]
+    other = {"role": "assistant", "content": "b"}
+    row = first({"chosen": [ASKED, ANSWERED, *later], "rejected": [ASKED, other, *later]})
+    assert (row["prompt"], row["completion"]) == ([ASKED], [ANSWERED, *later])
+
+
+def test_a_system_prompt_of_the_chat_itself_is_not_joined_by_that_of_a_column():
+    own = {"role": "system", "content": "own"}
+    assert first({"messages": [own, ASKED, ANSWERED], "system": "s"}) == {"messages": [own, ASKED, ANSWERED]}
+
+
+def test_one_odd_row_does_not_decide_how_the_others_are_read():
+    found = shaped(PAIR | CHAT, *[PAIR] * 9)
+    assert list(found) == [PAIR] * 10
+
+
 def test_only_answers_that_kto_calls_wanted_are_learnt_and_the_others_are_counted():
     rows = [PAIR | {"label": True}, PAIR | {"label": False}, PAIR | {"label": True}]
     found = shaped(*rows)
