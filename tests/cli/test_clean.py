@@ -23,6 +23,10 @@ def fine(count):
     ]
 
 
+def nearly(row):
+    return row | {"completion": row["completion"].replace(" ", " new ", 1)}
+
+
 @pytest.fixture
 def clean(tmp_path, capsys):
     """Write rows and a study, clean them, and return the exit code, what was printed, and the folder."""
@@ -49,12 +53,12 @@ def read(path):
 
 def test_copies_are_dropped_rows_are_split_and_each_change_is_listed(clean):
     rows = fine(60)
-    near = rows[3] | {"completion": rows[3]["completion"].replace(" ", " new ", 1)}
-    extra = [rows[0], near, {"prompt": "p", "completion": " "}, {"other": 1}]
+    extra = [rows[0], nearly(rows[3]), {"prompt": "p", "completion": " "}, {"other": 1}]
     code, printed, out = clean([*rows, *extra])
     train, held = read(out / "train.jsonl"), read(out / "validation.jsonl")
     assert code == exit_codes.OK and sorted(row["id"] for row in [*train, *held]) == list(range(60))
     assert len(held) == 6 and all(row in rows for row in [*train, *held])
+    assert out.stat().st_mode & 0o777 == 0o700, "rows may be private"
     changes = read(out / "changes.jsonl")
     assert [(change["row"], change.get("copy_of")) for change in changes] == [
         (61, 1), (62, 4), (63, None), (64, None),
@@ -154,6 +158,17 @@ def test_a_long_chat_is_shortened_in_any_layout(clean):
     assert chat[:2] in [json.loads(row["conversations"]) for row in written]
 
 
+@pytest.mark.parametrize("sizes", [(1, 1, 200, 1, 1, 200), (1, 1, 1, 500)])
+def test_a_shortened_chat_ends_in_an_answer_and_fits(clean, sizes):
+    roles = ("user", "assistant") * 3
+    chat = [{"role": role, "content": "word " * size} for role, size in zip(roles, sizes, strict=False)]
+    short = [[chat[0], {"role": "assistant", "content": WORDS[at]}] for at in range(30)]
+    rows = [{"messages": row} for row in (*short, chat)]
+    _, _, out = clean(rows, "--long", "truncate", more="[train]\nsequence_length = 100\n")
+    written = read(out / "train.jsonl") + read(out / "validation.jsonl")
+    assert {"messages": chat[:2]} in written
+
+
 def test_only_what_is_trained_on_makes_a_row_long(clean):
     rows = [row | {"html": "x" * 5000, "text": "y " * 5000} for row in fine(30)]
     for how in ("drop", "truncate"):
@@ -172,20 +187,48 @@ def test_a_long_plain_text_is_cut_at_a_space(clean):
     assert cut == " ".join(["äöü"] * 57)  # 399 of 400 bytes
 
 
-def test_when_no_training_row_is_left_it_is_said_where_they_went(clean):
+def test_when_no_training_row_is_left_it_is_said_where_they_went(clean, tmp_path):
     row = fine(1)[0]
     code, printed, out = clean([row, row, {"other": 1}])
     assert code == exit_codes.FAILURE and not out.exists()
     told = "no training row is left (dropped: exact duplicate: 1; dropped: no prompt: 1; for validation: 1)"
     assert told in printed.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.jsonl", "study.toml"]
 
 
 def test_training_rows_that_are_validation_rows_are_dropped(clean, tmp_path):
     rows = fine(30)
-    (tmp_path / "v.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows[:3], *fine(5)]))
+    held = [*rows[:2], nearly(rows[2]), *fine(5)]
+    (tmp_path / "v.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held))
     _, printed, out = clean(rows, more='validation = "v.jsonl"\n')
     assert [row["id"] for row in read(out / "train.jsonl")] == list(range(3, 30))
     assert len(read(out / "validation.jsonl")) == 8 and "dropped: also a validation row: 3" in printed.out
+    _, printed, out = clean(rows, "--duplicates", "exact", more='validation = "v.jsonl"\n', out="exact")
+    assert "dropped: also a validation row: 2" in printed.out
+
+
+def test_copies_that_are_kept_are_on_one_side(clean):
+    rows = fine(20)
+    _, printed, out = clean([*rows, *map(nearly, rows), *rows], "--duplicates", "keep")
+    train, held = ({row["id"] for row in read(out / name)} for name in ("train.jsonl", "validation.jsonl"))
+    assert held and not train & held and "no row had to be changed" in printed.out
+
+
+def test_a_copy_of_a_dropped_row_is_kept(clean, tmp_path):
+    row = fine(1)[0]
+    words = row["completion"].split()
+    (tmp_path / "eval.jsonl").write_text(json.dumps({"question": " ".join(words[:13])}) + "\n")
+    other = row | {"completion": " ".join([words[0], "else", *words[2:]]), "id": 99}
+    _, printed, out = clean([row, other, *fine(30)[1:]], "--against", str(tmp_path / "eval.jsonl"))
+    assert "dropped: contains evaluation data: 1" in printed.out and "near duplicate" not in printed.out
+    assert 99 in {row["id"] for row in read(out / "train.jsonl") + read(out / "validation.jsonl")}
+
+
+def test_only_rows_that_match_are_cleaned(clean):
+    rows = [row | {"language": "de" if row["id"] % 2 else "en"} for row in fine(40)]
+    _, _, out = clean(rows, more='where = { language = "de" }\n')
+    written = read(out / "train.jsonl") + read(out / "validation.jsonl")
+    assert sorted(row["id"] for row in written) == list(range(1, 40, 2))
 
 
 def test_rows_with_evaluation_data_are_dropped(clean, tmp_path):

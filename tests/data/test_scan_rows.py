@@ -135,6 +135,19 @@ def test_rows_of_mixed_types_are_counted_with_their_reasons(tmp_path):
     assert found.read == 2 and found.notes[0].startswith("rows that training skips: 4 (")
 
 
+def test_only_rows_that_the_study_uses_are_scanned(tmp_path):
+    rows = [{"text": f"Row {n}.", "language": "en" if n % 3 else "de"} for n in range(30)]
+    found = scanned(write(tmp_path / "a.jsonl", rows), where={"language": ["de"]})
+    assert found.read == 10 and of_name(found, "exact duplicates").rows == 10
+
+
+def test_without_a_sample_only_the_checks_of_all_rows_run(tmp_path):
+    found = scanned(write(tmp_path / "a.jsonl", [{"text": "Write to jane@example.org."}]), size=0)
+    names = {finding.name for finding in found.findings}
+    assert not names & {"personal data", "toxic text", "answers that refuse", "languages"}
+    assert {"rows that equal evaluation prompts", "near duplicates", "rows that are cut"} <= names
+
+
 def test_a_folder_is_scanned_file_by_file(tmp_path):
     write(tmp_path / "a.jsonl", [{"text": "one"}])
     write(tmp_path / "b.jsonl", [{"text": "two"}, {"text": "three"}])

@@ -67,6 +67,9 @@ def test_bad_rows_keep_a_study_from_starting_unless_the_file_allows_them(reviewe
     with pytest.raises(TrimtabError) as refused:
         reviewed(bad_rows(kind))
     assert f'data.allow = ["{kind}"]' in str(refused.value) and "trimtab check" in str(refused.value)
+    others = {"leakage", "masked", "template", "truncation"} - {kind}
+    with pytest.raises(TrimtabError):
+        reviewed(bad_rows(kind), allow=tuple(others))
     notes = reviewed(bad_rows(kind), allow=tuple(allowed))
     assert any(note.startswith(f'data.allow = ["{kind}"]: ') and " rows, " in note for note in notes)
 
@@ -108,6 +111,8 @@ def test_the_same_contents_are_judged_once(reviewed, monkeypatch, tmp_path):
     assert reviewed(rows, deduplicate="near") == first
     with pytest.raises(AssertionError):
         reviewed([*rows, fine(1)[0]])
+    with pytest.raises(AssertionError):
+        reviewed([*rows[:-1], rows[-1] | {"prompt": "Go up."}], deduplicate="near")  # of the same size
 
 
 @pytest.mark.parametrize("part", ["hash_code", "find_version"])
@@ -119,12 +124,43 @@ def test_findings_of_another_version_of_the_code_are_not_used(reviewed, monkeypa
     assert len(list((tmp_path / "cache").glob("checks-*.json"))) == 2
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"format": "instruction"}, {"prompt_key": "q"}, {"completion_key": "q"}, {"messages_key": "q"},
+     {"text_key": "q"}, {"where": {"language": ["de"]}}],
+)  # fmt: skip
+def test_findings_in_rows_that_were_read_otherwise_are_not_used(reviewed, tmp_path, options):
+    rows = fine()
+    reviewed(rows)
+    reviewed(rows, **options)
+    assert len(list((tmp_path / "cache").glob("checks-*.json"))) == 2
+
+
+def test_rows_are_held_a_megabyte_at_a_time(reviewed, monkeypatch):
+    sizes = []
+    add = start_review.RowPrints.add
+    monkeypatch.setattr(start_review, "BATCH_CHARACTERS", 2000)
+    monkeypatch.setattr(
+        start_review.RowPrints, "add", lambda self, batch: (sizes.append(len(batch.rows)), add(self, batch))
+    )
+    reviewed(fine())
+    assert sum(sizes) == 200 and max(sizes) < 20
+
+
 def test_a_broken_cache_is_no_obstacle(reviewed, tmp_path):
     rows = bad_rows("template")
     assert reviewed(rows, allow=("template",))
     kept = next((tmp_path / "cache").glob("checks-*.json"))
+    assert "INST" not in kept.read_text(), "what is kept holds no text of a row"
     kept.write_bytes(b"\xff{")
     assert reviewed(rows, allow=("template",))
+    (tmp_path / "of others").write_text(
+        '{"rows": 205, "exact": [], "near": [], "untrained": [], "findings": []}'
+    )
+    kept.unlink()
+    kept.symlink_to(tmp_path / "of others")
+    with pytest.raises(TrimtabError, match="faults of roles"):
+        reviewed(rows)
 
 
 def test_the_code_that_rows_follow_from_is_where_the_cache_looks_for_it():

@@ -23,7 +23,6 @@ from core.data.repair.row_repair import Change, RowRepair
 from core.errors import TrimtabError
 
 CHANGES = "changes.jsonl"
-LARGEST_INT = 2**63
 
 
 @dataclass
@@ -143,8 +142,6 @@ def encode(row: dict[str, Any]) -> bytes:
 
 def _with_digits(value: Any) -> Any:
     if isinstance(value, Written):
-        return msgspec.Raw(str(value).encode())
-    if isinstance(value, int) and not -LARGEST_INT <= value < LARGEST_INT:
         return msgspec.Raw(str(value).encode())
     if isinstance(value, float) and not math.isfinite(value):
         return None
