@@ -214,6 +214,12 @@ def test_copies_that_are_kept_are_on_one_side(clean):
     assert held and not train & held and "no row had to be changed" in printed.out
 
 
+def test_rows_of_a_group_are_on_one_side(clean):
+    _, _, out = clean([row | {"group": f"g{row['id'] // 5}"} for row in fine(60)])
+    train, held = ({row["group"] for row in read(out / name)} for name in ("train.jsonl", "validation.jsonl"))
+    assert held and not train & held
+
+
 def test_a_copy_of_a_dropped_row_is_kept(clean, tmp_path):
     row = fine(1)[0]
     words = row["completion"].split()
@@ -254,6 +260,29 @@ def test_nothing_is_overwritten(clean, tmp_path):
         assert code == exit_codes.BAD_INPUT and "nothing is overwritten" in printed.err
     code, printed, _ = clean(fine(5), out="")
     assert code == exit_codes.BAD_INPUT and "-o FOLDER" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("data", "out", "told"),
+    [
+        ('source = "rows"\n', "rows/out", "it lies within the source"),
+        ('source = "none.jsonl"\n', "out", "not cleaned: the file does not exist"),
+        ('source = "org/rows"\n', "out", "not cleaned: only local files"),
+        (
+            'mixture = [{ name = "a", source = "rows/a.jsonl" }, { name = "b", source = "rows/b.jsonl" }]\n',
+            "out",
+            "a mixture are not cleaned",
+        ),
+    ],
+)
+def test_what_cannot_be_cleaned_is_refused_with_a_reason(tmp_path, capsys, data, out, told):
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in fine(5)))
+    head = '[study]\nname = "s"\n[model]\nbase = "org/name"\n[data]\n'
+    (tmp_path / "study.toml").write_text(head + data)
+    code = main(["clean", str(tmp_path / "study.toml"), "-o", str(tmp_path / out)])
+    assert code == exit_codes.BAD_INPUT and told in capsys.readouterr().err
+    assert not (tmp_path / out).exists()
 
 
 def test_a_file_that_breaks_off_leaves_nothing_behind(clean, tmp_path):

@@ -104,6 +104,9 @@ def test_rows_on_which_no_study_starts_are_an_error_unless_the_file_allows_them(
     assert main(["check", str(spec), "--scan", "1"]) == exit_codes.BAD_INPUT
     printed = capsys.readouterr()
     assert "faults of roles and templates: 3 of 103 rows" in printed.err
+    assert 'no study starts on these rows without data.allow = ["template"]' in " ".join(
+        printed.out.replace("#", " ").split()
+    )
     assert 'data.allow = ["template"]' in " ".join(printed.err.split())
     spec.write_text(f'{head}allow = ["template"]\n')
     assert main(["check", str(spec), "--scan", "1"]) == exit_codes.OK

@@ -39,6 +39,12 @@ def test_rows_of_one_language_are_no_finding():
     assert finding.severity is Severity.NONE and finding.detail == "en 100 %"
 
 
+@needs_extra
+def test_short_texts_are_not_judged():
+    finding = find_languages(answers([*english(), *["Ja, gewiss."] * 10]))
+    assert finding.hits == 0 and finding.rows == len(english())
+
+
 def test_without_the_extra_the_finding_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     finding = find_languages(answers(english()))
