@@ -123,5 +123,9 @@ def test_rows_are_compared_with_evaluation_data(tmp_path, capsys):
         main(["check", str(spec), "--scan", "0", "--against", str(tmp_path / "eval.jsonl")]) == exit_codes.OK
     )
     assert "high    rows that contain evaluation data: 1 of 1 rows" in capsys.readouterr().out
+    with spec.open("a") as file:
+        file.write('contamination = ["eval.jsonl"]\n')
+    assert main(["check", str(spec), "--scan", "1"]) == exit_codes.OK
+    assert "high    rows that contain evaluation data: 1 of 1 rows" in capsys.readouterr().out
     assert main(["check", str(spec), "--against", str(tmp_path / "none.jsonl")]) == 1
     assert "--against = " in capsys.readouterr().err

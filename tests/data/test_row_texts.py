@@ -74,3 +74,13 @@ def test_rows_are_read_and_checked_without_torch():
     code = f"import sys, core.data.checks.scan_rows; print(*{heavy} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not done.stdout.strip()
+
+
+def test_a_system_prompt_and_the_thoughts_of_turns_that_are_not_learnt_are_context():
+    assert read_alone({"prompt": "q", "completion": "a", "system": "s"}, 1).texts.context == ("s", "q")
+    turns = [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": "a", "reasoning": "t", "weight": 0},
+    ]
+    row = read_alone({"messages": turns}, 1).texts
+    assert row.context == ("q", "a", "t") and not row.learnt
