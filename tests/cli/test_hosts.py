@@ -167,12 +167,12 @@ def test_ssh_ends_with_a_console_that_is_killed(far, home):
     again.close()
 
 
-def test_a_home_too_long_for_a_socket_is_reached_all_the_same(far, tmp_path):
-    long = tmp_path / ("n" * 120)
-    tunnel = Tunnel(far.host(), paths.private(long))
-    tunnel.ensure()
-    assert list(asyncio.run(engine_client.fetch_state(tunnel.socket)).studies) == ["small"]
-    tunnel.close()
+def test_a_home_whose_path_ssh_cannot_take_is_reached_all_the_same(far, tmp_path):
+    for name in ("n" * 120, "${HOME}"):  # ssh would replace a variable
+        tunnel = Tunnel(far.host(), paths.private(tmp_path / name))
+        tunnel.ensure()
+        assert list(asyncio.run(engine_client.fetch_state(tunnel.socket)).studies) == ["small"]
+        tunnel.close()
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------
@@ -217,6 +217,20 @@ def test_another_version_is_named_and_not_attached_to(far):
     assert "the answer of gpu2 is 'hello \N{REPLACEMENT CHARACTER}[2J'" in refused(
         far.host(command=str(chatty))
     )
+
+
+@pytest.mark.parametrize("socket", ["/far/${HF_TOKEN}", "far.sock", "/far/\x1b[2J", "/far/\0", "8080"])
+def test_a_host_cannot_have_a_variable_of_this_one_put_into_the_path_of_its_socket(far, tunnel, socket):
+    answer = {
+        "protocol": console_api.PROTOCOL, "version": "1", "running": True, "socket": socket, "user": "u",
+        "host": "h",
+    }  # fmt: skip
+    (far.folder / "answer").write_text(json.dumps(answer))
+    hostile = far._write_program("hostile", f"cat {far.folder}/answer")
+    tunnel.host = far.host(command=str(hostile))
+    with pytest.raises(EngineError, match="names a socket that ssh cannot forward"):
+        tunnel.ensure()
+    assert tunnel.pid == 0
 
 
 @pytest.mark.parametrize(

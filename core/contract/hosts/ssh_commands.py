@@ -8,7 +8,7 @@ import msgspec
 
 from core.contract.hosts.host_list import Host
 from core.contract.state.engine_state import LIVE_STUDY
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import plain, show_value
 from core.contract.wire import console_api
 from core.errors import EngineError
 
@@ -20,6 +20,7 @@ OPTIONS = (
 )  # fmt: skip
 NOT_FOUND = (126, 127)  # exit codes of a shell that cannot run a command
 OF_SSH = 255
+VARIABLE = "${"  # ssh -L replaces it in a path by this console's variables, and tells the host the result
 LOG_IN = (
     "the console cannot ask for a password: load the key into ssh-agent until `ssh {address}` asks nothing"
 )
@@ -103,6 +104,10 @@ def _check(host: Host, remote: Remote) -> Remote:
             f" {console_api.PROTOCOL}"
         )
         raise EngineError.of(what, host.address, "install the same version on both")
+    path = remote.socket
+    if not path.startswith("/") or plain(path) != path or VARIABLE in path:
+        what = f"{host.name} names a socket that ssh cannot forward: {show_value(path, 100)}"
+        raise EngineError.of(what, host.address, "use a TRIMTAB_HOME there that is a plain path")
     return remote
 
 
