@@ -195,12 +195,13 @@ def test_a_redirect_to_another_host_is_not_followed(tmp_path, receiver):
 
 
 def test_the_token_in_a_url_is_never_shown(tmp_path, receiver):
-    receiver.answers = [(400, {}, f"no channel for {SECRET}?key=abcdefgh")]
-    hook = Hook("a", url=f"{receiver.url}{SECRET}?key=abcdefgh")
-    outcome = deliver(hook, tmp_path)
-    shown = f"{outcome.text} {hook.target()}"
-    assert "very-secret-part" not in shown and "abcdefgh" not in shown
-    assert shown.startswith("HTTP 400: no channel for (redacted)")
+    hook = Hook("a", url=f"{receiver.url}{SECRET}?key=abc%2Bdefgh")
+    for said in (f"{SECRET}?key=abc%2Bdefgh", "very-secret-part", "'abc%2Bdefgh'", "'abc+defgh'"):
+        receiver.answers = [(400, {}, f"no channel for {said}")]
+        outcome = deliver(hook, tmp_path)
+        shown = f"{outcome.text} {hook.target()}"
+        assert "very-secret-part" not in shown and "defgh" not in shown
+        assert shown.startswith("HTTP 400: no channel for ") and "(redacted)" in shown
 
 
 # -- the events --------------------------------------------------------------------------------------
