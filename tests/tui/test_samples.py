@@ -38,7 +38,7 @@ async def test_a_trial_and_the_base_are_asked_and_a_pair_is_rated_without_names(
             ("first\x1b[2J[bold]", "second", "third", "fourth", "fifth", "sixth")
         )
         await you.press("g", *"jjjjjj", "T")
-        await you.sees("Enter asks trial 6")
+        await you.sees("tidy-7b › samples", "Enter asks trial 6")
         await you.press("B", "enter", *"what now", "enter")
         await you.sees("first", "second", "trial 6, step 230", "done, 40 tokens", "[bold]")
         first, base = of_kind(you, AskSample)
@@ -53,8 +53,14 @@ async def test_a_trial_and_the_base_are_asked_and_a_pair_is_rated_without_names(
         await you.sees("cancelled after")
         answers.is_endless = False
 
+        answers.why = "trial 6 is not on this worker"
         await you.press("F", "tab")
-        await you.sees("which is better?", "How is tea made?", "fifth", "sixth", "done, 40 tokens")
+        await you.sees(answers.why, "→ ↓ draws the next pair", "↓ next pair")
+        assert "← left" not in you.screen(), "there is nothing to rate"
+        answers.why = ""
+        await you.press("down")
+        await you.sees("← left", "= tie", "→ right", "↓ next pair")
+        await you.sees("which is better?", "How is tea made?", "first", "second", "done, 40 tokens")
         assert "trial 6" not in you.screen() and "trial 7" not in you.screen()
         await you.press("left")
         rating = RateSamples("tidy-7b", 6, 7, "left", "How is tea made?", True)
@@ -71,7 +77,7 @@ async def test_a_trial_and_the_base_are_asked_and_a_pair_is_rated_without_names(
         await you.press("down")
         await you.sees("which is better?")
         await you.press("escape", "escape")
-        await you.until(lambda: "samples of" not in you.screen(), "the way back")
+        await you.until(lambda: "tidy-7b › samples" not in you.screen(), "the way back")
 
 
 async def test_a_console_that_only_reads_neither_asks_nor_rates(seat):
