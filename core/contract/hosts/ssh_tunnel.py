@@ -149,8 +149,8 @@ def _runs(pid: int) -> bool:
 
 
 def _short(socket: Path) -> str:
-    """Return a path of the socket that a socket's address has room for, and that ssh takes literally; ssh runs
-    in its folder."""
+    """Return a path of the socket that a socket's address has room for and that ssh takes literally; ssh
+    runs in its folder."""
     fits = len(os.fsencode(socket)) <= PATH_LIMIT_BYTES and ssh_commands.VARIABLE not in str(socket)
     return str(socket) if fits else f"/proc/self/cwd/{socket.name}"
 
