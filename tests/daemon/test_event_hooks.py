@@ -97,6 +97,13 @@ def test_a_faulty_file_is_refused_with_the_reason(tmp_path, text, why):
     assert "secret-part" not in found.problem and "password@" not in found.problem
 
 
+def test_a_file_that_is_too_large_or_has_too_many_hooks_is_refused(tmp_path):
+    write_hooks(tmp_path, '[a]\ncommand = ["x"]\n' + "#" * hook_settings.LARGEST_FILE_BYTES)
+    assert "it has more than 64 KiB" in hook_settings.read(tmp_path).problem
+    write_hooks(tmp_path, "".join(f'a{number}.command = ["x"]\n' for number in range(17)))
+    assert "it has 17 hooks; 16 are possible" in hook_settings.read(tmp_path).problem
+
+
 def test_a_hook_file_that_others_may_write_to_runs_nothing(tmp_path):
     path = write_hooks(tmp_path, '[a]\ncommand = ["x"]\n')
     path.chmod(0o660)
@@ -266,6 +273,16 @@ async def test_each_event_is_told_once_and_in_words(tmp_path, monkeypatch):
         "study s is complete: 1 of 1 trials complete",
     ]
     assert json.loads(watched.got[0].as_json())["trial"] == 0
+
+
+async def test_a_new_study_of_the_same_name_breaks_its_limits_anew(tmp_path, monkeypatch):
+    watched = Watched(tmp_path, monkeypatch)
+    watched.happen(*BEGUN, scored(5, 0.3), ENDED)
+    watched.supervisor.state = State()
+    watched.happen(*BEGUN, scored(5, 0.3))
+    watched.texts()
+    kinds = [message.kind for message in watched.got]
+    assert kinds == ["limit_broken", "study_ended", "limit_broken"]
 
 
 async def test_what_happened_before_a_restart_is_not_told_again(tmp_path, monkeypatch):
