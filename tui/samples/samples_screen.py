@@ -21,7 +21,7 @@ from tui.keys.key_definition import bindings
 from tui.keys.sample_key_groups import SAMPLES
 from tui.samples.answer_box import AnswerBox
 from tui.samples.answer_stream import Answer, follow
-from tui.samples.answer_titles import name_answers, name_pair, prompt_line
+from tui.samples.answer_titles import name_answers, name_pair, page_names, prompt_line
 from tui.samples.prompt_history import PromptHistory
 from tui.samples.prompt_line import PromptLine, PromptTyped
 from tui.samples.sample_settings import SEEDS, SampleSettings
@@ -152,9 +152,7 @@ class SamplesScreen(StudyScreen):
     async def _choose_pair(self, study: str, prompt: str) -> None:
         try:
             pair = await self.console.engine.ask(AskPair(study, random.randrange(SEEDS)))
-            self._note = (
-                "" if isinstance(pair, Pair) else "the engine gave no pair: it may be an older version"
-            )
+            self._note = "" if isinstance(pair, Pair) else "the engine gave no pair: it may be older"
         except TrimtabError as error:
             pair, first = None, error.problems[0]
             self._note = f"{first.what}\n→ {first.fix}" if first.fix else first.what
@@ -219,10 +217,7 @@ class SamplesScreen(StudyScreen):
 
     def _title(self) -> Text:
         look, engine = self.console.look, self.console.engine
-        line = self.way()
-        line.append("  ")
-        for name, here in (("one trial", not self._blind), ("blind pairs", self._blind)):
-            line.append(f" {name} ", style=f"bold reverse {look['accent']}" if here else look["muted"])
+        line = self.way().append_text(page_names(self._blind, look))
         line.append("   read-only" if engine.read_only else "", style=look["warning"])
         line.append(f"   {plain(engine.away, 120)}" if engine.away else "", style=f"bold {look['error']}")
         return line
@@ -252,9 +247,7 @@ class SamplesScreen(StudyScreen):
             return "one trial" if self._blind else "blind pairs"
         hidden = ONE_KEYS if self._blind else PAIR_KEYS
         acts = key_id not in hidden and not self.console.engine.read_only
-        if key_id in RATE_KEYS and acts:
-            acts = self._may_rate()
-        return label if acts else ""
+        return label if acts and (key_id not in RATE_KEYS or self._may_rate()) else ""
 
     def action_back(self) -> None:
         """Cancel what is being answered, or go back to where you came from."""
@@ -312,7 +305,8 @@ class SamplesScreen(StudyScreen):
             return
         if self._choice:
             self._begin_pair()
-        elif self._pair is not None and self._may_rate():
+        elif self._may_rate():
+            assert self._pair is not None
             self._choice = choice
             self.run_worker(self._send_rating(self._pair, choice), group="rating", exit_on_error=False)
             self.show()
@@ -320,9 +314,9 @@ class SamplesScreen(StudyScreen):
             self.console.say("rate when both have answered; ↓ takes the next pair")
 
     def _may_rate(self) -> bool:
-        """Whether both have answered and no rating was given."""
-        done = [answer.stage == "done" for answer in self._answers]
-        return self._pair is not None and not self._choice and len(done) == 2 and all(done)
+        """Whether both of a pair have answered and no rating was given."""
+        done = all(answer.stage == "done" for answer in self._answers)
+        return self._pair is not None and not self._choice and bool(self._answers) and done
 
     def action_skip(self) -> None:
         """Take the next pair."""
