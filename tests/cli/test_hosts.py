@@ -17,7 +17,7 @@ import pytest
 from core import paths
 from core.cli import exit_codes
 from core.cli.main import main
-from core.contract.hosts import host_list, ssh_commands
+from core.contract.hosts import host_list, ssh_commands, ssh_tunnel
 from core.contract.hosts.host_list import Host, HostError
 from core.contract.hosts.ssh_tunnel import Tunnel
 from core.contract.wire import console_api, engine_client
@@ -92,6 +92,19 @@ def test_a_host_that_is_asked_for_its_state_gets_no_engine_started(far):
 def test_an_address_is_never_an_option_or_a_command(address, home):
     with pytest.raises(HostError, match="is no address"):
         host_list.check(Host(address, name="gpu2"))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        Host("gpu2", name="../gpu2"), Host("gpu2", name="-gpu2"), Host("gpu2", name=""),
+        Host("gpu2", name="gpu2", home="/a\x1b[2J"), Host("gpu2", name="gpu2", home="/" + "a" * 200),
+        Host("gpu2", name="gpu2", command="a\nb"), Host("gpu2", name="gpu2", command=""),
+    ],
+)  # fmt: skip
+def test_a_name_is_never_a_path_and_a_path_is_one_line_that_can_be_shown(host, home):
+    with pytest.raises(HostError):
+        host_list.check(host)
 
 
 def test_an_address_becomes_arguments_of_ssh():
@@ -200,6 +213,26 @@ def test_a_host_that_forbids_forwarding_is_said_to(far, tunnel):
     with pytest.raises(EngineError, match=r"sshd on gpu2 does not reach(.|\n)*AllowStreamLocalForwarding"):
         tunnel.ensure()
     assert tunnel.pid == 0 and list(tunnel.folder.iterdir()) == []
+
+
+@needs_sshd
+def test_a_forwarding_of_ones_own_configuration_that_is_taken_already_keeps_nobody_out(far, tunnel):
+    taken, free = far.folder / "taken.sock", far.folder / "free.sock"
+    taken.touch()
+    with (far.folder / "config").open("a") as config:
+        config.write(f"  LocalForward {taken} /x\n  LocalForward {free} /x\n")
+    ssh_commands.query(far.host())
+    assert not free.exists(), "a question opens no forwarding"
+    tunnel.ensure()
+    assert list(asyncio.run(engine_client.fetch_state(tunnel.socket)).studies) == ["small"]
+
+
+@needs_sshd
+def test_a_socket_that_cannot_be_made_is_said_at_once(far, tunnel, monkeypatch):
+    monkeypatch.setattr(ssh_tunnel, "_short", lambda socket: f"/no/such/{socket.name}")
+    with pytest.raises(EngineError, match="cannot bind to path /no/such/"):
+        tunnel.ensure()
+    assert tunnel.pid == 0
 
 
 def test_a_host_without_trimtab_says_how_to_name_it(far):

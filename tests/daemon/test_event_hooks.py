@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -190,6 +193,39 @@ def test_a_busy_server_is_tried_three_times_with_longer_pauses(tmp_path, receive
     receiver.bodies.clear()
     assert deliver(Hook("a", url=receiver.url), tmp_path).text == "HTTP 404"
     assert len(receiver.bodies) == 1  # a wrong address stays wrong
+
+
+def test_a_certificate_that_is_not_trusted_is_not_tried_again(tmp_path, monkeypatch):
+    distrust = ssl.SSLCertVerificationError("expired")
+    distrust.verify_message = "it has expired"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise urllib.error.URLError(distrust)
+
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", refuse)
+    pauses: list[float] = []
+    outcome = deliver(Hook("a", url="https://example.org"), tmp_path, pauses)
+    assert (
+        "its certificate is not trusted: it has expired" in outcome.text and not outcome.ok and pauses == []
+    )
+
+
+def test_this_machine_is_reached_without_the_proxy_of_the_environment(tmp_path, receiver, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert deliver(Hook("a", url=receiver.url), tmp_path).text == "HTTP 200"
+
+
+def test_a_value_that_json_lacks_is_left_out():
+    message = hook_messages.of_breach(scored(5, float("nan")), "safety/toxicity <= 0.1", "safety/toxicity")
+    assert json.loads(message.as_json())["value"] is None and b"NaN" not in message.as_json()
+
+
+def test_an_engine_that_leaves_does_not_try_again(tmp_path, receiver):
+    receiver.answers = [(503, {}, "")]
+    outcome = hook_delivery.deliver(
+        Hook("a", url=receiver.url), hook_messages.of_test(), tmp_path, lambda seconds: True
+    )
+    assert outcome.text == "HTTP 503" and len(receiver.bodies) == 1
 
 
 def test_a_redirect_to_another_host_is_not_followed(tmp_path, receiver):

@@ -20,6 +20,7 @@ OPTIONS = (
 )  # fmt: skip
 NOT_FOUND = (126, 127)  # exit codes of a shell that cannot run a command
 OF_SSH = 255
+NO_REASON = "Could not request local forwarding"  # the line before it says why
 VARIABLE = "${"  # ssh -L replaces it in a path by this console's variables, and tells the host the result
 LOG_IN = (
     "the console cannot ask for a password: load the key into ssh-agent until `ssh {address}` asks nothing"
@@ -73,7 +74,7 @@ def query(host: Host, start: bool = False) -> Remote:
     Raises EngineError: not reached, no trimtab there, no engine, another version.
     """
     remote_command = host.remote_command("engine", "socket", *(["--start"] if start else []))
-    command = ["ssh", *OPTIONS, *host.destination(), remote_command]
+    command = ["ssh", *OPTIONS, "-o", "ClearAllForwardings=yes", *host.destination(), remote_command]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ANSWER_S)
     except subprocess.TimeoutExpired:
@@ -114,6 +115,7 @@ def _check(host: Host, remote: Remote) -> Remote:
 def explain(host: Host, code: int, errors: str) -> EngineError:
     """Explain why ssh, or the command on the host, failed."""
     lines = [line for line in plain(errors, 2000, lines=True).splitlines() if line.strip()]
+    lines = [line for line in lines if NO_REASON not in line]
     last = plain(lines[-1].strip(), 300) if lines else f"exit code {code}"
     if code == OF_SSH:
         for words, what, fix in CAUSES:
