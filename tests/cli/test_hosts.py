@@ -216,6 +216,22 @@ def test_a_host_that_forbids_forwarding_is_said_to(far, tunnel):
 
 
 @needs_sshd
+def test_a_host_gets_no_agent_no_display_and_no_command_of_the_configuration(far):
+    with (far.folder / "config").open("a") as config:
+        config.write(
+            "  ForwardAgent yes\n  ForwardX11 yes\n  PermitLocalCommand yes\n  RemoteCommand date\n"
+            "  RequestTTY force\n"
+        )
+    asked = subprocess.run(
+        ["ssh", "-G", *ssh_commands.OPTIONS, "gpu2"], capture_output=True, text=True, check=True
+    )
+    settings = dict(line.split(" ", 1) for line in asked.stdout.splitlines() if " " in line)
+    refused_names = ("forwardagent", "forwardx11", "permitlocalcommand", "requesttty")
+    assert [settings[name] for name in refused_names] == ["no", "no", "no", "false"]
+    assert settings["batchmode"] == "yes" and settings.get("remotecommand", "none") == "none"
+
+
+@needs_sshd
 def test_a_forwarding_of_ones_own_configuration_that_is_taken_already_keeps_nobody_out(far, tunnel):
     taken, free = far.folder / "taken.sock", far.folder / "free.sock"
     taken.touch()

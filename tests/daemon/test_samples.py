@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from core.contract.metric_score import Score
 from core.contract.state import engine_state as s
@@ -149,6 +150,18 @@ def test_a_rating_has_no_prompt_in_it_and_gives_all_their_strength():
     after = apply(s.State({"s": study(trial(0), trial(1))}), event).studies["s"]
     assert after.trials[1].scores["feedback/strength"].value > 0 > event.strengths[0].value
     assert after.trials[1].latest["feedback/strength"] == event.strengths[1].value
+
+
+def test_the_oldest_ratings_are_dropped_and_a_number_that_json_lacks_is_no_strength(monkeypatch):
+    monkeypatch.setattr(s, "RATINGS", 2)
+    state = s.State({"s": study(trial(0), trial(1))})
+    for choice in ("left", "right", "tie"):
+        event = sample_ratings.rating_event(state.studies["s"], RateSamples("s", 0, 1, choice, by="me"))
+        state = apply(state, event)
+    assert [rating.choice for rating in state.studies["s"].ratings] == ["right", "tie"]
+    infinite = replace(event, strengths={0: Score(float("inf"), 0.0, float("inf"), 9)})
+    after = apply(state, infinite).studies["s"].trials[0]
+    assert after.scores["feedback/strength"].value is None and after.scores["feedback/strength"].reason
 
 
 def test_a_worker_of_an_earlier_version_says_hello_without_samples():
