@@ -129,7 +129,7 @@ class Generation:
             return 1.0
         if self._reader is not None:
             return self._reader.read_share
-        return self._mask.shape[1] / self._masked.shape[1]
+        return float(self._mask.shape[1] / self._masked.shape[1])
 
     @property
     def rows(self) -> int:
