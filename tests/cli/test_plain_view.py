@@ -65,6 +65,8 @@ def test_the_running_studies_are_shown_or_the_one_that_is_named():
     )
     assert "new  running" in PlainView().update(state, 110.0)
     assert "old  complete" in PlainView("old").update(state, 110.0)
+    ended = after(state, e.StudyEnded(at=102.0, study="new", outcome="stopped", why=""))
+    assert "new  stopped" in PlainView().update(ended, 110.0), "the newest where none runs"
     assert PlainView().update(studies.state(), 110.0)[1:] == ["no studies; start one with `trimtab run SPEC`"]
 
 
