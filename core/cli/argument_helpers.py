@@ -23,6 +23,11 @@ def add_command(verbs: Any, name: str, function: str, text: str) -> argparse.Arg
     return verb_parser
 
 
+def add_spec_argument(argument_parser: argparse.ArgumentParser) -> None:
+    """Add the study file."""
+    argument_parser.add_argument("spec", metavar="SPEC", help="the study's TOML file")
+
+
 def add_name_option(argument_parser: argparse.ArgumentParser) -> None:
     """Add the study as an argument, and its trial."""
     argument_parser.add_argument(

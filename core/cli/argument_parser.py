@@ -13,6 +13,7 @@ from core.cli.argument_helpers import (
     add_command,
     add_json_option,
     add_name_option,
+    add_spec_argument,
     add_study_option,
     add_trust_option,
     number,
@@ -51,7 +52,7 @@ def _running(verbs: Any) -> None:
     run = add_command(
         verbs, "run", "steer.run_study:run", "start a study and open the console, or print its progress"
     )
-    run.add_argument("spec", metavar="SPEC", help="the study's TOML file")
+    add_spec_argument(run)
     how = run.add_mutually_exclusive_group()
     how.add_argument("--detach", action="store_true", help="start the study and return at once")
     how.add_argument("--headless", action="store_true", help="print plain lines until the study ends")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.cli.argument_helpers import add_command, add_json_option, number
+from core.cli.argument_helpers import add_command, add_json_option, add_spec_argument, number
 
 
 def add_to(verbs: Any) -> None:
     """Add them."""
     _cleaning(verbs)
     fit = add_command(verbs, "fit", "plan.fit_memory:fit", "estimate the memory of a study, and what fits")
-    fit.add_argument("spec", metavar="SPEC", help="the study's TOML file")
+    add_spec_argument(fit)
     fit.add_argument(
         "--gpu",
         metavar="SIZE",
@@ -23,7 +23,7 @@ def add_to(verbs: Any) -> None:
     check = add_command(
         verbs, "check", "plan.check_spec:check", "check a study file and print it with all defaults"
     )
-    check.add_argument("spec", metavar="SPEC", help="the study's TOML file")
+    add_spec_argument(check)
     check.add_argument(
         "--show",
         metavar="N",
@@ -52,7 +52,7 @@ def _cleaning(verbs: Any) -> None:
         "plan.clean_rows:clean",
         "write the rows of a study anew: without copies, split, repaired, anonymised",
     )
-    clean.add_argument("spec", metavar="SPEC", help="the study's TOML file")
+    add_spec_argument(clean)
     clean.add_argument("-o", "--out", metavar="FOLDER", help="a new folder; the source is never changed")
     clean.add_argument(
         "--duplicates",

@@ -17,7 +17,7 @@ import pytest
 from core import paths
 from core.cli import exit_codes
 from core.cli.main import main
-from core.contract.hosts import host_list, ssh_commands
+from core.contract.hosts import host_list, ssh_commands, ssh_tunnel
 from core.contract.hosts.host_list import Host, HostError
 from core.contract.hosts.ssh_tunnel import Tunnel
 from core.contract.wire import console_api, engine_client
@@ -94,6 +94,19 @@ def test_an_address_is_never_an_option_or_a_command(address, home):
         host_list.check(Host(address, name="gpu2"))
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        Host("gpu2", name="../gpu2"), Host("gpu2", name="-gpu2"), Host("gpu2", name=""),
+        Host("gpu2", name="gpu2", home="/a\x1b[2J"), Host("gpu2", name="gpu2", home="/" + "a" * 200),
+        Host("gpu2", name="gpu2", command="a\nb"), Host("gpu2", name="gpu2", command=""),
+    ],
+)  # fmt: skip
+def test_a_name_is_never_a_path_and_a_path_is_one_line_that_can_be_shown(host, home):
+    with pytest.raises(HostError):
+        host_list.check(host)
+
+
 def test_an_address_becomes_arguments_of_ssh():
     assert Host("me@[::1]:2222").destination() == ["-p", "2222", "-l", "me", "--", "::1"]
     assert Host("gpu2").destination() == ["--", "gpu2"]
@@ -167,12 +180,12 @@ def test_ssh_ends_with_a_console_that_is_killed(far, home):
     again.close()
 
 
-def test_a_home_too_long_for_a_socket_is_reached_all_the_same(far, tmp_path):
-    long = tmp_path / ("n" * 120)
-    tunnel = Tunnel(far.host(), paths.private(long))
-    tunnel.ensure()
-    assert list(asyncio.run(engine_client.fetch_state(tunnel.socket)).studies) == ["small"]
-    tunnel.close()
+def test_a_home_whose_path_ssh_cannot_take_is_reached_all_the_same(far, tmp_path):
+    for name in ("n" * 120, "${HOME}"):  # ssh would replace a variable
+        tunnel = Tunnel(far.host(), paths.private(tmp_path / name))
+        tunnel.ensure()
+        assert list(asyncio.run(engine_client.fetch_state(tunnel.socket)).studies) == ["small"]
+        tunnel.close()
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------
@@ -202,6 +215,42 @@ def test_a_host_that_forbids_forwarding_is_said_to(far, tunnel):
     assert tunnel.pid == 0 and list(tunnel.folder.iterdir()) == []
 
 
+@needs_sshd
+def test_a_host_gets_no_agent_no_display_and_no_command_of_the_configuration(far):
+    with (far.folder / "config").open("a") as config:
+        config.write(
+            "  ForwardAgent yes\n  ForwardX11 yes\n  PermitLocalCommand yes\n  RemoteCommand date\n"
+            "  RequestTTY force\n"
+        )
+    asked = subprocess.run(
+        ["ssh", "-G", *ssh_commands.OPTIONS, "gpu2"], capture_output=True, text=True, check=True
+    )
+    settings = dict(line.split(" ", 1) for line in asked.stdout.splitlines() if " " in line)
+    refused_names = ("forwardagent", "forwardx11", "permitlocalcommand", "requesttty")
+    assert [settings[name] for name in refused_names] == ["no", "no", "no", "false"]
+    assert settings["batchmode"] == "yes" and settings.get("remotecommand", "none") == "none"
+
+
+@needs_sshd
+def test_a_forwarding_of_ones_own_configuration_that_is_taken_already_keeps_nobody_out(far, tunnel):
+    taken, free = far.folder / "taken.sock", far.folder / "free.sock"
+    taken.touch()
+    with (far.folder / "config").open("a") as config:
+        config.write(f"  LocalForward {taken} /x\n  LocalForward {free} /x\n")
+    ssh_commands.query(far.host())
+    assert not free.exists(), "a question opens no forwarding"
+    tunnel.ensure()
+    assert list(asyncio.run(engine_client.fetch_state(tunnel.socket)).studies) == ["small"]
+
+
+@needs_sshd
+def test_a_socket_that_cannot_be_made_is_said_at_once(far, tunnel, monkeypatch):
+    monkeypatch.setattr(ssh_tunnel, "_short", lambda socket: f"/no/such/{socket.name}")
+    with pytest.raises(EngineError, match="cannot bind to path /no/such/"):
+        tunnel.ensure()
+    assert tunnel.pid == 0
+
+
 def test_a_host_without_trimtab_says_how_to_name_it(far):
     shown = refused(far.host(command="/no/trimtab"))
     assert "there is no /no/trimtab on gpu2" in shown and "--command PATH" in shown
@@ -217,6 +266,20 @@ def test_another_version_is_named_and_not_attached_to(far):
     assert "the answer of gpu2 is 'hello \N{REPLACEMENT CHARACTER}[2J'" in refused(
         far.host(command=str(chatty))
     )
+
+
+@pytest.mark.parametrize("socket", ["/far/${HF_TOKEN}", "far.sock", "/far/\x1b[2J", "/far/\0", "8080"])
+def test_a_host_cannot_have_a_variable_of_this_one_put_into_the_path_of_its_socket(far, tunnel, socket):
+    answer = {
+        "protocol": console_api.PROTOCOL, "version": "1", "running": True, "socket": socket, "user": "u",
+        "host": "h",
+    }  # fmt: skip
+    (far.folder / "answer").write_text(json.dumps(answer))
+    hostile = far._write_program("hostile", f"cat {far.folder}/answer")
+    tunnel.host = far.host(command=str(hostile))
+    with pytest.raises(EngineError, match="names a socket that ssh cannot forward"):
+        tunnel.ensure()
+    assert tunnel.pid == 0
 
 
 @pytest.mark.parametrize(

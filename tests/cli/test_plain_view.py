@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from core import paths
 from core.cli import exit_codes
+from core.cli.inspect import plain_view
 from core.cli.inspect.plain_view import MOST_EVENTS, PlainView
 from core.contract.events import event_types as e
 from core.contract.state import event_fold
+from core.errors import EngineError
 from tests.cli import studies
 
 SAME = {"study": "small", "trial": 0}
@@ -59,7 +65,28 @@ def test_the_running_studies_are_shown_or_the_one_that_is_named():
     )
     assert "new  running" in PlainView().update(state, 110.0)
     assert "old  complete" in PlainView("old").update(state, 110.0)
+    ended = after(state, e.StudyEnded(at=102.0, study="new", outcome="stopped", why=""))
+    assert "new  stopped" in PlainView().update(ended, 110.0), "the newest where none runs"
     assert PlainView().update(studies.state(), 110.0)[1:] == ["no studies; start one with `trimtab run SPEC`"]
+
+
+def test_an_engine_that_is_away_is_reported_once_and_again_when_it_was_back_meanwhile(monkeypatch):
+    monkeypatch.setattr(plain_view, "RETRY_S", 0.0)
+    happens = iter(["no engine", "no engine", "", "", "stopped"])  # empty: it was attached to, and lost
+
+    async def follow_once(*_: object) -> None:
+        match next(happens):
+            case "stopped":
+                raise KeyboardInterrupt
+            case str(why) if why:
+                raise EngineError.of(why)
+
+    monkeypatch.setattr(plain_view, "_follow_once", follow_once)
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(plain_view._follow(Path("none"), PlainView(), said.append, lambda: None))
+    lost = "engine away, retrying (the connection was lost)"
+    assert said == ["engine away, retrying (no engine)", lost, lost]
 
 
 def test_the_command_prints_without_escape_codes_and_ctrl_c_leaves(engine):

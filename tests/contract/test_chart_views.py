@@ -48,6 +48,11 @@ def test_the_axis_of_values_holds_them_all_between_round_ends(values, log):
     assert scale.high > scale.low and all(map(scale.contains, values))
 
 
+def test_an_axis_of_shares_does_not_reach_below_zero():
+    assert round_values([0.0, 0.0]).low == 0.0 and round_values([0.0]).contains(0.0)
+    assert round_values([0.0, 0.001]).low == 0.0 and round_values([-0.1, 0.0]).low <= -0.1
+
+
 def test_zooming_keeps_the_place_under_the_cursor_and_ends_at_the_whole():
     window = zoom(WHOLE, None, 0.5, 0.25)
     assert window == (50.0, 250.0)

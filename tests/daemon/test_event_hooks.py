@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import sys
 import threading
-import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +99,13 @@ def test_a_faulty_file_is_refused_with_the_reason(tmp_path, text, why):
     assert "secret-part" not in found.problem and "password@" not in found.problem
 
 
+def test_a_file_that_is_too_large_or_has_too_many_hooks_is_refused(tmp_path):
+    write_hooks(tmp_path, '[a]\ncommand = ["x"]\n' + "#" * hook_settings.LARGEST_FILE_BYTES)
+    assert "it has more than 64 KiB" in hook_settings.read(tmp_path).problem
+    write_hooks(tmp_path, "".join(f'a{number}.command = ["x"]\n' for number in range(17)))
+    assert "it has 17 hooks; 16 are possible" in hook_settings.read(tmp_path).problem
+
+
 def test_a_hook_file_that_others_may_write_to_runs_nothing(tmp_path):
     path = write_hooks(tmp_path, '[a]\ncommand = ["x"]\n')
     path.chmod(0o660)
@@ -115,52 +124,6 @@ def test_a_hook_file_of_another_user_runs_nothing(tmp_path, monkeypatch):
     path = write_hooks(tmp_path, '[a]\ncommand = ["x"]\n')
     os.chown(path, 65534, 65534)
     assert "belongs to another user (uid 65534)" in hook_settings.read(tmp_path).problem
-
-
-# -- a command ---------------------------------------------------------------------------------------
-
-
-def test_a_command_gets_the_event_on_standard_input_and_in_its_environment(tmp_path):
-    code = (
-        "import json, os, sys; print(json.load(sys.stdin)['event'], os.environ['TRIMTAB_EVENT'], sys.argv[1])"
-    )
-    outcome = deliver(Hook("a", command(code, "{text}; $(date)")), tmp_path)
-    assert outcome.ok
-    assert outcome.text == "exit code 0: test test a test by `trimtab hooks test`; $(date)"  # no shell
-
-
-def test_a_command_that_hangs_is_killed_with_all_that_it_started(tmp_path, monkeypatch):
-    monkeypatch.setattr(hook_delivery, "LIMIT_S", 1.0)
-    code = (
-        "import os, subprocess, sys, time; child = subprocess.Popen([sys.executable, '-c', "
-        "'import time; time.sleep(600)']); print(child.pid, flush=True); time.sleep(600)"
-    )
-    outcome = deliver(Hook("a", command(code)), tmp_path)
-    assert not outcome.ok and outcome.text.startswith("killed after 1 s: ")
-    pid = int(outcome.text.split()[-1])
-    deadline = time.monotonic() + 20
-    while _runs(pid) and time.monotonic() < deadline:
-        pass
-    assert not _runs(pid)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def test_output_without_end_is_cut_and_a_secret_in_it_is_hidden(tmp_path):
-    code = "print('hf_0123456789abcdefghij'); print('x' * 3_000_000); raise SystemExit(3)"
-    outcome = deliver(Hook("a", command(code)), tmp_path)
-    assert not outcome.ok and outcome.text.startswith("exit code 3: hf_(redacted) xxx")
-    assert len(outcome.text) < 600
-
-
-def test_a_program_that_does_not_exist_is_named_in_words(tmp_path):
-    outcome = deliver(Hook("a", ("no-such-program",)), tmp_path)
-    assert outcome == hook_delivery.Outcome(False, "cannot be started: No such file or directory")
 
 
 # -- a URL -------------------------------------------------------------------------------------------
@@ -185,6 +148,39 @@ def test_a_busy_server_is_tried_three_times_with_longer_pauses(tmp_path, receive
     assert len(receiver.bodies) == 1  # a wrong address stays wrong
 
 
+def test_a_certificate_that_is_not_trusted_is_not_tried_again(tmp_path, monkeypatch):
+    distrust = ssl.SSLCertVerificationError("expired")
+    distrust.verify_message = "it has expired"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise urllib.error.URLError(distrust)
+
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", refuse)
+    pauses: list[float] = []
+    outcome = deliver(Hook("a", url="https://example.org"), tmp_path, pauses)
+    assert (
+        "its certificate is not trusted: it has expired" in outcome.text and not outcome.ok and pauses == []
+    )
+
+
+def test_this_machine_is_reached_without_the_proxy_of_the_environment(tmp_path, receiver, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert deliver(Hook("a", url=receiver.url), tmp_path).text == "HTTP 200"
+
+
+def test_a_value_that_json_lacks_is_left_out():
+    message = hook_messages.of_breach(scored(5, float("nan")), "safety/toxicity <= 0.1", "safety/toxicity")
+    assert json.loads(message.as_json())["value"] is None and b"NaN" not in message.as_json()
+
+
+def test_an_engine_that_leaves_does_not_try_again(tmp_path, receiver):
+    receiver.answers = [(503, {}, "")]
+    outcome = hook_delivery.deliver(
+        Hook("a", url=receiver.url), hook_messages.of_test(), tmp_path, lambda seconds: True
+    )
+    assert outcome.text == "HTTP 503" and len(receiver.bodies) == 1
+
+
 def test_a_redirect_to_another_host_is_not_followed(tmp_path, receiver):
     other = Receiver()
     receiver.answers = [(302, {"Location": other.url}, "")]
@@ -195,12 +191,13 @@ def test_a_redirect_to_another_host_is_not_followed(tmp_path, receiver):
 
 
 def test_the_token_in_a_url_is_never_shown(tmp_path, receiver):
-    receiver.answers = [(400, {}, f"no channel for {SECRET}?key=abcdefgh")]
-    hook = Hook("a", url=f"{receiver.url}{SECRET}?key=abcdefgh")
-    outcome = deliver(hook, tmp_path)
-    shown = f"{outcome.text} {hook.target()}"
-    assert "very-secret-part" not in shown and "abcdefgh" not in shown
-    assert shown.startswith("HTTP 400: no channel for (redacted)")
+    hook = Hook("a", url=f"{receiver.url}{SECRET}?key=abc%2Bdefgh")
+    for said in (f"{SECRET}?key=abc%2Bdefgh", "very-secret-part", "'abc%2Bdefgh'", "'abc+defgh'"):
+        receiver.answers = [(400, {}, f"no channel for {said}")]
+        outcome = deliver(hook, tmp_path)
+        shown = f"{outcome.text} {hook.target()}"
+        assert "very-secret-part" not in shown and "defgh" not in shown
+        assert shown.startswith("HTTP 400: no channel for ") and "(redacted)" in shown
 
 
 # -- the events --------------------------------------------------------------------------------------
@@ -265,6 +262,16 @@ async def test_each_event_is_told_once_and_in_words(tmp_path, monkeypatch):
         "study s is complete: 1 of 1 trials complete",
     ]
     assert json.loads(watched.got[0].as_json())["trial"] == 0
+
+
+async def test_a_new_study_of_the_same_name_breaks_its_limits_anew(tmp_path, monkeypatch):
+    watched = Watched(tmp_path, monkeypatch)
+    watched.happen(*BEGUN, scored(5, 0.3), ENDED)
+    watched.supervisor.state = State()
+    watched.happen(*BEGUN, scored(5, 0.3))
+    watched.texts()
+    kinds = [message.kind for message in watched.got]
+    assert kinds == ["limit_broken", "study_ended", "limit_broken"]
 
 
 async def test_what_happened_before_a_restart_is_not_told_again(tmp_path, monkeypatch):

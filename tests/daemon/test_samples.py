@@ -1,10 +1,14 @@
 """Samples by a real engine and a scripted worker, and blind ratings that are never lost."""
 
+from types import SimpleNamespace
+
 import pytest
+from msgspec.structs import replace
 
 from core.contract.metric_score import Score
 from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
+from core.contract.state.thinned_series import Series, add
 from core.contract.wire import message_codec, worker_api
 from core.contract.wire.sample_messages import (
     AskPair,
@@ -15,6 +19,8 @@ from core.contract.wire.sample_messages import (
     SampleText,
 )
 from core.daemon.answers import sample_ratings
+from core.daemon.workers import sample_relay
+from core.daemon.workers.sample_relay import SampleRelay
 from core.errors import RefusedError
 from tests.daemon.conftest import Engine
 
@@ -52,6 +58,49 @@ def test_a_trial_and_the_base_answer_while_it_trains_and_a_rating_outlives_the_e
     assert after.left_share.value == 1.0
 
 
+class RelayedWorker(SimpleNamespace):
+    """A worker that notes what it is told."""
+
+    def __init__(self, name: str, answers_samples: bool = True) -> None:
+        super().__init__(name=name, send=object(), answers_samples=answers_samples, told=[])
+        self.tell = self.told.append
+
+
+def relay_of(*workers: RelayedWorker) -> SampleRelay:
+    crew = SimpleNamespace(of=lambda study: workers, workers={worker.name: worker for worker in workers})
+    return SampleRelay(crew)
+
+
+def test_a_trial_that_trains_is_asked_of_its_worker_and_of_none_of_an_earlier_version():
+    first, second, old = RelayedWorker("a"), RelayedWorker("b"), RelayedWorker("c", False)
+    trains = s.Trial(0, s.RUNNING, worker="b", clock=add(Series(), 1, 1.0))
+    relay_of(first, second).begin(study(trains), AskSample("s", 0, "well"))
+    assert [message.trial for message in second.told] == [0] and not first.told
+    with pytest.raises(RefusedError, match="earlier version"):
+        relay_of(old).begin(study(trains), AskSample("s", -1, "well"))
+
+
+def test_the_oldest_answer_is_cancelled_when_there_are_too_many(monkeypatch):
+    monkeypatch.setattr(sample_relay, "MOST", 2)
+    worker = RelayedWorker("a")
+    relay = relay_of(worker)
+    tickets = [relay.begin(study(), AskSample("s", -1, "well")).ticket for _ in range(3)]
+    assert [m.ticket for m in worker.told if isinstance(m, worker_api.CancelSample)] == tickets[:1]
+
+
+async def test_a_reason_of_a_worker_is_made_harmless_and_one_that_ended_gives_no_answer():
+    worker = RelayedWorker("a")
+    relay = relay_of(worker)
+    ticket = relay.begin(study(), AskSample("s", -1, "well")).ticket
+    relay.take(RelayedWorker("b"), worker_api.SamplePiece(ticket, "of another worker", 4, done=True))
+    relay.take(worker, worker_api.SamplePiece(ticket, done=True, why="no\x1b[2J"))
+    assert (await relay.follow(ticket, 0)).why == "no\N{REPLACEMENT CHARACTER}[2J"
+    ticket = relay.begin(study(), AskSample("s", -1, "well")).ticket
+    relay._crew.workers.clear()
+    with pytest.raises(RefusedError, match="its worker ended"):
+        await relay.follow(ticket, 0)
+
+
 def trial(number: int, score: Score | None = None) -> s.Trial:
     scores = {} if score is None else {"feedback/strength": score}
     return s.Trial(number, s.COMPLETE, adapter=f"trials/{number}/adapter", scores=scores)
@@ -77,7 +126,9 @@ def test_the_trial_whose_strength_is_known_least_is_compared_next():
         trial(2, Score(0.2, -2.0, 2.4, 2)), trial(3, Score(5.0, 4.0, 6.0, 9)),
     )  # fmt: skip
     pairs = [sample_ratings.next_pair(known, range(4), seed) for seed in range(50)]
-    assert {frozenset((pair.left, pair.right)) for pair in pairs if not pair.drawn} == {frozenset((1, 2))}
+    chosen = [(pair.left, pair.right) for pair in pairs if not pair.drawn]
+    assert {frozenset(pair) for pair in chosen} == {frozenset((1, 2))}
+    assert 10 <= chosen.count((2, 1)) <= len(chosen) - 10, "the least known one stands on either side"
 
 
 def test_fewer_than_two_trials_that_can_answer_are_not_compared():
@@ -99,6 +150,18 @@ def test_a_rating_has_no_prompt_in_it_and_gives_all_their_strength():
     after = apply(s.State({"s": study(trial(0), trial(1))}), event).studies["s"]
     assert after.trials[1].scores["feedback/strength"].value > 0 > event.strengths[0].value
     assert after.trials[1].latest["feedback/strength"] == event.strengths[1].value
+
+
+def test_the_oldest_ratings_are_dropped_and_a_number_that_json_lacks_is_no_strength(monkeypatch):
+    monkeypatch.setattr(s, "RATINGS", 2)
+    state = s.State({"s": study(trial(0), trial(1))})
+    for choice in ("left", "right", "tie"):
+        event = sample_ratings.rating_event(state.studies["s"], RateSamples("s", 0, 1, choice, by="me"))
+        state = apply(state, event)
+    assert [rating.choice for rating in state.studies["s"].ratings] == ["right", "tie"]
+    infinite = replace(event, strengths={0: Score(float("inf"), 0.0, float("inf"), 9)})
+    after = apply(state, infinite).studies["s"].trials[0]
+    assert after.scores["feedback/strength"].value is None and after.scores["feedback/strength"].reason
 
 
 def test_a_worker_of_an_earlier_version_says_hello_without_samples():

@@ -1,6 +1,7 @@
 """Scores beside the training: what is pending, who waits for it, and what survives."""
 
 import time
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -188,3 +189,21 @@ def test_what_becomes_of_the_answers_is_charged_to_the_budget_too(
     one.assign(tmp_path)
     one.finish()
     assert sum(charged) == 5.0 * len(one.of(e.TrialScored)) > 0
+
+
+def test_progress_moves_while_texts_are_generated_and_is_reported_only_when_it_has_moved(
+    bench, tmp_path, without_scores, monkeypatch
+):
+    monkeypatch.setattr(background_scoring, "REPORT_S", 0.0)
+    monkeypatch.setattr(background_scoring, "UNIT_S", 0.0)
+    monkeypatch.setattr(background_scoring, "IDLE_S", 0.0)  # a token of each text in a unit
+    one = bench(evaluate={**SMALL, "boards": ["safety"], "limits": ["safety/toxicity <= 1"]})
+    one.assign(tmp_path)
+    one.finish()
+    base = [event for event in one.told if isinstance(event, e.Preparing) and event.total and event.stage]
+    last = one.of(e.TrialScoring)[-1]
+    trial = [event for event in one.of(e.TrialScoring) if event.step == last.step]
+    for reports in (base, trial):
+        done, total = [event.done for event in reports], reports[-1].total
+        assert 0.9 * total < max(done) <= total, "the texts come last, and end together"
+        assert all(before < after for before, after in pairwise(done))

@@ -20,10 +20,11 @@ RATED = ((6, 7, 9), (7, 6, 3), (6, 2, 4), (2, 7, 2), (4, 6, 1), (0, 7, 2), (0, 2
 
 
 class Answers:
-    """What workers would say: one text after the other, in two pieces, and endlessly where that is wanted."""
+    """What workers would say: one text after the other, in two pieces, endlessly, or not at all."""
 
     def __init__(self, texts: tuple[str, ...] = TEXTS) -> None:
         self.texts, self.is_endless = texts, False
+        self.why = ""  # why there is no answer
         self.requests: dict[str, AskSample] = {}
 
     def __call__(self, request: console_api.AnyRequest) -> console_api.Answer | None:
@@ -32,6 +33,8 @@ class Answers:
                 ticket = f"t{len(self.requests)}"
                 self.requests[ticket] = request
                 return SampleText(ticket)
+            case FollowSample() if self.why:
+                return SampleText(request.ticket, done=True, why=self.why)
             case FollowSample():
                 text = self.texts[list(self.requests).index(request.ticket) % len(self.texts)]
                 drawn = "" if self.requests[request.ticket].prompt else "How is tea made?"

@@ -27,6 +27,7 @@ def test_the_middle_of_the_way_gives_way_and_its_end_never(width, shown):
 
 
 def test_a_long_name_of_a_study_is_cut_and_made_harmless():
+    assert fit("", ("tidy-7b", "boards"), 80) == ["tidy-7b", "boards"]
     assert fit("", ("n" * 60, "boards"), 24) == ["n" * 14 + "…", "boards"]
     assert "\x1b" not in "".join(fit("", ("a\x1b[2J", "boards"), 80))
 

@@ -2,8 +2,11 @@
 
 import json
 
+from msgspec.structs import replace
+
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
+from core.contract.text.sanitize import REPLACEMENT
 from core.contract.views import metric_verdict
 from core.contract.wire import console_api
 from core.contract.wire.sample_messages import (
@@ -16,9 +19,11 @@ from core.contract.wire.sample_messages import (
 from core.errors import RefusedError
 from tests.tui.sampled import Answers
 from tests.tui.scene import NOW, no_card, state_of, study_events
-from tui.kept_state import FILE
+from tui.kept_state import FILE, StateFile
 from tui.samples import samples_screen
+from tui.samples.answer_box import answer_text
 from tui.samples.answer_stream import Answer, follow
+from tui.samples.prompt_history import PromptHistory
 from tui.samples.sample_settings import SampleSettings
 from tui.samples.strength_lines import strength_lines, summary_line
 from tui.theme_colors import Palette
@@ -38,7 +43,7 @@ async def test_a_trial_and_the_base_are_asked_and_a_pair_is_rated_without_names(
             ("first\x1b[2J[bold]", "second", "third", "fourth", "fifth", "sixth")
         )
         await you.press("g", *"jjjjjj", "T")
-        await you.sees("Enter asks trial 6")
+        await you.sees("tidy-7b › samples", "Enter asks trial 6")
         await you.press("B", "enter", *"what now", "enter")
         await you.sees("first", "second", "trial 6, step 230", "done, 40 tokens", "[bold]")
         first, base = of_kind(you, AskSample)
@@ -53,8 +58,14 @@ async def test_a_trial_and_the_base_are_asked_and_a_pair_is_rated_without_names(
         await you.sees("cancelled after")
         answers.is_endless = False
 
+        answers.why = "trial 6 is not on this worker"
         await you.press("F", "tab")
-        await you.sees("which is better?", "How is tea made?", "fifth", "sixth", "done, 40 tokens")
+        await you.sees(answers.why, "→ ↓ draws the next pair", "↓ next pair")
+        assert "← left" not in you.screen(), "there is nothing to rate"
+        answers.why = ""
+        await you.press("down")
+        await you.sees("← left", "= tie", "→ right", "↓ next pair")
+        await you.sees("which is better?", "How is tea made?", "first", "second", "done, 40 tokens")
         assert "trial 6" not in you.screen() and "trial 7" not in you.screen()
         await you.press("left")
         rating = RateSamples("tidy-7b", 6, 7, "left", "How is tea made?", True)
@@ -71,7 +82,7 @@ async def test_a_trial_and_the_base_are_asked_and_a_pair_is_rated_without_names(
         await you.press("down")
         await you.sees("which is better?")
         await you.press("escape", "escape")
-        await you.until(lambda: "samples of" not in you.screen(), "the way back")
+        await you.until(lambda: "tidy-7b › samples" not in you.screen(), "the way back")
 
 
 async def test_a_console_that_only_reads_neither_asks_nor_rates(seat):
@@ -104,6 +115,20 @@ async def test_a_refusal_says_what_to_do_and_a_cancelled_answer_takes_nothing_mo
     assert (answer.stage, answer.text.text) == ("cancelled", "late") and answer.cancel() is None
 
 
+def test_an_answer_is_shown_literally():
+    request = SampleSettings().requests("s", [3], "well")[0]
+    hostile = Answer(request, "done", SampleText("t", "a\x1b[2J\u202eb\n[red]", 3, 1, True))
+    assert answer_text(hostile, LOOK).plain == f"a{REPLACEMENT}[2J{REPLACEMENT}b\n[red]"
+
+
+def test_a_prompt_is_kept_once_as_the_newest_and_a_long_one_only_while_the_console_runs(tmp_path):
+    history = PromptHistory(StateFile(tmp_path))
+    for prompt in ("one", "two", "one", "x" * 3000):
+        history.add("s", prompt)
+    assert history.of("s") == ["two", "one", "x" * 3000]
+    assert PromptHistory(StateFile(tmp_path)).of("s") == ["two", "one"]
+
+
 def test_a_side_bias_is_a_warning_and_strengths_stand_in_order():
     state = state_of(
         *SCENE,
@@ -118,6 +143,9 @@ def test_a_side_bias_is_a_warning_and_strengths_stand_in_order():
     study = state.studies["tidy-7b"]
     assert "⚠ side bias: left in 90% (70% to 99%)" in summary_line(study, LOOK).plain
     assert metric_verdict.boards(study) == (), "strengths are on no board"
+    based = replace(study, base_scores={"feedback/strength": Score(0.0, -0.9, 0.9, 4)})
+    rows = [line.plain for line in strength_lines(based, 74, LOOK)]
+    assert ["#7" in rows[0], "base" in rows[1], "#6" in rows[2]] == [True] * 3
     for width in (46, 74, 116):
         lines = [line.plain for line in strength_lines(study, width, LOOK)]
         assert [line.split()[1] for line in lines] == ["#7", "#6"]

@@ -63,6 +63,15 @@ def test_trimtabs_own_processes_are_refused_with_what_to_do_instead(sleeper):
     assert (first.pid, worker.pid) == (sleeper.pid, 4321) and not own_targets(state, "ada")
     assert refusal(worker, 1) == STEER and refusal(changed(first, pid=77), 77) == STEER
     assert refusal(first, 1) == ""
+    shell = changed(first, pid=os.getppid())
+    assert refusal(shell, 1) == refusal(changed(first, pid=os.getpid()), 1) == STEER, "the console's own"
+
+
+def test_a_process_on_several_devices_is_one_target_with_all_its_memory():
+    mine = e.Process(77, "python", own_name(), 3 << 30)
+    devices = tuple(replace(device, processes=(mine,)) for device in ON_CARDS.machine.devices[:2])
+    (target,) = own_targets(replace(ON_CARDS, machine=replace(ON_CARDS.machine, devices=devices)), own_name())
+    assert (target.pid, len(target.devices), target.used_bytes) == (77, 2, 6 << 30)
 
 
 async def test_t_asks_and_only_yes_sends(seat, sleeper):

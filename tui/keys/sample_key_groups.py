@@ -25,7 +25,7 @@ SAMPLES = Group(
         Key("samples.nearer", "pageup", "scroll(-1)", "page up", "further up the answers"),
     ),
     (
-        "samples.left", "samples.tie", "samples.right", "samples.back", "samples.ask", "samples.skip",
+        "samples.left", "samples.tie", "samples.right", "samples.back", "samples.skip", "samples.ask",
         "samples.again", "samples.page", "samples.base", "samples.heat", "samples.length", "samples.source",
         "samples.next",
     ),

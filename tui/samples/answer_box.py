@@ -20,13 +20,14 @@ class AnswerBox(Box):
     AnswerBox > Sheet { text-wrap: wrap; text-overflow: fold; }
     """
 
-    def show_answer(self, title: str, answer: Answer | None, hint: str, look: Palette) -> None:
-        """Show an answer; without one, what to do."""
+    def show_answer(self, title: str, answer: Answer | None, hint: str, look: Palette, fix: str = "") -> None:
+        """Show an answer; without one, the ``hint``; ``fix`` is what to do about one that was refused."""
         state = describe_stage(answer) if answer is not None else ""
         if (self.border_title, self.border_subtitle) != (title, state):
             self.border_title, self.border_subtitle = title, state
         at_end = self.scroll_offset.y >= self.max_scroll_y
-        self._sheet.draw(answer_text(answer, look) if answer is not None else Text(hint, style=look["muted"]))
+        shown = Text(hint, style=look["muted"]) if answer is None else answer_text(answer, look, fix)
+        self._sheet.draw(shown)
         if answer is not None and answer.is_open and at_end:
             self.scroll_end(animate=False)
 
@@ -43,7 +44,7 @@ def describe_stage(answer: Answer) -> str:
     }[answer.stage]
 
 
-def answer_text(answer: Answer, look: Palette) -> Text:
+def answer_text(answer: Answer, look: Palette, fix: str = "") -> Text:
     """Return the text of an answer. Rich's Text holds it: no markup in it is obeyed."""
     text = Text(plain(answer.text.text, LONGEST, lines=True))
     match answer.stage:
@@ -59,6 +60,6 @@ def answer_text(answer: Answer, look: Palette) -> Text:
             text = Text("(the answer is empty)", style=look["muted"])
         case "refused":
             text = Text(plain(answer.why, 300), style=look["error"])
-            if answer.fix:
-                text.append(f"\n→ {plain(answer.fix, 300)}", style=look["muted"])
+            if fix := fix or answer.fix:
+                text.append(f"\n→ {plain(fix, 300)}", style=look["muted"])
     return text

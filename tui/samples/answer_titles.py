@@ -14,6 +14,14 @@ from tui.theme_colors import Palette
 LONGEST = 500  # characters of a prompt that are shown
 
 
+def page_names(blind: bool, look: Palette) -> Text:
+    """Return the names of the two pages, the one that is shown reversed."""
+    line = Text("  ")
+    for name, here in (("one trial", not blind), ("blind pairs", blind)):
+        line.append(f" {name} ", style=f"bold reverse {look['accent']}" if here else look["muted"])
+    return line
+
+
 def prompt_line(prompt: str, answers: Sequence[Answer], look: Palette) -> Text:
     """Return the line of the prompt, which an answer knows if it was drawn."""
     line = Text("prompt  ", style="", no_wrap=True, overflow="ellipsis")

@@ -21,7 +21,7 @@ from tui.keys.key_definition import bindings
 from tui.keys.sample_key_groups import SAMPLES
 from tui.samples.answer_box import AnswerBox
 from tui.samples.answer_stream import Answer, follow
-from tui.samples.answer_titles import name_answers, name_pair, prompt_line
+from tui.samples.answer_titles import name_answers, name_pair, page_names, prompt_line
 from tui.samples.prompt_history import PromptHistory
 from tui.samples.prompt_line import PromptLine, PromptTyped
 from tui.samples.sample_settings import SEEDS, SampleSettings
@@ -33,8 +33,9 @@ NARROW = 70  # columns below which the answers stand above each other
 LOW = 20  # lines below which the strengths are not listed
 RATING_LINES = 6  # that are seen at once
 NAMES_S = 3.0  # the names are shown after a rating for this long
-PAIR_KEYS = ("samples.left", "samples.tie", "samples.right", "samples.skip")
-ONE_KEYS = ("samples.base", "samples.next", "samples.previous")
+RATE_KEYS = ("samples.left", "samples.tie", "samples.right")
+PAIR_KEYS = (*RATE_KEYS, "samples.skip")
+ONE_KEYS = ("samples.again", "samples.base", "samples.next", "samples.previous")
 READ_ONLY = "This console only reads: asking takes time of the GPU. Open one without --read-only."
 
 
@@ -43,6 +44,7 @@ class SamplesScreen(StudyScreen):
 
     KEYS = (SAMPLES,)
     BAR = SAMPLES.footer
+    CRUMB = "samples"
     TOPIC = "boards"
     AUTO_FOCUS = ""  # the prompt line has the keys only while a prompt is typed
     BINDINGS = bindings(*KEYS, EVERYWHERE)
@@ -150,9 +152,7 @@ class SamplesScreen(StudyScreen):
     async def _choose_pair(self, study: str, prompt: str) -> None:
         try:
             pair = await self.console.engine.ask(AskPair(study, random.randrange(SEEDS)))
-            self._note = (
-                "" if isinstance(pair, Pair) else "the engine gave no pair: it may be an older version"
-            )
+            self._note = "" if isinstance(pair, Pair) else "the engine gave no pair: it may be older"
         except TrimtabError as error:
             pair, first = None, error.problems[0]
             self._note = f"{first.what}\n→ {first.fix}" if first.fix else first.what
@@ -183,7 +183,7 @@ class SamplesScreen(StudyScreen):
         """Draw what has come since."""
         study, look = self.study, self.console.look
         self.set_class(self.size.width < NARROW, "narrow")
-        self.query_one("#title", Sheet).draw(self._title(study))
+        self.query_one("#title", Sheet).draw(self._title())
         self.query_one("#about", Sheet).draw(self._about())
         self.query_one("#prompt", Sheet).draw(prompt_line(self._prompt, self._answers, look))
         self._draw_answers()
@@ -199,9 +199,10 @@ class SamplesScreen(StudyScreen):
         boxes[1].display = self._blind or self._with_base
         titles = self._titles()
         hint = READ_ONLY if self.console.engine.read_only else self._note or self._hint()
+        fix = "↓ draws the next pair" if self._blind else ""
         for place, box in enumerate(boxes):
             answer = self._answers[place] if place < len(self._answers) else None
-            box.show_answer(titles[place], answer, hint if place == 0 else "", look)
+            box.show_answer(titles[place], answer, hint if place == 0 else "", look, fix)
 
     def _hint(self) -> str:
         trial = self.selected_trial()
@@ -214,13 +215,9 @@ class SamplesScreen(StudyScreen):
         trial = self.selected_trial()
         return name_answers(trial.number if trial is not None else None, self._answers)
 
-    def _title(self, study: s.Study | None) -> Text:
+    def _title(self) -> Text:
         look, engine = self.console.look, self.console.engine
-        line = Text("samples", style="", no_wrap=True, overflow="ellipsis")
-        line.stylize("bold")
-        line.append(f" of {plain(study.name, 40)}  " if study is not None else "  ", style=look["muted"])
-        for name, here in (("one trial", not self._blind), ("blind pairs", self._blind)):
-            line.append(f" {name} ", style=f"bold reverse {look['accent']}" if here else look["muted"])
+        line = self.way().append_text(page_names(self._blind, look))
         line.append("   read-only" if engine.read_only else "", style=look["warning"])
         line.append(f"   {plain(engine.away, 120)}" if engine.away else "", style=f"bold {look['error']}")
         return line
@@ -250,7 +247,7 @@ class SamplesScreen(StudyScreen):
             return "one trial" if self._blind else "blind pairs"
         hidden = ONE_KEYS if self._blind else PAIR_KEYS
         acts = key_id not in hidden and not self.console.engine.read_only
-        return label if acts and (key_id != "samples.again" or not self._blind) else ""
+        return label if acts and (key_id not in RATE_KEYS or self._may_rate()) else ""
 
     def action_back(self) -> None:
         """Cancel what is being answered, or go back to where you came from."""
@@ -308,12 +305,18 @@ class SamplesScreen(StudyScreen):
             return
         if self._choice:
             self._begin_pair()
-        elif self._pair is not None and all(answer.stage == "done" for answer in self._answers):
+        elif self._may_rate():
+            assert self._pair is not None
             self._choice = choice
             self.run_worker(self._send_rating(self._pair, choice), group="rating", exit_on_error=False)
             self.show()
         else:
             self.console.say("rate when both have answered; ↓ takes the next pair")
+
+    def _may_rate(self) -> bool:
+        """Whether both of a pair have answered and no rating was given."""
+        done = all(answer.stage == "done" for answer in self._answers)
+        return self._pair is not None and not self._choice and bool(self._answers) and done
 
     def action_skip(self) -> None:
         """Take the next pair."""

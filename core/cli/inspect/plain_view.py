@@ -111,7 +111,7 @@ async def _follow(
         try:
             await in_daemon_thread(ensure)
             await _follow_once(socket, view, write)
-            why = "the connection was lost"
+            why, said = "the connection was lost", ""
         except EngineError as error:
             why = error.problems[0].what
         if why != said:

@@ -14,6 +14,8 @@ from core.daemon.event_hooks.hook_settings import Hook, Hooks
 from core.watch.doctor_finding import FAIL, OK, Finding
 
 HELP = "`trimtab help troubleshooting` shows the file"
+FIRST = 'desktop.command = ["notify-send", "trimtab", "{text}"]'
+BEGIN = f"a first one is the line {FIRST}; then `trimtab hooks test`"
 
 
 def hooks(arguments: argparse.Namespace) -> int:
@@ -22,6 +24,9 @@ def hooks(arguments: argparse.Namespace) -> int:
     found = hook_settings.read(paths.home())
     if found.problem:
         raise UsageError.of(found.problem, "", HELP)
+    if arguments.action == "list" and not found.hooks:
+        print(f"no hook in {plain(_place(), 200)}; {BEGIN}")
+        return exit_codes.OK
     chosen = _choose(found, arguments.name)
     if arguments.action == "list":
         for hook in chosen:
@@ -43,14 +48,17 @@ def findings() -> list[Finding]:
 
 
 def _choose(found: Hooks, name: str | None) -> tuple[Hook, ...]:
-    place = str(paths.home() / hook_settings.FILE)
     if not found.hooks:
-        raise UsageError.of("there is no hook", place, HELP)
+        raise UsageError.of("there is no hook", _place(), BEGIN)
     chosen = tuple(hook for hook in found.hooks if name in (None, hook.name))
     if not chosen:
         names = ", ".join(hook.name for hook in found.hooks)
-        raise UsageError.of(f"there is no hook {plain(name or '', 60)!r}", place, f"it has {names}")
+        raise UsageError.of(f"there is no hook {plain(name or '', 60)!r}", _place(), f"it has {names}")
     return chosen
+
+
+def _place() -> str:
+    return str(paths.home() / hook_settings.FILE)
 
 
 def _describe(hook: Hook) -> str:

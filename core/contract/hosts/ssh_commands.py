@@ -8,7 +8,7 @@ import msgspec
 
 from core.contract.hosts.host_list import Host
 from core.contract.state.engine_state import LIVE_STUDY
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import plain, show_value
 from core.contract.wire import console_api
 from core.errors import EngineError
 
@@ -20,6 +20,8 @@ OPTIONS = (
 )  # fmt: skip
 NOT_FOUND = (126, 127)  # exit codes of a shell that cannot run a command
 OF_SSH = 255
+NO_REASON = "Could not request local forwarding"  # the line before it says why
+VARIABLE = "${"  # ssh -L replaces it in a path by this console's variables, and tells the host the result
 LOG_IN = (
     "the console cannot ask for a password: load the key into ssh-agent until `ssh {address}` asks nothing"
 )
@@ -72,7 +74,7 @@ def query(host: Host, start: bool = False) -> Remote:
     Raises EngineError: not reached, no trimtab there, no engine, another version.
     """
     remote_command = host.remote_command("engine", "socket", *(["--start"] if start else []))
-    command = ["ssh", *OPTIONS, *host.destination(), remote_command]
+    command = ["ssh", *OPTIONS, "-o", "ClearAllForwardings=yes", *host.destination(), remote_command]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ANSWER_S)
     except subprocess.TimeoutExpired:
@@ -103,12 +105,17 @@ def _check(host: Host, remote: Remote) -> Remote:
             f" {console_api.PROTOCOL}"
         )
         raise EngineError.of(what, host.address, "install the same version on both")
+    path = remote.socket
+    if not path.startswith("/") or plain(path) != path or VARIABLE in path:
+        what = f"{host.name} names a socket that ssh cannot forward: {show_value(path, 100)}"
+        raise EngineError.of(what, host.address, "use a TRIMTAB_HOME there that is a plain path")
     return remote
 
 
 def explain(host: Host, code: int, errors: str) -> EngineError:
     """Explain why ssh, or the command on the host, failed."""
     lines = [line for line in plain(errors, 2000, lines=True).splitlines() if line.strip()]
+    lines = [line for line in lines if NO_REASON not in line]
     last = plain(lines[-1].strip(), 300) if lines else f"exit code {code}"
     if code == OF_SSH:
         for words, what, fix in CAUSES:

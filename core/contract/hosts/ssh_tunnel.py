@@ -23,9 +23,10 @@ from core.errors import EngineError
 
 OPEN_S, POLL_S, CLOSE_S = 20.0, 0.05, 3.0
 LOG_BYTES = 4000
-# ControlPath: a forward of a shared connection would outlive this process.
+# ControlPath: a forward of a shared connection would outlive this process. ExitOnForwardFailure is not set: a
+# forward of ~/.ssh/config may be taken already, by another shell or console.
 FORWARDING = (
-    "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes", "-o", "StreamLocalBindMask=0177",
+    "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=no", "-o", "StreamLocalBindMask=0177",
     "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3",
 )  # fmt: skip
 
@@ -96,12 +97,13 @@ class Tunnel:
         while time.monotonic() < deadline and not self._closed:
             if process.poll() is not None:
                 raise ssh_commands.explain(self.host, process.returncode, _tail(log))
-            if self.socket.exists():
-                if health(self.socket) is not None:
-                    return
-                if "open failed" in (said := _tail(log)):  # such as "administratively prohibited"
-                    self._end()
-                    raise ssh_commands.explain(self.host, ssh_commands.OF_SSH, said)
+            is_there, said = self.socket.exists(), _tail(log)
+            if is_there and health(self.socket) is not None:
+                return
+            # such as "administratively prohibited", or the socket cannot be made here
+            if ("open failed" if is_there else self.socket.name) in said:
+                self._end()
+                raise ssh_commands.explain(self.host, ssh_commands.OF_SSH, said)
             time.sleep(POLL_S)
         self._end()
         self._refuse_closed()
@@ -149,8 +151,10 @@ def _runs(pid: int) -> bool:
 
 
 def _short(socket: Path) -> str:
-    """Return a path of the socket that a socket's address has room for; ssh runs in its folder."""
-    return str(socket) if len(os.fsencode(socket)) <= PATH_LIMIT_BYTES else f"/proc/self/cwd/{socket.name}"
+    """Return a path of the socket that a socket's address has room for and that ssh takes literally; ssh
+    runs in its folder."""
+    fits = len(os.fsencode(socket)) <= PATH_LIMIT_BYTES and ssh_commands.VARIABLE not in str(socket)
+    return str(socket) if fits else f"/proc/self/cwd/{socket.name}"
 
 
 def _escape(path: str) -> str:

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -48,8 +48,10 @@ def deliver(hook: Hook, message: Message, home: Path, pause: Pause) -> Outcome:
 def _conceal(hook: Hook, text: str) -> str:
     """Remove secrets and all of the URL except its host."""
     parts = urlsplit(hook.url)
-    secrets = {hook.url, parts.path, parts.query, *parts.path.split("/"), *parts.query.split("&")}
-    for secret in sorted(secrets, key=len, reverse=True):
+    fields = parts.query.split("&")
+    values = [field.partition("=")[2] for field in fields]
+    secrets = {hook.url, parts.path, parts.query, *parts.path.split("/"), *fields, *values}
+    for secret in sorted({*secrets, *map(unquote, secrets)}, key=len, reverse=True):
         if len(secret) > 3:
             text = text.replace(secret, HIDDEN)
     return Redactor().text(text)

@@ -243,17 +243,25 @@ class BackgroundScoring:
             self._queues.pop(number, None)
 
     def _report_progress(self) -> None:
+        """Report the progress of each scoring, unless it stands where it stood."""
         now = time.monotonic()
         if now - self._reported_at < REPORT_S:
             return
         self._reported_at = now
         if self._base is not None and self._base.result is None and self._base.open:
-            self._base_scoring.report_progress(self._base.answered, finished=False)
+            self._base_scoring.report_progress(self._count_done(self._base), finished=False)
         for queue in self._queues.values():
-            if queue.now is not None and queue.snapshot is not None:
+            if queue.now is None or queue.snapshot is None:
+                continue
+            progress = queue.snapshot.step, self._count_done(queue.now)
+            if progress != queue.reported:
+                queue.reported = progress
                 queue.snapshot.card.reporter.emit(
-                    e.TrialScoring, step=queue.snapshot.step, done=queue.now.answered, total=queue.total
+                    e.TrialScoring, step=progress[0], done=progress[1], total=queue.total
                 )
+
+    def _count_done(self, job: ScoringJob) -> int:
+        return job.answered + self._answering.count_generated(job.owner)
 
 
 def _end_scoring(card: Scorecard, step: int, why: str) -> None:

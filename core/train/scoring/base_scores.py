@@ -50,7 +50,7 @@ class BaseScoring:
         self._spec, self._base, self._boards, self._reporter = spec, base, boards, reporter
         self._folder: Path | None = None  # for its evidence
         self._asked = 0  # answers needed, as far as known
-        self._reported = False
+        self._reported: int | None = None  # answers of the latest report, while there is something to do
         self._cache = BaseAnswers(paths.cache() / "answers" / f"{self._digest()}.json")
 
     def begin(self, trials: Path) -> None:
@@ -65,10 +65,11 @@ class BaseScoring:
         self._reporter.warn(f"the base model could not be scored: {what}")
 
     def report_progress(self, answered: int, finished: bool) -> None:
-        """Report how many answers are done."""
-        if finished and not self._reported:
+        """Report how many answers are done, unless that was reported."""
+        now = None if finished else answered
+        if now == self._reported:
             return
-        self._reported = not finished
+        self._reported = now
         stage = "" if finished else "scoring the base model in the background"
         self._reporter.report_answers(stage, answered, self._asked)
 

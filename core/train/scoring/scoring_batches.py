@@ -81,6 +81,15 @@ class BatchedAnswers:
         """Whether a generation or a scoring of rows is under way; the stack must not change then."""
         return self._now is not None
 
+    def count_generated(self, owner: int) -> int:
+        """Return the work done on an owner's answers that are being generated, in answers: without it their
+        count would stand still for many units and then jump, since a batch ends as a whole."""
+        now = self._now
+        if not isinstance(now, Generation):
+            return 0
+        rows = (row for row, question in enumerate(self._taken) if question.owner == owner)
+        return int(sum(map(now.progress, rows)))
+
     def bind(self, tokens: int) -> None:
         """Limit a pass to ``tokens``; 0 lifts the limit."""
         self.most = min(MOST, tokens) if tokens else MOST

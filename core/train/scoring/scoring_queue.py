@@ -120,6 +120,7 @@ class ScoringQueue:
     snapshot: Snapshot | None = None  # the one that ``now`` scores
     total: int = 0  # upper bound of the answers needed
     queued: list[Snapshot] = field(default_factory=list)
+    reported: tuple[int, int] | None = None  # step and answers of the latest report
 
     def all(self) -> list[Snapshot]:
         """All snapshots that are not scored yet."""

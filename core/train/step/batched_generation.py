@@ -115,6 +115,22 @@ class Generation:
         """The tokens so far of the prompt at ``row`` of ``prompts``, and whether these are all."""
         return list(self._written[row]), self._over[row]
 
+    def progress(self, row: int) -> float:
+        """How much of the work on the prompt at ``row`` of ``prompts`` is done, 0 to 1."""
+        if self._over[row]:
+            return 1.0
+        read = len(self.prompts[row].ids)
+        return (read * self._read_share + len(self._written[row])) / (read + self._most[row])
+
+    @property
+    def _read_share(self) -> float:
+        """How much of the prompts is read, 0 to 1."""
+        if self._rows:
+            return 1.0
+        if self._reader is not None:
+            return self._reader.read_share
+        return float(self._mask.shape[1] / self._masked.shape[1])
+
     @property
     def rows(self) -> int:
         """The number of rows of the next pass."""

@@ -61,6 +61,11 @@ class TreeReader:
         """Columns that are still to be read."""
         return self._width - self._read
 
+    @property
+    def read_share(self) -> float:
+        """How much of the trees is read, 0 to 1."""
+        return self._read / self._width
+
     @torch.no_grad()
     def read(self, tokens: float) -> list[tuple[int, np.ndarray, torch.Tensor]]:
         """Read the next columns, of about ``tokens`` in all. Returns for each owner's index the wanted nodes

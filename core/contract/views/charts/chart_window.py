@@ -25,7 +25,9 @@ def round_end(last: float, planned: float = 0.0) -> float:
 
 
 def round_values(values: Iterable[float], log: bool = False) -> AxisScale:
-    """Return an axis over the values whose ends are round, so that a reading within them does not move it."""
+    """Return an axis over the values whose ends are round, so that a reading within them does not move it.
+    It reaches below 0 only where a value does: a share has no place there."""
+    values = list(values)
     tight = AxisScale.over(values, log)
     if log:
         low, high = (math.log10(end) * PARTS for end in (tight.low, tight.high))
@@ -34,6 +36,7 @@ def round_values(values: Iterable[float], log: bool = False) -> AxisScale:
     power = 10.0 ** math.floor(math.log10(rough))
     unit = next(rung * power for rung in (1.0, 2.0, 5.0, 10.0) if rung * power >= rough * 0.999)
     low, high = math.floor(tight.low / unit + 1e-9) * unit, math.ceil(tight.high / unit - 1e-9) * unit
+    low = max(0.0, low) if min(values) >= 0 else low
     return AxisScale(low, high) if high > low else tight
 
 
