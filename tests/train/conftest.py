@@ -15,12 +15,15 @@ from core.contract.events import event_types as e
 from core.contract.spec import knob_table, spec_file
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.worker_api import Assign, SamplePiece
+from core.train.adapters.reload_check import ReloadCheck
 from core.train.base.base_model import Base, load_base
 from core.train.data.dataset import Data, load_data
 from core.train.introspection.trial_introspection import InspectionSchedule
 from core.train.pack.trial_pack import Pack
 from core.train.progress_callback import silent
 from tests.tiny import tiny_base, tiny_rows
+
+RELOADING = ("reload", "out_of_memory", "bases", "equal")  # modules whose adapters PEFT loads back
 
 
 @pytest.fixture(scope="session")
@@ -59,9 +62,12 @@ def own_cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def only_where_it_is_tested(request, monkeypatch):
-    """The look inside a model changes nothing of the training, by test, and takes a fifth of short ones."""
+    """The look inside a model and PEFT's loading of what was saved change nothing of the training, by test,
+    and take a fifth and a tenth of short ones."""
     if not request.module.__name__.endswith("insides"):
         monkeypatch.setattr(InspectionSchedule, "due", lambda *told: False)
+    if not request.module.__name__.endswith(RELOADING):
+        monkeypatch.setattr(ReloadCheck, "check", lambda *told: None)
 
 
 @pytest.fixture

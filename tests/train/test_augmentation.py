@@ -50,6 +50,7 @@ def test_noise_has_the_scale_of_the_rows_own_length(bench):
     alone, together = changes(one, short), changes(one, short, long)
     torch.testing.assert_close(together[0, :8], alone[0])
     assert not together[0, 8:].any(), "no noise on padding"
+    assert not torch.allclose(changes(one, (make_row(8, 4), 5, noise)), alone), "another row, another noise"
     for line, length in ((alone[0], 8), (together[1], 32)):
         bound = 5.0 / math.sqrt(length * line.shape[-1])
         assert 0.95 * bound < line.abs().max() <= 1.001 * bound and abs(line.mean()) < 0.1 * bound

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers.models.llama.modeling_llama import LlamaMLP
 
 from core.train.adapters.adapter_stack import Stack
 from core.train.kernels import counter_dropout, fast_path, fused_ops, kernel_trials, pinned_transfer
@@ -44,6 +45,22 @@ def test_batches_ranks_and_dropout_share_a_product_and_losses_stay(bench, tmp_pa
 def _plan(stack: Stack):
     rows = [(factors, range(factors.rank)) for group in stack.groups for factors in group.members]
     return stack.plan_pass(rows, trains=True)
+
+
+@pytest.mark.parametrize("path", [EAGER, PATHS[1], PATHS[2]])
+def test_dropout_in_a_layer_that_sees_all_tokens_in_one_dimension_is_each_rows_own(
+    bench, tmp_path, on, monkeypatch, path
+):
+    """As in OPT: alone, the rows of a trial are padded to another length than in company."""
+    own = LlamaMLP.forward
+    monkeypatch.setattr(LlamaMLP, "forward", lambda mlp, x: own(mlp, x.flatten(0, 1)).view(x.shape))
+    on(path)
+    one, knobs = bench(), {"steps": 4, "batch_size": 3, "lora_dropout": 0.3, "learning_rate": 1e-2}
+    for numbers in ((0, 1), (2,)):
+        for number in numbers:
+            one.assign(tmp_path, number, **knobs, seed=number % 2)
+        one.finish()
+    assert one.losses(0) == pytest.approx(one.losses(2), rel=1e-5)
 
 
 def test_one_dropout_kernel_serves_trials_with_and_without_dropout(on):

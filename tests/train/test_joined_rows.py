@@ -41,13 +41,28 @@ def test_a_trials_losses_in_a_line_are_those_of_padded_rows(bench, tmp_path, joi
         one = bench()
         one.pack.parts.rounds.joins = path is not EAGER
         for number, knobs in enumerate(TRIALS[:3]):  # ranks, batches, dropout and accumulation differ
-            one.assign(tmp_path, number, **{"steps": 4, **knobs})
+            one.assign(tmp_path, number, **{"steps": 4, "label_smoothing": number / 5, **knobs})
         one.finish()
         losses.append([loss for number in range(3) for loss in one.losses(number)])
         calls.append(attend.call_count)
     assert calls[0] == 0 < calls[1] < calls[2]
     for joined in losses[1:]:
         assert joined == pytest.approx(losses[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("knob", ["neftune_noise_alpha", "prompt_dropout"])
+def test_rows_whose_embeddings_are_augmented_are_padded_and_so_are_their_neighbours(
+    bench, tmp_path, joins, monkeypatch, knob
+):
+    attend = Mock(side_effect=row_attention.attend)
+    monkeypatch.setattr(row_attention, "attend", attend)
+    fast_path.use(CPU, torch.float32, PATHS[0])
+    one = bench(evaluate={"every": 9})
+    one.pack.parts.rounds.joins = True
+    one.assign(tmp_path, 0, batch_size=3, **{knob: 0.4})
+    one.assign(tmp_path, 1, batch_size=2)
+    one.turn()
+    assert not attend.called and one.losses(0) and one.losses(1)
 
 
 @pytest.mark.parametrize("family", tiny_models.CONFIGS)

@@ -6,6 +6,7 @@ import torch
 
 from core.contract.events import event_types as e
 from core.contract.wire.worker_api import CancelSample, Pause, Sample, SamplePiece
+from core.train.data.dataset import MASKED, Row
 from core.train.scoring import live_samples
 from tests.train.conftest import Bench
 
@@ -132,8 +133,29 @@ def test_without_a_prompt_a_validation_row_is_asked_the_same_of_all(bench):
     trainer.finish()
     first, second, third = (last(trainer, ticket).prompt for ticket in "abc")
     assert first and first == second != third
-    rows = [trainer.base.tokenizer.decode(row.ids) for row in trainer.data.validation]
-    assert any(first in row for row in rows)
+    asked_rows = [row.ids[row.labels == MASKED] for row in trainer.data.validation]
+    prompts = [trainer.base.tokenizer.decode(ids, skip_special_tokens=True) for ids in asked_rows]
+    assert any(first in prompt for prompt in prompts)
+
+
+def test_of_a_validation_row_all_before_its_answer_is_the_prompt_and_of_plain_text_its_beginning(
+    bench, monkeypatch
+):
+    read = []
+    real = live_samples.Generation
+
+    def generate(base, stack, head, prompts, trees):
+        read.extend(list(prompt.ids) for prompt in prompts)
+        return real(base, stack, head, prompts, trees)
+
+    monkeypatch.setattr(live_samples, "Generation", generate)
+    trainer = bench()
+    ids = list(range(10, 50))
+    for labels in ([*[MASKED] * 9, *ids[9:]], ids, [MASKED, *ids[1:]]):
+        trainer.data.validation[:] = [Row(ids, labels)]
+        trainer.pack.do(asked("a", -1, prompt=""))
+        trainer.finish()
+    assert read == [ids[:9], ids[:20], ids[:20]]
 
 
 def test_what_people_are_answered_scoring_waits_for(bench, tmp_path):

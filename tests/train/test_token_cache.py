@@ -1,13 +1,14 @@
 """Rows are tokenised once: the cache has the rows and notes of a fresh reading, and none of other data."""
 
+import itertools
 import json
 import stat
 
 import pytest
 from transformers import AutoTokenizer
 
-from core.data.cache import token_cache
-from core.train.data import row_tokenizer
+from core.data.cache import cache_key, token_cache
+from core.train.data import mixture_rows, row_tokenizer
 from core.train.data.batch_schedule import BatchSchedule
 from core.train.data.dataset import load_data
 from core.train.progress_callback import silent
@@ -92,6 +93,74 @@ def test_other_content_tokenizer_template_or_keys_have_another_cache(
     assert len([place for place in cache.iterdir() if place.is_dir()]) == 5
 
 
+@pytest.fixture
+def name_of(study, tokenizer):
+    """The names of the caches of a study with this section, one for each source."""
+
+    def find(**data) -> list[str | None]:
+        parts = mixture_rows.list_parts(study(data={"source": "", **data}))
+        keys = [cache_key.find_key(spec, tokenizer, "", silent) for _, spec in parts]
+        return [key.name if key is not None else None for key in keys]
+
+    return find
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """A folder with two files of rows and one of validation rows."""
+    place = tmp_path / "shards"
+    place.mkdir()
+    for name in ("a-1", "a-2", "held"):
+        (place / f"{name}.jsonl").write_text(f'{{"prompt": "{name}", "completion": "yes"}}\n')
+    return place
+
+
+@pytest.mark.parametrize("kind", ["pattern", "pattern and file", "folder"])
+def test_each_file_counts_for_a_cache_and_so_does_one_that_is_added(name_of, shards, kind):
+    data = {
+        "pattern": {"source": f"{shards}/a-*.jsonl"},
+        "pattern and file": {"source": f"{shards}/a-*.jsonl", "validation": str(shards / "held.jsonl")},
+        "folder": {"source": str(shards)},
+    }[kind]
+    names = [name_of(**data)]
+    for changed in ("a-2", "held", "a-3", "b"):
+        (shards / f"{changed}.jsonl").write_text('{"prompt": "b", "completion": "yes"}\n')
+        names.append(name_of(**data))
+    (shards / "a-3.jsonl").unlink()
+    names.append(name_of(**data))
+    new = [before != after for before, after in itertools.pairwise(names)]
+    assert new == [True, kind != "pattern", True, kind == "folder", True] and [None] not in names
+
+
+def test_a_source_of_a_mixture_has_a_cache_by_its_rows_and_not_by_its_weight(name_of, file):
+    def mixed(**changed):
+        others = {"name": "b", "where": {"task": "t1"}}
+        mixture = [{"name": "a", "where": {"task": "t0"}, **changed}, others]
+        return name_of(source=str(file), mixture=mixture, **({"temperature": 3.0} if changed else {}))
+
+    first, second = before = mixed()
+    assert None not in before and first != second
+    for kept in ({"weight": 3.0}, {"name": "c"}, {"replay": True}):
+        assert mixed(**kept) == before
+    for changed in ({"where": {"task": ["t0", "t2"]}}, {"validation": 0.2}, {"rows": 5}, {"format": "text"}):
+        assert mixed(**changed)[0] not in before and mixed(**changed)[1] == second
+    assert name_of(source=str(file), where={"task": "t0"}) == [first], "a study with this source alone"
+    file.write_text(file.read_text().replace("open", "shut"))
+    assert not set(mixed()) & set(before)
+
+
+@pytest.mark.parametrize("path", ["../other.jsonl", "/other.jsonl", "https://host/other.jsonl", "linked/*"])
+def test_rows_that_are_not_below_their_folder_are_not_cached(name_of, shards, path, tmp_path):
+    note = "---\nconfigs:\n- config_name: default\n  data_files: {}\n---\n[text](https://host/page)\n"
+    (shards / "README.md").write_text(note.format("a-*.jsonl"))
+    assert name_of(source=str(shards)) != [None]
+    if "linked" in path:
+        (tmp_path / "other").mkdir()
+        (shards / "linked").symlink_to(tmp_path / "other")
+    (shards / "README.md").write_text(note.format(path))
+    assert name_of(source=str(shards)) == name_of(source="owner/name") == [None]
+
+
 @pytest.mark.parametrize("name", ["manifest.json", "training-ids", "training-rows", "validation-labels"])
 @pytest.mark.parametrize("damage", ["shorter", "changed", "link", "gone"])
 def test_a_damaged_or_foreign_cache_is_made_again(
@@ -126,16 +195,19 @@ def test_where_nothing_can_be_written_the_rows_are_tokenised(study, tokenizer, f
     assert load_data(spec_of(study, file), tokenizer, silent).train
 
 
-def test_a_file_that_changes_while_it_is_read_is_not_cached(study, tokenizer, file, cache, monkeypatch):
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows-2.jsonl"])
+def test_a_file_that_changes_or_comes_while_rows_are_read_is_not_cached(
+    study, tokenizer, file, cache, monkeypatch, name
+):
     fresh = row_tokenizer.tokenize_rows
 
     def changing(*told):
-        found = fresh(*told)
-        file.write_text(file.read_text() + '{"prompt": "a", "completion": "b"}\n')
-        return found
+        with (file.parent / name).open("a") as changed:
+            changed.write('{"prompt": "a", "completion": "b"}\n')
+        return fresh(*told)
 
     monkeypatch.setattr(row_tokenizer, "tokenize_rows", changing)
-    load_data(spec_of(study, file), tokenizer, silent)
+    load_data(spec_of(study, file.parent / "rows*.jsonl"), tokenizer, silent)
     assert not [place for place in cache.iterdir() if place.is_dir()]
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from core.contract import input_size_limits
 from core.contract.input_size_limits import Int, Name, Step, Text
+from core.contract.wire.worker_api import SamplePiece
 
 BASE = -1  # stands for the base model where a trial's number is expected
 Choice = Literal["left", "right", "tie"]
@@ -44,17 +45,8 @@ class CancelSample(msgspec.Struct, frozen=True, tag="cancel-sample"):
     ticket: Name
 
 
-class SampleText(msgspec.Struct, frozen=True, tag="sample-text"):
-    """The answer so far, by the adapter as it was after ``step``; ``why`` it ended without more; the drawn
-    ``prompt`` if none was given."""
-
-    ticket: str
-    text: str = ""
-    tokens: int = 0
-    step: int = 0
-    done: bool = False
-    why: str = ""
-    prompt: str = ""
+class SampleText(SamplePiece, frozen=True, tag="sample-text"):
+    """What a worker's SamplePiece says, for a console."""
 
 
 class AskPair(msgspec.Struct, frozen=True, tag="ask-pair"):

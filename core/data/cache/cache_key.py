@@ -12,6 +12,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import msgspec
 
 from core import paths
 from core.contract.spec.study_spec import StudySpec
+from core.data.readers import folder_splits
 from core.store import input_change_check
 
 FORMAT = 1  # of the files of the cache
@@ -29,6 +31,7 @@ CODE = ("data", "train/data", "evaluate/metrics/validation_slices.py", "evaluate
         "contract/spec/prompt_column_pairs.py")  # fmt: skip
 LIBRARIES = ("tokenizers", "transformers", "jinja2", "datasets", "pyarrow")
 CLOCK = re.compile(r"%-?[HIMSfpcXTRrsz]")  # parts of a time that change within a day
+ELSEWHERE = re.compile(r"""(?:^|[\s"'\[,-])(?:/|~|\w+://)|\.\./""", re.MULTILINE)  # paths out of a folder
 MOST_FILES = 10_000  # of a folder
 CHUNKS = 64  # of 1 MiB between two progress reports
 Progress = input_change_check.Progress
@@ -36,14 +39,17 @@ Progress = input_change_check.Progress
 
 @dataclass(frozen=True)
 class CacheKey:
-    """The ``name`` of a cache, and the stamp of each file or folder when its content was read."""
+    """The ``name`` of the cache of a study's rows, and the stamp of each file or folder when its content was
+    read."""
 
     name: str
-    stamps: dict[Path, str]
+    spec: StudySpec
+    stamps: dict[Path, str | None]
 
     def holds(self) -> bool:
-        """Whether no file has changed since: rows that were read meanwhile belong to this name."""
-        return all(_stamp(path) == stamp for path, stamp in self.stamps.items())
+        """Whether no file has changed or been added since: rows that were read meanwhile belong to this
+        name."""
+        return {path: _stamp(path) for path in _find_places(self.spec).values()} == self.stamps
 
 
 def find_key(spec: StudySpec, tokenizer: Any, demo: str, progress: Progress) -> CacheKey | None:
@@ -52,13 +58,13 @@ def find_key(spec: StudySpec, tokenizer: Any, demo: str, progress: Progress) -> 
     Raises TrimtabError for a file that cannot be read.
     """
     known = describe_tokenizer(tokenizer)
-    found = {key: path for key, path in input_change_check.places(spec).items() if key.startswith("data.")}
+    found = _find_places(spec)
     has_source = any(key.split(" ")[0] == "data.source" for key in found)  # " (PATH)" follows for a pattern
     if known is None or not (has_source or spec.data.source.startswith("demo:")):
         return None
     stamps = {path: _stamp(path) for path in found.values()}
     sums = {str(path): _sum(key, path, progress) for key, path in found.items()}
-    if None in stamps.values() or None in sums.values():
+    if None in stamps.values() or None in sums.values() or any(map(_reads_elsewhere, found.values())):
         return None
     options = {
         name: sums.get(value, value) if isinstance(value, str) else value
@@ -70,7 +76,7 @@ def find_key(spec: StudySpec, tokenizer: Any, demo: str, progress: Progress) -> 
         {name: find_version(name) for name in LIBRARIES}, hash_code(),
     ]  # fmt: skip
     name = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
-    return CacheKey(name, {path: stamp for path, stamp in stamps.items() if stamp is not None})
+    return CacheKey(name, spec, stamps)
 
 
 def describe_tokenizer(tokenizer: Any) -> list[Any] | None:
@@ -110,6 +116,22 @@ def find_version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def _find_places(spec: StudySpec) -> dict[str, Path]:
+    """The files and folders of the rows, by key in the study file."""
+    return {key: path for key, path in input_change_check.places(spec).items() if key.startswith("data.")}
+
+
+def _reads_elsewhere(path: Path) -> bool:
+    """Whether rows of a folder may be in files that are not below it: its README.md may name any, and
+    ``datasets`` reads linked folders, too."""
+    if not path.is_dir() or not folder_splits.declares_files(path):
+        return False
+    readme = path / "README.md"
+    note = readme.read_text(errors="replace").split("\n---", 1)[0] if readme.is_file() else ""
+    linked = (Path(place, name) for place, names, _ in os.walk(path) for name in names)
+    return bool(ELSEWHERE.search(note)) or any(map(Path.is_symlink, linked))
 
 
 def _stamp(path: Path) -> str | None:

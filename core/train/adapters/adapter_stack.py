@@ -157,11 +157,12 @@ class Stack:
 
     def plan_pass(
         self, rows: Sequence[tuple[Factors, Sequence[int]]], trains: bool, bare: int = 0,
-        starts: Sequence[int] = (),
+        starts: Sequence[int] = (), length: int = 0,
     ) -> Plan:  # fmt: skip
         """Plan a pass over ``rows``: each trial, in ``order``, with the dropout key of each of its rows. A
         pass that does not train can end with ``bare`` rows of the base model itself. In a joined pass the
-        rows are blocks; ``starts`` are the positions of their first tokens."""
+        rows are blocks; ``starts`` are the positions of their first tokens. A pass that trains needs the
+        ``length`` that its rows are padded to."""
         counts = {id(factors): len(keys) for factors, keys in rows}
         runs: list[Run] = []
         at = 0
@@ -172,7 +173,8 @@ class Stack:
                     self._extend(runs, group, slot, at, count, trains)
                     at += count
         words = self._stage(rows, runs, starts)
-        return Plan(at + bare, runs, words, trains, len(rows) == 1 and not bare, joined=bool(starts))
+        alone = len(rows) == 1 and not bare
+        return Plan(at + bare, runs, words, trains, alone, bool(starts), (at + bare) * length)
 
     def _extend(self, runs: list[Run], group: Group, slot: int, at: int, count: int, trains: bool) -> None:
         """Add a trial's rows to the last run, or begin another."""

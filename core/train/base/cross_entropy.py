@@ -104,7 +104,16 @@ def _chunks(tokens: int, head: Head) -> list[slice]:
     return [slice(at, min(tokens, at + each)) for at in range(0, tokens, max(1, each))]
 
 
-class _Chunked(torch.autograd.Function):
+class _Swept(torch.autograd.Function):
+    """Values of tokens (K,), whose gradient by the hidden states was computed with them."""
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
+        (grad,) = ctx.saved_tensors
+        return grad * grads[0][:, None].to(grad.dtype), None, None
+
+
+class _Chunked(_Swept):
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
         values = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
@@ -135,13 +144,8 @@ class _Chunked(torch.autograd.Function):
         ctx.save_for_backward(grad)
         return values
 
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
-        (grad,) = ctx.saved_tensors
-        return grad * grads[0][:, None].to(grad.dtype), None, None
 
-
-class _CappedGaps(torch.autograd.Function):
+class _CappedGaps(_Swept):
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
         values = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
@@ -157,8 +161,3 @@ class _CappedGaps(torch.autograd.Function):
             del logits, slope  # else two chunks live at once
         ctx.save_for_backward(grad)
         return values
-
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
-        (grad,) = ctx.saved_tensors
-        return grad * grads[0][:, None].to(grad.dtype), None, None

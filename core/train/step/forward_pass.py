@@ -145,7 +145,8 @@ class Forward:
         if owners:
             rows, bare = [(owner, keys[id(owner)]) for owner in owners], len(keys.get(id(None), ()))
             firsts = [start for owner in owners for start in starts[id(owner)]] if joined else ()
-            self._stack.begin(self._stack.plan_pass(rows, trains, bare, firsts))
+            length = max(len(item.row.ids) for item in items)
+            self._stack.begin(self._stack.plan_pass(rows, trains, bare, firsts, length))
         order = {id(owner): index for index, owner in enumerate(owners)}
         return owners, sorted(items, key=lambda item: order.get(id(item.mine), len(owners)))
 
