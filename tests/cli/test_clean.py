@@ -10,7 +10,7 @@ import pytest
 from core.cli import exit_codes
 from core.cli.main import main
 from core.contract.spec import spec_file
-from core.data.repair.placeholders import PART, Placeholders
+from core.data.repair.pii_placeholders import PART, Placeholders
 
 DRAW = random.Random(5)
 WORDS = ["".join(DRAW.choices("etaoinshrd", k=DRAW.randint(2, 8))) for _ in range(2000)]

@@ -83,8 +83,8 @@ class _Life:
             "learn augmented": lambda: self.pack.forward.train(self._augmented()),
             "learn without a head": lambda: self._without_head().train(self._items()),
             "judge": lambda: self.pack.judge(),
-            "learn in a line": lambda: self.pack.forward.train(self._items(), joined=True),
-            "judge in a line": lambda: self.pack.forward.judge(self._items(), joined=True),
+            "learn padding-free": lambda: self.pack.forward.train(self._items(), padding_free=True),
+            "judge padding-free": lambda: self.pack.forward.judge(self._items(), padding_free=True),
             "judge without a head": lambda: self._without_head().judge(self._items()),
         }
 

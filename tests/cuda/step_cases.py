@@ -33,7 +33,7 @@ class Case:
     precision: str = "bf16"
     checkpointing: bool = False
     longer: int = 0  # tokens by which each next trial's rows are longer; then the first ones are short
-    joins: bool = False  # whether rows may stand in a line
+    padding_free: bool = False  # whether rows may be concatenated
 
     @property
     def length(self) -> int:
@@ -68,7 +68,7 @@ CASES = {
     "ranks 8": Case(tuple(Part(rank, 1) for rank in (8, 16, 32, 64)) * 2),
     "mixed 8": Case(MIXED),
     "lengths 8": Case(EIGHT, longer=64),  # 64 to 512 tokens, padded
-    "line 8": Case(EIGHT, longer=64, joins=True),  # the same without padding
+    "padding-free 8": Case(EIGHT, longer=64, padding_free=True),  # the same without padding
     "checkpointing 8": Case(EIGHT, checkpointing=True),
     "nf4 8": Case(EIGHT, precision="nf4"),
     "qlora 8": Case(EIGHT, precision="nf4", checkpointing=True),
@@ -98,7 +98,7 @@ def _prepare(base: Base, case: Case) -> Callable[[], object]:
         return peft_step.prepare(base, case.parts[0], LENGTH)
     fake_card.fuse_layers(base.model)
     pack = Pack(base, case.parts, case.length, case.longer)
-    pack.rounds.joins, pack.rounds.costs.overhead = case.joins, PASS
+    pack.rounds.padding_free, pack.rounds.costs.overhead = case.padding_free, PASS
     if case.kind == "learn":
         return pack.learn
     if case.kind == "rate":

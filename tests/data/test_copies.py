@@ -13,9 +13,9 @@ from core.contract.spec.study_spec import DataOptions
 from core.data.checks import scan_rows
 from core.data.checks.check_finding import Severity
 from core.data.checks.evaluation_rows import PromptIndex
-from core.data.copies.known_texts import KnownTexts
+from core.data.copies.contaminated_rows import KnownTexts
 from core.data.copies.leaking_rows import divide_source
-from core.data.copies.row_prints import RowPrints
+from core.data.copies.row_fingerprints import RowPrints
 from core.data.copies.validation_split import divide, first_copies
 from core.data.readers.row_texts import LONGEST
 from core.data.readers.source_files import find_sources

@@ -50,11 +50,11 @@ def test_rows_in_a_line_give_the_losses_of_padded_rows(base_of, pack_of, where):
     if where.type == "cpu":
         pytest.skip("on a CPU rows are always padded")
     base, losses = base_of("bf16"), []
-    for joins in (True, False):
+    for padding_free in (True, False):
         one = pack_of(base, MIXES["mixed-batch"], lengths=[40, 500, 64, 300]).assign_all()
         rounds = one.pack.parts.rounds
-        assert rounds.joins, [note.text for note in one.told if isinstance(note, e.StudyNoted)]
-        rounds.joins = joins
+        assert rounds.padding_free, [note.text for note in one.told if isinstance(note, e.StudyNoted)]
+        rounds.padding_free = padding_free
         one.finish()
         losses.append([loss for number in range(3) for loss in one.losses(number)])
     assert losses[0] == pytest.approx(losses[1], rel=CLOSE["bf16"])

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.memory.estimate.row_batching import BLOCK, GAIN, join_rows, share_out, whole_blocks
+from core.memory.estimate.row_batching import BLOCK, GAIN, plan_padding_free, share_out, whole_blocks
 
 
 def cost(passes, lengths, overhead):
@@ -43,21 +43,26 @@ def test_every_row_goes_once_and_never_dearer_than_two_simple_ways(lengths, over
 
 def test_rows_that_differ_much_stand_in_one_line_where_a_pass_is_dear():
     lengths = [512, 64, 96, 128, 33, 40]
-    assert join_rows(lengths, share_out(lengths, 3000), 3000) == [list(range(6))]
-    assert join_rows(lengths, share_out(lengths, 500), 500) == [[0, 1], [2, 3, 4, 5]]  # as large as before
-    assert join_rows(lengths, share_out(lengths, 50_000), 50_000) == []  # the padding is little beside a pass
+    assert plan_padding_free(lengths, share_out(lengths, 3000), 3000) == [list(range(6))]
+    assert plan_padding_free(lengths, share_out(lengths, 500), 500) == [
+        [0, 1],
+        [2, 3, 4, 5],
+    ]  # as large as before
+    assert (
+        plan_padding_free(lengths, share_out(lengths, 50_000), 50_000) == []
+    )  # the padding is little beside a pass
 
 
 def test_rows_of_like_length_are_padded():
     for lengths in ([64] * 8, [64, 60, 58, 64]):
-        assert join_rows(lengths, share_out(lengths, 500), 500) == []
-    assert join_rows([], [], 500) == []
+        assert plan_padding_free(lengths, share_out(lengths, 500), 500) == []
+    assert plan_padding_free([], [], 500) == []
 
 
 @given(st.lists(st.integers(1, 700), min_size=1, max_size=24), st.integers(0, 500), st.integers(1, 4000))
 def test_lines_hold_every_row_once_cost_clearly_less_and_need_no_more_memory(lengths, overhead, most):
     padded = share_out(lengths, overhead, most)
-    lines = join_rows(lengths, padded, overhead)
+    lines = plan_padding_free(lengths, padded, overhead)
     if lines:
         assert [row for line in lines for row in line] == list(range(len(lengths)))
         tokens = [sum(whole_blocks(lengths[row]) for row in line) for line in lines]

@@ -20,8 +20,8 @@ from tui.keys.dialog_key_groups import (
     SIGNALS,
     STUDIES,
 )
+from tui.keys.filter_column_keys import COLUMNS
 from tui.keys.key_declarations import GROUPS
-from tui.keys.trial_table_keys import COLUMNS
 from tui.memory.memory_screen import MemoryScreen
 from tui.study.study_screen import AllTrials
 from tui.trial.trial_screen import DetailScreen

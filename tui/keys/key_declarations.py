@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tui.keys.chart_key_groups import CHART_CHOICE, CHARTS, DEVICES
 from tui.keys.dialog_key_groups import CHOICE, DIALOGS, FIELD, FORM
+from tui.keys.filter_column_keys import COLUMNS, FILTER, TABLE
 from tui.keys.key_definition import Group, Key
 from tui.keys.log_key_groups import EVENTS, LOGS
 from tui.keys.sample_key_groups import PROMPT_LINE, SAMPLES
-from tui.keys.trial_table_keys import COLUMNS, FILTER, TABLE
 
 PLACES = ("trials", "trial", "boards", "memory", "insight", "compare", "devices", "events", "logs")
 

@@ -20,7 +20,7 @@ from core.contract.text import byte_sizes
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
 from tui.forms.form_row_data import Row
-from tui.steering import backdoor_trigger_text, dimension_text
+from tui.steering import backdoor_trigger_parser, dimension_text
 
 Reader = Callable[[str], Read]
 STOP = "stop_after"
@@ -202,9 +202,9 @@ def _limits(study: s.Study) -> list[Row]:
 
 def _triggers(now: tuple[str, ...]) -> Row:
     return Row(
-        "evaluate.triggers", backdoor_trigger_text.text(now), backdoor_trigger_text.FORM,
+        "evaluate.triggers", backdoor_trigger_parser.text(now), backdoor_trigger_parser.FORM,
         "texts that may trigger a backdoor: some requests are asked with each of them, too",
-        backdoor_trigger_text.read, locked=backdoor_trigger_text.why_locked(now), label="triggers",
+        backdoor_trigger_parser.read, locked=backdoor_trigger_parser.why_locked(now), label="triggers",
     )  # fmt: skip
 
 

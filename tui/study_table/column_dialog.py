@@ -15,8 +15,8 @@ from textual.widgets.option_list import Option
 from core.contract.spec.knob_table import find_knob
 from core.contract.state import engine_state as s
 from core.contract.views.trials.trial_fields import find_field, list_metrics
+from tui.keys.filter_column_keys import COLUMNS
 from tui.keys.key_definition import bindings
-from tui.keys.trial_table_keys import COLUMNS
 from tui.study_table.table_choice import (
     CURVE,
     NOW,

@@ -15,8 +15,8 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views.trials.filter_completion import complete_filter
 from core.contract.views.trials.trial_filter import FilterFault
+from tui.keys.filter_column_keys import FILTER
 from tui.keys.key_definition import bindings
-from tui.keys.trial_table_keys import FILTER
 from tui.study_table.table_choice import TableChoice, describe_order
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet

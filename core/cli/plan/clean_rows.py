@@ -14,12 +14,12 @@ from core.contract.spec import spec_file
 from core.contract.spec.searched_knob_extremes import longest_sequence
 from core.contract.spec.study_spec import NAME, StudySpec
 from core.contract.text.sanitize import plain
-from core.data.copies.known_texts import KnownTexts
+from core.data.copies.contaminated_rows import KnownTexts
 from core.data.readers.source_files import Source, find_sources
 from core.data.repair import clean_plan, clean_writer
 from core.data.repair.clean_plan import TRAIN, VALIDATION
 from core.data.repair.clean_writer import CHANGES, Cleaned
-from core.data.repair.placeholders import Placeholders
+from core.data.repair.pii_placeholders import Placeholders
 from core.data.repair.row_repair import RowRepair
 from core.errors import SpecError
 

@@ -12,7 +12,7 @@ from core.contract.text.sanitize import plain
 from core.data.checks import evaluation_rows, scan_rows
 from core.data.checks.blocking_findings import find_blocking
 from core.data.checks.check_finding import Finding, Severity
-from core.data.copies.known_texts import KnownTexts
+from core.data.copies.contaminated_rows import KnownTexts
 from core.data.readers.source_files import find_sources
 from core.errors import Problem, SpecError, in_line
 from core.evaluate.prompts.study_prompts import Library

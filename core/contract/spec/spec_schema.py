@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from core.contract import input_size_limits
 from core.contract.spec import knob_table, study_spec
 from core.contract.spec.data.data_schema import DataSection
-from core.contract.spec.data.section_types import Key, Place, Rows, Section
+from core.contract.spec.data.section_base import Key, Place, Rows, Section
 from core.contract.spec.metric_table import (
     BOARDS,
     METRICS,

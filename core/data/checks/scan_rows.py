@@ -18,10 +18,10 @@ from core.data.checks.refusing_rows import find_refusing
 from core.data.checks.row_sample import Reservoir
 from core.data.checks.row_tally import BatchCheck
 from core.data.checks.toxic_rows import find_toxic
+from core.data.copies.contaminated_rows import ContaminatedRows, KnownTexts
 from core.data.copies.duplicate_rows import find_duplicates
-from core.data.copies.known_texts import ContaminatedRows, KnownTexts
 from core.data.copies.leaking_rows import divide_source, find_leaking, find_split_leaking
-from core.data.copies.row_prints import RowPrints
+from core.data.copies.row_fingerprints import RowPrints
 from core.data.defects.boilerplate import Boilerplate
 from core.data.defects.damaged_text import DamagedText
 from core.data.defects.empty_rows import EmptyRows

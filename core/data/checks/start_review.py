@@ -22,7 +22,7 @@ from core.data.cache.cache_key import find_version, hash_code
 from core.data.checks.blocking_findings import describe_allowed, find_blocking
 from core.data.checks.check_finding import Finding
 from core.data.copies.leaking_rows import divide_source, find_leaking, find_split_leaking
-from core.data.copies.row_prints import RowPrints
+from core.data.copies.row_fingerprints import RowPrints
 from core.data.copies.validation_split import Division
 from core.data.defects.masked_rows import MaskedRows
 from core.data.defects.template_faults import TemplateFaults

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import plain
-from core.data.copies.known_texts import KnownTexts
-from core.data.copies.row_prints import RowPrints
+from core.data.copies.contaminated_rows import KnownTexts
+from core.data.copies.row_fingerprints import RowPrints
 from core.data.copies.validation_split import divide
 from core.data.defects.masked_rows import is_masked
 from core.data.mixture.row_filter import keep_rows

@@ -13,7 +13,7 @@ from core.data.defects import damaged_text
 from core.data.defects.row_lengths import BYTES_A_TOKEN, estimate_tokens
 from core.data.readers.chat_turns import parse_list, to_turns
 from core.data.readers.row_shape import Shape
-from core.data.repair.placeholders import Placeholders
+from core.data.repair.pii_placeholders import Placeholders
 from core.data.stream.row_batches import read_row
 
 LONG = ("keep", "drop", "truncate")

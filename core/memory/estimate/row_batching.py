@@ -10,8 +10,8 @@ CPU_OVERHEAD = 12
 LAUNCH_S, RATE = 0.045, 3e14  # an eager pass of a small model on a fast card, and its FLOP/s
 CHUNK_BYTES = {"cpu": 48 * 2**20, "cuda": 512 * 2**20}  # of float32 logits that the loss computes at once
 MOST = 1 << 16  # tokens of a pass, unless something else limits it
-BLOCK = 32  # tokens; a row that stands in a line with others is padded to whole blocks
-GAIN = 0.1  # share of the cost that a line must save: its attention and its adapters take other kernels
+BLOCK = 32  # tokens; a row of a padding-free batch is padded to whole blocks
+GAIN = 0.1  # share of the cost that padding-free batches must save: they take other kernels
 
 
 def overhead(device: str, parameters: int) -> int:
@@ -61,25 +61,28 @@ def _steps(ascending: Sequence[int], most: int) -> list[tuple[int, int]]:
 
 
 def whole_blocks(tokens: int) -> int:
-    """Tokens of a row in a line."""
+    """Tokens of a row in a padding-free batch."""
     return -(-tokens // BLOCK) * BLOCK
 
 
-def join_rows(lengths: Sequence[int], padded: Sequence[Sequence[int]], overhead: int) -> list[list[int]]:
-    """Indices of rows for each line, if lines cost clearly less than the ``padded`` passes of ``share_out``;
-    else none. No line holds more tokens than the largest of those passes, so that memory is as estimated."""
+def plan_padding_free(
+    lengths: Sequence[int], padded: Sequence[Sequence[int]], overhead: int
+) -> list[list[int]]:
+    """Indices of rows for each padding-free batch, if these cost clearly less than the ``padded`` passes of
+    ``share_out``; else none. No batch holds more tokens than the largest of those passes, so that memory is
+    as estimated."""
     sizes = [len(rows) * max(lengths[row] for row in rows) for rows in padded]
     blocks = [whole_blocks(length) for length in lengths]
     most = max(sizes, default=0)
     if max(blocks, default=0) > most:
         return []
-    lines: list[list[int]] = []
+    batches: list[list[int]] = []
     room = 0
     for row, tokens in enumerate(blocks):
         if tokens > room:
-            lines.append([])
+            batches.append([])
             room = most
-        lines[-1].append(row)
+        batches[-1].append(row)
         room -= tokens
-    cost = overhead * len(lines) + sum(blocks)
-    return lines if cost <= (1 - GAIN) * (overhead * len(sizes) + sum(sizes)) else []
+    cost = overhead * len(batches) + sum(blocks)
+    return batches if cost <= (1 - GAIN) * (overhead * len(sizes) + sum(sizes)) else []

@@ -160,8 +160,8 @@ class Stack:
         starts: Sequence[int] = (), length: int = 0,
     ) -> Plan:  # fmt: skip
         """Plan a pass over ``rows``: each trial, in ``order``, with the dropout key of each of its rows. A
-        pass that does not train can end with ``bare`` rows of the base model itself. In a joined pass the
-        rows are blocks; ``starts`` are the positions of their first tokens. A pass that trains needs the
+        pass that does not train can end with ``bare`` rows of the base model itself. In a padding-free pass
+        the rows are blocks; ``starts`` are the positions of their first tokens. A pass that trains needs the
         ``length`` that its rows are padded to."""
         counts = {id(factors): len(keys) for factors, keys in rows}
         runs: list[Run] = []

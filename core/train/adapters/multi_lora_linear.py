@@ -234,7 +234,7 @@ def _words(x: torch.Tensor, run: Run, plan: Plan) -> tuple[Words, int]:
 
 def _mask(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
     """The run's dropout mask."""
-    assert not plan.joined  # where the positions of rows begin at 0
+    assert not plan.padding_free  # where the positions of rows begin at 0
     (keys, thresholds, *_), length = _words(x, run, plan)
     if plan.scatters(x):
         mask = counter_dropout.mask(keys, thresholds, place, length, x.shape[-1], x.dtype)

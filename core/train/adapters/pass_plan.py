@@ -133,7 +133,7 @@ class Run:
 class Plan:
     """Assigns the rows of a pass to trials. ``words``: keys and thresholds of the rows, (rows,) int32, the
     factors by which dropout multiplies what is kept, (rows,) in the base model's dtype, and the position of
-    each row's first token, (rows,) int32. In a ``joined`` pass the rows are equally long blocks of one line,
+    each row's first token, (rows,) int32. In a ``padding_free`` pass the rows are equally long blocks,
     (1, tokens, channels). ``tokens``: of all rows, padding included, in a pass that trains."""
 
     rows: int
@@ -141,7 +141,7 @@ class Plan:
     words: Words
     trains: bool
     alone: bool  # a single trial: all tokens belong to it, wherever the base model moves them
-    joined: bool = False
+    padding_free: bool = False
     tokens: int = 0
     at: dict[int, list[Run]] = field(default_factory=dict)
 
@@ -149,7 +149,7 @@ class Plan:
         """Whether ``x`` holds tokens of the only trial without their rows, as an expert sees them: neither
         (rows, …) nor all tokens in order."""
         is_whole = x.shape[0] == self.rows or x.numel() // x.shape[-1] == self.tokens
-        return self.alone and not self.joined and not is_whole
+        return self.alone and not self.padding_free and not is_whole
 
     def rows_of(self, run: Run) -> counter_dropout.Rows:
         """The run's rows, which make the dropout masks."""

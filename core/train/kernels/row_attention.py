@@ -1,4 +1,4 @@
-"""Causal attention within each row of a line of rows, which stand end to end: no padding is computed.
+"""Causal attention within each row of a padding-free batch, whose rows are concatenated.
 
 On CUDA it is PyTorch's flash attention for rows of any length, one kernel each way. Elsewhere each row is
 computed by itself, for tests.
@@ -19,8 +19,8 @@ NAME = "trimtab_rows"  # among transformers' attention functions
 
 @dataclass(frozen=True)
 class Bounds:
-    """The rows of a line: their ``lengths``, and in ``ends`` the token after each row's last, beginning with
-    0: (rows + 1,) int32 on the device."""
+    """The rows of a padding-free batch: their ``lengths``, and in ``ends`` the token after each row's last,
+    beginning with 0: (rows + 1,) int32 on the device."""
 
     lengths: tuple[int, ...]
     ends: torch.Tensor

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from core.memory.estimate.row_batching import MOST, join_rows, share_out, whole_blocks
+from core.memory.estimate.row_batching import MOST, plan_padding_free, share_out, whole_blocks
 from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
@@ -57,7 +57,7 @@ class Rounds:
     def __init__(self, base: Base, stack: Stack, forward: Forward) -> None:
         self._base, self._stack, self._forward = base, stack, forward
         self.alone: dict[int, str] = {}  # why these trials share no pass
-        self.joins = False  # whether rows of different lengths may stand in a line
+        self.padding_free = False  # whether rows of different lengths may be concatenated
         self.most = self.bound = MOST  # tokens of a pass; ``most`` is halved on out of memory
         self._calm = 0  # rounds since memory last ran out
         parameters = sum(weight.numel() for weight in base.model.parameters())
@@ -97,7 +97,9 @@ class Rounds:
     def _score_rows(self, requests: Mapping[int, Rate], owner: Mapping[int, int], outcome: Outcome) -> None:
         """Score rows by likelihood."""
         readings: dict[int, Reading] = {}
-        for results in self._share_passes(requests, self._forward.rate, owner, outcome, joins=False):
+        for results in self._share_passes(
+            requests, self._forward.rate, owner, outcome, may_concatenate=False
+        ):
             readings |= {id(item): reading for item, reading in results}
         for number, request in requests.items():
             if number not in outcome.errors:
@@ -119,7 +121,7 @@ class Rounds:
         work: Callable[..., PassResults],
         owner: Mapping[int, int],
         outcome: Outcome,
-        joins: bool = True,
+        may_concatenate: bool = True,
     ) -> list[PassResults]:
         """Distribute the rows over passes and run them. A failing trial is left out with its error."""
         together = [
@@ -128,18 +130,20 @@ class Rounds:
         parts = [together] + [request.items for number, request in requests.items() if number in self.alone]
         results: list[PassResults] = []
         for items in parts:
-            for indices, joined in self._plan(items, joins and self.joins) if items else []:
-                results += self._pass([items[index] for index in indices], work, owner, outcome, joined)
+            for indices, concatenates in (
+                self._plan(items, may_concatenate and self.padding_free) if items else []
+            ):
+                results += self._pass([items[index] for index in indices], work, owner, outcome, concatenates)
         return results
 
-    def _plan(self, items: Sequence[Item], joins: bool) -> list[tuple[list[int], bool]]:
-        """Indices of the rows of each pass, and whether they stand in a line."""
+    def _plan(self, items: Sequence[Item], may_concatenate: bool) -> list[tuple[list[int], bool]]:
+        """Indices of the rows of each pass, and whether it is padding-free."""
         lengths = [len(item.row.ids) for item in items]
         padded = share_out(lengths, self.costs.overhead, self.most)
         if any(item.augment is not None and item.augment.changes_embeddings for item in items):
-            joins = False  # noise and drops are placed by the row of a padded batch
-        lines = join_rows(lengths, padded, self.costs.overhead) if joins else []
-        return [(indices, bool(lines)) for indices in lines or padded]
+            may_concatenate = False  # noise and drops are placed by the row of a padded batch
+        batches = plan_padding_free(lengths, padded, self.costs.overhead) if may_concatenate else []
+        return [(indices, bool(batches)) for indices in batches or padded]
 
     def _pass(
         self,
@@ -147,16 +151,16 @@ class Rounds:
         work: Callable[..., PassResults],
         owner: Mapping[int, int],
         outcome: Outcome,
-        joined: bool,
+        padding_free: bool,
     ) -> list[PassResults]:
         """Run one pass; on out of memory in two halves, on another error once for each trial."""
         items = [item for item in items if owner[id(item.mine)] not in outcome.errors]
         if not items:
             return []
-        tokens = _count_tokens(items, joined)
+        tokens = _count_tokens(items, padding_free)
         owners = list(dict.fromkeys(owner[id(item.mine)] for item in items))
         try:
-            results = work(items, joined=True) if joined else work(items)
+            results = work(items, padding_free=True) if padding_free else work(items)
         except Exception as error:
             if is_device_failure(error):
                 raise
@@ -178,7 +182,7 @@ class Rounds:
         if not all(halves):
             outcome.errors[owners[0]] = fault
             return []
-        return [result for half in halves for result in self._pass(half, work, owner, outcome, joined)]
+        return [result for half in halves for result in self._pass(half, work, owner, outcome, padding_free)]
 
     def _update(
         self, due: Mapping[int, tuple[Trial, Update | None]], outcome: Outcome
@@ -250,10 +254,10 @@ class Rounds:
             outcome.done[number] = Result(loss, norm, int(hits))
 
 
-def _count_tokens(items: Sequence[Item], joined: bool) -> int:
+def _count_tokens(items: Sequence[Item], padding_free: bool) -> int:
     """Tokens of a pass, padding included."""
     lengths = [len(item.row.ids) for item in items]
-    return sum(map(whole_blocks, lengths)) if joined else len(lengths) * max(lengths)
+    return sum(map(whole_blocks, lengths)) if padding_free else len(lengths) * max(lengths)
 
 
 def _of(kind: type[W], requests: Requests) -> dict[int, W]:

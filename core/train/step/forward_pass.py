@@ -19,9 +19,9 @@ from core.train.base.cross_entropy import Head
 from core.train.data.dataset import MASKED, Row
 from core.train.kernels import pinned_transfer
 from core.train.kernels.row_attention import Bounds
-from core.train.step import joined_rows, residual_stream
+from core.train.step import padding_free_batch, residual_stream
 from core.train.step.augmentation import Augment, embed, find_smoothing
-from core.train.step.joined_rows import RowAttention
+from core.train.step.padding_free_batch import RowAttention
 from core.train.step.residual_stream import ResidualStream
 from core.train.step.row_likelihood import Reading, split_rows
 
@@ -67,7 +67,7 @@ def pad_ids(rows: Sequence[Row], pad_id: int) -> torch.Tensor:
 
 class Inputs(NamedTuple):
     """The tensors of a pass on the device: token ids (B, T); the targets and the flat places before them
-    (K,), int64. Of rows in a line, (1, T), also their positions and bounds."""
+    (K,), int64. Of a padding-free batch, (1, T), also their positions and bounds."""
 
     ids: torch.Tensor
     targets: torch.Tensor
@@ -84,13 +84,13 @@ class Forward:
         self._residual, self._attention = ResidualStream(base.model), RowAttention(base.model)
         self.collate_s = 0.0  # time in which the host padded rows
 
-    def train(self, items: Sequence[Item], joined: bool = False) -> list[tuple[Factors, torch.Tensor]]:
+    def train(self, items: Sequence[Item], padding_free: bool = False) -> list[tuple[Factors, torch.Tensor]]:
         """Each trial's summed loss over its rows, nats, float32 scalars on the device. The gradients are then
-        in the trials' factors; after an error there are none. ``joined``: the rows stand in a line."""
-        owners, ordered = self._begin(items, trains=True, joined=joined)
+        in the trials' factors; after an error there are none. ``padding_free``: the rows are concatenated."""
+        owners, ordered = self._begin(items, trains=True, padding_free=padding_free)
         done: list[Factors] = []
         try:
-            inputs = self._collate(ordered, joined)
+            inputs = self._collate(ordered, padding_free)
             with self._attends(inputs):
                 losses, counts, _ = self._pass(owners, ordered, inputs, grad=True)
                 del inputs  # nothing reads the ids any more
@@ -102,12 +102,12 @@ class Forward:
 
     @torch.no_grad()
     def judge(
-        self, items: Sequence[Item], joined: bool = False
+        self, items: Sequence[Item], padding_free: bool = False
     ) -> list[tuple[Factors, torch.Tensor, torch.Tensor]]:
         """Each trial's summed loss and hits (targets that were the first choice), scalars on the device."""
-        owners, ordered = self._begin(items, trains=False, joined=joined)
+        owners, ordered = self._begin(items, trains=False, padding_free=padding_free)
         try:
-            inputs = self._collate(ordered, joined)
+            inputs = self._collate(ordered, padding_free)
             with self._attends(inputs):
                 losses, counts, hits = self._pass(owners, ordered, inputs, grad=False)
         finally:
@@ -132,19 +132,19 @@ class Forward:
         return list(zip(ordered, readings, strict=True))
 
     def _begin(
-        self, items: Sequence[Item], trains: bool, joined: bool = False
+        self, items: Sequence[Item], trains: bool, padding_free: bool = False
     ) -> tuple[list[Factors], list[Item]]:
         """Begin a pass; return its trials and their items, in the order of the stack."""
         keys: dict[int, list[int]] = {}
         starts: dict[int, list[int]] = {}
         for item in items:
-            blocks = joined_rows.block_starts(item.row) if joined else range(1)
+            blocks = padding_free_batch.block_starts(item.row) if padding_free else range(1)
             keys.setdefault(id(item.mine), []).extend(item.key for _ in blocks)
             starts.setdefault(id(item.mine), []).extend(blocks)
         owners = self._stack.order([item.mine for item in items if item.mine is not None])
         if owners:
             rows, bare = [(owner, keys[id(owner)]) for owner in owners], len(keys.get(id(None), ()))
-            firsts = [start for owner in owners for start in starts[id(owner)]] if joined else ()
+            firsts = [start for owner in owners for start in starts[id(owner)]] if padding_free else ()
             length = max(len(item.row.ids) for item in items)
             self._stack.begin(self._stack.plan_pass(rows, trains, bare, firsts, length))
         order = {id(owner): index for index, owner in enumerate(owners)}
@@ -184,7 +184,7 @@ class Forward:
 
     def _losses_and_hits(self, items: Sequence[Item]) -> torch.Tensor:
         """Losses and hits (2, K) float32 of the target tokens, row after row."""
-        inputs = self._collate(items, joined=False)
+        inputs = self._collate(items, padding_free=False)
         outputs, targets = self._run(inputs, items), inputs.targets
         if self.head is None:
             losses = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
@@ -193,11 +193,11 @@ class Forward:
             losses, hits = cross_entropy.judge(outputs, self.head, targets)
         return torch.stack([losses, hits.float()])
 
-    def _collate(self, items: Sequence[Item], joined: bool) -> Inputs:
+    def _collate(self, items: Sequence[Item], padding_free: bool) -> Inputs:
         """Copy the rows to the device."""
         rows, began, device = [item.row for item in items], time.perf_counter(), self._base.device
-        if joined:
-            line = joined_rows.join(rows, self._base.pad_id)
+        if padding_free:
+            line = padding_free_batch.concatenate(rows, self._base.pad_id)
             on_host = (line.ids, line.targets, line.at, line.positions, line.ends)
             ids, targets, at, positions, ends = pinned_transfer.to_device(device, *on_host)
             inputs = Inputs(ids, targets, at, positions, Bounds(line.lengths, ends))

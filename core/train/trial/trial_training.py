@@ -24,8 +24,8 @@ from core.train.scoring.scoring_queue import Snapshot
 from core.train.step.compute_requests import Request, TimedResult
 from core.train.trial import live_edits
 from core.train.trial.checkpoint_record import Partial
-from core.train.trial.source_balance import SourceBalance
-from core.train.trial.training_step_requests import TrainingReports, TrainingStep
+from core.train.trial.source_row_counts import SourceBalance
+from core.train.trial.training_step_generator import TrainingReports, TrainingStep
 from core.train.trial.validation import Validation
 
 Submit = Callable[["Trial", bool], None]  # queues a snapshot for scoring; True for the last

@@ -7,7 +7,7 @@ import re
 from core.contract.views.trial_diagnosis import Finding
 from core.watch.diagnosis.trial_curves import Curves
 
-# The trainer's own text, see core.train.trial.training_step_requests: "train/loss is nan at step 7; …".
+# The trainer's own text, see core.train.trial.training_step_generator: "train/loss is nan at step 7; …".
 FAILED = re.compile(r"(?P<name>[\w/ ]*\w) is (?P<value>-?(?:nan|inf)) at step (?P<step>\d+)", re.IGNORECASE)
 
 

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from core.contract import input_size_limits
 from core.contract.spec import study_spec
 from core.contract.spec.data import mixture_source
-from core.contract.spec.data.section_types import Key, Place, Rows, Section
+from core.contract.spec.data.section_base import Key, Place, Rows, Section
 from core.contract.spec.study_spec import BLOCKING, DEDUPLICATE, FORMATS
 
 _DATA = study_spec.DataOptions()

@@ -1,4 +1,4 @@
-"""Rows of different lengths end to end in one line, so that hardly any padding is computed.
+"""Padding-free batches: rows of different lengths are concatenated, so that hardly any padding is computed.
 
 Each row is padded to whole blocks, so each block belongs to one trial: what follows sees blocks as rows of
 one length, with the positions of their first tokens.
@@ -20,8 +20,8 @@ from core.train.kernels import row_attention
 from core.train.kernels.row_attention import NAME, Bounds
 
 
-class Line(NamedTuple):
-    """Rows in one line, on the host: token ids and positions (1, N) int64, the target tokens and the places
+class PaddingFreeBatch(NamedTuple):
+    """Concatenated rows, on the host: token ids and positions (1, N) int64, the target tokens and the places
     that predict them (K,) int64, each row's length in whole blocks, and where it ends (rows + 1,) int32."""
 
     ids: torch.Tensor
@@ -32,8 +32,8 @@ class Line(NamedTuple):
     ends: torch.Tensor
 
 
-def join(rows: Sequence[Row], pad_id: int) -> Line:
-    """Put rows end to end."""
+def concatenate(rows: Sequence[Row], pad_id: int) -> PaddingFreeBatch:
+    """Concatenate rows."""
     lengths = tuple(whole_blocks(len(row.ids)) for row in rows)
     ends = np.cumsum([0, *lengths], dtype=np.int32)
     ids = np.full(int(ends[-1]), pad_id, dtype=np.int64)
@@ -43,7 +43,7 @@ def join(rows: Sequence[Row], pad_id: int) -> Line:
         labels[begin : begin + len(row.labels) - 1] = row.labels[1:]  # what each token but the last predicts
     positions = np.arange(len(ids)) - np.repeat(ends[:-1], lengths)
     at = np.flatnonzero(labels != MASKED)
-    return Line(
+    return PaddingFreeBatch(
         torch.from_numpy(ids)[None], torch.from_numpy(positions)[None], torch.from_numpy(labels[at]),
         torch.from_numpy(at), lengths, torch.from_numpy(ends),
     )  # fmt: skip
@@ -55,7 +55,7 @@ def block_starts(row: Row) -> range:
 
 
 class RowAttention:
-    """Lets a base attend within the rows of a line."""
+    """Lets a base attend within the rows of a padding-free batch."""
 
     def __init__(self, model: Any) -> None:
         self._configs = list(_configs(model))

@@ -1,4 +1,4 @@
-"""Rows in a line, without padding, give what padded rows give."""
+"""Padding-free batches give what padded rows give."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.train.base.linear_layer_layout import find
 from core.train.kernels import counter_dropout, fast_path, row_attention
 from core.train.kernels.fast_path import EAGER, FastPath
 from core.train.kernels.row_attention import Bounds
-from core.train.step import joined_check, joined_rows
+from core.train.step import padding_free_batch, padding_free_check
 from core.train.tracing import tiny_models
 from tests.train.test_together import TRIALS
 
@@ -23,42 +23,42 @@ REFUSED = ("gemma2",)  # its scores are bounded, which flash attention does not 
 
 
 @pytest.fixture
-def joins(monkeypatch):
-    """Let rows stand in a line wherever they may, with blocks that are shorter than the tests' rows."""
-    for module in (row_batching, joined_rows):
+def padding_free(monkeypatch):
+    """Concatenate rows wherever they may be, with blocks that are shorter than the tests' rows."""
+    for module in (row_batching, padding_free_batch):
         monkeypatch.setattr(module, "BLOCK", 4)
     monkeypatch.setattr(row_batching, "GAIN", -9.0)
     yield
     fast_path.use(CPU, torch.float32, EAGER)
 
 
-def test_a_trials_losses_in_a_line_are_those_of_padded_rows(bench, tmp_path, joins, monkeypatch):
+def test_a_trials_losses_without_padding_are_those_of_padded_rows(bench, tmp_path, padding_free, monkeypatch):
     attend = Mock(side_effect=row_attention.attend)
     monkeypatch.setattr(row_attention, "attend", attend)
     losses, calls = [], []
     for path in (EAGER, *PATHS):
         fast_path.use(CPU, torch.float32, path)
         one = bench()
-        one.pack.parts.rounds.joins = path is not EAGER
+        one.pack.parts.rounds.padding_free = path is not EAGER
         for number, knobs in enumerate(TRIALS[:3]):  # ranks, batches, dropout and accumulation differ
             one.assign(tmp_path, number, **{"steps": 4, "label_smoothing": number / 5, **knobs})
         one.finish()
         losses.append([loss for number in range(3) for loss in one.losses(number)])
         calls.append(attend.call_count)
     assert calls[0] == 0 < calls[1] < calls[2]
-    for joined in losses[1:]:
-        assert joined == pytest.approx(losses[0], rel=1e-5)
+    for found in losses[1:]:
+        assert found == pytest.approx(losses[0], rel=1e-5)
 
 
 @pytest.mark.parametrize("knob", ["neftune_noise_alpha", "prompt_dropout"])
 def test_rows_whose_embeddings_are_augmented_are_padded_and_so_are_their_neighbours(
-    bench, tmp_path, joins, monkeypatch, knob
+    bench, tmp_path, padding_free, monkeypatch, knob
 ):
     attend = Mock(side_effect=row_attention.attend)
     monkeypatch.setattr(row_attention, "attend", attend)
     fast_path.use(CPU, torch.float32, PATHS[0])
     one = bench(evaluate={"every": 9})
-    one.pack.parts.rounds.joins = True
+    one.pack.parts.rounds.padding_free = True
     one.assign(tmp_path, 0, batch_size=3, **{knob: 0.4})
     one.assign(tmp_path, 1, batch_size=2)
     one.turn()
@@ -66,11 +66,13 @@ def test_rows_whose_embeddings_are_augmented_are_padded_and_so_are_their_neighbo
 
 
 @pytest.mark.parametrize("family", tiny_models.CONFIGS)
-def test_a_base_is_tried_before_its_rows_stand_in_a_line(family):
+def test_a_base_is_tried_before_its_rows_are_concatenated(family):
     torch.manual_seed(1)
     base = tiny_models.model(family, tiny_models.draw(family, 1), 2, torch.bfloat16, False)
-    joins, note = joined_check.joins_rows(base, PATHS[0], layer_call_survey.survey(base, find(base.model)))
-    assert joins == (family not in REFUSED)
+    padding_free, note = padding_free_check.supports_padding_free(
+        base, PATHS[0], layer_call_survey.survey(base, find(base.model))
+    )
+    assert padding_free == (family not in REFUSED)
     assert ("softcap" in note) == (family in REFUSED)
 
 
@@ -82,7 +84,7 @@ def test_a_window_that_slides_and_layers_that_are_computed_again_are_kept():
         base.model.config.sliding_window = 6
         for layer in base.model.base_model.layers:
             layer.self_attn.sliding_window = 6
-        assert joined_check._agrees(base)
+        assert padding_free_check._agrees(base)
 
 
 def test_a_base_whose_rows_would_see_each_other_is_padded_and_says_so(monkeypatch):
@@ -94,11 +96,11 @@ def test_a_base_whose_rows_would_see_each_other_is_padded_and_says_so(monkeypatc
 
     own = row_attention.attend
     monkeypatch.setattr(row_attention, "attend", see_all)
-    joins, note = joined_check.joins_rows(base, PATHS[0], survey)
-    assert not joins and note.endswith("without padding it computes something else")
+    padding_free, note = padding_free_check.supports_padding_free(base, PATHS[0], survey)
+    assert not padding_free and note.endswith("without padding it computes something else")
 
 
-def test_dropout_in_a_line_falls_on_the_same_elements():
+def test_dropout_without_padding_falls_on_the_same_elements():
     keys = torch.tensor([counter_dropout.row_key(3, 1, row) for row in range(2)], dtype=torch.int32)
     limits = torch.full((2,), counter_dropout.threshold(0.4), dtype=torch.int32)
     whole = counter_dropout.mask(keys, limits, 5, 12, 20, torch.float32)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from core.data.copies import near_prints
-from core.data.copies.near_prints import NearPrints
+from core.data.copies import minhash_signatures
+from core.data.copies.minhash_signatures import NearPrints
 from core.data.copies.row_keys import row_key
 from core.data.stream.row_batches import RowBatch
 from core.data.stream.word_hashes import Hashes, Indices
@@ -56,7 +56,7 @@ class RowPrints:
         if self.groups or (not first and batch.rows and "group" in batch.rows[0].raw):
             self.groups += [row.raw.get("group") for row in batch.rows]
         if self._near and self._signed < MOST_NEAR:
-            part = near_prints.print_batch(batch, first)
+            part = minhash_signatures.print_batch(batch, first)
             self._signed += len(part.rows)
             for column, values in zip(self._columns, part, strict=True):
                 column += np.asarray(values).tobytes()
@@ -82,8 +82,8 @@ class RowPrints:
         rows, bands, slots = self._columns
         return NearPrints(
             np.frombuffer(rows, np.int64),
-            np.frombuffer(bands, np.uint32).reshape(-1, near_prints.BANDS),
-            np.frombuffer(slots, np.uint8).reshape(-1, near_prints.SLOTS),
+            np.frombuffer(bands, np.uint32).reshape(-1, minhash_signatures.BANDS),
+            np.frombuffer(slots, np.uint8).reshape(-1, minhash_signatures.SLOTS),
         )
 
     @cached_property
@@ -99,5 +99,5 @@ class RowPrints:
     def near_copies(self) -> Indices:
         """The index of the first row of each row's cluster of exact and near copies (N,)."""
         first, near = np.arange(len(self)), self.near
-        first[near.rows] = near.rows[near_prints.cluster(near)]
+        first[near.rows] = near.rows[minhash_signatures.cluster(near)]
         return first[self.exact_copies]

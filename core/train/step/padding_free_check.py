@@ -1,4 +1,4 @@
-"""Tries whether a base computes rows in a line as it does padded rows, before any trial relies on it."""
+"""Tries whether a base computes padding-free batches as it does padded rows, before trials rely on it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from core.train.data.dataset import Row
 from core.train.kernels import pinned_transfer
 from core.train.kernels.fast_path import FastPath
 from core.train.kernels.row_attention import Bounds
-from core.train.step import joined_rows
+from core.train.step import padding_free_batch
 from core.train.step.forward_pass import pad_ids
-from core.train.step.joined_rows import RowAttention
+from core.train.step.padding_free_batch import RowAttention
 
 LENGTHS = (37, 5)  # tokens of the rows: more than a block, and less
 
 
-def joins_rows(base: Base, path: FastPath, survey: Survey) -> tuple[bool, str]:
-    """Whether rows may stand in a line, and what to tell the user where only the base keeps them from it.
+def supports_padding_free(base: Base, path: FastPath, survey: Survey) -> tuple[bool, str]:
+    """Whether passes may be padding-free, and what to tell the user where only the base prevents it.
 
-    Without the fused kernels trials with different numbers of rows share no product, and dropout in a line
-    needs its kernel.
+    Without the fused kernels trials with different numbers of rows share no product, and dropout of
+    concatenated rows needs its kernel.
     """
     kernels = path.dropout and (path.adapters or path.grouped)
     if not kernels or survey.astray or survey.why_alone or base.model.dtype == torch.float32:
@@ -40,27 +40,27 @@ def joins_rows(base: Base, path: FastPath, survey: Survey) -> tuple[bool, str]:
 
 
 def _agrees(base: Base) -> bool:
-    """Whether outputs and gradients of rows in a line are those of padded rows, and a row's outputs have the
-    same bits after another one."""
+    """Whether outputs and gradients of concatenated rows are those of padded rows, and a row's outputs have
+    the same bits after another one."""
     top = max(2, min(base.vocabulary, 1000))
     texts = [[(7 * at + number) % top for at in range(length)] for number, length in enumerate(LENGTHS)]
     rows = [Row(ids, ids) for ids in texts]
     other = [Row([(ids + 1) % top for ids in texts[0]], texts[0]), rows[1]]
-    line, line_grads = _compute_line(base, rows)
+    joint, joint_grads = _compute_concatenated(base, rows)
     padded, padded_grads = _compute_padded(base, rows)
-    kept = all(close(*pair) for pair in zip(line + line_grads, padded + padded_grads, strict=True))
-    return kept and torch.equal(_compute_line(base, other)[0][1], line[1])
+    kept = all(close(*pair) for pair in zip(joint + joint_grads, padded + padded_grads, strict=True))
+    return kept and torch.equal(_compute_concatenated(base, other)[0][1], joint[1])
 
 
 Parts = list[torch.Tensor]  # (tokens, H) of each row
 
 
-def _compute_line(base: Base, rows: list[Row]) -> tuple[Parts, Parts]:
-    line = joined_rows.join(rows, base.pad_id)
-    on_host = (line.ids, line.positions, line.ends)
+def _compute_concatenated(base: Base, rows: list[Row]) -> tuple[Parts, Parts]:
+    batch = padding_free_batch.concatenate(rows, base.pad_id)
+    on_host = (batch.ids, batch.positions, batch.ends)
     ids, positions, ends = pinned_transfer.to_device(base.device, *on_host)
-    with RowAttention(base.model).within(Bounds(line.lengths, ends)):
-        begins = line.ends.tolist()
+    with RowAttention(base.model).within(Bounds(batch.lengths, ends)):
+        begins = batch.ends.tolist()
         places = [slice(begin, begin + len(row.ids)) for begin, row in zip(begins, rows, strict=False)]
         return _compute(base, [(0, place) for place in places], input_ids=ids, position_ids=positions)
 
