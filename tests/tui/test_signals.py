@@ -74,7 +74,7 @@ def test_a_process_on_several_devices_is_one_target_with_all_its_memory():
     assert (target.pid, len(target.devices), target.used_bytes) == (77, 2, 6 << 30)
 
 
-async def test_t_asks_and_only_yes_sends(seat, sleeper):
+async def test_a_signal_is_asked_for_and_only_yes_sends_it(seat, sleeper):
     async with seat(on_card(sleeper), (120, 40)) as you:
         await you.press("d", "exclamation_mark")
         await you.sees("a signal to a process of yours", str(sleeper.pid), "trimtab's worker")
