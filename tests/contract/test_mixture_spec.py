@@ -134,6 +134,21 @@ def test_a_fault_of_a_source_is_told(raw, change, told):
     assert told in faults(raw)
 
 
+def test_a_mixture_has_two_sources_and_not_all_are_earlier_data(raw):
+    raw["study"] |= {"objectives": ["eval/loss"], "constraints": []}
+    raw["space"] = {}
+    sources = raw["data"]["mixture"]
+    raw["data"]["mixture"] = sources[:1]
+    assert "a mixture of a single source" in faults(raw)
+    raw["data"]["mixture"] = [source | {"replay": True} for source in sources]
+    assert "every source has replay = true" in faults(raw)
+
+
+def test_two_sources_may_be_parts_of_one_file(raw):
+    raw["data"]["mixture"][0] |= {"source": "all.jsonl", "where": {"task": "code"}}
+    assert len(spec_file.parse(raw).data.sources) == 3
+
+
 def test_two_sources_have_two_names(raw):
     raw["data"]["mixture"][2]["name"] = "web"
     raw["study"]["objectives"] = ["eval/loss"]

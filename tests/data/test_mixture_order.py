@@ -53,7 +53,10 @@ def test_a_source_gives_all_its_rows_once_before_it_begins_again():
 
 
 def test_other_seeds_and_other_neighbours_change_the_order_as_they_should():
-    assert make(1).draw(0, 50) != make(2).draw(0, 50)
+    one, other = ([source_of(row) for row in make(seed).draw(0, 50)] for seed in (1, 2))
+    assert one != other, "the sources follow each other in another order, too"
+    same = [SourceRows(name, range(50), 7).first(50) for name in "ab"]
+    assert same[0] != same[1], "two sources of one size have orders of their own"
     alone = make(shares=[0.0, 0.0, 0.0, 1.0]).draw(0, 80)
     mixed = [row for row in make().draw(0, 80) if source_of(row) == 3]
     assert alone[: len(mixed)] == mixed, "a source's own order does not depend on the others"
@@ -64,6 +67,8 @@ def test_other_shares_go_on_with_the_rows_that_each_source_has_left():
     begun = make().counts(120)
     after = make(shares=[0.7, 0.1, 0.0, 0.2], start=120, drawn=begun).draw(120, 40)
     assert Counter(map(source_of, after))[0] in (26, 27, 28, 29, 30)
+    late = make(shares=[0.7, 0.1, 0.0, 0.2], start=120, drawn=begun).draw(140, 20)
+    assert late == after[20:], "at a place further on, too"
     first = [row for row in [*before, *after] if source_of(row) == 0][:50]
     assert sorted(first) == list(range(50)), "its first epoch is completed, without a repetition"
 
@@ -106,3 +111,5 @@ def test_rows_are_kept_whose_columns_have_the_wanted_values():
     kept = keep_rows(lambda: rows, {"task": ["sums", "maths"], "level": 2})
     assert list(kept()) == [rows[2]] == list(kept())
     assert keep_rows(lambda: rows, {})() is rows
+    flags = [{"good": True}, {"good": "true"}, {"good": False}]  # as in JSON, and in CSV
+    assert list(keep_rows(lambda: flags, {"good": True})()) == flags[:2]

@@ -94,10 +94,14 @@ def test_a_base_whose_rows_would_see_each_other_is_padded_and_says_so(monkeypatc
     def see_all(q, k, v, bounds, scale, window):
         return own(q, k, v, Bounds((len(q),), bounds.ends), scale, window)
 
+    def scale_wrongly(*told):  # each row by itself, so that neighbours change nothing
+        return 2 * own(*told)
+
     own = row_attention.attend
-    monkeypatch.setattr(row_attention, "attend", see_all)
-    padding_free, note = padding_free_check.supports_padding_free(base, PATHS[0], survey)
-    assert not padding_free and note.endswith("without padding it computes something else")
+    for wrong in (see_all, scale_wrongly):
+        monkeypatch.setattr(row_attention, "attend", wrong)
+        padding_free, note = padding_free_check.supports_padding_free(base, PATHS[0], survey)
+        assert not padding_free and note.endswith("without padding it computes something else")
 
 
 def test_dropout_without_padding_falls_on_the_same_elements():

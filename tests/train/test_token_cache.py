@@ -1,12 +1,16 @@
 """Rows are tokenised once: the cache has the rows and notes of a fresh reading, and none of other data."""
 
+import contextlib
 import itertools
 import json
+import os
 import stat
 
+import msgspec
 import pytest
 from transformers import AutoTokenizer
 
+from core import paths
 from core.data.cache import cache_key, token_cache
 from core.train.data import mixture_rows, row_tokenizer
 from core.train.data.batch_schedule import BatchSchedule
@@ -180,6 +184,55 @@ def test_a_damaged_or_foreign_cache_is_made_again(
     assert shown(load_data(spec_of(study, file), tokenizer, silent)) == before and len(tokenised) == 2
 
 
+def test_a_cache_that_another_user_owns_or_that_has_another_name_is_not_read(
+    study, tokenizer, file, cache, tokenised, monkeypatch
+):
+    load_data(spec_of(study, file), tokenizer, silent)
+    (place,) = cache.iterdir()
+    with monkeypatch.context() as others:
+        others.setattr(paths, "is_own", lambda path: False)
+        assert token_cache.load(place.name, 60) is None
+    assert token_cache.load(place.name, 60) is not None
+    other = place.rename(place.with_name("0" * len(place.name)))
+    assert token_cache.load(other.name, 60) is None
+
+
+def test_a_second_worker_waits_for_the_first_that_tokenises_the_same_rows(cache, monkeypatch):
+    told, entered = [], []
+
+    def wait(_):
+        told.append("waited")
+        held.close()
+
+    monkeypatch.setattr(token_cache.time, "sleep", wait)
+    held = contextlib.ExitStack()
+    held.enter_context(token_cache.hold("key", silent))
+    with token_cache.hold("key", lambda what, *_: told.append(what)):
+        entered.append(list(told))
+    assert entered == [["waiting for another worker that tokenises these rows", "waited"]]
+    with token_cache.hold("other", silent), token_cache.hold("key", silent):
+        pass
+
+
+def test_another_seed_and_a_tokenizer_that_reads_special_tokens_otherwise_have_other_caches(
+    study, tokenizer, file
+):
+    def name(seed: int = 0) -> str | None:
+        spec = spec_of(study, file)
+        spec = msgspec.structs.replace(spec, study=msgspec.structs.replace(spec.study, seed=seed))
+        key = cache_key.find_key(spec, tokenizer, "", silent)
+        return key.name if key is not None else None
+
+    before = name()
+    assert before == name() != name(1)
+    tokenizer.split_special_tokens = True
+    assert name() != before
+    tokenizer.chat_template = "{{ strftime_now('%d %b %Y') }}"
+    assert name() is not None, "of this day"
+    tokenizer.chat_template = "{{ strftime_now('%H:%M') }}"
+    assert name() is None, "a template with the time of day gives other tokens each minute"
+
+
 def test_the_cache_is_private_and_rows_are_views_of_its_files(study, tokenizer, file, cache):
     load_data(spec_of(study, file), tokenizer, silent)
     (place,) = cache.iterdir()
@@ -214,10 +267,19 @@ def test_a_file_that_changes_or_comes_while_rows_are_read_is_not_cached(
 def test_caches_that_were_used_least_recently_make_room(study, tokenizer, file, cache, monkeypatch):
     load_data(spec_of(study, file), tokenizer, silent)
     (first,) = cache.iterdir()
+    size = sum(each.stat().st_size for each in first.iterdir())
+    monkeypatch.setattr(token_cache, "LIMIT_BYTES", 5 * size // 2)  # room for two
+    load_data(spec_of(study, file, validation=0.2), tokenizer, silent)
+    (second,) = set(cache.iterdir()) - {first}
+    for place, used_at in ((first, 2000), (second, 1000)):
+        os.utime(place / "manifest.json", (used_at, used_at))
+    load_data(spec_of(study, file, validation=0.3), tokenizer, silent)
+    left = set(cache.iterdir())
+    assert first in left and second not in left and len(left) == 2
     monkeypatch.setattr(token_cache, "LIMIT_BYTES", 1)
     load_data(spec_of(study, file, prompt_key="completion", completion_key="prompt"), tokenizer, silent)
-    (second,) = cache.iterdir()
-    assert first != second
+    (last,) = cache.iterdir()
+    assert last not in left
 
 
 def test_a_resumed_trial_sees_the_rows_that_it_would_have_seen(study, tokenizer, file):
