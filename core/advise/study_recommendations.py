@@ -36,17 +36,14 @@ class Plan:
 def plan(case: Case) -> Plan:
     """Apply all rules to ``case``."""
     lines = [line for rule in RULES if (line := apply(rule, case)) is not None]
-    lines += _recommend_columns(case)
+    lines += _limit_rows(case)
     lines.sort(key=lambda line: SECTION_NAMES.index(line.section))
     return Plan(tuple(lines), _doubts(case), case.room.fits)
 
 
-def _recommend_columns(case: Case) -> list[Line]:
-    """Return lines for columns without a default name, and for limited numbers of rows."""
-    lines = [
-        Line("data", key, name, "the column's name in this file", (citations.READ,))
-        for key, name in case.rows.keys
-    ]
+def _limit_rows(case: Case) -> list[Line]:
+    """Return lines for limited numbers of rows."""
+    lines = list[Line]()
     if case.train_rows < case.rows.count - case.held_out_rows:
         why = f"trains on this many of {case.rows.count} rows"
         lines.append(Line("data", "rows", case.train_rows, why, (citations.ASKED,)))

@@ -26,6 +26,7 @@ LEAST_MODEL = 8  # with fewer trials a model-based sampler has nothing to learn 
 STARTUP = 10
 BRACKET_TRIALS = 20  # per bracket: ten random ones, ten to learn from
 LEAST_PRUNED = 4  # with fewer trials there is nothing to compare
+FORMS = {"chat": "chats", "instruction": "prompts and completions", "text": "plain text"}
 NAME = re.compile(r"[^A-Za-z0-9._-]+")
 PERIODS = re.compile(r"\.{2,}")
 
@@ -152,13 +153,10 @@ def _checkpointing(case: Case) -> Chosen:
 
 def _source(case: Case) -> Chosen:
     half, most = case.rows.percentile(0.5), case.rows.percentile(0.95)
-    return case.source, f"{case.rows.count} rows; half have up to about {half} tokens, 95 % up to {most}"
-
-
-def _form(case: Case) -> Chosen:
-    if case.rows.form == "auto":
-        return "auto", "not known yet: detected from the columns when the study runs"
-    return case.rows.form, f"detected from the columns; {case.rows.targets:.0%} of the text is trained on"
+    why = f"{case.rows.count} rows; half have up to about {half} tokens, 95 % up to {most}"
+    if case.rows.form in FORMS:
+        why += f"; read as {FORMS[case.rows.form]}: {case.rows.targets:.0%} of the text is trained on"
+    return case.source, why
 
 
 def _validation(case: Case) -> Chosen:
@@ -215,7 +213,6 @@ RULES = (
     Rule("model", "double_quant", _double, (s.QLORA, s.ESTIMATE)),
     Rule("model", "gradient_checkpointing", _checkpointing, (s.ESTIMATE, s.FLOPS)),
     Rule("data", "source", _source, (s.ASKED,)),
-    Rule("data", "format", _form, (s.READ,)),
     Rule("data", "validation", _validation, (s.PRACTICE,)),
 )
 LAST = (

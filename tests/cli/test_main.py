@@ -82,6 +82,14 @@ def test_check_prints_a_file_that_reads_back(spec, tmp_path, capsys):
     assert spec_file.load(again) == spec_file.load(spec)
 
 
+def test_check_counts_one_of_a_thing_in_the_singular(tmp_path, capsys):
+    study = '[study]\nname = "s"\ntrials = 1\n[model]\nbase = "org/name"\n[data]\nsource = "org/rows"\n'
+    (tmp_path / "one.toml").write_text(f"{study}[space]\nlora_rank = [8]\n")
+    assert main(["check", str(tmp_path / "one.toml"), "--scan", "0"]) == exit_codes.OK
+    shown = capsys.readouterr().out
+    assert "# 1 trial by tpe in a space of 1 dimension,\n# 1 combination; this file is valid" in shown
+
+
 def test_the_console_without_a_terminal_says_what_to_do(capsys):
     assert main([], console=lambda socket, study: 0) == exit_codes.BAD_INPUT
     assert "the console needs a terminal" in capsys.readouterr().err

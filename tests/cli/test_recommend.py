@@ -58,6 +58,16 @@ def test_a_card_that_holds_nothing_gives_code_1_and_an_answer(asked, capsys):
     assert "NOTHING FITS" in capsys.readouterr().out
 
 
+def test_the_file_names_no_column_and_no_format_that_training_finds_by_itself(asked, tmp_path, capsys):
+    pairs = [{"instruction": f"{at}", "chosen": f"yes {at}", "rejected": "no"} for at in range(3000)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    ask = ["recommend", asked[0], str(tmp_path / "pairs.jsonl"), "--gpu", "24 GiB", "--json"]
+    assert main(ask) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(tomllib.loads(found["toml"])["data"]) == {"source", "validation"}
+    assert any("read as preference pairs" in doubt for doubt in found["doubts"])
+
+
 def test_an_old_file_is_not_replaced(asked, tmp_path, capsys):
     (tmp_path / "study.toml").write_text("mine")
     assert main(["recommend", *asked, "--out", str(tmp_path / "study.toml")]) == 2

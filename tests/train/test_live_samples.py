@@ -126,6 +126,23 @@ def test_a_prompt_beyond_the_context_is_refused_and_a_cancelled_one_has_no_answe
     assert {piece.ticket for piece in trainer.pieces} == {"long", "short"}
 
 
+def test_an_answer_that_is_cancelled_ends_in_the_middle_and_the_others_go_on(bench, tmp_path, monkeypatch):
+    take_one_token_at_a_time(monkeypatch)
+    trainer = bench(train={"steps": 200}, evaluate=UNLIMITED)
+    trainer.assign(tmp_path, **KNOBS)
+    for ticket in ("kept", "cancelled"):
+        trainer.pack.do(asked(ticket, 0, max_tokens=6))
+    while not any(piece.ticket == "cancelled" for piece in trainer.pieces):
+        trainer.turn()
+    before = [piece for piece in trainer.pieces if piece.ticket == "cancelled"]
+    trainer.pack.do(CancelSample("cancelled"))
+    while not any(piece.ticket == "kept" and piece.done for piece in trainer.pieces):
+        trainer.turn()
+    assert [piece for piece in trainer.pieces if piece.ticket == "cancelled"] == before and not before[
+        -1
+    ].done
+
+
 def test_without_a_prompt_a_validation_row_is_asked_the_same_of_all(bench):
     trainer = bench()
     for ticket, seed in (("a", 1), ("b", 1), ("c", 2)):

@@ -217,6 +217,20 @@ def test_only_the_completion_of_a_prompt_of_turns_is_learnt(answers, tokenizer):
     assert answers("a.jsonl", jsonl(*rows))[0] == {"b": "yes"}
 
 
+def test_of_many_validation_rows_the_study_s_seed_draws_those_that_are_used(study, tokenizer, tmp_path):
+    for name, count in (("train", 4), ("held", 40)):
+        rows = [{"prompt": f"{name} {at}", "completion": f"{at}"} for at in range(count)]
+        (tmp_path / f"{name}.jsonl").write_text(jsonl(*rows))
+    data = {"source": str(tmp_path / "train.jsonl"), "validation": str(tmp_path / "held.jsonl")}
+
+    def used(seed: int) -> list[str]:
+        spec = study(data=data, study={"seed": seed}, evaluate={"rows": 6}, train={"sequence_length": 90})
+        return [tokenizer.decode(row.ids) for row in load_data(spec, tokenizer, silent).validation]
+
+    assert used(1) == used(1) != used(2) and len(used(1)) == 6
+    assert not all(f"held {at}" in text for at, text in enumerate(used(1))), "not the first ones"
+
+
 def test_shown_rows_have_what_is_learnt_marked_and_are_harmless(answers, tokenizer):
     words = ("yes", "yep", "yea", "yup", "yah")
     rows = [{"prompt": "p‹\x1b[31m", "completion": word} for word in words]

@@ -29,9 +29,11 @@ def check(arguments: argparse.Namespace) -> int:
         return _show(arguments.spec, arguments.show)
     print(plain(spec_file.write(spec), lines=True), end="")
     size = search_space.count_points(spec.space)
-    combinations = "infinitely many" if math.isinf(size) else f"{size:.0f}"
-    print(f"# {spec.study.trials} trials by {spec.study.sampler} in a space of {len(spec.space)} dimensions,")
-    print(f"# {combinations} combinations; this file is valid", flush=True)
+    count = "infinitely many" if math.isinf(size) else f"{size:.0f}"
+    trials = f"{spec.study.trials} trial{'s' * (spec.study.trials != 1)}"
+    dimensions = f"{len(spec.space)} dimension{'s' * (len(spec.space) != 1)}"
+    print(f"# {trials} by {spec.study.sampler} in a space of {dimensions},")
+    print(f"# {count} combination{'s' * (size != 1)}; this file is valid", flush=True)
     _scan(spec, arguments.scan, arguments.against)
     return exit_codes.OK
 

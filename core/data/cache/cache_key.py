@@ -27,8 +27,7 @@ from core.data.readers import folder_splits
 from core.store import input_change_check
 
 FORMAT = 1  # of the files of the cache
-CODE = ("data", "train/data", "evaluate/metrics/validation_slices.py", "evaluate/prompts/prompt_schema.py",
-        "contract/spec/prompt_column_pairs.py")  # fmt: skip
+CODE = ("data", "train/data", "evaluate/metrics/validation_slices.py", "evaluate/prompts/prompt_schema.py")
 LIBRARIES = ("tokenizers", "transformers", "jinja2", "datasets", "pyarrow")
 CLOCK = re.compile(r"%-?[HIMSfpcXTRrsz]")  # parts of a time that change within a day
 ELSEWHERE = re.compile(r"""(?:^|[\s"'\[,-])(?:/|~|\w+://)|\.\./""", re.MULTILINE)  # paths out of a folder

@@ -10,6 +10,7 @@ import numpy as np
 from core.data.checks.check_finding import Finding, Severity
 from core.data.checks.row_tally import Tally, finding_of, grade
 from core.data.copies.row_keys import whole_texts
+from core.data.readers.row_texts import BYTES_A_TOKEN, count_bytes
 from core.data.stream.row_batches import ReadRow, RowBatch
 
 LENGTHS, CUT = "very long rows", "rows that are cut"
@@ -17,7 +18,6 @@ OUTLIER = 20  # times the median length
 SOME_CUT, MANY_CUT = 0.05, 0.25
 SOME_LOST, MANY_LOST = 0.001, 0.02  # rows whose answer is cut off whole
 BLOCKS = "truncation"
-BYTES_A_TOKEN = 4  # of UTF-8 text, as in `trimtab recommend`
 LENGTHS_REMEDY = "look at them: one long row sets the memory of its batch"
 CUT_REMEDY = (
     "raise sequence_length, shorten the prompts, or split the rows; `trimtab clean --long drop` leaves them "
@@ -110,8 +110,7 @@ class CutRows:
 
 def estimate_tokens(texts: Iterable[str]) -> int:
     """Return the tokens of texts, estimated from their bytes in UTF-8."""
-    size = sum(len(text) if text.isascii() else len(text.encode(errors="replace")) for text in texts)
-    return size // BYTES_A_TOKEN
+    return count_bytes(texts) // BYTES_A_TOKEN
 
 
 def length(row: ReadRow) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,18 +38,40 @@ def read_parquet(path: Path) -> Iterator[Raw]:
 def read_arrow(path: Path) -> Iterator[Raw]:
     """Read the rows of an Arrow file or stream, which is mapped into memory. Raises Fault."""
     with _faults("Arrow"):
-        import pyarrow
-
-        with pyarrow.memory_map(str(path)) as mapped:
-            is_file = mapped.read(len(FILE_MAGIC)) == FILE_MAGIC
-            mapped.seek(0)
-            opened = pyarrow.ipc.open_file(mapped) if is_file else pyarrow.ipc.open_stream(mapped)
-            names = class_names(opened.schema)
-            batches = map(opened.get_batch, range(opened.num_record_batches)) if is_file else opened
+        with _batches(path) as (schema, batches):
+            names = class_names(schema)
             for batch in batches:
                 size = _batch_size(batch.nbytes, batch.num_rows, batch.num_columns)
                 for at in range(0, batch.num_rows, size):
                     yield from _rows(batch.slice(at, size), names)
+
+
+def count_parquet(path: Path) -> int:
+    """Return the number of rows of a Parquet file. Raises Fault."""
+    with _faults("Parquet"):
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(path) as file:
+            return int(file.metadata.num_rows)
+
+
+def count_arrow(path: Path) -> int:
+    """Return the number of rows of an Arrow file or stream. Raises Fault."""
+    with _faults("Arrow"), _batches(path) as (_, batches):
+        return sum(batch.num_rows for batch in batches)
+
+
+@contextmanager
+def _batches(path: Path) -> Iterator[tuple[Any, Iterable[Any]]]:
+    """Open an Arrow file or stream as its schema and its batches."""
+    import pyarrow
+
+    with pyarrow.memory_map(str(path)) as mapped:
+        is_file = mapped.read(len(FILE_MAGIC)) == FILE_MAGIC
+        mapped.seek(0)
+        opened = pyarrow.ipc.open_file(mapped) if is_file else pyarrow.ipc.open_stream(mapped)
+        batches = map(opened.get_batch, range(opened.num_record_batches)) if is_file else opened
+        yield opened.schema, batches
 
 
 def _batch_size(size_bytes: int, rows: int, columns: int) -> int:

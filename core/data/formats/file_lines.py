@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 Lines = Iterator[tuple[int, str]]  # a line's number, from 1, and its text
+Count = Callable[[int], None]  # bytes of a file that were read since the last call
 LOOKED_AT = 4096  # bytes at the start of a file that are checked for its encoding
 LONGEST_LINE = 1 << 30  # bytes
 CHUNK = 1 << 20  # bytes of a text that is not read by lines
@@ -36,13 +37,17 @@ class Fault(ValueError):
         self.what, self.line, self.fix = what, line, fix
 
 
-def _zstd(path: Path, mode: str) -> IO[bytes]:
+def count_nothing(size: int) -> None:
+    """Take no notice of how many bytes were read."""
+
+
+def _zstd(file: IO[bytes], mode: str) -> IO[bytes]:
     try:
         pyarrow = importlib.import_module("pyarrow")
     except ImportError:
         fix = "pip install pyarrow, or decompress the file"
         raise Fault("it is compressed with zstd, and the package pyarrow is missing", fix=fix) from None
-    stream: Any = pyarrow.input_stream(str(path), compression="zstd")
+    stream: Any = pyarrow.input_stream(file, compression="zstd")
     return io.BufferedReader(stream, 1 << 20)
 
 
@@ -52,18 +57,22 @@ OPENERS: dict[str, Callable[..., Any]] = {
 
 
 class TextFile:
-    """A file of text, opened for one pass. Raises Fault for what is neither UTF-8 nor marked."""
+    """A file of text, opened for one pass. ``count`` is told the bytes that are read, as they are on the
+    disk. Raises Fault for what is neither UTF-8 nor marked."""
 
-    def __init__(self, path: Path, suffix: str) -> None:
-        self._file: IO[bytes] = OPENERS.get(suffix, open)(path, "rb")
+    def __init__(self, path: Path, suffix: str, count: Count = count_nothing) -> None:
+        self._stored = io.BufferedReader(_CountedFile(path, count))
+        self._file: IO[bytes] = self._stored
         try:
+            if suffix in OPENERS:
+                self._file = OPENERS[suffix](self._stored, "rb")
             self._head = self._file.read(LOOKED_AT)
         except BaseException:
-            self._file.close()
+            self._close()
             raise
         self.encoding = next((name for mark, name in MARKS if self._head.startswith(mark)), "utf-8")
         if self.encoding == "utf-8" and b"\0" in self._head:
-            self._file.close()
+            self._close()
             fix = "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW"
             raise Fault("it contains NUL bytes (UTF-16 without a byte order mark, or a binary file)", fix=fix)
 
@@ -71,7 +80,11 @@ class TextFile:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._file.close()
+        self._stored.close()  # what decompresses it leaves it open
 
     def lines(self) -> Lines:
         """Yield the lines with their ends. Raises Fault."""
@@ -113,6 +126,19 @@ class TextFile:
     def _rest(self) -> io.BufferedReader:
         """The bytes of the file from its beginning."""
         return io.BufferedReader(_Joined(self._head, self._file), 1 << 16)
+
+
+class _CountedFile(io.FileIO):
+    """A file that tells how many bytes were read from it."""
+
+    def __init__(self, path: Path, count: Count) -> None:
+        super().__init__(path)
+        self._count = count
+
+    def readinto(self, buffer: Any) -> int | None:
+        size = super().readinto(buffer)
+        self._count(size or 0)
+        return size
 
 
 class _Joined(io.RawIOBase):

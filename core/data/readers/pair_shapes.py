@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.contract.spec.prompt_column_pairs import JOINED
 from core.contract.spec.study_spec import DataOptions
 from core.contract.text.sanitize import plain
 from core.data.formats.exact_numbers import ClassNumber
@@ -15,6 +14,9 @@ from core.data.readers.column_guess import Columns
 from core.data.readers.preference_pairs import join_pair
 from core.data.readers.row_shape import Canonical, Raw, Shape, with_verdict
 from core.data.readers.row_values import UnusableRow, text
+
+# A column that completes the prompt column, as Alpaca, Dolly and SQuAD have them: joined by an empty line.
+JOINED = {"instruction": ("input", "context"), "question": ("context",)}
 
 
 def find_preference(columns: Columns, data: DataOptions) -> Shape | None:

@@ -17,10 +17,14 @@ from core.errors import TrimtabError
 Finder = Callable[[Columns, DataOptions], Shape | None]
 
 
+class UnknownColumnsError(TrimtabError):
+    """No column of the rows is known, or none has a usable value."""
+
+
 def choose(rows: Sequence[Raw], data: DataOptions) -> Shape:
     """Choose the most specific shape that half of the rows have; else one that any row has.
 
-    Raises TrimtabError.
+    Raises UnknownColumnsError.
     """
     for share in (0.5, 0.0):
         columns = Columns(rows, share)
@@ -60,7 +64,7 @@ def _by_names_alone(columns: Columns, data: DataOptions) -> Shape | None:
     return None
 
 
-def _nothing_fits(columns: Columns, data: DataOptions) -> TrimtabError:
+def _nothing_fits(columns: Columns, data: DataOptions) -> UnknownColumnsError:
     shown = plain(", ".join(map(str, columns.names[: guess.MOST_COMPARED])), 200) or "none"
     kind = "" if data.format == "auto" else f" as {data.format!r}"
     named = [
@@ -75,7 +79,7 @@ def _nothing_fits(columns: Columns, data: DataOptions) -> TrimtabError:
     message = f"the rows cannot be read{kind}; their columns are: {shown}"
     if named:
         message = f"the rows have no column for {named[0]}; their columns are: {shown}"
-    return TrimtabError.of(message, "", fix)
+    return UnknownColumnsError.of(message, "", fix)
 
 
 def _text(columns: Columns, data: DataOptions) -> Shape | None:

@@ -4,6 +4,7 @@ answer."""
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,9 @@ from core.data.readers.row_values import EmptyRow, UnusableRow, texts
 
 LONGEST = 20_000  # characters kept of one text: about 5,000 tokens, more than most studies train on
 MOST_TEXTS = 200  # kept of one row
+BYTES_A_TOKEN = 4  # of UTF-8 text: about right for English, too high for code and other scripts
 MORE = (*THOUGHTS, "tool_calls")  # keys of a turn with text in their values
+Parts = tuple[list[str], list[str], list[str]]  # context, answers, other
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,16 @@ class RowTexts:
 
 def split(row: Canonical, number: int) -> RowTexts:
     """Split a row in the common form. Raises UnusableRow."""
+    parts = split_whole(row)
+    is_cut = sum(map(len, parts)) > MOST_TEXTS or any(
+        len(words) > LONGEST for part in parts for words in part
+    )
+    context, answers, other = (tuple(words[:LONGEST] for words in part[:MOST_TEXTS]) for part in parts)
+    return RowTexts(number, context, answers, other=other, is_cut=is_cut)
+
+
+def split_whole(row: Canonical) -> Parts:
+    """Split a row in the common form; no text is cut. Raises UnusableRow."""
     if "unusable" in row:
         raise UnusableRow(row["unusable"])
     if "messages" in row:
@@ -50,14 +63,12 @@ def split(row: Canonical, number: int) -> RowTexts:
         parts = [], [], [row["text"]]
     if not any(words.strip() for part in parts for words in part):
         raise EmptyRow("the row is empty")
-    is_cut = sum(map(len, parts)) > MOST_TEXTS or any(
-        len(words) > LONGEST for part in parts for words in part
-    )
-    context, answers, other = (tuple(words[:LONGEST] for words in part[:MOST_TEXTS]) for part in parts)
-    return RowTexts(number, context, answers, other=other, is_cut=is_cut)
+    return parts
 
 
-Parts = tuple[list[str], list[str], list[str]]  # context, answers, other
+def count_bytes(texts: Iterable[str]) -> int:
+    """Return the bytes of texts in UTF-8."""
+    return sum(len(text) if text.isascii() else len(text.encode(errors="replace")) for text in texts)
 
 
 def _chat(messages: Any, context_turns: int = 0) -> Parts:

@@ -23,7 +23,7 @@ class ShapedRows:
 
     ``shape`` is None if there are no rows. ``notes`` say how the rows are read where that is no matter of
     course, ``unused`` which columns are not trained on. Raises TrimtabError if the rows fit no shape;
-    ``where`` names their source.
+    ``where`` names their source; it is an UnknownColumnsError where the study file may name the columns.
     """
 
     def __init__(self, rows: Iterable[Raw], data: DataOptions, where: str) -> None:
@@ -106,4 +106,4 @@ def _count_characters(row: Raw) -> int:
 
 
 def _at(error: TrimtabError, where: str) -> TrimtabError:
-    return TrimtabError(*(Problem(problem.what, where, problem.fix) for problem in error.problems))
+    return type(error)(*(Problem(problem.what, where, problem.fix) for problem in error.problems))

@@ -10,9 +10,10 @@ from typing import Any
 
 from core.data.copies.row_keys import whole_texts
 from core.data.defects import damaged_text
-from core.data.defects.row_lengths import BYTES_A_TOKEN, estimate_tokens
+from core.data.defects.row_lengths import estimate_tokens
 from core.data.readers.chat_turns import parse_list, to_turns
 from core.data.readers.row_shape import Shape
+from core.data.readers.row_texts import BYTES_A_TOKEN
 from core.data.repair.pii_placeholders import Placeholders
 from core.data.stream.row_batches import read_row
 
