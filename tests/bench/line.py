@@ -73,9 +73,11 @@ class Line:
             time.sleep(seconds)
             return
         self.seen, self._last = self.seen + data, time.monotonic()
-        for question, answer in ANSWERS:
-            for _ in re.findall(question, data):
-                os.write(self._master, answer)
+        asked = [
+            (found.start(), answer) for question, answer in ANSWERS for found in re.finditer(question, data)
+        ]
+        for _, answer in sorted(asked):
+            os.write(self._master, answer)
 
     def until_drawn(self, word: bytes, longest_s: float = 30.0) -> int:
         """Return the bytes written until ``word`` is shown and then nothing for QUIET_S."""

@@ -51,9 +51,9 @@ def test_a_prune_for_another_reason_does_not_hide_what_was_asked():
 
 def test_a_request_that_came_too_late_stays_in_the_list():
     found = texts(folded(*RUNNING, event(e.PruneAsked, by="the pruner", why=WHY), e.TrialCompleted))
-    assert f"trial 0 prune requested by the pruner: {WHY}" in found and found[-1].startswith(
-        "trial 0 complete"
-    )
+    assert f"trial 0 prune requested by the pruner: {WHY}" in found
+    assert found[-1].startswith("trial 0 complete: ")
+    assert found[-1].endswith("; the prune requested by the pruner came after its last step")
 
 
 def test_an_edit_is_told_once_when_it_is_done():

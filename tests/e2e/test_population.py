@@ -35,7 +35,7 @@ def test_losers_train_on_from_the_weights_of_winners(engine, base):
     replaced = {clone.place_of for clone in clones}
     # A prune that comes after the last step is too late: the trial is complete, and says so.
     late = {number for number in replaced if study.trials[number].state == s.COMPLETE}
-    assert len(late) == sum("it will be complete, not pruned" in line.text for line in study.lines)
+    assert len(late) == sum("by the population came after its last step" in line.text for line in study.lines)
     for clone in clones:
         winner, loser = study.trials[clone.parent], study.trials[clone.place_of]
         curve, born = clone.series["eval/loss"], clone.marks[0].step

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 from rich.color import ColorSystem
+from textual.events import Key
 
 import core
 import tui
@@ -20,8 +21,9 @@ from tui.terminal import capabilities, frame_pacing
 from tui.terminal.capabilities import detect, says_utf8
 from tui.terminal.cell_grid import CellGrid
 from tui.terminal.frame_difference import FrameDifference
-from tui.terminal.frame_pacing import ANSWER_S, AT_KEYS_S, LOST_S, FramePacing
+from tui.terminal.frame_pacing import ANSWER_S, AT_KEYS_S, LONGEST_SETTLE_S, LOST_S, SETTLE_S, FramePacing
 from tui.terminal.glyph_fallback import fallback
+from tui.terminal.late_answers import AnswerFilter, KeyParser
 
 TERMINFO = {"xterm-256color": (256, True), "linux": (8, True), "vt100": (-1, False), "screen": (8, False)}
 COLOR = re.compile(r"\x1b\[(?:[\d;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[\d;]*)?m")
@@ -97,6 +99,44 @@ def test_no_frame_is_sent_before_the_last_one_has_arrived():
     assert pacing.wait_s(101.1, 0) == 0.0  # but a key shows at once
     pacing.sent(102.0)
     assert pacing.wait_s(102.0 + LOST_S + 0.1, 0) == 0.0 and pacing.asks  # an answer that was lost
+
+
+def test_a_page_that_is_laid_out_in_parts_is_written_once():
+    pacing = FramePacing(5.0)
+    pacing.taken(100.0)
+    assert pacing.wait_s(100.0, 0) == 0.0  # the first paint waits for nothing
+    pacing.asks = False
+    pacing.sent(100.0)
+    pacing.taken(101.0)
+    assert pacing.wait_s(101.0, 0) == pytest.approx(SETTLE_S)
+    pacing.taken(101.05)
+    assert pacing.wait_s(101.05, 0) == pytest.approx(SETTLE_S)
+    pacing.taken(101.0 + LONGEST_SETTLE_S)  # parts without end
+    assert pacing.wait_s(101.0 + LONGEST_SETTLE_S, 0) == 0.0
+    pacing.sent(102.0)
+    pacing.taken(103.0)
+    pacing.key_pressed(103.0)
+    assert pacing.wait_s(103.0, 0) == 0.0  # a key shows at once
+
+
+@pytest.mark.parametrize(
+    ("read", "keys"),
+    [
+        (["j\x1b]11;rgb:1010/1616/1c1c\x1b\\k"], "jk"), (["\x1b]11;rgb:ff/ff/ff\x07"], ""),
+        (["\x1b[?64;1;2c\x1b[A"], "\x1b[A"), (["a\x1b]11;rgb:10", "10/16/1c\x1b", "\\b"], "ab"),
+        (["\x1b[?", "62c"], ""), (["\x1b"], "\x1b"),
+        (["\x1b]"], "\x1b]"), (["\x1b[?2026;2$y"], "\x1b[?2026;2$y"),
+    ],
+)  # fmt: skip
+def test_answers_that_come_after_the_question_was_given_up_are_not_keys(read, keys):
+    taken = AnswerFilter()
+    assert "".join(taken.keep_keys(part) for part in read) == keys
+
+
+def test_a_late_answer_presses_no_key():
+    parser = KeyParser()
+    pressed = [*parser.feed("\x1b]11;rgb:1010/1616/1c1c\x1b\\\x1b[?64;1c"), *parser.feed("j")]
+    assert [event.key for event in pressed if isinstance(event, Key)] == ["j"]
 
 
 def test_a_terminal_that_never_answers_is_not_asked_again():

@@ -9,8 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from textual import events
+from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
+
+from tui.terminal.late_answers import KeyParser
 
 LAST_ANSWER_S = 0.5  # on leaving, an answer is waited for: else the shell would read it as typed
 KEEP_TITLE, TITLE_AS_IT_WAS = "\x1b[22;0t", "\x1b[23;0t"  # xterm's stack of titles
@@ -80,6 +83,11 @@ class ConsoleDriver(LinuxDriver):
             self._answered.wait(LAST_ANSWER_S)
         self.write(NO_PIXELS + TITLE_AS_IT_WAS)
         super().stop_application_mode()
+
+    def run_input_thread(self) -> None:
+        """Read keys. Textual's driver offers no other way to say which parser it uses."""
+        linux_driver.XTermParser = KeyParser  # type: ignore[attr-defined]
+        super().run_input_thread()
 
     def process_message(self, message: Message) -> None:
         """Take the cursor's position out of what is typed."""

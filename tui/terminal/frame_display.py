@@ -86,6 +86,7 @@ class FrameDisplay(App[None]):
         try:
             if not self._batch_count and self._running and not self._closed:
                 self._take(renderable)
+                self.pacing.taken(time.monotonic())
                 self._show_frame()
         except Exception as error:
             self._handle_exception(error)

@@ -9,6 +9,9 @@ LONGEST_S = 2.0  # between two such frames, however much work one is
 WATCHING_SHARE = 0.025  # of a core, for which that time is chosen
 AT_KEYS_S = 10.0  # so long after a key, somebody is at the keys
 URGENT_S = 0.25  # so long after a key, what it changed is not held back by the rate
+# A page is drawn in parts: widgets fit their columns again once they know their size. A part that comes
+# within SETTLE_S of the last one is written with it, but none waits longer than LONGEST_SETTLE_S.
+SETTLE_S, LONGEST_SETTLE_S = 0.08, 0.5
 
 
 class FramePacing:
@@ -24,6 +27,9 @@ class FramePacing:
         self._key = float("-inf")
         self._drawn: tuple[float, float] | None = None
         self._frame_cpu_s = 0.0
+        self._taken: tuple[float, float] | None = (
+            None  # when the first and the last part of the next frame came
+        )
 
     def key_pressed(self, now: float) -> None:
         """What a person did shows at once."""
@@ -42,6 +48,10 @@ class FramePacing:
         if before is not None and now - before[0] <= LONGEST_S + WATCHED_S:
             self._frame_cpu_s = (self._frame_cpu_s + cpu_s - before[1]) / 2
 
+    def taken(self, now: float) -> None:
+        """A part of the next frame was drawn."""
+        self._taken = (self._taken[0] if self._taken is not None else now, now)
+
     def is_attended(self, now: float) -> bool:
         """Tell whether somebody is at the keys."""
         return now - self._key < AT_KEYS_S
@@ -53,7 +63,11 @@ class FramePacing:
             return None
         if now - self._key < URGENT_S:
             return 0.0
-        return max(0.0, self._sent + self.every_s - now)
+        due = self._sent + self.every_s
+        if self._taken is not None and self._sent > float("-inf"):  # the first paint waits for nothing
+            first, last = self._taken
+            due = max(due, min(last + SETTLE_S, max(first, due) + LONGEST_SETTLE_S))
+        return max(0.0, due - now)
 
     def is_busy(self, now: float, backlog: int) -> bool:
         """Tell whether the last frame is still on its way."""
@@ -67,6 +81,7 @@ class FramePacing:
     def sent(self, now: float) -> None:
         """A frame was written."""
         self._sent = now
+        self._taken = None
         self._asked = now if self.asks else None
 
     def answered(self, now: float) -> None:

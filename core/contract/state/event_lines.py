@@ -53,6 +53,9 @@ def add_event(study: s.Study, trial: s.Trial, event: e.TrialEvent) -> tuple[s.St
         shown = replace(asked, text=plain(f"trial {event.trial} {asked.text}", LONGEST_TEXT))
         trial = replace(trial, lines=_without(trial.lines, asked))
         study = replace(study, lines=_without(study.lines, shown))
+    elif isinstance(event, e.TrialCompleted) and (late := _pending_prune(trial)) is not None:
+        author = late.text.removeprefix(PRUNE).partition(": ")[0]
+        text += f"; the prune requested by {author} came after its last step"
     trial = replace(trial, lines=append_line(trial.lines, event.at, text, level))
     shown_text = f"trial {event.trial} {text}"
     return replace(study, lines=append_line(study.lines, event.at, shown_text, level)), trial
@@ -65,6 +68,11 @@ def _request(trial: s.Trial, event: e.TrialEvent) -> s.Line | None:
     if isinstance(event, e.TrialEdited) and event.by and not trial.editing:
         return next((line for line in reversed(trial.lines) if line.text.startswith(EDIT + event.by)), None)
     return None
+
+
+def _pending_prune(trial: s.Trial) -> s.Line | None:
+    """Return the line of the newest prune request. It stays in the list, for its reason."""
+    return next((line for line in reversed(trial.lines) if line.text.startswith(PRUNE)), None)
 
 
 def _asks_for(text: str, event: e.TrialPruned) -> bool:
