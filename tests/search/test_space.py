@@ -34,6 +34,7 @@ EVERY_KNOB = {
     "epochs": {"low": 0.5, "high": 3.0, "step": 0.5},
     "steps": {"low": 10, "high": 100, "step": 10},
     "initialisation": list(knob_table.INITIALISATIONS),
+    "anonymise": ["off", "on"],
     "seed": {"low": 0, "high": 99},
 }
 

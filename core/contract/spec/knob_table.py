@@ -35,6 +35,7 @@ class Knob:
 OPTIMIZERS = ("adamw", "adafactor", "sgd", "adamw-8bit", "adamw-paged", "adamw-8bit-paged")
 SCHEDULERS = ("constant", "linear", "cosine")
 INITIALISATIONS = ("default", "gaussian", "orthogonal")
+ANONYMISED = "on"  # of ``anonymise``
 MODULE_GROUPS = ("attention", "mlp", "all-linear")
 
 TABLE: tuple[Knob, ...] = (
@@ -109,6 +110,11 @@ TABLE: tuple[Knob, ...] = (
     Knob(
         "label_smoothing", "float", 0.0, "share of each target that is spread over the vocabulary",
         low=0.0, high=0.95, unit="fraction", live=True, short="smooth",
+    ),
+    Knob(
+        "anonymise", "choice", "off",
+        "on: placeholders such as [EMAIL_1f2e3d4c] replace personal data in the rows that are trained on",
+        choices=("off", ANONYMISED), short="anon",
     ),
     Knob(
         "seed", "int", 0, "seed of the trial's initialisation, dropout and data order",

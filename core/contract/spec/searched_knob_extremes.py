@@ -1,8 +1,8 @@
-"""The smallest and the largest value of a numeric knob that any trial of a study may have."""
+"""The values of a knob that any trial of a study may have."""
 
 from __future__ import annotations
 
-from core.contract.spec.knob_table import KNOBS
+from core.contract.spec.knob_table import ANONYMISED, KNOBS
 from core.contract.spec.search_space import Choice
 from core.contract.spec.study_spec import StudySpec
 
@@ -22,6 +22,17 @@ def extent(spec: StudySpec, name: str) -> tuple[float, float]:
             values.append(KNOBS[name].default if dimension.otherwise is None else dimension.otherwise)
     numbers = [float(value) for value in values if isinstance(value, int | float)]
     return min(numbers), max(numbers)
+
+
+def may_anonymise(spec: StudySpec) -> bool:
+    """Return whether any trial of the study may be trained on rows with placeholders for personal data."""
+    name, dimension = "anonymise", spec.space.get("anonymise")
+    values = [spec.study.fixed.get(name)]
+    if isinstance(dimension, Choice):
+        values += [*dimension.values, dimension.otherwise]
+    else:
+        values.append(spec.train.get(name))
+    return ANONYMISED in values
 
 
 def longest_sequence(spec: StudySpec) -> int:

@@ -28,6 +28,7 @@ from core.store import input_change_check
 
 FORMAT = 1  # of the files of the cache
 CODE = ("data", "train/data", "evaluate/metrics/validation_slices.py", "evaluate/prompts/prompt_schema.py")
+ANONYMISING = tuple(f"evaluate/text/{name}.py" for name in ("pii_detector", "pii_patterns", "id_checksums"))
 LIBRARIES = ("tokenizers", "transformers", "jinja2", "datasets", "pyarrow")
 CLOCK = re.compile(r"%-?[HIMSfpcXTRrsz]")  # parts of a time that change within a day
 ELSEWHERE = re.compile(r"""(?:^|[\s"'\[,-])(?:/|~|\w+://)|\.\./""", re.MULTILINE)  # paths out of a folder
@@ -51,8 +52,11 @@ class CacheKey:
         return {path: _stamp(path) for path in _find_places(self.spec).values()} == self.stamps
 
 
-def find_key(spec: StudySpec, tokenizer: Any, demo: str, progress: Progress) -> CacheKey | None:
-    """The key of a study's rows; ``demo`` identifies the demo's rows. None if they cannot be cached.
+def find_key(
+    spec: StudySpec, tokenizer: Any, demo: str, progress: Progress, anonymised: bool = False
+) -> CacheKey | None:
+    """The key of a study's rows, or of the ``anonymised`` ones; ``demo`` identifies the demo's rows. None if
+    they cannot be cached.
 
     Raises TrimtabError for a file that cannot be read.
     """
@@ -73,6 +77,7 @@ def find_key(spec: StudySpec, tokenizer: Any, demo: str, progress: Progress) -> 
         FORMAT, options, [[key.split(" ")[0], sums[str(path)]] for key, path in found.items()],
         spec.study.seed, spec.evaluate.rows, demo, known,
         {name: find_version(name) for name in LIBRARIES}, hash_code(),
+        *([hash_code(ANONYMISING)] if anonymised else []),
     ]  # fmt: skip
     name = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
     return CacheKey(name, spec, stamps)
@@ -98,10 +103,10 @@ def describe_tokenizer(tokenizer: Any) -> list[Any] | None:
 
 
 @functools.cache
-def hash_code() -> str:
-    """The SHA-256 of the code that reads, renders and tokenises rows."""
+def hash_code(parts: tuple[str, ...] = CODE) -> str:
+    """The SHA-256 of the code in ``parts``, by default all that reads, renders and tokenises rows."""
     code, total = paths.root() / "core", hashlib.sha256()
-    for part in CODE:
+    for part in parts:
         place = code / part
         for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             total.update(file.read_bytes())

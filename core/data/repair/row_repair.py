@@ -41,10 +41,10 @@ class RowRepair:
         what was changed."""
         changes = list[Change]()
         kinds, repaired = Counter[str](), Counter[str]()
-        raw = _map_texts(raw, lambda text: _repair_encoding(text, repaired))
+        raw = map_texts(raw, lambda text: _repair_encoding(text, repaired))
         if self._placeholders is not None:
             replace = self._placeholders.replace
-            raw = _map_texts(raw, lambda text: replace(text, kinds))
+            raw = map_texts(raw, lambda text: replace(text, kinds))
         changes += [Change("encoding repaired", f"texts: {repaired.total()}")] if repaired else []
         if kinds:
             changes.append(
@@ -91,10 +91,10 @@ def _repair_encoding(text: str, repaired: Counter[str]) -> str:
     return damaged_text.repair(text)
 
 
-def _map_texts(value: Any, change: Callable[[str], str]) -> Any:
+def map_texts(value: Any, change: Callable[[str], str]) -> Any:
     """Return a value with every text in it changed; keys of objects are kept."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
-        return {key: _map_texts(item, change) for key, item in value.items()}
-    return [_map_texts(item, change) for item in value] if isinstance(value, list) else value
+        return {key: map_texts(item, change) for key, item in value.items()}
+    return [map_texts(item, change) for item in value] if isinstance(value, list) else value

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from core.contract.spec.searched_knob_extremes import longest_sequence
+from core.contract.spec.knob_table import ANONYMISED
+from core.contract.spec.searched_knob_extremes import longest_sequence, may_anonymise
 from core.contract.spec.study_spec import StudySpec
-from core.data.cache.tokenized_rows import MASKED, SLICES, PartNotes, TokenizedPart
+from core.data.cache.tokenized_rows import INDEX, MASKED, SLICES, Array, PartNotes, TokenizedPart
 from core.data.mixture.mixture_shares import Mixture
 from core.errors import TrimtabError
 from core.evaluate.prompts import canary_rows
@@ -74,27 +75,36 @@ class Data:
     cut_rows: int = 0  # rows with more tokens than that
     noted_lengths: set[int] = field(default_factory=set, repr=False)  # lengths that the event list notes
     mixture: Mixture | None = None
-    _cut: dict[int, tuple[list[Row], list[Row]]] = field(default_factory=dict, repr=False)
+    anonymised: list[Row] | None = None  # ``train`` with placeholders for personal data, where a trial has it
+    _cut: dict[tuple[int, str], tuple[list[Row], list[Row]]] = field(default_factory=dict, repr=False)
 
-    def shorten(self, length: int) -> tuple[list[Row], list[Row]]:
-        """Training and validation rows cut to ``length`` tokens, without those that then have no target.
+    def shorten(self, length: int, anonymise: object = None) -> tuple[list[Row], list[Row]]:
+        """Training and validation rows cut to ``length`` tokens, without those that then have no target; of
+        the training rows those of the knob ``anonymise``.
 
         Trials share them: do not change them. Raises TrimtabError for a length beyond ``most`` that some rows
-        have.
+        have, and for placeholders in a study that was loaded without.
         """
+        train, kind = (self.train, "") if anonymise != ANONYMISED else (self.anonymised, ANONYMISED)
+        if train is None:
+            raise TrimtabError.of(
+                "the rows were loaded without placeholders",
+                f"anonymise = {ANONYMISED!r}",
+                'start a study with anonymise = ["off", "on"] in [space]',
+            )
         if length > self.most and self.cut_rows:
             raise TrimtabError.of(
                 f"{self.cut_rows} rows were loaded only up to {self.most} tokens",
                 f"sequence_length = {length}",
                 f"use at most {self.most}, or start a study whose search space includes this length",
             )
-        if length not in self._cut:
+        if (length, kind) not in self._cut:
             train, validation = (
                 [row for row in (cut(row, length) for row in rows) if has_target(row)]
-                for rows in (self.train, self.validation)
+                for rows in (train, self.validation)
             )
-            self._cut[length] = train, validation
-        return self._cut[length]
+            self._cut[length, kind] = train, validation
+        return self._cut[length, kind]
 
 
 def cut(row: Row, length: int) -> Row:
@@ -136,6 +146,8 @@ def load_data(spec: StudySpec, tokenizer: Any, progress: Progress) -> Data:
     data.questions = facts.questions
     data.train = _take(spec, data, found.training, "training")
     data.train = [replace(row, number=number) for number, row in enumerate(data.train)]
+    if may_anonymise(spec):
+        data.anonymised = _anonymised(spec, data, found.training, tokenizer, progress)
     data.validation = _take(spec, data, found.validation, "validation")
     data.notes += [facts.fault] if facts.fault else []
     _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
@@ -144,6 +156,21 @@ def load_data(spec: StudySpec, tokenizer: Any, progress: Progress) -> Data:
         f"{len(data.train)} training and {len(data.validation)} validation rows, read as {data.kind}"
     )
     return data
+
+
+def _anonymised(
+    spec: StudySpec, data: Data, plain: TokenizedPart, tokenizer: Any, progress: Progress
+) -> list[Row]:
+    """The training rows with placeholders, each with the number of the row that it comes from."""
+    found = row_tokenizer.find_rows(spec, tokenizer, progress, anonymised=True)
+    part, data.notes = found.training, [*data.notes, *found.facts.notes]
+    known = {
+        int(index): number for number, index in enumerate(plain.rows[plain.find_learnable(data.most), INDEX])
+    }
+    kept = [at for at in part.find_learnable(data.most).tolist() if int(part.rows[at, INDEX]) in known]
+    rows = _rows_of(part, np.array(kept, np.int64), data.most)
+    data.cut_rows += part.count_longer(data.most)
+    return [replace(row, number=known[int(part.rows[at, INDEX])]) for at, row in zip(kept, rows, strict=True)]
 
 
 def _load_part(spec: StudySpec, name: str, tokenizer: Any, progress: Progress) -> Data:
@@ -161,8 +188,13 @@ def _take(spec: StudySpec, data: Data, part: TokenizedPart, name: str) -> list[R
     data.dropped[name] = part.count_dropped(data.most)
     data.cut_rows += longer
     _add_notes(spec, data, part.notes, name, len(kept), longer)
+    return _rows_of(part, kept, data.most)
+
+
+def _rows_of(part: TokenizedPart, kept: Array, most: int) -> list[Row]:
+    """The ``kept`` rows of a part, at most ``most`` tokens of each."""
     begins, slices = part.begins[kept].tolist(), part.rows[kept, SLICES].tolist()
-    lengths = np.minimum(part.lengths[kept], data.most).tolist()
+    lengths = np.minimum(part.lengths[kept], most).tolist()
     ids, labels, names = part.ids, part.labels, part.notes.slices
     return [
         Row(ids[begin : begin + length], labels[begin : begin + length], tuple(names[number]))
@@ -209,10 +241,13 @@ def _plant(data: Data, canaries: Sequence[canary_rows.Canary], tokenizer: Any, p
         ids = [*tokenizer(canary.text, add_special_tokens=False)["input_ids"], *end]
         before = bos_tokens(tokenizer)
         first = len(data.train)
-        data.train += [
+        planted = [
             Row([*before, *ids], [*[MASKED] * len(before), *ids], (), number, True)
             for number in range(first, first + count)
         ]
+        data.train += planted
+        if data.anonymised is not None:  # whether these are learnt by heart is what is measured
+            data.anonymised += planted
         data.canaries.append(Planted(canary, tuple(range(first, first + count))))
     if canaries:
         most = math.log2(max(canary.secrets for canary in canaries))

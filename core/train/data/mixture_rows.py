@@ -44,15 +44,15 @@ def join(spec: StudySpec, parts: Sequence[tuple[str, Data]]) -> Data:
     part of ``evaluate.rows``, as far as its rows go."""
     first, quotas = parts[0][1], share_out([len(data.validation) for _, data in parts], spec.evaluate.rows)
     joined = dataclasses.replace(
-        first, train=[], validation=[], notes=[], questions=[], dropped={}, cut_rows=0
-    )
+        first, train=[], validation=[], notes=[], questions=[], dropped={}, cut_rows=0,
+        anonymised=None if first.anonymised is None else [],
+    )  # fmt: skip
     sizes = list[SourceSize]()
     for (name, data), quota in zip(parts, quotas, strict=True):
         begin = len(joined.train)
-        joined.train += [
-            dataclasses.replace(row, parts=_parts(row, name), number=begin + at)
-            for at, row in enumerate(data.train)
-        ]
+        joined.train += _renumber(data.train, name, begin)
+        if joined.anonymised is not None and data.anonymised is not None:
+            joined.anonymised += _renumber(data.anonymised, name, begin)
         joined.validation += [
             dataclasses.replace(row, parts=_parts(row, name)) for row in data.validation[:quota]
         ]
@@ -89,6 +89,11 @@ def _parts(row: Row, name: str) -> tuple[str, ...]:
     """Return the slices of a row: the source of the mixture instead of one that a column names."""
     others = (part for part in row.parts if not part.startswith(f"{SLICE}:"))
     return (validation_slices.slice_name(SLICE, name), *others)
+
+
+def _renumber(rows: Sequence[Row], name: str, begin: int) -> list[Row]:
+    """The rows of a source, whose numbers begin at ``begin`` in the mixture."""
+    return [dataclasses.replace(row, parts=_parts(row, name), number=begin + row.number) for row in rows]
 
 
 def _replays(spec: StudySpec, name: str) -> bool:

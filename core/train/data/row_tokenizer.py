@@ -14,6 +14,7 @@ from core.contract.spec.study_spec import StudySpec
 from core.data.cache import cache_key, token_cache
 from core.data.cache.tokenized_rows import PartBuilder, RowFacts, TokenizedPart, TokenizedRows
 from core.data.readers.row_values import UnusableRow
+from core.data.repair.anonymised_rows import anonymise
 from core.evaluate.metrics import validation_slices
 from core.train.data import labelled_questions, row_loader, stdlib_pairs
 from core.train.data.chat_spans import Text
@@ -26,19 +27,22 @@ SLICE_COLUMNS = ("source", "task", "label", "category", "topic")  # columns whos
 Raw = dict[str, Any]
 
 
-def find_rows(spec: StudySpec, tokenizer: Any, progress: Progress) -> TokenizedRows:
-    """The tokenised rows of a study, from the cache if it has them. Raises TrimtabError."""
+def find_rows(spec: StudySpec, tokenizer: Any, progress: Progress, anonymised: bool = False) -> TokenizedRows:
+    """The tokenised rows of a study, from the cache if it has them. ``anonymised``: only the training rows,
+    with placeholders for personal data. Raises TrimtabError."""
+    tokenize = tokenize_anonymised if anonymised else tokenize_rows
     demo = stdlib_pairs.digest() if spec.data.source == row_loader.DEMO else ""
-    key, longest = cache_key.find_key(spec, tokenizer, demo, progress), longest_sequence(spec)
+    key = cache_key.find_key(spec, tokenizer, demo, progress, anonymised)
+    longest = longest_sequence(spec)
     if key is None:
-        return tokenize_rows(spec, tokenizer, progress)
+        return tokenize(spec, tokenizer, progress)
     known = token_cache.load(key.name, longest)
     if known is not None:
         return known
     with token_cache.hold(key.name, progress):
         known = token_cache.load(key.name, longest)  # another process may have made it
         if known is None:
-            known = tokenize_rows(spec, tokenizer, progress)
+            known = tokenize(spec, tokenizer, progress)
             known = token_cache.save(key.name, known) if key.holds() else known
         return known
 
@@ -59,6 +63,17 @@ def tokenize_rows(spec: StudySpec, tokenizer: Any, progress: Progress) -> Tokeni
         notes,
     )  # fmt: skip
     return TokenizedRows(reader.read(train, "training"), reader.read(held, "validation"), facts)
+
+
+def tokenize_anonymised(spec: StudySpec, tokenizer: Any, progress: Progress) -> TokenizedRows:
+    """Read and split the rows as they are, then replace personal data in the training rows: the validation
+    rows, which are none of these, are the same for all trials."""
+    train, _ = row_loader.load(spec, progress)
+    train, note = anonymise(train, progress)
+    form = RowFormat(spec, tokenizer, _columns(train))
+    reader = _RowReader(form, longest_sequence(spec), progress)
+    facts = RowFacts(longest_sequence(spec), form.kind, notes=[note])
+    return TokenizedRows(reader.read(train, "anonymised"), reader.read([], "validation"), facts)
 
 
 def _columns(rows: Sequence[Raw]) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from core.contract.spec.knob_table import Value
 from core.contract.spec.searched_knob_extremes import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.errors import TrimtabError, in_line
@@ -12,10 +13,13 @@ from core.train.base.base_model import Base
 from core.train.data.dataset import Data, Row
 
 
-def rows(spec: StudySpec, base: Base, data: Data, length: int, note: Callable[[str], None]) -> list[Row]:
+def rows(
+    spec: StudySpec, base: Base, data: Data, knobs: Mapping[str, Value], note: Callable[[str], None]
+) -> list[Row]:
     """The trial's training rows. Raises InfeasibleError if none are left, or a row exceeds the positions."""
+    length = int(knobs["sequence_length"])  # type: ignore[arg-type]
     try:
-        kept, limit = data.shorten(length)[0], base.positions
+        kept, limit = data.shorten(length, knobs.get("anonymise"))[0], base.positions
     except TrimtabError as error:
         raise InfeasibleError(in_line(error)) from None
     if not kept:

@@ -19,7 +19,7 @@ def check(spec: StudySpec, base: Base, data: Data) -> list[str]:
     Raises TrimtabError for rows with tokens outside the model's vocabulary, and for rows that are longer in
     every trial than the model has positions.
     """
-    rows = [*data.train, *data.validation]
+    rows = [*data.train, *(data.anonymised or ()), *data.validation]
     _check_tokens(spec, base, rows)
     shortest, longest = extent(spec, "sequence_length")
     limit, size = base.positions, configured_length(base.model)

@@ -63,7 +63,7 @@ def build(spec: StudySpec, base: Base, data: Data, emit: Emit) -> PackParts:
         if note:
             reporter.note(note)
     introspector = Introspector(spec, base, data, Inspection(base, stack, forward))
-    longest = max((len(row.ids) for row in data.train), default=0)
+    longest = max((len(row.ids) for row in [*data.train, *(data.anonymised or ())]), default=0)
     keeper = Checkpointer(spec, base, reporter, ReloadCheck(base, stack, data.validation[0].ids.tolist()))
     meter = ThroughputMeter(base, stack, longest, reporter)
     budget = Budget(spec.evaluate.budget)

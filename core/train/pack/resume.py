@@ -62,7 +62,7 @@ def load_snapshot(
     factors = adapter_init.load_saved(spec, base, knobs, places, folder)
     card = Scorecard(spec, reporter.of(message.trial), folder)
     card.latest = dict(message.latest)
-    rows = data.shorten(int(knobs["sequence_length"]))[0]
+    rows = data.shorten(int(knobs["sequence_length"]), knobs.get("anonymise"))[0]
     trained = BatchSchedule(rows, knobs, mixture=data.mixture).rows_trained(message.step)
     return Snapshot(
         message.trial, frozen_copy(factors), card, message.step, message.elapsed_s, True, True, trained

@@ -53,7 +53,7 @@ class Trial:
         self.inspections = InspectionSchedule(self.folder, self.reporter.warn)
         self.validation = Validation(spec, data, base.positions, self.card)
         self._reports = TrainingReports(self.card, base.device, spec.resources.report_every_s)
-        rows = truncation.rows(spec, base, data, int(self.knobs["sequence_length"]), self.reporter.note)
+        rows = truncation.rows(spec, base, data, self.knobs, self.reporter.note)
         self.course = BatchSchedule(rows, self.knobs, mixture=data.mixture)
         self.balance = SourceBalance(data.mixture)
         self.batch, self.total_steps = self.course.batch, self.course.total_steps

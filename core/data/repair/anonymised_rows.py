@@ -1,0 +1,49 @@
+"""Rows with placeholders for personal data, as the knob ``anonymise`` trains on them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from core.data.copies.row_keys import READ
+from core.data.readers.row_shape import Canonical
+from core.data.repair.pii_placeholders import Placeholders
+from core.data.repair.row_repair import map_texts
+
+BATCH = 256  # rows between two progress reports
+PURPOSE = b"trimtab anonymise"  # the salt is no hash of the file that a report or a bundle shows
+Progress = Callable[[str, int, int, str], None]
+
+
+def anonymise(rows: Sequence[Canonical], progress: Progress) -> tuple[list[Canonical], str]:
+    """Return the rows with placeholders, and a note that counts them.
+
+    The salt follows from the rows: the same rows get the same placeholders on every machine, and who does not
+    have the rows cannot compute the placeholder of a guessed value.
+    """
+    placeholders, kinds = Placeholders(_find_salt(rows)), Counter[str]()
+    anonymised, changed = list[Canonical](), 0
+    for at, row in enumerate(rows):
+        if at % BATCH == 0:
+            progress("anonymising training rows", at, len(rows), "rows")
+        before = kinds.total()
+        anonymised.append(_anonymise(row, placeholders, kinds))
+        changed += kinds.total() > before
+    found = ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common()) or "no personal data found"
+    return anonymised, f"anonymise: {changed} of {len(rows)} training rows have placeholders ({found})"
+
+
+def _anonymise(row: Canonical, placeholders: Placeholders, kinds: Counter[str]) -> Canonical:
+    read = {key: row[key] for key in (*READ, "tools") if key in row}
+    replaced: Canonical = map_texts(read, lambda text: placeholders.replace(text, kinds))
+    return row | replaced
+
+
+def _find_salt(rows: Sequence[Canonical]) -> str:
+    total = hashlib.blake2b(key=PURPOSE)
+    for row in rows:
+        read = [row[key] for key in READ if key in row]
+        total.update(json.dumps(read, default=str).encode())
+    return total.hexdigest()
