@@ -10,6 +10,7 @@ from core.cli.argument_helpers import add_command, add_json_option, add_spec_arg
 def add_to(verbs: Any) -> None:
     """Add them."""
     _cleaning(verbs)
+    _augmenting(verbs)
     fit = add_command(verbs, "fit", "plan.fit_memory:fit", "estimate the memory of a study, and what fits")
     add_spec_argument(fit)
     fit.add_argument(
@@ -77,6 +78,31 @@ def _cleaning(verbs: Any) -> None:
         "--against", metavar="FILE", nargs="+", default=[], help="evaluation data: drop rows that contain it"
     )
     clean.add_argument("--dry-run", action="store_true", help="print what would be changed and write nothing")
+
+
+def _augmenting(verbs: Any) -> None:
+    augment = add_command(
+        verbs,
+        "augment",
+        "plan.augment_prompts:augment",
+        "write the rows of a study anew, with paraphrases of prompts by the base model",
+    )
+    add_spec_argument(augment)
+    augment.add_argument("-o", "--out", metavar="FOLDER", help="a new folder; the source is never changed")
+    augment.add_argument(
+        "--per-row", metavar="N", type=number, default=2, help="paraphrases to try of each row (default: 2)"
+    )
+    augment.add_argument(
+        "--rows", metavar="N", type=number, help="paraphrase N rows, drawn at random (default: all)"
+    )
+    augment.add_argument("--seed", metavar="N", type=number, help="seed of all draws (default: of the study)")
+    augment.add_argument(
+        "--temperature",
+        metavar="X",
+        type=float,
+        default=0.8,
+        help="of the paraphrases: higher ones differ more, and more of them are dropped (default: 0.8)",
+    )
 
 
 def _recommending(verbs: Any) -> None:

@@ -39,6 +39,7 @@ VERBS = {
     "fit": ["fit SPEC --gpu 24GiB"],
     "recommend": ["recommend MODEL ROWS --gpu 24GiB", "recommend MODEL ROWS --gpu 24GiB --out OUT"],
     "check": ["check SPEC", "check ."],
+    "augment": ["augment SPEC -o OUT/more --rows 1", "augment SPEC"],
     "clean": ["clean SPEC -o OUT/rows", "clean SPEC --anonymise --dry-run", "clean SPEC"],
     "pause": ["pause 0", "pause --all"],
     "resume": ["resume 0"],

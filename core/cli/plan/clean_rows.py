@@ -7,31 +7,29 @@ import argparse
 import secrets
 from pathlib import Path
 
-import msgspec
-
 from core.cli import activity_line, exit_codes
 from core.contract.spec import spec_file
 from core.contract.spec.searched_knob_extremes import longest_sequence
-from core.contract.spec.study_spec import NAME, StudySpec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.data.copies.contaminated_rows import KnownTexts
 from core.data.readers.source_files import Source, find_sources
 from core.data.repair import clean_plan, clean_writer
 from core.data.repair.clean_plan import TRAIN, VALIDATION
 from core.data.repair.clean_writer import CHANGES, Cleaned
+from core.data.repair.new_study import STUDY, describe_study
 from core.data.repair.pii_placeholders import Placeholders
 from core.data.repair.row_repair import RowRepair
 from core.errors import SpecError
 
-STUDY = "study.toml"
-SUFFIX = "-clean"  # of the new study's name: new data needs a new name
+SUFFIX = "-clean"  # of the new study's name
 
 
 def clean(arguments: argparse.Namespace) -> int:
     """Clean the rows of the study and print what was changed. Raises SpecError, TrimtabError."""
     spec = spec_file.load(Path(arguments.spec))
-    sources = _sources(spec)
-    out = None if arguments.dry_run else _new_folder(arguments.out, sources)
+    sources = local_sources(spec, "cleaned")
+    out = None if arguments.dry_run else new_folder(arguments.out, sources, ", or --dry-run")
     tell = activity_line.set_activity
     known = KnownTexts(arguments.against, "--against", tell) if arguments.against else None
     salt = arguments.salt or secrets.token_hex(16)
@@ -45,28 +43,32 @@ def clean(arguments: argparse.Namespace) -> int:
     if out is None:
         print("nothing was written: --dry-run")
         return exit_codes.OK
-    _write_study(spec, out, cleaned)
+    changes = f"{CHANGES} lists each change" if cleaned.changes else "no row had to be changed"
+    note = f"`trimtab clean` wrote; {changes}"
+    study = describe_study(spec, out, SUFFIX, note, has_validation=bool(cleaned.rows[VALIDATION]))
+    (out / STUDY).write_text(study, "utf-8")
     print(f"written: {plain(str(out), 400)}")
     print(f"next: trimtab check {plain(str(out / STUDY), 400)}")
     return exit_codes.OK
 
 
-def _sources(spec: StudySpec) -> list[Source]:
+def local_sources(spec: StudySpec, done: str) -> list[Source]:
+    """Return the sources of a study whose rows are "cleaned", say. Raises SpecError for others."""
     if spec.data.mixture:
-        fix = "write a study file for each source, and clean them one by one"
-        raise SpecError.of("the rows of a mixture are not cleaned together", "data.mixture", fix)
+        fix = "write a study file for each source, and give them one by one"
+        raise SpecError.of(f"the rows of a mixture are not {done} together", "data.mixture", fix)
     sources = find_sources(spec.data)
     for source in sources:
         if source.reason:
             location = f"{source.key} = {plain(source.name, 200)!r}"
-            raise SpecError.of(f"not cleaned: {source.reason}", location, "give a local file or folder")
+            raise SpecError.of(f"not {done}: {source.reason}", location, "give a local file or folder")
     return sources
 
 
-def _new_folder(name: str | None, sources: list[Source]) -> Path:
+def new_folder(name: str | None, sources: list[Source], instead: str = "") -> Path:
     """Return the folder to write. Raises SpecError where it holds something, or lies within the source."""
     if not name:
-        raise SpecError.of("no folder is given to write to", "command line", "add -o FOLDER, or --dry-run")
+        raise SpecError.of("no folder is given to write to", "command line", f"add -o FOLDER{instead}")
     out = Path(name).absolute()
     fix = "give a folder that does not exist yet"
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
@@ -85,18 +87,3 @@ def _print(cleaned: Cleaned) -> None:
         print(f"{plain(change, 160)}: {count:,} rows")
     if not cleaned.changes:
         print("no row had to be changed")
-
-
-def _write_study(spec: StudySpec, out: Path, cleaned: Cleaned) -> None:
-    """Write the study file for the new rows: all settings are the same but the name and the files."""
-    data = msgspec.structs.replace(spec.data, source=str(out / TRAIN), deduplicate=False, allow=())
-    data = (
-        msgspec.structs.replace(data, validation=str(out / VALIDATION)) if cleaned.rows[VALIDATION] else data
-    )
-    name = f"{spec.study.name[: 64 - len(SUFFIX)]}{SUFFIX}"
-    assert NAME.fullmatch(name)
-    study = msgspec.structs.replace(spec.study, name=name)
-    changes = f"{CHANGES} lists each change" if cleaned.changes else "no row had to be changed"
-    head = f"# The study {spec.study.name} on rows that `trimtab clean` wrote; {changes}.\n"
-    text = head + spec_file.write(msgspec.structs.replace(spec, data=data, study=study))
-    (out / STUDY).write_text(text, "utf-8")

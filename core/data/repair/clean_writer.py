@@ -51,7 +51,7 @@ def write(plans: Sequence[SourcePlan], repair: RowRepair, folder: Path | None, t
     Raises TrimtabError; then nothing is left behind.
     """
     cleaned = Cleaned()
-    with _files(folder) as files:
+    with open_aside(folder, (TRAIN, VALIDATION, CHANGES), "cleaned") as files:
         for made in plans:
             rows = made.read()
             for number, raw in enumerate(rows.raw()):
@@ -101,8 +101,9 @@ def _write_row(
 
 
 @contextmanager
-def _files(folder: Path | None) -> Iterator[dict[str, IO[bytes]]]:
-    """Open the files in a folder of another name, which is renamed when all is written."""
+def open_aside(folder: Path | None, names: Sequence[str], what: str) -> Iterator[dict[str, IO[bytes]]]:
+    """Open the files in a folder of another name, which is renamed when all is written; those but the first
+    that are left empty are removed. ``what`` the rows are, such as "cleaned"."""
     if folder is None:
         yield {}
         return
@@ -111,18 +112,17 @@ def _files(folder: Path | None) -> Iterator[dict[str, IO[bytes]]]:
         shutil.rmtree(aside, ignore_errors=True)
         paths.private(aside)
         with contextlib.ExitStack() as stack:
-            names = (TRAIN, VALIDATION, CHANGES)
             yield {
                 name: stack.enter_context(open(aside / name, "wb", opener=paths.no_link)) for name in names
             }
-        for name in (VALIDATION, CHANGES):
+        for name in names[1:]:
             if not (aside / name).stat().st_size:
                 (aside / name).unlink()
         with contextlib.suppress(FileNotFoundError):
             folder.rmdir()  # it is empty, or does not exist
         aside.rename(folder)
     except OSError as error:
-        message = f"the cleaned rows cannot be written: {error.strerror or error}"
+        message = f"the {what} rows cannot be written: {error.strerror or error}"
         raise TrimtabError.of(message, str(folder), "free disk space, or choose another folder") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)

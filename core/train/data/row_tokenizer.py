@@ -56,7 +56,7 @@ def tokenize_rows(spec: StudySpec, tokenizer: Any, progress: Progress) -> Tokeni
         form.check(_columns(validation), f"data.validation = {spec.data.validation!r}")
     random.Random(spec.study.seed).shuffle(validation)
     held = validation[: spec.evaluate.rows]
-    reader = _RowReader(form, longest_sequence(spec), progress)
+    reader = RowReader(form, longest_sequence(spec), progress)
     questions, fault = labelled_questions.find_questions(held)
     facts = RowFacts(
         longest_sequence(spec), form.kind, form.common_system(train), questions, fault,
@@ -71,7 +71,7 @@ def tokenize_anonymised(spec: StudySpec, tokenizer: Any, progress: Progress) -> 
     train, _ = row_loader.load(spec, progress)
     train, note = anonymise(train, progress)
     form = RowFormat(spec, tokenizer, _columns(train))
-    reader = _RowReader(form, longest_sequence(spec), progress)
+    reader = RowReader(form, longest_sequence(spec), progress)
     facts = RowFacts(longest_sequence(spec), form.kind, notes=[note])
     return TokenizedRows(reader.read(train, "anonymised"), reader.read([], "validation"), facts)
 
@@ -91,7 +91,7 @@ def _slices(raw: Raw) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
-class _RowReader:
+class RowReader:
     """Formats and tokenises rows, with at most ``most`` tokens of each."""
 
     def __init__(self, form: RowFormat, most: int, progress: Progress) -> None:

@@ -1,0 +1,119 @@
+"""Decides which rows of a study are trained on and which are held out, before any is paraphrased: the same
+rows as the study itself would split them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.contract.spec.study_spec import DataOptions, StudySpec
+from core.contract.text.sanitize import plain
+from core.data.augment import prompt_place
+from core.data.augment.paraphrase_checks import PromptPrints
+from core.data.copies.leaking_rows import divide_source
+from core.data.copies.row_fingerprints import RowPrints
+from core.data.mixture.row_filter import keep_rows
+from core.data.readers.row_shape import Raw, Shape
+from core.data.readers.row_values import UnusableRow
+from core.data.readers.shaped_rows import ShapedRows
+from core.data.readers.source_files import Source
+from core.data.stream.fast_rows import read_shaped
+from core.data.stream.row_batches import batches
+from core.errors import SpecError, TrimtabError
+
+TOLD = 20_000  # rows between two progress reports
+Tell = Callable[[str], None]
+
+
+@dataclass
+class AugmentPlan:
+    """The indices of the rows of the source that are trained on, ``train``, and held out, ``held``; the
+    ``groups`` of all rows that have one; the prompts of all rows, and the place of each row's among them."""
+
+    source: Source
+    data: DataOptions
+    train: list[int] = field(default_factory=list)
+    held: list[int] = field(default_factory=list)
+    groups: Sequence[Any] = ()
+    has_groups: bool = False  # by which a study splits the rows
+    prompts: PromptPrints = field(default_factory=PromptPrints)
+    prompt_of: dict[int, int] = field(default_factory=dict)
+
+    def read(self) -> ShapedRows:
+        """Read the rows that were planned for, with the digits of the file."""
+        rows = keep_rows(self.source.rows, self.data.where)
+        return ShapedRows(rows(), self.data, self.source.key)
+
+    def choose(self, count: int | None, seed: int) -> list[int]:
+        """Choose rows to paraphrase, in their order: all that are trained on and have a prompt, or ``count``
+        of them at random."""
+        asking = [at for at in self.train if at in self.prompt_of]
+        if count is None or count >= len(asking):
+            return asking
+        return sorted(random.Random(f"augment {seed}").sample(asking, count))
+
+    def read_at(self, indices: Sequence[int]) -> tuple[Shape, Iterator[tuple[int, Raw]]]:
+        """Read the rows at some indices, and say how they are read."""
+        rows, wanted = self.read(), frozenset(indices)
+        assert rows.shape is not None, "a source with rows has a shape"
+        return rows.shape, ((at, raw) for at, raw in enumerate(rows.raw()) if at in wanted)
+
+    def group_of(self, at: int) -> str | int:
+        """Return the group of a row: its own, where all rows have one, else one by its number."""
+        own = self.groups[at] if self.groups else None
+        if self.has_groups and isinstance(own, str | int):
+            return own
+        return f"row-{at + 1}" if own is None else plain(str(own), 200)
+
+
+def plan(spec: StudySpec, source: Source, tell: Tell) -> AugmentPlan:
+    """Read all rows once. Raises TrimtabError for rows that cannot be read or have no prompts."""
+    made, prints, count = AugmentPlan(source, spec.data), RowPrints(), 0
+    for batch in batches(read_shaped(source, spec.data)):
+        prints.add(batch)
+        for row in batch.rows:
+            try:
+                prompt = prompt_place.read_prompt(row.row)
+            except UnusableRow as error:
+                _refuse_plain_text(error, source)
+                count += 1
+                continue
+            made.prompt_of[count] = len(made.prompt_of)
+            made.prompts.add(prompt)
+            count += 1
+            if count % TOLD == 0:
+                tell(f"reading {plain(source.name, 60)}, {count:,} rows")
+    if not made.prompt_of:
+        raise TrimtabError.of(
+            "no row has a prompt to paraphrase", source.key, "run `trimtab check` on the study"
+        )
+    made.groups = list(prints.groups)
+    made.has_groups = {type(group) for group in made.groups} in ({str}, {int})
+    _divide(made, prints, spec)
+    return made
+
+
+def _refuse_plain_text(error: UnusableRow, source: Source) -> None:
+    if str(error) == prompt_place.PLAIN_TEXT:
+        raise SpecError.of(
+            "these rows are plain text: there is no prompt to paraphrase, and a paraphrase of what is learnt "
+            "would change it",
+            f"{source.key} = {plain(source.name, 200)!r}",
+            "give rows with prompts and answers; `trimtab help study-file` lists other augmentation",
+        ) from None
+
+
+def _divide(made: AugmentPlan, prints: RowPrints, spec: StudySpec) -> None:
+    """Choose the rows as the study does: split, without the copies it leaves out, at most data.rows."""
+    if isinstance(spec.data.validation, str):
+        made.train = list(range(len(prints)))
+    else:
+        untrained = prints.untrained.tolist()
+        division = divide_source(
+            prints.exact_copies, prints.near_copies, untrained, made.groups, spec.data, spec.study.seed
+        )
+        made.train, made.held = division.train, division.held
+    if spec.data.rows is not None and len(made.train) > spec.data.rows:
+        made.train = sorted(random.Random(spec.study.seed + 1).sample(made.train, spec.data.rows))
