@@ -66,9 +66,10 @@ def test_a_row_that_asks_nothing_is_refused(raw):
         ("  ", "a", checks.EMPTY),
         ("what IS the sum of 3 and 14", "a", checks.SAME),
         ("add 3 to 41", "a", checks.NUMBERS),
-        ("3 and 14 make seventeen", "seventeen", checks.ANSWERS),
-        ("add 3 and 14 so that you get the sum", "you get the sum of both", checks.ANSWERS),
-        ("add up 3 and 14, please", "seventeen", ""),
+        ("3 and 14 make eighteen", "seventeen", checks.STATEMENT),
+        ("do 3 and 14 make seventeen?", "seventeen", checks.ANSWERS),
+        ("can you add 3 and 14 so that you get the sum?", "you get the sum of both", checks.ANSWERS),
+        ("can you add up 3 and 14, please?", "seventeen", ""),
     ],
 )
 def test_a_paraphrase_that_changes_or_answers_what_is_asked_is_dropped(text, answer, fault):

@@ -9,6 +9,7 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.data.cache import token_cache
+from core.train.commands import show_rows
 from core.train.data import row_tokenizer
 from tests.tiny import tiny_rows
 
@@ -87,6 +88,15 @@ def test_rows_with_placeholders_are_found_once_and_have_a_cache_of_their_own(per
     assert calls == [1] and len(list(token_cache.folder().iterdir())) == caches
     assert [row.ids.tolist() for row in first.anonymised] == [row.ids.tolist() for row in second.anonymised]
     assert [row.ids.tolist() for row in before.train] == [row.ids.tolist() for row in second.train]
+
+
+def test_check_shows_the_rows_as_all_trials_see_them(study, personal, capsys):
+    searched = personal()
+    show_rows.show(searched.spec, 4)
+    assert "[EMAIL_" not in capsys.readouterr().out
+    data = {"source": searched.spec.data.source}
+    show_rows.show(study(data=data, train={"sequence_length": 64, "anonymise": "on"}), 4)
+    assert "[EMAIL_" in capsys.readouterr().out
 
 
 def test_sources_of_a_mixture_are_anonymised_each_and_canaries_are_not(personal, tmp_path):

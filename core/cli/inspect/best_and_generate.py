@@ -10,6 +10,7 @@ PeftModel.from_pretrained loads, empty when there is none.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
 import subprocess
@@ -22,6 +23,8 @@ from core.contract.state import best_and_counts, reference_values, study_progres
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
+
+LEAVE_S = 10.0  # after Ctrl-C a process that computes gets this time to leave
 
 
 def best(arguments: argparse.Namespace) -> int:
@@ -124,8 +127,16 @@ def in_torch(module: str, *arguments: str) -> int:
     command = [sys.executable, "-P", "-m", module, *arguments]
     print("loading the libraries …", file=sys.stderr, flush=True)
     activity_line.stop_activity()  # the process reports its own progress
-    process = subprocess.run(command, env=environment, check=False)
-    return exit_codes.OK if process.returncode == 0 else exit_codes.FAILURE
+    process = subprocess.Popen(command, env=environment)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:  # the process has it, too, and removes what is half written
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(LEAVE_S)
+        raise
+    finally:
+        process.kill()
+    return exit_codes.OK if code == 0 else exit_codes.FAILURE
 
 
 def _adapter(study: s.Study, trial: s.Trial) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from core.cli.inspect import best_and_generate
 from core.cli.plan.clean_rows import local_sources, new_folder
 from core.contract.spec import spec_file
+from core.data.augment.augment_plan import refuse_plain_text
 from core.errors import SpecError, TrimtabError
 
 HOTTEST = 2.0  # above, texts are noise
@@ -21,6 +22,7 @@ def augment(arguments: argparse.Namespace) -> int:
     sources = local_sources(spec, "augmented")
     out = new_folder(arguments.out, sources)
     _check_numbers(arguments)
+    refuse_plain_text(sources[0], spec.data)
     if util.find_spec("torch") is None:
         fix = "install trimtab with its dependencies; `trimtab doctor` checks them"
         raise TrimtabError.of("torch is not installed: the base model cannot be run", "trimtab augment", fix)

@@ -70,14 +70,14 @@ class AugmentPlan:
 
 def plan(spec: StudySpec, source: Source, tell: Tell) -> AugmentPlan:
     """Read all rows once. Raises TrimtabError for rows that cannot be read or have no prompts."""
+    refuse_plain_text(source, spec.data)
     made, prints, count = AugmentPlan(source, spec.data), RowPrints(), 0
     for batch in batches(read_shaped(source, spec.data)):
         prints.add(batch)
         for row in batch.rows:
             try:
                 prompt = prompt_place.read_prompt(row.row)
-            except UnusableRow as error:
-                _refuse_plain_text(error, source)
+            except UnusableRow:
                 count += 1
                 continue
             made.prompt_of[count] = len(made.prompt_of)
@@ -95,14 +95,15 @@ def plan(spec: StudySpec, source: Source, tell: Tell) -> AugmentPlan:
     return made
 
 
-def _refuse_plain_text(error: UnusableRow, source: Source) -> None:
-    if str(error) == prompt_place.PLAIN_TEXT:
+def refuse_plain_text(source: Source, data: DataOptions) -> None:
+    """Raise SpecError for rows without prompts; all rows of a source are read in one way."""
+    if "text" in next(iter(read_shaped(source, data)), {}):
         raise SpecError.of(
             "these rows are plain text: there is no prompt to paraphrase, and a paraphrase of what is learnt "
             "would change it",
             f"{source.key} = {plain(source.name, 200)!r}",
             "give rows with prompts and answers; `trimtab help study-file` lists other augmentation",
-        ) from None
+        )
 
 
 def _divide(made: AugmentPlan, prints: RowPrints, spec: StudySpec) -> None:

@@ -12,9 +12,9 @@ from core.data.stream.row_batches import BATCH_ROWS, RowBatch, read_row
 
 WORD = re.compile(r"\w+")
 GIVEN_AWAY = 4  # words in a row of the answer
-EMPTY, SAME, NUMBERS, ANSWERS = (
-    "empty", "the same words", "another number", "says part of the answer",
-)  # fmt: skip
+EMPTY, SAME, NUMBERS = "empty", "the same words", "another number"
+STATEMENT, ANSWERS = "a statement instead of a question", "says part of the answer"
+QUESTION = re.compile("[?？؟]")
 PREAMBLE = re.compile(
     r"\A(?:sure|certainly|of course|here(?:'s| is| are))\b[^\n:]{0,80}:\s*|"
     r"\A(?:rewritten|rephrased|paraphrased|new)?\s*(?:request|question|prompt|version)\s*:\s*",
@@ -40,6 +40,8 @@ def find_fault(text: str, original: str, answer: str) -> str:
         return SAME
     if _numbers(text) != _numbers(original):
         return NUMBERS
+    if QUESTION.search(original) and not QUESTION.search(text):
+        return STATEMENT  # most likely an answer, and perhaps a wrong one
     return ANSWERS if _gives_away(text, original, answer) else ""
 
 

@@ -12,7 +12,6 @@ from core.data.readers.row_shape import Canonical, Raw, Shape
 from core.data.readers.row_values import UnusableRow
 
 MARK = "zq0qz"
-PLAIN_TEXT = "plain text has no prompt"
 Path = tuple[str | int, ...]  # keys and indices, from the row to the text
 
 
@@ -65,7 +64,7 @@ def _split(row: Canonical) -> tuple[str, list[Any]]:
     if "messages" in row:
         return _split_turns(row["messages"], None)
     if "prompt" not in row:
-        raise UnusableRow(PLAIN_TEXT)
+        raise UnusableRow("plain text has no prompt")
     prompt, answer = row["prompt"], row["completion"]
     if isinstance(prompt, list):
         return _split_turns([*prompt, *answer], len(prompt))

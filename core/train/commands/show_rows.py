@@ -57,6 +57,8 @@ def show(spec: StudySpec, count: int) -> None:
     )  # rows on which no study starts are shown, too
     spec = msgspec.structs.replace(spec, data=data_options)
     data = load_data(spec, tokenizer, _say)
+    if data.anonymised is not None and "anonymise" not in spec.space:  # all trials train on placeholders
+        data.train = data.anonymised
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for line in lines(tokenizer, data, count, colours, spec.study.seed):
         print(line)
