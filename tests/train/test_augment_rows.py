@@ -8,7 +8,7 @@ import pytest
 
 from core.contract.spec import spec_file
 from core.train.commands import augment_rows, paraphrasing
-from core.train.data.dataset import collate, load_data
+from core.train.data.dataset import MASKED, collate, load_data
 from core.train.progress_callback import silent
 from core.train.scoring.scoring_batches import BatchedAnswers, UnitResult
 from core.train.step.compute_requests import Written
@@ -61,7 +61,7 @@ def read(path):
 
 
 def test_a_paraphrase_is_kept_where_the_answer_is_no_less_likely_and_the_report_says_why(
-    bench, spec, saying, tmp_path, capsys
+    bench, study, spec, saying, tmp_path, capsys
 ):
     saying(*(f"{word} what {word}s" for word in ("put", "bind", "say", "run", "show", "hold", "go")))
     assert augment_rows.main([str(spec), str(tmp_path / "out")]) == 0
@@ -80,6 +80,14 @@ def test_a_paraphrase_is_kept_where_the_answer_is_no_less_likely_and_the_report_
     texts = [[one.base.tokenizer.decode(row.ids) for row in data.validation] for data in (before, after)]
     assert texts[0] == texts[1], "the new study is judged on the rows of the old one"
     assert len(after.train) == len(train)
+    data = {"source": str(tmp_path / "out" / "train.jsonl"), "validation": 0.5}
+    split = load_data(study(data=data), one.base.tokenizer, silent)
+    assert any("rows of a group stay together" in note for note in split.notes)
+    answers = [
+        {tuple(row.ids[row.labels != MASKED].tolist()) for row in rows}
+        for rows in (split.train, split.validation)
+    ]
+    assert all(answers) and not answers[0] & answers[1], "a row and its paraphrases are on one side"
 
 
 def test_the_losses_are_those_of_the_answer_by_the_base_alone(bench, spec, saying, tmp_path):
