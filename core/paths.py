@@ -23,7 +23,7 @@ def home() -> Path:
     Raises TrimtabError if the user has no home folder.
     """
     chosen = os.environ.get("TRIMTAB_HOME")
-    return expand_home(chosen).absolute() if chosen else _of_user(user_data_path)
+    return expand_home(chosen).absolute() if chosen else _find_user_folder(user_data_path)
 
 
 def cache() -> Path:
@@ -36,9 +36,9 @@ def cache() -> Path:
     if chosen:
         return expand_home(chosen).absolute()
     if not os.environ.get("TRIMTAB_HOME"):
-        return _of_user(user_cache_path)
+        return _find_user_folder(user_cache_path)
     try:
-        usual = _of_user(user_cache_path)
+        usual = _find_user_folder(user_cache_path)
     except TrimtabError:
         return home() / "cache"
     return usual if is_writable(usual) else home() / "cache"
@@ -69,7 +69,7 @@ def is_writable(folder: Path) -> bool:
     return False
 
 
-def _of_user(find: Callable[[str], Path]) -> Path:
+def _find_user_folder(find: Callable[[str], Path]) -> Path:
     try:
         found = find("trimtab")
     except (

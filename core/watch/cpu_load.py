@@ -55,7 +55,7 @@ def measure(root: Path = ROOT) -> Load:
     """Compute the load from two readings, ``SAMPLE_S`` apart."""
     before = reading()
     time.sleep(SAMPLE_S)
-    return between(before, reading(), pressure(root))
+    return mean_load(before, reading(), pressure(root))
 
 
 def reading() -> Reading:
@@ -88,7 +88,7 @@ def is_ours(command: Sequence[str]) -> bool:
     return bool(after) and after[0].startswith(OURS)
 
 
-def between(before: Reading, after: Reading, waited: float | None) -> Load:
+def mean_load(before: Reading, after: Reading, waited: float | None) -> Load:
     """The mean load between two readings."""
     elapsed_s = max(after.at - before.at, 1e-3)
     used: dict[tuple[int, float], float] = {}

@@ -6,7 +6,7 @@ import math
 
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
-from core.contract.views.trials.trial_fields import comparable, find_field
+from core.contract.views.trials.trial_fields import find_field, sort_key
 from core.contract.views.trials.trial_filter import Context, FilterFault, TrialFilter, parse_filter
 from tui.study_table.table_choice import TableChoice
 
@@ -58,7 +58,7 @@ class TrialSelection:
             self._shown[trial.number] = self._filter.matches(context, trial)
             value = field.value(study, trial) if field is not None else trial.number
             missing = value is None or (isinstance(value, float) and not math.isfinite(value))
-            self._keys[trial.number] = None if missing else comparable(value)
+            self._keys[trial.number] = None if missing else sort_key(value)
         self._seen = dict(study.trials)
         shown = [number for number in study.trials if self._shown[number]]
         known = [(key, number) for number in shown if (key := self._keys[number]) is not None]

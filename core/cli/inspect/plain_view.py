@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.cli import activity_line, exit_codes, output_formatting
 from core.cli.inspect import show_status
-from core.contract.hosts.daemon_thread import in_daemon_thread
+from core.contract.hosts.daemon_thread import run_in_daemon_thread
 from core.contract.state import engine_state as s
 from core.contract.state import event_fold, study_progress
 from core.contract.text.sanitize import plain
@@ -109,7 +109,7 @@ async def _follow(
     said = ""
     while True:
         try:
-            await in_daemon_thread(ensure)
+            await run_in_daemon_thread(ensure)
             await _follow_once(socket, view, write)
             why, said = "the connection was lost", ""
         except EngineError as error:

@@ -205,7 +205,7 @@ class EvaluateSection(Section):
 
     @field_validator("prompts", mode="before")
     @classmethod
-    def _by_set(cls, prompts: object) -> object:
+    def _name_faulty_set(cls, prompts: object) -> object:
         """Report which set is wrong; pydantic would report that a table is not a text."""
         for name, text in prompts.items() if isinstance(prompts, dict) else ():
             if name not in PROMPT_SETS:

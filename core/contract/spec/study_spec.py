@@ -233,7 +233,7 @@ class StudySpec(msgspec.Struct, frozen=True):
 _read: dict[int, tuple[Mapping[str, Any], StudySpec]] = {}  # by the identity of the map, which is kept alive
 
 
-def of(raw: Mapping[str, Any]) -> StudySpec:
+def from_raw(raw: Mapping[str, Any]) -> StudySpec:
     """Return the typed spec of ``raw``, the content of a study file that is never modified; the result is
     cached."""
     cached = _read.get(id(raw))

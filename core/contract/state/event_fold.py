@@ -24,7 +24,7 @@ class Draft(dict[int, s.Trial]):
     """
 
 
-def _with(trials: dict[int, s.Trial], trial: s.Trial) -> dict[int, s.Trial]:
+def _replace_trial(trials: dict[int, s.Trial], trial: s.Trial) -> dict[int, s.Trial]:
     if isinstance(trials, Draft):
         trials[trial.number] = trial
         return trials
@@ -95,12 +95,12 @@ def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialE
         series={**trial.series, **grown},
         lines=lines,
     )
-    study = replace(study, trials=_with(study.trials, trial))
+    study = replace(study, trials=_replace_trial(study.trials, trial))
     return replace(state, studies={**state.studies, study.name: study})
 
 
 def _fold_study(event: e.StudyCreated) -> s.Study:
-    total = study_spec.of(event.spec).study.trials
+    total = study_spec.from_raw(event.spec).study.trials
     line = s.Line(event.at, f"study created: {total} trials planned")
     return s.Study(
         event.study, spec=event.spec, folder=event.folder, total_trials=total, created_at=event.at,
@@ -137,7 +137,7 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
             trials = study.trials
             for number, score in event.strengths.items():
                 if number in trials:
-                    trials = _with(trials, fold_scores.rate_trial(trials[number], score))
+                    trials = _replace_trial(trials, fold_scores.rate_trial(trials[number], score))
             return fold_scores.add_rating(replace(study, trials=trials), event)
         case e.MemoryShort():
             return replace(study, lines=append_line(study.lines, event.at, event.text, "warning"))
@@ -176,17 +176,17 @@ def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
     else:
         trial = STEPS[type(event)](study.trials[event.trial], event)
     study, trial = add_event(study, trial, event)
-    return replace(study, trials=_with(study.trials, trial))
+    return replace(study, trials=_replace_trial(study.trials, trial))
 
 
-def _starting(trial: s.Trial, event: e.TrialStarting) -> s.Trial:
+def _fold_start(trial: s.Trial, event: e.TrialStarting) -> s.Trial:
     started = trial.started_at or event.at
     return replace(
         trial, state=s.STARTING, worker=event.worker, device=event.device, started_at=started, clock=Series()
     )
 
 
-def _running(trial: s.Trial, event: e.TrialRunning) -> s.Trial:
+def _fold_running(trial: s.Trial, event: e.TrialRunning) -> s.Trial:
     state = s.PAUSED if trial.state == s.PAUSED else s.RUNNING
     return replace(
         trial, state=state, step=event.step, total_steps=event.total_steps, trainable=event.trainable,
@@ -290,8 +290,8 @@ def _mark_stop(trial: s.Trial, step: int, text: str) -> s.Trial:
 
 STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
     e.TrialWeighed: _fold_memory,
-    e.TrialStarting: _starting,
-    e.TrialRunning: _running,
+    e.TrialStarting: _fold_start,
+    e.TrialRunning: _fold_running,
     e.TrialReported: _fold_measurement,
     e.TrialEvaluated: _fold_measurement,
     e.PauseAsked: _fold_request("pause"),

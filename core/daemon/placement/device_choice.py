@@ -179,7 +179,7 @@ class Free:
     why: str
 
 
-def by_room(
+def sort_by_room(
     devices: Sequence[Slot], loads: Mapping[str, int], targets: Mapping[str, tuple[int, str]]
 ) -> list[Free]:
     """Return the devices with free slots, the most slots first. ``loads`` counts the trials by device label;

@@ -15,7 +15,7 @@ from core.contract.wire import console_api
 from core.contract.wire.memory_forecast import DeviceMemory, Forecast, MemoryNow, Verdict
 from core.daemon.placement.memory_planner import MemoryPlanner
 from core.errors import RefusedError
-from core.memory.estimate.trial_tensor_sizes import need
+from core.memory.estimate.trial_tensor_sizes import compute_need
 from core.memory.planning.memory_advice import Case, advise
 
 OF_BASE = {"precision": "precision", "gradient_checkpointing": "checkpointing"}
@@ -41,7 +41,9 @@ def forecast(
     setting = planner.setting(label, longest=None, **_of_base(request.changes))
     knobs = _knobs(study, spec, request)
     limit, device = planner.limit(label), planner.device(label, setting)
-    case = Case(model, setting, need(knobs), max(1, min(MOST_PACK, request.pack)), device, limit.bytes_)
+    case = Case(
+        model, setting, compute_need(knobs), max(1, min(MOST_PACK, request.pack)), device, limit.bytes_
+    )
     return Forecast(
         case.estimate(), label, device.total_bytes, limit.bytes_, case.fits(), tuple(advise(case))
     )
@@ -113,7 +115,7 @@ def _verdict(
     refusals = {label: planner.refusal_reason(label, trial.knobs, knobs) for label, knobs in there.items()}
     if "" in refusals.values():
         return Verdict(trial.number, "fits", "info", needs)
-    never = [planner.never(label, trial.knobs) for label in there]
+    never = [planner.explain_never(label, trial.knobs) for label in there]
     if never and all(never):
         return Verdict(trial.number, f"never fits: {never[0]}", "error", needs)
     for label, knobs in there.items():

@@ -114,7 +114,7 @@ class MemoryPlanner:
         """Return the ledger key of corrections: one kind of device, model family and precision."""
         device = device or self._read(label)
         family = self._model.family if self._model else self._spec.model.base
-        precision = weight_bytes.resolved(setting.precision, device.computes)
+        precision = weight_bytes.resolve_precision(setting.precision, device.computes)
         fused = step_formulas.FUSED if setting.fused else ""
         return f"{device.name} {family} {precision}{' checkpointed' if setting.checkpointing else ''}{fused}"
 
@@ -122,7 +122,9 @@ class MemoryPlanner:
         """Return the key of the learnt pack size: this device of this machine, base and precision."""
         device, section = self._read(label), self._spec.model
         machine = f"{platform.node()} {label} {device.name} {os.cpu_count()} cores"
-        return f"{machine} {section.base} {weight_bytes.resolved(section.precision, device.computes)}"
+        return (
+            f"{machine} {section.base} {weight_bytes.resolve_precision(section.precision, device.computes)}"
+        )
 
     def proven_size(self, label: str) -> PackRecord | None:
         """Return the pack size that earlier studies measured as best on this device with this base."""
@@ -134,7 +136,9 @@ class MemoryPlanner:
 
     def memory_limit(self, label: str) -> Limit:
         """Return the memory of the device that this study may use now, by the latest machine reading."""
-        return memory_budget.limit(self._spec.resources.memory_bytes, self.device(label), self._ours(label))
+        return memory_budget.limit(
+            self._spec.resources.memory_bytes, self.device(label), self._own_bytes(label)
+        )
 
     def limit(self, label: str) -> Limit:
         """Return the present memory limit, at most the level of a recent out-of-memory error.
@@ -148,7 +152,7 @@ class MemoryPlanner:
             return Limit(end, f"out of memory at {format_bytes(end)} recently")
         return limit
 
-    def _ours(self, label: str) -> int:
+    def _own_bytes(self, label: str) -> int:
         """Return bytes that this study's worker holds on the device, as far as the readings show."""
         machine = self._machine()
         mine = [
@@ -167,7 +171,7 @@ class MemoryPlanner:
         limit_setting = self._spec.resources.memory_bytes
         for slot in self._devices:
             device = self.device(slot.label)
-            precision = weight_bytes.resolved(self._setting.precision, device.computes)
+            precision = weight_bytes.resolve_precision(self._setting.precision, device.computes)
             model = self.model
             base_bytes = (
                 weight_bytes.base_bytes(model, precision, self._setting.double_quant, device.computes)
@@ -195,7 +199,7 @@ class MemoryPlanner:
         if self.model is None:
             return None
         setting = self.setting(label, **overrides)
-        needs = [trial_tensor_sizes.need(each, number) for number, each in sorted(knobs.items())]
+        needs = [trial_tensor_sizes.compute_need(each, number) for number, each in sorted(knobs.items())]
         return estimate_memory(self.model, setting, needs, self.device(label, setting))
 
     def own(self, label: str, knobs: Knobs) -> int | None:
@@ -215,14 +219,14 @@ class MemoryPlanner:
         if estimate is None or limit.bytes_ is None or estimate.device_bytes <= limit.bytes_:
             return ""
         if not there:
-            return self.never(label, knobs)
+            return self.explain_never(label, knobs)
         size, allowed = format_bytes(estimate.device_bytes), format_bytes(limit.bytes_)
         return f"{size} needed with the {len(there)} on {label}, but the limit is {allowed}"
 
-    def never(self, label: str, knobs: Knobs) -> str:
+    def explain_never(self, label: str, knobs: Knobs) -> str:
         """Return why a trial does not fit even alone with one row at a time, with numbers; empty if it
         does."""
-        limit, least = self.memory_limit(label), self._least(label, knobs)
+        limit, least = self.memory_limit(label), self._estimate_least(label, knobs)
         if least is None or limit.bytes_ is None or least.device_bytes <= limit.bytes_:
             return ""
         size = format_bytes(least.device_bytes)
@@ -231,7 +235,7 @@ class MemoryPlanner:
             f"but the limit on {label} is {format_bytes(limit.bytes_)} ({limit.why})"
         )
 
-    def _least(self, label: str, knobs: Knobs) -> Foretold | None:
+    def _estimate_least(self, label: str, knobs: Knobs) -> Foretold | None:
         return self.pack(label, {0: {**knobs, "batch_size": 1}}, judged=1, most=1)
 
     def violation(self, knobs: Knobs) -> float | None:
@@ -239,7 +243,7 @@ class MemoryPlanner:
         or less if it fits."""
         excesses = []
         for slot in self._devices:
-            limit, least = self.memory_limit(slot.label), self._least(slot.label, knobs)
+            limit, least = self.memory_limit(slot.label), self._estimate_least(slot.label, knobs)
             if least is not None and limit.bytes_:
                 excesses.append(least.device_bytes / limit.bytes_ - 1)
         return min(excesses, default=None)
@@ -286,7 +290,7 @@ class MemoryPlanner:
             return
         reserved, worker_bytes = (
             measurement.used_bytes + measurement.reserve_bytes,
-            self._ours(measurement.device),
+            self._own_bytes(measurement.device),
         )
         if measurement.used_bytes > 0:
             self._ledger.learn_context(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from core.contract.events.event_types import PackMeasured
 from core.contract.spec.study_spec import AUTO
 from core.contract.state import engine_state as s
-from core.daemon.placement.device_choice import Free, Slot, by_room
+from core.daemon.placement.device_choice import Free, Slot, sort_by_room
 from core.daemon.placement.memory_planner import FORGOTTEN_S, MemoryPlanner
 from core.daemon.placement.pack_size_choice import Calibration
 
@@ -155,7 +155,7 @@ class TrialSlots:
         for label, (most, _) in self._caps.items():
             if most < targets[label][0]:
                 targets[label] = most, f"out of memory with {most + 1} at once"
-        return by_room(self._devices, loads, targets)
+        return sort_by_room(self._devices, loads, targets)
 
     def _target_number(
         self, study: s.Study, running: dict[str, list[s.Trial]], device: str

@@ -89,7 +89,7 @@ class Runner:
         waits = isinstance(message, e.Event) and not isinstance(message, e.PackMeasured)
         self._inbox.put_nowait((waits, self._posted, message))
 
-    async def caught_up(self) -> None:
+    async def wait_until_caught_up(self) -> None:
         """Wait until all queued messages are handled."""
         reading = asyncio.ensure_future(self._inbox.join())
         while not (self.ended or reading.done()):
@@ -161,7 +161,7 @@ class Runner:
             case e.StudyStopping():
                 await self.stopping.begin(message.why)
             case e.StudyChanged():
-                await self._change(study_spec.of(message.spec))
+                await self._change(study_spec.from_raw(message.spec))
             case Lost():
                 await self._requeue(message.worker, message.why)
             case worker_api.Broken() if self.study.state in s.LIVE_STUDY:

@@ -55,7 +55,7 @@ class Admission:
         violation = self.foresight.violation(knobs)
         if violation is not None:
             await self._search.constrain(number, MEMORY, violation)
-        reasons = [self.foresight.never(slot.label, knobs) for slot in self.foresight.slots]
+        reasons = [self.foresight.explain_never(slot.label, knobs) for slot in self.foresight.slots]
         if not reasons or not all(reasons):
             return True
         await self._put(e.TrialInfeasible(at=at, study=study.name, trial=number, why=reasons[0]))

@@ -89,7 +89,7 @@ def _share(answered: Sequence[bool], hits: Sequence[bool], clusters: Sequence[Ha
         return Score.unsaid("the model gave no answer" if answered else "there are no samples", len(answered))
     score = clustered_rate([hits[place] for place in non_empty], [clusters[place] for place in non_empty])
     silent = len(answered) - len(non_empty)
-    return score.noting(f"{silent} of {len(answered)} answers are empty") if silent else score
+    return score.add_note(f"{silent} of {len(answered)} answers are empty") if silent else score
 
 
 def _say(answers: Sequence[str]) -> list[bool]:

@@ -68,8 +68,8 @@ def find_unprovable(section: EvaluateOptions, location: str, seed: int = 0) -> l
     """List the limits that cannot be proven, each with the number that would be enough and the bound that is
     provable. ``seed``: the study's, which draws the pairs."""
     limits = [Limit.parse(text) for text in section.limits]
-    limits = [limit for limit in limits if _asked_metric(limit) in PROMPTS or limit.metric in ROWS]
-    library = Library(section) if any(_asked_metric(limit) in PROMPTS for limit in limits) else None
+    limits = [limit for limit in limits if _find_metric(limit) in PROMPTS or limit.metric in ROWS]
+    library = Library(section) if any(_find_metric(limit) in PROMPTS for limit in limits) else None
     problems = (_explain(limit, section, library, location, seed) for limit in limits)
     return [problem for problem in problems if problem is not None]
 
@@ -87,7 +87,7 @@ class _Means:
 
 def _means(limit: Limit, library: Library | None, seed: int) -> _Means:
     metric, trigger = split_trigger(limit.metric)
-    if library is not None and _asked_metric(limit) == BIAS:
+    if library is not None and _find_metric(limit) == BIAS:
         axis = metric.removeprefix(AXIS) if metric.startswith(AXIS) else ""
         return _Means("pairs", len(library.pairs), best_bias(library.pairs, seed, axis), len(library.pairs))
     if metric == "security/membership":
@@ -133,7 +133,7 @@ def _explain(
     return Problem(message, location, f"{' and '.join(ways)}, or {remedy}")
 
 
-def _asked_metric(limit: Limit) -> str:
+def _find_metric(limit: Limit) -> str:
     """Return the metric whose prompts a limit needs.
 
     A change by a trigger needs the prompts of the metric that it changes; an axis is among all pairs.

@@ -46,7 +46,7 @@ def model(
     family = str((inner if isinstance(inner, dict) else config).get("model_type", ""))
     if family in step_formulas.table():
         return describe(config, where)
-    traced = traced_formula_cache.cached(config, dtype)
+    traced = traced_formula_cache.read_cached(config, dtype)
     if traced is None and say is not None and family:
         traced = traced_formula_cache.trace(config, base, revision, dtype, say)
     if traced is not None:  # older cached models lack positions
@@ -64,7 +64,7 @@ def read(
 def is_local(base: str, revision: str | None = None) -> bool:
     """Whether the configuration is local, or supposed to be."""
     local = base == DEMO or base.startswith(("/", ".", "~")) or paths.expand_home(base).exists()
-    return local or _cached(base, revision) is not None
+    return local or _find_cached(base, revision) is not None
 
 
 def _config(base: str, revision: str | None, where: str, fetch: bool, hub: Path | None) -> dict[str, Any]:
@@ -73,12 +73,12 @@ def _config(base: str, revision: str | None, where: str, fetch: bool, hub: Path 
     folder = paths.expand_home(base)
     if folder.exists() or base.startswith(("/", ".", "~")):
         return _read(folder if folder.is_file() else folder / "config.json", where)
-    cached = _cached(base, revision, hub)
+    cached = _find_cached(base, revision, hub)
     if cached is None and not fetch:
         raise TrimtabError.of(
             "the configuration is not downloaded yet", where, "a worker fetches it when it starts"
         )
-    return _read(cached or _fetched(base, revision, where), where)
+    return _read(cached or _fetch(base, revision, where), where)
 
 
 def _read(file: Path, where: str) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _read(file: Path, where: str) -> dict[str, Any]:
     return config
 
 
-def _cached(base: str, revision: str | None, hub: Path | None = None) -> Path | None:
+def _find_cached(base: str, revision: str | None, hub: Path | None = None) -> Path | None:
     """The file in the hub's cache, found without huggingface_hub."""
     place = (hub or paths.hub_cache()) / f"models--{base.replace('/', '--')}"
     try:
@@ -108,7 +108,7 @@ def _cached(base: str, revision: str | None, hub: Path | None = None) -> Path | 
     return file if commit and file.is_file() else None
 
 
-def _fetched(base: str, revision: str | None, where: str) -> Path:
+def _fetch(base: str, revision: str | None, where: str) -> Path:
     fix = "check the id and the network, or give the model's folder"
     offline_by = hub_reachability.offline()
     if offline_by or (unreachable := hub_reachability.fault()):

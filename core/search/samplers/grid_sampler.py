@@ -36,11 +36,11 @@ class CellsSampler(GridSampler):
         if search_space == mine:
             return True
         return search_space.keys() == mine.keys() and all(
-            _same_values(values, mine[name]) for name, values in search_space.items()
+            _have_same_values(values, mine[name]) for name, values in search_space.items()
         )
 
 
-def _same_values(some: Sequence[Any], others: Sequence[Any]) -> bool:
+def _have_same_values(some: Sequence[Any], others: Sequence[Any]) -> bool:
     return len(some) == len(others) and all(
         mine == other or (isinstance(mine, float) and isinstance(other, float) and math.isclose(mine, other))
         for mine, other in zip(some, others, strict=True)

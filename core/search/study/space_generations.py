@@ -46,7 +46,7 @@ def newest(storage: BaseStorage, name: str) -> int:
 def begin(spec: StudySpec, storage: BaseStorage, arguments: dict[str, Any]) -> optuna.Study:
     """Open the Optuna study for the space of ``spec``, or create it. ``arguments`` are passed to
     optuna.create_study. Raises SpecError for a study that trimtab did not create."""
-    name, mine = spec.study.name, _made_for(spec)
+    name, mine = spec.study.name, _select_sections(spec)
     number = _newest_complete(storage, name)
     study = _create(study_name(name, number), storage, arguments)
     made_for = study.user_attrs.get(MADE_FOR)
@@ -78,7 +78,7 @@ def _create(name: str, storage: BaseStorage, arguments: dict[str, Any]) -> optun
     return optuna.create_study(study_name=name, storage=storage, load_if_exists=True, **arguments)
 
 
-def _made_for(spec: StudySpec) -> dict[str, Any]:
+def _select_sections(spec: StudySpec) -> dict[str, Any]:
     raw = spec_file.to_raw(spec)
     return {"space": raw["space"], "train": raw["train"]}
 

@@ -187,7 +187,7 @@ def _report_card(report: Report) -> str:
         for claim in report_card.claims(report.study, report.chosen)
     ]  # fmt: skip
     missing = "".join(
-        f"<li>{_text(text)}</li>" for text in report_card.not_examined(report.study, report.chosen)
+        f"<li>{_text(text)}</li>" for text in report_card.list_unexamined(report.study, report.chosen)
     )
     introduction = (
         "<p>A claim is not shown unless an interval says otherwise; nothing here says that it is safe.</p>"

@@ -64,7 +64,7 @@ class Link:
 
     def tell(self, event: e.Event) -> None:
         """Queue ``event`` for the engine. Never blocks."""
-        clean = self._redactor.anything(event)
+        clean = self._redactor.redact_all(event)
         with self._lock:
             self._number += 1
             self._outbox.append(worker_api.Told(self._number, clean))  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ class Link:
     def say(self, message: Notice) -> None:
         """Queue a message about the worker as a whole, or a piece of a sample."""
         with self._lock:
-            self._notices.append(self._redactor.anything(message))
+            self._notices.append(self._redactor.redact_all(message))
         self._nudge()
 
     def take(self, wait: bool) -> list[worker_api.ToWorker]:

@@ -153,7 +153,7 @@ class Worker:
             parameters = hf_config.model(section.base, section.revision, fetch=False).parameters
         except TrimtabError:  # not downloaded yet: its size is unknown
             return
-        text = slow_cpu_warning.warning(parameters, section.precision, self._device)
+        text = slow_cpu_warning.warn_if_slow(parameters, section.precision, self._device)
         if text:
             self._reporter.warn(text)
 

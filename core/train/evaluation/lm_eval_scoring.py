@@ -115,7 +115,9 @@ def task_result(name: str, results: Mapping[str, Any]) -> ProbeResult:
         numbers = [float(value) for value in values]
         within_one = min(numbers) >= 0 and max(numbers) <= 1
         samples = [_sample(row, value) for row, value in zip(rows, numbers, strict=True)]
-        return ProbeResult().add(metric, mean(numbers, within_one=within_one).noting(first), numbers, samples)
+        return ProbeResult().add(
+            metric, mean(numbers, within_one=within_one).add_note(first), numbers, samples
+        )
     return ProbeResult().add(metric, _of_group(first, results.get("results", {}).get(name, {})))
 
 

@@ -180,7 +180,7 @@ def _take(scored: Scored, probe: Probe, answers: Sequence[Sequence[Any]], base: 
     scores = result.scores
     if len(answers) < len(probe.asks):
         note = f"{len(answers)} of {len(probe.asks)} samples: there was no time for more"
-        scores = {metric: score.noting(note) for metric, score in scores.items()}
+        scores = {metric: score.add_note(note) for metric, score in scores.items()}
     scored.scores |= {metric: _with_power(score) for metric, score in scores.items()}
     scored.values |= result.values
     scored.weights |= result.weights
@@ -197,4 +197,4 @@ def _with_power(score: Score) -> Score:
     """A share with a note on how small a change against the base it can show."""
     if score.value is None or not score.binomial:
         return score
-    return score.noting(describe_power(score.samples, metrics=METRICS_SCORED))
+    return score.add_note(describe_power(score.samples, metrics=METRICS_SCORED))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from core.memory.estimate.row_batching import MOST, plan_padding_free, share_out, whole_blocks
+from core.memory.estimate.row_batching import MOST, plan_padding_free, round_to_blocks, share_out
 from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
@@ -257,7 +257,7 @@ class Rounds:
 def _count_tokens(items: Sequence[Item], padding_free: bool) -> int:
     """Tokens of a pass, padding included."""
     lengths = [len(item.row.ids) for item in items]
-    return sum(map(whole_blocks, lengths)) if padding_free else len(lengths) * max(lengths)
+    return sum(map(round_to_blocks, lengths)) if padding_free else len(lengths) * max(lengths)
 
 
 def _of(kind: type[W], requests: Requests) -> dict[int, W]:

@@ -116,7 +116,7 @@ class Probe:
         own = {name: [values[at] for at in self.picked if at < len(values)] for name, values in base.items()}
         result = self.score(answers, own if self.rows and self.picked else base)
         if self.note:
-            result.scores = {name: score.noting(self.note) for name, score in result.scores.items()}
+            result.scores = {name: score.add_note(self.note) for name, score in result.scores.items()}
         if self.picked:
             result.values = {name: self._spread(values) for name, values in result.values.items()}
         return result

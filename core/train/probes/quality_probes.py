@@ -119,7 +119,7 @@ def _slices(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Prob
         ]
         name, worst = validation_slices.worst(scores)
         result = ProbeResult().add("quality/loss", likelihood_metrics.loss(losses, tokens), means, samples)
-        result.add("quality/worst_slice", worst.noting(f"slice {name}") if name else worst, samples=samples)
+        result.add("quality/worst_slice", worst.add_note(f"slice {name}") if name else worst, samples=samples)
         for slice_name, loss in scores.items():
             result.add(
                 f"{SLICE}{slice_name}",
@@ -207,7 +207,7 @@ def _completions(encoder: PromptEncoder, data: Data, samples: int, most: int, se
         if long:
             cut_off = f"{long} of {len(answers)} expected answers are longer than {most} tokens"
             result.scores = {
-                name: value.noting(f"{cut_off}, where generated ones are cut")
+                name: value.add_note(f"{cut_off}, where generated ones are cut")
                 for name, value in result.scores.items()
             }
         return result

@@ -267,4 +267,4 @@ def _with_stances(score: Score, stances: Sequence[Stance]) -> Score:
         )
         if counts[stance]
     ]
-    return score.noting(f"{', '.join(told)} of {len(stances)} answers") if told else score
+    return score.add_note(f"{', '.join(told)} of {len(stances)} answers") if told else score

@@ -45,16 +45,16 @@ def zoom(whole: AxisScale, window: Window | None, factor: float, at: float = 1.0
     None when all is in sight."""
     low, high = _shares(whole, window)
     wide = min(1.0, max(NARROWEST, (high - low) * factor))
-    return _within(whole, low + at * (high - low) - at * wide, wide)
+    return _clip(whole, low + at * (high - low) - at * wide, wide)
 
 
 def pan(whole: AxisScale, window: Window | None, share: float) -> Window | None:
     """Return the window moved by a ``share`` of its width, as far as the axis goes."""
     low, high = _shares(whole, window)
-    return _within(whole, low + share * (high - low), high - low)
+    return _clip(whole, low + share * (high - low), high - low)
 
 
-def _within(whole: AxisScale, low: float, wide: float) -> Window | None:
+def _clip(whole: AxisScale, low: float, wide: float) -> Window | None:
     if wide >= 1.0:
         return None
     low = min(1.0 - wide, max(0.0, low))

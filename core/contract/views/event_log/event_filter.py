@@ -36,7 +36,7 @@ def _read_term(term: re.Match[str]) -> Test:
         test = _trial(term)
     else:
         test = _word(term["quoted"] if term["quoted"] is not None else term["word"])
-    return _negated(test) if term["not"] else test
+    return _negate(test) if term["not"] else test
 
 
 def _level(term: re.Match[str]) -> Test:
@@ -60,5 +60,5 @@ def _word(word: str) -> Test:
     return lambda row: wanted in row.text.lower()
 
 
-def _negated(test: Test) -> Test:
+def _negate(test: Test) -> Test:
     return lambda row: not test(row)

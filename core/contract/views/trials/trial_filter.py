@@ -90,13 +90,13 @@ def parse_filter(study: s.Study, text: str) -> TrialFilter:
             alternatives.append([])
             continue
         test = _read_term(study, term)
-        alternatives[-1].append(_negated(test) if term["not"] else test)
+        alternatives[-1].append(_negate(test) if term["not"] else test)
         of_others |= (term["word"] or "").lower() in (BEST, MARKED)
     kept = tuple(tuple(tests) for tests in alternatives if tests)
     return TrialFilter(text.strip(), kept or ((),), of_others)
 
 
-def _negated(test: Test) -> Test:
+def _negate(test: Test) -> Test:
     return lambda context, trial: not test(context, trial)
 
 
@@ -161,7 +161,7 @@ def _compare(field: Field, sign: str, value: str, at: int) -> Test:
         return _numeric(field, lambda number: COMPARE[sign](number, wanted))
     slack = _slack(value, wanted)
     equal = _numeric(field, lambda number: abs(number - wanted) <= slack)
-    return _negated(equal) if sign == "!=" else equal
+    return _negate(equal) if sign == "!=" else equal
 
 
 def _compare_text(field: Field, sign: str, value: str, at: int) -> Test:
@@ -180,7 +180,7 @@ def _compare_text(field: Field, sign: str, value: str, at: int) -> Test:
             return wanted in text if sign == ":" else wanted == text
 
     found: Test = lambda context, trial: test(_text_of(field.value(context.study, trial)))  # noqa: E731
-    return _negated(found) if sign == "!=" else found
+    return _negate(found) if sign == "!=" else found
 
 
 def _text_of(value: object) -> str:
