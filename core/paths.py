@@ -108,8 +108,8 @@ def private(folder: Path, kind: type[TrimtabError] = TrimtabError) -> Path:
         try:
             folder.chmod(0o700)
         except OSError as error:
-            what = f"cannot make the folder private (mode 0700): {error.strerror}"
-            raise kind.of(what, str(folder), fix) from error
+            problem = f"cannot make the folder private (mode 0700): {error.strerror}"
+            raise kind.of(problem, str(folder), fix) from error
     return folder
 
 
@@ -127,8 +127,8 @@ def check_home(of_home: Path | None = None) -> bool:
     except OSError as error:
         raise EngineError.of(f"the home folder cannot be read: {error.strerror}", str(folder), fix) from error
     kind = "link" if stat.S_ISLNK(found.st_mode) else "" if stat.S_ISDIR(found.st_mode) else "file"
-    what = f"is a {kind}, not a folder" if kind else f"belongs to another user (uid {found.st_uid})"
-    raise EngineError.of(f"the home folder {what}", str(folder), fix)
+    problem = f"is a {kind}, not a folder" if kind else f"belongs to another user (uid {found.st_uid})"
+    raise EngineError.of(f"the home folder {problem}", str(folder), fix)
 
 
 def is_own(path: Path) -> bool:

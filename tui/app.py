@@ -221,8 +221,8 @@ class TrimtabApp(Navigation, FrameDisplay):
     def action_help(self) -> None:
         """Show all keys, those of the current screen first."""
         screen = self.screen
-        here = (screen.KEYS, screen.TOPIC) if isinstance(screen, StudyScreen) else ()
-        self.push_screen(Help(self.look, *here))
+        keys_and_topic = (screen.KEYS, screen.TOPIC) if isinstance(screen, StudyScreen) else ()
+        self.push_screen(Help(self.look, *keys_and_topic))
 
     def action_copy(self) -> None:
         """Copy the marked text, or else the selected trial's knobs as lines of a study file."""

@@ -171,13 +171,13 @@ def _is_hubs(text: str) -> bool:
     return not (text.startswith("demo:") or is_local)
 
 
-def _first(place: Path, mine: dict[str, str]) -> dict[str, str]:
+def _first(place: Path, prints: dict[str, str]) -> dict[str, str]:
     """Return the commits that the first worker recorded. Raises TrimtabError."""
     aside = place.with_suffix(f".{os.getpid()}")
     try:
         if not place.exists():
             with open(aside, "wb", opener=paths.no_link) as file:
-                file.write(msgspec.json.encode(mine))
+                file.write(msgspec.json.encode(prints))
             with contextlib.suppress(FileExistsError):
                 os.link(aside, place)
             aside.unlink()

@@ -174,12 +174,12 @@ def _disk(home: Path) -> Finding:
 
 def _home(home: Path) -> Finding:
     try:
-        there = paths.check_home(home)
+        problem = paths.check_home(home)
     except EngineError as error:
         first = error.problems[0]
         return Finding("home", FAIL, f"{home}: {first.what}", first.fix)
     fix = "set TRIMTAB_HOME to a folder of your own"
-    if not there:
+    if not problem:
         near = next((parent for parent in home.parents if parent.exists()), Path("/"))
         good = os.access(near, os.W_OK)
         text = f"{home} will be created" if good else f"{home} cannot be created: {near} is not writable"

@@ -66,8 +66,8 @@ def probe() -> Probed:
     """Import each library, look for CUDA, and quantise a small matrix."""
     command = [sys.executable, "-P", "-c", PROGRAM, *LIBRARIES]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=False)
-        raw = msgspec.json.decode(done.stdout.strip().rsplit(b"\n", 1)[-1], type=Probed)
+        completed = subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=False)
+        raw = msgspec.json.decode(completed.stdout.strip().rsplit(b"\n", 1)[-1], type=Probed)
     except subprocess.TimeoutExpired:
         return Probed(problem=f"the libraries did not load in {LIMIT_S:.0f} s")
     except (OSError, msgspec.DecodeError) as error:

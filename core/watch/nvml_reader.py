@@ -45,10 +45,10 @@ class GpuReader:
             self._xids.drain()
         found = [self._device(index) for index in range(count)]
         found += [part for card in found if card.mig for part in self._instances(card)]
-        gone = [
+        lost_cards = [
             _faulty(card, "no longer listed by the driver") for i, card in self._seen.items() if i >= count
         ]
-        return (*found, *gone), "" if found or gone else "no NVIDIA GPU: the driver lists none"
+        return (*found, *lost_cards), "" if found or lost_cards else "no NVIDIA GPU: the driver lists none"
 
     def driver(self) -> str:
         """The driver's version; empty without a driver."""
@@ -183,7 +183,7 @@ class GpuReader:
         ):
             for process in self._or_none(call, handle) or ():
                 used[process.pid] = max(used.get(process.pid) or 0, process.usedGpuMemory or 0) or None
-        found = [Process(pid, *_owner(pid), held) for pid, held in used.items()]
+        found = [Process(pid, *_owner(pid), used_bytes) for pid, used_bytes in used.items()]
         return tuple(sorted(found, key=lambda process: (-(process.used_bytes or 0), process.pid)))
 
 

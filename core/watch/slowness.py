@@ -213,16 +213,17 @@ def _shared_card(known: Circumstances) -> list[SlowReason]:
     others = [process for process in known.device.processes if process.pid not in known.own_pids]
     if not others:
         return []
-    held = sum(process.used_bytes or 0 for process in others)
+    held_bytes = sum(process.used_bytes or 0 for process in others)
     busy = known.device.utilisation
     names = _names(others)
-    sentence = (
-        f"{len(others)} other process{'es' * (len(others) > 1)} on this card: {names}, {held / GIB:.1f} GiB"
-    )
+    count = f"{len(others)} other process{'es' * (len(others) > 1)}"
+    sentence = f"{count} on this card: {names}, {held_bytes / GIB:.1f} GiB"
     if busy is not None and busy >= BUSY:
         sentence += f"; the card is {busy:.0%} busy with all of them"
     return [
-        SlowReason("shared", sentence, None, {"processes": float(len(others)), "used_bytes": float(held)})
+        SlowReason(
+            "shared", sentence, None, {"processes": float(len(others)), "used_bytes": float(held_bytes)}
+        )
     ]
 
 

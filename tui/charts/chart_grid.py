@@ -139,8 +139,8 @@ class ChartGrid(CellSheet):
         words = list(self.view.words)
         if len(shown) < len(self._charts):
             first, last = shown.start + 1, shown.stop
-            here = f"chart {first}" if first == last else f"charts {first}–{last}"
-            words.insert(0, f"{here} of {len(self._charts)}")
+            place = f"chart {first}" if first == last else f"charts {first}–{last}"
+            words.insert(0, f"{place} of {len(self._charts)}")
         return " · ".join(words)
 
     # -- what keys do -----------------------------------------------------------------------------
@@ -266,9 +266,9 @@ def next_point(
     if cursor is None:
         inside = [step for step in steps if across.contains(step)]
         return (inside or list(steps))[-1]
-    seen = [place for place, step in enumerate(steps) if across.contains(step)]
+    visible = [place for place, step in enumerate(steps) if across.contains(step)]
     place = min(range(len(steps)), key=lambda index: abs(steps[index] - cursor))
-    return steps[max(0, min(len(steps) - 1, place + by * max(1, len(seen) // columns)))]
+    return steps[max(0, min(len(steps) - 1, place + by * max(1, len(visible) // columns)))]
 
 
 def add_note(sheet: list[list[Cell]], note: str) -> None:

@@ -33,9 +33,9 @@ class TrialSelection:
         best = best_and_counts.best(study)
         context = Context(study, best.number if best is not None else None, marked)
         others = (context.best, marked) if self._filter.of_others else ()
-        asked = (study.name, id(study.spec), choice.order, choice.descending, self._filter, others)
-        if asked != self._asked:
-            self._asked = asked
+        chosen_by = (study.name, id(study.spec), choice.order, choice.descending, self._filter, others)
+        if chosen_by != self._asked:
+            self._asked = chosen_by
             self._seen, self._shown, self._keys = {}, {}, {}
         seen = self._seen
         self.changed = [trial for number, trial in study.trials.items() if seen.get(number) is not trial]

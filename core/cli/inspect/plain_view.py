@@ -106,17 +106,17 @@ async def _follow(
     socket: Path, view: PlainView, write: Callable[[str], None], ensure: Callable[[], None]
 ) -> None:
     """Attach again and again, until cancelled."""
-    said = ""
+    printed = ""
     while True:
         try:
             await run_in_daemon_thread(ensure)
             await _follow_once(socket, view, write)
-            why, said = "the connection was lost", ""
+            why, printed = "the connection was lost", ""
         except EngineError as error:
             why = error.problems[0].what
-        if why != said:
+        if why != printed:
             write(f"engine away, retrying ({plain(why, 200)})")
-        said = why
+        printed = why
         await asyncio.sleep(RETRY_S)
 
 

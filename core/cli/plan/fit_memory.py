@@ -163,11 +163,11 @@ def _dump(cases: Sequence[Case], limit: memory_budget.Limit, fitting: float) -> 
     output_formatting.dump(content)
 
 
-def _estimate_record(foretold: Foretold) -> dict[str, Any]:
-    parts = {name: foretold.of(name) for name in dict.fromkeys(part.name for part in foretold.parts)}
+def _estimate_record(estimate: Foretold) -> dict[str, Any]:
+    parts = {name: estimate.of(name) for name in dict.fromkeys(part.name for part in estimate.parts)}
     return {
         "parts": parts,
-        "peak_bytes": foretold.peak_bytes,
-        "device_bytes": foretold.device_bytes,
-        "moment": foretold.moment,
+        "peak_bytes": estimate.peak_bytes,
+        "device_bytes": estimate.device_bytes,
+        "moment": estimate.moment,
     }

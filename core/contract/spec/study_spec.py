@@ -146,9 +146,9 @@ class DataOptions(msgspec.Struct, frozen=True):
         "data.mixture.NAME" for the first source of a mixture that reads them."""
         found: dict[tuple[str | float | None, ...], tuple[str, DataOptions]] = {}
         for name, part in self.sources:
-            held = part.validation if isinstance(part.validation, str) else None
+            validation = part.validation if isinstance(part.validation, str) else None
             key = f"data.mixture.{name}" if name else "data"
-            found.setdefault((part.source, part.split, part.subset, held), (key, part))
+            found.setdefault((part.source, part.split, part.subset, validation), (key, part))
         return dict(found.values())
 
 

@@ -85,14 +85,16 @@ def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialE
             curves.setdefault(name, []).append((measured.step, value))
         for note in getattr(measured, "notes", ()):
             lines = append_line(lines, measured.at, note, "warning")
-    grown = {name: add_all(trial.series.get(name, Series()), points) for name, points in curves.items()}
+    longer_series = {
+        name: add_all(trial.series.get(name, Series()), points) for name, points in curves.items()
+    }
     trial = replace(
         trial,
         clock=_extend_clock(trial, *readings),
         step=max(trial.step, *(reading.step for reading in readings)),
         elapsed_s=max(trial.elapsed_s, *(reading.elapsed_s for reading in readings)),
         latest=latest,
-        series={**trial.series, **grown},
+        series={**trial.series, **longer_series},
         lines=lines,
     )
     study = replace(study, trials=_replace_trial(study.trials, trial))

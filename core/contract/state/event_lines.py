@@ -47,11 +47,11 @@ def add_event(study: s.Study, trial: s.Trial, event: e.TrialEvent) -> tuple[s.St
     text, level = event.title
     if not text:
         return study, trial
-    asked = _request(trial, event)
-    if asked is not None:
-        text = _name_author(text, asked, event)
-        shown = replace(asked, text=plain(f"trial {event.trial} {asked.text}", LONGEST_TEXT))
-        trial = replace(trial, lines=_drop_line(trial.lines, asked))
+    request_line = _request(trial, event)
+    if request_line is not None:
+        text = _name_author(text, request_line, event)
+        shown = replace(request_line, text=plain(f"trial {event.trial} {request_line.text}", LONGEST_TEXT))
+        trial = replace(trial, lines=_drop_line(trial.lines, request_line))
         study = replace(study, lines=_drop_line(study.lines, shown))
     elif isinstance(event, e.TrialCompleted) and (late := _find_pending_prune(trial)) is not None:
         author = late.text.removeprefix(PRUNE).partition(": ")[0]
@@ -81,11 +81,11 @@ def _asks_for(text: str, event: e.TrialPruned) -> bool:
     return head.startswith(PRUNE) and text == plain(f"{head}: {event.why}", LONGEST_TEXT)
 
 
-def _name_author(text: str, asked: s.Line, event: e.TrialEvent) -> str:
+def _name_author(text: str, request_line: s.Line, event: e.TrialEvent) -> str:
     """Put who asked before the reason of a prune, unless the reason says it."""
     if not isinstance(event, e.TrialPruned):
         return text
-    author = asked.text.removeprefix(PRUNE).partition(": ")[0]
+    author = request_line.text.removeprefix(PRUNE).partition(": ")[0]
     if author == PRUNER or author in event.why:
         return text
     return f"pruned at step {event.step} by {author}: {event.why}"

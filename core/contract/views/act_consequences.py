@@ -21,14 +21,15 @@ def prune_consequence(study: s.Study, trial: s.Trial) -> str:
 
 def stop_consequence(study: s.Study) -> str:
     """Return what is lost and what is kept when the study is stopped."""
-    begun = [trial for trial in _list_unfinished(study) if trial.step]
-    waiting = len(_list_unfinished(study)) - len(begun)
+    trained_trials = [trial for trial in _list_unfinished(study) if trial.step]
+    waiting = len(_list_unfinished(study)) - len(trained_trials)
     sentences = []
-    if begun:
-        trained = format_duration(sum(trial.elapsed_s for trial in begun))
+    if trained_trials:
+        trained = format_duration(sum(trial.elapsed_s for trial in trained_trials))
         sentences.append(
-            f"{_count(len(begun))} that {'has' if len(begun) == 1 else 'have'} trained for {trained}"
-            f" {'ends' if len(begun) == 1 else 'end'} unfinished, with a checkpoint."
+            f"{_count(len(trained_trials))} that {'has' if len(trained_trials) == 1 else 'have'} trained"
+            f" for {trained}"
+            f" {'ends' if len(trained_trials) == 1 else 'end'} unfinished, with a checkpoint."
         )
     if waiting:
         sentences.append(f"{_count(waiting)} not begun yet {'is' if waiting == 1 else 'are'} dropped.")

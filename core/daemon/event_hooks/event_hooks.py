@@ -103,7 +103,7 @@ class EventHooks:
 
     def _watch(self, event: e.Event, state: s.State) -> None:
         if isinstance(event, e.StudyCreated):  # an earlier study of this name is another one
-            self._told = {told for told in self._told if told[0] != event.study}
+            self._told = {key for key in self._told if key[0] != event.study}
         for message in self._messages(event, state):
             self._inbox.offer(message)
 
@@ -115,9 +115,9 @@ class EventHooks:
         elif isinstance(event, e.TrialScored):
             study = state.studies[event.study]
             for limit in limit_breaches.broken_limits(study, study.trials[event.trial]):
-                told = (event.study, event.trial, str(limit))
-                if told not in self._told and limit.metric in event.scores:
-                    self._told.add(told)
+                key = (event.study, event.trial, str(limit))
+                if key not in self._told and limit.metric in event.scores:
+                    self._told.add(key)
                     yield hook_messages.describe_breach(event, str(limit), limit.metric)
 
     # -- in threads --------------------------------------------------------------------------------

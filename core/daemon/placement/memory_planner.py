@@ -155,16 +155,16 @@ class MemoryPlanner:
     def _own_bytes(self, label: str) -> int:
         """Return bytes that this study's worker holds on the device, as far as the readings show."""
         machine = self._machine()
-        mine = [
+        own_processes = [
             worker
             for worker in machine.workers
             if worker.study == self._spec.study.name and worker.device == label
         ]
         if label == "cpu":
-            return sum(worker.rss_bytes or 0 for worker in mine)
+            return sum(worker.rss_bytes or 0 for worker in own_processes)
         card = next((device for device in machine.devices if f"gpu{device.index}" == label), None)
         bytes_by_pid = {process.pid: process.used_bytes or 0 for process in (card.processes if card else ())}
-        return sum(bytes_by_pid.get(worker.pid, 0) for worker in mine)
+        return sum(bytes_by_pid.get(worker.pid, 0) for worker in own_processes)
 
     def check(self, location: str) -> None:
         """Raise TrimtabError if the memory limit, set in ``location``, is smaller than the base model."""
@@ -211,17 +211,17 @@ class MemoryPlanner:
             else estimate.peak_bytes - estimate.of("base model") - estimate.of("workspace")
         )
 
-    def refusal_reason(self, label: str, knobs: Knobs, there: Mapping[int, Knobs]) -> str:
-        """Return why a trial may not join the trials ``there``, with numbers; empty if it may. A trial alone
+    def refusal_reason(self, label: str, knobs: Knobs, running: Mapping[int, Knobs]) -> str:
+        """Return why a trial may not join the ``running`` ones, with numbers; empty if it may. A trial alone
         may train in smaller passes."""
         limit = self.limit(label)
-        estimate = self.pack(label, {**there, max(there, default=-1) + 1: knobs})
+        estimate = self.pack(label, {**running, max(running, default=-1) + 1: knobs})
         if estimate is None or limit.bytes_ is None or estimate.device_bytes <= limit.bytes_:
             return ""
-        if not there:
+        if not running:
             return self.explain_never(label, knobs)
         size, allowed = format_bytes(estimate.device_bytes), format_bytes(limit.bytes_)
-        return f"{size} needed with the {len(there)} on {label}, but the limit is {allowed}"
+        return f"{size} needed with the {len(running)} on {label}, but the limit is {allowed}"
 
     def explain_never(self, label: str, knobs: Knobs) -> str:
         """Return why a trial does not fit even alone with one row at a time, with numbers; empty if it
@@ -280,8 +280,8 @@ class MemoryPlanner:
         self._ledger.learn(kind, passing, measurement.used_bytes - measurement.idle_bytes - trial_bytes)
         self._constants(measurement, kind)
         self._ledger.save()
-        foretold = measurement.idle_bytes + trial_bytes + passing * self._ledger.of(kind).factor
-        return msgspec.structs.replace(measurement, foretold_bytes=round(foretold))
+        estimated_bytes = measurement.idle_bytes + trial_bytes + passing * self._ledger.of(kind).factor
+        return msgspec.structs.replace(measurement, foretold_bytes=round(estimated_bytes))
 
     def _constants(self, measurement: e.PackMeasured, kind: str) -> None:
         """Learn what the process uses besides its tensors: on a GPU from the driver, if it reports that."""
@@ -301,11 +301,11 @@ class MemoryPlanner:
 
     def record_oom(self, label: str, knobs: Mapping[int, Knobs], used_bytes: int) -> None:
         """Record the memory level of an out-of-memory error while these trials trained on the device."""
-        there, estimate = self.device(label), self.pack(label, knobs)
-        process = there.kind == "cpu"  # on a CPU, used_bytes covers the whole process
-        self._ends[label] = used_bytes if process else there.whole(used_bytes), self._clock()
+        device, estimate = self.device(label), self.pack(label, knobs)
+        process = device.kind == "cpu"  # on a CPU, used_bytes covers the whole process
+        self._ends[label] = used_bytes if process else device.whole(used_bytes), self._clock()
         if estimate is not None:
-            still = estimate.peak_bytes - estimate.passing_bytes + (there.context_bytes if process else 0)
+            still = estimate.peak_bytes - estimate.passing_bytes + (device.context_bytes if process else 0)
             passing = estimate.passing_bytes / self.setting(label).factor
             self._ledger.learn_oom(self.kind(label, self.setting(label)), passing, used_bytes - still)
             self._ledger.save()

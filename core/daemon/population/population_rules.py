@@ -150,8 +150,8 @@ def _ready(
 ) -> bool:
     if 2 * len(trials) < plan.size or not _share(trials, plan):
         return False
-    here = {trial.number for trial in trials}
-    behind = any(trial.number not in here and start_step(trial) < step for trial in living)
+    numbers = {trial.number for trial in trials}
+    behind = any(trial.number not in numbers and start_step(trial) < step for trial in living)
     to_come = sum(1 for trial in study.trials.values() if not trial.by) < plan.size
     if not (behind or to_come):
         return True

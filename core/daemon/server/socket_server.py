@@ -96,7 +96,7 @@ class Server:
         return True
 
     async def open(self, socket: Path) -> None:
-        """Return listen at ``socket``; a stale one is removed first (the caller holds the engine's lock)."""
+        """Listen at ``socket``; a stale one is removed first (the caller holds the engine's lock)."""
         await self._runner.setup()
         await web.SockSite(self._runner, local_socket.open_listening(socket)).start()
 

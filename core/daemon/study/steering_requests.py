@@ -197,8 +197,8 @@ class SteeringRequests:
             for number in {request.left, request.right} - {BASE}:
                 request_checks.any_trial(study, number)
             if request.left == request.right:
-                what = f"trial {request.left} cannot be compared with itself"
-                raise RefusedError.of(what, f"study {study.name}", "compare two trials")
+                problem = f"trial {request.left} cannot be compared with itself"
+                raise RefusedError.of(problem, f"study {study.name}", "compare two trials")
             await self._put(await asyncio.to_thread(sample_ratings.rating_event, study, request))
 
     async def _mark(self, request: console_api.MarkTrial) -> None:

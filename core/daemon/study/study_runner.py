@@ -21,7 +21,7 @@ from core.daemon.placement.slot_assignment import TrialSlots
 from core.daemon.study import late_scores
 from core.daemon.study.late_scores import LateScores
 from core.daemon.study.search_protocol import SearchPort
-from core.daemon.study.study_stopping import StudyStopping
+from core.daemon.study.study_shutdown import StudyStopping
 from core.daemon.study.trial_endings import explain_ending
 from core.daemon.study.trial_memory_admission import Admission
 from core.daemon.study.trial_proposals import SearchConversation
@@ -262,8 +262,8 @@ class Runner:
     async def _place(self, trial: s.Trial, slot: Slot, why: str) -> None:
         if self.closing:  # since the sampler was asked
             return
-        there = (worker for worker in self._crew.of(self.name) if worker.device == slot.label)
-        worker = next(there, None) or self._start_worker(slot)
+        workers = (worker for worker in self._crew.of(self.name) if worker.device == slot.label)
+        worker = next(workers, None) or self._start_worker(slot)
         refusals = await self.put(
             e.TrialStarting(
                 at=time.time(), study=self.name, trial=trial.number,

@@ -119,13 +119,13 @@ class SampleRelay:
         where = f"study {study.name}"
         if trial is not None and not _is_held(trial) and not trial.adapter:
             if trial.state in s.ENDED:
-                what = f"trial {trial.number} is {trial.state} and has no saved adapter"
-                return RefusedError.of(what, where, "ask a trial that trains or is complete")
-            what = f"trial {trial.number} is {trial.state} and has no adapter yet"
-            return RefusedError.of(what, where, "ask again when it trains")
+                problem = f"trial {trial.number} is {trial.state} and has no saved adapter"
+                return RefusedError.of(problem, where, "ask a trial that trains or is complete")
+            problem = f"trial {trial.number} is {trial.state} and has no adapter yet"
+            return RefusedError.of(problem, where, "ask again when it trains")
         if self._list_connected(study):
-            what = "its worker is of an earlier version"
-            return RefusedError.of(what, where, "pause and resume the study, which starts a new worker")
+            problem = "its worker is of an earlier version"
+            return RefusedError.of(problem, where, "pause and resume the study, which starts a new worker")
         fix = "ask while the study runs"
         if trial is not None and trial.adapter:
             fix += f", or use `trimtab generate --study {study.name} --trial {trial.number} PROMPT`"

@@ -94,8 +94,8 @@ def _means(limit: Limit, library: Library | None, seed: int) -> _Means:
         return _Means("samples", None, even_area)
     attribute, noun = PROMPTS.get(metric, ("", "samples"))
     prompts: Sized | None = getattr(library, attribute) if attribute else None
-    there = None if prompts is None else len(prompts)
-    return _Means(noun, there, no_change if trigger else best_reading)
+    prompt_count = None if prompts is None else len(prompts)
+    return _Means(noun, prompt_count, no_change if trigger else best_reading)
 
 
 def _explain(
@@ -111,8 +111,8 @@ def _explain(
         _correction(limit.metric, section),
         section.samples,
     )
-    there, noun = means.there, means.noun
-    available = samples if there is None else min(samples, there)
+    prompt_count, noun = means.there, means.noun
+    available = samples if prompt_count is None else min(samples, prompt_count)
     if limit.judge(correct(means.best(limit.upper, available))) == "ok":
         return None
     needed_samples = samples_to_prove(limit, correct, means.best, means.most)
@@ -121,15 +121,18 @@ def _explain(
     if needed_samples is None and means.most < MOST:
         more = f"add {noun} to evaluate.prompts, or " if limit.bound > 0 else ""
         return Problem(
-            f"{limit} cannot be proven with the {there} {noun} that are there", location, more + remedy
+            f"{limit} cannot be proven with the {prompt_count} {noun} that are there", location, more + remedy
         )
     if needed_samples is None:
         return Problem(f"no number of samples can prove {limit}", location, remedy)
-    ways = [f"add {noun} to evaluate.prompts"] if there is not None and there < needed_samples else []
-    ways += [f"set evaluate.samples = {needed_samples}"] if samples < needed_samples else []
-    message = (
-        f"{limit} needs {needed_samples} {noun}, {available} are {'there' if available == there else 'asked'}"
+    ways = (
+        [f"add {noun} to evaluate.prompts"]
+        if prompt_count is not None and prompt_count < needed_samples
+        else []
     )
+    ways += [f"set evaluate.samples = {needed_samples}"] if samples < needed_samples else []
+    used = "there" if available == prompt_count else "asked"
+    message = f"{limit} needs {needed_samples} {noun}, {available} are {used}"
     return Problem(message, location, f"{' and '.join(ways)}, or {remedy}")
 
 

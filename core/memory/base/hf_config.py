@@ -88,8 +88,8 @@ def _read(file: Path, where: str) -> dict[str, Any]:
         fix = "give a folder written by save_pretrained, or a Hugging Face id"
         raise TrimtabError.of(f"{plain(str(file.parent), 200)} has no {file.name}", where, fix) from error
     except (OSError, ValueError, RecursionError) as error:
-        what = f"the configuration could not be read: {plain(str(error), 200)}"
-        raise TrimtabError.of(what, plain(str(file), 200), "it must be one JSON object") from error
+        problem = f"the configuration could not be read: {plain(str(error), 200)}"
+        raise TrimtabError.of(problem, plain(str(file), 200), "it must be one JSON object") from error
     if not isinstance(config, dict):
         raise TrimtabError.of(
             "the configuration is not a JSON object", plain(str(file), 200), "write it again"
@@ -113,9 +113,9 @@ def _fetch(base: str, revision: str | None, where: str) -> Path:
     offline_by = hub_reachability.offline()
     if offline_by or (unreachable := hub_reachability.fault()):
         why = f"{offline_by} is set" if offline_by else f"no network: {unreachable}"
-        what = f"the configuration is not cached and could not be fetched: {plain(why, 300)}"
+        problem = f"the configuration is not cached and could not be fetched: {plain(why, 300)}"
         raise TrimtabError.of(
-            what, where, f"unset {offline_by}, or give the model's folder" if offline_by else fix
+            problem, where, f"unset {offline_by}, or give the model's folder" if offline_by else fix
         )
     try:
         from huggingface_hub import hf_hub_download
@@ -124,5 +124,5 @@ def _fetch(base: str, revision: str | None, where: str) -> Path:
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it logs its retries; the final error is raised below
         return Path(hf_hub_download(base, "config.json", revision=revision, etag_timeout=ETAG_S))
     except Exception as error:  # errors of the hub, of requests, ImportError
-        what = f"the configuration is not cached and could not be fetched: {plain(str(error), 200)}"
-        raise TrimtabError.of(what, where, error_reports.advice(error, fix)) from error
+        problem = f"the configuration is not cached and could not be fetched: {plain(str(error), 200)}"
+        raise TrimtabError.of(problem, where, error_reports.advice(error, fix)) from error

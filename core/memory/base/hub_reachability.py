@@ -26,7 +26,7 @@ def fault() -> str:
     from huggingface_hub import constants
 
     try:
-        what, target = _target(urlsplit(constants.ENDPOINT))
+        description, target = _target(urlsplit(constants.ENDPOINT))
         host, port = target.hostname, target.port or (80 if target.scheme == "http" else 443)
     except ValueError:  # a malformed address: the library reports it
         return ""
@@ -37,7 +37,7 @@ def fault() -> str:
     connecting.start()
     connecting.join(CONNECT_S + LOOK_UP_S)  # a name lookup has no timeout of its own
     why = answer[0] if answer else f"no answer in {CONNECT_S + LOOK_UP_S:.0f} s"
-    return f"{what} {host}:{port} cannot be reached ({why})" if why else ""
+    return f"{description} {host}:{port} cannot be reached ({why})" if why else ""
 
 
 def _target(hub: SplitResult) -> tuple[str, SplitResult]:

@@ -116,10 +116,10 @@ def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Devi
     lengths, judged = _lengths(setting, needs)
     rows = _rows([need.rows for need in needs], lengths)
     passes = _passes(model, setting, rows, device)
-    held = _waiting_gradients(model, needs, always=len(passes) > 1)
+    waiting_bytes = _waiting_gradients(model, needs, always=len(passes) > 1)
     for rows in passes:
         symbols = _symbols(model, setting, needs, ranks, rows, device)
-        parts = [*_backward_parts(model, setting, needs, rows, symbols, device), *held]
+        parts = [*_backward_parts(model, setting, needs, rows, symbols, device), *waiting_bytes]
         yield parts, BACKWARD, round(symbols["N"])
     yield _step_parts(model, setting, needs, device), STEP, 0
     for rows in _passes(model, setting, _rows([setting.judged] * len(needs), judged), device):

@@ -102,11 +102,11 @@ def _open_earlier(name: str) -> tuple[StudySpec, optuna.Study]:
 
 
 def _check_objectives(spec: StudySpec, earlier: StudySpec, name: str) -> None:
-    mine, its = (
+    own, earlier_ones = (
         [(goal.metric, goal.direction) for goal in each.study.objectives] for each in (spec, earlier)
     )
-    if mine != its:
-        metrics = ", ".join(metric for metric, _ in its)
+    if own != earlier_ones:
+        metrics = ", ".join(metric for metric, _ in earlier_ones)
         message = f"warm_start: {plain(name, 80)!r} has other objectives: {metrics}"
         fix = "remove it: its results cannot be compared with this study's"
         raise SpecError.of(message, "study.warm_start", fix)

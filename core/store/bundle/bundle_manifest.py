@@ -163,8 +163,8 @@ def _is_own_bundle(end: Path) -> bool:
             with zipfile.ZipFile(end) as file:
                 return any(name.endswith(f"/{MANIFEST}") for name in file.namelist())
         files = read_manifest(end)["files"]
-        there = {path.relative_to(end).as_posix() for path in end.rglob("*") if not path.is_dir()}
-        return there <= {*files, MANIFEST}
+        present = {path.relative_to(end).as_posix() for path in end.rglob("*") if not path.is_dir()}
+        return present <= {*files, MANIFEST}
     except (BundleError, OSError, zipfile.BadZipFile):
         return False
 

@@ -68,9 +68,9 @@ class Original:
 def read(folder: Path, number: int | None) -> Original:
     """Verify a bundle and read its exported trial, or trial ``number``. Raises BundleError."""
     manifest = bundle_manifest.check(folder)
-    if lost := [name for name in NEEDED if name not in manifest["files"]]:
+    if missing := [name for name in NEEDED if name not in manifest["files"]]:
         raise bundle_manifest.BundleError.of(
-            f"missing from the manifest: {', '.join(lost)}", str(folder), "export the study again"
+            f"missing from the manifest: {', '.join(missing)}", str(folder), "export the study again"
         )
     number_to_read = number if number is not None else manifest.get("trial")
     try:
@@ -163,10 +163,11 @@ def doubts(original: Original, differences: list[str]) -> list[str]:
         reasons.append("it ran on a GPU, where the order of summation may vary")
     elif precision not in ("auto", "fp32"):
         reasons.append(f"its base is in {plain(str(precision), 20)}, not fp32")
-    beside = original.ran.get("beside") or ()
-    if beside:
+    pack_mates = original.ran.get("beside") or ()
+    if pack_mates:
         reasons.append(
-            f"it ran in a pack with trials {', '.join(map(str, beside))}: results are equal within rounding"
+            f"it ran in a pack with trials {', '.join(map(str, pack_mates))}:"
+            " results are equal within rounding"
         )
     edited_knobs = original.ran.get("changed") or ()
     if edited_knobs:

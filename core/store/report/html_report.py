@@ -128,8 +128,8 @@ def _chosen_section(report: Report) -> str:
     pairs += [("state", _text(trial.state)), ("steps", f"{trial.step:,} of {trial.total_steps:,}")]
     pairs += [("trained", f"{trial.trainable:,} parameters, {trial.elapsed_s:.1f} s")]
     if ran is not None:
-        beside = ", ".join(map(str, ran.beside))
-        pairs.append(("ran", "alone on its device" if ran.alone else f"in a pack with trials {beside}"))
+        pack_mates = ", ".join(map(str, ran.beside))
+        pairs.append(("ran", "alone on its device" if ran.alone else f"in a pack with trials {pack_mates}"))
     knobs = [
         ("ahead" if name in names else "", (_cell_code(name), _cell(_value(value)),
          _cell("searched" if name in names else ""),

@@ -195,10 +195,10 @@ class Link:
                 f"the worker's message {type(message).__name__} cannot be sent: {fault}", "worker"
             )
         event, at = message.event, time.time()
-        what = f"the event {type(event).__name__} of {self._worker} cannot be sent: {fault}"
+        problem = f"the event {type(event).__name__} of {self._worker} cannot be sent: {fault}"
         if isinstance(event, ENDS):  # the trial has ended here: without an event the engine would wait for it
-            failed = e.TrialFailed(at=at, study=self._study, trial=event.trial, error=what, again=True)
+            failed = e.TrialFailed(at=at, study=self._study, trial=event.trial, error=problem, again=True)
             return worker_api.Told(message.number, failed)
         return worker_api.Told(
-            message.number, e.StudyNoted(at=at, study=self._study, text=what, level="error")
+            message.number, e.StudyNoted(at=at, study=self._study, text=problem, level="error")
         )

@@ -80,8 +80,8 @@ class Worker:
             keeps = isinstance(error, InputsChangedError)
             return self._fail(first.what, first.where, first.fix, keeps)
         except Exception as error:
-            what = f"{type(error).__name__}: {plain(str(error), 400)}"
-            return self._fail(what, "worker", "read the worker's log")
+            problem = f"{type(error).__name__}: {plain(str(error), 400)}"
+            return self._fail(problem, "worker", "read the worker's log")
         self._report_progress("", 0, 0, "")
         try:
             self._work()
@@ -100,9 +100,9 @@ class Worker:
         self._signal = signal.Signals(number).name
         self._link.ask(worker_api.Shutdown(self._signal))
 
-    def _fail(self, what: str, where: str, fix: str, keeps: bool = False) -> int:
-        log.error("%s: %s", where, what)
-        self._link.say(worker_api.Broken(what, where, fix, traceback.format_exc(), keeps))
+    def _fail(self, problem: str, where: str, fix: str, keeps: bool = False) -> int:
+        log.error("%s: %s", where, problem)
+        self._link.say(worker_api.Broken(problem, where, fix, traceback.format_exc(), keeps))
         self._link.close(LAST_WORDS_S)
         return 1
 

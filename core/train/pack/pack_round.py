@@ -80,8 +80,8 @@ class Rounds:
             _add(sums, owner, results)
         for number, grad in before.items():
             _join(own_factors[number], grad, succeeded=number not in outcome.errors)
-        done = {number: request for number, request in learning.items() if number not in outcome.errors}
-        due = {number: (trials[number], request.update) for number, request in done.items()}
+        stepped = {number: request for number, request in learning.items() if number not in outcome.errors}
+        due = {number: (trials[number], request.update) for number, request in stepped.items()}
         norms, trained = self._update(due, outcome), outcome.tokens
         for results in self._share_passes(_of(Judge, requests), self._forward.judge, owner, outcome):
             _add(sums, owner, results)

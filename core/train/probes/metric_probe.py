@@ -103,10 +103,12 @@ class Probe:
         if self.only is None or not self.asks:
             return self
         picked = [index for index, rows in enumerate(self.rows) if any(row in trained for row in rows)]
-        seen = f"{len(picked)} of {len(self.rows)} sampled training rows were trained on so far"
+        trained_note = f"{len(picked)} of {len(self.rows)} sampled training rows were trained on so far"
         smaller = self.only(picked)
-        note = "; ".join(text for text in (smaller.note, seen) if text)
-        return replace(smaller, rows=self.rows, picked=picked, note=note, why_none=smaller.why_none or seen)
+        note = "; ".join(text for text in (smaller.note, trained_note) if text)
+        return replace(
+            smaller, rows=self.rows, picked=picked, note=note, why_none=smaller.why_none or trained_note
+        )
 
     def score_answers(self, answers: Sequence[Sequence[Any]], base: Values) -> ProbeResult:
         """Score ``answers``; a metric without a value has a reason."""

@@ -131,8 +131,8 @@ class LiveSamples:
         ids, drawn = self._read_prompt(message)
         tokens = min(message.max_tokens, self._encoder.context - len(ids))
         if tokens < 1:
-            what = f"the prompt has {len(ids)} tokens, and the model has room for {self._encoder.context}"
-            raise TrimtabError.of(what)
+            problem = f"the prompt has {len(ids)} tokens, and the model has room for {self._encoder.context}"
+            raise TrimtabError.of(problem)
         seed = f"sample {message.seed}" if message.temperature > 0 else ""
         prompt = Prompt(factors, ids, tokens, seed, temperature=message.temperature or 1.0)
         return _Answer(message, prompt, step, drawn)

@@ -146,8 +146,8 @@ def _hint(study: s.Study, name: str) -> str:
     shorts = [knob.short for knob in study.settings.knobs if knob.short]
     endings = [metric.split("/")[-1] for metric in METRICS]
     names = [*shorts, *endings, *knobs, *(known.name for known in FIXED), *METRICS]
-    told = suggest_name(name, names)
-    return f"; {told}" if told.startswith("did") else ""
+    suggestion = suggest_name(name, names)
+    return f"; {suggestion}" if suggestion.startswith("did") else ""
 
 
 def _compare(field: Field, sign: str, value: str, at: int) -> Test:
@@ -213,8 +213,8 @@ def _slack(text: str, value: float) -> float:
     digits = mantissa.replace(".", "").lstrip("0")
     if "." not in mantissa or len(digits) < 2:
         return 1e-9 * abs(value)
-    whole = 10.0 ** math.floor(math.log10(abs(value))) if value else 0.0
-    return 0.5001 * whole * 10.0 ** (1 - len(digits))
+    power = 10.0 ** math.floor(math.log10(abs(value))) if value else 0.0
+    return 0.5001 * power * 10.0 ** (1 - len(digits))
 
 
 def choose_trials(study: s.Study, trials: list[s.Trial], text: str) -> list[s.Trial]:
