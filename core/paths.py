@@ -196,7 +196,7 @@ def study_folder(study: str, of_home: Path | None = None) -> Path:
 
 def match_pattern(text: str) -> list[Path]:
     """The files that a glob pattern such as ``data/*.jsonl`` matches, sorted, MOST_MATCHED at most; [] if
-    ``text`` is no pattern, or the very name of a file."""
+    ``text`` is not a pattern, or the very name of a file."""
     if "\0" in text or not any(sign in text for sign in "*?[") or expand_home(text).exists():
         return []
     found = glob.iglob(str(expand_home(text)), recursive=True)  # noqa: PTH207  (no hidden files)

@@ -162,7 +162,7 @@ class TrimtabApp(Navigation, FrameDisplay):
             self._announce(text)
 
     def _announce(self, text: str) -> None:
-        """Tell somebody who is not at the keys."""
+        """Tell someone who is not at the keys."""
         if not self.pacing.is_attended(time.monotonic()):
             self.send(notices.sequence(text, self.settings.notices, os.environ))
             self._title_set = self.settings.notices.title

@@ -28,7 +28,7 @@ def add_to(commands: Any) -> None:
         "--show",
         metavar="N",
         type=number,
-        help="print N rows with the learnt tokens marked, and which rows are left out",
+        help="print N rows with their target tokens marked, and which rows are left out",
     )
     check.add_argument(
         "--scan",
@@ -50,7 +50,7 @@ def _add_cleaning(commands: Any) -> None:
         commands,
         "clean",
         "plan.clean_rows:clean",
-        "write the rows of a study anew: without copies, split, repaired, anonymised",
+        "write cleaned copies of a study's rows: without duplicates, split, repaired, anonymised",
     )
     add_spec_argument(clean)
     clean.add_argument("-o", "--out", metavar="FOLDER", help="a new folder; the source is never changed")

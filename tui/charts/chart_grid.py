@@ -201,7 +201,7 @@ class ChartGrid(CellSheet):
     # -- the mouse --------------------------------------------------------------------------------
 
     def _under(self, x: int, y: int) -> tuple[int, float] | None:
-        """The chart at a cell, and the place in its plot from 0 to 1; None beside a plot."""
+        """The chart at a cell, and the place in its plot from 0 to 1; None outside a plot."""
         shown, columns, rows = self._shown()
         width, height = self.size.width, max(1, self.size.height)
         column = next(
@@ -262,7 +262,7 @@ class ChartGrid(CellSheet):
 def next_point(
     steps: Sequence[float], cursor: float | None, by: int, columns: int, across: AxisScale
 ) -> float:
-    """The measured point about one column beside the cursor; the newest where there is no cursor yet."""
+    """The measured point about one column next to the cursor; the newest where there is no cursor yet."""
     if cursor is None:
         inside = [step for step in steps if across.contains(step)]
         return (inside or list(steps))[-1]

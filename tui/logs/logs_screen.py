@@ -91,7 +91,7 @@ class LogsScreen(ListKeys, StudyScreen):
     # -- reading ----------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        """Read what was added, in a thread, unless that is being done or nobody looks."""
+        """Read what was added, in a thread, unless that is being done or no one looks."""
         if self.console.engine.host:
             self._show_remote()
         elif not self._busy and self.is_current:

@@ -97,7 +97,7 @@ def _row(cells: Sequence[tuple[str, str, str]], at: dict[int, Mark], lower: bool
 
 
 def _words(at: dict[int, Mark], width: int, look: Palette) -> Text:
-    """Beside each mark its words: right of the last one, left of the others, or where there is room."""
+    """Next to each mark its words: right of the last one, left of the others, or where there is room."""
     line = Text(" " * width, no_wrap=True, overflow="crop")
     used_ranges: list[range] = []
     for place, mark in at.items():

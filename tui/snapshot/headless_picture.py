@@ -113,7 +113,7 @@ def _write(content: str, out: Path | None) -> None:
     except OSError as error:
         problem = f"the picture cannot be written: {plain(error.strerror or str(error), 200)}"
         raise TrimtabError.of(
-            problem, plain(str(out), 200), "choose a writable path that is no link"
+            problem, plain(str(out), 200), "choose a writable path that is not a link"
         ) from error
 
 

@@ -164,7 +164,7 @@ def shown_line(study: s.Study, choice: TableChoice, shown: int, look: Palette, t
 
 
 def fault_line(text: str, fault: FilterFault, width: int, look: Palette, aligned: bool) -> Text:
-    """A caret below the character that cannot be read, and the reason beside it."""
+    """A caret below the character that cannot be read, and the reason next to it."""
     style, at = look["error"], min(fault.at, len(text))
     if not aligned:
         return Text(f"{plain(text, 60)}: {fault.text}", style=style, no_wrap=True, overflow="ellipsis")

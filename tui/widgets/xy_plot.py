@@ -124,7 +124,7 @@ def short_number(value: float) -> str:
 
 
 def side_by_side(blocks: Sequence[Sequence[Text]], width: int) -> list[Text]:
-    """Blocks of lines beside each other, ``width`` cells each."""
+    """Blocks of lines side by side, ``width`` cells each."""
     shown = []
     for row in range(max(map(len, blocks), default=0)):
         line = Text(no_wrap=True)

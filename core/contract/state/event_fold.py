@@ -118,7 +118,7 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
             return replace(study, state="running", why="", ended_at=None, total_trials=total, lines=lines)
         case e.StudyPaused():
             why = f"paused by {event.by}"
-            lines = append_line(study.lines, event.at, f"{why}: its trials are kept, its devices given back")
+            lines = append_line(study.lines, event.at, f"{why}: trials checkpointed, devices released")
             return replace(study, state="paused", why=plain(why, 200), lines=lines, preparing={})
         case e.StudyResumed():
             lines = append_line(study.lines, event.at, f"resumed by {event.by}")

@@ -11,7 +11,7 @@ class Track(msgspec.Struct, frozen=True, array_like=True):
     """Means of whole numbers over stretches of ``every_s`` seconds, oldest first, at most ``keep``.
 
     ``begun`` is when the open stretch began (Unix seconds), ``sums`` and ``counts`` are what is known
-    of it. A missing reading is None, and so is a stretch in which nobody read.
+    of it. A missing reading is None, and so is a stretch in which no one read.
     """
 
     every_s: int

@@ -131,7 +131,7 @@ def explain_crowding(address: Path) -> EngineError:
 
 @contextlib.contextmanager
 def _folder(address: Path) -> Iterator[int]:
-    """Open the socket's folder, and check that it belongs to this user and that nobody else may write to
+    """Open the socket's folder, and check that it belongs to this user and that no one else may write to
     it."""
     try:
         handle = os.open(address.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -213,7 +213,7 @@ class Server:
                 elif worker is not None:
                     self._telling.receive(worker, report)
         except msgspec.DecodeError as error:
-            self._nonsense.say("a worker spoke nonsense: %s", input_size_limits.explain_error(error))
+            self._nonsense.say("a worker sent an invalid message: %s", input_size_limits.explain_error(error))
             if worker is not None:  # the worker would resend it forever
                 self._telling.end_faulty(worker, input_size_limits.explain_error(error))
         finally:

@@ -223,7 +223,7 @@ def _longest(answer: Sequence[int], most: int) -> int:
 
 
 def _speed(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
-    """Generation with nothing beside it: in a batch, the times of its texts depend on one another."""
+    """Generation with nothing next to it: in a batch, the times of its texts depend on one another."""
     rows = [pair for row in data.validation if (pair := _split_question(row)) is not None]
     pairs = seeded_sample(rows, min(samples, SPEED_SAMPLES), seed, "speed")
     kept, note, why = select_fitting([[Ask(prompt=ids)] for ids, _ in pairs], SPEED_TOKENS, encoder.context)

@@ -74,7 +74,7 @@ def _placed(encoder: PromptEncoder, case: Injection, content: str) -> list[int]:
 
 
 def _prompt_leak(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
-    """Whether a secret of the system prompt comes out when somebody asks for it."""
+    """Whether a secret of the system prompt comes out when someone asks for it."""
     cases: Sequence[PromptLeak] = seeded_sample(library.prompt_leaks, samples, seed, "prompt leak")
     asks = [[Ask(prompt=_with_system(encoder, case))] for case in cases]
     kept, note, why = select_fitting(asks, TOKENS, encoder.context)

@@ -201,7 +201,7 @@ class LiveSamples:
         """Report why there is no answer."""
         if is_out_of_memory(error):
             free(self._base.device)
-            why = "out of memory beside the trials that train: ask for fewer tokens, or pause a trial"
+            why = "out of memory next to the trials that train: ask for fewer tokens, or pause a trial"
         elif isinstance(error, TrimtabError):
             why = plain(error.problems[0].what, 300)
         else:

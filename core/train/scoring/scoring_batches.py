@@ -42,7 +42,7 @@ class Question:
 
     @property
     def alone(self) -> bool:
-        """Whether nothing else may be generated beside it."""
+        """Whether nothing else may be generated next to it."""
         return self.prompt is not None and self.prompt.alone
 
     @property

@@ -40,7 +40,7 @@ def _read_term(term: re.Match[str]) -> Test:
 
 
 def _level(term: re.Match[str]) -> Test:
-    """The beginning of a level is enough: what is being typed is no fault."""
+    """The beginning of a level is enough: what is being typed is not a fault."""
     wanted = tuple(term["value"].lower().split(","))
     if not all(any(level.startswith(name) for level in LEVELS) for name in wanted):
         raise FilterFault(term.start("value"), f"a level is one of {', '.join(LEVELS)}")

@@ -1,6 +1,6 @@
 """The filter of trials: ``state:running lr<1e-4 loss<2.1 !best | *`` as a predicate. Pure.
 
-Words stand beside each other where all must hold, ``|`` separates alternatives, ``!`` or ``-`` negates.
+Words stand next to each other where all must hold, ``|`` separates alternatives, ``!`` or ``-`` negates.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class FilterFault(ValueError):
 
 @dataclass(frozen=True)
 class Context:
-    """What a filter may ask beside the trial: the study, its best trial and the marked ones."""
+    """What a filter may ask besides the trial: the study, its best trial and the marked ones."""
 
     study: s.Study
     best: int | None = None
