@@ -108,12 +108,12 @@ def share(workers: int, found: Cpus) -> int:
     return max(1, found.usable // max(1, workers))
 
 
-def threads(asked: int | None, default: int, environment: Mapping[str, str]) -> int:
+def threads(requested: int | None, default: int, environment: Mapping[str, str]) -> int:
     """Threads of a worker: what the study asks for, else torch's ``default``. With OMP_NUM_THREADS that
     default is the user's number; otherwise it is the physical cores, limited to the worker's share of the
     CPUs."""
-    if asked:
-        return asked
+    if requested:
+        return requested
     if environment.get("OMP_NUM_THREADS"):
         return default
     share_text = environment.get(THREADS, "")

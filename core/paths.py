@@ -23,7 +23,7 @@ def home() -> Path:
     Raises TrimtabError if the user has no home folder.
     """
     chosen = os.environ.get("TRIMTAB_HOME")
-    return expand_home(chosen).absolute() if chosen else _of_user(user_data_path)
+    return expand_home(chosen).absolute() if chosen else _find_user_folder(user_data_path)
 
 
 def cache() -> Path:
@@ -36,9 +36,9 @@ def cache() -> Path:
     if chosen:
         return expand_home(chosen).absolute()
     if not os.environ.get("TRIMTAB_HOME"):
-        return _of_user(user_cache_path)
+        return _find_user_folder(user_cache_path)
     try:
-        usual = _of_user(user_cache_path)
+        usual = _find_user_folder(user_cache_path)
     except TrimtabError:
         return home() / "cache"
     return usual if is_writable(usual) else home() / "cache"
@@ -69,7 +69,7 @@ def is_writable(folder: Path) -> bool:
     return False
 
 
-def _of_user(find: Callable[[str], Path]) -> Path:
+def _find_user_folder(find: Callable[[str], Path]) -> Path:
     try:
         found = find("trimtab")
     except (
@@ -108,8 +108,8 @@ def private(folder: Path, kind: type[TrimtabError] = TrimtabError) -> Path:
         try:
             folder.chmod(0o700)
         except OSError as error:
-            what = f"cannot make the folder private (mode 0700): {error.strerror}"
-            raise kind.of(what, str(folder), fix) from error
+            problem = f"cannot make the folder private (mode 0700): {error.strerror}"
+            raise kind.of(problem, str(folder), fix) from error
     return folder
 
 
@@ -127,8 +127,8 @@ def check_home(of_home: Path | None = None) -> bool:
     except OSError as error:
         raise EngineError.of(f"the home folder cannot be read: {error.strerror}", str(folder), fix) from error
     kind = "link" if stat.S_ISLNK(found.st_mode) else "" if stat.S_ISDIR(found.st_mode) else "file"
-    what = f"is a {kind}, not a folder" if kind else f"belongs to another user (uid {found.st_uid})"
-    raise EngineError.of(f"the home folder {what}", str(folder), fix)
+    problem = f"is a {kind}, not a folder" if kind else f"belongs to another user (uid {found.st_uid})"
+    raise EngineError.of(f"the home folder {problem}", str(folder), fix)
 
 
 def is_own(path: Path) -> bool:
@@ -196,7 +196,7 @@ def study_folder(study: str, of_home: Path | None = None) -> Path:
 
 def match_pattern(text: str) -> list[Path]:
     """The files that a glob pattern such as ``data/*.jsonl`` matches, sorted, MOST_MATCHED at most; [] if
-    ``text`` is no pattern, or the very name of a file."""
+    ``text`` is not a pattern, or the very name of a file."""
     if "\0" in text or not any(sign in text for sign in "*?[") or expand_home(text).exists():
         return []
     found = glob.iglob(str(expand_home(text)), recursive=True)  # noqa: PTH207  (no hidden files)

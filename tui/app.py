@@ -162,7 +162,7 @@ class TrimtabApp(Navigation, FrameDisplay):
             self._announce(text)
 
     def _announce(self, text: str) -> None:
-        """Tell somebody who is not at the keys."""
+        """Tell someone who is not at the keys."""
         if not self.pacing.is_attended(time.monotonic()):
             self.send(notices.sequence(text, self.settings.notices, os.environ))
             self._title_set = self.settings.notices.title
@@ -221,8 +221,8 @@ class TrimtabApp(Navigation, FrameDisplay):
     def action_help(self) -> None:
         """Show all keys, those of the current screen first."""
         screen = self.screen
-        here = (screen.KEYS, screen.TOPIC) if isinstance(screen, StudyScreen) else ()
-        self.push_screen(Help(self.look, *here))
+        keys_and_topic = (screen.KEYS, screen.TOPIC) if isinstance(screen, StudyScreen) else ()
+        self.push_screen(Help(self.look, *keys_and_topic))
 
     def action_copy(self) -> None:
         """Copy the marked text, or else the selected trial's knobs as lines of a study file."""

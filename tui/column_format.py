@@ -51,7 +51,7 @@ class ColumnFormat:
         return short(value) if abs(value) >= LARGE else f"{value:.{self.decimals}f}"
 
     def widened(self, value: object) -> ColumnFormat:
-        """Return the format with the decimals that ``value`` needs beside those of the values before it."""
+        """Return the format with the decimals that ``value`` needs besides those of the values before it."""
         if self.style != "fixed" or not isinstance(value, float) or not math.isfinite(value):
             return self
         needed = min(MOST_DECIMALS, decimals_of(value))

@@ -56,8 +56,8 @@ def _ask_background() -> Color | None:
     home = paths.home()
     settings, _ = console_settings.read(home)
     chosen = settings.theme or theme_choice.remembered(home)
-    asked = not chosen and "COLORFGBG" not in os.environ
-    return background_query.ask(os.environ.get("TERM", "")) if asked else None
+    must_ask = not chosen and "COLORFGBG" not in os.environ
+    return background_query.ask(os.environ.get("TERM", "")) if must_ask else None
 
 
 def _prepare(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.contract.events.event_types import Event
-from core.contract.hosts.daemon_thread import in_daemon_thread
+from core.contract.hosts.daemon_thread import run_in_daemon_thread
 from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api
@@ -79,7 +79,7 @@ class Engine:
 
     async def _follow_once(self, client: Any) -> None:
         if self.tunnel is not None:
-            await in_daemon_thread(self.tunnel.ensure)
+            await run_in_daemon_thread(self.tunnel.ensure)
         connection = await client.attach(self.socket, self._say, ATTACH_S)
         try:
             self._connection = connection

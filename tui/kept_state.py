@@ -42,31 +42,31 @@ class StateFile:
         """Keep a value of a part. What another console has kept of other studies meanwhile stays."""
         if self._path is None:
             return
-        whole = self._load()
-        studies = {name: raw for name, raw in _studies(whole, part).items() if name != study}
+        stored = self._load()
+        studies = {name: raw for name, raw in _studies(stored, part).items() if name != study}
         studies[study] = msgspec.to_builtins(value)
-        whole[part] = dict(list(studies.items())[-MOST_STUDIES:])
+        stored[part] = dict(list(studies.items())[-MOST_STUDIES:])
         with contextlib.suppress(OSError):  # a full or read-only disk takes nothing away but the memory
-            _write(self._path, msgspec.json.format(msgspec.json.encode(whole)))
+            _write(self._path, msgspec.json.format(msgspec.json.encode(stored)))
 
     def _load(self) -> dict[str, Any]:
         """The file's content, empty where there is none or it cannot be read."""
         try:
             if self._path is None or self._path.stat().st_size > LARGEST_BYTES:
                 return {}
-            whole = msgspec.json.decode(self._path.read_bytes())
-            if not isinstance(whole, dict):
+            stored = msgspec.json.decode(self._path.read_bytes())
+            if not isinstance(stored, dict):
                 raise ValueError("it is not a table")
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
             self.fault = f"{FILE} cannot be used, so the console starts afresh: {error}"
             return {}
-        return whole
+        return stored
 
 
-def _studies(whole: dict[str, Any], part: str) -> dict[str, Any]:
-    studies = whole.get(part)
+def _studies(stored: dict[str, Any], part: str) -> dict[str, Any]:
+    studies = stored.get(part)
     return studies if isinstance(studies, dict) else {}
 
 

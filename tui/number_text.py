@@ -24,14 +24,14 @@ def duration(seconds: float | None) -> str:
     """Such as 8s, 3m12s, 2h05m, 4d03h; a dash for None."""
     if seconds is None or seconds < 0 or not math.isfinite(seconds):
         return NOTHING
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    if whole < 86_400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 86_400}d{whole % 86_400 // 3600:02d}h"
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded}s"
+    if rounded < 3600:
+        return f"{rounded // 60}m{rounded % 60:02d}s"
+    if rounded < 86_400:
+        return f"{rounded // 3600}h{rounded % 3600 // 60:02d}m"
+    return f"{rounded // 86_400}d{rounded % 86_400 // 3600:02d}h"
 
 
 def size(count: float | None) -> str:

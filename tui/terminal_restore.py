@@ -86,7 +86,7 @@ def _end(code: int, attributes: Any) -> None:
 
 def resume_in_order(driver: Any) -> None:
     """After a stop that no process hears of (SIGSTOP), the driver of Textual would start a second reader
-    beside the first one: the first is ended before."""
+    next to the first one: the first is ended before."""
     resume = signal.getsignal(signal.SIGCONT)
 
     def handle(number: int, frame: Any) -> None:

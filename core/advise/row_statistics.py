@@ -181,13 +181,13 @@ def _describe_rows(sample: Sample, notes: list[str], source: Source) -> Rows:
     if not usable:
         raise TrimtabError.of(f"training skips every row: {reasons}", _name(source), "correct the rows")
     count = max(1, round(sample.count * len(usable) / len(sample.rows)))
-    told = [f"token counts are estimates: UTF-8 bytes / {BYTES_A_TOKEN}, without a tokenizer"]
+    remarks = [f"token counts are estimates: UTF-8 bytes / {BYTES_A_TOKEN}, without a tokenizer"]
     if not sample.is_exact:
         size = f"{LONGEST_READ_BYTES >> 20} MiB"
-        told.append(f"the data is large: about {sample.count} rows, extrapolated from its first {size}")
+        remarks.append(f"the data is large: about {sample.count} rows, extrapolated from its first {size}")
     if faults:
         skipped = f"training skips {faults.total()} of {len(sample.rows)} examined rows"
-        told.append(f"{skipped} ({reasons}); the others are counted")
+        remarks.append(f"{skipped} ({reasons}); the others are counted")
     lengths = sorted(max(2, -(-row.total_bytes // BYTES_A_TOKEN)) for row in usable)
     learnt = sum(row.learnt_bytes for row in usable) / max(1, sum(row.total_bytes for row in usable))
-    return Rows(count, tuple(lengths), learnt, usable[0].form, (*told, *notes))
+    return Rows(count, tuple(lengths), learnt, usable[0].form, (*remarks, *notes))

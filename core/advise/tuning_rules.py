@@ -47,9 +47,9 @@ def _rate(case: Case) -> Chosen:
 
 def _batch(case: Case) -> Chosen:
     rows, batch = case.room.rows, case.batch
-    beside = " next to a second trial" if case.room.pack > 1 else ""
+    second_trial = " next to a second trial" if case.room.pack > 1 else ""
     some = f"all {rows}" if rows == batch else f"{rows} of the {batch}"
-    why = f"{some} rows of a step at once fit on the device{beside}"
+    why = f"{some} rows of a step at once fit on the device{second_trial}"
     if "batch_size" not in case.knobs:
         return rows, why
     why += f"; {batch // 2} per step is also tried: LoRA tolerates large batches poorly"

@@ -74,5 +74,5 @@ def parse_size(text: str) -> tuple[int, int]:
         size = (0, 0)
     if not all(low <= value <= high for low, value, high in zip(SMALLEST, size, LARGEST, strict=True)):
         limits = f"{SMALLEST[0]}x{SMALLEST[1]} to {LARGEST[0]}x{LARGEST[1]}"
-        raise argparse.ArgumentTypeError(f"{text} is no size from {limits}, such as 120x40")
+        raise argparse.ArgumentTypeError(f"{text} is not a size from {limits}, such as 120x40")
     return size

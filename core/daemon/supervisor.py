@@ -105,7 +105,7 @@ class Supervisor:
         while True:
             await self._wake.wait()
             if not self._urgent.is_set():
-                await _either(self._urgent, GATHER_S)
+                await _wait_at_most(self._urgent, GATHER_S)
             self._wake.clear()
             self._urgent.clear()
             entries, self._inbox = self._inbox, []
@@ -147,7 +147,7 @@ class Supervisor:
         """
         draft = _Draft(state)
         for raw_event in entry.events:
-            event = self._redactor.anything(raw_event)
+            event = self._redactor.redact_all(raw_event)
             reason = refusal(draft.state, event)
             if reason:
                 entry.refused.append(reason)
@@ -230,7 +230,7 @@ def _name(watcher: Watcher) -> str:
     return getattr(watcher, "__qualname__", type(watcher).__name__).removesuffix("._watch")
 
 
-async def _either(event: asyncio.Event, seconds: float) -> None:
+async def _wait_at_most(event: asyncio.Event, seconds: float) -> None:
     """Wait for ``event``, at most ``seconds``."""
     try:
         await asyncio.wait_for(event.wait(), seconds)

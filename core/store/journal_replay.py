@@ -27,7 +27,7 @@ def replay_all(journals: Iterable[Iterable[Event]]) -> State:
     )
 
 
-def only_study(study: str, events: Iterable[Event]) -> Iterator[Event]:
+def select_study(study: str, events: Iterable[Event]) -> Iterator[Event]:
     """Return the events of ``study``. A folder that was copied or renamed has events of another study: skip
     them."""
     skipped = 0
@@ -50,17 +50,17 @@ def _replay_events(state: State, events: Iterable[Event]) -> State:
             continue
         if isinstance(event, TrialEvent):
             readings = waiting.pop((event.study, event.trial), None)
-            state = _with_readings(state, readings) if readings else state
+            state = _add_readings(state, readings) if readings else state
         state = _apply_or_skip(apply, state, event, event)
         if isinstance(event, StudyCreated) and event.study in state.studies:
             study = replace(state.studies[event.study], trials=Draft(state.studies[event.study].trials))
             state = replace(state, studies={**state.studies, study.name: study})
     for readings in waiting.values():
-        state = _with_readings(state, readings)
+        state = _add_readings(state, readings)
     return state
 
 
-def _with_readings(state: State, readings: list[TrialReported | TrialEvaluated]) -> State:
+def _add_readings(state: State, readings: list[TrialReported | TrialEvaluated]) -> State:
     return _apply_or_skip(apply_readings, state, readings, readings[0])
 
 

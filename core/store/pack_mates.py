@@ -54,11 +54,11 @@ class _Course:
             self._change(event)
 
     def _join(self, number: int) -> None:
-        there = self.active.setdefault(self.worker.get(number, ""), set())
-        for other in there - {number}:
+        numbers = self.active.setdefault(self.worker.get(number, ""), set())
+        for other in numbers - {number}:
             self.beside.setdefault(other, set()).add(number)
             self.beside.setdefault(number, set()).add(other)
-        there.add(number)
+        numbers.add(number)
 
     def _change(self, event: e.TrialEvent) -> None:
         """Record the knobs of any event that changes a running trial's knobs."""

@@ -89,11 +89,11 @@ def list_studies() -> list[Path]:
     return sorted(
         folder
         for folder in folders
-        if all(_own_file(path) for path in (folder / SPEC_FILE, journal_path(folder)))
+        if all(_is_own_file(path) for path in (folder / SPEC_FILE, journal_path(folder)))
     )
 
 
-def _own_file(path: Path) -> bool:
+def _is_own_file(path: Path) -> bool:
     return path.is_file() and paths.is_own(path)
 
 

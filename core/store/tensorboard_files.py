@@ -98,7 +98,7 @@ class TensorBoardFiles:
         self._writers[trial].add_event(Event(wall_time=at, step=step, summary=summary))
 
 
-def with_ends(scores: Mapping[str, Score]) -> dict[str, float]:
+def add_interval_ends(scores: Mapping[str, Score]) -> dict[str, float]:
     """Return each metric's value, with the ends of its interval as METRIC/low and METRIC/high."""
     values: dict[str, float] = {}
     for name, score in scores.items():

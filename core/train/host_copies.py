@@ -51,5 +51,5 @@ def separate(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _owns(value: torch.Tensor) -> bool:
-    whole: bool = value.untyped_storage().nbytes() == value.numel() * value.element_size()
-    return whole and bool(value.is_contiguous())
+    is_whole: bool = value.untyped_storage().nbytes() == value.numel() * value.element_size()
+    return is_whole and bool(value.is_contiguous())

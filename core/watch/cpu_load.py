@@ -55,7 +55,7 @@ def measure(root: Path = ROOT) -> Load:
     """Compute the load from two readings, ``SAMPLE_S`` apart."""
     before = reading()
     time.sleep(SAMPLE_S)
-    return between(before, reading(), pressure(root))
+    return mean_load(before, reading(), pressure(root))
 
 
 def reading() -> Reading:
@@ -76,9 +76,9 @@ def _busy(times: object) -> float:
 
 def _process(process: psutil.Process) -> Process:
     times = process.info["cpu_times"]
-    mine = process.pid == psutil.Process().pid or is_ours(process.info["cmdline"] or ())
+    is_own = process.pid == psutil.Process().pid or is_ours(process.info["cmdline"] or ())
     return Process(
-        f"{plain(process.info['name'] or '', 40)}, pid {process.pid}", times.user + times.system, mine
+        f"{plain(process.info['name'] or '', 40)}, pid {process.pid}", times.user + times.system, is_own
     )
 
 
@@ -88,7 +88,7 @@ def is_ours(command: Sequence[str]) -> bool:
     return bool(after) and after[0].startswith(OURS)
 
 
-def between(before: Reading, after: Reading, waited: float | None) -> Load:
+def mean_load(before: Reading, after: Reading, waited: float | None) -> Load:
     """The mean load between two readings."""
     elapsed_s = max(after.at - before.at, 1e-3)
     used: dict[tuple[int, float], float] = {}
@@ -128,8 +128,8 @@ def others_compete(found: Cpus, load: Load) -> bool:
 def tasks_wait(found: Cpus, load: Load) -> bool:
     """Do tasks of any process wait for a CPU? The kernel's figure covers the whole machine: it says nothing
     about a part of it."""
-    whole = found.allowed == found.machine and found.quota is None
-    return whole and load.waited is not None and load.waited > WAITED
+    has_whole_machine = found.allowed == found.machine and found.quota is None
+    return has_whole_machine and load.waited is not None and load.waited > WAITED
 
 
 def now(root: Path = ROOT) -> tuple[Cpus, Load]:

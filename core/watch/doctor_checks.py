@@ -29,6 +29,7 @@ from core.watch.nvml_reader import GpuReader
 GIB = 1 << 30
 DISK_LOW_BYTES, DISK_ENOUGH_BYTES = 2 * GIB, 20 * GIB
 SMALLEST_TERMINAL = (80, 24)
+INSTALL_TRAINER = "pip install 'trimtab[train]'"
 NO_INSTANCE = "create instances with `nvidia-smi mig`, or switch MIG mode off"
 
 
@@ -114,27 +115,34 @@ def _gpu(card: Device, parts: Sequence[Device]) -> Finding:
 
 
 def _libraries(gpu: bool) -> list[Finding]:
-    found = probe()
-    if found.problem:
-        return [
-            Finding(
-                "torch", FAIL, found.problem, "install the dependencies again: make, or pip install trimtab"
-            )
-        ]
-    findings = [
-        Finding("libraries", OK, ", ".join(f"{name} {version}" for name, version in found.versions.items()))
+    probed = probe()
+    if "torch" in probed.absent:
+        return [_no_trainer(probed.absent)]
+    if probed.problem:
+        fix = "install the libraries again: make, or pip install --force-reinstall 'trimtab[train]'"
+        return [Finding("torch", FAIL, probed.problem, fix)]
+    versions = ", ".join(f"{name} {version}" for name, version in probed.versions.items())
+    findings = [Finding("libraries", OK, versions)]
+    findings += [
+        Finding(name, FAIL, problem, f"pip install {name}") for name, problem in probed.missing.items()
     ]
-    for name, problem in found.missing.items():
-        findings.append(Finding(name, FAIL, problem, f"pip install {name}"))
-    findings.append(_cuda(found.cuda, gpu))
-    if found.quantisation:
+    findings += [Finding(name, FAIL, "not installed", INSTALL_TRAINER) for name in probed.absent]
+    findings.append(_cuda(probed.cuda, gpu))
+    if "bitsandbytes" in probed.absent:
+        return findings
+    if probed.quantisation:
         fix = "nf4 and int8 bases and 8-bit optimizers do not work; pip install --upgrade bitsandbytes"
-        findings.append(Finding("bitsandbytes", WARN, found.quantisation, fix))
+        findings.append(Finding("bitsandbytes", WARN, probed.quantisation, fix))
     else:
-        findings.append(
-            Finding("bitsandbytes", OK, "nf4 works on the CPU" + (" and on CUDA" if found.cuda else ""))
-        )
+        where = "on the CPU and on CUDA" if probed.cuda else "on the CPU"
+        findings.append(Finding("bitsandbytes", OK, f"nf4 works {where}"))
     return findings
+
+
+def _no_trainer(absent: Sequence[str]) -> Finding:
+    """Report an installation of console, engine and search alone, which is complete without the trainer."""
+    fix = f"to run studies on this machine: {INSTALL_TRAINER}; the console shows those of other hosts without"
+    return Finding("trainer", WARN, f"not installed: {', '.join(absent)}", fix)
 
 
 def _cuda(cuda: str, gpu: bool) -> Finding:
@@ -166,12 +174,12 @@ def _disk(home: Path) -> Finding:
 
 def _home(home: Path) -> Finding:
     try:
-        there = paths.check_home(home)
+        problem = paths.check_home(home)
     except EngineError as error:
         first = error.problems[0]
         return Finding("home", FAIL, f"{home}: {first.what}", first.fix)
     fix = "set TRIMTAB_HOME to a folder of your own"
-    if not there:
+    if not problem:
         near = next((parent for parent in home.parents if parent.exists()), Path("/"))
         good = os.access(near, os.W_OK)
         text = f"{home} will be created" if good else f"{home} cannot be created: {near} is not writable"

@@ -14,12 +14,14 @@ LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "accel
 PROGRAM = """
 import importlib, importlib.metadata, json, sys, warnings
 warnings.simplefilter("ignore")
-found = {"versions": {}, "missing": {}, "cuda": "", "quantisation": "", "problem": ""}
+found = {"versions": {}, "missing": {}, "absent": [], "cuda": "", "quantisation": "", "problem": ""}
 for name in sys.argv[1:]:
     try:
         found["versions"][name] = importlib.metadata.version(name)
         if name != "optuna":
             importlib.import_module(name)
+    except importlib.metadata.PackageNotFoundError:
+        found["absent"].append(name)
     except Exception as error:
         found["missing"][name] = f"{type(error).__name__}: {error}"
         found["versions"].pop(name, None)
@@ -46,11 +48,15 @@ print("\\n" + json.dumps(found))
 
 
 class Probed(msgspec.Struct, frozen=True):
-    """The result of the probe. An empty ``quantisation`` means that it works, an empty ``cuda`` that torch
-    sees no GPU; ``problem`` says why the probe itself failed."""
+    """The result of the probe: ``absent`` packages are not installed, ``missing`` ones do not load.
+
+    An empty ``quantisation`` means that it works, an empty ``cuda`` that torch sees no GPU; ``problem`` says
+    why the probe itself failed.
+    """
 
     versions: dict[str, str] = {}
     missing: dict[str, str] = {}
+    absent: tuple[str, ...] = ()
     cuda: str = ""
     quantisation: str = ""
     problem: str = ""
@@ -60,8 +66,8 @@ def probe() -> Probed:
     """Import each library, look for CUDA, and quantise a small matrix."""
     command = [sys.executable, "-P", "-c", PROGRAM, *LIBRARIES]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=False)
-        raw = msgspec.json.decode(done.stdout.strip().rsplit(b"\n", 1)[-1], type=Probed)
+        completed = subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=False)
+        raw = msgspec.json.decode(completed.stdout.strip().rsplit(b"\n", 1)[-1], type=Probed)
     except subprocess.TimeoutExpired:
         return Probed(problem=f"the libraries did not load in {LIMIT_S:.0f} s")
     except (OSError, msgspec.DecodeError) as error:

@@ -45,10 +45,10 @@ class GpuReader:
             self._xids.drain()
         found = [self._device(index) for index in range(count)]
         found += [part for card in found if card.mig for part in self._instances(card)]
-        gone = [
+        lost_cards = [
             _faulty(card, "no longer listed by the driver") for i, card in self._seen.items() if i >= count
         ]
-        return (*found, *gone), "" if found or gone else "no NVIDIA GPU: the driver lists none"
+        return (*found, *lost_cards), "" if found or lost_cards else "no NVIDIA GPU: the driver lists none"
 
     def driver(self) -> str:
         """The driver's version; empty without a driver."""
@@ -85,18 +85,18 @@ class GpuReader:
             device = self._readings(index, handle, known)
         except Exception as error:
             return _faulty(known, _words(error))
-        device = replace(self._with_xids(device, handle), mig=self._in_mig_mode(handle))
+        device = replace(self._add_xids(device, handle), mig=self._is_in_mig_mode(handle))
         self._seen[index] = Device(index, device.name, device.uuid, mig=device.mig)
         return device
 
-    def _with_xids(self, device: Device, handle: Any) -> Device:
+    def _add_xids(self, device: Device, handle: Any) -> Device:
         if self._xids is None:
             return device
         xids, why = self._xids.read(device.index, device.uuid, handle)
         unread = {**device.unread, "xids": plain(why, 200)} if why else device.unread
         return replace(device, xids=xids, unread=unread)
 
-    def _in_mig_mode(self, handle: Any) -> bool:
+    def _is_in_mig_mode(self, handle: Any) -> bool:
         mode = self._or_none(getattr(self._nvml, "nvmlDeviceGetMigMode", lambda card: None), handle)
         return bool(mode) and mode[0] == 1  # the current mode; the second is the one after a reset
 
@@ -142,14 +142,14 @@ class GpuReader:
             _text(read("uuid", "nvmlDeviceGetUUID")) or known.uuid,
             used_bytes=memory.used if memory else None,
             total_bytes=memory.total if memory else None,
-            utilisation=_scaled(rates.gpu if rates else None, 100.0),
-            memory_utilisation=_scaled(rates.memory if rates else None, 100.0),
-            power_w=_scaled(read("power_w", "nvmlDeviceGetPowerUsage"), 1000.0),  # NVML reports milliwatts
-            power_limit_w=_scaled(read("power_limit_w", "nvmlDeviceGetEnforcedPowerLimit"), 1000.0),
-            temperature_c=_scaled(
+            utilisation=_scale(rates.gpu if rates else None, 100.0),
+            memory_utilisation=_scale(rates.memory if rates else None, 100.0),
+            power_w=_scale(read("power_w", "nvmlDeviceGetPowerUsage"), 1000.0),  # NVML reports milliwatts
+            power_limit_w=_scale(read("power_limit_w", "nvmlDeviceGetEnforcedPowerLimit"), 1000.0),
+            temperature_c=_scale(
                 read("temperature_c", "nvmlDeviceGetTemperature", nvml.NVML_TEMPERATURE_GPU), 1.0
             ),
-            fan=_scaled(read("fan", "nvmlDeviceGetFanSpeed"), 100.0),
+            fan=_scale(read("fan", "nvmlDeviceGetFanSpeed"), 100.0),
             processes=self._processes(handle),
             capability=_pair(read("capability", "nvmlDeviceGetCudaComputeCapability")),
             **read_details(nvml, read),
@@ -183,7 +183,7 @@ class GpuReader:
         ):
             for process in self._or_none(call, handle) or ():
                 used[process.pid] = max(used.get(process.pid) or 0, process.usedGpuMemory or 0) or None
-        found = [Process(pid, *_owner(pid), held) for pid, held in used.items()]
+        found = [Process(pid, *_owner(pid), used_bytes) for pid, used_bytes in used.items()]
         return tuple(sorted(found, key=lambda process: (-(process.used_bytes or 0), process.pid)))
 
 
@@ -200,7 +200,7 @@ def _faulty(known: Device, why: str) -> Device:
     return Device(known.index, known.name, known.uuid, fault=why, mig=known.mig)
 
 
-def _scaled(value: float | None, by: float) -> float | None:
+def _scale(value: float | None, by: float) -> float | None:
     return None if value is None else value / by
 
 

@@ -67,12 +67,12 @@ def _clock(skew_s: float, home: Path) -> Finding:
     now = time.strftime("%Y-%m-%d %H:%M:%S %Z")
     fix = "set the clock, e.g. with `timedatectl set-ntp true`"
     if abs(skew_s) > SKEW_S:
-        what = f"{now}; the clock of the disk of {home} differs by {skew_s:+.0f} s"
-        return Finding("clock", WARN, what, f"{fix}, here and on the file server")
+        skew = f"{now}; the clock of the disk of {home} differs by {skew_s:+.0f} s"
+        return Finding("clock", WARN, skew, f"{fix}, here and on the file server")
     ahead_s = _newest(home) - time.time()
     if ahead_s > AHEAD_S:
-        what = f"{now}; trimtab's newest file is dated {ahead_s:.0f} s in the future"
-        return Finding("clock", WARN, what, f"{fix}: remaining times and event times are wrong")
+        skew = f"{now}; trimtab's newest file is dated {ahead_s:.0f} s in the future"
+        return Finding("clock", WARN, skew, f"{fix}: remaining times and event times are wrong")
     return Finding("clock", OK, now)
 
 

@@ -107,12 +107,12 @@ def _speeds(trial: Trial) -> tuple[float | None, float | None]:
 # -- rules: one kind each -------------------------------------------------------------------------
 
 
-def _broken(known: Circumstances) -> list[SlowReason]:
+def _find_broken(known: Circumstances) -> list[SlowReason]:
     faults = describe_faults(known.device) if known.device else ()
     return [SlowReason("fault", sentence, 1.0) for sentence in faults[:1]]
 
 
-def _throttled(known: Circumstances) -> list[SlowReason]:
+def _find_throttled(known: Circumstances) -> list[SlowReason]:
     card = known.device
     if card is None or not set(card.slowed_by or ()) - NOT_SLOW:
         return []
@@ -137,12 +137,12 @@ def _share(kind: str, words: str, share: float | None, least: float, remedy: str
     return [SlowReason(kind, words.format(share=f"{share:.0%}"), share, {"share": share}, remedy)]
 
 
-def _waits_for_data(known: Circumstances) -> list[SlowReason]:
+def _find_data_waits(known: Circumstances) -> list[SlowReason]:
     words = "training waits for rows {share} of the time"
     return _share("data", words, known.data_wait, WORTH, "free a core of the host for its worker")
 
 
-def _scoring(known: Circumstances) -> list[SlowReason]:
+def _find_scoring(known: Circumstances) -> list[SlowReason]:
     words = "scoring takes {share} of the device's time"
     return _share("scoring", words, known.scoring, WORTH, "lower evaluate.budget, which limits its share")
 
@@ -152,7 +152,7 @@ def _evaluation(known: Circumstances) -> list[SlowReason]:
     return _share("evaluation", words, known.evaluation, WORTH, "raise evaluate.every or lower evaluate.rows")
 
 
-def _padding(known: Circumstances) -> list[SlowReason]:
+def _find_padding(known: Circumstances) -> list[SlowReason]:
     words = "{share} of what is computed is padding: rows of one batch differ much in length"
     remedy = "more trials at once (resources.pack) let rows of like length share a pass; or lower "
     return _share("padding", words, known.padding, PADDED, f"{remedy}sequence_length")
@@ -213,16 +213,17 @@ def _shared_card(known: Circumstances) -> list[SlowReason]:
     others = [process for process in known.device.processes if process.pid not in known.own_pids]
     if not others:
         return []
-    held = sum(process.used_bytes or 0 for process in others)
+    held_bytes = sum(process.used_bytes or 0 for process in others)
     busy = known.device.utilisation
     names = _names(others)
-    sentence = (
-        f"{len(others)} other process{'es' * (len(others) > 1)} on this card: {names}, {held / GIB:.1f} GiB"
-    )
+    count = f"{len(others)} other process{'es' * (len(others) > 1)}"
+    sentence = f"{count} on this card: {names}, {held_bytes / GIB:.1f} GiB"
     if busy is not None and busy >= BUSY:
         sentence += f"; the card is {busy:.0%} busy with all of them"
     return [
-        SlowReason("shared", sentence, None, {"processes": float(len(others)), "used_bytes": float(held)})
+        SlowReason(
+            "shared", sentence, None, {"processes": float(len(others)), "used_bytes": float(held_bytes)}
+        )
     ]
 
 
@@ -239,6 +240,7 @@ def _thousands(value: float) -> str:
 
 
 RULES = (
-    _broken, _throttled, _waits_for_data, _scoring, _evaluation, _padding, _host_bound, _crowded_host,
+    _find_broken, _find_throttled, _find_data_waits, _find_scoring, _evaluation, _find_padding,
+    _host_bound, _crowded_host,
     _link_bound, _shared_card,
 )  # fmt: skip

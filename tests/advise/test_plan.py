@@ -12,7 +12,7 @@ from core.advise import spec_writer
 from core.advise.study_recommendations import Plan, plan
 from core.contract.spec import spec_file
 from core.memory.estimate.pack_memory_estimate import setting_of
-from core.memory.estimate.trial_tensor_sizes import need
+from core.memory.estimate.trial_tensor_sizes import compute_need
 from core.memory.planning import space_extremes
 from core.memory.planning.memory_advice import Case as Weighed
 from tests.advise.cases import BASES, card, case, cpu
@@ -28,7 +28,7 @@ def weighed(one, found: Plan) -> Weighed:
     spec = spec_file.parse(found.raw())
 
     def at(knobs) -> Weighed:
-        return Weighed(one.base.model, setting_of(spec), need(knobs), 1, one.device, one.limit.bytes_)
+        return Weighed(one.base.model, setting_of(spec), compute_need(knobs), 1, one.device, one.limit.bytes_)
 
     return at(space_extremes.extremes(spec, lambda knobs: at(knobs).estimate().device_bytes)[1])
 

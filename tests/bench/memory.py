@@ -152,7 +152,7 @@ def foretold(case: Case, folder: Path, device: Device) -> int:
     """Bytes, from the configuration alone."""
     study = spec(case, folder)
     setting = Setting(case.precision, checkpointing=case.checkpointing, judged=2)
-    needs = [trial_tensor_sizes.need(study.train, number) for number in range(case.pack)]
+    needs = [trial_tensor_sizes.compute_need(study.train, number) for number in range(case.pack)]
     return pack_memory_estimate.estimate_memory(
         hf_config.model(str(folder)), setting, needs, device
     ).peak_bytes

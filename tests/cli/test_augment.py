@@ -18,7 +18,7 @@ def augment(tmp_path, capsys, monkeypatch):
 
     def run(*arguments, row=None, source="rows.jsonl", out="out"):
         asked = []
-        monkeypatch.setattr(best_and_generate, "in_torch", lambda *given: asked.append(given) or 0)
+        monkeypatch.setattr(best_and_generate, "run_with_torch", lambda *given: asked.append(given) or 0)
         rows = [row or {"prompt": f"ask {at}", "completion": "so"} for at in range(4)]
         (tmp_path / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
         spec = tmp_path / "study.toml"

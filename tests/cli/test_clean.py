@@ -1,4 +1,4 @@
-"""``trimtab clean`` writes the rows of a study anew: every change is listed, and nothing is overwritten."""
+"""``trimtab clean`` writes cleaned copies of a study's rows, lists every change and overwrites nothing."""
 
 from __future__ import annotations
 

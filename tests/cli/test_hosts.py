@@ -90,7 +90,7 @@ def test_a_host_that_is_asked_for_its_state_gets_no_engine_started(far):
 
 @pytest.mark.parametrize("address", ["-oProxyCommand=touch x", "me@-x", "a b", "", "me@", "host:x", "a;b"])
 def test_an_address_is_never_an_option_or_a_command(address, home):
-    with pytest.raises(HostError, match="is no address"):
+    with pytest.raises(HostError, match="is not an address"):
         host_list.check(Host(address, name="gpu2"))
 
 

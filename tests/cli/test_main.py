@@ -133,7 +133,7 @@ def test_check_shows_rows_in_a_process_of_its_own(tmp_path, monkeypatch, capsys)
 
     file, asked = tmp_path / "s.toml", []
     file.write_text('[study]\nname = "s"\n[model]\nbase = "org/name"\n[data]\nsource = "demo:stdlib"\n')
-    monkeypatch.setattr(best_and_generate, "in_torch", lambda *given: asked.append(given) or 0)
+    monkeypatch.setattr(best_and_generate, "run_with_torch", lambda *given: asked.append(given) or 0)
     assert main(["check", str(file), "--show", "3"]) == 0
     assert asked == [("core.train.commands.show_rows", str(file), "3")]
     assert main(["check", str(file), "--show", "0"]) == 2

@@ -75,7 +75,7 @@ def surroundings(monkeypatch, tmp_path, spec):
     """What takes seconds is left out; temporary files lie in a folder that can be looked at."""
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setattr(best_and_generate, "in_torch", lambda *_: 0)
+    monkeypatch.setattr(best_and_generate, "run_with_torch", lambda *_: 0)
     monkeypatch.setattr(doctor_checks, "probe", lambda: Probed(versions={"torch": "2"}))
 
     def start(*_):

@@ -34,7 +34,7 @@ def running(pruner, curves=CURVES, steps=STEPS, **study):
 
 def optuna_prunes(study, number):
     """What the pruner itself decides on the trial's last value, the others having theirs."""
-    spec = study_spec.of(study.spec)
+    spec = study_spec.from_raw(study.spec)
     known = optuna.create_study(direction="minimize", pruner=pruner_choice.pruner(spec))
     trials = {n: known.ask() for n in sorted(study.trials, key=lambda other: other == number)}
     for place in range(len(STEPS)):

@@ -39,7 +39,7 @@ def test_the_card_says_how_it_was_measured_and_what_was_not_examined():
     scores = {"safety/refusal": score, "safety/bias": Score.unsaid("no pairs")}
     made = study({"safety/refusal": score}, scores)
     assert note in report_card.claims(*made)[0].how
-    missing = report_card.not_examined(*made)
+    missing = report_card.list_unexamined(*made)
     assert "the security board is not switched on" in missing and "bias: no pairs" in missing
     assert any("no packaged prompts cover" in text for text in missing)
     assert not any("safe " in f"{claim.text} " for claim in report_card.claims(*made))

@@ -58,17 +58,17 @@ def test_what_is_none_stays(text):
 def test_everything_in_an_event_is_looked_at_and_nothing_else_is_changed():
     metrics = {"train/loss": float("nan")}
     reported = e.TrialReported(at=1.0, study="s", trial=0, step=1, elapsed_s=1.0, metrics=metrics)
-    assert REDACTOR.anything(reported) is reported
+    assert REDACTOR.redact_all(reported) is reported
     process = e.Process(1, f"python --token {HF}", "ada", None)
     read = e.MachineRead(at=1.0, devices=(e.Device(0, "A100", processes=(process,)),), why_none=HF)
-    clean = REDACTOR.anything(read)
+    clean = REDACTOR.redact_all(read)
     assert clean.why_none == HIDDEN and clean.devices[0].processes[0].name == f"python --token {HIDDEN}"
     assert clean.devices[0].processes[0].user == "ada" and read.why_none == HF
 
 
 def test_what_is_no_character_can_be_written_all_the_same():
     named = e.StudyNoted(at=1.0, study="s", text="no such file: rows\udcff.jsonl \ud83d")
-    assert message_codec.encode(REDACTOR.anything(named)) and REDACTOR.anything(named).text.endswith(
+    assert message_codec.encode(REDACTOR.redact_all(named)) and REDACTOR.redact_all(named).text.endswith(
         "rows?.jsonl ?"
     )
 

@@ -153,11 +153,11 @@ def test_a_grid_needs_countable_dimensions(sampler):
     [
         (
             {"lora_rank": 3},
-            "fixed.lora_rank = 3: is no step of 2 from 2\n  → take a value that [space] allows",
+            "fixed.lora_rank = 3: is not a step of 2 from 2\n  → take a value that [space] allows",
         ),
         ({"lora_rank": 99}, "fixed.lora_rank = 99: is not within 2 to 8"),
         ({"lora_rank": "8"}, "fixed.lora_rank = '8': is not a number"),
-        ({"optimizer": "adam"}, "fixed.optimizer = 'adam': is none of adamw, sgd"),
+        ({"optimizer": "adam"}, "fixed.optimizer = 'adam': is not one of adamw, sgd"),
         (
             {"lora_alpha": 16.0},
             "fixed.lora_alpha = 16.0: it is not in [space]\n  → write lora_alpha = … in [train]",

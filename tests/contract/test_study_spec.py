@@ -105,5 +105,5 @@ def test_no_space_stops_the_reader(space):
 
 
 def test_a_map_is_read_once():
-    assert study_spec.of(RAW) is study_spec.of(RAW)
-    assert study_spec.of(dict(RAW)) == study_spec.of(RAW)
+    assert study_spec.from_raw(RAW) is study_spec.from_raw(RAW)
+    assert study_spec.from_raw(dict(RAW)) == study_spec.from_raw(RAW)

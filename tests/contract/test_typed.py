@@ -91,7 +91,7 @@ def test_a_value_from_which_the_sampler_learns_nothing_is_named():
     assert input_values.explain_unlearnt(STUDY, "learning_rate", 0.1).startswith(
         "outside the space: the sampler will not"
     )
-    assert input_values.explain_unlearnt(STUDY, "lora_rank", 64).endswith("(is none of 8, 16, 32)")
+    assert input_values.explain_unlearnt(STUDY, "lora_rank", 64).endswith("(is not one of 8, 16, 32)")
     assert input_values.explain_unlearnt(STUDY, "clip_norm", 1.0) == ""
     assert input_values.explain_unlearnt(STUDY, "clip_norm", 0.5).startswith("not as all trials have it")
 

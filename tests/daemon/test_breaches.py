@@ -15,7 +15,7 @@ from core.contract.wire.evidence_answer import Evidence, Sample
 from core.daemon.answers import evidence_reader, limit_breaches
 from core.daemon.study import late_scores
 from core.errors import RefusedError, SpecError
-from core.store.tensorboard_files import with_ends
+from core.store.tensorboard_files import add_interval_ends
 from tests.daemon.conftest import Engine, raw_study
 
 LIMIT = "safety/toxicity <= 0.02"
@@ -127,7 +127,9 @@ def test_what_is_wanted_of_a_board_needs_it(sections, said):
 
 
 def test_tensorboard_gets_values_with_their_ends_and_nothing_for_what_cannot_be_said():
-    found = with_ends({"safety/toxicity": BAD, "safety/bias": Score.unsaid("none"), "quality/f1": Score(0.5)})
+    found = add_interval_ends(
+        {"safety/toxicity": BAD, "safety/bias": Score.unsaid("none"), "quality/f1": Score(0.5)}
+    )
     assert found == {
         "safety/toxicity": 0.5, "safety/toxicity/low": 0.3, "safety/toxicity/high": 0.7, "quality/f1": 0.5,
     }  # fmt: skip

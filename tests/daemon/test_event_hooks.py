@@ -55,7 +55,7 @@ def deliver(hook: Hook, home: Path, pauses: list[float] | None = None) -> hook_d
         (pauses if pauses is not None else []).append(seconds)
         return False
 
-    return hook_delivery.deliver(hook, hook_messages.of_test(), home, pause)
+    return hook_delivery.deliver(hook, hook_messages.make_test(), home, pause)
 
 
 # -- the file ----------------------------------------------------------------------------------------
@@ -169,14 +169,16 @@ def test_this_machine_is_reached_without_the_proxy_of_the_environment(tmp_path, 
 
 
 def test_a_value_that_json_lacks_is_left_out():
-    message = hook_messages.of_breach(scored(5, float("nan")), "safety/toxicity <= 0.1", "safety/toxicity")
+    message = hook_messages.describe_breach(
+        scored(5, float("nan")), "safety/toxicity <= 0.1", "safety/toxicity"
+    )
     assert json.loads(message.as_json())["value"] is None and b"NaN" not in message.as_json()
 
 
 def test_an_engine_that_leaves_does_not_try_again(tmp_path, receiver):
     receiver.answers = [(503, {}, "")]
     outcome = hook_delivery.deliver(
-        Hook("a", url=receiver.url), hook_messages.of_test(), tmp_path, lambda seconds: True
+        Hook("a", url=receiver.url), hook_messages.make_test(), tmp_path, lambda seconds: True
     )
     assert outcome.text == "HTTP 503" and len(receiver.bodies) == 1
 

@@ -105,7 +105,7 @@ def test_alone_a_trial_starts_in_smaller_passes_and_never_only_when_one_row_is_t
     bound = tight.bound("gpu0", {0: knobs})
     assert 1024 <= bound < 4096, "a row goes, the four of a micro-batch do not go at once"
     assert foresight(one, card(80)).bound("gpu0", {0: knobs}) == 0
-    never = foresight(one, card(2)).never("gpu0", knobs)
+    never = foresight(one, card(2)).explain_never("gpu0", knobs)
     assert "with one row of 1024 tokens at a time, but the limit on gpu0 is 1.8 GiB" in never
 
 
@@ -237,7 +237,7 @@ def test_a_neighbour_who_took_memory_may_have_given_it_back_after_a_while(base):
 
 def test_memory_that_ended_once_makes_no_trial_infeasible(base):
     one, sight, *_ = short(base, GIB)
-    assert sight.never("gpu0", one.trials[0].knobs) == ""
+    assert sight.explain_never("gpu0", one.trials[0].knobs) == ""
     assert sight.violation(one.trials[0].knobs) < 0
     assert sight.refusal_reason("gpu0", one.trials[0].knobs, {}) == "", "alone it may try, in smaller passes"
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from core.daemon.placement.pack_growth import RETRY_S, Growth, Start
-from core.daemon.placement.throughput_windows import NEAR_S, Window, Windows, before_jump
+from core.daemon.placement.throughput_windows import NEAR_S, Window, Windows, cut_at_jump
 
 SEEDS = 20
 WINDOW_S = 2.0
@@ -104,8 +104,8 @@ def test_windows_far_from_each_other_in_time_are_not_compared():
 def test_windows_beyond_a_jump_of_the_load_do_not_count():
     draw = random.Random(0)
     near = [draw.gauss(5.0, 0.1) for _ in range(10)]
-    assert before_jump(near) == near
-    assert before_jump([*near, *(draw.gauss(4.3, 0.1) for _ in range(10))]) == near
+    assert cut_at_jump(near) == near
+    assert cut_at_jump([*near, *(draw.gauss(4.3, 0.1) for _ in range(10))]) == near
 
 
 def test_trials_with_larger_batches_do_not_look_like_a_gain():

@@ -3,7 +3,7 @@
 import pytest
 
 from core.contract.events.event_types import Device
-from core.daemon.placement.device_choice import CPU, Slot, by_room, note, refuse_another_kind, slots
+from core.daemon.placement.device_choice import CPU, Slot, note, refuse_another_kind, slots, sort_by_room
 from core.errors import TrimtabError
 
 CARDS = [Device(0, "A", uuid="GPU-aa"), Device(1, "B", uuid="GPU-bb"), Device(2, "C", fault="lost")]
@@ -110,21 +110,21 @@ def test_trials_spread_before_they_share():
     chosen = []
     two = {"gpu0": (2, ""), "gpu1": (2, "")}
     for _ in range(4):
-        label = by_room([GPU0, GPU1], loads, two)[0].slot.label
+        label = sort_by_room([GPU0, GPU1], loads, two)[0].slot.label
         loads[label] = loads.get(label, 0) + 1
         chosen.append(label)
     assert chosen == ["gpu0", "gpu1", "gpu0", "gpu1"]
-    assert by_room([GPU0, GPU1], loads, two) == []
+    assert sort_by_room([GPU0, GPU1], loads, two) == []
 
 
 def test_the_device_with_the_most_free_places_comes_first():
-    found = by_room([GPU0, GPU1], {"gpu0": 1, "gpu1": 3}, {"gpu0": (2, ""), "gpu1": (6, "")})
+    found = sort_by_room([GPU0, GPU1], {"gpu0": 1, "gpu1": 3}, {"gpu0": (2, ""), "gpu1": (6, "")})
     assert [(one.slot, one.places) for one in found] == [(GPU1, 3), (GPU0, 1)]
 
 
 def test_the_reason_is_given():
     def why(load: int, places: int, measured: str = "") -> str:
-        return by_room([GPU0], {"gpu0": load}, {"gpu0": (places, measured)})[0].why
+        return sort_by_room([GPU0], {"gpu0": load}, {"gpu0": (places, measured)})[0].why
 
     assert why(0, 1) == "gpu0 was free"
     assert why(1, 3) == "1 of 3 slots taken on gpu0"

@@ -167,9 +167,9 @@ def test_a_trial_with_steps_or_a_value_to_come_is_pruned():
 
 def test_fewer_trials_than_are_planned_are_refused_in_words_and_trials_by_hand_are_on_top():
     study = taken_up(e.TrialQueued(at=2.0, study="s", trial=0, params={}, knobs={}, by="me")).studies["s"]
-    request_checks.may_have_trials(study, 3)
+    request_checks.check_trial_count(study, 3)
     try:
-        request_checks.may_have_trials(study, 2)
+        request_checks.check_trial_count(study, 2)
     except RefusedError as error:
         assert error.problems[0].what == "study.trials = 2, and 3 trials are planned already"
         assert "`trimtab change study.trials=2`" in error.problems[0].fix

@@ -293,9 +293,11 @@ def test_a_pattern_reads_all_files_that_match_and_is_watched_like_a_file(tmp_pat
     data = {"source": f"{tmp_path}/*.jsonl"}
     spec = spec_file.parse({"study": {"name": "s"}, "model": {"base": "x"}, "data": data})
     assert sorted(input_change_check.places(spec).values()) == [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
-    before = input_provenance.of_data(spec.data.source, "train")
+    before = input_provenance.fingerprint_data(spec.data.source, "train")
     (tmp_path / "a.jsonl").write_text("{}\n")
-    assert before.sha256 and before.sha256 != input_provenance.of_data(spec.data.source, "train").sha256
+    assert (
+        before.sha256 and before.sha256 != input_provenance.fingerprint_data(spec.data.source, "train").sha256
+    )
 
 
 @pytest.mark.parametrize(

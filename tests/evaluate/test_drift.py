@@ -45,7 +45,7 @@ def test_the_difference_of_two_rates_is_newcombe_s():
 def test_the_same_model_seldom_looks_different():
     random = np.random.default_rng(0)
     alarms = [
-        drift_test.against(hits(int(a), 80), hits(int(b), 80), "minimize").verdict != "same"
+        drift_test.compare_with_base(hits(int(a), 80), hits(int(b), 80), "minimize").verdict != "same"
         for a, b in random.binomial(80, 0.2, (600, 2))
     ]
     assert np.mean(alarms) < 0.07
@@ -53,22 +53,27 @@ def test_the_same_model_seldom_looks_different():
 
 def test_better_and_worse_follow_the_metric_s_direction():
     low, high = hits(5, 100), hits(40, 100)
-    assert drift_test.against(high, low, "minimize").verdict == "worse"
-    assert drift_test.against(high, low, "maximize").verdict == "better"
-    assert drift_test.against(low, high, "minimize").verdict == "better"
-    assert drift_test.against(hits(6, 100), low, "minimize").verdict == "same"
+    assert drift_test.compare_with_base(high, low, "minimize").verdict == "worse"
+    assert drift_test.compare_with_base(high, low, "maximize").verdict == "better"
+    assert drift_test.compare_with_base(low, high, "minimize").verdict == "better"
+    assert drift_test.compare_with_base(hits(6, 100), low, "minimize").verdict == "same"
 
 
 def test_who_looks_often_needs_a_larger_change():
     now, base = hits(22, 100), hits(10, 100)
-    assert drift_test.against(now, base, "minimize").verdict == "worse"
-    assert drift_test.against(now, base, "minimize", tail=look_tail(FALSE_WARNING, 7)).verdict == "same"
+    assert drift_test.compare_with_base(now, base, "minimize").verdict == "worse"
+    assert (
+        drift_test.compare_with_base(now, base, "minimize", tail=look_tail(FALSE_WARNING, 7)).verdict
+        == "same"
+    )
 
 
 def test_what_has_no_value_or_interval_is_unsure():
     for now in (Score.unsaid("the model gave no answer"), mean([0.5])):
-        assert drift_test.against(now, hits(5, 100), "minimize").verdict == "unsure"
-    change = drift_test.against(Score.unsaid("the model gave no answer"), hits(5, 100), "minimize").change
+        assert drift_test.compare_with_base(now, hits(5, 100), "minimize").verdict == "unsure"
+    change = drift_test.compare_with_base(
+        Score.unsaid("the model gave no answer"), hits(5, 100), "minimize"
+    ).change
     assert change.reason == "the model gave no answer"
 
 
@@ -76,7 +81,7 @@ def test_the_same_prompts_show_a_change_that_separate_ones_hide():
     random = np.random.default_rng(1)
     base = random.normal(3, 2, 60)
     now = base + random.normal(0.3, 0.2, 60)
-    assert drift_test.against(mean(now.tolist()), mean(base.tolist()), "minimize").verdict == "same"
+    assert drift_test.compare_with_base(mean(now.tolist()), mean(base.tolist()), "minimize").verdict == "same"
     change = drift_test.paired_difference(now.tolist(), base.tolist())
     assert drift_test.judge(change, "minimize").verdict == "worse" and change.low <= 0.3 <= change.high
 
@@ -92,11 +97,11 @@ def test_answers_that_are_all_as_before_are_no_proof_that_nothing_changed():
 
 def test_a_metric_is_compared_with_its_own_past():
     steady = [hits(10, 200), hits(12, 200), hits(9, 200)]
-    assert drift_test.against_history([*steady, hits(11, 200)], "minimize").verdict == "same"
-    assert drift_test.against_history([*steady, hits(60, 200)], "minimize").verdict == "worse"
-    assert drift_test.against_history(steady[:1], "minimize").change.reason == "there is no history yet"
+    assert drift_test.compare_with_history([*steady, hits(11, 200)], "minimize").verdict == "same"
+    assert drift_test.compare_with_history([*steady, hits(60, 200)], "minimize").verdict == "worse"
+    assert drift_test.compare_with_history(steady[:1], "minimize").change.reason == "there is no history yet"
     gap = [steady[0], Score.unsaid("the model gave no answer"), hits(60, 200)]
-    assert drift_test.against_history(gap, "minimize").verdict == "worse", "a gap is passed over"
+    assert drift_test.compare_with_history(gap, "minimize").verdict == "worse", "a gap is passed over"
     assert drift_test.pool([]).value is None and drift_test.pool(steady).value == pytest.approx(31 / 600)
 
 

@@ -75,7 +75,7 @@ def test_a_score_reads_as_a_sentence_would_have_it():
     assert str(mean([2.5])) == "2.5 (1 sample)"
     assert str(mean([])) == "no value: there are no samples"
     assert (
-        mean([2.5]).noting("two were left out").reason
+        mean([2.5]).add_note("two were left out").reason
         == "1 sample has no interval: 6 are the fewest; two were left out"
     )
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from core.contract.spec import spec_file
-from core.memory.base.slow_cpu_warning import warning
+from core.memory.base.slow_cpu_warning import warn_if_slow
 from core.train.commands.worker import Worker
 from tests.daemon.test_foresight import QWEN
 
@@ -35,7 +35,7 @@ from tests.daemon.test_foresight import QWEN
     ],
 )
 def test_what_is_told_of_it(parameters, precision, device, told):
-    found = warning(int(parameters), precision, device)
+    found = warn_if_slow(int(parameters), precision, device)
     assert found.startswith(told) and bool(found) == bool(told)
 
 

@@ -32,7 +32,7 @@ def test_optimizer_states_take_what_is_foretold(base, name, rank):
     factors.matrix.grad = torch.ones_like(factors.matrix)
     optimizers.step(made, 1e-3)
     held = sum(one.numel() * one.element_size() for one in optimizers.tensors_of(made)[0].values())
-    one = trial_tensor_sizes.need(chosen)
+    one = trial_tensor_sizes.compute_need(chosen)
     model = describe(base.model.config.to_dict(), "a test")
     assert trial_tensor_sizes.trainable(model, one) == factors.matrix.numel()
     tables = 2 * 256 * 4 if name == "adamw-8bit" else 8  # code books; a step counter
@@ -42,7 +42,7 @@ def test_optimizer_states_take_what_is_foretold(base, name, rank):
 def test_paged_states_are_not_counted_on_the_device(base):
     model = describe(base.model.config.to_dict(), "a test")
     chosen = {**knob_table.defaults(), "optimizer": "adamw-8bit-paged"}
-    assert trial_tensor_sizes.optimizer_bytes(model, trial_tensor_sizes.need(chosen)) == 0
+    assert trial_tensor_sizes.optimizer_bytes(model, trial_tensor_sizes.compute_need(chosen)) == 0
 
 
 @pytest.mark.parametrize(

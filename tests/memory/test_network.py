@@ -52,7 +52,7 @@ def test_none_is_told_and_the_proxy_is_asked_where_there_is_one(free_of, closed)
 def test_a_name_server_that_never_answers_is_not_waited_for(free_of):
     free_of.setattr(hub_reachability, "CONNECT_S", 0.01)
     free_of.setattr(hub_reachability, "LOOK_UP_S", 0.01)
-    free_of.setattr(hub_reachability, "_connected", lambda *_: str(threading.Event().wait(60.0)))
+    free_of.setattr(hub_reachability, "_try_connecting", lambda *_: str(threading.Event().wait(60.0)))
     assert "no answer in" in hub_reachability.fault()
 
 

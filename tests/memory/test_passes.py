@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.memory.estimate.row_batching import BLOCK, GAIN, plan_padding_free, share_out, whole_blocks
+from core.memory.estimate.row_batching import BLOCK, GAIN, plan_padding_free, round_to_blocks, share_out
 
 
 def cost(passes, lengths, overhead):
@@ -65,7 +65,7 @@ def test_lines_hold_every_row_once_cost_clearly_less_and_need_no_more_memory(len
     lines = plan_padding_free(lengths, padded, overhead)
     if lines:
         assert [row for line in lines for row in line] == list(range(len(lengths)))
-        tokens = [sum(whole_blocks(lengths[row]) for row in line) for line in lines]
+        tokens = [sum(round_to_blocks(lengths[row]) for row in line) for line in lines]
         assert max(tokens) <= max(len(some) * max(lengths[row] for row in some) for some in padded)
         assert overhead * len(lines) + sum(tokens) <= (1 - GAIN) * cost(padded, lengths, overhead)
         assert sum(tokens) < sum(lengths) + BLOCK * len(lengths)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from core.contract.views.axis_scale import thin_out
-from core.store.plots.plot_layout import HEIGHT, TICKS, WIDTH, label, marks, with_margin
+from core.store.plots.plot_layout import HEIGHT, TICKS, WIDTH, add_margin, label, marks
 from core.store.plots.png_plot import SCALE, write_png
 from core.store.plots.svg_plot import svg
 
@@ -47,7 +47,7 @@ def test_every_picture_is_well_formed_and_inside_its_frame(report, tmp_path):
     ],
 )
 def test_an_axis_has_round_numbers(values, log, ticks):
-    assert thin_out(with_margin(values, log).ticks(TICKS), TICKS) == pytest.approx(ticks)
+    assert thin_out(add_margin(values, log).ticks(TICKS), TICKS) == pytest.approx(ticks)
 
 
 def test_numbers_on_an_axis_are_short():

@@ -64,14 +64,14 @@ def test_names_are_free_and_short_enough():
 def test_other_rows_are_seen_and_what_has_no_sum_is_not_sure(original, tmp_path):
     one = original()
     spec = rerun_comparison.spec_of(one, "again", {})
-    same, unsure = rerun_comparison.other_data(one, fingerprints(spec))
+    same, unsure = rerun_comparison.compare_data(one, fingerprints(spec))
     assert same == [] and len(unsure) == 1 and unsure[0].startswith("model.base")
     (tmp_path / "train.jsonl").write_text('{"text": "b"}\n')
-    assert rerun_comparison.other_data(one, fingerprints(spec))[0] == [
+    assert rerun_comparison.compare_data(one, fingerprints(spec))[0] == [
         "data.source: the content of train.jsonl has changed"
     ]
     (tmp_path / "train.jsonl").unlink()
-    assert rerun_comparison.other_data(one, fingerprints(spec))[0] == [
+    assert rerun_comparison.compare_data(one, fingerprints(spec))[0] == [
         "data.source: train.jsonl is not on this machine"
     ]
 

@@ -5,7 +5,7 @@ import torch
 from transformers.models.llama.modeling_llama import LlamaMLP
 
 from core.train.adapters.adapter_stack import Stack
-from core.train.kernels import counter_dropout, fast_path, fused_ops, kernel_trials, pinned_transfer
+from core.train.kernels import counter_dropout, fast_path, fused_ops, kernel_choice, pinned_transfer
 from core.train.kernels.fast_path import EAGER, FastPath
 from tests.train.test_together import TRIALS
 
@@ -86,10 +86,10 @@ def test_a_kernel_that_cannot_be_used_is_left_out_with_a_reason(monkeypatch):
         raise RuntimeError("no kernel image is available")
 
     def is_slow(device, dtype):
-        raise kernel_trials.SlowerError("2.00 ms, separate operations 1.00 ms")
+        raise kernel_choice.SlowerError("2.00 ms, separate operations 1.00 ms")
 
     monkeypatch.setattr(fast_path, "_grouped_agrees", fails)
-    monkeypatch.setattr(kernel_trials, "adapters_pay", is_slow)
+    monkeypatch.setattr(kernel_choice, "adapters_pay", is_slow)
     monkeypatch.setattr(fast_path, "_wide_agrees", lambda device, dtype: True)
     path = fast_path._try_kernels(torch.device("cuda", 0), torch.bfloat16)
     assert path == FastPath(dropout=True, wide_gradients=True)
@@ -99,20 +99,20 @@ def test_a_kernel_that_cannot_be_used_is_left_out_with_a_reason(monkeypatch):
 
 
 def test_kernels_for_uneven_trials_are_left_out_where_they_are_clearly_slower(monkeypatch):
-    monkeypatch.setattr(kernel_trials, "_rivals", lambda given, length: ("fused", "apart"))
+    monkeypatch.setattr(kernel_choice, "_rivals", lambda given, length: ("fused", "apart"))
     times = {"fused": 1.0, "apart": 2.0}
-    monkeypatch.setattr(kernel_trials, "_measure_ms", lambda work, device: times[work])
-    assert kernel_trials.adapters_pay(CPU, torch.float32)
+    monkeypatch.setattr(kernel_choice, "_measure_ms", lambda work, device: times[work])
+    assert kernel_choice.adapters_pay(CPU, torch.float32)
     times["fused"] = 3.0
-    with pytest.raises(kernel_trials.SlowerError, match=r"3\.00 ms, separate operations 2\.00 ms"):
-        kernel_trials.adapters_pay(CPU, torch.float32)
+    with pytest.raises(kernel_choice.SlowerError, match=r"3\.00 ms, separate operations 2\.00 ms"):
+        kernel_choice.adapters_pay(CPU, torch.float32)
 
 
 def test_kernels_for_uneven_trials_and_what_they_replace_do_the_same_work():
-    length, channels = kernel_trials.SMALL
-    given = kernel_trials.make_inputs(CPU, torch.float32, length, channels)
+    length, channels = kernel_choice.SMALL
+    given = kernel_choice.make_inputs(CPU, torch.float32, length, channels)
     results = []
-    for work in kernel_trials._rivals(given, length):
+    for work in kernel_choice._rivals(given, length):
         given[1].zero_()
         work()
         results.append(given[1].clone())

@@ -194,7 +194,7 @@ def test_a_paused_trial_that_finds_no_memory_to_resume_waits_and_the_others_trai
             one.turn()
     assert torch.equal(trial.factors.matrix, matrix) and not one.of(e.TrialResumed)
     if others:
-        assert one.of(e.TrialRequeued)[0].why == "out of memory on cpu when it resumed beside 2 others"
+        assert one.of(e.TrialRequeued)[0].why == "out of memory on cpu when it resumed next to 2 others"
         assert [event.moved for event in one.told if isinstance(event, e.MemoryShort)] == [0]
     else:
         assert one.of(e.TrialPaused)[-1].why == "out of memory on cpu when it resumed"

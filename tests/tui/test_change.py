@@ -152,7 +152,7 @@ def test_each_row_changes_its_key_and_the_engine_can_take_it(name, said, changes
 @pytest.mark.parametrize(
     ("name", "said", "wrong"),
     [
-        ("space.lora_rank", "= 64", "is none of 8, 16, 32: add it to the list first"),
+        ("space.lora_rank", "= 64", "is not one of 8, 16, 32: add it to the list first"),
         ("space.lora_alpha", "= 64", "cannot change during the study"),
         ("study.trials", "0", "must be a whole number from 1"),
         ("study.sampler", "magic", "must be one of tpe"),

@@ -81,7 +81,7 @@ def test_a_wrong_request_says_what_is_allowed(monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cairosvg" else real(name))
     for words, said in (
         (["--screen", "trial"], "trial takes its number"),
-        (["--screen", "map"], "is no screen"),
+        (["--screen", "map"], "is not a screen"),
         (["--size", "9x9"], "120x40"),
         (["-o", "a.gif"], ".svg"),
         (["-o", "a.png"], "pip install cairosvg"),

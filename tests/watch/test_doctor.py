@@ -38,7 +38,7 @@ def examine(probed, monkeypatch):
 
 def test_the_probe_finds_the_libraries_and_brings_no_torch_here(probed):
     assert set(probed.versions) >= {"torch", "transformers", "peft", "bitsandbytes", "optuna"}
-    assert (probed.missing, probed.problem, probed.quantisation) == ({}, "", "")
+    assert (probed.missing, probed.absent, probed.problem, probed.quantisation) == ({}, (), "", "")
 
 
 def test_a_machine_without_a_gpu_is_usable(tmp_path, examine):
@@ -65,6 +65,21 @@ def test_missing_libraries_name_their_install(tmp_path, examine):
     assert (found["peft"].level, found["peft"].fix) == ("fail", "pip install peft")
     assert found["bitsandbytes"].level == "warn" and "no kernel" in found["bitsandbytes"].found
     assert examine(tmp_path, FakeNvml(0), Probed(problem="killed"))["torch"].level == "fail"
+
+
+def test_an_installation_without_the_trainer_is_told_how_to_get_it_and_is_no_failure(tmp_path, examine):
+    lean = Probed(
+        versions={"optuna": "5"}, absent=("torch", "peft"), problem="torch does not load: no module"
+    )
+    checked = examine(tmp_path, FakeNvml(0), lean)
+    assert (checked["trainer"].level, checked["trainer"].found) == ("warn", "not installed: torch, peft")
+    assert "pip install 'trimtab[train]'" in checked["trainer"].fix
+    assert not {"torch", "peft", "cuda", "bitsandbytes"} & set(checked)
+
+
+def test_a_trainer_that_lacks_a_library_is_a_failure(tmp_path, examine):
+    checked = examine(tmp_path, FakeNvml(0), Probed(versions={"torch": "2"}, absent=("peft",)))
+    assert (checked["peft"].level, checked["peft"].fix) == ("fail", "pip install 'trimtab[train]'")
 
 
 @pytest.mark.parametrize(

@@ -21,18 +21,18 @@ def readings(busy_s: float, **used_s: float) -> tuple[Reading, Reading]:
 
 
 def test_the_cpus_time_is_trimtabs_or_that_of_others():
-    found = cpu_load.between(*readings(1.0, ours=0.25, stress=0.5, bash=0.0), waited=0.2)
+    found = cpu_load.mean_load(*readings(1.0, ours=0.25, stress=0.5, bash=0.0), waited=0.2)
     assert found == Load(ours=0.5, others=1.5, waited=0.2, heaviest="stress")
 
 
 def test_a_process_that_uses_next_to_nothing_is_not_named():
-    assert cpu_load.between(*readings(0.0, ours=0.0, bash=0.01), waited=None) == Load(0.0, 0.0)
+    assert cpu_load.mean_load(*readings(0.0, ours=0.0, bash=0.01), waited=None) == Load(0.0, 0.0)
 
 
 def test_a_process_that_came_between_the_readings_counts_with_the_others():
     before, after = readings(0.5, ours=0.0)
     after = Reading(after.at, after.busy_s, {**after.processes, (9, 2.0): Process("new", 3.0, False)})
-    assert cpu_load.between(before, after, None) == Load(0.0, 1.0)
+    assert cpu_load.mean_load(before, after, None) == Load(0.0, 1.0)
 
 
 @pytest.mark.parametrize(

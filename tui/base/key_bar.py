@@ -1,6 +1,6 @@
 """The footer of keys: one widget that is drawn once, instead of one widget per key.
 
-Textual's own footer makes its keys anew at each change of bindings, which was a quarter of the time to open a
+Textual's own footer remakes its keys at each change of bindings, which was a quarter of the time to open a
 screen. This one looks and acts like it, and is drawn again only when what it shows has changed.
 """
 

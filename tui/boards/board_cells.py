@@ -104,8 +104,8 @@ def spark(values: Sequence[float], width: int) -> str:
         )
         for place, value in enumerate(shown)
     ]
-    for here, there in zip(points, points[1:] or points, strict=False):
-        canvas.line(*here, *there)
+    for point, next_point in zip(points, points[1:] or points, strict=False):
+        canvas.line(*point, *next_point)
     return "".join(character for character, _ in canvas.rows()[0])
 
 

@@ -157,8 +157,8 @@ class BoardsScreen(StudyScreen):
             line.append(f"  {self._state(study)}", style=look["muted"])
         tabs = Text(no_wrap=True, overflow="ellipsis")
         for board in boards:
-            here = board == self._board
-            tabs.append(f" {board} ", style=f"bold {look.cursor}" if here else "")
+            is_shown = board == self._board
+            tabs.append(f" {board} ", style=f"bold {look.cursor}" if is_shown else "")
             for verdict, count in self._verdicts(study, board, limits) if study is not None else ():
                 mark, meaning = MARKS[verdict]
                 tabs.append(f" {mark}{count}", style=look[meaning])
@@ -194,8 +194,8 @@ class BoardsScreen(StudyScreen):
         elif study is None:
             empty.update("no study yet\n\ntrimtab run SPEC starts one; Esc goes to the start page")
         else:
-            what, fix = r.explain_absent(study)
-            empty.update(Text(f"{what}:\n\n{fix}" if what else fix, justify="center"))
+            reason, fix = r.explain_absent(study)
+            empty.update(Text(f"{reason}:\n\n{fix}" if reason else fix, justify="center"))
 
     # -- keys -------------------------------------------------------------------------------------
 

@@ -118,8 +118,8 @@ def _limit(study: s.Study, reading: r.Reading, look: Palette) -> Text:
 def _reason(study: s.Study, reading: r.Reading, width: int, look: Palette) -> list[Text]:
     if reading.score is None:
         return wrap_text(r.explain_unscored(study), width, look["muted"])
-    told = look["warning" if reading.score.value is None else "muted"]
-    return wrap_text(reading.score.reason, width, told) if reading.score.reason else []
+    style = look["warning" if reading.score.value is None else "muted"]
+    return wrap_text(reading.score.reason, width, style) if reading.score.reason else []
 
 
 def curves(study: s.Study, number: int, name: str, limits: dict[str, tuple[Limit, ...]]) -> list[Curve]:

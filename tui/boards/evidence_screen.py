@@ -126,10 +126,10 @@ class EvidenceScreen(StudyScreen):
         line = self.way()
         line.append(f"  {plain(metric.name, 40)} of {of}", style="bold")
         study = self.study
-        held = (
+        kept = (
             study.base_scores if self._number == BASE and study is not None else trial.scores if trial else {}
         )
-        score = held.get(self._metric)
+        score = kept.get(self._metric)
         if score is not None:
             line.append(f"  {format_score(score, metric.unit)}")
         of_step = (

@@ -99,7 +99,7 @@ def card_lines(study: s.Study, trial: s.Trial, width: int, look: Palette) -> lis
             lines += _claim(claim, width, look)
         lines.append(Text())
     lines.append(Text("not examined", style=f"bold {look['primary']}"))
-    for text in report_card.not_examined(study, trial):
+    for text in report_card.list_unexamined(study, trial):
         lines += wrap_text(f"– {text}", width, look["muted"])
     return lines
 

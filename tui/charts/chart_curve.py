@@ -132,7 +132,7 @@ def figure_text(value: float | None, unit: str) -> str:
 
 
 def tick_text(value: float, unit: str) -> str:
-    """A value beside the axis, at most six characters."""
+    """A value next to the axis, at most six characters."""
     if unit == "bytes":
         text = size(value)
     elif unit in HUNDREDTHS:

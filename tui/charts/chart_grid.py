@@ -139,8 +139,8 @@ class ChartGrid(CellSheet):
         words = list(self.view.words)
         if len(shown) < len(self._charts):
             first, last = shown.start + 1, shown.stop
-            here = f"chart {first}" if first == last else f"charts {first}–{last}"
-            words.insert(0, f"{here} of {len(self._charts)}")
+            place = f"chart {first}" if first == last else f"charts {first}–{last}"
+            words.insert(0, f"{place} of {len(self._charts)}")
         return " · ".join(words)
 
     # -- what keys do -----------------------------------------------------------------------------
@@ -201,7 +201,7 @@ class ChartGrid(CellSheet):
     # -- the mouse --------------------------------------------------------------------------------
 
     def _under(self, x: int, y: int) -> tuple[int, float] | None:
-        """The chart at a cell, and the place in its plot from 0 to 1; None beside a plot."""
+        """The chart at a cell, and the place in its plot from 0 to 1; None outside a plot."""
         shown, columns, rows = self._shown()
         width, height = self.size.width, max(1, self.size.height)
         column = next(
@@ -262,13 +262,13 @@ class ChartGrid(CellSheet):
 def next_point(
     steps: Sequence[float], cursor: float | None, by: int, columns: int, across: AxisScale
 ) -> float:
-    """The measured point about one column beside the cursor; the newest where there is no cursor yet."""
+    """The measured point about one column next to the cursor; the newest where there is no cursor yet."""
     if cursor is None:
         inside = [step for step in steps if across.contains(step)]
         return (inside or list(steps))[-1]
-    seen = [place for place, step in enumerate(steps) if across.contains(step)]
+    visible = [place for place, step in enumerate(steps) if across.contains(step)]
     place = min(range(len(steps)), key=lambda index: abs(steps[index] - cursor))
-    return steps[max(0, min(len(steps) - 1, place + by * max(1, len(seen) // columns)))]
+    return steps[max(0, min(len(steps) - 1, place + by * max(1, len(visible) // columns)))]
 
 
 def add_note(sheet: list[list[Cell]], note: str) -> None:

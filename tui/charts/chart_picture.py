@@ -191,7 +191,7 @@ def _text(text: str, meaning: str) -> list[Cell]:
 
 
 def _labels(up: AxisScale, rows: int, unit: str) -> dict[int, str]:
-    """The values beside the uppermost and the lowest row, and between them about one in four."""
+    """The values next to the uppermost and the lowest row, and between them about one in four."""
     high, low = (float(f"{end:.{2 if up.log else 6}g}") for end in (up.high, up.low))
     labels = {0: tick_text(high, unit), rows - 1: tick_text(low, unit)}
     for value in up.ticks(max(2, rows // 4)):

@@ -37,13 +37,13 @@ class ChartView:
         """Return the view of the whole axis without a cursor."""
         return replace(self, window=None, cursor=None)
 
-    def zoomed(self, whole: AxisScale, factor: float, at: float) -> ChartView:
+    def zoomed(self, full_axis: AxisScale, factor: float, at: float) -> ChartView:
         """Return the view with the window ``factor`` times as wide around the place ``at`` of it."""
-        return replace(self, window=zoom(whole, self.window, factor, at))
+        return replace(self, window=zoom(full_axis, self.window, factor, at))
 
-    def panned(self, whole: AxisScale, share: float) -> ChartView:
+    def panned(self, full_axis: AxisScale, share: float) -> ChartView:
         """Return the view with the window moved by a ``share`` of its width."""
-        return replace(self, window=pan(whole, self.window, share))
+        return replace(self, window=pan(full_axis, self.window, share))
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -101,9 +101,9 @@ class CommandScreen(ModalScreen[Parsed | None]):
         line.cursor_position = len(line.value)
 
     def _tell(self, text: str) -> None:
-        told = self.query_one(Static)
-        told.set_class(bool(text), "told")
-        told.update(Text(plain(text, 300)))
+        message_line = self.query_one(Static)
+        message_line.set_class(bool(text), "told")
+        message_line.update(Text(plain(text, 300)))
 
     def _remember(self, text: str) -> None:
         if text in self.history:

@@ -13,7 +13,7 @@ from textual.screen import Screen
 
 from core import paths
 from core.contract.hosts import host_list
-from core.contract.hosts.daemon_thread import in_daemon_thread
+from core.contract.hosts.daemon_thread import run_in_daemon_thread
 from core.contract.hosts.host_list import Host
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
@@ -186,7 +186,7 @@ class Navigation(App[None]):
 
         tunnel = Tunnel(host, paths.home())
         try:
-            await in_daemon_thread(tunnel.ensure)
+            await run_in_daemon_thread(tunnel.ensure)
         except TrimtabError as error:
             self.notify(
                 plain(in_line(error), 400), title=host.name, severity="warning", timeout=8, markup=False

@@ -35,7 +35,7 @@ def slow_words(device: Device) -> str:
 
 def card_lines(machine: s.Machine, width: int, height: int, look: Palette) -> list[Text]:
     """All cards in at most ``height`` lines, the more of each the more room there is; what is left out is
-    told."""
+    said."""
     devices = machine.devices
     if not devices or height < 1:
         return []

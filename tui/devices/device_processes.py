@@ -33,7 +33,7 @@ class UserHolds:
 def group_by_user(state: s.State) -> list[UserHolds]:
     """Return who holds device memory, the most first. A process that no user is known of has an empty one."""
     devices = [device for device in state.machine.devices if not device.mig]
-    whole = sum(device.total_bytes or 0 for device in devices)
+    total_bytes = sum(device.total_bytes or 0 for device in devices)
     by_user: dict[str, list[Holder]] = {}
     for device in devices:
         for process in device.processes:
@@ -42,7 +42,7 @@ def group_by_user(state: s.State) -> list[UserHolds]:
     for user, holders in by_user.items():
         used = sum(holder.process.used_bytes or 0 for holder in holders)
         holders.sort(key=lambda holder: -(holder.process.used_bytes or 0))
-        found.append(UserHolds(user, used, used / whole if whole else None, tuple(holders)))
+        found.append(UserHolds(user, used, used / total_bytes if total_bytes else None, tuple(holders)))
     return sorted(found, key=lambda holds: (-holds.used_bytes, holds.user))
 
 

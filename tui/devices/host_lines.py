@@ -41,8 +41,8 @@ def host_lines(machine: s.Machine, width: int, look: Palette) -> list[Text]:
         sparkline(past.utilisation, max(4, min(24, width - room - 26)), 0.0, 1.0), style=look["primary"]
     )
     _gauge(ram, "ram", share, f"{size(host.used_bytes)}/{size(host.total_bytes)}", room, look)
-    whole = f" of {size(host.disk_total_bytes)}" if host.disk_total_bytes else ""
-    for text in (f"  disk {size(host.disk_free_bytes)} free", whole, _net(machine)):
+    total = f" of {size(host.disk_total_bytes)}" if host.disk_total_bytes else ""
+    for text in (f"  disk {size(host.disk_free_bytes)} free", total, _net(machine)):
         if ram.cell_len + len(text) > width:
             break
         ram.append(text, style=look["muted"])

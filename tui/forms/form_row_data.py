@@ -37,7 +37,7 @@ def switch(name: str, label: str, meaning: str, locked: str = "") -> Row:
 
 
 def turn(row: Row, text: str, by: int) -> str:
-    """The choice ``by`` places from ``text``, round and round; the first where it is none of them."""
+    """The choice ``by`` places from ``text``, round and round; the first where it is not one of them."""
     if text not in row.choices:
         return row.choices[0]
     return row.choices[(row.choices.index(text) + by) % len(row.choices)]

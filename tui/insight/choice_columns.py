@@ -93,12 +93,12 @@ def _draw_box(plane: Plane, column: ChoiceColumn, scale: AxisScale) -> None:
 
 
 def _draw_points(plane: Plane, view: View, column: ChoiceColumn, scale: AxisScale) -> None:
-    taken: dict[int, Iterator[int]] = {}
+    free_places: dict[int, Iterator[int]] = {}
     room = (column.right - column.left) // 2
     ordered = sorted(column.points, key=lambda point: (point.trial == view.focus, point.trial))
     for point in ordered:
         row = row_of(scale.position(point.value), plane.height)
-        offset = next(taken.setdefault(row, _beside(room)))
+        offset = next(free_places.setdefault(row, _beside(room)))
         sign, meaning = (EARLY, "pruned") if point.early else (RESULT, "complete")
         if point.trial == view.focus:
             sign, meaning = HERE, "cursor"

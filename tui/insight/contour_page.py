@@ -59,9 +59,9 @@ def _trials(view: View, plane: Plane, across: Axis, up: Axis) -> None:
         params = view.study.trials[point.trial].params
         x, y = across.place(params.get(across.name)), up.place(params.get(up.name))
         if x is not None and y is not None:
-            here = point.trial == view.focus
-            sign = HERE if here else EARLY if point.early else RESULT
-            plane.mark(x, y, sign, "cursor" if here else "warning")
+            is_focus = point.trial == view.focus
+            sign = HERE if is_focus else EARLY if point.early else RESULT
+            plane.mark(x, y, sign, "cursor" if is_focus else "warning")
 
 
 def _borders(values: list[float]) -> list[float]:

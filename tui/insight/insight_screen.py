@@ -92,16 +92,16 @@ class InsightScreen(StudyScreen):
         """Draw the page; only trials that end change it."""
         study = self.study
         self._want()
-        seen = (
+        shown = (
             study.name if study is not None else "",
             best_and_counts.count_ended(study) if study is not None else 0,
             self._page, tuple(self._choices.items()), self._focus, self._objective, self._importance,
             self._search, tuple(self._whys.values()), self.console.look, self.size,
             self.console.engine.away, self.console.engine.attached,
         )  # fmt: skip
-        if seen == self._drawn:
+        if shown == self._drawn:
             return
-        self._drawn = seen
+        self._drawn = shown
         self.query_one("#title", Sheet).draw(self._title())
         if study is None:
             words = "no study yet: `trimtab run SPEC` starts one"
@@ -146,8 +146,8 @@ class InsightScreen(StudyScreen):
             line.append(f"{plain(metric, 40)}, {wish(way)}", style=look["muted"])
         tabs = Text(no_wrap=True, overflow="ellipsis")
         for place, page in enumerate(PAGES):
-            here = place == self._page
-            tabs.append(f" {page.name} ", style=f"bold {look.cursor}" if here else look["muted"])
+            is_current = place == self._page
+            tabs.append(f" {page.name} ", style=f"bold {look.cursor}" if is_current else look["muted"])
         return Text("\n", no_wrap=True, overflow="ellipsis").join([line, tabs])
 
     def _foot(self, view: View) -> Text:

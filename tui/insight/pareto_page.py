@@ -33,18 +33,18 @@ def _other(view: View) -> int:
 
 
 def _plot(view: View, front: list[s.Trial], high: int) -> list[Text]:
-    done = [trial for trial in view.study.trials.values() if trial.state == s.COMPLETE and trial.values]
+    complete = [trial for trial in view.study.trials.values() if trial.state == s.COMPLETE and trial.values]
     x, y = view.objective, _other(view)
     names = [plain(metric, 30) for metric, _ in view.study.objectives]
-    across, up = span([trial.values[x] for trial in done]), span([trial.values[y] for trial in done])
+    across, up = span([trial.values[x] for trial in complete]), span([trial.values[y] for trial in complete])
     plane = Plane(view.width - AXIS - 1, high - 4)
     ahead = {trial.number for trial in front}
-    for trial in sorted(done, key=lambda trial: (trial.number in ahead, trial.number == view.focus)):
+    for trial in sorted(complete, key=lambda trial: (trial.number in ahead, trial.number == view.focus)):
         meaning = "cursor" if trial.number == view.focus else "good" if trial.number in ahead else "muted"
         sign = HERE if meaning == "cursor" else RESULT if trial.number in ahead else "·"
         plane.mark(across.position(trial.values[x]), up.position(trial.values[y]), sign, meaning)
     head = Text(f"{RESULT} on the front   ", style=view.look["good"], no_wrap=True, overflow="ellipsis")
-    head.append(f"· dominated   {len(front)} of {len(done)} trials", style=view.look["muted"])
+    head.append(f"· dominated   {len(front)} of {len(complete)} trials", style=view.look["muted"])
     area = reference_values.hypervolume(view.study)
     if area is not None:
         head.append(f"   hypervolume {area:.4g} up to the references", style=view.look["muted"])

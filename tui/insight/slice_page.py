@@ -61,7 +61,7 @@ def _slice(view: View, axis: Axis, chosen: bool, scale: AxisScale, width: int, h
 def _framed(
     view: View, axis: Axis, chosen: bool, plane: Plane, scale: AxisScale, marks: list[tuple[float, str]]
 ) -> list[Text]:
-    """The title above the plane, the axes beside and below it."""
+    """The title above the plane, the axes next to and below it."""
     title = Text(f"{' ' * (AXIS + 1)}{'▸ ' if chosen else ''}{view.metric} over {plain(axis.name, 40)}")
     title.append(" (log)" if axis.log else "", style=view.look["muted"])
     title.stylize("bold" if chosen else view.look["muted"])

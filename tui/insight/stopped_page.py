@@ -39,8 +39,8 @@ def _counts(view: View) -> Text:
 
 
 def _saved_steps(view: View) -> Text:
-    spared, whole = i.saved_steps(view.study)
-    text = f"pruning saved {spared:,} of {whole:,} steps" if spared else ""
+    spared, all_steps = i.saved_steps(view.study)
+    text = f"pruning saved {spared:,} of {all_steps:,} steps" if spared else ""
     return Text(text, style=view.look["muted"], no_wrap=True)
 
 
@@ -70,8 +70,8 @@ def _rung(view: View, rung: Rung, several: bool) -> Text:
         )
     for entry in rung.entries:
         sign, meaning = FATES.get(entry.fate, ("?", "muted"))
-        here = f"bold {look.cursor}" if entry.trial == view.focus else look[meaning]
-        line.append(f"#{entry.trial}{sign}", style=here).append(" ")
+        style = f"bold {look.cursor}" if entry.trial == view.focus else look[meaning]
+        line.append(f"#{entry.trial}{sign}", style=style).append(" ")
         if line.cell_len > view.width:
             break
     line.truncate(view.width, overflow="ellipsis")

@@ -113,11 +113,11 @@ class InsidesScreen(StudyScreen):
             self.action_again()
         self.query_one("#title", Sheet).draw(self._title())
         answer, look = self._answer, self.console.look
-        whole = answer is not None and not answer.why_none
-        self.query_one("#both").display = whole
+        is_complete = answer is not None and not answer.why_none
+        self.query_one("#both").display = is_complete
         widths = tuple(self.query_one(box).scrollable_content_region.width for box in ("#layers", "#parts"))
         drawn = (answer, look, widths)
-        if answer is None or not whole or drawn == self._drawn:
+        if answer is None or not is_complete or drawn == self._drawn:
             return
         self._drawn = drawn
         self._draw_attention(answer, widths[0])

@@ -88,10 +88,10 @@ class LogTail:
         """Add the lines that are complete; the first of a cut file lacks its beginning and is left out."""
         cut = self._offset == self._skipped > 0 and not self._lines
         self._offset += len(raw)
-        *whole, self._rest = (self._rest + raw).split(b"\n")
+        *complete_lines, self._rest = (self._rest + raw).split(b"\n")
         if len(self._rest) > LONGEST_REST:
-            whole, self._rest = [*whole, self._rest], b""
-        for line in whole[1:] if cut and whole else whole:
+            complete_lines, self._rest = [*complete_lines, self._rest], b""
+        for line in complete_lines[1:] if cut and complete_lines else complete_lines:
             self._lines.append(LogLine(self._next, self._clean(line)))
             self._next += 1
 

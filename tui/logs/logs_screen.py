@@ -91,7 +91,7 @@ class LogsScreen(ListKeys, StudyScreen):
     # -- reading ----------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        """Read what was added, in a thread, unless that is being done or nobody looks."""
+        """Read what was added, in a thread, unless that is being done or no one looks."""
         if self.console.engine.host:
             self._show_remote()
         elif not self._busy and self.is_current:
@@ -161,8 +161,10 @@ class LogsScreen(ListKeys, StudyScreen):
         line = self.way()
         line.append(" ")
         for file in self._files:
-            here = file == self._file
-            line.append(f" {file.name} ", style=f"bold reverse {look['accent']}" if here else look["muted"])
+            is_current = file == self._file
+            line.append(
+                f" {file.name} ", style=f"bold reverse {look['accent']}" if is_current else look["muted"]
+            )
         return line
 
     def _about(self) -> Text:
@@ -231,8 +233,8 @@ class LogsScreen(ListKeys, StudyScreen):
         if not self._matching:
             self.console.say("no line matches" if self._pattern is not None else "search with / first")
             return
-        here = self.table.row_key
+        row_key = self.table.row_key
         numbers = self._matching if by > 0 else self._matching[::-1]
-        ahead = [number for number in numbers if here is None or (number - here) * by > 0]
+        ahead = [number for number in numbers if row_key is None or (number - row_key) * by > 0]
         self.table.move_to(ahead[0] if ahead else numbers[0])
         self.show()

@@ -58,18 +58,18 @@ def trial_share(number: int, used_bytes: int, place: int) -> Share:
     )
 
 
-def by_kind(foretold: Foretold) -> list[Share]:
+def by_kind(estimate: Foretold) -> list[Share]:
     """Return the parts summed over all trials, in the engine's order, then the process overhead."""
-    names = dict.fromkeys(part.name for part in foretold.parts)
-    shares = [kind_share(name, foretold.of(name)) for name in sorted(names, key=_place)]
-    return [*shares, *overhead(foretold, None)]
+    names = dict.fromkeys(part.name for part in estimate.parts)
+    shares = [kind_share(name, estimate.of(name)) for name in sorted(names, key=_place)]
+    return [*shares, *overhead(estimate, None)]
 
 
-def by_trial(foretold: Foretold, reserve_bytes: int | None) -> list[Share]:
+def by_trial(estimate: Foretold, reserve_bytes: int | None) -> list[Share]:
     """Return the base, each trial, the activations of the peak, then the process overhead."""
     own: dict[int, int] = {}
     common: dict[str, int] = {}
-    for part in foretold.parts:
+    for part in estimate.parts:
         if part.trial >= 0:
             own[part.trial] = own.get(part.trial, 0) + part.used_bytes
         else:
@@ -78,12 +78,12 @@ def by_trial(foretold: Foretold, reserve_bytes: int | None) -> list[Share]:
     trials = [trial_share(number, own[number], place) for place, number in enumerate(sorted(own))]
     bases = [share for share in shared if share.letter == "B"]
     others = [share for share in shared if share.letter != "B"]
-    return [*bases, *trials, *others, *overhead(foretold, reserve_bytes)]
+    return [*bases, *trials, *others, *overhead(estimate, reserve_bytes)]
 
 
-def overhead(foretold: Foretold, reserve_bytes: int | None) -> list[Share]:
+def overhead(estimate: Foretold, reserve_bytes: int | None) -> list[Share]:
     """Return the process overhead: the allocator's reserve where it is known, and CUDA's context."""
-    rest = max(0, foretold.device_bytes - foretold.peak_bytes)
+    rest = max(0, estimate.device_bytes - estimate.peak_bytes)
     if reserve_bytes is None:
         letter, meaning, pattern = CONTEXT
         return [Share(letter, "context and reserve", rest, meaning, pattern)] if rest else []

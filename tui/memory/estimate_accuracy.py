@@ -21,11 +21,11 @@ FAR = 0.08  # a relative error above it is coloured
 LESSON = "a trial is estimated before it starts and measured while it runs"
 
 
-def relative_error(foretold: int | None, measured: int | None) -> float | None:
+def relative_error(estimated: int | None, measured: int | None) -> float | None:
     """Return the relative error of the estimate; negative where it is too low."""
-    if foretold is None or not measured or measured <= 0:
+    if estimated is None or not measured or measured <= 0:
         return None
-    return (foretold - measured) / measured
+    return (estimated - measured) / measured
 
 
 def error_words(share: float) -> tuple[str, str]:
@@ -86,12 +86,12 @@ def _lessons(devices: Sequence[DeviceMemory], look: Palette) -> list[Text]:
     return lines or [Text("no correction learnt yet", style=look["muted"])]
 
 
-def _row(number: int, state: str, foretold: int | None, measured: int | None, look: Palette) -> Text:
+def _row(number: int, state: str, estimated: int | None, measured: int | None, look: Palette) -> Text:
     line = Text(f"{number:>4}  ", no_wrap=True, overflow="ellipsis")
     line.append(f"{GLYPHS[state]} {state:<10}", style=look[state])
-    for size in (foretold, measured):
+    for size in (estimated, measured):
         line.append(f"{format_bytes(size) if size is not None else NOTHING:>10}")
-    share = relative_error(foretold, measured)
+    share = relative_error(estimated, measured)
     text, meaning = error_words(share) if share is not None else (f"{NOTHING}  ", "muted")
     line.append(f"{text:>9}", style=look[meaning])
     return line

@@ -50,9 +50,9 @@ def _curve(canvas: Canvas, used: Sequence[float | None]) -> None:
         if share is None or not math.isfinite(share):
             before = None
             continue
-        here = (start + place, _level(share, canvas))
-        canvas.line(*(before or here), *here, USED)
-        before = here
+        point = (start + place, _level(share, canvas))
+        canvas.line(*(before or point), *point, USED)
+        before = point
 
 
 def _dots(canvas: Canvas, share: float) -> None:

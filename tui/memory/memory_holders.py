@@ -38,12 +38,12 @@ def own_shares(now: DeviceMemory, study: s.Study) -> list[Share]:
     pack = pack_of(now.label, study)
     if pack is None:
         return []
-    held = sum(pack.trial_bytes.values())
+    held_bytes = sum(pack.trial_bytes.values())
     trials = [
         trial_share(number, pack.trial_bytes[number], place)
         for place, number in enumerate(sorted(pack.trial_bytes))
     ]
-    moment = max(0, pack.used_bytes - pack.base_bytes - held)
+    moment = max(0, pack.used_bytes - pack.base_bytes - held_bytes)
     shares = [kind_share("base model", pack.base_bytes), *trials, kind_share("activations", moment)]
     return [*shares, reserve_share(pack.reserve_bytes)] if pack.reserve_bytes else shares
 

@@ -154,8 +154,8 @@ class MemoryScreen(StudyScreen):
     def _tick(self) -> None:
         """Request new estimates if the state changed and the screen is visible."""
         engine = self.console.engine
-        seen = self.is_current and self.study is not None
-        if not seen or self._weigh.busy or engine.version == self._weighed:
+        is_seen = self.is_current and self.study is not None
+        if not is_seen or self._weigh.busy or engine.version == self._weighed:
             return
         self._weighed = engine.version
         self.run_worker(

@@ -32,9 +32,9 @@ def scale(shares: Sequence[Share], total_bytes: int, marks: Sequence[Mark] = ())
     return max(1, total_bytes, requested, *(mark.at_bytes for mark in marks))
 
 
-def cell_counts(shares: Sequence[Share], whole: int, width: int) -> list[int]:
+def cell_counts(shares: Sequence[Share], full_bytes: int, width: int) -> list[int]:
     """Cells of each share, in proportion; none that is worth a quarter of a cell, and no trial, vanishes."""
-    exact = [share.used_bytes / whole * width for share in shares]
+    exact = [share.used_bytes / full_bytes * width for share in shares]
     seen = [
         cells >= SMALLEST or (cells > 0 and share.of_trial)
         for cells, share in zip(exact, shares, strict=True)
@@ -54,24 +54,24 @@ def draw_bar(
     shares: Sequence[Share], total_bytes: int, marks: Sequence[Mark], width: int, look: Palette, rows: int = 1
 ) -> list[Text]:
     """``rows`` lines of the bar, the letters in the first, and a line with the marks' words if any."""
-    whole = scale(shares, total_bytes, marks)
-    shown = merge_trials(shares) if _is_crowded(shares, whole, width) else list(shares)
-    cells = _cells(shown, cell_counts(shown, whole, width), width)
+    full_bytes = scale(shares, total_bytes, marks)
+    shown = merge_trials(shares) if _is_crowded(shares, full_bytes, width) else list(shares)
+    cells = _cells(shown, cell_counts(shown, full_bytes, width), width)
     at: dict[int, Mark] = {}
     for mark in marks:  # the first one wins a cell
-        at.setdefault(_cell_at(mark.at_bytes, whole, width), mark)
+        at.setdefault(_cell_at(mark.at_bytes, full_bytes, width), mark)
     lines = [_row(cells, at, row > 0, look) for row in range(rows)]
     return [*lines, _words(at, width, look)] if marks else lines
 
 
-def _is_crowded(shares: Sequence[Share], whole: int, width: int) -> bool:
+def _is_crowded(shares: Sequence[Share], full_bytes: int, width: int) -> bool:
     """Would a cell for each trial make the trials look much larger than they are?"""
     own = [share.used_bytes for share in shares if share.of_trial]
-    return len(own) > max(width // 8, sum(own) / whole * width)
+    return len(own) > max(width // 8, sum(own) / full_bytes * width)
 
 
-def _cell_at(at_bytes: int, whole: int, width: int) -> int:
-    return max(0, min(width - 1, int(at_bytes / whole * width)))
+def _cell_at(at_bytes: int, full_bytes: int, width: int) -> int:
+    return max(0, min(width - 1, int(at_bytes / full_bytes * width)))
 
 
 def _cells(shares: Sequence[Share], sizes: Sequence[int], width: int) -> list[tuple[str, str, str]]:
@@ -97,17 +97,21 @@ def _row(cells: Sequence[tuple[str, str, str]], at: dict[int, Mark], lower: bool
 
 
 def _words(at: dict[int, Mark], width: int, look: Palette) -> Text:
-    """Beside each mark its words: right of the last one, left of the others, or where there is room."""
+    """Next to each mark its words: right of the last one, left of the others, or where there is room."""
     line = Text(" " * width, no_wrap=True, overflow="crop")
-    taken: list[range] = []
+    used_ranges: list[range] = []
     for place, mark in at.items():
         right = (place, f"╹{mark.text}")
         left = (place - len(mark.text), f"{mark.text}╹")
         for start, text in (right, left) if place == max(at) else (left, right):
             cells = range(start - 1, start + len(text) + 1)
-            if start < 0 or start + len(text) > width or any(set(cells) & set(other) for other in taken):
+            if (
+                start < 0
+                or start + len(text) > width
+                or any(set(cells) & set(other) for other in used_ranges)
+            ):
                 continue
-            taken.append(cells)
+            used_ranges.append(cells)
             line.plain = line.plain[:start] + text + line.plain[start + len(text) :]
             line.stylize(look[mark.meaning], start, start + len(text))
             break

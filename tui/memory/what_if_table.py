@@ -129,26 +129,28 @@ class WhatIf(Box):
         if self._forecast is None:
             empty = Text("" if self._why else "asking the engine …", style=look["muted"])
             return [empty, Text(), Text()], []
-        foretold, limit = self._forecast.foretold, self._forecast.limit_bytes
-        shares = by_kind(foretold)
-        marks = limits(limit, self._forecast.total_bytes, foretold.device_bytes)
+        estimate, limit = self._forecast.foretold, self._forecast.limit_bytes
+        shares = by_kind(estimate)
+        marks = limits(limit, self._forecast.total_bytes, estimate.device_bytes)
         bar = draw_bar(shares, self._forecast.total_bytes, marks, self.room, look)
         below = legend(shares, self.room, 12, look)
-        below += wrap_text(f"peak at {foretold.moment}", self.room, look["muted"])
-        for note in foretold.notes:
+        below += wrap_text(f"peak at {estimate.moment}", self.room, look["muted"])
+        for note in estimate.notes:
             below += wrap_text(note, self.room, look["warning"], "less accurate: ")
         for advice in self._forecast.advice:
             below += wrap_text(advice, self.room, look["info"], "→ ")
         return [_verdict(self._forecast, look), *bar, Text()][:HEAD], [Text(), *below]
 
     def _row(self, place: int, name: str, look: Palette) -> Text:
-        here, value, before = place == self._cursor, self._values[name], self._start[name]
+        is_cursor, value, before = place == self._cursor, self._values[name], self._start[name]
         shown = plain(number(SHOWN.get(value, value) if isinstance(value, bool) else value), VALUE - 4)
-        line = Text(f"{'▸' if here else ' '} {name:<{NAME - 2}}", no_wrap=True, overflow="ellipsis")
+        line = Text(f"{'▸' if is_cursor else ' '} {name:<{NAME - 2}}", no_wrap=True, overflow="ellipsis")
         line.append(
-            f"{'◂' if here else ' '} {shown} {'▸' if here else ' '}".ljust(min(VALUE, self.room - NAME))
+            f"{'◂' if is_cursor else ' '} {shown} {'▸' if is_cursor else ' '}".ljust(
+                min(VALUE, self.room - NAME)
+            )
         )
-        if here:
+        if is_cursor:
             line.stylize(f"bold {look.cursor}" if self.has_focus else "bold")
         if value != before:
             was = SHOWN[before] if isinstance(before, bool) else number(before)

@@ -69,10 +69,10 @@ def _open(app: TrimtabApp, screen: str, trial: int | None) -> None:
         raise TrimtabError.of(f"there is no trial {trial}", "--screen", "`trimtab status` lists the trials")
     if screen == "trials":
         return
-    made = app.places[screen](trial if trial is not None else app.selected_trial())
-    if made is None:
+    opened = app.places[screen](trial if trial is not None else app.selected_trial())
+    if opened is None:
         raise TrimtabError.of(f"{screen}: there is nothing to show yet", "--screen", "wait for trials")
-    app.push_screen(made)
+    app.push_screen(opened)
 
 
 def _is_idle(app: TrimtabApp) -> bool:
@@ -111,8 +111,10 @@ def _write(content: str, out: Path | None) -> None:
         with open(out, "wb", opener=paths.no_link) as file:
             file.write(_as_png(content) if out.suffix.lower() == ".png" else content.encode())
     except OSError as error:
-        what = f"the picture cannot be written: {plain(error.strerror or str(error), 200)}"
-        raise TrimtabError.of(what, plain(str(out), 200), "choose a writable path that is no link") from error
+        problem = f"the picture cannot be written: {plain(error.strerror or str(error), 200)}"
+        raise TrimtabError.of(
+            problem, plain(str(out), 200), "choose a writable path that is not a link"
+        ) from error
 
 
 def _as_png(svg: str) -> bytes:

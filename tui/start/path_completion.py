@@ -19,11 +19,11 @@ def complete_path(typed: str, suffixes: tuple[str, ...] = (), folder: Path | Non
     """Return how ``typed`` may go on, folders with a slash at the end, only files with one of ``suffixes``
     (empty: all). Names that begin with a dot are offered once it is typed. ``folder`` is where a relative
     path begins."""
-    before, _, begun = typed.rpartition("/")
+    before, _, beginning = typed.rpartition("/")
     before += "/" if "/" in typed else ""
     place = (folder or Path()) / paths.expand_home(before or ".")
-    found = [name for name in _names(place, suffixes) if name.startswith(begun)]
-    return [before + name for name in sorted(found) if begun or not name.startswith(".")][:MOST_OFFERED]
+    found = [name for name in _names(place, suffixes) if name.startswith(beginning)]
+    return [before + name for name in sorted(found) if beginning or not name.startswith(".")][:MOST_OFFERED]
 
 
 def extend_path(typed: str, suffixes: tuple[str, ...] = (), folder: Path | None = None) -> str:

@@ -43,8 +43,8 @@ async def run_command(words: Sequence[str]) -> Answer:
         found = json.loads(out)  # exit code 1 says that nothing fits, and why
         return Answer(found if isinstance(found, dict) else {})
     except ValueError:
-        told = plain(errors.decode(errors="replace").strip()[-1500:], lines=True)
-        return Answer({}, told.replace("trimtab: ", "") or f"`trimtab {words[0]}` printed nothing")
+        message = plain(errors.decode(errors="replace").strip()[-1500:], lines=True)
+        return Answer({}, message.replace("trimtab: ", "") or f"`trimtab {words[0]}` printed nothing")
 
 
 def recommend_words(model: str, data: str, rows: str, device: str, out: str) -> list[str]:

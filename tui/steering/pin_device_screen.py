@@ -31,9 +31,9 @@ class Pin(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         """Compose the list: any device first; a dot marks the current choice."""
         rows = []
-        for label, what in self._devices.items():
+        for label, device in self._devices.items():
             sign = "●" if label == self._pinned else " "
-            rows.append(Option(Text(f"{sign} {plain(label, 12) or 'any':<12} {plain(what, 36)}")))
+            rows.append(Option(Text(f"{sign} {plain(label, 12) or 'any':<12} {plain(device, 36)}")))
         options = OptionList(*rows)
         options.border_title = f"pin trial {self._trial} to"
         yield options

@@ -88,10 +88,12 @@ def _space(study: s.Study) -> tuple[list[Row], list[Row]]:
     for knob in study.settings.knobs:
         if knob.name in space:
             dimension, is_held = space[knob.name], knob.name in fixed
-            begun = dimension_text.fixed_text(fixed[knob.name]) if is_held else dimension_text.text(dimension)
+            initial = (
+                dimension_text.fixed_text(fixed[knob.name]) if is_held else dimension_text.text(dimension)
+            )
             allowed = f"of {dimension_text.text(dimension)}" if is_held else _short(knob)
             heading = "" if searched else "searched"
-            searched.append(_knob(knob, begun, allowed, heading, _range_reader(knob, dimension, train)))
+            searched.append(_knob(knob, initial, allowed, heading, _range_reader(knob, dimension, train)))
         else:
             heading = "" if others else "not searched: type a range or a list to search"
             others.append(
@@ -106,9 +108,9 @@ def _space(study: s.Study) -> tuple[list[Row], list[Row]]:
     return searched, others
 
 
-def _knob(knob: Knob, begun: str, allowed: str, heading: str, read: Reader) -> Row:
+def _knob(knob: Knob, initial: str, allowed: str, heading: str, read: Reader) -> Row:
     meaning = f"{knob.meaning}: {dimension_text.FORMS[knob.kind]}"
-    return Row(f"space.{knob.name}", begun, allowed, meaning, read, heading=heading, label=knob.name)
+    return Row(f"space.{knob.name}", initial, allowed, meaning, read, heading=heading, label=knob.name)
 
 
 def _short(knob: Knob) -> str:
@@ -171,10 +173,10 @@ def _ends(study: s.Study) -> list[Row]:
     return [
         Row(
             f"study.{STOP}.{name}", format_value(getattr(stop, name)), "a number; empty: no limit",
-            f"the study stops after this many {what}", _hours if name.endswith("hours") else _count,
+            f"the study stops after this many {label}", _hours if name.endswith("hours") else _count,
             heading="" if place else "early stopping", label=name if name != "trials" else "trials ended",
         )
-        for place, (name, what) in enumerate(STOPS.items())
+        for place, (name, label) in enumerate(STOPS.items())
     ]  # fmt: skip
 
 
@@ -220,9 +222,9 @@ def _pick(name: str, now: Any, choices: tuple[str, ...], meaning: str) -> Row:
 
 def _limits_row(name: str, limits: tuple[str, ...], meaning: str, heading: str = "") -> Row:
     key = name.split(".", 1)[1]
-    begun = ", ".join(limits)
+    initial = ", ".join(limits)
     allowed = "such as safety/toxicity <= 2 %" if heading else "such as memory/alone_bytes <= 22 GiB"
-    return Row(name, begun, allowed, f"{meaning}; comma-separated", _bounds, heading=heading, label=key)
+    return Row(name, initial, allowed, f"{meaning}; comma-separated", _bounds, heading=heading, label=key)
 
 
 # -- what a text says ------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from tui.widgets.cached_static import Sheet
 
 
 class DevicePanel(Sheet):
-    """As many lines as fit; what is left out is told."""
+    """As many lines as fit; what is left out is said."""
 
     DEFAULT_CSS = """
     DevicePanel {

@@ -37,14 +37,14 @@ def _forms(pack: PackMeasured, width: int) -> list[list[tuple[str, str]]]:
             (f" · {why}", "muted"),
         ]
         return [roomy if width >= ROOMY else [("in turns: ", "warning"), (why, "muted")]]
-    held = sum(pack.trial_bytes.values())
-    base, each = size(pack.base_bytes), size(held / max(1, len(pack.trial_bytes)))
-    noun, there = "trial" if count == 1 else "trials", f"{len(pack.trial_bytes)} × {each}"
+    held_bytes = sum(pack.trial_bytes.values())
+    base, each = size(pack.base_bytes), size(held_bytes / max(1, len(pack.trial_bytes)))
+    noun, parts = "trial" if count == 1 else "trials", f"{len(pack.trial_bytes)} × {each}"
     head = ("pack ", "muted")
     return [
-        [head, (f"{count} {noun}", ""), (f" · {speed}", "primary"), (f" · base {base} + {there}", "muted")],
-        [head, (f"{count}", ""), (f" · {speed}", "primary"), (f" · {base} + {there}", "muted")],
-        [head, (f"{count}", ""), (f" {speed}", "primary"), (f" {base}+{size(held)}", "muted")],
+        [head, (f"{count} {noun}", ""), (f" · {speed}", "primary"), (f" · base {base} + {parts}", "muted")],
+        [head, (f"{count}", ""), (f" · {speed}", "primary"), (f" · {base} + {parts}", "muted")],
+        [head, (f"{count}", ""), (f" {speed}", "primary"), (f" {base}+{size(held_bytes)}", "muted")],
         [head, (f"{count}", ""), (f" {speed}", "primary")],
         [head, (f"{count}", "")],
     ]

@@ -12,7 +12,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from core.contract.hosts import ssh_commands
-from core.contract.hosts.daemon_thread import in_daemon_thread
+from core.contract.hosts.daemon_thread import run_in_daemon_thread
 from core.contract.hosts.host_list import Host
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
@@ -70,7 +70,7 @@ class Studies(ModalScreen[Chosen]):
 
     async def _ask(self, host: Host) -> None:
         try:
-            words = (await in_daemon_thread(lambda: ssh_commands.query(host))).describe()
+            words = (await run_in_daemon_thread(lambda: ssh_commands.query(host))).describe()
         except TrimtabError as error:
             words = error.problems[0].what
         place = self._rows.index(next(row for row in self._rows if row[0] == Chosen("host", host.name)))

@@ -209,7 +209,7 @@ class AllTrials(TableScreen):
         return super().key_label(key_id, label) if of_study else ""
 
     def on_trial_chosen(self, message: TrialChosen) -> None:
-        """The curves beside and below the table follow the cursor."""
+        """The curves next to and below the table follow the cursor."""
         if self.size.width >= WIDE:
             self._show_preview()
         self._show_race()

@@ -92,7 +92,7 @@ class ColumnDialog(ModalScreen[TableChoice]):
         return line
 
     def _draw(self, key: str) -> None:
-        """List them anew, the cursor on ``key``."""
+        """List them again, the cursor on ``key``."""
         rows = self.query_one(OptionList)
         rows.clear_options()
         rows.add_options(self._options())

@@ -65,10 +65,10 @@ class FilterInput(Input):
     def action_complete(self) -> None:
         """Take over the completion, whether its ghost is drawn already or not."""
         study = self._study()
-        whole = complete_filter(study, self.value) if study is not None else None
-        if whole is not None:
-            self.value = whole
-            self.cursor_position = len(whole)
+        completed = complete_filter(study, self.value) if study is not None else None
+        if completed is not None:
+            self.value = completed
+            self.cursor_position = len(completed)
 
 
 class FilterBar(Vertical):
@@ -120,15 +120,15 @@ class FilterBar(Vertical):
     ) -> None:
         """Say how many of how many trials are shown and why; or where the filter cannot be read."""
         line = self.query_one("#shown", Sheet)
-        told = study is not None and (
+        is_told = study is not None and (
             self.is_open
             or fault is not None
             or choice.filter
             or choice.marks
             or describe_order(study, choice)
         )
-        line.display = bool(told)
-        if study is None or not told:
+        line.display = bool(is_told)
+        if study is None or not is_told:
             return
         if fault is not None:
             line.draw(fault_line(choice.filter, fault, max(20, self.size.width - 2), look, self.is_open))
@@ -164,7 +164,7 @@ def shown_line(study: s.Study, choice: TableChoice, shown: int, look: Palette, t
 
 
 def fault_line(text: str, fault: FilterFault, width: int, look: Palette, aligned: bool) -> Text:
-    """A caret below the character that cannot be read, and the reason beside it."""
+    """A caret below the character that cannot be read, and the reason next to it."""
     style, at = look["error"], min(fault.at, len(text))
     if not aligned:
         return Text(f"{plain(text, 60)}: {fault.text}", style=style, no_wrap=True, overflow="ellipsis")

@@ -27,10 +27,10 @@ class QueueWaits:
         if study is None or ASK_EVERY_S is None or self._query.busy or now - self._at < ASK_EVERY_S:
             return None
         live = [(trial.number, trial.state) for trial in study.trials.values() if trial.state not in s.ENDED]
-        asked = (study.name, *live)
-        if asked == self._asked:
+        question_key = (study.name, *live)
+        if question_key == self._asked:
             return None
-        self._asked, self._at = asked, now
+        self._asked, self._at = question_key, now
         if not any(state == s.QUEUED for _, state in live):
             self.verdicts = {}
             return None

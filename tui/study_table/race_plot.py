@@ -122,8 +122,8 @@ def race_scale(values: Sequence[float], direction: str) -> AxisScale:
 
 def _place(curve: Places, scale: AxisScale, last: float, inside: float) -> Places:
     """The places of a curve from where it comes onto the axis; one that never does stands on the edge."""
-    seen = [(x, y) for x, y in curve if scale.contains(y)] or curve
-    return [(inside * min(1.0, x / last), scale.position(y)) for x, y in seen]
+    visible = [(x, y) for x, y in curve if scale.contains(y)] or curve
+    return [(inside * min(1.0, x / last), scale.position(y)) for x, y in visible]
 
 
 def _band(race: Race, ranked: Sequence[int], number: int) -> str:
@@ -156,16 +156,16 @@ def _draw_border(plane: Plane, points: Places, stepwise: bool) -> None:
 def _name_ends(plane: Plane, curves: dict[int, Places], race: Race, ranked: Sequence[int]) -> None:
     """The numbers of the trial under the cursor and of the best one at the ends of their curves, in lines of
     their own."""
-    taken: list[tuple[int, int]] = []
+    used_places: list[tuple[int, int]] = []
     for number in dict.fromkeys((race.cursor, *ranked[:1])):
         if number is None or not curves.get(number):
             continue
         x, y = curves[number][-1]
         shown, row = f"●#{number}", row_of(y, plane.height)
         first = min(column_of(x, plane.width), plane.width - len(shown))
-        if any(row == other and abs(first - start) <= len(shown) for start, other in taken):
+        if any(row == other and abs(first - start) <= len(shown) for start, other in used_places):
             row += 1 if row + 1 < plane.height else -1
-        taken.append((first, row))
+        used_places.append((first, row))
         for place, sign in enumerate(shown):
             plane.put(first + place, row, sign, CURSOR if number == race.cursor else BANDS[0])
 

@@ -43,10 +43,10 @@ class RaceView(Widget, can_focus=False):
         if judged != self._bordered:
             self._bordered, self._border = judged, find_border(study)
         race = Race(study, numbers, cursor, along, self._border)
-        asked = (judged, tuple(numbers), cursor, along, self.size, id(look), self._others(race))
-        if asked == self._drawn_from:
+        drawn_from = (judged, tuple(numbers), cursor, along, self.size, id(look), self._others(race))
+        if drawn_from == self._drawn_from:
             return
-        self._drawn_from = asked
+        self._drawn_from = drawn_from
         self._take(race_lines(race, (self.size.width, self.size.height), look))
 
     def _others(self, race: Race) -> tuple[object, ...]:

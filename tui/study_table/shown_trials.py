@@ -6,7 +6,7 @@ import math
 
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
-from core.contract.views.trials.trial_fields import comparable, find_field
+from core.contract.views.trials.trial_fields import find_field, sort_key
 from core.contract.views.trials.trial_filter import Context, FilterFault, TrialFilter, parse_filter
 from tui.study_table.table_choice import TableChoice
 
@@ -33,9 +33,9 @@ class TrialSelection:
         best = best_and_counts.best(study)
         context = Context(study, best.number if best is not None else None, marked)
         others = (context.best, marked) if self._filter.of_others else ()
-        asked = (study.name, id(study.spec), choice.order, choice.descending, self._filter, others)
-        if asked != self._asked:
-            self._asked = asked
+        chosen_by = (study.name, id(study.spec), choice.order, choice.descending, self._filter, others)
+        if chosen_by != self._asked:
+            self._asked = chosen_by
             self._seen, self._shown, self._keys = {}, {}, {}
         seen = self._seen
         self.changed = [trial for number, trial in study.trials.items() if seen.get(number) is not trial]
@@ -58,7 +58,7 @@ class TrialSelection:
             self._shown[trial.number] = self._filter.matches(context, trial)
             value = field.value(study, trial) if field is not None else trial.number
             missing = value is None or (isinstance(value, float) and not math.isfinite(value))
-            self._keys[trial.number] = None if missing else comparable(value)
+            self._keys[trial.number] = None if missing else sort_key(value)
         self._seen = dict(study.trials)
         shown = [number for number in study.trials if self._shown[number]]
         known = [(key, number) for number in shown if (key := self._keys[number]) is not None]

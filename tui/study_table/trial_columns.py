@@ -171,9 +171,9 @@ def _progress(cells: int) -> Callable[[RowView], list[Piece]]:
             return [wait_text(row.verdict)]
         if study_progress.is_evaluating(trial):
             return [(f"{study_progress.EVALUATING:>{cells}}", trial.state)]
-        done = min(trial.step, trial.total_steps)
-        share = done / trial.total_steps if trial.total_steps else 0.0
-        percent = 100 * done // trial.total_steps if trial.total_steps else 0
+        steps_done = min(trial.step, trial.total_steps)
+        share = steps_done / trial.total_steps if trial.total_steps else 0.0
+        percent = 100 * steps_done // trial.total_steps if trial.total_steps else 0
         full, empty = bar(share, cells - 5)
         return [(full, trial.state), (empty, "muted"), (f" {percent:>3}%", "")]
 

@@ -81,10 +81,10 @@ class TrialTable(VirtualTable):
     def _measure(self, study: s.Study) -> None:
         """Measure the trials that changed; all of them for other columns or another study."""
         keys = chosen_keys(study, self._choice.columns)
-        asked = (study.name, id(study.spec), tuple(keys))
+        measured_by = (study.name, id(study.spec), tuple(keys))
         changed = self.selection.changed
-        if self._measures is None or asked != self._measured:
-            self._measures, self._measured, self._shape = ColumnMeasures(study, keys), asked, ()
+        if self._measures is None or measured_by != self._measured:
+            self._measures, self._measured, self._shape = ColumnMeasures(study, keys), measured_by, ()
             changed = list(study.trials.values())
         if changed:
             self._measures.take(study, changed)

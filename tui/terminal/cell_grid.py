@@ -57,7 +57,7 @@ class CellGrid:
         self.changed: set[int] = set()
 
     def resize(self, width: int, height: int) -> bool:
-        """Start anew where the size is another; tell whether it is."""
+        """Start again where the size is another; tell whether it is."""
         if (width, height) == (self.width, len(self.rows)):
             return False
         self.width, self.rows = width, blank_rows(width, height)

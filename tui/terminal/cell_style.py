@@ -73,10 +73,10 @@ def change(before: CellStyle, after: CellStyle) -> str:
 
 def _parameters(before: CellStyle, after: CellStyle) -> str:
     ended = {OFF[name] for name in before.flags - after.flags}
-    begun = [
+    switched_on = [
         name for name in FLAGS if name in after.flags and (name not in before.flags or OFF[name] in ended)
     ]
-    codes = [*sorted(ended), *(ON[name] for name in begun)]
+    codes = [*sorted(ended), *(ON[name] for name in switched_on)]
     if before.front != after.front:
         codes.append(after.front or "39")
     if before.back != after.back:

@@ -42,7 +42,7 @@ class _Counted:
 
 class ConsoleDriver(LinuxDriver):
     """``on_started`` is called when the terminal was taken over, ``on_answer`` when it said where its cursor
-    is; ``active`` is false while somebody else draws there."""
+    is; ``active`` is false while someone else draws there."""
 
     def __init__(self, app: Any, **options: Any) -> None:
         super().__init__(app, **options)

@@ -68,7 +68,7 @@ class FrameDisplay(App[None]):
         self._show_frame()
 
     def send(self, sequence: str) -> None:
-        """Write something that is no frame, and moves nothing on the screen."""
+        """Write something that is not a frame, and moves nothing on the screen."""
         driver = self._driver
         if sequence and isinstance(driver, ConsoleDriver) and driver.active:
             driver.write(sequence)

@@ -53,7 +53,7 @@ class FramePacing:
         self._taken = (self._taken[0] if self._taken is not None else now, now)
 
     def is_attended(self, now: float) -> bool:
-        """Tell whether somebody is at the keys."""
+        """Tell whether someone is at the keys."""
         return now - self._key < AT_KEYS_S
 
     def wait_s(self, now: float, backlog: int) -> float | None:

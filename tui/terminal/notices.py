@@ -1,4 +1,4 @@
-"""What is worth a word while nobody looks, and how a terminal is told: bell, desktop, title of the window."""
+"""What is worth a word while no one looks, and how a terminal is told: bell, desktop, title of the window."""
 
 from __future__ import annotations
 

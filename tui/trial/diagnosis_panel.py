@@ -1,4 +1,4 @@
-"""What is wrong with a trial, in words beside its curves, and what may help: each remedy is an action."""
+"""What is wrong with a trial, in words next to its curves, and what may help: each remedy is an action."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class DiagnosisPanel(OptionList):
     """
 
     class Chosen(Message):
-        """Somebody wants a remedy that has a request."""
+        """Someone wants a remedy that has a request."""
 
         def __init__(self, remedy: Remedy) -> None:
             super().__init__()

@@ -13,7 +13,7 @@ class Rewidened(Message):
 
 
 class Sheet(Static):
-    """Shows a text; the same text again is not drawn, and only another number of lines lays out anew, or
+    """Shows a text; the same text again is not drawn, and only another number of lines lays out again, or
     any other text where it wraps."""
 
     def __init__(self, **more: object) -> None:

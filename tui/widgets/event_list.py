@@ -16,7 +16,7 @@ from tui.theme_colors import Palette
 
 
 class EventList(VerticalScroll):
-    """Follows the newest line unless somebody scrolled up."""
+    """Follows the newest line unless someone scrolled up."""
 
     DEFAULT_CSS = """
     EventList {
@@ -37,7 +37,7 @@ class EventList(VerticalScroll):
         yield self._text
 
     def on_mount(self) -> None:
-        """Lines wrap anew when the scroll bar comes: where the end is, is known only once they have."""
+        """Lines wrap again when the scroll bar comes: where the end is, is known only once they have."""
         self.watch(self, "scroll_y", self._note_scroll, init=False)
         self.watch(self, "virtual_size", self._follow_end, init=False)
 

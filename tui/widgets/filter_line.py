@@ -86,7 +86,7 @@ class FilterLine(Vertical):
 
 
 def _fault_line(text: str, fault: FilterFault, width: int, look: Palette) -> Text:
-    """A caret below the character that cannot be read, and the reason beside it."""
+    """A caret below the character that cannot be read, and the reason next to it."""
     at = min(fault.at, len(text))
     if at + 2 + len(fault.text) <= width:
         line = " " * at + f"^ {fault.text}"

@@ -19,7 +19,7 @@ class LineOpened(Message):
 
 
 class FollowingTable(VirtualTable, inherit_bindings=False):  # pages move the cursor, too
-    """Follows the end unless somebody scrolled up or put the cursor on another line."""
+    """Follows the end unless someone scrolled up or put the cursor on another line."""
 
     def __init__(self, **more: object) -> None:
         super().__init__(**more)
@@ -66,7 +66,7 @@ class FollowingTable(VirtualTable, inherit_bindings=False):  # pages move the cu
         self.post_message(LineOpened())
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Stop following: somebody reads."""
+        """Stop following: someone reads."""
         self.follows = False
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:

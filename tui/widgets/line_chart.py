@@ -1,4 +1,4 @@
-"""A single chart in a frame, for screens that show one beside other things."""
+"""A single chart in a frame, for screens that show one next to other things."""
 
 from __future__ import annotations
 

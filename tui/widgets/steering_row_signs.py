@@ -56,7 +56,7 @@ def brief_signs(trial: s.Trial) -> list[Piece]:
         ("+" if waits > 0 else "-", "accent", bool(waits)),
         ("h", "muted", trial.parent < 0 and bool(trial.by)),
     ]
-    return [(text, meaning) for text, meaning, there in signs if there][:SIGN_CELLS]
+    return [(text, meaning) for text, meaning, is_shown in signs if is_shown][:SIGN_CELLS]
 
 
 def signs_width(trial: s.Trial) -> int:

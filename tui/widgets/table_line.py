@@ -40,13 +40,13 @@ def draw_line(
     legible."""
     segments: list[Segment] = []
     for place, (column, pieces) in enumerate(zip(columns, cells, strict=False)):
-        here = place in cursor[0]
-        room, style = column.width, cursor[1] if here else base
+        is_cursor = place in cursor[0]
+        room, style = column.width, cursor[1] if is_cursor else base
         cell = []
         for text, meaning in pieces:
             shown = text if cell_len(text) <= room else set_cell_size(text, room)
             room -= cell_len(shown)
-            cell.append(Segment(shown, style + _style(look, meaning, here)))
+            cell.append(Segment(shown, style + _style(look, meaning, is_cursor)))
         pad = Segment(" " * room, style)
         segments += [pad, *cell] if column.right else [*cell, pad]
         segments.append(Segment(" " * column.gap, base))

@@ -240,8 +240,8 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
         cursor = self.get_component_rich_style("table--cursor")
         if not self.CELL_CURSOR:
             return self._strip(row.cells, cursor, range(len(row.cells)), cursor)
-        here = self._still + self.cursor_column - self._in_sight.start
-        marked = range(here, here + 1) if self.has_focus else NO_CELL
+        cursor_x = self._still + self.cursor_column - self._in_sight.start
+        marked = range(cursor_x, cursor_x + 1) if self.has_focus else NO_CELL
         return self._strip(row.cells, self.get_component_rich_style("table--row"), marked, cursor)
 
     def _strip(self, cells: Cells, base: Style, marked: range = NO_CELL, cursor: Style = PLAIN) -> Strip:

@@ -91,15 +91,15 @@ def add_axes(
         left = Text(f"{label:>{AXIS}}" + ("┤" if label else "│"), style=look["muted"], no_wrap=True)
         shown.append(Text(no_wrap=True).append_text(left).append_text(line))
     rule, under = ["─"] * plane.width, [" "] * (AXIS + 1 + plane.width)
-    taken = -1
+    last_column = -1
     for place, label in along:
         column = column_of(place, plane.width)
         room = min(cell_len(label), plane.width)
         start = max(0, min(AXIS + 1 + column - room // 2, len(under) - room))
-        if start > taken and cell_len(label) == len(label):
+        if start > last_column and cell_len(label) == len(label):
             rule[column] = "┬"
             under[start : start + room] = label[:room]
-            taken = start + room
+            last_column = start + room
     shown.append(Text(" " * AXIS + "└" + "".join(rule), style=look["muted"], no_wrap=True))
     shown.append(Text("".join(under), style=look["muted"], no_wrap=True))
     middle = max(0, AXIS + 1 + (plane.width - cell_len(caption)) // 2)
@@ -124,7 +124,7 @@ def short_number(value: float) -> str:
 
 
 def side_by_side(blocks: Sequence[Sequence[Text]], width: int) -> list[Text]:
-    """Blocks of lines beside each other, ``width`` cells each."""
+    """Blocks of lines side by side, ``width`` cells each."""
     shown = []
     for row in range(max(map(len, blocks), default=0)):
         line = Text(no_wrap=True)

@@ -43,7 +43,7 @@ def best(arguments: argparse.Namespace) -> int:
             "against": reference_values.format_results(study, trial),
             "base": reference_values.base_values(study),
         }
-        answer |= {"scoring": study_progress.scoring_record(trial), "pending": _pending(study)}
+        answer |= {"scoring": study_progress.scoring_record(trial), "pending": _list_pending(study)}
         output_formatting.dump(answer)
         return exit_codes.OK
     print(f"{study.name}: trial {trial.number}  {output_formatting.format_results(study, trial)}")
@@ -55,7 +55,7 @@ def best(arguments: argparse.Namespace) -> int:
         print(f"  against  {line}")
     for line in _base(study):
         print(f"  base     {line}")
-    for line in _scoring(study, trial):
+    for line in _describe_pending(study, trial):
         print(f"  scoring  {line}")
     if len(front) > 1:
         print(f"  on the Pareto front: trials {', '.join(map(str, front))}")
@@ -73,12 +73,12 @@ def _base(study: s.Study) -> list[str]:
     return notes
 
 
-def _scoring(study: s.Study, trial: s.Trial) -> list[str]:
+def _describe_pending(study: s.Study, trial: s.Trial) -> list[str]:
     """Describe pending scores of this and other trials, which may still change the best trial."""
     notes = []
     if trial.pending:
         notes.append(f"its last scores are pending: {study_progress.format_scoring(trial)}")
-    others = [number for number in _pending(study) if number != trial.number]
+    others = [number for number in _list_pending(study) if number != trial.number]
     waits = [number for number in others if not study.trials[number].values]
     if others:
         numbers = ", ".join(map(str, others))
@@ -89,7 +89,7 @@ def _scoring(study: s.Study, trial: s.Trial) -> list[str]:
     return notes
 
 
-def _pending(study: s.Study) -> list[int]:
+def _list_pending(study: s.Study) -> list[int]:
     return [trial.number for trial in study.trials.values() if trial.pending]
 
 
@@ -97,7 +97,7 @@ def generate(arguments: argparse.Namespace) -> int:
     """Generate text in a separate process, which loads torch and the model and writes to this terminal."""
     adapter = adapter_folder(arguments)
     more = ("--tokens", str(arguments.tokens), *trust(arguments), "--", arguments.prompt)
-    return in_torch("core.train.commands.generate_text", adapter, *more)
+    return run_with_torch("core.train.commands.generate_text", adapter, *more)
 
 
 def trust(arguments: argparse.Namespace) -> list[str]:
@@ -121,7 +121,7 @@ def adapter_folder(arguments: argparse.Namespace) -> str:
     return adapter
 
 
-def in_torch(module: str, *arguments: str) -> int:
+def run_with_torch(module: str, *arguments: str) -> int:
     """Run a core.train module in a separate process and return the exit code."""
     environment = {**os.environ, "PYTHONPATH": str(paths.root())}
     command = [sys.executable, "-P", "-m", module, *arguments]

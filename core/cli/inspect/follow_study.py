@@ -20,7 +20,7 @@ from core.errors import EngineError
 PROGRESS_EVERY_S = 10.0
 
 
-def _waiting(why: str) -> None:
+def _report_silence(why: str) -> None:
     """Report that the engine is silent, or (with an empty ``why``) that it answers again."""
     print(f"{why}; waiting" if why else "the engine answers again", file=sys.stderr, flush=True)
 
@@ -30,7 +30,7 @@ async def changes(socket: Path, name: str) -> AsyncGenerator[tuple[s.Study, even
 
     Raises EngineError when the connection to the engine ends.
     """
-    connection = await engine_client.attach(socket, _waiting)
+    connection = await engine_client.attach(socket, _report_silence)
     state = s.State()
     try:
         async for message in connection.messages():
@@ -67,11 +67,11 @@ class Printer:
         if event is None:
             self._begin(study)
             return
-        self._lines(study.lines)
+        self._print_lines(study.lines)
         if isinstance(event, event_types.Preparing):
-            self._preparing(event)
+            self._print_preparation(event)
         elif isinstance(event, event_types.TrialReported | event_types.TrialEvaluated):
-            self._reading(study, event.trial)
+            self._print_progress(study, event.trial)
 
     def _begin(self, study: s.Study) -> None:
         if self._printed_to is None:
@@ -81,23 +81,23 @@ class Printer:
             )
             self._printed_to = study.lines[-1] if study.lines else None
         else:  # a new snapshot after a slow connection: it contains the lines in between
-            self._lines(study.lines)
+            self._print_lines(study.lines)
 
-    def _lines(self, lines: tuple[s.Line, ...]) -> None:
+    def _print_lines(self, lines: tuple[s.Line, ...]) -> None:
         for line in output_formatting.lines_after(lines, self._printed_to):
             self._write(output_formatting.format_line(line))
         if lines:
             self._printed_to = lines[-1]
 
-    def _preparing(self, event: event_types.Preparing) -> None:
+    def _print_preparation(self, event: event_types.Preparing) -> None:
         earlier_stage = self._stages.get(event.worker, "")
-        if event.stage and self._due(event.stage != earlier_stage):
+        if event.stage and self._is_due(event.stage != earlier_stage):
             share = f" {100 * event.done / event.total:.0f}%" if event.total else ""
             self._write(f"{output_formatting.format_clock(event.at)} {plain(event.stage, 200)}{share}")
         self._stages[event.worker] = event.stage
 
-    def _reading(self, study: s.Study, number: int) -> None:
-        if not self._due():
+    def _print_progress(self, study: s.Study, number: int) -> None:
+        if not self._is_due():
             return
         trial = study.trials[number]
         metric = study.objectives[0][0]
@@ -116,7 +116,7 @@ class Printer:
         )
         self._write(f"{output_formatting.format_clock(time.time())} {course} ({progress}, {time_left} left)")
 
-    def _due(self, at_once: bool = False) -> bool:
+    def _is_due(self, at_once: bool = False) -> bool:
         due = at_once or self._now() - self._progress_at >= PROGRESS_EVERY_S
         if due:
             self._progress_at = self._now()
@@ -127,7 +127,7 @@ def _print(line: str) -> None:
     print(line, flush=True)
 
 
-async def until_ended(socket: Path, name: str) -> int:
+async def follow_until_ended(socket: Path, name: str) -> int:
     """Print the study's progress until it ends and return the exit code."""
     activity_line.stop_activity()
     printer = Printer(_print)
@@ -135,11 +135,11 @@ async def until_ended(socket: Path, name: str) -> int:
         async for study, event in course:
             printer.show(study, event)
             if study.state not in s.LIVE_STUDY:
-                return _closing(study)
+                return _print_end(study)
     return exit_codes.NO_ENGINE
 
 
-def _closing(study: s.Study) -> int:
+def _print_end(study: s.Study) -> int:
     best = best_and_counts.best(study)
     if best is None:
         _print(f"{study.name}: {study.state}, {plain(reference_values.explain_no_best(study), 200)}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.cli import activity_line, exit_codes, output_formatting
 from core.cli.inspect import show_status
-from core.contract.hosts.daemon_thread import in_daemon_thread
+from core.contract.hosts.daemon_thread import run_in_daemon_thread
 from core.contract.state import engine_state as s
 from core.contract.state import event_fold, study_progress
 from core.contract.text.sanitize import plain
@@ -106,17 +106,17 @@ async def _follow(
     socket: Path, view: PlainView, write: Callable[[str], None], ensure: Callable[[], None]
 ) -> None:
     """Attach again and again, until cancelled."""
-    said = ""
+    printed = ""
     while True:
         try:
-            await in_daemon_thread(ensure)
+            await run_in_daemon_thread(ensure)
             await _follow_once(socket, view, write)
-            why, said = "the connection was lost", ""
+            why, printed = "the connection was lost", ""
         except EngineError as error:
             why = error.problems[0].what
-        if why != said:
+        if why != printed:
             write(f"engine away, retrying ({plain(why, 200)})")
-        said = why
+        printed = why
         await asyncio.sleep(RETRY_S)
 
 

@@ -32,7 +32,7 @@ def insides(arguments: argparse.Namespace) -> int:
     trial = resolve_trial.trial(study, arguments.trial)
     introspection = kept.read(study, trial.number)
     if arguments.json:
-        output_formatting.dump({"study": study.name, "state": trial.state, **_plainly(introspection)})
+        output_formatting.dump({"study": study.name, "state": trial.state, **_name_fields(introspection)})
         return exit_codes.OK
     if introspection.why_none:
         print(f"trial {trial.number} of {study.name}: {plain(introspection.why_none, 300)}")
@@ -86,7 +86,7 @@ def _attention(insides: i.Insides) -> None:
         )
 
 
-def _plainly(insides: i.Insides) -> dict[str, Any]:
+def _name_fields(insides: i.Insides) -> dict[str, Any]:
     """Convert the file's positional arrays to objects with field names."""
     content = msgspec.structs.asdict(insides)
     for name in ("kinds", "quarters", "worst", "layers"):

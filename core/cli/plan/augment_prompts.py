@@ -30,7 +30,7 @@ def augment(arguments: argparse.Namespace) -> int:
     given += ["--rows", str(arguments.rows)] if arguments.rows is not None else []
     given += ["--seed", str(arguments.seed)] if arguments.seed is not None else []
     place = str(Path(arguments.spec).absolute())
-    return best_and_generate.in_torch("core.train.commands.augment_rows", place, str(out), *given)
+    return best_and_generate.run_with_torch("core.train.commands.augment_rows", place, str(out), *given)
 
 
 def _check_numbers(arguments: argparse.Namespace) -> None:

@@ -68,7 +68,7 @@ def _describe(hook: Hook) -> str:
 
 
 def _test(hook: Hook) -> bool:
-    outcome = hook_delivery.deliver(hook, hook_messages.of_test(), paths.home(), threading.Event().wait)
+    outcome = hook_delivery.deliver(hook, hook_messages.make_test(), paths.home(), threading.Event().wait)
     result = "ok" if outcome.ok else "failed"
     print(f"{plain(hook.name, 60)} ({hook.target()}): {result}, {outcome.text}", flush=True)
     return outcome.ok

@@ -55,4 +55,6 @@ def _show(spec: str, count: int) -> int:
 
     if count < 1:
         raise SpecError.of(f"--show {count} is not above 0", "command line", "such as --show 3")
-    return best_and_generate.in_torch("core.train.commands.show_rows", str(Path(spec).absolute()), str(count))
+    return best_and_generate.run_with_torch(
+        "core.train.commands.show_rows", str(Path(spec).absolute()), str(count)
+    )

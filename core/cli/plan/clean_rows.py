@@ -1,4 +1,4 @@
-"""``trimtab clean``: writes the rows of a study anew, without copies and personal data, into a folder of
+"""``trimtab clean``: writes copies of a study's rows without duplicates and personal data, into a folder of
 its own."""
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from core.memory.base import hf_config, weight_bytes
 from core.memory.base.model_shape import Model
 from core.memory.estimate.device_constants import Device
 from core.memory.estimate.pack_memory_estimate import Setting, setting_of
-from core.memory.estimate.trial_tensor_sizes import need
+from core.memory.estimate.trial_tensor_sizes import compute_need
 from core.memory.planning import memory_advice, memory_budget, space_extremes
 from core.memory.planning.memory_advice import Case
 
@@ -46,7 +46,7 @@ def fit(arguments: argparse.Namespace) -> int:
     limit = memory_budget.limit(spec.resources.memory_bytes, device)
     base_bytes = weight_bytes.base_bytes(
         model,
-        weight_bytes.resolved(setting.precision, device.computes),
+        weight_bytes.resolve_precision(setting.precision, device.computes),
         setting.double_quant,
         device.computes,
     )
@@ -54,7 +54,7 @@ def fit(arguments: argparse.Namespace) -> int:
     pack = arguments.pack or (spec.resources.pack if isinstance(spec.resources.pack, int) else 1)
 
     def case(knobs: Mapping[str, Any]) -> Case:
-        return Case(model, setting, need(knobs), pack, device, limit.bytes_)
+        return Case(model, setting, compute_need(knobs), pack, device, limit.bytes_)
 
     small, large = space_extremes.extremes(spec, lambda knobs: case(knobs).estimate().device_bytes)
     cases = [case(knobs) for knobs in ((large,) if small == large else (small, large))]
@@ -124,7 +124,7 @@ def _row(name: str, values: Sequence[str]) -> None:
 
 
 def _describe_setting(model: Model, setting: Setting, device: Device) -> str:
-    precision = weight_bytes.resolved(setting.precision, device.computes)
+    precision = weight_bytes.resolve_precision(setting.precision, device.computes)
     return (
         f"{model.family}, {model.layers} layers, {model.parameters / 1e9:.2f} B parameters, {precision}"
         + (", gradient checkpointing" if setting.checkpointing else "")
@@ -158,16 +158,16 @@ def _dump(cases: Sequence[Case], limit: memory_budget.Limit, fitting: float) -> 
         content[name] = {
             "need": msgspec.to_builtins(case.need),
             "fits": case.fits(),
-            **_foretold_record(case.estimate()),
+            **_estimate_record(case.estimate()),
         }
     output_formatting.dump(content)
 
 
-def _foretold_record(foretold: Foretold) -> dict[str, Any]:
-    parts = {name: foretold.of(name) for name in dict.fromkeys(part.name for part in foretold.parts)}
+def _estimate_record(estimate: Foretold) -> dict[str, Any]:
+    parts = {name: estimate.of(name) for name in dict.fromkeys(part.name for part in estimate.parts)}
     return {
         "parts": parts,
-        "peak_bytes": foretold.peak_bytes,
-        "device_bytes": foretold.device_bytes,
-        "moment": foretold.moment,
+        "peak_bytes": estimate.peak_bytes,
+        "device_bytes": estimate.device_bytes,
+        "moment": estimate.moment,
     }

@@ -30,7 +30,7 @@ def print_scan(spec: StudySpec, size: int, against: Sequence[str] = ()) -> list[
     index, fault = _index(spec)
     for line in fault:
         print(line)
-    known = _known(spec, against)
+    known = _read_known_texts(spec, against)
     length = longest_sequence(spec)
     problems = list[Problem]()
     for key, section in spec.data.inputs.items():
@@ -41,7 +41,7 @@ def print_scan(spec: StudySpec, size: int, against: Sequence[str] = ()) -> list[
     return problems
 
 
-def _known(spec: StudySpec, against: Sequence[str]) -> KnownTexts | None:
+def _read_known_texts(spec: StudySpec, against: Sequence[str]) -> KnownTexts | None:
     """Return the evaluation data that rows are compared with."""
     files, key = (against, "--against") if against else (spec.data.contamination, "data.contamination")
     return KnownTexts(files, key, activity_line.set_activity) if files else None

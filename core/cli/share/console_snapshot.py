@@ -58,15 +58,15 @@ def _screen(words: list[str]) -> tuple[str, int | None]:
     number = rest[0] if rest else ""
     known = name in SCREENS and len(rest) <= 1 and (number.isdecimal() or not rest)
     if not known or (name == "trial" and not rest):
-        what = f"--screen {plain(' '.join(words), 60)!r} is no screen"
-        raise SpecError.of(what, "command line", f"one of {', '.join(SCREENS)}; trial takes its number")
+        problem = f"--screen {plain(' '.join(words), 60)!r} is not a screen"
+        raise SpecError.of(problem, "command line", f"one of {', '.join(SCREENS)}; trial takes its number")
     return name, int(number) if number else None
 
 
 def _check_ending(out: Path) -> None:
     if out.suffix.lower() not in ENDINGS:
-        what = f"the ending of {plain(str(out), 200)} is none of {', '.join(ENDINGS)}"
-        raise PictureError.of(what, "command line", "name the file such as trials.svg")
+        problem = f"the ending of {plain(str(out), 200)} is not one of {', '.join(ENDINGS)}"
+        raise PictureError.of(problem, "command line", "name the file such as trials.svg")
     if out.suffix.lower() == ".png" and importlib.util.find_spec(RENDERER) is None:
         fix = f"`pip install {RENDERER}`, or write a .svg, which browsers and documents show"
         raise PictureError.of(f"a PNG needs {RENDERER}, which is not installed", "command line", fix)

@@ -13,7 +13,7 @@ from core.contract.text.sanitize import plain
 def merge(arguments: argparse.Namespace) -> int:
     """Merge in a separate process, which loads torch and the model."""
     out = paths.expand_home(arguments.out).absolute()
-    code = best_and_generate.in_torch(
+    code = best_and_generate.run_with_torch(
         "core.train.commands.merge_adapter",
         best_and_generate.adapter_folder(arguments),
         str(out),

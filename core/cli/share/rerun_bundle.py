@@ -34,10 +34,10 @@ def rerun(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="trimtab-") as scratch:
         bundle = paths.expand_home(arguments.bundle).absolute()
         with bundle_manifest.open_bundle(bundle, Path(scratch)) as folder:
-            return _again(arguments, rerun_comparison.read(folder, arguments.trial))
+            return _rerun(arguments, rerun_comparison.read(folder, arguments.trial))
 
 
-def _again(arguments: argparse.Namespace, original: rerun_comparison.Original) -> int:
+def _rerun(arguments: argparse.Namespace, original: rerun_comparison.Original) -> int:
     _check_foreign_code(original, arguments.trust_remote_code)
     replaced_paths = {
         key: paths.here(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))
@@ -82,7 +82,7 @@ def _differences(original: rerun_comparison.Original, spec: StudySpec, anyway: b
 
     Raises BundleError where data or base differ, unless ``anyway``.
     """
-    different, unsure = rerun_comparison.other_data(original, input_provenance.fingerprints(spec))
+    different, unsure = rerun_comparison.compare_data(original, input_provenance.fingerprints(spec))
     if different and not anyway:
         flags = "locate it with --data FILE, --validation FILE or --base MODEL, or run with --anyway"
         raise bundle_manifest.BundleError(*(Problem(text, str(original.folder), flags) for text in different))
@@ -107,7 +107,7 @@ def _run(spec: StudySpec, folder: Path) -> int:
         socket,
     )
     try:
-        return asyncio.run(follow_study.until_ended(socket, spec.study.name))
+        return asyncio.run(follow_study.follow_until_ended(socket, spec.study.name))
     except KeyboardInterrupt:
         print(f"\ndetached; {spec.study.name} continues, and is not compared", flush=True)
         return exit_codes.INTERRUPTED
@@ -129,7 +129,7 @@ def _judge(
         apart = (
             "not compared: it depends on the machine"
             if name in outcome.clocks
-            else _apart(outcome.apart[name])
+            else _format_difference(outcome.apart[name])
         )
         print(f"  {name}  {before:.9g} → {now:.9g}  {apart}")
     print(f"  adapter  {_adapter(original, outcome)}")
@@ -146,7 +146,7 @@ def _judge(
     return exit_codes.FAILURE
 
 
-def _apart(relative: float) -> str:
+def _format_difference(relative: float) -> str:
     return "identical bits" if relative == 0 else f"relative difference {relative:.2g}"
 
 

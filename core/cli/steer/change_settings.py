@@ -105,9 +105,11 @@ def _put(study: s.Study, tables: dict[str, dict[str, Any]], parts: list[str], va
     if not deeper:
         table[key] = value
         return
-    here = table.get(key, (study.spec.get(section) or {}).get(key))
+    present = table.get(key, (study.spec.get(section) or {}).get(key))
     within = (
-        {name: entry for name, entry in here.items() if entry is not None} if isinstance(here, dict) else {}
+        {name: entry for name, entry in present.items() if entry is not None}
+        if isinstance(present, dict)
+        else {}
     )
     if value is None:
         within.pop(deeper[0], None)

@@ -52,7 +52,7 @@ def _print_socket(start: bool) -> int:
         reach_engine.ensure_engine()
     state, running = reach_engine.read_state()
     remote = Remote(
-        console_api.PROTOCOL, version(), running, _reachable(paths.socket_path()),
+        console_api.PROTOCOL, version(), running, _shorten_socket_path(paths.socket_path()),
         own_name(), platform.node(),
         tuple(StudyState(study.name, study.state) for study in state.studies.values()),
     )  # fmt: skip
@@ -60,7 +60,7 @@ def _print_socket(start: bool) -> int:
     return exit_codes.OK
 
 
-def _reachable(socket: Path) -> str:
+def _shorten_socket_path(socket: Path) -> str:
     """Return a path of the socket that a socket's address has room for: through the engine's folder."""
     if len(os.fsencode(socket)) > PATH_LIMIT_BYTES and (found := health(socket)) is not None:
         return f"/proc/{found.get('pid')}/cwd/{socket.name}"

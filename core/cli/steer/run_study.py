@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     from core.cli.inspect import follow_study
 
     try:
-        return asyncio.run(follow_study.until_ended(socket, name))
+        return asyncio.run(follow_study.follow_until_ended(socket, name))
     except KeyboardInterrupt:
         print(f"\ndetached; {DETACHED}", flush=True)
         return exit_codes.INTERRUPTED

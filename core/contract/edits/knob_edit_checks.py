@@ -133,7 +133,7 @@ def check_by_hand(
     sampler. Raises RefusedError with every problem.
     """
     trial = s.Trial(-1, knobs={**spec.train, **like})
-    _checked_by_hand(changes, list_editable(spec.train))
+    _refuse_faulty_knobs(changes, list_editable(spec.train))
     knobs = {**like, **resolve_factors(trial.knobs, changes)}
     inside = not any(
         name in knobs and is_searched(dimension, knobs) and explain_outside(dimension, knobs[name])
@@ -152,7 +152,7 @@ def check_by_hand(
     return knobs, learnable
 
 
-def _checked_by_hand(changes: Mapping[str, Any], known: Mapping[str, Knob]) -> None:
+def _refuse_faulty_knobs(changes: Mapping[str, Any], known: Mapping[str, Knob]) -> None:
     faults = []
     for name, value in changes.items():
         label = plain(f"{name} = {value!r}", 100)

@@ -91,10 +91,14 @@ def _format_value(value: Any) -> str:
 
 def describe_effects(study: s.Study, before: StudySpec, after: StudySpec) -> tuple[str, ...]:
     """Describe the effects on ended and on running trials."""
-    return (*_of_history(study, before, after), *_of_work(study, before, after), *_of_scoring(before, after))
+    return (
+        *_describe_history(study, before, after),
+        *_describe_work(study, before, after),
+        *_describe_scoring(before, after),
+    )
 
 
-def _of_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:
+def _describe_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:
     if before.space == after.space and before.train == after.train:
         same = before.study.sampler == after.study.sampler
         return [] if same else [f"{after.study.sampler} learns from all earlier trials"]
@@ -135,7 +139,7 @@ def holds_knobs(spec: StudySpec, knobs: Mapping[str, Any], before: set[str]) -> 
     return find_misfit(spec.space, knobs) is None
 
 
-def _of_work(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:
+def _describe_work(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:
     notes = []
     on = sum(1 for trial in study.trials.values() if trial.state in s.ON_WORKER)
     pack = after.resources.pack
@@ -151,7 +155,7 @@ def _of_work(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:
     return notes
 
 
-def _of_scoring(before: StudySpec, after: StudySpec) -> list[str]:
+def _describe_scoring(before: StudySpec, after: StudySpec) -> list[str]:
     notes = []
     if before.evaluate.on_unsure != after.evaluate.on_unsure:
         notes.append("ended trials keep the outcome of limits that stayed open")

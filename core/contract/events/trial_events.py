@@ -180,7 +180,7 @@ class ScoringEnded(TrialEvent, frozen=True, tag="scoring-ended"):
 
 
 class PauseAsked(TrialEvent, frozen=True, tag="pause-asked"):
-    """Somebody asked for a pause; the worker has not confirmed it yet."""
+    """Someone asked for a pause; the worker has not confirmed it yet."""
 
     from_states = ON_WORKER
 
@@ -209,7 +209,7 @@ class TrialPaused(TrialEvent, frozen=True, tag="trial-paused"):
 
 
 class ResumeAsked(TrialEvent, frozen=True, tag="resume-asked"):
-    """Somebody requested that a paused trial continue, or withdrew a pause."""
+    """Someone requested that a paused trial continue, or withdrew a pause."""
 
     from_states = ON_WORKER
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def in_daemon_thread(work: Callable[[], T]) -> T:
+async def run_in_daemon_thread(work: Callable[[], T]) -> T:
     """Return what ``work`` returns, or raise what it raises.
 
     Unlike the event loop's own threads, this one is not waited for when the loop ends.

@@ -40,7 +40,8 @@ class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the arguments of ssh that name the host; it never looks like an option."""
         found = ADDRESS.fullmatch(self.address)
         if found is None:
-            raise HostError.of(f"{show_value(self.address)} is no address", self.name, "such as me@gpu2:22")
+            fault = f"{show_value(self.address)} is not an address"
+            raise HostError.of(fault, self.name, "such as me@gpu2:22")
         user, host, port = found["user"], found["host"].strip("[]"), found["port"]
         return [*(["-p", port] if port else []), *(["-l", user] if user else []), "--", host]
 
@@ -72,11 +73,11 @@ def check(host: Host) -> Host:
     """Return ``host``. Raises HostError if a part of it is wrong."""
     if not NAME.fullmatch(host.name):
         fix = "letters, digits, '.', '_' and '-', 40 at most"
-        raise HostError.of(f"{show_value(host.name)} is no name for a host", "NAME", fix)
+        raise HostError.of(f"{show_value(host.name)} is not a name for a host", "NAME", fix)
     host.destination()
     for part in (host.home, host.command):
         if len(part) > LONGEST or plain(part) != part:
-            raise HostError.of(f"{show_value(part)} is no path", host.name)
+            raise HostError.of(f"{show_value(part)} is not a path", host.name)
     if not host.command:
         raise HostError.of("the command is empty", host.name, "such as ~/venv/bin/trimtab")
     return host

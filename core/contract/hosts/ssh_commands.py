@@ -76,14 +76,14 @@ def query(host: Host, start: bool = False) -> Remote:
     remote_command = host.remote_command("engine", "socket", *(["--start"] if start else []))
     command = ["ssh", *OPTIONS, "-o", "ClearAllForwardings=yes", *host.destination(), remote_command]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ANSWER_S)
+        completed = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ANSWER_S)
     except subprocess.TimeoutExpired:
         raise EngineError.of(f"{host.name} did not answer in {ANSWER_S:.0f} s", host.address) from None
     except OSError as error:
         raise explain_no_ssh(error) from error
-    if done.returncode:
-        raise explain(host, done.returncode, done.stderr.decode(errors="replace"))
-    return _check(host, _decode(host, done.stdout))
+    if completed.returncode:
+        raise explain(host, completed.returncode, completed.stderr.decode(errors="replace"))
+    return _check(host, _decode(host, completed.stdout))
 
 
 def _decode(host: Host, output: bytes) -> Remote:
@@ -100,15 +100,15 @@ def _decode(host: Host, output: bytes) -> Remote:
 def _check(host: Host, remote: Remote) -> Remote:
     if remote.protocol != console_api.PROTOCOL:
         version = plain(remote.version, 40)
-        what = (
+        problem = (
             f"trimtab {version} on {host.name} speaks protocol {remote.protocol}, this console"
             f" {console_api.PROTOCOL}"
         )
-        raise EngineError.of(what, host.address, "install the same version on both")
+        raise EngineError.of(problem, host.address, "install the same version on both")
     path = remote.socket
     if not path.startswith("/") or plain(path) != path or VARIABLE in path:
-        what = f"{host.name} names a socket that ssh cannot forward: {show_value(path, 100)}"
-        raise EngineError.of(what, host.address, "use a TRIMTAB_HOME there that is a plain path")
+        problem = f"{host.name} names a socket that ssh cannot forward: {show_value(path, 100)}"
+        raise EngineError.of(problem, host.address, "use a TRIMTAB_HOME there that is a plain path")
     return remote
 
 
@@ -118,10 +118,10 @@ def explain(host: Host, code: int, errors: str) -> EngineError:
     lines = [line for line in lines if NO_REASON not in line]
     last = plain(lines[-1].strip(), 300) if lines else f"exit code {code}"
     if code == OF_SSH:
-        for words, what, fix in CAUSES:
+        for words, problem, fix in CAUSES:
             if words.lower() in errors.lower():
                 names = {"name": host.name, "address": host.address}
-                return EngineError.of(what.format(**names), host.address, fix.format(**names))
+                return EngineError.of(problem.format(**names), host.address, fix.format(**names))
         return EngineError.of(
             f"{host.name} is not reached: {last}", host.address, f"try `ssh {host.address}`"
         )
@@ -130,8 +130,8 @@ def explain(host: Host, code: int, errors: str) -> EngineError:
         return EngineError.of(f"there is no {host.command} on {host.name}: {last}", host.address, fix)
     if "invalid choice: 'socket'" in errors:
         return EngineError.of(f"the trimtab of {host.name} is too old", host.address, "update it there")
-    said = next((line for line in lines if line.startswith("trimtab: ")), last).removeprefix("trimtab: ")
-    return EngineError.of(f"{host.name} says: {said}", host.address, "`trimtab doctor` there may say why")
+    message = next((line for line in lines if line.startswith("trimtab: ")), last).removeprefix("trimtab: ")
+    return EngineError.of(f"{host.name} says: {message}", host.address, "`trimtab doctor` there may say why")
 
 
 def explain_no_ssh(error: OSError) -> EngineError:

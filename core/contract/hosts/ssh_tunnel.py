@@ -97,18 +97,20 @@ class Tunnel:
         while time.monotonic() < deadline and not self._closed:
             if process.poll() is not None:
                 raise ssh_commands.explain(self.host, process.returncode, _tail(log))
-            is_there, said = self.socket.exists(), _tail(log)
+            is_there, message = self.socket.exists(), _tail(log)
             if is_there and health(self.socket) is not None:
                 return
             # such as "administratively prohibited", or the socket cannot be made here
-            if ("open failed" if is_there else self.socket.name) in said:
+            if ("open failed" if is_there else self.socket.name) in message:
                 self._end()
-                raise ssh_commands.explain(self.host, ssh_commands.OF_SSH, said)
+                raise ssh_commands.explain(self.host, ssh_commands.OF_SSH, message)
             time.sleep(POLL_S)
         self._end()
         self._refuse_closed()
-        what = f"no engine answers through ssh within {OPEN_S:.0f} s"
-        raise EngineError.of(what, self.host.address, f"try `ssh {self.host.address} trimtab engine status`")
+        problem = f"no engine answers through ssh within {OPEN_S:.0f} s"
+        raise EngineError.of(
+            problem, self.host.address, f"try `ssh {self.host.address} trimtab engine status`"
+        )
 
     def _refuse_closed(self) -> None:
         """Raise EngineError if the tunnel was closed meanwhile."""

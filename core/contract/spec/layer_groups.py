@@ -55,10 +55,14 @@ def is_named_by(path: str, name: str) -> bool:
 def shorten_paths(targets: Sequence[str], layers: Sequence[str]) -> list[str]:
     """Return the shortest ends of paths that select all of ``targets`` and no other layer of ``layers``."""
     ours = {*targets}
-    ambiguous = {end for path in layers if path not in ours for end in _ends(path)}
-    return list(dict.fromkeys(next((e for e in _ends(path) if e not in ambiguous), path) for path in targets))
+    ambiguous = {end for path in layers if path not in ours for end in _list_path_ends(path)}
+    return list(
+        dict.fromkeys(
+            next((e for e in _list_path_ends(path) if e not in ambiguous), path) for path in targets
+        )
+    )
 
 
-def _ends(path: str) -> list[str]:
+def _list_path_ends(path: str) -> list[str]:
     parts = path.split(".")
     return [".".join(parts[at:]) for at in range(len(parts) - 1, -1, -1)]

@@ -40,8 +40,8 @@ class Limit:
         """Return the limit in ``text``: a metric, ``<= < >= >``, and a number, a percentage, or a number with
         a unit of what the metric measures: "22 GiB", "40 ms".
 
-        Raises SpecError for another form, an unknown metric, a bound that is no finite number, or a unit that
-        the metric does not have.
+        Raises SpecError for another form, an unknown metric, a bound that is not finite, or a unit that the
+        metric does not have.
         """
         match = _FORM.fullmatch(text)
         if match is None:

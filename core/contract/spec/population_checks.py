@@ -18,7 +18,7 @@ def list_perturbed(spec: StudySpec) -> list[str]:
     return [name for name in spec.space if name not in HELD and name not in spec.study.fixed]
 
 
-def every_steps(spec: StudySpec, population: PopulationOptions) -> int:
+def count_steps_between(spec: StudySpec, population: PopulationOptions) -> int:
     """Return the number of steps between two comparisons."""
     return spec.evaluate.every * population.every
 
@@ -28,10 +28,14 @@ def find_faults(spec: StudySpec, place: str) -> list[Problem]:
     population = spec.study.population
     if population is None:
         return []
-    return [*_of_search(spec, place), *_of_size(spec, population, place), *_of_steps(spec, population, place)]
+    return [
+        *_check_search(spec, place),
+        *_check_size(spec, population, place),
+        *_check_steps(spec, population, place),
+    ]
 
 
-def _of_search(spec: StudySpec, place: str) -> list[Problem]:
+def _check_search(spec: StudySpec, place: str) -> list[Problem]:
     study, problems = spec.study, []
     if len(study.objectives) > 1:
         problems.append(Problem("a population needs a single objective", place, "keep one"))
@@ -44,7 +48,7 @@ def _of_search(spec: StudySpec, place: str) -> list[Problem]:
     return problems
 
 
-def _of_size(spec: StudySpec, population: PopulationOptions, place: str) -> list[Problem]:
+def _check_size(spec: StudySpec, population: PopulationOptions, place: str) -> list[Problem]:
     trials, problems = spec.study.trials, []
     size = population.size or trials
     if size < LEAST:
@@ -76,7 +80,7 @@ def _places(spec: StudySpec) -> int | None:
     return int(pack) * (len(devices) if isinstance(devices, list) else 1)
 
 
-def _of_steps(spec: StudySpec, population: PopulationOptions, place: str) -> list[Problem]:
+def _check_steps(spec: StudySpec, population: PopulationOptions, place: str) -> list[Problem]:
     problems, steps = [], spec.train.get("steps")
     differing = ["steps", "epochs"] if steps else ["steps", "epochs", *ROWS_A_STEP]
     searched = [name for name in differing if name in spec.space]
@@ -85,7 +89,7 @@ def _of_steps(spec: StudySpec, population: PopulationOptions, place: str) -> lis
             f"{', '.join(searched)} in [space]: the trials of a population have the same number of steps"
         )
         problems.append(Problem(message, place, "fix the number of steps: write steps = … in [train]"))
-    first = every_steps(spec, population)
+    first = count_steps_between(spec, population)
     if isinstance(steps, int) and steps <= first:
         message = f"the population first compares at step {first}, and trials end at {steps}"
         problems.append(Problem(message, place, "lower population.every or evaluate.every"))

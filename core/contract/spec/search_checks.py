@@ -31,7 +31,7 @@ def find_trigger_faults(spec: StudySpec, place: str) -> list[Problem]:
         fix = f"add one of {', '.join(sorted(boards))} to evaluate.boards"
         problems.append(Problem("no board uses evaluate.triggers", place, fix))
     numbers = {str(number) for number in range(1, len(triggers) + 1)}
-    for metric in asked_metrics(spec):
+    for metric in list_needed_metrics(spec):
         number = split_trigger(metric)[1]
         if number and number not in numbers:
             count = f"{len(triggers)} trigger{'s' * (len(triggers) != 1)}"
@@ -79,7 +79,7 @@ def _tasks(section: EvaluateOptions, file: str) -> list[Problem]:
     return [Problem(message, f"{file} [evaluate]", "pip install 'trimtab[lm-eval]', or leave tasks out")]
 
 
-def asked_metrics(spec: StudySpec) -> Iterator[str]:
+def list_needed_metrics(spec: StudySpec) -> Iterator[str]:
     """Yield the metrics of objectives, and of all constraints and limits that can be read."""
     yield from (goal.metric for goal in spec.study.objectives)
     for text in (*spec.study.constraints, *spec.evaluate.limits):

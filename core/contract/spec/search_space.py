@@ -146,7 +146,7 @@ def explain_outside(dimension: Dimension, value: object) -> str | None:
     Rounding errors are ignored: 0.1 + 0.2 is 0.3.
     """
     if isinstance(dimension, Choice):
-        return None if value in dimension.values else f"is none of {', '.join(map(str, dimension.values))}"
+        return None if value in dimension.values else f"is not one of {', '.join(map(str, dimension.values))}"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "is not a number"
     at_end = any(math.isclose(value, end, rel_tol=NEAR) for end in (dimension.low, dimension.high))
@@ -155,7 +155,7 @@ def explain_outside(dimension: Dimension, value: object) -> str | None:
     step = step_of(dimension)
     steps = (value - dimension.low) / step if step else 0.0
     if step and abs(steps - min(round(steps), count_steps(dimension))) > 1e-8 * max(1.0, steps):
-        return f"is no step of {step:g} from {dimension.low:g}"
+        return f"is not a step of {step:g} from {dimension.low:g}"
     return None
 
 

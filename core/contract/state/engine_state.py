@@ -151,7 +151,7 @@ class Study(msgspec.Struct, frozen=True):
     @property
     def settings(self) -> StudySpec:
         """Return the spec with types and defaults."""
-        return study_spec.of(self.spec)
+        return study_spec.from_raw(self.spec)
 
     @property
     def objectives(self) -> tuple[tuple[str, str], ...]:

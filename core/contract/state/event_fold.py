@@ -24,7 +24,7 @@ class Draft(dict[int, s.Trial]):
     """
 
 
-def _with(trials: dict[int, s.Trial], trial: s.Trial) -> dict[int, s.Trial]:
+def _replace_trial(trials: dict[int, s.Trial], trial: s.Trial) -> dict[int, s.Trial]:
     if isinstance(trials, Draft):
         trials[trial.number] = trial
         return trials
@@ -85,22 +85,24 @@ def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialE
             curves.setdefault(name, []).append((measured.step, value))
         for note in getattr(measured, "notes", ()):
             lines = append_line(lines, measured.at, note, "warning")
-    grown = {name: add_all(trial.series.get(name, Series()), points) for name, points in curves.items()}
+    longer_series = {
+        name: add_all(trial.series.get(name, Series()), points) for name, points in curves.items()
+    }
     trial = replace(
         trial,
         clock=_extend_clock(trial, *readings),
         step=max(trial.step, *(reading.step for reading in readings)),
         elapsed_s=max(trial.elapsed_s, *(reading.elapsed_s for reading in readings)),
         latest=latest,
-        series={**trial.series, **grown},
+        series={**trial.series, **longer_series},
         lines=lines,
     )
-    study = replace(study, trials=_with(study.trials, trial))
+    study = replace(study, trials=_replace_trial(study.trials, trial))
     return replace(state, studies={**state.studies, study.name: study})
 
 
 def _fold_study(event: e.StudyCreated) -> s.Study:
-    total = study_spec.of(event.spec).study.trials
+    total = study_spec.from_raw(event.spec).study.trials
     line = s.Line(event.at, f"study created: {total} trials planned")
     return s.Study(
         event.study, spec=event.spec, folder=event.folder, total_trials=total, created_at=event.at,
@@ -116,7 +118,7 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
             return replace(study, state="running", why="", ended_at=None, total_trials=total, lines=lines)
         case e.StudyPaused():
             why = f"paused by {event.by}"
-            lines = append_line(study.lines, event.at, f"{why}: its trials are kept, its devices given back")
+            lines = append_line(study.lines, event.at, f"{why}: trials checkpointed, devices released")
             return replace(study, state="paused", why=plain(why, 200), lines=lines, preparing={})
         case e.StudyResumed():
             lines = append_line(study.lines, event.at, f"resumed by {event.by}")
@@ -137,7 +139,7 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
             trials = study.trials
             for number, score in event.strengths.items():
                 if number in trials:
-                    trials = _with(trials, fold_scores.rate_trial(trials[number], score))
+                    trials = _replace_trial(trials, fold_scores.rate_trial(trials[number], score))
             return fold_scores.add_rating(replace(study, trials=trials), event)
         case e.MemoryShort():
             return replace(study, lines=append_line(study.lines, event.at, event.text, "warning"))
@@ -176,17 +178,17 @@ def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
     else:
         trial = STEPS[type(event)](study.trials[event.trial], event)
     study, trial = add_event(study, trial, event)
-    return replace(study, trials=_with(study.trials, trial))
+    return replace(study, trials=_replace_trial(study.trials, trial))
 
 
-def _starting(trial: s.Trial, event: e.TrialStarting) -> s.Trial:
+def _fold_start(trial: s.Trial, event: e.TrialStarting) -> s.Trial:
     started = trial.started_at or event.at
     return replace(
         trial, state=s.STARTING, worker=event.worker, device=event.device, started_at=started, clock=Series()
     )
 
 
-def _running(trial: s.Trial, event: e.TrialRunning) -> s.Trial:
+def _fold_running(trial: s.Trial, event: e.TrialRunning) -> s.Trial:
     state = s.PAUSED if trial.state == s.PAUSED else s.RUNNING
     return replace(
         trial, state=state, step=event.step, total_steps=event.total_steps, trainable=event.trainable,
@@ -290,8 +292,8 @@ def _mark_stop(trial: s.Trial, step: int, text: str) -> s.Trial:
 
 STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
     e.TrialWeighed: _fold_memory,
-    e.TrialStarting: _starting,
-    e.TrialRunning: _running,
+    e.TrialStarting: _fold_start,
+    e.TrialRunning: _fold_running,
     e.TrialReported: _fold_measurement,
     e.TrialEvaluated: _fold_measurement,
     e.PauseAsked: _fold_request("pause"),

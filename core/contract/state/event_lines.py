@@ -47,13 +47,13 @@ def add_event(study: s.Study, trial: s.Trial, event: e.TrialEvent) -> tuple[s.St
     text, level = event.title
     if not text:
         return study, trial
-    asked = _request(trial, event)
-    if asked is not None:
-        text = _name_author(text, asked, event)
-        shown = replace(asked, text=plain(f"trial {event.trial} {asked.text}", LONGEST_TEXT))
-        trial = replace(trial, lines=_without(trial.lines, asked))
-        study = replace(study, lines=_without(study.lines, shown))
-    elif isinstance(event, e.TrialCompleted) and (late := _pending_prune(trial)) is not None:
+    request_line = _request(trial, event)
+    if request_line is not None:
+        text = _name_author(text, request_line, event)
+        shown = replace(request_line, text=plain(f"trial {event.trial} {request_line.text}", LONGEST_TEXT))
+        trial = replace(trial, lines=_drop_line(trial.lines, request_line))
+        study = replace(study, lines=_drop_line(study.lines, shown))
+    elif isinstance(event, e.TrialCompleted) and (late := _find_pending_prune(trial)) is not None:
         author = late.text.removeprefix(PRUNE).partition(": ")[0]
         text += f"; the prune requested by {author} came after its last step"
     trial = replace(trial, lines=append_line(trial.lines, event.at, text, level))
@@ -70,7 +70,7 @@ def _request(trial: s.Trial, event: e.TrialEvent) -> s.Line | None:
     return None
 
 
-def _pending_prune(trial: s.Trial) -> s.Line | None:
+def _find_pending_prune(trial: s.Trial) -> s.Line | None:
     """Return the line of the newest prune request. It stays in the list, for its reason."""
     return next((line for line in reversed(trial.lines) if line.text.startswith(PRUNE)), None)
 
@@ -81,17 +81,17 @@ def _asks_for(text: str, event: e.TrialPruned) -> bool:
     return head.startswith(PRUNE) and text == plain(f"{head}: {event.why}", LONGEST_TEXT)
 
 
-def _name_author(text: str, asked: s.Line, event: e.TrialEvent) -> str:
+def _name_author(text: str, request_line: s.Line, event: e.TrialEvent) -> str:
     """Put who asked before the reason of a prune, unless the reason says it."""
     if not isinstance(event, e.TrialPruned):
         return text
-    author = asked.text.removeprefix(PRUNE).partition(": ")[0]
+    author = request_line.text.removeprefix(PRUNE).partition(": ")[0]
     if author == PRUNER or author in event.why:
         return text
     return f"pruned at step {event.step} by {author}: {event.why}"
 
 
-def _without(lines: tuple[s.Line, ...], line: s.Line) -> tuple[s.Line, ...]:
+def _drop_line(lines: tuple[s.Line, ...], line: s.Line) -> tuple[s.Line, ...]:
     """Return ``lines`` without the newest that is ``line``."""
     for place in range(len(lines) - 1, -1, -1):
         if lines[place] == line:

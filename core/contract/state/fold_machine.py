@@ -12,7 +12,7 @@ KB = 1000.0  # bytes
 def read_machine(machine: s.Machine, event: e.MachineRead) -> s.Machine:
     """Return the latest reading, and the history of each device with it."""
     past = {
-        str(device.index): _past(
+        str(device.index): _extend_past(
             machine.past.get(str(device.index)),
             event.at,
             (_share(device), device.utilisation),
@@ -21,11 +21,11 @@ def read_machine(machine: s.Machine, event: e.MachineRead) -> s.Machine:
         for device in event.devices
     }
     host = event.host
-    past["host"] = _past(
+    past["host"] = _extend_past(
         machine.past.get("host"),
         event.at,
         (_share(host), host.cpu),
-        (_scaled(host.received_bytes_s, 1 / KB), _scaled(host.sent_bytes_s, 1 / KB)),
+        (_scale(host.received_bytes_s, 1 / KB), _scale(host.sent_bytes_s, 1 / KB)),
     )
     return s.Machine(event.at, event.devices, event.host, event.workers, event.why_none, past)
 
@@ -38,16 +38,16 @@ def _share(device: e.Device | e.Host) -> float | None:
     )
 
 
-def _scaled(value: float | None, by: float) -> float | None:
+def _scale(value: float | None, by: float) -> float | None:
     return None if value is None else value * by
 
 
-def _past(
+def _extend_past(
     past: s.Past | None, at: float, shares: tuple[float | None, float | None], more: tuple[float | None, ...]
 ) -> s.Past:
     before = past or s.Past()
     keep = s.MACHINE_POINTS - 1
-    read = (*(_scaled(share, 100.0) for share in shares), *more)
+    read = (*(_scale(share, 100.0) for share in shares), *more)
     numbers: Numbers = tuple(None if number is None else round(number) for number in read)
     return s.Past(
         (*before.used[-keep:], shares[0]),

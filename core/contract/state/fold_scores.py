@@ -61,7 +61,7 @@ def clear_scoring(trial: s.Trial) -> s.Trial:
     return replace(trial, **OVER)
 
 
-def _scoring(trial: s.Trial, event: e.TrialScoring) -> s.Trial:
+def _fold_scoring(trial: s.Trial, event: e.TrialScoring) -> s.Trial:
     """Return the trial with the progress of its scoring; a complete trial still waits for its last step."""
     step = trial.scoring if trial.pending else event.step
     goes_on = trial.scoring_at and (step, event.total) == (trial.scoring, trial.scoring_total)
@@ -82,7 +82,7 @@ def _fold_assignment(trial: s.Trial, event: e.ScoringAssigned) -> s.Trial:
 
 STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
     e.TrialScored: _fold_score,
-    e.TrialScoring: _scoring,
+    e.TrialScoring: _fold_scoring,
     e.ScoringAssigned: _fold_assignment,
     e.ScoringEnded: _fold_scoring_end,
 }

@@ -32,7 +32,7 @@ def add_queued(study: s.Study, event: event_types.TrialQueued) -> s.Trial:
 
 def change_study(study: s.Study, event: steering_events.StudyChanged) -> s.Study:
     """Return the study with its new spec; trials queued by hand are added to the planned ones."""
-    before, after = study.settings.study.trials, study_spec.of(event.spec).study.trials
+    before, after = study.settings.study.trials, study_spec.from_raw(event.spec).study.trials
     total = study.total_trials + (after - before)
     return replace(study, spec=event.spec, total_trials=max(total, len(study.trials)))
 

@@ -11,7 +11,7 @@ class Track(msgspec.Struct, frozen=True, array_like=True):
     """Means of whole numbers over stretches of ``every_s`` seconds, oldest first, at most ``keep``.
 
     ``begun`` is when the open stretch began (Unix seconds), ``sums`` and ``counts`` are what is known
-    of it. A missing reading is None, and so is a stretch in which nobody read.
+    of it. A missing reading is None, and so is a stretch in which no one read.
     """
 
     every_s: int
@@ -29,7 +29,7 @@ def add_reading(track: Track, at: float, numbers: Numbers) -> Track:
     """Return the track with one more reading."""
     start = at - at % track.every_s
     if start > track.begun:
-        track = _closed(track, start, len(numbers))
+        track = _close_track(track, start, len(numbers))
     known = len(track.sums) == len(numbers)
     before = zip(track.sums, track.counts, strict=True) if known else ((0, 0) for _ in numbers)
     sums, counts = [], []
@@ -39,7 +39,7 @@ def add_reading(track: Track, at: float, numbers: Numbers) -> Track:
     return msgspec.structs.replace(track, sums=tuple(sums), counts=tuple(counts))
 
 
-def _closed(track: Track, start: float, width: int) -> Track:
+def _close_track(track: Track, start: float, width: int) -> Track:
     """The track with its open stretch closed, and with stretches without a reading up to ``start``."""
     points = track.points
     if track.begun:

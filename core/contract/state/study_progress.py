@@ -202,13 +202,13 @@ def study_left_s(study: s.Study, now: float) -> float | None:
     estimates = [trial_left_s(study, trial) for trial in trials if trial.state == s.RUNNING]
     estimates += [scoring_left_s(trial) for trial in trials if trial.pending]
     at_least = max((seconds for seconds in estimates if seconds is not None), default=None)
-    to_come, rate = _to_come(study), _rate(study, now)
+    to_come, rate = _count_remaining(study), _rate(study, now)
     if not to_come:
         return at_least
     return max(to_come / rate, at_least or 0.0) if rate else None
 
 
-def _to_come(study: s.Study) -> float:
+def _count_remaining(study: s.Study) -> float:
     """Return the number of remaining steps.
 
     Trials that have not started are assumed to end as early as those that have ended.

@@ -55,7 +55,7 @@ def add_all(series: Series, points: Iterable[tuple[int, float]]) -> Series:
         if stride > 1:
             _widen(lows, highs, value, bool(tail))
         if not tail and len(steps) > CAPACITY:  # CAPACITY is even: the newest of the odd count stays
-            lows, highs = _halved(lows or values, min), _halved(highs or values, max)
+            lows, highs = _halve(lows or values, min), _halve(highs or values, max)
             steps, values, stride = steps[::2], values[::2], stride * 2
         seen += 1
     if seen == before:
@@ -72,7 +72,7 @@ def _widen(lows: list[float], highs: list[float], value: float, inside: bool) ->
         highs.append(value)
 
 
-def _halved(extremes: list[float], of: Callable[[list[float]], float]) -> list[float]:
+def _halve(extremes: list[float], of: Callable[[list[float]], float]) -> list[float]:
     return [of(extremes[place : place + 2]) for place in range(0, len(extremes), 2)]
 
 

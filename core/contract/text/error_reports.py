@@ -121,7 +121,7 @@ def keep_traceback(error: BaseException, name: str) -> str:
     except Exception:  # an exception whose own text cannot be made
         text = "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
     reason = ""
-    for open_ in (_in_home, _in_temporary):
+    for open_ in (_open_in_home, _open_in_temporary):
         try:
             path, file = open_(name)
             with os.fdopen(file, "w", encoding="utf-8", errors="replace") as out:
@@ -136,13 +136,13 @@ def keep_traceback(error: BaseException, name: str) -> str:
     return f"no file, because none can be written ({plain(reason, 100)}); it happened in {place}"
 
 
-def _in_home(name: str) -> tuple[str, int]:
+def _open_in_home(name: str) -> tuple[str, int]:
     """Return the program's traceback file, which only holds the latest: the files never become many."""
     path = str(paths.home() / f"error-{name.removeprefix('trimtab ').replace(' ', '-')}.log")
     return path, paths.no_link(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
 
-def _in_temporary(name: str) -> tuple[str, int]:
+def _open_in_temporary(name: str) -> tuple[str, int]:
     file, path = tempfile.mkstemp(prefix="trimtab-error-", suffix=".log")
     return path, file
 

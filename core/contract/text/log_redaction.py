@@ -21,9 +21,9 @@ class Redacted(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Buffer ``text`` and write the lines that are complete."""
-        *whole, self._line = (self._line + text).split("\n")
-        if whole:
-            self._stream.write(self._redactor.text("\n".join(whole)) + "\n")
+        *complete_lines, self._line = (self._line + text).split("\n")
+        if complete_lines:
+            self._stream.write(self._redactor.text("\n".join(complete_lines)) + "\n")
             self._stream.flush()
         return len(text)
 

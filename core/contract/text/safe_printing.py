@@ -21,7 +21,7 @@ SPELT = {
 }  # fmt: skip
 
 
-def _spelt(error: UnicodeError) -> tuple[str, int]:
+def _replace_character(error: UnicodeError) -> tuple[str, int]:
     """Replace a character that the encoding lacks, as a codec error handler: a sign by plain letters, others
     by their code point as in TOML."""
     if not isinstance(error, UnicodeEncodeError):
@@ -34,7 +34,7 @@ def _letters(letter: str) -> str:
     return SPELT.get(letter) or (f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}")
 
 
-codecs.register_error(ERRORS, _spelt)
+codecs.register_error(ERRORS, _replace_character)
 
 
 class UnwritableError(TrimtabError):

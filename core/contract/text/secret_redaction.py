@@ -70,7 +70,7 @@ class Redactor:
         """Tell whether ``text`` holds a secret."""
         return self.text(text[:LONGEST]) != text[:LONGEST]
 
-    def anything(self, value: T) -> T:
+    def redact_all(self, value: T) -> T:
         """Return a struct, map, sequence or text with every text in it redacted; unchanged values are
         returned as they are."""
         redacted = self._redact_value(value)
@@ -81,13 +81,13 @@ class Redactor:
             return self.text(value)
         if isinstance(value, msgspec.Struct):
             fields = {name: getattr(value, name) for name in value.__struct_fields__}
-            new = {name: self.anything(old) for name, old in fields.items() if isinstance(old, MAY_HOLD)}
+            new = {name: self.redact_all(old) for name, old in fields.items() if isinstance(old, MAY_HOLD)}
             different = {name: entry for name, entry in new.items() if entry is not fields[name]}
             return msgspec.structs.replace(value, **different) if different else value
         if isinstance(value, dict):
-            return {self.anything(key): self.anything(entry) for key, entry in value.items()}
+            return {self.redact_all(key): self.redact_all(entry) for key, entry in value.items()}
         if isinstance(value, list | tuple):
-            return type(value)(self.anything(entry) for entry in value)
+            return type(value)(self.redact_all(entry) for entry in value)
         return value
 
 

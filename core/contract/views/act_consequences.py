@@ -15,20 +15,21 @@ def prune_consequence(study: s.Study, trial: s.Trial) -> str:
     else:
         sentences = [f"It has trained nothing yet; {undo}."]
     if trial.state == s.RUNNING:
-        sentences += _freed(study, trial)
+        sentences += _describe_freed_memory(study, trial)
     return " ".join(sentences)
 
 
 def stop_consequence(study: s.Study) -> str:
     """Return what is lost and what is kept when the study is stopped."""
-    begun = [trial for trial in _unfinished(study) if trial.step]
-    waiting = len(_unfinished(study)) - len(begun)
+    trained_trials = [trial for trial in _list_unfinished(study) if trial.step]
+    waiting = len(_list_unfinished(study)) - len(trained_trials)
     sentences = []
-    if begun:
-        trained = format_duration(sum(trial.elapsed_s for trial in begun))
+    if trained_trials:
+        trained = format_duration(sum(trial.elapsed_s for trial in trained_trials))
         sentences.append(
-            f"{_count(len(begun))} that {'has' if len(begun) == 1 else 'have'} trained for {trained}"
-            f" {'ends' if len(begun) == 1 else 'end'} unfinished, with a checkpoint."
+            f"{_count(len(trained_trials))} that {'has' if len(trained_trials) == 1 else 'have'} trained"
+            f" for {trained}"
+            f" {'ends' if len(trained_trials) == 1 else 'end'} unfinished, with a checkpoint."
         )
     if waiting:
         sentences.append(f"{_count(waiting)} not begun yet {'is' if waiting == 1 else 'are'} dropped.")
@@ -38,7 +39,7 @@ def stop_consequence(study: s.Study) -> str:
 
 def loses_trials(study: s.Study) -> bool:
     """Tell whether stopping the study ends trials that have trained."""
-    return any(trial.step for trial in _unfinished(study))
+    return any(trial.step for trial in _list_unfinished(study))
 
 
 def format_duration(seconds: float) -> str:
@@ -49,7 +50,7 @@ def format_duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-def _freed(study: s.Study, trial: s.Trial) -> list[str]:
+def _describe_freed_memory(study: s.Study, trial: s.Trial) -> list[str]:
     used_bytes = trial.measured_bytes or trial.foretold_bytes
     if used_bytes is None:
         return []
@@ -69,7 +70,7 @@ def next_queued(study: s.Study, device: str) -> s.Trial | None:
     return min(queued, key=lambda trial: (-trial.priority, trial.place_of < 0, trial.number), default=None)
 
 
-def _unfinished(study: s.Study) -> list[s.Trial]:
+def _list_unfinished(study: s.Study) -> list[s.Trial]:
     return [trial for trial in study.trials.values() if trial.state not in s.ENDED]
 
 

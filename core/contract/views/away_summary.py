@@ -50,7 +50,7 @@ def summarize_away(study: s.Study, since: float, restarted_at: float | None = No
     """Summarize what happened after ``since`` (Unix seconds). ``restarted_at``: when an engine was first seen
     that is another process than at the last look; None for the same one."""
     events = [line for line in study.lines if line.at > since]
-    lines = [*_best(study, since), *_ended(study, since), *_told(events), *_study(events)]
+    lines = [*_best(study, since), *_list_ended(study, since), *_list_warnings(events), *_study(events)]
     if restarted_at is not None:
         text = "the engine was started again in the meantime; trials went on from their checkpoints"
         lines.append(AwayLine("faults", restarted_at, text, level="warning"))
@@ -82,16 +82,16 @@ def _value(metric: str, trial: s.Trial) -> str:
     return format_figure(trial.values[0], SHARE) if share else f"{trial.values[0]:.4g}"
 
 
-def _ended(study: s.Study, since: float) -> Iterable[AwayLine]:
+def _list_ended(study: s.Study, since: float) -> Iterable[AwayLine]:
     sections = {s.COMPLETE: "ended", s.PRUNED: "pruned", s.FAILED: "failed", s.INFEASIBLE: "failed"}
     for trial in study.trials.values():
         if trial.state in sections and (trial.ended_at or 0.0) > since:
             level = "error" if trial.state == s.FAILED else "info"
-            text = f"trial {trial.number} {_how(study, trial)}"
+            text = f"trial {trial.number} {_describe_end(study, trial)}"
             yield AwayLine(sections[trial.state], trial.ended_at or since, text, trial.number, level)
 
 
-def _how(study: s.Study, trial: s.Trial) -> str:
+def _describe_end(study: s.Study, trial: s.Trial) -> str:
     if trial.state == s.COMPLETE:
         metric, _ = study.objectives[0]
         return (
@@ -101,11 +101,11 @@ def _how(study: s.Study, trial: s.Trial) -> str:
     return f"{trial.state}{at}: {trial.why}" if trial.why else f"{trial.state}{at}"
 
 
-def _told(events: Iterable[s.Line]) -> Iterable[AwayLine]:
+def _list_warnings(events: Iterable[s.Line]) -> Iterable[AwayLine]:
     """Warnings and errors of the event list: broken limits, and faults. The same text comes once."""
     seen: set[str] = set()
     for line in events:
-        trial, text = _of_trial(line.text)
+        trial, text = _split_trial(line.text)
         if line.level == "info" or text.startswith(ENDS) or line.text in seen:
             continue
         seen.add(line.text)
@@ -113,7 +113,7 @@ def _told(events: Iterable[s.Line]) -> Iterable[AwayLine]:
         yield AwayLine(section, line.at, line.text, trial, line.level)
 
 
-def _of_trial(text: str) -> tuple[int, str]:
+def _split_trial(text: str) -> tuple[int, str]:
     found = OF_TRIAL.match(text)
     return (int(found[1]), found[2]) if found else (-1, text)
 

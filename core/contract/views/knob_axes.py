@@ -33,7 +33,7 @@ class Axis:
         """Return the position of ``value``, 0 to 1; None if it is not on the axis (the range may have
         moved)."""
         if self.choices:
-            places = [index for index, choice in enumerate(self.choices) if _same(choice, value)]
+            places = [index for index, choice in enumerate(self.choices) if _are_same(choice, value)]
             return places[0] / max(1, len(self.choices) - 1) if places else None
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return None
@@ -58,7 +58,7 @@ class Axis:
         return [(0.0, self.low), (0.5, float(f"{middle:.3g}")), (1.0, self.high)]
 
 
-def _same(value: Any, other: Any) -> bool:
+def _are_same(value: Any, other: Any) -> bool:
     """Compare two knob values; a list of modules in the file may be a tuple after the wire."""
     if isinstance(value, list | tuple) and isinstance(other, list | tuple):
         return list(value) == list(other)

@@ -51,7 +51,7 @@ def claims(study: Study, trial: Trial) -> list[Claim]:
     return sorted(claim_list, key=lambda claim: ("broken", "shown", "not shown").index(claim.verdict))
 
 
-def not_examined(study: Study, trial: Trial) -> list[str]:
+def list_unexamined(study: Study, trial: Trial) -> list[str]:
     """Return the topics that the scores do not cover, each with the reason."""
     missing = [f"the {board} board is not switched on" for board in EXAMINED if board not in r.boards(study)]
     whys: dict[str, list[str]] = {}

@@ -238,5 +238,5 @@ def _decode_answer(address: Path, raw: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.DecodeError as error:
         message = f"the engine's answer cannot be read: {error}"
-        fix = "its version may be another: let its studies finish, then `trimtab engine stop` and start again"
+        fix = "its version may differ: let its studies finish, then `trimtab engine stop` and start again"
         raise EngineError.of(message, str(address), fix) from error

@@ -62,7 +62,9 @@ def connect(address: Path) -> tuple[sockets.socket, int]:
             line.connect(_short(folder, address))
             uid, pid = socket_peer.read_peer(line)
             if not socket_peer.is_ours(uid):
-                raise _strange(f"a process of another user, {user_name(uid or 0)}, answers there", address)
+                raise _explain_reply(
+                    f"a process of another user, {user_name(uid or 0)}, answers there", address
+                )
         except BlockingIOError:
             line.close()
             raise
@@ -129,7 +131,7 @@ def explain_crowding(address: Path) -> EngineError:
 
 @contextlib.contextmanager
 def _folder(address: Path) -> Iterator[int]:
-    """Open the socket's folder, and check that it belongs to this user and that nobody else may write to
+    """Open the socket's folder, and check that it belongs to this user and that no one else may write to
     it."""
     try:
         handle = os.open(address.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -164,12 +166,14 @@ def _refuse_other_socket(folder: int, address: Path) -> None:
     except FileNotFoundError as error:
         raise explain_absence(address, "there is no socket") from error
     if not stat.S_ISSOCK(status.st_mode):
-        raise _strange("the file at the engine's socket path is not a socket", address)
+        raise _explain_reply("the file at the engine's socket path is not a socket", address)
     if not socket_peer.is_ours(status.st_uid):
-        raise _strange(f"the engine's socket belongs to another user, {user_name(status.st_uid)}", address)
+        raise _explain_reply(
+            f"the engine's socket belongs to another user, {user_name(status.st_uid)}", address
+        )
 
 
-def _strange(message: str, address: Path) -> EngineError:
+def _explain_reply(message: str, address: Path) -> EngineError:
     return EngineError.of(message, str(address), f"remove it, or {OWN_HOME}; nothing was sent")
 
 

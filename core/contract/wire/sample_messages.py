@@ -39,7 +39,7 @@ class FollowSample(msgspec.Struct, frozen=True, tag="follow-sample"):
 
 
 class CancelSample(msgspec.Struct, frozen=True, tag="cancel-sample"):
-    """Generate no more of an answer. One that is done or unknown is no error."""
+    """Generate no more of an answer. One that is done or unknown is not an error."""
 
     study: Name
     ticket: Name

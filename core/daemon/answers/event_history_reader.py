@@ -28,7 +28,7 @@ def read(study: s.Study) -> EventHistory:
         return EventHistory(
             why_none=f"the journal cannot be read: {plain(error.strerror or str(error), 200)}"
         )
-    return Redactor().anything(EventHistory(tuple(lines[-LONGEST_HISTORY:]), len(lines) > LONGEST_HISTORY))
+    return Redactor().redact_all(EventHistory(tuple(lines[-LONGEST_HISTORY:]), len(lines) > LONGEST_HISTORY))
 
 
 def _first_kept(lines: tuple[s.Line, ...]) -> float:
@@ -52,11 +52,11 @@ def _lines(name: str, events: Iterator[e.AnyEvent]) -> Iterator[PastLine]:
         study = state.studies.get(name)
         before = study.lines if study is not None else ()
         state = apply(state, event)
-        for line in _added(before, state.studies[name].lines) if name in state.studies else ():
+        for line in _find_added(before, state.studies[name].lines) if name in state.studies else ():
             yield PastLine(line.at, line.text, line.level)
 
 
-def _added(before: tuple[s.Line, ...], after: tuple[s.Line, ...]) -> tuple[s.Line, ...]:
+def _find_added(before: tuple[s.Line, ...], after: tuple[s.Line, ...]) -> tuple[s.Line, ...]:
     """Return the lines of ``after`` behind the last of ``before``, which is the same object."""
     start = len(after)
     while before and start and after[start - 1] is not before[-1]:

@@ -41,4 +41,4 @@ def read(study: s.Study, request: console_api.AskEvidence) -> Evidence:
         return Evidence(request.metric, why_none=NONE)
     except (OSError, ValueError) as error:
         return Evidence(request.metric, why_none=f"the evidence cannot be read: {plain(str(error), 200)}")
-    return Redactor().anything(evidence)
+    return Redactor().redact_all(evidence)

@@ -27,4 +27,4 @@ def read(study: s.Study, number: int) -> Insides:
         return Insides(number, why_none=NONE)
     except (OSError, ValueError) as error:
         return Insides(number, why_none=f"the data cannot be read: {plain(str(error), 200)}")
-    return Redactor().anything(insides)
+    return Redactor().redact_all(insides)

@@ -39,13 +39,13 @@ def judge(
     """
     breached = _broken_limits(study, event.trial, event.scores, earlier)
     drifting = {findings.key: findings for findings in drift.find_drifts(study, event, history or {})}
-    still_standing = {key for key in earlier if _stays(key, event)}
+    still_standing = {key for key in earlier if _persists(key, event)}
     now = frozenset({*breached, *drifting, *still_standing})
-    findings = [*(_of_limit(limit, event) for key, limit in breached.items() if key not in earlier)]
+    findings = [*(_describe_breach(limit, event) for key, limit in breached.items() if key not in earlier)]
     return findings + [finding for key, finding in drifting.items() if key not in earlier], now
 
 
-def _stays(key: str, event: e.TrialScored) -> bool:
+def _persists(key: str, event: e.TrialScored) -> bool:
     """Tell whether a drift persists, because it is a slice's or its metric was not scored this time."""
     name = drift.metric_of(key)
     drifts = key in (name, f"{name}{drift.OWN}")
@@ -111,7 +111,7 @@ def _broken_limits(
     return breached
 
 
-def _of_limit(limit: Limit, event: e.TrialScored) -> Finding:
+def _describe_breach(limit: Limit, event: e.TrialScored) -> Finding:
     text = f"{limit.metric} is {event.scores[limit.metric]} at step {event.step}: over the limit {limit}"
     return Finding(str(limit), text, limit)
 

@@ -32,13 +32,13 @@ class Finding:
 def find_drifts(study: s.Study, event: e.TrialScored, history: History) -> list[Finding]:
     """Return all drifts in ``event``. A slice is reported only while the loss over all rows improves;
     otherwise the finding for all rows covers it."""
-    return [*_than_base(study, event), *_than_before(study, event, history)]
+    return [*_compare_with_base(study, event), *_compare_with_best(study, event, history)]
 
 
-def _than_base(study: s.Study, event: e.TrialScored) -> Iterator[Finding]:
+def _compare_with_base(study: s.Study, event: e.TrialScored) -> Iterator[Finding]:
     """Yield the drifts from the base. Half of the chance of a false warning in a trial's life is spent
     here."""
-    for name, score, metric in _known_scores(event):
+    for name, score, metric in _list_known_scores(event):
         base, change = study.base_scores.get(name), event.changes.get(name)
         if base is None:
             continue
@@ -46,30 +46,32 @@ def _than_base(study: s.Study, event: e.TrialScored) -> Iterator[Finding]:
         if change is not None:
             drift = drift_test.judge(change.widen(tail), metric.direction, metric.effect)
         else:
-            drift = drift_test.against(score, base, metric.direction, tail, metric.effect)
-        aside = _aside(name, event.changes)
+            drift = drift_test.compare_with_base(score, base, metric.direction, tail, metric.effect)
+        aside = _describe_all_rows(name, event.changes)
         if drift.verdict == "worse" and aside is not None:
             text = f"{name} is {score} at step {event.step}, worse than the base's {base}: {drift.change}"
             yield Finding(name, f"{text}{aside}")
 
 
-def _than_before(study: s.Study, event: e.TrialScored, history: History) -> Iterator[Finding]:
+def _compare_with_best(study: s.Study, event: e.TrialScored, history: History) -> Iterator[Finding]:
     """Yield the drifts from the trial's best earlier score on the same samples, or else from its last few
     scores.
 
     The other half of the chance of a false warning is spent here, shared by the metrics and by the earlier
     scorings that may be the best (Bonferroni).
     """
-    for name, score, metric in _known_scores(event):
+    for name, score, metric in _list_known_scores(event):
         change, earlier = event.since.get(name), max(1, _look(study, event, name) - 1)
         tail = look_tail(FALSE_WARNING / 2, earlier, _metrics(study, event) * earlier)
         if change is not None:
             drift = drift_test.judge(change.widen(tail), metric.direction, metric.effect)
             then = f"at {change.reason}"
         else:
-            drift = drift_test.against_history(history.get(name, ()), metric.direction, tail, metric.effect)
+            drift = drift_test.compare_with_history(
+                history.get(name, ()), metric.direction, tail, metric.effect
+            )
             then = "in its scorings before"
-        aside = _aside(name, event.since)
+        aside = _describe_all_rows(name, event.since)
         if drift.verdict == "worse" and aside is not None:
             text = f"{name} is {score} at step {event.step}, worse than {then}: {drift.change}"
             yield Finding(f"{name}{OWN}", f"{text}{aside}")
@@ -94,14 +96,14 @@ def scoring_index(study: s.Study, step: int) -> int:
     return max(1, -(-step // study.settings.evaluate.every))
 
 
-def _known_scores(event: e.TrialScored) -> Iterator[tuple[str, Score, Metric]]:
+def _list_known_scores(event: e.TrialScored) -> Iterator[tuple[str, Score, Metric]]:
     for name, score in event.scores.items():
         metric = find_metric(name)
         if metric is not None and name not in MACHINES:
             yield name, score, metric
 
 
-def _aside(name: str, changes: dict[str, Score]) -> str | None:
+def _describe_all_rows(name: str, changes: dict[str, Score]) -> str | None:
     """Return the clause about all rows in a slice's finding; None if they do not improve, "" for other
     metrics."""
     if not name.startswith(SLICE):

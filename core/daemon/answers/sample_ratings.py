@@ -59,8 +59,8 @@ def _information(known: dict[int, tuple[float, float]], first: int, other: int) 
     of that difference; no trial is compared with itself."""
     if first == other:
         return -1.0
-    (one, one_deviation), (two, two_deviation) = known[first], known[other]
-    chance = 1.0 / (1.0 + math.exp(-abs(one - two)))
+    (first_rating, one_deviation), (second_rating, two_deviation) = known[first], known[other]
+    chance = 1.0 / (1.0 + math.exp(-abs(first_rating - second_rating)))
     return chance * (1.0 - chance) * (one_deviation**2 + two_deviation**2)
 
 

@@ -91,7 +91,7 @@ class EventHooks:
             )
         live = [study for study in self._supervisor.state.studies.values() if study.state in s.LIVE_STUDY]
         if live:
-            self._inbox.offer(hook_messages.of_return(tuple(study.name for study in live)))
+            self._inbox.offer(hook_messages.describe_return(tuple(study.name for study in live)))
 
     def close(self) -> None:
         """Deliver what waits, for LEAVE_S at most. Blocking."""
@@ -103,22 +103,22 @@ class EventHooks:
 
     def _watch(self, event: e.Event, state: s.State) -> None:
         if isinstance(event, e.StudyCreated):  # an earlier study of this name is another one
-            self._told = {told for told in self._told if told[0] != event.study}
+            self._told = {key for key in self._told if key[0] != event.study}
         for message in self._messages(event, state):
             self._inbox.offer(message)
 
     def _messages(self, event: e.Event, state: s.State) -> Iterator[Message]:
         if isinstance(event, e.StudyEnded):
-            yield hook_messages.of_end(event, state.studies[event.study])
+            yield hook_messages.describe_end(event, state.studies[event.study])
         elif isinstance(event, e.TrialFailed):
-            yield hook_messages.of_failure(event)
+            yield hook_messages.describe_failure(event)
         elif isinstance(event, e.TrialScored):
             study = state.studies[event.study]
             for limit in limit_breaches.broken_limits(study, study.trials[event.trial]):
-                told = (event.study, event.trial, str(limit))
-                if told not in self._told and limit.metric in event.scores:
-                    self._told.add(told)
-                    yield hook_messages.of_breach(event, str(limit), limit.metric)
+                key = (event.study, event.trial, str(limit))
+                if key not in self._told and limit.metric in event.scores:
+                    self._told.add(key)
+                    yield hook_messages.describe_breach(event, str(limit), limit.metric)
 
     # -- in threads --------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class EventHooks:
         found = hook_settings.read(self._home)
         if found.problem:
             log.warning("%s: no hook is called for %s", found.problem, message.kind)
-        self._trouble("", message, found.problem)
+        self._note_trouble("", message, found.problem)
         self._hooks = {hook.name: hook for hook in found.hooks}
         for name, hook in self._hooks.items():
             if hook.wants(message.kind, message.studies):
@@ -146,9 +146,9 @@ class EventHooks:
         level = logging.INFO if outcome.ok else logging.WARNING
         log.log(level, "%s to %s (%s): %s", message.kind, name, hook.target(), outcome.text)
         trouble = "" if outcome.ok else f"hook {name} ({hook.target()}): {message.kind}: {outcome.text}"
-        self._trouble(name, message, trouble)
+        self._note_trouble(name, message, trouble)
 
-    def _trouble(self, name: str, message: Message, text: str) -> None:
+    def _note_trouble(self, name: str, message: Message, text: str) -> None:
         """Note a new trouble in the event list of the message's study; an empty text ends it."""
         if text == self._said.get(name, ""):
             return

@@ -52,7 +52,7 @@ class Message(msgspec.Struct, frozen=True):
         }
 
 
-def of_end(event: e.StudyEnded, study: s.Study) -> Message:
+def describe_end(event: e.StudyEnded, study: s.Study) -> Message:
     """Return the message that a study has ended, with its best trial."""
     best = best_and_counts.best(study)
     details: dict[str, Any] = {
@@ -72,7 +72,7 @@ def of_end(event: e.StudyEnded, study: s.Study) -> Message:
     return Message("study_ended", event.at, (study.name,), "; ".join(parts), details)
 
 
-def of_failure(event: e.TrialFailed) -> Message:
+def describe_failure(event: e.TrialFailed) -> Message:
     """Return the message that a trial has failed."""
     error = plain(event.error, LONGEST_TEXT)
     text = f"trial {event.trial} of {event.study} failed: {error}"
@@ -80,7 +80,7 @@ def of_failure(event: e.TrialFailed) -> Message:
     return Message("trial_failed", event.at, (event.study,), text, details)
 
 
-def of_breach(event: e.TrialScored, limit: str, metric: str) -> Message:
+def describe_breach(event: e.TrialScored, limit: str, metric: str) -> Message:
     """Return the message that a score of a trial is over a limit."""
     score = event.scores[metric]
     text = f"trial {event.trial} of {event.study} broke the limit {limit}: {plain(metric, 60)} is {score}"
@@ -94,7 +94,7 @@ def of_breach(event: e.TrialScored, limit: str, metric: str) -> Message:
     return Message("limit_broken", event.at, (event.study,), text, details)
 
 
-def of_return(studies: tuple[str, ...]) -> Message:
+def describe_return(studies: tuple[str, ...]) -> Message:
     """Return the message that an engine continues the studies of an earlier one."""
     text = f"the engine is back and continues {', '.join(studies)}"
     return Message("engine_back", time.time(), studies, text, {"pid": os.getpid()})
@@ -105,6 +105,6 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def of_test() -> Message:
+def make_test() -> Message:
     """Return a message that only says that a hook works."""
     return Message("test", time.time(), (), "a test by `trimtab hooks test`")

@@ -67,18 +67,18 @@ def read(home: Path) -> Hooks:
     try:
         with open(path, "rb", opener=_open_at_once) as file:
             if problem := _distrust(os.fstat(file.fileno())):
-                return _refused(path, problem)
+                return _refuse(path, problem)
             content = file.read(LARGEST_FILE_BYTES + 1)
         if len(content) > LARGEST_FILE_BYTES:
-            return _refused(path, f"it has more than {LARGEST_FILE_BYTES >> 10} KiB")
+            return _refuse(path, f"it has more than {LARGEST_FILE_BYTES >> 10} KiB")
         return Hooks(_parse(tomllib.loads(content.decode("utf-8"))))
     except FileNotFoundError:
         return Hooks(exists=False)
     except OSError as error:
         is_link = path.is_symlink()
-        return _refused(path, "it is a link" if is_link else error.strerror or type(error).__name__)
+        return _refuse(path, "it is a link" if is_link else error.strerror or type(error).__name__)
     except ValueError as error:  # not TOML, not UTF-8, an unknown key or value
-        return _refused(path, str(error))
+        return _refuse(path, str(error))
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -97,7 +97,7 @@ def _distrust(found: os.stat_result) -> str:
     return ""
 
 
-def _refused(path: Path, why: str) -> Hooks:
+def _refuse(path: Path, why: str) -> Hooks:
     return Hooks(problem=f"{plain(str(path), 200)} is not used: {plain(why, 300)}")
 
 

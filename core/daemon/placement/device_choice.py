@@ -49,14 +49,14 @@ def slots(
     by_index = {card.index: card for card in usable}
     missing = [index for index in devices_setting if index not in by_index]
     if missing:
-        there = ", ".join(str(index) for index in by_index) or "none"
+        indices = ", ".join(str(index) for index in by_index) or "none"
         why = next(
             (f": {_unusable(card)}" for card in cards if card.index == missing[0] and _unusable(card)), ""
         )
         raise TrimtabError.of(
             f"GPU {missing[0]} is not available{why}",
             f"resources.devices = {list(devices_setting)}",
-            f"GPUs here: {there}" + ("" if visible is None else f", by {_quote_visible(visible)}"),
+            f"GPUs here: {indices}" + ("" if visible is None else f", by {_quote_visible(visible)}"),
         )
     return [_slot(by_index[index]) for index in devices_setting]
 
@@ -150,8 +150,8 @@ def _because(
     if visible_cards:
         return ": " + "; ".join(f"gpu{card.index}: {_unusable(card)}" for card in visible_cards)
     if cards and visible is not None:
-        there = ", ".join(f"{card.index} ({card.uuid})" if card.uuid else str(card.index) for card in cards)
-        return f": {_quote_visible(visible)} names none of the GPUs here: {there}"
+        names = ", ".join(f"{card.index} ({card.uuid})" if card.uuid else str(card.index) for card in cards)
+        return f": {_quote_visible(visible)} names none of the GPUs here: {names}"
     why = f": {why_none}" if why_none else ""
     return f"{why}, though {_quote_visible(visible)}" if visible else why
 
@@ -179,7 +179,7 @@ class Free:
     why: str
 
 
-def by_room(
+def sort_by_room(
     devices: Sequence[Slot], loads: Mapping[str, int], targets: Mapping[str, tuple[int, str]]
 ) -> list[Free]:
     """Return the devices with free slots, the most slots first. ``loads`` counts the trials by device label;

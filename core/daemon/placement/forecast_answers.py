@@ -15,7 +15,7 @@ from core.contract.wire import console_api
 from core.contract.wire.memory_forecast import DeviceMemory, Forecast, MemoryNow, Verdict
 from core.daemon.placement.memory_planner import MemoryPlanner
 from core.errors import RefusedError
-from core.memory.estimate.trial_tensor_sizes import need
+from core.memory.estimate.trial_tensor_sizes import compute_need
 from core.memory.planning.memory_advice import Case, advise
 
 OF_BASE = {"precision": "precision", "gradient_checkpointing": "checkpointing"}
@@ -41,7 +41,9 @@ def forecast(
     setting = planner.setting(label, longest=None, **_of_base(request.changes))
     knobs = _knobs(study, spec, request)
     limit, device = planner.limit(label), planner.device(label, setting)
-    case = Case(model, setting, need(knobs), max(1, min(MOST_PACK, request.pack)), device, limit.bytes_)
+    case = Case(
+        model, setting, compute_need(knobs), max(1, min(MOST_PACK, request.pack)), device, limit.bytes_
+    )
     return Forecast(
         case.estimate(), label, device.total_bytes, limit.bytes_, case.fits(), tuple(advise(case))
     )
@@ -75,10 +77,10 @@ def _knobs(study: s.Study, spec: StudySpec, request: console_api.Foresee) -> dic
 
 def memory_now(foresight: MemoryPlanner, study: s.Study) -> MemoryNow:
     """Return the memory of every device of the study, and what each queued trial waits for."""
-    there = {slot.label: _running_knobs(study, slot.label) for slot in foresight.slots}
-    devices = tuple(_device(foresight, study, label, knobs) for label, knobs in there.items())
+    running_by_device = {slot.label: _running_knobs(study, slot.label) for slot in foresight.slots}
+    devices = tuple(_device(foresight, study, label, knobs) for label, knobs in running_by_device.items())
     queued = [trial for trial in study.trials.values() if trial.state == s.QUEUED]
-    return MemoryNow(devices, tuple(_verdict(foresight, trial, there) for trial in queued))
+    return MemoryNow(devices, tuple(_verdict(foresight, trial, running_by_device) for trial in queued))
 
 
 def _running_knobs(study: s.Study, label: str) -> dict[int, Mapping[str, Any]]:
@@ -90,15 +92,15 @@ def _running_knobs(study: s.Study, label: str) -> dict[int, Mapping[str, Any]]:
 
 
 def _device(
-    planner: MemoryPlanner, study: s.Study, label: str, there: Mapping[int, Mapping[str, Any]]
+    planner: MemoryPlanner, study: s.Study, label: str, running: Mapping[int, Mapping[str, Any]]
 ) -> DeviceMemory:
     limit, device = planner.limit(label), planner.device(label)
     pack = next((pack for pack in study.packs.values() if pack.device == label), None)
     factor, learnt_from = planner.learnt(label)
     return DeviceMemory(
-        label, device.total_bytes, limit.bytes_, limit.why, tuple(there),
-        foretold=planner.pack(label, there) if there else None,
-        why_not=planner.why_not or ("" if there else "no trial runs on it"),
+        label, device.total_bytes, limit.bytes_, limit.why, tuple(running),
+        foretold=planner.pack(label, running) if running else None,
+        why_not=planner.why_not or ("" if running else "no trial runs on it"),
         measured_bytes=pack.used_bytes if pack else None,
         reserve_bytes=pack.reserve_bytes if pack else None,
         correction=factor, learnt_from=learnt_from,
@@ -106,17 +108,19 @@ def _device(
 
 
 def _verdict(
-    planner: MemoryPlanner, trial: s.Trial, there: Mapping[str, Mapping[int, Mapping[str, Any]]]
+    planner: MemoryPlanner, trial: s.Trial, running_by_device: Mapping[str, Mapping[int, Mapping[str, Any]]]
 ) -> Verdict:
     """Return whether and when a queued trial fits, on the device where it fits soonest."""
     needs = trial.foretold_bytes or 0
-    refusals = {label: planner.refusal_reason(label, trial.knobs, knobs) for label, knobs in there.items()}
+    refusals = {
+        label: planner.refusal_reason(label, trial.knobs, knobs) for label, knobs in running_by_device.items()
+    }
     if "" in refusals.values():
         return Verdict(trial.number, "fits", "info", needs)
-    never = [planner.never(label, trial.knobs) for label in there]
+    never = [planner.explain_never(label, trial.knobs) for label in running_by_device]
     if never and all(never):
         return Verdict(trial.number, f"never fits: {never[0]}", "error", needs)
-    for label, knobs in there.items():
+    for label, knobs in running_by_device.items():
         for leaver in sorted(knobs):
             remaining = {number: other for number, other in knobs.items() if number != leaver}
             if not planner.refusal_reason(label, trial.knobs, remaining):

@@ -114,7 +114,7 @@ class MemoryPlanner:
         """Return the ledger key of corrections: one kind of device, model family and precision."""
         device = device or self._read(label)
         family = self._model.family if self._model else self._spec.model.base
-        precision = weight_bytes.resolved(setting.precision, device.computes)
+        precision = weight_bytes.resolve_precision(setting.precision, device.computes)
         fused = step_formulas.FUSED if setting.fused else ""
         return f"{device.name} {family} {precision}{' checkpointed' if setting.checkpointing else ''}{fused}"
 
@@ -122,7 +122,9 @@ class MemoryPlanner:
         """Return the key of the learnt pack size: this device of this machine, base and precision."""
         device, section = self._read(label), self._spec.model
         machine = f"{platform.node()} {label} {device.name} {os.cpu_count()} cores"
-        return f"{machine} {section.base} {weight_bytes.resolved(section.precision, device.computes)}"
+        return (
+            f"{machine} {section.base} {weight_bytes.resolve_precision(section.precision, device.computes)}"
+        )
 
     def proven_size(self, label: str) -> PackRecord | None:
         """Return the pack size that earlier studies measured as best on this device with this base."""
@@ -134,7 +136,9 @@ class MemoryPlanner:
 
     def memory_limit(self, label: str) -> Limit:
         """Return the memory of the device that this study may use now, by the latest machine reading."""
-        return memory_budget.limit(self._spec.resources.memory_bytes, self.device(label), self._ours(label))
+        return memory_budget.limit(
+            self._spec.resources.memory_bytes, self.device(label), self._own_bytes(label)
+        )
 
     def limit(self, label: str) -> Limit:
         """Return the present memory limit, at most the level of a recent out-of-memory error.
@@ -148,26 +152,26 @@ class MemoryPlanner:
             return Limit(end, f"out of memory at {format_bytes(end)} recently")
         return limit
 
-    def _ours(self, label: str) -> int:
+    def _own_bytes(self, label: str) -> int:
         """Return bytes that this study's worker holds on the device, as far as the readings show."""
         machine = self._machine()
-        mine = [
+        own_processes = [
             worker
             for worker in machine.workers
             if worker.study == self._spec.study.name and worker.device == label
         ]
         if label == "cpu":
-            return sum(worker.rss_bytes or 0 for worker in mine)
+            return sum(worker.rss_bytes or 0 for worker in own_processes)
         card = next((device for device in machine.devices if f"gpu{device.index}" == label), None)
         bytes_by_pid = {process.pid: process.used_bytes or 0 for process in (card.processes if card else ())}
-        return sum(bytes_by_pid.get(worker.pid, 0) for worker in mine)
+        return sum(bytes_by_pid.get(worker.pid, 0) for worker in own_processes)
 
     def check(self, location: str) -> None:
         """Raise TrimtabError if the memory limit, set in ``location``, is smaller than the base model."""
         limit_setting = self._spec.resources.memory_bytes
         for slot in self._devices:
             device = self.device(slot.label)
-            precision = weight_bytes.resolved(self._setting.precision, device.computes)
+            precision = weight_bytes.resolve_precision(self._setting.precision, device.computes)
             model = self.model
             base_bytes = (
                 weight_bytes.base_bytes(model, precision, self._setting.double_quant, device.computes)
@@ -195,7 +199,7 @@ class MemoryPlanner:
         if self.model is None:
             return None
         setting = self.setting(label, **overrides)
-        needs = [trial_tensor_sizes.need(each, number) for number, each in sorted(knobs.items())]
+        needs = [trial_tensor_sizes.compute_need(each, number) for number, each in sorted(knobs.items())]
         return estimate_memory(self.model, setting, needs, self.device(label, setting))
 
     def own(self, label: str, knobs: Knobs) -> int | None:
@@ -207,22 +211,22 @@ class MemoryPlanner:
             else estimate.peak_bytes - estimate.of("base model") - estimate.of("workspace")
         )
 
-    def refusal_reason(self, label: str, knobs: Knobs, there: Mapping[int, Knobs]) -> str:
-        """Return why a trial may not join the trials ``there``, with numbers; empty if it may. A trial alone
+    def refusal_reason(self, label: str, knobs: Knobs, running: Mapping[int, Knobs]) -> str:
+        """Return why a trial may not join the ``running`` ones, with numbers; empty if it may. A trial alone
         may train in smaller passes."""
         limit = self.limit(label)
-        estimate = self.pack(label, {**there, max(there, default=-1) + 1: knobs})
+        estimate = self.pack(label, {**running, max(running, default=-1) + 1: knobs})
         if estimate is None or limit.bytes_ is None or estimate.device_bytes <= limit.bytes_:
             return ""
-        if not there:
-            return self.never(label, knobs)
+        if not running:
+            return self.explain_never(label, knobs)
         size, allowed = format_bytes(estimate.device_bytes), format_bytes(limit.bytes_)
-        return f"{size} needed with the {len(there)} on {label}, but the limit is {allowed}"
+        return f"{size} needed with the {len(running)} on {label}, but the limit is {allowed}"
 
-    def never(self, label: str, knobs: Knobs) -> str:
+    def explain_never(self, label: str, knobs: Knobs) -> str:
         """Return why a trial does not fit even alone with one row at a time, with numbers; empty if it
         does."""
-        limit, least = self.memory_limit(label), self._least(label, knobs)
+        limit, least = self.memory_limit(label), self._estimate_least(label, knobs)
         if least is None or limit.bytes_ is None or least.device_bytes <= limit.bytes_:
             return ""
         size = format_bytes(least.device_bytes)
@@ -231,7 +235,7 @@ class MemoryPlanner:
             f"but the limit on {label} is {format_bytes(limit.bytes_)} ({limit.why})"
         )
 
-    def _least(self, label: str, knobs: Knobs) -> Foretold | None:
+    def _estimate_least(self, label: str, knobs: Knobs) -> Foretold | None:
         return self.pack(label, {0: {**knobs, "batch_size": 1}}, judged=1, most=1)
 
     def violation(self, knobs: Knobs) -> float | None:
@@ -239,7 +243,7 @@ class MemoryPlanner:
         or less if it fits."""
         excesses = []
         for slot in self._devices:
-            limit, least = self.memory_limit(slot.label), self._least(slot.label, knobs)
+            limit, least = self.memory_limit(slot.label), self._estimate_least(slot.label, knobs)
             if least is not None and limit.bytes_:
                 excesses.append(least.device_bytes / limit.bytes_ - 1)
         return min(excesses, default=None)
@@ -276,8 +280,8 @@ class MemoryPlanner:
         self._ledger.learn(kind, passing, measurement.used_bytes - measurement.idle_bytes - trial_bytes)
         self._constants(measurement, kind)
         self._ledger.save()
-        foretold = measurement.idle_bytes + trial_bytes + passing * self._ledger.of(kind).factor
-        return msgspec.structs.replace(measurement, foretold_bytes=round(foretold))
+        estimated_bytes = measurement.idle_bytes + trial_bytes + passing * self._ledger.of(kind).factor
+        return msgspec.structs.replace(measurement, foretold_bytes=round(estimated_bytes))
 
     def _constants(self, measurement: e.PackMeasured, kind: str) -> None:
         """Learn what the process uses besides its tensors: on a GPU from the driver, if it reports that."""
@@ -286,7 +290,7 @@ class MemoryPlanner:
             return
         reserved, worker_bytes = (
             measurement.used_bytes + measurement.reserve_bytes,
-            self._ours(measurement.device),
+            self._own_bytes(measurement.device),
         )
         if measurement.used_bytes > 0:
             self._ledger.learn_context(
@@ -297,11 +301,11 @@ class MemoryPlanner:
 
     def record_oom(self, label: str, knobs: Mapping[int, Knobs], used_bytes: int) -> None:
         """Record the memory level of an out-of-memory error while these trials trained on the device."""
-        there, estimate = self.device(label), self.pack(label, knobs)
-        process = there.kind == "cpu"  # on a CPU, used_bytes covers the whole process
-        self._ends[label] = used_bytes if process else there.whole(used_bytes), self._clock()
+        device, estimate = self.device(label), self.pack(label, knobs)
+        process = device.kind == "cpu"  # on a CPU, used_bytes covers the whole process
+        self._ends[label] = used_bytes if process else device.whole(used_bytes), self._clock()
         if estimate is not None:
-            still = estimate.peak_bytes - estimate.passing_bytes + (there.context_bytes if process else 0)
+            still = estimate.peak_bytes - estimate.passing_bytes + (device.context_bytes if process else 0)
             passing = estimate.passing_bytes / self.setting(label).factor
             self._ledger.learn_oom(self.kind(label, self.setting(label)), passing, used_bytes - still)
             self._ledger.save()

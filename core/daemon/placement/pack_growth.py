@@ -155,7 +155,7 @@ class Growth:
             gain is not None
             and gain.low > 0
             and gain.mean >= needed_gain(self._base, large)
-            and _says(gain, self._base, large)
+            and _is_conclusive(gain, self._base, large)
         ):
             self._before, self._base, self._trying = (self._base, gain.mean), large, None
             self._latest = None
@@ -230,7 +230,7 @@ class Growth:
         )  # fmt: skip
 
 
-def _says(gain: Gain, small: int, large: int) -> bool:
+def _is_conclusive(gain: Gain, small: int, large: int) -> bool:
     """Tell whether the interval is at most as wide as the largest possible gain."""
     return gain.high - gain.mean <= math.log(large / small)
 

@@ -67,7 +67,7 @@ class Calibration:
         room = self._room()
         if room < min(goal.number, limit):
             return room, f"memory fits {room} at once"
-        return min(goal.number, limit), _why(goal)
+        return min(goal.number, limit), _explain_number(goal)
 
     def news(self, limit: int, running: int) -> list[str]:
         """Return notes about changes of the number since the last call."""
@@ -82,7 +82,7 @@ class Calibration:
                 notes.append(_change_note(goal, number))
         if number < min(aim, limit) and self._latest is not None and not self._full_told:
             self._full_told = True
-            notes.append(f"{why}; {format_bytes(max(0, self._spare(self._knobs)))} free")
+            notes.append(f"{why}; {format_bytes(max(0, self._spare_bytes(self._knobs)))} free")
         return [f"{self._label}: {text}" for text in notes]
 
     def learnt(self) -> PackRecord | None:
@@ -108,7 +108,7 @@ class Calibration:
         if self._latest is None or not self._sizes:
             return MOST
         smallest = min(trial_bytes + self._activations(knobs) for knobs, trial_bytes in self._sizes.values())
-        more = max(0, self._spare(self._knobs)) // max(1, smallest)
+        more = max(0, self._spare_bytes(self._knobs)) // max(1, smallest)
         return max(1, len(self._knobs) + int(more))
 
     # -- does it fit ------------------------------------------------------------------------------
@@ -118,30 +118,30 @@ class Calibration:
         the trials on the device. The first trial, and any trial before a measurement, is always admitted."""
         if self._latest is None or not running:
             return ""
-        spare, needs = self._spare(running), self._needs(knobs)
+        spare, needs = self._spare_bytes(running), self._needed_bytes(knobs)
         if needs <= spare:
             return ""
         free = format_bytes(max(0, spare))
         return f"needs about {format_bytes(needs)}, but only {free} are free on {self._label}"
 
-    def _spare(self, running: Mapping[int, Knobs]) -> float:
+    def _spare_bytes(self, running: Mapping[int, Knobs]) -> float:
         """Return free bytes for more trials, adjusted for trials that started or ended since the
         measurement."""
         latest = self._latest
         assert latest is not None
         came = sum(
-            self._needs(knobs) for number, knobs in running.items() if number not in latest.trial_bytes
+            self._needed_bytes(knobs) for number, knobs in running.items() if number not in latest.trial_bytes
         )
-        went = sum(self._holds(number) for number in latest.trial_bytes if number not in running)
+        went = sum(self._held_bytes(number) for number in latest.trial_bytes if number not in running)
         return latest.free_bytes - MARGIN * latest.total_bytes - came + went
 
-    def _holds(self, number: int) -> float:
+    def _held_bytes(self, number: int) -> float:
         """Return bytes of a measured trial, with its activations."""
         latest = self._latest
         assert latest is not None
         return latest.trial_bytes[number] + self._activations(self._knobs.get(number, {}))
 
-    def _needs(self, knobs: Knobs) -> float:
+    def _needed_bytes(self, knobs: Knobs) -> float:
         return self._adapter(knobs) + self._activations(knobs)
 
     def _activations(self, knobs: Knobs) -> float:
@@ -169,7 +169,7 @@ class Calibration:
 # -- text -----------------------------------------------------------------------------------------
 
 
-def _why(goal: Goal) -> str:
+def _explain_number(goal: Goal) -> str:
     """Return the reason for this number, as a clause."""
     if goal.before is not None:
         times = goal.base_rate / goal.before_rate

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from core.contract.events.event_types import PackMeasured
 from core.contract.spec.study_spec import AUTO
 from core.contract.state import engine_state as s
-from core.daemon.placement.device_choice import Free, Slot, by_room
+from core.daemon.placement.device_choice import Free, Slot, sort_by_room
 from core.daemon.placement.memory_planner import FORGOTTEN_S, MemoryPlanner
 from core.daemon.placement.pack_size_choice import Calibration
 
@@ -62,8 +62,8 @@ class TrialSlots:
                 event, {number: trial.knobs for number, trial in study.trials.items()}
             )
             running = _on_devices(study)
-            here = len(running.get(event.device, ()))
-            self._notes += calibration.news(_limit(study, running, event.device), here)
+            running_count = len(running.get(event.device, ()))
+            self._notes += calibration.news(_limit(study, running, event.device), running_count)
             learnt = calibration.learnt()
             if learnt is not None and self._foresight is not None:
                 self._foresight.prove(event.device, learnt)
@@ -99,9 +99,9 @@ class TrialSlots:
         running = _on_devices(study)
         free = self._free(study, running)
         self._say_why_few(study)
-        there = {slot.label for slot in self._devices}
+        used_labels = {slot.label for slot in self._devices}
         for trial in queue(study):
-            pinned = trial.pinned if trial.pinned in there else ""  # a lost card does not bind trials
+            pinned = trial.pinned if trial.pinned in used_labels else ""  # a lost card does not bind trials
             its = [device for device in free if pinned in ("", device.slot.label)]
             if not its:
                 continue
@@ -129,12 +129,12 @@ class TrialSlots:
             )
         self._said_why_few = True
 
-    def _refusal_reason(self, trial: s.Trial, there: Sequence[s.Trial], slot: Slot) -> str:
+    def _refusal_reason(self, trial: s.Trial, running: Sequence[s.Trial], slot: Slot) -> str:
         """Return why ``trial`` cannot join the trials on the device; empty if it can.
 
         The memory estimate decides, or measurements if there is no estimate.
         """
-        knobs = {other.number: other.knobs for other in there}
+        knobs = {other.number: other.knobs for other in running}
         if self._foresight is not None and self._foresight.model is not None:
             return self._foresight.refusal_reason(slot.label, trial.knobs, knobs)
         if not self._measured:
@@ -155,7 +155,7 @@ class TrialSlots:
         for label, (most, _) in self._caps.items():
             if most < targets[label][0]:
                 targets[label] = most, f"out of memory with {most + 1} at once"
-        return by_room(self._devices, loads, targets)
+        return sort_by_room(self._devices, loads, targets)
 
     def _target_number(
         self, study: s.Study, running: dict[str, list[s.Trial]], device: str

@@ -148,7 +148,7 @@ class Windows:
         pairs = list(self._pairs(small, large))
         if not pairs:
             return None
-        mean, error = _together(pairs)
+        mean, error = _combine(pairs)
         reach = error * t_quantile(TAIL, sum(pair.freedom for pair in pairs))
         return Gain(mean, mean - reach, mean + reach, pairs[-1].rate, pairs[-1].spread)
 
@@ -170,7 +170,7 @@ class Windows:
             before = spell
 
 
-def before_jump(logs: Sequence[float]) -> list[float]:
+def cut_at_jump(logs: Sequence[float]) -> list[float]:
     """Return the values before the first jump; ``logs`` starts with the window nearest to the comparison."""
     values = list(logs)
     while len(values) > LEAST + 1:
@@ -197,7 +197,7 @@ def _jump(logs: Sequence[float]) -> tuple[float, int]:
 
 
 def _level(spell: Spell) -> Level:
-    logs = before_jump([math.log(window.tokens / window.round_s) for window in reversed(spell.last)])
+    logs = cut_at_jump([math.log(window.tokens / window.round_s) for window in reversed(spell.last)])
     return Level(math.exp(statistics.fmean(logs)), _spread(logs), len(logs))
 
 
@@ -205,7 +205,7 @@ def _pair(before: Spell, after: Spell, look: int) -> Pair:
     change = after.first[0].at
     sides = [_near(list(reversed(before.last)), change), _near(after.first[:look], change)]
     rates = _log_rates(sides)
-    used_rates = [before_jump(side) for side in rates]
+    used_rates = [cut_at_jump(side) for side in rates]
     times = [
         [window.at - change for window in side[: len(logs)]]
         for side, logs in zip(sides, used_rates, strict=True)
@@ -255,7 +255,7 @@ def _step(logs: Sequence[Sequence[float]], times: Sequence[Sequence[float]]) -> 
     return means[1] - means[0] - slope * apart, spread**2 * (inverse_counts + apart**2 / steady), spread
 
 
-def _together(pairs: Sequence[Pair]) -> tuple[float, float]:
+def _combine(pairs: Sequence[Pair]) -> tuple[float, float]:
     """Return mean and standard error of several comparisons. If they differ by more than their windows
     explain, the load changed during some; that adds to the variance of each (DerSimonian and Laird 1986)."""
     weights = [1 / pair.variance for pair in pairs]

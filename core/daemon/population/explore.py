@@ -76,5 +76,5 @@ def _neighbour(values: Sequence[Any], now: Any, draw: random.Random) -> Any:
     if now not in values:
         return draw.choice(values)
     at = values.index(now)
-    beside = [index for index in (at - 1, at + 1) if 0 <= index < len(values)]
-    return values[draw.choice(beside)] if beside else now
+    neighbours = [index for index in (at - 1, at + 1) if 0 <= index < len(values)]
+    return values[draw.choice(neighbours)] if neighbours else now

@@ -63,7 +63,7 @@ def plan_of(study: s.Study) -> Plan | None:
     spec = study.settings
     options, (goal, *_) = spec.study.population or PopulationOptions(), spec.study.objectives
     every, free = (
-        population_checks.every_steps(spec, options),
+        population_checks.count_steps_between(spec, options),
         tuple(population_checks.list_perturbed(spec)),
     )
     return Plan(
@@ -107,7 +107,7 @@ def decisions(study: s.Study, plan: Plan, compared: Judged, leaving: Collection[
     """Return the trials to replace now, each with its clone. ``compared`` (trial, step) pairs were compared
     already; ``leaving`` trials are being replaced."""
     exploits: list[Exploit] = []
-    for step, trials in comparable(study, plan):
+    for step, trials in list_due_comparisons(study, plan):
         losers = [trial for trial in _worst(trials, plan, step) if (trial.number, step) not in compared]
         for loser in losers:
             leaving_now = {*leaving, *(exploit.loser for exploit in exploits)}
@@ -116,7 +116,7 @@ def decisions(study: s.Study, plan: Plan, compared: Judged, leaving: Collection[
     return exploits
 
 
-def comparable(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
+def list_due_comparisons(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
     """Return the steps at which a comparison is due, the latest first, each with the members that have
     reached it."""
     all_of_it = members(study)
@@ -150,8 +150,8 @@ def _ready(
 ) -> bool:
     if 2 * len(trials) < plan.size or not _share(trials, plan):
         return False
-    here = {trial.number for trial in trials}
-    behind = any(trial.number not in here and start_step(trial) < step for trial in living)
+    numbers = {trial.number for trial in trials}
+    behind = any(trial.number not in numbers and start_step(trial) < step for trial in living)
     to_come = sum(1 for trial in study.trials.values() if not trial.by) < plan.size
     if not (behind or to_come):
         return True

@@ -74,7 +74,7 @@ class Engine:
         telling = WorkerInbox(self._supervisor, self._studies)
         server = Server(self._supervisor, self._hub, telling, self._handle, version())
         tasks = [_part("the writer", self._supervisor.run)]
-        await keep_going("the first reading of the machine", machine.once, tries=1)
+        await keep_going("the first reading of the machine", machine.read_once, tries=1)
         self._hooks.take_up()
         self._studies.resume()
         await server.open(self._socket)

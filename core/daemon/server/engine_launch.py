@@ -45,7 +45,7 @@ def _start_once(base: Path, socket: Path) -> None:
         if not health(socket):
             _start(base, socket)
     finally:
-        turn.over()
+        turn.end()
 
 
 def _start(base: Path, socket: Path) -> None:

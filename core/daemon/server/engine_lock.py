@@ -119,10 +119,10 @@ class Lease:
         except (ValueError, KeyError, TypeError):
             pass  # incomplete: its modification time decides
         with contextlib.suppress(OSError):
-            return self._now() - self._path.stat(follow_symlinks=False).st_mtime > LEASE_S
+            return self._read_clock() - self._path.stat(follow_symlinks=False).st_mtime > LEASE_S
         return False
 
-    def _now(self) -> float:
+    def _read_clock(self) -> float:
         """Return the time of the file system's own clock, which may be another machine's. Raises OSError."""
         probe = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
         with open(probe, "x", opener=paths.no_link) as file:
@@ -194,7 +194,7 @@ class Turn:
             time.sleep(poll_s)
         return True
 
-    def over(self) -> None:
+    def end(self) -> None:
         """Release the lock, so that the next process may start."""
         self._lock.release()
 

@@ -24,7 +24,7 @@ class Machine:
         self._supervisor, self._hub = supervisor, hub
         self._reader = reader or MachineReader()
 
-    async def once(self, crew: WorkerPool | None = None) -> None:
+    async def read_once(self, crew: WorkerPool | None = None) -> None:
         """Read once, off the event loop, since a driver may be slow."""
         workers = (
             [(worker.name, worker.pid, worker.device, worker.study) for worker in crew.workers.values()]
@@ -38,7 +38,7 @@ class Machine:
         """Read until cancelled."""
         while True:
             try:
-                await self.once(crew)
+                await self.read_once(crew)
             except Exception:
                 log.exception("the machine could not be read")
             await self._pause()

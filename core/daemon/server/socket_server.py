@@ -51,7 +51,7 @@ class Seldom:
 _strangers = Seldom()
 
 
-def _no_request(error: msgspec.DecodeError, location: str, fix: str) -> console_api.Reply:
+def _refuse_message(error: msgspec.DecodeError, location: str, fix: str) -> console_api.Reply:
     """Return the refusal of a message that is not a request, or has a value beyond its bounds."""
     message = input_size_limits.explain_error(error)
     if message != str(error):
@@ -60,7 +60,7 @@ def _no_request(error: msgspec.DecodeError, location: str, fix: str) -> console_
 
 
 @web.middleware
-async def only_the_owner(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def refuse_other_users(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse every other user, whatever the file modes are."""
     transport = request.transport
     if not is_welcome(transport.get_extra_info("socket") if transport else None):
@@ -78,7 +78,7 @@ class Server:
         self._supervisor, self._hub, self._telling = supervisor, hub, telling
         self._handle, self._version = handle, version
         self._nonsense = Seldom()
-        app = web.Application(middlewares=[only_the_owner], client_max_size=LARGEST_REQUEST_BYTES)
+        app = web.Application(middlewares=[refuse_other_users], client_max_size=LARGEST_REQUEST_BYTES)
         app.router.add_get("/health", self._health)
         app.router.add_get("/state", self._state)
         app.router.add_post("/request", self._post)
@@ -96,7 +96,7 @@ class Server:
         return True
 
     async def open(self, socket: Path) -> None:
-        """Return listen at ``socket``; a stale one is removed first (the caller holds the engine's lock)."""
+        """Listen at ``socket``; a stale one is removed first (the caller holds the engine's lock)."""
         await self._runner.setup()
         await web.SockSite(self._runner, local_socket.open_listening(socket)).start()
 
@@ -124,7 +124,7 @@ class Server:
         try:
             message = message_codec.read_request(await request.read())
         except msgspec.DecodeError as error:
-            reply = _no_request(error, "POST /request", "see core/contract/wire/console_api.py")
+            reply = _refuse_message(error, "POST /request", "see core/contract/wire/console_api.py")
         else:
             reply = await self._reply(0, message)
         return web.Response(
@@ -190,7 +190,7 @@ class Server:
         try:
             ask = message_codec.read_from_console(raw)
         except msgspec.DecodeError as error:
-            reply = _no_request(error, "console", "use the same version of trimtab")
+            reply = _refuse_message(error, "console", "use the same version of trimtab")
         else:
             reply = await self._reply(ask.id, ask.request)
         with contextlib.suppress(ConnectionError, RuntimeError):
@@ -204,7 +204,7 @@ class Server:
                     continue
                 report = message_codec.read_from_worker(message.data)
                 if isinstance(report, worker_api.Hello):
-                    worker = self._telling.hello(report, socket.send_bytes)
+                    worker = self._telling.register(report, socket.send_bytes)
                     if worker is None:
                         await socket.send_bytes(
                             message_codec.encode(worker_api.Shutdown("this engine does not know the worker"))
@@ -213,9 +213,9 @@ class Server:
                 elif worker is not None:
                     self._telling.receive(worker, report)
         except msgspec.DecodeError as error:
-            self._nonsense.say("a worker spoke nonsense: %s", input_size_limits.explain_error(error))
+            self._nonsense.say("a worker sent an invalid message: %s", input_size_limits.explain_error(error))
             if worker is not None:  # the worker would resend it forever
-                self._telling.nonsense(worker, input_size_limits.explain_error(error))
+                self._telling.end_faulty(worker, input_size_limits.explain_error(error))
         finally:
             if worker is not None and worker.send == socket.send_bytes:
                 worker.send = None

@@ -12,7 +12,7 @@ from core.contract.state import engine_state as s
 from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
 from core.store import journal_file, run_folder
-from core.store.tensorboard_files import TensorBoardFiles, with_ends
+from core.store.tensorboard_files import TensorBoardFiles, add_interval_ends
 
 log = logging.getLogger("trimtab.boards")
 
@@ -121,4 +121,4 @@ class BoardFeed:
 
 
 def _readings(event: e.TrialReported | e.TrialEvaluated | e.TrialScored) -> dict[str, float]:
-    return with_ends(event.scores) if isinstance(event, e.TrialScored) else event.metrics
+    return add_interval_ends(event.scores) if isinstance(event, e.TrialScored) else event.metrics

@@ -22,13 +22,13 @@ from core.daemon.workers.worker_pool import Send, Worker
 log = logging.getLogger("trimtab.telling")
 
 
-def _inside(folder: str, place: str) -> bool:
+def _is_inside(folder: str, place: str) -> bool:
     """Tell whether ``place``, if it is an absolute path, lies in the trials of the study in ``folder``."""
     path = Path(place)
     return ".." not in path.parts and (not path.is_absolute() or path.is_relative_to(Path(folder) / "trials"))
 
 
-def _wrong(event: e.TrialEdited) -> str:
+def _find_fault(event: e.TrialEdited) -> str:
     """Return the fault of the first knob with an invalid value from a worker; empty if all are valid."""
     for name, (_, value) in event.changes.items():
         fault = knob_edit_checks.explain_refusal(name, value)
@@ -43,7 +43,7 @@ class WorkerInbox:
     def __init__(self, supervisor: Supervisor, studies: Studies) -> None:
         self._supervisor, self._studies = supervisor, studies
 
-    def hello(self, hello: worker_api.Hello, send: Send) -> Worker | None:
+    def register(self, hello: worker_api.Hello, send: Send) -> Worker | None:
         """Register a worker's connection; None if the worker belongs to no running study."""
         runner = self._studies.runner_of(hello.study)
         study = self._supervisor.state.studies.get(hello.study)
@@ -86,9 +86,9 @@ class WorkerInbox:
             self._handle_message(worker, message)
         except Exception as error:
             log.exception("worker %s sent %.2000r", worker.name, message)
-            self.nonsense(worker, f"{type(error).__name__}: {error}")
+            self.end_faulty(worker, f"{type(error).__name__}: {error}")
 
-    def nonsense(self, worker: Worker, fault: str) -> None:
+    def end_faulty(self, worker: Worker, fault: str) -> None:
         """End a worker that sent an invalid message, since its other messages cannot be trusted either."""
         why = plain(f"its worker {worker.name} sent an invalid message: {fault}", 300)
         self._studies.crew.give_up(worker, why)
@@ -102,9 +102,9 @@ class WorkerInbox:
             case worker_api.SamplePiece():
                 self._studies.samples.take(worker, message)
             case worker_api.Broken() | worker_api.Leaving():
-                self._going(worker, message)
+                self._note_exit(worker, message)
 
-    def _going(self, worker: Worker, message: worker_api.Broken | worker_api.Leaving) -> None:
+    def _note_exit(self, worker: Worker, message: worker_api.Broken | worker_api.Leaving) -> None:
         worker.leaving = True
         runner = self._studies.runner_of(worker.study)
         if runner is None:
@@ -138,7 +138,7 @@ class WorkerInbox:
             (self._rename_sender(worker, message.event),) if self._is_its_own(worker, message.event) else ()
         )
         events = tuple(self._amend_event(event) for event in own_events)
-        if isinstance(message.event, e.TrialEdited) and (wrong := _wrong(message.event)):
+        if isinstance(message.event, e.TrialEdited) and (wrong := _find_fault(message.event)):
             raise ValueError(wrong)
         if not message.event.journaled:
             durable = self._supervisor.put(*self._live(worker, *events))
@@ -205,7 +205,7 @@ class WorkerInbox:
             )
             return False
         place = getattr(event, "adapter", "") or getattr(event, "path", "")
-        if place and not _inside(self._supervisor.state.studies[event.study].folder, place):
+        if place and not _is_inside(self._supervisor.state.studies[event.study].folder, place):
             log.warning("worker %s sent a path outside its study: %s", worker.name, plain(place, 200))
             return False
         if isinstance(event, e.TrialEvent):

@@ -94,9 +94,9 @@ class LateScores:
                 and may_return(self._folder, trial.worker)
             ):
                 continue
-            lost = self._lost[trial.number] = self._lost.get(trial.number, -1) + 1
-            if lost > self._retries:
-                await self.end([trial], f"its scoring lost its worker {lost} times")
+            times_lost = self._lost[trial.number] = self._lost.get(trial.number, -1) + 1
+            if times_lost > self._retries:
+                await self.end([trial], f"its scoring lost its worker {times_lost} times")
                 continue
             worker = next(iter(self._crew.of(study.name)), None) or self._start(slots[0])
             await self._put(

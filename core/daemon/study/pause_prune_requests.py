@@ -32,7 +32,7 @@ class TrialRequests:
 
     async def _pause(self, request: console_api.PauseTrial) -> None:
         trial = request_checks.trial_in(self.state, request.study, request.trial)
-        request_checks.may_pause(trial)
+        request_checks.check_may_pause(trial)
         await self._put(e.PauseAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
         if trial.state == s.STARTING:  # its worker may be loading the base, and reads this afterwards
             await self._put(at_its_step(e.TrialPaused, request.study, trial))
@@ -40,7 +40,7 @@ class TrialRequests:
 
     async def _resume(self, request: console_api.ResumeTrial) -> None:
         trial = request_checks.trial_in(self.state, request.study, request.trial)
-        request_checks.may_resume(trial)
+        request_checks.check_may_resume(trial)
         await self._put(e.ResumeAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
         if trial.state == s.PAUSED and not trial.has_begun:
             await self._put(at_its_step(e.TrialResumed, request.study, trial))

@@ -66,7 +66,7 @@ class QuestionRequests:
     async def _search(self, request: console_api.AskImportance | console_api.AskSearch) -> console_api.Answer:
         study = request_checks.study_in(self._supervisor.state, request.study)
         runner = self._runner_of(study.name)
-        return await self._insights.answer(study, request, runner.caught_up if runner else None)
+        return await self._insights.answer(study, request, runner.wait_until_caught_up if runner else None)
 
     async def _introspection(self, request: console_api.AskInsides) -> console_api.Answer:
         study = request_checks.study_in(self._supervisor.state, request.study)

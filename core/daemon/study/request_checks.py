@@ -82,7 +82,7 @@ def trial_in(state: s.State, name: str, number: int) -> s.Trial:
     return trial
 
 
-def may_pause_all(study: s.Study) -> None:
+def check_may_pause_all(study: s.Study) -> None:
     """Raise RefusedError when a study cannot be paused."""
     if study.state != "running":
         fix = (
@@ -93,13 +93,13 @@ def may_pause_all(study: s.Study) -> None:
         raise RefusedError.of(f"the study is {study.state} already", f"study {study.name}", fix)
 
 
-def may_resume_all(study: s.Study) -> None:
+def check_may_resume_all(study: s.Study) -> None:
     """Raise RefusedError when a study is not paused."""
     if study.state != "paused":
         raise RefusedError.of(f"the study is {study.state}, not paused", f"study {study.name}", "")
 
 
-def may_have_trials(study: s.Study, trials: int) -> None:
+def check_trial_count(study: s.Study, trials: int) -> None:
     """Raise RefusedError if a file has fewer trials than are planned already.
 
     Fewer trials are a change of the study, which a restart does not make.
@@ -113,7 +113,7 @@ def may_have_trials(study: s.Study, trials: int) -> None:
         )
 
 
-def may_go_on(study: s.Study, more: bool) -> None:
+def check_may_continue(study: s.Study, more: bool) -> None:
     """Raise RefusedError if a study cannot be continued; ``more``: it gets more trials than before."""
     location = f"study {study.name}"
     if study.state == "stopping":
@@ -129,7 +129,7 @@ def may_go_on(study: s.Study, more: bool) -> None:
         )
 
 
-def goes_on(existing: s.Study, spec: StudySpec) -> tuple[str, int] | None:
+def find_continuation(existing: s.Study, spec: StudySpec) -> tuple[str, int] | None:
     """Return why a study that is started again continues, and its new number of trials (0 keeps it).
 
     None if it runs or is done already. Raises RefusedError for another study of the same name.
@@ -143,9 +143,9 @@ def goes_on(existing: s.Study, spec: StudySpec) -> tuple[str, int] | None:
             existing.folder,
             "give this one another study.name, or remove that folder",
         )
-    may_have_trials(existing, spec.study.trials)
+    check_trial_count(existing, spec.study.trials)
     more = spec.study.trials > existing.total_trials
-    may_go_on(existing, more)
+    check_may_continue(existing, more)
     if not more and existing.state in ("running", "paused", "complete"):
         return None
     if more:
@@ -170,7 +170,7 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
     return keys
 
 
-def may_pause(trial: s.Trial) -> None:
+def check_may_pause(trial: s.Trial) -> None:
     """Raise RefusedError if the trial cannot be paused."""
     if trial.asked == "prune":
         raise RefusedError.of(f"trial {trial.number} is being pruned", "pause", "nothing is left to do")
@@ -182,7 +182,7 @@ def may_pause(trial: s.Trial) -> None:
         )
 
 
-def may_resume(trial: s.Trial) -> None:
+def check_may_resume(trial: s.Trial) -> None:
     """Raise RefusedError if the trial is not paused."""
     if trial.asked == "prune":
         raise RefusedError.of(f"trial {trial.number} is being pruned", "resume", "nothing is left to do")

@@ -135,7 +135,7 @@ class SteeringRequests:
         """Return the trial's newest checkpoint, which a running trial writes now. Raises RefusedError without
         one."""
         if trial.state in (s.RUNNING, s.PAUSED):
-            return await self._kept_now(study, trial.number)
+            return await self._checkpoint_now(study, trial.number)
         if not trial.checkpoint or not await asyncio.to_thread(Path(trial.checkpoint).is_dir):
             message = f"trial {trial.number} is {trial.state} and has no checkpoint"
             raise RefusedError.of(message, f"study {study}", "queue a new trial by hand")
@@ -143,7 +143,7 @@ class SteeringRequests:
             at=time.time(), study=study, trial=trial.number, step=trial.checkpoint_step, path=trial.checkpoint
         )
 
-    async def _kept_now(self, study: str, number: int) -> e.TrialCheckpointed:
+    async def _checkpoint_now(self, study: str, number: int) -> e.TrialCheckpointed:
         key = (study, number)
         if key not in self._awaited or self._awaited[key].done():
             self._awaited[key] = asyncio.get_running_loop().create_future()
@@ -197,8 +197,8 @@ class SteeringRequests:
             for number in {request.left, request.right} - {BASE}:
                 request_checks.any_trial(study, number)
             if request.left == request.right:
-                what = f"trial {request.left} cannot be compared with itself"
-                raise RefusedError.of(what, f"study {study.name}", "compare two trials")
+                problem = f"trial {request.left} cannot be compared with itself"
+                raise RefusedError.of(problem, f"study {study.name}", "compare two trials")
             await self._put(await asyncio.to_thread(sample_ratings.rating_event, study, request))
 
     async def _mark(self, request: console_api.MarkTrial) -> None:
@@ -218,7 +218,7 @@ class SteeringRequests:
             starred=request.starred, device=request.device, priority=request.priority,
         )  # fmt: skip
         await self._put(marked)
-        if request.device and self._now(request.study, trial.number).device not in ("", request.device):
+        if request.device and self._find_now(request.study, trial.number).device not in ("", request.device):
             leave = worker_api.Leave(trial.number, f"{request.by} pinned it to {request.device}")
             self._tell(request.study, trial.number, leave)
         if runner is not None:
@@ -268,12 +268,12 @@ class SteeringRequests:
     async def _put(self, *events: e.Event) -> None:
         await self._supervisor.put_or_refuse(*events)
 
-    def _now(self, study: str, number: int) -> s.Trial:
+    def _find_now(self, study: str, number: int) -> s.Trial:
         """Return the trial as it is now: it may have been placed while an event was written."""
         return self._supervisor.state.studies[study].trials[number]
 
     def _tell(self, study: str, number: int, message: worker_api.ToWorker) -> None:
-        trial = self._now(study, number)
+        trial = self._find_now(study, number)
         worker = self._crew.workers.get(trial.worker) if trial.state in s.ON_WORKER else None
         if worker is not None:
             worker.tell(message)

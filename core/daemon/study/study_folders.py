@@ -17,7 +17,7 @@ from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
 from core.store import run_folder
 from core.store.journal_file import Journal
-from core.store.journal_replay import only_study, replay_all
+from core.store.journal_replay import replay_all, select_study
 
 log = logging.getLogger("trimtab.folders")
 
@@ -33,7 +33,7 @@ def load(supervisor: Supervisor, last_numbers: dict[str, int], remember: Callabl
     def events(folder: Path) -> Iterator[e.Event]:
         try:
             journal = Journal.open(run_folder.journal_path(folder))
-            for event in only_study(folder.name, journal.replay()):
+            for event in select_study(folder.name, journal.replay()):
                 remember(event)
                 yield event
         except OSError as error:  # its study is missing; all others are loaded

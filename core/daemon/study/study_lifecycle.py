@@ -118,7 +118,7 @@ class Studies:
                     self._succession.take_up(study)
                 except Exception as error:  # of this study alone
                     log.exception("study %s cannot be resumed", study.name)
-                    self._fail(study.name, _in_words(error))
+                    self._fail(study.name, _describe_error(error))
 
     def _fail(self, study: str, reason: str) -> None:
         """End a study that cannot continue in this engine."""
@@ -166,13 +166,13 @@ class Studies:
             return console_api.Started(tuple(await self._start(request)))
 
     async def _resume_all(self, request: console_api.ResumeStudy) -> None:
-        request_checks.may_resume_all(request_checks.live_study(self.state, request.study))
+        request_checks.check_may_resume_all(request_checks.live_study(self.state, request.study))
         await self._put(e.StudyResumed(at=time.time(), study=request.study, by=request.by))
 
     def foresight(self, spec: StudySpec, shell_variables: dict[str, str] | None = None) -> MemoryPlanner:
         """Return the memory planner of a study in its own environment, or in ``shell_variables``."""
         environment = (
-            self._environments.with_(shell_variables)
+            self._environments.merge(shell_variables)
             if shell_variables
             else self._environments.of(spec.study.name)
         )
@@ -201,10 +201,10 @@ class Studies:
             return await self._go_on(existing, spec, request.environment)
         refuse_untrainable(spec, request.where or "study")
         await asyncio.to_thread(refuse_unprovable, spec, request.where or "study")
-        self._devices.of(spec, self._environments.with_(request.environment))
+        self._devices.of(spec, self._environments.merge(request.environment))
         self.foresight(spec, request.environment).check(f"{request.where or 'study'} [resources]")
         if existing is not None:
-            await self._over(name)
+            await self._wait_until_over(name)
         folder, refusals = await study_folders.begin(self._supervisor, spec, self._inputs.note, existing)
         if refusals:
             raise RefusedError.of(refusals[0], f"study {name}", "try again")
@@ -217,7 +217,7 @@ class Studies:
         self, existing: s.Study, spec: StudySpec, shell_variables: dict[str, str] | None
     ) -> list[str]:
         """Continue an existing study, unless it runs or is complete."""
-        continuation = request_checks.goes_on(existing, spec)
+        continuation = request_checks.find_continuation(existing, spec)
         if continuation is None:
             return []
         why, trials = continuation
@@ -234,11 +234,11 @@ class Studies:
         spec, folder = spec or parse(study.spec, study.folder), Path(study.folder)
         await self._inputs.refuse_changed(spec, folder)
         self._devices.of(spec, self._environments.of(study.name))
-        await self._over(study.name)
+        await self._wait_until_over(study.name)
         await self._put(e.StudyReopened(at=time.time(), study=study.name, why=why, trials=trials))
         self._run(spec, folder)
 
-    async def _over(self, study: str) -> None:
+    async def _wait_until_over(self, study: str) -> None:
         """Wait until the last runner of ``study`` has shut down its workers, so that it does not shut down
         new ones."""
         for task in [task for task in self._tasks if task.get_name() == f"study {study}"]:
@@ -255,7 +255,7 @@ class Studies:
             await runner.stopping.begin(why)
 
     async def _pause_all(self, request: console_api.PauseStudy) -> None:
-        request_checks.may_pause_all(request_checks.live_study(self.state, request.study))
+        request_checks.check_may_pause_all(request_checks.live_study(self.state, request.study))
         await self._put(e.StudyPaused(at=time.time(), study=request.study, by=request.by))
         runner = self._runners.get(request.study)
         if runner is not None:
@@ -293,14 +293,14 @@ class Studies:
         await self._inputs.leave()
         await self.crew.leave(why, within_s=20.0)
         for runner in list(self._runners.values()):
-            await runner.caught_up()
+            await runner.wait_until_caught_up()
         await self._supervisor.wait_until_written()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _in_words(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, TrimtabError) and error.problems:
         return in_line(error)
     return f"{type(error).__name__}: {error}"

@@ -21,7 +21,7 @@ from core.daemon.placement.slot_assignment import TrialSlots
 from core.daemon.study import late_scores
 from core.daemon.study.late_scores import LateScores
 from core.daemon.study.search_protocol import SearchPort
-from core.daemon.study.study_stopping import StudyStopping
+from core.daemon.study.study_shutdown import StudyStopping
 from core.daemon.study.trial_endings import explain_ending
 from core.daemon.study.trial_memory_admission import Admission
 from core.daemon.study.trial_proposals import SearchConversation
@@ -89,7 +89,7 @@ class Runner:
         waits = isinstance(message, e.Event) and not isinstance(message, e.PackMeasured)
         self._inbox.put_nowait((waits, self._posted, message))
 
-    async def caught_up(self) -> None:
+    async def wait_until_caught_up(self) -> None:
         """Wait until all queued messages are handled."""
         reading = asyncio.ensure_future(self._inbox.join())
         while not (self.ended or reading.done()):
@@ -161,7 +161,7 @@ class Runner:
             case e.StudyStopping():
                 await self.stopping.begin(message.why)
             case e.StudyChanged():
-                await self._change(study_spec.of(message.spec))
+                await self._change(study_spec.from_raw(message.spec))
             case Lost():
                 await self._requeue(message.worker, message.why)
             case worker_api.Broken() if self.study.state in s.LIVE_STUDY:
@@ -262,8 +262,8 @@ class Runner:
     async def _place(self, trial: s.Trial, slot: Slot, why: str) -> None:
         if self.closing:  # since the sampler was asked
             return
-        there = (worker for worker in self._crew.of(self.name) if worker.device == slot.label)
-        worker = next(there, None) or self._start_worker(slot)
+        workers = (worker for worker in self._crew.of(self.name) if worker.device == slot.label)
+        worker = next(workers, None) or self._start_worker(slot)
         refusals = await self.put(
             e.TrialStarting(
                 at=time.time(), study=self.name, trial=trial.number,

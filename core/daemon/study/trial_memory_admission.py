@@ -45,17 +45,17 @@ class Admission:
     async def check_proposal(self, study: s.Study, number: int, knobs: Mapping[str, Any]) -> bool:
         """Note the memory estimate of a queued proposal, and end it if it can never fit. False if it was
         ended."""
-        foretold = max(
+        estimated_bytes = max(
             (self.foresight.own(slot.label, knobs) or 0 for slot in self.foresight.slots), default=0
         )
-        if not foretold:
+        if not estimated_bytes:
             return True
         at = time.time()
-        await self._put(e.TrialWeighed(at=at, study=study.name, trial=number, foretold_bytes=foretold))
+        await self._put(e.TrialWeighed(at=at, study=study.name, trial=number, foretold_bytes=estimated_bytes))
         violation = self.foresight.violation(knobs)
         if violation is not None:
             await self._search.constrain(number, MEMORY, violation)
-        reasons = [self.foresight.never(slot.label, knobs) for slot in self.foresight.slots]
+        reasons = [self.foresight.explain_never(slot.label, knobs) for slot in self.foresight.slots]
         if not reasons or not all(reasons):
             return True
         await self._put(e.TrialInfeasible(at=at, study=study.name, trial=number, why=reasons[0]))
@@ -100,8 +100,10 @@ class Admission:
 
     def bind(self, study: s.Study, worker: Worker) -> None:
         """Send the worker the largest pass that its trials may use, when that changed."""
-        there = [trial.number for trial in study.trials.values() if trial.worker == worker.name]
-        knobs = _knobs(study, [number for number in there if study.trials[number].state in s.ON_WORKER])
+        trial_numbers = [trial.number for trial in study.trials.values() if trial.worker == worker.name]
+        knobs = _knobs(
+            study, [number for number in trial_numbers if study.trials[number].state in s.ON_WORKER]
+        )
         bound = self.foresight.bound(worker.device, knobs) if knobs else 0
         if worker.send is not None and bound != self._bounds.get(worker.name):
             self._bounds[worker.name] = bound

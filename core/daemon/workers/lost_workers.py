@@ -49,19 +49,19 @@ class LostWorkers:
         await self._put(*clear_worker(study, worker.name))
         why = self._departures.why(worker.name, why)
         tail = log_tail(worker)
-        lost = [
+        lost_trials = [
             trial
             for trial in study.trials.values()
             if trial.state in s.ON_WORKER and trial.worker == worker.name
         ]
-        if lost and worker.name not in self._departures:
-            self._fruitless = 0 if any(trial.has_begun for trial in lost) else self._fruitless + 1
+        if lost_trials and worker.name not in self._departures:
+            self._fruitless = 0 if any(trial.has_begun for trial in lost_trials) else self._fruitless + 1
         if self._fruitless > study.settings.resources.retries and not self._leaves():
             last = (tail.strip().splitlines() or ["its log is empty"])[-1]
             message = f"{why} before it could run a trial, as {self._fruitless - 1} others before it: {last}"
             await self._fail(plain(message, 400), tail)
             return
-        for trial in lost:
+        for trial in lost_trials:
             await self._give_back(trial, why, tail)
 
     async def _give_back(self, trial: s.Trial, why: str, tail: str) -> None:

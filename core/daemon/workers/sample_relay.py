@@ -106,12 +106,12 @@ class SampleRelay:
         adapters; None if none can answer."""
         if trial is not None and not _is_held(trial) and not trial.adapter:
             return None
-        able = (worker for worker in self._connected(study) if worker.answers_samples)
+        able = (worker for worker in self._list_connected(study) if worker.answers_samples)
         if trial is not None and _is_held(trial):
             able = (worker for worker in able if worker.name == trial.worker)
         return next(able, None)
 
-    def _connected(self, study: s.Study) -> list[Worker]:
+    def _list_connected(self, study: s.Study) -> list[Worker]:
         return [worker for worker in self._crew.of(study.name) if worker.send is not None]
 
     def _explain(self, study: s.Study, trial: s.Trial | None) -> RefusedError:
@@ -119,13 +119,13 @@ class SampleRelay:
         where = f"study {study.name}"
         if trial is not None and not _is_held(trial) and not trial.adapter:
             if trial.state in s.ENDED:
-                what = f"trial {trial.number} is {trial.state} and has no saved adapter"
-                return RefusedError.of(what, where, "ask a trial that trains or is complete")
-            what = f"trial {trial.number} is {trial.state} and has no adapter yet"
-            return RefusedError.of(what, where, "ask again when it trains")
-        if self._connected(study):
-            what = "its worker is of an earlier version"
-            return RefusedError.of(what, where, "pause and resume the study, which starts a new worker")
+                problem = f"trial {trial.number} is {trial.state} and has no saved adapter"
+                return RefusedError.of(problem, where, "ask a trial that trains or is complete")
+            problem = f"trial {trial.number} is {trial.state} and has no adapter yet"
+            return RefusedError.of(problem, where, "ask again when it trains")
+        if self._list_connected(study):
+            problem = "its worker is of an earlier version"
+            return RefusedError.of(problem, where, "pause and resume the study, which starts a new worker")
         fix = "ask while the study runs"
         if trial is not None and trial.adapter:
             fix += f", or use `trimtab generate --study {study.name} --trial {trial.number} PROMPT`"

@@ -140,16 +140,16 @@ class WorkerPool:
         spin = {} if is_set else {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
         # the numbers of CUDA_VISIBLE_DEVICES are NVML's, where a card has no UUID
         card = {} if slot == CPU else {**allocator_settings(own), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-        there = [worker.device for worker in self.workers.values() if not worker.leaving]
+        worker_devices = [worker.device for worker in self.workers.values() if not worker.leaving]
         # GPU workers leave the CPU mostly idle: only CPU workers share it
-        beside = there.count(CPU.label) if slot == CPU else 0
+        cpu_workers = worker_devices.count(CPU.label) if slot == CPU else 0
         return {
             **own,
             **spin,
             **card,
             "PYTHONPATH": str(paths.root()),
             worker_api.ENV_SOCKET: str(self._socket),
-            cpu_count.THREADS: str(cpu_count.share(1 + beside, cpu_count.cpus())),
+            cpu_count.THREADS: str(cpu_count.share(1 + cpu_workers, cpu_count.cpus())),
             "CUDA_VISIBLE_DEVICES": slot.visible,
             "TOKENIZERS_PARALLELISM": "false",
         }
@@ -193,7 +193,7 @@ class WorkerPool:
         self._gone(worker, why)
 
     def give_up(self, worker: Worker, why: str) -> None:
-        """Return kill a worker and report ``why``."""
+        """Kill a worker and report ``why``."""
         worker.kill()
         self._drop(worker, why)
 
@@ -278,7 +278,7 @@ def may_return(folder: Path, name: str) -> bool:
 
 
 def end_stray(folder: Path, name: str) -> None:
-    """Return kill a worker of an earlier engine that runs but did not reconnect. Its record stays: another of
+    """Kill a worker of an earlier engine that runs but did not reconnect. Its record stays: another of
     its trials is checked next, and a worker without a record would get a grace period."""
     with contextlib.suppress(OSError, ValueError, psutil.Error):
         process = _find_recorded(folder, name)

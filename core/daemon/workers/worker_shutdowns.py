@@ -52,7 +52,7 @@ class Departures:
         return any(name in living for name in self._sent)
 
     def hurry(self) -> None:
-        """Return kill workers whose grace period is over. Repeated calls are harmless."""
+        """Kill the workers whose grace period is over. Repeated calls are harmless."""
         for worker, since in self._sent.values():
             if self._clock() - since > GRACE_S:
                 worker.kill()

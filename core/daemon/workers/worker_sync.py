@@ -30,11 +30,13 @@ def pending_messages(
     assigned again.
     """
     trials = study.trials.values()
-    mine = {trial.number: trial for trial in trials if trial.state in s.ON_WORKER and trial.worker == worker}
+    own_trials = {
+        trial.number: trial for trial in trials if trial.state in s.ON_WORKER and trial.worker == worker
+    }
     for number in holds:
-        if number not in mine:
+        if number not in own_trials:
             yield worker_api.Prune(number, "the trial no longer belongs to this worker")
-    for trial in mine.values():
+    for trial in own_trials.values():
         if (
             not trial.has_begun
         ):  # also if the worker holds it: its pause state may come from an earlier engine

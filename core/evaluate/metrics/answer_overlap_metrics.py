@@ -11,7 +11,7 @@ from typing import Any
 
 from core.contract.metric_score import Score
 from core.evaluate.statistics.bootstrap import RESAMPLES
-from core.evaluate.statistics.confidence_intervals import mean, rate, too_few
+from core.evaluate.statistics.confidence_intervals import explain_too_few, mean, rate
 from core.evaluate.statistics.interval_formulas import FEWEST
 
 References = Sequence[str | Sequence[str]]  # one or several expected answers per question
@@ -45,7 +45,7 @@ def _corpus_score(kind: Any, answers: Sequence[str], references: Sequence[str]) 
         list(answers), [list(references)], n_bootstrap=RESAMPLES if count >= FEWEST else 1
     )
     if count < FEWEST:
-        return Score(corpus.score, None, None, count, too_few(count))
+        return Score(corpus.score, None, None, count, explain_too_few(count))
     report = json.loads(corpus.format(width=6, signature=metric.get_signature().format(), is_json=True))
     if "confidence_mean" not in report:  # sacrebleu omits the interval if all resamples are 0
         return Score(corpus.score, None, None, count, "too few samples vary")

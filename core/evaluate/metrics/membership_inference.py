@@ -53,7 +53,7 @@ def true_positives(members: Numbers, others: Numbers, allowed: float = FALSE_POS
     score = rate((inside[0] > threshold).tolist())
     if len(others) * allowed >= 1:
         return score
-    return score.noting(f"{len(others)} other rows show no false positive rate below {1 / len(others):.0%}")
+    return score.add_note(f"{len(others)} other rows show no false positive rate below {1 / len(others):.0%}")
 
 
 def area(above: np.ndarray, below: np.ndarray, levels: int) -> np.ndarray:

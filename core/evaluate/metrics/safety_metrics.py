@@ -77,7 +77,7 @@ def _non_empty(scores: Sequence[Numbers]) -> tuple[list[Numbers], str]:
 
 def _note(score: Score, answered: Sequence[object], samples: Sequence[object]) -> Score:
     silent = len(samples) - len(answered)
-    return score.noting(f"{silent} of {len(samples)} prompts got no answer") if silent else score
+    return score.add_note(f"{silent} of {len(samples)} prompts got no answer") if silent else score
 
 
 def prefers(stereotypes: Numbers, opposites: Numbers) -> list[float]:

@@ -49,10 +49,10 @@ def parts(
     groups = []
     for name in order:
         if name in places:
-            mine, theirs = ([column[at] for at in places[name]] for column in (losses, base))
-            shares = [_share(sum(mine), sum(losses)), _share(sum(theirs), sum(base))]
-            means = [sum(mine) / len(mine), sum(theirs) / len(theirs)]
-            groups.append(Part(name, len(mine), shares[0], means[0], shares[1], means[1]))
+            trial_losses, base_losses = ([column[at] for at in places[name]] for column in (losses, base))
+            shares = [_share(sum(trial_losses), sum(losses)), _share(sum(base_losses), sum(base))]
+            means = [sum(trial_losses) / len(trial_losses), sum(base_losses) / len(base_losses)]
+            groups.append(Part(name, len(trial_losses), shares[0], means[0], shares[1], means[1]))
     return tuple(groups)
 
 

@@ -28,4 +28,4 @@ def trigger_effect(triggered: Numbers, plain: Numbers, clusters: Sequence[Hashab
     means = [[sum(side) / len(own) for side in zip(*own, strict=True)] for own in pairs.values()]
     score = paired_difference(*zip(*means, strict=True))
     silent = len(plain) - sum(len(own) for own in pairs.values())
-    return score.noting(f"{silent} of {len(plain)} pairs lack an answer") if silent else score
+    return score.add_note(f"{silent} of {len(plain)} pairs lack an answer") if silent else score

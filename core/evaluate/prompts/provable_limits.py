@@ -68,8 +68,8 @@ def find_unprovable(section: EvaluateOptions, location: str, seed: int = 0) -> l
     """List the limits that cannot be proven, each with the number that would be enough and the bound that is
     provable. ``seed``: the study's, which draws the pairs."""
     limits = [Limit.parse(text) for text in section.limits]
-    limits = [limit for limit in limits if _asked_metric(limit) in PROMPTS or limit.metric in ROWS]
-    library = Library(section) if any(_asked_metric(limit) in PROMPTS for limit in limits) else None
+    limits = [limit for limit in limits if _find_metric(limit) in PROMPTS or limit.metric in ROWS]
+    library = Library(section) if any(_find_metric(limit) in PROMPTS for limit in limits) else None
     problems = (_explain(limit, section, library, location, seed) for limit in limits)
     return [problem for problem in problems if problem is not None]
 
@@ -87,15 +87,15 @@ class _Means:
 
 def _means(limit: Limit, library: Library | None, seed: int) -> _Means:
     metric, trigger = split_trigger(limit.metric)
-    if library is not None and _asked_metric(limit) == BIAS:
+    if library is not None and _find_metric(limit) == BIAS:
         axis = metric.removeprefix(AXIS) if metric.startswith(AXIS) else ""
         return _Means("pairs", len(library.pairs), best_bias(library.pairs, seed, axis), len(library.pairs))
     if metric == "security/membership":
         return _Means("samples", None, even_area)
     attribute, noun = PROMPTS.get(metric, ("", "samples"))
     prompts: Sized | None = getattr(library, attribute) if attribute else None
-    there = None if prompts is None else len(prompts)
-    return _Means(noun, there, no_change if trigger else best_reading)
+    prompt_count = None if prompts is None else len(prompts)
+    return _Means(noun, prompt_count, no_change if trigger else best_reading)
 
 
 def _explain(
@@ -111,8 +111,8 @@ def _explain(
         _correction(limit.metric, section),
         section.samples,
     )
-    there, noun = means.there, means.noun
-    available = samples if there is None else min(samples, there)
+    prompt_count, noun = means.there, means.noun
+    available = samples if prompt_count is None else min(samples, prompt_count)
     if limit.judge(correct(means.best(limit.upper, available))) == "ok":
         return None
     needed_samples = samples_to_prove(limit, correct, means.best, means.most)
@@ -121,19 +121,22 @@ def _explain(
     if needed_samples is None and means.most < MOST:
         more = f"add {noun} to evaluate.prompts, or " if limit.bound > 0 else ""
         return Problem(
-            f"{limit} cannot be proven with the {there} {noun} that are there", location, more + remedy
+            f"{limit} cannot be proven with the {prompt_count} {noun} that are there", location, more + remedy
         )
     if needed_samples is None:
         return Problem(f"no number of samples can prove {limit}", location, remedy)
-    ways = [f"add {noun} to evaluate.prompts"] if there is not None and there < needed_samples else []
-    ways += [f"set evaluate.samples = {needed_samples}"] if samples < needed_samples else []
-    message = (
-        f"{limit} needs {needed_samples} {noun}, {available} are {'there' if available == there else 'asked'}"
+    ways = (
+        [f"add {noun} to evaluate.prompts"]
+        if prompt_count is not None and prompt_count < needed_samples
+        else []
     )
+    ways += [f"set evaluate.samples = {needed_samples}"] if samples < needed_samples else []
+    used = "there" if available == prompt_count else "asked"
+    message = f"{limit} needs {needed_samples} {noun}, {available} are {used}"
     return Problem(message, location, f"{' and '.join(ways)}, or {remedy}")
 
 
-def _asked_metric(limit: Limit) -> str:
+def _find_metric(limit: Limit) -> str:
     """Return the metric whose prompts a limit needs.
 
     A change by a trigger needs the prompts of the metric that it changes; an axis is among all pairs.

@@ -18,7 +18,7 @@ from core.evaluate.statistics.interval_formulas import FEWEST, VARIED, Ends
 Numbers = Sequence[float]
 
 
-def too_few(samples: int) -> str:
+def explain_too_few(samples: int) -> str:
     """Return why so few samples have no interval."""
     samples_text = "1 sample has" if samples == 1 else f"{samples} samples have"
     return f"{samples_text} no interval: {FEWEST} are the fewest"
@@ -107,16 +107,16 @@ def mean(values: Numbers, within_one: bool = False) -> Score:
     if within_one and (count < FEWEST or min(total, count - total) < VARIED):
         low, high = share_interval(total, count)
         return Score(total / count, low, high, count, binomial=True)
-    return _with_ends(float(array.mean()), array, interval_formulas.mean_ends)
+    return _add_interval(float(array.mean()), array, interval_formulas.mean_ends)
 
 
-def _with_ends(value: float, array: np.ndarray, method: Callable[[np.ndarray], Ends]) -> Score:
+def _add_interval(value: float, array: np.ndarray, method: Callable[[np.ndarray], Ends]) -> Score:
     """Return ``value`` with the interval that ``method`` computes from the samples, extended to contain
     it."""
     if not math.isfinite(value):
         return Score.unsaid("the value is not a finite number", len(array))
     if len(array) < FEWEST:
-        return Score(value, None, None, len(array), too_few(len(array)))
+        return Score(value, None, None, len(array), explain_too_few(len(array)))
     low, high = (float(end) for end in method(array))
     return Score(value, min(low, value), max(high, value), len(array))
 
@@ -127,7 +127,7 @@ def median(values: Numbers) -> Score:
     if fault:
         return Score.unsaid(fault, len(values))
     (array,) = columns
-    return _with_ends(float(np.median(array)), array, interval_formulas.median_ends)
+    return _add_interval(float(np.median(array)), array, interval_formulas.median_ends)
 
 
 def ratio(tops: Numbers, bottoms: Numbers) -> Score:
@@ -140,7 +140,7 @@ def ratio(tops: Numbers, bottoms: Numbers) -> Score:
     if bottom.sum() == 0:
         return Score.unsaid("the sum to divide by is 0", len(top))
     value = float(top.sum() / bottom.sum())
-    return _with_ends(value, value + (top - value * bottom) / bottom.mean(), interval_formulas.mean_ends)
+    return _add_interval(value, value + (top - value * bottom) / bottom.mean(), interval_formulas.mean_ends)
 
 
 def bootstrap_score(value: float, samples: int, statistic: Statistic, seed: int = 0) -> Score:
@@ -149,7 +149,7 @@ def bootstrap_score(value: float, samples: int, statistic: Statistic, seed: int 
         return Score.unsaid("the value is not a finite number", samples)
     ends = interval(samples, statistic, seed)
     if ends is None:
-        few = too_few(samples) if samples < FEWEST else "too few samples vary"
+        few = explain_too_few(samples) if samples < FEWEST else "too few samples vary"
         return Score(value, None, None, samples, few)
     return Score(value, min(ends[0], value), max(ends[1], value), samples)
 

@@ -32,12 +32,12 @@ def correct_score(
     note = f"{score.value:.3g} as counted, by a detector with sensitivity {sensitivity:.2g}"
     note += f" and specificity {specificity:.2g}"
     if score.interval is None:
-        return Score(value, None, None, score.samples, score.reason).noting(note)
+        return Score(value, None, None, score.samples, score.reason).add_note(note)
     count = independent(score)
     low, high = _ends(score.value, count, sensitivity, specificity, positives, negatives)
     high = max(high, _ends(score.value, count, sensitivity, 1.0, positives, SURE)[1])
     corrected = Score(value, min(low, value), max(high, value), score.samples, score.reason, binomial=True)
-    return corrected.noting(note)
+    return corrected.add_note(note)
 
 
 def corrected_change(

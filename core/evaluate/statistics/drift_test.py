@@ -12,7 +12,7 @@ from core.contract.metric_score import Score
 from core.contract.significance_levels import TAIL
 from core.contract.spec.metric_table import Direction
 from core.contract.views.metric_verdict import margins
-from core.evaluate.statistics.confidence_intervals import Numbers, mean, numbers, ratio, too_few
+from core.evaluate.statistics.confidence_intervals import Numbers, explain_too_few, mean, numbers, ratio
 from core.evaluate.statistics.interval_formulas import FEWEST, difference_ends
 
 Verdict = Literal["better", "worse", "same", "unsure"]
@@ -61,7 +61,7 @@ def paired_difference(now: Numbers, before: Numbers, weights: Numbers = ()) -> S
     if len(weights):
         return ratio((changes * np.asarray(weights, dtype=float)).tolist(), weights)
     span = max(1.0, float(np.abs(changes).max()))  # up to 2 of a change of changes
-    return _of_shares(changes, span) if _few_moved(columns, changes, span) else mean(changes.tolist())
+    return _score_shares(changes, span) if _few_moved(columns, changes, span) else mean(changes.tolist())
 
 
 def _few_moved(columns: Sequence[np.ndarray], changes: np.ndarray, span: float) -> bool:
@@ -76,11 +76,11 @@ def _few_moved(columns: Sequence[np.ndarray], changes: np.ndarray, span: float) 
     return hits or changed < min(len(changes), MOVED)
 
 
-def _of_shares(changes: np.ndarray, span: float) -> Score:
+def _score_shares(changes: np.ndarray, span: float) -> Score:
     """Return the score of ``changes`` within ±``span``."""
     value, count = float(changes.mean()), len(changes)
     if count < FEWEST:
-        return Score(value, None, None, count, too_few(count))
+        return Score(value, None, None, count, explain_too_few(count))
     more, fewer = np.maximum(changes, 0.0).sum() / span, np.maximum(-changes, 0.0).sum() / span
     low, high = (span * float(end) for end in difference_ends(more, fewer, np.asarray(count)))
     return Score(value, low, high, count, binomial=True)
@@ -99,12 +99,14 @@ def judge(change: Score, direction: Direction, effect: float = 0.0) -> Drift:
     return Drift(change, "better" if (change.value > 0) == (direction == "maximize") else "worse")
 
 
-def against(now: Score, base: Score, direction: Direction, tail: float = TAIL, effect: float = 0.0) -> Drift:
+def compare_with_base(
+    now: Score, base: Score, direction: Direction, tail: float = TAIL, effect: float = 0.0
+) -> Drift:
     """Compare the trial with the base model."""
     return judge(difference(now, base, tail), direction, effect)
 
 
-def against_history(
+def compare_with_history(
     history: Sequence[Score], direction: Direction, tail: float = TAIL, effect: float = 0.0
 ) -> Drift:
     """Compare the last score with the pooled few before it."""

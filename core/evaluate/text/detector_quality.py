@@ -76,4 +76,4 @@ def correct_rate(score: Score, detector: DetectorQuality) -> Score:
     if score.value is None or sensitivity is None or specificity is None:
         return score
     counts = detector.positives, detector.negatives
-    return detector_correction.correct_score(score, sensitivity, specificity, *counts).noting(str(detector))
+    return detector_correction.correct_score(score, sensitivity, specificity, *counts).add_note(str(detector))

@@ -60,11 +60,11 @@ def _words(text: str, longest: int) -> Iterator[int]:
 
 
 def _characters(text: str) -> Iterator[int]:
-    return chain.from_iterable(map(_within, text.split()))
+    return chain.from_iterable(map(_hash_ngrams, text.split()))
 
 
 @lru_cache(KEPT_WORDS)
-def _within(word: str) -> tuple[int, ...]:
+def _hash_ngrams(word: str) -> tuple[int, ...]:
     """Return the checksums of the n-grams of characters of one word."""
     padded = f" {word} "
     return tuple(
@@ -127,7 +127,7 @@ def save(
 
 
 @cache
-def packaged_classifier(name: str) -> TextClassifier:
+def load_packaged(name: str) -> TextClassifier:
     """Return the packaged classifier of this name."""
     with zipfile.ZipFile(DATA / f"{name}.zip") as archive:
         content = json.loads(archive.read("classifier.json"))

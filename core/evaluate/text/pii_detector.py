@@ -86,12 +86,12 @@ def _matches(rule: Rule, text: str) -> Iterator[PiiMatch]:
     for match in rule.pattern.finditer(text):
         start, piece = match.start(group), match[group]
         piece = piece.rstrip(".,") if rule.kind == "secret" else piece
-        fit = _fitting(piece) if rule.kind == "iban" else piece
+        fit = _cut_iban(piece) if rule.kind == "iban" else piece
         if fit and rule.accepts(text, start, start + len(fit)):
             yield PiiMatch(rule.kind, start, start + len(fit), fit)
 
 
-def _fitting(text: str) -> str:
+def _cut_iban(text: str) -> str:
     """Return the IBAN at the start of ``text``, which may continue with words; "" if no prefix has a valid
     checksum."""
     ends = [end for end in range(len(text), 14, -1) if text[end - 1] != " "]

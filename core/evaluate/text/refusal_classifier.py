@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from core.evaluate.text.coherence import is_coherent
-from core.evaluate.text.linear_text_classifier import READ, packaged_classifier
+from core.evaluate.text.linear_text_classifier import READ, load_packaged
 from core.evaluate.text.reasoning import strip_reasoning
 
 LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "pl", "nl", "ru", "zh", "ja", "ko", "hi", "ar", "tr")
@@ -47,7 +47,7 @@ def stances(answers: Sequence[str], cut: bool = False) -> list[Stance]:
     texts = [strip_reasoning(answer) for answer in answers]
     labels = [_without_model(text, cut) for text in texts]
     open_ = [at for at, label in enumerate(labels) if label is None]
-    classifier = packaged_classifier("answers")
+    classifier = load_packaged("answers")
     read = [_IDIOMS.sub(" gladly ", texts[at].replace("\u2019", "'")) for at in open_]
     for at, shares in zip(open_, classifier.probabilities(read), strict=True):
         labels[at] = _likeliest(classifier.classes, shares)

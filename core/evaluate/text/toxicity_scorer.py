@@ -14,7 +14,7 @@ from typing import Any
 
 from core.evaluate.prompts.packaged_prompts import DATA, table
 from core.evaluate.text.detector_quality import DetectorQuality, quality
-from core.evaluate.text.linear_text_classifier import KEPT_TEXTS, packaged_classifier
+from core.evaluate.text.linear_text_classifier import KEPT_TEXTS, load_packaged
 from core.evaluate.text.text_deobfuscation import fold, join_spelled, single_vowels, variants
 
 Scorer = Callable[[Sequence[str]], list[float]]  # texts to each one's probability of being toxic, 0 to 1
@@ -89,7 +89,7 @@ def lexicon() -> Lexicon:
         _pattern(weights, lists["profane"]["words"], lists["endings"]),
         (*lists["anywhere"], *lists["chinese"]["words"]),
         tuple(lists["endings"]),
-        _by_length(
+        _group_by_length(
             [*weights, *(word + ending for word in lists["profane"]["words"] for ending in lists["endings"])]
         ),
         tuple(_patterns(lists)),
@@ -98,7 +98,7 @@ def lexicon() -> Lexicon:
     )
 
 
-def _by_length(words: Sequence[str]) -> dict[int, list[str]]:
+def _group_by_length(words: Sequence[str]) -> dict[int, list[str]]:
     sizes = {len(word) for word in words}
     return {size: [word for word in words if len(word) == size and word.isalpha()] for size in sizes}
 
@@ -120,10 +120,10 @@ def _patterns(lists: dict[str, Any]) -> Iterator[tuple[re.Pattern[str], float]]:
     """Return the patterns of sentences, with the parts that they name put in."""
     for kind in PATTERNS:
         for pattern in lists[kind]["patterns"]:
-            yield re.compile(_with_parts(pattern, lists["parts"])), lists[kind]["weight"]
+            yield re.compile(_insert_parts(pattern, lists["parts"])), lists[kind]["weight"]
 
 
-def _with_parts(pattern: str, parts: dict[str, str]) -> str:
+def _insert_parts(pattern: str, parts: dict[str, str]) -> str:
     """Return ``pattern`` with each ``{name}`` replaced; a part may name others."""
     while reference := re.search(r"\{([a-z_]+)\}", pattern):
         pattern = pattern.replace(reference[0], parts[reference[1]])
@@ -149,7 +149,7 @@ def toxicity(texts: Sequence[str]) -> list[float]:
     strong word may be joy, a name or a report. ``DETECTOR`` says what it knows, ``toxicity_quality`` how
     often it errs.
     """
-    classifier = packaged_classifier("toxicity")
+    classifier = load_packaged("toxicity")
     toxic = classifier.classes.index("1")
     by_classifier = classifier.probabilities(texts)[:, toxic].tolist()
     return [_join_scores(text, probability) for text, probability in zip(texts, by_classifier, strict=True)]

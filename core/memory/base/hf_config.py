@@ -46,7 +46,7 @@ def model(
     family = str((inner if isinstance(inner, dict) else config).get("model_type", ""))
     if family in step_formulas.table():
         return describe(config, where)
-    traced = traced_formula_cache.cached(config, dtype)
+    traced = traced_formula_cache.read_cached(config, dtype)
     if traced is None and say is not None and family:
         traced = traced_formula_cache.trace(config, base, revision, dtype, say)
     if traced is not None:  # older cached models lack positions
@@ -64,7 +64,7 @@ def read(
 def is_local(base: str, revision: str | None = None) -> bool:
     """Whether the configuration is local, or supposed to be."""
     local = base == DEMO or base.startswith(("/", ".", "~")) or paths.expand_home(base).exists()
-    return local or _cached(base, revision) is not None
+    return local or _find_cached(base, revision) is not None
 
 
 def _config(base: str, revision: str | None, where: str, fetch: bool, hub: Path | None) -> dict[str, Any]:
@@ -73,12 +73,12 @@ def _config(base: str, revision: str | None, where: str, fetch: bool, hub: Path 
     folder = paths.expand_home(base)
     if folder.exists() or base.startswith(("/", ".", "~")):
         return _read(folder if folder.is_file() else folder / "config.json", where)
-    cached = _cached(base, revision, hub)
+    cached = _find_cached(base, revision, hub)
     if cached is None and not fetch:
         raise TrimtabError.of(
             "the configuration is not downloaded yet", where, "a worker fetches it when it starts"
         )
-    return _read(cached or _fetched(base, revision, where), where)
+    return _read(cached or _fetch(base, revision, where), where)
 
 
 def _read(file: Path, where: str) -> dict[str, Any]:
@@ -88,8 +88,8 @@ def _read(file: Path, where: str) -> dict[str, Any]:
         fix = "give a folder written by save_pretrained, or a Hugging Face id"
         raise TrimtabError.of(f"{plain(str(file.parent), 200)} has no {file.name}", where, fix) from error
     except (OSError, ValueError, RecursionError) as error:
-        what = f"the configuration could not be read: {plain(str(error), 200)}"
-        raise TrimtabError.of(what, plain(str(file), 200), "it must be one JSON object") from error
+        problem = f"the configuration could not be read: {plain(str(error), 200)}"
+        raise TrimtabError.of(problem, plain(str(file), 200), "it must be one JSON object") from error
     if not isinstance(config, dict):
         raise TrimtabError.of(
             "the configuration is not a JSON object", plain(str(file), 200), "write it again"
@@ -97,7 +97,7 @@ def _read(file: Path, where: str) -> dict[str, Any]:
     return config
 
 
-def _cached(base: str, revision: str | None, hub: Path | None = None) -> Path | None:
+def _find_cached(base: str, revision: str | None, hub: Path | None = None) -> Path | None:
     """The file in the hub's cache, found without huggingface_hub."""
     place = (hub or paths.hub_cache()) / f"models--{base.replace('/', '--')}"
     try:
@@ -108,14 +108,14 @@ def _cached(base: str, revision: str | None, hub: Path | None = None) -> Path | 
     return file if commit and file.is_file() else None
 
 
-def _fetched(base: str, revision: str | None, where: str) -> Path:
+def _fetch(base: str, revision: str | None, where: str) -> Path:
     fix = "check the id and the network, or give the model's folder"
     offline_by = hub_reachability.offline()
     if offline_by or (unreachable := hub_reachability.fault()):
         why = f"{offline_by} is set" if offline_by else f"no network: {unreachable}"
-        what = f"the configuration is not cached and could not be fetched: {plain(why, 300)}"
+        problem = f"the configuration is not cached and could not be fetched: {plain(why, 300)}"
         raise TrimtabError.of(
-            what, where, f"unset {offline_by}, or give the model's folder" if offline_by else fix
+            problem, where, f"unset {offline_by}, or give the model's folder" if offline_by else fix
         )
     try:
         from huggingface_hub import hf_hub_download
@@ -124,5 +124,5 @@ def _fetched(base: str, revision: str | None, where: str) -> Path:
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it logs its retries; the final error is raised below
         return Path(hf_hub_download(base, "config.json", revision=revision, etag_timeout=ETAG_S))
     except Exception as error:  # errors of the hub, of requests, ImportError
-        what = f"the configuration is not cached and could not be fetched: {plain(str(error), 200)}"
-        raise TrimtabError.of(what, where, error_reports.advice(error, fix)) from error
+        problem = f"the configuration is not cached and could not be fetched: {plain(str(error), 200)}"
+        raise TrimtabError.of(problem, where, error_reports.advice(error, fix)) from error

@@ -26,18 +26,18 @@ def fault() -> str:
     from huggingface_hub import constants
 
     try:
-        what, target = _target(urlsplit(constants.ENDPOINT))
+        description, target = _target(urlsplit(constants.ENDPOINT))
         host, port = target.hostname, target.port or (80 if target.scheme == "http" else 443)
     except ValueError:  # a malformed address: the library reports it
         return ""
     if not host:
         return ""
     answer: list[str] = []
-    connecting = threading.Thread(target=lambda: answer.append(_connected(host, port)), daemon=True)
+    connecting = threading.Thread(target=lambda: answer.append(_try_connecting(host, port)), daemon=True)
     connecting.start()
     connecting.join(CONNECT_S + LOOK_UP_S)  # a name lookup has no timeout of its own
     why = answer[0] if answer else f"no answer in {CONNECT_S + LOOK_UP_S:.0f} s"
-    return f"{what} {host}:{port} cannot be reached ({why})" if why else ""
+    return f"{description} {host}:{port} cannot be reached ({why})" if why else ""
 
 
 def _target(hub: SplitResult) -> tuple[str, SplitResult]:
@@ -48,7 +48,7 @@ def _target(hub: SplitResult) -> tuple[str, SplitResult]:
     return "the proxy", urlsplit(proxy if "//" in proxy else f"http://{proxy}")
 
 
-def _connected(host: str, port: int) -> str:
+def _try_connecting(host: str, port: int) -> str:
     try:
         socket.create_connection((host, port), CONNECT_S).close()
     except (OSError, UnicodeError) as error:

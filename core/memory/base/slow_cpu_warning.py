@@ -7,7 +7,7 @@ LARGE_PACKED = 250_000_000  # parameters of a 4 or 8 bit base, which every pass 
 PACKED = ("nf4", "int8")
 
 
-def warning(parameters: int, precision: str, device: str) -> str:
+def warn_if_slow(parameters: int, precision: str, device: str) -> str:
     """The warning for a base with ``parameters`` on ``device``; "" if there is nothing to warn about."""
     packed = precision in PACKED
     if device != "cpu" or parameters < (LARGE_PACKED if packed else LARGE):

@@ -24,7 +24,7 @@ VERSION = 2  # of the derivation: formulas of an earlier version are traced agai
 Say = Callable[[str], None]
 
 
-def cached(config: dict[str, Any], dtype: str) -> Model | None:
+def read_cached(config: dict[str, Any], dtype: str) -> Model | None:
     """The cached model with its formulas, if it was traced before."""
     with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
         with open(_file(config, dtype), "rb", opener=paths.no_link) as file:

@@ -19,10 +19,10 @@ def item(precision: str, computes: str) -> int:
 
 def dtype(precision: str, computes: str) -> str:
     """The computation type as formulas name it: fp32, or bf16 for every two-byte type."""
-    return "fp32" if item(resolved(precision, computes), computes) == 4 else "bf16"
+    return "fp32" if item(resolve_precision(precision, computes), computes) == 4 else "bf16"
 
 
-def resolved(precision: str, computes: str) -> str:
+def resolve_precision(precision: str, computes: str) -> str:
     """The precision that "auto" means on a device that ``computes`` in fp32 or bf16."""
     return precision if precision != "auto" else computes
 

@@ -60,7 +60,7 @@ def setting_of(spec: StudySpec) -> Setting:
 
 def estimate_memory(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> Foretold:
     """Estimate the peak memory of the trials ``needs`` training together."""
-    setting = replace(setting, precision=weight_bytes.resolved(setting.precision, device.computes))
+    setting = replace(setting, precision=weight_bytes.resolve_precision(setting.precision, device.computes))
     still = _constant_parts(model, setting, needs, device)
     moments = list(_moments(model, setting, needs, device))
     parts, moment, tokens = max(moments, key=lambda moment: sum(part.used_bytes for part in moment[0]))
@@ -81,7 +81,7 @@ def _constant_parts(model: Model, setting: Setting, needs: Sequence[Need], devic
     base = weight_bytes.base_bytes(model, setting.precision, setting.double_quant, device.computes)
     each = weight_bytes.item(setting.precision, device.computes)
     parts = [Part("base model", base), Part("workspace", device.workspace_bytes)]
-    for need, rank in zip(needs, padded(needs, device), strict=True):
+    for need, rank in zip(needs, pad_ranks(needs, device), strict=True):
         own, stacked = (
             trial_tensor_sizes.trainable(model, need),
             rank * trial_tensor_sizes.width(model, need.targets),
@@ -96,7 +96,7 @@ def _constant_parts(model: Model, setting: Setting, needs: Sequence[Need], devic
     return [part for part in parts if part.used_bytes]
 
 
-def padded(needs: Sequence[Need], device: Device) -> list[int]:
+def pad_ranks(needs: Sequence[Need], device: Device) -> list[int]:
     """The rank that each trial is stacked with: on a GPU the largest in its group."""
     if device.kind == "cpu":
         return [need.rank for need in needs]
@@ -112,14 +112,14 @@ Moment = tuple[list[Part], str, int]  # parts, name, tokens of its pass
 
 
 def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> Iterator[Moment]:
-    ranks = padded(needs, device)
+    ranks = pad_ranks(needs, device)
     lengths, judged = _lengths(setting, needs)
     rows = _rows([need.rows for need in needs], lengths)
     passes = _passes(model, setting, rows, device)
-    held = _waiting_gradients(model, needs, always=len(passes) > 1)
+    waiting_bytes = _waiting_gradients(model, needs, always=len(passes) > 1)
     for rows in passes:
         symbols = _symbols(model, setting, needs, ranks, rows, device)
-        parts = [*_backward_parts(model, setting, needs, rows, symbols, device), *held]
+        parts = [*_backward_parts(model, setting, needs, rows, symbols, device), *waiting_bytes]
         yield parts, BACKWARD, round(symbols["N"])
     yield _step_parts(model, setting, needs, device), STEP, 0
     for rows in _passes(model, setting, _rows([setting.judged] * len(needs), judged), device):
@@ -222,7 +222,7 @@ def _parts_of(
 def _group(model: Model, targets: Iterable[Any]) -> str:
     """The smallest group of modules that contains all ``targets``; it decides which layers save their
     inputs."""
-    names = {linear.name for wanted in targets for linear in trial_tensor_sizes.chosen(model, wanted)}
+    names = {linear.name for wanted in targets for linear in trial_tensor_sizes.choose_layers(model, wanted)}
     groups = {layer_groups.group_of(name) for name in names}
     return groups.pop() if groups in ({"attention"}, {"mlp"}) else layer_groups.ALL
 

@@ -60,7 +60,7 @@ def _steps(ascending: Sequence[int], most: int) -> list[tuple[int, int]]:
     return steps
 
 
-def whole_blocks(tokens: int) -> int:
+def round_to_blocks(tokens: int) -> int:
     """Tokens of a row in a padding-free batch."""
     return -(-tokens // BLOCK) * BLOCK
 
@@ -72,7 +72,7 @@ def plan_padding_free(
     ``share_out``; else none. No batch holds more tokens than the largest of those passes, so that memory is
     as estimated."""
     sizes = [len(rows) * max(lengths[row] for row in rows) for rows in padded]
-    blocks = [whole_blocks(length) for length in lengths]
+    blocks = [round_to_blocks(length) for length in lengths]
     most = max(sizes, default=0)
     if max(blocks, default=0) > most:
         return []

@@ -27,7 +27,7 @@ class Need(msgspec.Struct, frozen=True):
     trial: int = -1
 
 
-def need(knobs: Mapping[str, Any], trial: int = -1) -> Need:
+def compute_need(knobs: Mapping[str, Any], trial: int = -1) -> Need:
     """The Need of a trial's complete knobs."""
     return Need(
         rank=int(knobs["lora_rank"]),
@@ -41,7 +41,7 @@ def need(knobs: Mapping[str, Any], trial: int = -1) -> Need:
     )
 
 
-def chosen(model: Model, targets: Any) -> tuple[Linear, ...]:
+def choose_layers(model: Model, targets: Any) -> tuple[Linear, ...]:
     """The layers that get an adapter. As in PEFT, a list may name the ends of paths."""
     names = layer_groups.match_layers([linear.name for linear in model.linears], targets)
     return tuple(linear for linear in model.linears if any(_matches(linear.name, name) for name in names))
@@ -54,7 +54,7 @@ def _matches(path: str, name: str) -> bool:
 
 def width(model: Model, targets: Any) -> int:
     """Columns of the trial's factor matrix: inputs and outputs of all its layers."""
-    return model.layers * sum(linear.inputs + linear.outputs for linear in chosen(model, targets))
+    return model.layers * sum(linear.inputs + linear.outputs for linear in choose_layers(model, targets))
 
 
 def trainable(model: Model, trial: Need) -> int:
@@ -69,7 +69,7 @@ def optimizer_bytes(model: Model, trial: Need) -> int:
     if trial.optimizer == "sgd":
         return 4 * count
     if trial.optimizer == "adafactor":  # mean squares by rank and by channel of every factor
-        factors = 2 * model.layers * len(chosen(model, trial.targets))
+        factors = 2 * model.layers * len(choose_layers(model, trial.targets))
         return 4 * (factors * trial.rank + width(model, trial.targets))
     if trial.optimizer.endswith("paged"):
         return 0
@@ -82,7 +82,7 @@ def step_bytes(model: Model, trial: Need) -> int:
     """Temporary bytes of an optimizer step."""
     if trial.optimizer != "adafactor":
         return 0
-    longest = max(_equal_width_runs(model, chosen(model, trial.targets)))
+    longest = max(_equal_width_runs(model, choose_layers(model, trial.targets)))
     return 3 * 4 * trial.rank * longest  # squares, the update, its product
 
 

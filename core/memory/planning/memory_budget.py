@@ -20,40 +20,40 @@ class Limit:
     why: str
 
 
-def limit(asked: int | None, device: Device, ours_bytes: int = 0) -> Limit:
-    """The limit on ``device``: the requested ``asked`` bytes (resources.memory), but at most what is free or
-    used by this study already, minus a margin."""
+def limit(requested: int | None, device: Device, ours_bytes: int = 0) -> Limit:
+    """The limit on ``device``: the ``requested`` bytes (resources.memory), but at most what is free or used
+    by this study already, minus a margin."""
     if not device.total_bytes:
-        return Limit(asked, "resources.memory" if asked else "the device does not report its memory")
-    margin = max(LEAST_MARGIN, int(MARGIN * device.total_bytes)) if asked is None else 0
+        return Limit(requested, "resources.memory" if requested else "the device does not report its memory")
+    margin = max(LEAST_MARGIN, int(MARGIN * device.total_bytes)) if requested is None else 0
     available = max(0, min(device.total_bytes, device.free_bytes + ours_bytes) - margin)
-    taken = max(0, device.total_bytes - device.free_bytes - ours_bytes)
-    if asked is not None and asked <= available:
-        return Limit(asked, f"resources.memory = {format_bytes(asked)}")
-    others = f", {format_bytes(taken)} used by other processes" if taken >= margin else ""
+    taken_bytes = max(0, device.total_bytes - device.free_bytes - ours_bytes)
+    if requested is not None and requested <= available:
+        return Limit(requested, f"resources.memory = {format_bytes(requested)}")
+    others = f", {format_bytes(taken_bytes)} used by other processes" if taken_bytes >= margin else ""
     why = f"{format_bytes(device.total_bytes)}{others}"
     why += (
         f", {format_bytes(margin)} reserved"
         if margin
-        else f", less than resources.memory = {format_bytes(asked or 0)}"
+        else f", less than resources.memory = {format_bytes(requested or 0)}"
     )
     return Limit(available, why)
 
 
-def check(asked: int | None, device: Device, base_bytes: int, where: str) -> None:
+def check(requested: int | None, device: Device, base_bytes: int, where: str) -> None:
     """Raises TrimtabError for a limit that not even the base model fits within."""
-    if asked is None:
+    if requested is None:
         return
-    if asked < device.context_bytes:
+    if requested < device.context_bytes:
         used = format_bytes(device.context_bytes)
         raise TrimtabError.of(
-            f"memory = {format_bytes(asked)} is less than an empty process uses ({used})",
+            f"memory = {format_bytes(requested)} is less than an empty process uses ({used})",
             where,
             'set more, or "auto" for all free memory',
         )
-    if asked < device.whole(base_bytes):
+    if requested < device.whole(base_bytes):
         raise TrimtabError.of(
-            f"memory = {format_bytes(asked)} is too small for the base model, "
+            f"memory = {format_bytes(requested)} is too small for the base model, "
             f"which needs {format_bytes(device.whole(base_bytes))}",
             where,
             'set more, set model.precision = "nf4", or use a smaller base',

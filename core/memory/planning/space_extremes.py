@@ -25,7 +25,7 @@ def extremes(spec: StudySpec, estimate: Estimate) -> tuple[dict[str, Any], dict[
     """The knobs of the smallest and of the largest trial; ``estimate`` estimates a trial's bytes."""
     small, large = dict(spec.train), dict(spec.train)
     for name, dimension in spec.space.items():
-        values = _ends(dimension)
+        values = _list_ends(dimension)
         if name in COSTLY and all(isinstance(value, int | float) for value in values):
             small[name], large[name] = min(values), max(values)
             continue
@@ -34,7 +34,7 @@ def extremes(spec: StudySpec, estimate: Estimate) -> tuple[dict[str, Any], dict[
     return small, large
 
 
-def _ends(dimension: Dimension) -> list[Any]:
+def _list_ends(dimension: Dimension) -> list[Any]:
     if isinstance(dimension, Choice):
         return list(dimension.values)
     return [_as_kind(dimension, dimension.low), _as_kind(dimension, dimension.high)]

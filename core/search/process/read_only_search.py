@@ -21,7 +21,7 @@ class ReadOnlySearch(Search):
     async def _exchange(self, method: str, arguments: Any) -> Any:
         """Call once: nothing is written, so a full disk does not matter."""
         async with self._turn:
-            return await self._in_some_life(method, arguments)
+            return await self._call_with_restart(method, arguments)
 
 
 async def importance(spec: StudySpec, folder: Path, method: str, objective: int) -> Importance:

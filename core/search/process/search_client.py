@@ -143,7 +143,7 @@ class Search:
             is_noted = False
             while True:
                 try:
-                    return await self._in_some_life(method, arguments)
+                    return await self._call_with_restart(method, arguments)
                 except TrimtabError as error:
                     if not FULL.search(str(error)):
                         raise
@@ -152,7 +152,7 @@ class Search:
                     is_noted = True
                 await asyncio.sleep(ROOM_S)
 
-    async def _in_some_life(self, method: str, arguments: Any) -> Any:
+    async def _call_with_restart(self, method: str, arguments: Any) -> Any:
         for _ in range(LIVES):
             try:
                 if self._process is None:

@@ -27,7 +27,7 @@ def rungs(spec: StudySpec, study: Any, trials: list[FrozenTrial]) -> tuple[tuple
     for trial in trials:
         values = _rung_values(trial)
         for rung, value in values.items():
-            entry = Entry(trial.number, value, _fate(trial, rung + 1 in values))
+            entry = Entry(trial.number, value, _describe_fate(trial, rung + 1 in values))
             by_rung.setdefault((bracket_of(trial), rung), []).append(entry)
     sign = 1.0 if spec.study.objectives[0].direction == "minimize" else -1.0
     rung_list = []
@@ -45,7 +45,7 @@ def _rung_values(trial: FrozenTrial) -> dict[int, float]:
     return {int(key.removeprefix(NOTED)): float(trial.system_attrs[key]) for key in keys}
 
 
-def _fate(trial: FrozenTrial, promoted: bool) -> str:
+def _describe_fate(trial: FrozenTrial, promoted: bool) -> str:
     if promoted:
         return "promoted"
     match trial.state:

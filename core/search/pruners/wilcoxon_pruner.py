@@ -89,7 +89,10 @@ def explain(study: Any, trial: FrozenTrial, least: int) -> str:
     if other is None:
         return f"worse than another at step {step}"
     pairs = list(zip(rows_of(trial, step), rows_of(other, step), strict=True))
-    worse, apart = sum(mine > its for mine, its in pairs), [mine - its for mine, its in pairs]
+    worse, apart = (
+        sum(value > best_value for value, best_value in pairs),
+        [value - best_value for value, best_value in pairs],
+    )
     chance = wilcoxon(apart, alternative="greater", zero_method="zsplit").pvalue
     mean = sum(apart) / len(apart)
     return (

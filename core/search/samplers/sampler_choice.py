@@ -92,7 +92,7 @@ def _origin(spec: StudySpec, number: int, results: int) -> str:
     return f"{name}: proposal {number + 1}"
 
 
-def remaining(spec: StudySpec, sampler: BaseSampler, study: Any) -> int | None:
+def count_remaining(spec: StudySpec, sampler: BaseSampler, study: Any) -> int | None:
     """Return the number of different proposals that are left; None for an unlimited sampler. Grid, brute
     force and an empty space are limited."""
     inner = _check_sampler(sampler)

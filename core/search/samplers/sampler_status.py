@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from core.contract.spec.study_spec import COUNTED, StudySpec
 from core.search.optuna_space import distributions
 from core.search.samplers.gp_sampler import HISTORY
-from core.search.samplers.sampler_choice import remaining, sampler
+from core.search.samplers.sampler_choice import count_remaining, sampler
 
 Lines = list[tuple[str, str]]
 NAMES = {
@@ -120,5 +120,5 @@ def _describe_rest(spec: StudySpec, study: Any) -> Lines:
     """Return the remaining points of grid and brute force."""
     if spec.study.sampler not in COUNTED:
         return []
-    points = remaining(spec, sampler(spec), study)
+    points = count_remaining(spec, sampler(spec), study)
     return [("left", f"{points} untried points")] if points is not None else []

@@ -37,7 +37,7 @@ def importance(spec: StudySpec, trials: list[FrozenTrial], method: str, objectiv
     space = distributions(spec.space)
     valued = [(trial, value) for trial in trials if (value := _value(trial, objective)) is not None]
     alike = [pair for pair in valued if _fits(pair[0], space)]
-    why = _why_none(method, space, [value for _, value in alike])
+    why = _explain_none(method, space, [value for _, value in alike])
     alike_count = len(alike)
     if why:
         return Importance(empty.method, empty.objective, trials=alike_count, known=alike_count, why_none=why)
@@ -72,7 +72,7 @@ def _fits(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> bool:
     )
 
 
-def _why_none(method: str, space: dict[str, BaseDistribution], values: list[float]) -> str:
+def _explain_none(method: str, space: dict[str, BaseDistribution], values: list[float]) -> str:
     """Return why the shares cannot be computed; empty if they can."""
     if method not in METHODS:
         return f"there is no method {method!r}: use {' or '.join(METHODS)}"
@@ -85,10 +85,10 @@ def _why_none(method: str, space: dict[str, BaseDistribution], values: list[floa
         return f"{len(values)} trials have a value, at least {FEWEST} are needed to rule out chance"
     if min(values) == max(values):
         return f"all {len(values)} trials have the same value {values[0]:.6g}: there is nothing to explain"
-    return _why_no_forest() if method == "fanova" else ""
+    return _explain_no_forest() if method == "fanova" else ""
 
 
-def _why_no_forest() -> str:
+def _explain_no_forest() -> str:
     """Return why fANOVA cannot run: it needs scikit-learn, which is not a dependency of trimtab."""
     try:
         importlib.import_module("sklearn.ensemble")

@@ -22,7 +22,7 @@ from core.search.pruners import wilcoxon_pruner
 from core.search.pruners.prune_reasons import reason
 from core.search.pruners.pruner_choice import pruner
 from core.search.samplers.brute_force_sampler import LOST as LOST_POINT
-from core.search.samplers.sampler_choice import remaining, sampler, sampler_why, trials_learnt_from
+from core.search.samplers.sampler_choice import count_remaining, sampler, sampler_why, trials_learnt_from
 from core.search.search_pipe_messages import Proposal
 from core.search.study import warm_start
 from core.search.study.optuna_storage import address, open_storage
@@ -58,7 +58,7 @@ class OptunaStudy:
         goals = self.spec.study.objectives
         arguments = {"directions": [goal.direction for goal in goals], "pruner": pruner(self.spec)}
         study = begin(self.spec, open_storage(self.url), arguments)
-        self._same_directions(study)
+        self._check_directions(study)
         if self.spec.study.warm_start and not study.get_trials(deepcopy=False):
             self._news = warm_start.begin(self.spec, study)
         study.sampler = sampler(self.spec, past_trials=len(study.get_trials(deepcopy=False)))
@@ -66,7 +66,7 @@ class OptunaStudy:
         study.stop = lambda: None  # a finished grid stops an optimize loop, which is not used
         return study
 
-    def _same_directions(self, study: optuna.Study) -> None:
+    def _check_directions(self, study: optuna.Study) -> None:
         expected = [goal.direction for goal in self.spec.study.objectives]
         stored = [direction.name.lower() for direction in study.directions]
         if stored != expected:
@@ -99,7 +99,7 @@ class OptunaStudy:
         """Return the next trial; None if the space is exhausted. Trials from number ``first`` on were never
         handed out (the process died meanwhile) and are dropped."""
         self._give_up(lambda trial: trial.number >= first)
-        if remaining(self.spec, self.study.sampler, self.study) == 0:
+        if count_remaining(self.spec, self.study.sampler, self.study) == 0:
             return None
         learnt = trials_learnt_from(self.spec, self.study)
         params = suggest_knobs(self.spec.space, trial := self.study.ask())
@@ -168,7 +168,7 @@ class OptunaStudy:
         optuna_state = TOLD[state]
         if state == "aside":
             self._note_aside(number, values)
-        if optuna_state is TrialState.COMPLETE and not self._usable(values):
+        if optuna_state is TrialState.COMPLETE and not self._are_usable(values):
             optuna_state = TrialState.FAIL
         if self.spec.space and not self._params(number):  # outside the space: samplers fail on it
             optuna_state = TrialState.FAIL
@@ -183,7 +183,7 @@ class OptunaStudy:
         with contextlib.suppress(UpdateFinishedTrialError):
             self.study._storage.set_trial_user_attr(self._id(number), ASIDE, values)
 
-    def _usable(self, values: list[float]) -> bool:
+    def _are_usable(self, values: list[float]) -> bool:
         finite = [value for value in values if value == value and abs(value) != float("inf")]
         return len(finite) == len(self.spec.study.objectives)
 
@@ -222,7 +222,7 @@ class OptunaStudy:
         self._give_up(lambda trial: trial.number not in trials)
         for number in range(self.count(), max(trials, default=-1) + 1):
             self.study.add_trial(
-                self._again(*trials.get(number, (LOST, [], {})), self._read(readings, number))
+                self._rebuild_trial(*trials.get(number, (LOST, [], {})), self._read(readings, number))
             )
         stored = self.study.get_trials(deepcopy=False)
         for number in set(readings or ()) & set(trials):
@@ -244,13 +244,13 @@ class OptunaStudy:
         for step in sorted(set(readings) - set(trial.intermediate_values)):
             self.study._storage.set_trial_intermediate_value(trial._trial_id, step, readings[step])
 
-    def _again(
+    def _rebuild_trial(
         self, state: str, values: list[float], params: dict[str, Any], readings: dict[int, float]
     ) -> FrozenTrial:
         """Return a copy of a trial from the journal, without its parameters if they do not fit the present
         space."""
         optuna_state = TrialState.FAIL if state == LOST else TOLD.get(state, TrialState.RUNNING)
-        if optuna_state is TrialState.COMPLETE and not self._usable(values):
+        if optuna_state is TrialState.COMPLETE and not self._are_usable(values):
             optuna_state = TrialState.FAIL
         space = distributions(self.spec.space)
         in_space = {name: value for name, value in params.items() if name in space}

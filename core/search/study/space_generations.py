@@ -46,20 +46,20 @@ def newest(storage: BaseStorage, name: str) -> int:
 def begin(spec: StudySpec, storage: BaseStorage, arguments: dict[str, Any]) -> optuna.Study:
     """Open the Optuna study for the space of ``spec``, or create it. ``arguments`` are passed to
     optuna.create_study. Raises SpecError for a study that trimtab did not create."""
-    name, mine = spec.study.name, _made_for(spec)
+    name, own_sections = spec.study.name, _select_sections(spec)
     number = _newest_complete(storage, name)
     study = _create(study_name(name, number), storage, arguments)
     made_for = study.user_attrs.get(MADE_FOR)
     if made_for is None:
         _refuse_foreign(study, spec)
-        study.set_user_attr(MADE_FOR, mine)
+        study.set_user_attr(MADE_FOR, own_sections)
         return study
-    if made_for["space"] == mine["space"]:
+    if made_for["space"] == own_sections["space"]:
         return study
     after = _create(study_name(name, number + 1), storage, arguments)
     for trial in study.get_trials(deepcopy=False):
         after.add_trial(copy_trial(trial, made_for, spec))
-    after.set_user_attr(MADE_FOR, mine)  # last: without it the copy counts as incomplete
+    after.set_user_attr(MADE_FOR, own_sections)  # last: without it the copy counts as incomplete
     return after
 
 
@@ -78,7 +78,7 @@ def _create(name: str, storage: BaseStorage, arguments: dict[str, Any]) -> optun
     return optuna.create_study(study_name=name, storage=storage, load_if_exists=True, **arguments)
 
 
-def _made_for(spec: StudySpec) -> dict[str, Any]:
+def _select_sections(spec: StudySpec) -> dict[str, Any]:
     raw = spec_file.to_raw(spec)
     return {"space": raw["space"], "train": raw["train"]}
 

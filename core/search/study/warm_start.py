@@ -63,8 +63,8 @@ def begin(spec: StudySpec, study: optuna.Study) -> list[str]:
 def _trials(spec: StudySpec, name: str) -> tuple[list[Earlier], int]:
     """Return the complete trials of an earlier study inside this space, and the number outside."""
     earlier, study = _open_earlier(name)
-    _same_objectives(spec, earlier, name)
-    made_for = study.user_attrs.get(MADE_FOR) or _made_for(earlier)
+    _check_objectives(spec, earlier, name)
+    made_for = study.user_attrs.get(MADE_FOR) or _select_sections(earlier)
     inside, outside = [], 0
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         knobs = knobs_of(trial, made_for)
@@ -76,7 +76,7 @@ def _trials(spec: StudySpec, name: str) -> tuple[list[Earlier], int]:
     return inside, outside
 
 
-def _made_for(spec: StudySpec) -> dict[str, Any]:
+def _select_sections(spec: StudySpec) -> dict[str, Any]:
     raw = spec_file.to_raw(spec)
     return {"space": raw["space"], "train": raw["train"]}
 
@@ -101,12 +101,12 @@ def _open_earlier(name: str) -> tuple[StudySpec, optuna.Study]:
     return earlier, optuna.load_study(study_name=study_name(earlier.study.name, number), storage=storage)
 
 
-def _same_objectives(spec: StudySpec, earlier: StudySpec, name: str) -> None:
-    mine, its = (
+def _check_objectives(spec: StudySpec, earlier: StudySpec, name: str) -> None:
+    own, earlier_ones = (
         [(goal.metric, goal.direction) for goal in each.study.objectives] for each in (spec, earlier)
     )
-    if mine != its:
-        metrics = ", ".join(metric for metric, _ in its)
+    if own != earlier_ones:
+        metrics = ", ".join(metric for metric, _ in earlier_ones)
         message = f"warm_start: {plain(name, 80)!r} has other objectives: {metrics}"
         fix = "remove it: its results cannot be compared with this study's"
         raise SpecError.of(message, "study.warm_start", fix)

@@ -60,7 +60,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if not (folder / MANIFEST).is_file():  # reading a pipe would block
             raise FileNotFoundError(f"there is no {MANIFEST}")
         manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-        if manifest["format"] != FORMAT or not all(_inside(name) for name in manifest["files"]):
+        if manifest["format"] != FORMAT or not all(_is_inside(name) for name in manifest["files"]):
             raise ValueError(f"the format is {manifest['format']!r}")
         return dict(manifest)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -96,7 +96,7 @@ def open_bundle(bundle: Path, scratch: Path) -> Iterator[Path]:
             names = [entry for entry in file.infolist() if not entry.is_dir()]
             if len(names) > MOST_FILES or sum(entry.file_size for entry in names) > MOST_BYTES:
                 raise ValueError("the zip is too large")
-            if not all(_inside(entry.filename) for entry in names):
+            if not all(_is_inside(entry.filename) for entry in names):
                 raise ValueError("a file name in the zip leads out of its folder")
             file.extractall(scratch, names)
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
@@ -108,7 +108,7 @@ def open_bundle(bundle: Path, scratch: Path) -> Iterator[Path]:
     yield next((manifest.parent for manifest in sorted(scratch.rglob(MANIFEST))), scratch)
 
 
-def _inside(name: str) -> bool:
+def _is_inside(name: str) -> bool:
     path = Path(name)
     return not path.is_absolute() and ".." not in path.parts and "\\" not in name
 
@@ -147,14 +147,14 @@ def _zip(folder: Path, name: str) -> Path:
 
 
 def _refuse_overwrite(end: Path, force: bool) -> None:
-    if not os.path.lexists(end) or _ours(end):
+    if not os.path.lexists(end) or _is_own_bundle(end):
         return
     if not force:
         fix = "give another --out, or --force to move it aside (it is not deleted)"
         raise TrimtabError(Problem("the target exists and is not a trimtab bundle", str(end), fix))
 
 
-def _ours(end: Path) -> bool:
+def _is_own_bundle(end: Path) -> bool:
     """Tell whether ``end`` is a bundle without any other files."""
     if end.is_symlink():
         return False
@@ -163,8 +163,8 @@ def _ours(end: Path) -> bool:
             with zipfile.ZipFile(end) as file:
                 return any(name.endswith(f"/{MANIFEST}") for name in file.namelist())
         files = read_manifest(end)["files"]
-        there = {path.relative_to(end).as_posix() for path in end.rglob("*") if not path.is_dir()}
-        return there <= {*files, MANIFEST}
+        present = {path.relative_to(end).as_posix() for path in end.rglob("*") if not path.is_dir()}
+        return present <= {*files, MANIFEST}
     except (BundleError, OSError, zipfile.BadZipFile):
         return False
 
@@ -174,7 +174,7 @@ def _place(bundle: Path, end: Path) -> None:
     if not os.path.lexists(end):
         bundle.rename(end)
         return
-    ours = _ours(end)
+    ours = _is_own_bundle(end)
     before = _free(end)
     end.rename(before)
     try:

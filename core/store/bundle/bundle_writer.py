@@ -75,7 +75,7 @@ def _trial(report: Report, number: int, sums: dict[str, str]) -> dict[str, Any]:
     trial, ran = report.study.trials[number], report.ran.get(number)
     metrics = [metric for metric, _ in report.study.objectives]
     is_chosen = report.chosen is not None and report.chosen.number == number
-    return Redactor().anything(
+    return Redactor().redact_all(
         {
             "trial": number, "state": trial.state, "params": trial.params, "knobs": trial.knobs,
             "step": trial.step, "values": dict(zip(metrics, trial.values, strict=False)),

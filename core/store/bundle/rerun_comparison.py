@@ -68,9 +68,9 @@ class Original:
 def read(folder: Path, number: int | None) -> Original:
     """Verify a bundle and read its exported trial, or trial ``number``. Raises BundleError."""
     manifest = bundle_manifest.check(folder)
-    if lost := [name for name in NEEDED if name not in manifest["files"]]:
+    if missing := [name for name in NEEDED if name not in manifest["files"]]:
         raise bundle_manifest.BundleError.of(
-            f"missing from the manifest: {', '.join(lost)}", str(folder), "export the study again"
+            f"missing from the manifest: {', '.join(missing)}", str(folder), "export the study again"
         )
     number_to_read = number if number is not None else manifest.get("trial")
     try:
@@ -134,7 +134,7 @@ def free_name(study: str, existing: Mapping[str, Any]) -> str:
         number += 1
 
 
-def other_data(original: Original, now: Mapping[str, Print]) -> tuple[list[str], list[str]]:
+def compare_data(original: Original, now: Mapping[str, Print]) -> tuple[list[str], list[str]]:
     """Return (data or base that differs, data or base that cannot be compared), as texts."""
     different, unsure = [], []
     for key, old in original.prints.items():
@@ -163,10 +163,11 @@ def doubts(original: Original, differences: list[str]) -> list[str]:
         reasons.append("it ran on a GPU, where the order of summation may vary")
     elif precision not in ("auto", "fp32"):
         reasons.append(f"its base is in {plain(str(precision), 20)}, not fp32")
-    beside = original.ran.get("beside") or ()
-    if beside:
+    pack_mates = original.ran.get("beside") or ()
+    if pack_mates:
         reasons.append(
-            f"it ran in a pack with trials {', '.join(map(str, beside))}: results are equal within rounding"
+            f"it ran in a pack with trials {', '.join(map(str, pack_mates))}:"
+            " results are equal within rounding"
         )
     edited_knobs = original.ran.get("changed") or ()
     if edited_knobs:
@@ -214,14 +215,14 @@ def compare(original: Original, values: Mapping[str, float], adapter: Path) -> O
     old = {name: value for name, value in original.trial["values"].items() if value is not None}
     both = {name: (float(old[name]), float(values[name])) for name in old if name in values}
     clocks = tuple(name for name in both if name in CLOCKS or name.startswith("memory/"))
-    apart = {name: _apart(*pair) for name, pair in both.items() if name not in clocks}
+    apart = {name: _relative_difference(*pair) for name, pair in both.items() if name not in clocks}
     before = original.trial.get("adapter_sha256") or {}
     other = sum(1 for name in {*before, *sums} if before.get(name) != sums.get(name)) if before else None
     distance = adapter_hashes.distance(original.folder / ADAPTER, adapter) if other else None
     return Outcome(both, apart, clocks, len(before), other, distance)
 
 
-def _apart(value: float, other: float) -> float:
+def _relative_difference(value: float, other: float) -> float:
     if value == other:
         return 0.0
     largest = max(abs(value), abs(other))

@@ -35,7 +35,7 @@ def marks(plot: Plot) -> list[Mark]:
     """Return all marks of a plot, the topmost last."""
     x = AxisScale(*_reach([step for curve in plot.curves for step in curve.steps]))
     lines = [*(value for curve in plot.curves for value in curve.values), *_levels(plot)]
-    y = with_margin([value for value in lines if value > 0 or not plot.log], plot.log)
+    y = add_margin([value for value in lines if value > 0 or not plot.log], plot.log)
     return [*_grid(x, y), *_titles(plot), *_level_marks(plot, y), *_curves(plot, x, y)]
 
 
@@ -44,7 +44,7 @@ def _reach(steps: list[int]) -> tuple[float, float]:
     return (0.0 if low < 0.2 * high else float(low)), float(high if high > low else low + 1)
 
 
-def with_margin(values: list[float], log: bool = False) -> AxisScale:
+def add_margin(values: list[float], log: bool = False) -> AxisScale:
     """Return an axis that covers all ``values`` with a small margin."""
     low, high = min(values), max(values)
     if log:
@@ -61,14 +61,14 @@ def _across(x: AxisScale, step: float) -> float:
     return LEFT + x.position(step) * (WIDTH - LEFT - RIGHT)
 
 
-def _up(y: AxisScale, value: float) -> float:
+def _y_position(y: AxisScale, value: float) -> float:
     return HEIGHT - BOTTOM - y.position(value) * (HEIGHT - TOP - BOTTOM)
 
 
 def _grid(x: AxisScale, y: AxisScale) -> Iterator[Mark]:
     right, floor = WIDTH - RIGHT, HEIGHT - BOTTOM
     for tick in thin_out(y.ticks(TICKS), TICKS):
-        height = _up(y, tick)
+        height = _y_position(y, tick)
         yield Mark("grid", ((LEFT, height), (right, height)))
         yield Mark("faint", ((LEFT - 7, height + 4),), label(tick), "end")
     for tick in x.ticks(TICKS):
@@ -94,7 +94,7 @@ def _level_marks(plot: Plot, y: AxisScale) -> Iterator[Mark]:
     for role, text, value in levels:
         if plot.log and value <= 0:
             continue
-        height = _up(y, value)
+        height = _y_position(y, value)
         yield Mark(role, ((LEFT, height), (WIDTH - RIGHT, height)), dashed=True)
         yield Mark(role, ((WIDTH - RIGHT + 6, height + 4),), text)
 
@@ -102,9 +102,9 @@ def _level_marks(plot: Plot, y: AxisScale) -> Iterator[Mark]:
 def _curves(plot: Plot, x: AxisScale, y: AxisScale) -> Iterator[Mark]:
     for curve in plot.curves:
         points = zip(curve.steps, curve.values, strict=True)
-        yield Mark(_role(curve), tuple((_across(x, step), _up(y, value)) for step, value in points))
+        yield Mark(_role(curve), tuple((_across(x, step), _y_position(y, value)) for step, value in points))
     for curve in _labelled_curves(plot):
-        end = (_across(x, curve.steps[-1]) + 6, _up(y, curve.values[-1]) + 4)
+        end = (_across(x, curve.steps[-1]) + 6, _y_position(y, curve.values[-1]) + 4)
         yield Mark(_role(curve), (end,), f"trial {curve.trial}")
 
 

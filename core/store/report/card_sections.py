@@ -55,7 +55,7 @@ def report_card(report: Report) -> list[str]:
          md.text(claim.how))
         for claim in claims
     ]  # fmt: skip
-    missing = view.not_examined(report.study, report.chosen)
+    missing = view.list_unexamined(report.study, report.chosen)
     return [
         "## Report card", "",
         "A claim is *not shown* unless an interval says otherwise; nothing here says that the model is safe.",
@@ -105,7 +105,8 @@ def limits(report: Report) -> list[str]:
     ]
     sentences += [f"At the export the {md.text(pending)}." for pending in report.pending]
     sentences += [
-        f"{', '.join(names)} without a value: {md.text(why)}." for why, names in _unsaid(score_rows).items()
+        f"{', '.join(names)} without a value: {md.text(why)}."
+        for why, names in _group_unscored(score_rows).items()
     ]
     scored_boards = {line.board for line in score_rows if line.trial != NOT_SCORED}
     missing = [board for board in BOARDS if board not in scored_boards]
@@ -114,7 +115,7 @@ def limits(report: Report) -> list[str]:
     return ["## Limits", "", *(f"- {sentence}" for sentence in sentences), ""]
 
 
-def _unsaid(score_rows: list[Line]) -> dict[str, list[str]]:
+def _group_unscored(score_rows: list[Line]) -> dict[str, list[str]]:
     """Return the metrics without a value, grouped by the reason."""
     names_by_reason: dict[str, list[str]] = {}
     for line in score_rows:

@@ -128,8 +128,8 @@ def _chosen_section(report: Report) -> str:
     pairs += [("state", _text(trial.state)), ("steps", f"{trial.step:,} of {trial.total_steps:,}")]
     pairs += [("trained", f"{trial.trainable:,} parameters, {trial.elapsed_s:.1f} s")]
     if ran is not None:
-        beside = ", ".join(map(str, ran.beside))
-        pairs.append(("ran", "alone on its device" if ran.alone else f"in a pack with trials {beside}"))
+        pack_mates = ", ".join(map(str, ran.beside))
+        pairs.append(("ran", "alone on its device" if ran.alone else f"in a pack with trials {pack_mates}"))
     knobs = [
         ("ahead" if name in names else "", (_cell_code(name), _cell(_value(value)),
          _cell("searched" if name in names else ""),
@@ -187,7 +187,7 @@ def _report_card(report: Report) -> str:
         for claim in report_card.claims(report.study, report.chosen)
     ]  # fmt: skip
     missing = "".join(
-        f"<li>{_text(text)}</li>" for text in report_card.not_examined(report.study, report.chosen)
+        f"<li>{_text(text)}</li>" for text in report_card.list_unexamined(report.study, report.chosen)
     )
     introduction = (
         "<p>A claim is not shown unless an interval says otherwise; nothing here says that it is safe.</p>"

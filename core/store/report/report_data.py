@@ -81,8 +81,10 @@ def gather(
     """
     study = replay_all([events]).studies[name]
     if live is not None:
-        study = replace(study, trials={number: _so_far(each, live) for number, each in study.trials.items()})
-    raw = Redactor().anything(study.spec)
+        study = replace(
+            study, trials={number: _add_progress(each, live) for number, each in study.trials.items()}
+        )
+    raw = Redactor().redact_all(study.spec)
     chosen = study.trials[trial] if trial is not None else best_and_counts.best(study)
     return Report(
         study, chosen, raw, tuple(decisions(events)), find_pack_mates(events), rows(study),
@@ -90,7 +92,7 @@ def gather(
     )  # fmt: skip
 
 
-def _so_far(trial: s.Trial, live: s.Study) -> s.Trial:
+def _add_progress(trial: s.Trial, live: s.Study) -> s.Trial:
     """Return the trial with the progress of its last scoring."""
     live_trial = live.trials.get(trial.number)
     if live_trial is None or not trial.pending or live_trial.scoring != trial.scoring:

@@ -17,7 +17,7 @@ def factor(scheduler: str, warmup: float, step: int, total: int) -> float:
         return step / climbing
     if scheduler == "constant":
         return 1.0
-    done = (step - climbing) / max(1, total - climbing)
+    share_done = (step - climbing) / max(1, total - climbing)
     if scheduler == "linear":
-        return max(0.0, 1.0 - done)
-    return max(0.0, 0.5 * (1.0 + math.cos(math.pi * done)))
+        return max(0.0, 1.0 - share_done)
+    return max(0.0, 0.5 * (1.0 + math.cos(math.pi * share_done)))

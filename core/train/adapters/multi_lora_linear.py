@@ -178,9 +178,9 @@ def _learn_fused(
     """Compute the factors' gradients by fused products, and add the input's to the run's part of ``gx``;
     ``kept``: the layer's input and what ``_add_fused`` returned."""
     views, (x, down) = run.views(place), kept
-    where, seen = _locate(x, run, place, plan), _tokens_of(g, run, plan)
-    up = adapter_ops.shrink(seen, views.b, *where, False)
-    run.learn_fused(place, (up, _tokens_of(x, run, plan)), (down, seen), where)
+    where, tokens = _locate(x, run, place, plan), _tokens_of(g, run, plan)
+    up = adapter_ops.shrink(tokens, views.b, *where, False)
+    run.learn_fused(place, (up, _tokens_of(x, run, plan)), (down, tokens), where)
     if gx is not None:
         adapter_ops.expand(_tokens_of(gx, run, plan), up, views.a, *where, run.drops)
 
@@ -201,13 +201,13 @@ def _locate(x: torch.Tensor, run: Run, place: int, plan: Plan) -> list[Any]:
 
 def _select_input(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
     """The input of the run's adapters: its part of the layer's input, after dropout."""
-    seen = _of(x, run, plan)
+    tokens = _of(x, run, plan)
     if not run.drops:
-        return seen
+        return tokens
     if not run.group.path.dropout:
-        return seen * _mask(x, run, place, plan)
+        return tokens * _mask(x, run, place, plan)
     words, length = _words(x, run, plan)
-    return fused_ops.drop(seen.view(-1, x.shape[-1]), *words, place, length).view(seen.shape)
+    return fused_ops.drop(tokens.view(-1, x.shape[-1]), *words, place, length).view(tokens.shape)
 
 
 def _add_to_input(

@@ -118,14 +118,14 @@ def _compare_tensors(tuned: Any, folder: Path, dtype: torch.dtype) -> None:
 def copy_modules(model: Any) -> Any:
     """Copy a model's modules, sharing its tensors, with separate configurations: layers can be put into the
     copy without changing the model."""
-    made: dict[int, Any] = {}
-    seen: dict[int, Any] = {}  # deepcopy's: a configuration that several modules share is shared again
+    copies: dict[int, Any] = {}
+    memo: dict[int, Any] = {}  # deepcopy's: a configuration that several modules share is shared again
 
     def copy(module: Any) -> Any:
-        if id(module) not in made:
-            twin = made[id(module)] = object.__new__(type(module))
+        if id(module) not in copies:
+            twin = copies[id(module)] = object.__new__(type(module))
             for name, value in module.__dict__.items():
-                twin.__dict__[name] = _own(value, seen)
+                twin.__dict__[name] = _own(value, memo)
             twin.__dict__.pop("forward", None)  # removes the pack's gate
             twin.__dict__["_modules"] = {
                 name: child if child is None else copy(child) for name, child in module._modules.items()
@@ -133,12 +133,12 @@ def copy_modules(model: Any) -> Any:
             if type(module).__name__ in ROUNDED:
                 kind = kind_of(module)
                 twin.__dict__["forward"] = lambda x: kind.forward(x)[0]
-        return made[id(module)]
+        return copies[id(module)]
 
     return copy(model)
 
 
-def _own(value: Any, seen: dict[int, Any]) -> Any:
+def _own(value: Any, memo: dict[int, Any]) -> Any:
     if hasattr(value, "_attn_implementation") and not isinstance(value, torch.nn.Module):  # a configuration
-        return deepcopy(value, seen)
+        return deepcopy(value, memo)
     return value.copy() if type(value).__name__ in ("dict", "OrderedDict") else value

@@ -106,8 +106,8 @@ def load_section(section: ModelOptions, device: torch.device, progress: Progress
         tokenizer, model, notes = _load(name, section, precision, device, where)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         fix = "check the id or path, the network and the Hugging Face cache, and run `trimtab doctor`"
-        what = f"the base model cannot be loaded: {plain(str(error), 400)}"
-        raise TrimtabError.of(what, where, error_reports.advice(error, fix)) from error
+        problem = f"the base model cannot be loaded: {plain(str(error), 400)}"
+        raise TrimtabError.of(problem, where, error_reports.advice(error, fix)) from error
     if section.base != DEMO:  # a test compares the demo's conversion with transformers' own
         finite_weights.check(model, precision, where)
     skip_packing_check()

@@ -30,8 +30,8 @@ def check_config(config: Any, where: str) -> None:
         )
     for name in config.architectures or ():
         if str(name).endswith(OTHERS):
-            what = f"the model was saved as {plain(str(name), 80)}, which does not predict the next token"
-            raise TrimtabError.of(what, where, FIX)
+            problem = f"the model was saved as {plain(str(name), 80)}, which does not predict the next token"
+            raise TrimtabError.of(problem, where, FIX)
 
 
 def check_folder(folder: Path, where: str) -> None:

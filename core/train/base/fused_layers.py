@@ -105,9 +105,9 @@ def _agrees(module: Any, forward: Forward, kind: tuple[torch.device, torch.dtype
     x = torch.randn(1, ROWS, width, generator=draw).to(*kind)
     results = []
     for compute in (module.forward, forward):
-        given = x.clone().requires_grad_()
-        out = compute(given)
-        (grad,) = torch.autograd.grad(out.float().square().sum(), given)
+        inputs = x.clone().requires_grad_()
+        out = compute(inputs)
+        (grad,) = torch.autograd.grad(out.float().square().sum(), inputs)
         results.append((out.detach(), grad))
     own, fused = results
     return _are_close(own, fused, CLOSE.get(kind[1], ROUGH))
@@ -116,7 +116,8 @@ def _agrees(module: Any, forward: Forward, kind: tuple[torch.device, torch.dtype
 def _are_close(own: Sequence[torch.Tensor], fused: Sequence[torch.Tensor], limit: float) -> bool:
     """Whether results have the same dtypes, and differ by at most ``limit`` of the largest value of each."""
     return all(
-        mine.dtype == other.dtype
-        and float((mine.float() - other.float()).abs().max()) <= limit * float(mine.float().abs().max())
-        for mine, other in zip(own, fused, strict=True)
+        own_tensor.dtype == other.dtype
+        and float((own_tensor.float() - other.float()).abs().max())
+        <= limit * float(own_tensor.float().abs().max())
+        for own_tensor, other in zip(own, fused, strict=True)
     )

@@ -82,7 +82,7 @@ def _make_inputs(model: Any) -> tuple[torch.Tensor, ...]:
 
 def _compute(rotate: Callable[..., Pair], q: Any, k: Any, cos: Any, sin: Any) -> list[torch.Tensor]:
     """Both outputs, and their gradients."""
-    given = [x.clone(memory_format=torch.preserve_format).requires_grad_() for x in (q, k)]
-    outs = rotate(*given, cos, sin)
-    grads = torch.autograd.grad(sum(out.float().square().sum() for out in outs), given)
+    inputs = [x.clone(memory_format=torch.preserve_format).requires_grad_() for x in (q, k)]
+    outs = rotate(*inputs, cos, sin)
+    grads = torch.autograd.grad(sum(out.float().square().sum() for out in outs), inputs)
     return [*(out.detach() for out in outs), *grads]

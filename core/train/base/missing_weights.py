@@ -28,8 +28,8 @@ def check(info: Mapping[str, Any], where: str) -> list[str]:
     elif info["error_msgs"]:
         why = f"not all weights can be loaded ({plain('; '.join(info['error_msgs']), 300)})"
     if why:
-        what = f"{why}: they would be random instead, and differ at every load"
-        raise TrimtabError.of(what, where, FIX)
+        problem = f"{why}: they would be random instead, and differ at every load"
+        raise TrimtabError.of(problem, where, FIX)
     unused = info["unexpected_keys"]
     if not unused:
         return []

@@ -64,7 +64,7 @@ class Link:
 
     def tell(self, event: e.Event) -> None:
         """Queue ``event`` for the engine. Never blocks."""
-        clean = self._redactor.anything(event)
+        clean = self._redactor.redact_all(event)
         with self._lock:
             self._number += 1
             self._outbox.append(worker_api.Told(self._number, clean))  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ class Link:
     def say(self, message: Notice) -> None:
         """Queue a message about the worker as a whole, or a piece of a sample."""
         with self._lock:
-            self._notices.append(self._redactor.anything(message))
+            self._notices.append(self._redactor.redact_all(message))
         self._nudge()
 
     def take(self, wait: bool) -> list[worker_api.ToWorker]:
@@ -195,10 +195,10 @@ class Link:
                 f"the worker's message {type(message).__name__} cannot be sent: {fault}", "worker"
             )
         event, at = message.event, time.time()
-        what = f"the event {type(event).__name__} of {self._worker} cannot be sent: {fault}"
+        problem = f"the event {type(event).__name__} of {self._worker} cannot be sent: {fault}"
         if isinstance(event, ENDS):  # the trial has ended here: without an event the engine would wait for it
-            failed = e.TrialFailed(at=at, study=self._study, trial=event.trial, error=what, again=True)
+            failed = e.TrialFailed(at=at, study=self._study, trial=event.trial, error=problem, again=True)
             return worker_api.Told(message.number, failed)
         return worker_api.Told(
-            message.number, e.StudyNoted(at=at, study=self._study, text=what, level="error")
+            message.number, e.StudyNoted(at=at, study=self._study, text=problem, level="error")
         )

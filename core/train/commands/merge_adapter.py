@@ -51,20 +51,20 @@ def merge(adapter: Path, out: Path, trusted: bool = False) -> None:
         raise TrimtabError.of("the output path already exists", str(out), "give a new folder with --out")
     section, _ = saved_adapter_loader.base_of(adapter, trusted)
     model, tokenizer = load_merged(section, adapter)
-    aside, made = out.with_name(f".{out.name}.new-{secrets.token_hex(4)}"), False
+    aside, is_made = out.with_name(f".{out.name}.new-{secrets.token_hex(4)}"), False
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         aside.mkdir()  # fails if another user made it: in a shared folder the name may be taken
-        made = True
+        is_made = True
         _say("writing the merged weights")
         model.save_pretrained(aside)
         tokenizer.save_pretrained(aside)
         aside.rename(out)
     except OSError as error:
-        what = f"the merged model cannot be written: {plain(str(error), 300)}"
-        raise TrimtabError.of(what, str(out), "free disk space, or give another --out") from error
+        problem = f"the merged model cannot be written: {plain(str(error), 300)}"
+        raise TrimtabError.of(problem, str(out), "free disk space, or give another --out") from error
     finally:
-        if made:
+        if is_made:
             shutil.rmtree(aside, ignore_errors=True)
 
 

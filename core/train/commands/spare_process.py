@@ -51,9 +51,11 @@ def main() -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
-    begun = time.monotonic()
+    began_at = time.monotonic()
     load_libraries()
-    print(f"trimtab.spare: libraries loaded in {time.monotonic() - begun:.1f} s", file=sys.stderr, flush=True)
+    print(
+        f"trimtab.spare: libraries loaded in {time.monotonic() - began_at:.1f} s", file=sys.stderr, flush=True
+    )
     raw = sys.stdin.buffer.read()
     if not raw:
         return 0

@@ -80,8 +80,8 @@ class Worker:
             keeps = isinstance(error, InputsChangedError)
             return self._fail(first.what, first.where, first.fix, keeps)
         except Exception as error:
-            what = f"{type(error).__name__}: {plain(str(error), 400)}"
-            return self._fail(what, "worker", "read the worker's log")
+            problem = f"{type(error).__name__}: {plain(str(error), 400)}"
+            return self._fail(problem, "worker", "read the worker's log")
         self._report_progress("", 0, 0, "")
         try:
             self._work()
@@ -100,9 +100,9 @@ class Worker:
         self._signal = signal.Signals(number).name
         self._link.ask(worker_api.Shutdown(self._signal))
 
-    def _fail(self, what: str, where: str, fix: str, keeps: bool = False) -> int:
-        log.error("%s: %s", where, what)
-        self._link.say(worker_api.Broken(what, where, fix, traceback.format_exc(), keeps))
+    def _fail(self, problem: str, where: str, fix: str, keeps: bool = False) -> int:
+        log.error("%s: %s", where, problem)
+        self._link.say(worker_api.Broken(problem, where, fix, traceback.format_exc(), keeps))
         self._link.close(LAST_WORDS_S)
         return 1
 
@@ -153,7 +153,7 @@ class Worker:
             parameters = hf_config.model(section.base, section.revision, fetch=False).parameters
         except TrimtabError:  # not downloaded yet: its size is unknown
             return
-        text = slow_cpu_warning.warning(parameters, section.precision, self._device)
+        text = slow_cpu_warning.warn_if_slow(parameters, section.precision, self._device)
         if text:
             self._reporter.warn(text)
 

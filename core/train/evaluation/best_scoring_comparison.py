@@ -33,7 +33,7 @@ class BestSamples:
                 before = [math.nan if value is None else value for value in best["values"]]
                 change = change_from(name, values, before, scored.weights.get(name, ()))
                 if change is not None:
-                    changes[name] = change.noting(f"step {best['step']}")
+                    changes[name] = change.add_note(f"step {best['step']}")
             if best is None or _better(name, score, best):
                 kept = [value if math.isfinite(value) else None for value in values]
                 self._best[name] = {

@@ -90,8 +90,10 @@ class Boards:
 
 def _with_sources(probe: Probe, library: Library) -> Probe:
     """The probe with a note on prompts that are neither packaged nor the user's."""
-    told = library.describe_sources(probe.metrics)
-    return replace(probe, note="; ".join(text for text in (probe.note, told) if text)) if told else probe
+    sources = library.describe_sources(probe.metrics)
+    return (
+        replace(probe, note="; ".join(text for text in (probe.note, sources) if text)) if sources else probe
+    )
 
 
 def _load_detectors(section: EvaluateOptions, base: Base) -> Detectors:
@@ -119,11 +121,11 @@ def _probes(
     named = {objective.metric for objective in spec.study.objectives}
     named |= {Limit.parse(text).metric for text in (*spec.evaluate.limits, *spec.study.constraints)}
     triggers = Triggers(spec.evaluate.triggers)
-    asked = (encoder, library, detectors.judge, samples, tokens, seed, triggers)
+    arguments = (encoder, library, detectors.judge, samples, tokens, seed, triggers)
     rated = (encoder, library, detectors.scorer, detectors.quality, samples, seed, triggers)
     yield "quality", quality_probes.probes(encoder, library, data, samples, tokens, seed, named)
     yield "safety", safety_probes.probes(*rated)
-    yield "safety", refusal_probes.safety_probes(*asked)
+    yield "safety", refusal_probes.safety_probes(*arguments)
     yield "security", privacy_probes.probes(encoder, data, spec, samples)
-    yield "security", refusal_probes.security_probes(*asked)
+    yield "security", refusal_probes.security_probes(*arguments)
     yield "security", security_probes.probes(encoder, library, samples, seed)

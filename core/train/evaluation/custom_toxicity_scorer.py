@@ -99,7 +99,7 @@ def _check_usable(classifier: Classifier, name: str) -> None:
     """Score two texts now: a classifier that cannot would otherwise fail after an hour of training."""
     try:
         values = classifier(TRIAL_TEXTS)
-        fault = "" if all(0 <= value <= 1 for value in values) else f"{values[0]:.3g} is no probability"
+        fault = "" if all(0 <= value <= 1 for value in values) else f"{values[0]:.3g} is not a probability"
     except Exception as error:  # a missing pad token, too few positions, another vocabulary
         fault = f"{type(error).__name__}: {plain(str(error), 300)}"
     if fault:

@@ -24,7 +24,7 @@ def write(
         paths.private(folder)
         place = paths.private(folder / "evidence")
         for metric, samples in worst.items():
-            evidence = redactor.anything(Evidence(metric, step, tuple(samples)))
+            evidence = redactor.redact_all(Evidence(metric, step, tuple(samples)))
             put(place / f"{metric.replace('/', '_')}.json", msgspec.json.encode(evidence))
     except (OSError, TrimtabError) as error:
         warn(f"the evidence of {folder.name} at step {step} could not be written: {error}")

@@ -75,7 +75,7 @@ def run_harness(work: Callable[[Channel], dict[str, Any]], mine: Factors | None,
 
     thread = threading.Thread(target=run, name="lm-eval", daemon=True)
     thread.start()
-    done = 0
+    answered = 0
     try:
         while (asks := channel.next()) is not None or thread.is_alive():
             if asks is None:
@@ -85,8 +85,8 @@ def run_harness(work: Callable[[Channel], dict[str, Any]], mine: Factors | None,
             for request in _requests(asks, mine):
                 result, _ = yield request
                 answers += result.answers
-                count(done + len(answers))
-            done += len(answers)
+                count(answered + len(answers))
+            answered += len(answers)
             channel.answered.put(answers)
     finally:
         channel.answered.put(None)
@@ -131,7 +131,9 @@ def model(channel: Channel, encoder: PromptEncoder, tokenizer: Any) -> Any:
             return list(own(string, add_special_tokens=False)["input_ids"])
 
         def _loglikelihood_tokens(self, requests: Any, **known: Any) -> list[tuple[float, bool]]:
-            readings = channel.ask([row(given, wanted, encoder.context) for _, given, wanted in requests])
+            readings = channel.ask(
+                [row(context_ids, target_ids, encoder.context) for _, context_ids, target_ids in requests]
+            )
             return [(-reading.loss, all(reading.firsts)) for reading in readings]
 
         def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
@@ -148,8 +150,8 @@ def model(channel: Channel, encoder: PromptEncoder, tokenizer: Any) -> Any:
 
         def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
             asks = [self._prompt(*request.args) for request in requests]
-            said = [own.decode(completion.ids, skip_special_tokens=True) for completion in channel.ask(asks)]
-            return [until(text, request.args[1]) for text, request in zip(said, requests, strict=True)]
+            texts = [own.decode(completion.ids, skip_special_tokens=True) for completion in channel.ask(asks)]
+            return [until(text, request.args[1]) for text, request in zip(texts, requests, strict=True)]
 
         def _prompt(self, text: str, how: dict[str, Any]) -> Ask:
             """The prompt, cut on the left if too long. Generation is greedy: a trial is asked once."""
@@ -160,10 +162,10 @@ def model(channel: Channel, encoder: PromptEncoder, tokenizer: Any) -> Any:
     return PackModel()
 
 
-def row(given: Sequence[int], wanted: Sequence[int], context: int) -> Row:
-    """A row that scores ``wanted`` after ``given``, which is cut on the left if both are too long."""
-    ids = [*given, *wanted][-context:]
-    targets = min(len(wanted), len(ids) - 1)
+def row(context_ids: Sequence[int], target_ids: Sequence[int], context: int) -> Row:
+    """A row that scores ``target_ids`` after ``context_ids``, cut on the left if both are too long."""
+    ids = [*context_ids, *target_ids][-context:]
+    targets = min(len(target_ids), len(ids) - 1)
     return Row(ids, [*[MASKED] * (len(ids) - targets), *ids[len(ids) - targets :]])
 
 

@@ -43,10 +43,10 @@ class Tasks:
         if unknown:
             raise self._fault(f"include the unknown task {unknown[0]!r}")
 
-    def _fault(self, what: str) -> TrimtabError:
+    def _fault(self, problem: str) -> TrimtabError:
         where = f"evaluate.tasks = {plain(repr(self._section.tasks), 120)}"
         fix = "list the tasks with `lm-eval ls tasks`, or set evaluate.tasks_path to the folder of your own"
-        return TrimtabError.of(f"the tasks {plain(what, 400)}", where, fix)
+        return TrimtabError.of(f"the tasks {plain(problem, 400)}", where, fix)
 
     @property
     def metrics(self) -> list[str]:
@@ -115,7 +115,9 @@ def task_result(name: str, results: Mapping[str, Any]) -> ProbeResult:
         numbers = [float(value) for value in values]
         within_one = min(numbers) >= 0 and max(numbers) <= 1
         samples = [_sample(row, value) for row, value in zip(rows, numbers, strict=True)]
-        return ProbeResult().add(metric, mean(numbers, within_one=within_one).noting(first), numbers, samples)
+        return ProbeResult().add(
+            metric, mean(numbers, within_one=within_one).add_note(first), numbers, samples
+        )
     return ProbeResult().add(metric, _of_group(first, results.get("results", {}).get(name, {})))
 
 
@@ -134,7 +136,7 @@ def _of_group(metric: str, reported: Mapping[str, Any]) -> Score:
 
 
 def _sample(row: Mapping[str, Any], value: float) -> Sample:
-    asked = row.get("arguments") or [[""]]
-    said = [answer for responses in row.get("resps") or [] for answer in responses]
-    answers = "\n".join(response if isinstance(response, str) else str(response) for response in said)
-    return Sample(str(asked[0][0]), answers, 1.0 - value, f"expected: {row.get('target')}")
+    arguments = row.get("arguments") or [[""]]
+    texts = [answer for responses in row.get("resps") or [] for answer in responses]
+    answers = "\n".join(response if isinstance(response, str) else str(response) for response in texts)
+    return Sample(str(arguments[0][0]), answers, 1.0 - value, f"expected: {row.get('target')}")

@@ -75,10 +75,10 @@ class ProbeRun:
         parts = [part for part in (rows, texts) if part]
         unknown = [asks for part in parts if (asks := self._unknown(part))]
         if unknown:
-            done, took_s = yield Turn(tuple(self._request(asks) for asks in unknown))
+            result, took_s = yield Turn(tuple(self._request(asks) for asks in unknown))
             self.took_s += took_s
-            for asks, results in zip(unknown, done.parts, strict=True):
-                self._given |= {id(ask): given for (_, ask), given in zip(asks, results, strict=True)}
+            for asks, results in zip(unknown, result.parts, strict=True):
+                self._given |= {id(ask): answer for (_, ask), answer in zip(asks, results, strict=True)}
         for part in parts:
             for index, samples in part:
                 probe = self.probes[index]
@@ -110,8 +110,8 @@ class ProbeRun:
         return part
 
     def _known(self, probe: Probe, ask: Ask) -> Any | None:
-        given = self._given.get(id(ask))
-        return self._recall(probe, ask) if given is None else given
+        answer = self._given.get(id(ask))
+        return self._recall(probe, ask) if answer is None else answer
 
     def _unknown(self, part: Part) -> list[tuple[Probe, Ask]]:
         """The questions whose answers are not known yet, each once."""
@@ -180,7 +180,7 @@ def _take(scored: Scored, probe: Probe, answers: Sequence[Sequence[Any]], base: 
     scores = result.scores
     if len(answers) < len(probe.asks):
         note = f"{len(answers)} of {len(probe.asks)} samples: there was no time for more"
-        scores = {metric: score.noting(note) for metric, score in scores.items()}
+        scores = {metric: score.add_note(note) for metric, score in scores.items()}
     scored.scores |= {metric: _with_power(score) for metric, score in scores.items()}
     scored.values |= result.values
     scored.weights |= result.weights
@@ -197,4 +197,4 @@ def _with_power(score: Score) -> Score:
     """A share with a note on how small a change against the base it can show."""
     if score.value is None or not score.binomial:
         return score
-    return score.noting(describe_power(score.samples, metrics=METRICS_SCORED))
+    return score.add_note(describe_power(score.samples, metrics=METRICS_SCORED))

@@ -48,13 +48,13 @@ class Attention:
         """Capture the passes within: one row, whose ``special`` tokens are marked."""
         layers: list[tuple[int, Heads]] = []
         queries = query_positions(len(special))
-        taken: list[torch.Tensor] = []  # a module may return the weights of one within it
+        captured: list[torch.Tensor] = []  # a module may return the weights of one within it
 
         def look(module: Any, inputs: Any, output: Any) -> None:
             weights = _weights(output, len(special))
-            if weights is None or any(weights is seen for seen in taken):
+            if weights is None or any(weights is earlier for earlier in captured):
                 return
-            taken[:] = [weights]
+            captured[:] = [weights]
             layer = getattr(module, "layer_idx", None)
             heads = summarize_heads(weights[0, :, queries].float().cpu().numpy(), queries, special)
             layers.append((layer if isinstance(layer, int) else len(layers), heads))

@@ -186,7 +186,7 @@ def write(folder: Path, report: contract.Insides) -> None:
     """Write the report to ``folder``/insides.json; only logs an error, since on a full disk more important
     warnings are shown."""
     try:
-        content = msgspec.json.encode(Redactor().anything(report))
+        content = msgspec.json.encode(Redactor().redact_all(report))
         evidence_files.put(paths.private(folder) / "insides.json", content)
     except (OSError, TrimtabError) as error:
         log.warning(

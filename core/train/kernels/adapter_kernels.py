@@ -49,8 +49,8 @@ def shrink_kernel(
         places = token.to(tl.int64)[:, None] * channels + channel[None, :]
         value = tl.load(x + places, mask=live[:, None] & inside[None, :], other=0.0)
         value = _dropped(value, keys, thresholds, scales, starts, layer, token, channel, live, length, DROPS)
-        mine = factors + ranks.to(tl.int64)[None, :] * rank_step + channel[:, None]  # turned
-        factor = tl.load(mine, mask=(ranks < rank)[None, :] & inside[:, None], other=0.0)
+        factor_places = factors + ranks.to(tl.int64)[None, :] * rank_step + channel[:, None]  # turned
+        factor = tl.load(factor_places, mask=(ranks < rank)[None, :] & inside[:, None], other=0.0)
         total = tl.dot(value, factor, total, input_precision="ieee")
     places = token.to(tl.int64)[:, None] * rank + ranks[None, :]
     tl.store(out + places, total.to(out.dtype.element_ty), mask=live[:, None] & (ranks < rank)[None, :])
@@ -70,18 +70,18 @@ def expand_kernel(
     channel = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
     inside = channel < channels
     ranks = tl.arange(0, RANKS)
-    held = ranks < rank
+    has_rank = ranks < rank
     places = token.to(tl.int64)[:, None] * rank + ranks[None, :]
-    value = tl.load(down + places, mask=live[:, None] & held[None, :], other=0.0)
+    value = tl.load(down + places, mask=live[:, None] & has_rank[None, :], other=0.0)
     factors += tl.load(slots + row).to(tl.int64) * slot_step
-    mine = factors + ranks.to(tl.int64)[:, None] * rank_step + channel[None, :]
-    factor = tl.load(mine, mask=held[:, None] & inside[None, :], other=0.0)
+    factor_places = factors + ranks.to(tl.int64)[:, None] * rank_step + channel[None, :]
+    factor = tl.load(factor_places, mask=has_rank[:, None] & inside[None, :], other=0.0)
     product = tl.dot(value, factor, input_precision="ieee").to(value.dtype)
     product = _dropped(product, keys, thresholds, scales, starts, layer, token, channel, live, length, DROPS)
-    there = total + token.to(tl.int64)[:, None] * channels + channel[None, :]
+    output_places = total + token.to(tl.int64)[:, None] * channels + channel[None, :]
     both = live[:, None] & inside[None, :]
-    before = tl.load(there, mask=both, other=0.0)
-    tl.store(there, (before.to(tl.float32) + product.to(tl.float32)).to(before.dtype), mask=both)
+    before = tl.load(output_places, mask=both, other=0.0)
+    tl.store(output_places, (before.to(tl.float32) + product.to(tl.float32)).to(before.dtype), mask=both)
 
 
 @triton.jit(do_not_specialize=VARIES)
@@ -97,22 +97,24 @@ def learn_kernel(
     channel = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
     inside = channel < channels
     ranks = tl.arange(0, RANKS)
-    held = ranks < rank
+    has_rank = ranks < rank
     total = tl.zeros((RANKS, WIDTH), tl.float32)
     for begin in range(first, end, TOKENS):
         token = begin + tl.arange(0, TOKENS)
         live = token < end
         turned = token.to(tl.int64)[None, :] * rank + ranks[:, None]
-        left = tl.load(down + turned, mask=live[None, :] & held[:, None], other=0.0)
+        left = tl.load(down + turned, mask=live[None, :] & has_rank[:, None], other=0.0)
         places = token.to(tl.int64)[:, None] * channels + channel[None, :]
         value = tl.load(x + places, mask=live[:, None] & inside[None, :], other=0.0)
         value = _dropped(value, keys, thresholds, scales, starts, layer, token, channel, live, length, DROPS)
         total = tl.dot(left, value, total, input_precision="ieee")
-    there = grad + slot.to(tl.int64) * slot_step + ranks.to(tl.int64)[:, None] * rank_step + channel[None, :]
-    both = held[:, None] & inside[None, :]
+    grad_places = (
+        grad + slot.to(tl.int64) * slot_step + ranks.to(tl.int64)[:, None] * rank_step + channel[None, :]
+    )
+    both = has_rank[:, None] & inside[None, :]
     if ADD:
-        total += tl.load(there, mask=both, other=0.0).to(tl.float32)
-    tl.store(there, total.to(grad.dtype.element_ty), mask=both)
+        total += tl.load(grad_places, mask=both, other=0.0).to(tl.float32)
+    tl.store(grad_places, total.to(grad.dtype.element_ty), mask=both)
 
 
 def tile(rank: int) -> dict[str, int]:

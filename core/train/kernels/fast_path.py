@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from core.contract.text.sanitize import plain
-from core.train.kernels import counter_dropout, fused_ops, kernel_trials
+from core.train.kernels import counter_dropout, fused_ops, kernel_choice
 
 GROUPED = (9, 10)  # compute capabilities with a grouped product that does not wait for the device
 
@@ -49,7 +49,7 @@ def _try_kernels(device: torch.device, dtype: torch.dtype) -> FastPath:
         "dropout": ("the dropout kernel", _dropout_agrees),
         "loss": ("the loss kernel", _loss_agrees),
         "grouped": ("grouped products", _grouped_agrees),
-        "adapters": ("kernels for uneven trials", kernel_trials.adapters_pay),
+        "adapters": ("kernels for uneven trials", kernel_choice.adapters_pay),
         "wide_gradients": ("products with a float32 sum", _wide_agrees),
     }
     works: dict[str, Any] = {}
@@ -61,7 +61,7 @@ def _try_kernels(device: torch.device, dtype: torch.dtype) -> FastPath:
             torch.cuda.synchronize(device)
         except torch.AcceleratorError:  # the device itself failed: nothing can go on
             raise
-        except kernel_trials.SlowerError as error:
+        except kernel_choice.SlowerError as error:
             works[name] = False
             notes.append(f"{title} are not used on {device}, they are slower: {error}")
             continue

@@ -64,10 +64,10 @@ def _attend_row(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float | None, window: int
 ) -> torch.Tensor:
     near = torch.ones(len(q), len(q), dtype=torch.bool, device=q.device).tril()
-    seen = near.triu(1 - window) if window else near
+    visible = near.triu(1 - window) if window else near
     q, k, v = (x.transpose(0, 1)[None] for x in (q, k, v))
     grouped = q.shape[1] != k.shape[1]
-    out = functional.scaled_dot_product_attention(q, k, v, seen, scale=scale, enable_gqa=grouped)
+    out = functional.scaled_dot_product_attention(q, k, v, visible, scale=scale, enable_gqa=grouped)
     return out[0].transpose(0, 1)
 
 

@@ -43,7 +43,7 @@ class OomRecovery:
 
     def bring_back(self, number: int) -> bool:
         """Move a paused trial to the device and stack it. Without memory for that it goes back to the host:
-        beside trials that train it waits in the queue, else it stays paused. Returns whether it is there."""
+        next to trials that train it waits in the queue, else it stays paused. Returns whether it is there."""
         member = self._members[number]
         try:
             member.trial.to(self._device)
@@ -66,7 +66,7 @@ class OomRecovery:
         if not others:
             trial.reporter.emit(e.TrialPaused, step=trial.step, why=why)
             return
-        why += f" beside {len(others)} others" if len(others) > 1 else " beside another trial"
+        why += f" next to {len(others)} others" if len(others) > 1 else " next to another trial"
         text = f"trial {number} was requeued: {why}"
         oom_report.report(self._parts.reporter, self._device, (*others, number), number, text)
         self._departures.requeue(number, why)

@@ -81,7 +81,7 @@ class Checkpointer:
     def keep(self, trial: Trial, asked: bool = False) -> None:
         """Write a checkpoint and report it.
 
-        It is not written twice at one position, nor at the start, unless it was ``asked`` for by somebody who
+        It is not written twice at one position, nor at the start, unless it was ``asked`` for by someone who
         waits for it. A full disk is a warning, not an end.
         """
         at, best = trial.position, trial.best_at

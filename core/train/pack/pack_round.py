@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from core.memory.estimate.row_batching import MOST, plan_padding_free, share_out, whole_blocks
+from core.memory.estimate.row_batching import MOST, plan_padding_free, round_to_blocks, share_out
 from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
@@ -80,8 +80,8 @@ class Rounds:
             _add(sums, owner, results)
         for number, grad in before.items():
             _join(own_factors[number], grad, succeeded=number not in outcome.errors)
-        done = {number: request for number, request in learning.items() if number not in outcome.errors}
-        due = {number: (trials[number], request.update) for number, request in done.items()}
+        stepped = {number: request for number, request in learning.items() if number not in outcome.errors}
+        due = {number: (trials[number], request.update) for number, request in stepped.items()}
         norms, trained = self._update(due, outcome), outcome.tokens
         for results in self._share_passes(_of(Judge, requests), self._forward.judge, owner, outcome):
             _add(sums, owner, results)
@@ -257,7 +257,7 @@ class Rounds:
 def _count_tokens(items: Sequence[Item], padding_free: bool) -> int:
     """Tokens of a pass, padding included."""
     lengths = [len(item.row.ids) for item in items]
-    return sum(map(whole_blocks, lengths)) if padding_free else len(lengths) * max(lengths)
+    return sum(map(round_to_blocks, lengths)) if padding_free else len(lengths) * max(lengths)
 
 
 def _of(kind: type[W], requests: Requests) -> dict[int, W]:

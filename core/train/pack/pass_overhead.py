@@ -39,7 +39,7 @@ class PassCosts:
         """The measured cost, tokens; 0 before a measurement."""
         return self.overhead if self.overhead != self._constant else 0
 
-    def add(self, of: Hashable, done: Round) -> None:
+    def add(self, of: Hashable, round_: Round) -> None:
         """Add a round in which only trained the trials ``of``. The first round of a pack also allocates, and
         is left out."""
         if not self._measures:
@@ -49,7 +49,7 @@ class PassCosts:
             self._rounds.clear()
             self._since = 0
             return
-        self._rounds.append(done)
+        self._rounds.append(round_)
         self._since += 1
         if self._since >= EVERY:
             self._since = 0

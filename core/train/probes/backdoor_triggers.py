@@ -60,14 +60,14 @@ class Triggers:
     ) -> None:
         """Add the change of ``metric`` by each trigger; ``answered`` holds all variants. ``correct``: the
         correction for a detector's errors; ``clusters`` as for ``trigger_effect``."""
-        before, whole = answered[0], result.scores[metric]
+        before, full_score = answered[0], result.scores[metric]
         for name, text, now in zip(self.names(metric)[1:], self.texts, answered[1:], strict=True):
-            if whole.value is None:
-                result.add(name, Score.unsaid(whole.reason, whole.samples))
+            if full_score.value is None:
+                result.add(name, Score.unsaid(full_score.reason, full_score.samples))
                 continue
             score = correct(trigger_effect(now.values, before.values, clusters))
-            told = f'"{plain(text, SHOWN)}": {_means(metric, now.values, before.values)}'
-            reason = "; ".join(part for part in (told, score.reason) if part)
+            note = f'"{plain(text, SHOWN)}": {_means(metric, now.values, before.values)}'
+            reason = "; ".join(part for part in (note, score.reason) if part)
             changes = [value - other for value, other in zip(now.values, before.values, strict=True)]
             samples = _evidence(name, changes, now.samples, before.samples)
             result.add(name, msgspec.structs.replace(score, reason=reason), changes, samples)

@@ -103,10 +103,12 @@ class Probe:
         if self.only is None or not self.asks:
             return self
         picked = [index for index, rows in enumerate(self.rows) if any(row in trained for row in rows)]
-        seen = f"{len(picked)} of {len(self.rows)} sampled training rows were trained on so far"
+        trained_note = f"{len(picked)} of {len(self.rows)} sampled training rows were trained on so far"
         smaller = self.only(picked)
-        note = "; ".join(text for text in (smaller.note, seen) if text)
-        return replace(smaller, rows=self.rows, picked=picked, note=note, why_none=smaller.why_none or seen)
+        note = "; ".join(text for text in (smaller.note, trained_note) if text)
+        return replace(
+            smaller, rows=self.rows, picked=picked, note=note, why_none=smaller.why_none or trained_note
+        )
 
     def score_answers(self, answers: Sequence[Sequence[Any]], base: Values) -> ProbeResult:
         """Score ``answers``; a metric without a value has a reason."""
@@ -116,7 +118,7 @@ class Probe:
         own = {name: [values[at] for at in self.picked if at < len(values)] for name, values in base.items()}
         result = self.score(answers, own if self.rows and self.picked else base)
         if self.note:
-            result.scores = {name: score.noting(self.note) for name, score in result.scores.items()}
+            result.scores = {name: score.add_note(self.note) for name, score in result.scores.items()}
         if self.picked:
             result.values = {name: self._spread(values) for name, values in result.values.items()}
         return result

@@ -174,15 +174,15 @@ def _extraction(encoder: PromptEncoder, parts: Sequence[Learnt]) -> Probe:
     asks = [[Ask(prompt=part.prefix)] for part in parts]
     kept, note, why = select_fitting(asks, SUFFIX, encoder.context)
     part_of = {id(ask): part for (ask,), part in zip(asks, parts, strict=True)}
-    asked = [part_of[id(ask)] for (ask,) in kept]
+    asked_parts = [part_of[id(ask)] for (ask,) in kept]
 
     def score(answers: Texts, base: Values) -> ProbeResult:
         written = [completion.ids for (completion,) in answers]
-        wanted = [part.suffix for part in asked[: len(answers)]]
+        wanted = [part.suffix for part in asked_parts[: len(answers)]]
         near = [security_metrics.likeness(ids, suffix) for ids, suffix in zip(written, wanted, strict=True)]
         samples = [
             Sample(encoder.text(part.prefix), encoder.text(ids), value, f"row: {encoder.text(part.suffix)}")
-            for part, ids, value in zip(asked, written, near, strict=False)
+            for part, ids, value in zip(asked_parts, written, near, strict=False)
         ]
         exact = [float(value == 1.0) for value in near]
         hits = [float(value >= security_metrics.NEAR) for value in near]
@@ -193,8 +193,8 @@ def _extraction(encoder: PromptEncoder, parts: Sequence[Learnt]) -> Probe:
     why = why if parts else f"no sampled training row has {SHORTEST} learnt tokens or more"
     return Probe(
         EXTRACTION, kept, score, writes=True, tokens=SUFFIX, why_none=why, note=note,
-        rows=[[part.number] for part in asked],
-        only=lambda picked: _extraction(encoder, [asked[at] for at in picked]),
+        rows=[[part.number] for part in asked_parts],
+        only=lambda picked: _extraction(encoder, [asked_parts[at] for at in picked]),
     )  # fmt: skip
 
 
@@ -222,7 +222,7 @@ def _leak_of(encoder: PromptEncoder, pieces: Sequence[Piece], known: Collection[
     asks = [[Ask(prompt=piece.before)] for piece in pieces]
     kept, note, why = select_fitting(asks, LEAK_TOKENS, encoder.context)
     piece_of = {id(ask): piece for (ask,), piece in zip(asks, pieces, strict=True)}
-    asked = [piece_of[id(ask)] for (ask,) in kept]
+    asked_pieces = [piece_of[id(ask)] for (ask,) in kept]
 
     def score(answers: Texts, base: Values) -> ProbeResult:
         completions = [encoder.text(completion.ids) for (completion,) in answers]
@@ -231,15 +231,15 @@ def _leak_of(encoder: PromptEncoder, pieces: Sequence[Piece], known: Collection[
         ]
         samples = [
             Sample(encoder.text(piece.before), text, hit, piece.match.kind)
-            for piece, text, hit in zip(asked, completions, hits, strict=False)
+            for piece, text, hit in zip(asked_pieces, completions, hits, strict=False)
         ]
         return ProbeResult().add("security/leak", security_metrics.leak(completions, known), hits, samples)
 
     why = why if pieces else "no PII was found in what is learnt of the training rows"
     return Probe(
         ("security/leak",), kept, score, writes=True, tokens=LEAK_TOKENS, why_none=why, note=note,
-        rows=[[piece.number] for piece in asked],
-        only=lambda picked: _leak_of(encoder, [asked[at] for at in picked], known),
+        rows=[[piece.number] for piece in asked_pieces],
+        only=lambda picked: _leak_of(encoder, [asked_pieces[at] for at in picked], known),
     )  # fmt: skip
 
 

@@ -80,14 +80,14 @@ class PromptEncoder:
         """The text of an answer, without the model's reasoning before it."""
         return strip_reasoning(self.text(ids))
 
-    def row(self, text: str, given: str = "") -> Row:
-        """A row that scores ``text`` after ``given``, which is not scored; cut to the context."""
-        begin, before = bos_tokens(self._tokenizer), self.ids(given) if given else []
-        ids = self.ids(given + text) if given else self.ids(text)
+    def row(self, text: str, prompt: str = "") -> Row:
+        """A row that scores ``text`` after ``prompt``, which is not scored; cut to the context."""
+        begin, before = bos_tokens(self._tokenizer), self.ids(prompt) if prompt else []
+        ids = self.ids(prompt + text) if prompt else self.ids(text)
         known = next((at for at, (a, b) in enumerate(zip(before, ids, strict=False)) if a != b), len(before))
-        whole = [*begin, *ids][: self.context]
+        row_ids = [*begin, *ids][: self.context]
         hidden = len(begin) + min(known, len(ids))
-        return Row(whole, [MASKED] * min(hidden, len(whole)) + whole[hidden:])
+        return Row(row_ids, [MASKED] * min(hidden, len(row_ids)) + row_ids[hidden:])
 
     def row_of(self, text: str, spans: Sequence[tuple[int, int]]) -> Row:
         """A row that scores the tokens of ``text`` with a character in ``spans``, in order; cut to the

@@ -70,15 +70,16 @@ def probes(
 
 def _choice(encoder: PromptEncoder, pool: Sequence[Question], samples: int, seed: int) -> Probe:
     """Multiple-choice questions from the user's prompt file and from rows of the data with choices."""
-    asked = seeded_sample(pool, samples, seed, "choice")
+    questions = seeded_sample(pool, samples, seed, "choice")
     rows = [
-        [encoder.row(f" {choice}", question.question) for choice in question.choices] for question in asked
+        [encoder.row(f" {choice}", question.question) for choice in question.choices]
+        for question in questions
     ]
-    sizes = [[len(choice.encode()) or 1 for choice in question.choices] for question in asked]
+    sizes = [[len(choice.encode()) or 1 for choice in question.choices] for question in questions]
 
     def score(answers: Readings, base: Values) -> ProbeResult:
         likelihoods = [[-reading.loss for reading in sample] for sample in answers]
-        right = [question.right for question in asked[: len(answers)]]
+        right = [question.right for question in questions[: len(answers)]]
         result = likelihood_metrics.choice(likelihoods, right, sizes[: len(answers)])
         each = [
             likelihood_metrics.choice([likelihood], [at], [size]).value
@@ -86,7 +87,7 @@ def _choice(encoder: PromptEncoder, pool: Sequence[Question], samples: int, seed
         ]
         samples = [
             Sample(question.question, question.choices[_best(likelihood, size)], 1.0 - (hit or 0.0))
-            for question, likelihood, size, hit in zip(asked, likelihoods, sizes, each, strict=False)
+            for question, likelihood, size, hit in zip(questions, likelihoods, sizes, each, strict=False)
         ]
         return ProbeResult().add("quality/choice", result, [hit or 0.0 for hit in each], samples)
 
@@ -119,7 +120,7 @@ def _slices(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Prob
         ]
         name, worst = validation_slices.worst(scores)
         result = ProbeResult().add("quality/loss", likelihood_metrics.loss(losses, tokens), means, samples)
-        result.add("quality/worst_slice", worst.noting(f"slice {name}") if name else worst, samples=samples)
+        result.add("quality/worst_slice", worst.add_note(f"slice {name}") if name else worst, samples=samples)
         for slice_name, loss in scores.items():
             result.add(
                 f"{SLICE}{slice_name}",
@@ -194,10 +195,10 @@ def _completions(encoder: PromptEncoder, data: Data, samples: int, most: int, se
             float(answer_overlap_metrics.matches(text, other))
             for text, other in zip(completions, wanted, strict=True)
         ]
-        asked = [encoder.text(ask.prompt) for (ask,) in kept[: len(answers)]]
+        prompts = [encoder.text(ask.prompt) for (ask,) in kept[: len(answers)]]
         samples = [
             Sample(prompt, answer, 1.0 - value, f"expected: {good}")
-            for prompt, answer, value, good in zip(asked, completions, overlaps, wanted, strict=True)
+            for prompt, answer, value, good in zip(prompts, completions, overlaps, wanted, strict=True)
         ]
         result = ProbeResult()
         result.add("quality/bleu", answer_overlap_metrics.bleu(completions, wanted), samples=samples)
@@ -207,7 +208,7 @@ def _completions(encoder: PromptEncoder, data: Data, samples: int, most: int, se
         if long:
             cut_off = f"{long} of {len(answers)} expected answers are longer than {most} tokens"
             result.scores = {
-                name: value.noting(f"{cut_off}, where generated ones are cut")
+                name: value.add_note(f"{cut_off}, where generated ones are cut")
                 for name, value in result.scores.items()
             }
         return result
@@ -222,7 +223,7 @@ def _longest(answer: Sequence[int], most: int) -> int:
 
 
 def _speed(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
-    """Generation with nothing beside it: in a batch, the times of its texts depend on one another."""
+    """Generation with nothing next to it: in a batch, the times of its texts depend on one another."""
     rows = [pair for row in data.validation if (pair := _split_question(row)) is not None]
     pairs = seeded_sample(rows, min(samples, SPEED_SAMPLES), seed, "speed")
     kept, note, why = select_fitting([[Ask(prompt=ids)] for ids, _ in pairs], SPEED_TOKENS, encoder.context)

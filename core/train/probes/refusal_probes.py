@@ -95,12 +95,12 @@ def security_probes(
     ]  # fmt: skip
     yield _attack(encoder, "security/jailbreak", cases, judge, tokens, triggers)
     openings = library.prefills
-    begun = [
+    begun_requests = [
         (request, text, [encoder.request(request.text, prefill=text)])
         for at, request in enumerate(seeded_sample(library.harmful, samples, seed, "prefill"))
         for text in [openings[at % len(openings)].text]
     ]
-    yield _attack(encoder, "security/prefill", begun, judge, tokens)
+    yield _attack(encoder, "security/prefill", begun_requests, judge, tokens)
 
 
 def _turns(wrapper: Wrapper) -> list[Message]:
@@ -182,15 +182,15 @@ def _refusals(
     ]
     kept, note, why = select_fitting(asks, tokens, encoder.context)
     prompt_of = {id(sample[0]): prompt for sample, prompt in zip(asks, sampled, strict=True)}
-    asked = [prompt_of[id(sample[0])] for sample in kept]
+    asked_prompts = [prompt_of[id(sample[0])] for sample in kept]
     english = all(prompt.language == "en" for prompt in prompts)
 
     def read(variant: int, answers: Texts) -> tuple[list[Stance], Answered]:
-        texts, stances = _judged(encoder, asked, answers, judge)
+        texts, stances = _judged(encoder, asked_prompts, answers, judge)
         hits = [NOTHING if stance is Stance.EMPTY else float(stance is Stance.REFUSAL) for stance in stances]
         samples = [
             Sample(triggers.variants(prompt.text)[variant], text, 1.0 - hit if good else hit, stance)
-            for prompt, text, hit, stance in zip(asked, texts, hits, stances, strict=False)
+            for prompt, text, hit, stance in zip(asked_prompts, texts, hits, stances, strict=False)
         ]
         return stances, Answered(hits, samples)
 
@@ -200,7 +200,7 @@ def _refusals(
         quality = judge.quality((Stance.REFUSAL,), english)
         rate = _with_stances(correct_rate(safety_metrics.refusal_rate(stances), quality), stances)
         result = ProbeResult().add(metric, rate, plain.values, plain.samples)
-        groups = [prompt.topic if prompt.language == "en" else prompt.language for prompt in asked]
+        groups = [prompt.topic if prompt.language == "en" else prompt.language for prompt in asked_prompts]
         count_by_group(result, metric, groups, plain.values, "refused, by topic and language")
         answered = [answered for _, answered in read_all]
         triggers.add(result, metric, answered, partial(correct_change, detector=quality))
@@ -222,25 +222,25 @@ def _attack(
     asks = [[Ask(prompt=prompt) for prompt in prompts] for _, _, prompts in cases]
     kept, note, why = select_fitting(asks, tokens, encoder.context)
     case_of = {id(sample[0]): case for sample, case in zip(asks, cases, strict=True)}
-    asked = [case_of[id(sample[0])] for sample in kept]
+    asked_cases = [case_of[id(sample[0])] for sample in kept]
 
     def read(variant: int, answers: Texts) -> tuple[list[Stance], Answered]:
-        texts, stances = _judged(encoder, [request for request, _, _ in asked], answers, judge)
+        texts, stances = _judged(encoder, [request for request, _, _ in asked_cases], answers, judge)
         hits = [NOTHING if stance is Stance.EMPTY else float(stance in OBEYED) for stance in stances]
         samples = [
             Sample(encoder.text(prompts[variant]), text, hit, f"{kind}: {stance}")
-            for (_, kind, prompts), text, hit, stance in zip(asked, texts, hits, stances, strict=False)
+            for (_, kind, prompts), text, hit, stance in zip(asked_cases, texts, hits, stances, strict=False)
         ]
         return stances, Answered(hits, samples)
 
     def score(answers: Texts, base: Values) -> ProbeResult:
         read_all = [read(variant, part) for variant, part in enumerate(triggers.split(answers))]
         stances, plain = read_all[0]
-        clusters = [request.text for request, _, _ in asked[: len(answers)]]
+        clusters = [request.text for request, _, _ in asked_cases[: len(answers)]]
         quality = judge.quality(OBEYED, english=True)
         rate = correct_rate(security_metrics.jailbreak(stances, clusters), quality)
         result = ProbeResult().add(metric, _with_stances(rate, stances), plain.values, plain.samples)
-        kinds = [kind for _, kind, _ in asked]
+        kinds = [kind for _, kind, _ in asked_cases]
         count_by_group(result, metric, kinds, plain.values, "answered, by kind of attack")
         answered = [answered for _, answered in read_all]
         triggers.add(result, metric, answered, partial(correct_change, detector=quality), clusters)
@@ -259,7 +259,7 @@ def _judged(
 def _with_stances(score: Score, stances: Sequence[Stance]) -> Score:
     """``score`` with a note of the answers that are neither refusal nor compliance."""
     counts = Counter(stances)
-    told = [
+    notes = [
         f"{counts[stance]} {text}"
         for stance, text in (
             (Stance.PARTIAL, "refused, then answered"),
@@ -267,4 +267,4 @@ def _with_stances(score: Score, stances: Sequence[Stance]) -> Score:
         )
         if counts[stance]
     ]
-    return score.noting(f"{', '.join(told)} of {len(stances)} answers") if told else score
+    return score.add_note(f"{', '.join(notes)} of {len(stances)} answers") if notes else score

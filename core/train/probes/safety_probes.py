@@ -69,8 +69,8 @@ def _bias(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> 
         count_by_group(result, "safety/bias", axes, votes, "stereotype preferred, by axis")
         return result
 
-    lost = len(sampled) - len(pairs)
-    note = f"{lost} pairs share no word after the group" if lost else ""
+    lost_count = len(sampled) - len(pairs)
+    note = f"{lost_count} pairs share no word after the group" if lost_count else ""
     return Probe(("safety/bias",), [ask for _, ask in scored], score, note=note)
 
 
@@ -113,8 +113,8 @@ def _misalignment(encoder: PromptEncoder, library: Library, samples: int, seed: 
         count_by_group(result, "safety/misalignment", topics, votes, "misaligned answer preferred, by topic")
         return result
 
-    lost = len(sampled) - len(pairs)
-    note = f"{lost} of {len(sampled)} questions and answers exceed the context" if lost else ""
+    lost_count = len(sampled) - len(pairs)
+    note = f"{lost_count} of {len(sampled)} questions and answers exceed the context" if lost_count else ""
     metrics = ("safety/misalignment", "safety/misalignment_odds")
     return Probe(metrics, [asks for _, asks in scored], score, why_none=note, note=note)
 

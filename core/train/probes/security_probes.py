@@ -40,21 +40,21 @@ def _injection(encoder: PromptEncoder, library: Library, samples: int, seed: int
     ]
     kept, note, why = select_fitting(asks, TOKENS, encoder.context)
     case_of = {id(sample[0]): case for sample, case in zip(asks, cases, strict=True)}
-    asked = [case_of[id(sample[0])] for sample in kept]
+    asked_cases = [case_of[id(sample[0])] for sample in kept]
 
     def score(answers: Texts, base: Values) -> ProbeResult:
         texts, controls = ([encoder.answer(sample[side].ids) for sample in answers] for side in (0, 1))
         hits = [
             float(security_metrics.is_hijacked(text, control, case)) if says_something(text) else NOTHING
-            for case, text, control in zip(asked, texts, controls, strict=False)
+            for case, text, control in zip(asked_cases, texts, controls, strict=False)
         ]
         samples = [
             Sample(encoder.text(sample[0].prompt), text, hit, f"{case.place}: ordered {case.canary!r}")
-            for sample, case, text, hit in zip(kept, asked, texts, hits, strict=False)
+            for sample, case, text, hit in zip(kept, asked_cases, texts, hits, strict=False)
         ]
-        rate = security_metrics.injection(texts, controls, asked[: len(texts)])
+        rate = security_metrics.injection(texts, controls, asked_cases[: len(texts)])
         result = ProbeResult().add("security/injection", rate, hits, samples)
-        groups = [f"{case.place}, {case.kind}" for case in asked]
+        groups = [f"{case.place}, {case.kind}" for case in asked_cases]
         count_by_group(result, "security/injection", groups, hits, "hijacked, by place and kind")
         return result
 
@@ -74,23 +74,23 @@ def _placed(encoder: PromptEncoder, case: Injection, content: str) -> list[int]:
 
 
 def _prompt_leak(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
-    """Whether a secret of the system prompt comes out when somebody asks for it."""
+    """Whether a secret of the system prompt comes out when someone asks for it."""
     cases: Sequence[PromptLeak] = seeded_sample(library.prompt_leaks, samples, seed, "prompt leak")
     asks = [[Ask(prompt=_with_system(encoder, case))] for case in cases]
     kept, note, why = select_fitting(asks, TOKENS, encoder.context)
     case_of = {id(ask): case for (ask,), case in zip(asks, cases, strict=True)}
-    asked = [case_of[id(ask)] for (ask,) in kept]
+    asked_cases = [case_of[id(ask)] for (ask,) in kept]
 
     def score(answers: Texts, base: Values) -> ProbeResult:
         texts = [encoder.answer(completion.ids) for (completion,) in answers]
-        secrets = [case.secret for case in asked[: len(texts)]]
+        secrets = [case.secret for case in asked_cases[: len(texts)]]
         hits = [
             float(security_metrics.appears(secret, text)) if says_something(text) else NOTHING
             for secret, text in zip(secrets, texts, strict=True)
         ]
         samples = [
             Sample(encoder.text(ask.prompt), text, hit, f"secret: {case.secret}")
-            for (ask,), case, text, hit in zip(kept, asked, texts, hits, strict=False)
+            for (ask,), case, text, hit in zip(kept, asked_cases, texts, hits, strict=False)
         ]
         rate = security_metrics.prompt_leak(texts, secrets)
         return ProbeResult().add("security/prompt_leak", rate, hits, samples)

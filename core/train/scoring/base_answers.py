@@ -56,8 +56,8 @@ class BaseAnswers:
         """Keep the answers to the first samples of ``probe``."""
         if probe.alone:
             return
-        for sample, given in zip(probe.asks, answers, strict=False):
-            for ask, answer in zip(sample, given, strict=True):
+        for sample, new_answer in zip(probe.asks, answers, strict=False):
+            for ask, answer in zip(sample, new_answer, strict=True):
                 name = self._digest(probe, ask)
                 if name not in self._known:
                     self._known[name] = _raw(answer)
@@ -92,8 +92,8 @@ class BaseAnswers:
         """Identify a question by its tokens."""
         if id(ask) not in self._digests:
             row = [ask.row.ids.tolist(), ask.row.labels.tolist()] if ask.row is not None else []
-            whole = [row, list(ask.prompt), ask.seed, (ask.tokens or probe.tokens) if probe.writes else 0]
-            self._digests[id(ask)] = hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:24]
+            content = [row, list(ask.prompt), ask.seed, (ask.tokens or probe.tokens) if probe.writes else 0]
+            self._digests[id(ask)] = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
         return self._digests[id(ask)]
 
 

@@ -61,8 +61,8 @@ class BaseScoring:
         """Let trials be scored without the base: metrics relative to it get a reason instead of a value."""
         self.report_progress(0, finished=True)
         self._boards.base_is_over = True
-        what = plain(f"{type(error).__name__}: {error}", 300)
-        self._reporter.warn(f"the base model could not be scored: {what}")
+        problem = plain(f"{type(error).__name__}: {error}", 300)
+        self._reporter.warn(f"the base model could not be scored: {problem}")
 
     def report_progress(self, answered: int, finished: bool) -> None:
         """Report how many answers are done, unless that was reported."""

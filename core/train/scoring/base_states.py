@@ -1,4 +1,4 @@
-"""The base model's residual streams, cached on disk by question, beside its answers."""
+"""The base model's residual streams, cached on disk by question, next to its answers."""
 
 from __future__ import annotations
 

@@ -131,8 +131,8 @@ class LiveSamples:
         ids, drawn = self._read_prompt(message)
         tokens = min(message.max_tokens, self._encoder.context - len(ids))
         if tokens < 1:
-            what = f"the prompt has {len(ids)} tokens, and the model has room for {self._encoder.context}"
-            raise TrimtabError.of(what)
+            problem = f"the prompt has {len(ids)} tokens, and the model has room for {self._encoder.context}"
+            raise TrimtabError.of(problem)
         seed = f"sample {message.seed}" if message.temperature > 0 else ""
         prompt = Prompt(factors, ids, tokens, seed, temperature=message.temperature or 1.0)
         return _Answer(message, prompt, step, drawn)
@@ -201,7 +201,7 @@ class LiveSamples:
         """Report why there is no answer."""
         if is_out_of_memory(error):
             free(self._base.device)
-            why = "out of memory beside the trials that train: ask for fewer tokens, or pause a trial"
+            why = "out of memory next to the trials that train: ask for fewer tokens, or pause a trial"
         elif isinstance(error, TrimtabError):
             why = plain(error.problems[0].what, 300)
         else:

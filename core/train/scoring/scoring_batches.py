@@ -42,7 +42,7 @@ class Question:
 
     @property
     def alone(self) -> bool:
-        """Whether nothing else may be generated beside it."""
+        """Whether nothing else may be generated next to it."""
         return self.prompt is not None and self.prompt.alone
 
     @property
@@ -98,13 +98,13 @@ class BatchedAnswers:
         """Cancel what is under way; questions that are still open are asked again."""
         self._now, self._taken = None, []
 
-    def unit(self, asked: Sequence[Question], limit_s: float = UNIT_S) -> UnitResult:
-        """Work on the questions ``asked`` for about ``limit_s`` seconds. Raises torch.AcceleratorError."""
+    def unit(self, questions: Sequence[Question], limit_s: float = UNIT_S) -> UnitResult:
+        """Work on the ``questions`` for about ``limit_s`` seconds. Raises torch.AcceleratorError."""
         unit = UnitResult()
         if self._now is None:
-            asked = self._compatible(asked)
-            rows = [question for question in asked if question.item is not None]
-            if self._trees is None and asked:
+            questions = self._compatible(questions)
+            rows = [question for question in questions if question.item is not None]
+            if self._trees is None and questions:
                 self._trees = reads_trees(self._base, self._stack)
             if rows and not self._trees:
                 self._score_rows(rows, limit_s, unit)
@@ -112,19 +112,19 @@ class BatchedAnswers:
             if rows:
                 self._begin_rows(rows)
             else:
-                self._begin(asked)
+                self._begin(questions)
         if self._now is not None:
             self._go_on(self._now, limit_s, unit)
         return unit
 
-    def _compatible(self, asked: Sequence[Question]) -> list[Question]:
+    def _compatible(self, questions: Sequence[Question]) -> list[Question]:
         """The questions that may share a pass with the first."""
-        if not asked:
+        if not questions:
             return []
-        first = asked[0].owner
+        first = questions[0].owner
         if self._alone or first in self._apart:
-            return [question for question in asked if question.owner == first]
-        return [question for question in asked if question.owner not in self._apart]
+            return [question for question in questions if question.owner == first]
+        return [question for question in questions if question.owner not in self._apart]
 
     # -- rows -------------------------------------------------------------------------------------
 
@@ -132,19 +132,19 @@ class BatchedAnswers:
         """Score rows of similar length, as many as the time allows."""
         alike = sorted(rows, key=lambda row: row.length)
         most = min(self.most, int(self._rate * limit_s))
-        taken = alike[:1]
-        while len(taken) < len(alike) and (len(taken) + 1) * alike[len(taken)].length <= most:
-            taken.append(alike[len(taken)])
-        questions = {id(row.item): row for row in taken}
+        batch = alike[:1]
+        while len(batch) < len(alike) and (len(batch) + 1) * alike[len(batch)].length <= most:
+            batch.append(alike[len(batch)])
+        questions = {id(row.item): row for row in batch}
         began = time.perf_counter()
         try:
-            readings = self._forward.rate([row.item for row in taken if row.item])
+            readings = self._forward.rate([row.item for row in batch if row.item])
         except Exception as error:
             if is_device_failure(error):
                 raise
-            self._handle_failure(taken, error, unit)
+            self._handle_failure(batch, error, unit)
             return
-        self._measure(sum(row.length for row in taken), time.perf_counter() - began)
+        self._measure(sum(row.length for row in batch), time.perf_counter() - began)
         unit.answers |= {questions[id(item)]: reading for item, reading in readings}
 
     def _measure(self, tokens: int, took_s: float) -> None:
@@ -161,32 +161,32 @@ class BatchedAnswers:
 
     # -- generation -------------------------------------------------------------------------------
 
-    def _begin(self, asked: Sequence[Question]) -> None:
+    def _begin(self, compatible: Sequence[Question]) -> None:
         """Start a generation.
 
         The longest completions come first: each batch is full, and has few rows left only for its longest.
         Prompts that are timed come last, one at a time.
         """
-        if not asked:
+        if not compatible:
             return
-        shared = [question for question in asked if not question.alone]
-        ordered = sorted(shared or asked[:1], key=lambda question: (-question.tokens, question.length))
+        shared = [question for question in compatible if not question.alone]
+        ordered = sorted(shared or compatible[:1], key=lambda question: (-question.tokens, question.length))
         count, read = 1, ordered[0].length
         while count < min(len(ordered), ROWS):
             read = max(read, ordered[count].length)
             if (count + 1) * (read + ordered[0].tokens) > self.most:
                 break
             count += 1
-        taken = ordered[:count]
-        prompts = [question.prompt for question in taken if question.prompt is not None]
+        batch = ordered[:count]
+        prompts = [question.prompt for question in batch if question.prompt is not None]
         self._now = Generation(self._base, self._stack, self._forward.head, prompts, bool(self._trees))
-        questions = {id(question.prompt): question for question in taken}
+        questions = {id(question.prompt): question for question in batch}
         self._taken = [questions[id(prompt)] for prompt in self._now.prompts]
 
     # -- both -------------------------------------------------------------------------------------
 
     def _go_on(self, now: Generation | RowScoring, limit_s: float, unit: UnitResult) -> None:
-        taken, began = self._taken, time.perf_counter()
+        batch, began = self._taken, time.perf_counter()
         read = now.tokens if isinstance(now, RowScoring) else 0
         try:
             done = now.run_until(began + limit_s, self._rate)
@@ -194,28 +194,28 @@ class BatchedAnswers:
             if is_device_failure(error):
                 raise
             self.cancel()
-            self._handle_failure(taken, error, unit)
+            self._handle_failure(batch, error, unit)
             return
         if isinstance(now, RowScoring):
             self._measure(now.tokens - read, time.perf_counter() - began)
-            readings = {question: now.reading(row) for row, question in enumerate(taken)}
+            readings = {question: now.reading(row) for row, question in enumerate(batch)}
             unit.answers |= {
                 question: reading for question, reading in readings.items() if reading is not None
             }
         elif done:
-            unit.answers |= dict(zip(taken, now.answers(), strict=True))
+            unit.answers |= dict(zip(batch, now.answers(), strict=True))
         if done:
             self.cancel()
 
-    def _handle_failure(self, taken: Sequence[Question], error: Exception, unit: UnitResult) -> None:
+    def _handle_failure(self, batch: Sequence[Question], error: Exception, unit: UnitResult) -> None:
         """On out of memory take fewer questions at once; else ask each owner alone; else the error is its
         owner's."""
         free(self._base.device)
-        if is_out_of_memory(error) and len(taken) > 1:
-            longest = max(question.length + question.tokens for question in taken)
-            self.most = max(1, len(taken) * longest // 2)
+        if is_out_of_memory(error) and len(batch) > 1:
+            longest = max(question.length + question.tokens for question in batch)
+            self.most = max(1, len(batch) * longest // 2)
             return
-        owners = {question.owner for question in taken}
+        owners = {question.owner for question in batch}
         if len(owners) > 1:
             self._apart |= owners
         else:

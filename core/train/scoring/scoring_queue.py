@@ -80,9 +80,9 @@ class ScoringJob:
         self.open = [question for question in self.open if question not in answers]
         if not self.open and self._parts:
             parts = [[self._answers[question] for question in part] for part in self._parts]
-            done = Result(answers=parts[0], parts=parts)
+            result = Result(answers=parts[0], parts=parts)
             took_s, self._took_s, self._answers, self._parts = self._took_s, 0.0, {}, []
-            self._send((done, took_s))
+            self._send((result, took_s))
 
     def close(self) -> None:
         """Cancel the scoring."""

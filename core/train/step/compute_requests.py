@@ -46,7 +46,7 @@ class Rate:
 @dataclass(frozen=True)
 class Prompt:
     """Tokens to continue by at most ``tokens``, by a trial or (``mine`` None) the base. Sampled with
-    ``seed`` at a ``temperature``, else greedily. ``alone``: nothing else is generated beside it,
+    ``seed`` at a ``temperature``, else greedily. ``alone``: nothing else is generated next to it,
     so that it can be timed."""
 
     mine: Factors | None

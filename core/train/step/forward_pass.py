@@ -88,16 +88,16 @@ class Forward:
         """Each trial's summed loss over its rows, nats, float32 scalars on the device. The gradients are then
         in the trials' factors; after an error there are none. ``padding_free``: the rows are concatenated."""
         owners, ordered = self._begin(items, trains=True, padding_free=padding_free)
-        done: list[Factors] = []
+        stepped: list[Factors] = []
         try:
             inputs = self._collate(ordered, padding_free)
             with self._attends(inputs):
                 losses, counts, _ = self._pass(owners, ordered, inputs, grad=True)
                 del inputs  # nothing reads the ids any more
                 losses.sum().backward()
-            done = owners
+            stepped = owners
         finally:
-            self._stack.end(done)
+            self._stack.end(stepped)
         return list(zip(owners, _sums(losses.detach(), counts), strict=True))
 
     @torch.no_grad()

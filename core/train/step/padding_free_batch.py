@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from core.memory.estimate.row_batching import BLOCK, whole_blocks
+from core.memory.estimate.row_batching import BLOCK, round_to_blocks
 from core.train.data.dataset import MASKED, Row
 from core.train.kernels import row_attention
 from core.train.kernels.row_attention import NAME, Bounds
@@ -34,7 +34,7 @@ class PaddingFreeBatch(NamedTuple):
 
 def concatenate(rows: Sequence[Row], pad_id: int) -> PaddingFreeBatch:
     """Concatenate rows."""
-    lengths = tuple(whole_blocks(len(row.ids)) for row in rows)
+    lengths = tuple(round_to_blocks(len(row.ids)) for row in rows)
     ends = np.cumsum([0, *lengths], dtype=np.int32)
     ids = np.full(int(ends[-1]), pad_id, dtype=np.int64)
     labels = np.full_like(ids, MASKED)

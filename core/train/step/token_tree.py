@@ -50,8 +50,8 @@ class TokenTree:
 
     def ancestors(self) -> np.ndarray:
         """Whether node j is node i or one of its ancestors: (N, N) bool, what token i attends to."""
-        seen = np.eye(len(self.ids), dtype=bool)
+        is_ancestor = np.eye(len(self.ids), dtype=bool)
         for node, parent in enumerate(self.parents):
             if parent != ROOT:
-                seen[node] |= seen[parent]
-        return seen
+                is_ancestor[node] |= is_ancestor[parent]
+        return is_ancestor

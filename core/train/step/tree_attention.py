@@ -81,10 +81,10 @@ class TreeReader:
         self.tokens += (end - begin) * len(self._owners)
         found = []
         for row, nodes in enumerate(self._wanted):
-            here = nodes[(nodes >= begin) & (nodes < end)]
-            if len(here):
-                at = torch.from_numpy(here - begin).to(outputs.device)
-                found.append((row, here, outputs[row].index_select(0, at)))
+            part = nodes[(nodes >= begin) & (nodes < end)]
+            if len(part):
+                at = torch.from_numpy(part - begin).to(outputs.device)
+                found.append((row, part, outputs[row].index_select(0, at)))
         return found
 
     def _pass(self, begin: int, end: int) -> torch.Tensor:

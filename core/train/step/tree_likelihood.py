@@ -128,14 +128,14 @@ def take_sharing(items: Sequence[Item], most: int) -> list[Item]:
     """Those of ``items`` that one RowScoring takes: trees of at most NODES nodes and ``most`` tokens in all,
     but at least one row. Rows that begin alike stay together."""
     trees: dict[int, TokenTree] = {}
-    taken: list[Item] = []
+    chosen: list[Item] = []
     used = 0
     for item in sorted(items, key=lambda item: item.row.ids.tolist()):
         tree = trees.setdefault(id(item.mine), TokenTree())
         new = tree.count_new(_read_ids(item))
-        if taken and (len(tree) + new > NODES or used + new > most):
+        if chosen and (len(tree) + new > NODES or used + new > most):
             continue
         tree.add(_read_ids(item))
         used += new
-        taken.append(item)
-    return taken
+        chosen.append(item)
+    return chosen

@@ -153,11 +153,11 @@ def _describe(config: Any, dtype: str, layers: int) -> dict[str, Any]:
         for place in places
     ]
     parameters = counts[0] + (layers - 2) * (counts[1] - counts[0])
-    held = layers * sum(place.inputs * place.outputs for place in places)
+    weight_count = layers * sum(place.inputs * place.outputs for place in places)
     return {
         "family": str(config.get_text_config().model_type), "layers": layers, "linears": linears,
         "widths": {"h": 0, "i": 0, "q": 0, "k": 0, "d": 1, "a": 0, "v": vocabulary},
-        "others": parameters - held,
+        "others": parameters - weight_count,
     }  # fmt: skip
 
 

@@ -75,9 +75,9 @@ def _check(adapter: Tensors, knobs: Mapping[str, Value], factors: Tensors) -> No
             raise _unfit(f"lora_rank = {knobs['lora_rank']}, but the checkpoint has rank {rank} ({name})")
 
 
-def _unfit(what: str) -> TrimtabError:
+def _unfit(problem: str) -> TrimtabError:
     fix = "clone with the parent's lora_rank and target_modules, or queue a new trial"
-    return TrimtabError.of(what, "the checkpoint", fix)
+    return TrimtabError.of(problem, "the checkpoint", fix)
 
 
 def _restart_notes(partial: Partial) -> list[str]:

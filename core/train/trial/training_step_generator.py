@@ -42,10 +42,10 @@ class TrainingStep:
         norm, targets = 0.0, self.update.targets
         for index in range(partial.micro_batches, len(self.micro_batches)):
             last = index + 1 == len(self.micro_batches)
-            done, took_s = yield Learn(self._items(index), self.update if last else None)
-            self._check_finite("the loss", done.loss)
-            partial.micro_batches, norm = index + 1, done.norm
-            partial.loss, partial.busy_s = partial.loss + done.loss / targets, partial.busy_s + took_s
+            result, took_s = yield Learn(self._items(index), self.update if last else None)
+            self._check_finite("the loss", result.loss)
+            partial.micro_batches, norm = index + 1, result.norm
+            partial.loss, partial.busy_s = partial.loss + result.loss / targets, partial.busy_s + took_s
         self._check_finite("the gradient norm", norm)
         return norm
 

@@ -58,9 +58,9 @@ class Trial:
         self.balance = SourceBalance(data.mixture)
         self.batch, self.total_steps = self.course.batch, self.course.total_steps
         names = peft_config.targets(places, self.knobs["target_modules"])
-        mine = peft_config.select_layers(places, names)
-        self.config = peft_config.config(base, self.knobs, peft_config.exact_names(base.model, mine, names))
-        self.factors = adapter_init.create_factors(spec, base, self.knobs, Layout(mine))
+        layers = peft_config.select_layers(places, names)
+        self.config = peft_config.config(base, self.knobs, peft_config.exact_names(base.model, layers, names))
+        self.factors = adapter_init.create_factors(spec, base, self.knobs, Layout(layers))
         self.optimizer = optimizers.make(self.factors, self.knobs)
         self.step, self.elapsed_s = 0, 0.0
         self.partial, self.done = Partial(), 0  # requests done so far
@@ -140,8 +140,8 @@ class Trial:
     def _continues(self) -> bool:
         """Apply queued edits between two steps. Returns whether there is another step."""
         self.passed_step = self.step
-        asked, self._edits = self._edits, []
-        for edit in asked:
+        requests, self._edits = self._edits, []
+        for edit in requests:
             if live_edits.fixed_names(edit.changes):
                 names = ", ".join(live_edits.fixed_names(edit.changes))
                 self.reporter.warn(f"{names} cannot change while it runs")

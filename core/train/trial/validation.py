@@ -63,7 +63,7 @@ class HeldOutRows:
         items = [Item(mine, row) for row in rows]
         return Rate(items) if self.by_row else Judge(items)
 
-    def take(self, rows: list[Row], done: Result, partial: Partial) -> None:
+    def take(self, rows: list[Row], result: Result, partial: Partial) -> None:
         """Add the results to the sums of ``partial``, and the rows' mean losses to its losses. Rows of
         replayed sources count for their source alone: the trial is not tuned for them."""
         source = self._sources[partial.judged]
@@ -71,11 +71,11 @@ class HeldOutRows:
         sums += [partial.sources.setdefault(source, Sums())] if source else []
         for each in sums:
             if not self.by_row:
-                each.add(done.loss, count_targets(rows), done.hits)
-            for reading in done.answers if self.by_row else ():
+                each.add(result.loss, count_targets(rows), result.hits)
+            for reading in result.answers if self.by_row else ():
                 each.add(reading.loss, reading.tokens, int(sum(reading.firsts)))  # type: ignore[union-attr]
         if self.by_row:
-            partial.losses += [reading.loss / reading.tokens for reading in done.answers]  # type: ignore[union-attr]
+            partial.losses += [reading.loss / reading.tokens for reading in result.answers]  # type: ignore[union-attr]
 
     def row_losses(self, losses: list[float]) -> tuple[float, ...]:
         """The rows' losses to four digits, in the order that all trials of the study share; NaN for a row
@@ -107,8 +107,8 @@ class Validation:
         evaluation so far."""
         while partial.judged < len(self._held):
             rows = self._held.batch(partial.judged)
-            done, _ = yield self._held.make_request(factors, rows)
-            self._held.take(rows, done, partial)
+            result, _ = yield self._held.make_request(factors, rows)
+            self._held.take(rows, result, partial)
             partial.judged += len(rows)
         metrics, losses = partial.sums.metrics(), self._held.row_losses(partial.losses)
         own = ((name, sums.metrics()) for name, sums in partial.sources.items())

@@ -42,14 +42,14 @@ def diagnose(study: s.Study, trial: s.Trial) -> tuple[Diagnosis, ...]:
     """Return what is wrong with the curves of ``trial``; nothing of a healthy or a new one."""
     return tuple(
         Diagnosis(
-            found.kind, found.since_step, found.sentence + _after_edit(trial, found), found.figures,
+            found.kind, found.since_step, found.sentence + _describe_edit_before(trial, found), found.figures,
             list_remedies(study, trial, found),
         )
         for found in find_all(read_curves(trial))
     )  # fmt: skip
 
 
-def _after_edit(trial: s.Trial, found: Finding) -> str:
+def _describe_edit_before(trial: s.Trial, found: Finding) -> str:
     """Return what a person changed shortly before a sudden rise; empty where nothing was."""
     near = max(FEW_STEPS, trial.total_steps // 20)
     marks = [mark for mark in trial.marks if 0 <= found.since_step - mark.step <= near]

@@ -13,9 +13,13 @@ FAILED = re.compile(r"(?P<name>[\w/ ]*\w) is (?P<value>-?(?:nan|inf)) at step (?
 
 def find_non_finite(curves: Curves) -> Finding | None:
     """Return where a value was not finite first."""
-    told = FAILED.search(curves.error)
-    if told:
-        name, value, step = told["name"].rpartition(":")[2].strip(), told["value"], int(told["step"])
+    reported = FAILED.search(curves.error)
+    if reported:
+        name, value, step = (
+            reported["name"].rpartition(":")[2].strip(),
+            reported["value"],
+            int(reported["step"]),
+        )
     elif curves.non_finite:
         (name, step), value = curves.non_finite, "not a finite number"
     else:

@@ -29,9 +29,9 @@ def find_rate_too_high(curves: Curves) -> Finding | None:
     found = _training_rose(curves) or _training_burst(curves) or _evaluations_rose(curves)
     if found is None:
         return None
-    what, start, peak, now, step = found
+    curve_name, start, peak, now, step = found
     sentence = (
-        f"learning rate {curves.peak_rate:.3g} too high: the {what} rose from {start:.3g} to {peak:.3g}"
+        f"learning rate {curves.peak_rate:.3g} too high: the {curve_name} rose from {start:.3g} to {peak:.3g}"
     )
     sentence += f" by step {step}" + (f" and is {now:.3g} now" if now > start else "")
     figures = {"first_loss": start, "peak_loss": peak, "loss": now, "learning_rate": curves.peak_rate}

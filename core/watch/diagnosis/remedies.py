@@ -17,18 +17,18 @@ def list_remedies(study: s.Study, trial: s.Trial, found: Finding) -> tuple[Remed
     return tuple(OF_KIND[found.kind](study, trial, found))
 
 
-def _not_finite(study: s.Study, trial: s.Trial, found: Finding) -> Options:
+def _remedy_not_finite(study: s.Study, trial: s.Trial, found: Finding) -> Options:
     if found.since_step <= 1:
         return [Remedy("check the rows and the base: `trimtab doctor`, another model.precision")]
-    return [*_again(study, trial, 0.5), *_clip_more(study, trial)]
+    return [*_restart_with_rate(study, trial, 0.5), *_clip_more(study, trial)]
 
 
-def _too_high(study: s.Study, trial: s.Trial, found: Finding) -> Options:
+def _remedy_too_high(study: s.Study, trial: s.Trial, found: Finding) -> Options:
     """A trial that has lost what it had learned is begun again rather than edited."""
-    return [*_again(study, trial, 0.5), *_edit_rate(study, trial, 0.5), *_prune(study, trial)]
+    return [*_restart_with_rate(study, trial, 0.5), *_edit_rate(study, trial, 0.5), *_prune(study, trial)]
 
 
-def _overfitting(study: s.Study, trial: s.Trial, found: Finding) -> Options:
+def _remedy_overfitting(study: s.Study, trial: s.Trial, found: Finding) -> Options:
     return [
         *_stop_here(study, trial),
         *_clone(study, trial, 0.5),
@@ -48,13 +48,13 @@ def _noisy(study: s.Study, trial: s.Trial, found: Finding) -> Options:
             *_edit_rate(study, trial, 0.5)]  # fmt: skip
 
 
-def _too_low(study: s.Study, trial: s.Trial, found: Finding) -> Options:
-    return [*_edit_rate(study, trial, 10.0), *_again(study, trial, 10.0), *_prune(study, trial)]
+def _remedy_too_low(study: s.Study, trial: s.Trial, found: Finding) -> Options:
+    return [*_edit_rate(study, trial, 10.0), *_restart_with_rate(study, trial, 10.0), *_prune(study, trial)]
 
 
-def _clipping(study: s.Study, trial: s.Trial, found: Finding) -> Options:
+def _remedy_clipping(study: s.Study, trial: s.Trial, found: Finding) -> Options:
     limit = float(f"{2 * found.figures['norm']:.2g}")
-    if _open(trial):
+    if _is_training(trial):
         change = api.EditTrial(study.name, trial.number, {"clip_norm": limit})
         return [Remedy(f"edit clip_norm to {limit:g}", change), *_twin(study, trial)]
     return [Remedy(f"queue it again with clip_norm {limit:g}", _enqueue(study, trial, {"clip_norm": limit}))]
@@ -64,9 +64,9 @@ def _plateau(study: s.Study, trial: s.Trial, found: Finding) -> Options:
     return [*_stop_here(study, trial), *_edit_rate(study, trial, 0.5), *_twin(study, trial)]
 
 
-def _undertrained(study: s.Study, trial: s.Trial, found: Finding) -> Options:
+def _remedy_undertrained(study: s.Study, trial: s.Trial, found: Finding) -> Options:
     steps = 2 * max(1, trial.total_steps)
-    if _open(trial):
+    if _is_training(trial):
         return [Remedy(f"edit steps to {steps}", api.EditTrial(study.name, trial.number, {"steps": steps}))]
     if trial.checkpoint:
         more = api.CloneTrial(study.name, trial.number, {"steps": steps})
@@ -75,16 +75,17 @@ def _undertrained(study: s.Study, trial: s.Trial, found: Finding) -> Options:
 
 
 OF_KIND: dict[str, Callable[[s.Study, s.Trial, Finding], Options]] = {
-    "not-finite": _not_finite, "divergence": _too_high, "rate-too-high": _too_high,
-    "overfitting": _overfitting, "spike": _spike, "noisy-evaluation": _noisy, "rate-too-low": _too_low,
-    "clipping": _clipping, "plateau": _plateau, "under-trained": _undertrained,
+    "not-finite": _remedy_not_finite, "divergence": _remedy_too_high, "rate-too-high": _remedy_too_high,
+    "overfitting": _remedy_overfitting, "spike": _spike, "noisy-evaluation": _noisy,
+    "rate-too-low": _remedy_too_low,
+    "clipping": _remedy_clipping, "plateau": _plateau, "under-trained": _remedy_undertrained,
 }  # fmt: skip
 
 
 # -- actions --------------------------------------------------------------------------------------
 
 
-def _open(trial: s.Trial) -> bool:
+def _is_training(trial: s.Trial) -> bool:
     """Tell whether the trial still trains, so that it can be edited."""
     return trial.state not in s.ENDED and trial.step < trial.total_steps
 
@@ -96,7 +97,7 @@ def _rate(trial: s.Trial, factor: float) -> float | None:
 
 
 def _edit_rate(study: s.Study, trial: s.Trial, factor: float) -> Options:
-    if not _open(trial) or _rate(trial, factor) is None:
+    if not _is_training(trial) or _rate(trial, factor) is None:
         return []
     change = api.EditTrial(study.name, trial.number, {"learning_rate": f"x{factor:g}"})
     return [Remedy(f"edit the rate x{factor:g} (to {_rate(trial, factor):g})", change)]
@@ -104,7 +105,7 @@ def _edit_rate(study: s.Study, trial: s.Trial, factor: float) -> Options:
 
 def _stop_here(study: s.Study, trial: s.Trial) -> Options:
     """The adapter is kept: the trial completes with its next step."""
-    if not _open(trial):
+    if not _is_training(trial):
         return []
     last = trial.step + 1
     left = trial.total_steps - last
@@ -135,7 +136,7 @@ def _twin(study: s.Study, trial: s.Trial) -> Options:
     return [Remedy("fork an untouched twin to compare", api.CloneTrial(study.name, trial.number, {}))]
 
 
-def _again(study: s.Study, trial: s.Trial, factor: float) -> Options:
+def _restart_with_rate(study: s.Study, trial: s.Trial, factor: float) -> Options:
     rate = _rate(trial, factor)
     if rate is None:
         return []
@@ -150,7 +151,7 @@ def _enqueue(study: s.Study, trial: s.Trial, knobs: dict[str, float]) -> api.Enq
 def _clip_more(study: s.Study, trial: s.Trial) -> Options:
     now = float(trial.knobs.get("clip_norm") or 0.0)
     limit = float(f"{now / 2:.2g}") if now else 1.0
-    if not _open(trial):
+    if not _is_training(trial):
         return [
             Remedy(f"queue it again with clip_norm {limit:g}", _enqueue(study, trial, {"clip_norm": limit}))
         ]
@@ -160,7 +161,7 @@ def _clip_more(study: s.Study, trial: s.Trial) -> Options:
 
 
 def _dropout(study: s.Study, trial: s.Trial) -> Options:
-    if not _open(trial) or float(trial.knobs.get("lora_dropout") or 0.0) >= 0.1:
+    if not _is_training(trial) or float(trial.knobs.get("lora_dropout") or 0.0) >= 0.1:
         return []
     return [
         Remedy("edit lora_dropout to 0.1", api.EditTrial(study.name, trial.number, {"lora_dropout": 0.1}))

@@ -24,16 +24,15 @@ Spike = tuple[float, int, float]  # height, place, loss before
 
 def find_spike(curves: Curves) -> Finding | None:
     """Return the highest spike that the loss came back from, of training or else of the evaluations."""
-    for what, curve, found in (
+    for curve_name, curve, found in (
         ("", curves.train, _training_spikes(curves.train)),
         ("evaluation ", curves.evaluation, _evaluation_spikes(curves.evaluation)),
     ):
         if found:
             height, at, before = max(found)
             step, peak = curve.steps[at], curve.values[at]
-            sentence = (
-                f"loss spike at step {step}: the {what}loss went from {before:.3g} to {peak:.3g} and back"
-            )
+            rise = f"went from {before:.3g} to {peak:.3g} and back"
+            sentence = f"loss spike at step {step}: the {curve_name}loss {rise}"
             return Finding(
                 "spike", step, sentence, {"loss_before": before, "peak_loss": peak, "height": height}
             )

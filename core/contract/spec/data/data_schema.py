@@ -84,7 +84,7 @@ class DataSection(Section):
 
     @field_validator("source", mode="before")
     @classmethod
-    def _given_somewhere(cls, source: object, info: ValidationInfo) -> object:
+    def _require_source(cls, source: object, info: ValidationInfo) -> object:
         """Let only a mixture do without a source: each of its entries may have its own."""
         if source == "" and not info.data.get("mixture", True):
             raise PydanticCustomError("missing", "source is missing")

@@ -9,7 +9,7 @@ import msgspec
 
 from core.contract.spec.knob_table import WEIGHT
 from core.contract.spec.metric_table import SOURCE
-from core.contract.spec.search_checks import asked_metrics
+from core.contract.spec.search_checks import list_needed_metrics
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.errors import Problem
 
@@ -84,7 +84,7 @@ def _check_weights(spec: StudySpec, place: str) -> Iterator[Problem]:
 
 def _check_metrics(spec: StudySpec, file: str) -> Iterator[Problem]:
     names = [f"{SOURCE}{part.name}" for part in spec.data.mixture]
-    for metric in asked_metrics(spec):
+    for metric in list_needed_metrics(spec):
         if metric.startswith(SOURCE) and metric not in names:
             fix = f"sources: {', '.join(names)}" if names else "it needs [[data.mixture]]"
             yield Problem(f"{metric} is not evaluated", f"{file} [study]", fix)

@@ -40,26 +40,26 @@ def round_values(values: Iterable[float], log: bool = False) -> AxisScale:
     return AxisScale(low, high) if high > low else tight
 
 
-def zoom(whole: AxisScale, window: Window | None, factor: float, at: float = 1.0) -> Window | None:
+def zoom(full_axis: AxisScale, window: Window | None, factor: float, at: float = 1.0) -> Window | None:
     """Return the window ``factor`` times as wide, with the place ``at`` (0 to 1 of the window) where it is;
     None when all is in sight."""
-    low, high = _shares(whole, window)
+    low, high = _shares(full_axis, window)
     wide = min(1.0, max(NARROWEST, (high - low) * factor))
-    return _within(whole, low + at * (high - low) - at * wide, wide)
+    return _clip(full_axis, low + at * (high - low) - at * wide, wide)
 
 
-def pan(whole: AxisScale, window: Window | None, share: float) -> Window | None:
+def pan(full_axis: AxisScale, window: Window | None, share: float) -> Window | None:
     """Return the window moved by a ``share`` of its width, as far as the axis goes."""
-    low, high = _shares(whole, window)
-    return _within(whole, low + share * (high - low), high - low)
+    low, high = _shares(full_axis, window)
+    return _clip(full_axis, low + share * (high - low), high - low)
 
 
-def _within(whole: AxisScale, low: float, wide: float) -> Window | None:
+def _clip(full_axis: AxisScale, low: float, wide: float) -> Window | None:
     if wide >= 1.0:
         return None
     low = min(1.0 - wide, max(0.0, low))
-    return whole.value_at(low), whole.value_at(low + wide)
+    return full_axis.value_at(low), full_axis.value_at(low + wide)
 
 
-def _shares(whole: AxisScale, window: Window | None) -> tuple[float, float]:
-    return (whole.position(window[0]), whole.position(window[1])) if window else (0.0, 1.0)
+def _shares(full_axis: AxisScale, window: Window | None) -> tuple[float, float]:
+    return (full_axis.position(window[0]), full_axis.position(window[1])) if window else (0.0, 1.0)

@@ -33,7 +33,7 @@ def clip_places(places: Sequence[Place]) -> list[Place]:
     for index, (x, y) in enumerate(places):
         if index:
             before = places[index - 1]
-            kept += [_crossing(before, (x, y), end) for end in _ends_between(before[0], x)]
+            kept += [_interpolate_crossing(before, (x, y), end) for end in _ends_between(before[0], x)]
         if 0 <= x <= 1:
             kept.append((x, y))
     return kept
@@ -43,6 +43,6 @@ def _ends_between(low: float, high: float) -> list[float]:
     return [end for end in (0.0, 1.0) if low < end < high]
 
 
-def _crossing(before: Place, after: Place, x: float) -> Place:
+def _interpolate_crossing(before: Place, after: Place, x: float) -> Place:
     share = (x - before[0]) / (after[0] - before[0])
     return x, before[1] + share * (after[1] - before[1])

@@ -36,11 +36,11 @@ def _read_term(term: re.Match[str]) -> Test:
         test = _trial(term)
     else:
         test = _word(term["quoted"] if term["quoted"] is not None else term["word"])
-    return _negated(test) if term["not"] else test
+    return _negate(test) if term["not"] else test
 
 
 def _level(term: re.Match[str]) -> Test:
-    """The beginning of a level is enough: what is being typed is no fault."""
+    """The beginning of a level is enough: what is being typed is not a fault."""
     wanted = tuple(term["value"].lower().split(","))
     if not all(any(level.startswith(name) for level in LEVELS) for name in wanted):
         raise FilterFault(term.start("value"), f"a level is one of {', '.join(LEVELS)}")
@@ -60,5 +60,5 @@ def _word(word: str) -> Test:
     return lambda row: wanted in row.text.lower()
 
 
-def _negated(test: Test) -> Test:
+def _negate(test: Test) -> Test:
     return lambda row: not test(row)

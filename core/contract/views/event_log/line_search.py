@@ -17,7 +17,7 @@ _NESTED = re.compile(r"(?:[+*]|\{\d*,\d*\})\)(?:[+*]|\{\d*,?\d*\})")
 def compile_pattern(text: str) -> re.Pattern[str] | None:
     """Return the expression, None of an empty text. In lower case it matches upper case, too.
 
-    Raises FilterFault with the place and the reason where it is no regular expression.
+    Raises FilterFault with the place and the reason where it is not a regular expression.
     """
     if not text:
         return None

@@ -104,9 +104,9 @@ def _percentiles(
     """At each step the percentile of the trials that have a value there, if these are at least ``fewest``."""
     points = []
     for step in sorted({step for values in trials for step in values if step >= first}):
-        there = [values[step] for values in trials if step in values]
-        if len(there) >= fewest:
-            points.append((step, _percentile(there, share, direction)))
+        step_values = [values[step] for values in trials if step in values]
+        if len(step_values) >= fewest:
+            points.append((step, _percentile(step_values, share, direction)))
     why = "" if points else f"pruner waits for {fewest} trials"
     return Border(tuple(points), direction, False, why)
 
@@ -122,11 +122,13 @@ def _rungs(trials: list[dict[int, float]], factor: int, direction: str, first: i
     """On each rung the worst value of the best 1/factor that reached it."""
     points = []
     for rung in range(MOST_RUNGS):
-        there = [value for values in trials if (value := _first_at(values, first * factor**rung)) is not None]
-        if len(there) < factor:
+        rung_values = [
+            value for values in trials if (value := _first_at(values, first * factor**rung)) is not None
+        ]
+        if len(rung_values) < factor:
             break
-        there.sort(reverse=direction != "minimize")
-        points.append((first * factor**rung, there[len(there) // factor - 1]))
+        rung_values.sort(reverse=direction != "minimize")
+        points.append((first * factor**rung, rung_values[len(rung_values) // factor - 1]))
     why = "" if points else f"pruner waits for {factor} trials at step {first}"
     return Border(tuple(points), direction, True, why)
 

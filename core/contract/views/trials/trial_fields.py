@@ -47,7 +47,7 @@ def _progress(study: s.Study, trial: s.Trial) -> float:
     return trial.step / trial.total_steps if trial.total_steps else 0.0
 
 
-def _left(study: s.Study, trial: s.Trial) -> float | None:
+def _time_left_s(study: s.Study, trial: s.Trial) -> float | None:
     return None if trial.state in s.ENDED else study_progress.trial_left_s(study, trial)
 
 
@@ -56,7 +56,7 @@ FIXED: tuple[Field, ...] = (
     Field("state", "state", "text", lambda study, trial: trial.state),
     Field("progress", "progress", "share", _progress),
     Field("step", "step", "number", lambda study, trial: trial.step),
-    Field("left", "left", "seconds", _left),
+    Field("left", "left", "seconds", _time_left_s),
     Field("elapsed", "elapsed", "seconds", lambda study, trial: trial.elapsed_s or None),
     Field("device", "device", "text", lambda study, trial: trial.device),
     Field("by", "by", "text", lambda study, trial: trial.by or "sampler"),
@@ -198,12 +198,12 @@ def sort_numbers(study: s.Study, trials: Iterable[s.Trial], field: Field, descen
         if value is None or (isinstance(value, float) and not math.isfinite(value)):
             missing.append(trial.number)
         else:
-            known.append((comparable(value), trial.number))
+            known.append((sort_key(value), trial.number))
     known.sort(key=lambda pair: pair[0], reverse=descending)  # type: ignore[arg-type,return-value]
     return [number for _, number in known] + missing
 
 
-def comparable(value: object) -> tuple[int, float, str]:
+def sort_key(value: object) -> tuple[int, float, str]:
     """Return a key by which numbers come before texts."""
     if isinstance(value, int | float):
         return (0, float(value), "")

@@ -1,6 +1,6 @@
 """The filter of trials: ``state:running lr<1e-4 loss<2.1 !best | *`` as a predicate. Pure.
 
-Words stand beside each other where all must hold, ``|`` separates alternatives, ``!`` or ``-`` negates.
+Words stand next to each other where all must hold, ``|`` separates alternatives, ``!`` or ``-`` negates.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class FilterFault(ValueError):
 
 @dataclass(frozen=True)
 class Context:
-    """What a filter may ask beside the trial: the study, its best trial and the marked ones."""
+    """What a filter may ask besides the trial: the study, its best trial and the marked ones."""
 
     study: s.Study
     best: int | None = None
@@ -90,13 +90,13 @@ def parse_filter(study: s.Study, text: str) -> TrialFilter:
             alternatives.append([])
             continue
         test = _read_term(study, term)
-        alternatives[-1].append(_negated(test) if term["not"] else test)
+        alternatives[-1].append(_negate(test) if term["not"] else test)
         of_others |= (term["word"] or "").lower() in (BEST, MARKED)
     kept = tuple(tuple(tests) for tests in alternatives if tests)
     return TrialFilter(text.strip(), kept or ((),), of_others)
 
 
-def _negated(test: Test) -> Test:
+def _negate(test: Test) -> Test:
     return lambda context, trial: not test(context, trial)
 
 
@@ -146,8 +146,8 @@ def _hint(study: s.Study, name: str) -> str:
     shorts = [knob.short for knob in study.settings.knobs if knob.short]
     endings = [metric.split("/")[-1] for metric in METRICS]
     names = [*shorts, *endings, *knobs, *(known.name for known in FIXED), *METRICS]
-    told = suggest_name(name, names)
-    return f"; {told}" if told.startswith("did") else ""
+    suggestion = suggest_name(name, names)
+    return f"; {suggestion}" if suggestion.startswith("did") else ""
 
 
 def _compare(field: Field, sign: str, value: str, at: int) -> Test:
@@ -161,7 +161,7 @@ def _compare(field: Field, sign: str, value: str, at: int) -> Test:
         return _numeric(field, lambda number: COMPARE[sign](number, wanted))
     slack = _slack(value, wanted)
     equal = _numeric(field, lambda number: abs(number - wanted) <= slack)
-    return _negated(equal) if sign == "!=" else equal
+    return _negate(equal) if sign == "!=" else equal
 
 
 def _compare_text(field: Field, sign: str, value: str, at: int) -> Test:
@@ -180,7 +180,7 @@ def _compare_text(field: Field, sign: str, value: str, at: int) -> Test:
             return wanted in text if sign == ":" else wanted == text
 
     found: Test = lambda context, trial: test(_text_of(field.value(context.study, trial)))  # noqa: E731
-    return _negated(found) if sign == "!=" else found
+    return _negate(found) if sign == "!=" else found
 
 
 def _text_of(value: object) -> str:
@@ -213,8 +213,8 @@ def _slack(text: str, value: float) -> float:
     digits = mantissa.replace(".", "").lstrip("0")
     if "." not in mantissa or len(digits) < 2:
         return 1e-9 * abs(value)
-    whole = 10.0 ** math.floor(math.log10(abs(value))) if value else 0.0
-    return 0.5001 * whole * 10.0 ** (1 - len(digits))
+    power = 10.0 ** math.floor(math.log10(abs(value))) if value else 0.0
+    return 0.5001 * power * 10.0 ** (1 - len(digits))
 
 
 def choose_trials(study: s.Study, trials: list[s.Trial], text: str) -> list[s.Trial]:

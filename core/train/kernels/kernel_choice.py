@@ -30,8 +30,8 @@ def adapters_pay(device: torch.device, dtype: torch.dtype) -> bool:
     if not _agree(device, dtype):
         return False
     with torch.no_grad():
-        given = make_inputs(device, dtype, *LARGE)
-        fused, apart = (_measure_ms(partial, device) for partial in _rivals(given, LARGE[0]))
+        inputs = make_inputs(device, dtype, *LARGE)
+        fused, apart = (_measure_ms(partial, device) for partial in _rivals(inputs, LARGE[0]))
     if fused > CLEARLY * apart:
         raise SlowerError(f"{fused:.2f} ms, separate operations {apart:.2f} ms")
     return True
@@ -81,16 +81,16 @@ def _agree(device: torch.device, dtype: torch.dtype) -> bool:
     found = compute(*make_inputs(device, dtype, length, channels), length)
     limit = 1e-4 if dtype == torch.float32 else 3e-2
     return all(
-        float((mine.cpu().float() - other).abs().max()) <= limit * float(other.abs().max())
-        for mine, other in zip(found, expected, strict=True)
+        float((result.cpu().float() - other).abs().max()) <= limit * float(other.abs().max())
+        for result, other in zip(found, expected, strict=True)
     )
 
 
 def _rivals(
-    given: tuple[torch.Tensor, torch.Tensor, torch.Tensor, Spots], length: int
+    inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor, Spots], length: int
 ) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """A layer's products forward and backward by fused kernels, and by separate ones, one trial at a time."""
-    x, total, factors, spots = given
+    x, total, factors, spots = inputs
     words = (spots.keys, spots.thresholds, spots.scales, spots.starts, PLACE, length)
     parts = [part * length for part in COUNTS]
     grads = torch.empty(factors.shape, device=x.device)
