@@ -49,10 +49,10 @@ class RowPrints:
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""
         first = len(self._keys)
-        for at, row in enumerate(batch.rows, first):
-            if row.trains_nothing:
+        for at, (row, is_useless) in enumerate(zip(batch.rows, batch.trains_nothing, strict=True), first):
+            if is_useless:
                 self._untrained.append(at)
-            self._keys.append(0 if row.trains_nothing else row_key(row))
+            self._keys.append(0 if is_useless else row_key(row))
         if self.groups or (not first and batch.rows and "group" in batch.rows[0].raw):
             self.groups += [row.raw.get("group") for row in batch.rows]
         if self._near and self._signed < MOST_NEAR:

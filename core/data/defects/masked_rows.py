@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from core.data.checks.check_finding import Finding
 from core.data.checks.row_tally import Tally, finding_of, grade
 from core.data.stream.row_batches import ReadRow, RowBatch
@@ -21,10 +23,9 @@ class MaskedRows:
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""
         self._tally.rows += len(batch.rows)
-        for row in batch.rows:
-            if is_masked(row):
-                shown = row.texts.context if row.texts is not None else (row.fault,)
-                self._tally.hit(row.number, " ".join(shown).strip)
+        for row in itertools.compress(batch.rows, batch.trains_nothing):
+            if row.texts is not None:
+                self._tally.hit(row.number, " ".join(row.texts.context).strip)
 
     def finding(self) -> Finding:
         """Return what was found in all rows."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from core.data.readers.row_shape import Canonical
-from core.data.readers.row_texts import RowTexts, split
+from core.data.readers.row_texts import RowTexts, is_filled, split
 from core.data.readers.row_values import EmptyRow, UnusableRow
 from core.data.readers.shaped_rows import ShapedRows
 from core.data.stream.word_hashes import Bits, Indices, Words, hash_grams, hash_words
@@ -21,8 +23,7 @@ BATCH_CHARACTERS = 1 << 20
 Raw = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadRow:
+class ReadRow(msgspec.Struct, frozen=True):
     """A row of a source: ``raw`` as it is there, ``row`` in the common form. ``texts`` is None for a row that
     training skips, and ``fault`` says why. ``number`` counts all rows, from 1; ``size`` is that of
     ``texts``, in characters."""
@@ -43,7 +44,8 @@ class ReadRow:
     @property
     def trains_nothing(self) -> bool:
         """Whether training skips the row, or masks all of it from the loss."""
-        return self.texts is None or not any(map(str.strip, self.texts.learnt))
+        texts = self.texts
+        return texts is None or not (any(map(is_filled, texts.answers)) or any(map(is_filled, texts.other)))
 
 
 @dataclass(frozen=True)
@@ -55,19 +57,20 @@ class RowBatch:
     @cached_property
     def texts(self) -> list[str]:
         """Every text of the batch: of each row first the context, then answers, then what else is learnt."""
-        return [text for row in self.rows if row.texts is not None for text in row.texts.all]
+        return list(itertools.chain.from_iterable(row.texts.all for row in self.rows if row.texts is not None))
 
     @cached_property
     def _counts(self) -> Indices:
         """The number of texts of each row and part (R, 3): context, answers, other."""
-        texts = (row.texts for row in self.rows)
-        return np.array(
-            [
-                (0, 0, 0) if text is None else (len(text.context), len(text.answers), len(text.other))
-                for text in texts
-            ],
-            dtype=np.int64,
-        ).reshape(-1, 3)
+        none = RowTexts(0)
+        parts = ((text.context, text.answers, text.other) for text in (row.texts or none for row in self.rows))
+        flat = map(len, itertools.chain.from_iterable(parts))
+        return np.fromiter(flat, np.int64, 3 * len(self.rows)).reshape(-1, 3)
+
+    @cached_property
+    def trains_nothing(self) -> list[bool]:
+        """Whether each row trains nothing."""
+        return [row.trains_nothing for row in self.rows]
 
     @cached_property
     def row_of(self) -> Indices:
@@ -104,7 +107,7 @@ def read_row(raw: Raw, row: Canonical, number: int) -> ReadRow:
     """Split a row into its texts; a row that cannot be split has the reason instead."""
     try:
         texts = split(row, number)
-        return ReadRow(number, raw, row, texts, size=sum(map(len, texts.all)))
+        return ReadRow(number, raw, row, texts, "", sum(map(len, texts.all)))
     except UnusableRow as error:
         return ReadRow(number, raw, row, None, str(error), is_empty=isinstance(error, EmptyRow))
 
