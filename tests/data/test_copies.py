@@ -19,6 +19,7 @@ from core.data.copies.row_fingerprints import RowPrints
 from core.data.copies.validation_split import divide, first_copies
 from core.data.readers.row_texts import LONGEST
 from core.data.readers.source_files import find_sources
+from core.data.scan.row_tallies import ScanOptions
 from core.data.stream.word_hashes import hash_grams, hash_words
 from core.errors import TrimtabError
 from tests.data.planted import rates
@@ -210,7 +211,7 @@ def write(path, raws):
 
 def scans(path, known=None, **options):
     data = DataOptions(source=path, **options)
-    asked = scan_rows.ScanOptions(data, PromptIndex({}), 0, known=known)
+    asked = ScanOptions(data, PromptIndex({}), 0, known=known)
     return list(scan_rows.scan_all(find_sources(data), asked, lambda _: None))
 
 

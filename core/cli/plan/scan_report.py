@@ -14,6 +14,7 @@ from core.data.checks.blocking_findings import find_blocking
 from core.data.checks.check_finding import Finding, Severity
 from core.data.copies.contaminated_rows import KnownTexts
 from core.data.readers.source_files import find_sources
+from core.data.scan.row_tallies import ScanOptions
 from core.errors import Problem, SpecError, in_line
 from core.evaluate.prompts.study_prompts import Library
 
@@ -34,7 +35,7 @@ def print_scan(spec: StudySpec, size: int, against: Sequence[str] = ()) -> list[
     length = longest_sequence(spec)
     problems = list[Problem]()
     for key, section in spec.data.inputs.items():
-        options = scan_rows.ScanOptions(section, index, size, spec.study.seed, length, known)
+        options = ScanOptions(section, index, size, spec.study.seed, length, known)
         for scan in scan_rows.scan_all(find_sources(section, key), options, activity_line.set_activity):
             print("\n".join(describe(scan)), flush=True)
             problems += find_blocking(scan.findings, section.allow, scan.source.key)

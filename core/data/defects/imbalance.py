@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from core.contract.text.sanitize import plain
 from core.data.checks.check_finding import Finding, Severity
@@ -45,6 +46,19 @@ class Imbalance:
         counts[value] += 1
         if len(counts) > MOST_VALUES or len(value) > SHORT:
             del self._counts[name]
+
+    def pack(self) -> Any:
+        """Return what is kept, in types that msgpack has."""
+        return self._rows, {name: dict(counts) for name, counts in self._counts.items()}
+
+    def merge(self, packed: Any, first: int) -> None:
+        """Take in what was kept of the rows that follow."""
+        rows, later = packed
+        self._rows += rows
+        for name in [*self._counts]:
+            self._counts[name].update(later.get(name, {}))
+            if name not in later or len(self._counts[name]) > MOST_VALUES:
+                del self._counts[name]
 
     def finding(self) -> Finding:
         """Return the unequal columns; hits are the rows of their rare values."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from core.data.checks.check_finding import Finding
-from core.data.checks.row_tally import Tally, finding_of, grade
+from core.data.checks.row_tally import TallyCheck, finding_of, grade
 from core.data.stream.row_batches import ReadRow, RowBatch
 
 NAME = "rows that train nothing"
@@ -14,11 +14,8 @@ BLOCKS = "masked"
 REMEDY = "check the roles, `weight`, and the column names in [data]; drop what has no answer"
 
 
-class MaskedRows:
+class MaskedRows(TallyCheck):
     """Counts rows without learnt text."""
-
-    def __init__(self) -> None:
-        self._tally = Tally()
 
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""

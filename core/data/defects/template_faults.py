@@ -9,7 +9,7 @@ from typing import Any
 
 from core.contract.text.sanitize import plain
 from core.data.checks.check_finding import Finding
-from core.data.checks.row_tally import Tally, finding_of, grade
+from core.data.checks.row_tally import TallyCheck, finding_of, grade
 from core.data.stream.row_batches import ReadRow, RowBatch
 
 NAME = "faults of roles and templates"
@@ -31,11 +31,8 @@ HINTS = ("<|", "<｜", "INST]", "_of_turn>", "SYS>>", "</s>")  # a text without 
 SPEAKERS = {"user", "human"}
 
 
-class TemplateFaults:
+class TemplateFaults(TallyCheck):
     """Counts rows by their faults."""
-
-    def __init__(self) -> None:
-        self._tally = Tally()
 
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""

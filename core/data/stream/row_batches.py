@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from core.data.readers.row_shape import Canonical
+from core.data.mixture.row_filter import keep_rows
+from core.data.readers.row_shape import Canonical, Shape
 from core.data.readers.row_texts import RowTexts, is_filled, split
 from core.data.readers.row_values import EmptyRow, UnusableRow
 from core.data.readers.shaped_rows import ShapedRows
@@ -114,11 +115,37 @@ def read_row(raw: Raw, row: Canonical, number: int) -> ReadRow:
 
 def batches(rows: ShapedRows) -> Iterator[RowBatch]:
     """Split rows and yield them in batches. What is read before an error is yielded before it is raised."""
-    batch, size, shape = list[ReadRow](), 0, rows.shape
+    return gather(split_rows(Numbered(rows.raw()), rows.shape, {}))
+
+
+class Numbered:
+    """Rows, of which ``count`` have been read; not more than ``most`` are: ``is_more`` says that there are."""
+
+    def __init__(self, raws: Iterable[Raw], most: int = 1 << 62) -> None:
+        self._raws, self._most = raws, most
+        self.count, self.is_more = 0, False
+
+    def __iter__(self) -> Iterator[Raw]:
+        for raw in self._raws:
+            if self.count == self._most:
+                self.is_more = True
+                return
+            self.count += 1
+            yield raw
+
+
+def split_rows(raws: Numbered, shape: Shape | None, where: Mapping[str, Any]) -> Iterator[ReadRow]:
+    """Split rows into texts: those that match ``where``, with their numbers among all."""
+    for raw in keep_rows(lambda: raws, where)():
+        assert shape is not None, "a source with rows has a shape"
+        yield read_row(raw, shape.read(raw), raws.count)
+
+
+def gather(rows: Iterable[ReadRow]) -> Iterator[RowBatch]:
+    """Yield rows in batches. What is read before an error is yielded before it is raised."""
+    batch, size = list[ReadRow](), 0
     try:
-        for number, raw in enumerate(rows.raw(), 1):
-            assert shape is not None, "a source with rows has a shape"
-            row = read_row(raw, shape.read(raw), number)
+        for row in rows:
             batch.append(row)
             size += row.size
             if len(batch) >= BATCH_ROWS or size >= BATCH_CHARACTERS:
