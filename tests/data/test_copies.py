@@ -54,7 +54,7 @@ def prints(raws):
     return taken
 
 
-@pytest.mark.parametrize(("count", "recall"), [(2, 1.0), (5, 1.0), (10, 0.98), (20, 0.9)])
+@pytest.mark.parametrize(("count", "recall"), [(2, 1.0), (5, 1.0), (10, 1.0), (20, 0.97)])
 def test_near_copies_of_two_hundred_words_are_found_and_no_other_rows(count, recall):
     originals = [answer(200) for _ in range(100)]
     raws = [row(words) for words in [*originals, *(changed(words, count) for words in originals)]]
@@ -64,6 +64,12 @@ def test_near_copies_of_two_hundred_words_are_found_and_no_other_rows(count, rec
     precision, recalled = rates(found, set(range(200)))[0] * len(right) / len(found), len(right) / 200
     print(f"{count} of 200 words changed: precision {precision:.2f}, recall {recalled:.2f}")
     assert precision == 1.0 and recalled >= recall
+
+
+def test_rows_that_share_a_quarter_of_their_sequences_are_no_copies():
+    originals = [answer(200) for _ in range(200)]
+    labels = prints([row(words) for words in [*originals, *(changed(words, 50) for words in originals)]])
+    assert (labels.near_copies == np.arange(400)).all()
 
 
 def test_rows_of_one_template_with_other_content_are_no_copies():

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from core.cli import activity_line
+from core.cli.plan.progress_bar import ProgressBar
 from core.contract.spec.searched_knob_extremes import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
@@ -33,10 +34,19 @@ def print_scan(spec: StudySpec, size: int, against: Sequence[str] = ()) -> list[
         print(line)
     known = _known(spec, against)
     length = longest_sequence(spec)
-    problems = list[Problem]()
+    problems, bar = list[Problem](), ProgressBar()
+    if bar.is_live:
+        activity_line.stop_activity()
+
+    def tell(what: str) -> None:
+        activity_line.set_activity(what)
+        if not what.startswith("reading "):
+            bar.tell(what)
+
     for key, section in spec.data.inputs.items():
         options = ScanOptions(section, index, size, spec.study.seed, length, known)
-        for scan in scan_rows.scan_all(find_sources(section, key), options, activity_line.set_activity):
+        for scan in scan_rows.scan_all(find_sources(section, key), options, tell, bar.show):
+            bar.clear()
             print("\n".join(describe(scan)), flush=True)
             problems += find_blocking(scan.findings, section.allow, scan.source.key)
     return problems

@@ -71,6 +71,7 @@ class _SourceScan:
         """Return the findings; validation rows are compared with those of ``train``."""
         if self._source.reason:
             return Scan(self._source, notes=(f"not scanned: {self._source.reason}",))
+        self._progress(0, self._total)
         try:
             reader = SourceReader(self._source, self._options, MOST_READ)
             reader.read(self._show_progress)

@@ -29,8 +29,8 @@ class Packed(msgspec.Struct):
 
 
 class RowPrints:
-    """The key and the number of each row, and the signatures of the first MOST_NEAR that learn enough text; 16
-    and 260 bytes. A row that trains nothing has neither key nor signature: it is a copy of no other."""
+    """The key and the number of each row, and the signatures of the first MOST_NEAR that learn enough text;
+    16 and 260 bytes. A row that trains nothing has neither key nor signature: it is a copy of no other."""
 
     def __init__(self, near: bool = True, is_later: bool = False) -> None:
         """With ``is_later`` other rows of the source come before these."""
@@ -79,8 +79,13 @@ class RowPrints:
 
     def pack(self) -> Packed:
         """Return what is kept, in types that msgpack has."""
-        arrays = (each.tobytes() for each in (self._keys, self._numbers, self._untrained))
-        return Packed(*arrays, [bytes(column) for column in self._columns], self.groups)
+        return Packed(
+            self._keys.tobytes(),
+            self._numbers.tobytes(),
+            self._untrained.tobytes(),
+            [bytes(column) for column in self._columns],
+            self.groups,
+        )
 
     def merge(self, packed: Packed, first: int) -> None:
         """Take in what was kept of the rows that follow, of which the first is row ``first`` + 1."""

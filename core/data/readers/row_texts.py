@@ -46,7 +46,8 @@ def split(row: Canonical, number: int) -> RowTexts:
     parts = split_whole(row)
     longest = max(max(map(len, part), default=0) for part in parts)
     if longest <= LONGEST and sum(map(len, parts)) <= MOST_TEXTS:
-        return RowTexts(number, *map(tuple, parts))
+        context, answers, other = map(tuple, parts)
+        return RowTexts(number, context, answers, other)
     context, answers, other = (tuple(words[:LONGEST] for words in part[:MOST_TEXTS]) for part in parts)
     return RowTexts(number, context, answers, other, True)
 

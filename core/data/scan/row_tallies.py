@@ -99,13 +99,21 @@ class RowTallies:
     def pack(self) -> Packed:
         """Return the tallies of a piece for another process."""
         matches = [
-            (match.example.row, match.example.text, match.prompts, match.is_answered) for match in self._matches
+            (match.example.row, match.example.text, match.prompts, match.is_answered)
+            for match in self._matches
         ]
         checks = [check.pack() for check in self.checks]
         return Packed(
-            self.numbered, self.fault, self.is_more, dict(self._skipped), matches, self.sample.pack(), self.sample.count,
-            self.prints.pack(), checks,
-        )  # fmt: skip
+            self.numbered,
+            self.fault,
+            self.is_more,
+            dict(self._skipped),
+            matches,
+            self.sample.pack(),
+            self.sample.count,
+            self.prints.pack(),
+            checks,
+        )
 
     def merge(self, packed: Packed) -> None:
         """Put in the piece that follows."""

@@ -1,7 +1,7 @@
 """Cuts large files of JSON lines into pieces, which several processes can read at the same time.
 
-A check needs no digits as the file has them: msgspec reads 1.10 as 1.1, four times as fast as ``json``. A line
-that it refuses, and files of other formats, go to the usual reader, so that every message is the same.
+A check needs no digits as the file has them: msgspec reads 1.10 as 1.1, four times as fast as ``json``. A
+line that it refuses, and files of other formats, go to the usual reader, so that every message is the same.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Raw = dict[str, Any]
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """The lines of a file that begin from ``begin`` to before ``end``; the whole file, by its usual reader, if
-    ``end`` is None."""
+    """The lines of a file that begin from ``begin`` to before ``end``; the whole file, by its usual reader,
+    if ``end`` is None."""
 
     file: str
     begin: int = 0

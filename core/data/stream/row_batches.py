@@ -58,13 +58,17 @@ class RowBatch:
     @cached_property
     def texts(self) -> list[str]:
         """Every text of the batch: of each row first the context, then answers, then what else is learnt."""
-        return list(itertools.chain.from_iterable(row.texts.all for row in self.rows if row.texts is not None))
+        return list(
+            itertools.chain.from_iterable(row.texts.all for row in self.rows if row.texts is not None)
+        )
 
     @cached_property
     def _counts(self) -> Indices:
         """The number of texts of each row and part (R, 3): context, answers, other."""
         none = RowTexts(0)
-        parts = ((text.context, text.answers, text.other) for text in (row.texts or none for row in self.rows))
+        parts = (
+            (text.context, text.answers, text.other) for text in (row.texts or none for row in self.rows)
+        )
         flat = map(len, itertools.chain.from_iterable(parts))
         return np.fromiter(flat, np.int64, 3 * len(self.rows)).reshape(-1, 3)
 
@@ -119,7 +123,7 @@ def batches(rows: ShapedRows) -> Iterator[RowBatch]:
 
 
 class Numbered:
-    """Rows, of which ``count`` have been read; not more than ``most`` are: ``is_more`` says that there are."""
+    """Rows, of which ``count`` have been read, not more than ``most``; ``is_more`` says that there are more."""
 
     def __init__(self, raws: Iterable[Raw], most: int = 1 << 62) -> None:
         self._raws, self._most = raws, most
