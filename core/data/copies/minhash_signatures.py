@@ -50,8 +50,8 @@ def print_batch(batch: RowBatch, first: int) -> NearPrints:
 
 
 def _digest(hashes: npt.NDArray[np.uint32], begins: Indices) -> npt.NDArray[np.uint32]:
-    """Return the smallest of each row's hashes by each permutation (128, S); ``begins`` is where those of each
-    row begin."""
+    """Return the smallest of each row's hashes by each permutation (128, S); ``begins``: where those of
+    each row begin."""
     slots, permuted = np.empty((SLOTS, len(begins)), np.uint32), np.empty_like(hashes)
     for place, factor in enumerate(FACTORS):
         np.multiply(hashes, factor, out=permuted)

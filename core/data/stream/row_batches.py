@@ -123,7 +123,7 @@ def batches(rows: ShapedRows) -> Iterator[RowBatch]:
 
 
 class Numbered:
-    """Rows, of which ``count`` have been read, not more than ``most``; ``is_more`` says that there are more."""
+    """Rows, of which ``count`` have been read, not more than ``most``; ``is_more``: there are more."""
 
     def __init__(self, raws: Iterable[Raw], most: int = 1 << 62) -> None:
         self._raws, self._most = raws, most
