@@ -68,7 +68,7 @@ def _measure(file: Path) -> int | None:
 
 def _read_lines(piece: Piece, end: int, count: Count) -> Iterator[Raw]:
     decode = msgspec.json.Decoder().decode
-    with open(piece.file, "rb") as file:
+    with Path(piece.file).open("rb") as file:
         at = _find_line(file, piece.begin, end)
         while at < end and (line := file.readline(LONGEST_LINE)):
             count(len(line))
@@ -109,7 +109,7 @@ def _read_usually(file: str, line: bytes, at: int) -> Raw | None:
 def _count_lines(file: str, end: int) -> int:
     """Return the number of line ends in the first ``end`` bytes of a file."""
     lines = 0
-    with open(file, "rb") as opened:
+    with Path(file).open("rb") as opened:
         while end > 0 and (chunk := opened.read(min(end, 1 << 20))):
             lines += chunk.count(b"\n")
             end -= len(chunk)

@@ -57,7 +57,6 @@ class Frame(NamedTuple):
                 )
         return None
 
-
     def fits(self, turns: Sequence[Turn]) -> bool:
         """Tell whether these turns have this frame for certain."""
         return self.asked is not None and all(
@@ -187,7 +186,7 @@ class Probe(str):
             self.read()
         return self
 
-    strip = lstrip = rstrip = _strip  # type: ignore[assignment]
+    strip = lstrip = rstrip = _strip
 
     def __add__(self, other: str) -> Probe:
         if isinstance(other, Probe):
@@ -200,11 +199,11 @@ class Probe(str):
     def __contains__(self, words: object) -> bool:
         return self._note("in", words)
 
-    def startswith(self, words: Any, *place: Any) -> bool:  # type: ignore[override]
+    def startswith(self, words: Any, *place: Any) -> bool:
         """Note what the text might begin with."""
         return self._note("first", (words, *place) if place else words)
 
-    def endswith(self, words: Any, *place: Any) -> bool:  # type: ignore[override]
+    def endswith(self, words: Any, *place: Any) -> bool:
         """Note what the text might end with."""
         return self._note("last", (words, *place) if place else words)
 
@@ -229,7 +228,16 @@ def _noting(name: str) -> Callable[..., Any]:
     return note
 
 
-KNOWN = {"__str__", "__new__", "__init__", "__class__", "__getattribute__", "__setattr__", "__doc__", *vars(Probe)}
+KNOWN = {
+    "__str__",
+    "__new__",
+    "__init__",
+    "__class__",
+    "__getattribute__",
+    "__setattr__",
+    "__doc__",
+    *vars(Probe),
+}
 for _name in (name for name in vars(str) if name not in KNOWN):
     setattr(Probe, _name, _noting(_name))
 Probe.__hash__ = _noting("__hash__")  # type: ignore[method-assign]
@@ -239,7 +247,11 @@ def _has(text: str, place: str, words: str) -> bool:
     """Tell whether a text has words in a place."""
     if place == "in":
         return words in text
-    return text == words if place == "all" else getattr(text, {"first": "startswith", "last": "endswith"}[place])(words)
+    return (
+        text == words
+        if place == "all"
+        else getattr(text, {"first": "startswith", "last": "endswith"}[place])(words)
+    )
 
 
 def render_probes(template: Any, source: str, names: Mapping[str, Any]) -> Render | None:
