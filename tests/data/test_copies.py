@@ -172,6 +172,17 @@ def test_rows_that_are_all_alike_are_split_all_the_same():
     assert len(division.held) == 1 and "copies of each other" in division.notes[0]
 
 
+def test_copies_that_are_too_many_for_the_validation_rows_are_told(tmp_path):
+    copies = [0] * 30 + list(range(30, 100))
+    division = divide(range(100), [], copies, 0.1, 0)
+    assert len(division.held) == 10 and min(division.held) >= 30
+    assert division.notes == (division.unheld,) and division.unheld.startswith("30 rows are never validation")
+    assert not divide(range(100), [], copies, 0.4, 0).notes
+    raws = [row(["yes"])] * 30 + [row(answer(9)) for _ in range(70)]
+    (scan,) = scans(write(tmp_path / "a.jsonl", raws))
+    assert not of_name(scan, LEAK).hits and "30 rows are never" in of_name(scan, LEAK).detail
+
+
 def test_rows_that_train_nothing_are_never_held_out_while_there_are_others():
     copies = [0, 0, 0, 0, 0, 5, 6]  # as many as no validation share has room for
     for seed in range(20):

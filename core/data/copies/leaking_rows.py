@@ -66,6 +66,7 @@ def find_split_leaking(
     held = np.array(division.held, np.int64)
     is_near, is_copy = (np.isin(labels[held], labels[division.train]) for labels in (near, exact))
     finding = _describe(held[is_near], int(is_copy.sum()), len(held), SPLIT_REMEDY, numbers, fetch)
+    finding = replace(finding, detail="; ".join(filter(None, [finding.detail, division.unheld])))
     return finding if len(exact) >= FEWEST_TO_BLOCK else replace(finding, blocks="")
 
 

@@ -281,12 +281,13 @@ def _national() -> tuple[Rule, ...]:
 
 # The most reliable rules come first: a later rule does not match what an earlier one matched.
 _KEY_WORDS = (
-    "hf_", "sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "akia", "asia", "aiza",
-    "k_live_", "k_test_", "eyj", "private key",
+    "hf_", "sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "akia", "asia",
+    "aiza", "k_live_", "k_test_", "eyj", "private key",
 )  # fmt: skip
 _PASS_WORDS = "password", "passwort", "passwd", "pwd"
 _BORN_WORDS = (
-    "birth", "born", "d.o", "do.", "dob", "d.ob", "geb", "naissance", "nacid", "nacimiento", "nat", "nasc", "urodz",
+    "birth", "born", "d.o", "do.", "dob", "d.ob", "geb", "naissance", "nacid", "nacimiento", "nat", "nasc",
+    "urodz",
 )  # fmt: skip
 _CALL_WORDS = (
     "ph", "tel", "mobil", "cell", "handy", "fax", "call", "ring", "dial", "whatsapp", "number is", "reach ",
