@@ -1,5 +1,5 @@
-"""``python -m tests.bench.scan [MEGABYTES]``: how fast `trimtab check` reads a large JSONL file, in one process
-and in as many as pay off, with the CPU time and the memory of all of them together.
+"""``python -m tests.bench.scan [MEGABYTES]``: how fast `trimtab check` reads a large JSONL file, in one
+process and in as many as pay off, with the CPU time and the memory of all of them together.
 
 Rows are chats of one or two questions made of the standard library's docstrings, about 950 bytes each. Each
 way runs in a process of its own; the sample of the slow checks has one row.

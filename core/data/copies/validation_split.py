@@ -73,8 +73,8 @@ def _describe_unheld(linked: dict[Hashable, set[Hashable]], wanted: int, noun: s
     if not count:
         return ""
     return (
-        f"{count:,} {noun} are never validation rows, as each has more copies than the {wanted:,} {noun} that "
-        "are held out: data.deduplicate leaves copies out"
+        f"{count:,} {noun} are never validation rows, as each has more copies than the {wanted:,} {noun} "
+        "that are held out: data.deduplicate leaves copies out"
     )
 
 
