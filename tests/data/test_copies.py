@@ -19,6 +19,7 @@ from core.data.copies.row_fingerprints import RowPrints
 from core.data.copies.validation_split import divide, first_copies
 from core.data.readers.row_texts import LONGEST
 from core.data.readers.source_files import find_sources
+from core.data.scan.row_tallies import ScanOptions
 from core.data.stream.word_hashes import hash_grams, hash_words
 from core.errors import TrimtabError
 from tests.data.planted import rates
@@ -53,7 +54,7 @@ def prints(raws):
     return taken
 
 
-@pytest.mark.parametrize(("count", "recall"), [(2, 1.0), (5, 1.0), (10, 0.98), (20, 0.9)])
+@pytest.mark.parametrize(("count", "recall"), [(2, 1.0), (5, 1.0), (10, 1.0), (20, 0.97)])
 def test_near_copies_of_two_hundred_words_are_found_and_no_other_rows(count, recall):
     originals = [answer(200) for _ in range(100)]
     raws = [row(words) for words in [*originals, *(changed(words, count) for words in originals)]]
@@ -63,6 +64,12 @@ def test_near_copies_of_two_hundred_words_are_found_and_no_other_rows(count, rec
     precision, recalled = rates(found, set(range(200)))[0] * len(right) / len(found), len(right) / 200
     print(f"{count} of 200 words changed: precision {precision:.2f}, recall {recalled:.2f}")
     assert precision == 1.0 and recalled >= recall
+
+
+def test_rows_that_share_a_quarter_of_their_sequences_are_no_copies():
+    originals = [answer(200) for _ in range(200)]
+    labels = prints([row(words) for words in [*originals, *(changed(words, 50) for words in originals)]])
+    assert (labels.near_copies == np.arange(400)).all()
 
 
 def test_rows_of_one_template_with_other_content_are_no_copies():
@@ -165,6 +172,17 @@ def test_rows_that_are_all_alike_are_split_all_the_same():
     assert len(division.held) == 1 and "copies of each other" in division.notes[0]
 
 
+def test_copies_that_are_too_many_for_the_validation_rows_are_told(tmp_path):
+    copies = [0] * 30 + list(range(30, 100))
+    division = divide(range(100), [], copies, 0.1, 0)
+    assert len(division.held) == 10 and min(division.held) >= 30
+    assert division.notes == (division.unheld,) and division.unheld.startswith("30 rows are never validation")
+    assert not divide(range(100), [], copies, 0.4, 0).notes
+    raws = [row(["yes"])] * 30 + [row(answer(9)) for _ in range(70)]
+    (scan,) = scans(write(tmp_path / "a.jsonl", raws))
+    assert not of_name(scan, LEAK).hits and "30 rows are never" in of_name(scan, LEAK).detail
+
+
 def test_rows_that_train_nothing_are_never_held_out_while_there_are_others():
     copies = [0, 0, 0, 0, 0, 5, 6]  # as many as no validation share has room for
     for seed in range(20):
@@ -210,7 +228,7 @@ def write(path, raws):
 
 def scans(path, known=None, **options):
     data = DataOptions(source=path, **options)
-    asked = scan_rows.ScanOptions(data, PromptIndex({}), 0, known=known)
+    asked = ScanOptions(data, PromptIndex({}), 0, known=known)
     return list(scan_rows.scan_all(find_sources(data), asked, lambda _: None))
 
 

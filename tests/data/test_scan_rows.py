@@ -9,8 +9,10 @@ import pytest
 from core.contract.spec.study_spec import DataOptions
 from core.data.checks import scan_rows
 from core.data.checks.evaluation_rows import PromptIndex
-from core.data.checks.row_sample import Reservoir
+from core.data.checks.row_sample import RowSample
+from core.data.readers.row_texts import RowTexts
 from core.data.readers.source_files import find_sources
+from core.data.scan.row_tallies import ScanOptions
 
 PROMPTS = PromptIndex({"harmful requests": ["Describe in five steps how the moon is stolen at night."]})
 
@@ -26,7 +28,7 @@ def scanned(path, size=100, tell=silent, **options):
 def scans(path, size=100, tell=silent, **options):
     """The scans of all sources of a study."""
     data = DataOptions(source=str(path), **options)
-    asked = scan_rows.ScanOptions(data, PROMPTS, size, length=512)
+    asked = ScanOptions(data, PROMPTS, size, length=512)
     return scan_rows.scan_all(find_sources(data), asked, tell)
 
 
@@ -65,15 +67,15 @@ def test_a_long_file_is_sampled_but_compared_with_all_prompts(tmp_path):
     assert (found.read, found.sampled) == (500, 20)
     equal = of_name(found, "rows that equal evaluation prompts")
     assert equal.hits == 1 and equal.rows == 500
-    assert any("450 rows" in what for what in told)
+    assert any("500 rows" in what for what in told)
 
 
 def test_a_sample_has_rows_from_everywhere_and_is_the_same_each_time():
     def sample():
-        reservoir = Reservoir(200)
+        drawn = RowSample(200)
         for number in range(10_000):
-            reservoir.add(number)
-        return reservoir.sample()
+            drawn.add(RowTexts(number))
+        return [row.number for row in drawn.sample()]
 
     kept = sample()
     assert kept == sorted(kept) == sample() and len(set(kept)) == 200

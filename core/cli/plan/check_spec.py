@@ -41,7 +41,7 @@ def check(arguments: argparse.Namespace) -> int:
 def _scan(spec: StudySpec, count: int | None, against: list[str]) -> None:
     """Scan rows, and print the findings. Raises SpecError with those that keep the study from starting."""
     from core.cli.plan import scan_report
-    from core.data.checks.scan_rows import SAMPLED
+    from core.data.scan.row_tallies import SAMPLED
 
     size = SAMPLED if count is None else count
     problems = scan_report.print_scan(spec, size, against) if size or against else []

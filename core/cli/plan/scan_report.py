@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from core.cli import activity_line
+from core.cli.plan.progress_bar import ProgressBar
 from core.contract.spec.searched_knob_extremes import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
@@ -14,6 +15,7 @@ from core.data.checks.blocking_findings import find_blocking
 from core.data.checks.check_finding import Finding, Severity
 from core.data.copies.contaminated_rows import KnownTexts
 from core.data.readers.source_files import find_sources
+from core.data.scan.row_tallies import ScanOptions
 from core.errors import Problem, SpecError, in_line
 from core.evaluate.prompts.study_prompts import Library
 
@@ -32,10 +34,19 @@ def print_scan(spec: StudySpec, size: int, against: Sequence[str] = ()) -> list[
         print(line)
     known = _read_known_texts(spec, against)
     length = longest_sequence(spec)
-    problems = list[Problem]()
+    problems, bar = list[Problem](), ProgressBar()
+    if bar.is_live:
+        activity_line.stop_activity()
+
+    def tell(what: str) -> None:
+        activity_line.set_activity(what)
+        if not what.startswith("reading "):
+            bar.tell(what)
+
     for key, section in spec.data.inputs.items():
-        options = scan_rows.ScanOptions(section, index, size, spec.study.seed, length, known)
-        for scan in scan_rows.scan_all(find_sources(section, key), options, activity_line.set_activity):
+        options = ScanOptions(section, index, size, spec.study.seed, length, known)
+        for scan in scan_rows.scan_all(find_sources(section, key), options, tell, bar.show):
+            bar.clear()
             print("\n".join(describe(scan)), flush=True)
             problems += find_blocking(scan.findings, section.allow, scan.source.key)
     return problems

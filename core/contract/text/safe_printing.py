@@ -60,6 +60,13 @@ class Harmless(io.TextIOBase):
         self.written_at = time.monotonic()
         return len(text)
 
+    def overwrite(self, line: str) -> None:
+        """Write a line of a terminal in place of the one that the cursor is in. Raises as ``write`` does."""
+        with _warn_unprintable():
+            self._stream.write(f"\r{plain(line)}")
+            self._stream.flush()
+        self.written_at = time.monotonic()
+
     def flush(self) -> None:
         """Flush the stream; raise as ``write`` does."""
         with _warn_unprintable():

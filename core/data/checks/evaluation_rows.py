@@ -47,7 +47,8 @@ class PromptIndex:
     """The n-grams of all prompts. A look-up takes time linear in the length of the texts."""
 
     def __init__(self, prompts: Mapping[str, Iterable[str]]) -> None:
-        listed = [(name, text) for name, texts in prompts.items() for text in texts]
+        self.prompts = {name: list(texts) for name, texts in prompts.items()}
+        listed = [(name, text) for name, texts in self.prompts.items() for text in texts]
         words = hash_words([text for _, text in listed])
         grams = hash_grams(words, WORDS)
         self._sets = [name for name, _ in listed]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from core.data.checks.check_finding import EXAMPLES, Example, Finding, Severity, count_share
 from core.data.checks.masked_excerpt import excerpt_around, excerpt_masked
@@ -20,6 +20,12 @@ class BatchCheck(Protocol):
 
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""
+
+    def pack(self) -> Any:
+        """Return what is kept, in types that msgpack has: another process may have read the rows."""
+
+    def merge(self, packed: Any, first: int) -> None:
+        """Take in what was kept of the rows that follow, of which the first is row ``first`` + 1."""
 
     def finding(self) -> Finding:
         """Return what was found in all rows."""
@@ -44,6 +50,19 @@ class Tally:
             shown = excerpt_around(text(), around) if around else excerpt_masked(text())
             self.examples.append(Example(row, shown))
 
+    def pack(self) -> tuple[Any, ...]:
+        """Return what is kept, in types that msgpack has."""
+        return self.rows, self.hits, dict(self.kinds), [(shown.row, shown.text) for shown in self.examples]
+
+    def merge(self, packed: Sequence[Any], first: int) -> None:
+        """Take in the tally of the rows that follow, of which the first is row ``first`` + 1."""
+        rows, hits, kinds, examples = packed
+        self.rows += rows
+        self.hits += hits
+        self.kinds.update(kinds)
+        room = EXAMPLES - len(self.examples)
+        self.examples += [Example(row + first, text) for row, text in examples[:room]]
+
     def exceeds(self, most: float) -> bool:
         """Tell whether more than this share of the rows is hit, and there are enough rows for a study not
         to start for that."""
@@ -57,6 +76,21 @@ class Tally:
     def list_kinds(self) -> str:
         """Return the kinds with their counts, the most common first."""
         return ", ".join(f"{kind}: {count:,}" for kind, count in self.kinds.most_common(SHOWN_KINDS))
+
+
+class TallyCheck:
+    """A check that keeps a tally and nothing else."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+
+    def pack(self) -> Any:
+        """Return what is kept, in types that msgpack has."""
+        return self._tally.pack()
+
+    def merge(self, packed: Any, first: int) -> None:
+        """Take in what was kept of the rows that follow, of which the first is row ``first`` + 1."""
+        self._tally.merge(packed, first)
 
 
 def finding_of(

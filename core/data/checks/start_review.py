@@ -31,7 +31,7 @@ from core.data.stream.row_batches import BATCH_CHARACTERS, BATCH_ROWS, ReadRow, 
 from core.data.stream.word_hashes import Indices
 from core.errors import TrimtabError
 
-LIBRARIES = ("numpy", "pyarrow", "rensa")  # that read and compare rows
+LIBRARIES = ("numpy", "pyarrow")  # that read and compare rows
 CHUNK_BYTES = 1 << 20
 SEE = "`trimtab check` shows the rows"
 
@@ -78,7 +78,7 @@ class StartReview:
         known = self._finish()
         exact, near = _labels(self._count, known.exact), _labels(self._count, known.near)
         division = divide_source(exact, near, known.untrained, self._groups, self._data, seed)
-        self._leaking = find_split_leaking(exact, near, division, lambda _: {})
+        self._leaking = find_split_leaking(exact, near, division, np.arange(1, self._count + 1), lambda _: {})
         return division
 
     def compare(self, held: Iterable[Canonical]) -> None:

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from core import paths
 from core.data.checks.check_finding import Finding, Severity
-from core.data.checks.row_tally import Tally, finding_of
+from core.data.checks.row_tally import TallyCheck, finding_of
 from core.data.readers import local_files
 from core.data.readers.row_values import texts
 from core.data.stream.hash_filter import HashFilter
 from core.data.stream.row_batches import RowBatch
-from core.data.stream.word_hashes import hash_grams, hash_words
+from core.data.stream.word_hashes import Hashes, hash_grams, hash_words
 
 NAME = "rows that contain evaluation data"
 WORDS = 12
@@ -26,28 +27,47 @@ READ = 1000  # rows of a file that are hashed at once
 REMEDY = "drop these rows, or do not report results on that data: `trimtab clean --against FILE` drops them"
 
 
+class Packed(msgspec.Struct):
+    """Known texts as another process takes them: the files' names, the texts that are too short, and the
+    hashes of all sequences as bytes."""
+
+    names: tuple[str, ...]
+    short: int
+    hashes: bytes
+
+
 class KnownTexts:
     """The sequences of 12 words in the rows of some files."""
 
     def __init__(self, files: Iterable[str], key: str, tell: Callable[[str], None] = lambda _: None) -> None:
         """Read the files. Raises TrimtabError that names ``key`` for one that cannot be read."""
-        self.names, self.short = tuple(files), 0
+        names, short = tuple(files), 0
         parts = [np.empty(0, np.uint64)]
-        for name in self.names:
+        for name in names:
             tell(f"reading {Path(name).name}")
             batch = list[str]()
             for row in local_files.rows(paths.expand_home(name), key):
                 batch += [text for text in texts(list(row.values())) if text.strip()]
                 if len(batch) >= READ:
-                    parts.append(self._hash(batch))
+                    short += _add(batch, parts)
                     batch = []
-            parts.append(self._hash(batch))
-        self._filter = HashFilter(np.concatenate(parts))
+            short += _add(batch, parts)
+        self._keep(names, short, np.concatenate(parts))
 
-    def _hash(self, batch: list[str]) -> np.ndarray:
-        words = hash_words(batch)
-        self.short += int((np.bincount(words.text, minlength=len(batch)) < WORDS).sum())
-        return np.unique(hash_grams(words, WORDS).hashes)
+    @classmethod
+    def unpacked(cls, packed: Packed) -> KnownTexts:
+        """Return the known texts that were packed."""
+        known = cls((), "")
+        known._keep(packed.names, packed.short, np.frombuffer(packed.hashes, np.uint64))
+        return known
+
+    def pack(self) -> Packed:
+        """Return the known texts for another process."""
+        return Packed(self.names, self.short, self._filter.known.tobytes())
+
+    def _keep(self, names: tuple[str, ...], short: int, hashes: Hashes) -> None:
+        self.names, self.short = names, short
+        self._filter = HashFilter(hashes)
 
     def match(self, batch: RowBatch) -> dict[int, int]:
         """Return, by the index of a row, the index of its first text that shares a sequence."""
@@ -56,11 +76,19 @@ class KnownTexts:
         return {int(batch.row_of[text]): text for text in sorted(found, reverse=True)}
 
 
-class ContaminatedRows:
+def _add(batch: list[str], parts: list[Hashes]) -> int:
+    """Add the hashes of the sequences of some texts to ``parts``; return how many texts are too short."""
+    words = hash_words(batch)
+    parts.append(np.unique(hash_grams(words, WORDS).hashes))
+    return int((np.bincount(words.text, minlength=len(batch)) < WORDS).sum())
+
+
+class ContaminatedRows(TallyCheck):
     """Counts rows that contain known texts."""
 
     def __init__(self, known: KnownTexts) -> None:
-        self._known, self._tally = known, Tally()
+        super().__init__()
+        self._known = known
 
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""

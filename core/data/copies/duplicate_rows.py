@@ -26,19 +26,22 @@ def find_duplicates(prints: RowPrints, fetch: Fetch) -> list[Finding]:
     only_near = np.where((exact == own) & (near != own), near, own)
     note = f"only the first {MOST_NEAR:,} rows are compared" if prints.is_partial else ""
     return [
-        _describe(EXACT, exact, EXACT_REMEDY, fetch),
-        _describe(NEAR, only_near, NEAR_REMEDY, fetch, note),
+        _describe(EXACT, exact, EXACT_REMEDY, prints.numbers, fetch),
+        _describe(NEAR, only_near, NEAR_REMEDY, prints.numbers, fetch, note),
     ]
 
 
-def _describe(name: str, first: Indices, remedy: str, fetch: Fetch, note: str = "") -> Finding:
+def _describe(
+    name: str, first: Indices, remedy: str, numbers: Indices, fetch: Fetch, note: str = ""
+) -> Finding:
     tally = Tally()
     later = np.flatnonzero(first != np.arange(len(first)))
     tally.rows, tally.hits = len(first), len(later)
     shown = later[:EXAMPLES].tolist()
     texts = fetch(shown)
     tally.examples = [
-        Example(at + 1, f"like row {first[at] + 1}: {excerpt_masked(texts.get(at, ''))}") for at in shown
+        Example(int(numbers[at]), f"like row {numbers[first[at]]}: {excerpt_masked(texts.get(at, ''))}")
+        for at in shown
     ]
     sizes = np.unique(first[later], return_counts=True)[1] + 1
     detail = (

@@ -32,7 +32,8 @@ def find_leaking(train: RowPrints, held: RowPrints, fetch: Fetch) -> Finding:
     both = RowPrints.joined(train, held)
     exact, near = both.exact_copies, both.near_copies
     is_copy, is_near = exact[count:] < count, near[count:] < count
-    finding = _describe(np.flatnonzero(is_near), int(is_copy.sum()), len(held), FILE_REMEDY, fetch)
+    leaking = np.flatnonzero(is_near)
+    finding = _describe(leaking, int(is_copy.sum()), len(held), FILE_REMEDY, held.numbers, fetch)
     return finding if len(both) >= FEWEST_TO_BLOCK else replace(finding, blocks="")
 
 
@@ -58,20 +59,25 @@ def divide_source(
     return replace(division, notes=(*note, *division.notes))
 
 
-def find_split_leaking(exact: Indices, near: Indices, division: Division, fetch: Fetch) -> Finding:
-    """Return the finding for rows that a study splits off by itself."""
+def find_split_leaking(
+    exact: Indices, near: Indices, division: Division, numbers: Indices, fetch: Fetch
+) -> Finding:
+    """Return the finding for rows that a study splits off by itself; ``numbers`` are those of all rows."""
     held = np.array(division.held, np.int64)
     is_near, is_copy = (np.isin(labels[held], labels[division.train]) for labels in (near, exact))
-    finding = _describe(held[is_near], int(is_copy.sum()), len(held), SPLIT_REMEDY, fetch)
+    finding = _describe(held[is_near], int(is_copy.sum()), len(held), SPLIT_REMEDY, numbers, fetch)
+    finding = replace(finding, detail="; ".join(filter(None, [finding.detail, division.unheld])))
     return finding if len(exact) >= FEWEST_TO_BLOCK else replace(finding, blocks="")
 
 
-def _describe(leaking: Indices, exact: int, rows: int, remedy: str, fetch: Fetch) -> Finding:
+def _describe(
+    leaking: Indices, exact: int, rows: int, remedy: str, numbers: Indices, fetch: Fetch
+) -> Finding:
     tally = Tally()
     tally.rows, tally.hits = rows, len(leaking)
     shown = leaking[:EXAMPLES].tolist()
     texts = fetch(shown)
-    tally.examples = [Example(at + 1, excerpt_masked(texts.get(at, ""))) for at in shown]
+    tally.examples = [Example(int(numbers[at]), excerpt_masked(texts.get(at, ""))) for at in shown]
     detail = f"{exact:,} are equal to a training row, {tally.hits - exact:,} nearly" if tally.hits else ""
     blocks = BLOCKS if tally.share > MOST else ""
     return finding_of(NAME, tally, grade(tally.share, 0.0, MOST), remedy, detail, blocks)

@@ -6,6 +6,7 @@ from array import array
 from functools import cached_property
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from core.data.copies import minhash_signatures
@@ -17,13 +18,24 @@ from core.data.stream.word_hashes import Hashes, Indices
 MOST_NEAR = 1_500_000  # rows with a signature: 400 MB
 
 
-class RowPrints:
-    """The key of each row, and the signatures of the first MOST_NEAR that learn enough text; 8 and 260
-    bytes. A row that trains nothing has neither: it is a copy of no other."""
+class Packed(msgspec.Struct):
+    """Fingerprints as another process takes them: the arrays as bytes."""
 
-    def __init__(self, near: bool = True) -> None:
-        self._near, self._signed = near, 0
-        self._keys, self._untrained = array("Q"), array("q")
+    keys: bytes
+    numbers: bytes
+    untrained: bytes
+    columns: list[bytes]
+    groups: list[Any]
+
+
+class RowPrints:
+    """The key and the number of each row, and the signatures of the first MOST_NEAR that learn enough text;
+    16 and 260 bytes. A row that trains nothing has neither key nor signature: it is a copy of no other."""
+
+    def __init__(self, near: bool = True, is_later: bool = False) -> None:
+        """With ``is_later`` other rows of the source come before these."""
+        self._near, self._signed, self._is_later = near, 0, is_later
+        self._keys, self._numbers, self._untrained = array("Q"), array("q"), array("q")
         self._columns = (
             bytearray(),
             bytearray(),
@@ -36,6 +48,7 @@ class RowPrints:
         """Return the fingerprints of the rows of ``first``, followed by those of ``second``."""
         both = cls()
         both._keys = first._keys + second._keys
+        both._numbers = first._numbers + second._numbers
         both._untrained = first._untrained + array("q", (second.untrained + len(first)).tolist())
         later = second.near._replace(rows=second.near.rows + len(first))
         for column, *parts in zip(both._columns, first.near, later, strict=True):
@@ -49,17 +62,51 @@ class RowPrints:
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""
         first = len(self._keys)
-        for at, row in enumerate(batch.rows, first):
-            if row.trains_nothing:
+        for at, (row, is_useless) in enumerate(zip(batch.rows, batch.trains_nothing, strict=True), first):
+            if is_useless:
                 self._untrained.append(at)
-            self._keys.append(0 if row.trains_nothing else row_key(row))
-        if self.groups or (not first and batch.rows and "group" in batch.rows[0].raw):
+            self._keys.append(0 if is_useless else row_key(row))
+            self._numbers.append(row.number)
+        asked = batch.rows if self._is_later else batch.rows[: not first]
+        if self.groups or any("group" in row.raw for row in asked):
+            self.groups += [None] * (first - len(self.groups))
             self.groups += [row.raw.get("group") for row in batch.rows]
         if self._near and self._signed < MOST_NEAR:
             part = minhash_signatures.print_batch(batch, first)
             self._signed += len(part.rows)
             for column, values in zip(self._columns, part, strict=True):
                 column += np.asarray(values).tobytes()
+
+    def pack(self) -> Packed:
+        """Return what is kept, in types that msgpack has."""
+        return Packed(
+            self._keys.tobytes(),
+            self._numbers.tobytes(),
+            self._untrained.tobytes(),
+            [bytes(column) for column in self._columns],
+            self.groups,
+        )
+
+    def merge(self, packed: Packed, first: int) -> None:
+        """Take in what was kept of the rows that follow, of which the first is row ``first`` + 1."""
+        count = len(self._keys)
+        self._keys.frombytes(packed.keys)
+        self._numbers.frombytes((np.frombuffer(packed.numbers, np.int64) + first).tobytes())
+        self._untrained.frombytes((np.frombuffer(packed.untrained, np.int64) + count).tobytes())
+        if self.groups or not count:
+            later = len(self._keys) - count
+            self.groups += packed.groups or ([None] * later if self.groups else [])
+        if self._near and self._signed < MOST_NEAR:
+            rows, *others = packed.columns
+            later_rows = np.frombuffer(rows, np.int64) + count
+            self._signed += len(later_rows)
+            for column, part in zip(self._columns, (later_rows.tobytes(), *others), strict=True):
+                column += part
+
+    @property
+    def numbers(self) -> Indices:
+        """The number of each row in its source (N,), from 1."""
+        return np.frombuffer(self._numbers, np.int64) if self._numbers else np.empty(0, np.int64)
 
     @property
     def is_partial(self) -> bool:

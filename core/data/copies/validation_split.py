@@ -13,11 +13,13 @@ Copies = Sequence[int]  # the index of the first copy of each row, itself for a 
 
 @dataclass(frozen=True)
 class Division:
-    """The indices of training and validation rows, both ascending, and notes for the user."""
+    """The indices of training and validation rows, both ascending, and notes for the user. ``unheld`` says
+    which copies are too many for the validation rows."""
 
     train: list[int]
     held: list[int]
     notes: tuple[str, ...] = ()
+    unheld: str = ""
 
 
 def first_copies(copies: Copies) -> list[int]:
@@ -47,17 +49,33 @@ def divide(
     items = sorted({groups[at] for at in candidates}) if units is groups else candidates
     random.Random(seed).shuffle(items)
     wanted = min(len(items), max(1, round(share * len(items))))
-    held = _take(items, _link(rows, units, copies), wanted)
+    linked = _link(rows, units, copies)
+    held = _take(items, linked, wanted)
     notes = [f"the column 'group' is not used to split the rows: {fault}"] if fault else []
-    if items and not held:
+    is_forced = bool(items) and not held
+    if is_forced:
         held = set(items[:wanted])
         notes.append(
             "most rows are copies of each other, so copies of training rows are among the validation rows"
         )
     if units is groups:
         notes.append(f"rows of a group stay together: {len(held)} of {len(items)} groups are for validation")
+    noun = "groups" if units is groups else "rows"
+    unheld = _describe_unheld(linked, wanted, noun) if not is_forced else ""
+    notes += [unheld] if unheld else []
     train = [at for at in rows if units[at] not in held]
-    return Division(train, [at for at in rows if units[at] in held], tuple(notes))
+    return Division(train, [at for at in rows if units[at] in held], tuple(notes), unheld)
+
+
+def _describe_unheld(linked: dict[Hashable, set[Hashable]], wanted: int, noun: str) -> str:
+    """Say how many units have more copies than the validation rows have room for; "" if none has."""
+    count = sum(len(together) > wanted for together in linked.values())
+    if not count:
+        return ""
+    return (
+        f"{count:,} {noun} are never validation rows, as each has more copies than the {wanted:,} {noun} "
+        "that are held out: data.deduplicate leaves copies out"
+    )
 
 
 def _take(items: Sequence[Hashable], linked: dict[Hashable, set[Hashable]], wanted: int) -> set[Hashable]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from core.data.checks.check_finding import EXAMPLES, Example, Finding
@@ -14,7 +16,7 @@ NAME = "boilerplate in answers"
 WORDS = 5  # of an opening or an ending
 FEWEST = 20  # answers that share one
 COMMON, MANY = 0.05, 0.3  # shares of all answers
-KEPT = 5_000  # openings and endings whose text is kept: what is common is among the first
+KEPT = 1_000  # openings and endings whose text is kept: what is common is among the first
 KEPT_CHARACTERS = 400  # far more than is shown: what is cut through is not shown
 REMEDY = "remove the phrase from the answers unless every answer is meant to have it: it is learnt first"
 
@@ -24,7 +26,7 @@ class Boilerplate:
 
     def __init__(self) -> None:
         self._tally = Tally()
-        self._ends: tuple[list[Hashes], list[Hashes]] = [], []  # openings, endings
+        self._ends = bytearray(), bytearray()  # the hashes of openings and endings
         self._shown: dict[int, tuple[int, str]] = {}  # the row and its opening or ending
 
     def add(self, batch: RowBatch) -> None:
@@ -36,15 +38,30 @@ class Boilerplate:
         self._tally.rows += len(answers)
         starts = begins[long], ends[long] - WORDS
         for place, hashes in enumerate(_runs(batch.words.hashes, start) for start in starts):
-            self._ends[place].append(hashes)
+            self._ends[place].extend(hashes.tobytes())
             if len(self._shown) < KEPT:
                 self._show(batch, answers[long], hashes, is_ending=bool(place))
+
+    def pack(self) -> Any:
+        """Return what is kept, in types that msgpack has."""
+        return self._tally.pack(), [bytes(end) for end in self._ends], self._shown
+
+    def merge(self, packed: Any, first: int) -> None:
+        """Take in what was kept of the rows that follow, of which the first is row ``first`` + 1."""
+        tally, ends, shown = packed
+        self._tally.merge(tally, first)
+        for own, later in zip(self._ends, ends, strict=True):
+            own += later
+        for key, (row, text) in shown.items():
+            if len(self._shown) >= KEPT:
+                break
+            self._shown.setdefault(key, (row + first, text))
 
     def finding(self) -> Finding:
         """Return the phrases that many answers share."""
         phrases = []
-        for name, parts in zip(("begin", "end"), self._ends, strict=True):
-            hashes, counts = np.unique(np.concatenate([np.empty(0, np.uint64), *parts]), return_counts=True)
+        for name, end in zip(("begin", "end"), self._ends, strict=True):
+            hashes, counts = np.unique(np.frombuffer(end, np.uint64), return_counts=True)
             enough = counts >= max(FEWEST, COMMON * self._tally.rows)
             phrases += [
                 (int(count), int(key), name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from core.data.checks.check_finding import Finding
-from core.data.checks.row_tally import Tally, finding_of, grade
+from core.data.checks.row_tally import TallyCheck, finding_of, grade
 from core.data.stream.row_batches import RowBatch
 
 NAME = "damaged encoding"
@@ -22,11 +22,8 @@ SUSPECT = re.compile(
 )
 
 
-class DamagedText:
+class DamagedText(TallyCheck):
     """Counts rows with such text; ``ftfy`` decides on texts that a quick test suspects."""
-
-    def __init__(self) -> None:
-        self._tally = Tally()
 
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from core.data.checks.check_finding import Finding
-from core.data.checks.row_tally import Tally, finding_of, grade
+from core.data.checks.row_tally import TallyCheck, finding_of, grade
+from core.data.readers.row_texts import is_filled
 from core.data.stream.row_batches import RowBatch
 
 NAME = "empty rows and answers"
@@ -11,11 +12,8 @@ SOME, MANY = 0.01, 0.05
 REMEDY = "drop these rows: `trimtab clean` does; training skips them"
 
 
-class EmptyRows:
+class EmptyRows(TallyCheck):
     """Counts rows in which every text is blank, and those with a blank answer."""
-
-    def __init__(self) -> None:
-        self._tally = Tally()
 
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""
@@ -24,7 +22,7 @@ class EmptyRows:
             if row.texts is None:
                 if row.is_empty:
                     self._tally.hit(row.number, lambda: "(no text)", "no text")
-            elif not all(map(str.strip, row.texts.answers)):
+            elif not all(map(is_filled, row.texts.answers)):
                 self._tally.hit(row.number, "".join(row.texts.context).strip, "empty answer")
 
     def finding(self) -> Finding:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from core.contract.text.sanitize import plain
 from core.data.checks.check_finding import Finding, Severity
 from core.data.checks.row_tally import Tally, finding_of
-from core.data.stream.row_batches import ReadRow, RowBatch
+from core.data.stream.row_batches import RowBatch
 
 NAME = "imbalance"
 COLUMNS = ("label", "source", "task", "category", "topic", "language")
+_NAMES = frozenset(COLUMNS)
 ANSWER = "answer"  # short answers with few values are labels
 SHORT = 40  # characters of a value: a column with a longer one is not of classes
 MOST_VALUES = 50  # more are no classes
@@ -31,13 +33,32 @@ class Imbalance:
         """Take in the next rows."""
         self._rows += len(batch.rows)
         for row in batch.rows:
-            for name, value in _values(row):
-                counts = self._counts.get(name)
-                if counts is None:
-                    continue
-                counts[value] += 1
-                if len(counts) > MOST_VALUES or len(value) > SHORT:
-                    del self._counts[name]
+            for name in () if _NAMES.isdisjoint(row.raw) else COLUMNS:
+                if isinstance(value := row.raw.get(name), str | int):
+                    self._count(name, str(value))
+            if row.texts is not None and row.texts.answers and ANSWER in self._counts:
+                self._count(ANSWER, row.texts.answers[-1].strip())
+
+    def _count(self, name: str, value: str) -> None:
+        counts = self._counts.get(name)
+        if counts is None:
+            return
+        counts[value] += 1
+        if len(counts) > MOST_VALUES or len(value) > SHORT:
+            del self._counts[name]
+
+    def pack(self) -> Any:
+        """Return what is kept, in types that msgpack has."""
+        return self._rows, {name: dict(counts) for name, counts in self._counts.items()}
+
+    def merge(self, packed: Any, first: int) -> None:
+        """Take in what was kept of the rows that follow."""
+        rows, later = packed
+        self._rows += rows
+        for name in [*self._counts]:
+            self._counts[name].update(later.get(name, {}))
+            if name not in later or len(self._counts[name]) > MOST_VALUES:
+                del self._counts[name]
 
     def finding(self) -> Finding:
         """Return the unequal columns; hits are the rows of their rare values."""
@@ -52,13 +73,6 @@ class Imbalance:
                 details.append(f"{name}: {_list_shares(counts)}")
         severity = Severity.MEDIUM if grave else Severity.LOW
         return finding_of(NAME, tally, severity, REMEDY, "; ".join(details))
-
-
-def _values(row: ReadRow) -> list[tuple[str, str]]:
-    values = [(name, str(value)) for name in COLUMNS if isinstance(value := row.raw.get(name), str | int)]
-    if row.texts is None or not row.texts.answers:
-        return values
-    return [*values, (ANSWER, row.texts.answers[-1].strip())]
 
 
 def _list_shares(counts: Counter[str]) -> str:

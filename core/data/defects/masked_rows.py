@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+
 from core.data.checks.check_finding import Finding
-from core.data.checks.row_tally import Tally, finding_of, grade
+from core.data.checks.row_tally import TallyCheck, finding_of, grade
 from core.data.stream.row_batches import ReadRow, RowBatch
 
 NAME = "rows that train nothing"
@@ -12,19 +14,15 @@ BLOCKS = "masked"
 REMEDY = "check the roles, `weight`, and the column names in [data]; drop what has no answer"
 
 
-class MaskedRows:
+class MaskedRows(TallyCheck):
     """Counts rows without learnt text."""
-
-    def __init__(self) -> None:
-        self._tally = Tally()
 
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""
         self._tally.rows += len(batch.rows)
-        for row in batch.rows:
-            if is_masked(row):
-                shown = row.texts.context if row.texts is not None else (row.fault,)
-                self._tally.hit(row.number, " ".join(shown).strip)
+        for row in itertools.compress(batch.rows, batch.trains_nothing):
+            if row.texts is not None:
+                self._tally.hit(row.number, " ".join(row.texts.context).strip)
 
     def finding(self) -> Finding:
         """Return what was found in all rows."""

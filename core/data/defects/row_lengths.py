@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,9 +36,15 @@ class RowLengths:
 
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""
-        for row in batch.rows:
-            if row.texts is not None:
-                self._lengths.append(min(length(row), 2**32 - 1))
+        self._lengths.extend(min(length(row), 2**32 - 1) for row in batch.rows if row.texts is not None)
+
+    def pack(self) -> Any:
+        """Return what is kept, in types that msgpack has."""
+        return self._lengths.tobytes()
+
+    def merge(self, packed: Any, first: int) -> None:
+        """Take in what was kept of the rows that follow."""
+        self._lengths.frombytes(packed)
 
     def finding(self) -> Finding:
         """Return the distribution; hits are rows of OUTLIER times the median."""
@@ -70,6 +77,16 @@ class CutRows:
                 self._lost += lost
                 kind = "the answer is cut off whole" if lost else "the end is cut"
                 self._tally.hit(row.number, lambda row=row: " ".join(row.texts.all), kind)  # type: ignore[misc]
+
+    def pack(self) -> Any:
+        """Return what is kept, in types that msgpack has."""
+        return self._tally.pack(), self._lost
+
+    def merge(self, packed: Any, first: int) -> None:
+        """Take in what was kept of the rows that follow, of which the first is row ``first`` + 1."""
+        tally, lost = packed
+        self._tally.merge(tally, first)
+        self._lost += lost
 
     def finding(self) -> Finding:
         """Return what was found in all rows. It blocks if no answer is left."""

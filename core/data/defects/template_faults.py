@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 from core.contract.text.sanitize import plain
 from core.data.checks.check_finding import Finding
-from core.data.checks.row_tally import Tally, finding_of, grade
+from core.data.checks.row_tally import TallyCheck, finding_of, grade
 from core.data.stream.row_batches import ReadRow, RowBatch
 
 NAME = "faults of roles and templates"
@@ -31,19 +31,15 @@ HINTS = ("<|", "<｜", "INST]", "_of_turn>", "SYS>>", "</s>")  # a text without 
 SPEAKERS = {"user", "human"}
 
 
-class TemplateFaults:
+class TemplateFaults(TallyCheck):
     """Counts rows by their faults."""
-
-    def __init__(self) -> None:
-        self._tally = Tally()
 
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""
         self._tally.rows += len(batch.rows)
         has_tokens = any(hint in batch.joined for hint in HINTS)
         for row in batch.rows:
-            faults = list(dict.fromkeys(self._faults(row, has_tokens)))
-            if faults:
+            if faults := _find_faults(row, has_tokens):
                 self._tally.hit(row.number, _shown(row).strip, *faults, around=SPECIAL)
 
     def finding(self) -> Finding:
@@ -52,24 +48,22 @@ class TemplateFaults:
         blocks = BLOCKS if self._tally.exceeds(MOST) else ""
         return finding_of(NAME, self._tally, grade(share, SOME, MOST), REMEDY, blocks=blocks)
 
-    def _faults(self, row: ReadRow, has_tokens: bool) -> Iterator[str]:
-        if row.texts is None:
-            if not (row.is_empty or row.is_unwanted):
-                yield plain(row.fault, 80)
-            return
-        messages = row.row.get("messages")
-        if isinstance(messages, list):
-            yield from role_faults([_role(turn) for turn in messages])
-        if has_tokens and any(map(has_special, row.texts.all)):
-            yield TOKENS
+
+def _find_faults(row: ReadRow, has_tokens: bool) -> tuple[str, ...]:
+    if row.texts is None:
+        return () if row.is_empty or row.is_unwanted else (plain(row.fault, 80),)
+    messages = row.row.get("messages")
+    faults = role_faults(tuple(map(_role, messages))) if isinstance(messages, list) else ()
+    return (*faults, TOKENS) if has_tokens and any(map(has_special, row.texts.all)) else faults
 
 
-def role_faults(roles: list[str]) -> Iterator[str]:
-    """Yield the faults in the order of speakers."""
-    if "assistant" not in roles:
-        yield "no answer"
+@lru_cache(1000)
+def role_faults(roles: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the faults in the order of speakers."""
+    faults = () if "assistant" in roles else ("no answer",)
     if any(first in SPEAKERS and then in SPEAKERS for first, then in pairwise(roles)):
-        yield "two user turns in a row"
+        faults = (*faults, "two user turns in a row")
+    return faults
 
 
 def has_special(text: str) -> bool:

@@ -108,7 +108,7 @@ class _Text:
             raise Fault("it is not valid JSON: there is text after the end of the array", self.line)
 
 
-def _value(text: str, line: int) -> Any:
+def _value(text: str, line: int | None) -> Any:
     """Parse a line; each number keeps its digits. Raises Fault."""
     try:
         return _DECODER.decode(text)
@@ -118,15 +118,20 @@ def _value(text: str, line: int) -> Any:
         raise _unparsed(error, line) from None
 
 
+def parse_line(text: str) -> Raw:
+    """Parse a line that is not blank; each number keeps its digits. Raises Fault without a line."""
+    return _object(_value(text, None), None)
+
+
 def _invalid(error: json.JSONDecodeError) -> str:
     return f"it is not valid JSON: {error.msg} at column {error.colno}"
 
 
-def _unparsed(error: Exception, line: int) -> Fault:
+def _unparsed(error: Exception, line: int | None) -> Fault:
     return Fault(f"its JSON cannot be parsed: {plain(str(error), 200)}", line)
 
 
-def _object(value: Any, line: int) -> Raw:
+def _object(value: Any, line: int | None) -> Raw:
     if isinstance(value, str):
         return {"text": value}
     if not isinstance(value, dict):

@@ -39,7 +39,10 @@ def chat_of(column: str, columns: Columns, notes: tuple[str, ...]) -> Shape:
             raise UnusableRow(
                 f"{plain(column, 60)} is not a list of turns" if column in raw else "no messages"
             )
-        return {"messages": [*system_turn(raw, system, turns), *turns]} | read_tools(raw, tools)
+        row: Canonical = {"messages": turns}
+        if system in raw:
+            row["messages"] = [*system_turn(raw, system, turns), *turns]
+        return row | read_tools(raw, tools) if tools in raw else row
 
     return Shape(convert, (column, system, tools), notes)
 

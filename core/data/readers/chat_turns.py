@@ -48,12 +48,17 @@ def parse_list(value: Any) -> list[Any]:
 def to_turns(value: Any) -> list[Any]:
     """Return the turns with the keys ``role`` and ``content``, and the roles user, assistant, system and
     tool; what has no role is left as it is. Raises UnusableRow."""
-    return [_to_turn(turn) if isinstance(turn, dict) else turn for turn in parse_list(value)]
+    return [
+        turn if not isinstance(turn, dict) or _is_standard(turn) else _to_turn(turn)
+        for turn in parse_list(value)
+    ]
+
+
+def _is_standard(turn: Turn) -> bool:
+    return turn.get("role") in STANDARD and "content" in turn and "function_call" not in turn
 
 
 def _to_turn(turn: Turn) -> Turn:
-    if turn.get("role") in STANDARD and "content" in turn and "function_call" not in turn:
-        return turn
     named = next((turn[key] for key in ROLE_KEYS if isinstance(turn.get(key), str)), None)
     if named is None:
         return turn

@@ -44,7 +44,7 @@ def rows(
     Raises TrimtabError with the file and the line, which names ``key``, such as "data.source".
     """
     name = name or str(path)
-    with _located(key, name):
+    with locate(key, name):
         yield from _open(path, name, delimiter, count)
 
 
@@ -56,12 +56,12 @@ def count_rows(path: Path, key: str) -> int | None:
     counter = COUNTERS.get(kind(path.name) or "")
     if counter is None:
         return None
-    with _located(key, str(path)):
+    with locate(key, str(path)):
         return counter(path)
 
 
 @contextmanager
-def _located(key: str, name: str) -> Iterator[None]:
+def locate(key: str, name: str) -> Iterator[None]:
     """Raise what cannot be read as a TrimtabError with the file and the line."""
     location = f"{key} = {plain(name, 300)!r}"
     try:

@@ -20,6 +20,7 @@ from core.data.readers.row_values import UnusableRow
 KEPT = (
     "source", "task", "label", "category", "topic", "group", "choices", "question", "answer", "answerKey",
 )  # fmt: skip
+_KEPT = frozenset(KEPT)
 READ_ELSEWHERE = ("group", "choices", "question", "answer", "answerKey")  # never told to be unused
 Raw = dict[str, Any]
 Canonical = dict[str, Any]
@@ -37,7 +38,7 @@ class Shape:
 
     def read(self, raw: Raw) -> Canonical:
         """Bring a row into the common form. Raises nothing: the row may be ``unusable``."""
-        kept = {name: raw[name] for name in KEPT if name in raw}
+        kept = {} if _KEPT.isdisjoint(raw) else {name: raw[name] for name in KEPT if name in raw}
         if self.verdict and (verdict := str(raw.get(self.verdict)).lower()) != "true":
             reason = f"{self.verdict} is {plain(verdict, 20)}: only answers labelled true are learnt"
             return kept | {"unusable": reason, "unwanted": True}

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from core.data.readers.chat_turns import THOUGHTS, turns_of
 from core.data.readers.row_shape import Canonical
-from core.data.readers.row_values import EmptyRow, UnusableRow, texts
+from core.data.readers.row_values import EmptyRow, UnusableRow, is_encodable, texts
 
 LONGEST = 20_000  # characters kept of one text: about 5,000 tokens, more than most studies train on
 MOST_TEXTS = 200  # kept of one row
@@ -19,16 +20,15 @@ MORE = (*THOUGHTS, "tool_calls")  # keys of a turn with text in their values
 Parts = tuple[list[str], list[str], list[str]]  # context, answers, other
 
 
-@dataclass(frozen=True)
-class RowTexts:
+class RowTexts(msgspec.Struct, frozen=True, gc=False):
     """The texts of one row, each cut to LONGEST characters. ``learnt`` are those that are trained on: answers
     and thoughts, or all of a plain text. ``number`` is the row's number in the source, from 1."""
 
     number: int
     context: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
-    other: tuple[str, ...] = field(default=(), kw_only=True)  # learnt, but no answers
-    is_cut: bool = field(default=False, kw_only=True)
+    other: tuple[str, ...] = ()  # learnt, but no answers
+    is_cut: bool = False
 
     @property
     def learnt(self) -> tuple[str, ...]:
@@ -44,11 +44,12 @@ class RowTexts:
 def split(row: Canonical, number: int) -> RowTexts:
     """Split a row in the common form. Raises UnusableRow."""
     parts = split_whole(row)
-    is_cut = sum(map(len, parts)) > MOST_TEXTS or any(
-        len(words) > LONGEST for part in parts for words in part
-    )
+    longest = max(max(map(len, part), default=0) for part in parts)
+    if longest <= LONGEST and sum(map(len, parts)) <= MOST_TEXTS:
+        context, answers, other = map(tuple, parts)
+        return RowTexts(number, context, answers, other)
     context, answers, other = (tuple(words[:LONGEST] for words in part[:MOST_TEXTS]) for part in parts)
-    return RowTexts(number, context, answers, other=other, is_cut=is_cut)
+    return RowTexts(number, context, answers, other, True)
 
 
 def split_whole(row: Canonical) -> Parts:
@@ -61,9 +62,14 @@ def split_whole(row: Canonical) -> Parts:
         parts = _instruction(row)
     else:
         parts = [], [], [row["text"]]
-    if not any(words.strip() for part in parts for words in part):
+    if not any(map(is_filled, itertools.chain(*parts))):
         raise EmptyRow("the row is empty")
     return parts
+
+
+def is_filled(text: str) -> bool:
+    """Tell whether a text has more than spaces."""
+    return bool(text) and not text.isspace()
 
 
 def count_bytes(texts: Iterable[str]) -> int:
@@ -74,6 +80,8 @@ def count_bytes(texts: Iterable[str]) -> int:
 def _chat(messages: Any, context_turns: int = 0) -> Parts:
     """Return the texts of the turns; the first ``context_turns`` turns and answers of weight 0 are not
     trained on."""
+    if plain := _plain_chat(messages, context_turns):
+        return plain
     context, answers, other = list[str](), list[str](), list[str]()
     turns, weights = turns_of(messages)
     for at, (turn, weight) in enumerate(zip(turns, weights, strict=True)):
@@ -83,6 +91,21 @@ def _chat(messages: Any, context_turns: int = 0) -> Parts:
         if more:
             (other if learnt else context).extend(itertools.islice(texts(more), MOST_TEXTS))
     return context, answers, other
+
+
+def _plain_chat(messages: Any, context_turns: int) -> Parts | None:
+    """Return the same for turns with nothing but a role and a text, as most have; None for others."""
+    if type(messages) is not list or not messages:
+        return None
+    context, answers = list[str](), list[str]()
+    for at, turn in enumerate(messages):
+        if type(turn) is not dict or len(turn) != 2:
+            return None
+        role, content = turn.get("role"), turn.get("content")
+        if type(role) is not str or type(content) is not str or not is_encodable(content):
+            return None
+        (answers if role == "assistant" and at >= context_turns else context).append(content)
+    return context, answers, []
 
 
 def _instruction(row: Canonical) -> Parts:

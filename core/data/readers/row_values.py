@@ -31,6 +31,8 @@ def text(value: Any, name: str) -> str:
 
     Raises UnusableRow for anything else, and for a text that cannot be encoded in UTF-8.
     """
+    if type(value) is str and is_encodable(value):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
@@ -42,11 +44,20 @@ def text(value: Any, name: str) -> str:
     if not isinstance(value, str):
         noun = next((noun for kind, noun in NOUNS if isinstance(value, kind)), f"a {type(value).__name__}")
         raise UnusableRow(f"{name} is {noun}, not text" if value is not None else f"no {name}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise UnusableRow(f"{name} contains a lone surrogate (half a character)") from None
+    if not is_encodable(value):
+        raise UnusableRow(f"{name} contains a lone surrogate (half a character)")
     return value
+
+
+def is_encodable(text: str) -> bool:
+    """Tell whether a text can be encoded in UTF-8: it has no half of a character."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def content(value: Any) -> str:

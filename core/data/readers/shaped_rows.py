@@ -29,13 +29,14 @@ class ShapedRows:
     def __init__(self, rows: Iterable[Raw], data: DataOptions, where: str) -> None:
         self._rows, self._fault = iter(rows), TrimtabError()
         self.notes: list[str] = []
+        self.is_wrapped = False  # the rows are a list in a single object
         sample = self._read_sample()
         try:
             self.shape = choose(sample, data) if sample else None
         except TrimtabError as error:
             inner, key, shape = self._unwrap(sample, data, _at(error, where), where)
             self._rows, self.shape = iter(inner), shape
-            sample = self._read_sample()
+            sample, self.is_wrapped = self._read_sample(), True
             self.notes.append(f"the rows are the list {plain(key, 60)!r} of a single object")
         self._ahead = sample
         columns = Columns(sample, 0.0)

@@ -13,15 +13,15 @@ class HashFilter:
     """Known hashes: a table by their first bits, and the sorted hashes themselves."""
 
     def __init__(self, known: Hashes) -> None:
-        self._known = np.unique(known)
+        self.known = np.unique(known)
         self._table = np.zeros(1 << BITS, bool)
-        self._table[self._known >> np.uint64(64 - BITS)] = True
+        self._table[self.known >> np.uint64(64 - BITS)] = True
 
     def find(self, hashes: Hashes) -> Indices:
         """Return the indices of the known hashes among ``hashes``."""
-        if not len(self._known):
+        if not len(self.known):
             return np.empty(0, np.int64)
         maybe = np.flatnonzero(self._table[hashes >> np.uint64(64 - BITS)])
-        places = np.searchsorted(self._known, hashes[maybe])
-        places = np.minimum(places, len(self._known) - 1)
-        return np.asarray(maybe[self._known[places] == hashes[maybe]])
+        places = np.searchsorted(self.known, hashes[maybe])
+        places = np.minimum(places, len(self.known) - 1)
+        return np.asarray(maybe[self.known[places] == hashes[maybe]])

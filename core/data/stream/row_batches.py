@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from core.data.readers.row_shape import Canonical
-from core.data.readers.row_texts import RowTexts, split
+from core.data.mixture.row_filter import keep_rows
+from core.data.readers.row_shape import Canonical, Shape
+from core.data.readers.row_texts import RowTexts, is_filled, split
 from core.data.readers.row_values import EmptyRow, UnusableRow
 from core.data.readers.shaped_rows import ShapedRows
 from core.data.stream.word_hashes import Bits, Indices, Words, hash_grams, hash_words
@@ -21,8 +24,7 @@ BATCH_CHARACTERS = 1 << 20
 Raw = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadRow:
+class ReadRow(msgspec.Struct, frozen=True):
     """A row of a source: ``raw`` as it is there, ``row`` in the common form. ``texts`` is None for a row that
     training skips, and ``fault`` says why. ``number`` counts all rows, from 1; ``size`` is that of
     ``texts``, in characters."""
@@ -43,7 +45,8 @@ class ReadRow:
     @property
     def trains_nothing(self) -> bool:
         """Whether training skips the row, or masks all of it from the loss."""
-        return self.texts is None or not any(map(str.strip, self.texts.learnt))
+        texts = self.texts
+        return texts is None or not (any(map(is_filled, texts.answers)) or any(map(is_filled, texts.other)))
 
 
 @dataclass(frozen=True)
@@ -55,19 +58,24 @@ class RowBatch:
     @cached_property
     def texts(self) -> list[str]:
         """Every text of the batch: of each row first the context, then answers, then what else is learnt."""
-        return [text for row in self.rows if row.texts is not None for text in row.texts.all]
+        return list(
+            itertools.chain.from_iterable(row.texts.all for row in self.rows if row.texts is not None)
+        )
 
     @cached_property
     def _counts(self) -> Indices:
         """The number of texts of each row and part (R, 3): context, answers, other."""
-        texts = (row.texts for row in self.rows)
-        return np.array(
-            [
-                (0, 0, 0) if text is None else (len(text.context), len(text.answers), len(text.other))
-                for text in texts
-            ],
-            dtype=np.int64,
-        ).reshape(-1, 3)
+        none = RowTexts(0)
+        parts = (
+            (text.context, text.answers, text.other) for text in (row.texts or none for row in self.rows)
+        )
+        flat = map(len, itertools.chain.from_iterable(parts))
+        return np.fromiter(flat, np.int64, 3 * len(self.rows)).reshape(-1, 3)
+
+    @cached_property
+    def trains_nothing(self) -> list[bool]:
+        """Whether each row trains nothing."""
+        return [row.trains_nothing for row in self.rows]
 
     @cached_property
     def row_of(self) -> Indices:
@@ -104,18 +112,44 @@ def read_row(raw: Raw, row: Canonical, number: int) -> ReadRow:
     """Split a row into its texts; a row that cannot be split has the reason instead."""
     try:
         texts = split(row, number)
-        return ReadRow(number, raw, row, texts, size=sum(map(len, texts.all)))
+        return ReadRow(number, raw, row, texts, "", sum(map(len, texts.all)))
     except UnusableRow as error:
         return ReadRow(number, raw, row, None, str(error), is_empty=isinstance(error, EmptyRow))
 
 
 def batches(rows: ShapedRows) -> Iterator[RowBatch]:
     """Split rows and yield them in batches. What is read before an error is yielded before it is raised."""
-    batch, size, shape = list[ReadRow](), 0, rows.shape
+    return gather(split_rows(Numbered(rows.raw()), rows.shape, {}))
+
+
+class Numbered:
+    """Rows, of which ``count`` have been read, not more than ``most``; ``is_more``: there are more."""
+
+    def __init__(self, raws: Iterable[Raw], most: int = 1 << 62) -> None:
+        self._raws, self._most = raws, most
+        self.count, self.is_more = 0, False
+
+    def __iter__(self) -> Iterator[Raw]:
+        for raw in self._raws:
+            if self.count == self._most:
+                self.is_more = True
+                return
+            self.count += 1
+            yield raw
+
+
+def split_rows(raws: Numbered, shape: Shape | None, where: Mapping[str, Any]) -> Iterator[ReadRow]:
+    """Split rows into texts: those that match ``where``, with their numbers among all."""
+    for raw in keep_rows(lambda: raws, where)():
+        assert shape is not None, "a source with rows has a shape"
+        yield read_row(raw, shape.read(raw), raws.count)
+
+
+def gather(rows: Iterable[ReadRow]) -> Iterator[RowBatch]:
+    """Yield rows in batches. What is read before an error is yielded before it is raised."""
+    batch, size = list[ReadRow](), 0
     try:
-        for number, raw in enumerate(rows.raw(), 1):
-            assert shape is not None, "a source with rows has a shape"
-            row = read_row(raw, shape.read(raw), number)
+        for row in rows:
             batch.append(row)
             size += row.size
             if len(batch) >= BATCH_ROWS or size >= BATCH_CHARACTERS:

@@ -12,7 +12,7 @@ from functools import cache
 from core.evaluate.prompts.packaged_prompts import DATA
 from core.evaluate.text.detector_quality import DetectorQuality, quality
 from core.evaluate.text.id_checksums import is_iban
-from core.evaluate.text.pii_patterns import RULES, Rule
+from core.evaluate.text.pii_patterns import RULES, Clues, Rule
 
 LONGEST = 1_000_000  # characters of one text that are read
 _WRITTEN_AT = re.compile(r"(?i:[\s\[({<]+at[\s\])}>]+)")
@@ -72,7 +72,10 @@ def find_pii(text: str, kinds: Collection[str] = SURE) -> list[PiiMatch]:
     some false positives.
     """
     text, matches = text[:LONGEST], list[PiiMatch]()
+    clues = Clues.of(text)
     for rule in RULES:  # of all kinds: the digits of an account are not a telephone number
+        if not rule.may_match(clues):
+            continue
         for match in _matches(rule, text):
             place = bisect(matches, match.start, key=lambda match: match.start)
             free_before = not place or matches[place - 1].end <= match.start

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.evaluate.text.id_checksums import NATIONAL_IDS, is_card, is_iban, is_ssn
 
@@ -16,10 +17,26 @@ def _always(text: str) -> bool:
     return True
 
 
+class Clues(NamedTuple):
+    """What tells quickly that rules match nothing in a text: the text in lower case and its number of digits,
+    both None for a text with more than ASCII, in which a letter has several forms."""
+
+    lower: str | None
+    digits: int | None
+
+    @classmethod
+    def of(cls, text: str) -> Clues:
+        """Return the clues in a text."""
+        if not text.isascii():
+            return cls(None, None)
+        return cls(text.lower(), sum(map(text.count, "0123456789")))
+
+
 @dataclass(frozen=True)
 class Rule:
     """One form of one kind: what matches ``pattern`` (its group ``piece``, if it has one), ``holds``, and has
-    neither ``not_after`` before it nor ``not_before`` behind it, but ``only_after``, if given."""
+    neither ``not_after`` before it nor ``not_before`` behind it, but ``only_after``, if given. A match in
+    ASCII has at least ``digits`` digits, and one of ``words``, in lower case, if there are any."""
 
     kind: str
     pattern: re.Pattern[str]
@@ -27,6 +44,15 @@ class Rule:
     not_after: re.Pattern[str] | None = None
     only_after: re.Pattern[str] | None = None
     not_before: re.Pattern[str] | None = None
+    digits: int = 0
+    words: tuple[str, ...] = ()
+
+    def may_match(self, clues: Clues) -> bool:
+        """Tell whether a text with these clues may have a match."""
+        if clues.lower is None or clues.digits is None:
+            return True
+        lower = clues.lower
+        return clues.digits >= self.digits and (not self.words or any(word in lower for word in self.words))
 
     def accepts(self, text: str, start: int, end: int) -> bool:
         """Tell whether ``text[start:end]`` is a match, by its own form and by its context."""
@@ -227,6 +253,13 @@ _TOKEN = (
 _LOGIN_URL = r"\b[A-Za-z][\w+.\-]{1,20}://[^\s/:@]{0,64}:(?!\$)(?P<piece>[^\s/@]{3,64})@"
 
 
+def _list_beginnings(words: str) -> tuple[str, ...]:
+    """Return the letters with which each alternative of a pattern begins; one with other letters than ASCII
+    is in no text of ASCII."""
+    found = (re.match(r"[a-z ]+(?![?a-z ])|[a-z ]+(?=[a-z ]\?)", each) for each in words.split("|"))
+    return tuple(match[0] for match in found if match)
+
+
 def _national() -> tuple[Rule, ...]:
     """Return a rule for each national number: its form and, where needed, a word before it that names it."""
     return tuple(
@@ -239,31 +272,50 @@ def _national() -> tuple[Rule, ...]:
                 else rf"(?<![\w.\-])(?P<piece>{number.form})(?![\w\-]| \d)"
             ),
             number.is_valid,
+            digits=2,
+            words=_list_beginnings(number.words),
         )
         for number in NATIONAL_IDS
     )
 
 
 # The most reliable rules come first: a later rule does not match what an earlier one matched.
+_KEY_WORDS = (
+    "hf_", "sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "akia", "asia",
+    "aiza", "k_live_", "k_test_", "eyj", "private key",
+)  # fmt: skip
+_PASS_WORDS = "password", "passwort", "passwd", "pwd"
+_BORN_WORDS = (
+    "birth", "born", "d.o", "do.", "dob", "d.ob", "geb", "naissance", "nacid", "nacimiento", "nat", "nasc",
+    "urodz",
+)  # fmt: skip
+_CALL_WORDS = (
+    "ph", "tel", "mobil", "cell", "handy", "fax", "call", "ring", "dial", "whatsapp", "number is", "reach ",
+)  # fmt: skip
 RULES: tuple[Rule, ...] = (
-    Rule("secret", re.compile(_KEYS)),
-    Rule("secret", re.compile(_LOGIN_URL)),
-    Rule("secret", re.compile(_PASSWORD), _is_password),
-    Rule("secret", re.compile(_TOKEN), _is_random),
-    Rule("secret", re.compile(_BARE_PASSWORD)),
-    Rule("secret", re.compile(_PIN)),
-    Rule("email", re.compile(_EMAIL), _is_mailbox, _LOGIN),
-    Rule("email", re.compile(_WRITTEN_EMAIL)),
-    Rule("iban", re.compile(_IBAN), is_iban),
-    Rule("card", re.compile(_CARD), is_card, _REFERENCE),
+    Rule("secret", re.compile(_KEYS), words=_KEY_WORDS),
+    Rule("secret", re.compile(_LOGIN_URL), words=("://",)),
+    Rule(
+        "secret",
+        re.compile(_PASSWORD),
+        _is_password,
+        words=(*_PASS_WORDS, "passphrase", "mot de passe", "senha"),
+    ),
+    Rule("secret", re.compile(_TOKEN), _is_random, digits=1, words=("token", "secret", "key", "bearer")),
+    Rule("secret", re.compile(_BARE_PASSWORD), digits=1, words=_PASS_WORDS),
+    Rule("secret", re.compile(_PIN), digits=3, words=("pin", "cvv", "cvc")),
+    Rule("email", re.compile(_EMAIL), _is_mailbox, _LOGIN, words=("@",)),
+    Rule("email", re.compile(_WRITTEN_EMAIL), words=("at", "@")),
+    Rule("iban", re.compile(_IBAN), is_iban, digits=2),
+    Rule("card", re.compile(_CARD), is_card, _REFERENCE, digits=13),
     *_national(),
-    Rule("ssn", re.compile(_SSN), is_ssn, _REFERENCE, not_before=_UNITS),
-    Rule("ssn", re.compile(_NAMED_SSN), is_ssn),
-    Rule("date_of_birth", re.compile(_BIRTHDAY)),
-    Rule("ipv6", re.compile(_IPV6), _is_ipv6),
-    Rule("ipv4", re.compile(_IPV4), _is_large_ipv4, _VERSION),
-    Rule("ipv4", re.compile(_IPV4), _is_ipv4, _VERSION, _NETWORK),
-    Rule("phone", re.compile(_PHONE), _is_phone, _REFERENCE, not_before=_UNITS),
-    Rule("phone", re.compile(_CALLED), _is_announced_phone, not_before=_UNITS),
-    Rule("address", re.compile(_STREET)),
+    Rule("ssn", re.compile(_SSN), is_ssn, _REFERENCE, not_before=_UNITS, digits=9, words=("-",)),
+    Rule("ssn", re.compile(_NAMED_SSN), is_ssn, digits=9, words=("ss", "social")),
+    Rule("date_of_birth", re.compile(_BIRTHDAY), digits=3, words=_BORN_WORDS),
+    Rule("ipv6", re.compile(_IPV6), _is_ipv6, digits=1, words=(":",)),
+    Rule("ipv4", re.compile(_IPV4), _is_large_ipv4, _VERSION, digits=4, words=(".",)),
+    Rule("ipv4", re.compile(_IPV4), _is_ipv4, _VERSION, _NETWORK, digits=4, words=(".",)),
+    Rule("phone", re.compile(_PHONE), _is_phone, _REFERENCE, not_before=_UNITS, digits=8),
+    Rule("phone", re.compile(_CALLED), _is_announced_phone, not_before=_UNITS, digits=7, words=_CALL_WORDS),
+    Rule("address", re.compile(_STREET), digits=1),
 )

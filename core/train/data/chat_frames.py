@@ -3,20 +3,38 @@ rendered once each.
 
 A frame is the text that a template puts around the turns, found from a chat whose turns are marks. A chat has
 that frame when its whole rendering is the frame with its own turns in place of the marks, to the character.
+
+Where a template does nothing with a turn's text but write it, strip spaces around it, and look for fixed
+words in it, a chat without these words has the frame for certain, and is not rendered at all: a ``Probe`` in
+place of each mark notes what the template does. Some chats are rendered all the same, to be sure.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import wraps
 from typing import Any, NamedTuple
+
+from jinja2 import nodes
 
 Turn = dict[str, Any]
 Span = tuple[int, int]  # characters, from and to
 Shape = tuple[int, tuple[str, ...]]
 PLAIN = {"role", "content"}  # the keys of a turn without anything that a template may treat in its own way
 MOST_SHAPES = 1000
+CHECKED, EVERY = 8, 256  # the first chats of a shape, and then one of so many, are rendered all the same
+# what makes one text of several, in which a template may then look without a probe seeing it
+UNSEEN = (
+    nodes.Macro, nodes.CallBlock, nodes.FilterBlock, nodes.AssignBlock, nodes.Concat, nodes.Include,
+    nodes.Import, nodes.FromImport, nodes.Extends,
+)  # fmt: skip
+OF_LISTS = {"length", "count", "first", "last", "list", "reverse", "selectattr", "rejectattr"}
+OF_KINDS = {"string", "defined", "undefined", "none", "mapping", "boolean", "number", "true", "false"}
+Asked = tuple[str, str]  # "in", "first", "last" or "all", and the words that the text must not have there
 Read = Callable[[list[Turn]], tuple[str, Sequence[Span]]]  # a chat's rendering, and its answers' spans
+Render = Callable[[list[Turn]], str]
 
 
 class Frame(NamedTuple):
@@ -25,6 +43,7 @@ class Frame(NamedTuple):
 
     around: tuple[str, ...]
     answers: tuple[tuple[int, int, int], ...]
+    asked: tuple[tuple[Asked, ...], ...] | None = None  # of each turn; None: the template does something else
 
     def find_spans(self, turns: Sequence[Turn], rendered: str) -> tuple[Span, ...] | None:
         """The spans of the answers; None if the text is not this frame around these turns."""
@@ -38,22 +57,54 @@ class Frame(NamedTuple):
                 )
         return None
 
+    def fits(self, turns: Sequence[Turn]) -> bool:
+        """Tell whether these turns have this frame for certain."""
+        return self.asked is not None and all(
+            not (turn["content"][0].isspace() or turn["content"][-1].isspace())
+            and not any(_has(turn["content"], *words) for words in asked)
+            for turn, asked in zip(turns, self.asked, strict=True)
+        )
+
+    def fill(self, turns: Sequence[Turn]) -> str:
+        """The text with these turns."""
+        contents = (turn["content"] for turn in turns)
+        pieces = itertools.chain.from_iterable(zip(self.around, contents, strict=False))
+        return "".join([*pieces, self.around[-1]])
+
 
 class Frames:
     """The frames of a template; one is made when a shape occurs for the second time."""
 
-    def __init__(self) -> None:
+    def __init__(self, render: Render | None = None) -> None:
+        """``render`` renders turns that are probes; without it every chat is rendered."""
         self._frames: dict[Shape, Frame | None] = {}
+        self._counts = Counter[Shape]()
+        self._render = render
+
+    def fill(self, shape: Shape, turns: Sequence[Turn]) -> tuple[str, tuple[Span, ...]] | None:
+        """The text and the spans of a chat that need not be rendered; None for another."""
+        frame = self._frames.get(shape)
+        if frame is None or not frame.fits(turns):
+            return None
+        self._counts[shape] += 1
+        if self._counts[shape] <= CHECKED or self._counts[shape] % EVERY == 0:
+            return None
+        text = frame.fill(turns)
+        spans = frame.find_spans(turns, text)
+        return None if spans is None else (text, spans)
 
     def find_spans(self, shape: Shape, turns: Sequence[Turn], rendered: str) -> tuple[Span, ...] | None:
         """The spans of the answers of a chat; None where no known frame has it."""
         frame = self._frames.get(shape)
-        return frame.find_spans(turns, rendered) if frame is not None else None
+        spans = frame.find_spans(turns, rendered) if frame is not None else None
+        if spans is None and frame is not None and frame.fits(turns):
+            self._frames[shape] = frame._replace(asked=None)
+        return spans
 
     def learn(self, shape: Shape, read: Read) -> None:
         """Note that a chat of this shape was read; ``read`` reads another one."""
         if shape in self._frames:
-            self._frames[shape] = self._frames[shape] or _make(shape, read)
+            self._frames[shape] = self._frames[shape] or _make(shape, read, self._render)
         elif len(self._frames) < MOST_SHAPES:
             self._frames[shape] = None
 
@@ -68,7 +119,7 @@ def find_shape(turns: Sequence[Turn], first: int, special: str) -> Shape | None:
     return first, tuple(turn["role"] for turn in turns)
 
 
-def _make(shape: Shape, read: Read) -> Frame | None:
+def _make(shape: Shape, read: Read, render: Render | None) -> Frame | None:
     marks = [f"zq{at}qz" for at in range(len(shape[1]))]
     turns = [{"role": role, "content": mark} for role, mark in zip(shape[1], marks, strict=True)]
     rendered, spans = read(turns)
@@ -82,7 +133,10 @@ def _make(shape: Shape, read: Read) -> Frame | None:
         places.append((place, at))
     around.append(rendered[at:])
     answers = _find_answers(spans, places)
-    return Frame(tuple(around), answers) if len(answers) == len(spans) else None
+    if len(answers) != len(spans):
+        return None
+    asked = _ask(turns, rendered, render) if render is not None else None
+    return Frame(tuple(around), answers, asked)
 
 
 def _find_answers(spans: Sequence[Span], places: Sequence[Span]) -> tuple[tuple[int, int, int], ...]:
@@ -93,3 +147,155 @@ def _find_answers(spans: Sequence[Span], places: Sequence[Span]) -> tuple[tuple[
         if len(held) == 1 and begin <= places[held[0]][0] and end >= places[held[0]][1]:
             found.append((held[0], places[held[0]][0] - begin, end - places[held[0]][1]))
     return tuple(found)
+
+
+# -- what a template does with a turn's text -------------------------------------------------------
+
+
+class Probe(str):
+    """A turn's text that notes what is looked for in it: ``is_read`` if it is read in another way. Of a text
+    that is made with it (``is_part``) nothing may be asked."""
+
+    asked: list[Asked]
+    is_read: bool = False
+    is_part: bool = False
+    source: Probe
+
+    @classmethod
+    def of(cls, text: str, source: Probe | None = None) -> Probe:
+        """Return a probe with a text, or one that is made of ``source``."""
+        probe = cls(text)
+        probe.source, probe.is_part, probe.asked = source or probe, source is not None, []
+        return probe
+
+    def _note(self, place: str, words: object) -> bool:
+        """Note that words are looked for; they are not there."""
+        for each in words if isinstance(words, tuple) else (words,):
+            if type(each) is str and not self.is_part:
+                self.asked.append((place, each))
+            else:
+                self.read()
+        return False
+
+    def read(self) -> None:
+        """Note that the text is read in a way that is not understood."""
+        self.source.is_read = True
+
+    def _strip(self, characters: str | None = None) -> Probe:
+        if self.is_part or (characters and characters.strip()):
+            self.read()
+        return self
+
+    strip = lstrip = rstrip = _strip
+
+    def __add__(self, other: str) -> Probe:
+        if isinstance(other, Probe):
+            self.read()
+        return Probe.of(str.__add__(self, other), self.source)
+
+    def __radd__(self, other: str) -> Probe:
+        return Probe.of(str.__add__(other, self), self.source)
+
+    def __contains__(self, words: object) -> bool:
+        return self._note("in", words)
+
+    def startswith(self, words: Any, *place: Any) -> bool:
+        """Note what the text might begin with."""
+        return self._note("first", (words, *place) if place else words)
+
+    def endswith(self, words: Any, *place: Any) -> bool:
+        """Note what the text might end with."""
+        return self._note("last", (words, *place) if place else words)
+
+    def __eq__(self, other: object) -> bool:
+        return self._note("all", other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self._note("all", other)
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def _noting(name: str) -> Callable[..., Any]:
+    method = getattr(str, name)
+
+    @wraps(method)
+    def note(probe: Probe, *arguments: Any, **named: Any) -> Any:
+        probe.read()
+        return method(probe, *arguments, **named)
+
+    return note
+
+
+KNOWN = {
+    "__str__",
+    "__new__",
+    "__init__",
+    "__class__",
+    "__getattribute__",
+    "__setattr__",
+    "__doc__",
+    *vars(Probe),
+}
+for _name in (name for name in vars(str) if name not in KNOWN):
+    setattr(Probe, _name, _noting(_name))
+Probe.__hash__ = _noting("__hash__")  # type: ignore[method-assign]
+
+
+def _has(text: str, place: str, words: str) -> bool:
+    """Tell whether a text has words in a place."""
+    if place == "in":
+        return words in text
+    return (
+        text == words
+        if place == "all"
+        else getattr(text, {"first": "startswith", "last": "endswith"}[place])(words)
+    )
+
+
+def render_probes(template: Any, source: str, names: Mapping[str, Any]) -> Render | None:
+    """Return what renders probes with a compiled template, and notes which of them its filters and tests see;
+    None for a template in which a probe would not see all. ``names`` are those of the special tokens."""
+    environment = template.environment.overlay()
+    if next(environment.parse(source).find_all(UNSEEN), None) is not None:
+        return None
+    environment.filters = {name: _watch(name, each, {"trim"}) for name, each in environment.filters.items()}
+    environment.tests = {name: _watch(name, each, OF_KINDS) for name, each in environment.tests.items()}
+    watched = environment.from_string(source)
+    return lambda turns: str(
+        watched.render(messages=turns, tools=None, documents=None, add_generation_prompt=False, **names)
+    )
+
+
+def _watch(name: str, function: Callable[..., Any], harmless: set[str]) -> Callable[..., Any]:
+    """Return the function, which notes the probes among its arguments unless its name is harmless."""
+
+    @wraps(function)
+    def watched(*arguments: Any, **named: Any) -> Any:
+        given = [*arguments, *named.values()]
+        for probe in () if name in harmless else _find_probes(given, deep=name not in OF_LISTS):
+            probe.read()
+        return function(*arguments, **named)
+
+    return watched
+
+
+def _find_probes(values: Iterable[Any], deep: bool) -> Iterator[Probe]:
+    for value in values:
+        if isinstance(value, Probe):
+            yield value
+        elif deep and isinstance(value, dict | list | tuple):
+            yield from _find_probes(value.values() if isinstance(value, dict) else value, deep)
+
+
+def _ask(turns: Sequence[Turn], rendered: str, render: Render) -> tuple[tuple[Asked, ...], ...] | None:
+    """Return the words that the template looks for in each turn; None if it does anything else."""
+    probes = [Probe.of(turn["content"]) for turn in turns]
+    try:
+        text = render([turn | {"content": probe} for turn, probe in zip(turns, probes, strict=True)])
+    except Exception:  # templates may raise anything
+        return None
+    if text != rendered or any(probe.is_read for probe in probes):
+        return None
+    return tuple(tuple(dict.fromkeys(probe.asked)) for probe in probes)

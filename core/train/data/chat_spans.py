@@ -19,12 +19,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
-from transformers.utils.chat_template_utils import render_jinja_template
+from transformers.utils.chat_template_utils import _compile_jinja_template, render_jinja_template
 
 from core.contract.text.sanitize import plain
 from core.data.readers.chat_turns import THOUGHTS, Turn, turns_of
 from core.data.readers.row_values import UnusableRow, texts
-from core.train.data.chat_frames import Frames, Span, find_shape
+from core.train.data.chat_frames import Frames, Render, Span, find_shape, render_probes
 
 OPEN, CLOSED = "<think>", "</think>"  # mark thoughts within a text; some tokenizers call them special
 GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
@@ -52,9 +52,9 @@ class Chat:
         known |= {str(token) for token in added if token.special}
         ordered = sorted(known - {OPEN, CLOSED}, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, ordered))) if ordered else None
-        self._frames = Frames()
         self._names = getattr(tokenizer, "special_tokens_map", {})
         self._template = _find_template(tokenizer)
+        self._frames = Frames(self._render_probes())
 
     def read(self, messages: Any, tools: Any = None, first: int = 0) -> Text:
         """Render the chat; the answers from turn ``first`` on are targets. Raises UnusableRow."""
@@ -63,8 +63,10 @@ class Chat:
         if not answers:
             raise UnusableRow("no turn has the role assistant")
         self._refuse_control_tokens(turns, tools)
-        rendered = self._render(turns, tools)
         shape = None if tools or 0 in weights else find_shape(turns, first, CLOSED)
+        if shape and (filled := self._frames.fill(shape, turns)):
+            return Text(*filled)
+        rendered = self._render(turns, tools)
         framed = self._frames.find_spans(shape, turns, rendered) if shape else None
         if framed is not None:
             return Text(rendered, framed)
@@ -251,6 +253,13 @@ class Chat:
             [turns], tools=tools, chat_template=template, add_generation_prompt=generation, **self._names
         )
         return text
+
+    def _render_probes(self) -> Render | None:
+        try:
+            compiled = _compile_jinja_template(self._template) if self._template is not None else None
+            return compiled and render_probes(compiled, str(self._template), self._names)
+        except Exception:  # a template that cannot be compiled is told of when a chat is rendered
+            return None
 
     def _try_render(self, turns: list[Turn], tools: Any, generation: bool = False) -> str:
         """Render a part or a variant of the chat; "" where the template rejects it."""

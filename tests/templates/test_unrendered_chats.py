@@ -1,0 +1,92 @@
+"""Chats that are filled into a known frame have the text and spans that rendering them gives."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from core.train.data import chat_frames
+from core.train.data.chat_spans import Chat
+from tests.templates.field_templates import FIELDS, tokenizer
+
+DRAW = random.Random(5)
+WORDS = [
+    "<think>", "</think>", "é", "日本", "x\ny", "  pad", "pad  ", "<tool_response>", '"q"', "none", "a&b",
+    "{{x}}", "%s", "IMPORTANT", "0",
+]  # fmt: skip
+READ_IN_ANOTHER_WAY = [
+    "{{ m.content | tojson }}", "{{ m.content | upper }}", "{{ m.content[1:] }}", "{{ m.content.title() }}",
+    "{% if m.content | length > 20 %}long{% endif %}{{ m.content }}",
+    "{{ m.content.split(' ')[-1] }}", "{% if m.content > 'b' %}z{% endif %}{{ m.content }}",
+    "{{ m.content if m.content in ['none', '0'] else 'some' }}{{ m.content }}",
+    "{% if 'IMP' in 'x' + m.content %}!{% endif %}{{ m.content }}",
+    "{% set c %}{{ m.content }}{% endset %}{% if '%s' in c %}?{% endif %}{{ c }}",
+    "{% if '%s' in 'x' ~ m.content %}?{% endif %}{{ m.content }}",
+    "{% macro f(c) %}{{ c }}{% endmacro %}{% if '%s' in f(m.content) %}?{% endif %}{{ m.content }}",
+    "{{ m.content.replace('%s', 'x') }}", "{{ m.content.strip('a') }}", "{{ [m.content] | tojson }}",
+    "{% if m.content.startswith('none') or m.content.endswith('0') %}!{% endif %}{{ m.content | trim }}",
+    "{% if m.content == 'none' %}!{% endif %}{{ m.content }}",
+]  # fmt: skip
+
+
+def text():
+    words = [DRAW.choice(("alpha", "beta", "none", "0")) for _ in range(DRAW.randint(1, 6))]
+    if DRAW.random() < 0.4:
+        words.insert(DRAW.choice((0, len(words))), DRAW.choice(WORDS))
+    return " ".join(words)
+
+
+def chats(count=60):
+    for _ in range(count):
+        said = DRAW.choice((2, 2, 4))
+        yield [{"role": ("user", "assistant")[at % 2], "content": text()} for at in range(said)]
+
+
+def agree(known, monkeypatch):
+    """Whether both ways give the same for many chats; returns how many were filled in."""
+    monkeypatch.setattr(chat_frames, "CHECKED", 0)
+    filled, drawn = [], list(chats())
+    filling = chat_frames.Frames.fill
+
+    def counted(self, shape, turns):
+        found = filling(self, shape, turns)
+        filled.append(found is not None)
+        return found
+
+    monkeypatch.setattr(chat_frames.Frames, "fill", counted)
+    fast = Chat(known)
+    got = [fast.read(turns) for turns in drawn]
+    monkeypatch.setattr(chat_frames.Frames, "fill", lambda *_: None)
+    slow = Chat(known)
+    assert got == [slow.read(turns) for turns in drawn]
+    return sum(filled)
+
+
+@pytest.mark.parametrize("name", list(FIELDS))
+def test_every_template_gives_the_same_with_and_without_rendering(name, monkeypatch):
+    filled = agree(tokenizer("bytes", name), monkeypatch)
+    rendered = ("deepseek-r1", "deepseek-v3.1", "gemma-4", "generation-marks", "smollm3")
+    assert (filled > 20) is (name not in rendered)
+
+
+@pytest.mark.parametrize("body", READ_IN_ANOTHER_WAY)
+def test_a_template_that_reads_the_text_of_a_turn_is_rendered(body, monkeypatch):
+    known = tokenizer("bytes", "chatml")
+    known.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n" + body + "<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    try:
+        agree(known, monkeypatch)
+    finally:
+        tokenizer.cache_clear()
+
+
+def test_a_frame_that_one_chat_refutes_is_used_no_more():
+    frame = chat_frames.Frame(("a", "b"), ((0, 1, 1),), ((),))
+    frames, shape, turns = chat_frames.Frames(), (0, ("assistant",)), [{"role": "assistant", "content": "x"}]
+    frames._frames[shape] = frame
+    assert frames.find_spans(shape, turns, "axb") == ((0, 3),)
+    assert frames.find_spans(shape, turns, "aXb") is None
+    assert frames._frames[shape].asked is None
