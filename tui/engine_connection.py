@@ -27,6 +27,8 @@ READING = (  # requests that change nothing
     console_api.AskSearch,
     console_api.AskInsides,
     console_api.AskHistory,
+    console_api.AskDataReview,
+    console_api.AskDataRow,
 )
 OF_THIS_HOST = (console_api.StartStudy,)  # requests that carry paths or variables of the console's own shell
 ATTACH_S = 2.5  # an engine that does not accept the connection within it is reported as silent
