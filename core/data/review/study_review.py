@@ -125,7 +125,7 @@ def _convert(finding: Finding, allowed: Sequence[str]) -> DataFinding:
     examples = tuple(RowExample(example.row, example.text) for example in finding.examples)
     return DataFinding(
         finding.name, finding.hits, finding.rows, finding.severity.value, finding.detail, finding.remedy,
-        examples, finding.detector, *bounds, finding.blocks, bool(finding.blocks) and finding.blocks in allowed,
+        examples, finding.detector, *bounds, finding.blocks, finding.blocks in allowed,
     )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """``python -P -m core.train.commands.mark_rows STUDY``: answers the engine which tokens of a row are learnt.
 
-It reads requests (AskDataRow) as lines of JSON from standard input, and writes a DataRow as a line for each.
-It ends when standard input is closed. Rows are read from the source as training reads them, before any of them
-is left out, so that they have the numbers by which the findings of a check name them.
+It reads requests (AskDataRow) as lines of JSON from standard input, writes a DataRow as a line for each, and
+ends when standard input is closed. Rows are read from the source as training reads them, before any of them is
+left out, so that they have the numbers by which the findings of a check name them.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _find_opener(data: DataOptions, key: str) -> Any:
                 split = section.split if not key.endswith(HELD) else str(section.validation)
                 opened = row_loader.open_source(section, source, split, _say_nothing)
                 matching = keep_rows(opened, section.where)
-                return lambda: ShapedRows(matching(), section, f"{key} = {source.name!r}")  # noqa: B023
+                return lambda: ShapedRows(matching(), section, f"{key} = {source.name!r}")
     raise TrimtabError.of(f"the study has no source {plain(key, 80)!r}", "rows", "give one of its sources")
 
 
