@@ -1,8 +1,8 @@
 """``python -P -m core.train.commands.mark_rows STUDY``: answers the engine which tokens of a row are learnt.
 
 It reads requests (AskDataRow) as lines of JSON from standard input, writes a DataRow as a line for each, and
-ends when standard input is closed. Rows are read from the source as training reads them, before any of them is
-left out, so that they have the numbers by which the findings of a check name them.
+ends when standard input is closed. Rows are read from the source as training reads them, before any is left
+out, so that they have the numbers by which the findings of a check name them.
 """
 
 from __future__ import annotations
