@@ -1,4 +1,4 @@
-"""Stands for the processes that read rows: it checks them in three steps, and answers rows by their number."""
+"""Stands for the processes that read rows: it checks them in steps, and answers rows by number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine has rows checked and marked by processes of their own, one at a time, and says how far they are."""
+"""The engine has rows checked and marked by other processes, one at a time, and says how far they are."""
 
 from __future__ import annotations
 

@@ -8,9 +8,12 @@ import msgspec
 import pytest
 
 from core.contract.wire import console_api
-from core.contract.wire.dataset.data_messages import AskDataReview, AskDataRow, DataReview
-from tests.tui.dataset import REVIEW, answers, mixed_study
+from core.contract.wire.dataset.data_messages import AskDataReview, AskDataRow, DataReview, DataRow, RowPiece
+from tests.hostile import TEXTS, hostile
+from tests.tui.dataset import REVIEW, answers, mixed_study, row
 from tests.tui.scene import no_card, state_of, study_events
+from tests.tui.test_hostile import look
+from tui.widgets.cached_static import Sheet
 
 STATE = state_of(study_events(), no_card())
 MIXED = state_of(mixed_study(), no_card())
@@ -137,3 +140,39 @@ async def test_enter_on_a_finding_opens_its_examples(seat):
         await you.sees("row 377 ")
         await you.press("left_square_bracket")
         await you.sees("row 12 ")
+
+
+@pytest.mark.parametrize("size", [(40, 10), (80, 24), (200, 60)])
+async def test_hostile_names_findings_and_rows_are_harmless(seat, size):
+    chat, code = hostile(REVIEW).sources
+    read = (msgspec.structs.replace(chat, why_not=""), code)
+    review = msgspec.structs.replace(hostile(REVIEW), why_none="", sources=read)
+    pieces = tuple(RowPiece(text, kind) for text in TEXTS for kind in range(4))
+    async with seat(MIXED, size) as you:
+        you.backend.answers = lambda request: review
+        await you.press("f")
+        await you.until(lambda: "blocking" in you.screen(), "the findings")
+        for _ in range(12):
+            look(you)
+            await you.press("down")
+        rows = (
+            hostile(row(1)),
+            DataRow("x", 1, 0, pieces, 9, 9, True, True),
+            DataRow("x", 1, why_none=TEXTS[2]),
+        )
+        await you.press("g", "down", "enter")
+        for answer in rows:
+            you.backend.answers = lambda request, answer=answer: answer
+            for key in ("r", "pagedown", "j", "k"):
+                await you.press(key)
+                look(you)
+
+
+async def test_nothing_is_sent_while_nothing_changes(seat):
+    async with seat(MIXED) as you:
+        await open_page(you)
+        sheets = list(you.app.screen.query(Sheet))
+        shown = [sheet._shown for sheet in sheets]
+        you.app.screen.show()
+        await you.pilot.pause()
+        assert [sheet._shown for sheet in sheets] == shown

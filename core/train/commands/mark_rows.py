@@ -35,7 +35,6 @@ from core.train.data.row_format import RowFormat
 from core.train.data.tokenization import Encoder
 from core.train.quiet_libraries import set_environment, silence_transformers
 
-NICENESS = 10  # training never waits for a reader
 KEPT = 500  # rows before the latest one, for going back
 BEHIND = 256  # tokens shown of what is cut
 LONGEST = 20_000  # characters of a row
@@ -158,7 +157,6 @@ def _with_bos(ids: Any, targets: Any, form: RowFormat) -> tuple[Any, Any]:
 def main(argv: list[str]) -> int:
     """Answer requests until standard input is closed. Returns the exit code."""
     set_environment()
-    os.nice(NICENESS)
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no answer
     silence_transformers()
