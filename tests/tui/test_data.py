@@ -82,6 +82,18 @@ async def test_the_check_is_followed_while_it_runs_and_asked_for_no_longer_when_
         assert asked == [AskDataReview("tidy-7b"), AskDataReview("tidy-7b", 1)]
 
 
+async def test_rows_can_be_shown_while_the_check_still_runs(seat):
+    async with seat(MIXED) as you:
+        going = DataReview(1, stage="reading chat.jsonl, 40 %")
+        you.backend.answers = lambda request: (
+            going if isinstance(request, AskDataReview) else answers(request)
+        )
+        await you.press("f")
+        await you.sees("reading chat.jsonl, 40 %", "data.mixture.code.source", "the check is not done yet")
+        await you.press("down", "enter")
+        await you.sees("‹Hold the small button")
+
+
 async def test_r_checks_again_and_the_findings_stay_meanwhile(seat):
     async with seat(STATE) as you:
         await open_page(you)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
 
+from core.contract.spec.study_spec import DataOptions
 from core.contract.text.sanitize import plain
 from core.contract.wire.dataset.data_messages import DataFinding, DataReview, DataSource
 from tui.number_text import short
@@ -18,6 +19,7 @@ COLOURS = {
     "blocks": "error", "allowed": "warning", "high": "error", "medium": "warning", "low": "accent",
     "ok": "good",
 }  # fmt: skip
+NOT_YET = "the check is not done yet"
 WORD = 8  # cells of a severity
 NAME = 60  # characters of a finding's name
 ROOMY = 70  # cells of a line from which the tokens of a source are counted
@@ -34,16 +36,24 @@ class Entry:
     absent: tuple[DataFinding, ...] = ()
 
 
-def list_entries(review: DataReview | None, has_mixture: bool) -> list[Entry]:
-    """Return the entries: of each source first what blocks, then by severity."""
-    entries = [Entry()] if has_mixture else []
-    for source in review.sources if review is not None else ():
+def list_entries(data: DataOptions, review: DataReview | None) -> list[Entry]:
+    """Return the entries: of each source first what blocks, then by severity. Before the first review, the
+    sources of the study file stand alone: their rows can be shown all the same."""
+    entries = [Entry()] if data.mixture else []
+    for source in review.sources if review is not None else _planned_sources(data):
         entries.append(Entry(source))
         found = [finding for finding in source.findings if finding.severity != "none"]
         entries += [Entry(source, finding) for finding in sorted(found, key=rank)]
         if absent := tuple(finding for finding in source.findings if finding.severity == "none"):
             entries.append(Entry(source, absent=absent))
     return entries
+
+
+def _planned_sources(data: DataOptions) -> Iterator[DataSource]:
+    for key, section in data.inputs.items():
+        yield DataSource(f"{key}.source", section.source, why_not=NOT_YET)
+        if isinstance(section.validation, str):
+            yield DataSource(f"{key}.validation", section.validation, why_not=NOT_YET)
 
 
 def rank(finding: DataFinding) -> tuple[int, int]:

@@ -114,8 +114,7 @@ class DataScreen(StudyScreen):
 
     @property
     def _entries(self) -> list[Entry]:
-        has_mixture = self.study is not None and bool(self.study.settings.data.mixture)
-        return data_entries.list_entries(self._review, has_mixture)
+        return data_entries.list_entries(self.study.settings.data, self._review) if self.study else []
 
     @property
     def _chosen(self) -> Entry | None:
@@ -165,8 +164,7 @@ class DataScreen(StudyScreen):
             data_entries.entry_line(entry, width, place == chosen, balance, look)
             for place, entry in enumerate(entries)
         ]
-        if not lines:
-            lines = [Text("no findings yet" if self._stage else "no sources", style=look["muted"])]
+        lines = lines or [Text("no study", style=look["muted"])]
         return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
     def _balance(self) -> str:
@@ -187,8 +185,8 @@ class DataScreen(StudyScreen):
             return entry_detail.describe_finding(entry.finding, width, look)
         if entry.absent:
             return entry_detail.describe_absent(entry.absent, width, look)
-        assert self._review is not None
-        return entry_detail.describe_source(entry.source, self._review, (width, self.size.height), look)
+        review = self._review or DataReview()
+        return entry_detail.describe_source(entry.source, review, (width, self.size.height), look)
 
     # -- keys -------------------------------------------------------------------------------------
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from core.contract.wire import console_api
 from core.contract.wire.dataset.data_messages import AskDataReview, DataReview
 from core.errors import TrimtabError
 
+AGAIN_S = 1.0  # after an answer without news
 OLDER = "the engine gave no answer: it may be an older version"
 Ask = Callable[[console_api.AnyRequest], Awaitable[console_api.Answer | None]]
 Take = Callable[[DataReview | None, str], None]
@@ -30,4 +32,6 @@ async def follow_review(study: str, again: bool, ask: Ask, take: Take) -> None:
         take(review, "")
         if review.is_done:
             return
+        if review.version <= known:
+            await asyncio.sleep(AGAIN_S)
         known, again = review.version, False

@@ -112,7 +112,9 @@ class RowsScreen(StudyScreen):
         if self._why:
             for part in wrap_text(self._why, max(20, self.size.width - 2), f"not bold {look['warning']}")[:3]:
                 line.append("\n").append_text(part)
-        elif row is not None and row.row == self._number:
+        elif row is not None and row.row != self._number:
+            line.append(f"\nwaiting for it; below is row {row.row:,}", style=f"not bold {look['muted']}")
+        elif row is not None:
             width = max(20, self.size.width - 2)
             for part in row_facts(row, width, look):
                 line.append("\n").append_text(part)
