@@ -21,13 +21,13 @@ MIXED = state_of(mixed_study(), no_card())
 
 async def open_page(you) -> None:
     you.backend.answers = answers
-    await you.press("f")
+    await you.press("J")
     await you.sees("tidy-7b › data", "11.3k rows")
 
 
-async def test_f_opens_it_and_escape_leads_back(seat):
+async def test_J_opens_it_and_escape_leads_back(seat):
     async with seat(STATE) as you:
-        for leave in ("escape", "backspace", "f"):
+        for leave in ("escape", "backspace", "J"):
             await open_page(you)
             assert you.backend.asked[-1] == AskDataReview("tidy-7b")
             await you.press(leave)
@@ -74,7 +74,7 @@ async def test_the_check_is_followed_while_it_runs_and_asked_for_no_longer_when_
         )
         gate = you.backend.held = asyncio.Event()
         you.backend.answers = lambda request: next(going) if isinstance(request, AskDataReview) else None
-        await you.press("f")
+        await you.press("J")
         await you.sees("asking the engine")
         gate.set()
         await you.sees("11.3k rows")
@@ -88,7 +88,7 @@ async def test_rows_can_be_shown_while_the_check_still_runs(seat):
         you.backend.answers = lambda request: (
             going if isinstance(request, AskDataReview) else answers(request)
         )
-        await you.press("f")
+        await you.press("J")
         await you.sees("reading chat.jsonl, 40 %", "data.mixture.code.source", "the check is not done yet")
         await you.press("down", "enter")
         await you.sees("‹Hold the small button")
@@ -108,7 +108,7 @@ async def test_r_checks_again_and_the_findings_stay_meanwhile(seat):
 async def test_a_refusal_and_a_study_that_cannot_be_checked_say_why(seat, size):
     async with seat(STATE, size) as you:
         you.backend.answers = lambda request: DataReview(1, True, why_none="the disk is gone")
-        await you.press("f")
+        await you.press("J")
         await you.sees("the disk is gone")
         you.backend.refusal = console_api.Reply(0, False, "no such study", "study", "look again")
         await you.press("r")
@@ -118,7 +118,7 @@ async def test_a_refusal_and_a_study_that_cannot_be_checked_say_why(seat, size):
 async def test_the_mixture_shows_what_is_drawn_beside_what_is_wanted_of_each_trial(seat):
     async with seat(MIXED, (120, 40)) as you:
         you.backend.answers = answers
-        await you.press("f")
+        await you.press("J")
         await you.sees("mixture of trial 0", "67.5%  67.4%", "22.5%  22.6%", "10.0%  10.0%", "│")
         await you.press("right_square_bracket")
         await you.sees("mixture of trial 1")
@@ -130,10 +130,10 @@ async def test_enter_shows_rows_with_learnt_tokens_marked_and_pages_through_them
         await you.press("enter")
         await you.sees("› data › rows", "row 1 ", "64 tokens, cut at 64, 21 of them learnt")
         await you.sees("‹Hold the small button", "‹You are welcome. ›┆ cut here ┆Come back")
-        await you.press("j", "J")
+        await you.press("j", "shift+down")
         await you.sees("row 102 ")
         assert you.backend.asked[-1] == AskDataRow("tidy-7b", "data.mixture.chat.source", 102)
-        await you.press(*"JJJJ")
+        await you.press(*["shift+down"] * 4)
         await you.sees("row 502 of 500", "the source has 500 rows")
         await you.press("k")
         await you.sees("row 500")
@@ -162,7 +162,7 @@ async def test_hostile_names_findings_and_rows_are_harmless(seat, size):
     pieces = tuple(RowPiece(text, kind) for text in TEXTS for kind in range(4))
     async with seat(MIXED, size) as you:
         you.backend.answers = lambda request: review
-        await you.press("f")
+        await you.press("J")
         await you.until(lambda: "blocking" in you.screen(), "the findings")
         for _ in range(12):
             look(you)

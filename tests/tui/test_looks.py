@@ -90,9 +90,9 @@ SHOTS = [
     ("sampled", (80, 24), (*"jjjjjj", "T", "B", "enter", *"tea?", "enter")),
     ("sampled", (120, 40), ("T", "F", "tab", "left")),
     ("sampled", (60, 18), ("T", "F", "tab")),
-    ("mixed", (80, 24), ("f", "down")),
-    ("mixed", (120, 40), ("f",)),
-    ("mixed", (80, 24), ("f", "down", "down", "enter")),
+    ("mixed", (80, 24), ("J", "down")),
+    ("mixed", (120, 40), ("J",)),
+    ("mixed", (80, 24), ("J", "down", "down", "enter")),
 ]
 
 

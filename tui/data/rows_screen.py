@@ -150,7 +150,7 @@ class RowsScreen(StudyScreen):
         """The first row."""
         self._go_to(1)
 
-    def action_example(self, by: int) -> None:
+    def action_neighbour(self, by: int) -> None:
         """The next example of the finding, or the one before."""
         later = [number for number in self._examples if (number - self._number) * by > 0]
         if later:

@@ -35,7 +35,7 @@ TO_DEVICES = Key(
 TO_SAMPLES = Key(
     "app.samples", "T", "samples", "samples", "ask a trial a prompt, and compare two blind", "Samples"
 )
-TO_DATA = Key("app.data", "f", "data", "data", "the rows: how they are read, findings, mixture", "Data")
+TO_DATA = Key("app.data", "J", "data", "data", "the rows: how they are read, findings, mixture", "Data")
 CLONE = Key(
     "trial.clone",
     "c",
