@@ -25,6 +25,7 @@ from tui.base.help_screen import Help
 from tui.boards.boards_screen import BoardsScreen
 from tui.command_line.navigation import Navigation
 from tui.console_settings import Settings
+from tui.data.data_screen import DataScreen
 from tui.devices.devices_screen import DevicesScreen
 from tui.engine_connection import Engine
 from tui.insight.insight_screen import InsightScreen
@@ -281,6 +282,10 @@ class TrimtabApp(Navigation, FrameDisplay):
     def open_samples(self, trial: int | None) -> None:
         """Open the samples screen on ``trial``."""
         self.push_screen(SamplesScreen(trial))
+
+    def open_data(self, trial: int | None) -> None:
+        """Open the data screen, with the mixture of ``trial``."""
+        self.push_screen(DataScreen(trial))
 
     def show_study(self, name: str) -> None:
         """Display the study ``name`` from now on."""

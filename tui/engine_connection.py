@@ -13,6 +13,7 @@ from core.contract.hosts.daemon_thread import run_in_daemon_thread
 from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api
+from core.contract.wire.dataset import data_messages
 from core.errors import EngineError, RefusedError, TrimtabError
 
 if TYPE_CHECKING:  # it loads what only a console of another host needs
@@ -27,6 +28,8 @@ READING = (  # requests that change nothing
     console_api.AskSearch,
     console_api.AskInsides,
     console_api.AskHistory,
+    data_messages.AskDataReview,
+    data_messages.AskDataRow,
 )
 OF_THIS_HOST = (console_api.StartStudy,)  # requests that carry paths or variables of the console's own shell
 ATTACH_S = 2.5  # an engine that does not accept the connection within it is reported as silent

@@ -73,6 +73,8 @@ def test_the_shares_that_are_drawn_are_those_of_the_knobs_and_are_told(mixed, tm
     told = one.of(e.TrialReported)[-1].metrics
     shares = [told[f"train/row_share/{name}"] for name in ("code", "web", "old")]
     assert shares == pytest.approx([0.375, 0.375, 0.25], abs=0.015)
+    wanted = [told[f"train/wanted_share/{name}"] for name in ("code", "web", "old")]
+    assert wanted == pytest.approx([0.375, 0.375, 0.25])
     assert sum(told[f"train/token_share/{name}"] for name in ("code", "web", "old")) == pytest.approx(1)
     assert "train/row_share/code" not in one.of(e.TrialReported)[1].metrics, "only where it is evaluated"
 

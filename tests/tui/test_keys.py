@@ -150,7 +150,7 @@ async def test_o_puts_the_best_first(seat):
 
 
 async def test_question_mark_lists_every_key(seat):
-    async with seat(state_of(*SCENE), (100, 320)) as you:
+    async with seat(state_of(*SCENE), (100, 350)) as you:
         await you.press("question_mark")
         await you.sees(*(key.meaning for group in GROUPS for key in group if key.id != "list.filter"))
         await you.sees("leave; the study continues", "× pruned", "Ctrl+P", "within the error bars")

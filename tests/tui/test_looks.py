@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.looked import sample
-from tests.tui import explored
+from tests.tui import dataset, explored
 from tests.tui.conftest import Backend, strips_of
 from tests.tui.sampled import Answers, rated_study
 from tests.tui.scene import NOW, cpu_pack, four_cards, gpu_packs, no_card, state_of, study_events
@@ -31,6 +31,7 @@ SCENES = {
     **explored.SCENES,
     "looked": (scored_study(), four_cards(), gpu_packs()),
     "sampled": (rated_study(), four_cards(), gpu_packs()),
+    "mixed": (dataset.mixed_study(), four_cards(), gpu_packs()),
 }
 ANSWERS = {
     "weighed": answers(on_cpu()),
@@ -39,6 +40,7 @@ ANSWERS = {
     "steered": steered,
     **dict.fromkeys(explored.SCENES, explored.answers),
     "looked": lambda request: sample(),
+    "mixed": dataset.answers,
 }
 SHOTS = [
     ("study", (80, 24), ()),
@@ -88,6 +90,9 @@ SHOTS = [
     ("sampled", (80, 24), (*"jjjjjj", "T", "B", "enter", *"tea?", "enter")),
     ("sampled", (120, 40), ("T", "F", "tab", "left")),
     ("sampled", (60, 18), ("T", "F", "tab")),
+    ("mixed", (80, 24), ("J", "down")),
+    ("mixed", (120, 40), ("J",)),
+    ("mixed", (80, 24), ("J", "down", "down", "enter")),
 ]
 
 

@@ -24,6 +24,8 @@ WALK = (  # a key, and the screen that it leads to
     ("9", "LogsScreen"), ("tab", "LogsScreen"), ("escape", "AllTrials"),
     ("T", "SamplesScreen"), ("F", "SamplesScreen"), ("r", "SamplesScreen"), ("tab", "SamplesScreen"),
     ("escape", "AllTrials"),
+    ("J", "DataScreen"), ("enter", "RowsScreen"), ("j", "RowsScreen"), ("escape", "DataScreen"),
+    ("escape", "AllTrials"),
     ("V", "CompareScreen"), ("t", "CompareScreen"), ("escape", "AllTrials"),
     ("n", "FormScreen"), ("enter", None), ("escape", "AllTrials"), ("e", None), ("escape", "AllTrials"),
     ("N", "FormScreen"), ("escape", "AllTrials"), ("asterisk", "AllTrials"), ("D", "Pin"),

@@ -25,6 +25,7 @@ from tui.command_line.command_input import CommandScreen
 from tui.command_line.command_parser import Parsed
 from tui.command_line.console_commands import build_table, run_command
 from tui.compare.compare_screen import CompareScreen
+from tui.data.data_screen import DataScreen
 from tui.devices.devices_screen import DevicesScreen
 from tui.engine_connection import Engine
 from tui.events.events_screen import EventsScreen
@@ -92,6 +93,7 @@ class Navigation(App[None]):
             "events": lambda trial: EventsScreen(),
             "logs": lambda trial: LogsScreen(),
             "samples": SamplesScreen,
+            "data": DataScreen,
         }
 
     def go(self, place: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tui.keys.chart_key_groups import CHART_CHOICE, CHARTS, DEVICES
+from tui.keys.data_key_groups import DATA, ROWS
 from tui.keys.dialog_key_groups import CHOICE, DIALOGS, FIELD, FORM
 from tui.keys.filter_column_keys import COLUMNS, FILTER, TABLE
 from tui.keys.key_definition import Group, Key
@@ -34,6 +35,7 @@ TO_DEVICES = Key(
 TO_SAMPLES = Key(
     "app.samples", "T", "samples", "samples", "ask a trial a prompt, and compare two blind", "Samples"
 )
+TO_DATA = Key("app.data", "J", "data", "data", "the rows: how they are read, findings, mixture", "Data")
 CLONE = Key(
     "trial.clone",
     "c",
@@ -92,6 +94,7 @@ STUDY = Group(
         TO_INSIGHT,
         TO_DEVICES,
         TO_SAMPLES,
+        TO_DATA,
         Key(
             "trial.mark",
             "space,v",
@@ -151,6 +154,7 @@ TRIAL = Group(
         TO_INSIGHT,
         TO_DEVICES,
         TO_SAMPLES,
+        TO_DATA,
         Key("detail.insides", "a", "insides", "insides", "loss by token, and attention"),
     ),
     ("detail.back", "trial.pause", "trial.prune", "app.memory", "app.boards", "detail.insides"),
@@ -311,6 +315,8 @@ GROUPS = (
     LOGS,
     SAMPLES,
     PROMPT_LINE,
+    DATA,
+    ROWS,
     Group("forms", (*FORM, *FIELD, *CHOICE)),
     *DIALOGS,
     Group("everywhere", (HELP, COMMAND, *DIGITS, COPY, DETACH, SUSPEND, REPAINT, PALETTE)),

@@ -22,6 +22,8 @@ SPELT = {
     "number_sign": "#",
     "shift+left": "⇧←",
     "shift+right": "⇧→",
+    "shift+up": "⇧↑",
+    "shift+down": "⇧↓",
     "plus": "+",
     "minus": "-",
     "equals_sign": "=",

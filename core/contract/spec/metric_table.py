@@ -84,7 +84,9 @@ TABLE: tuple[Metric, ...] = (
 BOARDS = ("quality", "safety", "security")  # what evaluations on prompts fill
 SLICE, TASK, AXIS = "quality/slice:", "quality/task:", "safety/bias:"
 SOURCE = "eval/loss/"  # the name of a source of the mixture follows
-SHARES = ROW_SHARE, TOKEN_SHARE = "train/row_share/", "train/token_share/"  # the same
+SHARES = ROW_SHARE, TOKEN_SHARE, WANTED_SHARE = (  # the same
+    "train/row_share/", "train/token_share/", "train/wanted_share/",
+)  # fmt: skip
 TRIGGER = "@"  # between a metric and the number, from 1, of the trigger that changes it
 METRICS: dict[str, Metric] = {metric.name: metric for metric in TABLE}
 TRIGGERED = ("safety/toxicity", "safety/refusal", "safety/refusal_odds", "security/jailbreak")
@@ -93,6 +95,7 @@ PATTERNS: tuple[Metric, ...] = (  # their names end with a name from a study's d
     Metric(SOURCE, "minimize", "loss of this source's validation rows", "nats/token", 0.02),
     Metric(ROW_SHARE, "maximize", "share of the trained rows that are of this source", "fraction"),
     Metric(TOKEN_SHARE, "maximize", "share of the trained tokens that are of this source", "fraction"),
+    Metric(WANTED_SHARE, "maximize", "share of the rows that the weights give this source", "fraction"),
     Metric(AXIS, "minimize", "the same on this axis alone", "0 to 0.5", 0.05),
     Metric(TASK, "maximize", "what lm-evaluation-harness scores this task", "fraction", 0.02),
     *(

@@ -16,6 +16,7 @@ from core.contract.events.event_types import AnyEvent
 from core.contract.input_size_limits import Int, Name, Path, Text
 from core.contract.state.engine_state import State
 from core.contract.state.event_lines import EventHistory
+from core.contract.wire.dataset.data_messages import AskDataReview, AskDataRow, DataReview, DataRow
 from core.contract.wire.evidence_answer import Evidence
 from core.contract.wire.introspection_answer import Insides
 from core.contract.wire.memory_forecast import Forecast, MemoryNow
@@ -262,11 +263,11 @@ AnyRequest = (
     | Foresee | WeighMemory | AskEvidence | AskImportance | AskSearch | AskInsides | AskHistory
     | StopEngine
     | EnqueueTrial | CloneTrial | EditTrial | ReprieveTrial | MarkTrial | ChangeStudy
-    | AskSample | FollowSample | CancelSample | AskPair | RateSamples
+    | AskSample | FollowSample | CancelSample | AskPair | RateSamples | AskDataReview | AskDataRow
 )  # fmt: skip
 Answer = (
     Forecast | MemoryNow | Evidence | Started | Queued | Change | Importance | SearchState | Insides
-    | EventHistory | SampleText | Pair
+    | EventHistory | SampleText | Pair | DataReview | DataRow
 )  # fmt: skip
 
 

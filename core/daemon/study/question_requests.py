@@ -1,5 +1,5 @@
 """Requests that change nothing: memory forecasts, evidence, knob importance, the search, introspection,
-sampled answers."""
+sampled answers, the rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire import console_api, sample_messages
+from core.contract.wire.dataset import data_messages
 from core.daemon.answers import event_history_reader, evidence_reader, introspection_reader, sample_ratings
+from core.daemon.answers.data_answers import DataReviews, Environment, RowAnswers
 from core.daemon.answers.search_insights import Insights
 from core.daemon.placement.forecast_answers import answer
 from core.daemon.placement.memory_planner import MemoryPlanner
@@ -23,7 +25,7 @@ class QuestionRequests:
     """Answers from the state, from files that workers write, and from the search's storage.
 
     ``runner_of`` gives the runner of a running study; ``foresight`` plans the memory of one that does not
-    run.
+    run; ``environment`` returns the variables of a study.
     """
 
     def __init__(
@@ -32,8 +34,10 @@ class QuestionRequests:
         runner_of: Callable[[str], Runner | None],
         foresight: Callable[[StudySpec], MemoryPlanner],
         samples: SampleRelay,
+        environment: Environment,
     ) -> None:
         self._samples = samples
+        self._reviews, self._rows = DataReviews(environment), RowAnswers(environment)
         self._supervisor, self._runner_of, self._foresight = supervisor, runner_of, foresight
         self._insights = Insights()
         self.handlers: dict[type, Handler] = {
@@ -48,7 +52,22 @@ class QuestionRequests:
             sample_messages.FollowSample: self._follow_sample,
             sample_messages.CancelSample: self._cancel_sample,
             sample_messages.AskPair: self._pair,
+            data_messages.AskDataReview: self._review,
+            data_messages.AskDataRow: self._row,
         }
+
+    async def close(self) -> None:
+        """End the processes that read rows."""
+        await self._reviews.close()
+        await self._rows.close()
+
+    async def _review(self, request: data_messages.AskDataReview) -> console_api.Answer:
+        study = request_checks.study_in(self._supervisor.state, request.study)
+        return await self._reviews.answer(study, request)
+
+    async def _row(self, request: data_messages.AskDataRow) -> console_api.Answer:
+        study = request_checks.study_in(self._supervisor.state, request.study)
+        return await self._rows.answer(study, request)
 
     async def _memory(self, request: console_api.Foresee | console_api.WeighMemory) -> console_api.Answer:
         return await asyncio.to_thread(self._memory_now, request)  # advice estimates many variants

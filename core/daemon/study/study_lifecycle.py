@@ -69,7 +69,10 @@ class Studies:
         supervisor.watchers.append(self._watch)
         self._breaches = Breaches(supervisor, self.handle)
         self._succession = Succession(supervisor, self.handle)
-        questions = QuestionRequests(supervisor, self.runner_of, self.foresight, self.samples)
+        environment = self._environments.of
+        self._questions = QuestionRequests(
+            supervisor, self.runner_of, self.foresight, self.samples, environment
+        )
         self._handlers: dict[type, Handler] = {
             console_api.StartStudy: self._start_once,
             console_api.StopStudy: self._stop,
@@ -77,7 +80,7 @@ class Studies:
             console_api.ResumeStudy: self._resume_all,
             **TrialRequests(supervisor, self.crew).handlers,
             **SteeringRequests(supervisor, self.crew, self.runner_of, self._reopen).handlers,
-            **questions.handlers,
+            **self._questions.handlers,
         }
 
     @property
@@ -291,6 +294,7 @@ class Studies:
         for runner in self._runners.values():
             runner.closing = True
         await self._inputs.leave()
+        await self._questions.close()
         await self.crew.leave(why, within_s=20.0)
         for runner in list(self._runners.values()):
             await runner.wait_until_caught_up()

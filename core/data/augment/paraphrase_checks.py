@@ -6,12 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from core.data.copies.minhash_signatures import THRESHOLD
 from core.data.copies.row_fingerprints import RowPrints
 from core.data.stream.row_batches import BATCH_ROWS, RowBatch, read_row
 
 WORD = re.compile(r"\w+")
 GIVEN_AWAY = 4  # words in a row of the answer
+MOST_SHARED = 0.5  # of the sequences of three words: near copies share more
 EMPTY, SAME, NUMBERS = "empty", "the same words", "another number"
 STATEMENT, ANSWERS = "a statement instead of a question", "says part of the answer"
 QUESTION = re.compile("[?？؟]")
@@ -56,7 +56,7 @@ def is_alike(one: str, other: str) -> bool:
     words = list_words(one), list_words(other)
     size = max(1, min(3, *map(len, words)))
     first, second = (_sequences(each, size) for each in words)
-    return words[0] == words[1] or len(first & second) >= THRESHOLD * len(first | second) > 0
+    return words[0] == words[1] or len(first & second) >= MOST_SHARED * len(first | second) > 0
 
 
 def _numbers(text: str) -> Counter[str]:

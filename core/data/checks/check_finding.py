@@ -31,6 +31,15 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Lengths:
+    """The distribution of row lengths: all ``characters``, and ``bins`` of the tokens, estimated, that a row
+    has at most, and the number of such rows."""
+
+    characters: int
+    bins: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
 class Finding:
     """``share`` is that of ``hits``, as counted; ``corrected`` allows for the errors of the detector."""
 
@@ -45,6 +54,7 @@ class Finding:
     detector: str = ""
     corrected: Score | None = None
     blocks: str = ""  # the entry of data.allow without which no study starts on these rows; "" for a warning
+    lengths: Lengths | None = None  # of all rows, in the finding that judges them
 
 
 def count_share(hits: int, rows: int, detector: DetectorQuality | None = None) -> tuple[Score, Score | None]:

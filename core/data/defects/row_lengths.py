@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from core.data.checks.check_finding import Finding, Severity
+from core.data.checks.check_finding import Finding, Lengths, Severity
 from core.data.checks.row_tally import Tally, finding_of, grade
 from core.data.copies.row_keys import whole_texts
 from core.data.readers.row_texts import BYTES_A_TOKEN, count_bytes
@@ -57,7 +58,18 @@ class RowLengths:
             f"characters: half of the rows have at most {middle:,}, 95 % at most {most:,}, the longest "
             f"{longest:,}; about {tokens[0]:,}, {tokens[1]:,} and {tokens[2]:,} tokens"
         )
-        return finding_of(LENGTHS, self._tally, Severity.LOW, LENGTHS_REMEDY, detail)
+        found = finding_of(LENGTHS, self._tally, Severity.LOW, LENGTHS_REMEDY, detail)
+        return dataclasses.replace(found, lengths=_distribute(lengths) if self._lengths else None)
+
+
+def _distribute(lengths: np.ndarray) -> Lengths:
+    """Return the distribution in bins of half an octave: each is 1.4 times as wide as the one before."""
+    tokens = np.maximum(1, lengths // BYTES_A_TOKEN)
+    places, counts = np.unique(np.ceil(2 * np.log2(tokens)).astype(int), return_counts=True)
+    rows = dict(zip(places.tolist(), counts.tolist(), strict=True))
+    between = range(min(rows), max(rows) + 1)
+    bins = tuple((int(2 ** (place / 2)), rows.get(place, 0)) for place in between)
+    return Lengths(int(lengths.sum(dtype=np.int64)), bins)
 
 
 class CutRows:

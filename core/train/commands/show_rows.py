@@ -51,7 +51,7 @@ def show(spec: StudySpec, count: int) -> None:
     from core.train.data.dataset import load_data
 
     silence_transformers()
-    tokenizer = _load_tokenizer(spec)
+    tokenizer = load_tokenizer(spec)
     data_options = msgspec.structs.replace(
         spec.data, allow=BLOCKING
     )  # rows on which no study starts are shown, too
@@ -101,7 +101,8 @@ def mark_targets(tokenizer: Any, row: Any, colours: bool = False) -> str:
     return "".join(pieces)
 
 
-def _load_tokenizer(spec: StudySpec) -> Any:
+def load_tokenizer(spec: StudySpec) -> Any:
+    """Load the tokenizer of the study's base. Raises TrimtabError."""
     from transformers import AutoTokenizer
 
     from core.train.base.base_model import resolve

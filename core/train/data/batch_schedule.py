@@ -117,6 +117,11 @@ class BatchSchedule:
         """How many rows were drawn from each source of a mixture after ``step`` completed steps."""
         return self._order.counts(self._rows_before(step)) if isinstance(self._order, MixedRows) else ()
 
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The share of each source of a mixture in the rows that are drawn."""
+        return self._order.shares if isinstance(self._order, MixedRows) else ()
+
     def _rows_before(self, step: int) -> int:
         return self.since.rows + (step - self.since.step) * self.accumulation * self.batch
 

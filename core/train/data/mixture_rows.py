@@ -130,6 +130,7 @@ class MixedRows:
                 "no source of the mixture has both a weight and rows that can be trained on"
             )
         sources = [SourceRows(size.name, own, seed) for size, own in zip(sizes, places, strict=True)]
+        self.shares = tuple(shares)  # of each source in the rows that are drawn
         self._order = MixtureOrder(sources, shares, seed, self._without_canaries(skipped), drawn)
 
     def micro_batch(self, index: int) -> list[Row]:

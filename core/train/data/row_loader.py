@@ -36,7 +36,7 @@ def load(spec: StudySpec, progress: Progress, notes: list[str] | None = None) ->
     data, seed = spec.data, spec.study.seed
     notes = [] if notes is None else notes
     source = source_files.find_source(data, "data.source", data.source, data.split)
-    opened = keep_rows(_open(data, source, data.split, progress), data.where)
+    opened = keep_rows(open_source(data, source, data.split, progress), data.where)
     review = None if data.source.startswith("demo:") else StartReview(data)
     rows = _Rows(opened, data, "data.source", progress, keeps=data.rows is None, review=review)
     notes += rows.notes
@@ -129,10 +129,10 @@ def _open_validation(data: DataOptions, progress: Progress) -> Opened:
     value = str(data.validation)
     source = source_files.find_validation(data, value)
     is_split = source.name != value
-    return _open(data, source, value if is_split else source_files.DEFAULT_SPLIT, progress)
+    return open_source(data, source, value if is_split else source_files.DEFAULT_SPLIT, progress)
 
 
-def _open(data: DataOptions, source: Source, split: str, progress: Progress) -> Opened:
+def open_source(data: DataOptions, source: Source, split: str, progress: Progress) -> Opened:
     """Open ``source``. Raises TrimtabError that names its key."""
     if source.files:
         return source.rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.contract.spec.metric_table import ROW_SHARE, TOKEN_SHARE
+from core.contract.spec.metric_table import ROW_SHARE, TOKEN_SHARE, WANTED_SHARE
 from core.data.mixture.mixture_shares import Mixture
 from core.train.data.dataset import Row
 from core.train.data.mixture_rows import source_of
@@ -24,9 +24,9 @@ class SourceBalance:
             if known is not None:
                 self.counts[source_of(row)] = known[0] + 1, known[1] + len(row.ids)
 
-    def metrics(self) -> dict[str, float]:
-        """Return each source's shares of all rows and tokens so far."""
-        values: dict[str, float] = {}
+    def metrics(self, wanted: Sequence[float]) -> dict[str, float]:
+        """Return each source's shares of all rows and tokens so far, and the ``wanted`` ones of the rows."""
+        values = {f"{WANTED_SHARE}{name}": share for name, share in zip(self.counts, wanted, strict=True)}
         for prefix, amounts in zip(
             (ROW_SHARE, TOKEN_SHARE), zip(*self.counts.values(), strict=True), strict=False
         ):

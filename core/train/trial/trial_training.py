@@ -189,5 +189,5 @@ class Trial:
             "train/tokens_per_s": step.tokens / trained.busy_s if trained.busy_s else 0.0,
         }
         important = self.step in (1, self.total_steps) or self.step % self.every == 0
-        metrics |= self.balance.metrics() if important else {}
+        metrics |= self.balance.metrics(self.course.shares) if important else {}
         self._reports.report(self.step, self.elapsed_s, metrics, important)

