@@ -165,6 +165,7 @@ class EvaluateOptions(msgspec.Struct, frozen=True):
     budget: float = 0.1
     samples: int = 64
     answer_tokens: Positive = 96
+    ratings: Positive = 5
     limits: tuple[str, ...] = ()
     on_breach: str = "warn"
     on_unsure: str = "warn"  # without a warning it would seem that the limit is kept

@@ -90,5 +90,5 @@ class QuestionRequests:
 
     async def _pair(self, request: sample_messages.AskPair) -> console_api.Answer:
         study = request_checks.study_in(self._supervisor.state, request.study)
-        able = self._samples.list_able(study)
+        able = self._samples.list_able(study, request.base)
         return await asyncio.to_thread(sample_ratings.next_pair, study, able, request.seed)
