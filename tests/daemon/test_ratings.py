@@ -1,4 +1,4 @@
-"""``feedback/strength`` as an objective: the study waits for people, says so, and the sampler learns from them."""
+"""``feedback/strength`` as an objective: the study waits for people and says so, and the sampler learns."""
 
 import json
 import subprocess
@@ -42,10 +42,10 @@ def test_the_study_waits_for_ratings_and_the_sampler_learns_the_strength_of_each
     rate(engine, 2, BASE, 2)
     study = engine.until_study(lambda study: study.state == "complete", "the end")
     assert all(len(trial.values) == 1 for trial in study.trials.values())
+    url = f"journal:{engine.home / 'optuna.log'}"
     code = (
-        "import optuna,json,sys; optuna.logging.set_verbosity(40);"
-        "from core.search.study.optuna_storage import open_storage;"
-        f"study = optuna.load_study(study_name='s', storage=open_storage({'journal:' + str(engine.home / 'optuna.log')!r}));"
+        "import optuna, json; from core.search.study.optuna_storage import open_storage;"
+        f"study = optuna.load_study(study_name='s', storage=open_storage({url!r}));"
         "print(json.dumps([[t.state.name, t.value] for t in study.trials]))"
     )
     told = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout)

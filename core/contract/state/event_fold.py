@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from core.contract.events import event_types as e
 from core.contract.spec import study_spec
-from core.contract.state import engine_state as s
 from core.contract.state import awaited_ratings, fold_scores, fold_steering, study_progress
+from core.contract.state import engine_state as s
 from core.contract.state.event_lines import add_event, append_line
 from core.contract.state.fold_machine import read_machine
 from core.contract.state.thinned_series import Series, add, add_all, cut

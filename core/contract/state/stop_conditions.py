@@ -51,8 +51,9 @@ def since_best(study: s.Study) -> tuple[s.Trial | None, int]:
     """Return the latest trial that was better than all before it, and the number of trials that ended after
     it.
 
-    Complete and pruned trials count, in the order in which they ended, unless they wait for ratings. With several objectives a trial is
-    better if it joins the Pareto front: no earlier one equals or beats it in all of them.
+    Complete and pruned trials count, in the order in which they ended, unless they wait for ratings. With
+    several objectives a trial is better if it joins the Pareto front: no earlier one equals or beats it in
+    all of them.
     """
     ended = [trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED)]
     ended = [trial for trial in ended if not is_unrated(study, trial)]

@@ -203,6 +203,8 @@ def study_left_s(study: s.Study, now: float) -> float | None:
     if study.state not in s.LIVE_STUDY or study.state == "paused":
         return None
     trials = study.trials.values()
+    if list_unrated(study) and not any(trial.state in s.ON_WORKER or trial.pending for trial in trials):
+        return None  # people decide how long it takes
     estimates = [trial_left_s(study, trial) for trial in trials if trial.state == s.RUNNING]
     estimates += [scoring_left_s(trial) for trial in trials if trial.pending]
     at_least = max((seconds for seconds in estimates if seconds is not None), default=None)
