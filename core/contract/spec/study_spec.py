@@ -166,6 +166,7 @@ class EvaluateOptions(msgspec.Struct, frozen=True):
     samples: int = 64
     answer_tokens: Positive = 96
     ratings: Positive = 5
+    row_losses: bool = False
     limits: tuple[str, ...] = ()
     on_breach: str = "warn"
     on_unsure: str = "warn"  # without a warning it would seem that the limit is kept

@@ -8,7 +8,13 @@ from collections.abc import Callable
 
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire import console_api, sample_messages
-from core.daemon.answers import event_history_reader, evidence_reader, introspection_reader, sample_ratings
+from core.daemon.answers import (
+    event_history_reader,
+    evidence_reader,
+    introspection_reader,
+    paired_losses,
+    sample_ratings,
+)
 from core.daemon.answers.search_insights import Insights
 from core.daemon.placement.forecast_answers import answer
 from core.daemon.placement.memory_planner import MemoryPlanner
@@ -44,6 +50,7 @@ class QuestionRequests:
             console_api.AskSearch: self._search,
             console_api.AskInsides: self._introspection,
             console_api.AskHistory: self._history,
+            console_api.AskPaired: self._paired,
             sample_messages.AskSample: self._begin_sample,
             sample_messages.FollowSample: self._follow_sample,
             sample_messages.CancelSample: self._cancel_sample,
@@ -75,6 +82,13 @@ class QuestionRequests:
     async def _history(self, request: console_api.AskHistory) -> console_api.Answer:
         study = request_checks.study_in(self._supervisor.state, request.study)
         return await asyncio.to_thread(event_history_reader.read, study)
+
+    async def _paired(self, request: console_api.AskPaired) -> console_api.Answer:
+        study = request_checks.study_in(self._supervisor.state, request.study)
+        for number in (request.trial, *request.others):
+            request_checks.any_trial(study, number)
+        differences = await asyncio.to_thread(paired_losses.read, study, request.trial, request.others)
+        return console_api.Paired(differences)
 
     async def _begin_sample(self, request: sample_messages.AskSample) -> console_api.Answer:
         study = request_checks.study_in(self._supervisor.state, request.study)

@@ -156,7 +156,8 @@ class SearchConversation:
             return ""  # a person steers it: the pruner neither judges it nor compares others with it
         if isinstance(event, e.TrialScored) and trial.state in s.ENDED and not awaits_boards(self._spec):
             return ""  # the sampler has its result already
-        rows = event.rows if isinstance(event, e.TrialEvaluated) else ()
+        by_row = self._spec.study.pruner == "wilcoxon" and isinstance(event, e.TrialEvaluated)
+        rows = event.rows if by_row else ()  # type: ignore[union-attr]
         return await self._search.report(event.trial, event.step, event.metrics, rows) or ""
 
     def enough(self) -> Stop | None:
