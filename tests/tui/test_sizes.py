@@ -47,8 +47,8 @@ WALKS: dict[str, dict[str, tuple[str, ...]]] = {  # the keys from all trials to 
     "shared": {"memory": ("j", "m")},
     "scored": {"boards": ("j", "j", "b"), "evidence": ("j", "j", "b", "tab", "enter"),
                "report-card": ("j", "j", "b", "K")},
-    "steered": {"new": (*"jjjjjj", "n"), "clone": (*"jjjjjj", "c"), "edit": (*"jjjjjj", "e"), "change": ("E",),
-                "pin": (*"jjjjjjjjj", "D")},
+    "steered": {"new": (*"jjjjjj", "n"), "clone": (*"jjjjjj", "c"), "edit": (*"jjjjjj", "e"),
+                "change": ("E",), "pin": (*"jjjjjjjjj", "D")},
     "explored": {
         "history": ("i",), "importance": ("i", "tab"), "slice": ("i", "tab", "tab"),
         "contour": ("i", "tab", "tab", "tab"), "parallel": ("i", "tab", "tab", "tab", "tab"),
