@@ -37,6 +37,7 @@ class CompareScreen(ChartKeys, StudyScreen):
     KEYS = (COMPARE, CHARTS)
     TOPIC = "search"
     CRUMB = "compare"
+    kept_as = "compared-charts"
     BINDINGS = bindings(COMPARE, EVERYWHERE, CHARTS)
     DEFAULT_CSS = """
     CompareScreen #title {
@@ -82,10 +83,11 @@ class CompareScreen(ChartKeys, StudyScreen):
         """Draw what changed of the trials."""
         study, trials = self.study, self._compared_trials()
         look, box = self.console.look, self.query_one(Box)
+        self.restore_view()
         if study is not None:
             self._ask_paired(study, trials)
-        seen = (look, self.size, box.room, self.console.engine.away, self.charts.view, self.charts.chosen)
-        seen = (*seen, self._paired, self._why)
+        charts, away = self.charts, self.console.engine.away
+        seen = (look, self.size, box.room, away, charts.view, charts.chosen, self._paired, self._why)
         same = len(trials) == len(self._held) and all(map(operator.is_, trials, self._held))
         if study is None or (same and seen == self._drawn):
             return

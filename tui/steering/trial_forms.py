@@ -56,7 +56,7 @@ def enqueue_request(
     return console_api.EnqueueTrial(study.name, named)
 
 
-def clone(study: s.Study, trial: s.Trial, best: int | None) -> list[Row]:
+def clone(study: s.Study, trial: s.Trial, best: int | None = None) -> list[Row]:
     """Return a row per knob; knobs that determine the shape of the weights are locked, with the reason. The
     first row chooses the ``best`` step in place of the newest, if a checkpoint of it is kept."""
     known = input_values.current_values(study, trial) | trial.editing

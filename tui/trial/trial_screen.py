@@ -48,6 +48,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
     KEYS = (TRIAL, CHARTS, CHART_CHOICE, STEERING)
     BAR = TRIAL_BAR
     TOPIC = "steering"
+    kept_as = "trial-charts"
     BINDINGS = bindings(TRIAL, EVERYWHERE, CHARTS, STEERING)
     DEFAULT_CSS = """
     DetailScreen #title {
@@ -111,6 +112,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
         ):  # fmt: skip
             self.set_class(shown, name)
         self.query_one("#title", Sheet).draw(self._title(study, trial))
+        self.restore_view()
         self.charts.show(partial(metric_charts, study, trial), look, trial.number)
         self.query_one(DiagnosisPanel).show(study, trial, look, self.console.engine.state.machine)
         self.query_one("#knobs", Sheet).draw(self._knobs(study, trial))
