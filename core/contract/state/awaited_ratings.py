@@ -83,4 +83,5 @@ def add_strengths(study: s.Study) -> s.Study:
     """Return the study with the strength of every trial that has enough ratings as a result."""
     if not awaits_ratings(study.settings):
         return study
-    return replace(study, trials={number: add_strength(study, one) for number, one in study.trials.items()})
+    rated = {number: add_strength(study, one) for number, one in study.trials.items()}
+    return replace(study, trials=type(study.trials)(rated))  # a replay's table stays one
