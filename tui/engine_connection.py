@@ -13,24 +13,12 @@ from core.contract.hosts.daemon_thread import run_in_daemon_thread
 from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api
-from core.contract.wire.dataset import data_messages
 from core.errors import EngineError, RefusedError, TrimtabError
 
 if TYPE_CHECKING:  # it loads what only a console of another host needs
     from core.contract.hosts.ssh_tunnel import Tunnel
 
 RETRY_S = 1.0
-READING = (  # requests that change nothing
-    console_api.Foresee,
-    console_api.WeighMemory,
-    console_api.AskEvidence,
-    console_api.AskImportance,
-    console_api.AskSearch,
-    console_api.AskInsides,
-    console_api.AskHistory,
-    data_messages.AskDataReview,
-    data_messages.AskDataRow,
-)
 OF_THIS_HOST = (console_api.StartStudy,)  # requests that carry paths or variables of the console's own shell
 ATTACH_S = 2.5  # an engine that does not accept the connection within it is reported as silent
 
@@ -83,7 +71,7 @@ class Engine:
     async def _follow_once(self, client: Any) -> None:
         if self.tunnel is not None:
             await run_in_daemon_thread(self.tunnel.ensure)
-        connection = await client.attach(self.socket, self._say, ATTACH_S)
+        connection = await client.attach(self.socket, self._say, ATTACH_S, self.read_only)
         try:
             self._connection = connection
             async for message in connection.messages():
@@ -117,7 +105,7 @@ class Engine:
 
         Raises RefusedError with its reason, EngineError when it is away.
         """
-        if self.read_only and not isinstance(request, READING):
+        if self.read_only and not isinstance(request, console_api.READING):
             raise RefusedError.of(
                 "this console only reads", "--read-only", "open one without it, or use `trimtab` commands"
             )

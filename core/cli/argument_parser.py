@@ -133,6 +133,9 @@ def _trials(commands: Any) -> None:
         verb_parser.add_argument("knobs", metavar="KNOB=VALUE", nargs="*", help=values)
     edit.add_argument("knobs", metavar="KNOB=VALUE", nargs="+", help=f"{values.split()[2]}, or =x0.5")
     edit.add_argument("--count", action="store_true", help="report the result to the sampler all the same")
+    clone.add_argument(
+        "--best", action="store_true", help="from the checkpoint of its best evaluation, not the newest"
+    )
     stars = mark.add_mutually_exclusive_group()
     stars.add_argument("--star", action="store_true", help="star it")
     stars.add_argument("--unstar", action="store_true", help="remove the star")

@@ -1,5 +1,6 @@
 """``python -m tests.bench.line [--quick]``: bytes that the console writes to a terminal, and its CPU seconds;
-in a pseudo-terminal that answers as xterm does; htop and btop beside it where they are installed.
+in a pseudo-terminal that answers as xterm does; htop, btop and W&B's leet (``pip install wandb``) beside it
+where they are installed.
 
 Bytes and CPU seconds are counted, not times: a busy machine changes them little.
 """
@@ -12,6 +13,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -87,14 +89,20 @@ class Line:
         return len(self.seen)
 
     def watch(self, seconds: float) -> tuple[float, float]:
-        """Bytes a second, and the share of a core (CPU seconds a second)."""
-        process = psutil.Process(self.process.pid)
-        used, before = sum(process.cpu_times()[:2]), len(self.seen)
+        """Bytes a second, and the share of a core (CPU seconds a second), its child processes included."""
+        used, before = self._cpu_s(), len(self.seen)
         begun = time.monotonic()
         while time.monotonic() < begun + seconds:
             self.read(0.2)
         passed = time.monotonic() - begun
-        return (len(self.seen) - before) / passed, (sum(process.cpu_times()[:2]) - used) / passed
+        return (len(self.seen) - before) / passed, (self._cpu_s() - used) / passed
+
+    def _cpu_s(self) -> float:
+        """CPU seconds so far; those of an ended child count with its parent's."""
+        process = psutil.Process(self.process.pid)
+        each = (one.cpu_times() for one in (process, *process.children(recursive=True)))
+        own = process.cpu_times()
+        return sum(times.user + times.system for times in each) + own.children_user + own.children_system
 
     def end(self) -> None:
         """Kill it."""
@@ -187,6 +195,47 @@ def measure_other(
     return [("attach", float(first), None), ("watching", *watched)]
 
 
+LOGGED = """
+import sys, time, wandb
+with wandb.init(mode="offline", dir=sys.argv[1], project="p") as run:
+    step = 0
+    while True:
+        step += 1
+        run.log({"train/loss": 1 + 7 / step, "train/grad_norm": 0.5, "train/tokens_per_s": 5e3})
+        time.sleep(1 / float(sys.argv[2]))
+"""
+
+
+def measure_leet(size: tuple[int, int], seconds: float) -> list[tuple[str, float, float | None]]:
+    """The same for leet with one run that logs three metrics RATE_HZ times a second, offline: the list of
+    runs, then the run itself. The CPU is that of leet's own process and those it starts."""
+    program = Path(shutil.which("wandb") or "")
+    python = program.resolve().with_name("python3")
+    with tempfile.TemporaryDirectory() as folder:
+        home = ["env", f"HOME={folder}", "WANDB_MODE=offline"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        logger = subprocess.Popen(
+            [*home, str(python), "-c", LOGGED, folder, str(RATE_HZ)], start_new_session=True, **quiet
+        )
+        try:
+            for _ in range(600):
+                if list(Path(folder).glob("wandb/offline-run-*/*.wandb")):
+                    break
+                time.sleep(0.1)
+            line = Line([*home, str(program), "leet", str(Path(folder) / "wandb")], size)
+            rows: list[tuple[str, float, float | None]] = []
+            rows.append(("attach", float(line.until_drawn(b"offline-run")), None))
+            rows.append(("list", *line.watch(seconds)))
+            line.type(b"\r")
+            line.watch(3.0)
+            rows.append(("detail", *line.watch(seconds)))
+            line.end()
+            return rows
+        finally:
+            os.killpg(logger.pid, signal.SIGKILL)
+            logger.wait()
+
+
 def show(name: str, size: tuple[int, int], rows: Sequence[tuple[str, float, float | None]]) -> None:
     """Print a line for each measurement."""
     for what, count, share in rows:
@@ -204,6 +253,8 @@ def main() -> None:
         show("trimtab", size, measure_console(size, seconds))
         for name in filter(shutil.which, OTHERS):
             show(name, size, measure_other([name], size, seconds))
+        if shutil.which("wandb"):
+            show("leet", size, measure_leet(size, seconds))
 
 
 if __name__ == "__main__":

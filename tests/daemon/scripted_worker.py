@@ -160,7 +160,8 @@ class Scripted:
             )
         if step >= self.total(trial):
             del self.steps[trial]
-            self.tell(e.TrialCompleted, trial, step=step, values=(loss,))
+            values = () if "feedback/strength" in str(self.spec["study"]["objectives"]) else (loss,)
+            self.tell(e.TrialCompleted, trial, step=step, values=values, adapter="adapter")
 
     @property
     def busy(self) -> bool:

@@ -44,8 +44,10 @@ def test_a_trial_and_the_base_answer_while_it_trains_and_a_rating_outlives_the_e
     engine.ask(CancelSample("s", endless.ticket))
     with pytest.raises(RefusedError, match="no longer known"):
         engine.ask(FollowSample("s", endless.ticket))
-    pair = engine.ask(AskPair("s"))
+    pair = engine.ask(AskPair("s", base=False))
     assert {pair.left, pair.right} == {0, 1}
+    pairs = [engine.ask(AskPair("s", seed)) for seed in range(8)]
+    assert -1 in {side for pair in pairs for side in (pair.left, pair.right)}, "the base is compared, too"
     for _ in range(3):
         engine.ask(RateSamples("s", 1, 0, "left", "a prompt", by="me"))
     before = engine.study()
@@ -134,6 +136,27 @@ def test_the_trial_whose_strength_is_known_least_is_compared_next():
 def test_fewer_than_two_trials_that_can_answer_are_not_compared():
     with pytest.raises(RefusedError, match="1 trial can answer now"):
         sample_ratings.next_pair(study(trial(0), s.Trial(1)), [0], 0)
+    with pytest.raises(RefusedError, match="0 trials can answer now"):
+        sample_ratings.next_pair(study(s.Trial(1)), [-1], 0)
+
+
+def test_one_trial_is_compared_with_the_base_until_both_are_known_well():
+    known = study(trial(0), trial(1, Score(0.0, -0.2, 0.2, 60)))
+    pair = sample_ratings.next_pair(known, [0, -1], 0)
+    assert {pair.left, pair.right} == {0, -1}
+    rated = replace(known, base_scores={"feedback/strength": Score(0.1, -0.1, 0.3, 90)})
+    pairs = [sample_ratings.next_pair(rated, [0, 1, -1], seed) for seed in range(20)]
+    assert all(0 in (pair.left, pair.right) for pair in pairs if not pair.drawn)
+
+
+def test_where_a_strength_is_the_objective_only_final_adapters_are_compared():
+    spec = {"study": {"objectives": ["feedback/strength"]}}
+    trains = replace(trial(2), state=s.RUNNING)
+    waiting = replace(study(trial(0), trial(1), trains), spec=spec)
+    pairs = [sample_ratings.next_pair(waiting, [0, 1, 2], seed) for seed in range(20)]
+    assert {frozenset((pair.left, pair.right)) for pair in pairs} == {frozenset((0, 1))}
+    with pytest.raises(RefusedError, match="0 trials can answer now with its final adapter"):
+        sample_ratings.next_pair(replace(waiting, trials={2: trains}), [2, -1], 0)
 
 
 def test_a_person_who_always_prefers_the_left_side_is_seen_and_ties_do_not_count():

@@ -109,6 +109,26 @@ def test_inside_gnu_screen_the_console_is_drawn_and_left(terminal):
     terminal.press("exit", "Enter")
 
 
+MOSH = """
+set -e; export LC_ALL=C.UTF-8
+line=$(mosh-server new -i 127.0.0.1 -p 60000:61999 -- sh -c "{inner}" 2>/dev/null | grep 'MOSH CONNECT')
+set -- $line; MOSH_KEY=$4 mosh-client 127.0.0.1 $3
+"""
+
+
+@pytest.mark.skipif(shutil.which("mosh-server") is None, reason="mosh is not installed")
+def test_over_mosh_the_console_is_drawn_steered_and_left(terminal, tmp_path):
+    script = tmp_path / "over-mosh"
+    script.write_text(MOSH.replace("{inner}", f"{TRIMTAB}; echo left with \\$?; exec sh"))
+    terminal.open(f"env -u COLORTERM sh {script}")
+    terminal.sees("no study yet", "Run the demo", "q detach")
+    terminal.press("d")
+    terminal.sees("devices of")
+    terminal.press("q")
+    terminal.sees("left with 0")
+    terminal.press("exit", "Enter")
+
+
 def test_a_terminal_that_cannot_move_its_cursor_gets_lines(terminal):
     terminal.open(f"env TERM=dumb {TRIMTAB}; echo left with $?; exec sh")
     terminal.sees("no studies; start one with", "Ctrl-C leaves")

@@ -1,8 +1,13 @@
 """Marks in the study table, and the compare screen, through the real line to a scripted engine."""
 
 import pytest
+from msgspec.structs import replace
 
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
+from core.contract.state import best_and_counts
+from core.contract.views.trial_comparison import choose_trials
+from core.contract.wire import console_api
 from tests.tui.explored import SCENES
 from tests.tui.scene import NOW, no_card, state_of, study_events
 
@@ -113,3 +118,38 @@ async def test_it_stands_in_every_size(seat, size):
     async with seat(ONE, size) as you:
         await you.press(*MARKS, "V", "j", "j", "k", "pagedown")
         await you.sees("compare #0")
+
+
+def paired_scene(keeps: bool) -> list[e.Event]:
+    """A trial and its twin, whose evaluation rows are kept, or not."""
+    created, *told = study_events(ends=["complete", "complete"])
+    spec = {**created.spec, "evaluate": {**created.spec["evaluate"], "row_losses": keeps}}
+    return [replace(created, spec=spec), *told]
+
+
+async def test_trials_are_paired_on_the_same_rows_with_an_interval_that_says_better(seat):
+    async with seat(state_of(paired_scene(True), no_card()), (120, 60)) as you:
+        difference = Score(-0.0312, -0.043, -0.0194, 64)
+        you.backend.answers = lambda request: (
+            console_api.Paired((console_api.PairedLosses(1, 400, 400, difference),))
+            if request == console_api.AskPaired("tidy-7b", 0, (1,))
+            else None
+        )
+        await you.press("M", "V")
+        await you.sees("paired with #0: mean loss on the same validation rows", "-0.0312 ±0.0118", "400, 64")
+
+
+async def test_where_row_losses_are_not_kept_the_screen_says_how_to_keep_them(seat):
+    async with seat(state_of(paired_scene(False), no_card()), (120, 60)) as you:
+        await you.press("M", "V")
+        await you.sees("not kept: evaluate.row_losses = true")
+        assert not you.backend.asked
+
+
+def test_a_clone_is_compared_with_its_parent():
+    study = state_of(study_events(ends=["complete", "complete", "running"]), no_card()).studies["tidy-7b"]
+    clone = replace(study.trials[2], parent=1)
+    study = replace(study, trials={**study.trials, 2: clone})
+    best = best_and_counts.best(study).number
+    assert choose_trials(study, (), 2) == list(dict.fromkeys((2, 1, best)))
+    assert choose_trials(study, (), 1) == list(dict.fromkeys((1, 2, best)))

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.tui.scene import no_card, state_of, study_events
 from tui.kept_state import FILE
 from tui.study_table.kept_choices import KeptChoices
 from tui.study_table.table_choice import TableChoice
@@ -45,3 +46,26 @@ def test_a_folder_that_cannot_be_written_keeps_nothing_but_works(tmp_path):
         kept = KeptChoices(folder)
         kept.keep("a", CHOSEN)
         assert kept.of("a") == CHOSEN
+
+
+async def test_charts_are_looked_at_as_last_time_study_by_study_and_no_broken_value_is_taken(seat, tmp_path):
+    state = state_of(study_events(), no_card())
+    async with seat(state, (120, 40)) as you:
+        await you.press(*"jjjjjj", "enter")
+        await you.sees("gradient norm")
+        await you.press("w", "w", "L", "#")
+        await you.sees("log scale · smooth 0.8")
+    kept = json.loads((tmp_path / FILE).read_text())["trial-charts"]
+    wanted = {"along": "steps", "log_x": False, "log_y": True, "smoothing": 0.8, "wanted": 1}
+    assert kept == {"tidy-7b": wanted}
+    async with seat(state, (120, 40)) as you:
+        await you.press("j", "enter")
+        await you.sees("chart 1 of 7 · log scale · smooth 0.8")
+        await you.press("escape", "M", "V")
+        await you.sees("compare")
+        assert "log scale" not in you.screen(), "the compare screen has its own"
+    (tmp_path / FILE).write_text(json.dumps({"trial-charts": {"tidy-7b": {**wanted, "smoothing": 7}}}))
+    async with seat(state, (120, 40)) as you:
+        await you.press("j", "enter")
+        await you.sees("gradient norm", "perplexity")
+        assert "smooth 7" not in you.screen()

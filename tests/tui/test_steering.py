@@ -126,6 +126,20 @@ async def test_c_clones_with_other_knobs_and_says_what_cannot_be_other(seat):
         await asked(you, console_api.CloneTrial(STUDY, 6, {"learning_rate": "x0.5"}))
 
 
+async def test_c_clones_from_the_best_step_where_its_checkpoint_is_kept_and_else_says_that_none_is(seat):
+    kept = e.TrialCheckpointed(at=NOW, study=STUDY, trial=6, step=220, path="/t/6/step-220.9")
+    async with seat(state_of(*SCENE, [kept])) as you:
+        await choose(you, 6)
+        await you.press("c")
+        await you.sees("from the best", "from its best evaluation, step 220")
+        await clear_and_type(you, "yes")
+        await you.press("enter")
+        await asked(you, console_api.CloneTrial(STUDY, 6, {}, best=True))
+        await you.press("j", "c")
+        await you.sees("clone of trial 7", "Of its best step", "no checkpoint is kept")
+        assert "from the best" not in you.screen()
+
+
 async def test_c_on_a_trial_without_a_checkpoint_says_what_to_do(seat):
     async with seat(state_of(*SCENE)) as you:
         await choose(you, 9)

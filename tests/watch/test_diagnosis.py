@@ -117,10 +117,20 @@ def test_overfitting_names_the_best_step_and_offers_to_stop_or_clone():
     told = trial(noisy(falling(160, floor=0.2)), evaluations, checkpoint="step-160", checkpoint_step=160)
     (found,) = diagnose(STUDY, told)
     assert (found.kind, found.since_step, found.figures["best_step"]) == ("overfitting", 80, 60.0)
-    stop, clone, *_ = found.remedies
+    stop, none_kept, clone, *_ = found.remedies
+    assert none_kept.request is None and "best step 60" in none_kept.label
     assert stop.request == console_api.EditTrial("s", 3, {"steps": 161})
     assert stop.label == "stop here, saves 39 steps"
     assert clone.request == console_api.CloneTrial("s", 3, {"learning_rate": 0.0005})
+
+
+def test_a_clone_from_the_best_step_is_offered_where_its_checkpoint_is_kept():
+    evaluations = [2.9, 2.6, 2.5, 2.55, 2.65, 2.8, 2.9, 3.0]
+    told = trial(noisy(falling(160, floor=0.2)), evaluations, stops=(s.Mark(60, "checkpoint"),))
+    (found,) = diagnose(STUDY, told)
+    best = found.remedies[1]
+    assert best.label == "clone from its best step 60 at the rate 0.0005"
+    assert best.request == console_api.CloneTrial("s", 3, {"learning_rate": 0.0005}, best=True)
 
 
 def test_an_ended_trial_is_offered_no_edit():

@@ -81,11 +81,15 @@ class StudyScreen(Screen[None]):
         host: str = self.console.engine.host
         return host or ("studies" if self.console.others else "")
 
-    def way(self) -> Text:
-        """Return the way to this screen, as much of it as two fifths of the width hold."""
+    def way(self, alone: bool = False) -> Text:
+        """Return the way to this screen, as much of it as two fifths of the width hold; ``alone`` it has the
+        whole line."""
         below = [screen for screen in self.app.screen_stack if isinstance(screen, StudyScreen)]
         names = [screen.crumb for screen in below[: below.index(self) + 1 if self in below else None]]
-        return breadcrumbs.draw(self.root, names, max(24, (self.size.width - 2) * 2 // 5), self.console.look)
+        room = self.size.width - 2
+        return breadcrumbs.draw(
+            self.root, names, max(24, room if alone else room * 2 // 5), self.console.look
+        )
 
     def show(self) -> None:
         """Draw the current state if the screen is mounted.

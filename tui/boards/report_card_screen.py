@@ -60,7 +60,7 @@ class ReportCardScreen(StudyScreen):
     def draw(self) -> None:
         """Draw the claims; the same text costs nothing."""
         study, trial, look = self.study, self.selected_trial(), self.console.look
-        self.query_one("#title", Sheet).draw(self.way())
+        self.query_one("#title", Sheet).draw(self.way(alone=True))
         body = self.query_one("VerticalScroll Sheet", Sheet)
         width = max(20, self.query_one(VerticalScroll).scrollable_content_region.width or self.size.width - 3)
         if study is None or trial is None:

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from textual.screen import Screen
 
 from tui.charts.chart_grid import ChartGrid
+from tui.charts.kept_view import restore, view_of
+from tui.kept_state import StateFile, home_folder
 
 
 class ChartKeys:
-    """Mixed into a screen that holds one ``ChartGrid``."""
+    """Mixed into a screen that holds one ``ChartGrid``. ``kept_as`` names what is kept of how the charts are
+    looked at, study by study; empty: nothing."""
 
     console: Any
+    kept_as: ClassVar[str] = ""
+    _restored = ""  # the study whose kept view was taken
+
+    def restore_view(self) -> None:
+        """Look at the charts as the study's were looked at last, once."""
+        name = self._study_name()
+        if name and self._restored != name:
+            self._restored = name
+            restore(self.charts, StateFile(home_folder()), self.kept_as, name)
+
+    def _keep(self) -> None:
+        if self.kept_as and (name := self._study_name()):
+            StateFile(home_folder()).keep(self.kept_as, name, view_of(self.charts))
+
+    def _study_name(self) -> str:
+        return getattr(getattr(self, "study", None), "name", "")
 
     @property
     def charts(self) -> ChartGrid:
@@ -23,20 +42,24 @@ class ChartKeys:
     def action_smooth(self, by: int) -> None:
         """Smooth the curves more, or less."""
         self.charts.look_at(self.charts.view.smoother(by))
+        self._keep()
 
     def action_log(self) -> None:
         """Logarithmic or linear values."""
         view = self.charts.view
         self.charts.look_at(replace(view, log_y=not view.log_y))
+        self._keep()
 
     def action_log_x(self) -> None:
         """Logarithmic or linear x axis."""
         view = self.charts.view
         self.charts.look_at(replace(view, log_x=not view.log_x, window=None))
+        self._keep()
 
     def action_along(self) -> None:
         """Steps, tokens, time."""
         self.charts.look_at(self.charts.view.over_next())
+        self._keep()
 
     def action_zoom(self, by: int) -> None:
         """Zoom in or out."""
@@ -65,4 +88,5 @@ class ChartKeys:
     def action_arrange(self) -> None:
         """Show more or fewer charts at once."""
         self.charts.arrange_next()
+        self._keep()
         self.console.say(f"charts: {self.charts.arrangement}")

@@ -12,17 +12,23 @@ from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison as c
+from core.contract.wire import console_api
+from core.contract.wire.console_api import PairedLosses
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
+from tui.base.latest_query import Latest
 from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
 from tui.compare.curve_overlay import compare_charts
+from tui.compare.paired_rows import paired_question
 from tui.compare.side_by_side import MOST, table
 from tui.keys.chart_key_groups import CHARTS
 from tui.keys.key_declarations import COMPARE, EVERYWHERE
 from tui.keys.key_definition import bindings
 from tui.widgets.cached_static import Sheet
 from tui.widgets.focus_box import Box
+
+LOSS = "eval/loss"
 
 
 class CompareScreen(ChartKeys, StudyScreen):
@@ -31,6 +37,7 @@ class CompareScreen(ChartKeys, StudyScreen):
     KEYS = (COMPARE, CHARTS)
     TOPIC = "search"
     CRUMB = "compare"
+    kept_as = "compared-charts"
     BINDINGS = bindings(COMPARE, EVERYWHERE, CHARTS)
     DEFAULT_CSS = """
     CompareScreen #title {
@@ -44,6 +51,10 @@ class CompareScreen(ChartKeys, StudyScreen):
         self._trials, self._left = tuple(trials[:MOST]), len(trials[MOST:])
         self._drawn: tuple[object, ...] = ()
         self._held: list[s.Trial] = []  # as they were drawn
+        self._asked: tuple[object, ...] = ()  # the paired question, and the evaluations then
+        self._paired: tuple[PairedLosses, ...] = ()
+        self._why = ""  # there are no paired differences
+        self._latest: Latest | None = None
 
     def compose(self) -> ComposeResult:
         """Title, charts, the table, footer."""
@@ -72,7 +83,11 @@ class CompareScreen(ChartKeys, StudyScreen):
         """Draw what changed of the trials."""
         study, trials = self.study, self._compared_trials()
         look, box = self.console.look, self.query_one(Box)
-        seen = (look, self.size, box.room, self.console.engine.away, self.charts.view, self.charts.chosen)
+        self.restore_view()
+        if study is not None:
+            self._ask_paired(study, trials)
+        charts, away = self.charts, self.console.engine.away
+        seen = (look, self.size, box.room, away, charts.view, charts.chosen, self._paired, self._why)
         same = len(trials) == len(self._held) and all(map(operator.is_, trials, self._held))
         if study is None or (same and seen == self._drawn):
             return
@@ -80,7 +95,24 @@ class CompareScreen(ChartKeys, StudyScreen):
         names = c.metrics(trials)
         self.charts.show(lambda along: compare_charts(trials, names, along), look)
         self.query_one("#title", Sheet).draw(self._title(study, trials))
-        box.write(table(study, trials, box.room, look))
+        box.write(table(study, trials, box.room, look, self._paired, self._why))
+
+    def _ask_paired(self, study: s.Study, trials: list[s.Trial]) -> None:
+        """Ask how they differ on the same rows, again after each evaluation."""
+        question = paired_question(study, trials)
+        looks = tuple(trial.series[LOSS].seen if LOSS in trial.series else 0 for trial in trials)
+        if question is None or (question, looks) == self._asked:
+            return
+        self._asked = (question, looks)
+        if self._latest is None:
+            self._latest = Latest(self.console.engine.ask, self._take_paired)
+        self.run_worker(self._latest.want(question), group="paired", exit_on_error=False)
+
+    def _take_paired(self, answer: console_api.Answer | None, why: str) -> None:
+        self._why = why
+        if isinstance(answer, console_api.Paired):
+            self._paired = answer.differences
+        self.show()
 
     def _title(self, study: s.Study, trials: list[s.Trial]) -> Text:
         look, away = self.console.look, self.console.engine.away

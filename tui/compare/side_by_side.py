@@ -12,7 +12,9 @@ from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison as c
 from core.contract.views.metric_format import HUNDREDTHS, format_figure, format_interval
 from core.contract.views.metric_verdict import describe_metric
+from core.contract.wire.console_api import PairedLosses
 from tui.compare.curve_overlay import COLOURS, SIGNS
+from tui.compare.paired_rows import paired_rows
 from tui.number_text import GLYPHS, duration, loss, number, size
 from tui.theme_colors import Palette
 from tui.widgets.xy_plot import pad
@@ -22,8 +24,12 @@ NAME, LEAST, WIDEST = 22, 9, 26  # cells of the names, and of a column at least 
 INTERVAL = 22  # cells of a column from which the interval stands beside the value
 
 
-def table(study: s.Study, trials: Sequence[s.Trial], width: int, look: Palette) -> list[Text]:
-    """Return the lines; columns that do not fit are left out, with a note."""
+def table(
+    study: s.Study, trials: Sequence[s.Trial], width: int, look: Palette,
+    paired: Sequence[PairedLosses] = (), why: str = "",
+) -> list[Text]:  # fmt: skip
+    """Return the lines; columns that do not fit are left out, with a note. ``paired`` are the differences on
+    the same validation rows, ``why`` what keeps them away."""
     room = max(LEAST, min(WIDEST, (width - NAME) // max(1, len(trials)) - 1))
     fit = max(1, (width - NAME) // (room + 1))
     shown = trials[:fit]
@@ -41,7 +47,7 @@ def table(study: s.Study, trials: Sequence[s.Trial], width: int, look: Palette) 
         lines.append(_row(plain(name, NAME), [_cell(value) for value in values[:fit]], room, look))
     lines.append(_title("metrics   ★ best   ☆ best, but within the error bars", look))
     lines += [_measure(measure, shown, room, look) for measure in c.measures(study, trials)]
-    return lines
+    return [*lines, *paired_rows(study, shown, paired, why, (NAME, room), look)]
 
 
 def _title(text: str, look: Palette) -> Text:

@@ -50,7 +50,7 @@ class InsightScreen(StudyScreen):
     InsightScreen #title {
         height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
     }
-    InsightScreen #page { height: 1fr; padding: 0 1; text-wrap: nowrap; text-overflow: clip; }
+    InsightScreen #page { height: 1fr; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     InsightScreen #foot {
         height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
     }

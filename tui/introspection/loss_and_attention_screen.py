@@ -28,7 +28,7 @@ class InsidesScreen(StudyScreen):
     TOPIC = "boards"
     BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
-    InsidesScreen #title { height: auto; max-height: 5; padding: 0 1; background: $surface; }
+    InsidesScreen #title { height: auto; max-height: 6; padding: 0 1; background: $surface; }
     InsidesScreen #both { height: 1fr; layout: horizontal; }
     InsidesScreen #attention { width: 52%; height: 100%; }
     InsidesScreen #losses { width: 1fr; height: 100%; }

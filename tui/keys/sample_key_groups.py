@@ -15,7 +15,7 @@ SAMPLES = Group(
         Key("samples.tie", "equals_sign", "rate('tie')", "tie", "neither answer is better"),
         Key("samples.right", "right", "rate('right')", "right", "the right answer is better"),
         Key("samples.skip", "down,j", "skip", "next pair", "the next pair, without a rating"),
-        Key("samples.base", "B", "base", "base", "show or hide the base model's answer"),
+        Key("samples.base", "B", "base", "base", "the base's answer; in pairs: the base or trials alone"),
         Key("samples.next", "right_square_bracket", "neighbour(1)", "next", "ask the next trial"),
         Key("samples.previous", "left_square_bracket", "neighbour(-1)", "prev", "ask the previous trial"),
         Key("samples.heat", "H", "change('temperature')", "temperature", "the next temperature: 0 to 1"),

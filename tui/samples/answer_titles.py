@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire.sample_messages import BASE, Pair
 from tui.samples.answer_stream import Answer
@@ -19,6 +20,21 @@ def page_names(blind: bool, look: Palette) -> Text:
     line = Text("  ")
     for name, here in (("one trial", not blind), ("blind pairs", blind)):
         line.append(f" {name} ", style=f"bold reverse {look['accent']}" if here else look["muted"])
+    return line
+
+
+def about_line(trial: s.Trial | None, rated: Pair | None, wide: bool, look: Palette) -> Text:
+    """Return who is asked; without a ``trial``, the question of a blind pair, or how a ``rated`` one was
+    chosen."""
+    line = Text(no_wrap=True, overflow="ellipsis")
+    if trial is not None:
+        line.append(f"trial {trial.number}  ", style="bold")
+        line.append(f"{trial.state}, step {trial.step}  " if wide else "", style=look[trial.state])
+    elif rated is not None:
+        how = "at random" if rated.drawn else "as the most informative"
+        line.append(f"rated; chosen {how}  ", style=look["good"])
+    else:
+        line.append("which is better?  ", style="bold")
     return line
 
 

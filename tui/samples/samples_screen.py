@@ -21,7 +21,7 @@ from tui.keys.key_definition import bindings
 from tui.keys.sample_key_groups import SAMPLES
 from tui.samples.answer_box import AnswerBox
 from tui.samples.answer_stream import Answer, follow
-from tui.samples.answer_titles import name_answers, name_pair, page_names, prompt_line
+from tui.samples.answer_titles import about_line, name_answers, name_pair, page_names, prompt_line
 from tui.samples.prompt_history import PromptHistory
 from tui.samples.prompt_line import PromptLine, PromptTyped
 from tui.samples.sample_settings import SEEDS, SampleSettings
@@ -35,7 +35,7 @@ RATING_LINES = 6  # that are seen at once
 NAMES_S = 3.0  # the names are shown after a rating for this long
 RATE_KEYS = ("samples.left", "samples.tie", "samples.right")
 PAIR_KEYS = (*RATE_KEYS, "samples.skip")
-ONE_KEYS = ("samples.again", "samples.base", "samples.next", "samples.previous")
+ONE_KEYS = ("samples.again", "samples.next", "samples.previous")
 READ_ONLY = "This console only reads: asking takes time of the GPU. Open one without --read-only."
 
 
@@ -151,7 +151,9 @@ class SamplesScreen(StudyScreen):
 
     async def _choose_pair(self, study: str, prompt: str) -> None:
         try:
-            pair = await self.console.engine.ask(AskPair(study, random.randrange(SEEDS)))
+            pair = await self.console.engine.ask(
+                AskPair(study, random.randrange(SEEDS), self._settings.base_in_pairs)
+            )
             self._note = "" if isinstance(pair, Pair) else "the engine gave no pair: it may be older"
         except TrimtabError as error:
             pair, first = None, error.problems[0]
@@ -184,7 +186,11 @@ class SamplesScreen(StudyScreen):
         study, look = self.study, self.console.look
         self.set_class(self.size.width < NARROW, "narrow")
         self.query_one("#title", Sheet).draw(self._title())
-        self.query_one("#about", Sheet).draw(self._about())
+        asked = self.selected_trial() if not self._blind else None
+        about = about_line(asked, self._pair if self._choice else None, self.size.width >= NARROW, look)
+        self.query_one("#about", Sheet).draw(
+            about.append(self._settings.describe(self._blind), look["muted"])
+        )
         self.query_one("#prompt", Sheet).draw(prompt_line(self._prompt, self._answers, look))
         self._draw_answers()
         box = self.query_one("#ratings", Box)
@@ -220,21 +226,6 @@ class SamplesScreen(StudyScreen):
         line = self.way().append_text(page_names(self._blind, look))
         line.append("   read-only" if engine.read_only else "", style=look["warning"])
         line.append(f"   {plain(engine.away, 120)}" if engine.away else "", style=f"bold {look['error']}")
-        return line
-
-    def _about(self) -> Text:
-        look, trial = self.console.look, self.selected_trial()
-        line = Text(no_wrap=True, overflow="ellipsis")
-        if trial is not None:
-            line.append(f"trial {trial.number}  ", style="bold")
-            if self.size.width >= NARROW:
-                line.append(f"{trial.state}, step {trial.step}  ", style=look[trial.state])
-        elif self._blind and self._choice and self._pair is not None:
-            how = "at random" if self._pair.drawn else "as the most informative"
-            line.append(f"rated; chosen {how}  ", style=look["good"])
-        elif self._blind:
-            line.append("which is better?  ", style="bold")
-        line.append(self._settings.words, style=look["muted"])
         return line
 
     # -- keys -------------------------------------------------------------------------------------
@@ -324,9 +315,14 @@ class SamplesScreen(StudyScreen):
             self._begin_pair()
 
     def action_base(self) -> None:
-        """Show or hide the base's answer."""
-        self._with_base = not self._with_base and not self._blind
-        if self._with_base and self._prompt and not self._blind and self._may_act():
+        """Show or hide the base's answer; in blind pairs, choose the base among the trials, or trials
+        alone."""
+        if self._blind:
+            self._settings = self._settings.change("base_in_pairs")
+            self._begin_pair()
+            return
+        self._with_base = not self._with_base
+        if self._with_base and self._prompt and self._may_act():
             self._ask_trial(self._prompt)
         self.show()
 

@@ -6,6 +6,7 @@ from rich.text import Text
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import STRENGTH
+from core.contract.state import awaited_ratings
 from core.contract.state import engine_state as s
 from tui.number_text import GLYPHS
 from tui.theme_colors import Palette
@@ -16,8 +17,12 @@ LABELS = 44  # cells of a row beside its bar
 
 
 def summary_line(study: s.Study, look: Palette) -> Text:
-    """Return the number of ratings, and whether people prefer a side."""
+    """Return what the study waits for, the number of ratings, and whether people prefer a side."""
     line, count = Text(no_wrap=True, overflow="ellipsis"), len(study.ratings)
+    if unrated := len(awaited_ratings.list_unrated(study)):
+        enough = study.settings.evaluate.ratings
+        text = f"{unrated} trial{'s' * (unrated != 1)} of fewer than {enough} ratings"
+        line.append(f"the study waits for {text}   ", style=look["warning"])
     if not count:
         line.append("no ratings yet: ← = → rate when both have answered", style=look["muted"])
         return line

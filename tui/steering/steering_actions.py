@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.contract.edits.input_values import Read
+from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
@@ -72,10 +73,14 @@ class SteeringScreen(StudyScreen):
             return
         alive = trial.state in (s.RUNNING, s.PAUSED)
         at = f"its current step {trial.step}" if alive else f"its checkpoint at step {trial.checkpoint_step}"
+        best = best_and_counts.best_kept_step(study, trial)
+        away = best_and_counts.best_step(study, trial) if best is None else None
         about = f"It continues from {at}; the original stays. Its result is not reported to the sampler."
+        if away is not None:
+            about += f" Of its best step {away} no checkpoint is kept."
         self._open(
-            f"clone of trial {trial.number}", about, "queues it", trial_forms.clone(study, trial),
-            lambda changes: console_api.CloneTrial(study.name, trial.number, changes),
+            f"clone of trial {trial.number}", about, "queues it", trial_forms.clone(study, trial, best),
+            lambda changes: trial_forms.clone_request(study, trial, changes),
         )  # fmt: skip
 
     def action_edit(self) -> None:

@@ -16,6 +16,7 @@ from core.contract.spec.metric_limits import Limit
 from core.contract.spec.search_space import Dimension
 from core.contract.spec.study_spec import AUTO, ON_BREACH, ON_UNSURE, PRUNERS, SAMPLERS, ThresholdOptions
 from core.contract.state import engine_state as s
+from core.contract.state.awaited_ratings import awaits_ratings
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
@@ -199,7 +200,13 @@ def _limits(study: s.Study) -> list[Row]:
             "evaluate.on_unsure", section.on_unsure, ON_UNSURE, "what a limit does that stays open at the end"
         ),
         *([_triggers(section.triggers)] if section.boards else []),
+        *([_ratings(section.ratings)] if awaits_ratings(study.settings) else []),
     ]
+
+
+def _ratings(now: int) -> Row:
+    meaning = "blind comparisons of a trial before its strength is a result"
+    return Row("evaluate.ratings", str(now), "a number from 1", meaning, _whole, label="ratings")
 
 
 def _triggers(now: tuple[str, ...]) -> Row:

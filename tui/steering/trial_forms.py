@@ -12,7 +12,7 @@ from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from tui.forms.form_row_data import Row, switch
 
-COUNTED = "counted"
+COUNTED, FROM_BEST = "counted", "best"
 SAMPLERS = "the sampler's choice"
 WHY_NOT = (
     "The edited values differ from those the sampler proposed, so the result is displayed but not reported: "
@@ -56,9 +56,24 @@ def enqueue_request(
     return console_api.EnqueueTrial(study.name, named)
 
 
-def clone(study: s.Study, trial: s.Trial) -> list[Row]:
-    """Return a row per knob; knobs that determine the shape of the weights are locked, with the reason."""
+def clone(study: s.Study, trial: s.Trial, best: int | None = None) -> list[Row]:
+    """Return a row per knob; knobs that determine the shape of the weights are locked, with the reason. The
+    first row chooses the ``best`` step in place of the newest, if a checkpoint of it is kept."""
     known = input_values.current_values(study, trial) | trial.editing
+    meaning = f"yes: from its best evaluation, step {best}, whose checkpoint is kept"
+    return [
+        *([switch(FROM_BEST, "from the best", meaning)] if best is not None else []),
+        *_clone_knobs(study, trial, known),
+    ]
+
+
+def clone_request(study: s.Study, trial: s.Trial, changes: dict[str, Any]) -> console_api.CloneTrial:
+    """Return the request of the form."""
+    knobs = {name: value for name, value in changes.items() if name != FROM_BEST}
+    return console_api.CloneTrial(study.name, trial.number, knobs, best=bool(changes.get(FROM_BEST)))
+
+
+def _clone_knobs(study: s.Study, trial: s.Trial, known: dict[str, Any]) -> list[Row]:
     return [
         Row(
             name, input_values.format_value(known.get(name)),

@@ -9,8 +9,8 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 
 from core.contract.spec.metric_table import ROW_SHARE, SHARES, TOKEN_SHARE, find_metric
+from core.contract.state import awaited_ratings, study_progress
 from core.contract.state import engine_state as s
-from core.contract.state import study_progress
 from core.contract.text.sanitize import plain
 from core.contract.views.metric_format import HUNDREDTHS, format_figure
 from tui.base.key_bar import KeyBar
@@ -48,6 +48,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
     KEYS = (TRIAL, CHARTS, CHART_CHOICE, STEERING)
     BAR = TRIAL_BAR
     TOPIC = "steering"
+    kept_as = "trial-charts"
     BINDINGS = bindings(TRIAL, EVERYWHERE, CHARTS, STEERING)
     DEFAULT_CSS = """
     DetailScreen #title {
@@ -111,6 +112,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
         ):  # fmt: skip
             self.set_class(shown, name)
         self.query_one("#title", Sheet).draw(self._title(study, trial))
+        self.restore_view()
         self.charts.show(partial(metric_charts, study, trial), look, trial.number)
         self.query_one(DiagnosisPanel).show(study, trial, look, self.console.engine.state.machine)
         self.query_one("#knobs", Sheet).draw(self._knobs(study, trial))
@@ -138,17 +140,19 @@ class DetailScreen(ChartKeys, SteeringScreen):
             line.append(f", {duration(left)} left", style=look["muted"])
         if trial.device:
             line.append(f"  on {plain(trial.device, 20)}", style=look["muted"])
-        why = self._activity(trial)
+        why = self._activity(study, trial)
         why.append(
             plain(trial.why or (trial.lines[-1].text if trial.lines else ""), 300), style=look["muted"]
         )
         lines = [line, why, *([history] if (history := describe_steering(trial, look)) else [])]
         return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
-    def _activity(self, trial: s.Trial) -> Text:
+    def _activity(self, study: s.Study, trial: s.Trial) -> Text:
         """Its last evaluation; and what is being scored: of a complete trial its last scores, else a snapshot
         of it while it trains."""
         look, line = self.console.look, Text(no_wrap=True, overflow="ellipsis")
+        waits = awaited_ratings.format_wait(study, trial)
+        line.append(f"{waits}: T, then Tab, compares its answers  " if waits else "", style=look["info"])
         words, left = study_progress.format_scoring(trial), study_progress.scoring_left_s(trial)
         if study_progress.is_evaluating(trial):
             line.append(f"{study_progress.EVALUATING}  ", style=look["info"])

@@ -20,7 +20,7 @@ from typing import Any
 from core import paths
 from core.cli import exit_codes, output_formatting, reach_engine
 from core.contract.events.event_types import PackMeasured
-from core.contract.state import best_and_counts, reference_values, study_progress
+from core.contract.state import awaited_ratings, best_and_counts, reference_values, study_progress
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 
@@ -64,6 +64,7 @@ def _study(study: s.Study) -> dict[str, Any]:
         "steps": {"done": steps_done, "planned": planned},
         "evaluating": sum(map(study_progress.is_evaluating, study.trials.values())),
         "scoring": {"trials": scoring.trials, "done": scoring.done, "total": scoring.total},
+        "unrated": [trial.number for trial in awaited_ratings.list_unrated(study)],
         "objectives": [{"metric": metric, "direction": way} for metric, way in study.objectives],
         "base": reference_values.base_values(study),
         "best": _best(study, best) if best is not None else None,
@@ -104,8 +105,8 @@ def study_lines(study: s.Study, running: bool, left_s: float | None) -> list[str
         scoring = f"  ({words})" if (words := study_progress.format_scoring(best)) else ""
         results = output_formatting.format_results(study, best)
         lines.append(f"  best: trial {best.number}  {results}{scoring}")
-    elif study.trials and reference_values.list_waiting(study):
-        lines.append(f"  best: {plain(reference_values.explain_no_best(study), 200)}")
+    elif study.trials and (reference_values.list_waiting(study) or awaited_ratings.list_unrated(study)):
+        lines.append(f"  best: {plain(reference_values.explain_no_best(study), 300)}")
     return lines
 
 

@@ -45,7 +45,7 @@ def clone(arguments: argparse.Namespace) -> int:
     study, number = find_trial(arguments)
     trial = engine_state().studies[study].trials[number]
     changes = _knobs(arguments.knobs, trial, CLONE_KEEPS)
-    clone_number = _ask_and_print(console_api.CloneTrial(study, number, changes, BY))
+    clone_number = _ask_and_print(console_api.CloneTrial(study, number, changes, BY, best=arguments.best))
     print(
         f"{study}: clone of trial {number} queued as trial {clone_number};"
         " its result is not reported to the sampler"

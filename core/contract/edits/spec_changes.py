@@ -18,7 +18,7 @@ ALLOWED: dict[str, tuple[str, ...] | None] = {
         "stop_after", "constraints", "population",
     ),
     "resources": ("pack", "memory", "retries"),
-    "evaluate": ("limits", "on_breach", "on_unsure", "triggers"),
+    "evaluate": ("limits", "on_breach", "on_unsure", "triggers", "ratings"),
     "space": None,  # any knob
     "train": None,  # a knob that leaves the space
 }  # fmt: skip

@@ -100,6 +100,8 @@ class RatingGiven(Event, frozen=True, tag="rating-given"):
     ``left_share`` is the share of the left side among the ratings that chose one.
     """
 
+    wakes_runner = True
+
     by: str
     left: Int
     right: Int

@@ -269,7 +269,8 @@ class TrialPruned(TrialEvent, frozen=True, tag="trial-pruned"):
 
 class TrialCompleted(TrialEvent, frozen=True, tag="trial-completed"):
     """The trial's training ended; ``values`` stand in the order of the study's objectives. They are empty
-    where an objective waits for the boards' scores of step ``scoring``, which are still to come."""
+    where an objective waits for the boards' scores of step ``scoring``, which are still to come, or for
+    people's ratings."""
 
     from_worker = True
     wakes_runner = True

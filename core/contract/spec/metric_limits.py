@@ -11,7 +11,7 @@ from typing import Literal
 
 from core.contract.metric_score import Score
 from core.contract.significance_levels import FALSE_BREACH, look_tail
-from core.contract.spec.metric_table import STRENGTH, WHY_NO_GOAL, find_metric, suggest_name
+from core.contract.spec.metric_table import STRENGTH, WHY_NO_LIMIT, find_metric, suggest_name
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
@@ -52,7 +52,8 @@ class Limit:
                 f"unknown metric {plain(metric, 80)!r} in a limit", location, suggest_name(metric)
             )
         if metric == STRENGTH:
-            raise SpecError.of(f"{metric} has no limits: {WHY_NO_GOAL}", location, "limit another metric")
+            fix = "make it an objective, or limit another metric"
+            raise SpecError.of(f"{metric} has no limits: {WHY_NO_LIMIT}", location, fix)
         return cls(metric, sign[0] == "<", _bound(metric, match["bound"], location), "=" not in sign)
 
     def __str__(self) -> str:

@@ -25,7 +25,7 @@ class Metric:
 
 
 STRENGTH = "feedback/strength"
-WHY_NO_GOAL = "no trial has it before people have rated its answers, so the sampler cannot wait for it"
+WHY_NO_LIMIT = "it compares trials with each other, so a bound on it means nothing by itself"
 
 TABLE: tuple[Metric, ...] = (
     Metric("train/loss", "minimize", "mean cross-entropy of the step's target tokens", "nats/token"),
@@ -110,7 +110,7 @@ PATTERNS: tuple[Metric, ...] = (  # their names end with a name from a study's d
 )
 OBJECTIVES = (
     "eval/loss", "eval/perplexity", "eval/accuracy",
-    "train/loss", "train/tokens_per_s", "memory/alone_bytes", "memory/peak_bytes",
+    "train/loss", "train/tokens_per_s", "memory/alone_bytes", "memory/peak_bytes", STRENGTH,
     *(name for name in METRICS if name.split("/")[0] in BOARDS),
 )  # fmt: skip
 

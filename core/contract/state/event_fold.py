@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from core.contract.events import event_types as e
 from core.contract.spec import study_spec
+from core.contract.state import awaited_ratings, fold_scores, fold_steering, study_progress
 from core.contract.state import engine_state as s
-from core.contract.state import fold_scores, fold_steering, study_progress
 from core.contract.state.event_lines import add_event, append_line
 from core.contract.state.fold_machine import read_machine
 from core.contract.state.thinned_series import Series, add, add_all, cut
@@ -140,14 +140,17 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
             for number, score in event.strengths.items():
                 if number in trials:
                     trials = _replace_trial(trials, fold_scores.rate_trial(trials[number], score))
-            return fold_scores.add_rating(replace(study, trials=trials), event)
+            rated = fold_scores.add_rating(replace(study, trials=trials), event)
+            return awaited_ratings.add_strengths(rated)
         case e.MemoryShort():
             return replace(study, lines=append_line(study.lines, event.at, event.text, "warning"))
         case e.StudyChanged():
             lines = study.lines
             for text in event.changes:
                 lines = append_line(lines, event.at, f"changed by {event.by}: {text}")
-            return fold_steering.change_study(replace(study, lines=lines), event)
+            return awaited_ratings.add_strengths(
+                fold_steering.change_study(replace(study, lines=lines), event)
+            )
         case e.Preparing() if study.state in s.LIVE_STUDY:  # else it comes too late
             return replace(study, preparing=_fold_preparing(study.preparing, event))
         case e.PackMeasured() if study.state in s.LIVE_STUDY:
@@ -177,6 +180,8 @@ def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
         study = replace(study, total_trials=study.total_trials + bool(event.by))
     else:
         trial = STEPS[type(event)](study.trials[event.trial], event)
+        if isinstance(event, e.TrialCompleted | e.TrialScored | e.ScoringEnded):
+            trial = awaited_ratings.add_strength(study, trial)
     study, trial = add_event(study, trial, event)
     return replace(study, trials=_replace_trial(study.trials, trial))
 

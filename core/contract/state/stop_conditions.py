@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from core.contract.spec.study_spec import StopOptions
 from core.contract.state import engine_state as s
+from core.contract.state.awaited_ratings import is_unrated
 from core.contract.state.best_and_counts import count_ended, is_better
 
 HOUR_S = 3600.0
@@ -50,10 +51,12 @@ def since_best(study: s.Study) -> tuple[s.Trial | None, int]:
     """Return the latest trial that was better than all before it, and the number of trials that ended after
     it.
 
-    Complete and pruned trials count, in the order in which they ended. With several objectives a trial is
-    better if it joins the Pareto front: no earlier one equals or beats it in all of them.
+    Complete and pruned trials count, in the order in which they ended, unless they wait for ratings. With
+    several objectives a trial is better if it joins the Pareto front: no earlier one equals or beats it in
+    all of them.
     """
     ended = [trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED)]
+    ended = [trial for trial in ended if not is_unrated(study, trial)]
     ended.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
     best, trials_since = None, 0
     front: list[s.Trial] = []

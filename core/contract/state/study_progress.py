@@ -8,6 +8,7 @@ from statistics import mean, median
 from typing import Any
 
 from core.contract.state import engine_state as s
+from core.contract.state.awaited_ratings import list_unrated
 from core.contract.state.thinned_series import Series, add
 
 POINTS = 64  # points kept of a trial's clock
@@ -120,12 +121,15 @@ def sum_scoring(study: s.Study) -> Scoring:
 
 
 def describe_rest(study: s.Study, narrow: bool = False) -> list[str]:
-    """Return the activities other than steps, such as "1 evaluating" and "3 being scored (45 of 96
-    answers)"."""
+    """Return the activities other than steps, such as "1 evaluating", "3 being scored (45 of 96 answers)"
+    and "2 wait for ratings"."""
     looking = sum(map(is_evaluating, study.trials.values()))
     activities = [f"{looking} {EVALUATING}"] if looking else []
     scoring = sum_scoring(study)
-    return [*activities, *([scoring.brief if narrow else str(scoring)] if scoring.trials else [])]
+    activities += [scoring.brief if narrow else str(scoring)] if scoring.trials else []
+    unrated = len(list_unrated(study))
+    wait = f"{unrated} unrated" if narrow else f"{unrated} wait{'s' * (unrated == 1)} for ratings"
+    return [*activities, wait] if unrated else activities
 
 
 def format_scoring(trial: s.Trial) -> str:
@@ -199,6 +203,8 @@ def study_left_s(study: s.Study, now: float) -> float | None:
     if study.state not in s.LIVE_STUDY or study.state == "paused":
         return None
     trials = study.trials.values()
+    if list_unrated(study) and not any(trial.state in s.ON_WORKER or trial.pending for trial in trials):
+        return None  # people decide how long it takes
     estimates = [trial_left_s(study, trial) for trial in trials if trial.state == s.RUNNING]
     estimates += [scoring_left_s(trial) for trial in trials if trial.pending]
     at_least = max((seconds for seconds in estimates if seconds is not None), default=None)

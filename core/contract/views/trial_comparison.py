@@ -159,8 +159,8 @@ def describe_axis(along: Along) -> str:
 
 
 def choose_trials(study: s.Study, marked: Sequence[int], selected: int | None) -> list[int]:
-    """Return the trials to compare: the marked ones, or with fewer than two of them also the selected and the
-    best."""
+    """Return the trials to compare: the marked ones, or with fewer than two of them also the selected, its
+    parent and newest clone, and the best."""
     existing = [number for number in sorted(set(marked)) if number in study.trials]
     if len(existing) >= 2:
         return existing
@@ -168,6 +168,16 @@ def choose_trials(study: s.Study, marked: Sequence[int], selected: int | None) -
     candidates = [
         *existing,
         *([selected] if selected in study.trials else []),
+        *_family(study, selected),
         *([best.number] if best else []),
     ]
     return list(dict.fromkeys(number for number in candidates if number is not None))
+
+
+def _family(study: s.Study, number: int | None) -> list[int]:
+    """Return the trial's parent and its newest clone, where there are any."""
+    trial = study.trials.get(number) if number is not None else None
+    if trial is None:
+        return []
+    clones = [other.number for other in study.trials.values() if other.parent == number]
+    return [*([trial.parent] if trial.parent in study.trials else []), *clones[-1:]]

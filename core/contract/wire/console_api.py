@@ -14,6 +14,7 @@ import msgspec
 from core.contract import input_size_limits
 from core.contract.events.event_types import AnyEvent
 from core.contract.input_size_limits import Int, Name, Path, Text
+from core.contract.metric_score import Score
 from core.contract.state.engine_state import State
 from core.contract.state.event_lines import EventHistory
 from core.contract.wire.dataset.data_messages import AskDataReview, AskDataRow, DataReview, DataRow
@@ -154,6 +155,7 @@ class CloneTrial(msgspec.Struct, frozen=True, tag="clone-trial"):
     changes: dict[str, Any] = {}
     by: Name = "console"
     place_of: Int = -1  # the trial of a population that is about to be pruned for it
+    best: bool = False  # from the checkpoint of its best evaluation, where that is kept
 
 
 class EditTrial(msgspec.Struct, frozen=True, tag="edit-trial"):
@@ -252,6 +254,31 @@ class AskHistory(msgspec.Struct, frozen=True, tag="ask-history"):
     study: Name
 
 
+class AskPaired(msgspec.Struct, frozen=True, tag="ask-paired"):
+    """How do ``others`` differ from ``trial`` on the same validation rows? The reply's answer is Paired."""
+
+    study: Name
+    trial: Int
+    others: tuple[Int, ...]
+
+
+class PairedLosses(msgspec.Struct, frozen=True):
+    """The mean over rows of a trial's loss less that of the first, at a step of each, with its interval; or
+    why there is none."""
+
+    trial: int
+    first_step: int = 0
+    step: int = 0
+    difference: Score = Score(None)
+    why_none: str = ""
+
+
+class Paired(msgspec.Struct, frozen=True, tag="paired"):
+    """The differences, in the order of the question."""
+
+    differences: tuple[PairedLosses, ...]
+
+
 class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
     """Exit; refused while a study runs unless ``force``."""
 
@@ -261,13 +288,17 @@ class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
 AnyRequest = (
     StartStudy | StopStudy | PauseStudy | ResumeStudy | PauseTrial | ResumeTrial | PruneTrial
     | Foresee | WeighMemory | AskEvidence | AskImportance | AskSearch | AskInsides | AskHistory
-    | StopEngine
+    | AskPaired | StopEngine
     | EnqueueTrial | CloneTrial | EditTrial | ReprieveTrial | MarkTrial | ChangeStudy
     | AskSample | FollowSample | CancelSample | AskPair | RateSamples | AskDataReview | AskDataRow
 )  # fmt: skip
 Answer = (
     Forecast | MemoryNow | Evidence | Started | Queued | Change | Importance | SearchState | Insides
-    | EventHistory | SampleText | Pair | DataReview | DataRow
+    | EventHistory | SampleText | Pair | Paired | DataReview | DataRow
+)  # fmt: skip
+READING = (  # requests that change nothing and take no time of a GPU
+    Foresee, WeighMemory, AskEvidence, AskImportance, AskSearch, AskInsides, AskHistory, AskPaired,
+    AskDataReview, AskDataRow,
 )  # fmt: skip
 
 

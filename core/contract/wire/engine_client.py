@@ -185,13 +185,18 @@ async def _answers(address: Path, task: asyncio.Task[Any], within_s: float) -> b
 
 
 async def attach(
-    address: Path, silence: Callable[[str], None] = lambda text: None, within_s: float = SILENT_S
+    address: Path,
+    silence: Callable[[str], None] = lambda text: None,
+    within_s: float = SILENT_S,
+    read_only: bool = False,
 ) -> Connection:
-    """Connect to the engine at ``address``. Raises EngineError if none answers within ``within_s``."""
+    """Connect to the engine at ``address``; from a ``read_only`` connection the engine takes no request that
+    changes something. Raises EngineError if none answers within ``within_s``."""
     connector = OwnConnector(address)
     session = _session(connector)
+    params = {"from": "console"} | ({"only": "reading"} if read_only else {})
     joining = session.ws_connect(
-        "http://engine/ws", params={"from": "console"}, max_msg_size=LARGEST_MESSAGE_BYTES, autoping=False
+        "http://engine/ws", params=params, max_msg_size=LARGEST_MESSAGE_BYTES, autoping=False
     )
     try:
         socket = await _patiently(address, connector, joining, within_s)

@@ -50,14 +50,16 @@ class SampleText(SamplePiece, frozen=True, tag="sample-text"):
 
 
 class AskPair(msgspec.Struct, frozen=True, tag="ask-pair"):
-    """Ask which two trials are compared next, and on which side. The reply's answer is a Pair."""
+    """Ask which two trials are compared next, and on which side; the base may be one of them. The reply's
+    answer is a Pair."""
 
     study: Name
     seed: Step = 0
+    base: bool = True
 
 
 class Pair(msgspec.Struct, frozen=True, tag="pair"):
-    """Two trials by their sides, ``drawn`` at random or chosen as the most informative."""
+    """Two trials (BASE: the base) by their sides, ``drawn`` at random or chosen as the most informative."""
 
     left: int
     right: int

@@ -7,14 +7,15 @@ import hashlib
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.significance_levels import TAIL, normal_quantile
 from core.contract.spec.metric_table import STRENGTH
 from core.contract.state import engine_state as s
-from core.contract.wire.sample_messages import Pair, RateSamples
+from core.contract.state.awaited_ratings import awaits_ratings
+from core.contract.wire.sample_messages import BASE, Pair, RateSamples
 from core.errors import RefusedError
 from core.evaluate.statistics import bradley_terry
 from core.evaluate.statistics.confidence_intervals import share_interval
@@ -24,11 +25,16 @@ WIN_SHARES = {"left": 1.0, "right": 0.0, "tie": 0.5}
 
 
 def next_pair(study: s.Study, able: Sequence[int], seed: int) -> Pair:
-    """Return two of the trials that are ``able`` to answer, with their sides drawn. Raises RefusedError with
-    fewer than two."""
-    if len(able) < 2:
-        count = f"{len(able)} trial{'s' * (len(able) != 1)} can answer now"
+    """Return two of the trials, and the base, that are ``able`` to answer, with their sides drawn. Where the
+    study waits for ratings, only complete trials and the base are compared. Raises RefusedError with fewer
+    than two, or without a trial."""
+    able = _list_compared(study, able)
+    trials = [number for number in able if number != BASE]
+    if len(able) < 2 or not trials:
+        count = f"{len(trials)} trial{'s' * (len(trials) != 1)} can answer now"
         fix = "compare when two trials train, or while one trains and another is complete"
+        if awaits_ratings(study.settings):
+            count, fix = f"{count} with its final adapter", "compare when a trial is complete"
         raise RefusedError.of(f"{count}: a pair needs two", f"study {study.name}", fix)
     source = random.Random(f"{study.name} {seed} {len(study.ratings)}")
     drawn = source.random() < RANDOM_SHARE
@@ -37,18 +43,29 @@ def next_pair(study: s.Study, able: Sequence[int], seed: int) -> Pair:
     return Pair(pair[0], pair[1], drawn)
 
 
+def _list_compared(study: s.Study, able: Sequence[int]) -> Sequence[int]:
+    """Return those that are compared: a strength that is a result is one of final adapters."""
+    if not awaits_ratings(study.settings):
+        return able
+    return [number for number in able if number == BASE or study.trials[number].state == s.COMPLETE]
+
+
 def _choose_pair(study: s.Study, able: Sequence[int], source: random.Random) -> list[int]:
     """Return the trial whose strength is known least, and the one whose comparison with it says most: the
     outcome is open, and the other's interval is wide, too."""
-    known = {number: _estimate(study.trials[number]) for number in able}
+    scores = {number: _scores_of(study, number).get(STRENGTH) for number in able}
+    known = {number: _estimate(score) for number, score in scores.items()}
     order = source.sample(sorted(able), len(able))  # equals in a random order
     first = max(order, key=lambda number: known[number][1])
     return [first, max(order, key=lambda other: _information(known, first, other))]
 
 
-def _estimate(trial: s.Trial) -> tuple[float, float]:
-    """Return a trial's strength and its standard deviation; of an unrated one, those of the prior."""
-    score = trial.scores.get(STRENGTH)
+def _scores_of(study: s.Study, number: int) -> Mapping[str, Score]:
+    return study.base_scores if number == BASE else study.trials[number].scores
+
+
+def _estimate(score: Score | None) -> tuple[float, float]:
+    """Return a strength and its standard deviation; of an unrated trial, those of the prior."""
     if score is None or score.value is None or score.low is None or score.high is None:
         return (score.value or 0.0) if score is not None else 0.0, bradley_terry.SPREAD
     return score.value, (score.high - score.low) / (2 * normal_quantile(TAIL))

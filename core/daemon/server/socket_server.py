@@ -28,6 +28,7 @@ log = logging.getLogger("trimtab.server")
 SELDOM_S = 60.0
 MOST_UNANSWERED = 512  # requests of one console
 LARGEST_REQUEST_BYTES = 8 << 20
+ONLY_READS = "this console only reads: the engine takes no request from it that changes something"
 Handle = Callable[[console_api.AnyRequest], Awaitable[console_api.Answer | None]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -152,10 +153,10 @@ class Server:
         if request.query.get("from") == "worker":
             await self._worker(socket)
         else:
-            await self._console(socket)
+            await self._console(socket, read_only=request.query.get("only") == "reading")
         return socket
 
-    async def _console(self, socket: web.WebSocketResponse) -> None:
+    async def _console(self, socket: web.WebSocketResponse, read_only: bool) -> None:
         await socket.send_bytes(
             message_codec.encode(console_api.Welcome(console_api.PROTOCOL, os.getpid(), self._version))
         )
@@ -166,7 +167,7 @@ class Server:
                 if len(answers) >= MOST_UNANSWERED:  # it sends requests and does not read the answers
                     break
                 if message.type is WSMsgType.BINARY:
-                    task = asyncio.create_task(self._answer(socket, message.data))
+                    task = asyncio.create_task(self._answer(socket, message.data, read_only))
                     answers.add(task)
                     task.add_done_callback(answers.discard)
         finally:
@@ -186,13 +187,16 @@ class Server:
         with contextlib.suppress(ConnectionError, RuntimeError):
             await socket.close()
 
-    async def _answer(self, socket: web.WebSocketResponse, raw: bytes) -> None:
+    async def _answer(self, socket: web.WebSocketResponse, raw: bytes, read_only: bool) -> None:
         try:
             ask = message_codec.read_from_console(raw)
         except msgspec.DecodeError as error:
             reply = _refuse_message(error, "console", "use the same version of trimtab")
         else:
-            reply = await self._reply(ask.id, ask.request)
+            if read_only and not isinstance(ask.request, console_api.READING):
+                reply = console_api.Reply(ask.id, False, ONLY_READS, "--read-only", "open one without it")
+            else:
+                reply = await self._reply(ask.id, ask.request)
         with contextlib.suppress(ConnectionError, RuntimeError):
             await socket.send_bytes(message_codec.encode_reply(reply))
 

@@ -11,6 +11,7 @@ from core.contract.events import event_types as e
 from core.contract.spec.search_checks import awaits_boards
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import engine_state as s
+from core.contract.state.awaited_ratings import awaits_ratings, is_unrated, list_unrated
 from core.contract.wire import worker_api
 from core.daemon.answers.limit_breaches import breaks_a_limit, leaves_unsure
 from core.daemon.placement.device_choice import Slot
@@ -40,18 +41,23 @@ def finite_values(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def result_for_search(study: s.Study, spec: StudySpec, event: e.TrialEvent) -> e.TrialEvent | None:
-    """Return the event that reports a trial's end to the sampler; None while its scores are pending.
+    """Return the event that reports a trial's end to the sampler; None while its scores are pending, or
+    its ratings are too few.
 
     A prune by a limit has to happen first.
     """
     trial = study.trials[event.trial]
-    awaits = awaits_boards(spec)
+    awaits = awaits_boards(spec) or awaits_ratings(spec)
     match event:
         case e.TrialCompleted():
             if event.scoring >= 0 and awaits:
                 return None
             why = leaves_unsure(study, trial) if event.scoring < 0 else ""
-            return _prune_event(study, event, why) if why else event
+            if not why and is_unrated(study, trial):
+                return None
+            if why:
+                return _prune_event(study, event, why)
+            return event if event.values or not trial.values else result_of(study, trial)
         case e.TrialScored() | e.ScoringEnded():
             over = isinstance(event, e.ScoringEnded) or event.last
             if not (over and awaits) or trial.state != s.COMPLETE:
@@ -60,12 +66,20 @@ def result_for_search(study: s.Study, spec: StudySpec, event: e.TrialEvent) -> e
             why = breaks_a_limit(study, trial) or (leaves_unsure(study, trial) if scored else "")
             if why:
                 return _prune_event(study, event, why)
+            if is_unrated(study, trial):
+                return None
             if not trial.values:
                 return e.TrialFailed(at=event.at, study=study.name, trial=trial.number, error=trial.why)
-            return e.TrialCompleted(
-                at=event.at, study=study.name, trial=trial.number, step=trial.step, values=trial.values
-            )
+            return result_of(study, trial)
     return event
+
+
+def result_of(study: s.Study, trial: s.Trial) -> e.TrialCompleted:
+    """Return the event that reports the result of a complete trial as it is now."""
+    return e.TrialCompleted(
+        at=trial.ended_at or time.time(), study=study.name, trial=trial.number, step=trial.step,
+        values=trial.values,
+    )  # fmt: skip
 
 
 def _prune_event(study: s.Study, event: e.TrialEvent, why: str) -> e.TrialPruned:
@@ -82,9 +96,11 @@ class LateScores:
         self._crew, self._departures, self._folder, self._retries = crew, departures, folder, retries
         self._put, self._start = put, start
         self._lost: dict[int, int] = {}  # how often a trial's scoring lost its worker
+        self._answerers = 0  # workers that were started for ratings alone
 
     async def see(self, study: s.Study, slots: Sequence[Slot], grace_is_over: bool) -> None:
         """Assign a worker to pending scorings without one."""
+        self._keep_answering(study, slots, grace_is_over)
         for trial in list_pending(study):
             if trial.worker in self._crew.workers:
                 continue
@@ -106,6 +122,14 @@ class LateScores:
                 )
             )  # fmt: skip
             worker.tell(scoring_assignment(trial, self._folder))  # else its Hello brings it
+
+    def _keep_answering(self, study: s.Study, slots: Sequence[Slot], grace_is_over: bool) -> None:
+        """Keep a worker that answers people while trials wait for their ratings; one that was lost too often
+        is not started again until the study is resumed."""
+        waits = list_unrated(study) and grace_is_over and not self._crew.of(study.name)
+        if waits and self._answerers <= self._retries:
+            self._answerers += 1
+            self._start(slots[0])
 
     def update_worker(self, study: s.Study, worker: Worker) -> None:
         """Tell a worker that said Hello what it is to score; a scoring that already runs is not affected."""

@@ -9,7 +9,13 @@ from collections.abc import Callable
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire import console_api, sample_messages
 from core.contract.wire.dataset import data_messages
-from core.daemon.answers import event_history_reader, evidence_reader, introspection_reader, sample_ratings
+from core.daemon.answers import (
+    event_history_reader,
+    evidence_reader,
+    introspection_reader,
+    paired_losses,
+    sample_ratings,
+)
 from core.daemon.answers.data_answers import DataReviews, Environment, RowAnswers
 from core.daemon.answers.search_insights import Insights
 from core.daemon.placement.forecast_answers import answer
@@ -48,6 +54,7 @@ class QuestionRequests:
             console_api.AskSearch: self._search,
             console_api.AskInsides: self._introspection,
             console_api.AskHistory: self._history,
+            console_api.AskPaired: self._paired,
             sample_messages.AskSample: self._begin_sample,
             sample_messages.FollowSample: self._follow_sample,
             sample_messages.CancelSample: self._cancel_sample,
@@ -95,6 +102,13 @@ class QuestionRequests:
         study = request_checks.study_in(self._supervisor.state, request.study)
         return await asyncio.to_thread(event_history_reader.read, study)
 
+    async def _paired(self, request: console_api.AskPaired) -> console_api.Answer:
+        study = request_checks.study_in(self._supervisor.state, request.study)
+        for number in (request.trial, *request.others):
+            request_checks.any_trial(study, number)
+        differences = await asyncio.to_thread(paired_losses.read, study, request.trial, request.others)
+        return console_api.Paired(differences)
+
     async def _begin_sample(self, request: sample_messages.AskSample) -> console_api.Answer:
         study = request_checks.study_in(self._supervisor.state, request.study)
         if request.trial != sample_messages.BASE:
@@ -109,5 +123,5 @@ class QuestionRequests:
 
     async def _pair(self, request: sample_messages.AskPair) -> console_api.Answer:
         study = request_checks.study_in(self._supervisor.state, request.study)
-        able = self._samples.list_able(study)
+        able = self._samples.list_able(study, request.base)
         return await asyncio.to_thread(sample_ratings.next_pair, study, able, request.seed)

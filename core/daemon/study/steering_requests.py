@@ -15,6 +15,7 @@ from core.contract.edits import knob_edit_checks, spec_changes
 from core.contract.events import event_types as e
 from core.contract.spec.spec_file import parse, to_raw, write
 from core.contract.spec.study_spec import StudySpec
+from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, worker_api
@@ -87,10 +88,12 @@ class SteeringRequests:
     async def _clone(self, request: console_api.CloneTrial) -> console_api.Queued:
         study = request_checks.study_in(self._supervisor.state, request.study)
         parent = request_checks.any_trial(study, request.trial)
-        knob_edit_checks.check_clone(parent, request.changes, parent.step)  # before anything is written
+        best = best_checkpoint(study, parent) if request.best else None
+        begins = best.step if best is not None else parent.step
+        knob_edit_checks.check_clone(parent, request.changes, begins)  # before anything is written
         runner = await self._runner(study, f"trial {parent.number} was cloned by {request.by}")
         with runner.proposing.awaiting():
-            checkpoint = await self._newest_checkpoint(study.name, parent)
+            checkpoint = best or await self._newest_checkpoint(study.name, parent)
             knobs = knob_edit_checks.check_clone(parent, request.changes, checkpoint.step)
             if request.place_of >= 0 and checkpoint.step >= parent.total_steps:
                 message = (
@@ -283,6 +286,22 @@ class SteeringRequests:
             waiting = self._awaited.pop((event.study, event.trial), None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(event if isinstance(event, e.TrialCheckpointed) else None)
+
+
+def best_checkpoint(study: s.Study, trial: s.Trial) -> e.TrialCheckpointed:
+    """Return the kept checkpoint of the trial's best evaluation. Raises RefusedError without one."""
+    step = best_and_counts.best_kept_step(study, trial)
+    folder = Path(study.folder) / "trials" / str(trial.number)
+    found = [] if step is None else [*folder.glob(f"step-{step}"), *folder.glob(f"step-{step}.*")]
+    kept = [path for path in found if path.is_dir() and path.suffix not in (".new", ".damaged")]
+    if step is None or not kept:
+        best = best_and_counts.best_step(study, trial)
+        which = "it was not evaluated yet" if best is None else f"none of its best step {best} is kept"
+        message = f"trial {trial.number} has no checkpoint of its best evaluation: {which}"
+        raise RefusedError.of(message, f"study {study.name}", "clone it from its newest checkpoint")
+    return e.TrialCheckpointed(
+        at=time.time(), study=study.name, trial=trial.number, step=step, path=str(max(kept))
+    )
 
 
 def link_checkpoint(source: Path, place: Path) -> None:

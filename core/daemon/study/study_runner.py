@@ -162,6 +162,9 @@ class Runner:
                 await self.stopping.begin(message.why)
             case e.StudyChanged():
                 await self._change(study_spec.from_raw(message.spec))
+                await self.proposing.tell_rated()
+            case e.RatingGiven():
+                await self.proposing.tell_rated()
             case Lost():
                 await self._requeue(message.worker, message.why)
             case worker_api.Broken() if self.study.state in s.LIVE_STUDY:
@@ -234,9 +237,11 @@ class Runner:
             await self._afterwards.see(self.study, self._places.slots, self._lost.grace_is_over)
 
     def _is_more_expected(self) -> bool:
-        """Tell whether a trial, from the sampler or a person, or a score is still to come."""
+        """Tell whether a trial, from the sampler or a person, a score or a rating is still to come."""
         trials = self.study.trials.values()
-        return self.proposing.awaited > 0 or any(trial.state == s.QUEUED or trial.pending for trial in trials)
+        if self.proposing.awaited > 0 or any(trial.state == s.QUEUED or trial.pending for trial in trials):
+            return True
+        return self.proposing.waits_for_ratings()
 
     async def _complete(self) -> None:
         why = explain_ending(self.study, self.proposing.exhausted)

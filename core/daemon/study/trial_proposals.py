@@ -11,6 +11,7 @@ from typing import Any
 from core.contract.events import event_types as e
 from core.contract.spec.search_checks import awaits_boards
 from core.contract.spec.study_spec import StudySpec
+from core.contract.state import awaited_ratings
 from core.contract.state import engine_state as s
 from core.contract.state.stop_conditions import Stop
 from core.daemon.study import late_scores
@@ -35,6 +36,8 @@ class SearchConversation:
         self._opened = asyncio.Event()
         self.exhausted = ""  # why nothing more is proposed
         self.awaited = 0  # trials that people are queueing: the study does not end meanwhile
+        self._told_rated: set[int] = set()  # trials whose strength was reported
+        self._told_wait = 0  # how many trials waited for ratings when that was last noted
 
     @contextlib.contextmanager
     def awaiting(self) -> Iterator[None]:
@@ -51,8 +54,11 @@ class SearchConversation:
         late = asyncio.get_running_loop().call_later(LATE_S, self._say_late)
         try:
             await self._search.open()
-            awaits, trials = awaits_boards(self._spec), self._now().trials.values()
-            records = {trial.number: _search_record(trial, awaits) for trial in trials}
+            awaits = awaits_boards(self._spec) or awaited_ratings.awaits_ratings(self._spec)
+            trials = self._now().trials.values()
+            waiting = {trial.number for trial in awaited_ratings.list_unrated(self._now())}
+            waiting |= {trial.number for trial in trials if trial.pending and awaits}
+            records = {trial.number: _search_record(trial, trial.number in waiting) for trial in trials}
             await self._look_for_strangers(list(records))
             if records:
                 await self._search.reconcile(records, self._readings())
@@ -121,6 +127,28 @@ class SearchConversation:
         elif isinstance(end, End):
             await self.tell(end)
 
+    async def tell_rated(self) -> None:
+        """Report the trials that have enough ratings by now; the sampler keeps the strength of that moment,
+        as storages keep a result."""
+        study = self._now()
+        if not awaited_ratings.awaits_ratings(self._spec):
+            return
+        for trial in study.trials.values():
+            rated = trial.state == s.COMPLETE and trial.values and not trial.pending
+            if rated and trial.number not in self._told_rated:
+                self._told_rated.add(trial.number)
+                await self._endings.tell(study, late_scores.result_of(study, trial))
+
+    def waits_for_ratings(self) -> bool:
+        """Tell whether people's ratings are all that is to come; it is noted as often as more trials wait."""
+        study = self._now()
+        count = len(awaited_ratings.list_unrated(study))
+        if count > self._told_wait:
+            text = awaited_ratings.describe_wait(study)
+            self._put(e.StudyNoted(at=time.time(), study=study.name, text=text, level="warning"))
+        self._told_wait = count
+        return count > 0
+
     async def report(self, event: e.TrialEvaluated | e.TrialScored) -> str:
         """Report new metrics to the pruner; return why it ends the trial, empty while the trial continues."""
         trial = self._now().trials[event.trial]
@@ -128,7 +156,8 @@ class SearchConversation:
             return ""  # a person steers it: the pruner neither judges it nor compares others with it
         if isinstance(event, e.TrialScored) and trial.state in s.ENDED and not awaits_boards(self._spec):
             return ""  # the sampler has its result already
-        rows = event.rows if isinstance(event, e.TrialEvaluated) else ()
+        by_row = self._spec.study.pruner == "wilcoxon" and isinstance(event, e.TrialEvaluated)
+        rows = event.rows if by_row else ()  # type: ignore[union-attr]
         return await self._search.report(event.trial, event.step, event.metrics, rows) or ""
 
     def enough(self) -> Stop | None:
@@ -142,6 +171,8 @@ class SearchConversation:
         """Queue the sampler's next proposal; None if it proposes nothing more."""
         study = self._now()
         if self.exhausted or study.state != "running" or len(study.trials) >= study.total_trials:
+            return None
+        if awaited_ratings.is_far_enough_ahead(study):
             return None
         proposal = await self._search.ask()
         if proposal is None:
@@ -178,10 +209,10 @@ class SearchConversation:
         await self._search.tell(number, s.FAILED)
 
 
-def _search_record(trial: s.Trial, awaits: bool) -> tuple[str, tuple[float, ...], dict[str, Any]]:
-    """Return the trial's state, values and parameters for Optuna; a result of other knobs than the parameters
-    is not reported."""
-    if trial.pending and awaits:
+def _search_record(trial: s.Trial, waits: bool) -> tuple[str, tuple[float, ...], dict[str, Any]]:
+    """Return the trial's state, values and parameters for Optuna. The result of a complete trial that
+    ``waits`` for scores or ratings is not reported yet, one of other knobs than the parameters never."""
+    if waits:
         return s.RUNNING, (), trial.params
     aside = not trial.counted and trial.state in (s.COMPLETE, s.PRUNED)
     return "aside" if aside else trial.state, trial.values, trial.params if trial.counted else {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import worker_api
-from core.contract.wire.sample_messages import AskSample, SampleText
+from core.contract.wire.sample_messages import BASE, AskSample, SampleText
 from core.daemon.workers.worker_pool import Worker, WorkerPool
 from core.errors import RefusedError
 
@@ -36,9 +36,10 @@ class SampleRelay:
         self._crew = crew
         self._tickets: dict[str, _Ticket] = {}
 
-    def list_able(self, study: s.Study) -> list[int]:
-        """List the trials that can answer now."""
-        return [trial.number for trial in study.trials.values() if self._find_worker(study, trial)]
+    def list_able(self, study: s.Study, base: bool = False) -> list[int]:
+        """List the trials that can answer now, and the base if it is asked for and can."""
+        able = [trial.number for trial in study.trials.values() if self._find_worker(study, trial)]
+        return [*able, BASE] if base and self._find_worker(study, None) else able
 
     def begin(self, study: s.Study, request: AskSample) -> SampleText:
         """Send the prompt to a worker that can answer. Raises RefusedError with what to do instead."""

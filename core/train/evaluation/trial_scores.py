@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.contract.events import event_types as e
-from core.contract.spec.metric_table import BOARDS
+from core.contract.spec.metric_table import BOARDS, STRENGTH
 from core.contract.spec.study_spec import StudySpec
 from core.train.evaluation import evidence_files
 from core.train.evaluation.best_scoring_comparison import BestSamples
@@ -33,14 +33,16 @@ class Scorecard:
         return any(goal.split("/")[0] in BOARDS for goal in self._goals)
 
     def values(self) -> tuple[float, ...]:
-        """The current values of the study's objectives. Raises Diverged if one never had a finite value."""
-        missing = [goal for goal in self._goals if goal not in self.latest]
+        """The current values of the study's objectives; none where people's ratings give one of them later.
+        Raises Diverged if one never had a finite value."""
+        measured = [goal for goal in self._goals if goal != STRENGTH]
+        missing = [goal for goal in measured if goal not in self.latest]
         if missing:
             why = self.unsaid.get(missing[0])
             raise Diverged(
                 f"{missing[0]} has no value: {why}" if why else f"{missing[0]} was never a finite number"
             )
-        return tuple(self.latest[goal] for goal in self._goals)
+        return tuple(self.latest[goal] for goal in measured) if measured == self._goals else ()
 
     def take(self, scored: Scored, step: int, elapsed_s: float, last: bool) -> None:
         """Record and report the scores of the snapshot of ``step``.

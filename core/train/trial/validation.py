@@ -25,17 +25,18 @@ MOST_ROWS = 200  # rows whose own losses are reported
 class HeldOutRows:
     """The held-out rows, shortest first to reduce padding.
 
-    A pruner that compares row by row needs each row's loss; otherwise the loss of a batch is summed on the
-    device. All trials of a study are evaluated on the same tokens, whatever their sequence_length: rows are
-    cut to the longest that any trial may have, and to the ``positions`` of the base. With a mixture, a batch
-    has rows of one source.
+    A pruner that compares row by row, and a paired comparison, need each row's loss; otherwise the loss of a
+    batch is summed on the device. All trials of a study are evaluated on the same tokens, whatever their
+    sequence_length: rows are cut to the longest that any trial may have, and to the ``positions`` of the
+    base. With a mixture, a batch has rows of one source.
     """
 
     def __init__(self, spec: StudySpec, data: Data, positions: int | None = None) -> None:
         length = longest_sequence(spec)
         length = length if positions is None else min(length, positions)
         rows = data.shorten(length)[1]
-        self._size, self.by_row = spec.evaluate.batch_size, spec.study.pruner == "wilcoxon"
+        self._size = spec.evaluate.batch_size
+        self.by_row = spec.study.pruner == "wilcoxon" or spec.evaluate.row_losses
         mixture = data.mixture.sizes if data.mixture is not None else ()
         self._replayed = {size.name for size in mixture if size.replay}
         sources = [source_of(row) if mixture else "" for row in rows]

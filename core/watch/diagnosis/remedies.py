@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from core.contract.spec.knob_table import KNOBS
+from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
 from core.contract.views.trial_diagnosis import Finding, Remedy
 from core.contract.wire import console_api as api
@@ -31,6 +32,7 @@ def _remedy_too_high(study: s.Study, trial: s.Trial, found: Finding) -> Options:
 def _remedy_overfitting(study: s.Study, trial: s.Trial, found: Finding) -> Options:
     return [
         *_stop_here(study, trial),
+        *_clone_best(study, trial, 0.5),
         *_clone(study, trial, 0.5),
         *_dropout(study, trial),
         Remedy("fewer epochs, a lower rank or more rows in the next study"),
@@ -130,10 +132,22 @@ def _clone(study: s.Study, trial: s.Trial, factor: float) -> Options:
     return [Remedy(f"clone from step {at} at the rate {rate:g}", request)]
 
 
+def _clone_best(study: s.Study, trial: s.Trial, factor: float) -> Options:
+    """A clone from the best evaluation, where its checkpoint is kept; else what to do instead."""
+    rate, best = _rate(trial, factor), best_and_counts.best_step(study, trial)
+    if rate is None or best is None or best >= trial.step:
+        return []
+    if best_and_counts.best_kept_step(study, trial) is None:
+        return [Remedy(f"no checkpoint of its best step {best} is kept, so none can be cloned from there")]
+    request = api.CloneTrial(study.name, trial.number, {"learning_rate": rate}, best=True)
+    return [Remedy(f"clone from its best step {best} at the rate {rate:g}", request)]
+
+
 def _twin(study: s.Study, trial: s.Trial) -> Options:
     if trial.state not in (s.RUNNING, s.PAUSED):
         return []
-    return [Remedy("fork an untouched twin to compare", api.CloneTrial(study.name, trial.number, {}))]
+    label = "fork an untouched twin; V then compares both"
+    return [Remedy(label, api.CloneTrial(study.name, trial.number, {}))]
 
 
 def _restart_with_rate(study: s.Study, trial: s.Trial, factor: float) -> Options:
