@@ -24,6 +24,7 @@ from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, message_codec
 from core.daemon.attached_consoles import Hub
+from tests.tui import quick_pilot
 from tests.tui.scene import NOW
 from tui.app import TrimtabApp
 from tui.study_table import queue_fit_query
@@ -46,6 +47,7 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.setattr(textual._wait, "SLEEP_GRANULARITY", 0.005)
     monkeypatch.setattr(textual._wait, "SLEEP_IDLE", 0.0005)
     monkeypatch.setattr(Compositor, "render_update", draw_whole_frames_alone)
+    quick_pilot.use(monkeypatch)
 
 
 def draw_whole_frames_alone(

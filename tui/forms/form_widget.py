@@ -30,9 +30,15 @@ class Field(Input):
 
     def __init__(self, row: Row) -> None:
         self.row = row
-        super().__init__(plain(row.start, LONGEST_TEXT), compact=True)
+        super().__init__(plain(row.start, LONGEST_TEXT), compact=True, validate_on=())  # ``Line`` checks it
         self.cursor_blink = False  # each blink is a picture more over a slow line
         self.begun = self.value
+
+    def update_node_styles(self, animate: bool = True) -> None:
+        """Match the styles only once it is in a form, which does so itself when it comes: Textual would do it
+        twice more while a field is made, and a form of 36 fields opened half a second later."""
+        if self.is_attached:
+            super().update_node_styles(animate)
 
     def validate_value(self, value: str) -> str:
         """What is shown and sent is harmless."""
