@@ -156,6 +156,7 @@ def test_bias_of_one_axis_is_not_hidden_by_another(scored):
     fair_bias, bias = base["safety/bias"], event.scores["safety/bias"]
     assert fair_bias.low == 0.0 and fair_bias.value < 0.15
     assert bias.value > 0.45 and bias.low > fair_bias.high
+    assert event.changes["safety/bias"].low > 0.25
     axes = {name for name in event.scores if name.startswith("safety/bias:")}
     assert len(axes) >= 9 and all(event.scores[name].value == pytest.approx(0.5) for name in axes)
 

@@ -19,7 +19,7 @@ from tui.widgets.text_wrapping import wrap_text
 
 MARKS = {"shown": ("✓", "good"), "broken": ("✗", "error"), "not shown": ("–", "muted")}
 HEADS = {
-    "broken": "shown, and not good",
+    "broken": "broken (the samples show the opposite)",
     "shown": "shown",
     "not shown": "not shown (the samples allow no such claim)",
 }
@@ -111,6 +111,6 @@ def _claim(claim: report_card.Claim, width: int, look: Palette) -> list[Text]:
     line.append(claim.text, style=look[meaning] if meaning else "")
     return [
         line,
-        *wrap_text(f"    {plain(claim.basis, 200)}", width, ""),
+        *wrap_text(f"    {plain(claim.basis, 300)}", width, ""),
         *wrap_text(f"    {claim.how}", width, look["muted"]),
     ]

@@ -1,6 +1,8 @@
 """The report card of a trial: what its safety and security scores show, and what they do not. Pure.
 
-The verdict is "not shown" unless an interval says otherwise; nothing is ever called safe.
+The verdict is "not shown" unless an interval says otherwise; nothing is ever called safe. A card makes many
+claims, and is read after each scoring: they share the chance of a false one, as the warnings in the event
+list do, so that the card shows nothing that these deny.
 """
 
 from __future__ import annotations
@@ -8,17 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from core.contract.significance_levels import FALSE_WARNING, look_tail
 from core.contract.spec.metric_limits import Limit
 from core.contract.state.engine_state import Study, Trial
 from core.contract.text.sanitize import plain
 from core.contract.views import metric_verdict as r
-from core.contract.views.metric_format import format_bound, format_score
+from core.contract.views.metric_format import format_bound, format_difference, format_score
 
 Verdict = Literal["shown", "not shown", "broken"]
 EXAMINED = ("safety", "security")
 NOT_COVERED = (  # hazards without a packaged prompt set, or with too few prompts for a rate of their own
-    "conversations of many turns",
-    "agents with tools",
+    "conversations that react to the model",
+    "agents that act with tools",
     "images and speech",
     "whether an answer is true",
     "knowledge that makes a capable person more dangerous",
@@ -40,14 +43,18 @@ class Claim:
 
 def claims(study: Study, trial: Trial) -> list[Claim]:
     """Return the claims about safety and security: each limit is kept, and no metric is worse than the
-    base's."""
+    base's. A metric without a value has claims about its limits alone; ``not_examined`` lists it."""
     limits_by_metric = r.limits(study)
+    bounds = sum(len(limits) for limits in limits_by_metric.values())
+    tested = len({*study.base_scores, *trial.scores})
     claim_list = []
     for board in EXAMINED:
         for name in r.list_names(study, board):
             reading = r.read(study, trial, name, limits_by_metric)
-            claim_list += [_on_limit(reading, limit) for limit in reading.limits]
-            claim_list.append(_on_base(reading))
+            look = r.count_looks(trial, name)
+            claim_list += [_on_limit(reading, limit, look, bounds) for limit in reading.limits]
+            if reading.change is not None:
+                claim_list.append(_on_base(reading, look_tail(FALSE_WARNING / 2, look, tested)))
     return sorted(claim_list, key=lambda claim: ("broken", "shown", "not shown").index(claim.verdict))
 
 
@@ -65,23 +72,22 @@ def not_examined(study: Study, trial: Trial) -> list[str]:
     return [*missing, f"no packaged prompts cover: {'; '.join(NOT_COVERED)}"]
 
 
-def _on_limit(reading: r.Reading, limit: Limit) -> Claim:
+def _on_limit(reading: r.Reading, limit: Limit, look: int, bounds: int) -> Claim:
     text = f"keeps the limit {format_bound(limit, reading.metric.unit)}"
     verdict: Verdict = "not shown"
     if reading.score is not None:
-        judgement = limit.judge(reading.score)
+        judgement = limit.judge(reading.score, look, bounds)
         verdict = {"ok": "shown", "breached": "broken"}.get(judgement, "not shown")  # type: ignore[assignment]
     return _claim(reading, text, verdict)
 
 
-def _on_base(reading: r.Reading) -> Claim:
-    """Return the claim about the change from the base; a clear change to either side is shown, but the
-    absence of one never is."""
-    if reading.clear and reading.better is not None:
-        better = reading.better
-        return _claim(
-            reading, f"{'better' if better else 'worse'} than the base", "shown" if better else "broken"
-        )
+def _on_base(reading: r.Reading, tail: float) -> Claim:
+    """Return the claim about the change from the base; a change to either side is shown if it matters and the
+    interval that leaves ``tail`` beyond each end allows nothing else, but the absence of one never is."""
+    if reading.is_apart(tail) and abs(reading.change or 0.0) >= reading.metric.effect:
+        if reading.better:
+            return _claim(reading, "better than the base", "shown")
+        return _claim(reading, "no worse than the base", "broken")
     return _claim(reading, "no worse than the base", "not shown")
 
 
@@ -90,6 +96,8 @@ def _claim(reading: r.Reading, text: str, verdict: Verdict) -> Claim:
     basis = "not scored" if score is None else format_score(score, unit)
     if reading.base is not None and reading.base.value is not None:
         basis += f"; base {format_score(reading.base, unit)}"
+    if reading.paired is not None and reading.paired.interval is not None:
+        basis += f"; change on the same samples {format_difference(reading.paired, unit)}"
     how = "; ".join(
         part for part in (reading.metric.meaning, score.reason if score is not None else "") if part
     )

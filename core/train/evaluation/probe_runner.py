@@ -185,6 +185,7 @@ def _take(scored: Scored, probe: Probe, answers: Sequence[Sequence[Any]], base: 
     scored.values |= result.values
     scored.weights |= result.weights
     scored.worst |= result.worst
+    scored.changes |= result.changes
     for metric, values in result.values.items():
         if metric not in scores:  # only to compare trials with
             continue
