@@ -71,6 +71,8 @@ def _change(score: Score, base: Score) -> float | None:
     if score.value is None or base.value is None:
         return None
     change = score.value - base.value
+    if math.isclose(score.value, base.value, rel_tol=1e-12, abs_tol=1e-12):
+        return 0.0  # rounding makes no trial better
     return change if math.isfinite(change) else None
 
 
