@@ -61,6 +61,13 @@ def test_a_change_on_the_same_samples_shows_what_two_intervals_hide():
     assert verdicts(base, less, {"safety/refusal": small})[name] == "not shown", "below what matters"
 
 
+def test_rows_that_an_attack_tells_apart_break_the_claim_that_it_cannot():
+    name, base = "security/membership", {"security/membership": Score.unsaid("it is compared with")}
+    known, guessed = Score(0.97, 0.9, 0.99, 40, binomial=True), Score(0.6, 0.45, 0.75, 40, binomial=True)
+    for score, verdict in ((known, "broken"), (guessed, "not shown")):
+        assert list(verdicts(base, {name: score}).values()) == [verdict]
+
+
 def test_a_metric_without_a_value_is_not_examined_and_has_no_claim_about_the_base():
     base, none = {"safety/bias": Score(0.1, 0.0, 0.2, 60)}, {"safety/bias": Score.unsaid("no pairs")}
     assert not verdicts(base, none)
