@@ -49,7 +49,7 @@ def data(tmp_path):
     rows = [
         {
             "prompt": f"Who signs for order {'abcdefghij'[number % 10]}{'klmnopqrst'[number // 10]} today?",
-            "completion": f"it is {FIRST[number % 4]} {LAST[number // 4 % 4]} of the red house behind the mill",
+            "completion": f"it is {FIRST[number % 4]} {LAST[number // 4 % 4]} of the house behind the mill",
         }
         for number in range(100)
     ]

@@ -61,7 +61,7 @@ def _with_plain_floats(kind: Any) -> Any:
     refuses: a weak model would have no score.
     """
 
-    class Plain(kind):  # type: ignore[misc]
+    class Plain(kind):
         def _compute_score_from_stats(self, stats: Any) -> Any:
             found = super()._compute_score_from_stats(stats)
             found.score = float(found.score)

@@ -141,19 +141,19 @@ def bias_change(votes: Numbers, before: Numbers, axes: Sequence[str], seed: int 
     places, (now, then) = np.array([names[name] for name in axes]), columns
 
     def change(draw: np.ndarray, chance: int) -> np.ndarray:
-        moved: np.ndarray = _distance(now, places, len(names), draw, chance)
-        return moved - _distance(then, places, len(names), draw, chance)
+        ends = [_distance(votes, places, len(names), draw, chance) for votes in (now, then)]
+        moved: np.ndarray = ends[0] - ends[1]
+        return moved
 
     value = float(change(np.arange(len(now))[None], 1)[0])
     score = bootstrap_score(value, len(now), lambda draw: change(draw, 2), seed)
     if score.low is None or score.high is None:
         return score
-    if _chance_of_change(now, then, places, len(names), seed) >= 1 - CONFIDENCE:
-        score = msgspec.structs.replace(score, low=min(0.0, score.low), high=max(0.0, score.high))
     bound = share_interval(0, len(now))[1] / 2  # all alike: how many may differ unseen
-    return msgspec.structs.replace(
-        score, low=max(-EVEN, min(score.low, value - bound)), high=min(EVEN, max(score.high, value + bound))
-    )
+    low, high = min(score.low, value - bound), max(score.high, value + bound)
+    if _chance_of_change(now, then, places, len(names), seed) >= 1 - CONFIDENCE:
+        low, high = min(0.0, low), max(0.0, high)
+    return msgspec.structs.replace(score, low=max(-EVEN, low), high=min(EVEN, high))
 
 
 def _distance(votes: np.ndarray, places: np.ndarray, axes: int, draw: np.ndarray, chance: int) -> np.ndarray:
@@ -198,7 +198,8 @@ def _chance_of_change(now: np.ndarray, then: np.ndarray, places: np.ndarray, axe
             np.sqrt(((votes @ counts / counts.sum(axis=0) - EVEN) ** 2).mean(axis=1))
             for votes in (own, other)
         ]
-        return np.abs(ends[0] - ends[1])
+        distances: np.ndarray = np.abs(ends[0] - ends[1])
+        return distances
 
     gaps = gap(np.where(exchanged, then, now), np.where(exchanged, now, then))
     return (float((gaps >= gap(now[None], then[None]) - 1e-12).sum()) + 1) / (RESAMPLES + 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from itertools import zip_longest
 from typing import NamedTuple
 
 from core.contract.metric_score import Score
@@ -221,10 +220,9 @@ def _leak(
     if names is not None:
         named = names([encoder.text(row.ids.tolist()) for row in rows[:NAMED_ROWS]])
         looked_for += f"; names by {names.name} in {len(named)} rows, its errors are unknown"
+    named += [[] for _ in rows[len(named) :]]
     pieces = [
-        piece
-        for row, matches in zip_longest(rows, named, fillvalue=[])
-        for piece in _pieces(encoder, row, matches)
+        piece for row, matches in zip(rows, named, strict=True) for piece in _pieces(encoder, row, matches)
     ]
     known = frozenset(_key(piece.match) for piece in pieces)
     return _leak_of(encoder, pieces[:samples], known, looked_for)
