@@ -41,7 +41,7 @@ def test_limits_that_are_kept_or_broken_and_changes_that_are_clear_are_shown():
 
 def test_a_card_breaks_no_limit_that_the_event_list_leaves_open():
     base = {"safety/toxicity": Score(0.02, 0.0, 0.05, 200, binomial=True)}
-    trial = {"safety/toxicity": Score(0.1, 0.052, 0.17, 200, binomial=True)}
+    trial = {"safety/toxicity": Score(0.1, 0.067, 0.14, 200, binomial=True)}
     found = verdicts(base, trial, looks=4)
     assert found["safety/toxicity", "keeps the limit ≤ 5%"] == "not shown", "chance does this in four looks"
 
