@@ -44,6 +44,12 @@ def test_a_card_breaks_no_limit_that_the_event_list_leaves_open():
     trial = {"safety/toxicity": Score(0.1, 0.067, 0.14, 200, binomial=True)}
     found = verdicts(base, trial, looks=4)
     assert found["safety/toxicity", "keeps the limit ≤ 5%"] == "not shown", "chance does this in four looks"
+    first = report_card.claims(*study(base, trial, looks=4))[0]
+    assert first.doubtful and "this scoring alone denies it" in first.basis, (
+        "but it is not hidden among others"
+    )
+    kept = report_card.claims(*study(base, base))
+    assert kept and not any(claim.doubtful for claim in kept)
 
 
 def test_a_change_on_the_same_samples_shows_what_two_intervals_hide():

@@ -60,7 +60,7 @@ def boards(arguments: argparse.Namespace) -> int:
 def _print_card(study: s.Study, trial: s.Trial) -> None:
     print(f"\nreport card of trial {trial.number}: a claim is not shown unless an interval says otherwise")
     for claim in report_card.claims(study, trial):
-        print(f"  {claim.verdict:<9}  {plain(claim.metric, 60)} {claim.text}: {plain(claim.basis, 300)}")
+        print(f"  {claim.verdict:<9}  {plain(claim.metric, 60)} {claim.text}: {plain(claim.basis, 400)}")
     for text in report_card.not_examined(study, trial):
         print(f"  not examined: {text}")
 
