@@ -44,10 +44,9 @@ def test_a_card_breaks_no_limit_that_the_event_list_leaves_open():
     trial = {"safety/toxicity": Score(0.1, 0.067, 0.14, 200, binomial=True)}
     found = verdicts(base, trial, looks=4)
     assert found["safety/toxicity", "keeps the limit ≤ 5%"] == "not shown", "chance does this in four looks"
-    first = report_card.claims(*study(base, trial, looks=4))[0]
-    assert first.doubtful and "this scoring alone denies it" in first.basis, (
-        "but it is not hidden among others"
-    )
+    text, cards = "keeps the limit ≤ 5%", report_card.claims(*study(base, trial, looks=4))
+    limit = next(claim for claim in cards if claim.text == text)
+    assert limit.doubtful and "this scoring alone denies it" in limit.basis, "but it does not look kept"
     kept = report_card.claims(*study(base, base))
     assert kept and not any(claim.doubtful for claim in kept)
 
