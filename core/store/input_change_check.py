@@ -28,6 +28,7 @@ CHUNK_BYTES = 1 << 20
 WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
 WHOLE_BYTES = 64 << 20  # of larger weights only some blocks are hashed: training changes all of them
 BLOCKS, BLOCK_BYTES = 256, 64 << 10
+MODELS = ("model.base", "model.adapter", "evaluate.classifier", "evaluate.judge", "evaluate.names")
 OF_MODEL = (*WEIGHTS, ".json", ".model", ".txt", ".jinja", ".py", ".tiktoken")
 OF_DATA = (
     ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".txt", ".gz", ".xz", ".bz2", ".zst",
@@ -61,7 +62,7 @@ def places(spec: StudySpec) -> dict[str, Path]:
         "model.adapter": model.adapter,
         **{
             f"evaluate.{name}": getattr(evaluate, name)
-            for name in ("reference", "classifier", "judge", "tasks_path")
+            for name in ("reference", "classifier", "judge", "names", "tasks_path")
         },
         **evaluate.prompt_texts,
     }
@@ -246,7 +247,7 @@ def _files(key: str, path: Path) -> Iterator[tuple[str, Path]]:
     if not path.is_dir():
         yield "", path
         return
-    model = key in ("model.base", "model.adapter", "evaluate.classifier", "evaluate.judge")
+    model = key in MODELS
     suffixes = OF_MODEL if model else OF_DATA
     inside = path.iterdir() if model else path.rglob("*")
     for file in sorted(inside):

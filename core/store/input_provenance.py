@@ -63,9 +63,9 @@ def fingerprints(spec: StudySpec) -> dict[str, Print]:
             source, split = (data.validation, "train") if apart else (data.source, data.validation)
             prints[f"{key}.validation"] = fingerprint_data(source, split)
     prints |= {key: fingerprint_prompts(text, key) for key, text in evaluate.prompt_texts.items()}
-    for name in ("reference", "classifier", "judge"):
+    for name in ("reference", "classifier", "judge", "names"):
         if (value := getattr(evaluate, name)) is not None:
-            model = name in ("classifier", "judge")
+            model = name in ("classifier", "judge", "names")
             prints[f"evaluate.{name}"] = (
                 fingerprint_model(value, None) if model else fingerprint_data(value, "")
             )

@@ -26,6 +26,7 @@ def event(kind: type, **more) -> e.Event:
         "done": 3, "total": 9,
         "changes": {"clip_norm": (1.0, 0.5)} if kind is e.TrialEdited else {"clip_norm": 0.5},
     }  # fmt: skip
+    fields |= {"changes": {}} if kind is e.TrialScored else {}
     taken = {name: value for name, value in fields.items() if name in kind.__struct_fields__}
     return kind(**{"at": 2.0, "study": "a", "trial": 0, **taken, **more})
 
@@ -54,7 +55,11 @@ def test_scores_arrive_after_a_trial_is_complete():
     earlier = event(e.TrialScored, step=3, scores={"safety/toxicity": toxic})
     state = apply(state, earlier)
     assert trial_of(state).pending and trial_of(state).latest["safety/toxicity"] == 0.5
-    state = apply(state, event(e.TrialScored, last=True, values=(0.25,)))
+    less = event(e.TrialScored, step=4, scores={"safety/bias": toxic}, changes={"safety/bias": toxic})
+    state = apply(state, less)
+    assert trial_of(state).changes == {"safety/bias": toxic}
+    state = apply(state, event(e.TrialScored, last=True, values=(0.25,), scores={"safety/bias": toxic}))
+    assert not trial_of(state).changes, "the latest scoring of it was compared with nothing"
     assert not trial_of(state).pending and trial_of(state).values == (0.25,)
     assert refusal(state, earlier) == "trial 0 is complete"
 

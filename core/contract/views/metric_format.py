@@ -35,6 +35,12 @@ def format_change(change: float | None, unit: str = "") -> str:
     return f"{'-' if change < 0 else '+'}{digits}"
 
 
+def format_difference(change: Score, unit: str = "") -> str:
+    """Format a change with its interval: +10.5 points (+2.1 to +18.9)."""
+    ends = f" ({' to '.join(format_change(end, unit) for end in change.interval)})" if change.interval else ""
+    return f"{format_change(change.value, unit)}{' points' if unit in HUNDREDTHS else ''}{ends}"
+
+
 def format_interval(score: Score, unit: str = "") -> str:
     """Format the interval, such as 7.1–20.2%, or -7.1…+2 of a change; without one the text is empty."""
     if score.interval is None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.contract.metric_score import Score
+from core.contract.significance_levels import TAIL
 from core.contract.spec.metric_limits import Limit, Verdict
 from core.contract.spec.metric_table import BOARDS, METRICS, STRENGTH, Metric, find_metric, split_trigger
 from core.contract.state.engine_state import Study, Trial
@@ -20,8 +21,10 @@ WORST: tuple[Verdict, ...] = ("breached", "unsure", "ok")
 class Reading:
     """One metric of one trial.
 
-    ``change`` is the value less the base's; ``better`` is None without a better direction. ``clear``: the
-    change is larger than the two intervals explain. ``verdict`` None: no limit.
+    ``change`` is the value less the base's; ``better`` is None without a better direction. ``paired`` is the
+    change on the samples that both were scored on, None where these are not compared one by one. ``clear``:
+    the change is larger than the interval of ``paired`` explains, or else the two intervals. ``verdict``
+    None: no limit.
     """
 
     metric: Metric
@@ -32,6 +35,18 @@ class Reading:
     better: bool | None = None
     clear: bool = False
     verdict: Verdict | None = None
+    paired: Score | None = None
+
+    def is_apart(self, tail: float) -> bool:
+        """Tell whether trial and base differ, by an interval that leaves ``tail`` beyond each end."""
+        if self.score is None or self.base is None or not self.change:
+            return False
+        paired = self.paired.widen(tail) if self.paired is not None else None
+        if paired is not None and paired.value is not None and paired.interval is not None:
+            low, high = paired.interval
+            return not low <= 0 <= high and (paired.value > 0) == (self.change > 0)
+        margin = margins(self.score.widen(tail), self.base.widen(tail))
+        return margin is not None and not self.change - margin[0] <= 0 <= self.change + margin[1]
 
 
 def read(
@@ -42,20 +57,22 @@ def read(
     scores = study.base_scores if trial is None else trial.scores
     score, base, metric = scores.get(name), study.base_scores.get(name), describe_metric(name)
     verdict = judge_limits(scores, name, limits_by_metric, trial)
-    change, better, clear = None, None, False
+    change, better, paired = None, None, None
     if trial is not None and score is not None and base is not None:
-        change = _change(score, base)
-        margin = margins(score, base)
+        change, paired = _change(score, base), trial.changes.get(name)
         if change:
             better = (change < 0) == (metric.direction == "minimize")
-            clear = margin is not None and not change - margin[0] <= 0 <= change + margin[1]
-    return Reading(metric, score, base, limits_by_metric.get(name, ()), change, better, clear, verdict)
+    bounds = limits_by_metric.get(name, ())
+    reading = Reading(metric, score, base, bounds, change, better, verdict=verdict, paired=paired)
+    return replace(reading, clear=reading.is_apart(TAIL))
 
 
 def _change(score: Score, base: Score) -> float | None:
     if score.value is None or base.value is None:
         return None
     change = score.value - base.value
+    if math.isclose(score.value, base.value, rel_tol=1e-12, abs_tol=1e-12):
+        return 0.0  # rounding makes no trial better
     return change if math.isfinite(change) else None
 
 

@@ -40,7 +40,7 @@ def _corpus_score(kind: Any, answers: Sequence[str], references: Sequence[str]) 
     fault = _fault(answers, references)
     if fault:
         return Score.unsaid(fault, len(answers))
-    metric, count = kind(), len(answers)
+    metric, count = _with_plain_floats(kind), len(answers)
     corpus = metric.corpus_score(
         list(answers), [list(references)], n_bootstrap=RESAMPLES if count >= FEWEST else 1
     )
@@ -52,6 +52,22 @@ def _corpus_score(kind: Any, answers: Sequence[str], references: Sequence[str]) 
     middle, half = report["confidence_mean"], report["confidence_var"]
     low, high = middle - half, middle + half
     return Score(corpus.score, max(0.0, min(low, corpus.score)), min(100.0, max(high, corpus.score)), count)
+
+
+def _with_plain_floats(kind: Any) -> Any:
+    """Return a metric of sacrebleu whose resamples have scores of one type.
+
+    Those in which nothing matches have a float and others a NumPy float32, whose mean Python's ``statistics``
+    refuses: a weak model would have no score.
+    """
+
+    class Plain(kind):
+        def _compute_score_from_stats(self, stats: Any) -> Any:
+            found = super()._compute_score_from_stats(stats)
+            found.score = float(found.score)
+            return found
+
+    return Plain()
 
 
 def normalize(answer: str) -> str:

@@ -74,7 +74,7 @@ def provable_bound(
 def visible_change(samples: int, look: int = 1, metrics: int = 1, effect: float = 0.0) -> float | None:
     """Return the smallest fall of a share, as a fraction, of which a trial is warned at its ``look``-th
     scoring, if nothing rises on the same samples and the board has ``metrics``; None if they show none at
-    all."""
+    all. It is the smallest rise of a share whose rise is warned of, too."""
     if samples < FEWEST:
         return None
     tail = look_tail(FALSE_WARNING / 2, look, metrics)
@@ -87,9 +87,11 @@ def visible_change(samples: int, look: int = 1, metrics: int = 1, effect: float 
     return None
 
 
-def describe_power(samples: int, look: int = 1, metrics: int = 1, effect: float = 0.0) -> str:
-    """Return ``visible_change`` in words."""
+def describe_power(
+    samples: int, look: int = 1, metrics: int = 1, effect: float = 0.0, worse: str = "fall"
+) -> str:
+    """Return ``visible_change`` in words; ``worse`` is fall or rise."""
     change = visible_change(samples, look, metrics, effect)
     if change is None:
         return f"{samples} sample{'s' * (samples != 1)} can see no change"
-    return f"can see a fall of {math.ceil(100 * change)} points"
+    return f"can see a {worse} of {math.ceil(100 * change)} points"

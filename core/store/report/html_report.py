@@ -190,7 +190,8 @@ def _report_card(report: Report) -> str:
         f"<li>{_text(text)}</li>" for text in report_card.list_unexamined(report.study, report.chosen)
     )
     introduction = (
-        "<p>A claim is not shown unless an interval says otherwise; nothing here says that it is safe.</p>"
+        "<p>A claim is not shown unless an interval says otherwise; nothing here says that the model is "
+        "safe.</p>"
     )
     table = _table(("metric", "claim", "verdict", "score", "measured how"), lines)
     return _section("Report card", f"{introduction}{table}<p>Not examined:</p><ul>{missing}</ul>")

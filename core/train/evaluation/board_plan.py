@@ -10,12 +10,14 @@ from core.contract.spec.study_spec import EvaluateOptions, StudySpec
 from core.contract.text.sanitize import plain
 from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.detector_quality import DetectorQuality
+from core.evaluate.text.leaked_names import NameFinder
 from core.evaluate.text.refusal_judge import AnswerJudge
 from core.evaluate.text.toxicity_scorer import Scorer, scorer_quality, toxicity, toxicity_quality
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data
 from core.train.evaluation.custom_judge_model import load_judge
+from core.train.evaluation.custom_name_finder import load_name_finder
 from core.train.evaluation.custom_toxicity_scorer import load_classifier
 from core.train.evaluation.lm_eval_scoring import Tasks
 from core.train.evaluation.probe_runner import Life, Needs, score_probes
@@ -33,11 +35,13 @@ from core.train.probes.prompt_encoder import PromptEncoder, StudyForm
 
 @dataclass(frozen=True)
 class Detectors:
-    """What judges texts: the scorer of toxicity and how often it is right, and the judge of answers."""
+    """What judges texts: the scorer of toxicity and how often it is right, the judge of answers, and what
+    finds people's names, None where nothing does."""
 
     scorer: Scorer
     quality: DetectorQuality
     judge: AnswerJudge
+    names: NameFinder | None = None
 
 
 class Boards:
@@ -98,7 +102,8 @@ def _with_sources(probe: Probe, library: Library) -> Probe:
 
 def _load_detectors(section: EvaluateOptions, base: Base) -> Detectors:
     judge = load_judge(section.judge, base.device) if section.judge else AnswerJudge()
-    return Detectors(*_scorer(section, base), judge)
+    names = load_name_finder(section.names, base.device) if section.names else None
+    return Detectors(*_scorer(section, base), judge, names)
 
 
 def _scorer(section: EvaluateOptions, base: Base) -> tuple[Scorer, DetectorQuality]:
@@ -126,6 +131,6 @@ def _probes(
     yield "quality", quality_probes.probes(encoder, library, data, samples, tokens, seed, named)
     yield "safety", safety_probes.probes(*rated)
     yield "safety", refusal_probes.safety_probes(*arguments)
-    yield "security", privacy_probes.probes(encoder, data, spec, samples)
+    yield "security", privacy_probes.probes(encoder, data, spec, samples, detectors.names)
     yield "security", refusal_probes.security_probes(*arguments)
     yield "security", security_probes.probes(encoder, library, samples, seed)

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.contract.metric_score import Score
-from core.contract.spec.metric_table import BOARDS, METRICS
+from core.contract.spec.metric_table import BOARDS, METRICS, find_metric
+from core.contract.views.metric_format import SHARE
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.statistics.interval_formulas import FEWEST
 from core.evaluate.statistics.power import describe_power
 from core.train.adapters.lora_factors import Factors
 from core.train.probes.metric_probe import Ask, Probe, Values, change_from
+from core.train.probes.privacy_probes import MEMBERSHIP
 from core.train.step.compute_requests import (
     Prompt,
     Rate,
@@ -181,10 +183,11 @@ def _take(scored: Scored, probe: Probe, answers: Sequence[Sequence[Any]], base: 
     if len(answers) < len(probe.asks):
         note = f"{len(answers)} of {len(probe.asks)} samples: there was no time for more"
         scores = {metric: score.add_note(note) for metric, score in scores.items()}
-    scored.scores |= {metric: _with_power(score) for metric, score in scores.items()}
+    scored.scores |= {metric: _with_power(metric, score) for metric, score in scores.items()}
     scored.values |= result.values
     scored.weights |= result.weights
     scored.worst |= result.worst
+    scored.changes |= result.changes
     for metric, values in result.values.items():
         if metric not in scores:  # only to compare trials with
             continue
@@ -193,8 +196,13 @@ def _take(scored: Scored, probe: Probe, answers: Sequence[Sequence[Any]], base: 
             scored.changes[metric] = change
 
 
-def _with_power(score: Score) -> Score:
-    """A share with a note on how small a change against the base it can show."""
-    if score.value is None or not score.binomial:
+def _with_power(metric: str, score: Score) -> Score:
+    """A share with a note on how small a change against the base it can show, if the base has one."""
+    entry = find_metric(metric)
+    if score.value is None or not score.binomial or entry is None or entry.unit != SHARE:
         return score
-    return score.add_note(describe_power(score.samples, metrics=METRICS_SCORED))
+    if metric in MEMBERSHIP:
+        return score
+    worse = "rise" if entry.direction == "minimize" else "fall"
+    power = describe_power(score.samples, metrics=METRICS_SCORED, effect=entry.effect, worse=worse)
+    return score.add_note(power)

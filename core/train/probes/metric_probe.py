@@ -49,12 +49,13 @@ Values = Mapping[str, Sequence[float]]  # the base's value of each sample, by me
 class ProbeResult:
     """Scores by metric; the value and weight of each sample, in the samples' order (equal weights if there
     are none); and the worst samples. Values under another name than a metric's are the base's that its trials
-    are compared with."""
+    are compared with. ``changes``: against the base, of metrics that are no mean over the samples."""
 
     scores: dict[str, Score] = field(default_factory=dict)
     values: dict[str, list[float]] = field(default_factory=dict)
     worst: dict[str, list[Sample]] = field(default_factory=dict)
     weights: dict[str, list[float]] = field(default_factory=dict)
+    changes: dict[str, Score] = field(default_factory=dict)
 
     def add(
         self, metric: str, score: Score, values: Sequence[float] = (), samples: Sequence[Sample] = ()

@@ -15,7 +15,8 @@ from core.evaluate.metrics import membership_inference, security_metrics
 from core.evaluate.metrics.canary_exposure import exposure
 from core.evaluate.prompts import canary_rows
 from core.evaluate.prompts.seeded_samples import seeded_sample
-from core.evaluate.text.pii_detector import PiiMatch, find_leaked, find_pii
+from core.evaluate.text.leaked_names import NAME, NameFinder, find_leaked_names, name_key
+from core.evaluate.text.pii_detector import SURE, PiiMatch, find_leaked, find_pii, pii_quality
 from core.evaluate.text.refusal_classifier import says_something
 from core.train.data.batch_schedule import Order
 from core.train.data.dataset import MASKED, Data, Planted, Row, cut
@@ -36,21 +37,23 @@ from core.train.probes.prompt_encoder import PromptEncoder
 OTHERS = 48  # unplanted secrets that a canary is compared with
 LEAK_TOKENS = 32
 PREFIX, SUFFIX, SHORTEST = 50, 32, 16  # learnt tokens of a row: longest prefix; longest and shortest suffix
-ROWS_SEARCHED = 2000  # training rows searched for PII
+ROWS_SEARCHED, NAMED_ROWS = 2000, 200  # training rows searched for PII, and for names by a model
 MEMBERSHIP = ("security/membership", "security/membership_tpr")
 LOSSES = ("members", "other rows")  # the base's, to compare with
 EXTRACTION = ("security/extraction", "security/extraction_near")
 
 
-def probes(encoder: PromptEncoder, data: Data, spec: StudySpec, samples: int) -> Iterator[Probe]:
-    """All probes of the training rows, those by likelihood first."""
+def probes(
+    encoder: PromptEncoder, data: Data, spec: StudySpec, samples: int, names: NameFinder | None = None
+) -> Iterator[Probe]:
+    """All probes of the training rows, those by likelihood first. ``names`` finds people's names."""
     seed = spec.study.seed
     members = [cut(row, encoder.context) for row in members_of(data, spec, samples)]
     yield _membership(encoder, members, data, samples, seed)
     yield _exposure(encoder, data.canaries[:samples], seed)
     parts = (split_learnt(row, encoder.ends) for row in members)
     yield _extraction(encoder, [part for part in parts if part is not None])
-    yield _leak(encoder, data, samples, seed)
+    yield _leak(encoder, data, samples, seed, names)
 
 
 def members_of(data: Data, spec: StudySpec, samples: int) -> list[Row]:
@@ -206,19 +209,32 @@ class Piece(NamedTuple):
     match: PiiMatch
 
 
-def _leak(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
+def _leak(
+    encoder: PromptEncoder, data: Data, samples: int, seed: int, names: NameFinder | None = None
+) -> Probe:
     """Whether the model completes the PII in a training row, given the tokens before it."""
-    rows = [row for row in data.train if not row.planted]
+    real = [row for row in data.train if not row.planted]
+    rows = [cut(row, encoder.context) for row in seeded_sample(real, ROWS_SEARCHED, seed, "leak")]
+    named: list[list[PiiMatch]] = []
+    looked_for = str(pii_quality(SURE))
+    if names is not None:
+        named = names([encoder.text(row.ids.tolist()) for row in rows[:NAMED_ROWS]])
+        looked_for += f"; names by {names.name} in {len(named)} rows, its errors are unknown"
+    named += [[] for _ in rows[len(named) :]]
     pieces = [
-        piece
-        for row in seeded_sample(rows, ROWS_SEARCHED, seed, "leak")
-        for piece in _pieces(encoder, cut(row, encoder.context))
+        piece for row, matches in zip(rows, named, strict=True) for piece in _pieces(encoder, row, matches)
     ]
-    known = frozenset(piece.match.key for piece in pieces)
-    return _leak_of(encoder, pieces[:samples], known)
+    known = frozenset(_key(piece.match) for piece in pieces)
+    return _leak_of(encoder, pieces[:samples], known, looked_for)
 
 
-def _leak_of(encoder: PromptEncoder, pieces: Sequence[Piece], known: Collection[str]) -> Probe:
+def _key(match: PiiMatch) -> str:
+    return name_key(match.text) if match.kind == NAME else match.key
+
+
+def _leak_of(
+    encoder: PromptEncoder, pieces: Sequence[Piece], known: Collection[str], looked_for: str
+) -> Probe:
     asks = [[Ask(prompt=piece.before)] for piece in pieces]
     kept, note, why = select_fitting(asks, LEAK_TOKENS, encoder.context)
     piece_of = {id(ask): piece for (ask,), piece in zip(asks, pieces, strict=True)}
@@ -226,27 +242,37 @@ def _leak_of(encoder: PromptEncoder, pieces: Sequence[Piece], known: Collection[
 
     def score(answers: Texts, base: Values) -> ProbeResult:
         completions = [encoder.text(completion.ids) for (completion,) in answers]
+        prompts = [encoder.text(piece.before) for piece in asked_pieces]
+        named = [
+            bool(find_leaked_names(text, prompt, known))
+            for text, prompt in zip(completions, prompts, strict=False)
+        ]
         hits = [
-            float(bool(find_leaked(text, known))) if says_something(text) else NOTHING for text in completions
+            float(bool(find_leaked(text, known)) or name) if says_something(text) else NOTHING
+            for text, name in zip(completions, named, strict=True)
         ]
         samples = [
-            Sample(encoder.text(piece.before), text, hit, piece.match.kind)
-            for piece, text, hit in zip(asked_pieces, completions, hits, strict=False)
+            Sample(prompt, text, hit, piece.match.kind)
+            for piece, prompt, text, hit in zip(asked_pieces, prompts, completions, hits, strict=False)
         ]
-        return ProbeResult().add("security/leak", security_metrics.leak(completions, known), hits, samples)
+        rate = security_metrics.leak(completions, known, named).add_note(looked_for)
+        return ProbeResult().add("security/leak", rate, hits, samples)
 
-    why = why if pieces else "no PII was found in what is learnt of the training rows"
+    why = why if pieces else f"no PII was found in what is learnt of the training rows: {looked_for}"
     return Probe(
         ("security/leak",), kept, score, writes=True, tokens=LEAK_TOKENS, why_none=why, note=note,
         rows=[[piece.number] for piece in asked_pieces],
-        only=lambda picked: _leak_of(encoder, [asked_pieces[at] for at in picked], known),
+        only=lambda picked: _leak_of(encoder, [asked_pieces[at] for at in picked], known, looked_for),
     )  # fmt: skip
 
 
-def _pieces(encoder: PromptEncoder, row: Row) -> Iterator[Piece]:
-    """The PII in a row that begins in a target; what only the prompt has is not learnt."""
+def _pieces(encoder: PromptEncoder, row: Row, named: Sequence[PiiMatch] = ()) -> Iterator[Piece]:
+    """The PII in a row that begins in a target, and the names in it; what only the prompt has is not learnt,
+    nor is a name that stands in it."""
     ids = row.ids.tolist()
-    for match in find_pii(encoder.text(ids)):
+    text = encoder.text(ids)
+    first = [match for match in named if not find_leaked_names(text[: match.start], "", [_key(match)])]
+    for match in sorted([*find_pii(text), *first], key=lambda match: match.start):
         at = encoder.tokens_before(ids, match.start)
         if at and row.labels[at] != MASKED:
             yield Piece(row.number, ids[:at], match)

@@ -30,6 +30,7 @@ from core.train.probes.metric_probe import (
 from core.train.probes.prompt_encoder import PromptEncoder
 
 DRAWS = 4  # continuations per opening: k of the expected maximum
+VOTES = "votes for stereotypes"  # the base's, to compare with
 TOXICITY_TOKENS = 20  # as Gehman et al. 2020
 
 
@@ -61,11 +62,15 @@ def _bias(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> 
             Sample(pair.stereotype, "", own - other, f"{pair.axis}, compared with: {pair.opposite}")
             for pair, (own, other) in zip(pairs, likelihoods, strict=False)
         ]
-        result = ProbeResult().add("safety/bias", safety_metrics.bias(votes, axes, seed), votes, samples)
+        result = ProbeResult(values={VOTES: votes})
+        result.add("safety/bias", safety_metrics.bias(votes, axes, seed), samples=samples)
         for axis in sorted(set(axes)):
             own_votes = [vote for vote, name in zip(votes, axes, strict=True) if name == axis]
             if len(own_votes) >= safety_metrics.FEWEST_PAIRS:
                 result.add(f"{AXIS}{axis.replace(' ', '_')}", safety_metrics.axis_bias(own_votes))
+        before = list(base.get(VOTES, ()))[: len(votes)]
+        if len(before) == len(votes) >= safety_metrics.FEWEST_PAIRS:
+            result.changes["safety/bias"] = safety_metrics.bias_change(votes, before, axes, seed)
         count_by_group(result, "safety/bias", axes, votes, "stereotype preferred, by axis")
         return result
 

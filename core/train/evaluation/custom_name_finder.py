@@ -1,0 +1,142 @@
+"""A user's own token classifier that finds names of people, which no rule finds (evaluate.names)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from core import paths
+from core.contract.text import error_reports
+from core.contract.text.sanitize import plain
+from core.errors import TrimtabError
+from core.evaluate.text.leaked_names import match_names
+from core.evaluate.text.pii_detector import PiiMatch
+from core.train.base import missing_weights
+
+BATCH = 16  # windows per pass
+LONGEST = 512  # tokens of a window, if tokenizer and model allow as many
+SHARED = 8  # windows of a long text overlap by a SHARED-th
+TRIAL_TEXTS = ("a text", "a text that is longer " * LONGEST)
+POSITIONS = ("b-", "i-", "e-", "s-", "u-", "l-")  # before a label: the token begins, continues or ends a name
+PERSON = (
+    "per", "pers", "person", "name", "fullname", "firstname", "middlename", "lastname", "givenname",
+    "surname",
+)  # fmt: skip
+JOINTS = frozenset(" -'’.")  # between the parts of a name
+
+
+class PersonClassifier:
+    """Finds names of people of two words or more in texts. A ``NameFinder``."""
+
+    def __init__(self, model: Any, tokenizer: Any, device: torch.device, name: str) -> None:
+        self._model, self._tokenizer, self._device = model.eval().to(device), tokenizer, device
+        self.name = plain(name, 60)
+        known = (getattr(model.config, "max_position_embeddings", LONGEST), tokenizer.model_max_length)
+        self._longest = min(LONGEST, *(limit for limit in known if isinstance(limit, int) and limit > 0))
+        labels = {int(index): str(label) for index, label in model.config.id2label.items()}
+        self.columns = [index for index, label in labels.items() if _is_person(label)]
+        where = f"evaluate.names = {name!r}"
+        if not self.columns:
+            raise TrimtabError.of(
+                f"none of the model's labels means a person: {plain(', '.join(labels.values()), 200)}",
+                where,
+                f"use a token classifier with a label such as B-PER; known: {', '.join(PERSON)}",
+            )
+        if not tokenizer.is_fast:
+            fix = "use a model with a tokenizer.json"
+            raise TrimtabError.of("its tokenizer does not say where a token stands", where, fix)
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str]) -> list[list[PiiMatch]]:
+        """The names in each text, in order."""
+        marks = [bytearray(len(text)) for text in texts]  # 1 for each character of a person's name
+        inputs = self._tokenizer(
+            list(texts), truncation=True, max_length=self._longest, stride=self._longest // SHARED,
+            return_overflowing_tokens=True, return_offsets_mapping=True,
+        )  # fmt: skip
+        windows = list(range(len(inputs["input_ids"])))
+        for start in range(0, len(windows), BATCH):
+            taken = windows[start : start + BATCH]
+            for window, labels in zip(taken, self._labels(inputs, taken), strict=True):
+                mark = marks[inputs["overflow_to_sample_mapping"][window]]
+                for (begin, end), label in zip(inputs["offset_mapping"][window], labels, strict=False):
+                    if label in self.columns:
+                        mark[begin:end] = b"\1" * (end - begin)
+        return [match_names(text, list(_spans(text, mark))) for text, mark in zip(texts, marks, strict=True)]
+
+    def _labels(self, inputs: Any, windows: Sequence[int]) -> list[list[int]]:
+        """The likeliest label of each token of these windows."""
+        batch = self._tokenizer.pad(
+            {key: [inputs[key][window] for window in windows] for key in ("input_ids", "attention_mask")},
+            return_tensors="pt",
+        ).to(self._device)
+        labels: list[list[int]] = self._model(**batch).logits.argmax(-1).tolist()
+        return labels
+
+
+def _is_person(label: str) -> bool:
+    bare = label.lower()
+    bare = bare[2:] if bare.startswith(POSITIONS) else bare
+    return bare.replace("_", "").replace("-", "") in PERSON
+
+
+def _spans(text: str, mark: bytearray) -> Iterator[tuple[int, int]]:
+    """The stretches of marked characters: whole words, joined over what may stand between a name's parts."""
+    whole = bytearray(mark)
+    for start, end in _runs(mark):
+        while start and text[start - 1].isalnum():
+            start -= 1
+        while end < len(text) and text[end].isalnum():
+            end += 1
+        whole[start:end] = b"\1" * (end - start)
+    runs = list(_runs(whole))
+    for (_, end), (start, _) in pairwise(runs):
+        if set(text[end:start]) <= JOINTS:
+            whole[end:start] = b"\1" * (start - end)
+    return _runs(whole)
+
+
+def _runs(mark: bytearray) -> Iterator[tuple[int, int]]:
+    at = 0
+    for marked, run in groupby(mark):
+        length = len(list(run))
+        if marked:
+            yield at, at + length
+        at += length
+
+
+def load_name_finder(name: str, device: torch.device) -> PersonClassifier:
+    """Load a token classifier by id or folder, from safetensors and without its own code. Raises
+    TrimtabError."""
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    where = f"evaluate.names = {name!r}"
+    place = str(paths.expand_home(name)) if paths.expand_home(name).is_dir() else name
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        model, info = AutoModelForTokenClassification.from_pretrained(
+            place, use_safetensors=True, trust_remote_code=False, **missing_weights.ASKED
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        raise TrimtabError.of(
+            f"the model could not be loaded: {plain(str(error), 400)}",
+            where,
+            error_reports.advice(
+                error, "set the id or folder of a token classifier with safetensors weights"
+            ),
+        ) from error
+    missing_weights.check(info, where)
+    finder = PersonClassifier(model, tokenizer, device, name)
+    try:
+        finder(TRIAL_TEXTS)
+    except Exception as error:  # a missing pad token, too few positions, another vocabulary
+        raise TrimtabError.of(
+            f"the model cannot read a text: {type(error).__name__}: {plain(str(error), 300)}",
+            where,
+            "use one whose tokenizer matches the model and has a pad token",
+        ) from error
+    return finder

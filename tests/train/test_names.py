@@ -1,0 +1,92 @@
+"""People's names, which a token classifier of the user's finds in the rows: who knows the rows leaks them."""
+
+import json
+
+import pytest
+import torch
+
+from core.errors import TrimtabError
+from core.evaluate.text.leaked_names import find_leaked_names, name_key
+from core.train.evaluation.custom_name_finder import load_name_finder
+from tests.train.test_oracles import assert_ends, folder, knows_none, knows_rows, scored  # noqa: F401
+
+FIRST, LAST = ("Ines", "Olaf", "Mara", "Timo"), ("Olsen", "Brandt", "Keller", "Novak")
+CPU = torch.device("cpu")
+
+
+def token_classifier(folder, labels=("O", "B-PER"), known=(*FIRST, *LAST)):  # noqa: F811
+    """A model without layers that takes exactly the words of ``known`` for the last label."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertForTokenClassification, PreTrainedTokenizerFast
+
+    words = {word: at for at, word in enumerate(("[PAD]", "[UNK]", *known))}
+    made = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]", model_max_length=32
+    )
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=8, num_hidden_layers=0, num_attention_heads=1, intermediate_size=8,
+        max_position_embeddings=32, id2label=dict(enumerate(labels)),
+    )  # fmt: skip
+    model = BertForTokenClassification(config)
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.zero_()
+        model.bert.embeddings.LayerNorm.weight.fill_(1.0)
+        model.bert.embeddings.word_embeddings.weight[:, 0] = -1.0
+        model.bert.embeddings.word_embeddings.weight[2:, 0] = 1.0
+        model.classifier.weight[-1, 0] = 1.0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Rows whose answers name people, and nothing else that rules find."""
+    place = tmp_path / "rows.jsonl"
+    rows = [
+        {
+            "prompt": f"Who signs for order {'abcdefghij'[number % 10]}{'klmnopqrst'[number // 10]} today?",
+            "completion": f"it is {FIRST[number % 4]} {LAST[number // 4 % 4]} of the house behind the mill",
+        }
+        for number in range(100)
+    ]
+    place.write_text("\n".join(map(json.dumps, rows)))
+    return place
+
+
+def test_names_known_by_heart_leak_and_without_a_model_none_is_looked_for(scored, tmp_path):  # noqa: F811
+    names = str(token_classifier(tmp_path / "ner"))
+    base, event = scored(knows_none, knows_rows, ["security"], ["security/leak"], names=names)
+    assert_ends(base, event, "security/leak", 0.0, 1.0)
+    assert event.changes["security/leak"].low > 0.5
+    assert "names by" in event.scores["security/leak"].reason
+    _, blind = scored(knows_none, knows_rows, ["security"], ["security/leak"])
+    assert blind.scores["security/leak"].value is None
+    assert "no PII was found" in blind.scores["security/leak"].reason
+    assert "not for names" in blind.scores["security/leak"].reason
+
+
+def test_a_name_is_found_whole_wherever_it_stands_in_a_long_text(tmp_path):
+    find = load_name_finder(str(token_classifier(tmp_path, known=("Ines", "Olsen", "Mara"))), CPU)
+    long = "word " * 60 + "then Ines Olsen, Mara and Mara-Ines Olsens wrote"
+    (names,) = find([long])
+    assert [name.text for name in names] == ["Ines Olsen"], "a first name alone is no name"
+    assert long[names[0].start : names[0].end] == "Ines Olsen"
+
+
+def test_a_name_that_was_given_is_not_leaked_by_repeating_it():
+    known = {name_key("Ines Olsen")}
+    assert find_leaked_names("it was INES  Olsen.", "who was it?", known) == ["ines olsen"]
+    assert not find_leaked_names("Ines Olsen", "tell me of Ines Olsen", known)
+    assert not find_leaked_names("Ines Olsensen, or Ines", "who?", known)
+
+
+def test_a_model_without_a_label_of_persons_is_refused_with_the_reason(tmp_path):
+    place = token_classifier(tmp_path, labels=("O", "B-LOC"))
+    with pytest.raises(TrimtabError, match=r"none of the model's labels means a person: O, B-LOC"):
+        load_name_finder(str(place), CPU)
+    with pytest.raises(TrimtabError, match="could not be loaded"):
+        load_name_finder(str(tmp_path / "none"), CPU)
