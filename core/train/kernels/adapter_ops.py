@@ -1,8 +1,8 @@
 """Products of each trial's tokens with its own factors, one CUDA kernel each, with dropout inside.
 
-``trimtab::shrink`` goes from channels to ranks, ``trimtab::expand`` back, ``trimtab::learn`` is the gradient of
-factors. They read the tokens once, where dropout and a product of its own would write and read
-them again, and take trials with any number of rows. On a CPU they run PyTorch's operations, for tests.
+``trimtab::shrink`` goes from channels to ranks, ``trimtab::expand`` back, ``trimtab::learn`` is the gradient
+of factors. They read the tokens once, where dropout and a product of its own would write and read them again,
+and take trials with any number of rows. On a CPU they run PyTorch's operations, for tests.
 """
 
 from __future__ import annotations
