@@ -75,11 +75,20 @@ class _AtOnce:
 
 @contextmanager
 def _writing_at_once() -> Iterator[None]:
-    """Write files in the thread that trains: fake tensors are for one thread at a time."""
-    from core.train import host_copies
+    """Write files in the thread that trains, and read them: fake tensors are for one thread at a time."""
+    from torch._subclasses.fake_tensor import unset_fake_temporarily
+
+    from core.train import checkpoint_files, host_copies
     from core.train.pack import writer_thread
 
+    own = checkpoint_files.load_file
+
+    def load(path: Path) -> dict[str, Any]:
+        with unset_fake_temporarily():
+            return own(path)
+
     with (
+        patch.object(checkpoint_files, "load_file", load),
         patch.object(writer_thread, "ThreadPoolExecutor", _AtOnce),
         patch.object(host_copies, "separate", _make_real),
     ):
@@ -134,6 +143,7 @@ class _Life:
 
     def live(self) -> dict[str, Any]:
         """Make the pack and live."""
+        from core.train.adapters.reload_check import ReloadCheck
         from core.train.evaluation import board_plan
         from core.train.pack import pack_assembly
         from core.train.pack.trial_pack import Pack
@@ -149,6 +159,9 @@ class _Life:
         with (
             patch.object(pack_assembly, "find_adaptable", find_in_place),
             patch.object(board_plan, "toxicity_quality", lambda: None),  # seconds; no score here needs it
+            patch.object(
+                ReloadCheck, "check", lambda *given: None
+            ),  # PEFT moves weights: fake ones cannot be
             patch.object(scoring_batches, "reads_trees", lambda *given: False),  # in ``path_steps``
         ):
             self._pack = Pack(self._spec, base, self._data, self._told.append)
@@ -266,13 +279,13 @@ class _Life:
 
 
 def _devices(trial: Any) -> list[str]:
-    """The kinds of device that its factors and its optimizer's states are on; numbers of single values and
-    pages, which the driver moves, apart."""
+    """The kinds of device that its optimizer's states are on, without single values and pages, which the
+    driver moves. A fake tensor tells its old device where its data were replaced, so factors are left out."""
     from core.train.adapters import optimizers
 
     states = optimizers.tensors_of(trial.optimizer)[0].values()
     large = [each for each in states if each.numel() > 1 and not getattr(each, "is_paged", False)]
-    return sorted({each.device.type for each in (trial.factors.matrix, *large)})
+    return sorted({each.device.type for each in large})
 
 
 def _count_pages(trial: Any) -> int:
