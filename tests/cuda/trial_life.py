@@ -1,7 +1,6 @@
 """The life of real trials in a real pack on fake CUDA tensors: ``python -m tests.cuda.trial_life``.
 
-Trials start, train, are evaluated, scored, paused, resumed, checkpointed, pruned, continued from their
-checkpoint, and run out of memory. All but the kernels is real: rows, files, events, and bitsandbytes'
+Trials start, train, are evaluated, scored, paused, resumed, checkpointed, pruned, and run out of memory. All but the kernels is real: rows, files, events, and bitsandbytes'
 optimizers, whose pages are plain memory here.
 """
 
@@ -21,7 +20,7 @@ from tests.cuda import count_step
 
 OPTIMIZERS = ("adamw-8bit", "adamw-paged", "adamw-8bit-paged")  # the others are in ``path_steps``
 STEPS = 3
-PRUNED = 0  # its prune is undone: it continues from its checkpoint
+PRUNED = 0
 PAGED_RANK = 256  # bitsandbytes pages states of 100,000 values and more
 
 
@@ -75,20 +74,11 @@ class _AtOnce:
 
 @contextmanager
 def _writing_at_once() -> Iterator[None]:
-    """Write files in the thread that trains, and read them: fake tensors are for one thread at a time."""
-    from torch._subclasses.fake_tensor import unset_fake_temporarily
-
-    from core.train import checkpoint_files, host_copies
+    """Write files in the thread that trains: fake tensors are for one thread at a time."""
+    from core.train import host_copies
     from core.train.pack import writer_thread
 
-    own = checkpoint_files.load_file
-
-    def load(path: Path) -> dict[str, Any]:
-        with unset_fake_temporarily():
-            return own(path)
-
     with (
-        patch.object(checkpoint_files, "load_file", load),
         patch.object(writer_thread, "ThreadPoolExecutor", _AtOnce),
         patch.object(host_copies, "separate", _make_real),
     ):
@@ -181,7 +171,6 @@ class _Life:
         self._prune(PRUNED)
         seen["pruned"] = self._numbers("TrialPruned")
         seen["halved"] = self._run_out_of_memory()
-        seen["continued"] = self._continue(PRUNED)
         while self._pack.busy:
             self._turn()
         seen["scored"], seen["complete"] = self._numbers("TrialScored"), self._numbers("TrialComplete")
@@ -250,15 +239,6 @@ class _Life:
 
         self._pack.do(Prune(number, "a test prunes it"))
         self._pack.settle()
-
-    def _continue(self, number: int) -> int:
-        """The step that a trial continues at from its newest checkpoint."""
-        from core.train import checkpoint_files
-
-        newest = max(checkpoint_files.list_checkpoints(self._folder / str(number)))
-        self._assign(number, OPTIMIZERS[number], str(newest))
-        step: int = self._members[number].trial.step
-        return step
 
     def _run_out_of_memory(self) -> list[int]:
         """Rows of the passes of a round whose first one does not fit."""
