@@ -1,7 +1,7 @@
 """The life of real trials in a real pack on fake CUDA tensors: ``python -m tests.cuda.trial_life``.
 
-Trials start, train, are evaluated, scored, paused, resumed, checkpointed, pruned, and run out of memory. All but the kernels is real: rows, files, events, and bitsandbytes'
-optimizers, whose pages are plain memory here.
+Trials start, train, are evaluated, scored, paused, resumed, checkpointed, pruned, and run out of memory. All
+but the kernels is real: rows, files, events, and bitsandbytes' optimizers, whose pages are plain memory here.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class _Life:
         seen["halved"] = self._run_out_of_memory()
         while self._pack.busy:
             self._turn()
-        seen["scored"], seen["complete"] = self._numbers("TrialScored"), self._numbers("TrialComplete")
+        seen["scored"], seen["complete"] = self._numbers("TrialScored"), self._numbers("TrialCompleted")
         seen["faults"] = [
             str(each) for each in self._told if type(each).__name__ in ("TrialFailed", "TrialInfeasible")
         ]
