@@ -2,8 +2,8 @@
 
 A tensor on another device, and a dtype that torch refuses, raise here as on a GPU. It prints JSON: for each
 base the faults as (path, error, place in the code). A base that is named, such as gemma2/bf16, runs every
-path; else all bases run those that depend on the base. ``--tests`` adds the planted faults and the counts:
-all that the tests need, in one process.
+path; else all bases run those that depend on the base. ``--tests`` adds the life of trials, planted faults
+and counts: all that the tests need, in one process.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ def main() -> None:
         "paths": {base: run(base, () if base in whole else ESSENTIAL) for base in chosen}
     }
     if options.tests:
-        from tests.cuda import planted_faults
+        from tests.cuda import planted_faults, trial_life
 
+        result["life"] = trial_life.run()
         result["planted"] = planted_faults.run_all()
         result["counts"] = {name: count_step.count(name) for name in count_step.TESTED}
     print(json.dumps(result))

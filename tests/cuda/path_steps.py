@@ -92,6 +92,7 @@ class _Life:
         """Likelihoods, generation and introspection."""
         return {
             "rate": lambda: self.pack.rate(),
+            "rate padding-free": lambda: self.pack.forward.rate(self._items(), padding_free=True),
             "rate with states": lambda: self.pack.forward.rate(self._states()),
             "try trees": self._try_trees,
             "rate as trees": self._rate_trees,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cuda import all_paths, count_step, fake_device
+from tests.cuda import all_paths, count_step, fake_device, trial_life
 
 BASES = (
     *("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "smollm3", "olmo2"),
@@ -63,6 +63,31 @@ def test_all_families_are_run(found):
 @pytest.mark.parametrize("base", [*(f"{family}/bf16" for family in BASES), *all_paths.OTHERS])
 def test_no_path_mixes_devices_or_dtypes(found, base):
     assert found["paths"][base]["faults"] == []
+
+
+def test_real_trials_live_from_their_start_to_their_end(found):
+    """With bitsandbytes' optimizers: started, trained, evaluated, scored and checkpointed."""
+    life = found["life"]
+    everyone = [*range(len(trial_life.OPTIMIZERS))]
+    assert life["faults"] == []
+    assert life["trained"] == life["checkpoints"] == everyone
+    assert life["pruned"] == [trial_life.PRUNED] == everyone[:1]
+    assert life["scored"] == life["complete"] == everyone[1:], "but for the pruned one"
+
+
+def test_tensors_of_paused_trials_leave_the_device_and_come_back(found):
+    life = found["life"]
+    assert life["paused"] == {"0": ["cpu"], "1": [], "2": ["cpu"]}, "all large states of the second are pages"
+    assert life["resumed"] == {"0": ["cuda"], "1": [], "2": ["cuda"]}
+
+
+def test_pages_of_optimizers_stay_pages_over_a_pause_and_leave_the_device_meanwhile(found):
+    assert found["life"]["pages"] == [0, 2, 2] and found["life"]["pages_left"]
+
+
+def test_a_pass_that_runs_out_of_memory_is_made_in_halves(found):
+    whole, *halves = found["life"]["halved"]
+    assert len(halves) > 1 and max(halves) < whole
 
 
 def test_a_planted_fault_is_reported_with_its_place(found):

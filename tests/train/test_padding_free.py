@@ -14,6 +14,7 @@ from core.train.kernels import counter_dropout, fast_path, row_attention
 from core.train.kernels.fast_path import EAGER, FastPath
 from core.train.kernels.row_attention import Bounds
 from core.train.step import padding_free_batch, padding_free_check
+from core.train.step.forward_pass import Item
 from core.train.tracing import tiny_models
 from tests.train.test_together import TRIALS
 
@@ -48,6 +49,29 @@ def test_a_trials_losses_without_padding_are_those_of_padded_rows(bench, tmp_pat
     assert calls[0] == 0 < calls[1] < calls[2]
     for found in losses[1:]:
         assert found == pytest.approx(losses[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_rows_of_trials_and_of_the_base_are_scored_without_padding_as_with_it(
+    bench, tmp_path, padding_free, path
+):
+    fast_path.use(CPU, torch.float32, path)
+    one = bench()
+    for number in range(2):
+        one.assign(tmp_path, number, lora_rank=4 + 4 * number)
+    one.turn()
+    owners = [*(trial.factors for trial in one.pack.parts.members.trials.values()), None]
+    rows = one.data.validation[:3]
+    assert len({len(row.ids) for row in rows}) > 1
+    items = [Item(owner, row) for owner in owners for row in rows]
+    scored = []
+    for concatenates in (False, True):
+        readings = one.pack.parts.rounds._forward.rate(items, padding_free=concatenates)
+        scored.append({id(item): reading for item, reading in readings})
+    for item in items:
+        padded, concatenated = (each[id(item)] for each in scored)
+        assert concatenated.losses == pytest.approx(padded.losses, rel=1e-5, abs=1e-6)
+        assert concatenated.firsts == padded.firsts
 
 
 @pytest.mark.parametrize("knob", ["neftune_noise_alpha", "prompt_dropout"])

@@ -105,8 +105,17 @@ def _move(state: dict[str, Any], device: torch.device) -> None:
     for key, value in state.items():
         if isinstance(value, dict):
             _move(value, device)
+        elif getattr(value, "is_paged", False):
+            _prefetch(value, device)
         elif isinstance(value, torch.Tensor):
             state[key] = value.to(device)
+
+
+def _prefetch(page: torch.Tensor, device: torch.device) -> None:
+    """Move bitsandbytes' page within the driver's memory: ``to`` would make an ordinary tensor of it."""
+    from bitsandbytes import functional
+
+    functional.prefetch_tensor(page, to_cpu=device.type == "cpu")
 
 
 def tensors_of(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -97,9 +97,7 @@ class Rounds:
     def _score_rows(self, requests: Mapping[int, Rate], owner: Mapping[int, int], outcome: Outcome) -> None:
         """Score rows by likelihood."""
         readings: dict[int, Reading] = {}
-        for results in self._share_passes(
-            requests, self._forward.rate, owner, outcome, may_concatenate=False
-        ):
+        for results in self._share_passes(requests, self._forward.rate, owner, outcome):
             readings |= {id(item): reading for item, reading in results}
         for number, request in requests.items():
             if number not in outcome.errors:
@@ -121,7 +119,6 @@ class Rounds:
         work: Callable[..., PassResults],
         owner: Mapping[int, int],
         outcome: Outcome,
-        may_concatenate: bool = True,
     ) -> list[PassResults]:
         """Distribute the rows over passes and run them. A failing trial is left out with its error."""
         together = [
@@ -130,19 +127,19 @@ class Rounds:
         parts = [together] + [request.items for number, request in requests.items() if number in self.alone]
         results: list[PassResults] = []
         for items in parts:
-            for indices, concatenates in (
-                self._plan(items, may_concatenate and self.padding_free) if items else []
-            ):
+            for indices, concatenates in self._plan(items) if items else []:
                 results += self._pass([items[index] for index in indices], work, owner, outcome, concatenates)
         return results
 
-    def _plan(self, items: Sequence[Item], may_concatenate: bool) -> list[tuple[list[int], bool]]:
+    def _plan(self, items: Sequence[Item]) -> list[tuple[list[int], bool]]:
         """Indices of the rows of each pass, and whether it is padding-free."""
         lengths = [len(item.row.ids) for item in items]
         padded = share_out(lengths, self.costs.overhead, self.most)
-        if any(item.augment is not None and item.augment.changes_embeddings for item in items):
-            may_concatenate = False  # noise and drops are placed by the row of a padded batch
-        batches = plan_padding_free(lengths, padded, self.costs.overhead) if may_concatenate else []
+        needs_rows = any(  # noise, drops and states are placed by the row of a padded batch
+            item.state or (item.augment is not None and item.augment.changes_embeddings) for item in items
+        )
+        concatenates = self.padding_free and not needs_rows
+        batches = plan_padding_free(lengths, padded, self.costs.overhead) if concatenates else []
         return [(indices, bool(batches)) for indices in batches or padded]
 
     def _pass(

@@ -115,15 +115,16 @@ class Forward:
         return list(zip(owners, _sums(losses, counts), _sums(hits.float(), counts), strict=True))
 
     @torch.no_grad()
-    def rate(self, items: Sequence[Item]) -> list[tuple[Item, Reading]]:
+    def rate(self, items: Sequence[Item], padding_free: bool = False) -> list[tuple[Item, Reading]]:
         """The likelihood of each row, of trials and of the base model itself in one pass, and the states that
-        are asked for."""
-        _, ordered = self._begin(items, trains=False)
+        are asked for, which a padding-free pass does not give."""
+        _, ordered = self._begin(items, trains=False, padding_free=padding_free)
         counts = [count_targets([item.row]) for item in ordered]
         wanted = [place for place, item in enumerate(ordered) if item.state and counts[place]]
+        assert not (wanted and padding_free)
         try:
             with self._residual.record(_before_first_target(ordered, counts, wanted)) as states:
-                values = self._losses_and_hits(ordered)
+                values = self._losses_and_hits(ordered, padding_free)
         finally:
             self._stack.end()
         readings = split_rows(values, counts)
@@ -182,10 +183,11 @@ class Forward:
         gaps = cross_entropy.target_gaps(outputs.index_select(0, at), self.head, targets.index_select(0, at))
         return losses.index_add(0, at, shares * gaps)
 
-    def _losses_and_hits(self, items: Sequence[Item]) -> torch.Tensor:
+    def _losses_and_hits(self, items: Sequence[Item], padding_free: bool) -> torch.Tensor:
         """Losses and hits (2, K) float32 of the target tokens, row after row."""
-        inputs = self._collate(items, padding_free=False)
-        outputs, targets = self._run(inputs, items), inputs.targets
+        inputs = self._collate(items, padding_free)
+        with self._attends(inputs):
+            outputs, targets = self._run(inputs, items), inputs.targets
         if self.head is None:
             losses = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
             hits = outputs.argmax(-1) == targets
