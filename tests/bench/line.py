@@ -106,7 +106,7 @@ class Line:
 
     def end(self) -> None:
         """Kill it."""
-        self.process.kill()
+        os.killpg(self.process.pid, signal.SIGKILL)  # a session of its own: what it started ends as well
         self.process.wait()
         os.close(self._master)
 
