@@ -21,7 +21,7 @@ from core.train.kernels.fast_path import FastPath
 from tests.cuda.op_counter import OpCounter
 
 CUDA = torch.device("cuda", 0)
-FULL = FastPath(dropout=True, loss=True, grouped=True, adapters=True, wide_gradients=True, onto=True)
+FULL = FastPath(dropout=True, loss=True, grouped=True, adapters=True, wide_gradients=True)
 
 _own_attention = torch.nn.functional.scaled_dot_product_attention
 _own_kernels = torch.library.Library("aten", "IMPL")

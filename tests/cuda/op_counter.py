@@ -30,7 +30,6 @@ WAITS = frozenset({"nonzero", "masked_select", "unique_dim", "_unique2", "equal"
 GATHERS = frozenset({"embedding", "index_select", "gather"})  # read what they return, not all of the table
 SCATTERS = frozenset({"scatter_add_", "index_add_"})  # in place, touching what they add to
 OVERWRITES = frozenset({"copy_", "zero_", "fill_"})  # do not read what they write
-MAY_ADD = frozenset({"expand", "learn"})  # read what they write if their last argument says so
 PRODUCTS = frozenset(
     {"mm", "bmm", "addmm", "baddbmm", "baddbmm_", "addmm_", "_grouped_mm", "shrink", "expand"}
 )
@@ -208,8 +207,7 @@ def _flops(func: Any, name: str, args: Any, kwargs: Any, out: Any) -> int:
         tokens, factors = (args[1], args[2]) if name == "expand" else (args[0], args[1])
         rank, channels = args[0].shape[1:] if name == "learn" else factors.shape[1:]
         return 2 * (args[1] if name == "learn" else tokens).shape[0] * rank * channels
-    packet = getattr(torch.ops.aten, name.removesuffix("_"), None) if name in PRODUCTS else None
-    count = flop_registry.get(packet or func._overloadpacket)
+    count = flop_registry.get(func._overloadpacket)
     if name == "bmm":  # its form with another output type has arguments that torch's formula does not know
         args, kwargs = args[:2], {}
     return int(count(*args, **kwargs, out_val=out)) if count else 0
@@ -252,7 +250,7 @@ def _bytes(name: str, args: Any, kwargs: Any, results: list[torch.Tensor]) -> in
         return 2 * written
     if name in SCATTERS:
         return 3 * _size(read[-1])
-    if name in OVERWRITES or (name in MAY_ADD and not args[-1]):
+    if name in OVERWRITES:
         read = read[1:]
     return written + sum(_size(tensor) for tensor in {id(tensor): tensor for tensor in read}.values())
 

@@ -86,7 +86,7 @@ def _adapter_sources(kind: str) -> Iterator[tuple[str, Any, int]]:
         for rank in (LEAST, MOST):
             sizes = adapter_kernels.tile(rank)
             warps = sizes.pop("num_warps")
-            constants = {"DROPS": True, **({} if name == "shrink" else {"ADD": True}), **sizes}
+            constants = {"DROPS": True, **({"ADD": True} if name == "learn" else {}), **sizes}
             signature = {
                 each: CONSTANT if each in constants else pointers.get(each, "i32")
                 for each in function.arg_names

@@ -5,7 +5,6 @@ import torch
 from transformers.models.llama.modeling_llama import LlamaMLP
 
 from core.train.adapters.adapter_stack import Stack
-from core.train.adapters.multi_lora_linear import Dense
 from core.train.kernels import counter_dropout, fast_path, fused_ops, kernel_choice, pinned_transfer
 from core.train.kernels.fast_path import EAGER, FastPath
 from tests.train.test_together import TRIALS
@@ -39,34 +38,6 @@ def test_batches_ranks_and_dropout_share_a_product_and_losses_stay(bench, tmp_pa
         assert all(group.rank % 8 == 0 for group in stack.groups) or not chosen.grouped
         pack.finish()
         losses[chosen] = [pack.losses(number) for number in range(len(TRIALS) + 1)]
-    for exact, fast in zip(losses[EAGER], losses[path], strict=True):
-        assert fast == pytest.approx(exact, rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("path", "dropout"),
-    [
-        (FastPath(onto=True), 0.0),
-        (FastPath(grouped=True, onto=True), 0.0),
-        (FastPath(dropout=True, adapters=True, onto=True), 0.2),
-    ],
-)
-def test_the_base_product_may_be_added_to_the_adapters_output(
-    bench, tmp_path, on, monkeypatch, path, dropout
-):
-    """It saves reading each layer's output once more; the losses stay."""
-    own, added, losses = Dense.add_forward, [], {}
-    monkeypatch.setattr(Dense, "add_forward", lambda *given: added.append(given[1].shape) or own(*given))
-    for chosen in (EAGER, path):
-        assert not added, "on a CPU the adapters' output is added to the layer's, bit for bit as ever"
-        on(chosen)
-        pack = bench()
-        for number, batch in enumerate((1, 2, 2)):
-            knobs = {"steps": 4, "batch_size": batch, "lora_dropout": dropout if number else 0.0}
-            pack.assign(tmp_path, number, **knobs, seed=number, learning_rate=1e-2)
-        pack.finish()
-        losses[chosen] = [pack.losses(number) for number in range(3)]
-    assert added
     for exact, fast in zip(losses[EAGER], losses[path], strict=True):
         assert fast == pytest.approx(exact, rel=1e-5)
 
@@ -120,7 +91,6 @@ def test_a_kernel_that_cannot_be_used_is_left_out_with_a_reason(monkeypatch):
     monkeypatch.setattr(fast_path, "_grouped_agrees", fails)
     monkeypatch.setattr(kernel_choice, "adapters_pay", is_slow)
     monkeypatch.setattr(fast_path, "_wide_agrees", lambda device, dtype: True)
-    monkeypatch.setattr(fast_path, "_onto_agrees", lambda device, dtype: False)
     path = fast_path._try_kernels(torch.device("cuda", 0), torch.bfloat16)
     assert path == FastPath(dropout=True, wide_gradients=True)
     assert "wrong result" in path.notes[0] and "no kernel image" in path.notes[1]

@@ -25,16 +25,6 @@ class Kind(Protocol):
     def backward(self, g: torch.Tensor, kept: Any) -> torch.Tensor:
         """Compute the gradient of the input from that of the output."""
 
-    @property
-    def has_bias(self) -> bool:
-        """Whether ``forward`` adds a bias."""
-
-    def add_forward(self, total: torch.Tensor, x: torch.Tensor) -> None:
-        """Add the output without bias to ``total``, within the product."""
-
-    def add_backward(self, total: torch.Tensor, g: torch.Tensor) -> None:
-        """Add the gradient of the input to ``total``, within the product."""
-
 
 class Dense:
     """nn.Linear, and the base class for quantised layers, whose weight is dequantised once per pass and
@@ -57,19 +47,6 @@ class Dense:
     def backward(self, g: torch.Tensor, kept: Any) -> torch.Tensor:
         """Compute g W."""
         return g @ self.weight(g.dtype)
-
-    @property
-    def has_bias(self) -> bool:
-        """Whether the layer has a bias."""
-        return self._module.bias is not None
-
-    def add_forward(self, total: torch.Tensor, x: torch.Tensor) -> None:
-        """Add x Wᵀ to ``total``, contiguous."""
-        total.view(-1, total.shape[-1]).addmm_(x.view(-1, x.shape[-1]), self.weight(x.dtype).T)
-
-    def add_backward(self, total: torch.Tensor, g: torch.Tensor) -> None:
-        """Add g W to ``total``, contiguous."""
-        total.view(-1, total.shape[-1]).addmm_(g.view(-1, g.shape[-1]), self.weight(g.dtype))
 
 
 class Transposed(Dense):
@@ -128,9 +105,6 @@ class Gate:
 class _Adapted(torch.autograd.Function):
     """Computes y = x Wᵀ + s (x ∘ mask) Aᵀ Bᵀ, each row with its trial's A, B, s and mask.
 
-    The second term is added to the first; or, where ``Plan.writes_first``, the first to the second, within
-    the product of the base model, which hides that it reads it.
-
     Gradients of A and B go into the plan's groups, not through autograd: factors are not leaves of its graph.
     """
 
@@ -139,15 +113,16 @@ class _Adapted(torch.autograd.Function):
         ctx: Any, x: torch.Tensor, anchor: torch.Tensor, kind: Kind, place: int, plan: Plan
     ) -> torch.Tensor:
         x = x.contiguous()
-        runs, kept = plan.runs_at(place), None
-        first = plan.writes_first(place) and not kind.has_bias
-        if first:
-            y = x.new_empty(*x.shape[:-1], runs[0].views(place).b.shape[-1])
-        else:
-            y, kept = kind.forward(x)
-        downs = [_put_output(y, x, run, place, plan, not first) for run in runs]
-        if first:
-            kind.add_forward(y, x)
+        y, kept = kind.forward(x)
+        downs = []
+        for run in plan.runs_at(place):
+            if run.spots is not None:
+                downs.append(_add_fused(y, x, run, place, plan))
+                continue
+            views = run.views(place)
+            down = run.multiply(_select_input(x, run, place, plan), views.a_turned)  # (…, tokens, rank)
+            run.add_product(_of(y, run, plan), down, views.b)
+            downs.append(down)
         ctx.kind, ctx.place, ctx.plan, ctx.kept = kind, place, plan, kept
         ctx.save_for_backward(*([x, *downs] if downs else []))  # without adapters the input is not needed
         return y
@@ -155,50 +130,25 @@ class _Adapted(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
         place, plan, g = ctx.place, ctx.plan, grads[0].contiguous()
+        gx = ctx.kind.backward(g, ctx.kept) if ctx.needs_input_grad[0] else None
         runs = plan.runs_at(place)
         x, *downs = ctx.saved_tensors if runs else (grads[0],)
-        gx, first = None, plan.writes_first(place)
-        if ctx.needs_input_grad[0]:
-            gx = torch.empty_like(x) if first else ctx.kind.backward(g, ctx.kept)
         for run, down in zip(runs, downs, strict=True):
-            _learn(gx, g, (x, down), run, place, plan, not first)
-        if gx is not None and first:
-            ctx.kind.add_backward(gx, g)
+            if run.spots is not None:
+                _learn_fused(gx, g, (x, down), run, place, plan)
+                continue
+            views, g_run = run.views(place), _of(g, run, plan)
+            up = run.multiply(g_run, views.b_turned)  # (…, tokens, rank)
+            if not run.drops or run.group.path.dropout:
+                run.learn(place, (up, _select_input(x, run, place, plan)), (down, g_run))
+                if gx is not None:
+                    _add_to_input(gx, up, views.a, run, place, plan)
+                continue
+            mask = _mask(x, run, place, plan)
+            run.learn(place, (up, _of(x, run, plan) * mask), (down, g_run))
+            if gx is not None:
+                _of(gx, run, plan).add_(run.multiply(up, views.a).mul_(mask))
         return gx, None, None, None, None
-
-
-def _put_output(
-    y: torch.Tensor, x: torch.Tensor, run: Run, place: int, plan: Plan, add: bool
-) -> torch.Tensor:
-    """Write the adapters' output to the run's part of ``y``, or add it. Returns (…, tokens, rank)."""
-    if run.spots is not None:
-        return _put_fused(y, x, run, place, plan, add)
-    views = run.views(place)
-    down = run.multiply(_select_input(x, run, place, plan), views.a_turned)
-    run.put_product(_of(y, run, plan), down, views.b, add)
-    return down
-
-
-def _learn(
-    gx: torch.Tensor | None, g: torch.Tensor, kept: tuple[torch.Tensor, ...], run: Run, place: int,
-    plan: Plan, add: bool,
-) -> None:  # fmt: skip
-    """Compute the factors' gradients, and write the input's to the run's part of ``gx``, or add it; ``kept``:
-    the layer's input and what ``_put_output`` returned."""
-    if run.spots is not None:
-        _learn_fused(gx, g, kept, run, place, plan, add)
-        return
-    views, g_run, (x, down) = run.views(place), _of(g, run, plan), kept
-    up = run.multiply(g_run, views.b_turned)  # (…, tokens, rank)
-    if not run.drops or run.group.path.dropout:
-        run.learn(place, (up, _select_input(x, run, place, plan)), (down, g_run))
-        if gx is not None:
-            _put_to_input(gx, up, views.a, run, place, plan, add)
-        return
-    mask = _mask(x, run, place, plan)
-    run.learn(place, (up, _of(x, run, plan) * mask), (down, g_run))
-    if gx is not None:
-        _of(gx, run, plan).add_(run.multiply(up, views.a).mul_(mask))
 
 
 def _of(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
@@ -214,25 +164,25 @@ def _of(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
     return x.view(plan.rows, -1, x.shape[-1])[run.rows].view(shape)
 
 
-def _put_fused(y: torch.Tensor, x: torch.Tensor, run: Run, place: int, plan: Plan, add: bool) -> torch.Tensor:
-    """``_put_output`` by fused products."""
+def _add_fused(y: torch.Tensor, x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
+    """Add the adapters' output to the run's part of ``y`` by fused products. Returns (tokens, rank)."""
     views, where = run.views(place), _locate(x, run, place, plan)
     down: torch.Tensor = adapter_ops.shrink(_tokens_of(x, run, plan), views.a, *where, run.drops)
-    adapter_ops.expand(_tokens_of(y, run, plan), down, views.b, *where, False, add)
+    adapter_ops.expand(_tokens_of(y, run, plan), down, views.b, *where, False)
     return down
 
 
 def _learn_fused(
-    gx: torch.Tensor | None, g: torch.Tensor, kept: tuple[torch.Tensor, ...], run: Run, place: int,
-    plan: Plan, add: bool,
-) -> None:  # fmt: skip
-    """``_learn`` by fused products."""
+    gx: torch.Tensor | None, g: torch.Tensor, kept: tuple[torch.Tensor, ...], run: Run, place: int, plan: Plan
+) -> None:
+    """Compute the factors' gradients by fused products, and add the input's to the run's part of ``gx``;
+    ``kept``: the layer's input and what ``_add_fused`` returned."""
     views, (x, down) = run.views(place), kept
     where, tokens = _locate(x, run, place, plan), _tokens_of(g, run, plan)
     up = adapter_ops.shrink(tokens, views.b, *where, False)
     run.learn_fused(place, (up, _tokens_of(x, run, plan)), (down, tokens), where)
     if gx is not None:
-        adapter_ops.expand(_tokens_of(gx, run, plan), up, views.a, *where, run.drops, add)
+        adapter_ops.expand(_tokens_of(gx, run, plan), up, views.a, *where, run.drops)
 
 
 def _tokens_of(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
@@ -260,14 +210,13 @@ def _select_input(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Te
     return fused_ops.drop(tokens.view(-1, x.shape[-1]), *words, place, length).view(tokens.shape)
 
 
-def _put_to_input(
-    gx: torch.Tensor, up: torch.Tensor, a: torch.Tensor, run: Run, place: int, plan: Plan, add: bool
+def _add_to_input(
+    gx: torch.Tensor, up: torch.Tensor, a: torch.Tensor, run: Run, place: int, plan: Plan
 ) -> None:
-    """Write the adapters' gradient of the input to the run's part of ``gx``, or add it; after dropout it is
-    added."""
+    """Add the adapters' gradient of the input, after dropout, to the run's part of ``gx``."""
     total = _of(gx, run, plan)
     if not run.drops:
-        run.put_product(total, up, a, add)
+        run.add_product(total, up, a)
         return
     words, length = _words(gx, run, plan)
     product = run.multiply(up, a).view(-1, gx.shape[-1])

@@ -67,15 +67,12 @@ class Run:
             return torch.bmm(left, right)
         return torch._grouped_mm(left, right, offs=self._ends_of(left))
 
-    def put_product(self, total: torch.Tensor, left: torch.Tensor, right: torch.Tensor, add: bool) -> None:
-        """Write ``multiply`` to ``total``, or add it."""
-        if self.ends is not None:
-            product = self.multiply(left, right)
-            total.add_(product) if add else total.copy_(product)
-        elif add:
+    def add_product(self, total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+        """Add ``multiply`` to ``total``."""
+        if self.ends is None:
             total.baddbmm_(left, right)
         else:
-            torch.bmm(left, right, out=total)
+            total.add_(self.multiply(left, right))
 
     def _ends_of(self, tokens: torch.Tensor) -> torch.Tensor:
         """The token after each trial's last."""
@@ -159,13 +156,6 @@ class Plan:
         if run.dropped is None:
             run.dropped = counter_dropout.Rows(*(word[run.rows] for word in self.words[:2]))
         return run.dropped
-
-    def writes_first(self, place: int) -> bool:
-        """Whether the adapters' output can be written before the layer's own product is added to it, which
-        saves reading it: each row has an adapter at ``place``, whose dropout needs no pass of its own."""
-        runs = self.runs_at(place)
-        simple = all(run.group.path.onto and (run.spots is not None or not run.drops) for run in runs)
-        return simple and sum(run.rows.stop - run.rows.start for run in runs) == self.rows
 
     def runs_at(self, place: int) -> list[Run]:
         """The runs whose trials have factors at ``place``."""

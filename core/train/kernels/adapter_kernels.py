@@ -59,10 +59,9 @@ def shrink_kernel(
 @triton.jit(do_not_specialize=VARIES)
 def expand_kernel(
     total, down, factors, slots, keys, thresholds, scales, starts, layer, tokens, length, channels, rank,
-    slot_step, rank_step, ADD: tl.constexpr, DROPS: tl.constexpr, TOKENS: tl.constexpr, WIDTH: tl.constexpr,
-    RANKS: tl.constexpr,
+    slot_step, rank_step, DROPS: tl.constexpr, TOKENS: tl.constexpr, WIDTH: tl.constexpr, RANKS: tl.constexpr,
 ) -> None:  # fmt: skip
-    """total (tokens, channels) = (down factors) ∘ mask, or += that."""
+    """total (tokens, channels) += (down factors) ∘ mask."""
     blocks = tl.cdiv(length, TOKENS)
     row = tl.program_id(0) // blocks
     at = tl.program_id(0) % blocks * TOKENS + tl.arange(0, TOKENS)
@@ -81,10 +80,8 @@ def expand_kernel(
     product = _dropped(product, keys, thresholds, scales, starts, layer, token, channel, live, length, DROPS)
     output_places = total + token.to(tl.int64)[:, None] * channels + channel[None, :]
     both = live[:, None] & inside[None, :]
-    if ADD:
-        before = tl.load(output_places, mask=both, other=0.0)
-        product = (before.to(tl.float32) + product.to(tl.float32)).to(before.dtype)
-    tl.store(output_places, product, mask=both)
+    before = tl.load(output_places, mask=both, other=0.0)
+    tl.store(output_places, (before.to(tl.float32) + product.to(tl.float32)).to(before.dtype), mask=both)
 
 
 @triton.jit(do_not_specialize=VARIES)
@@ -141,7 +138,7 @@ def shrink(
 
 def expand(
     total: torch.Tensor, down: torch.Tensor, factors: torch.Tensor, spots: Spots, place: int, length: int,
-    drops: bool, add: bool,
+    drops: bool,
 ) -> None:  # fmt: skip
     """Launch ``expand_kernel``."""
     tokens, channels = total.shape
@@ -149,7 +146,7 @@ def expand(
     rows = len(spots.slots) * triton.cdiv(length, TOKENS)
     expand_kernel[(rows, triton.cdiv(channels, sizes["WIDTH"]))](
         total, down, factors, spots.slots, *spots[2:], layer_word(place), tokens, length, channels,
-        factors.shape[1], *factors.stride()[:2], ADD=add, DROPS=drops, **sizes,
+        factors.shape[1], *factors.stride()[:2], DROPS=drops, **sizes,
     )  # fmt: skip
 
 

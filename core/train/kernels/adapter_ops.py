@@ -1,8 +1,8 @@
 """Products of each trial's tokens with its own factors, one CUDA kernel each, with dropout inside.
 
-``trimtab::shrink`` goes from channels to ranks, ``trimtab::expand`` back, ``trimtab::learn`` is the gradient
-of factors. They read the tokens once, where dropout and a product of its own would write and read them again,
-and take trials with any number of rows. On a CPU they run PyTorch's operations, for tests.
+``trimtab::shrink`` goes from channels to ranks, ``trimtab::expand`` back and adds, ``trimtab::learn`` is the
+gradient of factors. They read the tokens once, where dropout and a product of its own would write and read
+them again, and take trials with any number of rows. On a CPU they run PyTorch's operations, for tests.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LIBRARY = torch.library.Library("trimtab", "FRAGMENT")
 _ROWS = "Tensor slots, Tensor ends, Tensor keys, Tensor thresholds, Tensor scales, Tensor starts"
 _WHERE = f"{_ROWS}, int place, int length, bool drops"
 _LIBRARY.define(f"shrink(Tensor x, Tensor factors, {_WHERE}) -> Tensor")
-_LIBRARY.define(f"expand(Tensor(a!) total, Tensor down, Tensor factors, {_WHERE}, bool add) -> ()")
+_LIBRARY.define(f"expand(Tensor(a!) total, Tensor down, Tensor factors, {_WHERE}) -> ()")
 _LIBRARY.define(f"learn(Tensor(a!) grad, Tensor down, Tensor x, {_WHERE}, bool add) -> ()")
 
 shrink: Any = torch.ops.trimtab.shrink.default
@@ -57,7 +57,7 @@ def _cuda_shrink(x: torch.Tensor, factors: torch.Tensor, *where: Any) -> torch.T
 
 
 def _cuda_expand(total: torch.Tensor, down: torch.Tensor, factors: torch.Tensor, *where: Any) -> None:
-    """Write (down factors) ∘ mask to ``total`` (tokens, channels), contiguous, or add it."""
+    """Add (down factors) ∘ mask to ``total`` (tokens, channels), contiguous."""
     from core.train.kernels import adapter_kernels
 
     adapter_kernels.expand(total, down, factors, Spots(*where[:ROWS]), *where[ROWS:])
@@ -87,8 +87,7 @@ def _cpu_shrink(x: torch.Tensor, factors: torch.Tensor, *where: Any) -> torch.Te
 
 def _cpu_expand(total: torch.Tensor, down: torch.Tensor, factors: torch.Tensor, *where: Any) -> None:
     rows = down.view(len(where[0]), where[ROWS + 1], -1)
-    product = _dropped(torch.bmm(rows, factors.index_select(0, where[0])), where).view(total.shape)
-    total.add_(product) if where[ROWS + 3] else total.copy_(product)
+    total.add_(_dropped(torch.bmm(rows, factors.index_select(0, where[0])), where).view(total.shape))
 
 
 def _cpu_learn(grad: torch.Tensor, down: torch.Tensor, x: torch.Tensor, *where: Any) -> None:

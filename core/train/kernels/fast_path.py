@@ -24,7 +24,6 @@ class FastPath:
     grouped: bool = False  # trials with different batch sizes share a product
     adapters: bool = False  # products of uneven trials, with dropout inside, in kernels of our own
     wide_gradients: bool = False  # gradients of the factors are summed and kept in float32
-    onto: bool = False  # a layer's product is added to its adapters' output, which is written only
     notes: tuple[str, ...] = field(default=(), compare=False)
 
 
@@ -52,7 +51,6 @@ def _try_kernels(device: torch.device, dtype: torch.dtype) -> FastPath:
         "grouped": ("grouped products", _grouped_agrees),
         "adapters": ("kernels for uneven trials", kernel_choice.adapters_pay),
         "wide_gradients": ("products with a float32 sum", _wide_agrees),
-        "onto": ("products that are added to a tensor", _onto_agrees),
     }
     works: dict[str, Any] = {}
     notes: list[str] = []
@@ -136,13 +134,3 @@ def _wide_agrees(device: torch.device, dtype: torch.dtype) -> bool:
     out = torch.empty(2, 16, 40, device=device)
     torch.bmm(left, right, torch.float32, out=out[..., 8:24])
     return bool(torch.allclose(out[..., 8:24], left.float() @ right.float(), rtol=1e-2, atol=1e-2))
-
-
-def _onto_agrees(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether a product is added to a tensor in place, with its weight as it lies and turned."""
-    x, weight, total = (torch.randn(64, 64, device=device).to(dtype) for _ in range(3))
-    return all(
-        torch.allclose(total.clone().addmm_(x, turned).float(), expected, rtol=0.02, atol=0.2)
-        for turned in (weight, weight.T)
-        for expected in [total.float() + x.float() @ turned.float()]
-    )

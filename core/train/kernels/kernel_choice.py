@@ -64,13 +64,11 @@ def compute(
     for drops in (True, False):
         where = (*spots, PLACE, length, drops)
         down, added = adapter_ops.shrink(x, factors, *where), total.clone()
-        adapter_ops.expand(added, down, factors, *where, True)
-        written = torch.full_like(total, 7.0)
-        adapter_ops.expand(written, down, factors, *where, False)
+        adapter_ops.expand(added, down, factors, *where)
         grads = torch.full(factors.shape, 7.0, device=x.device)
         adapter_ops.learn(grads, down, x, *where, False)
         adapter_ops.learn(grads, down, x, *where, True)
-        results += [down, added, written, grads]
+        results += [down, added, grads]
     return results
 
 
@@ -100,7 +98,7 @@ def _rivals(
     def fuse() -> None:
         where = (*spots, PLACE, length)
         down = adapter_ops.shrink(x, factors, *where, True)
-        adapter_ops.expand(total, down, factors, *where, False, True)
+        adapter_ops.expand(total, down, factors, *where, False)
         adapter_ops.learn(grads, down, x, *where, True, False)
 
     def separate() -> None:
