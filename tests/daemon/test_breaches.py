@@ -100,8 +100,10 @@ def test_evidence_is_read_without_following_links_and_without_secrets(study, tmp
         ),
         ({"study": {"objectives": ["quality/accuracy"]}}, "did you mean 'eval/accuracy'?"),
         ({"study": {"objectives": ["train/grad_norm"]}}, "'train/grad_norm' is not an objective"),
-        ({"study": {"objectives": ["feedback/strength"]}}, "before people have rated its answers"),
-        ({"study": {"constraints": ["feedback/strength > 0"]}}, "before people have rated its answers"),
+        (
+            {"study": {"constraints": ["feedback/strength > 0"]}},
+            "make it an objective, or limit another metric",
+        ),
         ({"study": {"constraints": ["memory/peak <= 22 GiB"]}}, "did you mean 'memory/peak_bytes'?"),
         ({"study": {"constraints": ["speed/latency <= 40 ms"]}}, "did you mean 'quality/latency_s'?"),
         (

@@ -28,7 +28,9 @@ def write(path: Path, raws: list[dict]) -> None:
 def review(tmp_path, monkeypatch):
     """Review the rows of a.jsonl; the data, and what was told meanwhile."""
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("core.data.review.study_review.SAMPLED", 0)  # the slow checks take seconds, and are tested elsewhere
+    monkeypatch.setattr(
+        "core.data.review.study_review.SAMPLED", 0
+    )  # the slow checks take seconds, and are tested elsewhere
 
     def run(again=False, **data):
         raw = {"study": {"name": "s"}, "model": {"base": "org/m"}, "train": {"sequence_length": 64},
