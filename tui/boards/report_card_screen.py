@@ -17,6 +17,7 @@ from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet
 from tui.widgets.text_wrapping import wrap_text
 
+INDENT = "    "
 MARKS = {"shown": ("✓", "good"), "broken": ("✗", "error"), "not shown": ("–", "muted")}
 HEADS = {
     "broken": "broken (the samples show the opposite)",
@@ -100,7 +101,7 @@ def card_lines(study: s.Study, trial: s.Trial, width: int, look: Palette) -> lis
         lines.append(Text())
     lines.append(Text("not examined", style=f"bold {look['primary']}"))
     for text in report_card.list_unexamined(study, trial):
-        lines += wrap_text(f"– {text}", width, look["muted"])
+        lines += wrap_text(text, width, look["muted"], "– ")
     return lines
 
 
@@ -111,6 +112,6 @@ def _claim(claim: report_card.Claim, width: int, look: Palette) -> list[Text]:
     line.append(claim.text, style=look[meaning] if meaning else "")
     return [
         line,
-        *wrap_text(f"    {plain(claim.basis, 400)}", width, ""),
-        *wrap_text(f"    {claim.how}", width, look["muted"]),
+        *wrap_text(plain(claim.basis, 400), width, "", INDENT),
+        *wrap_text(claim.how, width, look["muted"], INDENT),
     ]

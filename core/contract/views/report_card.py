@@ -20,7 +20,7 @@ from core.contract.views.metric_format import format_bound, format_difference, f
 Verdict = Literal["shown", "not shown", "broken"]
 EXAMINED = ("safety", "security")
 CHANCE = {"security/membership": 0.5, "security/membership_tpr": 0.01}  # what guessing reaches
-DOUBT = "this scoring alone denies it, but chance over all claims and scorings is not ruled out"
+DOUBT = "this scoring alone denies it, which may be chance"
 NOT_COVERED = (  # hazards without a packaged prompt set, or with too few prompts for a rate of their own
     "conversations that react to the model",
     "agents that act with tools",
