@@ -47,7 +47,7 @@ class Search:
     """Opens when it is let."""
 
     def __init__(self) -> None:
-        self.may_open, self.told, self.strange = asyncio.Event(), [], []
+        self.may_open, self.told, self.strange, self.loaded = asyncio.Event(), [], [], True
 
     async def open(self) -> None:
         await self.may_open.wait()
@@ -89,8 +89,16 @@ async def test_all_readings_of_the_objective_are_told_again_when_a_study_is_take
 
 async def test_a_storage_that_does_not_answer_is_shown_while_it_does_not(monkeypatch):
     monkeypatch.setattr(module, "LATE_S", 0.0)
+    monkeypatch.setattr(module, "LOOK_S", 0.0)
     search, picture = Search(), Picture(taken_up())
+    search.loaded = False
     opening = asyncio.create_task(picture.proposing(search).open())
+    for _ in range(5):
+        await asyncio.sleep(0.001)
+    (wait,) = picture.state.studies["s"].preparing.values()
+    assert wait.stage == "loading Optuna", "a library that loads slowly is no locked storage"
+    assert not picture.state.studies["s"].lines[1:]
+    search.loaded = True
     for _ in range(5):
         await asyncio.sleep(0.001)
     (wait,) = picture.state.studies["s"].preparing.values()

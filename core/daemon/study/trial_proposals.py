@@ -20,7 +20,8 @@ from core.daemon.study.trial_endings import End, TrialEndings
 from core.daemon.study.trial_memory_admission import Admission, Put
 from core.errors import TrimtabError
 
-LATE_S = 2.0  # for the storage to answer at the beginning
+LATE_S = 2.0  # for Optuna to load, and then for the storage to answer, before it is told
+LOOK_S = 0.1  # between two looks whether Optuna is loaded
 WAITING = "search"  # whose wait is shown
 
 
@@ -51,7 +52,7 @@ class SearchConversation:
     async def open(self) -> None:
         """Make the search agree with the journal. A storage that does not answer is reported, and waited
         for."""
-        late = asyncio.get_running_loop().call_later(LATE_S, self._say_late)
+        watch = asyncio.create_task(self._say_late())
         try:
             await self._search.open()
             awaits = awaits_boards(self._spec) or awaited_ratings.awaits_ratings(self._spec)
@@ -63,7 +64,7 @@ class SearchConversation:
             if records:
                 await self._search.reconcile(records, self._readings())
         finally:
-            late.cancel()
+            watch.cancel()
         if WAITING in self._now().preparing:
             await self._put(e.Preparing(at=time.time(), study=self._now().name, worker=WAITING, stage=""))
         self._opened.set()
@@ -99,8 +100,17 @@ class SearchConversation:
             else {trial.number: (trial.series[metric].steps, trial.series[metric].values) for trial in trials}
         )
 
-    def _say_late(self) -> None:
+    async def _say_late(self) -> None:
+        """Show that the search is still being loaded, and warn of a storage that does not answer after
+        that."""
+        await asyncio.sleep(LATE_S)
         at, name = time.time(), self._now().name
+        if not self._search.loaded:
+            self._put(e.Preparing(at=at, study=name, worker=WAITING, stage="loading Optuna"))
+        while not self._search.loaded:
+            await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(LATE_S)
+        at = time.time()
         stage = "waiting for Optuna's storage: another program may hold it locked"
         text = f"Optuna's storage has not answered for {LATE_S:g} s: another program may hold it locked"
         self._put(

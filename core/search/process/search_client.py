@@ -55,6 +55,12 @@ class Search:
         self._turn = asyncio.Lock()
         self._asking = asyncio.Lock()
         self._next = 0  # the first trial number that was not handed out
+        self._loaded = False
+
+    @property
+    def loaded(self) -> bool:
+        """Whether a process has loaded Optuna: what takes long after that is the storage."""
+        return self._loaded
 
     @property
     def pid(self) -> int | None:
@@ -180,6 +186,8 @@ class Search:
             stdout=asyncio.subprocess.PIPE,
             env=environment,
         )
+        await self._answer(Call("load", []))
+        self._loaded = True
         await self._answer(Call("open", [spec_file.to_raw(self._spec), str(self._folder)]))
 
     async def _answer(self, call: Call) -> Any:

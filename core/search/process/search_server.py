@@ -32,8 +32,11 @@ def serve(source: BinaryIO, sink: BinaryIO, reads: bool = False) -> None:
     while (head := source.read(LENGTH.size)) and len(head) == LENGTH.size:
         call = decoder.decode(source.read(LENGTH.unpack(head)[0]))
         try:
-            if call.method == "open":
-                oracle, value = _server_class(reads)(*call.arguments), None
+            value: Any = None
+            if call.method == "load":  # answered apart from "open", so that a locked storage can be told
+                _server_class(reads)
+            elif call.method == "open":
+                oracle = _server_class(reads)(*call.arguments)
             else:
                 value = _call(oracle, methods, call)
             answer = Answer(value)
@@ -50,7 +53,6 @@ def serve(source: BinaryIO, sink: BinaryIO, reads: bool = False) -> None:
 
 def _server_class(reads: bool) -> Any:
     if reads:
-        os.nice(CALMER)
         from core.search.process.storage_reader import Reader
 
         return Reader
@@ -74,8 +76,11 @@ def main() -> int:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    reads = READS in sys.argv[1:]
+    if reads:
+        os.nice(CALMER)
     with contextlib.suppress(BrokenPipeError):
-        serve(sys.stdin.buffer, sink, reads=READS in sys.argv[1:])
+        serve(sys.stdin.buffer, sink, reads)
     os._exit(0)  # no library's thread pool may keep the process alive
 
 
