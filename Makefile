@@ -4,12 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check static format kernels bench gpu clean
+.PHONY: demo test test-all check static format kernels bench gpu clean
 
 demo: $(STAMP)
 	@$(BIN)/trimtab run configs/demo.toml
 
+# Every promise, with one or a few cases of each matrix; `test-all` adds the rest of them (tests/matrix.py).
 test: $(STAMP)
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not slow" tests
+
+test-all: $(STAMP)
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup tests
 
 check: static test

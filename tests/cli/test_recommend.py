@@ -9,6 +9,7 @@ import pytest
 
 from core.cli.main import main
 from tests.advise.cases import written
+from tests.matrix import rest_slow
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def asked(tmp_path):
     return [written(tmp_path, "qwen-7b"), str(tmp_path / "rows.jsonl")]
 
 
-@pytest.mark.parametrize("gib", [12, 24, 80])
+@pytest.mark.parametrize("gib", rest_slow([24, 12, 80]))
 def test_the_file_that_is_written_passes_check_and_fits_the_card(asked, tmp_path, capsys, gib):
     rows = tmp_path / "rows.jsonl"
     kept = rows.read_text().splitlines(keepends=True)[:400]  # check reads every row

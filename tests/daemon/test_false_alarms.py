@@ -14,6 +14,7 @@ from core.contract.state import engine_state as s
 from core.daemon.answers import metric_regression
 from core.evaluate.statistics import drift_test
 from core.evaluate.statistics.confidence_intervals import mean, rate
+from tests.matrix import rest_slow
 
 LOOKS, SHARES, LOSSES = 20, 18, 9
 
@@ -56,7 +57,7 @@ def alarmed(random, size, study):
     return False
 
 
-@pytest.mark.parametrize("size", [4, 8, 16, 64])
+@pytest.mark.parametrize("size", rest_slow([8, 4, 16, 64]))
 def test_at_most_one_in_twenty_trials_that_change_nothing_is_warned_of_in_its_life(size):
     random, trials = np.random.default_rng([1, size]), 25
     study = s.Study("s", spec={"evaluate": {"every": 10}}, trials={0: s.Trial(0)})
@@ -64,7 +65,7 @@ def test_at_most_one_in_twenty_trials_that_change_nothing_is_warned_of_in_its_li
     assert alarms <= FALSE_WARNING * trials + 2 * math.sqrt(FALSE_WARNING * trials)
 
 
-@pytest.mark.parametrize("size", [4, 8, 16, 64])
+@pytest.mark.parametrize("size", rest_slow([8, 4, 16, 64]))
 @pytest.mark.parametrize("family", ["share", "normal", "lognormal"])
 def test_at_most_one_in_a_hundred_trials_at_a_limit_is_pruned_for_it(family, size):
     """The prompts are new at every look, which is the worst case: the same ones err together."""

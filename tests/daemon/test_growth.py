@@ -9,6 +9,7 @@ import pytest
 
 from core.daemon.placement.pack_growth import RETRY_S, Growth, Start
 from core.daemon.placement.throughput_windows import NEAR_S, Window, Windows, cut_at_jump
+from tests.matrix import rest_slow
 
 SEEDS = 20
 WINDOW_S = 2.0
@@ -47,7 +48,7 @@ def studies(most: int, noise: float, kind: str) -> tuple[int, int]:
     return sum(one[-1] == most for one in each), falls
 
 
-@pytest.mark.parametrize("kind", ["steady", "halves", "drifts"])
+@pytest.mark.parametrize("kind", rest_slow(["halves", "steady", "drifts"]))
 def test_noise_is_no_gain_in_19_of_20_studies_and_nothing_goes_up_and_down(kind):
     right, falls = studies(2, 0.5, kind)
     assert right >= 0.95 * SEEDS and falls == 0
@@ -55,7 +56,7 @@ def test_noise_is_no_gain_in_19_of_20_studies_and_nothing_goes_up_and_down(kind)
 
 @pytest.mark.parametrize(
     ("noise", "kind", "least"),
-    [(0.3, "steady", 0.95), (0.5, "steady", 0.95), (0.3, "drifts", 0.85), (0.5, "halves", 0.75)],
+    rest_slow([(0.3, "drifts", 0.85), (0.3, "steady", 0.95), (0.5, "steady", 0.95), (0.5, "halves", 0.75)]),
 )
 def test_a_gain_up_to_eight_is_found_and_kept(noise, kind, least):
     """Within 40 minutes; where the load changes in the middle of a comparison it takes one more."""

@@ -8,12 +8,13 @@ import pytest
 from core.contract.metric_score import Score
 from core.evaluate.statistics.confidence_intervals import clustered_rate, rate
 from core.evaluate.statistics.detector_correction import correct_score, independent
+from tests.matrix import rest_slow
 
 CASES = 250
 
 
-@pytest.mark.parametrize("samples", [16, 36, 64, 200])
-@pytest.mark.parametrize("planted", [30, 100])
+@pytest.mark.parametrize("samples", rest_slow([16, 200, 36, 64], 2))
+@pytest.mark.parametrize("planted", rest_slow([30, 100]))
 @pytest.mark.parametrize("true", [0.0, 0.02, 0.1, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize("errors", [(0.95, 0.98), (0.8, 0.9), (0.6, 0.95), (0.98, 0.7)])
 def test_the_corrected_interval_holds_the_true_rate(samples, planted, true, errors):

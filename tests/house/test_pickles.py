@@ -38,9 +38,11 @@ def dangers(tree: ast.AST) -> Iterator[str]:
         yield from [name for name in names if name.split(".")[0] in MODULES]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_source_reads_a_pickle_or_runs_text(path):
-    assert list(dangers(ast.parse(path.read_text("utf-8")))) == []
+def test_no_source_reads_a_pickle_or_runs_text():
+    found = {
+        str(path.relative_to(ROOT)): list(dangers(ast.parse(path.read_text("utf-8")))) for path in SOURCES
+    }
+    assert len(found) > 700 and {path: names for path, names in found.items() if names} == {}
 
 
 @pytest.mark.parametrize(

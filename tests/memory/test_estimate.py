@@ -18,6 +18,7 @@ from core.memory.estimate.pack_memory_estimate import Setting, estimate_memory
 from core.memory.estimate.trial_tensor_sizes import Need
 from core.train.base.base_model import Base, rest
 from core.train.tracing import derive_formulas, tensor_storage_trace, tiny_models, trace_model, traced_step
+from tests.matrix import rest_slow
 
 HOST = Device("cpu", "cpu", workspace_bytes=0, context_bytes=0, slack=0.0)
 CARD = Device("cuda", "a card")
@@ -54,7 +55,9 @@ def traced(base, needs) -> int:
 @pytest.mark.parametrize(
     ("pack", "checkpointing"), [*((pack, False) for pack in PACKS), ("dropout beside none", True)]
 )
-@pytest.mark.parametrize(("family", "precision"), [("llama", "bf16"), ("qwen3", "fp32"), ("gpt2", "bf16")])
+@pytest.mark.parametrize(
+    ("family", "precision"), rest_slow([("llama", "bf16"), ("qwen3", "fp32"), ("gpt2", "bf16")])
+)
 def test_what_comes_and_goes_with_a_pass_is_foretold(family, precision, checkpointing, pack):
     needs = PACKS[pack]
     sizes = tiny_models.Sizes(128, 512, 128, 128, 32, 4, 1024) if family == "gpt2" else SIZES

@@ -12,6 +12,7 @@ import pytest
 from core.contract.spec.study_spec import COUNTED, PRUNERS, SAMPLERS
 from core.search.process.storage_reader import Reader
 from core.search.study.optuna_study import OptunaStudy
+from tests.matrix import rest_slow
 from tests.search import studies
 
 PAIRS = [(sampler, PRUNERS[(at - 1) % len(PRUNERS)]) for at, sampler in enumerate(SAMPLERS)]
@@ -66,7 +67,9 @@ def told(raw, folder):
     return said, after, by_hand, stored, reader.state()
 
 
-@pytest.mark.parametrize(("sampler", "pruner"), PAIRS)
+@pytest.mark.parametrize(
+    ("sampler", "pruner"), rest_slow(sorted(PAIRS, key=lambda pair: pair[0] != "tpe"), 3)
+)
 def test_a_study_is_the_same_on_sqlite_and_in_a_journal_file(sampler, pruner, tmp_path):
     space = studies.GRID if sampler in COUNTED else SPACE
     startup = 5 if sampler == "gp" else 3  # a fit takes a second: three of them on each

@@ -10,6 +10,7 @@ import pytest
 
 from tests.bench.surface import COUNTED, CURVE, KNOBS, SPACE, Surface
 from tests.bench.surface_replay import ours, plain
+from tests.matrix import rest_slow
 
 BUDGET = 16 * CURVE[-1]
 
@@ -45,7 +46,7 @@ def test_a_recorded_configuration_stands_for_itself_and_for_what_is_near(surface
 
 
 @pytest.mark.parametrize("pruner", ["none", "median", "halving", "hyperband"])
-@pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2", "grid"])
+@pytest.mark.parametrize("sampler", rest_slow(["tpe", "random", "nsga2", "grid"]))
 def test_trials_are_those_of_plain_optuna(sampler, pruner, surface):
     for seed in (0, 1):
         mine, theirs = (one(surface, sampler, pruner, seed, BUDGET) for one in (ours, plain))

@@ -7,6 +7,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from core.contract.events import event_types as e
 from core.train.data.dataset import collate
+from tests.matrix import rest_slow
 
 COMMON = {
     "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -29,6 +30,7 @@ BASES = {
     "mixtral": {**COMMON, **EXPERTS},
     "qwen3_moe": {**COMMON, **EXPERTS},
 }
+PLAINEST = ("llama", "gemma3_text", "gpt2", "mixtral")  # of the makes of layers, attention and experts
 TRIALS = [
     {"lora_rank": 4, "batch_size": 1, "seed": 1},
     {"lora_rank": 2, "batch_size": 2, "seed": 2, "lora_dropout": 0.1, "sequence_length": 26},
@@ -36,7 +38,7 @@ TRIALS = [
 ]
 
 
-@pytest.fixture(params=list(BASES))
+@pytest.fixture(params=rest_slow(sorted(BASES, key=lambda make: make not in PLAINEST), len(PLAINEST)))
 def base_folder(request, folder, tmp_path):
     """A base of that make, with the tiny tokenizer."""
     tokenizer = AutoTokenizer.from_pretrained(folder)

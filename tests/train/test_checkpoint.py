@@ -16,6 +16,7 @@ from core.train import checkpoint_files, checkpoint_names
 from core.train.pack import writer_thread
 from core.train.pack.pack_checkpoints import CheckpointSchedule
 from core.train.pack.writer_thread import Writer
+from tests.matrix import rest_slow
 
 KNOBS = {"steps": 10, "lora_dropout": 0.1, "gradient_accumulation": 2, "learning_rate": 5e-3}
 KNOBS |= {"neftune_noise_alpha": 5.0, "prompt_dropout": 0.2, "label_smoothing": 0.1}
@@ -30,7 +31,7 @@ def adapter_of(folder, trial=0):
     return load_file(folder / str(trial) / "adapter" / "adapter_model.safetensors")
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "sgd", "adamw-8bit"])
+@pytest.mark.parametrize("optimizer", rest_slow(["adamw", "adamw-8bit", "adafactor", "sgd"], 2))
 def test_interrupted_at_random_points_the_result_is_the_same_bit_for_bit(bench, tmp_path, optimizer):
     knobs = {**KNOBS, "optimizer": optimizer}
     whole_folder, broken_folder = tmp_path / "whole", tmp_path / "broken"
@@ -60,7 +61,7 @@ def test_interrupted_at_random_points_the_result_is_the_same_bit_for_bit(bench, 
     assert all(before[key].equal(after[key]) for key in before)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", rest_slow(range(2)))
 def test_killed_at_random_points_the_result_is_the_same_bit_for_bit(bench, tmp_path, seed):
     """Nobody keeps anything at a kill: what came after the last checkpoint that was told is trained again.
     Some tellings are lost, and pauses come in between."""
@@ -204,7 +205,7 @@ PACK = [
 ]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", rest_slow(range(2)))
 def test_a_pack_that_is_stopped_and_brought_back_whole_has_the_same_bits(bench, tmp_path, seed):
     whole_folder, broken_folder = tmp_path / "whole", tmp_path / "broken"
     for folder in (whole_folder, broken_folder):

@@ -20,6 +20,7 @@ from core.train.step.compute_requests import Result
 from core.train.step.forward_pass import Item
 from core.train.step.residual_stream import DEPTH, ResidualStream, as_bytes, layers_of
 from core.train.step.row_likelihood import Reading
+from tests.matrix import rest_slow
 from tests.train.test_bases import BASES
 from tests.train.test_boards import questions_of_base
 
@@ -101,7 +102,7 @@ def test_the_base_holds_requests_apart_as_far_as_itself(board, tmp_path):
     assert abs(told.changes[METRIC].value) < 1e-5
 
 
-@pytest.mark.parametrize("share", [1.0, 0.2])
+@pytest.mark.parametrize("share", rest_slow([0.2, 1.0]))
 def test_an_adapter_without_the_direction_is_seen_and_so_is_a_fifth_less_of_it(
     board, tmp_path, monkeypatch, share
 ):

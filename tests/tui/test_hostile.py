@@ -13,6 +13,7 @@ from core.contract.wire.introspection_answer import Insides, Token
 from core.contract.wire.search_state import Importance
 from tests.hostile import TEXTS, THREES, harm, hostile, width
 from tests.looked import sample
+from tests.matrix import rest_slow
 from tests.tui import explored
 from tests.tui.conftest import strips_of
 from tests.tui.scene import NOW, four_cards, gpu_packs, no_card, state_of, study_events
@@ -20,6 +21,7 @@ from tests.tui.scored import evidence, scored_study
 from tests.tui.weighed import forecast, on_cards, on_cpu, weighed_study
 from tui.number_text import GLYPHS
 
+SIZES = rest_slow([((80, 24),), ((200, 60),)])
 PREPARING = [e.Preparing(at=NOW, study="tidy-7b", worker="w", stage="loading", done=1, total=3, unit="GB")]
 
 
@@ -46,7 +48,7 @@ def look(you) -> None:
             assert segment.style is None or not (segment.style.link or "@click" in segment.style.meta)
 
 
-@pytest.mark.parametrize(("size", "machine"), [((80, 24), four_cards), ((160, 48), no_card)])
+@pytest.mark.parametrize(("size", "machine"), rest_slow([((80, 24), four_cards), ((160, 48), no_card)]))
 async def test_hostile_text_is_harmless_on_every_screen(seat, size, machine):
     async with seat(poisoned(machine()), size) as you:
         for _ in range(10):
@@ -62,7 +64,7 @@ async def test_hostile_text_is_harmless_on_every_screen(seat, size, machine):
         look(you)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 50)])
+@pytest.mark.parametrize("size", SIZES)
 async def test_hostile_words_on_memory_are_harmless(seat, size):
     state = hostile(state_of(weighed_study(), four_cards(), gpu_packs()))
     async with seat(state, size) as you:
@@ -78,7 +80,7 @@ async def test_hostile_words_on_memory_are_harmless(seat, size):
             look(you)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 50)])
+@pytest.mark.parametrize("size", SIZES)
 async def test_hostile_samples_and_reasons_are_harmless(seat, size):
     state = hostile(state_of(scored_study(), four_cards(), gpu_packs()))
     samples = tuple(Sample(text, text[::-1], 0.5, text) for text in TEXTS)
@@ -108,7 +110,7 @@ async def test_hostile_samples_and_reasons_are_harmless(seat, size):
         await you.sees("no sample")
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+@pytest.mark.parametrize("size", SIZES)
 async def test_hostile_words_on_the_search_are_harmless(seat, size):
     async with seat(hostile(state_of(explored.explored_study(12), no_card())), size) as you:
         you.backend.answers = lambda request: hostile(explored.answers(request))
@@ -136,7 +138,7 @@ async def test_hostile_words_on_the_search_are_harmless(seat, size):
         look(you)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+@pytest.mark.parametrize("size", SIZES)
 async def test_hostile_tokens_and_reasons_are_harmless(seat, size):
     state = hostile(state_of(scored_study(), four_cards(), gpu_packs()))
     worst = tuple(Token(text, text[::-1], text, text, 1.0, 2.0) for text in TEXTS)

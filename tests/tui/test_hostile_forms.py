@@ -9,7 +9,7 @@ from core.contract.wire import console_api
 from tests.hostile import TEXTS, THREES, hostile
 from tests.tui.scene import four_cards, state_of
 from tests.tui.steered import answers, steered_study
-from tests.tui.test_hostile import look
+from tests.tui.test_hostile import SIZES, look
 from tui.forms.form_widget import Field
 
 FORMS = ("n", "c", "e", "N", "E")
@@ -23,7 +23,7 @@ def poisoned_spec(state):
     return state
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+@pytest.mark.parametrize("size", SIZES)
 async def test_forms_of_a_poisoned_study_are_harmless(seat, size):
     async with seat(poisoned_spec(hostile(state_of(steered_study(), four_cards()))), size) as you:
         await you.press("g", *"jjjjjj")

@@ -42,6 +42,7 @@ ANSWERS = {
     "looked": lambda request: sample(),
     "mixed": dataset.answers,
 }
+LONGER_THAN_PACE_S = 0.06  # the console's pace in tests is 0.04 s
 SHOTS = [
     ("study", (80, 24), ()),
     ("study", (160, 48), ("j",)),
@@ -127,7 +128,7 @@ def test_picture(snap_compare, tmp_path, scene, size, keys):
         for key in keys:
             await pilot.press(key)
             if key not in "jv" and not (isinstance(app.focused, Input) and len(key) == 1):
-                await _settled(app, pilot, asked)  # else it only moves on, or more is typed
+                await _answered(app, pilot, asked)  # else it only moves on, or more is typed
         await _settled(app, pilot, asked)
 
     assert snap_compare(app, terminal_size=size, run_before=before)
@@ -148,6 +149,13 @@ def count_requests(app: TrimtabApp) -> set[object]:
     return waiting
 
 
+async def _answered(app: TrimtabApp, pilot: Pilot, waiting: set[object]) -> None:
+    """Wait until all that came is shown, and no answer is still to come."""
+    await pilot.pause(LONGER_THAN_PACE_S)
+    while waiting or app._drawn[0] != app.engine.version:
+        await pilot.pause(LONGER_THAN_PACE_S)
+
+
 async def _settled(app: TrimtabApp, pilot: Pilot, waiting: set[object]) -> None:
     """Wait until two pictures in a row are the same, show all that came, and no answer is still to come;
     cursors stand still."""
@@ -155,7 +163,7 @@ async def _settled(app: TrimtabApp, pilot: Pilot, waiting: set[object]) -> None:
     for field in app.screen.query(Input):
         field.cursor_blink = False
     for _ in range(100):
-        await pilot.pause(0.06)  # longer than the console's pace
+        await pilot.pause(LONGER_THAN_PACE_S)
         app.screen.refresh()
         await pilot.pause()
         now = strips_of(app)  # with colours
