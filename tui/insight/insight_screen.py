@@ -97,6 +97,7 @@ class InsightScreen(StudyScreen):
             best_and_counts.count_ended(study) if study is not None else 0,
             self._page, tuple(self._choices.items()), self._focus, self._objective, self._importance,
             self._search, tuple(self._whys.values()), self.console.look, self.size,
+            self.query_one("#page", Sheet).size,
             self.console.engine.away, self.console.engine.attached,
         )  # fmt: skip
         if shown == self._drawn:
