@@ -46,7 +46,7 @@ def run(
         _raise_failure(app)
         if app.next_engine is None:
             break
-        (socket, tunnel), study = app.next_engine, None
+        (socket, tunnel), study = app.next_engine, app.next_study or None
     _say_goodbye(app)
     return app.return_code or 0
 

@@ -18,7 +18,6 @@ from tui.keys.dialog_key_groups import (
     HELP_PAGE,
     PIN,
     SIGNALS,
-    STUDIES,
 )
 from tui.keys.filter_column_keys import COLUMNS
 from tui.keys.key_declarations import GROUPS
@@ -110,8 +109,7 @@ async def test_digits_lead_to_the_screens_and_back(seat):
 
 
 DIALOGS = {
-    group.title
-    for group in (FORM, CONFIRM, PIN, SIGNALS, STUDIES, HELP_PAGE, COLUMNS, COMMAND_LINE, FIELD, CHOICE)
+    group.title for group in (FORM, CONFIRM, PIN, SIGNALS, HELP_PAGE, COLUMNS, COMMAND_LINE, FIELD, CHOICE)
 }
 MOTIONS = {
     "down", "up", "left", "right", "j", "k", "h", "l", "g", "G", "home", "end", "pagedown", "pageup", "tab",

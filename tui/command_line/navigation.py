@@ -36,7 +36,7 @@ from tui.memory.memory_screen import MemoryScreen
 from tui.samples.samples_screen import SamplesScreen
 from tui.study.away_page_decision import AwayNotice
 from tui.study.away_screen import AwayScreen
-from tui.study.study_picker import Chosen, Studies
+from tui.study.studies_screen import StudiesScreen
 from tui.study.study_screen import AllTrials
 from tui.theme_colors import Palette
 from tui.trial.trial_screen import DetailScreen
@@ -50,6 +50,7 @@ class Navigation(App[None]):
 
     engine: Engine
     next_engine: tuple[Path, Tunnel | None] | None = None  # to attach to after this console has left
+    next_study = ""  # which is shown there first
     clock: Callable[[], float]
     away_notice: AwayNotice | None = None
 
@@ -161,28 +162,37 @@ class Navigation(App[None]):
 
     def action_studies(self) -> None:
         """Let the user choose one of the engine's studies, or another host."""
-        try:
-            hosts = list(host_list.read(paths.home()).values())
-        except TrimtabError as error:
-            self.say(in_line(error))
-            hosts = []
+        hosts = list(self._read_hosts().values())
         if not (self.engine.state.studies or hosts or self.engine.host):
             self.say("no study exists yet; `trimtab hosts add` adds other hosts")
+        elif not isinstance(self.screen, StudiesScreen):
+            self.push_screen(StudiesScreen(hosts))
+
+    def open_study(self, host: str, study: str) -> None:
+        """Show ``study``, on the engine of ``host`` (empty: this host's own); empty: what it shows first."""
+        if host == self.engine.host:
+            if study:
+                self.show_study(study)
+                self._return_to_trials()
             return
+        if not host:
+            self._leave_for(paths.socket_path(), None, study)
+            return
+        known = self._read_hosts()
+        if host in known:
+            self.say(f"connecting to {host} …")
+            attaching = self._attach_host(known[host], study)
+            self.run_worker(attaching, group="attach", exclusive=True, exit_on_error=False)
 
-        def show_chosen(chosen: Chosen | None) -> None:
-            if chosen is not None and chosen.kind == "study":
-                self.show_study(chosen.name)
-            elif chosen is not None and chosen.kind == "here":
-                self._leave_for(paths.socket_path(), None)
-            elif chosen is not None and chosen.name != self.engine.host:
-                host = next(host for host in hosts if host.name == chosen.name)
-                self.say(f"connecting to {host.name} …")
-                self.run_worker(self._attach_host(host), group="attach", exclusive=True, exit_on_error=False)
+    def _read_hosts(self) -> dict[str, Host]:
+        """Return the hosts by name; none where their list cannot be read, which is said."""
+        try:
+            return host_list.read(paths.home())
+        except TrimtabError as error:
+            self.say(in_line(error))
+            return {}
 
-        self.push_screen(Studies(self.engine.state.studies, hosts, self.engine.host), show_chosen)
-
-    async def _attach_host(self, host: Host) -> None:
+    async def _attach_host(self, host: Host, study: str) -> None:
         """Connect to a host, and open the console on its engine."""
         from core.contract.hosts.ssh_tunnel import Tunnel
 
@@ -197,10 +207,10 @@ class Navigation(App[None]):
         except asyncio.CancelledError:
             threading.Thread(target=tunnel.close, daemon=True).start()  # it waits for ssh
             raise
-        self._leave_for(tunnel.socket, tunnel)
+        self._leave_for(tunnel.socket, tunnel, study)
 
-    def _leave_for(self, socket: Path, tunnel: Tunnel | None) -> None:
-        self.next_engine = (socket, tunnel)
+    def _leave_for(self, socket: Path, tunnel: Tunnel | None, study: str) -> None:
+        self.next_engine, self.next_study = (socket, tunnel), study
         self.exit()
 
     def begin_study(self, way: str) -> None:

@@ -61,13 +61,6 @@ SIGNALS = Group(
 )
 
 
-STUDIES = Group(
-    "choosing a study",
-    (Key("studies.close", "escape", "dismiss(None)", "close", "leave without a change"),),
-    ("studies.close",),
-)
-
-
 COMMAND_LINE = Group(
     "command line",
     (
@@ -107,4 +100,4 @@ START_FORM = Group(
     ("start.complete", "start.close"),
 )
 
-DIALOGS = (CONFIRM, PIN, SIGNALS, STUDIES, AWAY, START_FORM, HELP_PAGE, COMMAND_LINE)
+DIALOGS = (CONFIRM, PIN, SIGNALS, AWAY, START_FORM, HELP_PAGE, COMMAND_LINE)

@@ -7,7 +7,7 @@ from tui.keys.data_key_groups import DATA, ROWS
 from tui.keys.dialog_key_groups import CHOICE, DIALOGS, FIELD, FORM
 from tui.keys.filter_column_keys import COLUMNS, FILTER, TABLE
 from tui.keys.key_definition import Group, Key
-from tui.keys.log_key_groups import EVENTS, LOGS
+from tui.keys.log_key_groups import EVENTS, LOGS, STUDIES
 from tui.keys.sample_key_groups import PROMPT_LINE, SAMPLES
 
 PLACES = ("trials", "trial", "boards", "memory", "insight", "compare", "devices", "events", "logs")
@@ -61,7 +61,9 @@ CHANGE = Key(
     "change the study: space, sampler, limits, budget …",
     "Change the study",
 )
-SWITCH = Key("study.switch", "S", "app.studies", "studies", "choose another study", "Choose a study")
+SWITCH = Key(
+    "study.switch", "S", "app.studies", "studies", "all studies, also those of other hosts", "Choose a study"
+)
 HELP = Key("app.help", "question_mark", "app.help", "help", "this page", "Help")
 DETACH = Key("app.detach", "q", "app.detach", "detach", "leave; the study continues", "Detach")
 COPY = Key("app.copy", "y", "app.copy", "copy", "copy the marked text, or the trial's knobs", "Copy")
@@ -311,6 +313,7 @@ GROUPS = (
     COMPARE,
     DEVICES,
     INTROSPECTION,
+    STUDIES,
     EVENTS,
     LOGS,
     SAMPLES,
