@@ -47,9 +47,17 @@ async def test_one_table_has_the_studies_of_all_hosts_and_enter_attaches_to_one(
         await you.sees("4 on 3 hosts, 3 running or paused", "gpu3 refused the key")
         lines = [line.split() for line in you.screen().splitlines()]
         assert lines[2][:9] == ["this", "host", "other", "●", "running", "██▎░░░░░", "28%", "5/24", "1.206"]
-        assert lines[
-            4
-        ][:9] == ["gpu2", "night", "●", "running", "████▉░░░", "61%", "12/20", "1.234", "eval/loss"]
+        assert lines[4][:9] == [
+            "gpu2",
+            "night",
+            "●",
+            "running",
+            "████▉░░░",
+            "61%",
+            "12/20",
+            "1.234",
+            "eval/loss",
+        ]
         assert lines[5][:4] == ["gpu2", "old", "✓", "complete"], "the running one first"
         await you.sees("Enter shows other")
         await you.press("slash", *"gpu2 compl", "enter")

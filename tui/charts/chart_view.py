@@ -14,7 +14,7 @@ SMOOTH = SMOOTHING[3]
 
 @dataclass(frozen=True)
 class ChartView:
-    """``window``, ``cursor`` and ``dragged``, what the mouse selects now, are in the units of the x axis; None:
+    """``window``, ``cursor`` and ``dragged`` (the range of a drag) are in the units of the x axis; None:
     all of it, no cursor, and no drag."""
 
     along: Along = "steps"

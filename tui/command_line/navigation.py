@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from textual.app import App
 from textual.screen import Screen
@@ -20,17 +20,21 @@ from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison
 from core.errors import TrimtabError, in_line
 from tui.base.base_screen import StudyScreen
+from tui.base.confirm_dialog import Confirm
 from tui.boards.boards_screen import BoardsScreen
 from tui.command_line.command_input import CommandScreen
 from tui.command_line.command_parser import Parsed
 from tui.command_line.console_commands import build_table, run_command
+from tui.command_line.own_command_runner import run_in_background, run_in_terminal
 from tui.compare.compare_screen import CompareScreen
+from tui.console_settings import OwnCommand
 from tui.data.data_screen import DataScreen
 from tui.devices.devices_screen import DevicesScreen
 from tui.engine_connection import Engine
 from tui.events.events_screen import EventsScreen
 from tui.insight.insight_screen import InsightScreen
 from tui.keys.key_definition import Key
+from tui.keys.own_commands import check_own_commands, fill, title
 from tui.logs.logs_screen import LogsScreen
 from tui.memory.memory_screen import MemoryScreen
 from tui.samples.samples_screen import SamplesScreen
@@ -50,6 +54,8 @@ class Navigation(App[None]):
 
     engine: Engine
     next_engine: tuple[Path, Tunnel | None] | None = None  # to attach to after this console has left
+    key_map: dict[str, str]
+    own_commands: Sequence[OwnCommand] = ()
     next_study = ""  # which is shown there first
     clock: Callable[[], float]
     away_notice: AwayNotice | None = None
@@ -152,6 +158,47 @@ class Navigation(App[None]):
             await self.run_action(key.action, owner)
         else:
             self.say(f"{key.label}: not on this screen")
+
+    def take_own_commands(self, commands: Sequence[OwnCommand]) -> list[str]:
+        """Bind the user's own commands to their keys; return what is wrong with some."""
+        self.own_commands, faults = check_own_commands(commands, self.key_map)
+        for place, command in enumerate(self.own_commands):
+            self.bind(command.key, f"own({place})", description=title(command), show=False)
+        return faults
+
+    def action_own(self, place: int) -> None:
+        """Run a command of the user on the selected trial, after a question where it wants one."""
+        command, number, study = self.own_commands[place], self.selected_trial(), self.study
+        if self.engine.read_only and not command.reads:
+            self.say(f"this console only reads, and {title(command)} may change something")
+            return
+        trial = study.trials.get(number) if study is not None and number is not None else None
+        words = fill(command, study, trial, self.engine.host)
+        if isinstance(words, str):
+            self.say(words)
+            return
+
+        def run(confirmed: bool | None = True) -> None:
+            if confirmed and command.terminal:
+                fault = run_in_terminal(self, words)
+                self._tell_end(command, not fault, fault)
+            elif confirmed:
+                self.run_worker(self._run_own(command, words), group="own", exit_on_error=False)
+
+        if command.confirm:
+            self.push_screen(Confirm(f"Run {title(command)}?", plain(" ".join(words), 300)), run)
+        else:
+            run()
+
+    async def _run_own(self, command: OwnCommand, words: list[str]) -> None:
+        self._tell_end(command, *await run_in_background(words))
+
+    def _tell_end(self, command: OwnCommand, succeeded: bool, words: str) -> None:
+        if words or not command.terminal:
+            severity: Literal["information", "warning"] = "information" if succeeded else "warning"
+            self.notify(
+                plain(words or "done", 300), title=title(command), severity=severity, timeout=5, markup=False
+            )
 
     def selected_trial(self) -> int | None:
         """Return the number of the trial that the uppermost study screen acts on."""

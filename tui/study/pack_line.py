@@ -9,7 +9,7 @@ from core.contract.text.sanitize import plain
 from tui.number_text import short, size
 from tui.theme_colors import Palette
 
-ONE_AFTER_ANOTHER = "{} trials train one after another"
+ONE_AFTER_ANOTHER = "{} trials, one after another"
 ROOMY = 50  # cells from which there is room for words
 
 
@@ -32,7 +32,7 @@ def _forms(pack: PackMeasured, width: int) -> list[list[tuple[str, str]]]:
     if pack.why_alone:
         why = plain(pack.why_alone, 200)
         words = ONE_AFTER_ANOTHER.format(count) if count > 1 else "1 trial"
-        roomy = [(words, "warning"), (f" · {speed}", ""), (f" · {why}", "muted")]
+        roomy = [("pack ", "muted"), (words, "warning"), (f" · {speed}", ""), (f" · {why}", "muted")]
         return [roomy if width >= ROOMY else [("not packed: ", "warning"), (why, "muted")]]
     held_bytes = sum(pack.trial_bytes.values())
     base, each = size(pack.base_bytes), size(held_bytes / max(1, len(pack.trial_bytes)))
