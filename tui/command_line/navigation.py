@@ -25,13 +25,15 @@ from tui.boards.boards_screen import BoardsScreen
 from tui.command_line.command_input import CommandScreen
 from tui.command_line.command_parser import Parsed
 from tui.command_line.console_commands import build_table, run_command
-from tui.command_line.own_command_runner import run_in_background, run_in_terminal
+from tui.command_line.save_file import open_save_dialog
+from tui.command_line.terminal_command import run_in_terminal
 from tui.compare.compare_screen import CompareScreen
 from tui.console_settings import OwnCommand
 from tui.data.data_screen import DataScreen
 from tui.devices.devices_screen import DevicesScreen
 from tui.engine_connection import Engine
 from tui.events.events_screen import EventsScreen
+from tui.export.background_command import run_in_background
 from tui.insight.insight_screen import InsightScreen
 from tui.keys.key_definition import Key
 from tui.keys.own_commands import check_own_commands, fill, title
@@ -159,6 +161,14 @@ class Navigation(App[None]):
         else:
             self.say(f"{key.label}: not on this screen")
 
+    def action_save(self, kind: str = "") -> None:
+        """Save the table, curves, the screen, a report or a bundle."""
+        open_save_dialog(self, kind)
+
+    def shown_trials(self) -> tuple[int, ...]:
+        """Return the numbers of the trials that the table shows, in its order."""
+        return tuple(self._trials_screen().table.selection.numbers)
+
     def take_own_commands(self, commands: Sequence[OwnCommand]) -> list[str]:
         """Bind the user's own commands to their keys; return what is wrong with some."""
         self.own_commands, faults = check_own_commands(commands, self.key_map)
@@ -180,8 +190,7 @@ class Navigation(App[None]):
 
         def run(confirmed: bool | None = True) -> None:
             if confirmed and command.terminal:
-                fault = run_in_terminal(self, words)
-                self._tell_end(command, not fault, fault)
+                self._tell_end(command, run_in_terminal(self, words))
             elif confirmed:
                 self.run_worker(self._run_own(command, words), group="own", exit_on_error=False)
 
@@ -191,14 +200,15 @@ class Navigation(App[None]):
             run()
 
     async def _run_own(self, command: OwnCommand, words: list[str]) -> None:
-        self._tell_end(command, *await run_in_background(words))
+        code, printed = await run_in_background(words)
+        last = printed[-1] if printed else ""
+        self._tell_end(command, f"exit code {code}{f': {last}' if last else ''}" if code else "", last)
 
-    def _tell_end(self, command: OwnCommand, succeeded: bool, words: str) -> None:
-        if words or not command.terminal:
-            severity: Literal["information", "warning"] = "information" if succeeded else "warning"
-            self.notify(
-                plain(words or "done", 300), title=title(command), severity=severity, timeout=5, markup=False
-            )
+    def _tell_end(self, command: OwnCommand, fault: str, last: str = "") -> None:
+        words = plain(fault or last or "done", 300)
+        severity: Literal["information", "warning"] = "warning" if fault else "information"
+        if fault or not command.terminal:
+            self.notify(words, title=title(command), severity=severity, timeout=5, markup=False)
 
     def selected_trial(self) -> int | None:
         """Return the number of the trial that the uppermost study screen acts on."""

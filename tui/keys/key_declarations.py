@@ -67,6 +67,9 @@ SWITCH = Key(
 HELP = Key("app.help", "question_mark", "app.help", "help", "this page", "Help")
 DETACH = Key("app.detach", "q", "app.detach", "detach", "leave; the study continues", "Detach")
 COPY = Key("app.copy", "y", "app.copy", "copy", "copy the marked text, or the trial's knobs", "Copy")
+SAVE_FILE = Key(
+    "app.save", "ctrl+s", "app.save", "save", "save table, curves, screen, report or bundle as a file", "Save"
+)
 SUSPEND = Key("app.suspend", "ctrl+z", "suspend_process", "suspend", "suspend to the shell; fg returns")
 REPAINT = Key("app.repaint", "ctrl+l", "app.repaint", "repaint", "draw the whole screen again")
 COMMAND = Key(
@@ -293,7 +296,9 @@ COMPARE = Group(
     ("compare.back", "compare.next", "compare.down"),
 )
 
-EVERYWHERE = Group("everywhere", (HELP, COMMAND, COPY, DETACH, *DIGITS), (HELP.id, COMMAND.id, DETACH.id))
+EVERYWHERE = Group(
+    "everywhere", (HELP, COMMAND, COPY, SAVE_FILE, DETACH, *DIGITS), (HELP.id, COMMAND.id, DETACH.id)
+)
 ALWAYS = Group("everywhere", (SUSPEND, REPAINT))  # also under a form or a dialog
 
 GROUPS = (
@@ -322,7 +327,7 @@ GROUPS = (
     ROWS,
     Group("forms", (*FORM, *FIELD, *CHOICE)),
     *DIALOGS,
-    Group("everywhere", (HELP, COMMAND, *DIGITS, COPY, DETACH, SUSPEND, REPAINT, PALETTE)),
+    Group("everywhere", (HELP, COMMAND, *DIGITS, COPY, SAVE_FILE, DETACH, SUSPEND, REPAINT, PALETTE)),
 )
 
 
