@@ -39,7 +39,7 @@ def run(
         app = _prepare(socket, study, rate, read_only, tunnel, background)
         apps.append(app)
         try:
-            app.run()
+            app.run(mouse=app.settings.mouse)
         finally:
             if tunnel is not None:
                 tunnel.close()

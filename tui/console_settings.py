@@ -40,13 +40,14 @@ class OwnCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``theme`` is empty where the console chooses; ``rate`` is in frames a second; ``keys`` are those of
-    acts by their ids, such as ``"trial.prune" = "X"``."""
+    """``theme`` is empty where the console chooses; ``rate`` is in frames a second; without the ``mouse``
+    the terminal selects text; ``keys`` are those of acts by their ids, such as ``"trial.prune" = "X"``."""
 
     theme: str = ""
     rate: Rate = 5.0
     glyphs: Literal["auto", "unicode", "cp437", "ascii"] = "auto"
     notices: Notices = Notices()
+    mouse: bool = True
     keys: dict[str, str] = {}
     command: tuple[OwnCommand, ...] = ()
 

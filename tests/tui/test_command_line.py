@@ -106,6 +106,9 @@ async def test_digits_lead_to_the_screens_and_back(seat):
             await you.press(key)
             await you.until(lambda screen=screen: isinstance(you.app.screen, screen), f"{key}: {screen}")
         assert len(you.app.screen_stack) == 2, "each is opened above all trials"
+        for screen in (CompareScreen, AllTrials, CompareScreen):
+            await you.press("grave_accent")
+            await you.until(lambda screen=screen: isinstance(you.app.screen, screen), f"back to {screen}")
 
 
 DIALOGS = {

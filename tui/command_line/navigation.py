@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.screen import Screen
 
 from core import paths
@@ -51,6 +52,20 @@ if TYPE_CHECKING:
     from core.contract.hosts.ssh_tunnel import Tunnel
 
 
+KINDS_OF_SCREEN: dict[str, type[Screen[Any]]] = {
+    "trial": DetailScreen,
+    "boards": BoardsScreen,
+    "memory": MemoryScreen,
+    "insight": InsightScreen,
+    "compare": CompareScreen,
+    "devices": DevicesScreen,
+    "events": EventsScreen,
+    "logs": LogsScreen,
+    "samples": SamplesScreen,
+    "data": DataScreen,
+}
+
+
 class Navigation(App[None]):
     """An app whose lowest study screen shows all trials; the others are opened above it."""
 
@@ -58,6 +73,7 @@ class Navigation(App[None]):
     next_engine: tuple[Path, Tunnel | None] | None = None  # to attach to after this console has left
     key_map: dict[str, str]
     own_commands: Sequence[OwnCommand] = ()
+    _left: tuple[str, int | None] = ("trials", None)  # the place before, and its trial
     next_study = ""  # which is shown there first
     clock: Callable[[], float]
     away_notice: AwayNotice | None = None
@@ -115,6 +131,21 @@ class Navigation(App[None]):
         self._return_to_trials()
         if screen is not None:
             self.push_screen(screen)
+
+    def pop_screen(self) -> AwaitComplete:
+        """Remember the place that is left, so that a key leads back to it."""
+        if place := _place_of(self.screen):
+            self._left = (place, self.selected_trial())
+        return super().pop_screen()
+
+    def action_last(self) -> None:
+        """Open the place before; from there the key leads back here."""
+        place, number = self._left
+        here = (_place_of(self.screen) or "trials", self.selected_trial())
+        self._return_to_trials()
+        if place != "trials" and (screen := self.places[place](number)) is not None:
+            self.push_screen(screen)
+        self._left = here
 
     def action_go(self, place: str) -> None:
         """Open a screen by its digit."""
@@ -300,3 +331,8 @@ class Navigation(App[None]):
         marks = self._trials_screen().choice.marks
         chosen = trial_comparison.choose_trials(study, marks, trial) if study is not None else ()
         return CompareScreen(chosen) if len(chosen) > 1 else None
+
+
+def _place_of(screen: Screen[Any]) -> str:
+    """Return the place that a screen is, empty for one that no digit or name leads to."""
+    return next((place for place, kind in KINDS_OF_SCREEN.items() if type(screen) is kind), "")

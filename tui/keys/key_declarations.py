@@ -70,6 +70,7 @@ COPY = Key("app.copy", "y", "app.copy", "copy", "copy the marked text, or the tr
 SAVE_FILE = Key(
     "app.save", "ctrl+s", "app.save", "save", "save table, curves, screen, report or bundle as a file", "Save"
 )
+LAST_PLACE = Key("app.last", "grave_accent", "app.last", "last", "back to the screen before, and again")
 SUSPEND = Key("app.suspend", "ctrl+z", "suspend_process", "suspend", "suspend to the shell; fg returns")
 REPAINT = Key("app.repaint", "ctrl+l", "app.repaint", "repaint", "draw the whole screen again")
 COMMAND = Key(
@@ -279,9 +280,10 @@ INSIGHT = Group(
             "objective",
             "the next objective, where there are several",
         ),
+        Key("insight.all", "A", "all", "results", "show or hide the trials that were stopped early"),
         Key("insight.method", "f", "method", "method", "importance by PED-ANOVA or fANOVA"),
     ),
-    ("insight.back", "insight.next", "insight.down", "insight.right", "insight.open"),
+    ("insight.back", "insight.next", "insight.down", "insight.right", "insight.open", "insight.all"),
 )
 
 COMPARE = Group(
@@ -297,7 +299,9 @@ COMPARE = Group(
 )
 
 EVERYWHERE = Group(
-    "everywhere", (HELP, COMMAND, COPY, SAVE_FILE, DETACH, *DIGITS), (HELP.id, COMMAND.id, DETACH.id)
+    "everywhere",
+    (HELP, COMMAND, COPY, SAVE_FILE, LAST_PLACE, DETACH, *DIGITS),
+    (HELP.id, COMMAND.id, DETACH.id),
 )
 ALWAYS = Group("everywhere", (SUSPEND, REPAINT))  # also under a form or a dialog
 
@@ -327,7 +331,9 @@ GROUPS = (
     ROWS,
     Group("forms", (*FORM, *FIELD, *CHOICE)),
     *DIALOGS,
-    Group("everywhere", (HELP, COMMAND, *DIGITS, COPY, SAVE_FILE, DETACH, SUSPEND, REPAINT, PALETTE)),
+    Group(
+        "everywhere", (HELP, COMMAND, *DIGITS, LAST_PLACE, COPY, SAVE_FILE, DETACH, SUSPEND, REPAINT, PALETTE)
+    ),
 )
 
 

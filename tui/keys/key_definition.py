@@ -21,6 +21,8 @@ SPELT = {
     "greater_than_sign": ">",
     "number_sign": "#",
     "exclamation_mark": "!",
+    "grave_accent": "`",
+    "underscore": "_",
     "shift+left": "⇧←",
     "shift+right": "⇧→",
     "shift+up": "⇧↑",
