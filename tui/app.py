@@ -79,6 +79,7 @@ class TrimtabApp(Navigation, FrameDisplay):
         self.place = ""  # user and host, for the header
         self.key_map, faults = check_key_map(settings.keys)
         self.set_keymap(self.key_map)
+        faults += self.take_own_commands(settings.command)
         loaded, self.faults = themes()
         self.faults += faults
         for theme in loaded:

@@ -39,14 +39,14 @@ def run(
         app = _prepare(socket, study, rate, read_only, tunnel, background)
         apps.append(app)
         try:
-            app.run()
+            app.run(mouse=app.settings.mouse)
         finally:
             if tunnel is not None:
                 tunnel.close()
         _raise_failure(app)
         if app.next_engine is None:
             break
-        (socket, tunnel), study = app.next_engine, None
+        (socket, tunnel), study = app.next_engine, app.next_study or None
     _say_goodbye(app)
     return app.return_code or 0
 

@@ -27,15 +27,29 @@ class Notices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine_back: bool = True
 
 
+class OwnCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A command of the user: ``run`` is a command line with placeholders such as {folder}. It gets the
+    ``terminal``, or else runs in the background; a read-only console runs what only ``reads``."""
+
+    key: str
+    run: str
+    name: str = ""
+    terminal: bool = False
+    confirm: bool = False
+    reads: bool = False
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``theme`` is empty where the console chooses; ``rate`` is in frames a second; ``keys`` are those of
-    acts by their ids, such as ``"trial.prune" = "X"``."""
+    """``theme`` is empty where the console chooses; ``rate`` is in frames a second; without the ``mouse``
+    the terminal selects text; ``keys`` are those of acts by their ids, such as ``"trial.prune" = "X"``."""
 
     theme: str = ""
     rate: Rate = 5.0
     glyphs: Literal["auto", "unicode", "cp437", "ascii"] = "auto"
     notices: Notices = Notices()
+    mouse: bool = True
     keys: dict[str, str] = {}
+    command: tuple[OwnCommand, ...] = ()
 
 
 def read(home: Path) -> tuple[Settings, str]:

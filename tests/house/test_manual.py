@@ -73,7 +73,7 @@ def test_the_help_of_a_screen_begins_with_its_keys_and_ends_with_its_page():
     from tui.keys.key_declarations import GROUPS
 
     screens = [kind for kind in _subclasses(StudyScreen) if kind.KEYS]
-    assert len(screens) == 15 and app.TrimtabApp
+    assert len(screens) == 16 and app.TrimtabApp
     for screen in screens:
         assert set(screen.KEYS) <= set(GROUPS)
         assert manual_reader.plain_page(screen.TOPIC, PAGE_WIDTH).strip()

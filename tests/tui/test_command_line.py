@@ -18,7 +18,6 @@ from tui.keys.dialog_key_groups import (
     HELP_PAGE,
     PIN,
     SIGNALS,
-    STUDIES,
 )
 from tui.keys.filter_column_keys import COLUMNS
 from tui.keys.key_declarations import GROUPS
@@ -107,11 +106,13 @@ async def test_digits_lead_to_the_screens_and_back(seat):
             await you.press(key)
             await you.until(lambda screen=screen: isinstance(you.app.screen, screen), f"{key}: {screen}")
         assert len(you.app.screen_stack) == 2, "each is opened above all trials"
+        for screen in (CompareScreen, AllTrials, CompareScreen):
+            await you.press("grave_accent")
+            await you.until(lambda screen=screen: isinstance(you.app.screen, screen), f"back to {screen}")
 
 
 DIALOGS = {
-    group.title
-    for group in (FORM, CONFIRM, PIN, SIGNALS, STUDIES, HELP_PAGE, COLUMNS, COMMAND_LINE, FIELD, CHOICE)
+    group.title for group in (FORM, CONFIRM, PIN, SIGNALS, HELP_PAGE, COLUMNS, COMMAND_LINE, FIELD, CHOICE)
 }
 MOTIONS = {
     "down", "up", "left", "right", "j", "k", "h", "l", "g", "G", "home", "end", "pagedown", "pageup", "tab",

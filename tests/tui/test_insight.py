@@ -34,7 +34,11 @@ async def test_i_opens_it_from_the_study_and_the_detail_and_escape_leads_back(se
     async with seat(ONE) as you:
         for leave in ("escape", "backspace", "i"):
             await you.press("i")
-            await you.sees("› insight", "40 of 48 trials ended", "best so far 1.112")
+            await you.sees("› insight", "40 of 48 trials ended", "best so far 1.112", "× ")
+            if leave == "i":
+                await you.press("A")
+                await you.sees("results only (A)", "best so far 1.112")
+                assert you.screen().count("×") == 1, "in the legend alone"
             await you.press(leave)
             await you.sees("progress")
         await you.press("g", "enter", "i")
@@ -74,7 +78,7 @@ async def test_the_history_marks_results_early_ends_and_the_best(seat):
         await you.press("i")
         await you.sees("● result", "× stopped early", "━━ best so far 1.112", "in order of completion")
         await you.press("right", "right")
-        await you.sees("trial 2 ✓ complete  eval/loss 1.134", "lr 0.0001314")
+        await you.sees("trial 2 ✓ complete  eval/loss 1.134", "lr 1.31e-4")
 
 
 async def test_importance_is_asked_of_the_engine_and_again_when_a_trial_ends(seat):

@@ -297,6 +297,14 @@ async def test_the_mouse_reads_zooms_and_chooses_charts(seat):
         grid = you.app.screen.charts
         grid.post_message(events.MouseScrollUp(grid, 20, 3, 0, -1, 0, False, False, False))
         await you.sees("zoomed")
+        await you.press("0")
+        await you.pilot.mouse_down("TrialCharts", offset=(12, 3))
+        await you.pilot.hover("TrialCharts", offset=(22, 9))
+        await you.sees("┃", "━━━━━━")
+        await you.pilot.mouse_up("TrialCharts", offset=(22, 9))
+        await you.sees("zoomed")
+        low, high = grid.view.window
+        assert 30 < low < 80 < 150 < high < 220 and "┃" not in you.screen(), "the range that was dragged over"
         await you.pilot.click("TrialCharts", offset=(60, 3))
         await you.until(lambda: grid.chosen == 1, "the chart under the mouse")
         await you.pilot.click("TrialCharts", offset=(60, 3), times=2)

@@ -33,7 +33,6 @@ OVER = (
     "confirm",
     "command",
     "columns",
-    "studies",
     "new",
     "clone",
     "edit",

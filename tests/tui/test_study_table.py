@@ -99,6 +99,12 @@ async def test_a_free_part_of_the_screen_shows_the_race(seat):
         await you.sees("race eval/loss by tokens")
         await you.press("R")
         await you.until(lambda: "race eval/loss" not in you.screen(), "the race is hidden")
+        for shown in ((True, False), (False, True), (False, False), (True, True)):
+            await you.press("underscore")
+            await you.until(
+                lambda shown=shown: ("─ devices" in you.screen(), "─ events" in you.screen()) == shown,
+                f"devices, events: {shown}",
+            )
 
 
 async def test_queued_trials_say_in_the_table_when_they_fit(seat, monkeypatch):

@@ -131,5 +131,5 @@ def test_a_pack_on_the_cpu_has_no_number_of_a_card():
 
 def test_why_trials_take_turns_is_said():
     wide, narrow = (pack_line(gpu_packs()[1], width, Palette({})).plain for width in (80, 32))
-    assert wide == "1 pack 2 in turns · 975 tok/s · int8 layers scale by the whole batch"
-    assert narrow == "1 in turns: int8 layers scale by the whole batch"
+    assert wide == "1 pack 2 trials, one after another · 975 tok/s · int8 layers scale by the whole batch"
+    assert narrow == "1 not packed: int8 layers scale by the whole batch"

@@ -29,7 +29,7 @@ WALK = (  # a key, and the screen that it leads to
     ("V", "CompareScreen"), ("t", "CompareScreen"), ("escape", "AllTrials"),
     ("n", "FormScreen"), ("enter", None), ("escape", "AllTrials"), ("e", None), ("escape", "AllTrials"),
     ("N", "FormScreen"), ("escape", "AllTrials"), ("asterisk", "AllTrials"), ("D", "Pin"),
-    ("escape", "AllTrials"), ("E", "ChangeScreen"), ("escape", "AllTrials"), ("S", "Studies"),
+    ("escape", "AllTrials"), ("E", "ChangeScreen"), ("escape", "AllTrials"), ("S", "StudiesScreen"),
     ("escape", "AllTrials"), ("colon", "CommandScreen"), ("escape", "AllTrials"),
     ("question_mark", "Help"), ("escape", "AllTrials"),
     ("C", "ColumnDialog"), ("escape", "AllTrials"),

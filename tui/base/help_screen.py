@@ -12,6 +12,7 @@ from core.manual import manual_reader
 from tui.keys.dialog_key_groups import HELP_PAGE
 from tui.keys.key_declarations import GROUPS
 from tui.keys.key_definition import Group, Key, bindings, spell
+from tui.keys.own_commands import as_group
 from tui.number_text import GLYPHS
 from tui.theme_colors import Palette
 
@@ -64,7 +65,9 @@ class Help(ModalScreen[None]):
     def _page(self, search: str) -> Text:
         words = search.lower().split()
         lines: list[Text] = []
-        for group in sorted(GROUPS, key=lambda group: group not in self._first):
+        own = as_group(getattr(self.app, "own_commands", ()))
+        groups = sorted(GROUPS, key=lambda group: group not in self._first)
+        for group in (own, *groups) if own.keys else groups:
             rows = [row for key in group if _has(words, (row := self._line(key)).plain)]
             if rows:
                 lines += [Text(group.title, style=f"bold {self._look['primary']}"), *rows]

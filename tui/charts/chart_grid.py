@@ -21,6 +21,7 @@ from tui.theme_colors import Palette
 WIDE, HIGH = 36, 7  # cells and lines that a chart gets at least where the grid arranges itself
 MOST = 4  # columns, and rows
 ITSELF = 0  # the grid arranges itself by its size
+DRAG = 2  # cells from which a drag is one, and not an unsteady click
 ZOOM, PAN = 0.5, 0.25  # of the window, for each key
 PACE_S = 1.0  # figures are drawn again at most that often while no new column of dots begins
 
@@ -52,6 +53,7 @@ class ChartGrid(CellSheet):
         self.wanted = wanted
         self._enlarged = False
         self._pointed = False  # the cursor follows the mouse
+        self._grip: tuple[int, int, float] | None = None  # chart, cell and place at which a drag began
         self._build: Build = lambda along: ()
         self._charts: Sequence[ChartData] = ()
         self._palette: Palette | None = None
@@ -208,15 +210,58 @@ class ChartGrid(CellSheet):
             place for place in range(columns) if x < width * (place + 1) // columns or place == columns - 1
         )
         row = next(place for place in range(rows) if y < height * (place + 1) // rows or place == rows - 1)
-        left = width * column // columns + LABELS + 1
-        inner = width * (column + 1) // columns - 1 - left
         place = shown.start + row * columns + column
+        left, inner = self._plot_columns(place)
         if place not in shown or not left <= x < left + inner:
             return None
         return place, (x - left + 0.5) / inner
 
+    def _plot_columns(self, place: int) -> tuple[int, int]:
+        """The first cell of a chart's plot, and how many there are."""
+        shown, columns, _ = self._shown()
+        column, width = (place - shown.start) % columns, self.size.width
+        left = width * column // columns + LABELS + 1
+        return left, width * (column + 1) // columns - 1 - left
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Begin to select a range of the x axis."""
+        found = self._under(event.x, event.y)
+        if event.button == 1 and found is not None:
+            self._grip = found[0], event.x, self._charts[found[0]].across(self.view).value_at(found[1])
+            self.capture_mouse()
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        """Zoom to the range over which the mouse was dragged."""
+        if self._grip is None:
+            return
+        dragged, self._grip = self.view.dragged, None
+        self.release_mouse()
+        if dragged is not None:
+            self._pointed = False
+            self.look_at(replace(self.view.zoomed_to(dragged), cursor=None))
+
+    def on_mouse_release(self) -> None:
+        """Forget the drag: another screen has taken the mouse, or the button is up."""
+        self._grip = None
+        if self.view.dragged is not None:
+            self.look_at(replace(self.view, dragged=None, cursor=None))
+
+    def _drag(self, x: int) -> None:
+        """Mark the range from where the drag began to the column ``x``, both at most the chart's ends."""
+        if self._grip is None or self._grip[0] >= len(self._charts):
+            return
+        place, start, value = self._grip
+        left, inner = self._plot_columns(place)
+        at = min(1.0, max(0.0, (x - left + 0.5) / inner))
+        end = self._charts[place].across(self.view).value_at(at)
+        dragged = (value, end) if abs(x - start) >= DRAG and end != value else None
+        self.look_at(replace(self.view, dragged=dragged, cursor=end))
+
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """All charts show their values at the place under the mouse."""
+        if self._grip is not None:
+            self._drag(event.x)
+            return
         found = self._under(event.x, event.y)
         if found is None:
             self.on_leave()
@@ -227,7 +272,7 @@ class ChartGrid(CellSheet):
 
     def on_leave(self) -> None:
         """The newest values again."""
-        if self._pointed:
+        if self._pointed and self._grip is None:
             self._pointed = False
             self.look_at(replace(self.view, cursor=None))
 

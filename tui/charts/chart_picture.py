@@ -50,6 +50,8 @@ def draw_chart(
     plot = _plot([(curve, _scaled(places, up)) for curve, places in curves], inner, rows)
     _draw_happenings(plot, chart, across, view.along)
     _draw_cursor(plot, chart, view, across, up)
+    for end in view.dragged or ():
+        _draw_column(plot, _column(end, across, inner), ("┃", "accent"))
     labels = _labels(up, rows, chart.unit)
     body = [
         [("│", border), *_text(f"{labels.get(row, ''):>{LABELS - 1}} ", "muted"), *cells, ("│", border)]
@@ -208,10 +210,19 @@ def _below(chart: ChartData, view: ChartView, across: AxisScale, width: int, bor
     most = max(3, inner // 12)
     for value in thinned(chart.ticks(across, most), most):
         _write(line, left + column_of(across.position(value), inner), place_text(value, view.along), "muted")
+    if view.dragged is not None:
+        first, last = sorted(_column(end, across, inner) for end in view.dragged)
+        for column in range(left + first, left + last + 1):
+            line[column] = ("━" if line[column][0] == "─" else line[column][0], "bold accent")
     if view.cursor is not None and across.contains(view.cursor):
         text = place_text(view.cursor, view.along)
         _write(line, left + column_of(across.position(view.cursor), inner), f" {text} ", "bold info", True)
     return line
+
+
+def _column(value: float, across: AxisScale, width: int) -> int:
+    """The column of a place of the x axis, at an end of the plot where it is outside."""
+    return column_of(min(1.0, max(0.0, across.position(value))), width)
 
 
 def thinned(ticks: Sequence[float], most: int) -> Sequence[float]:

@@ -14,7 +14,8 @@ SMOOTH = SMOOTHING[3]
 
 @dataclass(frozen=True)
 class ChartView:
-    """``window`` and ``cursor`` are in the units of the x axis; None: all of it, and no cursor."""
+    """``window``, ``cursor`` and ``dragged`` (the range of a drag) are in the units of the x axis; None:
+    all of it, no cursor, and no drag."""
 
     along: Along = "steps"
     log_x: bool = False
@@ -22,6 +23,7 @@ class ChartView:
     smoothing: float = 0.0
     window: Window | None = None
     cursor: float | None = None
+    dragged: Window | None = None
 
     def smoother(self, by: int) -> ChartView:
         """Return the view with the smoothing moved by some notches, as far as it goes."""
@@ -40,6 +42,10 @@ class ChartView:
     def zoomed(self, full_axis: AxisScale, factor: float, at: float) -> ChartView:
         """Return the view with the window ``factor`` times as wide around the place ``at`` of it."""
         return replace(self, window=zoom(full_axis, self.window, factor, at))
+
+    def zoomed_to(self, window: Window) -> ChartView:
+        """Return the view of ``window``, whichever of its ends comes first."""
+        return replace(self, window=(min(window), max(window)), dragged=None)
 
     def panned(self, full_axis: AxisScale, share: float) -> ChartView:
         """Return the view with the window moved by a ``share`` of its width."""

@@ -10,7 +10,10 @@ from core.contract.views.trials import trial_fields
 from core.manual import manual_reader
 from tui.base.help_screen import Help
 from tui.command_line.command_parser import Command, CommandTable, Parsed
+from tui.console_settings import OwnCommand
+from tui.export.saved_kinds import KINDS
 from tui.keys.key_declarations import command_keys
+from tui.keys.own_commands import title
 from tui.start.start_page import DEMO, FILE, WIZARD
 
 if TYPE_CHECKING:
@@ -32,10 +35,12 @@ def build_table(app: Navigation) -> CommandTable:
         Command("go", "open a screen", "a screen", options=places),
         Command("open", "start another study: its file, the wizard or the demo", "a way", False, WAYS),
         Command("study", "show another study", "a name", options=tuple(app.engine.state.studies)),
+        Command("save", "save as a file", "what", False, KINDS),
         Command("theme", "change the colours", "a theme", options=tuple(sorted(app.available_themes))),
         Command("help", "keys, or a page of the manual", "a topic", False, tuple(manual_reader.topics())),
         *(Command(place, f"open {place}") for place in places if place != "trial"),
         *(Command(name, key.meaning) for name, key in command_keys().items()),
+        *(Command(_typed(command), command.run) for command in app.own_commands if command.name),
         Command("quit", "leave; the study continues"),
     ]
     first = {command.name: command for command in reversed(commands)}  # a key does not replace a screen
@@ -53,14 +58,23 @@ async def run_command(app: Navigation, parsed: Parsed) -> None:
         "study": app.show_study,
         "theme": lambda theme: setattr(app, "theme", theme),
         "help": lambda topic: app.push_screen(Help(app.look, (), topic)) if topic else app.action_help(),
+        "save": lambda kind: app.action_save(kind),
         "quit": lambda _: app.action_detach(),
     }
+    own = next((at for at, command in enumerate(app.own_commands) if _typed(command) == parsed.name), None)
     if parsed.name in runs:
         runs[parsed.name](parsed.argument)
     elif parsed.name in app.places:
         app.go(parsed.name)
-    else:
+    elif parsed.name in command_keys():
         await app.run_key(command_keys()[parsed.name])
+    elif own is not None:
+        app.action_own(own)
+
+
+def _typed(command: OwnCommand) -> str:
+    """Return the name of a user's command as it is typed."""
+    return title(command).replace(" ", "-")
 
 
 def _fields(study: s.Study | None) -> tuple[str, ...]:

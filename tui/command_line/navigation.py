@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.screen import Screen
 
 from core import paths
@@ -20,23 +21,29 @@ from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison
 from core.errors import TrimtabError, in_line
 from tui.base.base_screen import StudyScreen
+from tui.base.confirm_dialog import Confirm
 from tui.boards.boards_screen import BoardsScreen
 from tui.command_line.command_input import CommandScreen
 from tui.command_line.command_parser import Parsed
 from tui.command_line.console_commands import build_table, run_command
+from tui.command_line.save_file import open_save_dialog
+from tui.command_line.terminal_command import run_in_terminal
 from tui.compare.compare_screen import CompareScreen
+from tui.console_settings import OwnCommand
 from tui.data.data_screen import DataScreen
 from tui.devices.devices_screen import DevicesScreen
 from tui.engine_connection import Engine
 from tui.events.events_screen import EventsScreen
+from tui.export.background_command import run_in_background
 from tui.insight.insight_screen import InsightScreen
 from tui.keys.key_definition import Key
+from tui.keys.own_commands import check_own_commands, fill, title
 from tui.logs.logs_screen import LogsScreen
 from tui.memory.memory_screen import MemoryScreen
 from tui.samples.samples_screen import SamplesScreen
 from tui.study.away_page_decision import AwayNotice
 from tui.study.away_screen import AwayScreen
-from tui.study.study_picker import Chosen, Studies
+from tui.study.studies_screen import StudiesScreen
 from tui.study.study_screen import AllTrials
 from tui.theme_colors import Palette
 from tui.trial.trial_screen import DetailScreen
@@ -45,11 +52,29 @@ if TYPE_CHECKING:
     from core.contract.hosts.ssh_tunnel import Tunnel
 
 
+KINDS_OF_SCREEN: dict[str, type[Screen[Any]]] = {
+    "trial": DetailScreen,
+    "boards": BoardsScreen,
+    "memory": MemoryScreen,
+    "insight": InsightScreen,
+    "compare": CompareScreen,
+    "devices": DevicesScreen,
+    "events": EventsScreen,
+    "logs": LogsScreen,
+    "samples": SamplesScreen,
+    "data": DataScreen,
+}
+
+
 class Navigation(App[None]):
     """An app whose lowest study screen shows all trials; the others are opened above it."""
 
     engine: Engine
     next_engine: tuple[Path, Tunnel | None] | None = None  # to attach to after this console has left
+    key_map: dict[str, str]
+    own_commands: Sequence[OwnCommand] = ()
+    _left: tuple[str, int | None] = ("trials", None)  # the place before, and its trial
+    next_study = ""  # which is shown there first
     clock: Callable[[], float]
     away_notice: AwayNotice | None = None
 
@@ -107,6 +132,21 @@ class Navigation(App[None]):
         if screen is not None:
             self.push_screen(screen)
 
+    def pop_screen(self) -> AwaitComplete:
+        """Remember the place that is left, so that a key leads back to it."""
+        if place := _place_of(self.screen):
+            self._left = (place, self.selected_trial())
+        return super().pop_screen()
+
+    def action_last(self) -> None:
+        """Open the place before; from there the key leads back here."""
+        place, number = self._left
+        here = (_place_of(self.screen) or "trials", self.selected_trial())
+        self._return_to_trials()
+        if place != "trials" and (screen := self.places[place](number)) is not None:
+            self.push_screen(screen)
+        self._left = here
+
     def action_go(self, place: str) -> None:
         """Open a screen by its digit."""
         self.go(place)
@@ -152,6 +192,55 @@ class Navigation(App[None]):
         else:
             self.say(f"{key.label}: not on this screen")
 
+    def action_save(self, kind: str = "") -> None:
+        """Save the table, curves, the screen, a report or a bundle."""
+        open_save_dialog(self, kind)
+
+    def shown_trials(self) -> tuple[int, ...]:
+        """Return the numbers of the trials that the table shows, in its order."""
+        return tuple(self._trials_screen().table.selection.numbers)
+
+    def take_own_commands(self, commands: Sequence[OwnCommand]) -> list[str]:
+        """Bind the user's own commands to their keys; return what is wrong with some."""
+        self.own_commands, faults = check_own_commands(commands, self.key_map)
+        for place, command in enumerate(self.own_commands):
+            self.bind(command.key, f"own({place})", description=title(command), show=False)
+        return faults
+
+    def action_own(self, place: int) -> None:
+        """Run a command of the user on the selected trial, after a question where it wants one."""
+        command, number, study = self.own_commands[place], self.selected_trial(), self.study
+        if self.engine.read_only and not command.reads:
+            self.say(f"this console only reads, and {title(command)} may change something")
+            return
+        trial = study.trials.get(number) if study is not None and number is not None else None
+        words = fill(command, study, trial, self.engine.host)
+        if isinstance(words, str):
+            self.say(words)
+            return
+
+        def run(confirmed: bool | None = True) -> None:
+            if confirmed and command.terminal:
+                self._tell_end(command, run_in_terminal(self, words))
+            elif confirmed:
+                self.run_worker(self._run_own(command, words), group="own", exit_on_error=False)
+
+        if command.confirm:
+            self.push_screen(Confirm(f"Run {title(command)}?", plain(" ".join(words), 300)), run)
+        else:
+            run()
+
+    async def _run_own(self, command: OwnCommand, words: list[str]) -> None:
+        code, printed = await run_in_background(words)
+        last = printed[-1] if printed else ""
+        self._tell_end(command, f"exit code {code}{f': {last}' if last else ''}" if code else "", last)
+
+    def _tell_end(self, command: OwnCommand, fault: str, last: str = "") -> None:
+        words = plain(fault or last or "done", 300)
+        severity: Literal["information", "warning"] = "warning" if fault else "information"
+        if fault or not command.terminal:
+            self.notify(words, title=title(command), severity=severity, timeout=5, markup=False)
+
     def selected_trial(self) -> int | None:
         """Return the number of the trial that the uppermost study screen acts on."""
         for screen in reversed(self.screen_stack):
@@ -161,28 +250,37 @@ class Navigation(App[None]):
 
     def action_studies(self) -> None:
         """Let the user choose one of the engine's studies, or another host."""
-        try:
-            hosts = list(host_list.read(paths.home()).values())
-        except TrimtabError as error:
-            self.say(in_line(error))
-            hosts = []
+        hosts = list(self._read_hosts().values())
         if not (self.engine.state.studies or hosts or self.engine.host):
             self.say("no study exists yet; `trimtab hosts add` adds other hosts")
+        elif not isinstance(self.screen, StudiesScreen):
+            self.push_screen(StudiesScreen(hosts))
+
+    def open_study(self, host: str, study: str) -> None:
+        """Show ``study``, on the engine of ``host`` (empty: this host's own); empty: what it shows first."""
+        if host == self.engine.host:
+            if study:
+                self.show_study(study)
+                self._return_to_trials()
             return
+        if not host:
+            self._leave_for(paths.socket_path(), None, study)
+            return
+        known = self._read_hosts()
+        if host in known:
+            self.say(f"connecting to {host} …")
+            attaching = self._attach_host(known[host], study)
+            self.run_worker(attaching, group="attach", exclusive=True, exit_on_error=False)
 
-        def show_chosen(chosen: Chosen | None) -> None:
-            if chosen is not None and chosen.kind == "study":
-                self.show_study(chosen.name)
-            elif chosen is not None and chosen.kind == "here":
-                self._leave_for(paths.socket_path(), None)
-            elif chosen is not None and chosen.name != self.engine.host:
-                host = next(host for host in hosts if host.name == chosen.name)
-                self.say(f"connecting to {host.name} …")
-                self.run_worker(self._attach_host(host), group="attach", exclusive=True, exit_on_error=False)
+    def _read_hosts(self) -> dict[str, Host]:
+        """Return the hosts by name; none where their list cannot be read, which is said."""
+        try:
+            return host_list.read(paths.home())
+        except TrimtabError as error:
+            self.say(in_line(error))
+            return {}
 
-        self.push_screen(Studies(self.engine.state.studies, hosts, self.engine.host), show_chosen)
-
-    async def _attach_host(self, host: Host) -> None:
+    async def _attach_host(self, host: Host, study: str) -> None:
         """Connect to a host, and open the console on its engine."""
         from core.contract.hosts.ssh_tunnel import Tunnel
 
@@ -197,10 +295,10 @@ class Navigation(App[None]):
         except asyncio.CancelledError:
             threading.Thread(target=tunnel.close, daemon=True).start()  # it waits for ssh
             raise
-        self._leave_for(tunnel.socket, tunnel)
+        self._leave_for(tunnel.socket, tunnel, study)
 
-    def _leave_for(self, socket: Path, tunnel: Tunnel | None) -> None:
-        self.next_engine = (socket, tunnel)
+    def _leave_for(self, socket: Path, tunnel: Tunnel | None, study: str) -> None:
+        self.next_engine, self.next_study = (socket, tunnel), study
         self.exit()
 
     def begin_study(self, way: str) -> None:
@@ -233,3 +331,8 @@ class Navigation(App[None]):
         marks = self._trials_screen().choice.marks
         chosen = trial_comparison.choose_trials(study, marks, trial) if study is not None else ()
         return CompareScreen(chosen) if len(chosen) > 1 else None
+
+
+def _place_of(screen: Screen[Any]) -> str:
+    """Return the place that a screen is, empty for one that no digit or name leads to."""
+    return next((place for place, kind in KINDS_OF_SCREEN.items() if type(screen) is kind), "")

@@ -13,9 +13,10 @@ from core.contract.views import trial_comparison as c
 from core.contract.views.metric_format import HUNDREDTHS, format_figure, format_interval
 from core.contract.views.metric_verdict import describe_metric
 from core.contract.wire.console_api import PairedLosses
+from tui.column_format import write_knob
 from tui.compare.curve_overlay import COLOURS, SIGNS
 from tui.compare.paired_rows import paired_rows
-from tui.number_text import GLYPHS, duration, loss, number, size
+from tui.number_text import GLYPHS, duration, loss, size
 from tui.theme_colors import Palette
 from tui.widgets.xy_plot import pad
 
@@ -44,7 +45,9 @@ def table(
     differing = c.list_differing(trials)
     lines.append(_title("differing knobs" if differing else "no knobs differ", look))
     for name, values in differing:
-        lines.append(_row(plain(name, NAME), [_cell(value) for value in values[:fit]], room, look))
+        lines.append(
+            _row(plain(name, NAME), [_cell(study, name, value) for value in values[:fit]], room, look)
+        )
     lines.append(_title("metrics   ★ best   ☆ best, but within the error bars", look))
     lines += [_measure(measure, shown, room, look) for measure in c.measures(study, trials)]
     return [*lines, *paired_rows(study, shown, paired, why, (NAME, room), look)]
@@ -71,8 +74,8 @@ def _states(trials: Sequence[s.Trial], room: int, look: Palette) -> Text:
     return line
 
 
-def _cell(value: object) -> str:
-    return plain(number(value), 60)
+def _cell(study: s.Study, name: str, value: object) -> str:
+    return plain(write_knob(study, name, value), 60)
 
 
 def _row(name: str, cells: Sequence[str], room: int, look: Palette) -> Text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import cast
 
+from msgspec.structs import replace
 from rich.text import Text
 from textual.app import ComposeResult
 
@@ -36,6 +37,7 @@ PAGES = (
     history_page.PAGE, importance_page.IMPORTANCE, slice_page.PAGE, contour_page.PAGE, parallel_page.PAGE,
     pareto_page.PAGE, stopped_page.PAGE, importance_page.SAMPLER,
 )  # fmt: skip
+OF_ALL = (importance_page.IMPORTANCE, stopped_page.PAGE, importance_page.SAMPLER)  # show all trials always
 AGAIN_S = 5.0  # before a question that was not answered is asked again
 
 
@@ -60,6 +62,7 @@ class InsightScreen(StudyScreen):
         super().__init__()
         self._focus = trial
         self._page = 0
+        self._results_only = False  # trials that were stopped early are hidden
         self._choices: dict[str, int] = {}  # by what is chosen from: knobs are the same on several pages
         self._objective, self._method = 0, 0
         self._drawn: tuple[object, ...] = ()
@@ -97,6 +100,7 @@ class InsightScreen(StudyScreen):
             best_and_counts.count_ended(study) if study is not None else 0,
             self._page, tuple(self._choices.items()), self._focus, self._objective, self._importance,
             self._search, tuple(self._whys.values()), self.console.look, self.size,
+            self.query_one("#page", Sheet).size, self._results_only,
             self.console.engine.away, self.console.engine.attached,
         )  # fmt: skip
         if shown == self._drawn:
@@ -118,6 +122,9 @@ class InsightScreen(StudyScreen):
     def _view(self, study: s.Study) -> View:
         page = self.query_one("#page", Sheet)
         asks = PAGES[self._page].asks
+        if self._results_only and PAGES[self._page] not in OF_ALL:
+            results = {number: trial for number, trial in study.trials.items() if trial.state == s.COMPLETE}
+            study = replace(study, trials=results)
         return View(
             study, self.console.look, max(20, page.size.width), max(6, page.size.height),
             self._objective, self._choice(study), self._focus, self._importance, self._search,
@@ -138,6 +145,8 @@ class InsightScreen(StudyScreen):
         if away:
             line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
         elif study is not None:
+            if self._results_only and PAGES[self._page] not in OF_ALL:
+                line.append("  results only (A)", style=look["warning"])
             metric, way = study.objectives[min(self._objective, len(study.objectives) - 1)]
             line.append(
                 f"  {best_and_counts.count_ended(study)} of {study.total_trials} trials ended; ",
@@ -275,6 +284,12 @@ class InsightScreen(StudyScreen):
             self.console.say("the study has one objective")
             return
         self._objective = (self._objective + 1) % len(study.objectives)
+        self.show()
+
+    def action_all(self) -> None:
+        """Show or hide the trials that were stopped early."""
+        self._results_only = not self._results_only
+        self.console.say("trials stopped early are hidden" if self._results_only else "all ended trials")
         self.show()
 
     def action_method(self) -> None:

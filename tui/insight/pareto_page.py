@@ -9,6 +9,7 @@ from core.contract.state import best_and_counts, reference_values
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
+from tui.column_format import write_knob
 from tui.insight.page_context import HERE, RESULT, Page, View, no_values, row, value_text, window
 from tui.number_text import GLYPHS, bar, number
 from tui.widgets.xy_plot import AXIS, Plane, add_axes, axis_labels, row_labels, span
@@ -104,7 +105,7 @@ def _ranking(view: View) -> list[Text]:
 def params(study: s.Study, trial: s.Trial) -> str:
     """The searched knobs of a trial in one line."""
     return "  ".join(
-        f"{KNOBS[name].short or name if name in KNOBS else plain(name, 12)} {plain(number(value), 16)}"
+        f"{KNOBS[name].short or name if name in KNOBS else plain(name, 12)} {plain(write_knob(study, name, value), 16)}"
         for name, value in best_and_counts.searched_values(study, trial).items()
     )
 

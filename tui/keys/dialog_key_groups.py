@@ -61,13 +61,6 @@ SIGNALS = Group(
 )
 
 
-STUDIES = Group(
-    "choosing a study",
-    (Key("studies.close", "escape", "dismiss(None)", "close", "leave without a change"),),
-    ("studies.close",),
-)
-
-
 COMMAND_LINE = Group(
     "command line",
     (
@@ -89,6 +82,17 @@ HELP_PAGE = Group(
 )
 
 
+SAVE = Group(
+    "saving",
+    (
+        Key("save.down", "down", "choose(1)", "what", "save the next of what there is", priority=True),
+        Key("save.up", "up", "choose(-1)", "what", "save the one before", priority=True),
+        Key("save.close", "escape", "dismiss(None)", "close", "leave without a file"),
+    ),
+    ("save.down", "save.close"),
+)
+
+
 AWAY = Group(
     "while you were away",
     (Key("away.close", "escape", "dismiss(None)", "close", "close the page"),),
@@ -107,4 +111,4 @@ START_FORM = Group(
     ("start.complete", "start.close"),
 )
 
-DIALOGS = (CONFIRM, PIN, SIGNALS, STUDIES, AWAY, START_FORM, HELP_PAGE, COMMAND_LINE)
+DIALOGS = (CONFIRM, PIN, SIGNALS, SAVE, AWAY, START_FORM, HELP_PAGE, COMMAND_LINE)

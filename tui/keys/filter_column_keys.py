@@ -19,6 +19,9 @@ TABLE = (
     Key("list.columns", "C", "columns", "columns", "choose and order the columns", "Columns"),
     Key("race.along", "t", "along", "axis", "the race by steps, tokens or training time"),
     Key("race.toggle", "R", "race", "race", "show or hide the race of all trials"),
+    Key(
+        "panels.next", "underscore", "panels", "panels", "below: devices and events, one of them, or neither"
+    ),
 )
 
 FILTER = Group(

@@ -7,7 +7,7 @@ from tui.keys.data_key_groups import DATA, ROWS
 from tui.keys.dialog_key_groups import CHOICE, DIALOGS, FIELD, FORM
 from tui.keys.filter_column_keys import COLUMNS, FILTER, TABLE
 from tui.keys.key_definition import Group, Key
-from tui.keys.log_key_groups import EVENTS, LOGS
+from tui.keys.log_key_groups import EVENTS, LOGS, STUDIES
 from tui.keys.sample_key_groups import PROMPT_LINE, SAMPLES
 
 PLACES = ("trials", "trial", "boards", "memory", "insight", "compare", "devices", "events", "logs")
@@ -61,10 +61,16 @@ CHANGE = Key(
     "change the study: space, sampler, limits, budget …",
     "Change the study",
 )
-SWITCH = Key("study.switch", "S", "app.studies", "studies", "choose another study", "Choose a study")
+SWITCH = Key(
+    "study.switch", "S", "app.studies", "studies", "all studies, also those of other hosts", "Choose a study"
+)
 HELP = Key("app.help", "question_mark", "app.help", "help", "this page", "Help")
 DETACH = Key("app.detach", "q", "app.detach", "detach", "leave; the study continues", "Detach")
 COPY = Key("app.copy", "y", "app.copy", "copy", "copy the marked text, or the trial's knobs", "Copy")
+SAVE_FILE = Key(
+    "app.save", "ctrl+s", "app.save", "save", "save table, curves, screen, report or bundle as a file", "Save"
+)
+LAST_PLACE = Key("app.last", "grave_accent", "app.last", "last", "back to the screen before, and again")
 SUSPEND = Key("app.suspend", "ctrl+z", "suspend_process", "suspend", "suspend to the shell; fg returns")
 REPAINT = Key("app.repaint", "ctrl+l", "app.repaint", "repaint", "draw the whole screen again")
 COMMAND = Key(
@@ -274,9 +280,10 @@ INSIGHT = Group(
             "objective",
             "the next objective, where there are several",
         ),
+        Key("insight.all", "A", "all", "results", "show or hide the trials that were stopped early"),
         Key("insight.method", "f", "method", "method", "importance by PED-ANOVA or fANOVA"),
     ),
-    ("insight.back", "insight.next", "insight.down", "insight.right", "insight.open"),
+    ("insight.back", "insight.next", "insight.down", "insight.right", "insight.open", "insight.all"),
 )
 
 COMPARE = Group(
@@ -291,7 +298,11 @@ COMPARE = Group(
     ("compare.back", "compare.next", "compare.down"),
 )
 
-EVERYWHERE = Group("everywhere", (HELP, COMMAND, COPY, DETACH, *DIGITS), (HELP.id, COMMAND.id, DETACH.id))
+EVERYWHERE = Group(
+    "everywhere",
+    (HELP, COMMAND, COPY, SAVE_FILE, LAST_PLACE, DETACH, *DIGITS),
+    (HELP.id, COMMAND.id, DETACH.id),
+)
 ALWAYS = Group("everywhere", (SUSPEND, REPAINT))  # also under a form or a dialog
 
 GROUPS = (
@@ -311,6 +322,7 @@ GROUPS = (
     COMPARE,
     DEVICES,
     INTROSPECTION,
+    STUDIES,
     EVENTS,
     LOGS,
     SAMPLES,
@@ -319,7 +331,9 @@ GROUPS = (
     ROWS,
     Group("forms", (*FORM, *FIELD, *CHOICE)),
     *DIALOGS,
-    Group("everywhere", (HELP, COMMAND, *DIGITS, COPY, DETACH, SUSPEND, REPAINT, PALETTE)),
+    Group(
+        "everywhere", (HELP, COMMAND, *DIGITS, LAST_PLACE, COPY, SAVE_FILE, DETACH, SUSPEND, REPAINT, PALETTE)
+    ),
 )
 
 

@@ -20,6 +20,9 @@ SPELT = {
     "less_than_sign": "<",
     "greater_than_sign": ">",
     "number_sign": "#",
+    "exclamation_mark": "!",
+    "grave_accent": "`",
+    "underscore": "_",
     "shift+left": "⇧←",
     "shift+right": "⇧→",
     "shift+up": "⇧↑",
@@ -42,16 +45,17 @@ SPELT = {
     "pageup": "PgUp",
     "home": "Home",
     "end": "End",
-    "ctrl+z": "Ctrl+Z",
-    "ctrl+p": "Ctrl+P",
-    "ctrl+l": "Ctrl+L",
-    "ctrl+r": "Ctrl+R",
 }
 
 
 def spell(keys: str) -> str:
     """Return keys, named as Textual names them, as they are printed."""
-    return " ".join(SPELT.get(name, name) for name in keys.split(","))
+    return " ".join(SPELT.get(name) or _spell_chord(name) for name in keys.split(","))
+
+
+def _spell_chord(name: str) -> str:
+    """Such as Ctrl+O or F5; a letter stays as it is."""
+    return "+".join(part.capitalize() for part in name.split("+")) if len(name) > 1 else name
 
 
 @dataclass(frozen=True)

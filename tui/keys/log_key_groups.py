@@ -1,4 +1,4 @@
-"""The keys of the events screen and of the logs screen; ``tui.keys.key_declarations`` has all others."""
+"""The keys of long lists: events, logs, and the studies of all hosts."""
 
 from __future__ import annotations
 
@@ -55,3 +55,22 @@ LOGS = Group(
         "logs.back", "logs.next_file", "logs.filter", "logs.next", "logs.previous", "logs.all", "logs.bottom",
     ),
 )  # fmt: skip
+
+STUDIES = Group(
+    "studies of all hosts",
+    (
+        Key("studies.back", "escape,backspace,S", "back", "back", "remove the filter, then back"),
+        Key("studies.open", "enter", "open", "open", "show the study; attach to its host if it is another"),
+        Key(
+            "studies.filter", "slash", "filter", "filter", "show studies such as: gpu2 running", priority=True
+        ),
+        Key("studies.again", "r", "again", "ask again", "ask all hosts now (every 30 s by itself)"),
+        Key("studies.down", "down,j", "move(1)", "down", "the next study"),
+        Key("studies.up", "up,k", "move(-1)", "up", "the previous study"),
+        Key("studies.further", "pagedown", "page(1)", "page", "a page further down"),
+        Key("studies.nearer", "pageup", "page(-1)", "page up", "a page further up"),
+        Key("studies.top", "g,home", "edge(-1)", "first", "the first study"),
+        Key("studies.bottom", "G,end", "edge(1)", "last", "the last study"),
+    ),
+    ("studies.back", "studies.open", "studies.filter", "studies.again"),
+)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console as RichConsole
 from textual.pilot import Pilot
 
 from core import paths
@@ -18,6 +16,7 @@ from core.contract.text.sanitize import plain
 from core.errors import EngineError, TrimtabError
 from tui import console_settings
 from tui.app import TrimtabApp
+from tui.command_line.save_file import capture
 
 ATTACHED_S, ASKED_S = 15.0, 10.0  # for the engine to send its state, and to answer what a screen asks
 LOOK_S = 0.05
@@ -87,20 +86,6 @@ async def _wait_until(true: Any, within_s: float) -> bool:
             return False
         await asyncio.sleep(LOOK_S)
     return True
-
-
-def capture(app: TrimtabApp, svg: bool) -> str:
-    """Return what stands on the screen, as SVG or as lines of text."""
-    width, height = app.size
-    console = RichConsole(
-        width=width, height=height, file=io.StringIO(), force_terminal=True, color_system="truecolor",
-        record=True, legacy_windows=False, safe_box=False,
-    )  # fmt: skip
-    console.print(app.screen._compositor.render_update(full=True, screen_stack=app._background_screens))
-    if svg:
-        return console.export_svg(title="trimtab")
-    lines = console.export_text().splitlines()
-    return "\n".join(line.rstrip() for line in lines[:height]) + "\n"
 
 
 def _write(content: str, out: Path | None) -> None:

@@ -9,12 +9,13 @@ from core.contract.text.sanitize import plain
 from tui.number_text import short, size
 from tui.theme_colors import Palette
 
+ONE_AFTER_ANOTHER = "{} trials, one after another"
 ROOMY = 50  # cells from which there is room for words
 
 
 def pack_line(pack: PackMeasured, width: int, look: Palette) -> Text:
     """The longest form that fits into ``width`` cells: the bytes go first, nothing is cut in the middle but
-    the reason why trials take turns, which stands last."""
+    the reason why trials train one after another, which stands last."""
     index = f"{plain(pack.device.removeprefix('gpu'), 8)} " if pack.device.startswith("gpu") else ""
     for parts in _forms(pack, width):
         line = Text(no_wrap=True, overflow="ellipsis")
@@ -30,13 +31,9 @@ def _forms(pack: PackMeasured, width: int) -> list[list[tuple[str, str]]]:
     count, speed = pack.trials, f"{short(pack.tokens / pack.round_s if pack.round_s else None)} tok/s"
     if pack.why_alone:
         why = plain(pack.why_alone, 200)
-        roomy = [
-            ("pack ", "muted"),
-            (f"{count} in turns", "warning"),
-            (f" · {speed}", ""),
-            (f" · {why}", "muted"),
-        ]
-        return [roomy if width >= ROOMY else [("in turns: ", "warning"), (why, "muted")]]
+        words = ONE_AFTER_ANOTHER.format(count) if count > 1 else "1 trial"
+        roomy = [("pack ", "muted"), (words, "warning"), (f" · {speed}", ""), (f" · {why}", "muted")]
+        return [roomy if width >= ROOMY else [("not packed: ", "warning"), (why, "muted")]]
     held_bytes = sum(pack.trial_bytes.values())
     base, each = size(pack.base_bytes), size(held_bytes / max(1, len(pack.trial_bytes)))
     noun, parts = "trial" if count == 1 else "trials", f"{len(pack.trial_bytes)} × {each}"

@@ -35,6 +35,7 @@ from tui.ui_messages import TrialChosen, TrialOpened
 from tui.widgets.event_list import EventList
 from tui.widgets.line_chart import Chart, curves_of
 
+LOW = 18  # lines below which nothing stands below the table
 WIDE = 130  # columns from which the selected trial's curves stand beside the table
 
 
@@ -53,8 +54,6 @@ class AllTrials(TableScreen):
     AllTrials #left { width: 1fr; }
     AllTrials #lower { height: 8; }
     AllTrials.tall #lower { height: 12; }
-    AllTrials.low #lower { display: none; }
-    AllTrials #lower DevicePanel { width: 46%; }
     AllTrials #lower EventList { width: 1fr; }
     """
 
@@ -95,7 +94,11 @@ class AllTrials(TableScreen):
         look, now, study = self.console.look, self.console.now(), self.study
         wide = self.size.width >= WIDE
         self.set_class(self.size.height >= 40, "tall")
-        self.set_class(self.size.height < 18, "low")
+        panels = self.choice.panels
+        self.query_one("#lower").display = panels != "neither" and self.size.height >= LOW
+        self.query_one(DevicePanel).display = panels != "events"
+        self.query_one(EventList).display = panels != "devices"
+        self.query_one("#lower DevicePanel").styles.width = "1fr" if panels == "devices" else "46%"
         self.query_one("#preview").display = wide and study is not None and bool(study.trials)
         away, others, place = self.console.engine.away, self.console.others, self.console.place
         self.query_one(StudyHeader).show(study, now, away, look, others, place, self.root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -11,6 +12,8 @@ from core.contract.views.trial_comparison import ALONG, Along
 from core.contract.views.trials.trial_fields import READINGS, Field, find_field
 
 CURVE = "curve:"  # before a metric: its sparkline
+Panels = Literal["both", "devices", "events", "neither"]  # below the table
+PANELS: tuple[Panels, ...] = ("both", "devices", "events", "neither")
 SIGNS, NOW = "signs", "now"
 
 
@@ -24,6 +27,7 @@ class TableChoice(msgspec.Struct, frozen=True):
     marks: tuple[int, ...] = ()
     race: bool = True
     along: Along = ALONG[0]
+    panels: Panels = "both"
 
 
 def default_columns(study: s.Study) -> tuple[str, ...]:

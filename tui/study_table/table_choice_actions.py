@@ -13,7 +13,7 @@ from tui.study_table.bulk_actions import BulkScreen
 from tui.study_table.column_dialog import ColumnDialog
 from tui.study_table.filter_bar import FilterBar, FilterKept, FilterTyped
 from tui.study_table.kept_choices import KeptChoices
-from tui.study_table.table_choice import TableChoice, better_end, flip_order
+from tui.study_table.table_choice import PANELS, TableChoice, better_end, flip_order
 from tui.study_table.trial_table import HeadClicked, TrialTable
 
 
@@ -124,6 +124,12 @@ class TableScreen(BulkScreen):
         """Show or hide the race."""
         self.choose(race=not self.choice.race)
         self.console.say("the race stands where the table leaves room" if self.choice.race else "no race")
+
+    def action_panels(self) -> None:
+        """Devices and events below the table, one of them, or neither."""
+        panels = PANELS[(PANELS.index(self.choice.panels) + 1) % len(PANELS)]
+        self.choose(panels=panels)
+        self.console.say({"both": "devices and events", "neither": "the table alone"}.get(panels, panels))
 
     # -- filter -----------------------------------------------------------------------------------
 

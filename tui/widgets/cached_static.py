@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from rich.text import Text
 from textual.events import Resize
+from textual.geometry import Size
 from textual.message import Message
 from textual.widgets import Static
 
 
 class Rewidened(Message):
-    """A sheet has another width: what was drawn for the old width no longer fits."""
+    """A sheet has another size: what was drawn for the old one no longer fits."""
 
 
 class Sheet(Static):
@@ -19,13 +20,13 @@ class Sheet(Static):
     def __init__(self, **more: object) -> None:
         super().__init__(**more)  # type: ignore[arg-type]
         self._shown: Text | None = None
-        self._width = 0
+        self._drawn_size = Size(0, 0)
 
     def on_resize(self, event: Resize) -> None:
-        """Have the screen drawn again for another width, which may come some time after the screen's own: a
-        scroll bar appears, or a hidden box is shown."""
-        if event.size.width != self._width:
-            self._width = event.size.width
+        """Have the screen drawn again for another size, which may come some time after the screen's own: a
+        scroll bar appears, or a hidden box is shown. A height that follows from the text changes nothing."""
+        before, self._drawn_size = self._drawn_size, event.size
+        if event.size.width != before.width or not (self.styles.is_auto_height or event.size == before):
             self.post_message(Rewidened())
 
     def draw(self, text: Text) -> None:

@@ -1,7 +1,7 @@
 """``trimtab engine status | stop | socket``: shows or stops the engine, or says where it is reached.
 
 ``socket`` prints one line of JSON, for consoles on other hosts: {"protocol", "version", "running", "socket",
-"user", "host", "studies": [{"name", "state"}…]}.
+"user", "host", "studies": [a ``StudyState`` each]}.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import msgspec
 from core import paths
 from core.cli import activity_line, exit_codes, reach_engine
 from core.cli.main import version
-from core.contract.hosts.ssh_commands import Remote, StudyState
+from core.contract.hosts.ssh_commands import Remote
+from core.contract.hosts.study_summary import summarize
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.contract.wire.engine_health_check import health
@@ -54,7 +55,7 @@ def _print_socket(start: bool) -> int:
     remote = Remote(
         console_api.PROTOCOL, version(), running, _shorten_socket_path(paths.socket_path()),
         own_name(), platform.node(),
-        tuple(StudyState(study.name, study.state) for study in state.studies.values()),
+        tuple(summarize(study, time.time()) for study in state.studies.values()),
     )  # fmt: skip
     print(msgspec.json.encode(remote).decode())
     return exit_codes.OK

@@ -7,7 +7,7 @@ import subprocess
 import msgspec
 
 from core.contract.hosts.host_list import Host
-from core.contract.state.engine_state import LIVE_STUDY
+from core.contract.hosts.study_summary import StudyState
 from core.contract.text.sanitize import plain, show_value
 from core.contract.wire import console_api
 from core.errors import EngineError
@@ -36,13 +36,6 @@ CAUSES = (  # in what ssh says: what it means, and what to do
 )  # fmt: skip
 
 
-class StudyState(msgspec.Struct, frozen=True):
-    """A study of another host."""
-
-    name: str
-    state: str
-
-
 class Remote(msgspec.Struct, frozen=True):
     """What ``trimtab engine socket`` prints on the host."""
 
@@ -59,7 +52,7 @@ class Remote(msgspec.Struct, frozen=True):
         if not self.running:
             waits = f", {len(self.studies)} studies" if self.studies else ""
             return f"no engine runs{waits}"
-        live = [study.name for study in self.studies if study.state in LIVE_STUDY]
+        live = [study.name for study in self.studies if study.is_live]
         shown = f": {plain(', '.join(live), 60)}" if live else ""
         return f"{len(live)} of {len(self.studies)} studies run{shown}"
 

@@ -44,7 +44,7 @@ XIDS: dict[int, str] = {
 
 def explain_no_gpu(why: str) -> str:
     """Return why there is no GPU, without the driver library's jargon where simply none is installed."""
-    return "no NVIDIA GPU or no driver for one: the CPU trains" if "Library Not Found" in why else why
+    return "no NVIDIA driver: the CPU trains" if "Library Not Found" in why else why
 
 
 def describe_clock(device: Device) -> str:
