@@ -11,7 +11,8 @@ import numpy as np
 
 from core.contract.spec.searched_knob_extremes import longest_sequence
 from core.contract.spec.study_spec import StudySpec
-from core.data.cache import cache_key, token_cache
+from core.data.cache import cache_key, cached_rows, token_cache
+from core.data.cache.cache_key import CacheKey
 from core.data.cache.tokenized_rows import PartBuilder, RowFacts, TokenizedPart, TokenizedRows
 from core.data.readers.row_values import UnusableRow
 from core.data.repair.anonymised_rows import anonymise
@@ -38,13 +39,21 @@ def find_rows(spec: StudySpec, tokenizer: Any, progress: Progress, anonymised: b
         return tokenize(spec, tokenizer, progress)
     known = token_cache.load(key.name, longest)
     if known is not None:
+        _note(key, anonymised)
         return known
     with token_cache.hold(key.name, progress):
         known = token_cache.load(key.name, longest)  # another process may have made it
         if known is None:
             known = tokenize(spec, tokenizer, progress)
             known = token_cache.save(key.name, known) if key.holds() else known
+        _note(key, anonymised)
         return known
+
+
+def _note(key: CacheKey, anonymised: bool) -> None:
+    """Let checks count the tokens of these rows, unless they have placeholders."""
+    if not anonymised and key.holds():
+        cached_rows.note(key)
 
 
 def tokenize_rows(spec: StudySpec, tokenizer: Any, progress: Progress) -> TokenizedRows:
