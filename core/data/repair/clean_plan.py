@@ -95,15 +95,20 @@ def _drop_useless(made: SourcePlan, batch: RowBatch, known: KnownTexts | None, f
 
 
 def _drop_copies(made: SourcePlan, duplicates: str) -> None:
-    """Drop all but the first of each cluster of copies."""
+    """Drop all but the first of each cluster of copies, and near copies in its group."""
     if duplicates == "keep":
         return
-    exact = made.prints.exact_copies.tolist()
+    exact, groups = made.prints.exact_copies.tolist(), made.prints.groups
     near = made.prints.near_copies.tolist() if duplicates == "near" else exact
-    first: dict[int, int] = {}
+    first, seen = dict[int, int](), dict[int, int]()  # by cluster, and by text
     for at, (equal, alike) in enumerate(zip(exact, near, strict=True)):
-        if at not in made.dropped and first.setdefault(alike, at) != at:
-            made.dropped[at] = Drop(EXACT if equal == exact[first[alike]] else NEAR, first[alike])
+        if at in made.dropped:
+            continue
+        of, same = first.setdefault(alike, at), seen.setdefault(equal, at)
+        if same != at:
+            made.dropped[at] = Drop(EXACT, same)
+        elif of != at and not (groups and groups[at] is not None and groups[at] == groups[of]):
+            made.dropped[at] = Drop(NEAR, of)
 
 
 def _drop_leaking(train: SourcePlan, validation: SourcePlan, duplicates: str) -> None:

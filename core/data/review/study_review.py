@@ -119,7 +119,7 @@ def _convert(finding: Finding, allowed: Sequence[str]) -> DataFinding:
 def _find_place(spec: StudySpec, prompts: dict[str, list[str]], tell: Tell) -> Path | None:
     """Return the file of what is found in these contents with these options; None where they cannot be
     read."""
-    caches = [cached_rows.find_name(list_part(spec, section)) for section in spec.data.inputs.values()]
+    caches = [cached_rows.find_name(list_part(spec, section)) for section in spec.data.checked.values()]
     options = spec.data, longest_sequence(spec), spec.study.seed, prompts, caches
     versions = [hash_code(), _hash_detectors(), *map(find_version, LIBRARIES)]
     total = hashlib.blake2b(msgspec.json.encode([options, versions]), digest_size=20)

@@ -42,7 +42,7 @@ def scan_study(
     TrimtabError for one of these that cannot be read."""
     files, named = (against, "--against") if against else (spec.data.contamination, "data.contamination")
     known = KnownTexts(files, named, tell) if files else None
-    for key, section in spec.data.inputs.items():
+    for key, section in spec.data.checked.items():
         options = ScanOptions(
             section, PromptIndex(prompts), size, spec.study.seed, longest_sequence(spec), known
         )
