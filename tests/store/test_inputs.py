@@ -113,9 +113,8 @@ def test_files_that_a_readme_names_outside_the_folder_count_as_inputs(tmp_path, 
     (tmp_path / "set").mkdir()
     (tmp_path / "more").mkdir()
     (tmp_path / "more/a-1.jsonl").write_text('{"text": "a"}\n')
-    head = "---\nconfigs:\n- data_files:\n  - {split: train, path: ['../more/a-*.jsonl', \"../held.jsonl\"]}\n---\n"
-    head = head.replace("configs:", "a: ~\nb: [/, ..]\nconfigs:")
-    (tmp_path / "set/README.md").write_text(head + "../study /etc\n")
+    head = "a: ~\nb: [/, ..]\nconfigs:\n- {split: train, path: ['../more/a-*.jsonl', \"../held.jsonl\"]}\n"
+    (tmp_path / "set/README.md").write_text(f"---\n{head}---\n../study /etc\n")
     raw = {"study": {"name": "s"}, "model": {"base": "org/m"}, "data": {"source": str(tmp_path / "set")}}
     spec = spec_file.parse(raw | {"space": {"lora_rank": [2, 4]}})
     assert len(input_change_check.places(spec)) == 3

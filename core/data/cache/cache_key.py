@@ -14,7 +14,7 @@ import importlib.metadata
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,10 @@ class CacheKey:
 
 
 def find_key(
-    spec: StudySpec, tokenizer: Any, demo: str, progress: Progress, anonymised: bool = False
+    spec: StudySpec, tokenizer: Any, demo: str, progress: Progress, salted: Sequence[str] = ()
 ) -> CacheKey | None:
-    """The key of a study's rows, or of the ``anonymised`` ones; ``demo`` identifies the demo's rows. None if
-    they cannot be cached.
+    """The key of a study's rows, or of those with placeholders whose salt follows from the rows of the keys
+    ``salted``; ``demo`` identifies the demo's rows. None if they cannot be cached.
 
     Raises TrimtabError for a file that cannot be read.
     """
@@ -77,7 +77,7 @@ def find_key(
         FORMAT, options, [[key.split(" ")[0], sums[str(path)]] for key, path in found.items()],
         spec.study.seed, spec.evaluate.rows, demo, known,
         list_versions(), hash_code(),
-        *([hash_code(ANONYMISING)] if anonymised else []),
+        *([hash_code(ANONYMISING), *salted] if salted else []),
     ]  # fmt: skip
     name = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
     return CacheKey(name, spec, stamps)
