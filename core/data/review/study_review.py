@@ -120,7 +120,7 @@ def _find_place(spec: StudySpec, prompts: dict[str, list[str]], tell: Tell) -> P
     """Return the file of what is found in these contents with these options; None where they cannot be
     read."""
     caches = [cached_rows.find_name(list_part(spec, section)) for section in spec.data.checked.values()]
-    options = spec.data, longest_sequence(spec), spec.study.seed, prompts, caches
+    options = spec.data, longest_sequence(spec), spec.study.seed, prompts, caches, spec.evaluate.names
     versions = [hash_code(), _hash_detectors(), *map(find_version, LIBRARIES)]
     total = hashlib.blake2b(msgspec.json.encode([options, versions]), digest_size=20)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -12,12 +13,14 @@ from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.data.cache import cached_rows
 from core.data.checks import evaluation_rows, scan_rows
 from core.data.checks.evaluation_rows import PromptIndex
+from core.data.checks.named_rows import FindNames
 from core.data.checks.scan_rows import Progress, Scan, Tell, show_nothing
 from core.data.copies.contaminated_rows import KnownTexts
 from core.data.defects.row_lengths import CUT, count_cut
 from core.data.readers.source_files import find_sources
+from core.data.scan.name_process import open_finder
 from core.data.scan.row_tallies import ScanOptions
-from core.errors import SpecError, in_line
+from core.errors import SpecError, TrimtabError, in_line
 from core.evaluate.prompts.study_prompts import Library
 
 
@@ -42,13 +45,28 @@ def scan_study(
     TrimtabError for one of these that cannot be read."""
     files, named = (against, "--against") if against else (spec.data.contamination, "data.contamination")
     known = KnownTexts(files, named, tell) if files else None
-    for key, section in spec.data.checked.items():
-        options = ScanOptions(
-            section, PromptIndex(prompts), size, spec.study.seed, longest_sequence(spec), known
-        )
-        sources = find_sources(section, key)
-        for scan in scan_rows.scan_all(sources, options, tell, progress):
-            yield section, _count_tokens(scan, list_part(spec, section), scan.source is sources[0])
+    with contextlib.ExitStack() as stack:
+        find_names, fault = _open_names(spec, stack, tell) if size else (None, "")
+        for key, section in spec.data.checked.items():
+            options = ScanOptions(
+                section, PromptIndex(prompts), size, spec.study.seed, longest_sequence(spec), known,
+                find_names=find_names,
+            )  # fmt: skip
+            sources = find_sources(section, key)
+            for scan in scan_rows.scan_all(sources, options, tell, progress):
+                told = replace(scan, notes=(*scan.notes, fault)) if fault else scan
+                yield section, _count_tokens(told, list_part(spec, section), scan.source is sources[0])
+
+
+def _open_names(spec: StudySpec, stack: contextlib.ExitStack, tell: Tell) -> tuple[FindNames | None, str]:
+    """Return what finds names, or a note on why it cannot."""
+    if not spec.evaluate.names:
+        return None, ""
+    tell("loading the model that finds names")
+    try:
+        return stack.enter_context(open_finder(spec.evaluate.names)), ""
+    except TrimtabError as error:
+        return None, f"names are not looked for: {in_line(error)}"
 
 
 def list_part(spec: StudySpec, section: DataOptions) -> StudySpec:
