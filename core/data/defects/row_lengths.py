@@ -83,8 +83,11 @@ class CutRows:
         """Take in the next rows."""
         rows = [row for row in batch.rows if row.texts is not None]
         self._tally.rows += len(rows)
+        long = self._limit * (BYTES_A_TOKEN if batch.is_ascii else 1)  # a token has at least one byte
         for row in rows:
-            if (tokens := self._estimate(row)) > self._limit:
+            if row.size <= long and not row.texts.is_cut:  # type: ignore[union-attr]
+                continue
+            if (tokens := estimate_tokens(whole_texts(row))) > self._limit:
                 self._beyond += tokens - self._limit
                 kind = LOST if _estimate_before_answer(row) >= self._limit else ENDS
                 self._tally.hit(row.number, lambda row=row: " ".join(row.texts.all), kind)  # type: ignore[misc]
@@ -103,11 +106,6 @@ class CutRows:
         """Return what was found in all rows. It blocks if no answer is left."""
         how = f"tokens, estimated as bytes / {BYTES_A_TOKEN}, and about {self._beyond:,} are cut off"
         return _describe_cut(self._tally, f"more than {self._limit:,} {how}")
-
-    def _estimate(self, row: ReadRow) -> int:
-        if length(row) <= self._limit:  # a token has at least one byte
-            return 0
-        return estimate_tokens(whole_texts(row))
 
 
 def count_cut(estimated: Finding, parts: Sequence[TokenizedPart], limit: int) -> Finding:

@@ -10,7 +10,6 @@ from core.contract.text.sanitize import plain
 from core.data.copies.contaminated_rows import KnownTexts
 from core.data.copies.row_fingerprints import RowPrints
 from core.data.copies.validation_split import divide
-from core.data.defects.masked_rows import is_masked
 from core.data.mixture.row_filter import keep_rows
 from core.data.readers.shaped_rows import ShapedRows
 from core.data.readers.source_files import Source
@@ -85,11 +84,9 @@ def _read(spec: StudySpec, source: Source, known: KnownTexts | None, tell: Tell)
 
 
 def _drop_useless(made: SourcePlan, batch: RowBatch, known: KnownTexts | None, first: int) -> None:
-    for at, row in enumerate(batch.rows, first):
-        if row.texts is None:
-            made.dropped[at] = Drop(plain(row.fault, 120))
-        elif is_masked(row):
-            made.dropped[at] = Drop(MASKED)
+    for at, (row, is_useless) in enumerate(zip(batch.rows, batch.trains_nothing, strict=True), first):
+        if is_useless:
+            made.dropped[at] = Drop(MASKED if row.texts is not None else plain(row.fault, 120))
     for place in known.match(batch) if known is not None else ():
         made.dropped[first + place] = Drop(CONTAMINATED)
 
