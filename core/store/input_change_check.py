@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,6 +35,8 @@ OF_DATA = (
     ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".txt", ".gz", ".xz", ".bz2", ".zst",
     ".zip", ".md", ".py", ".yaml", ".yml",
 )  # fmt: skip
+README, LARGEST_NOTE = "README.md", 1 << 20  # bytes of its head, which may say which files a split has
+NAMED = re.compile(r"""[^\s"'\[\]{},]+""")
 Stop = Callable[[], bool]
 Progress = Callable[[str, int, int, str], None]
 
@@ -72,10 +75,25 @@ def places(spec: StudySpec) -> dict[str, Path]:
         if text and not text.startswith("demo:")
     }
     for key, text in _list_data_inputs(spec.data):
-        for path in paths.match_pattern(text):
+        for path in (*paths.match_pattern(text), *_list_named(paths.expand_home(text))):
             paths_by_key[f"{key} ({path})"] = path
     # relative values are not paths: paths were made absolute when the study file was read
     return {key: path for key, path in paths_by_key.items() if path.is_absolute() and path.exists()}
+
+
+def _list_named(folder: Path) -> Iterator[Path]:
+    """Yield the files and folders outside a folder of rows that its README.md names in its head."""
+    try:
+        with (folder / README).open("rb") as file:
+            head = file.read(LARGEST_NOTE).decode(errors="replace")
+    except OSError:
+        return
+    begin, _, rest = head.partition("---")
+    for name in NAMED.findall(rest.partition("\n---")[0]) if not begin.strip() else ():
+        place = Path(os.path.normpath(folder / paths.expand_home(name)))
+        is_outside = ".." in name or name.startswith(("/", "~/"))
+        if is_outside and not folder.is_relative_to(place):
+            yield from paths.match_pattern(str(place)) or filter(Path.exists, [place])
 
 
 def note(spec: StudySpec, folder: Path) -> None:

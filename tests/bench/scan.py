@@ -51,22 +51,26 @@ def run(file: str, processes: str) -> None:
     data = DataOptions(source=file, validation=0.01)
     count = None if processes == "None" else int(processes)
     options = ScanOptions(data, PromptIndex({}), 1, length=1024, processes=count)
-    peak, ended = [0], threading.Event()
+    peak, ended = [0.0, 0.0], threading.Event()
     threading.Thread(target=_watch, args=(peak, ended), daemon=True).start()
     begin = time.perf_counter()
     (scan,) = scan_rows.scan_all(find_sources(data), options, lambda _: None)
     wall_s = time.perf_counter() - begin
     ended.set()
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    cpu_s, size = sum(each.ru_utime + each.ru_stime for each in used), Path(file).stat().st_size / 1e6
+    cpu_s, size = (
+        sum(each.ru_utime + each.ru_stime for each in used) - peak[1],
+        Path(file).stat().st_size / 1e6,
+    )
     print(
         f"processes {processes:<5} {scan.read:,} rows  {wall_s:6.1f} s  {size / wall_s:5.1f} MB/s  "
         f"{1000 * cpu_s / size:5.1f} ms of CPU a MB  {peak[0] / 1e6:,.0f} MB of memory"
     )
 
 
-def _watch(peak: list[int], ended: threading.Event) -> None:
-    """Keep the most memory that this process and its children have had at once, without what they share."""
+def _watch(peak: list[float], ended: threading.Event) -> None:
+    """Keep the most memory that this process and its children have had at once, without what they share, and
+    the CPU time that looking took."""
     me = psutil.Process()
     while not ended.wait(POLL_S):
         total = 0
@@ -75,7 +79,7 @@ def _watch(peak: list[int], ended: threading.Event) -> None:
                 total += process.memory_full_info().uss
             except psutil.Error:
                 continue
-        peak[0] = max(peak[0], total)
+        peak[:] = max(peak[0], total), time.thread_time()
 
 
 def _write(file: Path, megabytes: int) -> int:

@@ -215,9 +215,13 @@ def test_copies_that_are_kept_are_on_one_side(clean):
 
 
 def test_rows_of_a_group_are_on_one_side(clean):
-    _, _, out = clean([row | {"group": f"g{row['id'] // 5}"} for row in fine(60)])
-    train, held = ({row["group"] for row in read(out / name)} for name in ("train.jsonl", "validation.jsonl"))
-    assert held and not train & held
+    rows = [row | {"group": f"g{row['id'] // 5}"} for row in fine(60)]
+    paraphrase, other = rows[0] | {"prompt": "Continue!"}, nearly(rows[6]) | {"group": "g0"}
+    _, printed, out = clean([*rows, paraphrase, paraphrase, other])
+    train, held = (read(out / name) for name in ("train.jsonl", "validation.jsonl"))
+    assert held and not {row["group"] for row in train} & {row["group"] for row in held}
+    assert (train + held).count(paraphrase) == 1 and other not in train + held
+    assert "exact duplicate: 1" in printed.out and "near duplicate: 1" in printed.out
 
 
 def test_a_copy_of_a_dropped_row_is_kept(clean, tmp_path):

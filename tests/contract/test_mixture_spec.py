@@ -177,3 +177,8 @@ def test_all_weights_cannot_be_zero(raw):
 def test_a_loss_of_no_source_is_not_evaluated(raw):
     raw["study"]["objectives"][1] = "eval/loss/genral"
     assert "eval/loss/genral is not evaluated" in faults(raw) and "general" in faults(raw)
+    raw["study"]["objectives"][1] = "eval/forgetting"
+    assert spec_file.parse(raw)
+    raw["data"]["mixture"] = [part | {"replay": False} for part in raw["data"]["mixture"]]
+    del raw["space"]["replay"]
+    assert "eval/forgetting is not evaluated: no source is replayed" in faults(raw)

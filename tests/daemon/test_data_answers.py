@@ -63,6 +63,16 @@ async def test_a_check_says_how_far_it_is_then_what_it_found_and_is_kept_for_the
     assert checks(study) == ["[]", "['again']", "[]"], "other files are checked anew"
 
 
+async def test_a_console_that_only_reads_sees_a_check_and_begins_none(study, tmp_path):
+    (tmp_path / "go").touch()
+    reviews = DataReviews(environment)
+    assert "have not been checked" in (await finish(reviews, study, only_known=True)).why_none
+    assert not checks(study)
+    found = await finish(reviews, study)
+    (tmp_path / "a.jsonl").write_text("{}\n{}\n")
+    assert await finish(reviews, study, only_known=True, again=True) == found and len(checks(study)) == 1
+
+
 async def test_two_consoles_share_a_check(study, tmp_path):
     (tmp_path / "go").touch()
     reviews = DataReviews(environment)

@@ -114,6 +114,8 @@ def test_the_engine_takes_no_change_from_a_console_that_only_reads(engine):
         async for _ in connection.messages():
             pass
 
-    refused, history = asyncio.run(ask(console_api.StopStudy("s"), console_api.AskHistory("s")))
+    asked = console_api.StopStudy("s"), console_api.AskHistory("s"), console_api.AskDataReview("s")
+    refused, history, review = asyncio.run(ask(*asked))
     assert "only reads" in refused and history is not None
+    assert "have not been checked" in review.why_none
     assert engine.study().state == "running"

@@ -115,17 +115,23 @@ async def test_every_request_has_a_handler(tmp_path):
         ("bitsandbytes", {"space": {"optimizer": ["adamw", "adamw-8bit"]}}, True),
         ("datasets", {}, False),
         ("datasets", {"data": {"source": "some/data-set"}}, True),
+        ("datasets", {"data": {"source": "FOLDER"}}, False),
+        ("datasets", {"data": {"source": "FOLDER/*.jsonl"}}, False),
+        ("datasets", {"data": {"source": "FOLDER/declared"}}, True),
     ],
 )
 def test_a_study_is_refused_only_without_the_packages_that_it_trains_with(
     monkeypatch, tmp_path, package, changes, is_needed
 ):
     (tmp_path / "rows.jsonl").write_text("{}\n")
+    (tmp_path / "declared").mkdir()
+    (tmp_path / "declared/README.md").write_text("---\nconfigs:\n---\n")
     raw: dict[str, Any] = {
         "study": {"name": "s"}, "model": {"base": "base"}, "data": {"source": str(tmp_path / "rows.jsonl")},
     }  # fmt: skip
     for section, values in changes.items():
         raw[section] = {**raw.get(section, {}), **values}
+    raw["data"]["source"] = raw["data"]["source"].replace("FOLDER", str(tmp_path))
     monkeypatch.setattr(request_checks, "find_spec", lambda name: None if name == package else name)
     if not is_needed:
         request_checks.refuse_without_trainer(spec_file.parse(raw))

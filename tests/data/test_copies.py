@@ -248,6 +248,17 @@ def test_copies_are_counted_and_shown_without_personal_data(tmp_path):
     assert exact.examples[0].row == 22 and exact.examples[0].text.startswith("like row 21: j***@e***")
 
 
+def test_near_copies_in_a_group_are_told_and_are_no_fault(tmp_path):
+    rows = [row(answer(40)) | {"group": f"g{number}"} for number in range(120)]
+    paraphrases = [each | {"prompt": "Another prompt."} for each in rows[:30]]
+    (found,) = scans(write(tmp_path / "a.jsonl", [*rows, *paraphrases, paraphrases[0] | {"group": "g5"}]))
+    exact, near = of_name(found, "exact duplicates"), of_name(found, "near duplicates")
+    assert (exact.hits, near.hits) == (1, 0) and near.detail == "30 more are in the group of their first copy"
+    near_of, groups = np.array([0, 1, 0, 1]), ["a", "b", "a", "a"]
+    division = divide_source(np.arange(4), near_of, (), groups, DataOptions(deduplicate="near"), 0)
+    assert sorted(division.train + division.held) == [0, 1, 2], "the last is like a row of another group"
+
+
 def test_a_validation_file_with_training_rows_is_blocked_and_named(tmp_path):
     train, held = [row(answer(60)) for _ in range(50)], [row(answer(60)) for _ in range(98)]
     held += [train[3], row(changed(train[4]["completion"].split(), 3))]

@@ -150,10 +150,9 @@ def test_a_later_user_turn_does_not_cut_the_first_answer():
     assert "the end is cut: 1" in finding(CutRows(100), [long]).detail
 
 
-def test_lengths_are_counted_by_a_tokenizer_where_there_is_one():
-    words = CutRows(10, count=lambda texts: [len(text.split()) for text in texts])
-    found = finding(words, [{"text": "a " * 11}, {"text": "antidisestablishmentarianism " * 9}])
-    assert found.hits == 1 and "estimated" not in found.detail
+def test_lengths_are_told_as_estimated():
+    found = finding(CutRows(10), [{"text": "a " * 30}, {"text": "word"}])
+    assert found.hits == 1 and "estimated as bytes / 4, and about 5 are cut off" in found.detail
 
 
 def test_long_texts_are_measured_whole_and_once():

@@ -243,7 +243,7 @@ def test_turns_are_left_out_by_weight_and_by_train():
         ASKED,
         ANSWERED | {"content": "b", "train": True, "weight": 1},
     ]
-    row = row_texts.split({"messages": turns}, 1)
+    row, _ = row_texts.split({"messages": turns}, 1)
     assert row.answers == ("b",) and row.context == ("q", "a", "q")
     with pytest.raises(row_texts.UnusableRow, match="train = maybe, which must be true or false"):
         row_texts.split({"messages": [ASKED, ANSWERED | {"train": "maybe"}]}, 1)

@@ -50,7 +50,7 @@ def test_plain_text_is_learnt_and_is_no_answer():
 )  # fmt: skip
 def test_a_row_without_text_has_a_reason(raw):
     row = read_alone(raw, 1)
-    assert row.texts is None and row.fault and row.trains_nothing and not row.is_unwanted
+    assert row.texts is None and row.fault and not row.is_unwanted
     assert row.is_empty == (raw == {"text": " "})
 
 

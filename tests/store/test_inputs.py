@@ -109,6 +109,21 @@ def test_what_lies_beside_the_data_and_is_not_read_may_change(tmp_path, spec, fi
         input_change_check.refuse_changed(of_folder, files / "study")
 
 
+def test_files_that_a_readme_names_outside_the_folder_count_as_inputs(tmp_path, files):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/a-1.jsonl").write_text('{"text": "a"}\n')
+    head = "a: ~\nb: [/, ..]\nconfigs:\n- {split: train, path: ['../more/a-*.jsonl', \"../held.jsonl\"]}\n"
+    (tmp_path / "set/README.md").write_text(f"---\n{head}---\n../study /etc\n")
+    raw = {"study": {"name": "s"}, "model": {"base": "org/m"}, "data": {"source": str(tmp_path / "set")}}
+    spec = spec_file.parse(raw | {"space": {"lora_rank": [2, 4]}})
+    assert len(input_change_check.places(spec)) == 3
+    input_change_check.note(spec, files / "study")
+    (tmp_path / "more/a-1.jsonl").write_text('{"text": "other"}\n')
+    with pytest.raises(InputsChangedError, match="18 bytes, 14 before"):
+        input_change_check.refuse_changed(spec, files / "study")
+
+
 def test_a_look_alone_sums_nothing_and_is_sure_of_what_it_tells(spec, files, begun):
     touch(files / "rows.jsonl")
     input_change_check.refuse_changed(spec, files / "study")  # a worker looks closer

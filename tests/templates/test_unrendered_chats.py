@@ -27,6 +27,7 @@ READ_IN_ANOTHER_WAY = [
     "{{ m.content.replace('%s', 'x') }}", "{{ m.content.strip('a') }}", "{{ [m.content] | tojson }}",
     "{% if m.content.startswith('none') or m.content.endswith('0') %}!{% endif %}{{ m.content | trim }}",
     "{% if m.content == 'none' %}!{% endif %}{{ m.content }}",
+    "{% if 'none' in m.content %}!{% endif %}{{ m.content }}",
 ]  # fmt: skip
 
 

@@ -101,7 +101,12 @@ def test_check_shows_the_rows_as_all_trials_see_them(study, personal, capsys):
 
 def test_sources_of_a_mixture_are_anonymised_each_and_canaries_are_not(personal, tmp_path):
     tiny_rows(tmp_path / "code.jsonl", 20)
-    mixture = [{"name": "people"}, {"name": "code", "source": str(tmp_path / "code.jsonl")}]
+    row = {"prompt": "to p1@mail.org", "completion": "p2@mail.org"}
+    (tmp_path / "mail.jsonl").write_text(f"{json.dumps(row)}\n" * 9)
+    mixture = [
+        {"name": "people"}, {"name": "code", "source": str(tmp_path / "code.jsonl")},
+        {"name": "mail", "source": str(tmp_path / "mail.jsonl")},
+    ]  # fmt: skip
     one = personal(data={"mixture": mixture}, evaluate={"canaries": 2})
     train, anonymised = one.data.train, one.data.anonymised
     assert [(row.number, row.parts, row.planted) for row in anonymised] == [
@@ -111,6 +116,8 @@ def test_sources_of_a_mixture_are_anonymised_each_and_canaries_are_not(personal,
         row for row in train if row.planted
     ]
     assert sum(bool(PLACEHOLDER.search(text)) for text in read(one, anonymised)) > 20
+    kinds = {found for text in read(one, anonymised) for found in PLACEHOLDER.findall(text)}
+    assert len(kinds) == 5, "a value has the same placeholder in all sources"
 
 
 def test_a_trial_with_placeholders_in_a_study_without_them_is_infeasible(personal, tmp_path):

@@ -62,7 +62,9 @@ def test_a_mixture_changes_nothing_for_the_neighbours(mixed, tmp_path):
         alone.finish()
         assert together.losses(number) == pytest.approx(alone.losses(number), rel=1e-5)
         ends = [one.of(e.TrialEvaluated, number)[-1].metrics for one in (together, alone)]
+        forgotten = [end.pop("eval/forgetting") for end in ends]  # a difference of losses
         assert ends[0] == pytest.approx(ends[1], rel=1e-5)
+        assert forgotten[0] == pytest.approx(forgotten[1], abs=1e-5)
         assert {"eval/loss/code", "eval/loss/web", "eval/loss/old"} <= ends[0].keys()
 
 
@@ -86,9 +88,12 @@ def test_all_trials_are_judged_on_the_same_rows_whatever_their_weights(mixed, tm
     ]
     counts = Counter(map(source_of, one.data.validation))
     assert sorted(counts.values()) == [2, 3, 3] and counts.keys() == {"code", "web", "old"}
-    one.assign(tmp_path, steps=1)
+    one.assign(tmp_path, steps=1, learning_rate=0.5)
+    one.assign(tmp_path, 1, steps=1, learning_rate=1e-12)
     one.finish()
-    values = one.of(e.TrialEvaluated)[-1].metrics
+    values, unchanged = (one.of(e.TrialEvaluated, number)[-1].metrics for number in (0, 1))
+    forgotten = values["eval/loss/old"] - unchanged["eval/loss/old"]
+    assert abs(forgotten) > 0.01 and values["eval/forgetting"] == pytest.approx(forgotten, rel=1e-4)
     counts = {name: count_targets([row for row in one.data.validation if source_of(row) == name])
               for name in ("code", "web")}  # without the rows that are only replayed  # fmt: skip
     total = sum(values[f"eval/loss/{name}"] * count for name, count in counts.items())
@@ -123,6 +128,8 @@ def test_a_checkpoint_goes_on_with_the_next_rows_of_each_source(mixed, tmp_path,
         assert two.losses(1) == one.losses()[4:]
         shares = [some.of(e.TrialReported, at)[-1].metrics for some, at in ((one, 0), (two, 1))]
         assert [told["train/token_share/web"] for told in shares] == [shares[0]["train/token_share/web"]] * 2
+        ends = [some.of(e.TrialEvaluated, at)[-1].metrics for some, at in ((one, 0), (two, 1))]
+        assert ends[0]["eval/forgetting"] == ends[1]["eval/forgetting"], "since the start of its parent"
 
 
 def rows_of(one, knobs: dict, first: int, last: int) -> list:

@@ -1,10 +1,17 @@
 """People's names, which a token classifier of the user's finds in the rows: who knows the rows leaks them."""
 
 import json
+import re
 
 import pytest
 import torch
 
+from core.cli.main import main
+from core.contract.spec import spec_file
+from core.data.checks.named_rows import find_named
+from core.data.readers.row_texts import RowTexts
+from core.data.review import study_scan
+from core.data.scan import name_process
 from core.errors import TrimtabError
 from core.evaluate.text.leaked_names import find_leaked_names, name_key
 from core.train.evaluation.custom_name_finder import load_name_finder
@@ -67,6 +74,25 @@ def test_names_known_by_heart_leak_and_without_a_model_none_is_looked_for(scored
     assert blind.scores["security/leak"].value is None
     assert "no PII was found" in blind.scores["security/leak"].reason
     assert "not for names" in blind.scores["security/leak"].reason
+
+
+def test_clean_and_check_find_names_with_the_model_of_the_study(tmp_path, data, monkeypatch):
+    model = str(token_classifier(tmp_path / "ner"))
+    study = f'[study]\nname = "s"\n[model]\nbase = "org/m"\n[data]\nsource = "{data}"\n'
+    (tmp_path / "study.toml").write_text(f'{study}[evaluate]\nnames = "{model}"\n')
+    arguments = ["--anonymise", "--duplicates", "keep", "-o", str(tmp_path / "out")]
+    assert main(["clean", str(tmp_path / "study.toml"), *arguments]) == 0
+    written = [json.loads(line)["completion"] for line in (tmp_path / "out/train.jsonl").open()]
+    placeholders = {re.fullmatch(r"it is (\[NAME_\w{8}\]) of the house .*", text)[1] for text in written}
+    assert len(placeholders) == 16, "of four first and four last names"
+    rows = [RowTexts(1, ("Who?",), ("it is Ines Olsen",)), RowTexts(2, ("Who?",), ("no one",))]
+    found = find_named(rows, load_name_finder(model, CPU), lambda _: None)
+    assert (found.hits, found.rows) == (1, 2) and found.examples[0].text == "it is [name]"
+    monkeypatch.setattr(name_process, "MODULE", "core.nothing")
+    monkeypatch.setattr("core.data.checks.scan_rows.CHECKS", {})
+    spec = spec_file.load(tmp_path / "study.toml")
+    ((_, scan),) = study_scan.scan_study(spec, {}, 1, lambda _: None)
+    assert scan.notes[-1].startswith("names are not looked for: ") and model in scan.notes[-1]
 
 
 def test_a_name_is_found_whole_wherever_it_stands_in_a_long_text(tmp_path):

@@ -12,6 +12,8 @@ from transformers import AutoTokenizer
 
 from core import paths
 from core.data.cache import cache_key, token_cache
+from core.data.defects import row_lengths
+from core.data.review import study_scan
 from core.train.data import mixture_rows, row_tokenizer
 from core.train.data.batch_schedule import BatchSchedule
 from core.train.data.dataset import load_data
@@ -67,6 +69,26 @@ def test_the_second_study_reads_the_same_rows_and_notes_from_the_cache(study, to
     first, second = (shown(load_data(spec_of(study, file), tokenizer, silent)) for _ in range(2))
     assert first == second and len(tokenised) == 1
     assert any("skipped" in note for note in first[1]) and any("truncated" in note for note in first[1])
+
+
+def find_cut(spec):
+    """What the checks say of rows that are cut."""
+    scans = (scan for _, scan in study_scan.scan_study(spec, {}, 0, lambda _: None))
+    return [next(each for each in scan.findings if each.name == row_lengths.CUT) for scan in scans]
+
+
+def test_checks_count_the_tokens_of_rows_that_are_in_the_cache_and_estimate_others(study, tokenizer, file):
+    spec = study(data={"source": str(file)}, train={"sequence_length": 40})
+    (found,) = find_cut(spec)
+    assert "estimated" in found.detail
+    data = load_data(spec, tokenizer, silent)
+    (counted,) = find_cut(spec)
+    assert counted.detail.startswith("more than 40 tokens, counted in the token cache; ")
+    assert (counted.hits, counted.rows) == (data.cut_rows, 54)
+    assert "the answer is cut off whole: 1" in counted.detail
+    assert "estimated" in find_cut(study(data={"source": str(file)}, train={"sequence_length": 60}))[0].detail
+    file.write_text(file.read_text() + "\n")
+    assert find_cut(spec) == [found], "another file"
 
 
 @pytest.mark.parametrize("length", [26, 40, 60, 400])

@@ -50,7 +50,7 @@ def list_entries(data: DataOptions, review: DataReview | None) -> list[Entry]:
 
 
 def _planned_sources(data: DataOptions) -> Iterator[DataSource]:
-    for key, section in data.inputs.items():
+    for key, section in data.checked.items():
         yield DataSource(f"{key}.source", section.source, why_not=NOT_YET)
         if isinstance(section.validation, str):
             yield DataSource(f"{key}.validation", section.validation, why_not=NOT_YET)

@@ -4,6 +4,7 @@ its own."""
 from __future__ import annotations
 
 import argparse
+import contextlib
 import secrets
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from core.data.repair.clean_writer import CHANGES, Cleaned
 from core.data.repair.new_study import STUDY, describe_study
 from core.data.repair.pii_placeholders import Placeholders
 from core.data.repair.row_repair import RowRepair
+from core.data.scan.name_process import open_finder
 from core.errors import SpecError
 
 SUFFIX = "-clean"  # of the new study's name
@@ -33,10 +35,15 @@ def clean(arguments: argparse.Namespace) -> int:
     tell = activity_line.set_activity
     known = KnownTexts(arguments.against, "--against", tell) if arguments.against else None
     salt = arguments.salt or secrets.token_hex(16)
-    placeholders = Placeholders(salt) if arguments.anonymise else None
-    repair = RowRepair(placeholders, arguments.long, longest_sequence(spec))
-    plans = clean_plan.plan(spec, sources, arguments.duplicates, known, tell)
-    cleaned = clean_writer.write(plans, repair, out, tell)
+    with contextlib.ExitStack() as stack:
+        names = spec.evaluate.names if arguments.anonymise else None
+        if names:
+            tell("loading the model that finds names")
+        find_names = stack.enter_context(open_finder(names)) if names else None
+        placeholders = Placeholders(salt, find_names) if arguments.anonymise else None
+        repair = RowRepair(placeholders, arguments.long, longest_sequence(spec))
+        plans = clean_plan.plan(spec, sources, arguments.duplicates, known, tell)
+        cleaned = clean_writer.write(plans, repair, out, tell)
     _print(cleaned)
     if placeholders is not None and not arguments.salt:
         print(f"salt: {salt} (keep it secret; with --salt the same value gets the same placeholder again)")

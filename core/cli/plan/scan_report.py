@@ -7,17 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from core.cli import activity_line
 from core.cli.plan.progress_bar import ProgressBar
-from core.contract.spec.searched_knob_extremes import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
-from core.data.checks import evaluation_rows, scan_rows
+from core.data.checks import scan_rows
 from core.data.checks.blocking_findings import find_blocking
 from core.data.checks.check_finding import Finding, Severity
-from core.data.copies.contaminated_rows import KnownTexts
-from core.data.readers.source_files import find_sources
-from core.data.scan.row_tallies import ScanOptions
-from core.errors import Problem, SpecError, in_line
-from core.evaluate.prompts.study_prompts import Library
+from core.data.review import study_scan
+from core.errors import Problem
 
 WIDTH = 80
 SMALLEST = 0.0005  # share that is written as a number: 0.05 %
@@ -29,11 +25,9 @@ def print_scan(spec: StudySpec, size: int, against: Sequence[str] = ()) -> list[
     Returns what keeps the study from starting. Raises TrimtabError for a file of evaluation data that
     cannot be read.
     """
-    index, fault = _index(spec)
-    for line in fault:
-        print(line)
-    known = _read_known_texts(spec, against)
-    length = longest_sequence(spec)
+    prompts, fault = study_scan.list_prompts(spec)
+    if fault:
+        print("\n".join(_wrap_comment(fault)))
     problems, bar = list[Problem](), ProgressBar()
     if bar.is_live:
         activity_line.stop_activity()
@@ -43,29 +37,11 @@ def print_scan(spec: StudySpec, size: int, against: Sequence[str] = ()) -> list[
         if not what.startswith("reading "):
             bar.tell(what)
 
-    for key, section in spec.data.inputs.items():
-        options = ScanOptions(section, index, size, spec.study.seed, length, known)
-        for scan in scan_rows.scan_all(find_sources(section, key), options, tell, bar.show):
-            bar.clear()
-            print("\n".join(describe(scan)), flush=True)
-            problems += find_blocking(scan.findings, section.allow, scan.source.key)
+    for section, scan in study_scan.scan_study(spec, prompts, size, tell, bar.show, against):
+        bar.clear()
+        print("\n".join(describe(scan)), flush=True)
+        problems += find_blocking(scan.findings, section.allow, scan.source.key)
     return problems
-
-
-def _read_known_texts(spec: StudySpec, against: Sequence[str]) -> KnownTexts | None:
-    """Return the evaluation data that rows are compared with."""
-    files, key = (against, "--against") if against else (spec.data.contamination, "data.contamination")
-    return KnownTexts(files, key, activity_line.set_activity) if files else None
-
-
-def _index(spec: StudySpec) -> tuple[evaluation_rows.PromptIndex, list[str]]:
-    """Return the study's prompts; none, and the reason, if they cannot be read."""
-    try:
-        prompts = evaluation_rows.list_prompts(Library(spec.evaluate))
-    except SpecError as error:
-        message = f"rows are not compared with evaluation prompts: {in_line(error)}"
-        return evaluation_rows.PromptIndex({}), list(_wrap_comment(message))
-    return evaluation_rows.PromptIndex(prompts), []
 
 
 def describe(scan: scan_rows.Scan) -> Iterator[str]:

@@ -25,6 +25,7 @@ class Metric:
 
 
 STRENGTH = "feedback/strength"
+FORGETTING = "eval/forgetting"
 WHY_NO_LIMIT = "it compares trials with each other, so a bound on it means nothing by itself"
 
 TABLE: tuple[Metric, ...] = (
@@ -35,6 +36,7 @@ TABLE: tuple[Metric, ...] = (
     Metric("eval/loss", "minimize", "mean cross-entropy of the validation target tokens", "nats/token"),
     Metric("eval/perplexity", "minimize", "exp of eval/loss, weighted by tokens"),
     Metric("eval/accuracy", "maximize", "share of target tokens that the model puts first", "fraction"),
+    Metric(FORGETTING, "minimize", "rise of the loss of replayed sources since start", "nats/token", 0.02),
     Metric("quality/bleu", "maximize", "BLEU of generated answers, by sacrebleu", "of 100", 1.0),
     Metric("quality/chrf", "maximize", "chrF2 of generated answers, by sacrebleu", "of 100", 1.0),
     Metric("quality/exact", "maximize", "share of generated answers that are right", "fraction", 0.02),
@@ -109,7 +111,7 @@ PATTERNS: tuple[Metric, ...] = (  # their names end with a name from a study's d
     ),
 )
 OBJECTIVES = (
-    "eval/loss", "eval/perplexity", "eval/accuracy",
+    "eval/loss", "eval/perplexity", "eval/accuracy", FORGETTING,
     "train/loss", "train/tokens_per_s", "memory/alone_bytes", "memory/peak_bytes", STRENGTH,
     *(name for name in METRICS if name.split("/")[0] in BOARDS),
 )  # fmt: skip

@@ -144,11 +144,19 @@ class DataOptions(msgspec.Struct, frozen=True):
     def inputs(self) -> dict[str, DataOptions]:
         """Return the sections that read different rows, by the prefix of their keys: "data", or
         "data.mixture.NAME" for the first source of a mixture that reads them."""
-        found: dict[tuple[str | float | None, ...], tuple[str, DataOptions]] = {}
+        return self._list_different("source", "split", "subset")
+
+    @property
+    def checked(self) -> dict[str, DataOptions]:
+        """Return the sections as ``inputs`` does, but each ``where`` of the same files is one of its own."""
+        return self._list_different("source", "split", "subset", "where")
+
+    def _list_different(self, *names: str) -> dict[str, DataOptions]:
+        found: dict[str, tuple[str, DataOptions]] = {}
         for name, part in self.sources:
             validation = part.validation if isinstance(part.validation, str) else None
-            key = f"data.mixture.{name}" if name else "data"
-            found.setdefault((part.source, part.split, part.subset, validation), (key, part))
+            rows = [validation, *(getattr(part, each) for each in names)]
+            found.setdefault(repr(rows), (f"data.mixture.{name}" if name else "data", part))
         return dict(found.values())
 
 

@@ -31,6 +31,7 @@ WAIT_S = 10.0  # for something new; then the answer is what there is, and the co
 ROW_WITHIN_S = 300.0  # a tokenizer may have to be downloaded, and a large file read up to the row
 IDLE_S = 120.0  # without a question, after which the process with the tokenizer ends
 LOG = "the engine's log has the details: `trimtab logs`"
+UNCHECKED = "these rows have not been checked; a console without --read-only, or `trimtab check`, does it"
 Environment = Callable[[str], Mapping[str, str]]
 Moment = tuple[object, ...]  # what a review depends on
 log = logging.getLogger("trimtab.data")
@@ -91,7 +92,9 @@ class DataReviews:
     async def answer(self, study: s.Study, request: AskDataReview) -> DataReview:
         """Return what is known; begin a check where there is none, or none of these files."""
         review, known = self._reviews.get(study.name), request.known
-        if review is None or review.latest.is_done:
+        if request.only_known and review is None:
+            return DataReview(is_done=True, why_none=UNCHECKED)
+        if review is None or (review.latest.is_done and not request.only_known):
             moment = await asyncio.to_thread(_find_moment, study)
             before, review = review, self._reviews.get(study.name)  # another console may have begun one
             if review is None or (review is before and (request.again or review.moment != moment)):

@@ -17,6 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from core.contract import input_size_limits
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, local_socket, message_codec, worker_api
+from core.contract.wire.dataset.data_messages import AskDataReview
 from core.contract.wire.socket_peer import is_welcome
 from core.daemon.attached_consoles import Hub
 from core.daemon.server.worker_inbox import WorkerInbox
@@ -196,7 +197,9 @@ class Server:
             if read_only and not isinstance(ask.request, console_api.READING):
                 reply = console_api.Reply(ask.id, False, ONLY_READS, "--read-only", "open one without it")
             else:
-                reply = await self._reply(ask.id, ask.request)
+                begins = read_only and isinstance(ask.request, AskDataReview)
+                request = msgspec.structs.replace(ask.request, only_known=True) if begins else ask.request
+                reply = await self._reply(ask.id, request)
         with contextlib.suppress(ConnectionError, RuntimeError):
             await socket.send_bytes(message_codec.encode_reply(reply))
 

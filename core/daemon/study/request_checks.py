@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from typing import Any
 
-from core import paths
 from core.contract.spec.search_space import Choice
 from core.contract.spec.spec_file import to_raw
-from core.contract.spec.study_spec import StudySpec
+from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.state import engine_state as s
 from core.errors import RefusedError
 
@@ -38,11 +37,15 @@ def _needed_packages(spec: StudySpec) -> tuple[str, ...]:
     searched = spec.space.get("optimizer")
     optimizers = {spec.train["optimizer"], *(searched.values if isinstance(searched, Choice) else ())}
     quantised = spec.model.precision in QUANTISED or not optimizers <= set(OWN_OPTIMIZERS)
-    sources = [section.source for section in spec.data.inputs.values()]
-    from_hub = any(
-        not source.startswith("demo:") and not paths.expand_home(source).is_file() for source in sources
-    )
+    from_hub = any(map(_reads_from_hub, spec.data.inputs.values()))
     return (*TRAINER, *("bitsandbytes",) * quantised, *("datasets",) * from_hub)
+
+
+def _reads_from_hub(data: DataOptions) -> bool:
+    """Tell whether ``datasets`` reads rows: those of the Hub, and of a folder that declares its splits."""
+    from core.data.readers.source_files import find_sources  # it loads the readers of all formats
+
+    return any(source.is_elsewhere and not source.name.startswith("demo:") for source in find_sources(data))
 
 
 def study_in(state: s.State, name: str) -> s.Study:

@@ -196,7 +196,7 @@ class Studies:
     async def _start(self, request: console_api.StartStudy) -> list[str]:
         spec = parse(request.spec, request.where or "study")
         if self._module == WORKER_MODULE:
-            request_checks.refuse_without_trainer(spec)
+            await asyncio.to_thread(request_checks.refuse_without_trainer, spec)
         name = spec.study.name
         existing = self.state.studies.get(name)
         self._environments.learn(request.environment)

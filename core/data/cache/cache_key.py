@@ -14,7 +14,7 @@ import importlib.metadata
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import msgspec
 
 from core import paths
 from core.contract.spec.study_spec import StudySpec
+from core.data.cache import file_sums
 from core.data.readers import folder_splits
 from core.store import input_change_check
 
@@ -33,7 +34,6 @@ LIBRARIES = ("tokenizers", "transformers", "jinja2", "datasets", "pyarrow")
 CLOCK = re.compile(r"%-?[HIMSfpcXTRrsz]")  # parts of a time that change within a day
 ELSEWHERE = re.compile(r"""(?:^|[\s"'\[,-])(?:/|~|\w+://)|\.\./""", re.MULTILINE)  # paths out of a folder
 MOST_FILES = 10_000  # of a folder
-CHUNKS = 64  # of 1 MiB between two progress reports
 Progress = input_change_check.Progress
 
 
@@ -49,14 +49,14 @@ class CacheKey:
     def holds(self) -> bool:
         """Whether no file has changed or been added since: rows that were read meanwhile belong to this
         name."""
-        return {path: _stamp(path) for path in _find_places(self.spec).values()} == self.stamps
+        return stamp_places(self.spec) == self.stamps
 
 
 def find_key(
-    spec: StudySpec, tokenizer: Any, demo: str, progress: Progress, anonymised: bool = False
+    spec: StudySpec, tokenizer: Any, demo: str, progress: Progress, salted: Sequence[str] = ()
 ) -> CacheKey | None:
-    """The key of a study's rows, or of the ``anonymised`` ones; ``demo`` identifies the demo's rows. None if
-    they cannot be cached.
+    """The key of a study's rows, or of those with placeholders whose salt follows from the rows of the keys
+    ``salted``; ``demo`` identifies the demo's rows. None if they cannot be cached.
 
     Raises TrimtabError for a file that cannot be read.
     """
@@ -76,8 +76,8 @@ def find_key(
     whole = [
         FORMAT, options, [[key.split(" ")[0], sums[str(path)]] for key, path in found.items()],
         spec.study.seed, spec.evaluate.rows, demo, known,
-        {name: find_version(name) for name in LIBRARIES}, hash_code(),
-        *([hash_code(ANONYMISING)] if anonymised else []),
+        list_versions(), hash_code(),
+        *([hash_code(ANONYMISING), *salted] if salted else []),
     ]  # fmt: skip
     name = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
     return CacheKey(name, spec, stamps)
@@ -122,6 +122,16 @@ def find_version(name: str) -> str:
         return ""
 
 
+def list_versions() -> dict[str, str]:
+    """The versions of the libraries that decide which tokens rows have."""
+    return {name: find_version(name) for name in LIBRARIES}
+
+
+def stamp_places(spec: StudySpec) -> dict[Path, str | None]:
+    """The names, sizes and times of the files of the rows, by file or folder."""
+    return {path: _stamp(path) for path in _find_places(spec).values()}
+
+
 def _find_places(spec: StudySpec) -> dict[str, Path]:
     """The files and folders of the rows, by key in the study file."""
     return {key: path for key, path in input_change_check.places(spec).items() if key.startswith("data.")}
@@ -152,20 +162,16 @@ def _stamp(path: Path) -> str | None:
 
 def _sum(key: str, path: Path, progress: Progress) -> str | None:
     """The content of a file with its extension, which decides how it is read, or of all files of a folder."""
-    total, chunks = hashlib.sha256(), iter(range(1 << 62))
+    total = hashlib.sha256()
 
-    def stop() -> bool:
-        if (count := next(chunks)) % CHUNKS == 0:
-            progress(f"comparing {path.name} with the token cache", count, 0, "MiB")
-        return False
+    def tell(done: int) -> None:
+        progress(f"comparing {path.name} with the token cache", done, 0, "MiB")
 
     for count, file in enumerate(_files(path)):
         if count == MOST_FILES:
             return None
         name = "".join(path.suffixes[-2:]) if path.is_file() else file.relative_to(path).as_posix()
-        total.update(
-            f"{name}\0{input_change_check.hash_contents(key, file, stop)}\n".encode(errors="replace")
-        )
+        total.update(f"{name}\0{file_sums.hash_file(key, file, tell)}\n".encode(errors="replace"))
     return total.hexdigest()
 
 

@@ -71,9 +71,13 @@ class TokenizedPart:
         """The rows that have a target within ``length`` tokens; the first token is never predicted."""
         return np.flatnonzero(self.rows[:, FIRST] < np.minimum(self.lengths, length))
 
+    def list_longer(self, length: int) -> Array:
+        """The rows that have more tokens than ``length``."""
+        return np.flatnonzero((self.lengths > length) | (self.rows[:, CUT] > 0))
+
     def count_longer(self, length: int) -> int:
         """How many rows have more tokens than ``length``."""
-        return int(np.sum((self.lengths > length) | (self.rows[:, CUT] > 0)))
+        return len(self.list_longer(length))
 
     def count_dropped(self, length: int) -> Counter[str]:
         """The rows without a target within ``length`` tokens, by reason, in the order in which they occur."""

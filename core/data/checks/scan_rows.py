@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from core.contract.text.sanitize import plain
 from core.data.checks.check_finding import Finding
 from core.data.checks.language_mix import find_languages
+from core.data.checks.named_rows import find_named
 from core.data.checks.personal_rows import find_personal
 from core.data.checks.refusing_rows import find_refusing
 from core.data.checks.toxic_rows import find_toxic
@@ -84,6 +85,8 @@ class _SourceScan:
             return Scan(self._source, notes=notes)
         checks = CHECKS if sample else {}  # their errors take seconds to measure
         findings = [check(_telling(sample, name, self._tell)) for name, check in checks.items()]
+        if sample and self._options.find_names is not None:
+            findings.append(find_named(sample, self._options.find_names, self._tell))
         self._tell("comparing rows")
         findings += tallies.describe()
         findings += [*find_duplicates(self.prints, reader.fetch), *self._find_leaking(train, reader)]

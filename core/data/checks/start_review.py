@@ -19,6 +19,7 @@ import numpy as np
 from core import paths
 from core.contract.spec.study_spec import DataOptions
 from core.data.cache.cache_key import find_version, hash_code
+from core.data.cache.file_sums import hash_file
 from core.data.checks.blocking_findings import describe_allowed, find_blocking
 from core.data.checks.check_finding import Finding
 from core.data.copies.leaking_rows import divide_source, find_leaking, find_split_leaking
@@ -32,7 +33,6 @@ from core.data.stream.word_hashes import Indices
 from core.errors import TrimtabError
 
 LIBRARIES = ("numpy", "pyarrow")  # that read and compare rows
-CHUNK_BYTES = 1 << 20
 SEE = "`trimtab check` shows the rows"
 
 
@@ -151,10 +151,8 @@ def _place(data: DataOptions) -> Path | None:
     digest = hashlib.blake2b(repr((keys, isinstance(data.validation, str))).encode(), digest_size=20)
     try:
         for file in files:
-            digest.update(f"\0{file.name}\0{file.stat().st_size}\0".encode(errors="surrogateescape"))
-            with file.open("rb") as opened:
-                while chunk := opened.read(CHUNK_BYTES):
-                    digest.update(chunk)
+            name, content = file.name, hash_file("data.source", file)
+            digest.update(f"\0{name}\0{content}\0".encode(errors="surrogateescape"))
         return paths.cache() / f"checks-{digest.hexdigest()}.json"
     except (OSError, TrimtabError):  # the reader reports it
         return None

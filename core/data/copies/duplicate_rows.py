@@ -9,7 +9,7 @@ import numpy as np
 from core.data.checks.check_finding import EXAMPLES, Example, Finding
 from core.data.checks.masked_excerpt import excerpt_masked
 from core.data.checks.row_tally import Tally, finding_of, grade
-from core.data.copies.row_fingerprints import MOST_NEAR, RowPrints
+from core.data.copies.row_fingerprints import MOST_NEAR, RowPrints, spare_groups
 from core.data.stream.word_hashes import Indices
 
 EXACT, NEAR = "exact duplicates", "near duplicates"
@@ -23,11 +23,14 @@ def find_duplicates(prints: RowPrints, fetch: Fetch) -> list[Finding]:
     """Return the findings of exact and of near copies. Later copies are counted, not the first of each."""
     exact, near = prints.exact_copies, prints.near_copies
     own = np.arange(len(exact))
-    only_near = np.where((exact == own) & (near != own), near, own)
-    note = f"only the first {MOST_NEAR:,} rows are compared" if prints.is_partial else ""
+    others = spare_groups(exact, near, prints.groups)
+    only_near = np.where((exact == own) & (others != own), others, own)
+    inside = int(((exact == own) & (near != own) & (others == own)).sum())
+    notes = [f"only the first {MOST_NEAR:,} rows are compared"] * prints.is_partial
+    notes += [f"{inside:,} more are in the group of their first copy"] * bool(inside)
     return [
         _describe(EXACT, exact, EXACT_REMEDY, prints.numbers, fetch),
-        _describe(NEAR, only_near, NEAR_REMEDY, prints.numbers, fetch, note),
+        _describe(NEAR, only_near, NEAR_REMEDY, prints.numbers, fetch, "; ".join(notes)),
     ]
 
 

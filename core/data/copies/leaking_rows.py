@@ -13,7 +13,7 @@ from core.data.checks.check_finding import EXAMPLES, Example, Finding
 from core.data.checks.masked_excerpt import excerpt_masked
 from core.data.checks.row_tally import FEWEST_TO_BLOCK, Tally, finding_of, grade
 from core.data.copies.duplicate_rows import Fetch
-from core.data.copies.row_fingerprints import RowPrints
+from core.data.copies.row_fingerprints import RowPrints, spare_groups
 from core.data.copies.validation_split import Division, divide, first_copies
 from core.data.stream.word_hashes import Indices
 
@@ -50,7 +50,7 @@ def divide_source(
     ``untrained`` are the rows that train nothing."""
     assert not isinstance(data.validation, str)
     choice = "exact" if data.deduplicate is True else data.deduplicate
-    dropped = {"exact": exact, "near": near}.get(str(choice))
+    dropped = {"exact": exact, "near": spare_groups(exact, near, groups)}.get(str(choice))
     rows = range(len(exact)) if dropped is None else first_copies(dropped.tolist())
     copies = (near if choice == "together" else exact).tolist()
     division = divide(rows, groups, copies, data.validation, seed, untrained)

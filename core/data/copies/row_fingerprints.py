@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -148,3 +149,15 @@ class RowPrints:
         first, near = np.arange(len(self)), self.near
         first[near.rows] = near.rows[minhash_signatures.cluster(near)]
         return first[self.exact_copies]
+
+
+def spare_groups(exact: Indices, near: Indices, groups: Sequence[Any]) -> Indices:
+    """Return the index of the first copy of each row, where near copies in the group of their first copy
+    count as none: they are on one side of the split, as the paraphrases of `trimtab augment` are."""
+    if not groups:
+        return near
+    own = np.arange(len(near))
+    inside = [
+        groups[at] is not None and groups[at] == groups[first] for at, first in enumerate(near.tolist())
+    ]
+    return np.where(np.array(inside, bool), np.where(exact != own, exact, own), near)

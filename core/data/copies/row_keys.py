@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Sequence
 
 from core.data.readers.row_values import texts
 from core.data.stream.row_batches import ReadRow
@@ -18,8 +17,10 @@ NEXT_TEXT, NEXT_PART = "\x1e", "\x1f"
 def row_key(row: ReadRow) -> int:
     """Return the key of a row with texts: in equal rows context and learnt text differ in spaces alone."""
     assert row.texts is not None, "a row that training skips is no copy"
-    parts = [row.texts.context, row.texts.learnt]
-    return _hash([*parts, whole_texts(row)] if row.texts.is_cut else parts)
+    texts = row.texts
+    learnt = texts.answers + texts.other if texts.other else texts.answers
+    joined = NEXT_TEXT.join(texts.context) + NEXT_PART + NEXT_TEXT.join(learnt)
+    return _hash(joined + NEXT_PART + NEXT_TEXT.join(whole_texts(row)) if texts.is_cut else joined)
 
 
 def whole_texts(row: ReadRow) -> list[str]:
@@ -29,8 +30,7 @@ def whole_texts(row: ReadRow) -> list[str]:
     return list(texts([row.row[key] for key in READ if key in row.row]))
 
 
-def _hash(parts: Sequence[Sequence[str]]) -> int:
-    joined = NEXT_PART.join(NEXT_TEXT.join(part) for part in parts)
+def _hash(joined: str) -> int:
     if not joined.isascii():
         joined = unicodedata.normalize("NFC", joined)
     content = joined.encode(errors="surrogatepass").translate(None, SPACES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from core.data.checks.check_finding import Finding
 from core.data.checks.row_tally import TallyCheck, finding_of, grade
-from core.data.readers.row_texts import is_filled
 from core.data.stream.row_batches import RowBatch
 
 NAME = "empty rows and answers"
@@ -18,11 +17,11 @@ class EmptyRows(TallyCheck):
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""
         self._tally.rows += len(batch.rows)
-        for row in batch.rows:
-            if row.texts is None:
-                if row.is_empty:
-                    self._tally.hit(row.number, lambda: "(no text)", "no text")
-            elif not all(map(is_filled, row.texts.answers)):
+        blank = set(batch.row_of[batch.is_answer & ~batch.is_filled].tolist())
+        for at, row in enumerate(batch.rows):
+            if row.is_empty:
+                self._tally.hit(row.number, lambda: "(no text)", "no text")
+            elif at in blank and row.texts is not None:
                 self._tally.hit(row.number, "".join(row.texts.context).strip, "empty answer")
 
     def finding(self) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 from core.data.checks.check_finding import Finding
 from core.data.checks.row_tally import TallyCheck, finding_of, grade
@@ -20,9 +21,9 @@ class MaskedRows(TallyCheck):
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""
         self._tally.rows += len(batch.rows)
-        for row in itertools.compress(batch.rows, batch.trains_nothing):
-            if row.texts is not None:
-                self._tally.hit(row.number, " ".join(row.texts.context).strip)
+        for row in list_masked(batch):
+            assert row.texts is not None
+            self._tally.hit(row.number, " ".join(row.texts.context).strip)
 
     def finding(self) -> Finding:
         """Return what was found in all rows."""
@@ -31,7 +32,7 @@ class MaskedRows(TallyCheck):
         return finding_of(NAME, self._tally, grade(share, SOME, MOST), REMEDY, blocks=blocks)
 
 
-def is_masked(row: ReadRow) -> bool:
-    """Tell whether nothing of a row is trained on; a row that training skips for another reason is not
+def list_masked(batch: RowBatch) -> Iterator[ReadRow]:
+    """Yield the rows of which nothing is trained on; one that training skips for another reason is not
     meant."""
-    return row.texts is not None and row.trains_nothing
+    return (row for row in itertools.compress(batch.rows, batch.trains_nothing) if row.texts is not None)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from core.data.cache.tokenized_rows import TokenizedPart
 from core.data.checks.check_finding import Finding, Lengths, Severity
 from core.data.checks.row_tally import Tally, finding_of, grade
 from core.data.copies.row_keys import whole_texts
@@ -25,7 +26,7 @@ CUT_REMEDY = (
     "raise sequence_length, shorten the prompts, or split the rows; `trimtab clean --long drop` leaves them "
     "out, --long truncate shortens them"
 )
-CountTokens = Callable[[Sequence[str]], list[int]]  # of each text
+LOST, ENDS = "the answer is cut off whole", "the end is cut"
 
 
 class RowLengths:
@@ -73,68 +74,79 @@ def _distribute(lengths: np.ndarray) -> Lengths:
 
 
 class CutRows:
-    """Counts rows of more than ``limit`` tokens: estimated from the bytes, or counted by ``count``."""
+    """Counts rows of more than ``limit`` tokens, estimated from their bytes, and the tokens beyond it."""
 
-    def __init__(self, limit: int, count: CountTokens | None = None) -> None:
-        self._limit, self._count = limit, count
-        self._tally, self._lost = Tally(), 0
+    def __init__(self, limit: int) -> None:
+        self._limit, self._tally, self._beyond = limit, Tally(), 0
 
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""
         rows = [row for row in batch.rows if row.texts is not None]
         self._tally.rows += len(rows)
+        long = self._limit * (BYTES_A_TOKEN if batch.is_ascii else 1)  # a token has at least one byte
         for row in rows:
-            if self._tokens(row) > self._limit:
-                lost = self._tokens_before_answer(row) >= self._limit
-                self._lost += lost
-                kind = "the answer is cut off whole" if lost else "the end is cut"
+            if row.size <= long and not row.texts.is_cut:  # type: ignore[union-attr]
+                continue
+            if (tokens := estimate_tokens(whole_texts(row))) > self._limit:
+                self._beyond += tokens - self._limit
+                kind = LOST if _estimate_before_answer(row) >= self._limit else ENDS
                 self._tally.hit(row.number, lambda row=row: " ".join(row.texts.all), kind)  # type: ignore[misc]
 
     def pack(self) -> Any:
         """Return what is kept, in types that msgpack has."""
-        return self._tally.pack(), self._lost
+        return self._tally.pack(), self._beyond
 
     def merge(self, packed: Any, first: int) -> None:
         """Take in what was kept of the rows that follow, of which the first is row ``first`` + 1."""
-        tally, lost = packed
+        tally, beyond = packed
         self._tally.merge(tally, first)
-        self._lost += lost
+        self._beyond += beyond
 
     def finding(self) -> Finding:
         """Return what was found in all rows. It blocks if no answer is left."""
-        lost = self._lost / max(1, self._tally.rows)
-        severity = max(
-            grade(self._tally.share, SOME_CUT, MANY_CUT),
-            grade(lost, SOME_LOST, MANY_LOST),
-            key=(Severity.LOW, Severity.MEDIUM, Severity.HIGH).index,
-        )
-        how = "tokens" if self._count else f"tokens, estimated as bytes / {BYTES_A_TOKEN}"
-        detail = "; ".join([f"more than {self._limit:,} {how}", *filter(None, [self._tally.list_kinds()])])
-        blocks = BLOCKS if self._lost and self._lost == self._tally.rows else ""
-        return finding_of(CUT, self._tally, severity, CUT_REMEDY, detail if self._tally.hits else "", blocks)
+        how = f"tokens, estimated as bytes / {BYTES_A_TOKEN}, and about {self._beyond:,} are cut off"
+        return _describe_cut(self._tally, f"more than {self._limit:,} {how}")
 
-    def _tokens(self, row: ReadRow) -> int:
-        assert row.texts is not None
-        if self._count is None and length(row) <= self._limit:  # a token has at least one byte
-            return 0
-        return self._measure(whole_texts(row))
 
-    def _tokens_before_answer(self, row: ReadRow) -> int:
-        """The tokens before the first answer: of a chat those of its first turns."""
-        assert row.texts is not None
-        if not row.texts.answers:
-            return 0
-        before = list(row.texts.context)
-        messages = row.row.get("messages")
-        if isinstance(messages, list):
-            roles = [turn.get("role") if isinstance(turn, dict) else None for turn in messages]
-            before = before[: roles.index("assistant")] if "assistant" in roles else before
-        return self._measure(before)
+def count_cut(estimated: Finding, parts: Sequence[TokenizedPart], limit: int) -> Finding:
+    """Return the finding of rows that are cut, from the tokens that trials train on; rows are shown of those
+    ``estimated``."""
+    tally = Tally()
+    for part in parts:
+        longer = part.list_longer(limit)
+        lost = np.setdiff1d(longer, part.find_learnable(limit))
+        tally.rows += len(part.lengths)
+        tally.hits += len(longer)
+        tally.kinds.update({LOST: len(lost), ENDS: len(longer) - len(lost)})
+    tally.kinds = +tally.kinds
+    tally.examples = list(estimated.examples) if tally.hits else []
+    found = _describe_cut(tally, f"more than {limit:,} tokens, counted in the token cache")
+    return found if tally.hits else dataclasses.replace(found, detail="counted in the token cache")
 
-    def _measure(self, texts: Sequence[str]) -> int:
-        if self._count is not None:
-            return sum(self._count(texts))
-        return estimate_tokens(texts)
+
+def _describe_cut(tally: Tally, how: str) -> Finding:
+    lost = tally.kinds[LOST]
+    severity = max(
+        grade(tally.share, SOME_CUT, MANY_CUT),
+        grade(lost / max(1, tally.rows), SOME_LOST, MANY_LOST),
+        key=(Severity.LOW, Severity.MEDIUM, Severity.HIGH).index,
+    )
+    detail = f"{how}; {tally.list_kinds()}" if tally.hits else ""
+    blocks = BLOCKS if lost and lost == tally.rows else ""
+    return finding_of(CUT, tally, severity, CUT_REMEDY, detail, blocks)
+
+
+def _estimate_before_answer(row: ReadRow) -> int:
+    """Return the tokens before the first answer: of a chat those of its first turns."""
+    assert row.texts is not None
+    if not row.texts.answers:
+        return 0
+    before = list(row.texts.context)
+    messages = row.row.get("messages")
+    if isinstance(messages, list):
+        roles = [turn.get("role") if isinstance(turn, dict) else None for turn in messages]
+        before = before[: roles.index("assistant")] if "assistant" in roles else before
+    return estimate_tokens(before)
 
 
 def estimate_tokens(texts: Iterable[str]) -> int:

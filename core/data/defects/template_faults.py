@@ -53,7 +53,7 @@ def _find_faults(row: ReadRow, has_tokens: bool) -> tuple[str, ...]:
     if row.texts is None:
         return () if row.is_empty or row.is_unwanted else (plain(row.fault, 80),)
     messages = row.row.get("messages")
-    faults = role_faults(tuple(map(_role, messages))) if isinstance(messages, list) else ()
+    faults = role_faults(_list_roles(messages)) if isinstance(messages, list) else ()
     return (*faults, TOKENS) if has_tokens and any(map(has_special, row.texts.all)) else faults
 
 
@@ -71,8 +71,11 @@ def has_special(text: str) -> bool:
     return any(hint in text for hint in HINTS) and SPECIAL.search(text) is not None
 
 
-def _role(turn: Any) -> str:
-    return str(turn.get("role")) if isinstance(turn, dict) else ""
+def _list_roles(messages: list[Any]) -> tuple[str, ...]:
+    try:
+        return tuple([turn["role"] for turn in messages])
+    except (TypeError, KeyError):
+        return tuple(str(turn.get("role")) if isinstance(turn, dict) else "" for turn in messages)
 
 
 def _shown(row: ReadRow) -> str:

@@ -48,6 +48,12 @@ def parse_list(value: Any) -> list[Any]:
 def to_turns(value: Any) -> list[Any]:
     """Return the turns with the keys ``role`` and ``content``, and the roles user, assistant, system and
     tool; what has no role is left as it is. Raises UnusableRow."""
+    if type(value) is list:
+        for turn in value:
+            if type(turn) is not dict or not _is_standard(turn):
+                break
+        else:
+            return value
     return [
         turn if not isinstance(turn, dict) or _is_standard(turn) else _to_turn(turn)
         for turn in parse_list(value)

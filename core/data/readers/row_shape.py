@@ -43,7 +43,7 @@ class Shape:
             reason = f"{self.verdict} is {plain(verdict, 20)}: only answers labelled true are learnt"
             return kept | {"unusable": reason, "unwanted": True}
         try:
-            return kept | self.convert(raw)
+            return kept | self.convert(raw) if kept else self.convert(raw)
         except UnusableRow as error:
             return kept | {"unusable": str(error)}
         except RecursionError:

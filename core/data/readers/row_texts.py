@@ -41,15 +41,18 @@ class RowTexts(msgspec.Struct, frozen=True, gc=False):
         return (*self.context, *self.learnt)
 
 
-def split(row: Canonical, number: int) -> RowTexts:
-    """Split a row in the common form. Raises UnusableRow."""
+def split(row: Canonical, number: int) -> tuple[RowTexts, int]:
+    """Split a row in the common form; also return the characters that are kept. Raises UnusableRow."""
     parts = split_whole(row)
-    longest = max(max(map(len, part), default=0) for part in parts)
-    if longest <= LONGEST and sum(map(len, parts)) <= MOST_TEXTS:
-        context, answers, other = map(tuple, parts)
-        return RowTexts(number, context, answers, other)
-    context, answers, other = (tuple(words[:LONGEST] for words in part[:MOST_TEXTS]) for part in parts)
-    return RowTexts(number, context, answers, other, True)
+    context, answers, other = parts
+    size = sum(map(len, context)) + sum(map(len, answers)) + sum(map(len, other))
+    if len(context) + len(answers) + len(other) <= MOST_TEXTS and (
+        size <= LONGEST or all(len(text) <= LONGEST for text in itertools.chain(*parts))
+    ):
+        return RowTexts(number, tuple(context), tuple(answers), tuple(other)), size
+    cut = [tuple(words[:LONGEST] for words in part[:MOST_TEXTS]) for part in parts]
+    texts = RowTexts(number, cut[0], cut[1], cut[2], True)
+    return texts, sum(map(len, texts.all))
 
 
 def split_whole(row: Canonical) -> Parts:
@@ -97,14 +100,20 @@ def _plain_chat(messages: Any, context_turns: int) -> Parts | None:
     """Return the same for turns with nothing but a role and a text, as most have; None for others."""
     if type(messages) is not list or not messages:
         return None
-    context, answers = list[str](), list[str]()
-    for at, turn in enumerate(messages):
-        if type(turn) is not dict or len(turn) != 2:
+    context, answers, left = list[str](), list[str](), context_turns
+    for turn in messages:
+        if type(turn) is not dict or len(turn) != 2 or "role" not in turn or "content" not in turn:
             return None
-        role, content = turn.get("role"), turn.get("content")
-        if type(role) is not str or type(content) is not str or not is_encodable(content):
+        role, content = turn["role"], turn["content"]
+        if type(role) is not str or type(content) is not str:
             return None
-        (answers if role == "assistant" and at >= context_turns else context).append(content)
+        if not (content.isascii() or is_encodable(content)):
+            return None
+        if role == "assistant" and left <= 0:
+            answers.append(content)
+        else:
+            context.append(content)
+        left -= 1
     return context, answers, []
 
 

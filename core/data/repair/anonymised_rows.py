@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from core.data.copies.row_keys import READ
 from core.data.readers.row_shape import Canonical
@@ -17,13 +18,9 @@ PURPOSE = b"trimtab anonymise"  # the salt is no hash of the file that a report 
 Progress = Callable[[str, int, int, str], None]
 
 
-def anonymise(rows: Sequence[Canonical], progress: Progress) -> tuple[list[Canonical], str]:
-    """Return the rows with placeholders, and a note that counts them.
-
-    The salt follows from the rows: the same rows get the same placeholders on every machine, and who does not
-    have the rows cannot compute the placeholder of a guessed value.
-    """
-    placeholders, kinds = Placeholders(_find_salt(rows)), Counter[str]()
+def anonymise(rows: Sequence[Canonical], salt: str, progress: Progress) -> tuple[list[Canonical], str]:
+    """Return the rows with placeholders, and a note that counts them."""
+    placeholders, kinds = Placeholders(salt), Counter[str]()
     anonymised, changed = list[Canonical](), 0
     for at, row in enumerate(rows):
         if at % BATCH == 0:
@@ -41,9 +38,15 @@ def _anonymise(row: Canonical, placeholders: Placeholders, kinds: Counter[str]) 
     return row | replaced
 
 
-def _find_salt(rows: Sequence[Canonical]) -> str:
+def find_salt(parts: Iterable[Iterable[Canonical]]) -> str:
+    """Return the salt of a study whose sources have these rows: in all of them a value gets the same
+    placeholder.
+
+    The same rows get the same placeholders on every machine, and who does not have the rows cannot compute
+    the placeholder of a guessed value.
+    """
     total = hashlib.blake2b(key=PURPOSE)
-    for row in rows:
+    for row in itertools.chain.from_iterable(parts):
         read = [row[key] for key in READ if key in row]
         total.update(json.dumps(read, default=str).encode())
     return total.hexdigest()

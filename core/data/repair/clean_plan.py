@@ -10,7 +10,6 @@ from core.contract.text.sanitize import plain
 from core.data.copies.contaminated_rows import KnownTexts
 from core.data.copies.row_fingerprints import RowPrints
 from core.data.copies.validation_split import divide
-from core.data.defects.masked_rows import is_masked
 from core.data.mixture.row_filter import keep_rows
 from core.data.readers.shaped_rows import ShapedRows
 from core.data.readers.source_files import Source
@@ -85,25 +84,28 @@ def _read(spec: StudySpec, source: Source, known: KnownTexts | None, tell: Tell)
 
 
 def _drop_useless(made: SourcePlan, batch: RowBatch, known: KnownTexts | None, first: int) -> None:
-    for at, row in enumerate(batch.rows, first):
-        if row.texts is None:
-            made.dropped[at] = Drop(plain(row.fault, 120))
-        elif is_masked(row):
-            made.dropped[at] = Drop(MASKED)
+    for at, (row, is_useless) in enumerate(zip(batch.rows, batch.trains_nothing, strict=True), first):
+        if is_useless:
+            made.dropped[at] = Drop(MASKED if row.texts is not None else plain(row.fault, 120))
     for place in known.match(batch) if known is not None else ():
         made.dropped[first + place] = Drop(CONTAMINATED)
 
 
 def _drop_copies(made: SourcePlan, duplicates: str) -> None:
-    """Drop all but the first of each cluster of copies."""
+    """Drop all but the first of each cluster of copies, and near copies in its group."""
     if duplicates == "keep":
         return
-    exact = made.prints.exact_copies.tolist()
+    exact, groups = made.prints.exact_copies.tolist(), made.prints.groups
     near = made.prints.near_copies.tolist() if duplicates == "near" else exact
-    first: dict[int, int] = {}
+    first, seen = dict[int, int](), dict[int, int]()  # by cluster, and by text
     for at, (equal, alike) in enumerate(zip(exact, near, strict=True)):
-        if at not in made.dropped and first.setdefault(alike, at) != at:
-            made.dropped[at] = Drop(EXACT if equal == exact[first[alike]] else NEAR, first[alike])
+        if at in made.dropped:
+            continue
+        of, same = first.setdefault(alike, at), seen.setdefault(equal, at)
+        if same != at:
+            made.dropped[at] = Drop(EXACT, same)
+        elif of != at and not (groups and groups[at] is not None and groups[at] == groups[of]):
+            made.dropped[at] = Drop(NEAR, of)
 
 
 def _drop_leaking(train: SourcePlan, validation: SourcePlan, duplicates: str) -> None:

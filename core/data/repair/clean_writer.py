@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from core.data.repair.row_repair import Change, RowRepair
 from core.errors import TrimtabError
 
 CHANGES = "changes.jsonl"
+AHEAD = 32  # rows in which names are looked for at once
 
 
 @dataclass
@@ -54,7 +56,7 @@ def write(plans: Sequence[SourcePlan], repair: RowRepair, folder: Path | None, t
     with open_aside(folder, (TRAIN, VALIDATION, CHANGES), "cleaned") as files:
         for made in plans:
             rows = made.read()
-            for number, raw in enumerate(rows.raw()):
+            for number, raw in enumerate(_look_ahead(rows.raw(), repair)):
                 assert rows.shape is not None, "a source with rows has a shape"
                 if number % TOLD == 0:
                     tell(f"cleaning {plain(made.source.name, 60)}, {number:,} rows")
@@ -64,6 +66,13 @@ def write(plans: Sequence[SourcePlan], repair: RowRepair, folder: Path | None, t
         if not cleaned.rows[TRAIN]:
             raise _nothing_left(cleaned, plans[0].source.key)
     return cleaned
+
+
+def _look_ahead(raws: Iterable[dict[str, Any]], repair: RowRepair) -> Iterator[dict[str, Any]]:
+    rows = iter(raws)
+    while batch := list(itertools.islice(rows, AHEAD)):
+        repair.prepare(batch)
+        yield from batch
 
 
 def _describe(drop: Drop) -> Change:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hmac
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from core.data.checks.named_rows import FindNames
 from core.evaluate.text.pii_detector import SURE, PiiMatch, find_pii
 
 PART = 100_000  # characters that the detector reads at once
@@ -23,14 +24,21 @@ DIGITS = 8  # hexadecimal: of 10,000 values of a kind, two are confused in one s
 
 
 class Placeholders:
-    """The placeholders of one salt."""
+    """The placeholders of one salt. ``find_names`` finds names of people, which no rule does."""
 
-    def __init__(self, salt: str) -> None:
+    def __init__(self, salt: str, find_names: FindNames | None = None) -> None:
         self._salt = salt.encode(errors="surrogateescape")
+        self._find_names, self._named = find_names, dict[str, list[PiiMatch]]()
+
+    def prepare(self, texts: Iterable[str]) -> None:
+        """Find the names in texts that are replaced next, all at once."""
+        if self._find_names is not None:
+            parts = list(dict.fromkeys(part for text in texts for part in _parts(text)))
+            self._named = dict(zip(parts, self._find_names(parts), strict=True))
 
     def replace(self, text: str, kinds: Counter[str]) -> str:
         """Return the text with each piece of personal data replaced; the pieces are counted in ``kinds``."""
-        if not SUSPECT.search(text):
+        if self._find_names is None and not SUSPECT.search(text):
             return text
         if len(text) <= PART:
             return self._replace(text, kinds)
@@ -38,11 +46,20 @@ class Placeholders:
 
     def _replace(self, text: str, kinds: Counter[str]) -> str:
         parts, at = list[str](), 0
-        for piece in find_pii(text, SURE):
+        for piece in self._find(text):
             kinds[piece.kind] += 1
             parts += [text[at : piece.start], self._placeholder(piece)]
             at = piece.end
         return "".join([*parts, text[at:]])
+
+    def _find(self, text: str) -> list[PiiMatch]:
+        pieces = find_pii(text, SURE)
+        if self._find_names is None:
+            return pieces
+        named = self._named[text] if text in self._named else self._find_names([text])[0]
+        taken = [(piece.start, piece.end) for piece in pieces]
+        pieces += [name for name in named if not any(name.start < end and name.end > at for at, end in taken)]
+        return sorted(pieces, key=lambda piece: piece.start)
 
     def _placeholder(self, piece: PiiMatch) -> str:
         digest = hmac.digest(self._salt, piece.key.encode(errors="surrogatepass"), "sha256")

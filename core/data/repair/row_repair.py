@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from core.data.defects.row_lengths import estimate_tokens
 from core.data.readers.chat_turns import parse_list, to_turns
 from core.data.readers.row_shape import Shape
 from core.data.readers.row_texts import BYTES_A_TOKEN
+from core.data.readers.row_values import texts
 from core.data.repair.pii_placeholders import Placeholders
 from core.data.stream.row_batches import read_row
 
@@ -35,6 +36,12 @@ class RowRepair:
 
     def __init__(self, placeholders: Placeholders | None, long: str, limit: int) -> None:
         self._placeholders, self._long, self._limit = placeholders, long, limit
+
+    def prepare(self, raws: Iterable[Raw]) -> None:
+        """Look into the rows that are repaired next, where many at once are faster."""
+        if self._placeholders is not None:
+            every, unused = texts([list(raw.values()) for raw in raws]), Counter[str]()
+            self._placeholders.prepare(_repair_encoding(text, unused) for text in every)
 
     def repair(self, raw: Raw, shape: Shape) -> tuple[Raw | None, list[Change]]:
         """Return a row of a source with this ``shape`` as it is written, None for one that is dropped, and

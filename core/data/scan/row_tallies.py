@@ -12,6 +12,7 @@ import msgspec
 from core.contract.spec.study_spec import DataOptions
 from core.data.checks.check_finding import EXAMPLES, Example, Finding
 from core.data.checks.evaluation_rows import Match, PromptIndex, describe_matches, match_batch
+from core.data.checks.named_rows import FindNames
 from core.data.checks.row_sample import Drawn, RowSample
 from core.data.checks.row_tally import BatchCheck
 from core.data.copies import row_fingerprints
@@ -35,7 +36,8 @@ SAMPLED = 1_000  # rows, 20 s: more would not narrow an interval that the detect
 @dataclass(frozen=True)
 class ScanOptions:
     """What a scan needs to know of the study. ``length``: the tokens that training keeps of a row; ``size``:
-    the rows of the sample; ``processes``: those that may read at once, None for as many as pay off."""
+    the rows of the sample; ``processes``: those that may read at once, None for as many as pay off;
+    ``find_names`` finds names of people in the sample."""
 
     data: DataOptions
     prompts: PromptIndex
@@ -44,6 +46,7 @@ class ScanOptions:
     length: int | None = None
     known: KnownTexts | None = None
     processes: int | None = None
+    find_names: FindNames | None = None
 
 
 class Packed(msgspec.Struct):

@@ -12,7 +12,7 @@ from core.data.mixture.row_filter import keep_rows
 from core.data.readers import local_files
 from core.data.readers.source_files import Source
 from core.data.scan.row_tallies import Packed, RowTallies, ScanOptions
-from core.data.scan.scan_process import Task, describe_job
+from core.data.scan.scan_process import Task, describe_job, without_collector
 from core.data.scan.scan_processes import count_processes, read_in_processes
 from core.data.stream.fast_rows import read_shaped
 from core.data.stream.file_pieces import Piece, plan_pieces, read_piece
@@ -92,8 +92,9 @@ class SourceReader:
 
         tallies = RowTallies(self._options, task.number)
         raws = self._open(task.piece) if self._is_wrapped else read_piece(task.piece, self._source.key, count)
-        for rows in tallies.read(Numbered(raws, self._most), self._shape):
-            progress(done, first + rows)
+        with without_collector():
+            for rows in tallies.read(Numbered(raws, self._most), self._shape):
+                progress(done, first + rows)
         return tallies.pack()
 
 

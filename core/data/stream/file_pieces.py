@@ -18,6 +18,7 @@ from core.data.readers import local_files
 
 LINES = (".jsonl", ".ndjson")
 PIECE_BYTES = 8 << 20
+BLOCK_BYTES = 1 << 18  # decoded at once
 Raw = dict[str, Any]
 
 
@@ -67,20 +68,51 @@ def _measure(file: Path) -> int | None:
 
 
 def _read_lines(piece: Piece, end: int, count: Count) -> Iterator[Raw]:
-    decode = msgspec.json.Decoder().decode
+    decoder = msgspec.json.Decoder()
     with Path(piece.file).open("rb") as file:
         at = _find_line(file, piece.begin, end)
-        while at < end and (line := file.readline(LONGEST_LINE)):
-            count(len(line))
-            try:
-                value = decode(line)
-            except (ValueError, RecursionError):
-                value = None
-            if type(value) is not dict:
-                value = _read_usually(piece.file, line, at)
-            at += len(line)
-            if value is not None:
-                yield value
+        while at < end:
+            file.seek(at)
+            block = file.read(min(BLOCK_BYTES, end - at))
+            if not block.endswith(b"\n"):
+                block += file.readline(LONGEST_LINE)
+            if not block:
+                return
+            rows = _decode_block(decoder, block)
+            if rows is not None:
+                yield from rows
+            else:
+                file.seek(at)
+                yield from _read_singly(piece.file, file, at, at + len(block))
+            count(len(block))
+            at += len(block)
+
+
+def _decode_block(decoder: msgspec.json.Decoder[Any], block: bytes) -> list[Raw] | None:
+    """Decode whole lines at once; None where one of them is not a single JSON object."""
+    lines = block.count(b"\n") + (not block.endswith(b"\n"))
+    if len(block) >= LONGEST_LINE or not block.startswith(b"{") or block.count(b"\n{") != lines - 1:
+        return None
+    try:
+        rows = decoder.decode_lines(block)
+    except (ValueError, RecursionError):
+        return None
+    return rows if len(rows) == lines and all(type(row) is dict for row in rows) else None
+
+
+def _read_singly(name: str, file: IO[bytes], at: int, end: int) -> Iterator[Raw]:
+    """Read lines one by one, those from ``at`` on that begin before ``end``."""
+    decode = msgspec.json.Decoder().decode
+    while at < end and (line := file.readline(LONGEST_LINE)):
+        try:
+            value = decode(line)
+        except (ValueError, RecursionError):
+            value = None
+        if type(value) is not dict:
+            value = _read_usually(name, line, at)
+        at += len(line)
+        if value is not None:
+            yield value
 
 
 def _find_line(file: IO[bytes], begin: int, end: int) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from core.data.mixture.row_filter import keep_rows
 from core.data.readers.row_shape import Canonical, Shape
-from core.data.readers.row_texts import RowTexts, is_filled, split
+from core.data.readers.row_texts import RowTexts, split
 from core.data.readers.row_values import EmptyRow, UnusableRow
 from core.data.readers.shaped_rows import ShapedRows
 from core.data.stream.word_hashes import Bits, Indices, Words, hash_grams, hash_words
@@ -42,12 +42,6 @@ class ReadRow(msgspec.Struct, frozen=True):
         """Whether training skips the row because its answer is labelled false, as in data for KTO."""
         return "unwanted" in self.row
 
-    @property
-    def trains_nothing(self) -> bool:
-        """Whether training skips the row, or masks all of it from the loss."""
-        texts = self.texts
-        return texts is None or not (any(map(is_filled, texts.answers)) or any(map(is_filled, texts.other)))
-
 
 @dataclass(frozen=True)
 class RowBatch:
@@ -73,9 +67,21 @@ class RowBatch:
         return np.fromiter(flat, np.int64, 3 * len(self.rows)).reshape(-1, 3)
 
     @cached_property
+    def is_filled(self) -> Bits:
+        """Whether each text has more than spaces."""
+        return np.array([bool(text) and not text.isspace() for text in self.texts], bool)
+
+    @cached_property
     def trains_nothing(self) -> list[bool]:
-        """Whether each row trains nothing."""
-        return [row.trains_nothing for row in self.rows]
+        """Whether training skips each row, or masks all of it from the loss."""
+        trained = self.row_of[self.is_filled & self.is_learnt]
+        flags: list[bool] = (np.bincount(trained, minlength=len(self.rows)) == 0).tolist()
+        return flags
+
+    @cached_property
+    def is_ascii(self) -> bool:
+        """Whether all texts are in ASCII: then a character is a byte."""
+        return self.joined.isascii()
 
     @cached_property
     def row_of(self) -> Indices:
@@ -111,8 +117,8 @@ class RowBatch:
 def read_row(raw: Raw, row: Canonical, number: int) -> ReadRow:
     """Split a row into its texts; a row that cannot be split has the reason instead."""
     try:
-        texts = split(row, number)
-        return ReadRow(number, raw, row, texts, "", sum(map(len, texts.all)))
+        texts, size = split(row, number)
+        return ReadRow(number, raw, row, texts, "", size)
     except UnusableRow as error:
         return ReadRow(number, raw, row, None, str(error), is_empty=isinstance(error, EmptyRow))
 

@@ -35,7 +35,8 @@ class Words(NamedTuple):
 
 def hash_words(texts: Sequence[str]) -> Words:
     """Hash the words of each text."""
-    parts = [_hash_batch(batch, first) for first, batch in _batches(texts)]
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
+    parts = [_hash_batch(texts[begin:end], begin, lengths[begin:end]) for begin, end in _batches(lengths)]
     if not parts:
         return Words(np.empty(0, np.uint64), np.empty(0, np.int64))
     return Words(
@@ -61,27 +62,24 @@ def mix(hashes: Hashes) -> Hashes:
     return hashes ^ (hashes >> _SHIFT)
 
 
-def _batches(texts: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield texts of about BATCH_CHARACTERS together, with the index of the first."""
-    batch, size, first = list[str](), 0, 0
-    for at, text in enumerate(texts):
-        if batch and size + len(text) > BATCH_CHARACTERS:
-            yield first, batch
-            batch, size, first = [], 0, at
-        batch.append(text)
-        size += len(text) + 1
-    if batch:
-        yield first, batch
+def _batches(lengths: Indices) -> Iterator[tuple[int, int]]:
+    """Yield from and to which index texts have about BATCH_CHARACTERS together."""
+    ends, begin = np.cumsum(lengths), 0
+    while begin < len(lengths):
+        before = int(ends[begin - 1]) if begin else 0
+        end = int(np.searchsorted(ends, before + BATCH_CHARACTERS, side="right"))
+        yield begin, max(end, begin + 1)
+        begin = max(end, begin + 1)
 
 
-def _hash_batch(texts: list[str], first: int) -> Words:
+def _hash_batch(texts: Sequence[str], first: int, lengths: Indices) -> Words:
     values, whole = _characters("\n".join([*texts, ""]))
     begins, ends = _bounds(values, whole)
     powers, inverses = _powers(1 << max(16, len(values).bit_length()))
     sums = np.zeros(len(values) + 1, np.uint64)
     np.cumsum(values * powers[: len(values)], out=sums[1:])
     hashes = (sums[ends] - sums[begins]) * inverses[begins]
-    edges = np.cumsum([0, *(len(text) + 1 for text in texts)])
+    edges = np.concatenate([[0], np.cumsum(lengths)])
     counts = np.diff(np.searchsorted(begins, edges))
     return Words(mix(hashes), np.repeat(np.arange(first, first + len(texts)), counts))
 

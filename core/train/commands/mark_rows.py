@@ -72,7 +72,7 @@ class SourceRows:
 
 def _find_opener(data: DataOptions, key: str) -> Any:
     """Return what reads the rows of the source from the start. Raises TrimtabError."""
-    for prefix, section in data.inputs.items():
+    for prefix, section in data.checked.items():
         for source in find_sources(section, prefix):
             if source.key == key:
                 split = section.split if not key.endswith(HELD) else str(section.validation)

@@ -163,7 +163,7 @@ class Paraphraser:
         if each.report.verdict:
             return
         text = each.report.paraphrase
-        learnt = " ".join(split(shape.read(each.raw), each.at + 1).learnt)
+        learnt = " ".join(split(shape.read(each.raw), each.at + 1)[0].learnt)
         each.report.verdict = checks.find_fault(text, each.place.text, learnt)
         if not each.report.verdict:
             each.row = each.place.put(each.raw, text)

@@ -130,13 +130,16 @@ def collate(rows: Sequence[Row], pad_id: int, device: torch.device) -> dict[str,
     return {name: torch.from_numpy(array).to(device) for name, array in named.items()}
 
 
-def load_data(spec: StudySpec, tokenizer: Any, progress: Progress) -> Data:
+def load_data(
+    spec: StudySpec, tokenizer: Any, progress: Progress, salt: row_tokenizer.StudySalt | None = None
+) -> Data:
     """The rows of a study, read, split and tokenised, or from the cache. Raises TrimtabError if no training
-    or validation rows are left."""
+    or validation rows are left. ``salt``: of the study that this one is a source of."""
+    salt = salt or row_tokenizer.StudySalt(spec)
     if spec.data.mixture:
         parts = mixture_rows.list_parts(spec)
         data = mixture_rows.join(
-            spec, [(name, _load_part(part, name, tokenizer, progress)) for name, part in parts]
+            spec, [(name, _load_part(part, name, tokenizer, progress, salt)) for name, part in parts]
         )
         _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
         return data
@@ -147,7 +150,7 @@ def load_data(spec: StudySpec, tokenizer: Any, progress: Progress) -> Data:
     data.train = _take(spec, data, found.training, "training")
     data.train = [replace(row, number=number) for number, row in enumerate(data.train)]
     if may_anonymise(spec):
-        data.anonymised = _anonymised(spec, data, found.training, tokenizer, progress)
+        data.anonymised = _anonymised(spec, data, found.training, tokenizer, progress, salt)
     data.validation = _take(spec, data, found.validation, "validation")
     data.notes += [facts.fault] if facts.fault else []
     _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
@@ -159,10 +162,15 @@ def load_data(spec: StudySpec, tokenizer: Any, progress: Progress) -> Data:
 
 
 def _anonymised(
-    spec: StudySpec, data: Data, plain: TokenizedPart, tokenizer: Any, progress: Progress
+    spec: StudySpec,
+    data: Data,
+    plain: TokenizedPart,
+    tokenizer: Any,
+    progress: Progress,
+    salt: row_tokenizer.StudySalt,
 ) -> list[Row]:
     """The training rows with placeholders, each with the number of the row that it comes from."""
-    found = row_tokenizer.find_rows(spec, tokenizer, progress, anonymised=True)
+    found = row_tokenizer.find_rows(spec, tokenizer, progress, salt)
     part, data.notes = found.training, [*data.notes, *found.facts.notes]
     known = {
         int(index): number for number, index in enumerate(plain.rows[plain.find_learnable(data.most), INDEX])
@@ -173,10 +181,12 @@ def _anonymised(
     return [replace(row, number=known[int(part.rows[at, INDEX])]) for at, row in zip(kept, rows, strict=True)]
 
 
-def _load_part(spec: StudySpec, name: str, tokenizer: Any, progress: Progress) -> Data:
+def _load_part(
+    spec: StudySpec, name: str, tokenizer: Any, progress: Progress, salt: row_tokenizer.StudySalt
+) -> Data:
     """Load a source of the mixture alone. Raises TrimtabError with its name."""
     try:
-        return load_data(spec, tokenizer, progress)
+        return load_data(spec, tokenizer, progress, salt)
     except TrimtabError as error:
         raise mixture_rows.name_source(error, name) from None
 

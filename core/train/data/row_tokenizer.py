@@ -5,46 +5,89 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from core.contract.spec.searched_knob_extremes import longest_sequence
 from core.contract.spec.study_spec import StudySpec
-from core.data.cache import cache_key, token_cache
+from core.data.cache import cache_key, cached_rows, token_cache
+from core.data.cache.cache_key import CacheKey
 from core.data.cache.tokenized_rows import PartBuilder, RowFacts, TokenizedPart, TokenizedRows
 from core.data.readers.row_values import UnusableRow
-from core.data.repair.anonymised_rows import anonymise
+from core.data.repair.anonymised_rows import anonymise, find_salt
 from core.evaluate.metrics import validation_slices
 from core.train.data import labelled_questions, row_loader, stdlib_pairs
 from core.train.data.chat_spans import Text
 from core.train.data.row_format import RowFormat
 from core.train.data.tokenization import Encoded, Encoder
-from core.train.progress_callback import Progress
+from core.train.progress_callback import Progress, silent
 
 BATCH = 256  # rows between two progress reports
 SLICE_COLUMNS = ("source", "task", "label", "category", "topic")  # columns whose values split the rows
 Raw = dict[str, Any]
 
 
-def find_rows(spec: StudySpec, tokenizer: Any, progress: Progress, anonymised: bool = False) -> TokenizedRows:
-    """The tokenised rows of a study, from the cache if it has them. ``anonymised``: only the training rows,
+class StudySalt:
+    """The salt of the placeholders in all sources of a study, whose rows are read when it is asked for."""
+
+    def __init__(self, spec: StudySpec) -> None:
+        self._parts = [msgspec.structs.replace(spec, data=section) for _, section in spec.data.sources]
+
+    @cached_property
+    def value(self) -> str:
+        """The salt. Raises TrimtabError for rows that cannot be read."""
+        return find_salt(row_loader.load(part, silent)[0] for part in self._parts)
+
+    def find_keys(self, tokenizer: Any, progress: Progress) -> list[str]:
+        """The names of the caches of all sources; none if one has none."""
+        keys = [_find_key(part, tokenizer, progress) for part in self._parts]
+        names = [key.name for key in keys if key is not None]
+        return names if len(names) == len(keys) else []
+
+
+def find_rows(
+    spec: StudySpec, tokenizer: Any, progress: Progress, salt: StudySalt | None = None
+) -> TokenizedRows:
+    """The tokenised rows of a study, from the cache if it has them. With a ``salt``: only the training rows,
     with placeholders for personal data. Raises TrimtabError."""
-    tokenize = tokenize_anonymised if anonymised else tokenize_rows
-    demo = stdlib_pairs.digest() if spec.data.source == row_loader.DEMO else ""
-    key = cache_key.find_key(spec, tokenizer, demo, progress, anonymised)
+
+    def tokenize() -> TokenizedRows:
+        if salt is None:
+            return tokenize_rows(spec, tokenizer, progress)
+        return tokenize_anonymised(spec, tokenizer, progress, salt)
+
+    salted = salt.find_keys(tokenizer, progress) if salt is not None else []
+    key = _find_key(spec, tokenizer, progress, salted) if salted or salt is None else None
     longest = longest_sequence(spec)
     if key is None:
-        return tokenize(spec, tokenizer, progress)
+        return tokenize()
     known = token_cache.load(key.name, longest)
     if known is not None:
+        _note(key, salted)
         return known
     with token_cache.hold(key.name, progress):
         known = token_cache.load(key.name, longest)  # another process may have made it
         if known is None:
-            known = tokenize(spec, tokenizer, progress)
+            known = tokenize()
             known = token_cache.save(key.name, known) if key.holds() else known
+        _note(key, salted)
         return known
+
+
+def _find_key(
+    spec: StudySpec, tokenizer: Any, progress: Progress, salted: Sequence[str] = ()
+) -> CacheKey | None:
+    demo = stdlib_pairs.digest() if spec.data.source == row_loader.DEMO else ""
+    return cache_key.find_key(spec, tokenizer, demo, progress, salted)
+
+
+def _note(key: CacheKey, salted: Sequence[str]) -> None:
+    """Let checks count the tokens of these rows, unless they have placeholders."""
+    if not salted and key.holds():
+        cached_rows.note(key)
 
 
 def tokenize_rows(spec: StudySpec, tokenizer: Any, progress: Progress) -> TokenizedRows:
@@ -65,11 +108,13 @@ def tokenize_rows(spec: StudySpec, tokenizer: Any, progress: Progress) -> Tokeni
     return TokenizedRows(reader.read(train, "training"), reader.read(held, "validation"), facts)
 
 
-def tokenize_anonymised(spec: StudySpec, tokenizer: Any, progress: Progress) -> TokenizedRows:
+def tokenize_anonymised(
+    spec: StudySpec, tokenizer: Any, progress: Progress, salt: StudySalt
+) -> TokenizedRows:
     """Read and split the rows as they are, then replace personal data in the training rows: the validation
     rows, which are none of these, are the same for all trials."""
     train, _ = row_loader.load(spec, progress)
-    train, note = anonymise(train, progress)
+    train, note = anonymise(train, salt.value, progress)
     form = RowFormat(spec, tokenizer, _columns(train))
     reader = RowReader(form, longest_sequence(spec), progress)
     facts = RowFacts(longest_sequence(spec), form.kind, notes=[note])

@@ -63,13 +63,14 @@ class TrialProgress(msgspec.Struct, frozen=True, kw_only=True):
     inspected: list[Any] = []
     past: dict[str, Any] = {}
     why: str = ""
+    start_loss: float | None = None  # of replayed sources before the first step
     partial: Partial | None
 
     def numbers(self) -> dict[str, Any]:
         """The progress as plain JSON values; without a mixture, what only a mixture has is left out."""
         result: dict[str, Any] = msgspec.to_builtins(self)
         if not self.drawn:
-            del result["drawn"], result["balance"]
+            del result["drawn"], result["balance"], result["start_loss"]
             result["since"] = result["since"][:3]
             (result["partial"] or {}).pop("sources", None)
         return result

@@ -44,6 +44,7 @@ def take(trial: Trial) -> checkpoint_files.Snapshot:
         inspected=trial.inspections.snapshot(),
         past=trial.card.past.numbers(),
         why=trial.validation.why,
+        start_loss=trial.validation.start_loss,
         partial=trial.partial,
     )
     adapter, copies = trial.factors.copy_to_host(tensors)
@@ -77,6 +78,7 @@ def _restore_numbers(trial: Trial, progress: TrialProgress) -> None:
     validation = trial.validation
     validation.early_stopping.best, validation.early_stopping.waited = progress.best, progress.waited
     validation.step, validation.why = progress.evaluated_step, progress.why
+    validation.start_loss = progress.start_loss
     trial.balance.counts = dict(progress.balance)
     trial.best_at, trial.passed_step = progress.best_at, progress.passed_step
     trial.submitted_step = progress.submitted

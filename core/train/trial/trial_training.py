@@ -128,6 +128,8 @@ class Trial:
         due = self.step and self.step % self.every == 0 and self.passed_step != self.step
         if due or self.partial.judged:
             yield from self._evaluate_and_submit()  # it was interrupted before or during the evaluation
+        if not (self.step or self.partial.micro_batches):
+            yield from self.validation.measure_start(self.factors)
         while True:
             if not self._continues():
                 yield from self._evaluate_and_submit()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 
 from core.contract.events import event_types as e
-from core.contract.spec.metric_table import SOURCE
+from core.contract.spec.metric_table import FORGETTING, SOURCE
 from core.contract.spec.searched_knob_extremes import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.evaluate.metrics.loss_metrics import Sums
@@ -59,6 +59,24 @@ class HeldOutRows:
             end += 1
         return self._rows[first:end]
 
+    @property
+    def has_replayed(self) -> bool:
+        """Whether any row is of a replayed source."""
+        return any(map(self.is_replayed, range(len(self))))
+
+    def is_replayed(self, place: int) -> bool:
+        """Whether the row at this place is of a replayed source."""
+        return self._sources[place] in self._replayed
+
+    def find_replayed_loss(self, sources: Mapping[str, Sums]) -> float | None:
+        """The loss of the replayed sources' rows, nats/token; None where it is not finite, or there are
+        none."""
+        total = Sums()
+        for name, sums in sources.items():
+            if name in self._replayed:
+                total.add(sums.loss, sums.tokens, sums.correct)
+        return total.metrics().get("eval/loss")
+
     def make_request(self, mine: Factors, rows: list[Row]) -> Judge | Rate:
         """The request for these rows."""
         items = [Item(mine, row) for row in rows]
@@ -100,6 +118,21 @@ class Validation:
         self.early_stopping = EarlyStopping(spec.evaluate.patience, spec.evaluate.min_delta, direction)
         self.step = -1  # of the last evaluation
         self.why = ""  # why it stopped training
+        self.start_loss: float | None = None  # of replayed sources, before the first step
+
+    def measure_start(self, factors: Factors) -> Generator[Request, TimedResult, None]:
+        """Evaluate the replayed sources before the first step, once: what is forgotten is the rise of this
+        loss, which is that of the base, or of ``model.adapter``."""
+        if self.start_loss is not None or not self._held.has_replayed:
+            return
+        partial = Partial()
+        while partial.judged < len(self._held):
+            rows = self._held.batch(partial.judged)
+            if self._held.is_replayed(partial.judged):
+                result, _ = yield self._held.make_request(factors, rows)
+                self._held.take(rows, result, partial)
+            partial.judged += len(rows)
+        self.start_loss = self._held.find_replayed_loss(partial.sources)
 
     def evaluate(
         self, factors: Factors, step: int, elapsed_s: float, partial: Partial
@@ -114,6 +147,9 @@ class Validation:
         metrics, losses = partial.sums.metrics(), self._held.row_losses(partial.losses)
         own = ((name, sums.metrics()) for name, sums in partial.sources.items())
         metrics |= {f"{SOURCE}{name}": values["eval/loss"] for name, values in own if "eval/loss" in values}
+        now = self._held.find_replayed_loss(partial.sources)
+        if now is not None and self.start_loss is not None:
+            metrics[FORGETTING] = now - self.start_loss
         self.step = step
         self._card.latest.update(metrics)
         self._card.reporter.emit(

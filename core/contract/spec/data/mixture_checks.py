@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from core.contract.spec.knob_table import WEIGHT
-from core.contract.spec.metric_table import SOURCE
+from core.contract.spec.metric_table import FORGETTING, SOURCE
 from core.contract.spec.search_checks import list_needed_metrics
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.errors import Problem
@@ -88,3 +88,6 @@ def _check_metrics(spec: StudySpec, file: str) -> Iterator[Problem]:
         if metric.startswith(SOURCE) and metric not in names:
             fix = f"sources: {', '.join(names)}" if names else "it needs [[data.mixture]]"
             yield Problem(f"{metric} is not evaluated", f"{file} [study]", fix)
+        if metric == FORGETTING and not any(part.replay for part in spec.data.mixture):
+            fix = "mark the earlier data with replay = true in [[data.mixture]]"
+            yield Problem(f"{metric} is not evaluated: no source is replayed", f"{file} [study]", fix)

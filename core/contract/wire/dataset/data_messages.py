@@ -17,11 +17,13 @@ RowNumber = Annotated[int, msgspec.Meta(ge=1, le=input_size_limits.MOST_ROWS)]
 
 class AskDataReview(msgspec.Struct, frozen=True, tag="ask-data-review"):
     """Ask what the checks find in the rows of a study. The reply's answer is a DataReview: once it is newer
-    than ``known``, or after some seconds. ``again`` checks the rows anew, even if the files are the same."""
+    than ``known``, or after some seconds. ``again`` checks the rows anew, even if the files are the same;
+    ``only_known`` begins no check, as for a console that only reads."""
 
     study: Name
     known: Step = 0
     again: bool = False
+    only_known: bool = False
 
 
 class AskDataRow(msgspec.Struct, frozen=True, tag="ask-data-row"):

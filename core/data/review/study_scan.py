@@ -1,0 +1,87 @@
+"""Scans all sources of a study: what `trimtab check` prints and what the engine keeps for its consoles."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from core.contract.spec.searched_knob_extremes import longest_sequence
+from core.contract.spec.study_spec import DataOptions, StudySpec
+from core.data.cache import cached_rows
+from core.data.checks import evaluation_rows, scan_rows
+from core.data.checks.evaluation_rows import PromptIndex
+from core.data.checks.named_rows import FindNames
+from core.data.checks.scan_rows import Progress, Scan, Tell, show_nothing
+from core.data.copies.contaminated_rows import KnownTexts
+from core.data.defects.row_lengths import CUT, count_cut
+from core.data.readers.source_files import find_sources
+from core.data.scan.name_process import open_finder
+from core.data.scan.row_tallies import ScanOptions
+from core.errors import SpecError, TrimtabError, in_line
+from core.evaluate.prompts.study_prompts import Library
+
+
+def list_prompts(spec: StudySpec) -> tuple[dict[str, list[str]], str]:
+    """Return the study's prompts; none, and a note, if they cannot be read."""
+    try:
+        return evaluation_rows.list_prompts(Library(spec.evaluate)), ""
+    except SpecError as error:
+        return {}, f"rows are not compared with evaluation prompts: {in_line(error)}"
+
+
+def scan_study(
+    spec: StudySpec,
+    prompts: dict[str, list[str]],
+    size: int,
+    tell: Tell,
+    progress: Progress = show_nothing,
+    against: Sequence[str] = (),
+) -> Iterator[tuple[DataOptions, Scan]]:
+    """Yield what is found in each source, with a sample of ``size`` for the slow checks, and its section of
+    the study file. ``against``: files of evaluation data instead of ``data.contamination``. Raises
+    TrimtabError for one of these that cannot be read."""
+    files, named = (against, "--against") if against else (spec.data.contamination, "data.contamination")
+    known = KnownTexts(files, named, tell) if files else None
+    with contextlib.ExitStack() as stack:
+        find_names, fault = _open_names(spec, stack, tell) if size else (None, "")
+        for key, section in spec.data.checked.items():
+            options = ScanOptions(
+                section, PromptIndex(prompts), size, spec.study.seed, longest_sequence(spec), known,
+                find_names=find_names,
+            )  # fmt: skip
+            sources = find_sources(section, key)
+            for scan in scan_rows.scan_all(sources, options, tell, progress):
+                told = replace(scan, notes=(*scan.notes, fault)) if fault else scan
+                yield section, _count_tokens(told, list_part(spec, section), scan.source is sources[0])
+
+
+def _open_names(spec: StudySpec, stack: contextlib.ExitStack, tell: Tell) -> tuple[FindNames | None, str]:
+    """Return what finds names, or a note on why it cannot."""
+    if not spec.evaluate.names:
+        return None, ""
+    tell("loading the model that finds names")
+    try:
+        return stack.enter_context(open_finder(spec.evaluate.names)), ""
+    except TrimtabError as error:
+        return None, f"names are not looked for: {in_line(error)}"
+
+
+def list_part(spec: StudySpec, section: DataOptions) -> StudySpec:
+    """Return the study with one of its sources alone, as a trial reads it."""
+    return msgspec.structs.replace(spec, data=section)
+
+
+def _count_tokens(scan: Scan, part: StudySpec, is_training: bool) -> Scan:
+    """Return the scan with the rows that are cut as trials cut them, where the token cache has them."""
+    rows = cached_rows.find(part) if scan.findings else None
+    if rows is None:
+        return scan
+    parts = [rows.training] if is_training else [rows.validation]
+    if is_training and not isinstance(part.data.validation, str):
+        parts.append(rows.validation)
+    limit = longest_sequence(part)
+    findings = (count_cut(each, parts, limit) if each.name == CUT else each for each in scan.findings)
+    return replace(scan, findings=tuple(findings))
