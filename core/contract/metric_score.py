@@ -39,6 +39,12 @@ class Score(msgspec.Struct, frozen=True):
         ends = f"{self.low:.3g} to {self.high:.3g}, " if self.interval else ""
         return f"{self.value:.3g} ({ends}{self.samples} sample{'s' * (self.samples != 1)})"
 
+    def within(self, least: float, most: float) -> Score:
+        """Return the score with an interval that does not go beyond what its metric can be."""
+        if self.value is None or self.low is None or self.high is None or not least <= self.value <= most:
+            return self
+        return msgspec.structs.replace(self, low=max(least, self.low), high=min(most, self.high))
+
     def widen(self, tail: float) -> Score:
         """Return the score with an interval that leaves ``tail``, at most 0.025, beyond each end."""
         if self.value is None or self.low is None or self.high is None or tail >= TAIL:

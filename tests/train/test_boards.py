@@ -12,6 +12,8 @@ import pytest
 
 from core import paths
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
+from core.contract.spec.metric_table import BOARDS, METRICS, PATTERNS
 from core.contract.wire import worker_api
 from core.contract.wire.evidence_answer import Evidence
 from core.errors import TrimtabError
@@ -321,3 +323,22 @@ def test_the_base_says_how_far_it_is_and_that_it_is_done(bench, tmp_path, withou
     assert told[0].stage.startswith("scoring the base model in the background") and told[0].total > 0
     assert max(event.done / event.total for event in told if event.stage) > 0.5
     assert [event.stage for event in told][-1] == ""
+
+
+def test_no_interval_of_any_metric_goes_beyond_what_the_metric_can_be():
+    """A share below 0, or a loss, would be told of samples that vary much."""
+    names = [name for name in METRICS if name.split("/")[0] in BOARDS]
+    for name in (*names, *(f"{pattern.name}x" for pattern in PATTERNS)):
+        score = ProbeResult().add(name, Score(0.25, -1e6, 1e6, 9)).scores[name]
+        (low, high), unit = score.interval, (METRICS.get(name) or PATTERNS[0]).unit
+        if name in ("quality/loss_rise",) or "odds" in name or "direction" in name:
+            assert (low, high) == (-1e6, 1e6), f"{name} may have any sign"
+        elif name == "quality/forgetting":
+            assert low == -1.0, "perplexity cannot fall by more than all of it"
+        elif "@" in name:
+            assert (low, high) == (-1.0, 1.0)
+        else:
+            assert low == 0.0 and (high == 1e6 or high <= 100), name
+            assert high <= 1.0 or unit != "fraction" or name == "quality/robustness", name
+    beyond = ProbeResult().add("quality/task:x", Score(31.0, 29.0, 33.0, 9)).scores["quality/task:x"]
+    assert beyond.interval == (29.0, 33.0), "a task's own scale stays as it is"

@@ -279,3 +279,18 @@ def test_a_token_copies_nothing_to_the_device_and_a_sampled_one_once(two, monkey
     generation.run_until(time.perf_counter() + 60.0)
     assert len(steps) > 2
     assert made.count(batched_generation.__name__) == 1 + copies * len(steps)
+
+
+def test_of_the_likeliest_tokens_only_those_that_hold_nine_tenths_are_drawn():
+    """Whether these are few of a large vocabulary or most of it."""
+    torch.manual_seed(0)
+    for spread in (0.0, 0.1, 1.0, 3.0, 30.0):
+        logits = spread * torch.randn(4, 20_000)
+        shares = logits.softmax(-1)
+        kept = batched_generation._nucleus(shares)
+        for row, kept_row in zip(shares, kept, strict=True):
+            drawn = kept_row > 0
+            assert kept_row[drawn].equal(row[drawn]) and float(kept_row.sum()) >= 0.9 - 1e-3
+            without_least = kept_row.sum() - kept_row[drawn].min() * (kept_row == kept_row[drawn].min()).sum()
+            assert float(without_least) < 0.9 + 1e-3, "fewer would do"
+            assert drawn.all() or float(row[~drawn].max()) <= float(row[drawn].min())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -23,6 +24,21 @@ class Metric:
     unit: str = ""
     effect: float = 0.0
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """The least and the largest value that it can have, in its unit, of whatever model."""
+        return SPANS.get(self.name) or UNIT_SPANS.get(self.unit, (-math.inf, math.inf))
+
+
+UNIT_SPANS = {
+    "fraction": (0.0, 1.0), "of 100": (0.0, 100.0), "0 to 1": (0.0, 1.0), "0 to 0.5": (0.0, 0.5),
+    "0.5 to 1": (0.0, 1.0), "points": (-1.0, 1.0), "nats/token": (0.0, math.inf), "bits": (0.0, math.inf),
+    "tokens/s": (0.0, math.inf), "s": (0.0, math.inf), "bytes": (0.0, math.inf),
+}  # fmt: skip
+SPANS = {  # where it is not that of the unit: ratios and differences
+    "quality/forgetting": (-1.0, math.inf), "quality/robustness": (0.0, math.inf),
+    "quality/loss_rise": (-math.inf, math.inf), "safety/misalignment_odds": (-math.inf, math.inf),
+}  # fmt: skip
 
 STRENGTH = "feedback/strength"
 FORGETTING = "eval/forgetting"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.contract.metric_score import Score
-from core.contract.spec.metric_table import SLICE
+from core.contract.spec.metric_table import SLICE, find_metric
 from core.contract.text.sanitize import plain
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics.validation_slices import SMALLEST
@@ -61,7 +61,8 @@ class ProbeResult:
         self, metric: str, score: Score, values: Sequence[float] = (), samples: Sequence[Sample] = ()
     ) -> ProbeResult:
         """Add a metric; of ``samples``, those with a larger score are worse."""
-        self.scores[metric] = score
+        entry = find_metric(metric)
+        self.scores[metric] = score.within(*entry.span) if entry is not None else score
         if len(values):
             self.values[metric] = [float(value) for value in values]
         ordered = sorted(
