@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, TensorMetadata
 
 from core.train.base import fused_layers
@@ -39,7 +40,7 @@ def install() -> None:
     torch.nn.functional.scaled_dot_product_attention = _attention
     FakeTensor.tolist = lambda self: _read(self, "tolist").tolist()
     FakeTensor.numpy = lambda self, **options: _read(self, "numpy")
-    TensorMetadata._flatten_into = _flatten_into
+    _hurry_cache_keys()
     torch.cuda.is_bf16_supported = lambda *a, **k: True
     torch.cuda.amp.common.amp_definitely_not_available = lambda: False
     torch.cuda.Event, torch.cuda.Stream = _Event, _Stream
@@ -53,9 +54,15 @@ def install() -> None:
     torch.cuda.mem_get_info = lambda *a, **k: (1 << 36, 1 << 36)
 
 
-def _flatten_into(self: TensorMetadata, result: list[object], *rest: Any) -> None:
-    """As torch does for the key of its cache, in less time: no size is symbolic here."""
-    result.extend(getattr(self, name) for name in TensorMetadata.__slots__)
+def _hurry_cache_keys() -> None:
+    """Let torch look up what an operation returns in less time: no tensor is sparse, and no size symbolic."""
+
+    def flatten(metadata: TensorMetadata, key: list[object], *rest: Any) -> None:
+        key.extend(getattr(metadata, name) for name in TensorMetadata.__slots__)
+
+    TensorMetadata._flatten_into = flatten
+    fake_tensor.is_sparse_any = lambda tensor: False
+    fake_tensor.suggest_memory_format = lambda tensor: torch.contiguous_format  # the key has the strides
 
 
 @contextmanager

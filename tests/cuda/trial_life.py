@@ -155,6 +155,7 @@ class _Life:
                 ReloadCheck, "check", lambda *given: None
             ),  # PEFT moves weights: fake ones cannot be
             patch.object(scoring_batches, "reads_trees", lambda *given: False),  # in ``path_steps``
+            patch.object(scoring_batches, "RATE", 1e6),  # tokens/s: few passes, with many rows in each
         ):
             self._pack = Pack(self._spec, base, self._data, self._told.append)
             return self._live()
