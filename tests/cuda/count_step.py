@@ -41,8 +41,10 @@ def begin() -> None:
     """Load the fake device; it must be there before torch."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     fake_device.load()
+    from core.train import quiet_libraries
     from tests.cuda import fake_card
 
+    quiet_libraries.load_peft()  # else bitsandbytes loads torch's compiler
     fake_card.install()
     fake_card.use_fast_path()
     gc.disable()  # every operation makes some cycles, and a collection walks over all of transformers
@@ -83,6 +85,26 @@ def count(name: str, ops: bool = False) -> dict[str, Any]:
         fewer, names = few.names(), more.names()
         found["ops"] = {op: total(fewer[op], number) for op, number in names.most_common()}
     return found
+
+
+def count_few(name: str) -> dict[str, Any]:
+    """Count a case on a model of the most layers in COUNTED only, in a third of the time: all that a change
+    adds to a layer or to a step adds to this, too."""
+    from tests.cuda.step_cases import CASES, SHAPES
+    from tests.cuda.step_cases import count as count_case
+
+    found = count_case(CASES[name], SHAPES["0.5B"]._replace(layers=COUNTED[-1]))
+    waits = {kind: number for kind, number in found.waits.items() if number}
+    return {
+        "kernels": found.launches, "bytes": found.bytes, "waits": sum(waits.values()), "waits_by_kind": waits,
+    }  # fmt: skip
+
+
+def bound_few(bound: dict[str, Any]) -> dict[str, Any]:
+    """The bound of a case, in counts.json for LAYERS layers, for what ``count_few`` counts."""
+    further = LAYERS - COUNTED[-1]
+    few = {key: bound[key] - further * bound[f"{key}_per_layer"] for key in ("kernels", "bytes")}
+    return {**bound, **few}
 
 
 def versions() -> dict[str, str]:

@@ -12,7 +12,8 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses import fake_tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, TensorMetadata
 
 from core.train.base import fused_layers
 from core.train.base.packing_check_bypass import skip_packing_check
@@ -39,6 +40,7 @@ def install() -> None:
     torch.nn.functional.scaled_dot_product_attention = _attention
     FakeTensor.tolist = lambda self: _read(self, "tolist").tolist()
     FakeTensor.numpy = lambda self, **options: _read(self, "numpy")
+    _hurry_cache_keys()
     torch.cuda.is_bf16_supported = lambda *a, **k: True
     torch.cuda.amp.common.amp_definitely_not_available = lambda: False
     torch.cuda.Event, torch.cuda.Stream = _Event, _Stream
@@ -50,6 +52,17 @@ def install() -> None:
     for name in ("memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved"):
         setattr(torch.cuda, name, lambda *a, **k: 0)
     torch.cuda.mem_get_info = lambda *a, **k: (1 << 36, 1 << 36)
+
+
+def _hurry_cache_keys() -> None:
+    """Let torch look up what an operation returns in less time: no tensor is sparse, and no size symbolic."""
+
+    def flatten(metadata: TensorMetadata, key: list[object], *rest: Any) -> None:
+        key.extend(getattr(metadata, name) for name in TensorMetadata.__slots__)
+
+    TensorMetadata._flatten_into = flatten
+    fake_tensor.is_sparse_any = lambda tensor: False
+    fake_tensor.suggest_memory_format = lambda tensor: torch.contiguous_format  # the key has the strides
 
 
 @contextmanager

@@ -58,6 +58,11 @@ class OpCounter(TorchDispatchMode):
         self.kernels: list[Kernel] = []
         self.waits: Counter[str] = Counter()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here, and torch's guard against it takes longer than a dispatch."""
+        return False
+
     @property
     def launches(self) -> int:
         """The number of kernels."""

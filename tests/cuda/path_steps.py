@@ -100,7 +100,8 @@ class _Life:
             "write without a head": lambda: self._write(None, trees=False),
             "write from trees": lambda: self._write(self.pack.head, self._trees),
             "score a snapshot": self._score_snapshot,
-            "inspect": self._inspect,
+            "inspect": lambda: self._inspect(self._items()[0]),
+            "inspect the base": lambda: self._inspect(replace(self._items()[0], mine=None)),
         }
 
     def keeping(self) -> Steps:
@@ -156,13 +157,11 @@ class _Life:
         row = self.pack.items(1)[0].row
         Forward(self._base, stack, self.pack.head).rate([Item(copy, row), Item(None, row)])
 
-    def _inspect(self) -> None:
-        item = self._items()[0]
+    def _inspect(self, item: Item) -> None:
         look = Inspection(self._base, self.pack.stack, self.pack.forward)
-        for each in (item, replace(item, mine=None)):
-            found = look.do(each, [False] * len(item.row.ids))
-            if found.fault:
-                raise RuntimeError(found.fault)
+        found = look.do(item, [False] * len(item.row.ids))
+        if found.fault:
+            raise RuntimeError(found.fault)
 
     def _pause(self) -> None:
         for trial in self.pack.trials:

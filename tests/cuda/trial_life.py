@@ -115,6 +115,8 @@ class _Life:
         from tests.tiny import tiny_rows, tiny_tokenizer
 
         self._folder, self._tokenizer = folder, tiny_tokenizer()
+        # every integer that is read is 1: then an answer ends at once, as longer ones are in ``path_steps``
+        self._tokenizer.eos_token = self._tokenizer.convert_ids_to_tokens(1)
         self.pages_moved: list[bool] = []  # whether to the host, of each page that was moved
         tiny_rows(folder / "rows.jsonl", 24)
         self._spec = spec_file.parse({
@@ -153,6 +155,7 @@ class _Life:
                 ReloadCheck, "check", lambda *given: None
             ),  # PEFT moves weights: fake ones cannot be
             patch.object(scoring_batches, "reads_trees", lambda *given: False),  # in ``path_steps``
+            patch.object(scoring_batches, "RATE", 1e6),  # tokens/s: few passes, with many rows in each
         ):
             self._pack = Pack(self._spec, base, self._data, self._told.append)
             return self._live()
