@@ -14,13 +14,13 @@ from core.contract.state.event_fold import apply, refusal
 from core.contract.text.sanitize import plain
 from core.contract.text.secret_redaction import Redactor
 from core.daemon.attached_consoles import Hub
+from core.daemon.journal_writer import Batch, JournalWriter
 from core.errors import RefusedError
 from core.store.journal_file import Journal, frame
 
 log = logging.getLogger("trimtab.supervisor")
 
 GATHER_S = 0.2  # readings within this time share one disk write; other events are written at once
-RETRY_S = 1.0  # after a write that failed
 
 Watcher = Callable[[Event, State], None]
 
@@ -32,14 +32,6 @@ class _Entry:
     study: str
     done: asyncio.Future[list[str]] = field(repr=False)
     refused: list[str] = field(default_factory=list)
-
-
-@dataclass
-class _Batch:
-    """The records that are written to one study's journal at once."""
-
-    frames: list[bytes] = field(default_factory=list)
-    heard: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -56,11 +48,10 @@ class Supervisor:
 
     def __init__(self, hub: Hub, state: State | None = None) -> None:
         self.state = state or State()
-        self.trouble = ""  # why the journal cannot be written now
         self.watchers: list[Watcher] = []
-        self._journals: dict[str, Journal] = {}
+        self._writer = JournalWriter(self._show_wait)
         self._hub, self._redactor = hub, Redactor()
-        self._said: set[tuple[str, str]] = set()  # what failed, by study
+        self._noted: set[tuple[str, str]] = set()  # study and fault
         self._inbox: list[_Entry] = []
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -68,10 +59,14 @@ class Supervisor:
         self._idle.set()
         hub.publish(self.state, ())
 
+    @property
+    def trouble(self) -> str:
+        """Why a journal cannot be written now; empty if all can."""
+        return self._writer.trouble
+
     def keep(self, study: str, journal: Journal) -> Journal | None:
         """Write ``study``'s events to ``journal`` from now on; return the journal used before."""
-        before, self._journals[study] = self._journals.get(study), journal
-        return before
+        return self._writer.replace_journal(study, journal)
 
     def put(self, *events: Event, heard: dict[str, int] | None = None) -> asyncio.Future[list[str]]:
         """Queue ``events`` of one study.
@@ -87,6 +82,10 @@ class Supervisor:
         if any(event.urgent for event in events):
             self._urgent.set()
         return durable
+
+    def note(self, study: str, text: str, level: str = "info") -> asyncio.Future[list[str]]:
+        """Queue a note for the study's event list; ``level`` is info, warning or error."""
+        return self.put(StudyNoted(at=time.time(), study=study, text=text, level=level))
 
     async def put_or_refuse(self, *events: Event) -> None:
         """Queue ``events`` and wait until they are durable. Raises RefusedError with the first reason of a
@@ -118,9 +117,9 @@ class Supervisor:
 
     async def _commit(self, entries: list[_Entry]) -> None:
         state, steps = self.state, list[tuple[Event, State]]()
-        batches: dict[str, _Batch] = {}
+        batches: dict[str, Batch] = {}
         for entry in entries:
-            batch = batches.setdefault(entry.study, _Batch())
+            batch = batches.setdefault(entry.study, Batch())
             batch.heard.update(entry.heard)
             try:
                 draft = self._draft_entry(state, entry)
@@ -130,7 +129,7 @@ class Supervisor:
             state = draft.state
             steps += draft.steps
             batch.frames += draft.frames
-        await self._write(batches)
+        await self._writer.write(batches)
         self.state = state
         self._show_events([event for event, _ in steps])
         for entry in entries:
@@ -185,43 +184,19 @@ class Supervisor:
                 watcher(event, after)
             except Exception as error:
                 log.exception("%s failed at %.300r", _name(watcher), event)
-                self._say_once(event.study, f"{_name(watcher)} failed: {type(error).__name__}: {error}")
+                self._note_once(event.study, f"{_name(watcher)} failed: {type(error).__name__}: {error}")
 
-    def _say_once(self, study: str, fault: str) -> None:
+    def _note_once(self, study: str, fault: str) -> None:
         """Add a fault to the study's event list, once; the log has every occurrence in full."""
-        if (study, fault) in self._said or study not in self.state.studies:
+        if (study, fault) in self._noted or study not in self.state.studies:
             return
-        self._said.add((study, fault))
-        text = f"a part of the engine {plain(fault, 300)}; its log has the details"
-        self.put(StudyNoted(at=time.time(), study=study, text=text, level="error"))
+        self._noted.add((study, fault))
+        self.note(study, f"a part of the engine {plain(fault, 300)}; its log has the details", "error")
 
-    async def _write(self, batches: dict[str, _Batch]) -> None:
-        """Write the batches, and return when all is on disk.
-
-        While the disk is full it waits: nothing is shown that is not stored.
-        """
-        for study, batch in batches.items():
-            journal = self._journals.get(study)
-            if journal is None or not (batch.frames or batch.heard):
-                continue
-            while True:
-                try:
-                    await asyncio.to_thread(journal.append_frames, batch.frames, batch.heard)
-                    break
-                except OSError as error:
-                    if not self.trouble:
-                        log.error("journal of %s: %s; trying again until there is room", study, error)
-                        self._await_room(study, f"the journal cannot be written: {error.strerror or error}")
-                    self.trouble = f"the journal of {study} cannot be written: {error.strerror or error}"
-                    await asyncio.sleep(RETRY_S)
-            if self.trouble:
-                self._await_room(study, "")
-            self.trouble = ""
-
-    def _await_room(self, study: str, why: str) -> None:
-        """Show why nothing else is shown: the only event that is shown and cannot be stored. An empty ``why``
-        ends it."""
-        wait = Preparing(at=time.time(), study=study, worker="engine", stage=why)
+    def _show_wait(self, study: str, reason: str) -> None:
+        """Show why nothing else is shown: the only event that is shown and cannot be stored. An empty
+        ``reason`` ends it."""
+        wait = Preparing(at=time.time(), study=study, worker="engine", stage=reason)
         self.state = apply(self.state, wait)
         self._hub.publish(self.state, (wait,))
 

@@ -4,7 +4,7 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.contract.views.trials.filter_completion import complete_filter, drop_unfinished
-from core.contract.views.trials.trial_fields import find_field, list_fields, sort_numbers
+from core.contract.views.trials.trial_fields import list_fields
 from core.contract.views.trials.trial_filter import Context, FilterFault, parse_filter
 from tests.tui.explored import explored_study
 from tests.tui.scene import NOW, state_of, study_events
@@ -122,20 +122,6 @@ def test_a_name_that_is_being_typed_hides_nothing_yet():
         assert drop_unfinished(STUDY, f"running {typed}") == "running "
     for whole in ("running", "run", "best", "star", "lr<1", "zzz", "state:", "", "12"):
         assert drop_unfinished(STUDY, whole) == whole
-
-
-def test_trials_are_put_in_the_order_of_any_field_and_those_without_a_value_last():
-    trials = list(EXPLORED.trials.values())
-    for name in ("lr", "eval/loss.smooth", "elapsed", "state", "quality/bleu"):
-        field = find_field(EXPLORED, name)
-        up, down = (sort_numbers(EXPLORED, trials, field, way) for way in (False, True))
-        assert sorted(up) == sorted(down) == list(EXPLORED.trials)
-        missing = {t.number for t in trials if field.value(EXPLORED, t) is None}
-        for order in (up, down):
-            assert set(order[len(order) - len(missing) :]) == missing
-        values = [field.value(EXPLORED, EXPLORED.trials[n]) for n in up if n not in missing]
-        assert values == sorted(values)
-    assert find_field(EXPLORED, "nonsense") is None
 
 
 def test_all_that_trials_have_is_listed_once():

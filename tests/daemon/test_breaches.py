@@ -218,7 +218,7 @@ async def test_a_limit_that_is_left_open_is_said_and_pauses_the_study_only_after
     open_ = s.Trial(3, state=s.COMPLETE, scores={"safety/toxicity": UNSURE})
     study = msgspec.structs.replace(study, spec={"evaluate": evaluate}, trials={3: open_})
     told, requests = [], asyncio.Queue()
-    supervisor = SimpleNamespace(watchers=[], put=told.append)
+    supervisor = SimpleNamespace(watchers=[], note=lambda *note: told.append(note))
     limit_breaches.Breaches(supervisor, requests.put)
     for last in (False, True):
         supervisor.watchers[0](scored(UNSURE, last=last), s.State(studies={"s": study}))

@@ -12,6 +12,7 @@ from core.contract.events import event_types as e
 from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, message_codec
+from core.daemon import journal_writer
 from core.daemon import supervisor as module
 from core.daemon.attached_consoles import LARGEST_QUEUE, Hub
 from core.daemon.supervisor import Supervisor
@@ -79,7 +80,7 @@ async def test_readings_of_the_moment_are_shown_and_not_kept(writer, tmp_path):
 
 
 async def test_a_full_disk_shows_nothing_and_loses_nothing(writer, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "RETRY_S", 0.01)
+    monkeypatch.setattr(journal_writer, "RETRY_S", 0.01)
     await writer.put(CREATED)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -53,7 +53,7 @@ class Objective(Section):
     """A metric to optimise; ``reference`` is a value to beat, such as an earlier model's."""
 
     metric: Key
-    direction: Direction = "minimize"
+    direction: Direction = _OBJECTIVE.direction  # type: ignore[assignment]
     reference: float | None = None
 
     @model_validator(mode="before")
@@ -130,7 +130,7 @@ class StudySection(Section):
     warm_start: Annotated[list[Place], Field(max_length=input_size_limits.MOST_ENTRIES)] = list(
         _STUDY.warm_start
     )
-    warm_start_as: Literal["points", "trials"] = "points"
+    warm_start_as: Literal["points", "trials"] = _STUDY.warm_start_as  # type: ignore[assignment]
     warm_start_best: Trials = _STUDY.warm_start_best
     population: Population | None = None
 
@@ -228,8 +228,8 @@ class EvaluateSection(Section):
 class ResourcesSection(Section):
     """The devices that trials run on, and their limits."""
 
-    devices: Literal["auto", "cpu", "all"] | Devices = "auto"
-    pack: Literal["auto"] | AtOnce = "auto"
+    devices: Literal["auto", "cpu", "all"] | Devices = _RESOURCES.devices  # type: ignore[assignment]
+    pack: Literal["auto"] | AtOnce = _RESOURCES.pack  # type: ignore[assignment]
     memory: Literal["auto"] | str | int = _RESOURCES.memory
     checkpoint_every: StepsOrNone = _RESOURCES.checkpoint_every
     checkpoint_every_s: Annotated[float, Field(ge=0, le=input_size_limits.LONGEST_S)] = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable
 
 from core.contract.events import event_types as e
@@ -153,8 +152,7 @@ class Breaches:
         new_findings, self._known[key] = judge(study, event, self._known.get(key, frozenset()), history)
         for finding in new_findings:
             text = f"trial {event.trial}: {finding.text}"
-            note = e.StudyNoted(at=time.time(), study=study.name, text=text, level="warning")
-            self._supervisor.put(note)
+            self._supervisor.note(study.name, text, "warning")
         breach = next((finding for finding in new_findings if finding.limit is not None), None)
         if breach is not None:
             self._act(study, event.trial, breach)
@@ -168,7 +166,7 @@ class Breaches:
         unsure = [] if action == "ignore" else unsure_limits(study, trial)
         for limit in unsure:
             text = f"trial {number}: {_unsure_text(limit, trial)}"
-            self._supervisor.put(e.StudyNoted(at=time.time(), study=study.name, text=text, level="warning"))
+            self._supervisor.note(study.name, text, "warning")
         if unsure and action == "pause":
             self._do(console_api.PauseStudy(study.name, by=f"the limit {unsure[0]}"))
 

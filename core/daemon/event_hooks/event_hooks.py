@@ -158,4 +158,4 @@ class EventHooks:
                 self._loop.call_soon_threadsafe(self._note, message.studies[0], text)
 
     def _note(self, study: str, text: str) -> None:
-        self._supervisor.put(e.StudyNoted(at=time.time(), study=study, text=text, level="warning"))
+        self._supervisor.note(study, text, "warning")

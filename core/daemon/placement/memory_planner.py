@@ -64,7 +64,6 @@ class MemoryPlanner:
         ] = {}  # by device: bytes at the last out-of-memory error, and its time
         self._pass_tokens: dict[str, int] = {}  # by device: the measured cost of a pass
         self._fused: dict[str, bool] = {}  # by device: whether its worker's layers are fused
-        self._reserve: dict[str, int] = {}  # by device: bytes that the allocator holds but does not use
 
     @property
     def model(self) -> Model | None:
@@ -266,7 +265,6 @@ class MemoryPlanner:
         """Learn from a measurement, and return it with the estimate for the same trials."""
         if measurement.longest:
             self._setting = replace(self._setting, longest=measurement.longest)
-        self._reserve[measurement.device] = measurement.reserve_bytes
         self._pass_tokens[measurement.device] = measurement.pass_tokens
         if measurement.trials:
             self._fused[measurement.device] = measurement.fused
@@ -318,7 +316,3 @@ class MemoryPlanner:
         """Return the correction factor, and the number of measurements behind it."""
         corrections = self._ledger.of(self.kind(label, self.setting(label)))
         return corrections.factor, len(corrections.ratios)
-
-    def reserve(self, label: str) -> int | None:
-        """Return bytes that the worker's allocator holds but does not use, by its latest report."""
-        return self._reserve.get(label)

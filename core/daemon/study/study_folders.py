@@ -46,7 +46,7 @@ def load(supervisor: Supervisor, last_numbers: dict[str, int], remember: Callabl
     supervisor.state = replay_all(events(folder) for folder in run_folder.list_studies())
     for study, fault in faults:
         log.warning("%s: %s", study, fault)
-        supervisor.put(e.StudyNoted(at=time.time(), study=study, text=fault, level="warning"))
+        supervisor.note(study, fault, "warning")
 
 
 async def begin(

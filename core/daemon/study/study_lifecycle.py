@@ -188,7 +188,7 @@ class Studies:
     def _say(self, study: str, texts: Iterable[str], level: str = "info") -> None:
         """Add notes to the study's event list."""
         for text in filter(None, texts):
-            self._supervisor.put(e.StudyNoted(at=time.time(), study=study, text=text, level=level))
+            self._supervisor.note(study, text, level)
 
     async def _put(self, *events: e.Event) -> None:
         await self._supervisor.put_or_refuse(*events)

@@ -17,7 +17,6 @@ from core.data.stream.fast_rows import read_shaped
 from core.data.stream.row_batches import RowBatch, batches
 from core.data.stream.word_hashes import Indices
 
-DUPLICATES = ("near", "exact", "keep")
 TRAIN, VALIDATION = "train.jsonl", "validation.jsonl"
 MASKED, EXACT, NEAR = "nothing is trained on", "exact duplicate", "near duplicate"
 CONTAMINATED, LEAKING = "contains evaluation data", "also a validation row"

@@ -18,7 +18,6 @@ from core.data.readers.row_values import texts
 from core.data.repair.pii_placeholders import Placeholders
 from core.data.stream.row_batches import read_row
 
-LONG = ("keep", "drop", "truncate")
 TOO_LONG = "too long"
 Raw = dict[str, Any]
 

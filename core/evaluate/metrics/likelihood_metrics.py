@@ -15,7 +15,6 @@ from core.evaluate.statistics.confidence_intervals import (
     numbers,
     rate,
     ratio,
-    share_interval,
     transform,
 )
 
@@ -27,16 +26,6 @@ def loss(losses: Numbers, tokens: Numbers) -> Score:
     tokens of a row depend on each other.
     """
     return ratio(losses, tokens)
-
-
-def accuracy(correct: Numbers, tokens: Numbers) -> Score:
-    """Return the share of target tokens that are the model's first choice. Fraction, higher is better. If it
-    is the same in every row, the interval of a share of the rows is used."""
-    score = ratio(correct, tokens)
-    if score.value is None or score.low is None or score.low != score.high or not 0 <= score.value <= 1:
-        return score
-    low, high = share_interval(score.value * score.samples, score.samples)
-    return Score(score.value, low, high, score.samples)
 
 
 def choice(likelihoods: Sequence[Numbers], answers: Sequence[int], lengths: Sequence[Numbers] = ()) -> Score:

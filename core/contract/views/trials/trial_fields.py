@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -187,20 +187,6 @@ def _last(trial: s.Trial, metric: str) -> float | None:
     score = trial.scores.get(metric)
     value = score.value if score is not None else trial.latest.get(metric)
     return value if value is not None and math.isfinite(value) else None
-
-
-def sort_numbers(study: s.Study, trials: Iterable[s.Trial], field: Field, descending: bool) -> list[int]:
-    """Return the trials' numbers by a field, those without a value last in both directions."""
-    known: list[tuple[object, int]] = []
-    missing: list[int] = []
-    for trial in trials:
-        value = field.value(study, trial)
-        if value is None or (isinstance(value, float) and not math.isfinite(value)):
-            missing.append(trial.number)
-        else:
-            known.append((sort_key(value), trial.number))
-    known.sort(key=lambda pair: pair[0], reverse=descending)  # type: ignore[arg-type,return-value]
-    return [number for _, number in known] + missing
 
 
 def sort_key(value: object) -> tuple[int, float, str]:
