@@ -14,7 +14,7 @@ import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-DEADLINE_S = 60.0
+DEADLINE_S = 240.0  # of a walk through all screens, on a machine that is full
 # Mouse, focus, the main screen and the cursor as they were.
 LEFT = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?1006l", b"\x1b[?1004l")
 DRAWN = b"\x1b[?1049h"  # the alternate screen: from here on it is the console's

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from tui import app, entry_point
 
-DEADLINE_S = 5.0
+DEADLINE_S = 30.0
 SEEN = "screens: "  # what is printed before their names
 WALK = (  # a key, and the screen that it leads to
     ("g", "AllTrials"), ("enter", "DetailScreen"), ("a", "InsidesScreen"), ("r", "InsidesScreen"),
