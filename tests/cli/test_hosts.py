@@ -28,7 +28,7 @@ from tests.cli.ssh_hosts import SshHost
 
 needs_sshd = pytest.mark.skipif(not ssh_hosts.REAL, reason="needs the OpenSSH client and server")
 KINDS = [pytest.param(True, marks=needs_sshd, id="openssh"), pytest.param(False, id="stand-in")]
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from tests import zygote
 from tests.zygote import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_S = 45.0
+DEADLINE_S = 90.0
 # Where an engine's studies lie, unless the test's module has a STORAGE of its own. A reading costs a search
 # process ten times as much in SQLite; that both hold the same is shown by tests/search/test_alike.py.
 JOURNAL, SQLITE = "journal:${TRIMTAB_HOME}/optuna.log", ""

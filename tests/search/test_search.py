@@ -20,7 +20,7 @@ from core.errors import SpecError, TrimtabError
 from core.search.process.search_client import Search
 from tests.search import studies
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 
 @pytest.fixture

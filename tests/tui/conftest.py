@@ -30,7 +30,7 @@ from tui.app import TrimtabApp
 from tui.study_table import queue_fit_query
 from tui.terminal import frame_pacing
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 FRAMES_PER_S = 100.0
 render_update = Compositor.render_update
 
