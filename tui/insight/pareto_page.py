@@ -105,9 +105,13 @@ def _ranking(view: View) -> list[Text]:
 def params(study: s.Study, trial: s.Trial) -> str:
     """The searched knobs of a trial in one line."""
     return "  ".join(
-        f"{KNOBS[name].short or name if name in KNOBS else plain(name, 12)} {plain(write_knob(study, name, value), 16)}"
+        f"{_short_name(name)} {plain(write_knob(study, name, value), 16)}"
         for name, value in best_and_counts.searched_values(study, trial).items()
     )
+
+
+def _short_name(name: str) -> str:
+    return KNOBS[name].short or name if name in KNOBS else plain(name, 12)
 
 
 def trials(view: View) -> list[int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 STUDY_BAR = (
     "trial.detail", "trial.pause", "trial.prune", "trial.reprieve", "trial.edit", "trial.clone", "trial.new",
     "list.filter", "app.boards", "app.memory", "app.insight", "app.devices", "trial.mark", "trial.compare",
-    "list.sort", "list.columns", "study.change", "study.pause", "study.stop", "study.switch", "race.toggle", "panels.next",
+    "list.sort", "list.columns", "study.change", "study.pause", "study.stop", "study.switch",
+    "race.toggle", "panels.next",
     "trial.star", "trial.note", "trial.pin", "app.samples", "app.data", "app.save",
 )  # fmt: skip
 TRIAL_BAR = (

@@ -32,6 +32,7 @@ from tui.widgets.list_keys import ListKeys
 
 ASK_EVERY_S = 30.0
 ANSWER_S = 30.0
+ADD = "`trimtab hosts add NAME ADDRESS` adds the studies of another host"
 EXAMPLE = "studies and hosts with these words, such as: gpu2 running"
 
 
@@ -44,7 +45,9 @@ class StudiesScreen(ListKeys, StudyScreen):
     CRUMB = "studies"
     BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
-    StudiesScreen #title { height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; }
+    StudiesScreen #title {
+        height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     StudiesScreen #whole {
         height: 2; padding: 0 1; background: $panel; text-wrap: nowrap; text-overflow: ellipsis;
     }
@@ -140,8 +143,6 @@ class StudiesScreen(ListKeys, StudyScreen):
         line.append(f"  {len(studies)}{where}, {live} running or paused", style=look["accent"])
         if self.filter_text:
             line.append(f"   {shown} shown: {plain(self.filter_text, 40)}", style=look["warning"])
-        if not self._hosts:
-            line.append("   `trimtab hosts add NAME ADDRESS` adds a host's studies", style=look["muted"])
         away = self.console.engine.away
         line.append(f"   {plain(away, 120)}" if away else "", style=f"bold {look['error']}")
         return line
@@ -160,15 +161,16 @@ class StudiesScreen(ListKeys, StudyScreen):
             act = f"Enter attaches by SSH ({plain(host.address, 80)}){study}{starts}"
         else:
             act = f"Enter attaches to this host's own engine{study}"
-        text = Text(
-            plain(row.words, 300) if row.failed else act, style=look["warning" if row.failed else "info"]
-        )
-        return text.append(f"\n{act}" if row.failed else "", style=look["muted"])
+        lines = [row.words, act] if row.failed else [act, "" if self._hosts else ADD]
+        text = Text(plain(lines[0], 300), style=look["warning" if row.failed else "info"])
+        return text.append(f"\n{lines[1]}", style=look["muted"])
 
     # -- keys -------------------------------------------------------------------------------------
 
     def key_label(self, key_id: str, label: str) -> str:
-        """Say what Esc does."""
+        """Say what Esc does; without other hosts nothing is asked again."""
+        if key_id == "studies.again" and not self._hosts:
+            return ""
         return "show all" if key_id == "studies.back" and self.filter_text else label
 
     def take_filter(self, text: str) -> bool:
