@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from core.contract.text.sanitize import plain
-from core.data.readers.row_values import UnusableRow, content
+from core.data.readers.row_values import UnusableRow, content, is_encodable
 
 Turn = dict[str, Any]
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # keys of a turn
@@ -107,8 +107,12 @@ def turns_of(messages: Any) -> tuple[list[Turn], list[float]]:
     """Parse the turns, each with a role and text, and the weight of each. Raises UnusableRow."""
     if not isinstance(messages, list | tuple) or not messages:
         raise UnusableRow("messages is not a list of turns")
-    turns, weights = [], []
+    turns, weights = list[Turn](), list[float]()
     for message in messages:
+        if _is_plain(message):
+            turns.append(dict(message))
+            weights.append(1)
+            continue
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise UnusableRow("a turn has no role or no content")
         speaks = message.get("content") is not None
@@ -123,6 +127,14 @@ def turns_of(messages: Any) -> tuple[list[Turn], list[float]]:
         }
         turns.append(turn | {"content": words})
     return turns, weights
+
+
+def _is_plain(message: Any) -> bool:
+    """Tell whether a turn has nothing but a role and a text, as most have."""
+    if type(message) is not dict or len(message) != 2:
+        return False
+    words = message.get("content")
+    return type(message.get("role")) is str and type(words) is str and is_encodable(words)
 
 
 def _weight(message: Turn) -> float:

@@ -22,9 +22,9 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import _compile_jinja_template, render_jinja_template
 
 from core.contract.text.sanitize import plain
-from core.data.readers.chat_turns import THOUGHTS, Turn, turns_of
+from core.data.readers.chat_turns import STANDARD, THOUGHTS, Turn, turns_of
 from core.data.readers.row_values import UnusableRow, texts
-from core.train.data.chat_frames import Frames, Render, Span, find_shape, render_probes
+from core.train.data.chat_frames import PLAIN, Frames, Render, Span, find_shape, render_probes
 
 OPEN, CLOSED = "<think>", "</think>"  # mark thoughts within a text; some tokenizers call them special
 GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
@@ -198,8 +198,14 @@ class Chat:
         return (f"the text contains control tokens such as {token!r}, which are tokenized as control tokens",)
 
     def _refuse_control_tokens(self, turns: list[Turn], tools: Any) -> None:
-        for part in texts([turns, tools]) if self._control else ():
-            match = self._control.search(part)  # type: ignore[union-attr]
+        if self._control is None:
+            return
+        if tools or any(turn.keys() != PLAIN or turn["role"] not in STANDARD for turn in turns):
+            parts = texts([turns, tools])
+        else:
+            parts = (turn["content"] for turn in turns)
+        for part in parts:
+            match = self._control.search(part)
             if match:
                 raise UnusableRow(f"a turn contains the control token {plain(match.group(), 40)!r}")
 
