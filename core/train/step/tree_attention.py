@@ -57,7 +57,7 @@ class RoomyLayer(DynamicLayer):
         return self.keys, self.values
 
     def _has_room(self, end: int) -> bool:
-        """Whether the states are those of the rooms still, not selected or replaced ones, and ``end`` fits."""
+        """Whether the states are still those of the rooms, not selected ones, and ``end`` fits."""
         same = bool(self._taken) and self.keys is self._taken[0] and self.values is self._taken[1]
         return same and end <= self._rooms[0].shape[-2]
 
