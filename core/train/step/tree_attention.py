@@ -34,6 +34,8 @@ class RoomyLayer(DynamicLayer):
     """A layer of the cache whose tensors have room for tokens to come. Without it each token copies all that
     precede it, which takes a third of the time in which a CPU generates."""
 
+    keys: Any  # a tensor, once initialized
+    values: Any
     _rooms: tuple[torch.Tensor, ...] = ()
     _taken: tuple[torch.Tensor, ...] = ()  # the parts of the rooms that are read, as ``keys`` and ``values``
 
