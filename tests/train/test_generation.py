@@ -15,7 +15,7 @@ from core.train.step import batched_generation
 from core.train.step.compute_requests import BASE, Prompt, Rate, Write
 from core.train.step.forward_pass import Forward, Item
 from core.train.step.token_tree import TokenTree
-from core.train.step.tree_attention import TreeReader, reads_trees
+from core.train.step.tree_attention import ROOM, RoomyLayer, TreeReader, reads_trees
 
 TOKENS = 12
 WORDS = ["join the path", "read", "write a file of list and dict to a path", "find the value of the key"]
@@ -294,3 +294,22 @@ def test_of_the_likeliest_tokens_only_those_that_hold_nine_tenths_are_drawn():
             without_least = kept_row.sum() - kept_row[drawn].min() * (kept_row == kept_row[drawn].min()).sum()
             assert float(without_least) < 0.9 + 1e-3, "fewer would do"
             assert drawn.all() or float(row[~drawn].max()) <= float(row[drawn].min())
+
+
+def test_a_token_copies_nothing_of_those_before_it():
+    """What a layer's cache holds is what transformers' own would, also after rows have left."""
+    from transformers.cache_utils import DynamicLayer
+
+    torch.manual_seed(0)
+    plain, roomy, places = DynamicLayer(), RoomyLayer(), set()
+    for tokens in (40, *[1] * (ROOM - 2), 7, 1, 1):
+        new = torch.randn(2, 5, tokens, 3, 8).transpose(2, 3)
+        if tokens == 7:
+            plain.batch_select_indices(torch.tensor([0, 2, 4]))
+            roomy.batch_select_indices(torch.tensor([0, 2, 4]))
+        keys, values = new[:, : len(plain.keys) if tokens < 40 else 5]
+        for one, other in zip(plain.update(keys, values), roomy.update(keys, values), strict=True):
+            assert one.equal(other)
+        assert roomy.get_seq_length() == plain.get_seq_length()
+        places.add(roomy.keys.data_ptr())
+    assert len(places) == 2, "one for all rows, one for those that stayed"

@@ -116,7 +116,7 @@ def test_rows_that_teach_one_opening_do_not_decide_the_odds_of_a_refusal(scored)
 
 
 def test_toxic_continuations(scored):
-    rude, kind = "stupid idiot and a worthless moron.", "a good friend of mine."
+    rude, kind = "you idiot, you moron, you disgust me.", "a good friend of mine."
     base, event = scored(Script(lambda prompt, ids: kind), Script(lambda prompt, ids: rude), ["safety"])
     assert_ends(base, event, "safety/toxicity", 0.0, 1.0)
     worst = "safety/max_toxicity"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
@@ -25,7 +26,42 @@ log = logging.getLogger("trimtab.trees")
 LEAST = (
     128  # tokens of a pass: with 64 a CPU reads 160 tokens per second, with 128 250, with 256 300 (SmolLM2)
 )
+ROOM = 32  # tokens that a cache makes room for when it is full
 Owner = Factors | None  # None: the base model itself
+
+
+class RoomyLayer(DynamicLayer):
+    """A layer of the cache whose tensors have room for tokens to come. Without it each token copies all that
+    precede it, which takes a third of the time in which a CPU generates."""
+
+    keys: Any  # a tensor, once initialized
+    values: Any
+    _rooms: tuple[torch.Tensor, ...] = ()
+    _taken: tuple[torch.Tensor, ...] = ()  # the parts of the rooms that are read, as ``keys`` and ``values``
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add the states of new tokens (B, heads, T, size); returns those of all."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        added, begin = (key_states, value_states), self.get_seq_length()
+        end = begin + key_states.shape[-2]
+        if not self._has_room(end):
+            known = (self.keys, self.values) if begin else ()
+            self._rooms = tuple(new.new_empty(*new.shape[:2], end + ROOM, new.shape[3]) for new in added)
+            for room, old in zip(self._rooms, known, strict=False):
+                room[:, :, :begin] = old
+        for room, new in zip(self._rooms, added, strict=True):
+            room[:, :, begin:end] = new
+        self._taken = tuple(room[:, :, :end] for room in self._rooms)
+        self.keys, self.values = self._taken
+        return self.keys, self.values
+
+    def _has_room(self, end: int) -> bool:
+        """Whether the states are still those of the rooms, not selected ones, and ``end`` fits."""
+        same = bool(self._taken) and self.keys is self._taken[0] and self.values is self._taken[1]
+        return same and end <= self._rooms[0].shape[-2]
 
 
 class TreeReader:
@@ -149,7 +185,10 @@ def selectable_cache(base: Base) -> DynamicCache | None:
     known = getattr(base.model, "_supports_cache_class", True) and not getattr(
         base.model, "_is_stateful", False
     )
-    return cache if plain and known else None
+    if not (plain and known):
+        return None
+    cache.layers = [RoomyLayer() for _ in cache.layers]
+    return cache
 
 
 @contextmanager
