@@ -69,9 +69,10 @@ def test_what_comes_and_goes_with_a_pass_is_foretold(family, precision, checkpoi
     assert found.passing_bytes == pytest.approx(traced(base, needs), rel=1e-3)
 
 
-def test_fused_layers_store_less_and_as_much_as_is_foretold():
+@pytest.mark.parametrize("family", ["llama", "mistral", "smollm3"])
+def test_fused_layers_store_less_and_as_much_as_is_foretold(family):
     needs = PACKS["dropout beside none"]
-    base = tiny_models.model("llama", SIZES, 2, torch.bfloat16, False)
+    base = tiny_models.model(family, SIZES, 2, torch.bfloat16, False)
     model = describe(base.model.config.to_dict(), "a test")
     found, own = (
         estimate_memory(model, Setting("bf16", judged=0, fused=fused), needs, HOST) for fused in (True, False)
