@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -19,6 +19,7 @@ from core.train.base import missing_weights
 
 BATCH = 16  # windows per pass
 LONGEST = 512  # tokens of a window, if tokenizer and model allow as many
+LETTERS = 16  # characters a token has at most, on an average over a window
 SHARED = 8  # windows of a long text overlap by a SHARED-th
 TRIAL_TEXTS = ("a text", "a text that is longer " * LONGEST)
 POSITIONS = ("b-", "i-", "e-", "s-", "u-", "l-")  # before a label: the token begins, continues or ends a name
@@ -27,6 +28,25 @@ PERSON = (
     "surname",
 )  # fmt: skip
 JOINTS = frozenset(" -'’.")  # between the parts of a name
+
+
+class Window(NamedTuple):
+    """Consecutive tokens of a text."""
+
+    text: int  # its place in the batch
+    start: int  # the character at which the window begins
+    ids: list[int]
+    mask: list[int]
+    offsets: list[tuple[int, int]]  # of each token, from ``start``; (0, 0) for special tokens
+
+    def next_start(self, shared: int) -> int:
+        """The character at which the next window begins, ``shared`` tokens before this one's end; 0 if this
+        one has no tokens of the text."""
+        words = [place for place in self.offsets if place[1] > place[0]]
+        if not words:
+            return 0
+        begin = words[-min(shared, len(words) - 1) - 1][0]
+        return self.start + (begin or words[-1][1])
 
 
 class PersonClassifier:
@@ -54,24 +74,46 @@ class PersonClassifier:
     def __call__(self, texts: Sequence[str]) -> list[list[PiiMatch]]:
         """The names in each text, in order."""
         marks = [bytearray(len(text)) for text in texts]  # 1 for each character of a person's name
-        inputs = self._tokenizer(
-            list(texts), truncation=True, max_length=self._longest, stride=self._longest // SHARED,
-            return_overflowing_tokens=True, return_offsets_mapping=True,
-        )  # fmt: skip
-        windows = list(range(len(inputs["input_ids"])))
+        windows = list(self._windows(texts))
         for start in range(0, len(windows), BATCH):
             taken = windows[start : start + BATCH]
-            for window, labels in zip(taken, self._labels(inputs, taken), strict=True):
-                mark = marks[inputs["overflow_to_sample_mapping"][window]]
-                for (begin, end), label in zip(inputs["offset_mapping"][window], labels, strict=False):
+            for window, labels in zip(taken, self._labels(taken), strict=True):
+                for (begin, end), label in zip(window.offsets, labels, strict=False):
                     if label in self.columns:
-                        mark[begin:end] = b"\1" * (end - begin)
+                        mark = slice(window.start + begin, window.start + end)
+                        marks[window.text][mark] = b"\1" * (end - begin)
         return [match_names(text, list(_spans(text, mark))) for text, mark in zip(texts, marks, strict=True)]
 
-    def _labels(self, inputs: Any, windows: Sequence[int]) -> list[list[int]]:
+    def _windows(self, texts: Sequence[str]) -> Iterator[Window]:
+        """The texts in windows that overlap. Each begins in the text where the one before is cut off, not
+        among what the tokenizer overflows: tokenizers 0.23.2 loses that."""
+        places = [(text, 0) for text in range(len(texts))]
+        while places:
+            inputs = self._tokenizer(
+                [texts[text][start : start + self._longest * LETTERS] for text, start in places],
+                truncation=True, max_length=self._longest, return_offsets_mapping=True,
+            )  # fmt: skip
+            windows = [
+                Window(*place, *parts)
+                for place, *parts in zip(
+                    places,
+                    inputs["input_ids"],
+                    inputs["attention_mask"],
+                    inputs["offset_mapping"],
+                    strict=True,
+                )
+            ]
+            yield from windows
+            nexts = [(window.text, window.next_start(self._longest // SHARED)) for window in windows]
+            places = [(text, start) for text, start in nexts if start > 0 and texts[text][start:].strip()]
+
+    def _labels(self, windows: Sequence[Window]) -> list[list[int]]:
         """The likeliest label of each token of these windows."""
         batch = self._tokenizer.pad(
-            {key: [inputs[key][window] for window in windows] for key in ("input_ids", "attention_mask")},
+            {
+                "input_ids": [window.ids for window in windows],
+                "attention_mask": [window.mask for window in windows],
+            },
             return_tensors="pt",
         ).to(self._device)
         labels: list[list[int]] = self._model(**batch).logits.argmax(-1).tolist()
