@@ -38,7 +38,7 @@ class TrimtabError(Exception):
         return cls(Problem(what, where, fix))
 
 
-def in_line(error: TrimtabError) -> str:
+def join_in_line(error: TrimtabError) -> str:
     """Format the first problem as one line: what, where, and what to do."""
     first = error.problems[0]
     return (

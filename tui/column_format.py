@@ -9,10 +9,10 @@ from typing import Literal
 from core.contract.metric_score import Score
 from core.contract.spec.search_space import Range
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.metric_verdict import describe_metric
-from core.contract.views.trials.trial_fields import Field, knob_field
-from tui.number_text import NOTHING, duration, number, short, size
+from core.contract.views.trials.trial_fields import Field, make_knob_field
+from tui.number_text import NOTHING, format_duration, format_number, format_short, format_size
 
 Style = Literal["scientific", "fixed", "percent", "bytes", "count", "seconds", "text"]
 LONGEST_TEXT = 14  # cells of a knob's text or of a device
@@ -33,32 +33,32 @@ class ColumnFormat:
             return NOTHING
         if not isinstance(value, int | float) or isinstance(value, bool):
             text = "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            return plain(text, LONGEST_TEXT)
-        return self._number(float(value))
+            return sanitize(text, LONGEST_TEXT)
+        return self._format_number(float(value))
 
-    def _number(self, value: float) -> str:
+    def _format_number(self, value: float) -> str:
         match self.style:
             case "scientific":
-                return scientific(value)
+                return format_scientific(value)
             case "percent":
                 return f"{100 * value:.{self.decimals}f}%"
             case "bytes":
-                return size(value)
+                return format_size(value)
             case "count":
-                return short(value)
+                return format_short(value)
             case "seconds":
-                return duration(value)
-        return short(value) if abs(value) >= LARGE else f"{value:.{self.decimals}f}"
+                return format_duration(value)
+        return format_short(value) if abs(value) >= LARGE else f"{value:.{self.decimals}f}"
 
     def widened(self, value: object) -> ColumnFormat:
         """Return the format with the decimals that ``value`` needs besides those of the values before it."""
         if self.style != "fixed" or not isinstance(value, float) or not math.isfinite(value):
             return self
-        needed = min(MOST_DECIMALS, decimals_of(value))
+        needed = min(MOST_DECIMALS, count_decimals(value))
         return self if needed <= self.decimals else ColumnFormat("fixed", needed)
 
 
-def scientific(value: float) -> str:
+def format_scientific(value: float) -> str:
     """Return three significant digits with their power of ten, such as 4.89e-4; 0 as 0."""
     if not value:
         return "0"
@@ -66,7 +66,7 @@ def scientific(value: float) -> str:
     return f"{mantissa}e{int(power)}"
 
 
-def decimals_of(value: float) -> int:
+def count_decimals(value: float) -> int:
     """Return how many digits after the point three significant digits of a value need."""
     text = f"{value:.3g}"
     if "e" in text:
@@ -74,11 +74,11 @@ def decimals_of(value: float) -> int:
     return len(text.partition(".")[2])
 
 
-def format_of(study: s.Study, field: Field) -> ColumnFormat:
+def choose_format(study: s.Study, field: Field) -> ColumnFormat:
     """Return the format that a field's column begins with: learning rates and what is searched on a
     logarithmic scale are scientific, whatever their size."""
     if field.metric:
-        return _metric_format(field)
+        return _make_metric_format(field)
     if field.kind in ("seconds", "text"):
         return ColumnFormat("seconds" if field.kind == "seconds" else "text")
     if field.kind == "share":
@@ -90,11 +90,11 @@ def format_of(study: s.Study, field: Field) -> ColumnFormat:
 
 def write_knob(study: s.Study, name: str, value: object) -> str:
     """Return a knob's value: a learning rate as its column has it, other numbers with their own digits."""
-    form = format_of(study, knob_field(name))
-    return form.write(value) if form.style == "scientific" else number(value)
+    form = choose_format(study, make_knob_field(name))
+    return form.write(value) if form.style == "scientific" else format_number(value)
 
 
-def _metric_format(field: Field) -> ColumnFormat:
+def _make_metric_format(field: Field) -> ColumnFormat:
     unit = describe_metric(field.metric).unit
     if unit == "bytes":
         return ColumnFormat("bytes")
@@ -107,7 +107,7 @@ def _metric_format(field: Field) -> ColumnFormat:
     return ColumnFormat("fixed", 1 if unit == "of 100" else 3)
 
 
-def half_width(score: Score | None, value: object) -> float | None:
+def measure_half_width(score: Score | None, value: object) -> float | None:
     """Return the ± of a value: half the length of its score's interval; None where it is not the score's."""
     if score is None or score.low is None or score.high is None or score.value is None:
         return None

@@ -10,8 +10,8 @@ from pathlib import Path
 from core import paths
 from core.contract.hosts.ssh_tunnel import Tunnel
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
-from core.contract.wire.local_socket import own_name
+from core.contract.text.sanitize import sanitize
+from core.contract.wire.local_socket import find_own_name
 from core.errors import TrimtabError
 from tui import app as console
 from tui import console_settings, terminal_restore, theme_choice
@@ -55,7 +55,7 @@ def _ask_background() -> Color | None:
     """Ask the terminal for its background, unless the theme is known already."""
     home = paths.home()
     settings, _ = console_settings.read(home)
-    chosen = settings.theme or theme_choice.remembered(home)
+    chosen = settings.theme or theme_choice.read_remembered(home)
     must_ask = not chosen and "COLORFGBG" not in os.environ
     return background_query.ask(os.environ.get("TERM", "")) if must_ask else None
 
@@ -76,10 +76,10 @@ def _prepare(
     app.faults += [fault] if fault else []
     app.away_notice = AwayNotice(home if tunnel is None else tunnel.folder)
     app.engine.read_only = read_only
-    place = f"{own_name()}@{platform.node()}"
+    place = f"{find_own_name()}@{platform.node()}"
     if tunnel is not None and tunnel.remote is not None:
         place = f"{tunnel.remote.place()} · {tunnel.host.name} by SSH"
-    app.place = plain(f"{place}{' · read-only' if read_only else ''}", 80)
+    app.place = sanitize(f"{place}{' · read-only' if read_only else ''}", 80)
     return app
 
 
@@ -94,11 +94,11 @@ def _raise_failure(app: console.TrimtabApp) -> None:
 
 
 def _say_goodbye(app: console.TrimtabApp) -> None:
-    left, host = app.study, app.engine.host
+    study, host = app.study, app.engine.host
     again = f"trimtab attach --host {host}" if host else "trimtab"
-    if left is not None and left.state in s.LIVE_STUDY:
+    if study is not None and study.state in s.LIVE_STUDY:
         print(f"detached — the study continues; reopen with `{again}`")
-    elif left is not None and host:
-        print(f"the study {left.name} on {host} is {left.state}")
-    elif left is not None:
-        print(f"the study {left.name} is {left.state}; `trimtab best` names the best trial")
+    elif study is not None and host:
+        print(f"the study {study.name} on {host} is {study.state}")
+    elif study is not None:
+        print(f"the study {study.name} is {study.state}; `trimtab best` names the best trial")

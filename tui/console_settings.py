@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 FILE = "console.toml"
 Rate = Annotated[float, msgspec.Meta(ge=0.1, le=60)]
@@ -62,4 +62,4 @@ def read(home: Path) -> tuple[Settings, str]:
         why = error.strerror or type(error).__name__
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         why = str(error)
-    return Settings(), f"{plain(str(home / FILE), 200)} is not used: {plain(why, 300)}"
+    return Settings(), f"{sanitize(str(home / FILE), 200)} is not used: {sanitize(why, 300)}"

@@ -18,7 +18,7 @@ LARGEST_BYTES = 4 * 2**20
 MOST_STUDIES = 200
 
 
-def home_folder() -> Path | None:
+def find_home_folder() -> Path | None:
     """Return the home folder; None where there is none."""
     try:
         return paths.home()

@@ -20,7 +20,7 @@ GLYPHS = {
 ASKED = {"pause": "pausing…", "resume": "resuming…", "prune": "pruning…"}
 
 
-def duration(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """Such as 8s, 3m12s, 2h05m, 4d03h; a dash for None."""
     if seconds is None or seconds < 0 or not math.isfinite(seconds):
         return NOTHING
@@ -34,7 +34,7 @@ def duration(seconds: float | None) -> str:
     return f"{rounded // 86_400}d{rounded % 86_400 // 3600:02d}h"
 
 
-def size(count: float | None) -> str:
+def format_size(count: float | None) -> str:
     """Bytes with a binary unit and three digits: 512B, 1.50G, 23.9G; a dash for None."""
     if count is None:
         return NOTHING
@@ -47,7 +47,7 @@ def size(count: float | None) -> str:
     return f"{value:.{digits}f}{unit}"
 
 
-def short(count: float | None) -> str:
+def format_short(count: float | None) -> str:
     """A count with one digit after the point and its thousands: 950, 15.2k, 1.3M; a dash for None."""
     if count is None or not math.isfinite(count):
         return NOTHING
@@ -57,7 +57,7 @@ def short(count: float | None) -> str:
     return f"{count:.0f}"
 
 
-def number(value: object) -> str:
+def format_number(value: object) -> str:
     """A float with four significant digits, an int whole, a list joined; a dash for None."""
     if value is None:
         return NOTHING
@@ -70,23 +70,23 @@ def number(value: object) -> str:
             return f"{value:.0f}"
         return f"{value:.4g}".replace("e-0", "e-").replace("e+0", "e")
     if isinstance(value, list | tuple):
-        return "+".join(number(item) for item in value)
+        return "+".join(format_number(item) for item in value)
     return str(value)
 
 
-def loss(value: float | None) -> str:
+def format_loss(value: float | None) -> str:
     """A metric in a column: five characters for the common range."""
     if value is None or not math.isfinite(value):
         return NOTHING
-    return f"{value:.3f}" if 0.001 <= abs(value) < 100 else number(value)
+    return f"{value:.3f}" if 0.001 <= abs(value) < 100 else format_number(value)
 
 
-def percent(share: float | None) -> str:
+def format_percent(share: float | None) -> str:
     """A share of 1 as 7% or 100%; a dash for None."""
     return NOTHING if share is None else f"{100 * share:.0f}%"
 
 
-def bar(share: float | None, width: int) -> tuple[str, str]:
+def draw_bar(share: float | None, width: int) -> tuple[str, str]:
     """The full and the empty part of a bar of ``width`` cells, in eighths of a cell."""
     eighths = round(min(1.0, max(0.0, share or 0.0)) * width * 8)
     full = "█" * (eighths // 8)
@@ -95,7 +95,7 @@ def bar(share: float | None, width: int) -> tuple[str, str]:
     return full, "░" * (width - len(full))
 
 
-def sparkline(
+def draw_sparkline(
     values: Sequence[float | None], width: int, low: float | None = None, high: float | None = None
 ) -> str:
     """The last part of ``values`` in ``width`` cells; missing ones are blank. Scaled to its own range
@@ -106,10 +106,10 @@ def sparkline(
         return " " * width
     bottom = min(finite) if low is None else low
     top = max(finite) if high is None else high
-    return "".join(_block(value, bottom, top) for value in shown).rjust(width)
+    return "".join(_choose_block(value, bottom, top) for value in shown).rjust(width)
 
 
-def _block(value: float | None, bottom: float, top: float) -> str:
+def _choose_block(value: float | None, bottom: float, top: float) -> str:
     if value is None or not math.isfinite(value):
         return " "
     share = (value - bottom) / (top - bottom) if top > bottom else 0.0

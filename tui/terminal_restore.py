@@ -51,7 +51,7 @@ def leave_by_signal(leave: Callable[[int], bool]) -> None:
     heard, tell = os.pipe()
     os.set_blocking(tell, False)
     signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(heard, _attributes()), name="signals", daemon=True).start()
+    threading.Thread(target=_watch, args=(heard, _read_attributes()), name="signals", daemon=True).start()
 
     def handle(number: int, _: Any) -> None:
         if not leave(BY_SIGNAL + number):  # nothing is drawn yet, or any more
@@ -69,7 +69,7 @@ def _watch(heard: int, attributes: Any) -> None:
     _end(BY_SIGNAL + number, attributes)
 
 
-def _attributes() -> Any:
+def _read_attributes() -> Any:
     try:
         return termios.tcgetattr(sys.stdin.fileno())
     except (OSError, ValueError, termios.error):

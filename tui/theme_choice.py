@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.color import ColorSystem
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from tui.theme_colors import DEFAULT
 
 FILE = "console-theme"  # in the home folder
@@ -17,21 +17,27 @@ LIGHT_COLORS = ("7", "15")  # the backgrounds of COLORFGBG that are light: white
 LONGEST = 100
 
 
-def choose(wanted: str, known: Collection[str], colors: ColorSystem | None, light: bool) -> tuple[str, str]:
-    """Return the theme, and why it is not ``wanted``, where that is unknown.
+def choose(
+    theme_name: str, theme_names: Collection[str], colors: ColorSystem | None, light: bool
+) -> tuple[str, str]:
+    """Return the theme, and why it is not ``theme_name``, where that is unknown.
 
     A terminal without colours, and one that has sixteen, has a theme of its own unless one is chosen.
     """
     usual = SIXTEEN if colors is ColorSystem.STANDARD else LIGHT if light else DEFAULT
     if colors is None:
-        return (NONE, "") if NONE in known else (usual, "")
-    if wanted in known:
-        return wanted, ""
-    fault = f"there is no theme {plain(wanted, 60)}: {', '.join(sorted(known))}" if wanted else ""
+        return (NONE, "") if NONE in theme_names else (usual, "")
+    if theme_name in theme_names:
+        return theme_name, ""
+    fault = (
+        f"there is no theme {sanitize(theme_name, 60)}: {', '.join(sorted(theme_names))}"
+        if theme_name
+        else ""
+    )
     return usual, fault
 
 
-def remembered(home: Path) -> str:
+def read_remembered(home: Path) -> str:
     """Return the theme that was chosen last; empty if none was."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
         return (home / FILE).read_text("utf-8")[:LONGEST].strip()

@@ -8,7 +8,7 @@ from pathlib import Path
 from textual.color import ColorParseError
 from textual.theme import Theme
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 THEMES = Path(__file__).resolve().parent.parent / "themes"
 DEFAULT = "harbour"
@@ -45,7 +45,7 @@ MEANINGS = {
 }
 
 
-def themes(own: Path | None = None) -> tuple[list[Theme], list[str]]:
+def make_themes(own: Path | None = None) -> tuple[list[Theme], list[str]]:
     """Load every theme, those of the folder ``own`` last, with a warning for each invalid file: a missing
     colour must not prevent the console from opening."""
     loaded: dict[str, Theme] = {}
@@ -57,7 +57,7 @@ def themes(own: Path | None = None) -> tuple[list[Theme], list[str]]:
                 theme.to_color_system().generate()
             except (OSError, ValueError, TypeError, AttributeError, ColorParseError) as error:
                 why = error.strerror if isinstance(error, OSError) else str(error)
-                faults.append(f"themes/{plain(path.name, 60)} cannot be used: {plain(str(why), 200)}")
+                faults.append(f"themes/{sanitize(path.name, 60)} cannot be used: {sanitize(str(why), 200)}")
             else:
                 loaded[theme.name] = theme
     return list(loaded.values()), faults

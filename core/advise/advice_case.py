@@ -8,9 +8,9 @@ from functools import cached_property
 
 import msgspec
 
-from core.advise import fitting_settings, trial_duration
+from core.advise import device_fit_settings, trial_duration
 from core.advise.base_facts import Base
-from core.advise.fitting_settings import Room
+from core.advise.device_fit_settings import Room
 from core.advise.row_statistics import Rows
 from core.memory.estimate import trial_tensor_sizes
 from core.memory.estimate.device_constants import Device
@@ -106,7 +106,7 @@ class Case:
     def needed_rank(self) -> int:
         """The rank whose parameters could memorise the training rows."""
         parameters = self.learnt * BITS_A_TOKEN / BITS_A_PARAMETER
-        return math.ceil(parameters / max(1, trial_tensor_sizes.width(self.base.model, "all-linear")))
+        return math.ceil(parameters / max(1, trial_tensor_sizes.find_width(self.base.model, "all-linear")))
 
     @property
     def wanted_rank(self) -> int:
@@ -119,8 +119,10 @@ class Case:
         bf16 = self.device.bf16 and (self.card is None or self.card.bf16)
         device = msgspec.structs.replace(self.device, bf16=bf16)
         drops = self.whole_epochs > REPEATED
-        ask = fitting_settings.Ask(self.batch, self.longest, 2 * self.wanted_rank, min(8, self.judges), drops)
-        return fitting_settings.room(self.base.model, device, self.limit, ask)
+        ask = device_fit_settings.Ask(
+            self.batch, self.longest, 2 * self.wanted_rank, min(8, self.judges), drops
+        )
+        return device_fit_settings.find_room(self.base.model, device, self.limit, ask)
 
     @property
     def rank(self) -> int:
@@ -130,7 +132,7 @@ class Case:
     @property
     def card(self) -> trial_duration.Card | None:
         """The known card that the device's name matches; None for the CPU or an unknown card."""
-        return trial_duration.card(self.device.name) if self.device.kind == "cuda" else None
+        return trial_duration.find_card(self.device.name) if self.device.kind == "cuda" else None
 
     def tokens(self, epochs: float) -> float:
         """Return tokens that a trial trains on, without padding."""
@@ -140,7 +142,7 @@ class Case:
     def whole_s(self) -> float | None:
         """Estimated seconds of a full trial, alone on the device; None for an unknown card."""
         tokens = self.tokens(self.whole_epochs)
-        return trial_duration.trial_s(self.base.active, self.room.checkpointing, tokens, self.card)
+        return trial_duration.estimate_trial_s(self.base.active, self.room.checkpointing, tokens, self.card)
 
     # -- the search --------------------------------------------------------------------------------
 

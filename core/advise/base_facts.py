@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from core.contract.spec import layer_groups
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.memory.base import hf_config, step_formulas
 from core.memory.base.model_shape import EXPERTS, Model, describe
-from core.memory.base.model_shape import positions as made_for
+from core.memory.base.model_shape import count_positions as made_for
 
 ACTIVE = ("num_experts_per_tok", "num_experts_per_token", "moe_topk")
 MOE_WIDTHS = ("moe_intermediate_size", "expert_intermediate_size", "intermediate_size", "ffn_dim")
@@ -45,7 +45,7 @@ class Base:
         return f"{self.billions:.3g} B" if self.billions >= 1 else f"{1e3 * self.billions:.3g} M"
 
 
-def base(name: str, fetch: bool = True) -> Base:
+def find_base(name: str, fetch: bool = True) -> Base:
     """Read the facts of ``name``, a folder or a Hub id. Raises TrimtabError if the configuration is missing
     or has no sizes."""
     config = hf_config.read(name, None, fetch)
@@ -57,34 +57,34 @@ def base(name: str, fetch: bool = True) -> Base:
     positions = made_for(flat)
     experts = next((flat[key] for key in EXPERTS if _count(flat.get(key)) > 1), 0)
     if experts:
-        return _mixture(name, flat, int(experts), positions)
-    model = hf_config.model(name, None, fetch)
-    return Base(name, model, model.parameters, positions, _doubts(model))
+        return _make_mixture(name, flat, int(experts), positions)
+    model = hf_config.read_model(name, None, fetch)
+    return Base(name, model, model.parameters, positions, _list_doubts(model))
 
 
-def _doubts(model: Model) -> tuple[str, ...]:
-    if model.forms is not None or model.family in step_formulas.table():
+def _list_doubts(model: Model) -> tuple[str, ...]:
+    if model.forms is not None or model.family in step_formulas.read_table():
         return ()
-    family = plain(model.family, 40) or "without a name"
+    family = sanitize(model.family, 40) or "without a name"
     doubt = f"the model family {family!r} has no memory formula yet: memory is estimated as for llama"
     return (f"{doubt}; `trimtab fit` traces the model (half a minute) for a better estimate",)
 
 
-def _mixture(name: str, flat: Mapping[str, Any], experts: int, positions: int) -> Base:
+def _make_mixture(name: str, flat: Mapping[str, Any], experts: int, positions: int) -> Base:
     """Return a rough model of a mixture of experts: experts have no adapter and are not quantised; a token
     uses a few of them."""
     dense = describe({key: value for key, value in flat.items() if key not in EXPERTS}, name)
     width = next(_count(flat[key]) for key in MOE_WIDTHS if _count(flat.get(key)))
-    each = dense.layers * 3 * int(dense.widths["h"]) * width
+    expert_weights = dense.layers * 3 * int(dense.widths["h"]) * width
     active = next((_count(flat[key]) for key in ACTIVE if _count(flat.get(key))), 2)
     adapted = tuple(linear for linear in dense.linears if linear.name not in layer_groups.MLP)
-    others = dense.others + experts * each
-    model = msgspec.structs.replace(dense, linears=adapted, others=others)
+    other_weights = dense.others + experts * expert_weights
+    model = msgspec.structs.replace(dense, linears=adapted, others=other_weights)
     note = (
         f"a mixture of {experts} experts: the memory figure is rough, `trimtab fit` gives none, and "
         "placement uses measurements; only the attention layers get adapters"
     )
-    return Base(name, model, model.parameters - (experts - active) * each, positions, (note,))
+    return Base(name, model, model.parameters - (experts - active) * expert_weights, positions, (note,))
 
 
 def _count(value: object) -> int:

@@ -18,11 +18,11 @@ class Source:
         return f"{self.title}{place}" + (f", {self.link}" if self.link else "")
 
 
-def _regret(place: str) -> Source:
+def _cite_regret(place: str) -> Source:
     return Source("LoRA Without Regret (Schulman 2025)", place, "https://thinkingmachines.ai/blog/lora/")
 
 
-def _optuna(place: str, page: str) -> Source:
+def _cite_optuna(place: str, page: str) -> Source:
     return Source("Optuna", place, f"https://optuna.readthedocs.io/en/stable/{page}.html")
 
 
@@ -33,14 +33,14 @@ READ = Source("counted in the data")
 DEFAULT = Source("trimtab's default")
 ASKED = Source("asked for on the command line")
 
-RATE = _regret("Optimal learning rates for LoRA vs. FullFT")
-SHORT = _regret("Learning rates in short and long runs")
-RANK = _regret("Optimal learning rate and rank")
-INVARIANT = _regret("Parametrization invariances")
-LAYERS = _regret("Layers Where LoRA Is Applied")
-BATCH = _regret("Batch size effects")
-CAPACITY = _regret("How much capacity is needed by supervised and reinforcement learning?")
-FLOPS = _regret("Compute efficiency advantage of LoRA")
+RATE = _cite_regret("Optimal learning rates for LoRA vs. FullFT")
+SHORT = _cite_regret("Learning rates in short and long runs")
+RANK = _cite_regret("Optimal learning rate and rank")
+INVARIANT = _cite_regret("Parametrization invariances")
+LAYERS = _cite_regret("Layers Where LoRA Is Applied")
+BATCH = _cite_regret("Batch size effects")
+CAPACITY = _cite_regret("How much capacity is needed by supervised and reinforcement learning?")
+FLOPS = _cite_regret("Compute efficiency advantage of LoRA")
 COOKBOOK = Source(
     "Tinker cookbook",
     "hyperparams.md",
@@ -58,11 +58,13 @@ EPOCHS = Source(
     "Epochs",
     "https://unsloth.ai/docs/get-started/fine-tuning-llms-guide/lora-hyperparameters-guide",
 )
-BUDGETS = _optuna("samplers, recommended budgets", "reference/samplers/index")
-CHOICE = _optuna(
+BUDGETS = _cite_optuna("samplers, recommended budgets", "reference/samplers/index")
+CHOICE = _cite_optuna(
     "Which Sampler and Pruner Should be Used?",
     "tutorial/10_key_features/003_efficient_optimization_algorithms",
 )
-BRACKETS = _optuna("HyperbandPruner", "reference/generated/optuna.pruners.HyperbandPruner")
-STARTUP = _optuna("TPESampler, n_startup_trials", "reference/samplers/generated/optuna.samplers.TPESampler")
+BRACKETS = _cite_optuna("HyperbandPruner", "reference/generated/optuna.pruners.HyperbandPruner")
+STARTUP = _cite_optuna(
+    "TPESampler, n_startup_trials", "reference/samplers/generated/optuna.samplers.TPESampler"
+)
 ASHA = Source("ASHA (Li 2018)", "abstract", "https://arxiv.org/abs/1810.05934")

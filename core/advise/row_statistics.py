@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.contract.spec.study_spec import DataOptions
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.readers import local_files
 from core.data.readers.row_shape import Canonical, Raw, Shape
-from core.data.readers.row_shapes import UnknownColumnsError
+from core.data.readers.row_shape_choice import UnknownColumnsError
 from core.data.readers.row_texts import BYTES_A_TOKEN, count_bytes, split_whole
-from core.data.readers.row_values import UnusableRow, texts
+from core.data.readers.row_values import UnusableRow, list_texts
 from core.data.readers.source_files import DEFAULT_SPLIT, Source, find_source
-from core.data.stream.fast_rows import read_rows, read_shaped
+from core.data.stream.fast_jsonl_reader import read_rows, read_shaped
 from core.errors import SpecError, TrimtabError
 
 SAMPLE = 1000  # rows that are examined, spread over everything that is read
@@ -57,14 +57,14 @@ def read(name: str) -> Rows | None:
         return None
     try:
         if source.reason:
-            raise TrimtabError.of(source.reason, _name(source), source.fix)
+            raise TrimtabError.of(source.reason, _shorten_name(source), source.fix)
         return _read_shaped(source)
     except TrimtabError as error:
         raise SpecError(*error.problems) from error
 
 
-def _name(source: Source) -> str:
-    return f"{KEY} = {plain(source.name, 200)!r}"
+def _shorten_name(source: Source) -> str:
+    return f"{KEY} = {sanitize(source.name, 200)!r}"
 
 
 def _read_shaped(source: Source) -> Rows:
@@ -78,7 +78,7 @@ def _read_shaped(source: Source) -> Rows:
         return _describe_rows(sample, [f"{problem.what}; {problem.fix}"], source)
     notes = list(rows.notes)
     if rows.unused:
-        notes.append(f"columns that are not trained on: {plain(', '.join(rows.unused), 200)}")
+        notes.append(f"columns that are not trained on: {sanitize(', '.join(rows.unused), 200)}")
     return _describe_rows(_sample_rows(rows.raw(), rows.shape, extent), notes, source)
 
 
@@ -152,19 +152,19 @@ def _sample_rows(rows: Iterable[Raw], shape: Shape | None, extent: _Extent) -> S
 def _measure(raw: Raw, shape: Shape | None) -> Measured:
     try:
         if shape is None:
-            size = count_bytes(texts(raw))
+            size = count_bytes(list_texts(raw))
             return Measured(size, size)
         row = shape.read(raw)
-        context, answers, other = split_whole(row)
+        context, answers, other_text = split_whole(row)
     except UnusableRow as error:
         return Measured(fault=str(error))
     except RecursionError:
         return Measured(fault="its values are nested too deeply")
-    learnt = count_bytes(answers) + count_bytes(other)
-    return Measured(count_bytes(context) + learnt, learnt, _form(row))
+    learnt = count_bytes(answers) + count_bytes(other_text)
+    return Measured(count_bytes(context) + learnt, learnt, _name_form(row))
 
 
-def _form(row: Canonical) -> str:
+def _name_form(row: Canonical) -> str:
     return "chat" if "messages" in row else "instruction" if "prompt" in row else "text"
 
 
@@ -174,12 +174,14 @@ def _form(row: Canonical) -> str:
 def _describe_rows(sample: Sample, notes: list[str], source: Source) -> Rows:
     """Summarise the sample. Raises TrimtabError if training can use none of its rows."""
     if not sample.rows:
-        raise TrimtabError.of("the data has no rows", _name(source), "give a file with rows")
+        raise TrimtabError.of("the data has no rows", _shorten_name(source), "give a file with rows")
     usable = [row for row in sample.rows if not row.fault]
     faults = Counter(row.fault for row in sample.rows if row.fault)
-    reasons = plain("; ".join(reason for reason, _ in faults.most_common(REASONS)), 300)
+    reasons = sanitize("; ".join(reason for reason, _ in faults.most_common(REASONS)), 300)
     if not usable:
-        raise TrimtabError.of(f"training skips every row: {reasons}", _name(source), "correct the rows")
+        raise TrimtabError.of(
+            f"training skips every row: {reasons}", _shorten_name(source), "correct the rows"
+        )
     count = max(1, round(sample.count * len(usable) / len(sample.rows)))
     remarks = [f"token counts are estimates: UTF-8 bytes / {BYTES_A_TOKEN}, without a tokenizer"]
     if not sample.is_exact:

@@ -10,44 +10,44 @@ import tomli_w
 from core.advise.knob_recommendation import Line
 from core.advise.study_recommendations import Plan
 from core.contract.spec.spec_file import SECTION_NAMES
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 WIDTH = 100  # of a comment
 REASON_LIMIT = 600
 
 
-def page(plan: Plan, head: str) -> str:
+def write_page(plan: Plan, head: str) -> str:
     """Return the text of the file; ``head`` is its first comment."""
-    out = _comment(head)
+    out = _wrap_comment(head)
     for doubt in plan.doubts:
-        out += _comment(f"Not sure: {doubt}.")
+        out += _wrap_comment(f"Not sure: {doubt}.")
     for section in SECTION_NAMES:
         lines = plan.of(section)
         if lines:
             out += ["", f"[{section}]"]
         for line in lines:
-            out += [*_comment(line.why), *_write_sources(line), write_line(line)]
+            out += [*_wrap_comment(line.why), *_write_sources(line), write_line(line)]
     return "\n".join(out) + "\n"
 
 
 def _write_sources(line: Line) -> list[str]:
     """Return one line per source, not wrapped: a link that spans two lines cannot be opened."""
-    return [f"# source: {plain(str(source), REASON_LIMIT)}" for source in line.sources]
+    return [f"# source: {sanitize(str(source), REASON_LIMIT)}" for source in line.sources]
 
 
 def write_line(line: Line) -> str:
     """Return ``key = value`` in TOML."""
-    return f"{line.knob} = {_value(line.value)}"
+    return f"{line.knob} = {_format_value(line.value)}"
 
 
-def _value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_value(entry)}" for key, entry in value.items()) + " }"
+        return "{ " + ", ".join(f"{key} = {_format_value(entry)}" for key, entry in value.items()) + " }"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_value, value)) + "]"
+        return "[" + ", ".join(map(_format_value, value)) + "]"
     text = tomli_w.dumps({"_": value}).removeprefix("_ = ").rstrip("\n")
     return "".join(
-        character if plain(character) == character else _escape_character(character) for character in text
+        character if sanitize(character) == character else _escape_character(character) for character in text
     )
 
 
@@ -57,8 +57,8 @@ def _escape_character(character: str) -> str:
     return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
 
 
-def _comment(text: str) -> list[str]:
+def _wrap_comment(text: str) -> list[str]:
     wrapped = textwrap.wrap(
-        plain(text, REASON_LIMIT), WIDTH - 2, break_long_words=False, break_on_hyphens=False
+        sanitize(text, REASON_LIMIT), WIDTH - 2, break_long_words=False, break_on_hyphens=False
     )
     return [f"# {line}" for line in wrapped]

@@ -33,12 +33,12 @@ class Plan:
         return {name: content for name, content in sections.items() if content}
 
 
-def plan(case: Case) -> Plan:
+def make_plan(case: Case) -> Plan:
     """Apply all rules to ``case``."""
     lines = [line for rule in RULES if (line := apply(rule, case)) is not None]
     lines += _limit_rows(case)
     lines.sort(key=lambda line: SECTION_NAMES.index(line.section))
-    return Plan(tuple(lines), _doubts(case), case.room.fits)
+    return Plan(tuple(lines), _list_doubts(case), case.room.fits)
 
 
 def _limit_rows(case: Case) -> list[Line]:
@@ -53,7 +53,7 @@ def _limit_rows(case: Case) -> list[Line]:
     return lines
 
 
-def _doubts(case: Case) -> tuple[str, ...]:
+def _list_doubts(case: Case) -> tuple[str, ...]:
     doubts = [*case.base.notes, *case.rows.notes]
     if case.train_rows < FEW_ROWS:
         doubts.append(

@@ -19,7 +19,7 @@ from core.advise.advice_case import (
 from core.advise.knob_recommendation import Chosen, Rule
 from core.contract.spec.metric_table import BOARDS
 from core.contract.text.byte_sizes import format_bytes
-from core.memory.base.weight_bytes import base_bytes
+from core.memory.base.weight_bytes import count_base_bytes
 
 MOST_GP, MOST_TPE, MOST_GP_KNOBS = 100, 1000, 5  # trials, trials, dimensions
 LEAST_MODEL = 8  # with fewer trials a model-based sampler has nothing to learn from
@@ -31,42 +31,42 @@ NAME = re.compile(r"[^A-Za-z0-9._-]+")
 PERIODS = re.compile(r"\.{2,}")
 
 
-def _name(case: Case) -> Chosen:
+def _choose_name(case: Case) -> Chosen:
     name = NAME.sub("-", case.base.name.rstrip("/").rsplit("/", 1)[-1])
     name = PERIODS.sub(".", name).strip("-._")[:56]
     return f"{name or 'study'}-lora", "named after the model; any name works", s.PRACTICE
 
 
-def _trials(case: Case) -> Chosen:
+def _choose_trials(case: Case) -> Chosen:
     if case.wish.trials:
-        return case.trials, f"given on the command line; {_hours(case)}", s.ASKED
+        return case.trials, f"given on the command line; {_format_hours(case)}", s.ASKED
     if case.affordable is None and case.wish.hours is None:
-        return case.trials, f"{TRIALS_A_KNOB} per knob, for at most {MOST_KNOBS} knobs; {_hours(case)}"
+        return case.trials, f"{TRIALS_A_KNOB} per knob, for at most {MOST_KNOBS} knobs; {_format_hours(case)}"
     if case.affordable is None:
-        why = f"the number of trials in {case.wish.hours:g} hours is unknown: {_hours(case)}"
+        why = f"the number of trials in {case.wish.hours:g} hours is unknown: {_format_hours(case)}"
         return case.trials, why
     saved = COST_HALVING if case.short else COST_MEDIAN
     why = (
         f"{case.wish.hours:g} hours fit about {case.affordable:.2g} full trials; with pruning a trial is "
-        f"assumed to take {saved:.0%} of that; {_hours(case)}"
+        f"assumed to take {saved:.0%} of that; {_format_hours(case)}"
     )
     return case.trials, why, s.GUESS
 
 
-def _hours(case: Case) -> str:
+def _format_hours(case: Case) -> str:
     """Return the estimated time of a trial, as text."""
     if case.whole_s is None:
         return "the time per trial is unknown until the study has run for a minute"
-    return f"a full trial alone takes about {_span(case.whole_s)} (a guess)"
+    return f"a full trial alone takes about {_format_span(case.whole_s)} (a guess)"
 
 
-def _span(seconds: float) -> str:
+def _format_span(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.2g} s"
     return f"{seconds / 60:.2g} min" if seconds < 5400 else f"{seconds / 3600:.2g} h"
 
 
-def _sampler(case: Case) -> Chosen:
+def _choose_sampler(case: Case) -> Chosen:
     count, trials = len(case.knobs), case.trials
     space = f"{trials} trials over {count} number{'' if count == 1 else 's'}"
     if trials < LEAST_MODEL:
@@ -78,7 +78,7 @@ def _sampler(case: Case) -> Chosen:
     return "cmaes", f"{space}, all numeric: CMA-ES suits 1000 to 10000 trials"
 
 
-def _pruner(case: Case) -> Chosen:
+def _choose_pruner(case: Case) -> Chosen:
     if not case.wish.goal.startswith(("eval/", "train/loss")):
         return "none", f"{case.wish.goal} is measured too rarely to prune by it", s.PRACTICE
     if case.trials < LEAST_PRUNED or case.steps < 2 * LEAST_PRUNED:
@@ -92,7 +92,7 @@ def _pruner(case: Case) -> Chosen:
     return "median", f"{why}; the median rule stops the worse half"
 
 
-def _startup(case: Case) -> Chosen:
+def _choose_startup(case: Case) -> Chosen:
     value = min(STARTUP, max(3, case.trials // 4))
     return (
         value,
@@ -100,17 +100,17 @@ def _startup(case: Case) -> Chosen:
     )
 
 
-def _warm(case: Case) -> Chosen:
+def _choose_warmup(case: Case) -> Chosen:
     value = max(case.every, math.ceil(0.1 * case.steps))
     return value, f"no pruning in the first tenth of {case.steps} steps, where learning rates barely differ"
 
 
-def _objectives(case: Case) -> Chosen:
+def _choose_objectives(case: Case) -> Chosen:
     usual = case.wish.goal == Wish().goal
     return [case.wish.goal], "the metric to optimise", s.DEFAULT if usual else s.ASKED
 
 
-def _stop(case: Case) -> Chosen:
+def _choose_stop(case: Case) -> Chosen:
     bounds: dict[str, float] = {} if case.wish.hours is None else {"hours": case.wish.hours}
     if case.trials >= 16:
         bounds["no_improvement"] = max(8, case.trials // 2)
@@ -119,13 +119,13 @@ def _stop(case: Case) -> Chosen:
     return bounds, "stops a search that no longer improves or is out of time"
 
 
-def _base(case: Case) -> Chosen:
+def _choose_base(case: Case) -> Chosen:
     model = case.base.model
     why = f"{model.family}, {model.layers} layers, {case.base.size} parameters"
     return case.base.name, why, s.ASKED
 
 
-def _precision(case: Case) -> Chosen:
+def _choose_precision(case: Case) -> Chosen:
     room, limit = case.room, case.limit
     if limit.bytes_ is None:
         return room.precision, f"the available memory is unknown ({limit.why})", s.PRACTICE
@@ -138,50 +138,52 @@ def _precision(case: Case) -> Chosen:
     return room.precision, verdict + (f"; {took}, and a tenth stays free" if took else "")
 
 
-def _double(case: Case) -> Chosen:
+def _choose_double_quant(case: Case) -> Chosen:
     if case.room.precision != "nf4":
         return None
-    once, twice = (base_bytes(case.base.model, "nf4", both, case.device.computes) for both in (False, True))
+    once, twice = (
+        count_base_bytes(case.base.model, "nf4", both, case.device.computes) for both in (False, True)
+    )
     return True, f"stores the scales of the 4-bit weights in 8 bit: saves {format_bytes(once - twice)}"
 
 
-def _checkpointing(case: Case) -> Chosen:
+def _choose_checkpointing(case: Case) -> Chosen:
     if case.room.checkpointing:
         return True, "recomputes activations (half more work), because keeping them does not fit"
     return False, "activations fit in memory: no recomputation"
 
 
-def _source(case: Case) -> Chosen:
-    half, most = case.rows.percentile(0.5), case.rows.percentile(0.95)
-    why = f"{case.rows.count} rows; half have up to about {half} tokens, 95 % up to {most}"
+def _choose_source(case: Case) -> Chosen:
+    half, long_row = case.rows.percentile(0.5), case.rows.percentile(0.95)
+    why = f"{case.rows.count} rows; half have up to about {half} tokens, 95 % up to {long_row}"
     if case.rows.form in FORMS:
         why += f"; read as {FORMS[case.rows.form]}: {case.rows.targets:.0%} of the text is trained on"
     return case.source, why
 
 
-def _validation(case: Case) -> Chosen:
+def _choose_validation(case: Case) -> Chosen:
     return (
         case.share,
         f"{case.judges} of {case.rows.count} rows are evaluated: about {HELD_ROWS} give a stable loss",
     )
 
 
-def _every(case: Case) -> Chosen:
+def _choose_every(case: Case) -> Chosen:
     return case.every, f"about {READINGS} evaluations in {case.steps} steps"
 
 
-def _patience(case: Case) -> Chosen:
+def _choose_patience(case: Case) -> Chosen:
     if case.epochs <= 1 or case.steps < READINGS:
         return None
     return 3, f"{case.epochs:g} epochs may overfit: a trial stops after three evaluations without improvement"
 
 
-def _boards(case: Case) -> Chosen:
+def _choose_boards(case: Case) -> Chosen:
     board = case.wish.goal.split("/")[0]
     return ([board], f"the goal {case.wish.goal} is on this board", s.ASKED) if board in BOARDS else None
 
 
-def _canaries(case: Case) -> Chosen:
+def _choose_canaries(case: Case) -> Chosen:
     return (
         (4, "the goal measures memorisation, which needs canaries")
         if case.wish.goal == "security/exposure"
@@ -189,37 +191,37 @@ def _canaries(case: Case) -> Chosen:
     )
 
 
-def _devices(case: Case) -> Chosen:
+def _choose_devices(case: Case) -> Chosen:
     return ("cpu", "no GPU was found", s.READ) if case.device.kind == "cpu" else None
 
 
-def _pack(case: Case) -> Chosen:
+def _choose_pack(case: Case) -> Chosen:
     if case.limit.bytes_ is None or not case.room.fits:
         return "auto", "the best number of trials at once is measured during the study"
     return "auto", f"up to {case.room.pack} of the largest trials fit at once; the best number is measured"
 
 
 RULES = (
-    Rule("study", "name", _name, (s.PRACTICE,)),
-    Rule("study", "trials", _trials, (s.PRACTICE,)),
-    Rule("study", "sampler", _sampler, (s.BUDGETS, s.CHOICE)),
-    Rule("study", "pruner", _pruner, (s.CHOICE,)),
-    Rule("study", "startup_trials", _startup, (s.STARTUP,)),
-    Rule("study", "pruner_warmup_steps", _warm, (s.PRACTICE,)),
-    Rule("study", "objectives", _objectives, (s.ASKED,)),
-    Rule("study", "stop_after", _stop, (s.PRACTICE,)),
-    Rule("model", "base", _base, (s.ASKED,)),
-    Rule("model", "precision", _precision, (s.ESTIMATE,)),
-    Rule("model", "double_quant", _double, (s.QLORA, s.ESTIMATE)),
-    Rule("model", "gradient_checkpointing", _checkpointing, (s.ESTIMATE, s.FLOPS)),
-    Rule("data", "source", _source, (s.ASKED,)),
-    Rule("data", "validation", _validation, (s.PRACTICE,)),
+    Rule("study", "name", _choose_name, (s.PRACTICE,)),
+    Rule("study", "trials", _choose_trials, (s.PRACTICE,)),
+    Rule("study", "sampler", _choose_sampler, (s.BUDGETS, s.CHOICE)),
+    Rule("study", "pruner", _choose_pruner, (s.CHOICE,)),
+    Rule("study", "startup_trials", _choose_startup, (s.STARTUP,)),
+    Rule("study", "pruner_warmup_steps", _choose_warmup, (s.PRACTICE,)),
+    Rule("study", "objectives", _choose_objectives, (s.ASKED,)),
+    Rule("study", "stop_after", _choose_stop, (s.PRACTICE,)),
+    Rule("model", "base", _choose_base, (s.ASKED,)),
+    Rule("model", "precision", _choose_precision, (s.ESTIMATE,)),
+    Rule("model", "double_quant", _choose_double_quant, (s.QLORA, s.ESTIMATE)),
+    Rule("model", "gradient_checkpointing", _choose_checkpointing, (s.ESTIMATE, s.FLOPS)),
+    Rule("data", "source", _choose_source, (s.ASKED,)),
+    Rule("data", "validation", _choose_validation, (s.PRACTICE,)),
 )
 LAST = (
-    Rule("evaluate", "every", _every, (s.PRACTICE,)),
-    Rule("evaluate", "patience", _patience, (s.PRACTICE,)),
-    Rule("evaluate", "boards", _boards, (s.ASKED,)),
-    Rule("evaluate", "canaries", _canaries, (s.PRACTICE,)),
-    Rule("resources", "devices", _devices, (s.READ,)),
-    Rule("resources", "pack", _pack, (s.ESTIMATE,)),
+    Rule("evaluate", "every", _choose_every, (s.PRACTICE,)),
+    Rule("evaluate", "patience", _choose_patience, (s.PRACTICE,)),
+    Rule("evaluate", "boards", _choose_boards, (s.ASKED,)),
+    Rule("evaluate", "canaries", _choose_canaries, (s.PRACTICE,)),
+    Rule("resources", "devices", _choose_devices, (s.READ,)),
+    Rule("resources", "pack", _choose_pack, (s.ESTIMATE,)),
 )

@@ -32,7 +32,7 @@ CARDS = (  # the longer name first where one holds the other
 )  # fmt: skip
 
 
-def card(text: str) -> Card | None:
+def find_card(text: str) -> Card | None:
     """Return the known card that ``text`` names, a driver's name or user input; None for an unknown one."""
     words = text.upper().replace("-", " ").split()
     for entry in CARDS:
@@ -41,13 +41,13 @@ def card(text: str) -> Card | None:
     return None
 
 
-def flops_a_token(active: int, checkpointing: bool) -> float:
+def count_flops_a_token(active: int, checkpointing: bool) -> float:
     """Return FLOPs per token for a base with ``active`` parameters per token."""
     return (PASSES + AGAIN * checkpointing) * active
 
 
-def trial_s(active: int, checkpointing: bool, tokens: float, gpu: Card | None) -> float | None:
+def estimate_trial_s(active: int, checkpointing: bool, tokens: float, gpu: Card | None) -> float | None:
     """Return seconds for a trial of ``tokens``; None for an unknown card."""
     if gpu is None:
         return None
-    return flops_a_token(active, checkpointing) * tokens / (gpu.tflops * 1e12 * SHARE)
+    return count_flops_a_token(active, checkpointing) * tokens / (gpu.tflops * 1e12 * SHARE)

@@ -21,7 +21,7 @@ SMALL_BILLIONS = 13.5  # "up to 13B"
 LARGE_STATES = 0.05  # of the memory: from here on an 8-bit optimizer is worth its rounding
 
 
-def centre(case: Case) -> tuple[float, float]:
+def find_centre(case: Case) -> tuple[float, float]:
     """Return (expected best learning rate, its factor over full fine-tuning)."""
     family = case.base.model.family
     power = next((value for name, value in POWERS.items() if family.startswith(name)), POWER)
@@ -29,8 +29,8 @@ def centre(case: Case) -> tuple[float, float]:
     return FULL_RATE * factor * (2000 / max(SWEPT_HIDDEN, case.base.hidden)) ** power, factor
 
 
-def _rate(case: Case) -> Chosen:
-    middle, factor = centre(case)
+def _choose_rate(case: Case) -> Chosen:
+    middle, factor = find_centre(case)
     low = round_digits(middle * math.sqrt(min(1.0, case.batch / SWEPT_BATCH)) / 2)
     is_swept = case.base.model.family.startswith(tuple(POWERS))
     why = (
@@ -45,18 +45,18 @@ def _rate(case: Case) -> Chosen:
     return {"low": low, "high": round_digits(3 * middle), "log": True}, why
 
 
-def _batch(case: Case) -> Chosen:
+def _choose_batch(case: Case) -> Chosen:
     rows, batch = case.room.rows, case.batch
     second_trial = " next to a second trial" if case.room.pack > 1 else ""
-    some = f"all {rows}" if rows == batch else f"{rows} of the {batch}"
-    why = f"{some} rows of a step at once fit on the device{second_trial}"
+    rows_text = f"all {rows}" if rows == batch else f"{rows} of the {batch}"
+    why = f"{rows_text} rows of a step at once fit on the device{second_trial}"
     if "batch_size" not in case.knobs:
         return rows, why
     why += f"; {batch // 2} per step is also tried: LoRA tolerates large batches poorly"
     return {"low": rows // 2, "high": rows, "step": rows // 2}, why
 
 
-def _accumulation(case: Case) -> Chosen:
+def _choose_accumulation(case: Case) -> Chosen:
     times = case.batch // case.room.rows
     why = (
         f"{times} × {case.room.rows} = {case.batch} rows per step, {case.steps} steps: small batches lose "
@@ -65,7 +65,7 @@ def _accumulation(case: Case) -> Chosen:
     return times, why + ("; these rows give fewer steps" if case.steps < SHORT_STEPS else "")
 
 
-def _length(case: Case) -> Chosen:
+def _choose_length(case: Case) -> Chosen:
     length, rows = case.room.length, case.rows
     cut = sum(tokens > length for tokens in rows.lengths) / len(rows.lengths)
     why = (
@@ -78,7 +78,7 @@ def _length(case: Case) -> Chosen:
     return length, why
 
 
-def _rank(case: Case) -> Chosen:
+def _choose_rank(case: Case) -> Chosen:
     rank, high = case.rank, case.room.rank
     why = (
         f"{case.learnt / 1e3:,.0f} thousand target tokens of about 1 bit need rank {case.needed_rank} "
@@ -94,7 +94,7 @@ def _rank(case: Case) -> Chosen:
     return {"low": low, "high": high, "step": low}, f"{why}; searched around {rank}"
 
 
-def _alpha(case: Case) -> Chosen:
+def _choose_alpha(case: Case) -> Chosen:
     top = case.room.rank if "lora_rank" in case.knobs else case.rank
     value = round(ALPHA * math.sqrt(max(1.0, top / ALPHA_RANK)), 1)
     why = "fixed: with α/r the best learning rate is nearly the same for all ranks; another α only shifts it"
@@ -103,7 +103,7 @@ def _alpha(case: Case) -> Chosen:
     return value, why
 
 
-def _dropout(case: Case) -> Chosen:
+def _choose_dropout(case: Case) -> Chosen:
     if case.epochs <= REPEATED:
         return 0.0, f"{case.epochs:g} epochs repeat no row: little risk of overfitting", s.PRACTICE
     small = case.base.billions <= SMALL_BILLIONS
@@ -115,20 +115,20 @@ def _dropout(case: Case) -> Chosen:
     return 0.05, why
 
 
-def _targets(case: Case) -> Chosen:
+def _choose_targets(case: Case) -> Chosen:
     return "all-linear", "adapters on attention alone learn less, even with as many parameters"
 
 
-def _optimizer(case: Case) -> Chosen:
+def _choose_optimizer(case: Case) -> Chosen:
     need = trial_tensor_sizes.Need(case.room.rank, case.room.rows, case.room.length)
-    states, limit = trial_tensor_sizes.optimizer_bytes(case.base.model, need), case.limit.bytes_
+    states, limit = trial_tensor_sizes.count_optimizer_bytes(case.base.model, need), case.limit.bytes_
     why = f"its states need {format_bytes(states)} at rank {need.rank}"
     if case.device.kind == "cuda" and limit is not None and states > LARGE_STATES * limit:
         return "adamw-8bit", f"in 32 bit {why}; in 8 bit a quarter of that"
     return "adamw", why
 
 
-def _epochs(case: Case) -> Chosen:
+def _choose_epochs(case: Case) -> Chosen:
     why = f"{case.train_rows} rows / {case.batch} per step = {case.steps} steps"
     if case.epochs < case.whole_epochs:
         budget_text = f"{case.wish.hours:g} hours are too short for {case.trials} full trials"
@@ -136,37 +136,37 @@ def _epochs(case: Case) -> Chosen:
     return case.epochs, f"{why}; more than 3 epochs gain little and may overfit"
 
 
-def _scheduler(case: Case) -> Chosen:
+def _choose_scheduler(case: Case) -> Chosen:
     return "linear", "linear decay to 0, the most common schedule for LoRA"
 
 
-def _warmup(case: Case) -> Chosen:
+def _choose_warmup(case: Case) -> Chosen:
     return 0.03, f"{math.ceil(0.03 * case.steps)} of {case.steps} steps"
 
 
-def _clip(case: Case) -> Chosen:
+def _choose_clip(case: Case) -> Chosen:
     if case.room.precision == "nf4":
         return 0.3, "the norm that QLoRA used for 4-bit models", s.QLORA
     return 1.0, "the usual norm"
 
 
-def _decay(case: Case) -> Chosen:
+def _choose_decay(case: Case) -> Chosen:
     return 0.0, "LoRA itself regularises more than weight decay does"
 
 
 RULES = (
-    Rule("train", "learning_rate", _rate, (s.RATE, s.COOKBOOK)),
-    Rule("train", "batch_size", _batch, (s.BATCH, s.ESTIMATE)),
-    Rule("train", "gradient_accumulation", _accumulation, (s.BATCH, s.COOKBOOK, s.QLORA)),
-    Rule("train", "sequence_length", _length, (s.READ,)),
-    Rule("train", "lora_rank", _rank, (s.CAPACITY, s.COOKBOOK)),
-    Rule("train", "lora_alpha", _alpha, (s.RANK, s.INVARIANT)),
-    Rule("train", "lora_dropout", _dropout, (s.QLORA,)),
-    Rule("train", "target_modules", _targets, (s.LAYERS,)),
-    Rule("train", "optimizer", _optimizer, (s.ESTIMATE, s.QLORA)),
-    Rule("train", "epochs", _epochs, (s.EPOCHS,)),
-    Rule("train", "scheduler", _scheduler, (s.COOKBOOK,)),
-    Rule("train", "warmup", _warmup, (s.PRACTICE,)),
-    Rule("train", "clip_norm", _clip, (s.PRACTICE,)),
-    Rule("train", "weight_decay", _decay, (s.FORGETS,)),
+    Rule("train", "learning_rate", _choose_rate, (s.RATE, s.COOKBOOK)),
+    Rule("train", "batch_size", _choose_batch, (s.BATCH, s.ESTIMATE)),
+    Rule("train", "gradient_accumulation", _choose_accumulation, (s.BATCH, s.COOKBOOK, s.QLORA)),
+    Rule("train", "sequence_length", _choose_length, (s.READ,)),
+    Rule("train", "lora_rank", _choose_rank, (s.CAPACITY, s.COOKBOOK)),
+    Rule("train", "lora_alpha", _choose_alpha, (s.RANK, s.INVARIANT)),
+    Rule("train", "lora_dropout", _choose_dropout, (s.QLORA,)),
+    Rule("train", "target_modules", _choose_targets, (s.LAYERS,)),
+    Rule("train", "optimizer", _choose_optimizer, (s.ESTIMATE, s.QLORA)),
+    Rule("train", "epochs", _choose_epochs, (s.EPOCHS,)),
+    Rule("train", "scheduler", _choose_scheduler, (s.COOKBOOK,)),
+    Rule("train", "warmup", _choose_warmup, (s.PRACTICE,)),
+    Rule("train", "clip_norm", _choose_clip, (s.PRACTICE,)),
+    Rule("train", "weight_decay", _choose_decay, (s.FORGETS,)),
 )

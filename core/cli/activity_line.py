@@ -26,7 +26,7 @@ class _Work:
         silence_s, waited_s = FIRST_S, 0.0
         while not self.ended.wait(POLL_S):
             waited_s += POLL_S
-            if safe_printing.silent_s() >= silence_s:
+            if safe_printing.measure_silence_s() >= silence_s:
                 with contextlib.suppress(
                     OSError, ValueError, safe_printing.UnwritableError
                 ):  # closed, or full

@@ -16,7 +16,7 @@ def add_command(verbs: Any, name: str, function: str, text: str) -> argparse.Arg
         name,
         help=text,
         description=text[:1].upper() + text[1:] + ".",
-        epilog=exit_codes.epilog(),
+        epilog=exit_codes.make_epilog(),
         formatter_class=argparse.RawTextHelpFormatter,
     )
     verb_parser.set_defaults(verb=f"core.cli.{function}")
@@ -34,7 +34,7 @@ def add_name_option(argument_parser: argparse.ArgumentParser) -> None:
         "study", metavar="STUDY", nargs="?", help="default: the only running study, else the latest"
     )
     argument_parser.add_argument(
-        "--trial", metavar="N", type=number, help="use this trial instead of the best one"
+        "--trial", metavar="N", type=parse_number, help="use this trial instead of the best one"
     )
 
 
@@ -57,7 +57,7 @@ def add_json_option(argument_parser: argparse.ArgumentParser) -> None:
     argument_parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
 
-def number(text: str) -> int:
+def parse_number(text: str) -> int:
     """Return a count from 0; argparse turns the error into a usage message."""
     value = int(text)
     if value < 0:

@@ -16,7 +16,7 @@ from core.cli.argument_helpers import (
     add_spec_argument,
     add_study_option,
     add_trust_option,
-    number,
+    parse_number,
     parse_size,
 )
 
@@ -25,12 +25,12 @@ Monitor and steer hyper-parameter studies of LoRA and QLoRA fine-tunes.
 Without a command, trimtab opens the console; it starts the engine if none is running."""
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """Return the whole command line."""
     top = argparse.ArgumentParser(
         "trimtab",
         description=DESCRIPTION,
-        epilog=exit_codes.epilog(),
+        epilog=exit_codes.make_epilog(),
         formatter_class=argparse.RawTextHelpFormatter,
     )
     top.add_argument("--version", action="store_true", help="print the version and exit")
@@ -53,9 +53,9 @@ def _add_running(commands: Any) -> None:
         commands, "run", "steer.run_study:run", "start a study and open the console, or print its progress"
     )
     add_spec_argument(run)
-    how = run.add_mutually_exclusive_group()
-    how.add_argument("--detach", action="store_true", help="start the study and return at once")
-    how.add_argument("--headless", action="store_true", help="print plain lines until the study ends")
+    start_modes = run.add_mutually_exclusive_group()
+    start_modes.add_argument("--detach", action="store_true", help="start the study and return at once")
+    start_modes.add_argument("--headless", action="store_true", help="print plain lines until the study ends")
     console_options.add_to(run, argparse.SUPPRESS)
     attach = add_command(
         commands, "attach", "steer.run_study:attach", "open the console, as trimtab without a command does"
@@ -75,7 +75,11 @@ def _add_steering(commands: Any) -> None:
         verb_parser = add_command(commands, name, f"steer.pause_prune_stop:{name}", text)
         verb_parser.set_defaults(name=name)
         verb_parser.add_argument(
-            "trial", metavar="TRIAL", type=number, nargs="?" if for_all else None, help="the trial's number"
+            "trial",
+            metavar="TRIAL",
+            type=parse_number,
+            nargs="?" if for_all else None,
+            help="the trial's number",
         )
         if for_all:
             verb_parser.add_argument("--all", action="store_true", help=for_all)
@@ -88,7 +92,7 @@ def _add_steering(commands: Any) -> None:
             "end the running trials of a study and start no more",
         )
     )
-    _trials(commands)
+    _add_trials(commands)
     change = add_command(
         commands, "change", "steer.change_settings:change", "change a running study: space, sampler, limits …"
     )
@@ -104,12 +108,12 @@ def _add_steering(commands: Any) -> None:
     add_study_option(change)
 
 
-def _trials(commands: Any) -> None:
+def _add_trials(commands: Any) -> None:
     """Add the commands that queue a trial by hand or act on an existing trial."""
     values = "such as learning_rate=1e-4 lora_rank=16"
     new = add_command(commands, "enqueue", "steer.enqueue_clone_edit:enqueue", "queue a trial manually")
     new.add_argument(
-        "--like", metavar="N", type=number, help="take the knobs that are not given from trial N"
+        "--like", metavar="N", type=parse_number, help="take the knobs that are not given from trial N"
     )
     clone = add_command(
         commands,
@@ -128,7 +132,7 @@ def _trials(commands: Any) -> None:
         commands, "unprune", "steer.mark_and_unprune:unprune", "undo a prune while the checkpoint exists"
     )
     for verb_parser in (clone, edit, mark, unprune):
-        verb_parser.add_argument("trial", metavar="TRIAL", type=number, help="the trial's number")
+        verb_parser.add_argument("trial", metavar="TRIAL", type=parse_number, help="the trial's number")
     for verb_parser in (new, clone):
         verb_parser.add_argument("knobs", metavar="KNOB=VALUE", nargs="*", help=values)
     edit.add_argument("knobs", metavar="KNOB=VALUE", nargs="+", help=f"{values.split()[2]}, or =x0.5")
@@ -172,7 +176,7 @@ def _add_reading(commands: Any) -> None:
         "inspect.show_boards:boards",
         "print the quality, safety and security scores of trials",
     )
-    boards.add_argument("trial", metavar="TRIAL", nargs="?", type=number, help="the trial's number")
+    boards.add_argument("trial", metavar="TRIAL", nargs="?", type=parse_number, help="the trial's number")
     add_study_option(boards)
     add_json_option(boards)
     insight = add_command(
@@ -194,13 +198,13 @@ def _add_reading(commands: Any) -> None:
         "inspect.show_introspection:insides",
         "print a trial's loss by token and its attention",
     )
-    insides.add_argument("trial", metavar="TRIAL", type=number, help="the trial's number")
+    insides.add_argument("trial", metavar="TRIAL", type=parse_number, help="the trial's number")
     add_study_option(insides)
     add_json_option(insides)
     logs = add_command(
         commands, "logs", "inspect.show_events:logs", "print the last 200 events of a study, or of a trial"
     )
-    logs.add_argument("trial", metavar="TRIAL", nargs="?", type=number, help="the trial's number")
+    logs.add_argument("trial", metavar="TRIAL", nargs="?", type=parse_number, help="the trial's number")
     add_study_option(logs)
     logs.add_argument("-f", "--follow", action="store_true", help="keep printing until the study ends")
     generate = add_command(
@@ -208,9 +212,11 @@ def _add_reading(commands: Any) -> None:
     )
     generate.add_argument("prompt", metavar="PROMPT")
     add_study_option(generate)
-    generate.add_argument("--trial", metavar="N", type=number, help="use this trial instead of the best one")
     generate.add_argument(
-        "--tokens", metavar="N", type=number, default=64, help="largest number of new tokens"
+        "--trial", metavar="N", type=parse_number, help="use this trial instead of the best one"
+    )
+    generate.add_argument(
+        "--tokens", metavar="N", type=parse_number, default=64, help="largest number of new tokens"
     )
     add_trust_option(generate)
 
@@ -238,7 +244,9 @@ def _add_sharing(commands: Any) -> None:
         "train the trial of a bundle again and compare the results",
     )
     rerun.add_argument("bundle", metavar="BUNDLE", help="the folder or zip that `trimtab export` wrote")
-    rerun.add_argument("--trial", metavar="N", type=number, help="use this trial instead of the exported one")
+    rerun.add_argument(
+        "--trial", metavar="N", type=parse_number, help="use this trial instead of the exported one"
+    )
     rerun.add_argument("--base", metavar="MODEL", help="path of the base model on this machine")
     rerun.add_argument("--data", metavar="FILE", help="path of the training data on this machine")
     rerun.add_argument("--validation", metavar="FILE", help="path of the validation data on this machine")

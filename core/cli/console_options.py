@@ -12,17 +12,17 @@ READ_ONLY = "watch without the keys that change something"
 
 def add_to(parser: argparse.ArgumentParser, default: Any = None) -> None:
     """Add them. A subcommand gives ``argparse.SUPPRESS``, so that it keeps what stood before its name."""
-    parser.add_argument("--rate", metavar="N", type=_rate, default=default, help=RATE)
+    parser.add_argument("--rate", metavar="N", type=_parse_rate, default=default, help=RATE)
     parser.add_argument("--read-only", action="store_true", default=default, help=READ_ONLY)
 
 
-def chosen(arguments: argparse.Namespace) -> dict[str, Any]:
+def list_chosen(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return those that were given, as the console takes them."""
-    given = {"rate": getattr(arguments, "rate", None), "read_only": getattr(arguments, "read_only", None)}
-    return {name: value for name, value in given.items() if value is not None}
+    options = {"rate": getattr(arguments, "rate", None), "read_only": getattr(arguments, "read_only", None)}
+    return {name: value for name, value in options.items() if value is not None}
 
 
-def _rate(text: str) -> float:
+def _parse_rate(text: str) -> float:
     try:
         rate = float(text)
     except ValueError:

@@ -15,6 +15,6 @@ TABLE: dict[int, str] = {
 }
 
 
-def epilog() -> str:
+def make_epilog() -> str:
     """Format the table for the end of a help text."""
     return "exit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in TABLE.items())

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable
 
 from core.cli import activity_line, exit_codes
-from core.cli.argument_parser import parser
+from core.cli.argument_parser import make_parser
 from core.contract.text.error_reports import complain as complain
 from core.contract.text.error_reports import run_guarded
 
@@ -25,24 +25,24 @@ def main(argv: list[str], console: Console | None = None) -> int:
 
 def _run(name: str, argv: list[str], console: Console | None) -> int:
     try:
-        arguments = parser().parse_args(argv)
+        arguments = make_parser().parse_args(argv)
     except SystemExit as leaving:  # argparse: --help, or a usage error that it has printed
         return leaving.code if isinstance(leaving.code, int) else exit_codes.BAD_INPUT
     if arguments.version:
-        print(f"trimtab {version()}")
+        print(f"trimtab {read_version()}")
         return exit_codes.OK
     arguments.console = console
     with activity_line.show_activity(name):
-        return _verb(arguments)
+        return _find_verb(arguments)
 
 
-def _verb(arguments: argparse.Namespace) -> int:
+def _find_verb(arguments: argparse.Namespace) -> int:
     module, function = arguments.verb.split(":")
     result: int = getattr(importlib.import_module(module), function)(arguments)
     return result
 
 
-def version() -> str:
+def read_version() -> str:
     """Return the installed version; a checkout that is not installed has none."""
     from importlib import metadata
 

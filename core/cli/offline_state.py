@@ -7,7 +7,7 @@ from core.store import journal_file, run_folder
 from core.store.journal_replay import replay_all, select_study
 
 
-def state() -> State:
+def read_state() -> State:
     """Return the state as the studies' journals tell it."""
     return replay_all(
         select_study(folder.name, journal_file.read(run_folder.journal_path(folder)))

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.contract.state import reference_values
 from core.contract.state.engine_state import Line, Study, Trial
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 
 def format_value(result: Any) -> str:
@@ -16,21 +16,21 @@ def format_value(result: Any) -> str:
     if isinstance(result, float):
         return f"{result:.4g}"
     if isinstance(result, list | tuple):
-        return "+".join(plain(str(part), 60) for part in result)
-    return plain(str(result), 80)
+        return "+".join(sanitize(str(part), 60) for part in result)
+    return sanitize(str(result), 80)
 
 
 def format_pairs(values: dict[str, Any]) -> str:
     """Format ``name=value`` for each value, in order."""
-    return " ".join(f"{plain(name, 60)}={format_value(knob_value)}" for name, knob_value in values.items())
+    return " ".join(f"{sanitize(name, 60)}={format_value(knob_value)}" for name, knob_value in values.items())
 
 
 def format_results(study: Study, trial: Trial) -> str:
     """Format a trial's objectives, with the base's value where known: "eval/loss base 3.28 → 2.05"."""
     results = []
     for (metric, _), result in zip(study.objectives, trial.values, strict=False):
-        base = reference_values.base_value(study, metric)
-        name = plain(metric, 60)
+        base = reference_values.find_base_value(study, metric)
+        name = sanitize(metric, 60)
         results.append(
             f"{name}={format_value(result)}"
             if base is None
@@ -59,10 +59,10 @@ def format_span(seconds: float | None) -> str:
 def format_line(row: Line) -> str:
     """Format one line of an event list; info lines have no mark."""
     mark = "" if row.level == "info" else f"{row.level}: "
-    return f"{format_clock(row.at)} {mark}{plain(row.text)}"
+    return f"{format_clock(row.at)} {mark}{sanitize(row.text)}"
 
 
-def lines_after(lines: tuple[Line, ...], last: Line | None) -> tuple[Line, ...]:
+def select_lines_after(lines: tuple[Line, ...], last: Line | None) -> tuple[Line, ...]:
     """Return the lines after ``last``; if it is no longer in the list, those that came later."""
     start = len(lines)
     while start and lines[start - 1] != last:

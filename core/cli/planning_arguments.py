@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.cli.argument_helpers import add_command, add_json_option, add_spec_argument, number
+from core.cli.argument_helpers import add_command, add_json_option, add_spec_argument, parse_number
 
 
 def add_to(commands: Any) -> None:
@@ -18,7 +18,7 @@ def add_to(commands: Any) -> None:
         metavar="SIZE",
         help='estimate for a GPU of this size, such as "24 GiB"; it need not be installed',
     )
-    fit.add_argument("--pack", metavar="N", type=number, help="estimate for N trials at once")
+    fit.add_argument("--pack", metavar="N", type=parse_number, help="estimate for N trials at once")
     add_json_option(fit)
     _add_recommending(commands)
     check = add_command(
@@ -28,13 +28,13 @@ def add_to(commands: Any) -> None:
     check.add_argument(
         "--show",
         metavar="N",
-        type=number,
+        type=parse_number,
         help="print N rows with their target tokens marked, and which rows are left out",
     )
     check.add_argument(
         "--scan",
         metavar="N",
-        type=number,
+        type=parse_number,
         help="rows to scan for personal data, toxic text and refusals (default 1000; 0: no scan)",
     )
     check.add_argument(
@@ -90,12 +90,18 @@ def _add_augmenting(commands: Any) -> None:
     add_spec_argument(augment)
     augment.add_argument("-o", "--out", metavar="FOLDER", help="a new folder; the source is never changed")
     augment.add_argument(
-        "--per-row", metavar="N", type=number, default=2, help="paraphrases to try of each row (default: 2)"
+        "--per-row",
+        metavar="N",
+        type=parse_number,
+        default=2,
+        help="paraphrases to try of each row (default: 2)",
     )
     augment.add_argument(
-        "--rows", metavar="N", type=number, help="paraphrase N rows, drawn at random (default: all)"
+        "--rows", metavar="N", type=parse_number, help="paraphrase N rows, drawn at random (default: all)"
     )
-    augment.add_argument("--seed", metavar="N", type=number, help="seed of all draws (default: of the study)")
+    augment.add_argument(
+        "--seed", metavar="N", type=parse_number, help="seed of all draws (default: of the study)"
+    )
     augment.add_argument(
         "--temperature",
         metavar="X",
@@ -118,10 +124,10 @@ def _add_recommending(commands: Any) -> None:
         "--gpu", metavar="CARD", help='plan for a GPU that is not installed: "24 GiB", "H100", "A100 80 GiB"'
     )
     recommend.add_argument(
-        "--rows", metavar="N", type=number, help="number of rows in the data set, or to use of it"
+        "--rows", metavar="N", type=parse_number, help="number of rows in the data set, or to use of it"
     )
     recommend.add_argument("--hours", metavar="H", type=float, help="hours available for the whole study")
-    recommend.add_argument("--trials", metavar="N", type=number, help="number of trials")
+    recommend.add_argument("--trials", metavar="N", type=parse_number, help="number of trials")
     recommend.add_argument(
         "--goal", metavar="METRIC", default="eval/loss", help="metric to optimise (default: eval/loss)"
     )

@@ -26,7 +26,7 @@ def read_state() -> tuple[State, bool]:
             pass  # a socket that an engine left behind
     from core.cli import offline_state
 
-    return offline_state.state(), False
+    return offline_state.read_state(), False
 
 
 def ensure_engine() -> Path:
@@ -35,7 +35,7 @@ def ensure_engine() -> Path:
     from core.daemon.server import engine_launch
 
     activity_line.set_activity("starting the engine")
-    return engine_launch.ensure()
+    return engine_launch.ensure_running()
 
 
 def ask(request: console_api.AnyRequest, socket: Path | None = None) -> console_api.Answer | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.contract.state import best_and_counts, reference_values
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 
 
@@ -20,7 +20,7 @@ class NoResultError(TrimtabError):
     exit_code = 5
 
 
-def study(state: s.State, name: str | None) -> s.Study:
+def find_study(state: s.State, name: str | None) -> s.Study:
     """Return the study called ``name``; without a name the only live study, else the latest.
 
     Raises UsageError: the study does not exist, no study exists, or several are live.
@@ -32,7 +32,7 @@ def study(state: s.State, name: str | None) -> s.Study:
         named_study = state.studies.get(name)
         if named_study is None:
             raise UsageError.of(
-                f"study {plain(name, 80)!r} does not exist", "--study", f"existing studies: {names}"
+                f"study {sanitize(name, 80)!r} does not exist", "--study", f"existing studies: {names}"
             )
         return named_study
     live = [study for study in state.studies.values() if study.state in s.LIVE_STUDY]
@@ -42,7 +42,7 @@ def study(state: s.State, name: str | None) -> s.Study:
     return live[0] if live else max(state.studies.values(), key=lambda study: study.created_at)
 
 
-def trial(of_study: s.Study, number: int) -> s.Trial:
+def find_trial(of_study: s.Study, number: int) -> s.Trial:
     """Return the trial ``number`` of ``of_study``. Raises UsageError when it does not exist."""
     named_trial = of_study.trials.get(number)
     if named_trial is None:
@@ -52,12 +52,12 @@ def trial(of_study: s.Study, number: int) -> s.Trial:
     return named_trial
 
 
-def best(of_study: s.Study) -> s.Trial:
+def find_best(of_study: s.Study) -> s.Trial:
     """Return the best complete trial. Raises NoResultError when there is none."""
-    best_trial = best_and_counts.best(of_study)
+    best_trial = best_and_counts.find_best(of_study)
     if best_trial is None:
         location = f"study {of_study.name} ({of_study.state})"
-        message = plain(reference_values.explain_no_best(of_study), 200)
+        message = sanitize(reference_values.explain_no_best(of_study), 200)
         fix = "`trimtab logs` shows what happened so far"
         if reference_values.list_waiting(of_study):
             fix = "`trimtab status` shows the scoring progress"

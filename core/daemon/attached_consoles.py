@@ -67,11 +67,11 @@ class Hub:
                     await asyncio.wait_for(console.urgent.wait(), PACE_S)
                 console.wake.clear()
                 console.urgent.clear()
-                await send(message_codec.encode(self._next(console)))
+                await send(message_codec.encode(self._wait_for_next(console)))
         finally:
             self._consoles.discard(console)
 
-    def _next(self, console: Console) -> console_api.Snapshot | console_api.Changed:
+    def _wait_for_next(self, console: Console) -> console_api.Snapshot | console_api.Changed:
         events, console.waiting = tuple(console.waiting), []
         if console.behind:
             console.behind = False

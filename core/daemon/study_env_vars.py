@@ -61,7 +61,7 @@ class Environments:
         later = {
             name: value
             for name, value in shell_environment.read_own(self._own).items()
-            if not _keeps(name, value)
+            if not _is_kept(name, value)
         }
         self._given[study] = recorded | later
         return shell_environment.list_differences(self._own, self._given[study] or {})
@@ -75,12 +75,12 @@ class Environments:
         return shell_environment.merge_environments(self._own, self._given.get(study))
 
 
-def visible_cards(environment: Mapping[str, str]) -> str | None:
+def read_visible_cards(environment: Mapping[str, str]) -> str | None:
     """Return CUDA_VISIBLE_DEVICES; None if it is not set."""
     return environment.get("CUDA_VISIBLE_DEVICES")
 
 
-def _keeps(name: str, value: str) -> bool:
+def _is_kept(name: str, value: str) -> bool:
     return name not in shell_environment.DEVICES and not shell_environment.is_secret(name, value)
 
 
@@ -88,9 +88,11 @@ def _keep(folder: Path, variables: Mapping[str, str]) -> None:
     aside = folder / f"{FILE}.new"
     try:
         aside.unlink(missing_ok=True)
-        with open(aside, "wb", opener=paths.no_link) as file:
+        with open(aside, "wb", opener=paths.open_without_link) as file:
             file.write(
-                msgspec.json.encode({name: value for name, value in variables.items() if _keeps(name, value)})
+                msgspec.json.encode(
+                    {name: value for name, value in variables.items() if _is_kept(name, value)}
+                )
             )
         aside.replace(folder / FILE)
     except OSError as error:  # the study runs anyway; the next engine uses its own environment
@@ -108,5 +110,5 @@ def _read_recorded(folder: Path) -> dict[str, str] | None:
     return {
         name: value
         for name, value in variables.items()
-        if name in shell_environment.NAMES and _keeps(name, value)
+        if name in shell_environment.NAMES and _is_kept(name, value)
     }

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 from core.contract.events.event_types import Event, Preparing, StudyNoted
 from core.contract.state.engine_state import State
-from core.contract.state.event_fold import apply, refusal
-from core.contract.text.sanitize import plain
+from core.contract.state.event_fold import apply, explain_refusal
+from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
 from core.daemon.attached_consoles import Hub
 from core.daemon.journal_writer import Batch, JournalWriter
 from core.errors import RefusedError
-from core.store.journal_file import Journal, frame
+from core.store.journal_file import Journal, make_frame
 
 log = logging.getLogger("trimtab.supervisor")
 
@@ -124,7 +124,7 @@ class Supervisor:
             try:
                 draft = self._draft_entry(state, entry)
             except Exception as error:  # none of its events has happened
-                entry.refused[:] = [self._faulty(entry, error)]
+                entry.refused[:] = [self._describe_fault(entry, error)]
                 continue
             state = draft.state
             steps += draft.steps
@@ -147,29 +147,29 @@ class Supervisor:
         draft = _Draft(state)
         for raw_event in entry.events:
             event = self._redactor.redact_all(raw_event)
-            reason = refusal(draft.state, event)
+            reason = explain_refusal(draft.state, event)
             if reason:
                 entry.refused.append(reason)
                 log.info("refused %s: %s", type(event).__name__, reason)
                 continue
-            encoded = frame(event)  # live events too: consoles must be able to decode them
+            encoded = make_frame(event)  # live events too: consoles must be able to decode them
             draft.state = apply(draft.state, event)
             draft.steps.append((event, draft.state))
             if event.journaled:
                 draft.frames.append(encoded)
         return draft
 
-    def _faulty(self, entry: _Entry, error: Exception) -> str:
+    def _describe_fault(self, entry: _Entry, error: Exception) -> str:
         names = ", ".join(type(event).__name__ for event in entry.events)
         log.error("%s of study %r is refused", names, entry.study, exc_info=error)
-        return plain(f"the engine cannot accept it: {type(error).__name__}: {error}", 300)
+        return sanitize(f"the engine cannot accept it: {type(error).__name__}: {error}", 300)
 
     def _give_up(self, entries: list[_Entry], error: Exception) -> None:
         """Return a fault of the engine itself to the waiting callers."""
         log.critical("a write failed", exc_info=error)
         for entry in entries:
             if not entry.done.done():
-                entry.done.set_result([plain(f"the engine failed: {type(error).__name__}: {error}", 300)])
+                entry.done.set_result([sanitize(f"the engine failed: {type(error).__name__}: {error}", 300)])
 
     def _show_events(self, events: Sequence[Event]) -> None:
         try:
@@ -183,15 +183,17 @@ class Supervisor:
             try:
                 watcher(event, after)
             except Exception as error:
-                log.exception("%s failed at %.300r", _name(watcher), event)
-                self._note_once(event.study, f"{_name(watcher)} failed: {type(error).__name__}: {error}")
+                log.exception("%s failed at %.300r", _name_watcher(watcher), event)
+                self._note_once(
+                    event.study, f"{_name_watcher(watcher)} failed: {type(error).__name__}: {error}"
+                )
 
     def _note_once(self, study: str, fault: str) -> None:
         """Add a fault to the study's event list, once; the log has every occurrence in full."""
         if (study, fault) in self._noted or study not in self.state.studies:
             return
         self._noted.add((study, fault))
-        self.note(study, f"a part of the engine {plain(fault, 300)}; its log has the details", "error")
+        self.note(study, f"a part of the engine {sanitize(fault, 300)}; its log has the details", "error")
 
     def _show_wait(self, study: str, reason: str) -> None:
         """Show why nothing else is shown: the only event that is shown and cannot be stored. An empty
@@ -201,7 +203,7 @@ class Supervisor:
         self._hub.publish(self.state, (wait,))
 
 
-def _name(watcher: Watcher) -> str:
+def _name_watcher(watcher: Watcher) -> str:
     return getattr(watcher, "__qualname__", type(watcher).__name__).removesuffix("._watch")
 
 

@@ -14,22 +14,22 @@ COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 
 
-def topics() -> dict[str, str]:
+def list_topics() -> dict[str, str]:
     """Return the title of each page by its topic, in alphabetical order."""
-    return {path.stem: _title(path) for path in sorted(FOLDER.glob("*.md"))}
+    return {path.stem: _read_title(path) for path in sorted(FOLDER.glob("*.md"))}
 
 
-def _title(path: Path) -> str:
+def _read_title(path: Path) -> str:
     return path.read_text("utf-8").partition("\n")[0].removeprefix("# ")
 
 
-def plain_page(topic: str, width: int = WIDTH) -> str:
-    """Return the page of ``topic`` without Markdown; a key of ``topics()``."""
+def make_plain_page(topic: str, width: int = WIDTH) -> str:
+    """Return the page of ``topic`` without Markdown; a key of ``list_topics()``."""
     text = COMMENT.sub("", (FOLDER / f"{topic}.md").read_text("utf-8"))
-    return "\n".join(_plain_lines(text.splitlines(), width)).strip() + "\n"
+    return "\n".join(_make_plain_lines(text.splitlines(), width)).strip() + "\n"
 
 
-def _plain_lines(lines: list[str], width: int) -> Iterator[str]:
+def _make_plain_lines(lines: list[str], width: int) -> Iterator[str]:
     """Return the lines with paragraphs and list items refilled, tables aligned, and code unchanged."""
     block: list[str] = []  # lines of one paragraph, list item or table
     code = False
@@ -39,7 +39,7 @@ def _plain_lines(lines: list[str], width: int) -> Iterator[str]:
         verbatim = code or fence or line.startswith(("    ", "#")) or not line
         if block and (verbatim or line.startswith("- ") or _is_table(line) != _is_table(block[0])):
             yield from (
-                _columns([_cells(row) for row in block], width)
+                _align_columns([_split_cells(row) for row in block], width)
                 if _is_table(block[0])
                 else _fill_paragraph(block, width)
             )
@@ -47,14 +47,14 @@ def _plain_lines(lines: list[str], width: int) -> Iterator[str]:
         if not verbatim:
             block.append(line)
         elif not fence:
-            yield line if code else _heading(line)
+            yield line if code else _read_heading(line)
 
 
 def _is_table(line: str) -> bool:
     return line.startswith("|")
 
 
-def _heading(line: str) -> str:
+def _read_heading(line: str) -> str:
     title = re.match(r"#+ (.*)", line)
     return _strip_markup(title[1]).upper() if title else line
 
@@ -69,12 +69,12 @@ def _strip_markup(text: str) -> str:
     return LINK.sub(r"\1", text).replace("**", "").replace("`", "")
 
 
-def _cells(line: str) -> list[str]:
+def _split_cells(line: str) -> list[str]:
     parts = re.split(r"(?<!\\)\|", line.strip().strip("|"))
     return [_strip_markup(part.strip().replace("\\|", "|")) for part in parts]
 
 
-def _columns(table: list[list[str]], width: int) -> Iterator[str]:
+def _align_columns(table: list[list[str]], width: int) -> Iterator[str]:
     """Return the rows of a table, aligned; the last column is wrapped at ``width``."""
     rows = [row for row in table if not all(set(cell) <= set("-:") for cell in row)]
     if not rows:

@@ -14,7 +14,14 @@ from optuna.distributions import (
 from optuna.trial import Trial
 
 from core.contract.spec.conditional_knobs import is_searched, list_searched, order_knobs
-from core.contract.spec.search_space import Choice, Dimension, Space, count_steps, nearest_point, point_at
+from core.contract.spec.search_space import (
+    Choice,
+    Dimension,
+    Space,
+    count_steps,
+    find_nearest_point,
+    find_point,
+)
 
 
 def to_optuna(value: Any) -> Any:
@@ -22,12 +29,12 @@ def to_optuna(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list) else value
 
 
-def distribution(dimension: Dimension) -> BaseDistribution:
+def make_distribution(dimension: Dimension) -> BaseDistribution:
     """Return the Optuna distribution of one dimension. Its upper end is the last step, since Optuna warns
     about any other value."""
     if isinstance(dimension, Choice):
         return CategoricalDistribution([to_optuna(value) for value in dimension.values])
-    high = point_at(dimension, count_steps(dimension)) if dimension.step else dimension.high
+    high = find_point(dimension, count_steps(dimension)) if dimension.step else dimension.high
     if dimension.kind == "int":
         return IntDistribution(
             int(dimension.low), int(high), log=dimension.log, step=int(dimension.step or 1)
@@ -35,9 +42,9 @@ def distribution(dimension: Dimension) -> BaseDistribution:
     return FloatDistribution(float(dimension.low), float(high), log=dimension.log, step=dimension.step)
 
 
-def distributions(space: Space) -> dict[str, BaseDistribution]:
+def make_distributions(space: Space) -> dict[str, BaseDistribution]:
     """Return the Optuna distribution of every dimension, in the space's order."""
-    return {name: distribution(dimension) for name, dimension in space.items()}
+    return {name: make_distribution(dimension) for name, dimension in space.items()}
 
 
 def suggest_knobs(space: Space, trial: Trial) -> dict[str, Any]:
@@ -45,12 +52,12 @@ def suggest_knobs(space: Space, trial: Trial) -> dict[str, Any]:
     params: dict[str, Any] = {}
     for name in order_knobs(space):
         if is_searched(space[name], params):
-            value = trial._suggest(name, distribution(space[name]))
+            value = trial._suggest(name, make_distribution(space[name]))
             params |= from_optuna(space, {name: value})
     return params
 
 
-def parameters(space: Space, knobs: dict[str, Any]) -> dict[str, Any]:
+def convert_knobs(space: Space, knobs: dict[str, Any]) -> dict[str, Any]:
     """Return the searched ``knobs`` of a trial in the space, as Optuna stores them."""
     return {name: to_optuna(_restore_value(space[name], knobs[name])) for name in list_searched(space, knobs)}
 
@@ -65,20 +72,20 @@ def _restore_value(dimension: Dimension, value: Any) -> Any:
     if isinstance(dimension, Choice):
         return next((choice for choice in dimension.values if to_optuna(choice) == to_optuna(value)), value)
     return (
-        int(nearest_point(dimension, value))
+        int(find_nearest_point(dimension, value))
         if dimension.kind == "int"
-        else float(nearest_point(dimension, value))
+        else float(find_nearest_point(dimension, value))
     )
 
 
-def grid(space: Space) -> dict[str, list[Any]]:
+def make_grid(space: Space) -> dict[str, list[Any]]:
     """Return all values of each dimension, for the grid sampler; a float needs a step."""
-    return {name: _values(dimension) for name, dimension in space.items()}
+    return {name: _list_values(dimension) for name, dimension in space.items()}
 
 
-def _values(dimension: Dimension) -> list[Any]:
+def _list_values(dimension: Dimension) -> list[Any]:
     if isinstance(dimension, Choice):
         return [to_optuna(value) for value in dimension.values]
     return [
-        _restore_value(dimension, point_at(dimension, steps)) for steps in range(count_steps(dimension) + 1)
+        _restore_value(dimension, find_point(dimension, steps)) for steps in range(count_steps(dimension) + 1)
     ]

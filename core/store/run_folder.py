@@ -22,8 +22,8 @@ def create(study: str, toml: str) -> Path:
         raise TrimtabError.of(
             f"{study!r} is not a valid study name", "study.name", "use letters, digits, '.', '_', '-'"
         )
-    paths.private(paths.studies())
-    folder = paths.private(paths.study_folder(study))
+    paths.make_private(paths.studies())
+    folder = paths.make_private(paths.study_folder(study))
     spec_path = folder / SPEC_FILE
     if spec_path.exists() and spec_path.read_text("utf-8") != toml:
         raise TrimtabError.of(
@@ -33,7 +33,7 @@ def create(study: str, toml: str) -> Path:
         )
     write_spec(folder, toml)
     for name in ("tb", "trials", "workers"):
-        paths.private(folder / name)
+        paths.make_private(folder / name)
     return folder
 
 
@@ -42,7 +42,7 @@ def set_aside(study: str) -> Path | None:
 
     Raises TrimtabError if it cannot be moved.
     """
-    folder, place = paths.study_folder(study), paths.private(paths.replaced_studies())
+    folder, place = paths.study_folder(study), paths.make_private(paths.replaced_studies())
     aside = next(free for number in count(1) if not (free := place / f"{study}-{number}").exists())
     try:
         folder.rename(aside)
@@ -58,7 +58,7 @@ def write_spec(folder: Path, toml: str) -> None:
     """Write the spec atomically."""
     aside = folder / (SPEC_FILE + ".new")
     aside.unlink(missing_ok=True)
-    with open(aside, "w", encoding="utf-8", opener=paths.no_link) as file:
+    with open(aside, "w", encoding="utf-8", opener=paths.open_without_link) as file:
         file.write(toml)
         file.flush()
         os.fsync(file.fileno())
@@ -109,10 +109,10 @@ def board_folder(folder: Path) -> Path:
 
 def trial_folder(folder: Path, trial: int) -> Path:
     """Return the folder of one trial, created if needed. Raises TrimtabError for a link."""
-    paths.private(folder / "trials")
-    return paths.private(folder / "trials" / str(int(trial)))
+    paths.make_private(folder / "trials")
+    return paths.make_private(folder / "trials" / str(int(trial)))
 
 
 def worker_log(folder: Path, worker: str) -> Path:
     """Return the log file of a worker."""
-    return paths.private(folder / "workers") / f"{worker}.log"
+    return paths.make_private(folder / "workers") / f"{worker}.log"

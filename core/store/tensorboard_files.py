@@ -54,9 +54,9 @@ class TensorBoardFiles:
         """Write a trial's knobs. Each trial gets every knob of the table: TensorBoard shows no column for a
         knob that the first trial lacks (tensorboard#3371)."""
         names = dict.fromkeys([*KNOBS, *(name for name in knobs if find_knob(name))])
-        values = {name: _knob_value(knobs.get(name)) for name in names}
+        values = {name: _convert_knob_value(knobs.get(name)) for name in names}
         start = hparams.hparams_pb(values, trial_id=str(trial), start_time_secs=at)
-        self._add(trial, _experiment(values, self._objectives, at), at, 0)
+        self._add(trial, _make_experiment(values, self._objectives, at), at, 0)
         self._add(trial, start, at, 0)
 
     def scalars(self, trial: int, step: int, metrics: Mapping[str, float], at: float) -> None:
@@ -64,7 +64,7 @@ class TensorBoardFiles:
         last_steps = self._marks.setdefault(trial, {})
         fresh = {tag: value for tag, value in metrics.items() if step > last_steps.get(tag, -1)}
         if fresh:
-            self._add(trial, _scalars(fresh), at, step)
+            self._add(trial, _make_scalars(fresh), at, step)
             last_steps.update(dict.fromkeys(fresh, step))
 
     def end(self, trial: int, state: str, metrics: Mapping[str, float], at: float) -> None:
@@ -94,7 +94,7 @@ class TensorBoardFiles:
 
     def _add(self, trial: int, summary: Summary, at: float, step: int) -> None:
         if trial not in self._writers:
-            self._writers[trial] = EventFileWriter(str(paths.private(self._folder / str(trial))))
+            self._writers[trial] = EventFileWriter(str(paths.make_private(self._folder / str(trial))))
         self._writers[trial].add_event(Event(wall_time=at, step=step, summary=summary))
 
 
@@ -118,18 +118,18 @@ def read_last_steps(folder: Path) -> dict[str, int]:
     return last
 
 
-def _scalars(metrics: Mapping[str, float]) -> Summary:
+def _make_scalars(metrics: Mapping[str, float]) -> Summary:
     return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in metrics.items()])
 
 
-def _knob_value(value: Any) -> float | str | bool:
+def _convert_knob_value(value: Any) -> float | str | bool:
     """Return a knob's value for TensorBoard: None and lists become text."""
     if value is None:
         return "none"
     return value if isinstance(value, bool | int | float | str) else json.dumps(value)
 
 
-def _experiment(values: Mapping[str, Any], objectives: Sequence[str], at: float) -> Summary:
+def _make_experiment(values: Mapping[str, Any], objectives: Sequence[str], at: float) -> Summary:
     names = [*objectives, *(name for name in METRICS if name not in objectives)]
     return hparams.hparams_config_pb(
         hparams=[hparams.HParam(name) for name in values],

@@ -52,7 +52,7 @@ def write(trial_folder: Path, at: Position, snapshot: Snapshot, spare: Position 
         shutil.rmtree(aside, ignore_errors=True)
         raise OSError(str(error)) from error
     aside.rename(target)
-    paths.sync(trial_folder)
+    paths.sync_to_disk(trial_folder)
     _forget_old(trial_folder, spare)
     return target
 
@@ -66,7 +66,7 @@ def _fill(aside: Path, at: Position, snapshot: Snapshot) -> None:
     sums = {path.name: _sum(path) for path in sorted(aside.iterdir())}
     (aside / "manifest.json").write_text(json.dumps({"step": at.step, "sha256": sums}, indent=1), "utf-8")
     for path in (*aside.iterdir(), aside):
-        paths.sync(path)
+        paths.sync_to_disk(path)
 
 
 def read(folder: Path) -> Snapshot:

@@ -23,7 +23,7 @@ class HostCopies:
         cards = {value.device for value in tensors.values() if value.is_cuda and torch.cuda.is_available()}
         pins = len(cards) == 1 and size <= PINNED_BYTES
         self.tensors = {key: _copy(value, pins and value.is_cuda) for key, value in tensors.items()}
-        self.wait: Callable[[], None] = _record(cards.pop()) if pins else _arrived
+        self.wait: Callable[[], None] = _record_event(cards.pop()) if pins else _wait_for_nothing
 
 
 def _copy(value: torch.Tensor, pins: bool) -> torch.Tensor:
@@ -33,7 +33,7 @@ def _copy(value: torch.Tensor, pins: bool) -> torch.Tensor:
     return copy.copy_(value, non_blocking=pins)
 
 
-def _record(device: torch.device) -> Callable[[], None]:
+def _record_event(device: torch.device) -> Callable[[], None]:
     """A wait for all that is queued on the device by now, without spinning on a CPU that training uses."""
     event = torch.cuda.Event(blocking=True)
     event.record(torch.cuda.current_stream(device))
@@ -41,15 +41,15 @@ def _record(device: torch.device) -> Callable[[], None]:
     return wait
 
 
-def _arrived() -> None:
+def _wait_for_nothing() -> None:
     """Nothing is waited for: the copies were made at once."""
 
 
 def separate(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors in memory of their own; views of a larger one are copied."""
-    return {key: value if _owns(value) else _copy(value, False) for key, value in tensors.items()}
+    return {key: value if _is_owner(value) else _copy(value, False) for key, value in tensors.items()}
 
 
-def _owns(value: torch.Tensor) -> bool:
+def _is_owner(value: torch.Tensor) -> bool:
     is_whole: bool = value.untyped_storage().nbytes() == value.numel() * value.element_size()
     return is_whole and bool(value.is_contiguous())

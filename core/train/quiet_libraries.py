@@ -44,14 +44,14 @@ def load_peft() -> None:
     import torch
 
     compiles = torch.compile
-    torch.compile = compiled_at_first_call(compiles)
+    torch.compile = compile_at_first_call(compiles)
     try:
         import peft  # noqa: F401
     finally:
         torch.compile = compiles
 
 
-def compiled_at_first_call(compiles: Callable[..., Any]) -> Callable[..., Any]:
+def compile_at_first_call(compiles: Callable[..., Any]) -> Callable[..., Any]:
     """A replacement for torch.compile that defers ``compiles`` to the function's first call."""
 
     def compile_(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:

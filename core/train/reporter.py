@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 
 from core.contract.events import event_types as e
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 log = logging.getLogger("trimtab.pack")
 
@@ -48,7 +48,7 @@ class Reporter:
     def fail(self, error: Exception, step: int = 0) -> None:
         """Report that an unexpected error ended the trial; the engine may try it again."""
         log.error("trial %d", self._trial, exc_info=error)
-        text = f"{type(error).__name__}: {plain(str(error), 300)}"
+        text = f"{type(error).__name__}: {sanitize(str(error), 300)}"
         trace = "".join(traceback.format_exception(error))
         self.emit(e.TrialFailed, error=text, traceback=trace, step=step, again=True)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from core.contract.text.sanitize import plain
-from core.cpu_count import ROOT, Cpus, cpus
+from core.contract.text.sanitize import sanitize
+from core.cpu_count import ROOT, Cpus, count_cpus
 from core.watch.host_reader import on_allowed
 
 SAMPLE_S = 0.3
@@ -53,32 +53,32 @@ class Reading:
 
 def measure(root: Path = ROOT) -> Load:
     """Compute the load from two readings, ``SAMPLE_S`` apart."""
-    before = reading()
+    before = take_reading()
     time.sleep(SAMPLE_S)
-    return mean_load(before, reading(), pressure(root))
+    return average_load(before, take_reading(), read_pressure(root))
 
 
-def reading() -> Reading:
+def take_reading() -> Reading:
     """Read the CPU times up to now."""
-    busy = sum(_busy(times) for times in on_allowed(psutil.cpu_times(percpu=True)))
+    busy = sum(_count_busy(times) for times in on_allowed(psutil.cpu_times(percpu=True)))
     found = psutil.process_iter(["name", "cmdline", "cpu_times", "create_time"])
     processes = {
-        (process.pid, process.info["create_time"]): _process(process)
+        (process.pid, process.info["create_time"]): _read_process(process)
         for process in found
         if process.info["cpu_times"]
     }
     return Reading(time.monotonic(), busy, processes)
 
 
-def _busy(times: object) -> float:
+def _count_busy(times: object) -> float:
     return sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
 
 
-def _process(process: psutil.Process) -> Process:
+def _read_process(process: psutil.Process) -> Process:
     times = process.info["cpu_times"]
     is_own = process.pid == psutil.Process().pid or is_ours(process.info["cmdline"] or ())
     return Process(
-        f"{plain(process.info['name'] or '', 40)}, pid {process.pid}", times.user + times.system, is_own
+        f"{sanitize(process.info['name'] or '', 40)}, pid {process.pid}", times.user + times.system, is_own
     )
 
 
@@ -88,7 +88,7 @@ def is_ours(command: Sequence[str]) -> bool:
     return bool(after) and after[0].startswith(OURS)
 
 
-def mean_load(before: Reading, after: Reading, waited: float | None) -> Load:
+def average_load(before: Reading, after: Reading, waited: float | None) -> Load:
     """The mean load between two readings."""
     elapsed_s = max(after.at - before.at, 1e-3)
     used: dict[tuple[int, float], float] = {}
@@ -97,13 +97,13 @@ def mean_load(before: Reading, after: Reading, waited: float | None) -> Load:
             used[key] = max(0.0, process.used_s - before.processes[key].used_s) / elapsed_s
     ours = sum(share for key, share in used.items() if after.processes[key].ours)
     strangers = {key: share for key, share in used.items() if not after.processes[key].ours}
-    others = max(0.0, (after.busy_s - before.busy_s) / elapsed_s - ours)
-    most = max(strangers, key=lambda key: strangers[key], default=None)
-    named = most is not None and strangers[most] >= NOTABLE
-    return Load(ours, others, waited, after.processes[most].name if most and named else "")
+    other_load = max(0.0, (after.busy_s - before.busy_s) / elapsed_s - ours)
+    heaviest = max(strangers, key=lambda key: strangers[key], default=None)
+    named = heaviest is not None and strangers[heaviest] >= NOTABLE
+    return Load(ours, other_load, waited, after.processes[heaviest].name if heaviest and named else "")
 
 
-def pressure(root: Path = ROOT) -> float | None:
+def read_pressure(root: Path = ROOT) -> float | None:
     """The share of the last 10 s in which some task waited for a CPU, from the kernel's pressure stall
     information (PSI, /proc/pressure). None if the kernel does not provide it."""
     try:
@@ -114,24 +114,24 @@ def pressure(root: Path = ROOT) -> float | None:
         return None
 
 
-def free_threads(found: Cpus, load: Load) -> int:
+def free_threads(cpus: Cpus, load: Load) -> int:
     """The number of threads that would get a CPU of their own, at least 1."""
-    return max(1, min(found.usable, int(found.allowed - load.others + TAKEN)))
+    return max(1, min(cpus.usable, int(cpus.allowed - load.others + TAKEN)))
 
 
-def others_compete(found: Cpus, load: Load) -> bool:
+def are_others_competing(cpus: Cpus, load: Load) -> bool:
     """Do other processes use CPUs that trimtab may use? Under a quota smaller than the machine they may not
     compete."""
-    return found.allowed - load.others < (1.0 - TAKEN) * found.usable
+    return cpus.allowed - load.others < (1.0 - TAKEN) * cpus.usable
 
 
-def tasks_wait(found: Cpus, load: Load) -> bool:
+def are_tasks_waiting(cpus: Cpus, load: Load) -> bool:
     """Do tasks of any process wait for a CPU? The kernel's figure covers the whole machine: it says nothing
     about a part of it."""
-    has_whole_machine = found.allowed == found.machine and found.quota is None
+    has_whole_machine = cpus.allowed == cpus.machine and cpus.quota is None
     return has_whole_machine and load.waited is not None and load.waited > WAITED
 
 
-def now(root: Path = ROOT) -> tuple[Cpus, Load]:
+def measure_now(root: Path = ROOT) -> tuple[Cpus, Load]:
     """The usable CPUs and the present load."""
-    return cpus(root), measure(root)
+    return count_cpus(root), measure(root)

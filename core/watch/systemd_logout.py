@@ -17,44 +17,44 @@ YES = ("1", "yes", "y", "true", "t", "on")
 FIX = "`loginctl enable-linger`, then start it with `systemd-run --user --scope trimtab`"
 
 
-def reason(pid: int | str = "self", root: Path = ROOT, user: str | None = None) -> str:
+def explain_kill(pid: int | str = "self", root: Path = ROOT, user: str | None = None) -> str:
     """Why the process ends when its user logs out; empty if it does not. ``root`` is the folder that holds
     proc, etc and the others."""
     try:
         groups = (root / f"proc/{pid}/cgroup").read_text("utf-8", errors="replace")
     except OSError:  # not Linux, or the process has exited
         return ""
-    user = _user() if user is None else user
+    user = _find_user() if user is None else user
     if SESSION.search(groups):
-        file = _kills(root, user)
+        file = _is_killing(root, user)
         return f"systemd ends it when you log out (KillUserProcesses=yes in {file})" if file else ""
     if MANAGER.search(groups) and not (root / "var/lib/systemd/linger" / user).exists():
         return f"systemd ends it with the last session of {user} (the user's service manager started it)"
     return ""
 
 
-def _user() -> str:
+def _find_user() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
 
 
-def _kills(root: Path, user: str) -> str:
+def _is_killing(root: Path, user: str) -> str:
     """The file that makes processes of ``user`` end with their session; empty if there is none."""
-    found = {"KillUserProcesses": ("no", ""), "KillOnlyUsers": ("", ""), "KillExcludeUsers": ("root", "")}
-    for file in _files(root):
-        for key, value in _settings(file):
-            if key in found:
-                found[key] = (value, "/" + str(file.relative_to(root)))
-    only, spared = found["KillOnlyUsers"][0].split(), found["KillExcludeUsers"][0].split()
-    value, file_ = found["KillUserProcesses"]
+    settings = {"KillUserProcesses": ("no", ""), "KillOnlyUsers": ("", ""), "KillExcludeUsers": ("root", "")}
+    for file in _list_files(root):
+        for key, value in _read_settings(file):
+            if key in settings:
+                settings[key] = (value, "/" + str(file.relative_to(root)))
+    only, spared = settings["KillOnlyUsers"][0].split(), settings["KillExcludeUsers"][0].split()
+    value, file_ = settings["KillUserProcesses"]
     if value.lower() not in YES or user in spared or (only and user not in only):
         return ""
     return file_
 
 
-def _files(root: Path) -> list[Path]:
+def _list_files(root: Path) -> list[Path]:
     """The configuration files in systemd's order: the main file, then the drop-ins by name."""
     main = [root / folder / "logind.conf" for folder in FOLDERS]
     dropped: dict[str, Path] = {}
@@ -66,7 +66,7 @@ def _files(root: Path) -> list[Path]:
     return [*[file for file in main if file.is_file()][:1], *(dropped[name] for name in sorted(dropped))]
 
 
-def _settings(file: Path) -> Iterator[tuple[str, str]]:
+def _read_settings(file: Path) -> Iterator[tuple[str, str]]:
     try:
         lines = file.read_text("utf-8", errors="replace").splitlines()
     except OSError:

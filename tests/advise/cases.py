@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.advise.advice_case import Case, Wish
-from core.advise.base_facts import base
+from core.advise.base_facts import find_base
 from core.advise.row_statistics import Rows
 from core.memory.estimate import device_constants
 from core.memory.estimate.device_constants import Device
@@ -49,7 +49,7 @@ def card(gib: float, name: str = "a card") -> Device:
 
 def cpu() -> Device:
     """A machine of 32 GiB without one."""
-    return device_constants.cpu(32 * GIB, 30 * GIB)
+    return device_constants.make_cpu(32 * GIB, 30 * GIB)
 
 
 def written(folder: Path, name: str) -> str:
@@ -71,5 +71,5 @@ def case(
     """A question; by default a base of 1 B, 8000 rows and a card of 24 GiB."""
     there = where or card(24)
     known = Rows(rows, lengths, 0.6, "chat")
-    limit = memory_budget.limit(None, there)
-    return Case(base(written(folder, name)), known, "rows.jsonl", there, limit, Wish(**wish))
+    limit = memory_budget.find_limit(None, there)
+    return Case(find_base(written(folder, name)), known, "rows.jsonl", there, limit, Wish(**wish))

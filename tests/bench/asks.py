@@ -27,7 +27,7 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from core.contract.spec.study_spec import COUNTED, SAMPLERS
-from core.search.optuna_space import distributions, grid
+from core.search.optuna_space import make_distributions, make_grid
 from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies
 
@@ -44,9 +44,9 @@ FINITE = models.TrialValueModel.TrialValueType.FINITE
 
 def rows(oracle: OptunaStudy, count: int) -> dict[Any, list[dict[str, Any]]]:
     """``count`` ended trials as rows of Optuna's tables, with what each sampler notes of its own."""
-    space = distributions(oracle.spec.space)
+    space = make_distributions(oracle.spec.space)
     cells, rng = (
-        grid(oracle.spec.space) if oracle.spec.study.sampler in COUNTED else {},
+        make_grid(oracle.spec.space) if oracle.spec.study.sampler in COUNTED else {},
         np.random.default_rng(0),
     )
     places = rng.permutation(24_000)

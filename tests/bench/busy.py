@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from core.cpu_count import cpus
+from core.cpu_count import count_cpus
 from core.daemon.workers.worker_pool import SPIN_COUNT, SPIN_SETTINGS
 
 DEFAULT = "default"
@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--spins", help=f"default, passive, or counts; {','.join(SPINS)}")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--turn", type=float, default=0.4, help="seconds; at least one step")
-    parser.add_argument("--load", type=int, default=cpus().usable, help="busy processes beside it")
+    parser.add_argument("--load", type=int, default=count_cpus().usable, help="busy processes beside it")
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--batch", "--rows", dest="batch", type=int, default=2)
     parser.add_argument("--length", type=int, default=64)

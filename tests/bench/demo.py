@@ -29,7 +29,7 @@ CONFIG = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
 
 def spec(options: argparse.Namespace, engine: Engine) -> dict[str, Any]:
     """The study as the engine takes it."""
-    raw = spec_file.to_raw(spec_file.load(options.config))
+    raw = spec_file.convert_to_raw(spec_file.load(options.config))
     if options.base:
         raw["model"]["base"] = base_of(engine, options.base)
     return raw

@@ -102,7 +102,7 @@ class Figures:
     @property
     def best(self) -> s.Trial | None:
         """The best trial."""
-        return best_and_counts.best(self.study) if self.study else None
+        return best_and_counts.find_best(self.study) if self.study else None
 
     def values(self) -> dict[str, Any]:
         """All figures but times, by name; None where there is none."""

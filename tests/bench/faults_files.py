@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from core.contract.state import engine_state as s
-from core.daemon.server.engine_launch import health
+from core.daemon.server.engine_launch import read_health
 from tests.bench.faults_case import EVERY, Outcome, ended, fault, lost, of, results, scripted, worst_loss
 from tests.daemon.conftest import Engine
 
@@ -29,10 +29,10 @@ def full(count: int) -> Outcome:
             process = psutil.Process(engine.process.pid)
             before = engine.study()
             process.rlimit(resource.RLIMIT_FSIZE, NO_ROOM)
-            engine.until(lambda one=engine: (health(one.socket) or {}).get("trouble"), "it is told")
+            engine.until(lambda one=engine: (read_health(one.socket) or {}).get("trouble"), "it is told")
             process.rlimit(resource.RLIMIT_FSIZE, ROOM)
             since = time.monotonic()
-            engine.until(lambda one=engine: not health(one.socket)["trouble"], "it is over")
+            engine.until(lambda one=engine: not read_health(one.socket)["trouble"], "it is over")
             outcome.recovered(since)
             _end(outcome, engine, before, 3)
     return outcome

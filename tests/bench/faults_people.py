@@ -12,7 +12,7 @@ import psutil
 
 from core.contract.events import event_types as e
 from core.contract.spec import spec_file
-from core.contract.spec.knob_table import defaults
+from core.contract.spec.knob_table import list_defaults
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api, engine_client
 from core.errors import TrimtabError
@@ -139,7 +139,7 @@ def _write(engine: Engine) -> None:
 
 def _life(number: int) -> list[e.Event]:
     at, common = 10.0 * number, {"study": "many", "trial": number}
-    knobs = {**defaults(), "lora_rank": 8}
+    knobs = {**list_defaults(), "lora_rank": 8}
     readings = [
         e.TrialReported(
             at=at + step, **common, step=step, elapsed_s=float(step), metrics={"train/loss": 2.0 / (step + 1)}

@@ -64,7 +64,7 @@ def spec(base: str, name: str, boards: list[str]) -> dict[str, Any]:
             "report_every_s": 0.01,
         },
     }  # fmt: skip
-    return spec_file.to_raw(spec_file.parse(raw))
+    return spec_file.convert_to_raw(spec_file.parse(raw))
 
 
 @dataclass
@@ -271,7 +271,7 @@ def left_s(until: float) -> float:
 def lend_base(known: Path) -> None:
     """The demo's base as it was converted before, where it was: seconds are for the keys."""
     if (known / "config.json").is_file():
-        paths.private(paths.cache())
+        paths.make_private(paths.cache())
         (paths.cache() / known.name).symlink_to(known)
 
 

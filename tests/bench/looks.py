@@ -49,9 +49,9 @@ async def measure(count: int) -> None:
         for what in (*METHODS, "state"):
             begun, before = time.perf_counter(), cpu_s()
             if what == "state":
-                told = f"{len((await read_only_search.state(spec, Path(folder))).sampler)} lines"
+                told = f"{len((await read_only_search.ask_state(spec, Path(folder))).sampler)} lines"
             else:
-                found = await read_only_search.importance(spec, Path(folder), what, 0)
+                found = await read_only_search.ask_importance(spec, Path(folder), what, 0)
                 told = found.why_none or f"from {found.trials:,} of {found.known:,}"
             taken, used = time.perf_counter() - begun, cpu_s() - before
             print(f"{what:<10} {count:>7,} trials {taken:>7.2f} s {used:>7.2f} s cpu   {told}", flush=True)

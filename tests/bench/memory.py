@@ -30,7 +30,7 @@ from core.train.adapters import optimizers
 from core.train.base.base_model import Base, load_section
 from core.train.data.dataset import Data, Row
 from core.train.pack.trial_pack import Pack
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 from tests.bench import sweep_shapes as shapes
 
 GIB = 2**30
@@ -145,7 +145,7 @@ def _held(base: Base, pack: Pack) -> Iterator[torch.Tensor]:
         yield from (group.weights, group.grads)
     for member in pack.parts.members.values():
         yield member.trial.factors.matrix
-        yield from optimizers.tensors_of(member.trial.optimizer)[0].values()
+        yield from optimizers.list_tensors(member.trial.optimizer)[0].values()
 
 
 def foretold(case: Case, folder: Path, device: Device) -> int:
@@ -154,7 +154,7 @@ def foretold(case: Case, folder: Path, device: Device) -> int:
     setting = Setting(case.precision, checkpointing=case.checkpointing, judged=2)
     needs = [trial_tensor_sizes.compute_need(study.train, number) for number in range(case.pack)]
     return pack_memory_estimate.estimate_memory(
-        hf_config.model(str(folder)), setting, needs, device
+        hf_config.read_model(str(folder)), setting, needs, device
     ).peak_bytes
 
 
@@ -177,7 +177,7 @@ def run(grid: dict[str, tuple], say: Callable[[str], None]) -> list[float]:
             folder = Path(place)
             shapes.write_base(shape, "fp32" if precision == "fp32" else "bf16", folder)
             first = Case(shape, precision, checkpointing, 1, 64, 4, 1)
-            base = load_section(spec(first, folder).model, torch_device, silent)
+            base = load_section(spec(first, folder).model, torch_device, report_nothing)
             for batch, length, rank, pack in itertools.product(
                 grid["batch"], grid["length"], grid["rank"], grid["pack"]
             ):

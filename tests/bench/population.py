@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from core.contract.state import engine_state as s
-from core.contract.state.best_and_counts import best
+from core.contract.state.best_and_counts import find_best
 from core.contract.wire import console_api
-from core.daemon.population.population_rules import start_step
+from core.daemon.population.population_rules import find_start_step
 from tests.daemon.conftest import Engine, raw_study
 from tests.tiny import tiny_base, tiny_rows
 
@@ -54,7 +54,7 @@ def ended(engine: Engine, name: str) -> s.Study:
 
 def trained(one: s.Study) -> int:
     """Steps in all: those that a clone took over are its parent's."""
-    return sum(trial.step - start_step(trial) for trial in one.trials.values())
+    return sum(trial.step - find_start_step(trial) for trial in one.trials.values())
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def main() -> None:
                     name = f"{rival}-{seed}"
                     engine.ask(console_api.StartStudy(study(base, name, seed, options.steps, population)))
                     one = ended(engine, name)
-                    winner = best(one)
+                    winner = find_best(one)
                     assert winner is not None, one.why
                     losses[rival].append(winner.values[0])
                     told = f"{len(one.trials) - TRIALS} clones, {trained(one)} steps"

@@ -36,7 +36,7 @@ LONGEST_S = 540.0
 
 async def record(engine: Engine) -> list[str]:
     """Start the demo, attach a console, follow the plan; one SVG per moment."""
-    raw = spec_file.to_raw(spec_file.load(CONFIG))
+    raw = spec_file.convert_to_raw(spec_file.load(CONFIG))
     name, until = raw["study"]["name"], time.monotonic() + LONGEST_S
     await engine_client.request(engine.socket, console_api.StartStudy(raw, by="recording"))
     app, pictures = TrimtabApp(engine.socket, name), []
@@ -57,7 +57,9 @@ def _reached(study: s.Study | None, share: float, scored: int) -> bool:
     if study is None:
         return False
     done = sum(bool(trial.scores) and trial.scoring < 0 for trial in study.trials.values())
-    return study.state not in s.LIVE_STUDY or (study_progress.done_share(study) >= share and done >= scored)
+    return study.state not in s.LIVE_STUDY or (
+        study_progress.find_done_share(study) >= share and done >= scored
+    )
 
 
 def animated(pictures: list[str]) -> str:

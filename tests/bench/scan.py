@@ -23,7 +23,7 @@ import psutil
 from core import paths
 from core.contract.spec.study_spec import DataOptions
 from core.train.data import stdlib_pairs
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 
 MEGABYTES = 300
 POLL_S = 0.2
@@ -38,13 +38,13 @@ def main(megabytes: int = MEGABYTES) -> None:
         print(f"{file.stat().st_size / 1e6:.0f} MB, {rows:,} rows, load {os.getloadavg()[0]:.1f}", flush=True)
         for processes in WAYS:
             command = [sys.executable, "-m", "tests.bench.scan", "--run", str(file), str(processes)]
-            subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(paths.root())})
+            subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(paths.find_root())})
 
 
 def run(file: str, processes: str) -> None:
     """Scan the file and print the figures."""
     from core.data.checks import scan_rows
-    from core.data.checks.evaluation_rows import PromptIndex
+    from core.data.checks.evaluation_prompt_matches import PromptIndex
     from core.data.readers.source_files import find_sources
     from core.data.scan.row_tallies import ScanOptions
 
@@ -83,7 +83,7 @@ def _watch(peak: list[float], ended: threading.Event) -> None:
 
 
 def _write(file: Path, megabytes: int) -> int:
-    pairs, draw = stdlib_pairs.load_pairs(silent), random.Random(1)
+    pairs, draw = stdlib_pairs.load_pairs(report_nothing), random.Random(1)
     words = " ".join(pair["completion"] for pair in pairs).split()
     size = rows = 0
     with file.open("w", encoding="utf-8") as out:

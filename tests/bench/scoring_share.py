@@ -31,7 +31,7 @@ from core.train.base.base_model import load_base
 from core.train.data.dataset import load_data
 from core.train.pack.pack_scoring_bridge import PackScoring
 from core.train.pack.trial_pack import Pack
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 from core.train.quiet_libraries import set_environment, silence_transformers
 from core.train.scoring.scoring_budget import WINDOW_S, Budget
 from tests.tiny import tiny_base
@@ -173,8 +173,8 @@ def main() -> None:
         folder = Path(name)
         os.environ["TRIMTAB_CACHE"] = str(folder / "cache")  # the base's answers are part of the work
         spec = study(options, str(tiny_base(folder / "tiny")) if options.tiny else options.base)
-        base = load_base(spec, torch.device("cuda:0" if torch.cuda.is_available() else "cpu"), silent)
-        pack = Pack(spec, base, load_data(spec, base.tokenizer, silent), told.append)
+        base = load_base(spec, torch.device("cuda:0" if torch.cuda.is_available() else "cpu"), report_nothing)
+        pack = Pack(spec, base, load_data(spec, base.tokenizer, report_nothing), told.append)
         shares = train(pack, options.trials, folder, options.seconds, options.cold)
         pack.settle()
     report(options, shares, told)

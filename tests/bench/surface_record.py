@@ -28,7 +28,7 @@ from core.contract.wire.worker_api import Assign
 from core.train.base.base_model import load_base
 from core.train.data.dataset import collate, load_data
 from core.train.pack.trial_pack import Pack
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 from core.train.quiet_libraries import set_environment, silence_transformers
 from tests.bench.surface import CURVE, KNOBS, SPACE, STEPS, TABLE, Point
 from tests.tiny import WORDS, tiny_base
@@ -107,8 +107,8 @@ def teach(folder: Path) -> int:
     tiny_base(folder)
     write_rows(folder / "taught.jsonl", task=False, count=2_000)
     spec = study(folder, "taught.jsonl", 0.01)
-    base = load_base(spec, torch.device("cpu"), silent)
-    rows, dice = load_data(spec, base.tokenizer, silent).train, random.Random(0)
+    base = load_base(spec, torch.device("cpu"), report_nothing)
+    rows, dice = load_data(spec, base.tokenizer, report_nothing).train, random.Random(0)
     model = AutoModelForCausalLM.from_pretrained(folder)
     optimizer = torch.optim.AdamW(model.parameters(), lr=TAUGHT_RATE)
     for _ in range(TAUGHT_STEPS):
@@ -122,8 +122,8 @@ def teach(folder: Path) -> int:
 
 def train(spec: StudySpec, chosen: list[Point], folder: Path) -> list[list[float]]:
     """The curve of each configuration, many of them in one pack; nan where a loss is no number any more."""
-    base = load_base(spec, torch.device("cpu"), silent)
-    data = load_data(spec, base.tokenizer, silent)
+    base = load_base(spec, torch.device("cpu"), report_nothing)
+    data = load_data(spec, base.tokenizer, report_nothing)
     curves = [dict.fromkeys(CURVE, float("nan")) for _ in chosen]
     told: list[e.Event] = []
     pack, begun = Pack(spec, base, data, told.append), time.monotonic()

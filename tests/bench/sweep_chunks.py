@@ -108,7 +108,7 @@ class Slicer:
             loss = self._loss(base, model, kept.batches[kept.step])
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, chosen["clip_norm"])
-            shape = lr_schedule.factor("cosine", WARMUP, kept.step, self.plan.steps)
+            shape = lr_schedule.compute_factor("cosine", WARMUP, kept.step, self.plan.steps)
             for group in optimizer.param_groups:
                 group["lr"] = chosen["learning_rate"] * shape
             optimizer.step()

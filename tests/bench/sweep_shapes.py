@@ -14,7 +14,7 @@ from core.contract.spec.study_spec import ModelOptions
 from core.train.adapters.lora_factors import Factors
 from core.train.base import linear_layer_layout
 from core.train.base.base_model import DTYPES, Base, load_section
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 from tests.bench.sweep_ledger import now
 from tests.tiny import tiny_tokenizer
 
@@ -76,14 +76,14 @@ def write_base(shape: str, precision: str, folder: Path) -> float:
 
 def load_base(base: str, precision: str, where: torch.device) -> Base:
     """The base as trimtab loads it; all rivals use this one loader."""
-    loaded = load_section(ModelOptions(base=base, precision=precision), where, silent)
+    loaded = load_section(ModelOptions(base=base, precision=precision), where, report_nothing)
     if where.type == "cpu":
         stay_in_training(loaded.model)
     return loaded
 
 
 def stay_in_training(model: Any) -> None:
-    """4-bit layers stay in train mode on a CPU, whatever the Trainer says: see ``base_model.rest``."""
+    """4-bit layers stay in train mode on a CPU, whatever the Trainer says: see ``base_model.load_rest``."""
     for module in model.modules():
         if type(module).__name__ == "Linear4bit":
             module.train = types.MethodType(lambda self, mode=True: self, module)

@@ -21,7 +21,7 @@ from core.contract.spec import spec_file
 from core.train.data import row_tokenizer, stdlib_pairs
 from core.train.data.chat_spans import Chat
 from core.train.data.dataset import load_data
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 from tests.templates.field_templates import source
 
 ROUNDS, ROWS = 3, 4000
@@ -55,9 +55,9 @@ def _measure(name: str, tokenizer: Any, chats: list[Any], file: Path) -> None:
     ways: dict[str, Callable[[], Any]] = {
         "transformers' call": lambda: tokenizer(texts, add_special_tokens=False),
         "tokenizers' batch": lambda: backend.encode_batch(texts, add_special_tokens=False),
-        "without the cache": lambda: row_tokenizer.tokenize_rows(spec, tokenizer, silent),
+        "without the cache": lambda: row_tokenizer.tokenize_rows(spec, tokenizer, report_nothing),
         "all, cache written": lambda: _afresh(spec, tokenizer),
-        "from the cache": lambda: load_data(spec, tokenizer, silent),
+        "from the cache": lambda: load_data(spec, tokenizer, report_nothing),
     }
     best = {way: min(_seconds(run) for _ in range(ROUNDS)) for way, run in ways.items()}
     print(f"\n{name}: {len(texts)} rows, {sum(map(len, texts)) / 1e6:.1f} MB of text")
@@ -69,7 +69,7 @@ def _measure(name: str, tokenizer: Any, chats: list[Any], file: Path) -> None:
 def _afresh(spec: Any, tokenizer: Any) -> None:
     for manifest in Path(os.environ["TRIMTAB_CACHE"]).glob("tokens/*/manifest.json"):
         manifest.unlink()
-    load_data(spec, tokenizer, silent)
+    load_data(spec, tokenizer, report_nothing)
 
 
 def _seconds(run: Callable[[], Any]) -> float:
@@ -79,7 +79,7 @@ def _seconds(run: Callable[[], Any]) -> float:
 
 
 def _chats(rows: int) -> list[list[dict[str, str]]]:
-    pairs, draw = stdlib_pairs.load_pairs(silent), random.Random(0)
+    pairs, draw = stdlib_pairs.load_pairs(report_nothing), random.Random(0)
     chats = []
     for _ in range(rows):
         drawn = draw.choices(pairs, k=6)

@@ -19,7 +19,7 @@ from core.contract.wire.worker_api import Assign
 from core.train.base.base_model import Base, load_base
 from core.train.data.dataset import MASKED, Data, Row, load_data
 from core.train.pack.trial_pack import Pack
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 from core.train.quiet_libraries import set_environment, silence_transformers
 
 
@@ -165,8 +165,8 @@ def main() -> None:
     silence_transformers()
     spec = study(options)
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    base, other = load_base(spec, device, silent), load_base(spec, device, silent)
-    data = load_data(spec, base.tokenizer, silent)
+    base, other = load_base(spec, device, report_nothing), load_base(spec, device, report_nothing)
+    data = load_data(spec, base.tokenizer, report_nothing)
     pairs = []
     for turn in range(options.times + 1):
         mine, batches = ours(spec, base, data)

@@ -93,7 +93,8 @@ class SshHost:
             self._write_program("ssh", f'exec {sys.executable} -S -E {folder}/ssh.py "$@"')
         start = "import sys; from core.cli.main import main; sys.exit(main(sys.argv[1:]))"
         python = (
-            f"PYTHONPATH={shlex.quote(str(paths.root()))} exec {sys.executable} -P -c {shlex.quote(start)}"
+            f"PYTHONPATH={shlex.quote(str(paths.find_root()))} exec {sys.executable} -P -c "
+            f"{shlex.quote(start)}"
         )
         self.trimtab = self._write_program("trimtab-there", f'{python} "$@"')
 

@@ -81,6 +81,6 @@ def state(*events: e.Event) -> s.State:
     """What comes of the events."""
     found = s.State()
     for event in events:
-        assert event_fold.refusal(found, event) is None, event
+        assert event_fold.explain_refusal(found, event) is None, event
         found = event_fold.apply(found, event)
     return found

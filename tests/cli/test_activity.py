@@ -35,7 +35,7 @@ def at_once(monkeypatch):
 def test_a_silent_verb_says_with_what_it_is_at_work(at_once, monkeypatch):
     monkeypatch.setattr(sys, "stderr", ear := Ear())
     monkeypatch.setattr(activity_line, "FIRST_S", 0.0)
-    with safe_printing.harmless(), activity_line.show_activity("trimtab export"):
+    with safe_printing.print_harmlessly(), activity_line.show_activity("trimtab export"):
         activity_line.set_activity("hashing the data")
         assert ear.first.wait(20.0)
     assert "".join(ear.lines).startswith("trimtab export: ") and "so far …" in "".join(ear.lines)
@@ -43,7 +43,7 @@ def test_a_silent_verb_says_with_what_it_is_at_work(at_once, monkeypatch):
 
 def test_one_that_prints_or_follows_is_left_in_peace(at_once, monkeypatch):
     monkeypatch.setattr(sys, "stderr", ear := Ear())
-    with safe_printing.harmless(), activity_line.show_activity("trimtab status"):
+    with safe_printing.print_harmlessly(), activity_line.show_activity("trimtab status"):
         assert not ear.first.wait(0.05)
         activity_line.stop_activity()
         monkeypatch.setattr(activity_line, "FIRST_S", 0.0)

@@ -23,7 +23,7 @@ def test_without_a_file_the_list_says_how_to_begin_and_that_beginning_works(home
     assert main(["hooks", "list"]) == exit_codes.OK
     events = ", ".join(hook_settings.ALL_KINDS)
     assert capsys.readouterr().out == f"desktop  command notify-send: {events}\n"
-    (finding,) = check_hooks.findings()
+    (finding,) = check_hooks.list_findings()
     assert finding.found == "desktop (notify-send); `trimtab hooks test` tries them"
 
 
@@ -44,5 +44,5 @@ def test_a_hook_that_fails_its_test_makes_the_command_fail_and_the_chosen_one_al
     path.chmod(0o666)
     assert main(["hooks", "list"]) == exit_codes.BAD_INPUT
     assert "others may write to it" in capsys.readouterr().err
-    (finding,) = check_hooks.findings()
+    (finding,) = check_hooks.list_findings()
     assert finding.level == FAIL and "others may write to it" in finding.found

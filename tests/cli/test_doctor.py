@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.cli.plan.run_doctor import used_devices
+from core.cli.plan.run_doctor import find_used_devices
 from core.contract.events.event_types import Device
 
 TWO = [Device(0, "A100", uuid="GPU-aa"), Device(1, "A100", uuid="GPU-bb")]
@@ -52,13 +52,13 @@ def test_the_devices_of_a_study_here(monkeypatch, cards, visible, order, level, 
         monkeypatch.delenv(name, raising=False)
         if value is not None:
             monkeypatch.setenv(name, value)
-    (found,) = used_devices(cards, "no driver")
+    (found,) = find_used_devices(cards, "no driver")
     assert (found.level, found.name) == (level, "devices") and words in found.found, found
     assert level == "ok" or found.fix
 
 
 def test_nothing_is_said_where_there_is_nothing_to_choose(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert used_devices([], "no driver") == []
+    assert find_used_devices([], "no driver") == []
     monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-    assert "fastest" not in used_devices(MIXED, "")[0].found
+    assert "fastest" not in find_used_devices(MIXED, "")[0].found

@@ -164,7 +164,7 @@ def test_ssh_ends_with_a_console_that_is_killed(far, home):
     there = far.host()
     killed = subprocess.Popen(
         [sys.executable, "-P", "-c", code, home, there.address, there.home, there.command, there.name],
-        env={**os.environ, "PYTHONPATH": str(paths.root())},
+        env={**os.environ, "PYTHONPATH": str(paths.find_root())},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -182,7 +182,7 @@ def test_ssh_ends_with_a_console_that_is_killed(far, home):
 
 def test_a_home_whose_path_ssh_cannot_take_is_reached_all_the_same(far, tmp_path):
     for name in ("n" * 120, "${HOME}"):  # ssh would replace a variable
-        tunnel = Tunnel(far.host(), paths.private(tmp_path / name))
+        tunnel = Tunnel(far.host(), paths.make_private(tmp_path / name))
         tunnel.ensure()
         assert list(asyncio.run(engine_client.fetch_state(tunnel.socket)).studies) == ["small"]
         tunnel.close()
@@ -245,7 +245,7 @@ def test_a_forwarding_of_ones_own_configuration_that_is_taken_already_keeps_nobo
 
 @needs_sshd
 def test_a_socket_that_cannot_be_made_is_said_at_once(far, tunnel, monkeypatch):
-    monkeypatch.setattr(ssh_tunnel, "_short", lambda socket: f"/no/such/{socket.name}")
+    monkeypatch.setattr(ssh_tunnel, "_shorten", lambda socket: f"/no/such/{socket.name}")
     with pytest.raises(EngineError, match="cannot bind to path /no/such/"):
         tunnel.ensure()
     assert tunnel.pid == 0
@@ -303,7 +303,7 @@ def test_the_plain_view_of_a_host_shows_its_studies(far, home):
     program = "import sys; from core.cli.main import main; sys.exit(main(sys.argv[1:]))"
     running = subprocess.Popen(
         [sys.executable, "-P", "-c", program, "attach", "--host", "gpu2", "--plain"],
-        env={**os.environ, "PYTHONPATH": str(paths.root())},
+        env={**os.environ, "PYTHONPATH": str(paths.find_root())},
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),

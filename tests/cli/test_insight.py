@@ -74,7 +74,7 @@ def test_a_study_that_has_ended_is_read_from_its_files_without_an_engine(home, c
     journal = Journal.open(run_folder.journal_path(folder))
     list(journal.replay())
     journal.append([
-        e.StudyCreated(at=1.0, study="small", spec=spec_file.to_raw(spec), folder=str(folder)),
+        e.StudyCreated(at=1.0, study="small", spec=spec_file.convert_to_raw(spec), folder=str(folder)),
         e.StudyEnded(at=2.0, study="small", outcome="complete", why="all trials are done"),
     ])  # fmt: skip
     assert main(["insight", "--json"]) == exit_codes.OK

@@ -10,7 +10,7 @@ import pytest
 
 from core import paths
 from core.cli import console_options, exit_codes
-from core.cli.argument_parser import parser
+from core.cli.argument_parser import make_parser
 from core.cli.main import main
 from core.errors import Problem, SpecError
 
@@ -24,7 +24,7 @@ def trimtab(*arguments, flags=(), **options):
     """The verbs in a process of their own."""
     program = "import sys; from core.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-P", *flags, "-c", program, *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(paths.root())}
+    environment = {**os.environ, "PYTHONPATH": str(paths.find_root())}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, **options)
 
 
@@ -99,7 +99,7 @@ def test_a_reader_that_leaves_early_is_no_error():
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as closed:
-        environment = {**os.environ, "PYTHONPATH": str(paths.root())}
+        environment = {**os.environ, "PYTHONPATH": str(paths.find_root())}
         program = "import sys; from core.cli.main import main; sys.exit(main(['status']))"
         done = subprocess.run(
             [sys.executable, "-P", "-u", "-c", program],
@@ -152,7 +152,7 @@ def test_a_check_refuses_to_train_in_fp16_and_says_what_to_use(tmp_path, capsys)
 
 def test_the_rate_of_the_console_may_stand_before_or_after_the_command(capsys):
     def chosen(*argv: str) -> dict[str, float]:
-        return console_options.chosen(parser().parse_args(list(argv)))
+        return console_options.list_chosen(make_parser().parse_args(list(argv)))
 
     assert chosen("--rate", "2", "run", "a.toml") == chosen("run", "a.toml", "--rate", "2") == {"rate": 2.0}
     assert chosen() == chosen("run", "a.toml") == {}

@@ -17,7 +17,7 @@ import pytest
 
 from core import paths
 from core.cli import exit_codes
-from core.cli.argument_parser import parser
+from core.cli.argument_parser import make_parser
 from core.cli.inspect import best_and_generate
 from core.cli.main import main
 from core.cli.steer import engine_status_stop as engine_verb
@@ -76,7 +76,7 @@ def surroundings(monkeypatch, tmp_path, spec):
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     monkeypatch.setattr(best_and_generate, "run_with_torch", lambda *_: 0)
-    monkeypatch.setattr(doctor_checks, "probe", lambda: Probed(versions={"torch": "2"}))
+    monkeypatch.setattr(doctor_checks, "probe_libraries", lambda: Probed(versions={"torch": "2"}))
 
     def start(*_):
         raise EngineError.of(
@@ -91,7 +91,7 @@ def surroundings(monkeypatch, tmp_path, spec):
 
 
 def test_the_matrix_has_every_verb():
-    (verbs,) = [action for action in parser()._actions if isinstance(action, _SubParsersAction)]
+    (verbs,) = [action for action in make_parser()._actions if isinstance(action, _SubParsersAction)]
     assert set(VERBS) == set(verbs.choices)
 
 

@@ -94,7 +94,7 @@ def test_the_command_prints_without_escape_codes_and_ctrl_c_leaves(engine):
     program = "import sys; from core.cli.main import main; sys.exit(main(sys.argv[1:]))"
     running = subprocess.Popen(
         [sys.executable, "-P", "-c", program, "attach", "--plain"],
-        env={**os.environ, "PYTHONPATH": str(paths.root()), "TERM": "dumb"},
+        env={**os.environ, "PYTHONPATH": str(paths.find_root()), "TERM": "dumb"},
         stdout=subprocess.PIPE,
         text=True,
         # Started by a background job, this suite ignores SIGINT, and so would its children.

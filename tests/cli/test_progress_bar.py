@@ -17,7 +17,7 @@ class Terminal(io.StringIO):
 def drawn(monkeypatch, stream, use):
     monkeypatch.setattr(sys, "stderr", stream)
     clock = iter(range(1000))
-    with safe_printing.harmless():
+    with safe_printing.print_harmlessly():
         use(progress_bar.ProgressBar(lambda: float(next(clock))))
     return stream.getvalue()
 

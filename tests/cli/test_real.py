@@ -13,7 +13,7 @@ from core.daemon.server import engine_launch
 
 @pytest.mark.real
 def test_an_engine_is_started_asked_and_stopped(home, capsys):
-    socket = engine_launch.ensure()
+    socket = engine_launch.ensure_running()
     try:
         assert main(["engine", "status"]) == exit_codes.OK
         assert str(socket) in capsys.readouterr().out

@@ -144,19 +144,19 @@ def test_a_fresh_snapshot_prints_what_was_missed_once():
 
 def test_lines_after_one_that_was_dropped_are_all_new():
     lines = tuple(s.Line(float(number), "x") for number in range(3))
-    assert output_formatting.lines_after(lines, lines[1]) == lines[2:]
+    assert output_formatting.select_lines_after(lines, lines[1]) == lines[2:]
     assert (
-        output_formatting.lines_after(lines, s.Line(-1.0, "gone")) == lines
-        and output_formatting.lines_after(lines, lines[2]) == ()
+        output_formatting.select_lines_after(lines, s.Line(-1.0, "gone")) == lines
+        and output_formatting.select_lines_after(lines, lines[2]) == ()
     )
-    assert output_formatting.lines_after(lines, s.Line(1.0, "asked for, and now done")) == lines[2:]
+    assert output_formatting.select_lines_after(lines, s.Line(1.0, "asked for, and now done")) == lines[2:]
 
 
 def test_ctrl_c_detaches_and_the_study_goes_on(started, spec):
     program = "import sys; from core.cli.main import main; sys.exit(main(sys.argv[1:]))"
     running = subprocess.Popen(
         [sys.executable, "-P", "-c", program, "run", str(spec), "--headless"],
-        env={**os.environ, "PYTHONPATH": str(paths.root())},
+        env={**os.environ, "PYTHONPATH": str(paths.find_root())},
         stdout=subprocess.PIPE,
         text=True,
         # Started by a background job, this suite ignores SIGINT, and so would its children.

@@ -86,7 +86,7 @@ def shared(monkeypatch):
 @needs_root
 def test_a_stranger_in_a_folder_of_all_users_is_never_asked(home, shared, capsys, monkeypatch):
     """Another user makes the folder first that a long home's socket once lay in, and answers there."""
-    deep = paths.private(home / ("d" * 120))
+    deep = paths.make_private(home / ("d" * 120))
     monkeypatch.setenv("TRIMTAB_HOME", str(deep))
     digest = hashlib.sha256(os.fsencode(deep)).hexdigest()[:16]
     squat = (

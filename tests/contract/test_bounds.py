@@ -66,7 +66,7 @@ def refused_or_kept(raw: dict) -> None:
     except SpecError as error:
         assert error.problems and all(len(str(problem)) < 3000 for problem in error.problems)
         return
-    resolved = spec_file.to_raw(whole)
+    resolved = spec_file.convert_to_raw(whole)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(resolved)) == resolved
     assert json.loads(json.dumps(resolved, allow_nan=False)) == resolved
     assert spec_file.parse(resolved) == whole

@@ -12,7 +12,7 @@ from core.contract.state.event_fold import apply
 from core.contract.views.axis_scale import AxisScale
 from core.contract.views.charts.available_charts import find_spikes, list_happenings, plan_charts
 from core.contract.views.charts.chart_window import pan, round_end, round_values, zoom
-from core.contract.views.charts.column_extremes import clip_places, keep_extremes
+from core.contract.views.charts.curve_point_thinning import clip_places, keep_extremes
 from tests.tui.scene import NOW, state_of, study_events
 
 WHOLE = AxisScale(0.0, 400.0)

@@ -21,7 +21,7 @@ SPACE = {
 
 def test_a_file_with_conditions_is_read_and_written_as_it_is():
     spec = studies.spec("tpe", SPACE)
-    assert spec_file.parse(spec_file.to_raw(spec)) == spec
+    assert spec_file.parse(spec_file.convert_to_raw(spec)) == spec
     assert spec.space["weight_decay"].when == {"optimizer": ("adamw",)}
     assert conditional_knobs.order_knobs(spec.space) == ["optimizer", "weight_decay", "clip_norm"]
 

@@ -8,7 +8,7 @@ from core.contract.state import engine_state as s
 from core.contract.state.event_lines import PastLine
 from core.contract.views.event_log.event_collection import EventCollection, EventRow
 from core.contract.views.event_log.event_filter import parse_event_filter
-from core.contract.views.event_log.line_search import compile_pattern, find_spans, line_level
+from core.contract.views.event_log.line_search import compile_pattern, find_level, find_spans
 from core.contract.views.trials.trial_filter import FilterFault
 
 QUEUED = s.Line(1.0, "queued: tpe")
@@ -127,4 +127,4 @@ def test_a_pattern_that_cannot_be_used_says_where_and_why(text, at, why):
     ],
 )  # fmt: skip
 def test_a_line_of_a_log_has_the_level_that_it_names(line, level):
-    assert line_level(line) == level
+    assert find_level(line) == level

@@ -10,7 +10,7 @@ from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.state import best_and_counts, study_progress
 from core.contract.state import engine_state as s
-from core.contract.state.event_fold import STEPS, apply, refusal
+from core.contract.state.event_fold import STEPS, apply, explain_refusal
 from core.contract.wire import console_api, message_codec, worker_api
 
 SPEC = {"study": {"name": "a", "trials": 4, "objectives": [{"metric": "eval/loss", "direction": "minimize"}]}}
@@ -35,7 +35,7 @@ def folded(*kinds: type | e.Event) -> s.State:
     state = apply(s.State(), CREATED)
     for kind in kinds:
         one = kind if isinstance(kind, e.Event) else event(kind)
-        assert refusal(state, one) is None
+        assert explain_refusal(state, one) is None
         state = apply(state, one)
     return state
 
@@ -61,21 +61,21 @@ def test_scores_arrive_after_a_trial_is_complete():
     state = apply(state, event(e.TrialScored, last=True, values=(0.25,), scores={"safety/bias": toxic}))
     assert not trial_of(state).changes, "the latest scoring of it was compared with nothing"
     assert not trial_of(state).pending and trial_of(state).values == (0.25,)
-    assert refusal(state, earlier) == "trial 0 is complete"
+    assert explain_refusal(state, earlier) == "trial 0 is complete"
 
 
 def test_scores_that_never_come_are_said_and_the_trial_stays_complete():
     state = folded(*PENDING, event(e.ScoringEnded, why="the study was stopped"))
     assert trial_of(state).state == s.COMPLETE and not trial_of(state).pending
     assert trial_of(state).why == "the study was stopped"
-    assert refusal(state, event(e.ScoringEnded))
+    assert explain_refusal(state, event(e.ScoringEnded))
 
 
 @pytest.mark.parametrize("complete", [RUNNING + (e.TrialCompleted,), PENDING])
 def test_finished_training_is_never_called_pruned_but_by_a_limit(complete):
     state = folded(*complete)
-    assert refusal(state, event(e.TrialPruned)) == "trial 0 is complete"
-    assert refusal(state, event(e.PruneAsked)) == "trial 0 is complete"
+    assert explain_refusal(state, event(e.TrialPruned)) == "trial 0 is complete"
+    assert explain_refusal(state, event(e.PruneAsked)) == "trial 0 is complete"
     assert trial_of(apply(state, event(e.TrialPruned, limit=True))).state == s.PRUNED
 
 
@@ -126,19 +126,19 @@ def test_a_contradiction_ends_with_what_the_worker_did():
 def test_an_ended_trial_stays_ended():
     state = folded(*RUNNING, e.TrialCompleted)
     for kind in set(STEPS) - {e.TrialMarked}:  # a note may come later
-        assert "complete" in (refusal(state, event(kind)) or "")
+        assert "complete" in (explain_refusal(state, event(kind)) or "")
         assert apply(state, event(kind)) is state
 
 
 def test_a_study_is_paused_and_resumed_once():
     paused, resumed = e.StudyPaused(at=1.0, study="a", by="me"), e.StudyResumed(at=1.0, study="a", by="me")
     state = folded(*RUNNING)
-    assert refusal(state, resumed) == "the study is running"
+    assert explain_refusal(state, resumed) == "the study is running"
     state = apply(state, paused)
     assert (state.studies["a"].state, state.studies["a"].why) == ("paused", "paused by me")
     assert (
-        refusal(state, paused) == "the study is paused"
-        and study_progress.study_left_s(state.studies["a"], 9) is None
+        explain_refusal(state, paused) == "the study is paused"
+        and study_progress.estimate_study_left_s(state.studies["a"], 9) is None
     )
     state = apply(state, resumed)
     assert (state.studies["a"].state, state.studies["a"].why) == ("running", "")
@@ -148,7 +148,7 @@ def test_a_stop_that_meets_the_end_does_not_undo_it():
     ended = e.StudyEnded(at=3.0, study="a", outcome="complete", why="all done")
     stopping = e.StudyStopping(at=3.0, study="a", why="stopped by me")
     state = folded(*RUNNING, ended)
-    assert refusal(state, stopping) == refusal(state, ended) == "the study is complete"
+    assert explain_refusal(state, stopping) == explain_refusal(state, ended) == "the study is complete"
     assert apply(state, stopping) is state
 
 
@@ -238,13 +238,13 @@ def test_the_best_trial_and_the_front():
         ]
 
     state = folded(*done(0, 3.0), *done(1, 2.0), *done(2, 2.5))
-    assert best_and_counts.best(state.studies["a"]).number == 1
+    assert best_and_counts.find_best(state.studies["a"]).number == 1
     both = [*SPEC["study"]["objectives"], {"metric": "eval/accuracy", "direction": "maximize"}]
     two = {"study": {**SPEC["study"], "objectives": both}}
     state = apply(s.State(), e.StudyCreated(at=1.0, study="a", spec=two, folder="/a"))
     for one in (*done(0, 3.0, 0.9), *done(1, 2.0, 0.5), *done(2, 3.5, 0.8)):
         state = apply(state, one)
-    assert [trial.number for trial in best_and_counts.front(state.studies["a"])] == [1, 0]
+    assert [trial.number for trial in best_and_counts.find_front(state.studies["a"])] == [1, 0]
 
 
 KINDS = [e.TrialQueued, *STEPS]
@@ -289,7 +289,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.state = apply(self.state, one)
 
     def happens_as_it_may(self, one):
-        refused = refusal(self.state, one)
+        refused = explain_refusal(self.state, one)
         after = apply(self.state, one)
         assert (after is self.state) == bool(refused)
         if not refused:

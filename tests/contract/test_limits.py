@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.contract.spec.metric_limits import Limit, violations
+from core.contract.spec.metric_limits import Limit, measure_violations
 from core.contract.spec.metric_table import METRICS, STRENGTH
 from core.errors import SpecError
 
@@ -69,7 +69,7 @@ def test_violations_are_shares_of_the_bound_and_say_nothing_without_a_reading():
         "eval/loss <= 2",
     ]
     read = {"memory/alone_bytes": 22 * 2**30, "train/tokens_per_s": 150.0, "safety/toxicity": 0.25}
-    assert violations(map(Limit.parse, texts), {**read, "eval/loss": float("nan")}) == {
+    assert measure_violations(map(Limit.parse, texts), {**read, "eval/loss": float("nan")}) == {
         "memory/alone_bytes <= 20 GiB": pytest.approx(0.1),
         "train/tokens_per_s >= 100": pytest.approx(-0.5),
         "safety/toxicity <= 0": 0.25,

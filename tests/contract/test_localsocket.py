@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from core.contract.wire import engine_client, local_socket, socket_peer
-from core.contract.wire.engine_health_check import health
+from core.contract.wire.engine_health_check import read_health
 from core.errors import EngineError
 from tests.stranger import as_stranger, needs_root
 
@@ -91,7 +91,7 @@ def test_where_none_listens_no_engine_is_there(engine, tmp_path):
     for address in (left, engine.parent / "none.sock", tmp_path / "none" / "engine.sock"):
         with pytest.raises(local_socket.AbsentError):
             local_socket.connect(address)
-        assert health(address) is None
+        assert read_health(address) is None
 
 
 @needs_root
@@ -163,7 +163,7 @@ def test_an_engine_that_says_nothing_is_named_within_seconds(engine, hurried, ca
     assert not isinstance(told.value, local_socket.AbsentError), "it is there"
     assert told.value.exit_code == 3 and str(os.getpid()) in told.value.problems[0].fix
     with pytest.raises(EngineError, match="does not answer"):
-        health(engine)
+        read_health(engine)
 
 
 async def serve(address: Path, answer_s: float) -> web.AppRunner:

@@ -11,7 +11,7 @@ from core.contract.spec import spec_file
 from core.contract.state.engine_state import Study, Trial
 from core.contract.views import knob_axes
 from core.contract.views.charts.available_charts import plan_charts
-from core.contract.views.trial_comparison import list_differing, measures
+from core.contract.views.trial_comparison import list_differing, list_measures
 from core.contract.views.trials.filter_completion import complete_filter
 from core.contract.views.trials.trial_fields import find_field, list_fields
 from core.contract.views.trials.trial_filter import Context, FilterFault, parse_filter
@@ -45,7 +45,7 @@ TRIALS = {
     0: make_trial(0, **{"weight.code": 0.5, "replay": 0.1}),
     1: make_trial(1, **{"weight.code": 4.0, "replay": 0.1}),
 }
-STUDY = Study("mixed", spec=spec_file.to_raw(SPEC), trials=TRIALS)
+STUDY = Study("mixed", spec=spec_file.convert_to_raw(SPEC), trials=TRIALS)
 
 
 def test_a_running_trial_keeps_its_mixture_and_a_clone_may_have_another():
@@ -79,21 +79,27 @@ def test_what_is_typed_for_a_weight_is_read():
 
 def test_forms_have_a_row_for_each_weight():
     weights = {"weight.code", "weight.web", "weight.old", "replay"}
-    labels = {row.label for row in study_form.rows(STUDY)}
+    labels = {row.label for row in study_form.make_rows(STUDY)}
     assert weights <= labels
-    for rows in (trial_forms.new(STUDY, None), trial_forms.clone(STUDY, TRIALS[0])):
+    for rows in (trial_forms.make_new_rows(STUDY, None), trial_forms.make_clone_rows(STUDY, TRIALS[0])):
         assert weights <= {row.name for row in rows}
-    assert not weights & {row.name for row in trial_forms.edit(STUDY, TRIALS[0])}, "it trains already"
+    assert not weights & {row.name for row in trial_forms.make_edit_rows(STUDY, TRIALS[0])}, (
+        "it trains already"
+    )
 
 
 def test_a_weight_that_is_fixed_may_be_searched_from_now_on():
-    changed = merge_changes(spec_file.to_raw(SPEC), {"space": {"weight.web": {"low": 0.5, "high": 4.0}}})
+    changed = merge_changes(
+        spec_file.convert_to_raw(SPEC), {"space": {"weight.web": {"low": 0.5, "high": 4.0}}}
+    )
     assert spec_file.parse(changed).space["weight.web"].high == 4.0
 
 
 def test_a_weight_is_changed_on_the_command_line_by_its_name():
     for key in ("space.weight.web", 'space."weight.web"'):
-        changed = change_settings._changes(STUDY, [f"{key}={{low = 0.5, high = 4.0}}", "space.replay=none"])
+        changed = change_settings._parse_changes(
+            STUDY, [f"{key}={{low = 0.5, high = 4.0}}", "space.replay=none"]
+        )
         assert changed == {"space": {"weight.web": {"low": 0.5, "high": 4.0}, "replay": None}}
 
 
@@ -106,12 +112,12 @@ def test_filters_columns_and_axes_know_weights_by_their_names():
     assert {"weight.code", "weight.old", "replay"} <= {field.name for field in list_fields(STUDY)}
     assert find_field(STUDY, "weight.code").label == "weight.code"
     assert find_field(Study("plain"), "weight.code") is None
-    assert [axis.short for axis in knob_axes.axes(STUDY)] == ["weight.code", "replay"]
+    assert [axis.short for axis in knob_axes.list_axes(STUDY)] == ["weight.code", "replay"]
 
 
 def test_compared_trials_differ_in_their_weights_and_not_in_the_shares_that_follow():
     assert list_differing(list(TRIALS.values())) == [("weight.code", (0.5, 4.0))]
-    assert [measure.name for measure in measures(STUDY, list(TRIALS.values()))] == ["eval/loss"]
+    assert [measure.name for measure in list_measures(STUDY, list(TRIALS.values()))] == ["eval/loss"]
     assert [plan.title for plan in plan_charts(list(TRIALS.values()))] == ["loss"]
 
 

@@ -59,8 +59,8 @@ def faults(raw) -> str:
 
 def test_a_mixture_survives_a_round_trip(raw):
     spec = spec_file.parse(raw)
-    assert spec_file.parse(spec_file.to_raw(spec)) == spec
-    assert study_spec.read(spec_file.to_raw(spec)) == spec
+    assert spec_file.parse(spec_file.convert_to_raw(spec)) == spec
+    assert study_spec.read(spec_file.convert_to_raw(spec)) == spec
 
 
 def test_each_source_has_a_knob_and_so_has_replay(raw):

@@ -82,10 +82,10 @@ def test_a_cache_that_cannot_be_written_is_named_with_its_variable():
     inner = PermissionError(errno.EROFS, os.strerror(errno.EROFS), "/ro/hub")
     outer = RuntimeError("the library failed")
     outer.__cause__ = inner
-    assert error_reports.advice(outer, "check the network").startswith(
+    assert error_reports.give_advice(outer, "check the network").startswith(
         "/ro/hub cannot be written: set HF_HOME"
     )
-    assert error_reports.advice(OSError("no answer"), "check the network") == "check the network"
+    assert error_reports.give_advice(OSError("no answer"), "check the network") == "check the network"
 
 
 def test_what_is_writable(tmp_path):

@@ -27,7 +27,7 @@ def told(**sections) -> str:
 def test_a_population_is_read_written_and_may_change_while_it_trains():
     raw = raw_study(**GOOD)
     assert spec_file.parse(raw).study.population.factors == (0.8, 1.25)
-    assert spec_file.to_raw(spec_file.parse(raw)) == raw
+    assert spec_file.convert_to_raw(spec_file.parse(raw)) == raw
     after = spec_changes.merge_changes(raw, {"study": {"population": {"every": 4, "factors": [0.5, 2]}}})
     assert spec_file.parse(after).study.population.every == 4
     assert "population" not in raw_study()["study"]

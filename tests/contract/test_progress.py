@@ -10,7 +10,7 @@ from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.state import engine_state as s
 from core.contract.state import reference_values, study_progress
-from core.contract.state.event_fold import apply, apply_readings, refusal
+from core.contract.state.event_fold import apply, apply_readings, explain_refusal
 
 OBJECTIVE = [{"metric": "eval/loss", "direction": "minimize"}]
 
@@ -62,7 +62,7 @@ def scoring(number: int, done: int, total: int, at: float, step: int = 40) -> e.
 def folded(*events: e.Event) -> s.Study:
     state = s.State()
     for event in events:
-        assert refusal(state, event) is None, (event, refusal(state, event))
+        assert explain_refusal(state, event) is None, (event, explain_refusal(state, event))
         state = apply(state, event)
     return state.studies["a"]
 
@@ -73,7 +73,7 @@ def folded(*events: e.Event) -> s.Study:
 def test_the_bar_counts_steps_not_trials():
     study = folded(created(), *begun(), *trained(steps=20))
     assert study_progress.count_steps(study) == (20, 160)
-    assert study_progress.done_percent(study) == 12 and study_progress.done_share(study) == 0.125
+    assert study_progress.find_done_percent(study) == 12 and study_progress.find_done_share(study) == 0.125
 
 
 def test_a_trial_that_ended_early_has_done_its_share():
@@ -91,13 +91,13 @@ def test_trials_to_come_have_the_usual_steps():
 def test_without_known_steps_trials_are_counted():
     infeasible = e.TrialInfeasible(at=2.0, study="a", trial=0, why="too large")
     study = folded(created(), e.TrialQueued(at=1.0, study="a", trial=0, params={}, knobs={}), infeasible)
-    assert study_progress.count_steps(study) == (1, 4) and study_progress.done_percent(study) == 25
+    assert study_progress.count_steps(study) == (1, 4) and study_progress.find_done_percent(study) == 25
 
 
 def test_the_bar_only_grows_while_trials_train_and_end():
     events = [created(trials=2), *begun(0), *trained(0, 40), completed(0, 40, -1, 1.0)]
     events += [*begun(1), *trained(1, 30), e.TrialPruned(at=9.0, study="a", trial=1, step=30, why="weak")]
-    shares = [study_progress.done_share(folded(*events[:count])) for count in range(1, len(events) + 1)]
+    shares = [study_progress.find_done_share(folded(*events[:count])) for count in range(1, len(events) + 1)]
     assert shares == sorted(shares) and shares[-1] == 1.0
 
 
@@ -107,24 +107,26 @@ def test_the_bar_only_grows_while_trials_train_and_end():
 def test_left_counts_the_evaluations_to_come():
     study = folded(created(), *begun(), *trained(steps=25))
     trial = study.trials[0]
-    assert study_progress.pace(study, trial) == study_progress.Pace(2.0, 6.0, 10)
-    assert study_progress.trial_left_s(study, trial) == 15 * 2.0 + 2 * 6.0  # after step 30, and the last
+    assert study_progress.measure_pace(study, trial) == study_progress.Pace(2.0, 6.0, 10)
+    assert (
+        study_progress.estimate_trial_left_s(study, trial) == 15 * 2.0 + 2 * 6.0
+    )  # after step 30, and the last
 
 
 def test_before_the_first_evaluation_only_the_steps_are_known():
     study = folded(created(), *begun(), *trained(steps=8))
-    assert study_progress.trial_left_s(study, study.trials[0]) == 32 * 2.0
+    assert study_progress.estimate_trial_left_s(study, study.trials[0]) == 32 * 2.0
 
 
 def test_with_an_evaluation_after_each_step_it_is_in_their_time():
     study = folded(created(every=1), *begun(), *trained(steps=20, every=1))
-    assert study_progress.trial_left_s(study, study.trials[0]) == pytest.approx(20 * 8.0)
+    assert study_progress.estimate_trial_left_s(study, study.trials[0]) == pytest.approx(20 * 8.0)
 
 
 def test_one_slow_step_does_not_make_all_slow():
     late = [e.TrialReported(at=900.0, study="a", trial=0, step=9, elapsed_s=800.0, metrics={})]
     study = folded(created(), *begun(), *trained(steps=8), *late)
-    assert study_progress.trial_left_s(study, study.trials[0]) == 31 * 2.0
+    assert study_progress.estimate_trial_left_s(study, study.trials[0]) == 31 * 2.0
 
 
 def test_a_pause_is_no_time_of_a_step():
@@ -133,17 +135,17 @@ def test_a_pause_is_no_time_of_a_step():
         e.TrialResumed(at=9000.0, study="a", trial=0, step=8),
     ]
     study = folded(created(), *begun(), *trained(steps=8), *pause)
-    assert study_progress.trial_left_s(study, study.trials[0]) == 32 * 2.0  # by its mean step
+    assert study_progress.estimate_trial_left_s(study, study.trials[0]) == 32 * 2.0  # by its mean step
     more = e.TrialReported(at=9003.0, study="a", trial=0, step=9, elapsed_s=18.0, metrics={})
     study = folded(created(), *begun(), *trained(steps=8), *pause, more)
-    assert study_progress.trial_left_s(study, study.trials[0]) == 31 * 3.0
+    assert study_progress.estimate_trial_left_s(study, study.trials[0]) == 31 * 3.0
 
 
 def test_all_steps_done_is_said_in_words_and_not_0s():
     study = folded(created(), *begun(), *trained(steps=40))
     assert (
         study_progress.is_evaluating(study.trials[0])
-        and study_progress.trial_left_s(study, study.trials[0]) is None
+        and study_progress.estimate_trial_left_s(study, study.trials[0]) is None
     )
     assert study_progress.describe_rest(study) == ["1 evaluating"]
 
@@ -151,7 +153,7 @@ def test_all_steps_done_is_said_in_words_and_not_0s():
 def test_a_clock_stays_small_however_long_a_trial_is():
     study = folded(created(), *begun(total=10_000), *trained(steps=10_000, look_s=0.0))
     assert len(study.trials[0].clock.steps) <= study_progress.POINTS + 1
-    assert study_progress.pace(study, study.trials[0]).step_s == pytest.approx(2.0)
+    assert study_progress.measure_pace(study, study.trials[0]).step_s == pytest.approx(2.0)
 
 
 def test_a_replay_has_the_same_clock():
@@ -166,34 +168,40 @@ def test_a_replay_has_the_same_clock():
 
 def test_a_study_takes_its_steps_to_come_at_the_pace_of_what_runs():
     study = folded(created(trials=2), *begun(), *trained(steps=25))
-    assert study_progress.study_left_s(study, 500.0) == pytest.approx((15 + 40) * (2.0 + 0.6))
+    assert study_progress.estimate_study_left_s(study, 500.0) == pytest.approx((15 + 40) * (2.0 + 0.6))
 
 
 def test_two_that_run_are_twice_as_fast_and_the_slowest_is_waited_for():
     both = [*begun(0), *trained(0, 25), *begun(1), *trained(1, 25)]
-    assert study_progress.study_left_s(folded(created(trials=4), *both), 0) == pytest.approx(110 * 2.6 / 2)
+    assert study_progress.estimate_study_left_s(folded(created(trials=4), *both), 0) == pytest.approx(
+        110 * 2.6 / 2
+    )
     slow = [*begun(0), *trained(0, 39), *begun(1), *trained(1, 5, step_s=20.0)]
-    assert study_progress.study_left_s(folded(created(trials=2), *slow), 0) == 35 * 20.0
+    assert study_progress.estimate_study_left_s(folded(created(trials=2), *slow), 0) == 35 * 20.0
 
 
 def test_trials_to_come_are_taken_to_end_as_early_as_those_before():
     pruned = e.TrialPruned(at=200.0, study="a", trial=0, step=20, why="weak")
     events = [created(trials=4), *begun(0), *trained(0, 20), pruned, *begun(1), *trained(1, 8)]
-    assert study_progress.study_left_s(folded(*events), 0) == pytest.approx(2.0 * (32 + 2 * 20))
+    assert study_progress.estimate_study_left_s(folded(*events), 0) == pytest.approx(2.0 * (32 + 2 * 20))
 
 
 def test_where_nothing_runs_the_whole_time_tells():
     study = folded(created(trials=2), *begun(), *trained(steps=40), completed(0, 40, -1, 1.0))
-    assert study_progress.study_left_s(study, 300.0) == pytest.approx(40 * 200.0 / 40)
+    assert study_progress.estimate_study_left_s(study, 300.0) == pytest.approx(40 * 200.0 / 40)
 
 
 def test_only_scorings_left_is_their_time():
     events = [created(trials=1), *begun(), *trained(steps=40), completed(0, 40, 40, 1.0)]
-    assert study_progress.study_left_s(folded(*events), 400.0) is None
+    assert study_progress.estimate_study_left_s(folded(*events), 400.0) is None
     events += [scoring(0, 2, 36, 310.0), scoring(0, 12, 36, 330.0)]
     study = folded(*events)
-    assert study_progress.scoring_left_s(study.trials[0]) == 48.0 == study_progress.study_left_s(study, 400.0)
-    assert study_progress.done_percent(study) == 100 and study_progress.describe_rest(study) == [
+    assert (
+        study_progress.estimate_scoring_left_s(study.trials[0])
+        == 48.0
+        == study_progress.estimate_study_left_s(study, 400.0)
+    )
+    assert study_progress.find_done_percent(study) == 100 and study_progress.describe_rest(study) == [
         "1 being scored (12 of 36 answers)"
     ]
 
@@ -205,13 +213,13 @@ def test_a_complete_trial_is_scoring_until_its_last_scores_arrive():
     events = [created(), *begun(), *trained(steps=40), completed(0, 40, 40, 1.0)]
     trial = folded(*events).trials[0]
     assert (trial.state, study_progress.format_scoring(trial)) == ("complete", "to be scored")
-    assert study_progress.scoring_record(trial) == {"step": 40, "done": 0, "total": 0}
+    assert study_progress.make_scoring_record(trial) == {"step": 40, "done": 0, "total": 0}
     trial = folded(*events, scoring(0, 12, 36, 310.0)).trials[0]
     assert study_progress.format_scoring(trial) == "scoring 12/36"
-    assert study_progress.scoring_record(trial) == {"step": 40, "done": 12, "total": 36}
+    assert study_progress.make_scoring_record(trial) == {"step": 40, "done": 12, "total": 36}
     scored = e.TrialScored(at=320.0, study="a", trial=0, step=40, elapsed_s=1.0, scores={}, last=True)
     trial = folded(*events, scoring(0, 12, 36, 310.0), scored).trials[0]
-    assert study_progress.format_scoring(trial) == "" and study_progress.scoring_record(trial) is None
+    assert study_progress.format_scoring(trial) == "" and study_progress.make_scoring_record(trial) is None
 
 
 def test_several_being_scored_are_counted_with_their_answers():
@@ -234,14 +242,15 @@ def test_several_being_scored_are_counted_with_their_answers():
 def test_the_bases_loss_is_that_of_the_quality_board():
     study = folded(created())
     assert (
-        reference_values.base_value(study, "eval/loss") is None and reference_values.base_values(study) == {}
+        reference_values.find_base_value(study, "eval/loss") is None
+        and reference_values.list_base_values(study) == {}
     )
     known = {"quality/loss": Score(3.28, samples=64), "safety/toxicity": Score(0.02, samples=64)}
     study = folded(created(), e.BaseScored(at=1.0, study="a", scores=known))
-    assert reference_values.base_value(study, "eval/loss") == 3.28
-    assert reference_values.base_value(study, "eval/perplexity") == pytest.approx(26.576, abs=0.001)
-    assert reference_values.base_value(study, "safety/toxicity") == 0.02
-    assert reference_values.base_value(study, "eval/accuracy") is None
+    assert reference_values.find_base_value(study, "eval/loss") == 3.28
+    assert reference_values.find_base_value(study, "eval/perplexity") == pytest.approx(26.576, abs=0.001)
+    assert reference_values.find_base_value(study, "safety/toxicity") == 0.02
+    assert reference_values.find_base_value(study, "eval/accuracy") is None
 
 
 def test_why_no_trial_is_the_best():

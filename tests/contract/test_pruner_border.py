@@ -6,7 +6,7 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.spec import study_spec
 from core.contract.views.trials import pruner_border
-from core.contract.views.trials.pruner_border import find_border, stand
+from core.contract.views.trials.pruner_border import find_border, judge_standing
 from core.search.pruners import pruner_choice
 from tests.tui.scene import NOW, SPEC, state_of
 
@@ -35,7 +35,7 @@ def running(pruner, curves=CURVES, steps=STEPS, **study):
 def optuna_prunes(study, number):
     """What the pruner itself decides on the trial's last value, the others having theirs."""
     spec = study_spec.from_raw(study.spec)
-    known = optuna.create_study(direction="minimize", pruner=pruner_choice.pruner(spec))
+    known = optuna.create_study(direction="minimize", pruner=pruner_choice.make_pruner(spec))
     trials = {n: known.ask() for n in sorted(study.trials, key=lambda other: other == number)}
     for place in range(len(STEPS)):
         for n, trial in trials.items():
@@ -49,7 +49,7 @@ def optuna_prunes(study, number):
 def test_a_trial_behind_the_border_is_the_one_that_the_pruner_stops(pruner):
     study = running(pruner)
     for number, trial in study.trials.items():
-        standing = stand(study, trial)
+        standing = judge_standing(study, trial)
         assert (standing.behind > 0) == optuna_prunes(study, number), number
         assert standing.step == 80 and standing.judged_at == 100
 
@@ -65,16 +65,16 @@ def test_rungs_are_judged_at_their_steps_alone():
     study = running("halving", curves)
     border = find_border(study)
     assert border.stepwise and border.points == ((20, 2.1),), "the second best of eight"
-    assert stand(study, study.trials[7]).behind == pytest.approx(0.6)
-    assert stand(study, study.trials[0]).behind == pytest.approx(-0.1)
+    assert judge_standing(study, study.trials[7]).behind == pytest.approx(0.6)
+    assert judge_standing(study, study.trials[0]).behind == pytest.approx(-0.1)
 
 
 def test_without_a_border_the_reason_is_told():
     few = running("median", {0: [2.0], 1: [2.1]})
     assert find_border(few).why_none == "pruner waits for 5 trials"
-    assert stand(few, few.trials[0]) is None
+    assert judge_standing(few, few.trials[0]) is None
     five = running("median", {number: [2.0 + number] for number in range(5)})
-    assert find_border(five).points == ((20, 4.0),) and stand(five, five.trials[0]).behind == -2.5
+    assert find_border(five).points == ((20, 4.0),) and judge_standing(five, five.trials[0]).behind == -2.5
     assert "no pruner" in find_border(running("none")).why_none
     assert "compares rows" in find_border(running("wilcoxon")).why_none
 

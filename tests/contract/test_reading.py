@@ -30,7 +30,7 @@ def study(**scores: Score) -> Study:
 
 def reading(name: str, score: Score) -> r.Reading:
     one = study(**{name.replace("/", "_", 1): score})
-    return r.read(one, one.trials[0], name, r.limits(one))
+    return r.read(one, one.trials[0], name, r.list_limits(one))
 
 
 def test_better_follows_the_metrics_direction():
@@ -64,12 +64,12 @@ def test_what_is_not_there_changes_nothing():
 
 
 def test_boards_are_those_switched_on_and_those_with_numbers():
-    assert r.boards(Study("s")) == ()
-    assert r.boards(Study("s", spec={"evaluate": {"boards": ["security", "quality"]}})) == (
+    assert r.list_boards(Study("s")) == ()
+    assert r.list_boards(Study("s", spec={"evaluate": {"boards": ["security", "quality"]}})) == (
         "quality",
         "security",
     )
-    assert r.boards(study()) == ("quality", "safety")
+    assert r.list_boards(study()) == ("quality", "safety")
     found = study(safety_refusal=Score(0.1), safety_new=Score(1.0), safety_bias=Score(0.1))
     assert r.list_names(found, "safety") == ("safety/toxicity", "safety/bias", "safety/refusal", "safety/new")
 

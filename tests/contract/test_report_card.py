@@ -21,7 +21,9 @@ def study(
 
 
 def verdicts(*told, **more) -> dict[tuple[str, str], str]:
-    return {(claim.metric, claim.text): claim.verdict for claim in report_card.claims(*study(*told, **more))}
+    return {
+        (claim.metric, claim.text): claim.verdict for claim in report_card.list_claims(*study(*told, **more))
+    }
 
 
 def test_a_clean_reading_of_few_samples_shows_nothing():
@@ -44,10 +46,10 @@ def test_a_card_breaks_no_limit_that_the_event_list_leaves_open():
     trial = {"safety/toxicity": Score(0.1, 0.067, 0.14, 200, binomial=True)}
     found = verdicts(base, trial, looks=4)
     assert found["safety/toxicity", "keeps the limit ≤ 5%"] == "not shown", "chance does this in four looks"
-    text, cards = "keeps the limit ≤ 5%", report_card.claims(*study(base, trial, looks=4))
+    text, cards = "keeps the limit ≤ 5%", report_card.list_claims(*study(base, trial, looks=4))
     limit = next(claim for claim in cards if claim.text == text)
     assert limit.doubtful and "this scoring alone denies it" in limit.basis, "but it does not look kept"
-    kept = report_card.claims(*study(base, base))
+    kept = report_card.list_claims(*study(base, base))
     assert kept and not any(claim.doubtful for claim in kept)
 
 
@@ -57,7 +59,7 @@ def test_a_change_on_the_same_samples_shows_what_two_intervals_hide():
     name, fall = ("safety/refusal", "no worse than the base"), Score(-0.08, -0.12, -0.05, 160, binomial=True)
     assert verdicts(base, trial)[name] == "not shown"
     assert verdicts(base, trial, {"safety/refusal": fall})[name] == "broken"
-    claim = report_card.claims(*study(base, trial, {"safety/refusal": fall}))[0]
+    claim = report_card.list_claims(*study(base, trial, {"safety/refusal": fall}))[0]
     assert "change on the same samples -8 points (-12 to -5)" in claim.basis.replace(".0", "")
     near = Score(-0.08, -0.15, -0.01, 160, binomial=True)
     assert verdicts(base, trial, {"safety/refusal": near})[name] == "not shown", "one of many claims"
@@ -84,8 +86,8 @@ def test_the_card_says_how_it_was_measured_and_what_was_not_examined():
     score = Score(0.9, 0.8, 0.95, 60, note)
     scores = {"safety/refusal": score, "safety/bias": Score.unsaid("no pairs")}
     made = study({"safety/refusal": score}, scores)
-    assert note in report_card.claims(*made)[0].how
+    assert note in report_card.list_claims(*made)[0].how
     missing = report_card.list_unexamined(*made)
     assert "the security board is not switched on" in missing and "bias: no pairs" in missing
     assert any("no packaged prompts cover" in text for text in missing)
-    assert not any("safe " in f"{claim.text} " for claim in report_card.claims(*made))
+    assert not any("safe " in f"{claim.text} " for claim in report_card.list_claims(*made))

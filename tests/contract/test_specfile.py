@@ -23,7 +23,7 @@ def problems(raw: dict) -> list[str]:
 @pytest.mark.parametrize("name", sorted(path.name for path in CONFIGS.glob("*.toml")))
 def test_the_shipped_configs_load_and_survive_a_round_trip(name):
     spec = spec_file.load(CONFIGS / name)
-    assert spec_file.parse(spec_file.to_raw(spec)) == spec
+    assert spec_file.parse(spec_file.convert_to_raw(spec)) == spec
 
 
 def test_the_smallest_file_gets_defaults_for_every_knob():

@@ -4,7 +4,7 @@ import msgspec
 
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
-from core.contract.state.event_fold import apply, refusal
+from core.contract.state.event_fold import apply, explain_refusal
 from tests.contract.test_fold import RUNNING, SPEC, event, folded, trial_of
 
 EDIT = e.EditAsked(at=3.0, study="a", trial=0, by="me", changes={"learning_rate": 5e-4})
@@ -61,7 +61,7 @@ def test_a_prune_can_be_taken_back_and_the_trial_goes_on_from_its_checkpoint():
     trial = trial_of(state)
     assert (trial.state, trial.step, trial.why, trial.ended_at) == (s.QUEUED, 3, "", None)
     assert trial.series["eval/loss"].steps == (2,) and not trial.counted
-    assert refusal(state, back) == "trial 0 is queued"
+    assert explain_refusal(state, back) == "trial 0 is queued"
 
 
 def test_notes_and_stars_outlive_a_trial_and_leave_the_rest_alone():

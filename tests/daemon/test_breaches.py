@@ -56,7 +56,7 @@ def test_a_metric_that_is_worse_than_the_base_beyond_chance_is_said_once(study):
 
 def test_an_engine_that_takes_up_a_study_does_not_say_it_again(study):
     trial = s.Trial(3, scores={"safety/toxicity": BAD})
-    known = limit_breaches.broken_before(study, trial)
+    known = limit_breaches.list_reported(study, trial)
     assert limit_breaches.judge(study, scored(BAD, 20), known)[0] == []
 
 
@@ -202,11 +202,11 @@ def test_a_limit_that_the_last_scoring_leaves_open_prunes_only_where_it_is_asked
     study = msgspec.structs.replace(study, spec={"evaluate": evaluate})
     for score, unsure in ((UNSURE, True), (GOOD, False), (Score.unsaid("silent"), True)):
         trial = s.Trial(3, state=s.COMPLETE, values=(1.0,), scores={"safety/toxicity": score})
-        assert [str(limit) for limit in limit_breaches.unsure_limits(study, trial)] == [LIMIT] * unsure
-        assert bool(limit_breaches.leaves_unsure(study, trial)) == (unsure and pruned)
+        assert [str(limit) for limit in limit_breaches.list_unsure_limits(study, trial)] == [LIMIT] * unsure
+        assert bool(limit_breaches.explain_unsure(study, trial)) == (unsure and pruned)
         study.trials[3] = trial
         for last in (False, True):
-            told = late_scores.result_for_search(study, study.settings, scored(score, last=last))
+            told = late_scores.find_search_result(study, study.settings, scored(score, last=last))
             assert isinstance(told, e.TrialPruned) == (last and unsure and pruned)
 
 

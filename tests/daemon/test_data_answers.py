@@ -28,7 +28,7 @@ def study(tmp_path, monkeypatch):
     monkeypatch.setattr(data_answers, "ROWS", SCRIPT)
     (tmp_path / "a.jsonl").write_text("{}\n")
     raw = {"study": {"name": "s"}, "model": {"base": "org/m"}, "data": {"source": str(tmp_path / "a.jsonl")}}
-    spec = spec_file.to_raw(spec_file.parse(raw))
+    spec = spec_file.convert_to_raw(spec_file.parse(raw))
     created = e.StudyCreated(at=1.0, study="s", spec=spec, folder=str(tmp_path))
     return apply(State(), created).studies["s"]
 

@@ -71,7 +71,7 @@ def test_an_engine_that_takes_up_a_study_says_no_drift_again(study):
         "trial 4: safety/bias is 0.5 at step 20, worse than at step 10: 0.4",
     )
     study = msgspec.structs.replace(study, lines=tuple(s.Line(0.0, text, "warning") for text in texts))
-    assert limit_breaches.broken_before(study, study.trials[3]) == {SUMS, "safety/toxicity of its own"}
+    assert limit_breaches.list_reported(study, study.trials[3]) == {SUMS, "safety/toxicity of its own"}
 
 
 def test_five_trials_of_a_hundred_at_most_are_warned_of_by_chance(study):

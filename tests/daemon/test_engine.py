@@ -138,26 +138,28 @@ def test_a_second_engine_is_refused(engine):
     second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE_S)
     assert second.returncode == 3
     assert f"an engine runs already (process {engine.process.pid})" in second.stderr
-    assert engine_launch.health(engine.socket)
+    assert engine_launch.read_health(engine.socket)
 
 
 def test_it_starts_on_demand_once_and_cleans_up_a_dead_ones_socket(tmp_path):
     home = tmp_path / "home"
     engine = Engine(home)
     try:
-        socket = engine_launch.ensure(home)
-        first = engine_launch.health(socket)["pid"]
-        assert engine_launch.ensure(home) == socket and engine_launch.health(socket)["pid"] == first
+        socket = engine_launch.ensure_running(home)
+        first = engine_launch.read_health(socket)["pid"]
+        assert (
+            engine_launch.ensure_running(home) == socket and engine_launch.read_health(socket)["pid"] == first
+        )
         os.kill(first, 9)
-        engine.until(lambda: engine_launch.health(socket) is None, "it is dead")
+        engine.until(lambda: engine_launch.read_health(socket) is None, "it is dead")
         assert socket.exists()
-        engine_launch.ensure(home)
-        second = engine_launch.health(socket)["pid"]
+        engine_launch.ensure_running(home)
+        second = engine_launch.read_health(socket)["pid"]
         assert second != first
         assert socket.stat().st_mode & 0o777 == 0o600 and home.stat().st_mode & 0o777 == 0o700
     finally:
         asyncio.run(engine_client.request(engine.socket, console_api.StopEngine(force=True)))
-        engine.until(lambda: engine_launch.health(engine.socket) is None, "it is gone")
+        engine.until(lambda: engine_launch.read_health(engine.socket) is None, "it is gone")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")

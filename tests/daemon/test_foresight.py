@@ -10,7 +10,7 @@ import pytest
 
 from core import paths
 from core.contract.events import event_types as e
-from core.contract.spec.spec_file import parse, to_raw
+from core.contract.spec.spec_file import convert_to_raw, parse
 from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, worker_api
@@ -44,7 +44,7 @@ def study(base: str, *ranks: int, running: int = 0, memory: str = "auto", pack: 
         "data": {"source": "rows.jsonl"}, "train": {"batch_size": 4, "sequence_length": 1024},
         "space": {"lora_rank": [4, 8, 16, 4096]}, "resources": {"memory": memory, "pack": pack},
     })  # fmt: skip
-    state = apply(s.State(), e.StudyCreated(at=1.0, study="a", spec=to_raw(spec), folder="/a"))
+    state = apply(s.State(), e.StudyCreated(at=1.0, study="a", spec=convert_to_raw(spec), folder="/a"))
     for number, rank in enumerate(ranks):
         knobs = {**spec.train, "lora_rank": rank}
         state = apply(state, e.TrialQueued(at=1.0, study="a", trial=number, params={}, knobs=knobs))
@@ -171,7 +171,7 @@ def test_a_trial_on_an_instance_has_the_memory_of_the_instance_not_of_the_card(b
         e.Device(0, "a card", "GPU-0", used_bytes=0, total_bytes=80 * GIB, mig=True),
         e.Device(100, "a card MIG", "MIG-0", used_bytes=GIB, total_bytes=10 * GIB, parent="GPU-0"),
     ]
-    (slot,) = device_choice.slots("auto", parts, None)
+    (slot,) = device_choice.choose_slots("auto", parts, None)
     machine = s.Machine(devices=tuple(parts))
     sight = MemoryPlanner(parse(one.spec), [slot], lambda: machine, EstimateCorrections())
     assert (slot.label, slot.visible, slot.torch_device) == ("gpu100", "MIG-0", "cuda:0")

@@ -59,10 +59,10 @@ def test_trials_wait_while_a_worker_finds_the_data_changed():
     study = state.studies["s"]
     assert [trial.state for trial in study.trials.values()] == [s.QUEUED, s.QUEUED]
     assert (study.state, study.why) == ("failed", "the data changed (data.source = x) → put it back")
-    request_checks.check_may_continue(study, more=False)
+    request_checks.check_may_continue(study, has_more_trials=False)
 
 
 def test_a_study_that_failed_and_has_nothing_left_says_so():
     study = s.Study("s", state="failed", total_trials=1, trials={0: s.Trial(0, state=s.FAILED)})
     with pytest.raises(TrimtabError, match="all its 1 trials have ended"):
-        request_checks.check_may_continue(study, more=False)
+        request_checks.check_may_continue(study, has_more_trials=False)

@@ -9,7 +9,7 @@ from core.contract.events import event_types as e
 from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, message_codec
-from core.daemon.answers import introspection_reader, untrusted_files
+from core.daemon.answers import introspection_reader, untrusted_file_reader
 from core.errors import RefusedError
 from tests.looked import sample
 
@@ -68,5 +68,5 @@ def test_links_and_large_files_are_refused(study, tmp_path, monkeypatch):
     assert "cannot be read" in introspection_reader.read(study, 2).why_none
     place.unlink()
     place.write_bytes(outside.read_bytes())
-    monkeypatch.setattr(untrusted_files, "LARGEST_BYTES", 100)
+    monkeypatch.setattr(untrusted_file_reader, "LARGEST_BYTES", 100)
     assert "larger than" in introspection_reader.read(study, 2).why_none

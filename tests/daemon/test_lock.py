@@ -21,7 +21,7 @@ from core.errors import EngineError
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return paths.private(tmp_path / "home") / "engine.lock"
+    return paths.make_private(tmp_path / "home") / "engine.lock"
 
 
 @pytest.fixture(params=[errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, 0])
@@ -107,15 +107,15 @@ def test_a_home_that_cannot_be_written_is_told_in_words(path, monkeypatch, code,
     monkeypatch.setattr(os, "open", refuse)
     monkeypatch.setattr(engine_launch.subprocess, "Popen", None)
     with pytest.raises(EngineError, match="the home folder cannot be written") as told:
-        EngineLock(path) if of == "engine.lock" else engine_launch.ensure(path.parent)
+        EngineLock(path) if of == "engine.lock" else engine_launch.ensure_running(path.parent)
     problem = told.value.problems[0]
     assert problem.where.endswith(of) and "TRIMTAB_HOME" in problem.fix and told.value.exit_code == 3
 
 
 def test_two_consoles_start_one_engine_where_there_are_no_locks(path, no_locks, monkeypatch):
     started = []
-    monkeypatch.setattr(engine_launch, "health", lambda socket: started or None)
+    monkeypatch.setattr(engine_launch, "read_health", lambda socket: started or None)
     monkeypatch.setattr(engine_launch, "_start", lambda base, socket: started.append(base))
-    engine_launch.ensure(path.parent)
-    engine_launch.ensure(path.parent)
+    engine_launch.ensure_running(path.parent)
+    engine_launch.ensure_running(path.parent)
     assert started == [path.parent]

@@ -7,11 +7,11 @@ from msgspec.structs import replace
 
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
-from core.contract.state.best_and_counts import best_kept_step
+from core.contract.state.best_and_counts import find_best_kept_step
 from core.contract.state.thinned_series import Series, add
 from core.contract.wire import console_api, engine_client
 from core.daemon.answers import paired_losses
-from core.daemon.study.steering_requests import best_checkpoint
+from core.daemon.study.steering_requests import find_best_checkpoint
 from core.errors import RefusedError
 from core.store import run_folder
 from core.store.journal_file import Journal
@@ -66,18 +66,18 @@ def overfitted(folder, best_is_kept: bool) -> s.Study:
 
 def test_the_best_checkpoint_is_the_one_of_the_best_evaluation(tmp_path):
     study = overfitted(tmp_path, True)
-    assert best_kept_step(study, study.trials[0]) == 10
-    checkpoint = best_checkpoint(study, study.trials[0])
+    assert find_best_kept_step(study, study.trials[0]) == 10
+    checkpoint = find_best_checkpoint(study, study.trials[0])
     assert (checkpoint.step, checkpoint.path.rsplit("/", 1)[1]) == (10, "step-10.20")
 
 
 def test_a_best_step_without_a_checkpoint_is_said(tmp_path):
     study = overfitted(tmp_path, False)
-    assert best_kept_step(study, study.trials[0]) is None
+    assert find_best_kept_step(study, study.trials[0]) is None
     with pytest.raises(RefusedError, match="none of its best step 10 is kept"):
-        best_checkpoint(study, study.trials[0])
+        find_best_checkpoint(study, study.trials[0])
     with pytest.raises(RefusedError, match="not evaluated yet"):
-        best_checkpoint(study, replace(study.trials[0], series={}))
+        find_best_checkpoint(study, replace(study.trials[0], series={}))
 
 
 def test_a_clone_of_the_best_begins_there(engine):

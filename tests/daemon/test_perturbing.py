@@ -9,7 +9,7 @@ import pytest
 from core.contract.spec.conditional_knobs import find_misfit
 from core.contract.spec.search_space import Choice, Range, explain_outside
 from core.contract.spec.study_spec import PopulationOptions
-from core.daemon.population.explore import perturb, sample
+from core.daemon.population.explore import draw_value, perturb
 
 RATE = Range(1e-5, 1e-2, "float", None, True)
 BATCH = Range(1, 16, "int")
@@ -59,7 +59,7 @@ def test_a_choice_moves_to_its_neighbour():
 @pytest.mark.parametrize("dimension", [RATE, BATCH, DROP, WARM, Range(2, 128, "int", None, True)])
 def test_what_is_drawn_anew_fills_the_dimension_and_nothing_else(dimension):
     draw = random.Random(1)
-    found = [sample(dimension, draw) for _ in range(400)]
+    found = [draw_value(dimension, draw) for _ in range(400)]
     assert not any(explain_outside(dimension, one) for one in found)
     if isinstance(dimension, Choice) or dimension in (BATCH, DROP):
         assert len(set(found)) == (3 if isinstance(dimension, Choice) else 16 if dimension is BATCH else 4)

@@ -3,7 +3,14 @@
 import pytest
 
 from core.contract.events.event_types import Device
-from core.daemon.placement.device_choice import CPU, Slot, note, refuse_another_kind, slots, sort_by_room
+from core.daemon.placement.device_choice import (
+    CPU,
+    Slot,
+    choose_slots,
+    note,
+    refuse_another_kind,
+    sort_by_room,
+)
 from core.errors import TrimtabError
 
 CARDS = [Device(0, "A", uuid="GPU-aa"), Device(1, "B", uuid="GPU-bb"), Device(2, "C", fault="lost")]
@@ -28,7 +35,7 @@ GPU0, GPU1 = Slot("gpu0", "cuda:0", "GPU-aa"), Slot("gpu1", "cuda:0", "GPU-bb")
     ],
 )
 def test_the_devices_of_a_study(wanted, visible, found):
-    assert slots(wanted, CARDS, visible) == found
+    assert choose_slots(wanted, CARDS, visible) == found
 
 
 @pytest.mark.parametrize(
@@ -40,7 +47,7 @@ def test_the_devices_of_a_study(wanted, visible, found):
 )
 def test_a_card_that_is_not_there_is_refused(wanted, cards, told):
     with pytest.raises(TrimtabError, match=told):
-        slots(wanted, cards, None)
+        choose_slots(wanted, cards, None)
 
 
 MIG = [
@@ -62,7 +69,7 @@ MIG = [
     ],
 )
 def test_a_mig_instance_is_a_device(visible, found):
-    assert [slot.visible for slot in slots("auto", MIG, visible)] == found
+    assert [slot.visible for slot in choose_slots("auto", MIG, visible)] == found
 
 
 @pytest.mark.parametrize(
@@ -80,7 +87,7 @@ def test_a_mig_instance_is_a_device(visible, found):
 )
 def test_auto_never_falls_to_the_cpu_in_silence(cards, visible, told):
     with pytest.raises(TrimtabError, match=told):
-        slots("auto", cards, visible, "driver mismatch")
+        choose_slots("auto", cards, visible, "driver mismatch")
 
 
 def test_a_study_is_told_what_it_may_not_expect():

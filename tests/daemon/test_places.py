@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.daemon.placement.device_choice import Slot
-from core.daemon.placement.slot_assignment import TrialSlots, at_once
+from core.daemon.placement.slot_assignment import TrialSlots, count_at_once
 from tests.daemon.packs import GIB, MIB, pack, study
 
 GPU0, GPU1 = Slot("gpu0", "cuda:0", "0"), Slot("gpu1", "cuda:0", "1")
@@ -102,7 +102,7 @@ def searched(total: int, sampler: str, startup: int, *trials):
 def test_a_sampler_that_learns_sees_some_trials_end_before_it_proposes_the_others(
     sampler, total, startup, most
 ):
-    assert at_once(searched(total, sampler, startup)) == most
+    assert count_at_once(searched(total, sampler, startup)) == most
 
 
 def test_why_there_are_not_more_at_once_is_told_once():

@@ -7,10 +7,10 @@ from msgspec.structs import replace
 
 from core.contract.spec.population_checks import BY
 from core.contract.state import engine_state as s
-from core.contract.state.best_and_counts import searched_values
+from core.contract.state.best_and_counts import list_searched_values
 from core.contract.state.thinned_series import Series, add_all
 from core.daemon.population import population_rules
-from core.daemon.population.population_rules import decisions, plan_of
+from core.daemon.population.population_rules import decide, make_plan
 from tests.daemon.conftest import raw_study
 
 SPACE = {"learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}}
@@ -40,7 +40,7 @@ def eight(steps: int = 2, **changed: s.Trial) -> list[s.Trial]:
 
 
 def pairs(now: s.Study, judged=frozenset(), leaving=()) -> list[tuple[int, int]]:
-    return [(decision.loser, decision.winner) for decision in decisions(now, plan_of(now), judged, leaving)]
+    return [(decision.loser, decision.winner) for decision in decide(now, make_plan(now), judged, leaving)]
 
 
 def losers(now: s.Study, **more) -> list[int]:
@@ -48,7 +48,7 @@ def losers(now: s.Study, **more) -> list[int]:
 
 
 def test_the_worst_quarter_gives_place_to_clones_of_the_best_quarter():
-    found = decisions(now := study(*eight()), plan_of(now), frozenset())
+    found = decide(now := study(*eight()), make_plan(now), frozenset())
     assert [one.loser for one in found] == [6, 0] and {one.winner for one in found} <= {1, 2}
     before, after = found[0].changes["learning_rate"]
     assert before == 1e-3 and after != 1e-3 and 1e-5 <= after <= 1e-2
@@ -57,7 +57,7 @@ def test_the_worst_quarter_gives_place_to_clones_of_the_best_quarter():
     clone = f"replaced by trial 11, a clone of trial {found[0].winner} ("
     text = found[0].words(11)
     assert text.startswith(f"{head}{clone}") and ") with learning_rate 0.001 → " in text
-    assert decisions(now, plan_of(now), frozenset()) == found, "the same again after a restart"
+    assert decide(now, make_plan(now), frozenset()) == found, "the same again after a restart"
 
 
 def test_what_is_to_be_large_is_compared_that_way():
@@ -145,7 +145,7 @@ def test_a_clone_is_compared_by_its_own_readings_not_by_its_parents():
     clone = trial(8, [9, 0.1], by=BY, parent=1, place_of=6, marks=(s.Mark(10, "cloned from trial 1"),))
     dead = trial(6, [9, 6.0], state=s.PRUNED)
     now = study(*eight(t6=dead), clone)
-    assert population_rules.own_value(clone, "eval/loss", 10) is None
+    assert population_rules.find_own_value(clone, "eval/loss", 10) is None
     assert all(winner != 8 for _, winner in pairs(now)) and losers(now) == [0]
 
 
@@ -153,7 +153,7 @@ def test_a_loser_that_was_slow_to_go_is_not_counted_beside_its_clone():
     now = study(
         *eight(4), trial(8, [9, 9, 9, 9.0], by=BY, parent=1, place_of=6, marks=(s.Mark(12, "cloned"),))
     )
-    assert "among the worst 2 of 8 at step 20" in decisions(now, plan_of(now), frozenset())[0].why
+    assert "among the worst 2 of 8 at step 20" in decide(now, make_plan(now), frozenset())[0].why
 
 
 def test_a_long_curve_that_was_thinned_is_still_compared():
@@ -171,11 +171,11 @@ def test_a_loss_that_is_no_number_is_the_worst():
 
 
 def test_a_study_without_a_population_has_no_plan():
-    assert plan_of(s.Study("s", spec=raw_study())) is None
+    assert make_plan(s.Study("s", spec=raw_study())) is None
 
 
 def test_a_clone_that_is_the_best_is_shown_with_the_knobs_that_it_has():
-    assert searched_values(study(*eight()), trial(8, by=BY, parent=1)) == {
+    assert list_searched_values(study(*eight()), trial(8, by=BY, parent=1)) == {
         "learning_rate": 1e-3,
         "lora_rank": 10,
     }

@@ -25,7 +25,9 @@ def rate(engine, winner: int, loser: int, times: int = 1) -> None:
 def test_the_study_waits_for_ratings_and_the_sampler_learns_the_strength_of_each_trial(engine):
     engine.run(study=RATED, evaluate={"ratings": 2}, resources={"pack": 1})
     study = engine.until_study(lambda study: len(unrated(study)) == 2, "two wait for ratings")
-    assert best_and_counts.best(study) is None and "T, then Tab" in reference_values.explain_no_best(study)
+    assert best_and_counts.find_best(study) is None and "T, then Tab" in reference_values.explain_no_best(
+        study
+    )
     noted = engine.until_study(
         lambda study: any("wait for ratings" in line.text for line in study.lines), "the note"
     )
@@ -37,7 +39,7 @@ def test_the_study_waits_for_ratings_and_the_sampler_learns_the_strength_of_each
     rate(engine, 1, 0)
     study = engine.until_study(lambda study: 2 in study.trials, "the sampler goes on")
     assert study.trials[1].values[0] > 0 > study.trials[0].values[0]
-    assert best_and_counts.best(study).number == 1
+    assert best_and_counts.find_best(study).number == 1
     engine.until_study(lambda study: unrated(study) == [2], "the last trial")
     rate(engine, 2, BASE, 2)
     study = engine.until_study(lambda study: study.state == "complete", "the end")
@@ -63,7 +65,7 @@ def test_unrated_trials_outlive_the_engine_and_their_worker_and_fewer_ratings_ma
     rate(engine, 1, 0)
     engine.ask(console_api.ChangeStudy("s", {"evaluate": {"ratings": 1}}, by="me"))
     study = engine.until_study(lambda study: study.state == "complete", "the end")
-    assert best_and_counts.best(study).number == 1
+    assert best_and_counts.find_best(study).number == 1
 
 
 def test_a_stop_ends_a_study_that_waits_for_ratings(engine):
@@ -71,7 +73,7 @@ def test_a_stop_ends_a_study_that_waits_for_ratings(engine):
     engine.until_study(lambda study: len(unrated(study)) == 2, "two wait for ratings")
     engine.ask(console_api.StopStudy("s", by="me"))
     study = engine.until_study(lambda study: study.state == "stopped", "the stop")
-    assert unrated(study) == [0, 1] and best_and_counts.best(study) is None
+    assert unrated(study) == [0, 1] and best_and_counts.find_best(study) is None
 
 
 def test_a_strength_may_stand_beside_other_objectives():

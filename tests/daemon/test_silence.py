@@ -23,7 +23,7 @@ async def test_a_long_request_is_waited_for_and_the_engine_not_called_silent(tmp
 
     hub, telling = Hub(), Any
     server = Server(Supervisor(hub), hub, telling, handle, "test")  # type: ignore[arg-type]
-    socket = paths.socket_path(paths.private(tmp_path / "home"))
+    socket = paths.socket_path(paths.make_private(tmp_path / "home"))
     await server.open(socket)
     connection = await engine_client.attach(socket, told.append)
     reading = asyncio.ensure_future(_all(connection))

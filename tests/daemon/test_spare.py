@@ -15,7 +15,7 @@ from core import cpu_count, paths
 from core.daemon.workers import spare_worker
 from core.daemon.workers.spare_worker import SpareWorker
 
-HERE = {**os.environ, "PYTHONPATH": str(paths.root()), "HF_HOME": "/models", cpu_count.THREADS: "2"}
+HERE = {**os.environ, "PYTHONPATH": str(paths.find_root()), "HF_HOME": "/models", cpu_count.THREADS: "2"}
 
 
 @pytest.fixture

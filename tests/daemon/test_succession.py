@@ -10,7 +10,7 @@ import pytest
 from core.contract.spec.population_checks import BY
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api
-from core.daemon.population.exploit import Succession
+from core.daemon.population.exploit import PopulationExploits
 from core.errors import RefusedError
 from tests.daemon.test_population import eight, study, trial
 
@@ -114,7 +114,7 @@ def taken_up(now: s.Study) -> list[console_api.AnyRequest]:
         raise RefusedError.of("it has ended meanwhile", "here", "")
 
     async def run() -> None:
-        succession = Succession(SimpleNamespace(watchers=[], put=print, state=None), ask)
+        succession = PopulationExploits(SimpleNamespace(watchers=[], put=print, state=None), ask)
         succession.take_up(now)
         await succession._tasks.wait_for_all()
 

@@ -19,7 +19,7 @@ async def crew(tmp_path, monkeypatch):
     """Starts real processes; their exits are not told, so that each counts as living."""
     for name in (*SPIN_SETTINGS, "OMP_NUM_THREADS", cpu_count.THREADS):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(cpu_count, "cpus", lambda: Cpus(8, 8, quota=3.5))
+    monkeypatch.setattr(cpu_count, "count_cpus", lambda: Cpus(8, 8, quota=3.5))
     monkeypatch.setattr(WorkerPool, "_note_exit", lambda self, worker: None)
     some = WorkerPool(tmp_path / "socket", lambda worker, why: None)
     yield some
@@ -69,6 +69,6 @@ async def test_a_worker_has_the_environment_of_its_study(tmp_path):
     some = WorkerPool(
         tmp_path / "socket", lambda worker, why: None, {"s": {"HF_HUB_OFFLINE": "1"}}.__getitem__
     )
-    found = some._environment(CARD, some._of_study("s"))
+    found = some._make_environment(CARD, some._of_study("s"))
     assert found["HF_HUB_OFFLINE"] == "1" and found["CUDA_VISIBLE_DEVICES"] == CARD.visible
     assert "HOME" not in found

@@ -7,7 +7,7 @@ import psutil
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.daemon.workers import worker_shutdowns
-from core.daemon.workers.worker_shutdowns import Departures
+from core.daemon.workers.worker_shutdowns import WorkerShutdowns
 
 LONG = {"steps": 100_000}
 
@@ -105,7 +105,7 @@ class Slow:
 
 def test_a_worker_that_does_not_go_is_ended():
     now = 0.0
-    slow, some = Slow(), Departures(lambda: now)
+    slow, some = Slow(), WorkerShutdowns(lambda: now)
     some.send(slow, "the study is paused", at_once=False)
     some.hurry()
     assert slow.leaving and not slow.killed and some.under_way({"cpu-1"}) and not some.under_way(())

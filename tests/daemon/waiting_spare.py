@@ -5,10 +5,10 @@ import os
 import sys
 from pathlib import Path
 
-from core.train.commands.spare_process import become
+from core.train.commands.spare_process import switch_to
 
 raw = sys.stdin.buffer.read()
 if raw:
-    become(json.loads(raw))
+    switch_to(json.loads(raw))
     said = {"arguments": sys.argv[1:], "folder": str(Path.cwd()), "environment": dict(os.environ)}
     print(json.dumps(said), flush=True)

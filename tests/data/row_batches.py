@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from core.contract.spec.study_spec import DataOptions
-from core.data.readers.row_shapes import choose
+from core.data.readers.row_shape_choice import choose
 from core.data.stream.row_batches import ReadRow, RowBatch, read_row
 from core.errors import TrimtabError
 

@@ -90,7 +90,7 @@ def planned(tmp_path):
         source.write_text("".join(json.dumps(row) + "\n" for row in lines))
         raw = {"study": {"name": "s"}, "model": {"base": "a/b"}, "data": {"source": str(source), **data}}
         spec = spec_file.parse(raw)
-        return augment_plan.plan(spec, find_sources(spec.data)[0], lambda text: None)
+        return augment_plan.make_plan(spec, find_sources(spec.data)[0], lambda text: None)
 
     return make
 

@@ -12,11 +12,11 @@ import pytest
 from core.contract.spec.study_spec import DataOptions
 from core.data.checks import scan_rows
 from core.data.checks.check_finding import Severity
-from core.data.checks.evaluation_rows import PromptIndex
+from core.data.checks.evaluation_prompt_matches import PromptIndex
 from core.data.copies.contaminated_rows import KnownTexts
 from core.data.copies.leaking_rows import divide_source
 from core.data.copies.row_fingerprints import RowPrints
-from core.data.copies.validation_split import divide, first_copies
+from core.data.copies.validation_split import divide, find_first_copies
 from core.data.readers.row_texts import LONGEST
 from core.data.readers.source_files import find_sources
 from core.data.scan.row_tallies import ScanOptions
@@ -214,7 +214,7 @@ def test_rows_that_train_nothing_are_no_copies_and_their_fingerprints_are_the_sa
 
 def test_left_out_copies_are_on_no_side():
     copies = [0, 0, 2, 3, 2, 5]
-    division = divide(first_copies(copies), [], copies, 0.5, 0)
+    division = divide(find_first_copies(copies), [], copies, 0.5, 0)
     assert sorted([*division.train, *division.held]) == [0, 2, 3, 5]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from core.contract.spec.study_spec import DataOptions
 from core.data.checks import scan_rows
-from core.data.checks.evaluation_rows import PromptIndex
+from core.data.checks.evaluation_prompt_matches import PromptIndex
 from core.data.copies.contaminated_rows import KnownTexts
 from core.data.formats.file_lines import count_nothing
 from core.data.readers.source_files import find_sources

@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 
 from core.contract.spec.study_spec import EvaluateOptions
-from core.data.checks import evaluation_rows, masked_excerpt
+from core.data.checks import evaluation_prompt_matches, masked_excerpt
 from core.data.checks.check_finding import Severity
-from core.data.checks.evaluation_rows import PromptIndex, describe_matches, match_batch
+from core.data.checks.evaluation_prompt_matches import PromptIndex, describe_matches, match_batch
 from core.data.checks.personal_rows import find_personal
 from core.data.checks.refusing_rows import find_refusing
 from core.data.checks.toxic_rows import find_toxic
@@ -25,7 +25,7 @@ def found_by(check, rows):
 
 @pytest.fixture(scope="module")
 def index():
-    return PromptIndex(evaluation_rows.list_prompts(Library(EvaluateOptions())))
+    return PromptIndex(evaluation_prompt_matches.list_prompts(Library(EvaluateOptions())))
 
 
 @pytest.mark.parametrize(

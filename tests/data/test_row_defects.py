@@ -224,7 +224,7 @@ def test_a_repaired_text_is_not_damaged(text):
 
 
 def test_a_role_fault_is_told_in_words():
-    assert list(template_faults.role_faults(("system", "user", "user"))) == [
+    assert list(template_faults.find_role_faults(("system", "user", "user"))) == [
         "no answer",
         "two user turns in a row",
     ]

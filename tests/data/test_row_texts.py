@@ -9,7 +9,7 @@ import pytest
 
 from core.contract.spec.study_spec import DataOptions
 from core.data.readers import row_texts
-from core.data.readers.row_shapes import choose
+from core.data.readers.row_shape_choice import choose
 from core.data.stream.row_batches import read_row
 from tests.data.row_batches import read_alone
 

@@ -8,7 +8,7 @@ import pytest
 
 from core.contract.spec.study_spec import DataOptions
 from core.data.checks import scan_rows
-from core.data.checks.evaluation_rows import PromptIndex
+from core.data.checks.evaluation_prompt_matches import PromptIndex
 from core.data.checks.row_sample import RowSample
 from core.data.readers.row_texts import RowTexts
 from core.data.readers.source_files import find_sources

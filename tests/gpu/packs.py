@@ -216,7 +216,7 @@ class Rival:
         """Take PEFT's layers off the base."""
         self._model.unload()
         self._base.model.requires_grad_(False)
-        base_model.rest(self._base.model)
+        base_model.load_rest(self._base.model)
         self._model = self._optimizer = self._weights = None
         bases.release(self._base.device)
 

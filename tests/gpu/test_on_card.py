@@ -123,9 +123,11 @@ def test_the_same_trial_trained_twice_has_the_same_bits(base_of, pack_of, length
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_dropout_mask_has_the_same_bits_on_the_device_as_on_the_cpu(where, dtype):
-    keys = [counter_dropout.row_key(seed, 7, row) for seed in range(3) for row in range(4)]
+    keys = [counter_dropout.make_row_key(seed, 7, row) for seed in range(3) for row in range(4)]
     words = torch.tensor(keys, dtype=torch.int32)
-    limits = torch.tensor([counter_dropout.threshold(p) for p in (0.05, 0.1, 0.5)] * 4, dtype=torch.int32)
+    limits = torch.tensor(
+        [counter_dropout.compute_threshold(p) for p in (0.05, 0.1, 0.5)] * 4, dtype=torch.int32
+    )
     for place, length, channels in ((0, 33, 64), (5, 100, 96), (40, 7, 130)):
         here = counter_dropout.mask(words, limits, place, length, channels, dtype)
         there = counter_dropout.mask(words.to(where), limits.to(where), place, length, channels, dtype)

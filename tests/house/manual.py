@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from core.cli import exit_codes
-from core.cli.argument_parser import parser
+from core.cli.argument_parser import make_parser
 from core.contract.spec import knob_table, metric_table, spec_schema
 from core.evaluate.prompts import packaged_prompts
 from core.manual.manual_reader import FOLDER
@@ -170,7 +170,7 @@ def _bounds(one: dict) -> str:
 
 
 def _commands() -> Rows:
-    (verbs,) = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    (verbs,) = [action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction)]
     texts = {choices_action.dest: choices_action.help or "" for choices_action in verbs._choices_actions}
     for name, verb in verbs.choices.items():
         optional = {"?": "[{}]", "*": "[{} …]", "+": "{} …"}

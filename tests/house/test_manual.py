@@ -48,7 +48,9 @@ def test_a_page_is_printed_as_plain_text(topic, capsys):
 def test_without_a_topic_all_are_listed(capsys):
     assert main(["help"]) == exit_codes.OK
     shown = capsys.readouterr().out
-    assert all(f"  {topic} " in shown and title in shown for topic, title in manual_reader.topics().items())
+    assert all(
+        f"  {topic} " in shown and title in shown for topic, title in manual_reader.list_topics().items()
+    )
 
 
 def test_an_unknown_topic_names_the_nearest(capsys):
@@ -76,7 +78,7 @@ def test_the_help_of_a_screen_begins_with_its_keys_and_ends_with_its_page():
     assert len(screens) == 16 and app.TrimtabApp
     for screen in screens:
         assert set(screen.KEYS) <= set(GROUPS)
-        assert manual_reader.plain_page(screen.TOPIC, PAGE_WIDTH).strip()
+        assert manual_reader.make_plain_page(screen.TOPIC, PAGE_WIDTH).strip()
 
 
 def _subclasses(kind):

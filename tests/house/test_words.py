@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from core.cli.inspect.man_page import man_page
+from core.cli.inspect.man_page import make_man_page
 from tests.house.manual import MARKED
 from tests.house.test_manual import DOCUMENTS
 
@@ -43,4 +43,4 @@ def test_a_document_uses_the_terms_of_the_field(document):
 
 
 def test_the_help_of_every_command_uses_the_terms_of_the_field():
-    assert unwanted(man_page()) == []
+    assert unwanted(make_man_page()) == []

@@ -43,11 +43,11 @@ def main() -> None:
 
 
 def _dropout(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
-    keys = torch.tensor([counter_dropout.row_key(1, 2, row) for row in range(ROWS)], dtype=torch.int32)
-    limits = torch.tensor([counter_dropout.threshold(p) for p in (0.0, 0.1, 0.5)], dtype=torch.int32)
+    keys = torch.tensor([counter_dropout.make_row_key(1, 2, row) for row in range(ROWS)], dtype=torch.int32)
+    limits = torch.tensor([counter_dropout.compute_threshold(p) for p in (0.0, 0.1, 0.5)], dtype=torch.int32)
     starts = torch.tensor([0, LENGTH, 640], dtype=torch.int32)
     mask = counter_dropout.mask(keys, limits, PLACE, LENGTH, CHANNELS, dtype, starts).view(-1, CHANNELS)
-    words = keys, limits, counter_dropout.scales(limits, dtype), starts, PLACE, LENGTH
+    words = keys, limits, counter_dropout.compute_scales(limits, dtype), starts, PLACE, LENGTH
     x, total = (torch.randn(ROWS * LENGTH, CHANNELS).to(dtype) for _ in range(2))
     out, before = torch.empty_like(x), total.clone()
     triton_kernels.drop(False, x, out, *words)
@@ -62,7 +62,7 @@ def _losses(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
         head = Head(torch.randn(VOCABULARY, WIDTH).to(dtype), None, scale, cap)
         hidden = torch.randn(TOKENS, WIDTH).to(dtype).requires_grad_()
         targets = torch.randint(0, VOCABULARY, (TOKENS,))
-        expected = cross_entropy.losses(hidden, head, targets)
+        expected = cross_entropy.compute_losses(hidden, head, targets)
         expected.sum().backward()
         logits = functional.linear(hidden.detach(), head.weight)
         losses, firsts = torch.empty(TOKENS), torch.empty(TOKENS, dtype=torch.int64)

@@ -33,10 +33,10 @@ def case(limit: float, **more) -> Case:
 
 def test_the_largest_batch_length_and_pack_fit_and_one_more_does_not():
     one = case(22)
-    rows, length = memory_advice.largest_batch(one), memory_advice.largest_length(one)
+    rows, length = memory_advice.find_largest_batch(one), memory_advice.find_largest_length(one)
     assert rows >= 1 and one.with_need(rows=rows).fits() and not one.with_need(rows=rows + 1).fits()
     assert one.with_need(length=length).fits() and not one.with_need(length=length + 1).fits()
-    assert memory_advice.largest_pack(case(1)) == 0
+    assert memory_advice.find_largest_pack(case(1)) == 0
 
 
 def test_the_cheapest_change_that_makes_a_misfit_fit_comes_first_and_fits():
@@ -55,8 +55,8 @@ def test_several_changes_where_one_is_not_enough_and_a_word_where_none_is():
 
 
 def test_what_dominates_and_what_it_answers_to():
-    assert memory_advice.dominant_part(case(24).estimate()).startswith("activations dominate with ")
-    assert memory_advice.dominant_part(case(24, rows=1, length=16).estimate()).startswith(
+    assert memory_advice.find_dominant_part(case(24).estimate()).startswith("activations dominate with ")
+    assert memory_advice.find_dominant_part(case(24, rows=1, length=16).estimate()).startswith(
         "base model dominates with 5."
     )
 
@@ -72,12 +72,12 @@ def test_what_dominates_and_what_it_answers_to():
 )
 def test_the_limit_is_what_is_free_or_ours_or_what_was_asked_for(asked, free, ours, is_, why):
     there = Device("cuda", "a card", 24 * GIB, free * GIB)
-    found = memory_budget.limit(asked and asked * GIB, there, ours * GIB)
+    found = memory_budget.find_limit(asked and asked * GIB, there, ours * GIB)
     assert found.bytes_ == pytest.approx(is_ * GIB) and found.why == why
 
 
 def test_a_device_that_does_not_say_what_it_has_has_no_limit():
-    assert memory_budget.limit(None, device_constants.card(Card(0, "a card"))).bytes_ is None
+    assert memory_budget.find_limit(None, device_constants.make_card(Card(0, "a card"))).bytes_ is None
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def written(folder, content) -> str:
 )  # fmt: skip
 def test_a_configuration_of_no_use_is_told_with_what_is_missing(tmp_path, content, word):
     with pytest.raises(TrimtabError) as caught:
-        hf_config.model(written(tmp_path, content))
+        hf_config.read_model(written(tmp_path, content))
     problem = caught.value.problems[0]
     assert word in problem.what and problem.where and problem.fix
 
@@ -121,9 +121,9 @@ def test_a_hub_model_is_found_in_the_cache_without_a_network(tmp_path, monkeypat
     (place / "refs" / "main").write_text("abc")
     (place / "snapshots" / "abc").mkdir(parents=True)
     written(place / "snapshots" / "abc", hf_config.SMOLLM2)
-    assert hf_config.model("some/model").parameters == 134_515_008
+    assert hf_config.read_model("some/model").parameters == 134_515_008
     with pytest.raises(TrimtabError, match="not downloaded yet"):
-        hf_config.model("some/other", fetch=False)
+        hf_config.read_model("some/other", fetch=False)
 
 
 # -- the ledger ------------------------------------------------------------------------------------
@@ -183,12 +183,12 @@ def test_the_corners_of_a_space_are_its_smallest_and_largest_trial():
             "learning_rate": {"low": 1e-5, "high": 1e-3, "log": True},
         },
     })  # fmt: skip
-    small, large = space_extremes.extremes(spec, lambda knobs: 2 if knobs["optimizer"] == "adamw" else 1)
+    small, large = space_extremes.find_extremes(spec, lambda knobs: 2 if knobs["optimizer"] == "adamw" else 1)
     assert (small["lora_rank"], small["batch_size"], small["optimizer"]) == (8, 1, "sgd")
     assert (large["lora_rank"], large["batch_size"], large["optimizer"]) == (64, 8, "adamw")
-    assert space_extremes.share(spec, lambda knobs: knobs["optimizer"] == "sgd") == pytest.approx(
-        0.5, abs=0.1
-    )
+    assert space_extremes.estimate_fitting_share(
+        spec, lambda knobs: knobs["optimizer"] == "sgd"
+    ) == pytest.approx(0.5, abs=0.1)
 
 
 def test_no_longer_sequence_is_advised_than_the_model_was_made_for():

@@ -16,7 +16,7 @@ from core.memory.base.model_shape import describe
 from core.memory.estimate.device_constants import Device
 from core.memory.estimate.pack_memory_estimate import Setting, estimate_memory
 from core.memory.estimate.trial_tensor_sizes import Need
-from core.train.base.base_model import Base, rest
+from core.train.base.base_model import Base, load_rest
 from core.train.tracing import derive_formulas, tensor_storage_trace, tiny_models, trace_model, traced_step
 from tests.matrix import rest_slow
 
@@ -39,7 +39,7 @@ PACKS = {
 
 
 def rested(model):
-    rest(model)
+    load_rest(model)
     return model
 
 
@@ -49,7 +49,7 @@ def traced(base, needs) -> int:
         tuple(traced_step.Part(need.rank, need.rows, 0.1 if need.dropout else 0.0) for need in needs),
         needs[0].length,
     )
-    return tensor_storage_trace.peak(traced_step.step(base, batch, needs[0].targets, plain=True))
+    return tensor_storage_trace.find_peak(traced_step.trace_step(base, batch, needs[0].targets, plain=True))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def traced(base, needs) -> int:
 def test_what_comes_and_goes_with_a_pass_is_foretold(family, precision, checkpointing, pack):
     needs = PACKS[pack]
     sizes = tiny_models.Sizes(128, 512, 128, 128, 32, 4, 1024) if family == "gpt2" else SIZES
-    base = tiny_models.model(family, sizes, 4, derive_formulas.DTYPES[precision], checkpointing)
+    base = tiny_models.build_model(family, sizes, 4, derive_formulas.DTYPES[precision], checkpointing)
     model = describe(base.model.config.to_dict(), "a test")
     setting = Setting(precision, checkpointing=checkpointing, judged=0)
     found = estimate_memory(model, setting, needs, HOST)
@@ -72,12 +72,12 @@ def test_what_comes_and_goes_with_a_pass_is_foretold(family, precision, checkpoi
 @pytest.mark.parametrize("family", ["llama", "mistral", "smollm3"])
 def test_fused_layers_store_less_and_as_much_as_is_foretold(family):
     needs = PACKS["dropout beside none"]
-    base = tiny_models.model(family, SIZES, 2, torch.bfloat16, False)
+    base = tiny_models.build_model(family, SIZES, 2, torch.bfloat16, False)
     model = describe(base.model.config.to_dict(), "a test")
     found, own = (
         estimate_memory(model, Setting("bf16", judged=0, fused=fused), needs, HOST) for fused in (True, False)
     )
-    with derive_formulas.fused(base.model):
+    with derive_formulas.fuse_layers(base.model):
         assert found.passing_bytes == pytest.approx(traced(base, needs), rel=1e-3)
     assert found.passing_bytes < 0.9 * own.passing_bytes
 
@@ -92,11 +92,11 @@ def test_fused_layers_of_a_model_that_was_traced_are_foretold_as_its_own_code():
 def test_the_forms_are_those_of_the_code_that_trains():
     """A change of the pack, or of transformers, that moves memory: run ``derive_formulas``."""
     kept = step_formulas.pick("qwen2", None, "bf16", "plain/all-linear")
-    found = derive_formulas.forms("qwen2", "bf16", False, "all-linear")
-    for sides in map(step_formulas.symbols, derive_formulas.draw_realistic(300)):
+    found = derive_formulas.derive_forms("qwen2", "bf16", False, "all-linear")
+    for sides in map(step_formulas.list_symbols, derive_formulas.draw_realistic(300)):
         one, other = (
-            11 * step_formulas.value(each["layer"], sides)
-            + max(step_formulas.value(form, sides) for form in each["moments"])
+            11 * step_formulas.compute_value(each["layer"], sides)
+            + max(step_formulas.compute_value(form, sides) for form in each["moments"])
             for each in (kept, found)
         )
         assert one == pytest.approx(other, rel=1e-3)
@@ -113,9 +113,9 @@ def test_a_family_that_is_not_known_by_heart_is_traced_once_without_weights_and_
     )  # fmt: skip
     settings.save_pretrained(tmp_path)
     said: list[str] = []
-    model = hf_config.model(str(tmp_path), dtype="fp32", say=said.append)
+    model = hf_config.read_model(str(tmp_path), dtype="fp32", say=said.append)
     assert len(said) == 3 and "tracing" in said[0]
-    again = hf_config.model(str(tmp_path), dtype="fp32")
+    again = hf_config.read_model(str(tmp_path), dtype="fp32")
     assert again == model, "kept: nothing is traced a second time"
     built = transformers.AutoModelForCausalLM.from_config(settings, dtype=torch.float32)
     assert model.parameters == sum(parameter.numel() for parameter in built.parameters())
@@ -135,7 +135,7 @@ def test_the_batches_of_a_trace_tell_all_its_letters_apart():
     would be wrong. K is C times the chunks in each."""
     nothing = tiny_models.Sizes(h=0, i=0, q=0, k=0, d=1, a=0, v=0)
     drawn = map(traced_step.draw, trace_model.SEEDS)
-    known = [step_formulas.symbols(traced_step.widths(nothing, batch)) for batch in drawn]
+    known = [step_formulas.list_symbols(traced_step.compute_widths(nothing, batch)) for batch in drawn]
     same = {
         pair
         for pair in combinations(trace_model.OF_BATCH, 2)
@@ -145,7 +145,7 @@ def test_the_batches_of_a_trace_tell_all_its_letters_apart():
 
 
 def test_every_family_that_can_be_derived_is_there():
-    assert sorted(step_formulas.table()) == sorted(tiny_models.CONFIGS)
+    assert sorted(step_formulas.read_table()) == sorted(tiny_models.CONFIGS)
 
 
 def test_a_family_that_is_not_known_has_llamas_forms_and_says_so():
@@ -192,7 +192,7 @@ def test_a_7b_model_takes_what_people_know():
 def test_the_trace_counts_what_the_profiler_counts():
     from torch.profiler import ProfilerActivity, profile
 
-    base = tiny_models.model("llama", SIZES, 2, torch.float32, False)
+    base = tiny_models.build_model("llama", SIZES, 2, torch.float32, False)
     batch = traced_step.Batch((traced_step.Part(8, 2),), 64)
     with traced_step.prepare(base, batch, "all-linear") as work:
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
@@ -202,6 +202,6 @@ def test_the_trace_counts_what_the_profiler_counts():
         if event.name() == "[memory]":
             live += event.nbytes()
             most = max(most, live)
-    assert tensor_storage_trace.peak(
-        traced_step.step(base, batch, "all-linear", plain=True)
+    assert tensor_storage_trace.find_peak(
+        traced_step.trace_step(base, batch, "all-linear", plain=True)
     ) == pytest.approx(most, rel=1e-3)

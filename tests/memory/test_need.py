@@ -18,31 +18,31 @@ SIZES = tiny_models.Sizes(h=64, i=160, q=64, k=32, d=16, a=4, v=200)
 
 @pytest.fixture(scope="module")
 def base():
-    return tiny_models.model("llama", SIZES, 2, torch.float32, False)
+    return tiny_models.build_model("llama", SIZES, 2, torch.float32, False)
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd", "adafactor", "adamw-8bit"])
 @pytest.mark.parametrize("rank", [1, 8])
 def test_optimizer_states_take_what_is_foretold(base, name, rank):
-    chosen = {**knob_table.defaults(), "optimizer": name, "lora_rank": rank}
+    chosen = {**knob_table.list_defaults(), "optimizer": name, "lora_rank": rank}
     factors = Factors(
         linear_layer_layout.Layout(linear_layer_layout.find(base.model)), rank, 16.0, 0.0, 0, base.device
     )
     made = optimizers.make(factors, chosen)
     factors.matrix.grad = torch.ones_like(factors.matrix)
     optimizers.step(made, 1e-3)
-    held = sum(one.numel() * one.element_size() for one in optimizers.tensors_of(made)[0].values())
+    held = sum(one.numel() * one.element_size() for one in optimizers.list_tensors(made)[0].values())
     one = trial_tensor_sizes.compute_need(chosen)
     model = describe(base.model.config.to_dict(), "a test")
-    assert trial_tensor_sizes.trainable(model, one) == factors.matrix.numel()
+    assert trial_tensor_sizes.count_trainable(model, one) == factors.matrix.numel()
     tables = 2 * 256 * 4 if name == "adamw-8bit" else 8  # code books; a step counter
-    assert held == pytest.approx(trial_tensor_sizes.optimizer_bytes(model, one), abs=tables + 16)
+    assert held == pytest.approx(trial_tensor_sizes.count_optimizer_bytes(model, one), abs=tables + 16)
 
 
 def test_paged_states_are_not_counted_on_the_device(base):
     model = describe(base.model.config.to_dict(), "a test")
-    chosen = {**knob_table.defaults(), "optimizer": "adamw-8bit-paged"}
-    assert trial_tensor_sizes.optimizer_bytes(model, trial_tensor_sizes.compute_need(chosen)) == 0
+    chosen = {**knob_table.list_defaults(), "optimizer": "adamw-8bit-paged"}
+    assert trial_tensor_sizes.count_optimizer_bytes(model, trial_tensor_sizes.compute_need(chosen)) == 0
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,8 @@ def test_targets_mean_the_layers_that_they_mean_in_training(base, wanted):
     from core.train.adapters import peft_config
 
     known = linear_layer_layout.find(base.model)
-    layout = linear_layer_layout.Layout(peft_config.select_layers(known, peft_config.targets(known, wanted)))
-    told = trial_tensor_sizes.width(describe(base.model.config.to_dict(), "a test"), wanted)
+    layout = linear_layer_layout.Layout(
+        peft_config.select_layers(known, peft_config.find_targets(known, wanted))
+    )
+    told = trial_tensor_sizes.find_width(describe(base.model.config.to_dict(), "a test"), wanted)
     assert told == layout.width or (isinstance(wanted, list) and "." in wanted[0] and told > layout.width)

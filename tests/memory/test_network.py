@@ -37,23 +37,25 @@ def test_a_hub_that_listens_is_no_fault(free_of):
         one.bind(("127.0.0.1", 0))
         one.listen()
         free_of.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{one.getsockname()[1]}")
-        assert hub_reachability.fault() == ""
+        assert hub_reachability.find_fault() == ""
 
 
 def test_none_is_told_and_the_proxy_is_asked_where_there_is_one(free_of, closed):
     free_of.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{closed}")
-    assert hub_reachability.fault() == f"the hub 127.0.0.1:{closed} cannot be reached (Connection refused)"
+    assert (
+        hub_reachability.find_fault() == f"the hub 127.0.0.1:{closed} cannot be reached (Connection refused)"
+    )
     free_of.setenv("http_proxy", f"127.0.0.2:{closed}")
-    assert hub_reachability.fault().startswith(f"the proxy 127.0.0.2:{closed} cannot be reached")
+    assert hub_reachability.find_fault().startswith(f"the proxy 127.0.0.2:{closed} cannot be reached")
     free_of.setenv("no_proxy", "127.0.0.1")
-    assert hub_reachability.fault().startswith("the hub ")
+    assert hub_reachability.find_fault().startswith("the hub ")
 
 
 def test_a_name_server_that_never_answers_is_not_waited_for(free_of):
     free_of.setattr(hub_reachability, "CONNECT_S", 0.01)
     free_of.setattr(hub_reachability, "LOOK_UP_S", 0.01)
     free_of.setattr(hub_reachability, "_try_connecting", lambda *_: str(threading.Event().wait(60.0)))
-    assert "no answer in" in hub_reachability.fault()
+    assert "no answer in" in hub_reachability.find_fault()
 
 
 @pytest.mark.parametrize("verb", ["fit", "recommend"])

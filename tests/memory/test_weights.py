@@ -14,7 +14,7 @@ from core.train.tracing import tiny_models
 @pytest.fixture(scope="module", params=sorted(tiny_models.CONFIGS))
 def built(request):
     sizes = tiny_models.draw(request.param, 3)
-    return tiny_models.model(request.param, sizes, 2, torch.bfloat16, False).model
+    return tiny_models.build_model(request.param, sizes, 2, torch.bfloat16, False).model
 
 
 def described(model):
@@ -36,4 +36,4 @@ def test_the_linear_layers_are_those_that_adapters_stand_on(built):
 
 def test_the_bytes_in_bfloat16(built):
     held = sum(parameter.numel() * parameter.element_size() for parameter in built.parameters())
-    assert weight_bytes.base_bytes(described(built), "bf16", True, "bf16") == held
+    assert weight_bytes.count_base_bytes(described(built), "bf16", True, "bf16") == held

@@ -12,7 +12,7 @@ from core.contract.spec.search_space import Choice
 from core.contract.spec.study_spec import COUNTED
 from core.contract.spec.study_spec import SAMPLERS as NAMES
 from core.errors import SpecError
-from core.search.optuna_space import distributions
+from core.search.optuna_space import make_distributions
 from core.search.samplers import gp_sampler
 from core.search.samplers.cma_sampler import CmaSampler
 from core.search.samplers.sampler_choice import SAMPLERS
@@ -106,7 +106,7 @@ def test_a_list_of_modules_can_be_fixed(tmp_path):
 def test_brute_force_tries_each_point_once_whatever_else_the_storage_holds(tmp_path):
     oracle = studies.oracle(tmp_path, "bruteforce")
     oracle.study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))  # an unknown one
-    other = {"lora_rank": optuna.distributions.IntDistribution(1, 99)}
+    other = {"lora_rank": optuna.make_distributions.IntDistribution(1, 99)}
     oracle.study.add_trial(
         optuna.trial.create_trial(value=1.0, params={"lora_rank": 50}, distributions=other)
     )
@@ -150,7 +150,7 @@ def test_cmaes_replayed_from_the_trials_equals_optunas_own(tmp_path):
     oracle.study.sampler = theirs = optuna.samplers.CmaEsSampler(n_startup_trials=1, seed=3)
     run(oracle, 26)  # three generations of 7 and a start
     told = oracle.study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
-    trans = _SearchSpaceTransform(distributions(oracle.spec.space), transform_0_1=True)
+    trans = _SearchSpaceTransform(make_distributions(oracle.spec.space), transform_0_1=True)
     ours = CmaSampler(n_startup_trials=1, seed=3)
     assert ours._restore_optimizer(told) is None
     rebuilt, unpickled = ours._init_optimizer(trans, oracle.study.direction), theirs._restore_optimizer(told)
@@ -167,7 +167,7 @@ def test_cmaes_kept_in_memory_equals_one_replayed(tmp_path):
     run(again, 1)
     kept, replayed = oracle.study.sampler._kept, again.study.sampler._kept
     assert kept.generation == replayed.generation == 2
-    np.testing.assert_allclose(kept._mean, replayed._mean, rtol=1e-9)
+    np.testing.assert_allclose(kept._average, replayed._average, rtol=1e-9)
     np.testing.assert_allclose(kept._C, replayed._C, rtol=1e-9)
 
 

@@ -219,7 +219,7 @@ async def test_a_storage_that_cannot_be_is_told_in_words(tmp_path, opened):
 def script(body):
     """Run a Python program that is not pytest."""
     command = [sys.executable, "-P", "-c", textwrap.dedent(body)]
-    return {"args": command, "env": {**os.environ, "PYTHONPATH": str(paths.root())}, "text": True}
+    return {"args": command, "env": {**os.environ, "PYTHONPATH": str(paths.find_root())}, "text": True}
 
 
 def test_the_gp_sampler_brings_no_torch_into_the_callers_process(tmp_path):

@@ -10,7 +10,7 @@ from optuna.trial import create_trial
 from core.contract.spec import knob_table
 from core.contract.spec.search_space import Choice, Range, explain_outside
 from core.contract.spec.study_spec import COUNTED
-from core.search.optuna_space import distribution, from_optuna, grid, to_optuna
+from core.search.optuna_space import from_optuna, make_distribution, make_grid, to_optuna
 from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies
 
@@ -54,7 +54,7 @@ def test_a_space_of_every_knob_gives_knobs_that_a_trial_takes(tmp_path):
 
 def test_a_list_of_modules_is_stored_as_json_and_comes_back():
     dimension = Choice(("attention", ["q_proj", "v_proj"]))
-    choices = distribution(dimension).choices
+    choices = make_distribution(dimension).choices
     assert choices == ("attention", '["q_proj", "v_proj"]')
     back = [from_optuna({"target_modules": dimension}, {"target_modules": choice}) for choice in choices]
     assert [one["target_modules"] for one in back] == ["attention", ["q_proj", "v_proj"]]
@@ -78,7 +78,7 @@ def test_fixed_knobs_come_from_train(tmp_path):
     ],
 )
 def test_the_grid_counts_each_dimension(dimension, values):
-    assert grid({"x": dimension})["x"] == values
+    assert make_grid({"x": dimension})["x"] == values
 
 
 def test_a_study_without_a_space_has_one_trial(tmp_path):
@@ -138,7 +138,7 @@ def test_a_lost_storage_gets_a_trial_of_before_back_with_its_parameters(tmp_path
 def test_trials_of_another_sampler_are_not_tried_again_by_brute_force(tmp_path):
     space = {"lora_dropout": {"low": 0.0, "high": 0.3, "step": 0.1}}
     earlier = studies.oracle(tmp_path, "random", space)
-    stepped = distribution(earlier.spec.space["lora_dropout"])
+    stepped = make_distribution(earlier.spec.space["lora_dropout"])
     earlier.study.add_trial(
         create_trial(
             params={"lora_dropout": 0.1 * 3 - 1e-16}, distributions={"lora_dropout": stepped}, values=[1.0]

@@ -14,7 +14,7 @@ import pytest
 from core.contract.spec import spec_file
 from core.errors import TrimtabError
 from core.search.process.storage_reader import Reader
-from core.search.study.optuna_storage import address
+from core.search.study.optuna_storage import find_address
 from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies
 from tests.search.test_respaced import NARROW, SQLITE, again, told
@@ -54,7 +54,7 @@ def test_a_space_may_change_in_a_journal_file_too(tmp_path):
     run_a_little(tmp_path, storage=where)
     space = {**studies.SPACE, "learning_rate": NARROW}
     after = OptunaStudy(studies.raw("tpe", space, pruner="halving", storage=where), str(tmp_path))
-    assert after.study.study_name == "small · 2" and after.count() == 4
+    assert after.study.make_study_name == "small · 2" and after.count() == 4
 
 
 def test_a_database_of_ones_own_is_named_by_its_url_and_secrets_stay_in_the_environment(
@@ -62,7 +62,7 @@ def test_a_database_of_ones_own_is_named_by_its_url_and_secrets_stay_in_the_envi
 ):
     monkeypatch.setenv("STUDIES_PASSWORD", "hidden")
     spec = studies.spec(storage="postgresql+psycopg://me:${STUDIES_PASSWORD}@db/studies")
-    assert address(spec, tmp_path) == "postgresql+psycopg://me:hidden@db/studies"
+    assert find_address(spec, tmp_path) == "postgresql+psycopg://me:hidden@db/studies"
     with pytest.raises(TrimtabError, match="Optuna's storage failed") as failed:
         OptunaStudy(studies.raw(storage="nosuchdatabase://x"), str(tmp_path))
     assert "study.storage" in str(failed.value)
@@ -123,4 +123,4 @@ def test_a_name_that_the_engine_does_not_know_is_no_folder(tmp_path, monkeypatch
     raw = studies.raw()
     spec = spec_file.parse({**raw, "study": {**raw["study"], "storage": "journal:${WHERE_IT_LIES}/x.log"}})
     with pytest.raises(TrimtabError, match="WHERE_IT_LIES is not set in the engine's environment"):
-        address(spec, tmp_path)
+        find_address(spec, tmp_path)

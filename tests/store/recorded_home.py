@@ -55,12 +55,17 @@ def _moved(event: AnyEvent, folder: str, late_s: float) -> AnyEvent:
 
 def summary(study: Study) -> dict[str, Any]:
     """What `trimtab status --json` and `trimtab export` tell of the study, its spec, and its curves."""
-    status = {**show_status._study(study), "left_s": None}  # depends on the present time
+    status = {**show_status._encode_study(study), "left_s": None}  # depends on the present time
     curves = {
         number: {metric: [curve.steps, curve.values] for metric, curve in trial.series.items()}
         for number, trial in study.trials.items()
     }
-    told = {"status": status, "spec": study.spec, "trials": trial_table_export.rows(study), "curves": curves}
+    told = {
+        "status": status,
+        "spec": study.spec,
+        "trials": trial_table_export.list_rows(study),
+        "curves": curves,
+    }
     return json.loads(json.dumps(told))
 
 

@@ -1,11 +1,11 @@
 """The decisions of an exported study: when, who, what and why, for events that it knows and for others."""
 
 from core.contract.events import event_types as e
-from core.store.decision_list import decisions
+from core.store.decision_list import list_decisions
 
 
 def told(events):
-    return list(decisions(events))
+    return list(list_decisions(events))
 
 
 def test_a_prune_says_who_asked_and_why(events):

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from core.contract.views.axis_scale import thin_out
-from core.store.plots.plot_layout import HEIGHT, TICKS, WIDTH, add_margin, label, marks
+from core.store.plots.plot_layout import HEIGHT, TICKS, WIDTH, add_margin, format_label, list_marks
 from core.store.plots.png_plot import SCALE, write_png
-from core.store.plots.svg_plot import svg
+from core.store.plots.svg_plot import make_svg
 
 
 def test_the_objective_comes_first_and_the_chosen_trial_lies_on_top(report):
@@ -21,14 +21,14 @@ def test_the_objective_comes_first_and_the_chosen_trial_lies_on_top(report):
 def test_limits_and_the_base_are_drawn_where_they_are(report):
     toxicity = next(plot for plot in report().plots if plot.metric.name == "safety/toxicity")
     assert toxicity.bounds == (0.08,) and toxicity.base == 0.021
-    assert {mark.text for mark in marks(toxicity)} >= {"limit", "base", "trial 4"}
+    assert {mark.text for mark in list_marks(toxicity)} >= {"limit", "base", "trial 4"}
 
 
 def test_every_picture_is_well_formed_and_inside_its_frame(report, tmp_path):
     for plot in report().plots:
         for alone in (True, False):
-            ET.fromstring(svg(plot, alone))
-        for mark in marks(plot):
+            ET.fromstring(make_svg(plot, alone))
+        for mark in list_marks(plot):
             assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in mark.points), plot.metric.name
     assert write_png(report().plots[0], tmp_path / "one.png") == ""
     with Image.open(tmp_path / "one.png") as picture:
@@ -51,7 +51,7 @@ def test_an_axis_has_round_numbers(values, log, ticks):
 
 
 def test_numbers_on_an_axis_are_short():
-    assert [label(one) for one in (0, 0.25, 1e-5, 1500, 9.1e9, -2)] == [
+    assert [format_label(one) for one in (0, 0.25, 1e-5, 1500, 9.1e9, -2)] == [
         "0",
         "0.25",
         "1e-5",

@@ -97,7 +97,7 @@ def test_what_lies_beside_the_data_and_is_not_read_may_change(tmp_path, spec, fi
     folder = files / "data"
     folder.mkdir()
     (folder / "train.jsonl").write_text("{}\n")
-    raw = spec_file.to_raw(spec)
+    raw = spec_file.convert_to_raw(spec)
     of_folder = spec_file.parse({**raw, "data": {"source": str(folder)}})
     input_change_check.note(of_folder, files / "study")
     (folder / "notes.log").write_text("today")
@@ -117,7 +117,7 @@ def test_files_that_a_readme_names_outside_the_folder_count_as_inputs(tmp_path, 
     (tmp_path / "set/README.md").write_text(f"---\n{head}---\n../study /etc\n")
     raw = {"study": {"name": "s"}, "model": {"base": "org/m"}, "data": {"source": str(tmp_path / "set")}}
     spec = spec_file.parse(raw | {"space": {"lora_rank": [2, 4]}})
-    assert len(input_change_check.places(spec)) == 3
+    assert len(input_change_check.list_places(spec)) == 3
     input_change_check.note(spec, files / "study")
     (tmp_path / "more/a-1.jsonl").write_text('{"text": "other"}\n')
     with pytest.raises(InputsChangedError, match="18 bytes, 14 before"):
@@ -160,7 +160,7 @@ def test_large_weights_are_summed_by_blocks_and_data_is_summed_whole(tmp_path, m
     monkeypatch.setattr(input_change_check, "BLOCK_BYTES", 16)
     for name, read in (("a.safetensors", 256 * 16), ("a.jsonl", 2 << 20)):
         (tmp_path / name).write_bytes(b"\0" * (2 << 20))
-        assert sum(len(part) for part in input_change_check._parts(tmp_path / name)) == read
+        assert sum(len(part) for part in input_change_check._read_parts(tmp_path / name)) == read
 
 
 def test_a_study_of_an_earlier_version_has_no_note_and_goes_on(spec, files):
@@ -174,7 +174,7 @@ def test_the_hubs_branch_may_move_and_the_study_stays_on_its_commit(files, spec,
     for ref in refs:
         ref.mkdir(parents=True)
         (ref / "main").write_text("a" * 40)
-    raw = {**spec_file.to_raw(spec), "model": {"base": "org/base"}, "data": {"source": "org/rows"}}
+    raw = {**spec_file.convert_to_raw(spec), "model": {"base": "org/base"}, "data": {"source": "org/rows"}}
     of_hub = spec_file.parse(raw)
     for _ in range(2):
         input_change_check.hold_commits(of_hub, files / "study")

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from core.contract.events import event_types as e
-from core.store.report.html_report import page
+from core.store.report.html_report import write_page
 from tests.hostile import harm, hostile
 
 VOID = {"meta", "br", "rect", "circle", "polyline"}
@@ -44,7 +44,7 @@ class Reader(HTMLParser):
 
 
 def test_it_shows_result_knobs_curves_boards_trials_decisions_and_origin(report):
-    read = Reader(page(report()))
+    read = Reader(write_page(report()))
     shown = " ".join(read.shown)
     for part in (
         "tidy-7b",
@@ -62,7 +62,7 @@ def test_it_shows_result_knobs_curves_boards_trials_decisions_and_origin(report)
 
 
 def test_it_works_offline_and_runs_nothing(report):
-    made = page(report())
+    made = write_page(report())
     read = Reader(made)
     assert not FORBIDDEN & set(read.tags)
     assert not {name for name in read.names if name.startswith("on") or name in ("href", "src", "style")}
@@ -82,11 +82,11 @@ def test_hostile_text_is_shown_and_does_nothing(report, events):
         e.StudyNoted(at=1.0, study="tidy-7b", text=evil),
         e.StudyPaused(at=1.0, study="tidy-7b", by=evil),
     ]
-    read = Reader(page(report([poisoned(event) for event in events] + noted)))
+    read = Reader(write_page(report([poisoned(event) for event in events] + noted)))
     assert not FORBIDDEN & set(read.tags) and "alert(1)" in "".join(read.shown)
     assert not harm("".join(read.shown).replace("\u00ad", ""))
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_study_that_has_hardly_begun_has_a_page_too(report, events, count):
-    assert "No trial is complete." in "".join(Reader(page(report(events[:count]))).shown)
+    assert "No trial is complete." in "".join(Reader(write_page(report(events[:count]))).shown)

@@ -21,7 +21,7 @@ ODD = (
 @pytest.mark.parametrize("text", ODD)
 def test_csv_reads_back_as_one_cell_that_no_spreadsheet_runs(text):
     rows = [{"trial": 0, "why": text, "last": 7}, {"trial": 1, "why": None, "last": 8}]
-    names, first, second = csv.reader(io.StringIO(trial_table_export.as_csv(rows)))
+    names, first, second = csv.reader(io.StringIO(trial_table_export.encode_csv(rows)))
     assert (names, first[0], first[2], second) == (["trial", "why", "last"], "0", "7", ["1", "", "8"])
     assert first[1].removeprefix("'") == text.removeprefix("'")
     assert not first[1].lstrip("\t\r\n \ufeff").startswith(trial_table_export.FORMULA), (
@@ -31,8 +31,8 @@ def test_csv_reads_back_as_one_cell_that_no_spreadsheet_runs(text):
 
 @pytest.mark.parametrize("text", ODD)
 def test_a_markdown_cell_is_one_line_without_a_bar_or_markup_of_its_own(text):
-    for shown in (markdown_escape.text(text), markdown_escape.code(text)):
-        (_, _, line, _) = markdown_escape.table(["a", "b"], [[shown, "end"]])
+    for shown in (markdown_escape.escape(text), markdown_escape.escape_code(text)):
+        (_, _, line, _) = markdown_escape.write_table(["a", "b"], [[shown, "end"]])
         bars = [at for at, one in enumerate(line) if one == "|" and line[at - 1 : at] != "\\"]
         assert len(bars) == 3 and line.endswith(" end |") and "\n" not in line and "\r" not in line
         assert "<b>" not in shown and "://" not in shown and "\x1b" not in shown and "\u202e" not in shown

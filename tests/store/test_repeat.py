@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from core.store.bundle import adapter_hashes, bundle_manifest, bundle_writer, rerun_comparison
-from core.store.input_provenance import Print, fingerprints
+from core.store.input_fingerprints import Print, fingerprint_inputs
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def original(report, tmp_path, monkeypatch):
 
     def make(trial=None, exported=None, change=None):
         made = report(trial=exported)
-        folder = bundle_manifest.make(
+        folder = bundle_manifest.make_manifest(
             tmp_path / "bundle", lambda one: bundle_writer.fill(made, one)[0], False, False
         )
         one = rerun_comparison.read(folder, trial)
@@ -31,24 +31,24 @@ def original(report, tmp_path, monkeypatch):
 
 def test_the_repeating_study_has_one_trial_with_its_knobs_and_the_same_data_and_seed(original):
     one = original()
-    spec = rerun_comparison.spec_of(one, "again", {})
+    spec = rerun_comparison.make_spec(one, "again", {})
     assert (spec.study.name, spec.study.trials, spec.study.pruner) == ("again", 1, "none")
     assert not spec.space and spec.train == one.trial["knobs"]
     assert spec.study.seed == 0 and spec.data.source == one.raw["data"]["source"]
     assert spec.resources.pack == 1 and spec.evaluate.on_breach == "warn"
-    assert rerun_comparison.spec_of(one, "again", {"model.base": "other/base"}).model.base == "other/base"
+    assert rerun_comparison.make_spec(one, "again", {"model.base": "other/base"}).model.base == "other/base"
 
 
 def test_a_bundle_cannot_name_a_storage(original):
     one = original()
     one.raw["study"] |= {"storage": "postgresql://evil/${HF_TOKEN}", "warm_start": ["/elsewhere"]}
-    study = rerun_comparison.spec_of(one, "again", {}).study
+    study = rerun_comparison.make_spec(one, "again", {}).study
     assert study.storage == "" and study.warm_start == ()
 
 
 def test_another_complete_trial_can_be_repeated_and_one_that_failed_cannot(original):
     assert (
-        rerun_comparison.spec_of(original(2), "again", {}).train["lora_rank"]
+        rerun_comparison.make_spec(original(2), "again", {}).train["lora_rank"]
         == original(2).trial["params"]["lora_rank"]
     )
     with pytest.raises(bundle_manifest.BundleError, match="trial 3 is not complete"):
@@ -63,15 +63,15 @@ def test_names_are_free_and_short_enough():
 
 def test_other_rows_are_seen_and_what_has_no_sum_is_not_sure(original, tmp_path):
     one = original()
-    spec = rerun_comparison.spec_of(one, "again", {})
-    same, unsure = rerun_comparison.compare_data(one, fingerprints(spec))
+    spec = rerun_comparison.make_spec(one, "again", {})
+    same, unsure = rerun_comparison.compare_data(one, fingerprint_inputs(spec))
     assert same == [] and len(unsure) == 1 and unsure[0].startswith("model.base")
     (tmp_path / "train.jsonl").write_text('{"text": "b"}\n')
-    assert rerun_comparison.compare_data(one, fingerprints(spec))[0] == [
+    assert rerun_comparison.compare_data(one, fingerprint_inputs(spec))[0] == [
         "data.source: the content of train.jsonl has changed"
     ]
     (tmp_path / "train.jsonl").unlink()
-    assert rerun_comparison.compare_data(one, fingerprints(spec))[0] == [
+    assert rerun_comparison.compare_data(one, fingerprint_inputs(spec))[0] == [
         "data.source: train.jsonl is not on this machine"
     ]
 
@@ -79,7 +79,7 @@ def test_other_rows_are_seen_and_what_has_no_sum_is_not_sure(original, tmp_path)
 def test_a_commit_of_the_base_is_pinned(original):
     one = original()
     one.prints["model.base"] = Print("hub", "a/b", revision="c" * 40)
-    assert rerun_comparison.spec_of(one, "again", {}).model.revision == "c" * 40
+    assert rerun_comparison.make_spec(one, "again", {}).model.revision == "c" * 40
 
 
 def ran(one, **how):
@@ -100,11 +100,11 @@ def ran(one, **how):
     ],
 )
 def test_the_same_bits_are_expected_only_where_they_can_be(original, how, why):
-    found = rerun_comparison.doubts(ran(original(), **how), [])
+    found = rerun_comparison.list_doubts(ran(original(), **how), [])
     assert len(found) == len(why) and all(
         text.startswith(start) for text, start in zip(found, why, strict=True)
     )
-    assert rerun_comparison.doubts(ran(original()), ["torch 2.12 → 2.13"]) == [
+    assert rerun_comparison.list_doubts(ran(original()), ["torch 2.12 → 2.13"]) == [
         "different here: torch 2.12 → 2.13"
     ]
 

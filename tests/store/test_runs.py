@@ -68,6 +68,9 @@ def test_nothing_is_written_through_a_link(home, tmp_path):
     for place in (folder / "study.toml.new", folder / "workers" / "cpu-1.log"):
         place.symlink_to(elsewhere)
     run_folder.write_spec(folder, "a = 2\n")
-    with pytest.raises(OSError), open(run_folder.worker_log(folder, "cpu-1"), "ab", opener=paths.no_link):
+    with (
+        pytest.raises(OSError),
+        open(run_folder.worker_log(folder, "cpu-1"), "ab", opener=paths.open_without_link),
+    ):
         pass
     assert elsewhere.read_text() == "mine" and (folder / "study.toml").read_text() == "a = 2\n"

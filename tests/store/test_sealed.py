@@ -27,7 +27,7 @@ def names(folder):
 
 
 def test_what_was_sealed_is_read_and_what_was_changed_is_named(tmp_path):
-    made = bundle_manifest.make(tmp_path / "b", fill, force=False, zipped=False)
+    made = bundle_manifest.make_manifest(tmp_path / "b", fill, force=False, zipped=False)
     assert bundle_manifest.check(made)["trial"] == 3 and names(tmp_path) == ["b"]
     (made / "README.md").write_text("hello!")
     with pytest.raises(bundle_manifest.BundleError, match=r"files changed since the export: README\.md"):
@@ -38,7 +38,7 @@ def test_what_was_sealed_is_read_and_what_was_changed_is_named(tmp_path):
 
 
 def test_a_link_in_place_of_a_file_does_not_count(tmp_path):
-    made = bundle_manifest.make(tmp_path / "b", fill, force=False, zipped=False)
+    made = bundle_manifest.make_manifest(tmp_path / "b", fill, force=False, zipped=False)
     (made / "README.md").rename(tmp_path / "elsewhere")
     (made / "README.md").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(bundle_manifest.BundleError):
@@ -47,32 +47,32 @@ def test_a_link_in_place_of_a_file_does_not_count(tmp_path):
 
 @pytest.mark.parametrize("zipped", [False, True])
 def test_a_disk_that_gets_full_leaves_what_was_there(tmp_path, zipped):
-    made = bundle_manifest.make(tmp_path / "b", fill, force=False, zipped=zipped)
+    made = bundle_manifest.make_manifest(tmp_path / "b", fill, force=False, zipped=zipped)
     before = made.read_bytes() if zipped else (made / bundle_manifest.MANIFEST).read_bytes()
     with pytest.raises(TrimtabError, match="No space left on device"):
-        bundle_manifest.make(tmp_path / "b", full, force=False, zipped=zipped)
+        bundle_manifest.make_manifest(tmp_path / "b", full, force=False, zipped=zipped)
     assert names(tmp_path) == [made.name]
     assert before == (made.read_bytes() if zipped else (made / bundle_manifest.MANIFEST).read_bytes())
 
 
 def test_an_older_bundle_is_replaced_and_a_strange_folder_is_not(tmp_path):
-    bundle_manifest.make(tmp_path / "b", fill, force=False, zipped=False)
-    bundle_manifest.make(tmp_path / "b", fill, force=False, zipped=False)
+    bundle_manifest.make_manifest(tmp_path / "b", fill, force=False, zipped=False)
+    bundle_manifest.make_manifest(tmp_path / "b", fill, force=False, zipped=False)
     assert names(tmp_path) == ["b"]
     (tmp_path / "b" / "thesis.tex").write_text("years of work")
     with pytest.raises(TrimtabError, match="is not a trimtab bundle"):
-        bundle_manifest.make(tmp_path / "b", fill, force=False, zipped=False)
-    bundle_manifest.make(tmp_path / "b", fill, force=True, zipped=False)
+        bundle_manifest.make_manifest(tmp_path / "b", fill, force=False, zipped=False)
+    bundle_manifest.make_manifest(tmp_path / "b", fill, force=True, zipped=False)
     assert names(tmp_path) == ["b", "b.before-1"]
     assert (tmp_path / "b.before-1" / "thesis.tex").read_text() == "years of work"
 
 
 def test_a_zip_is_one_folder_that_opens_again(tmp_path):
-    made = bundle_manifest.make(tmp_path / "b", fill, force=False, zipped=True)
+    made = bundle_manifest.make_manifest(tmp_path / "b", fill, force=False, zipped=True)
     assert names(tmp_path) == ["b.zip"]
     with bundle_manifest.open_bundle(made, tmp_path / "scratch") as folder:
         assert folder.name == "b" and bundle_manifest.check(folder)["study"] == "s"
-    bundle_manifest.make(tmp_path / "b", fill, force=False, zipped=True)
+    bundle_manifest.make_manifest(tmp_path / "b", fill, force=False, zipped=True)
 
 
 def test_a_zip_that_leads_out_of_its_folder_is_refused(tmp_path):

@@ -30,7 +30,7 @@ def test_csv_and_parquet_hold_the_same(report, tmp_path):
     assert trial_table_export.write_parquet(rows, tmp_path / "t.parquet") == ""
     read = parquet.read_table(tmp_path / "t.parquet").to_pylist()
     assert read == rows
-    lines = list(csv.DictReader(io.StringIO(trial_table_export.as_csv(rows))))
+    lines = list(csv.DictReader(io.StringIO(trial_table_export.encode_csv(rows))))
     assert [float(line["param.learning_rate"]) for line in lines] == [
         row["param.learning_rate"] for row in rows
     ]
@@ -50,13 +50,15 @@ def test_lists_and_numbers_may_stand_in_one_column(report, events, tmp_path):
 
 def test_a_spreadsheet_runs_no_text(report):
     rows = [{**report().rows[0], "why": "=HYPERLINK(0)"}]
-    assert "'=HYPERLINK(0)" in trial_table_export.as_csv(rows)
-    assert ",-1.5," in trial_table_export.as_csv([{"trial": 0, "latest.quality/forgetting": -1.5, "why": ""}])
+    assert "'=HYPERLINK(0)" in trial_table_export.encode_csv(rows)
+    assert ",-1.5," in trial_table_export.encode_csv(
+        [{"trial": 0, "latest.quality/forgetting": -1.5, "why": ""}]
+    )
 
 
 def test_a_study_without_a_trial_is_a_line_of_names(report, events, tmp_path):
     rows = report(events[:1]).rows
     assert (
-        trial_table_export.as_csv(rows) == "trial\n"
+        trial_table_export.encode_csv(rows) == "trial\n"
         and trial_table_export.write_parquet(rows, tmp_path / "t.parquet") == ""
     )

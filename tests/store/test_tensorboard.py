@@ -4,7 +4,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
-from core.contract.spec.knob_table import KNOBS, defaults
+from core.contract.spec.knob_table import KNOBS, list_defaults
 from core.store.tensorboard_files import TensorBoardFiles
 
 
@@ -26,7 +26,9 @@ def _parsed(content: bytes) -> plugin_data_pb2.HParamsPluginData:
 @pytest.fixture
 def boards(tmp_path):
     tensor_board_files = TensorBoardFiles(tmp_path, ["eval/loss"])
-    tensor_board_files.begin(0, {**defaults(), "target_modules": ["q_proj", "v_proj"], "lora_rank": 8}, 10.0)
+    tensor_board_files.begin(
+        0, {**list_defaults(), "target_modules": ["q_proj", "v_proj"], "lora_rank": 8}, 10.0
+    )
     return tensor_board_files
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from core.train.data.chat_spans import Chat
-from core.train.data.tokenization import Encoder
+from core.train.data.target_token_encoder import Encoder
 from tests.matrix import rest_slow
 from tests.templates.field_templates import FIELDS, FOLDER, KINDS, Field, tokenizer
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from core.train.data import chat_frames
+from core.train.data import chat_template_frames
 from core.train.data.chat_spans import Chat
 from tests.templates.field_templates import FIELDS, tokenizer
 
@@ -46,19 +46,19 @@ def chats(count=60):
 
 def agree(known, monkeypatch):
     """Whether both ways give the same for many chats; returns how many were filled in."""
-    monkeypatch.setattr(chat_frames, "CHECKED", 0)
+    monkeypatch.setattr(chat_template_frames, "CHECKED", 0)
     filled, drawn = [], list(chats())
-    filling = chat_frames.Frames.fill
+    filling = chat_template_frames.Frames.fill
 
     def counted(self, shape, turns):
         found = filling(self, shape, turns)
         filled.append(found is not None)
         return found
 
-    monkeypatch.setattr(chat_frames.Frames, "fill", counted)
+    monkeypatch.setattr(chat_template_frames.Frames, "fill", counted)
     fast = Chat(known)
     got = [fast.read(turns) for turns in drawn]
-    monkeypatch.setattr(chat_frames.Frames, "fill", lambda *_: None)
+    monkeypatch.setattr(chat_template_frames.Frames, "fill", lambda *_: None)
     slow = Chat(known)
     assert got == [slow.read(turns) for turns in drawn]
     return sum(filled)
@@ -85,8 +85,12 @@ def test_a_template_that_reads_the_text_of_a_turn_is_rendered(body, monkeypatch)
 
 
 def test_a_frame_that_one_chat_refutes_is_used_no_more():
-    frame = chat_frames.Frame(("a", "b"), ((0, 1, 1),), ((),))
-    frames, shape, turns = chat_frames.Frames(), (0, ("assistant",)), [{"role": "assistant", "content": "x"}]
+    frame = chat_template_frames.Frame(("a", "b"), ((0, 1, 1),), ((),))
+    frames, shape, turns = (
+        chat_template_frames.Frames(),
+        (0, ("assistant",)),
+        [{"role": "assistant", "content": "x"}],
+    )
     frames._frames[shape] = frame
     assert frames.find_spans(shape, turns, "axb") == ((0, 3),)
     assert frames.find_spans(shape, turns, "aXb") is None

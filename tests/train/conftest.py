@@ -20,7 +20,7 @@ from core.train.base.base_model import Base, load_base
 from core.train.data.dataset import Data, load_data
 from core.train.introspection.trial_introspection import InspectionSchedule
 from core.train.pack.trial_pack import Pack
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 from tests.tiny import tiny_base, tiny_rows
 
 RELOADING = ("reload", "out_of_memory", "bases", "equal")  # modules whose adapters PEFT loads back
@@ -95,8 +95,8 @@ class Bench:
 
     def __init__(self, spec: StudySpec) -> None:
         self.spec = spec
-        self.base: Base = load_base(spec, torch.device("cpu"), silent)
-        self.data: Data = load_data(spec, self.base.tokenizer, silent)
+        self.base: Base = load_base(spec, torch.device("cpu"), report_nothing)
+        self.data: Data = load_data(spec, self.base.tokenizer, report_nothing)
         self.told: list[e.Event] = []
         self.pieces: list[SamplePiece] = []  # of answers to people's prompts
         self.listeners: list[Callable[[e.Event], object]] = []  # called at each event

@@ -96,7 +96,7 @@ class Engine:
 
 async def start_worker(study: Path, socket: Path) -> asyncio.subprocess.Process:
     """The command that the engine runs, with its log beside the study."""
-    environment = {**os.environ, "PYTHONPATH": str(paths.root()), worker_api.ENV_SOCKET: str(socket)}
+    environment = {**os.environ, "PYTHONPATH": str(paths.find_root()), worker_api.ENV_SOCKET: str(socket)}
     with (study / "worker.log").open("ab") as log:
         return await zygote.create_subprocess_exec(
             sys.executable, "-P", "-m", "core.train.commands.worker", str(study), "cpu-1", "cpu",

@@ -67,7 +67,7 @@ def test_no_code_runs_because_a_file_beside_the_adapter_says_so(make, marker, tm
 
 
 def test_the_users_own_word_lets_it_run(make):
-    section, _ = saved_adapter_loader.base_of(make(True), trusted=True)
+    section, _ = saved_adapter_loader.find_base(make(True), trusted=True)
     assert section.trust_remote_code
 
 
@@ -88,14 +88,14 @@ def test_a_look_at_a_bases_size_runs_none_of_its_code(hostile, marker):
 )
 def test_what_has_peft_import_modules_is_no_adapter(make, config):
     with pytest.raises(TrimtabError, match="it is not a plain LoRA"):
-        saved_adapter_loader.base_of(make(False, **config), trusted=False)
+        saved_adapter_loader.find_base(make(False, **config), trusted=False)
 
 
 def test_pickled_weights_are_never_read(make):
     adapter = make(False)
     (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
     with pytest.raises(TrimtabError, match="pickled weights are never loaded"):
-        saved_adapter_loader.base_of(adapter, trusted=True)
+        saved_adapter_loader.find_base(adapter, trusted=True)
 
 
 @needs_root
@@ -106,4 +106,4 @@ def test_what_another_user_wrote_is_not_believed(make, name):
     adapter = make(False)
     os.chown(adapter / name, 65534, 65534)
     with pytest.raises(TrimtabError, match="belongs to another user"):
-        saved_adapter_loader.base_of(adapter, trusted=False)
+        saved_adapter_loader.find_base(adapter, trusted=False)

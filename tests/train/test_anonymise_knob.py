@@ -83,9 +83,9 @@ def test_rows_with_placeholders_are_found_once_and_have_a_cache_of_their_own(per
     monkeypatch.setattr(row_tokenizer, "tokenize_anonymised", lambda *told: calls.append(1) or fresh(*told))
     before = personal({}).data  # a study without the knob neither searches rows nor has these
     assert before.anonymised is None and not calls
-    first, caches = personal().data, len(list(token_cache.folder().iterdir()))
+    first, caches = personal().data, len(list(token_cache.find_folder().iterdir()))
     second = personal().data
-    assert calls == [1] and len(list(token_cache.folder().iterdir())) == caches
+    assert calls == [1] and len(list(token_cache.find_folder().iterdir())) == caches
     assert [row.ids.tolist() for row in first.anonymised] == [row.ids.tolist() for row in second.anonymised]
     assert [row.ids.tolist() for row in before.train] == [row.ids.tolist() for row in second.train]
 

@@ -9,7 +9,7 @@ import pytest
 from core.contract.spec import spec_file
 from core.train.commands import augment_rows, paraphrasing
 from core.train.data.dataset import MASKED, collate, load_data
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 from core.train.scoring.scoring_batches import BatchedAnswers, UnitResult
 from core.train.step.compute_requests import Written
 from core.train.step.forward_pass import count_targets
@@ -76,12 +76,14 @@ def test_a_paraphrase_is_kept_where_the_answer_is_no_less_likely_and_the_report_
     train, made = read(tmp_path / "out" / "train.jsonl"), spec_file.load(tmp_path / "out" / "study.toml")
     assert len(train) == 9 + len(kept) and made.study.name == "s-augmented"
     one = bench()
-    before, after = (load_data(each, one.base.tokenizer, silent) for each in (spec_file.load(spec), made))
+    before, after = (
+        load_data(each, one.base.tokenizer, report_nothing) for each in (spec_file.load(spec), made)
+    )
     texts = [[one.base.tokenizer.decode(row.ids) for row in data.validation] for data in (before, after)]
     assert texts[0] == texts[1], "the new study is judged on the rows of the old one"
     assert len(after.train) == len(train)
     data = {"source": str(tmp_path / "out" / "train.jsonl"), "validation": 0.5}
-    split = load_data(study(data=data), one.base.tokenizer, silent)
+    split = load_data(study(data=data), one.base.tokenizer, report_nothing)
     assert any("rows of a group stay together" in note for note in split.notes)
     answers = [
         {tuple(row.ids[row.labels != MASKED].tolist()) for row in rows}
@@ -94,7 +96,7 @@ def test_the_losses_are_those_of_the_answer_by_the_base_alone(bench, spec, sayin
     saying("run what runs")
     assert augment_rows.main([str(spec), str(tmp_path / "out"), "--rows", "2", "--per-row", "1"]) == 0
     one, said = bench(), read(tmp_path / "out" / "paraphrases.jsonl")
-    rows = load_data(spec_file.load(spec), one.base.tokenizer, silent).train
+    rows = load_data(spec_file.load(spec), one.base.tokenizer, report_nothing).train
     for line in said:
         (row,) = [row for row in rows if f"{line['prompt']}<" in one.base.tokenizer.decode(row.ids)]
         batch = collate([row], one.base.pad_id, one.base.device)

@@ -20,12 +20,12 @@ from core.errors import TrimtabError
 from core.evaluate.prompts import canary_rows
 from core.train import checkpoint_files
 from core.train.data.dataset import Planted
-from core.train.evaluation import board_plan
+from core.train.evaluation import study_boards
 from core.train.probes import privacy_probes
 from core.train.probes.metric_probe import ProbeResult
 from core.train.probes.prompt_encoder import PromptEncoder
 from core.train.scoring import background_scoring, scoring_batches
-from core.train.scoring.base_answers import BaseAnswers
+from core.train.scoring.base_answer_cache import BaseAnswers
 from core.train.step.compute_requests import BASE
 from tests.tiny import WORDS
 from tests.train.taught import KIND, RUDE, rows, speaker
@@ -227,7 +227,7 @@ def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, wi
     one = bench(data={"source": str(text)}, evaluate={**SMALL, "samples": 2})
     one.base.tokenizer.chat_template = None
     monkeypatch.setattr(PromptEncoder, "text", lambda self, ids: "")  # a model that emits nothing
-    one.pack.parts.scoring.use(board_plan.Boards(one.spec, one.base, one.data))
+    one.pack.parts.scoring.use(study_boards.Boards(one.spec, one.base, one.data))
     one.assign(tmp_path)
     one.finish()
     found = scores(one)
@@ -242,7 +242,7 @@ def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, wi
 def test_prompts_longer_than_the_context_are_left_out_with_the_reason(bench, tmp_path, without_scores):
     one = bench(evaluate=SMALL)
     one.base.model.config.max_position_embeddings = 60
-    probes = board_plan.Boards(one.spec, one.base, one.data).probes
+    probes = study_boards.Boards(one.spec, one.base, one.data).probes
     by_name = {metric: probe for probe in probes for metric in probe.metrics}
     assert "exceed the context of 60 tokens" in by_name["security/injection"].why_none
     assert by_name["security/injection"].score_answers([], {}).scores["security/injection"].value is None
@@ -283,7 +283,7 @@ def test_canaries_that_were_learnt_are_exposed_and_members_are_known(bench, tmp_
     )  # fmt: skip
     assert any("4 canaries are added" in note for note in one.data.notes)
     strangers = [Planted(canary, (0,)) for canary in canary_rows.canaries(4, seed=99)]  # never planted
-    probe = privacy_probes._exposure(PromptEncoder(one.base), strangers, 0)
+    probe = privacy_probes._make_exposure(PromptEncoder(one.base), strangers, 0)
     samples = probe.score([[SimpleNamespace(loss=loss) for loss in (1.0, 5.0, 6.0, 8.0)]], {}).worst[
         "security/exposure"
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from core.data.readers.row_values import UnusableRow
 from core.train.data.chat_spans import Chat, Text
-from core.train.data.tokenization import Encoder, find_targets
+from core.train.data.target_token_encoder import Encoder, find_targets
 from tests.templates.field_templates import FIELDS, source, tokenizer
 
 CHATML, THINKS = source("chatml"), source("qwen-3")

@@ -26,7 +26,7 @@ def test_losses_and_gradients_are_those_of_all_logits_at_once(head, chunk, monke
     monkeypatch.setitem(cross_entropy.CHUNK_BYTES, "cpu", chunk * 4 * 37)
     hidden = torch.randn(23, 16, requires_grad=True)
     targets, weights = torch.randint(0, 37, (23,)), torch.rand(23)
-    found = cross_entropy.losses(hidden, head, targets)
+    found = cross_entropy.compute_losses(hidden, head, targets)
     (found * weights).sum().backward()
     mine, hidden.grad = hidden.grad, None
     logits = functional.linear(hidden, head.weight, head.bias) * head.scale
@@ -44,8 +44,8 @@ def test_losses_and_gradients_are_those_of_all_logits_at_once(head, chunk, monke
 def test_smoothed_labels_are_those_of_torch(head, chunk, monkeypatch):
     monkeypatch.setitem(cross_entropy.CHUNK_BYTES, "cpu", chunk * 4 * 37)
     hidden, targets = torch.randn(23, 16, requires_grad=True), torch.randint(0, 37, (23,))
-    found = cross_entropy.losses(hidden, head, targets)
-    found = found + 0.1 * cross_entropy.target_gaps(hidden, head, targets)
+    found = cross_entropy.compute_losses(hidden, head, targets)
+    found = found + 0.1 * cross_entropy.compute_target_gaps(hidden, head, targets)
     found.sum().backward()
     mine, hidden.grad = hidden.grad, None
     logits = functional.linear(hidden, head.weight, head.bias) * head.scale
@@ -55,7 +55,7 @@ def test_smoothed_labels_are_those_of_torch(head, chunk, monkeypatch):
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(mine, hidden.grad)
     own = functional.cross_entropy(logits, targets, reduction="none")
-    own = own + 0.1 * cross_entropy.target_gaps(logits, None, targets)
+    own = own + 0.1 * cross_entropy.compute_target_gaps(logits, None, targets)
     torch.testing.assert_close(own, expected)
 
 
@@ -63,7 +63,7 @@ def test_one_row_that_is_not_a_number_is_no_others(head):
     hidden = torch.randn(6, 16)
     hidden[2] = float("nan")
     hidden.requires_grad_()
-    found = cross_entropy.losses(hidden, head, torch.zeros(6, dtype=torch.long))
+    found = cross_entropy.compute_losses(hidden, head, torch.zeros(6, dtype=torch.long))
     found.sum().backward()
     assert found.isfinite().tolist() == [True, True, False, True, True, True]
     assert hidden.grad.isfinite().all(1).tolist() == [True, True, False, True, True, True]
@@ -83,5 +83,5 @@ def test_no_tensor_is_as_large_as_the_logits(monkeypatch):
             return found
 
     with Watch():
-        cross_entropy.losses(torch.randn(300, 8), head, torch.zeros(300, dtype=torch.long))
+        cross_entropy.compute_losses(torch.randn(300, 8), head, torch.zeros(300, dtype=torch.long))
     assert largest == 10 * 5000

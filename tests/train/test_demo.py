@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from core.errors import TrimtabError
 from core.train.base import smollm2
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 from tests.tiny import tiny_tokenizer
 
 LAYERS, HEADS, GROUPS, WIDTH, INNER = 2, 4, 2, 64, 96
@@ -73,7 +73,7 @@ def source(tmp_path, monkeypatch) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(smollm2, "_gguf", lambda: file)
+    monkeypatch.setattr(smollm2, "_find_gguf", lambda: file)
     monkeypatch.setattr(smollm2, "_begun", [])
     return file
 
@@ -82,7 +82,7 @@ def source(tmp_path, monkeypatch) -> Path:
 def test_the_conversion_is_that_of_transformers(source, early):
     if early:
         smollm2.begin()
-    folder = smollm2.smollm2(silent)
+    folder = smollm2.make_smollm2(report_nothing)
     assert [one.name for one in folder.parent.iterdir()] == [folder.name], "nothing is left beside it"
     ours, theirs = (
         AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32, **more)
@@ -104,13 +104,13 @@ def test_the_conversion_is_that_of_transformers(source, early):
     assert one.apply_chat_template(turns, tokenize=False) == another.apply_chat_template(
         turns, tokenize=False
     )
-    assert smollm2.smollm2(silent) == folder, "once"
+    assert smollm2.make_smollm2(report_nothing) == folder, "once"
 
 
 def test_a_conversion_that_fails_says_why_and_leaves_nothing(source):
     source.write_bytes(source.read_bytes()[:-1000])
     with pytest.raises(TrimtabError, match="the demo model cannot be read"):
-        smollm2.smollm2(silent)
+        smollm2.make_smollm2(report_nothing)
     assert not list(smollm2.paths.cache().iterdir())
 
 
@@ -121,11 +121,11 @@ def test_a_full_disk_is_told_with_the_place_and_what_to_do(source, tmp_path, mon
         smollm2.subprocess, "Popen", lambda command, **more: popen([command[0], "-c", write], **more)
     )
     with pytest.raises(TrimtabError, match=r"cannot be cached: OSError.*No space left"):
-        smollm2.smollm2(silent)
+        smollm2.make_smollm2(report_nothing)
     assert not list(smollm2.paths.cache().iterdir())
 
 
 def test_what_killed_conversions_left_is_swept(source):
-    stale = smollm2.paths.private(smollm2.paths.cache() / f"{smollm2.CACHED}.999999999.new")
-    folder = smollm2.smollm2(silent)
+    stale = smollm2.paths.make_private(smollm2.paths.cache() / f"{smollm2.CACHED}.999999999.new")
+    folder = smollm2.make_smollm2(report_nothing)
     assert folder.is_dir() and not stale.exists()

@@ -25,7 +25,7 @@ def reads(monkeypatch):
 
 
 def test_the_trials_of_a_round_share_one_reading(reads):
-    with device_memory.shared_readings():
+    with device_memory.share_readings():
         first, second = device_memory.read_metrics(CUDA), device_memory.read_metrics(CUDA)
     assert first == second == {"memory/used_bytes": 101.0, "memory/peak_bytes": 500.0}
     assert len(reads) == 1

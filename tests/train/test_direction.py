@@ -14,11 +14,11 @@ from core.evaluate.metrics import refusal_direction
 from core.train.data.dataset import MASKED
 from core.train.evaluation.probe_runner import FIRST, ProbeRun
 from core.train.pack import pack_scoring_bridge
-from core.train.probes.direction_probe import DIRECTIONS, METRIC
-from core.train.scoring.base_answers import BaseAnswers
+from core.train.probes.refusal_direction_probe import DIRECTIONS, METRIC
+from core.train.scoring.base_answer_cache import BaseAnswers
 from core.train.step.compute_requests import Result
 from core.train.step.forward_pass import Item
-from core.train.step.residual_stream import DEPTH, ResidualStream, as_bytes, layers_of
+from core.train.step.residual_stream import DEPTH, ResidualStream, encode_bytes, find_layers
 from core.train.step.row_likelihood import Reading
 from tests.matrix import rest_slow
 from tests.train.test_bases import BASES
@@ -74,7 +74,7 @@ def erase(one, share: float, monkeypatch) -> None:
         refusal_direction.FOLDS, -1
     )
     basis, _ = torch.linalg.qr(own.T)  # (H, 2)
-    modules, real = dict(one.base.model.named_modules()), pack_scoring_bridge.frozen_copy
+    modules, real = dict(one.base.model.named_modules()), pack_scoring_bridge.copy_frozen
 
     def planted(factors):
         copy = real(factors)
@@ -86,7 +86,7 @@ def erase(one, share: float, monkeypatch) -> None:
                 copy.layout.b(copy.matrix, place.index)[:2] = share / copy.scale * basis.T
         return copy
 
-    monkeypatch.setattr(pack_scoring_bridge, "frozen_copy", planted)
+    monkeypatch.setattr(pack_scoring_bridge, "copy_frozen", planted)
 
 
 def test_the_base_holds_requests_apart_as_far_as_itself(board, tmp_path):
@@ -145,7 +145,7 @@ def test_rows_of_several_trials_in_one_pass_have_the_states_of_each_alone(board,
     forward = one.pack.parts.scoring.background._answering._forward
     stack = one.pack.parts.scoring.background._stack
     trials = [
-        pack_scoring_bridge.frozen_copy(trial.factors) for trial in one.pack.parts.members.trials.values()
+        pack_scoring_bridge.copy_frozen(trial.factors) for trial in one.pack.parts.members.trials.values()
     ]
     stack.compose([(factors, 1) for factors in trials])
     rows = [probe.asks[0][0].row for probe in one.pack.parts.scoring.boards.probes if probe.whole]
@@ -230,10 +230,10 @@ def test_the_state_of_any_make_of_model_is_that_after_its_layer(make):
     ids = torch.randint(1, 64, (2, 9))
     with torch.no_grad(), ResidualStream(model).record([3, 9 + 7]) as states:
         whole = model(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states
-    layer = max(1, int(DEPTH * len(layers_of(model))))
+    layer = max(1, int(DEPTH * len(find_layers(model))))
     expected = torch.stack([whole[layer][0, 3], whole[layer][1, 7]])
     assert torch.allclose(states[0], expected)
-    assert np.frombuffer(as_bytes(states, 2)[1], np.float32).tolist() == expected[1].tolist()
+    assert np.frombuffer(encode_bytes(states, 2)[1], np.float32).tolist() == expected[1].tolist()
 
 
 def test_a_model_without_a_stack_of_layers_has_no_state():
@@ -242,4 +242,4 @@ def test_a_model_without_a_stack_of_layers_has_no_state():
     config.n_layer = 3
     with ResidualStream(model).record([0]) as states:
         model(input_ids=torch.ones(1, 4, dtype=torch.long))
-    assert as_bytes(states, 1) == [b""]
+    assert encode_bytes(states, 1) == [b""]

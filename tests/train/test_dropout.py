@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from core.train.kernels.counter_dropout import Rows, mask, row_key, threshold
+from core.train.kernels.counter_dropout import Rows, compute_threshold, make_row_key, mask
 
 
 def masks(keys, p, place=3, length=64, channels=96):
     words = torch.tensor(keys, dtype=torch.int32)
-    limits = torch.tensor([threshold(p)] * len(keys), dtype=torch.int32)
+    limits = torch.tensor([compute_threshold(p)] * len(keys), dtype=torch.int32)
     return mask(words, limits, place, length, channels, torch.float32)
 
 
 BITS = ["10100000", "00011110", "10000001", "10001110"]
-KEYS = [row_key(7, micro, row) for micro in range(8) for row in range(4)]
+KEYS = [make_row_key(7, micro, row) for micro in range(8) for row in range(4)]
 
 
 @pytest.mark.parametrize("p", [0.05, 0.1, 0.5, 0.9])
@@ -45,7 +45,7 @@ def test_no_four_corners_agree_more_often_than_chance():
 
 
 def test_seeds_micro_batches_rows_and_places_have_masks_of_their_own():
-    same = [masks([row_key(*key)], 0.5, place)[0] for key, place in [
+    same = [masks([make_row_key(*key)], 0.5, place)[0] for key, place in [
         ((1, 0, 0), 0), ((2, 0, 0), 0), ((1, 1, 0), 0), ((1, 0, 1), 0), ((1, 0, 0), 1)
     ]]  # fmt: skip
     for first in range(5):
@@ -63,7 +63,7 @@ def test_padding_and_neighbours_change_nothing():
 def test_places_mixed_together_have_the_masks_that_they_have_alone():
     words, limits = (
         torch.tensor(KEYS[:6], dtype=torch.int32),
-        torch.tensor([threshold(0.2)] * 6, dtype=torch.int32),
+        torch.tensor([compute_threshold(0.2)] * 6, dtype=torch.int32),
     )
     rows = Rows(words, limits)
     for place, length in ((0, 9), (15, 9), (16, 9), (2, 9), (2, 31), (40, 31)):
@@ -73,6 +73,6 @@ def test_places_mixed_together_have_the_masks_that_they_have_alone():
 
 def test_the_bits_of_a_mask_stay_as_they_were():
     """A trial that goes on under another release has the masks that it would have had."""
-    found = masks([row_key(3, 5, 1)], 0.5, place=7, length=4, channels=8)
+    found = masks([make_row_key(3, 5, 1)], 0.5, place=7, length=4, channels=8)
     kept = ["".join(str(int(one > 0)) for one in row) for row in found[0]]
     assert kept == BITS

@@ -10,7 +10,7 @@ from core.contract.events import event_types as e
 from core.train.base.base_model import load_base
 from core.train.data.dataset import collate
 from core.train.kernels import counter_dropout
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 
 STEPS = 25
 
@@ -23,9 +23,9 @@ class Counted(torch.nn.Module):
         self.place, self.p, self.seed, self.micro_batch = place, p, seed, 0
 
     def forward(self, x):
-        keys = [counter_dropout.row_key(self.seed, self.micro_batch, row) for row in range(len(x))]
+        keys = [counter_dropout.make_row_key(self.seed, self.micro_batch, row) for row in range(len(x))]
         words = torch.tensor(keys, dtype=torch.int32)
-        limits = torch.full_like(words, counter_dropout.threshold(self.p))
+        limits = torch.full_like(words, counter_dropout.compute_threshold(self.p))
         return x * counter_dropout.mask(words, limits, self.place, x.shape[1], x.shape[2], x.dtype)
 
 
@@ -40,7 +40,7 @@ def plain_optimizer(kind: str, weights: list, rate: float) -> torch.optim.Optimi
 def plain_losses(bench, batches: list[list], start: dict) -> list[float]:
     """PEFT, torch's or transformers' optimizer, full logits and an attention mask: nothing of trimtab's but
     the rows, the adapter's beginning and the dropout masks."""
-    knobs, model = bench.spec.train, load_base(bench.spec, torch.device("cpu"), silent).model
+    knobs, model = bench.spec.train, load_base(bench.spec, torch.device("cpu"), report_nothing).model
     config = LoraConfig(
         r=knobs["lora_rank"], lora_alpha=knobs["lora_alpha"], lora_dropout=knobs["lora_dropout"],
         target_modules="all-linear", task_type="CAUSAL_LM",

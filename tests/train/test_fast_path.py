@@ -64,10 +64,12 @@ def test_dropout_in_a_layer_that_sees_all_tokens_in_one_dimension_is_each_rows_o
 
 
 def test_one_dropout_kernel_serves_trials_with_and_without_dropout(on):
-    keys = torch.tensor([counter_dropout.row_key(3, 1, row) for row in range(3)], dtype=torch.int32)
-    thresholds = torch.tensor([counter_dropout.threshold(p) for p in (0.0, 0.1, 0.5)], dtype=torch.int32)
+    keys = torch.tensor([counter_dropout.make_row_key(3, 1, row) for row in range(3)], dtype=torch.int32)
+    thresholds = torch.tensor(
+        [counter_dropout.compute_threshold(p) for p in (0.0, 0.1, 0.5)], dtype=torch.int32
+    )
     starts = torch.zeros(3, dtype=torch.int32)
-    words = keys, thresholds, counter_dropout.scales(thresholds, torch.float32), starts
+    words = keys, thresholds, counter_dropout.compute_scales(thresholds, torch.float32), starts
     x = torch.randn(3, 5, 40)
     dropped = fused_ops.drop(x.view(-1, 40), *words, 7, 5).view(x.shape)
     assert torch.equal(dropped[0], x[0]), "without dropout nothing changes"
@@ -79,8 +81,8 @@ def test_one_dropout_kernel_serves_trials_with_and_without_dropout(on):
 
 def test_a_kernel_that_cannot_be_used_is_left_out_with_a_reason(monkeypatch):
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
-    monkeypatch.setattr(fast_path, "_dropout_agrees", lambda device, dtype: True)
-    monkeypatch.setattr(fast_path, "_loss_agrees", lambda device, dtype: False)
+    monkeypatch.setattr(fast_path, "_check_dropout", lambda device, dtype: True)
+    monkeypatch.setattr(fast_path, "_check_loss", lambda device, dtype: False)
 
     def fails(device, dtype):
         raise RuntimeError("no kernel image is available")
@@ -88,9 +90,9 @@ def test_a_kernel_that_cannot_be_used_is_left_out_with_a_reason(monkeypatch):
     def is_slow(device, dtype):
         raise kernel_choice.SlowerError("2.00 ms, separate operations 1.00 ms")
 
-    monkeypatch.setattr(fast_path, "_grouped_agrees", fails)
-    monkeypatch.setattr(kernel_choice, "adapters_pay", is_slow)
-    monkeypatch.setattr(fast_path, "_wide_agrees", lambda device, dtype: True)
+    monkeypatch.setattr(fast_path, "_check_grouped", fails)
+    monkeypatch.setattr(kernel_choice, "do_adapters_pay", is_slow)
+    monkeypatch.setattr(fast_path, "_check_wide", lambda device, dtype: True)
     path = fast_path._try_kernels(torch.device("cuda", 0), torch.bfloat16)
     assert path == FastPath(dropout=True, wide_gradients=True)
     assert "wrong result" in path.notes[0] and "no kernel image" in path.notes[1]
@@ -99,20 +101,20 @@ def test_a_kernel_that_cannot_be_used_is_left_out_with_a_reason(monkeypatch):
 
 
 def test_kernels_for_uneven_trials_are_left_out_where_they_are_clearly_slower(monkeypatch):
-    monkeypatch.setattr(kernel_choice, "_rivals", lambda given, length: ("fused", "apart"))
+    monkeypatch.setattr(kernel_choice, "_make_rivals", lambda given, length: ("fused", "apart"))
     times = {"fused": 1.0, "apart": 2.0}
     monkeypatch.setattr(kernel_choice, "_measure_ms", lambda work, device: times[work])
-    assert kernel_choice.adapters_pay(CPU, torch.float32)
+    assert kernel_choice.do_adapters_pay(CPU, torch.float32)
     times["fused"] = 3.0
     with pytest.raises(kernel_choice.SlowerError, match=r"3\.00 ms, separate operations 2\.00 ms"):
-        kernel_choice.adapters_pay(CPU, torch.float32)
+        kernel_choice.do_adapters_pay(CPU, torch.float32)
 
 
 def test_kernels_for_uneven_trials_and_what_they_replace_do_the_same_work():
     length, channels = kernel_choice.SMALL
     given = kernel_choice.make_inputs(CPU, torch.float32, length, channels)
     results = []
-    for work in kernel_choice._rivals(given, length):
+    for work in kernel_choice._make_rivals(given, length):
         given[1].zero_()
         work()
         results.append(given[1].clone())
@@ -121,5 +123,5 @@ def test_kernels_for_uneven_trials_and_what_they_replace_do_the_same_work():
 
 def test_copies_to_a_device_keep_types_and_shapes():
     given = [torch.arange(5), torch.ones(2, 3), torch.tensor([1, 2, 3], dtype=torch.int32)]
-    for before, after in zip(given, pinned_transfer.to_device(CPU, *given), strict=True):
+    for before, after in zip(given, pinned_transfer.copy_to_device(CPU, *given), strict=True):
         assert torch.equal(before, after) and before.dtype == after.dtype

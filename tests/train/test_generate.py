@@ -66,7 +66,7 @@ def test_the_command_says_what_peft_alone_says(adapter, folder):
         [*command, "join the file"],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(paths.root())},
+        env={**os.environ, "PYTHONPATH": str(paths.find_root())},
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.rstrip("\n") == by_peft_alone(folder, adapter, "join the file", 12).rstrip("\n")
@@ -104,7 +104,7 @@ def test_an_adapter_that_is_not_whole_is_refused_and_not_drawn_at_random(adapter
 
 
 def test_more_tokens_than_the_model_has_places_or_words_for_are_refused(adapter):
-    base = generate_text._load(saved_adapter_loader.base_of(adapter, False)[0], adapter, "cpu")
+    base = generate_text._load(saved_adapter_loader.find_base(adapter, False)[0], adapter, "cpu")
     base.positions = 20
     with pytest.raises(TrimtabError, match="give --tokens 17 or fewer"):
         generate_text._check_room(base, [1, 2, 3], 18)
@@ -117,7 +117,7 @@ def test_more_tokens_than_the_model_has_places_or_words_for_are_refused(adapter)
 
 def test_escape_sequences_of_a_model_are_not_obeyed(folder, capsys):
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    stream = generate_text.streamer(tokenizer)
+    stream = generate_text.make_streamer(tokenizer)
     stream.put(torch.tensor([tokenizer("the prompt")["input_ids"]]))
     for token in tokenizer("\x1b[2J red\x07 end\nline")["input_ids"]:
         stream.put(torch.tensor([token]))

@@ -10,12 +10,12 @@ from core.train.adapters.adapter_stack import Stack
 from core.train.data.dataset import MASKED, Row
 from core.train.scoring import scoring_batches
 from core.train.scoring.scoring_batches import BatchedAnswers, Question
-from core.train.scoring.scoring_queue import frozen_copy
+from core.train.scoring.scoring_queue import copy_frozen
 from core.train.step import batched_generation
 from core.train.step.compute_requests import BASE, Prompt, Rate, Write
 from core.train.step.forward_pass import Forward, Item
 from core.train.step.token_tree import TokenTree
-from core.train.step.tree_attention import ROOM, RoomyLayer, TreeReader, reads_trees
+from core.train.step.tree_attention import ROOM, RoomyLayer, TreeReader, can_read_trees
 
 TOKENS = 12
 WORDS = ["join the path", "read", "write a file of list and dict to a path", "find the value of the key"]
@@ -98,14 +98,14 @@ def test_what_prompts_begin_with_is_read_once_and_changes_no_text(two, limit_s, 
     count = lambda kind, name, size: monkeypatch.setattr(  # noqa: E731
         kind, name, lambda self, *given: (read.append(size(self, *given)), real[name](self, *given))[1]
     )
-    real = {"_pass": batched_generation.Generation._pass, "read": TreeReader.read}
+    real = {"_pass": batched_generation.Generation._run_pass, "read": TreeReader.read}
     count(batched_generation.Generation, "_pass", lambda self, ids: ids.numel())
     count(TreeReader, "read", lambda self, tokens: 0)
     shared = written(one, requests(), limit_s)
     once = sum(read) + trees_read(one, requests())
     assert len(read) and 0 in read, "trees were read"
     read.clear()
-    monkeypatch.setattr(scoring_batches, "reads_trees", lambda base, stack: False)
+    monkeypatch.setattr(scoring_batches, "can_read_trees", lambda base, stack: False)
     assert written(one, requests(), 10.0) == shared
     assert once < 0.5 * sum(read)
 
@@ -136,7 +136,7 @@ def test_the_base_writes_what_transformers_writes(two):
 def test_an_answer_ends_at_the_end_token_and_may_be_empty(two, monkeypatch):
     one, _ = two
     everything = frozenset(range(one.base.model.config.vocab_size))
-    monkeypatch.setattr(batched_generation, "end_ids", lambda base: everything)
+    monkeypatch.setattr(batched_generation, "list_end_ids", lambda base: everything)
     assert written(one, {BASE: Write(prompts(one, None))})[BASE] == [[]] * len(WORDS)
 
 
@@ -178,14 +178,14 @@ def test_where_memory_ends_fewer_are_written_at_once(two, monkeypatch):
 
 def test_a_fault_is_that_of_its_owner(two, monkeypatch):
     one, trials = two
-    real = batched_generation.Generation._pass
+    real = batched_generation.Generation._run_pass
 
     def faulty(self, ids):
         if any(mine is trials[0].factors for mine in self._owners):
             raise ValueError("a fault")
         return real(self, ids)
 
-    monkeypatch.setattr(batched_generation.Generation, "_pass", faulty)
+    monkeypatch.setattr(batched_generation.Generation, "_run_pass", faulty)
     by = answering(one, [trial.factors for trial in trials])
     asked = [
         Question(number, prompt=prompt)
@@ -203,7 +203,7 @@ def test_a_fault_is_that_of_its_owner(two, monkeypatch):
 def test_the_training_stack_knows_nothing_of_what_is_scored(two):
     one, trials = two
     groups = one.pack.parts.stack.groups
-    written(one, {0: Write(prompts(one, frozen_copy(trials[0].factors)))})
+    written(one, {0: Write(prompts(one, copy_frozen(trials[0].factors)))})
     assert one.pack.parts.stack.groups is groups and one.pack.parts.stack.plan is None
 
 
@@ -237,7 +237,7 @@ def test_a_base_whose_masks_are_its_own_reads_whole_rows(two, monkeypatch):
         return real(self, **given)
 
     monkeypatch.setattr(type(one.base.model.base_model), "forward", blind)
-    assert not reads_trees(one.base, one.pack.parts.stack)
+    assert not can_read_trees(one.base, one.pack.parts.stack)
 
 
 def test_a_tree_has_each_common_beginning_once():
@@ -287,7 +287,7 @@ def test_of_the_likeliest_tokens_only_those_that_hold_nine_tenths_are_drawn():
     for spread in (0.0, 0.1, 1.0, 3.0, 30.0):
         logits = spread * torch.randn(4, 20_000)
         shares = logits.softmax(-1)
-        kept = batched_generation._nucleus(shares)
+        kept = batched_generation._cut_to_nucleus(shares)
         for row, kept_row in zip(shares, kept, strict=True):
             drawn = kept_row > 0
             assert kept_row[drawn].equal(row[drawn]) and float(kept_row.sum()) >= 0.9 - 1e-3

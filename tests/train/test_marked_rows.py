@@ -10,7 +10,7 @@ from core.contract.wire.dataset.data_messages import CUT, LEARNT, AskDataRow
 from core.train.commands import mark_rows
 from core.train.commands.mark_rows import RowMarker
 from core.train.data.dataset import MASKED, load_data
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 from tests.tiny import tiny_tokenizer
 
 ROWS = [
@@ -49,7 +49,7 @@ def ask(marker: RowMarker, row: int, source: str = "data.source"):
 
 def test_the_marked_tokens_are_those_that_training_learns(marker, tokenizer):
     rows, spec = marker()
-    data = load_data(spec, tokenizer, silent)
+    data = load_data(spec, tokenizer, report_nothing)
     trained = {
         tokenizer.decode(row.ids): (len(row.ids), tokenizer.decode([t for t in row.labels if t != MASKED]))
         for row in [*data.train, *data.validation]

@@ -13,7 +13,7 @@ from core.contract.events import event_types as e
 from core.contract.wire import worker_api
 from core.errors import TrimtabError
 from core.train.data.batch_schedule import BatchSchedule
-from core.train.data.mixture_rows import EARLY, share_out, source_of
+from core.train.data.mixture_rows import EARLY, find_source, share_out
 from core.train.step.forward_pass import count_targets
 from tests.tiny import tiny_rows
 
@@ -86,7 +86,7 @@ def test_all_trials_are_judged_on_the_same_rows_whatever_their_weights(mixed, tm
     assert [row.ids.tolist() for row in one.data.validation] == [
         row.ids.tolist() for row in other.data.validation
     ]
-    counts = Counter(map(source_of, one.data.validation))
+    counts = Counter(map(find_source, one.data.validation))
     assert sorted(counts.values()) == [2, 3, 3] and counts.keys() == {"code", "web", "old"}
     one.assign(tmp_path, steps=1, learning_rate=0.5)
     one.assign(tmp_path, 1, steps=1, learning_rate=1e-12)
@@ -94,7 +94,7 @@ def test_all_trials_are_judged_on_the_same_rows_whatever_their_weights(mixed, tm
     values, unchanged = (one.of(e.TrialEvaluated, number)[-1].metrics for number in (0, 1))
     forgotten = values["eval/loss/old"] - unchanged["eval/loss/old"]
     assert abs(forgotten) > 0.01 and values["eval/forgetting"] == pytest.approx(forgotten, rel=1e-4)
-    counts = {name: count_targets([row for row in one.data.validation if source_of(row) == name])
+    counts = {name: count_targets([row for row in one.data.validation if find_source(row) == name])
               for name in ("code", "web")}  # without the rows that are only replayed  # fmt: skip
     total = sum(values[f"eval/loss/{name}"] * count for name, count in counts.items())
     assert values["eval/loss"] == pytest.approx(total / sum(counts.values()), rel=1e-5)
@@ -121,7 +121,7 @@ def test_a_checkpoint_goes_on_with_the_next_rows_of_each_source(mixed, tmp_path,
     two.pack.do(worker_api.Assign(1, given, str(tmp_path / "1"), place, parent=0))
     course, before = two.pack.parts.members[1].trial.course, rows_of(one, {**KNOBS, **MIXES[0]}, 0, 4)
     after = [row for step in range(4, 6) for rows in course.micro_batches(step) for row in rows]
-    own = [row.number for row in [*before, *after] if source_of(row) == "web"]
+    own = [row.number for row in [*before, *after] if find_source(row) == "web"]
     assert len(set(own[:14])) == len(own[:14]), "a row comes again only after all others of its source"
     if not changed:
         one.finish(), two.finish()

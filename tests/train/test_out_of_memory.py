@@ -57,14 +57,14 @@ def test_a_pass_without_memory_for_a_library_is_halved_and_no_trial_fails(
             some.assign(tmp_path / name, number, batch_size=2, seed=number)
     plain.finish()
     forward = small.pack.parts.rounds._forward
-    real = forward._pass
+    real = forward._run_pass
 
     def scarce(owners, items, *rest, **options):
         if len(items) > 3:
             raise error
         return real(owners, items, *rest, **options)
 
-    monkeypatch.setattr(forward, "_pass", scarce)
+    monkeypatch.setattr(forward, "_run_pass", scarce)
     small.finish()
     for number in range(3):
         assert not small.of(e.TrialFailed, number) and small.of(e.TrialCompleted, number)
@@ -97,7 +97,7 @@ def test_a_trial_that_a_library_has_no_memory_for_even_alone_is_infeasible(
     def full(*given, **options):
         raise error
 
-    monkeypatch.setattr(one.pack.parts.rounds._forward, "_pass", full)
+    monkeypatch.setattr(one.pack.parts.rounds._forward, "_run_pass", full)
     one.assign(tmp_path, 0)
     one.finish()
     assert one.of(e.TrialInfeasible) and not one.of(e.TrialFailed, 0)
@@ -138,14 +138,14 @@ def test_the_youngest_trial_leaves_when_a_library_has_no_memory_for_all(bench, t
     for number in range(3):
         one.assign(tmp_path, number)
     forward = one.pack.parts.rounds._forward
-    real = forward._pass
+    real = forward._run_pass
 
     def scarce(owners, items, *rest, **options):
         if len(one.pack) > 2:
             raise FULL[2]
         return real(owners, items, *rest, **options)
 
-    monkeypatch.setattr(forward, "_pass", scarce)
+    monkeypatch.setattr(forward, "_run_pass", scarce)
     one.finish()
     assert one.of(e.TrialRequeued, 2) and not any(one.of(e.TrialFailed, number) for number in range(3))
     assert one.of(e.TrialCompleted, 0) and one.of(e.TrialCompleted, 1)

@@ -92,8 +92,8 @@ def test_rows_whose_embeddings_are_augmented_are_padded_and_so_are_their_neighbo
 @pytest.mark.parametrize("family", tiny_models.CONFIGS)
 def test_a_base_is_tried_before_its_rows_are_concatenated(family):
     torch.manual_seed(1)
-    base = tiny_models.model(family, tiny_models.draw(family, 1), 2, torch.bfloat16, False)
-    padding_free, note = padding_free_check.supports_padding_free(
+    base = tiny_models.build_model(family, tiny_models.draw(family, 1), 2, torch.bfloat16, False)
+    padding_free, note = padding_free_check.check_padding_free(
         base, PATHS[0], layer_call_survey.survey(base, find(base.model))
     )
     assert padding_free == (family not in REFUSED)
@@ -104,15 +104,17 @@ def test_a_window_that_slides_and_layers_that_are_computed_again_are_kept():
     """Beyond the window of the first row's tokens."""
     torch.manual_seed(1)
     for checkpointing in (False, True):
-        base = tiny_models.model("mistral", tiny_models.draw("mistral", 1), 2, torch.float32, checkpointing)
+        base = tiny_models.build_model(
+            "mistral", tiny_models.draw("mistral", 1), 2, torch.float32, checkpointing
+        )
         base.model.config.sliding_window = 6
         for layer in base.model.base_model.layers:
             layer.self_attn.sliding_window = 6
-        assert padding_free_check._agrees(base)
+        assert padding_free_check._do_outputs_agree(base)
 
 
 def test_a_base_whose_rows_would_see_each_other_is_padded_and_says_so(monkeypatch):
-    base = tiny_models.model("llama", tiny_models.draw("llama", 1), 1, torch.bfloat16, False)
+    base = tiny_models.build_model("llama", tiny_models.draw("llama", 1), 1, torch.bfloat16, False)
     survey = layer_call_survey.survey(base, find(base.model))
 
     def see_all(q, k, v, bounds, scale, window):
@@ -124,13 +126,13 @@ def test_a_base_whose_rows_would_see_each_other_is_padded_and_says_so(monkeypatc
     own = row_attention.attend
     for wrong in (see_all, scale_wrongly):
         monkeypatch.setattr(row_attention, "attend", wrong)
-        padding_free, note = padding_free_check.supports_padding_free(base, PATHS[0], survey)
+        padding_free, note = padding_free_check.check_padding_free(base, PATHS[0], survey)
         assert not padding_free and note.endswith("without padding it computes something else")
 
 
 def test_dropout_without_padding_falls_on_the_same_elements():
-    keys = torch.tensor([counter_dropout.row_key(3, 1, row) for row in range(2)], dtype=torch.int32)
-    limits = torch.full((2,), counter_dropout.threshold(0.4), dtype=torch.int32)
+    keys = torch.tensor([counter_dropout.make_row_key(3, 1, row) for row in range(2)], dtype=torch.int32)
+    limits = torch.full((2,), counter_dropout.compute_threshold(0.4), dtype=torch.int32)
     whole = counter_dropout.mask(keys, limits, 5, 12, 20, torch.float32)
     starts = torch.tensor([0, 4, 8] * 2, dtype=torch.int32)
     blocks = counter_dropout.mask(

@@ -7,7 +7,7 @@ from collections import deque
 
 import pytest
 
-from core.memory.estimate.row_batching import MOST, overhead
+from core.memory.estimate.row_batching import MOST, count_overhead
 from core.train.pack import pass_overhead
 from core.train.pack.pass_overhead import EVERY, PassCosts, Round
 
@@ -37,14 +37,14 @@ def test_on_a_cpu_the_cost_does_not_depend_on_the_clock():
     costs = PassCosts("cpu", SMALL)
     for done in rounds(0.4, 1e-5):
         costs.add("pack", done)
-    assert (costs.overhead, costs.measured) == (overhead("cpu", SMALL), 0)
+    assert (costs.overhead, costs.measured) == (count_overhead("cpu", SMALL), 0)
 
 
 def test_equal_rounds_say_nothing_and_the_constant_stays():
     costs = PassCosts("cuda", SMALL)
     for _ in range(3 * EVERY):
         costs.add("pack", Round(1, 4096, 0.05))
-    assert (costs.overhead, costs.measured) == (overhead("cuda", SMALL), 0)
+    assert (costs.overhead, costs.measured) == (count_overhead("cuda", SMALL), 0)
 
 
 def test_the_first_round_of_a_pack_is_left_out_and_another_pack_begins_anew():
@@ -66,7 +66,7 @@ def test_an_absurd_measurement_is_bounded():
     costs = PassCosts("cuda", SMALL)
     for done in rounds(50.0, 1e-9):
         costs.add("pack", done)
-    assert costs.overhead == min(MOST, round(pass_overhead.FAR * overhead("cuda", SMALL)))
+    assert costs.overhead == min(MOST, round(pass_overhead.FAR * count_overhead("cuda", SMALL)))
 
 
 def test_launches_that_take_all_of_the_time_are_as_dear_as_can_be():

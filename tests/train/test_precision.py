@@ -31,7 +31,7 @@ def old_card(including_emulation: bool = True) -> bool:
 def test_a_card_that_only_emulates_bfloat16_computes_in_fp32(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", old_card)
     assert base_model.compute_type(CUDA) == "fp32"
-    config = base_model._quantization("nf4", ModelOptions(base="b"), CUDA)
+    config = base_model._make_quantization("nf4", ModelOptions(base="b"), CUDA)
     assert config.bnb_4bit_compute_dtype == torch.float32
 
 
@@ -55,7 +55,7 @@ def test_fp16_is_refused_before_anything_is_loaded(study, tmp_path):
 @pytest.mark.parametrize(("capability", "computes"), [((7, 5), "fp32"), (AMPERE, "bf16"), (None, "bf16")])
 def test_the_memory_estimate_knows_in_which_type_a_card_computes(tmp_path, capability, computes):
     model = case(tmp_path).base.model
-    card = device_constants.card(Card(0, "a card", total_bytes=16 << 30, capability=capability))
+    card = device_constants.make_card(Card(0, "a card", total_bytes=16 << 30, capability=capability))
     need, setting = Need(8, 4, 128), Setting("auto")
     explicit = replace(setting, precision=computes)
     assert estimate_memory(model, setting, [need], card) == estimate_memory(model, explicit, [need], card)

@@ -26,7 +26,7 @@ def test_of_a_long_list_of_jailbreaks_a_drawn_part_is_asked_and_a_short_list_as_
         rows = [json.dumps({"text": f"wrapper {number}: {{request}}"}) for number in range(count)]
         (tmp_path / "wrappers.jsonl").write_text("\n".join(rows))
         library = Library(EvaluateOptions(prompts={"wrappers": str(tmp_path / "wrappers.jsonl")}))
-        attack, _ = refusal_probes.security_probes(Encoder(), library, AnswerJudge(), 8, 16, seed)
+        attack, _ = refusal_probes.make_security_probes(Encoder(), library, AnswerJudge(), 8, 16, seed)
         texts = ["".join(map(chr, ask.prompt)) for (ask,) in attack.asks]
         return [int(text.split()[1].rstrip(":")) for text in texts]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.train.quiet_libraries import compiled_at_first_call
+from core.train.quiet_libraries import compile_at_first_call
 
 
 def test_a_function_is_compiled_when_it_is_first_called_and_once():
@@ -12,7 +12,7 @@ def test_a_function_is_compiled_when_it_is_first_called_and_once():
         asked.append(options)
         return lambda *values, **named: ("compiled", function(*values, **named))
 
-    double = compiled_at_first_call(compiles)(lambda value, by=2: value * by, dynamic=False)
+    double = compile_at_first_call(compiles)(lambda value, by=2: value * by, dynamic=False)
     assert asked == []
     assert [double(2), double(3, by=5)] == [("compiled", 4), ("compiled", 15)]
     assert asked == [{"dynamic": False}]

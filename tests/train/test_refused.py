@@ -16,10 +16,10 @@ from core.contract.spec import spec_file
 from core.errors import TrimtabError
 from core.train.base import causality_check
 from core.train.base.base_model import Base, load_base
-from core.train.base.context_length import positions
+from core.train.base.context_length import count_positions
 from core.train.data import vocab_length_check
 from core.train.data.dataset import Data, Row
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 
 CPU = torch.device("cpu")
 
@@ -41,7 +41,7 @@ def copy(folder, tmp_path):
 
 @pytest.fixture
 def load(study):
-    return lambda place, **more: load_base(study(model={"base": str(place), **more}), CPU, silent)
+    return lambda place, **more: load_base(study(model={"base": str(place), **more}), CPU, report_nothing)
 
 
 def poisoned(tensors):
@@ -172,7 +172,7 @@ PLACES = [
 @pytest.mark.parametrize(("config", "limit"), PLACES, ids=lambda one: getattr(one, "model_type", ""))
 def test_how_many_places_a_model_has_is_known_without_overrunning_them(config, limit):
     model = based(config).model.eval()
-    assert positions(model) == limit
+    assert count_positions(model) == limit
     if limit is not None:
         model(input_ids=torch.ones(1, limit, dtype=torch.long))
         with pytest.raises((IndexError, RuntimeError)):

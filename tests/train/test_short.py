@@ -24,14 +24,14 @@ def scarce(monkeypatch):
 
     def make(one, too_much):
         forward = one.pack.parts.rounds._forward
-        real = forward._pass
+        real = forward._run_pass
 
         def checked(owners, items, *rest, **options):
             if too_much(items, len(one.pack)):
                 raise torch.OutOfMemoryError(FULL)
             return real(owners, items, *rest, **options)
 
-        monkeypatch.setattr(forward, "_pass", checked)
+        monkeypatch.setattr(forward, "_run_pass", checked)
         return one
 
     return make
@@ -159,7 +159,7 @@ def test_what_was_in_use_is_told_of_the_moment_when_memory_ended_and_not_of_afte
 
     one = scarce(bench(), full)
     one.assign(tmp_path, 0, batch_size=2)
-    before = device_memory.recent_peak(torch.device("cpu"))
+    before = device_memory.read_recent_peak(torch.device("cpu"))
     one.finish()
     (told,) = [event for event in one.told if isinstance(event, e.MemoryShort)]
     assert told.used_bytes > before + 400 * 2**20

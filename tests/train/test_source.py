@@ -11,7 +11,7 @@ from core.errors import TrimtabError
 from core.train.commands import show_rows
 from core.train.data import row_loader
 from core.train.data.dataset import MASKED, load_data
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 from tests.tiny import tiny_tokenizer
 
 
@@ -28,7 +28,7 @@ def answers(study, tokenizer, tmp_path):
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         spec = study(data={"source": str(path), "validation": 0.34} | data, train={"sequence_length": 200})
-        found = load_data(spec, tokenizer, silent)
+        found = load_data(spec, tokenizer, report_nothing)
         rows = [
             (tokenizer.decode(row.ids).split("user\n")[-1].split("<|im_end|>")[0], row)
             for row in [*found.train, *found.validation]
@@ -77,15 +77,15 @@ def test_numbers_of_parquet_have_their_shortest_digits_and_objects_no_foreign_ke
     import pyarrow
     from pyarrow import parquet
 
-    from core.data.readers.local_files import rows
-    from core.data.readers.row_values import text
+    from core.data.readers.local_files import read_rows
+    from core.data.readers.row_values import read_text
 
     path = tmp_path / "a[1].parquet"
     calls = [{"city": "Oslo"}, {"zone": "CET"}]
     columns = {"x": pyarrow.array([0.1, None], pyarrow.float32()), "calls": [[calls[0]], [calls[1]]]}
     parquet.write_table(pyarrow.table(columns), path)
-    found = list(rows(path, "data.source"))
-    assert text(found[0]["x"], "x") == "0.1" and found[1]["x"] is None
+    found = list(read_rows(path, "data.source"))
+    assert read_text(found[0]["x"], "x") == "0.1" and found[1]["x"] is None
     assert [row["calls"] for row in found] == [[calls[0]], [calls[1]]]
 
 
@@ -142,11 +142,11 @@ def test_a_folder_is_read_as_its_files_are_and_its_name_is_no_pattern(study, tmp
         (folder / "train.csv").write_text(f"prompt,completion\n{name},0110\n{name},NA\n")
         (folder / "test.csv").write_text("prompt,completion\nheld,1.10\n")
     spec = study(data={"source": str(tmp_path / "a[b]"), "validation": "test"})
-    train, held = row_loader.load(spec, silent)
+    train, held = row_loader.load(spec, report_nothing)
     assert train == [{"prompt": "a[b]", "completion": one} for one in ("0110", "NA")]
     assert held == [{"prompt": "held", "completion": "1.10"}]
     with pytest.raises(TrimtabError, match=r"data.validation = 'none', a split of"):
-        row_loader.load(study(data={"source": str(tmp_path / "ab"), "validation": "none"}), silent)
+        row_loader.load(study(data={"source": str(tmp_path / "ab"), "validation": "none"}), report_nothing)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_fault_is_told_with_its_line_and_what_to_do(study, tmp_path, name, con
     path = tmp_path / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(TrimtabError, match=f"(?s){told}") as caught:
-        row_loader.load(study(data={"source": str(path)}), silent)
+        row_loader.load(study(data={"source": str(path)}), report_nothing)
     assert name in str(caught.value) and caught.value.problems[0].fix
 
 
@@ -180,7 +180,7 @@ def test_a_validation_file_that_is_not_there_or_broken_is_blamed_itself(study, t
         if content is not None:
             (tmp_path / name).write_text(content)
         with pytest.raises(TrimtabError) as caught:
-            row_loader.load(study(data={"validation": str(tmp_path / name)}), silent)
+            row_loader.load(study(data={"validation": str(tmp_path / name)}), report_nothing)
         assert "data.validation = " in caught.value.problems[0].where and name in str(caught.value)
 
 
@@ -188,9 +188,9 @@ def test_a_validation_file_that_is_not_there_or_broken_is_blamed_itself(study, t
 def test_data_rows_takes_the_same_rows_and_reads_the_others_away(study, tmp_path, rows, monkeypatch):
     path = tmp_path / "a.jsonl"
     path.write_text(jsonl(*({"text": str(at)} for at in range(50))))
-    whole = row_loader.load(study(data={"source": str(path)}), silent)
+    whole = row_loader.load(study(data={"source": str(path)}), report_nothing)
     train, held = row_loader.load(
-        study(data={"source": str(path)} | ({"rows": rows} if rows else {})), silent
+        study(data={"source": str(path)} | ({"rows": rows} if rows else {})), report_nothing
     )
     assert held == whole[1] and len(train) == (rows or 45)
     import random
@@ -225,7 +225,7 @@ def test_of_many_validation_rows_the_study_s_seed_draws_those_that_are_used(stud
 
     def used(seed: int) -> list[str]:
         spec = study(data=data, study={"seed": seed}, evaluate={"rows": 6}, train={"sequence_length": 90})
-        return [tokenizer.decode(row.ids) for row in load_data(spec, tokenizer, silent).validation]
+        return [tokenizer.decode(row.ids) for row in load_data(spec, tokenizer, report_nothing).validation]
 
     assert used(1) == used(1) != used(2) and len(used(1)) == 6
     assert not all(f"held {at}" in text for at, text in enumerate(used(1))), "not the first ones"
@@ -236,7 +236,7 @@ def test_shown_rows_have_what_is_learnt_marked_and_are_harmless(answers, tokeniz
     rows = [{"prompt": "p‹\x1b[31m", "completion": word} for word in words]
     rows += [{"prompt": "p", "completion": None}] * 2
     _, found = answers("a.jsonl", jsonl(*rows), validation=0.1)
-    told = list(show_rows.lines(tokenizer, found, 1))
+    told = list(show_rows.list_lines(tokenizer, found, 1))
     assert "tokens, 5 of them targets" in told[0]
     asked = "<|im_start|>user\np\\‹\N{REPLACEMENT CHARACTER}[31m<|im_end|>\n<|im_start|>assistant\n"
     assert told[1] in [f"{asked}‹{word}<|im_end|>\n›" for word in words]
@@ -264,7 +264,7 @@ def test_a_full_cache_is_not_blamed_on_the_network(study, tokenizer, tmp_path, m
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
     try:
         with pytest.raises(TrimtabError) as told:
-            load_data(study(data={"source": str(tmp_path / "rows")}), tokenizer, silent)
+            load_data(study(data={"source": str(tmp_path / "rows")}), tokenizer, report_nothing)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     fix = told.value.problems[0].fix
@@ -306,11 +306,13 @@ def test_without_a_chat_template_pairs_of_turns_are_left_out_and_pairs_of_texts_
         {"prompt": [{"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": "a"}]}
     ]
     (tmp_path / "a.jsonl").write_text(jsonl(*pair))
-    found = load_data(study(data={"source": str(tmp_path / "a.jsonl")}), tokenizer, silent)
+    found = load_data(study(data={"source": str(tmp_path / "a.jsonl")}), tokenizer, report_nothing)
     assert tokenizer.decode(found.train[0].ids).endswith("s\n\nqa<|im_end|>")
     (tmp_path / "b.jsonl").write_text(jsonl(*turns * 4))
     with pytest.raises(TrimtabError, match=r"none of the 3 training rows can be used .*no chat template"):
-        load_data(study(data={"source": str(tmp_path / "b.jsonl"), "validation": 0.25}), tokenizer, silent)
+        load_data(
+            study(data={"source": str(tmp_path / "b.jsonl"), "validation": 0.25}), tokenizer, report_nothing
+        )
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "tsv", "parquet"])
@@ -330,7 +332,7 @@ def test_a_folder_that_declares_its_splits_is_read_as_declared(study, tmp_path, 
     files = "".join(f"  - split: {part}\n    path: {part}.{kind}\n" for part in ("mine", "yours"))
     (tmp_path / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n")
     data = {"source": str(tmp_path), "split": "mine", "validation": "yours"}
-    train, held = row_loader.load(study(data=data), silent)
+    train, held = row_loader.load(study(data=data), report_nothing)
     assert [row["completion"] for row in train] == ["00", "01", "02", "03"] and len(held) == 2
 
 
@@ -341,7 +343,9 @@ def test_data_rows_holds_no_other_rows_in_memory(study, tmp_path):
         "".join(json.dumps({"text": f"{at} {'x' * 4000}"}) + "\n" for at in range(5000))
     )
     tracemalloc.start()
-    row_loader.load(study(data={"source": str(tmp_path / "a.jsonl"), "validation": 0.001, "rows": 9}), silent)
+    row_loader.load(
+        study(data={"source": str(tmp_path / "a.jsonl"), "validation": 0.001, "rows": 9}), report_nothing
+    )
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < 8_000_000, "the file has 20 MB; what finds copies takes 1 kB a row"

@@ -79,7 +79,7 @@ def answered(request) -> Result:
 
 
 def test_what_the_harness_asks_becomes_few_wants_at_once_and_its_answers_keep_their_order():
-    rows = [lm_eval_bridge.row([1], [2] * number, 99) for number in range(1, 12)]
+    rows = [lm_eval_bridge.make_row([1], [2] * number, 99) for number in range(1, 12)]
     prompts = [([7] * number, 4 if number < 4 else 9) for number in range(1, 8)]
 
     def work(line):
@@ -113,11 +113,12 @@ def test_a_trial_that_leaves_ends_the_harness_s_thread_and_its_error_is_told():
 
 
 def test_long_rows_are_cut_on_the_left_and_texts_at_the_first_stop():
-    row = lm_eval_bridge.row([1, 2, 3], [4, 5], 4)
+    row = lm_eval_bridge.make_row([1, 2, 3], [4, 5], 4)
     assert (row.ids.tolist(), row.labels.tolist()) == ([2, 3, 4, 5], [MASKED, MASKED, 4, 5])
-    assert lm_eval_bridge.row([1], [4, 5, 6], 3).labels.tolist() == [MASKED, 5, 6]
+    assert lm_eval_bridge.make_row([1], [4, 5, 6], 3).labels.tolist() == [MASKED, 5, 6]
     assert (
-        lm_eval_bridge.until("a\nb;c", {"until": [";", "\n"]}) == "a" and lm_eval_bridge.until("a", {}) == "a"
+        lm_eval_bridge.cut_at_stop("a\nb;c", {"until": [";", "\n"]}) == "a"
+        and lm_eval_bridge.cut_at_stop("a", {}) == "a"
     )
 
 
@@ -126,9 +127,9 @@ def test_a_group_has_the_harness_s_own_error_and_a_perplexity_a_reason():
         "higher_is_better": {"mmlu": {"acc": True}, "wikitext": {"word_perplexity": False}},
         "results": {"mmlu": {"acc,none": 0.5, "acc_stderr,none": 0.1, "sample_len": 25}},
     }
-    score = lm_eval_scoring.task_result("mmlu", told).scores["quality/task:mmlu"]
+    score = lm_eval_scoring.make_task_result("mmlu", told).scores["quality/task:mmlu"]
     assert (score.value, score.low, score.samples) == (0.5, pytest.approx(0.304), 25)
-    why = lm_eval_scoring.task_result("wikitext", told).scores["quality/task:wikitext"].reason
+    why = lm_eval_scoring.make_task_result("wikitext", told).scores["quality/task:wikitext"].reason
     assert why == "the task has no metric where higher is better"
 
 

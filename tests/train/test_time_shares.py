@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.train.step.time_shares import TimeShares, evaluation_share
+from core.train.step.time_shares import TimeShares, compute_evaluation_share
 
 
 def test_shares_are_of_the_time_and_of_the_positions():
@@ -24,5 +24,5 @@ def test_nothing_measured_is_no_share():
 
 
 def test_a_token_that_is_trained_on_costs_twice_one_that_is_evaluated():
-    assert evaluation_share(tokens=300, evaluated=200) == pytest.approx(0.5)
-    assert evaluation_share(tokens=0, evaluated=0) == 0.0
+    assert compute_evaluation_share(tokens=300, evaluated=200) == pytest.approx(0.5)
+    assert compute_evaluation_share(tokens=0, evaluated=0) == 0.0

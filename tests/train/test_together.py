@@ -66,10 +66,10 @@ def test_losses_together_are_those_alone(bench, tmp_path, optimizer, precision):
 
 
 def test_ranks_that_are_filled_up_as_on_a_gpu_give_the_same_losses(bench, tmp_path, monkeypatch):
-    kinds = {"cpu": Stack._kind, "gpu": lambda stack, one: (*kinds["cpu"](stack, one)[:2], 0)}
+    kinds = {"cpu": Stack._name_kind, "gpu": lambda stack, one: (*kinds["cpu"](stack, one)[:2], 0)}
     losses = {}
     for device, kind in kinds.items():
-        monkeypatch.setattr(Stack, "_kind", kind)
+        monkeypatch.setattr(Stack, "_name_kind", kind)
         one = bench()
         for number, knobs in enumerate([*TRIALS, {"lora_rank": 2, "seed": 7, "optimizer": "adafactor"}]):
             one.assign(tmp_path, number, **{"steps": 10, **knobs})
@@ -162,14 +162,14 @@ def test_memory_that_does_not_hold_a_pass_holds_two_smaller_ones(bench, tmp_path
         plain.assign(tmp_path, number, batch_size=2, seed=number)
     plain.finish()
     small = bench()
-    real = small.pack.parts.rounds._forward._pass
+    real = small.pack.parts.rounds._forward._run_pass
 
     def scarce(owners, items, *rest, **options):
         if len(items) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return real(owners, items, *rest, **options)
 
-    monkeypatch.setattr(small.pack.parts.rounds._forward, "_pass", scarce)
+    monkeypatch.setattr(small.pack.parts.rounds._forward, "_run_pass", scarce)
     for number in range(4):
         small.assign(tmp_path, number, batch_size=2, seed=number)
     small.finish()

@@ -17,7 +17,7 @@ from core.data.review import study_scan
 from core.train.data import mixture_rows, row_tokenizer
 from core.train.data.batch_schedule import BatchSchedule
 from core.train.data.dataset import load_data
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 from tests.templates.field_templates import source
 
 
@@ -66,7 +66,7 @@ def spec_of(study, file, length=60, **more):
 
 
 def test_the_second_study_reads_the_same_rows_and_notes_from_the_cache(study, tokenizer, file, tokenised):
-    first, second = (shown(load_data(spec_of(study, file), tokenizer, silent)) for _ in range(2))
+    first, second = (shown(load_data(spec_of(study, file), tokenizer, report_nothing)) for _ in range(2))
     assert first == second and len(tokenised) == 1
     assert any("skipped" in note for note in first[1]) and any("truncated" in note for note in first[1])
 
@@ -81,7 +81,7 @@ def test_checks_count_the_tokens_of_rows_that_are_in_the_cache_and_estimate_othe
     spec = study(data={"source": str(file)}, train={"sequence_length": 40})
     (found,) = find_cut(spec)
     assert "estimated" in found.detail
-    data = load_data(spec, tokenizer, silent)
+    data = load_data(spec, tokenizer, report_nothing)
     (counted,) = find_cut(spec)
     assert counted.detail.startswith("more than 40 tokens, counted in the token cache; ")
     assert (counted.hits, counted.rows) == (data.cut_rows, 54)
@@ -93,28 +93,30 @@ def test_checks_count_the_tokens_of_rows_that_are_in_the_cache_and_estimate_othe
 
 @pytest.mark.parametrize("length", [26, 40, 60, 400])
 def test_other_sequence_lengths_are_cut_from_the_longest(study, tokenizer, file, cache, tokenised, length):
-    load_data(spec_of(study, file, 200), tokenizer, silent)
-    cached = shown(load_data(spec_of(study, file, length), tokenizer, silent))
+    load_data(spec_of(study, file, 200), tokenizer, report_nothing)
+    cached = shown(load_data(spec_of(study, file, length), tokenizer, report_nothing))
     assert len(tokenised) == (2 if length > 200 else 1), "what is longer than the cache is tokenised again"
     for place in cache.iterdir():
         (place / "manifest.json").unlink()
-    assert cached == shown(load_data(spec_of(study, file, length), tokenizer, silent))
+    assert cached == shown(load_data(spec_of(study, file, length), tokenizer, report_nothing))
 
 
 def test_other_content_tokenizer_template_or_keys_have_another_cache(
     study, tokenizer, file, tokenised, cache
 ):
-    load_data(spec_of(study, file), tokenizer, silent)
-    load_data(spec_of(study, file, prompt_key="completion", completion_key="prompt"), tokenizer, silent)
+    load_data(spec_of(study, file), tokenizer, report_nothing)
+    load_data(
+        spec_of(study, file, prompt_key="completion", completion_key="prompt"), tokenizer, report_nothing
+    )
     assert len(tokenised) == 2
     tokenizer.chat_template = source("zephyr")
-    load_data(spec_of(study, file), tokenizer, silent)
+    load_data(spec_of(study, file), tokenizer, report_nothing)
     assert len(tokenised) == 3
     tokenizer.add_tokens(["read"])
-    rows = load_data(spec_of(study, file), tokenizer, silent).train
+    rows = load_data(spec_of(study, file), tokenizer, report_nothing).train
     assert len(tokenised) == 4 and any(tokenizer.convert_tokens_to_ids("read") in row.ids for row in rows)
     file.write_text(file.read_text().replace("open", "shut"))
-    rows = load_data(spec_of(study, file), tokenizer, silent).train
+    rows = load_data(spec_of(study, file), tokenizer, report_nothing).train
     assert len(tokenised) == 5 and any("shut" in tokenizer.decode(row.ids) for row in rows)
     assert len([place for place in cache.iterdir() if place.is_dir()]) == 5
 
@@ -125,7 +127,7 @@ def name_of(study, tokenizer):
 
     def find(**data) -> list[str | None]:
         parts = mixture_rows.list_parts(study(data={"source": "", **data}))
-        keys = [cache_key.find_key(spec, tokenizer, "", silent) for _, spec in parts]
+        keys = [cache_key.find_key(spec, tokenizer, "", report_nothing) for _, spec in parts]
         return [key.name if key is not None else None for key in keys]
 
     return find
@@ -192,7 +194,7 @@ def test_rows_that_are_not_below_their_folder_are_not_cached(name_of, shards, pa
 def test_a_damaged_or_foreign_cache_is_made_again(
     study, tokenizer, file, cache, tokenised, tmp_path, name, damage
 ):
-    before = shown(load_data(spec_of(study, file), tokenizer, silent))
+    before = shown(load_data(spec_of(study, file), tokenizer, report_nothing))
     (place,) = cache.iterdir()
     victim = place / name
     whole = victim.read_bytes()
@@ -202,14 +204,14 @@ def test_a_damaged_or_foreign_cache_is_made_again(
         victim.symlink_to(tmp_path / "foreign")
     elif damage != "gone":
         victim.write_bytes(whole[:-8] if damage == "shorter" else bytes([whole[0] ^ 1]) + whole[1:])
-    assert shown(load_data(spec_of(study, file), tokenizer, silent)) == before and len(tokenised) == 2
-    assert shown(load_data(spec_of(study, file), tokenizer, silent)) == before and len(tokenised) == 2
+    assert shown(load_data(spec_of(study, file), tokenizer, report_nothing)) == before and len(tokenised) == 2
+    assert shown(load_data(spec_of(study, file), tokenizer, report_nothing)) == before and len(tokenised) == 2
 
 
 def test_a_cache_that_another_user_owns_or_that_has_another_name_is_not_read(
     study, tokenizer, file, cache, tokenised, monkeypatch
 ):
-    load_data(spec_of(study, file), tokenizer, silent)
+    load_data(spec_of(study, file), tokenizer, report_nothing)
     (place,) = cache.iterdir()
     with monkeypatch.context() as others:
         others.setattr(paths, "is_own", lambda path: False)
@@ -228,11 +230,11 @@ def test_a_second_worker_waits_for_the_first_that_tokenises_the_same_rows(cache,
 
     monkeypatch.setattr(token_cache.time, "sleep", wait)
     held = contextlib.ExitStack()
-    held.enter_context(token_cache.hold("key", silent))
+    held.enter_context(token_cache.hold("key", report_nothing))
     with token_cache.hold("key", lambda what, *_: told.append(what)):
         entered.append(list(told))
     assert entered == [["waiting for another worker that tokenises these rows", "waited"]]
-    with token_cache.hold("other", silent), token_cache.hold("key", silent):
+    with token_cache.hold("other", report_nothing), token_cache.hold("key", report_nothing):
         pass
 
 
@@ -242,7 +244,7 @@ def test_another_seed_and_a_tokenizer_that_reads_special_tokens_otherwise_have_o
     def name(seed: int = 0) -> str | None:
         spec = spec_of(study, file)
         spec = msgspec.structs.replace(spec, study=msgspec.structs.replace(spec.study, seed=seed))
-        key = cache_key.find_key(spec, tokenizer, "", silent)
+        key = cache_key.find_key(spec, tokenizer, "", report_nothing)
         return key.name if key is not None else None
 
     before = name()
@@ -256,18 +258,18 @@ def test_another_seed_and_a_tokenizer_that_reads_special_tokens_otherwise_have_o
 
 
 def test_the_cache_is_private_and_rows_are_views_of_its_files(study, tokenizer, file, cache):
-    load_data(spec_of(study, file), tokenizer, silent)
+    load_data(spec_of(study, file), tokenizer, report_nothing)
     (place,) = cache.iterdir()
     assert stat.S_IMODE(cache.stat().st_mode) == stat.S_IMODE(place.stat().st_mode) == 0o700
     assert {stat.S_IMODE(each.stat().st_mode) for each in place.iterdir()} == {0o600}
-    row = load_data(spec_of(study, file), tokenizer, silent).train[0]
+    row = load_data(spec_of(study, file), tokenizer, report_nothing).train[0]
     assert not row.ids.flags.owndata and not row.ids.flags.writeable
 
 
 def test_where_nothing_can_be_written_the_rows_are_tokenised(study, tokenizer, file, monkeypatch, tmp_path):
     (tmp_path / "no folder").write_text("")
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "no folder"))
-    assert load_data(spec_of(study, file), tokenizer, silent).train
+    assert load_data(spec_of(study, file), tokenizer, report_nothing).train
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows-2.jsonl"])
@@ -282,24 +284,26 @@ def test_a_file_that_changes_or_comes_while_rows_are_read_is_not_cached(
         return fresh(*told)
 
     monkeypatch.setattr(row_tokenizer, "tokenize_rows", changing)
-    load_data(spec_of(study, file.parent / "rows*.jsonl"), tokenizer, silent)
+    load_data(spec_of(study, file.parent / "rows*.jsonl"), tokenizer, report_nothing)
     assert not [place for place in cache.iterdir() if place.is_dir()]
 
 
 def test_caches_that_were_used_least_recently_make_room(study, tokenizer, file, cache, monkeypatch):
-    load_data(spec_of(study, file), tokenizer, silent)
+    load_data(spec_of(study, file), tokenizer, report_nothing)
     (first,) = cache.iterdir()
     size = sum(each.stat().st_size for each in first.iterdir())
     monkeypatch.setattr(token_cache, "LIMIT_BYTES", 5 * size // 2)  # room for two
-    load_data(spec_of(study, file, validation=0.2), tokenizer, silent)
+    load_data(spec_of(study, file, validation=0.2), tokenizer, report_nothing)
     (second,) = set(cache.iterdir()) - {first}
     for place, used_at in ((first, 2000), (second, 1000)):
         os.utime(place / "manifest.json", (used_at, used_at))
-    load_data(spec_of(study, file, validation=0.3), tokenizer, silent)
+    load_data(spec_of(study, file, validation=0.3), tokenizer, report_nothing)
     left = set(cache.iterdir())
     assert first in left and second not in left and len(left) == 2
     monkeypatch.setattr(token_cache, "LIMIT_BYTES", 1)
-    load_data(spec_of(study, file, prompt_key="completion", completion_key="prompt"), tokenizer, silent)
+    load_data(
+        spec_of(study, file, prompt_key="completion", completion_key="prompt"), tokenizer, report_nothing
+    )
     (last,) = cache.iterdir()
     assert last not in left
 
@@ -307,7 +311,7 @@ def test_caches_that_were_used_least_recently_make_room(study, tokenizer, file, 
 def test_a_resumed_trial_sees_the_rows_that_it_would_have_seen(study, tokenizer, file):
     spec = spec_of(study, file, 40)
     knobs = {"seed": 3, "batch_size": 2, "gradient_accumulation": 2, "steps": 40}
-    fresh, cached = (load_data(spec, tokenizer, silent).shorten(40)[0] for _ in range(2))
+    fresh, cached = (load_data(spec, tokenizer, report_nothing).shorten(40)[0] for _ in range(2))
     whole = [
         [row.ids.tolist() for batch in BatchSchedule(fresh, knobs).micro_batches(at) for row in batch]
         for at in range(40)

@@ -89,7 +89,7 @@ def mixture_spec() -> dict[str, Any]:
         {"name": "earlier", "source": "/data/earlier.jsonl", "replay": True},
     ]
     raw = {**SPEC, "data": {"mixture": sources, "temperature": 2.0}, "train": {"steps": 400, "replay": 0.1}}
-    return spec_file.to_raw(spec_file.parse(raw))
+    return spec_file.convert_to_raw(spec_file.parse(raw))
 
 
 def mixed_study() -> list[e.Event]:

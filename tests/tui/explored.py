@@ -7,7 +7,7 @@ import random
 
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
-from core.contract.spec.knob_table import defaults
+from core.contract.spec.knob_table import list_defaults
 from core.contract.wire import console_api
 from core.contract.wire.search_state import Entry, Importance, Rung, SearchState
 from tests.tui.scene import NOW, SPEC, no_card
@@ -44,7 +44,7 @@ def _trial(number: int, objectives: int) -> list[e.Event]:
     floor = 1.1 + 0.5 * away**2 + 0.1 / math.log2(params["lora_rank"]) + draw.gauss(0, 0.02)
     common = {"study": "tidy-7b", "trial": number}
     at = NOW - 8800 + 200 * number
-    knobs = {**defaults(), "steps": 400, **params}
+    knobs = {**list_defaults(), "steps": 400, **params}
     told: list[e.Event] = [
         e.TrialQueued(at=at, **common, params=params, knobs=knobs, why="tpe"),
         e.TrialStarting(at=at + 1, **common, worker="cpu-a1b2c3", device="cpu"),

@@ -8,7 +8,7 @@ from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.contract.wire.sample_messages import AskPair, AskSample, FollowSample, Pair, RateSamples, SampleText
-from core.daemon.answers.sample_ratings import rating_event
+from core.daemon.answers.sample_ratings import make_rating_event
 from tests.tui.scene import study_events
 
 TEXTS = (
@@ -54,7 +54,7 @@ def rated_study() -> list[e.Event]:
             left = source.random() < 0.55
             sides = (winner, loser) if left else (loser, winner)
             request = RateSamples("tidy-7b", *sides, "left" if left else "right", "", source.random() < 0.2)
-            event = rating_event(study, request)
+            event = make_rating_event(study, request)
             told.append(event)
             rating = s.Rating(event.left, event.right, event.choice, event.drawn)
             study = s.Study("tidy-7b", ratings=(*study.ratings, rating))

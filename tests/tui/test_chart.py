@@ -11,14 +11,14 @@ from rich.text import Text
 from core.contract.state.thinned_series import Series, add_all
 from tests.tui.scene import no_card, state_of, study_events
 from tui.charts.braille_canvas import Canvas
-from tui.charts.cell_diff_widget import changed_runs
-from tui.charts.chart_curve import RATE, ChartData, Curve, Sign, figure_text, tick_text
+from tui.charts.cell_diff_widget import find_changed_runs
+from tui.charts.chart_curve import RATE, ChartData, Curve, Sign, format_tick, write_figure
 from tui.charts.chart_grid import arrange
-from tui.charts.chart_picture import LABELS, draw_chart, picture_key
+from tui.charts.chart_picture import LABELS, draw_chart, make_picture_key
 from tui.charts.chart_view import SMOOTHING, ChartView
-from tui.trial.metric_charts import metric_charts
-from tui.widgets.label_value import LONGEST, pair
-from tui.widgets.line_chart import curves_of
+from tui.trial.metric_charts import make_metric_charts
+from tui.widgets.label_value import LONGEST, format_pair
+from tui.widgets.line_chart import list_curves
 
 WHOLE, LOG = ChartView(), ChartView(log_y=True)
 
@@ -166,9 +166,9 @@ def test_validation_does_not_paint_over_training():
 def test_preview_and_detail_show_the_same_number_for_the_same_thing():
     study = state_of(study_events(ends=["complete"]), no_card()).studies["tidy-7b"]
     trial = study.trials[0]
-    preview = drawn(*curves_of(trial, True), view=ChartView(smoothing=0.9))[0]
+    preview = drawn(*list_curves(trial, True), view=ChartView(smoothing=0.9))[0]
     detail = "".join(
-        cell for cell, _ in draw_chart(metric_charts(study, trial, "steps")[0], ChartView(), 60, 9)[0]
+        cell for cell, _ in draw_chart(make_metric_charts(study, trial, "steps")[0], ChartView(), 60, 9)[0]
     )
     for metric in ("train/loss", "eval/loss"):
         figure = f"{trial.series[metric].last:.3f}"
@@ -177,7 +177,7 @@ def test_preview_and_detail_show_the_same_number_for_the_same_thing():
 
 def test_smoothing_is_a_slider_with_ends_and_keeps_the_validation_as_it_is():
     trial = state_of(study_events(ends=["complete"]), no_card()).studies["tidy-7b"].trials[0]
-    train, held = curves_of(trial, True)
+    train, held = list_curves(trial, True)
     view = ChartView()
     seen = [train.drawn(view := view.smoother(1)) for _ in range(8)]
     assert view.smoothing == SMOOTHING[-1] and view.smoother(-99).smoothing == 0
@@ -211,19 +211,21 @@ def test_a_chart_is_drawn_again_only_when_a_new_column_of_dots_is_due():
     """On 84 columns of dots for 1000 steps, most steps change nothing of the key."""
     values = [1.0] * 1000
     keys = [
-        picture_key(chart(Curve("train", range(step), values[:step], "train"), planned=1000), ChartView(), 51)
+        make_picture_key(
+            chart(Curve("train", range(step), values[:step], "train"), planned=1000), ChartView(), 51
+        )
         for step in range(801, 1000)
     ]
     assert 15 <= sum(a != b for a, b in itertools.pairwise(keys)) <= 20
-    assert picture_key(chart(falling()), ChartView(), 51) != picture_key(chart(falling()), LOG, 51)
+    assert make_picture_key(chart(falling()), ChartView(), 51) != make_picture_key(chart(falling()), LOG, 51)
 
 
 def test_only_runs_of_changed_cells_are_sent():
     row = [(".", "")] * 40
     other = list(row)
     other[3] = other[5] = other[30] = ("x", "")
-    assert changed_runs([row, row], [row, other]) == [(1, 3, 3), (1, 30, 1)]
-    assert changed_runs([row], [list(row)]) == []
+    assert find_changed_runs([row, row], [row, other]) == [(1, 3, 3), (1, 30, 1)]
+    assert find_changed_runs([row], [list(row)]) == []
 
 
 @pytest.mark.parametrize(
@@ -244,7 +246,7 @@ def test_charts_are_arranged_by_the_room_or_as_wanted(count, width, height, want
      (0.6123, "fraction", "61.2%")],
 )  # fmt: skip
 def test_figures_are_short_and_of_one_width_for_each_unit(value, unit, shown):
-    assert figure_text(value, unit) == shown
+    assert write_figure(value, unit) == shown
 
 
 @given(st.lists(st.floats(), min_size=1, max_size=30), st.booleans(), st.booleans())
@@ -256,11 +258,11 @@ def test_no_value_breaks_a_chart(values, log_x, log_y):
 
 @given(st.floats(-1e12, 1e12), st.sampled_from(["", RATE, "bytes"]))
 def test_a_label_of_the_axis_has_room(value, unit):
-    assert len(tick_text(value, unit)) < LABELS
+    assert len(format_tick(value, unit)) < LABELS
 
 
 @pytest.mark.parametrize("width", [16, 20, 44, 100])
 def test_a_value_is_never_what_is_cut(width):
-    line = pair(Text("gradient_accumulation"), Text("0.0001235"), width)
+    line = format_pair(Text("gradient_accumulation"), Text("0.0001235"), width)
     assert line.cell_len == min(width, LONGEST)
     assert line.plain.endswith("0.0001235")

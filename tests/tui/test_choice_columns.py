@@ -35,5 +35,5 @@ def test_no_line_is_wider_than_the_page(size):
 
 
 def test_places_in_a_row_go_outwards_and_never_end():
-    places = choice_columns._beside(3)
+    places = choice_columns._spread_sideways(3)
     assert [next(places) for _ in range(9)] == [0, 2, -2, 1, -1, 3, -3, 0, 2]

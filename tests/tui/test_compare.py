@@ -150,6 +150,6 @@ def test_a_clone_is_compared_with_its_parent():
     study = state_of(study_events(ends=["complete", "complete", "running"]), no_card()).studies["tidy-7b"]
     clone = replace(study.trials[2], parent=1)
     study = replace(study, trials={**study.trials, 2: clone})
-    best = best_and_counts.best(study).number
+    best = best_and_counts.find_best(study).number
     assert choose_trials(study, (), 2) == list(dict.fromkeys((2, 1, best)))
     assert choose_trials(study, (), 1) == list(dict.fromkeys((1, 2, best)))

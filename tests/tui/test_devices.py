@@ -8,14 +8,14 @@ from msgspec.structs import replace
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
-from core.contract.state.machine_history import Track, add_reading, means
+from core.contract.state.machine_history import Track, add_reading, average
 from core.contract.wire import message_codec
 from tests.tui.scene import NOW, four_cards, gpu_packs, no_card, state_of, study_events
-from tui.devices.card_lines import card_lines
-from tui.devices.device_charts import device_charts
-from tui.devices.device_history import LOAD, SPANS, history
+from tui.devices.card_lines import make_card_lines
+from tui.devices.device_charts import make_device_charts
+from tui.devices.device_history import LOAD, SPANS, list_history
 from tui.devices.device_processes import group_by_user
-from tui.study.device_panel import panel_lines
+from tui.study.device_panel import make_panel_lines
 from tui.theme_colors import Palette
 
 BARE = Palette({})
@@ -29,7 +29,7 @@ def cards(count: int) -> s.Machine:
 
 
 def panel(count: int, width: int, height: int) -> tuple[list[str], int]:
-    lines, left_out = panel_lines(cards(count), PACKS, width, height, BARE)
+    lines, left_out = make_panel_lines(cards(count), PACKS, width, height, BARE)
     return [line.plain for line in lines], left_out
 
 
@@ -61,13 +61,13 @@ def test_a_card_has_two_lines_where_there_is_room_and_heads_above():
 
 
 def test_heads_stand_over_their_columns():
-    head, line = (text.plain for text in card_lines(cards(1), 100, 2, BARE))
+    head, line = (text.plain for text in make_card_lines(cards(1), 100, 2, BARE))
     for label, value in (("used/all", "80.0G"), ("load", "89%"), ("temp", "66°C"), ("power", "400W")):
         assert head.index(label) + len(label) == line.index(value) + len(value)
 
 
 def test_a_reading_that_is_missing_is_a_dash():
-    text = "\n".join(line.plain for line in card_lines(ON_CARDS.machine, 120, 9, BARE))
+    text = "\n".join(line.plain for line in make_card_lines(ON_CARDS.machine, 120, 9, BARE))
     assert "–" in text and "GPU is lost" in text and "61.5G/80.0G" in text
 
 
@@ -79,25 +79,25 @@ def test_history_is_kept_for_a_minute_an_hour_and_a_day_in_little_room():
         state = apply(state, read)
     past, now = state.machine.past["0"], state.machine.read_at
     for span in SPANS:
-        at, values = history(past, LOAD, span, now)
+        at, values = list_history(past, LOAD, span, now)
         assert -span <= at[0] and at[-1] <= 0 and values[-1] == 90
-    at, values = history(past, LOAD, 86_400, now)
+    at, values = list_history(past, LOAD, 86_400, now)
     assert at[0] < -80_000 and values[0] == 50 and len(at) <= 289
     assert len(message_codec.encode(past)) < 12_000
-    assert set(history(past, 2, 3600, now)[1]) == {300.0}
+    assert set(list_history(past, 2, 3600, now)[1]) == {300.0}
 
 
 def test_a_stretch_in_which_nobody_read_is_missing():
     track = Track(10, 4)
     for at, number in ((100, 4), (105, 8), (131, None)):
         track = add_reading(track, at, (number,))
-    assert track.points == ((6,), (None,), (None,)) and means(track) == (None,)
+    assert track.points == ((6,), (None,), (None,)) and average(track) == (None,)
     assert add_reading(track, 10_000, (1,)).points == ((None,),) * 4
 
 
 def test_a_state_of_an_older_version_has_no_tracks_and_can_be_read():
     assert message_codec.encode(s.Past((0.5,), (0.1,)))
-    assert history(s.Past((0.5,), (0.1,)), LOAD, 60, NOW) == ([], [])
+    assert list_history(s.Past((0.5,), (0.1,)), LOAD, 60, NOW) == ([], [])
 
 
 def test_processes_are_listed_by_user_and_ours_named_by_trial():
@@ -114,7 +114,10 @@ def test_processes_are_listed_by_user_and_ours_named_by_trial():
 
 
 def test_without_a_gpu_the_host_alone_has_charts():
-    assert [chart.title for chart in device_charts(state_of(no_card()).machine, 60)] == ["host", "network"]
+    assert [chart.title for chart in make_device_charts(state_of(no_card()).machine, 60)] == [
+        "host",
+        "network",
+    ]
 
 
 async def test_d_opens_the_devices_from_every_main_screen_and_t_shows_more_of_the_past(seat):

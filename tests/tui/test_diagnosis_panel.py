@@ -13,7 +13,7 @@ from tests.tui.conftest import strips_of
 from tui.theme_colors import Palette
 from tui.trial.diagnosis_panel import DiagnosisPanel
 
-STUDY = s.Study("s", spec=spec_file.to_raw(spec_file.parse(
+STUDY = s.Study("s", spec=spec_file.convert_to_raw(spec_file.parse(
     {"study": {"name": "s"}, "model": {"base": "b"}, "data": {"source": "rows.jsonl"}}
 )))  # fmt: skip
 

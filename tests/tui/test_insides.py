@@ -14,7 +14,7 @@ from tests.looked import sample
 from tests.tui.scene import NOW, no_card, state_of
 from tests.tui.scored import scored_study
 from tui.introspection.layer_attention_table import keep_lowest
-from tui.introspection.token_loss_table import one_line
+from tui.introspection.token_loss_table import join_lines
 
 STATE = state_of(scored_study(), no_card())
 
@@ -124,8 +124,8 @@ def test_no_collapsed_head_is_hidden_where_heads_share_a_cell():
 
 
 def test_line_ends_are_signs_and_the_end_of_a_long_text_is_what_counts():
-    assert one_line("a\n\nb\tc") == "a↵↵b c"
-    assert one_line("x" * 500 + "the end").endswith("the end") and len(one_line("x" * 500)) == 400
+    assert join_lines("a\n\nb\tc") == "a↵↵b c"
+    assert join_lines("x" * 500 + "the end").endswith("the end") and len(join_lines("x" * 500)) == 400
 
 
 async def test_a_warning_that_comes_late_is_shown_to_its_last_word(seat):

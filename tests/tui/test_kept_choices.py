@@ -6,7 +6,7 @@ import pytest
 
 from tests.tui.scene import no_card, state_of, study_events
 from tui.kept_state import FILE
-from tui.study_table.kept_choices import KeptChoices
+from tui.study_table.kept_table_choices import KeptChoices
 from tui.study_table.table_choice import TableChoice
 
 CHOSEN = TableChoice("lr<1e-4", "eval/loss.smooth", True, ("number", "state"), (3, 5), False, "tokens")

@@ -251,9 +251,9 @@ async def test_a_terminal_that_is_too_small_does_not_crash(seat):
 
 
 def test_every_theme_loads():
-    from tui.theme_colors import DEFAULT, themes
+    from tui.theme_colors import DEFAULT, make_themes
 
-    assert {theme.name for theme in themes()[0]} >= {DEFAULT, "chart-paper", "beacon"}
+    assert {theme.name for theme in make_themes()[0]} >= {DEFAULT, "chart-paper", "beacon"}
     assert TrimtabApp.TITLE == "trimtab"
 
 

@@ -180,7 +180,7 @@ async def test_a_refusal_is_said_in_the_panel_and_the_old_bar_stays(seat):
 async def test_it_weighs_again_when_something_changed_and_not_before(seat):
     async with seat(CPU) as you:
         await open_on(you, on_cpu())
-        tick = you.app.screen._tick
+        tick = you.app.screen._draw_countdown
         await you.until(lambda: you.app.screen._weighed == you.app.engine.version, "it has seen all")
         before = weighings(you)
         for _ in range(3):
@@ -204,7 +204,7 @@ async def test_one_weighing_at_a_time(seat):
         for text in "abc":
             you.backend.happen(e.StudyNoted(at=NOW, study="tidy-7b", text=text))
             await you.until(lambda text=text: you.app.study.lines[-1].text == text, "the event")
-            you.app.screen._tick()
+            you.app.screen._draw_countdown()
             await you.pilot.pause(0.05)
         assert weighings(you) == before + 1
         you.backend.held.set()

@@ -11,9 +11,9 @@ from core.contract.events import event_types as e
 from core.contract.events.event_types import Event
 from tests.tui.scene import NOW, no_card, state_of, study_events
 from tests.tui.scored import scored_study
-from tui.app import TrimtabApp, knob_lines
+from tui.app import TrimtabApp, describe_knobs
 from tui.console_settings import Notices
-from tui.terminal import clipboard, notices
+from tui.terminal import clipboard, terminal_notifications
 
 TERM = {"TERM": "xterm-256color"}
 ENDED = e.StudyEnded(at=NOW, study="tidy-7b", outcome="complete", why="all trials ended")
@@ -22,15 +22,25 @@ FAILED = e.TrialFailed(at=NOW, study="tidy-7b", trial=7, error="the loss is nan;
 
 def test_the_end_and_a_failure_are_worth_a_word_unless_switched_off():
     state = state_of(study_events())
-    assert notices.texts_of([ENDED], state, Notices()) == ["study tidy-7b is complete"]
-    assert "trial 7 of tidy-7b failed: the loss is nan" in notices.texts_of([FAILED], state, Notices())[0]
-    assert notices.texts_of([ENDED, FAILED], state, Notices(study_ended=False, trial_failed=False)) == []
+    assert terminal_notifications.list_texts([ENDED], state, Notices()) == ["study tidy-7b is complete"]
+    assert (
+        "trial 7 of tidy-7b failed: the loss is nan"
+        in terminal_notifications.list_texts([FAILED], state, Notices())[0]
+    )
+    assert (
+        terminal_notifications.list_texts(
+            [ENDED, FAILED], state, Notices(study_ended=False, trial_failed=False)
+        )
+        == []
+    )
 
 
 def test_a_broken_limit_is_worth_a_word_and_a_kept_one_is_not():
     told: list[Event] = scored_study()
     state = state_of(told)
-    texts = notices.texts_of([event for event in told if isinstance(event, e.TrialScored)], state, Notices())
+    texts = terminal_notifications.list_texts(
+        [event for event in told if isinstance(event, e.TrialScored)], state, Notices()
+    )
     assert texts and all("broke the limit of" in text for text in texts)
     assert len(texts) < sum(isinstance(event, e.TrialScored) for event in told)
 
@@ -52,21 +62,21 @@ def test_a_broken_limit_is_worth_a_word_and_a_kept_one_is_not():
     ],
 )
 def test_a_notice_is_written_as_the_terminal_knows_it(wanted, environment, shown):
-    assert notices.sequence("a; b", wanted, environment) == shown
+    assert terminal_notifications.make_sequence("a; b", wanted, environment) == shown
 
 
 def test_no_word_of_a_worker_reaches_the_terminal_as_a_command():
-    text = notices.texts_of([FAILED], state_of(study_events()), Notices())[0]
-    shown = notices.sequence(text, Notices(bell=False, title=False), TERM)
+    text = terminal_notifications.list_texts([FAILED], state_of(study_events()), Notices())[0]
+    shown = terminal_notifications.make_sequence(text, Notices(bell=False, title=False), TERM)
     assert shown.count("\x1b") == 2 and "\x07" not in shown
 
 
 def test_what_is_copied_is_the_text_and_a_longer_one_than_terminals_take_is_refused():
-    copied = re.fullmatch("\x1b]52;c;(.*)\x07", clipboard.copy_sequence("é = 1\n", TERM))
+    copied = re.fullmatch("\x1b]52;c;(.*)\x07", clipboard.make_copy_sequence("é = 1\n", TERM))
     assert copied is not None and base64.b64decode(copied[1]).decode() == "é = 1\n"
-    assert clipboard.copy_sequence("x", {"TMUX": "x"}).endswith("\x1b\\")
+    assert clipboard.make_copy_sequence("x", {"TMUX": "x"}).endswith("\x1b\\")
     with pytest.raises(ValueError, match="more than a terminal takes"):
-        clipboard.copy_sequence("x" * 80_000, TERM)
+        clipboard.make_copy_sequence("x" * 80_000, TERM)
 
 
 async def test_a_key_copies_the_selected_trial_and_the_engines_return_is_told(seat, monkeypatch):
@@ -77,16 +87,16 @@ async def test_a_key_copies_the_selected_trial_and_the_engines_return_is_told(se
         you.app._draw()
         you.app.engine.away = ""
         you.app._draw()
-        assert any(notices.ENGINE_BACK in sequence for sequence in sent)
+        assert any(terminal_notifications.ENGINE_BACK in sequence for sequence in sent)
         you.backend.happen(ENDED)
         await you.until(lambda: any("tidy-7b is complete" in sequence for sequence in sent), "a notice")
         await you.press("j", "y")
         await you.sees("copied: # trial 1: pruned")
         trial = you.app.study.trials[1]
-        assert sent[-1] == clipboard.copy_sequence(knob_lines(trial), {}) and "lora_rank = " in knob_lines(
-            trial
-        )
-        assert notices.title("") in sent  # somebody is there
+        assert sent[-1] == clipboard.make_copy_sequence(
+            describe_knobs(trial), {}
+        ) and "lora_rank = " in describe_knobs(trial)
+        assert terminal_notifications.make_title("") in sent  # somebody is there
         before = len(sent)
         you.backend.happen(FAILED)
         await you.until(you.up_to_date, "the failure")

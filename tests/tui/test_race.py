@@ -10,9 +10,9 @@ from tui.study_table.race_plot import (
     LEAST_LINES,
     Race,
     describe_border,
-    ordinal,
-    race_height,
-    race_lines,
+    find_race_height,
+    format_ordinal,
+    make_race_lines,
 )
 from tui.theme_colors import MEANINGS, Palette
 
@@ -27,18 +27,18 @@ def race(study=STUDY, cursor=7, along="steps", numbers=None):
 
 
 def text(shown, size=(100, 16)):
-    lines = race_lines(shown, size, LOOK)
+    lines = make_race_lines(shown, size, LOOK)
     assert len(lines) <= size[1] and all(line.cell_len <= size[0] for line in lines[1:])
     return "\n".join(line.plain for line in lines)
 
 
 def test_the_race_stands_where_the_table_leaves_lines():
-    assert race_height(12, 10) == 0, "the table fills its part"
-    assert race_height(24, 10) == 13 and race_height(24, 10) + 10 + 1 == 24
-    assert race_height(12, 3) == LEAST_LINES
-    assert race_height(45, 400) == 15, "a tall screen has room for both"
-    assert race_height(24, 400) == 0
-    assert race_height(45, 10_000) == 0, "a filter makes it a race again"
+    assert find_race_height(12, 10) == 0, "the table fills its part"
+    assert find_race_height(24, 10) == 13 and find_race_height(24, 10) + 10 + 1 == 24
+    assert find_race_height(12, 3) == LEAST_LINES
+    assert find_race_height(45, 400) == 15, "a tall screen has room for both"
+    assert find_race_height(24, 400) == 0
+    assert find_race_height(45, 10_000) == 0, "a filter makes it a race again"
 
 
 def test_the_trial_under_the_cursor_is_named_with_its_rank_and_its_distance_from_the_border():
@@ -52,7 +52,7 @@ def test_the_trial_under_the_cursor_is_named_with_its_rank_and_its_distance_from
 
 
 def test_the_cursors_curve_is_drawn_above_all_others_in_its_own_colour():
-    lines = race_lines(race(cursor=1), (100, 20), LOOK)
+    lines = make_race_lines(race(cursor=1), (100, 20), LOOK)
     coloured = {str(span.style) for line in lines[1:-2] for span in line.spans}
     assert LOOK[CURSOR] in coloured and LOOK["good"] in coloured and LOOK["muted"] in coloured
 
@@ -84,6 +84,6 @@ def test_tokens_and_time_are_other_axes_without_a_border():
 
 
 def test_places_have_their_endings():
-    assert [ordinal(place) for place in (1, 2, 3, 4, 11, 12, 13, 21, 112)] == [
+    assert [format_ordinal(place) for place in (1, 2, 3, 4, 11, 12, 13, 21, 112)] == [
         "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th",
     ]  # fmt: skip

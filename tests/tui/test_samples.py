@@ -21,11 +21,11 @@ from tests.tui.sampled import Answers
 from tests.tui.scene import NOW, no_card, state_of, study_events
 from tui.kept_state import FILE, StateFile
 from tui.samples import samples_screen
-from tui.samples.answer_box import answer_text
+from tui.samples.answer_box import format_answer
 from tui.samples.answer_stream import Answer, follow
 from tui.samples.prompt_history import PromptHistory
 from tui.samples.sample_settings import SampleSettings
-from tui.samples.strength_lines import strength_lines, summary_line
+from tui.samples.strength_lines import make_strength_lines, make_summary_line
 from tui.theme_colors import Palette
 
 SCENE = (study_events(), no_card())
@@ -118,7 +118,7 @@ async def test_a_refusal_says_what_to_do_and_a_cancelled_answer_takes_nothing_mo
 def test_an_answer_is_shown_literally():
     request = SampleSettings().requests("s", [3], "well")[0]
     hostile = Answer(request, "done", SampleText("t", "a\x1b[2J\u202eb\n[red]", 3, 1, True))
-    assert answer_text(hostile, LOOK).plain == f"a{REPLACEMENT}[2J{REPLACEMENT}b\n[red]"
+    assert format_answer(hostile, LOOK).plain == f"a{REPLACEMENT}[2J{REPLACEMENT}b\n[red]"
 
 
 def test_a_prompt_is_kept_once_as_the_newest_and_a_long_one_only_while_the_console_runs(tmp_path):
@@ -141,12 +141,12 @@ def test_a_side_bias_is_a_warning_and_strengths_stand_in_order():
         ],
     )  # fmt: skip
     study = state.studies["tidy-7b"]
-    assert "⚠ side bias: left in 90% (70% to 99%)" in summary_line(study, LOOK).plain
-    assert metric_verdict.boards(study) == (), "strengths are on no board"
+    assert "⚠ side bias: left in 90% (70% to 99%)" in make_summary_line(study, LOOK).plain
+    assert metric_verdict.list_boards(study) == (), "strengths are on no board"
     based = replace(study, base_scores={"feedback/strength": Score(0.0, -0.9, 0.9, 4)})
-    rows = [line.plain for line in strength_lines(based, 74, LOOK)]
+    rows = [line.plain for line in make_strength_lines(based, 74, LOOK)]
     assert ["#7" in rows[0], "base" in rows[1], "#6" in rows[2]] == [True] * 3
     for width in (46, 74, 116):
-        lines = [line.plain for line in strength_lines(study, width, LOOK)]
+        lines = [line.plain for line in make_strength_lines(study, width, LOOK)]
         assert [line.split()[1] for line in lines] == ["#7", "#6"]
         assert all(len(line) <= width for line in lines)

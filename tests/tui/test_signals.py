@@ -12,9 +12,9 @@ import pytest
 from msgspec.structs import replace
 
 from core.contract.events import event_types as e
-from core.contract.wire.local_socket import own_name
+from core.contract.wire.local_socket import find_own_name
 from tests.tui.scene import four_cards, gpu_packs, state_of, study_events
-from tui.devices.process_signals import STEER, Target, own_targets, refusal, send_signal
+from tui.devices.process_signals import STEER, Target, explain_refusal, list_own_targets, send_signal
 
 ON_CARDS = state_of(study_events(), four_cards(), gpu_packs())
 
@@ -33,8 +33,8 @@ def target_of(process: subprocess.Popen) -> Target:
 
 def on_card(process: subprocess.Popen) -> object:
     """The scene, in which the process holds memory of a card, and so does a worker of trimtab's."""
-    mine = e.Process(process.pid, psutil.Process(process.pid).name(), own_name(), 30 << 30)
-    worker = e.Process(4321, "python", own_name(), 9 << 30)
+    mine = e.Process(process.pid, psutil.Process(process.pid).name(), find_own_name(), 30 << 30)
+    worker = e.Process(4321, "python", find_own_name(), 9 << 30)
     machine = ON_CARDS.machine
     devices = (replace(machine.devices[0], processes=(mine, worker)), *machine.devices[1:])
     return replace(ON_CARDS, machine=replace(machine, devices=devices))
@@ -59,18 +59,22 @@ def test_a_process_of_another_user_gets_no_signal():
 
 def test_trimtabs_own_processes_are_refused_with_what_to_do_instead(sleeper):
     state = on_card(sleeper)
-    first, worker = own_targets(state, own_name())
-    assert (first.pid, worker.pid) == (sleeper.pid, 4321) and not own_targets(state, "ada")
-    assert refusal(worker, 1) == STEER and refusal(changed(first, pid=77), 77) == STEER
-    assert refusal(first, 1) == ""
+    first, worker = list_own_targets(state, find_own_name())
+    assert (first.pid, worker.pid) == (sleeper.pid, 4321) and not list_own_targets(state, "ada")
+    assert explain_refusal(worker, 1) == STEER and explain_refusal(changed(first, pid=77), 77) == STEER
+    assert explain_refusal(first, 1) == ""
     shell = changed(first, pid=os.getppid())
-    assert refusal(shell, 1) == refusal(changed(first, pid=os.getpid()), 1) == STEER, "the console's own"
+    assert explain_refusal(shell, 1) == explain_refusal(changed(first, pid=os.getpid()), 1) == STEER, (
+        "the console's own"
+    )
 
 
 def test_a_process_on_several_devices_is_one_target_with_all_its_memory():
-    mine = e.Process(77, "python", own_name(), 3 << 30)
+    mine = e.Process(77, "python", find_own_name(), 3 << 30)
     devices = tuple(replace(device, processes=(mine,)) for device in ON_CARDS.machine.devices[:2])
-    (target,) = own_targets(replace(ON_CARDS, machine=replace(ON_CARDS.machine, devices=devices)), own_name())
+    (target,) = list_own_targets(
+        replace(ON_CARDS, machine=replace(ON_CARDS.machine, devices=devices)), find_own_name()
+    )
     assert (target.pid, len(target.devices), target.used_bytes) == (77, 2, 6 << 30)
 
 

@@ -12,9 +12,9 @@ from core.contract.wire import console_api
 from core.errors import Problem
 from tests.tui.scene import no_card, state_of
 from tui.start import demo_requirements
-from tui.start.demo_requirements import examples, missing_for_demo
+from tui.start.demo_requirements import explain_missing, find_examples
 from tui.start.path_completion import complete_path, extend_path
-from tui.start.recommend_process import memory_lines
+from tui.start.recommend_process import list_memory_lines
 from tui.start.study_starter import write_problems
 from tui.start.wizard_screen import propose_file
 from tui.theme_colors import Palette
@@ -113,12 +113,12 @@ async def test_the_wizard_says_what_is_wrong_with_the_data(seat, files):
 
 
 def test_the_examples_are_where_the_console_looks():
-    assert (examples() / "demo.toml").is_file()
+    assert (find_examples() / "demo.toml").is_file()
 
 
 def test_without_torch_the_trainer_is_asked_for_too(monkeypatch):
     monkeypatch.setattr(demo_requirements, "is_installed", lambda module: False)
-    assert missing_for_demo() == 'pip install "trimtab[train,demo]"'
+    assert explain_missing() == 'pip install "trimtab[train,demo]"'
 
 
 def test_a_path_is_completed_as_far_as_it_is_certain(tmp_path):
@@ -141,7 +141,7 @@ def test_a_saved_file_gets_a_name_that_is_free(tmp_path, monkeypatch):
 
 def test_an_estimate_that_does_not_fit_says_so():
     part = {"device_bytes": 30 << 30, "fits": False}
-    lines = memory_lines(
+    lines = list_memory_lines(
         {"device": {"name": "a\x1b card"}, "limit_bytes": 24 << 30, "trial": part, "share_that_fits": 0.25}
     )
     assert lines == [

@@ -58,10 +58,10 @@ def poison(home: Path) -> None:
 @pytest.fixture
 def home(tmp_path, monkeypatch) -> Path:
     """A home with a study that has ended, poisoned all around it."""
-    place = paths.private(tmp_path / "home")
+    place = paths.make_private(tmp_path / "home")
     monkeypatch.setenv("TRIMTAB_HOME", str(place))
     first, *rest = scored_study(ends=["paused", "complete", "pruned", "complete", "failed"])
-    folder = paths.private(paths.private(paths.studies()) / "tidy-7b")
+    folder = paths.make_private(paths.make_private(paths.studies()) / "tidy-7b")
     run_folder.write_spec(folder, spec_file.write(spec_file.parse(first.spec)))
     journal = Journal.open(folder / "journal.log")
     assert not list(journal.replay())
@@ -92,7 +92,7 @@ def full() -> None:
 
 def console(*arguments: str, **environment: str) -> Pty:
     """A process that has no more of an environment than it is given."""
-    given = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "PYTHONPATH": str(paths.root())}
+    given = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "PYTHONPATH": str(paths.find_root())}
     return Pty(arguments, {**given, **environment}, full)
 
 
@@ -131,9 +131,9 @@ def test_every_screen_in_a_poisoned_home_without_home_locale_and_room(home, engi
 
 def test_where_no_screen_can_be_opened_it_is_said_and_why(tmp_path):
     """In a terminal, by processes of their own: they differ in what is around them."""
-    home = paths.private(tmp_path / "home")
+    home = paths.make_private(tmp_path / "home")
     (tmp_path / "file").write_text("")
-    (paths.private(tmp_path / "taken") / "engine.sock").mkdir()
+    (paths.make_private(tmp_path / "taken") / "engine.sock").mkdir()
     cases = {
         "this is a file or a broken link": (3, {"TRIMTAB_HOME": str(tmp_path / "file")}),
         "cannot create the folder": (3, {"HOME": "/proc/none"}),
@@ -141,7 +141,7 @@ def test_where_no_screen_can_be_opened_it_is_said_and_why(tmp_path):
         "cannot be written": (3, {"TRIMTAB_HOME": str(home)}),
     }  # fmt: skip
     if os.getuid() == 0:
-        os.chown(paths.private(tmp_path / "another"), NOBODY, NOBODY)
+        os.chown(paths.make_private(tmp_path / "another"), NOBODY, NOBODY)
         cases["belongs to another user"] = (3, {"TRIMTAB_HOME": str(tmp_path / "another")})
     started = {
         words: (code, console("-m", "tui.entry_point", **more)) for words, (code, more) in cases.items()

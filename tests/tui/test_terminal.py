@@ -37,7 +37,7 @@ sys.exit(run_guarded("trimtab", lambda: console_session.run(Path("/none/engine.s
 
 def opened(kind: str, home: Path) -> Pty:
     """A console of that kind."""
-    more = {"PYTHONPATH": str(paths.root()), "TRIMTAB_HOME": str(home)}
+    more = {"PYTHONPATH": str(paths.find_root()), "TRIMTAB_HOME": str(home)}
     more |= {"TERM": "xterm-256color"}
     return Pty(["-c", CONSOLE, kind], {**os.environ, **more})
 

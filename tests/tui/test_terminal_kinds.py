@@ -18,12 +18,12 @@ from tests.tui.conftest import strips_of
 from tests.tui.scene import four_cards, state_of, study_events
 from tui import console_settings
 from tui.terminal import capabilities, frame_pacing
-from tui.terminal.capabilities import detect, says_utf8
+from tui.terminal.capabilities import detect, is_utf8
 from tui.terminal.cell_grid import CellGrid
 from tui.terminal.frame_difference import FrameDifference
 from tui.terminal.frame_pacing import ANSWER_S, AT_KEYS_S, LONGEST_SETTLE_S, LOST_S, SETTLE_S, FramePacing
-from tui.terminal.glyph_fallback import fallback
-from tui.terminal.late_answers import AnswerFilter, KeyParser
+from tui.terminal.glyph_fallback import choose_fallback
+from tui.terminal.late_terminal_replies import AnswerFilter, KeyParser
 
 TERMINFO = {"xterm-256color": (256, True), "linux": (8, True), "vt100": (-1, False), "screen": (8, False)}
 COLOR = re.compile(r"\x1b\[(?:[\d;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[\d;]*)?m")
@@ -43,19 +43,15 @@ COLOR = re.compile(r"\x1b\[(?:[\d;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[\d;]
     ],
 )
 def test_a_terminal_gets_the_colors_and_signs_that_it_has(monkeypatch, environment, colors, glyphs):
-    monkeypatch.setattr(capabilities, "terminfo", lambda term: TERMINFO.get(term, (8, False)))
+    monkeypatch.setattr(capabilities, "read_terminfo", lambda term: TERMINFO.get(term, (8, False)))
     found = detect({"LANG": "en_GB.UTF-8", **environment})
     assert (found.colors, found.glyphs) == (colors, glyphs)
 
 
 def test_a_sign_may_be_chosen_and_the_locale_decides_else():
     assert detect({"TERM": "vt100"}, "unicode").glyphs == "unicode"
-    assert (
-        says_utf8({})
-        and says_utf8({"LANG": "de_DE.utf8"})
-        and not says_utf8({"LC_ALL": "C", "LANG": "C.UTF-8"})
-    )
-    assert not says_utf8({"LANG": "C", "LC_CTYPE": "C.UTF-8"})  # Python's own doing
+    assert is_utf8({}) and is_utf8({"LANG": "de_DE.utf8"}) and not is_utf8({"LC_ALL": "C", "LANG": "C.UTF-8"})
+    assert not is_utf8({"LANG": "C", "LC_CTYPE": "C.UTF-8"})  # Python's own doing
 
 
 @pytest.mark.parametrize("name", ["ascii", "cp437"])
@@ -64,7 +60,7 @@ async def test_the_console_is_drawn_in_the_signs_that_the_terminal_has(seat, nam
     async with seat(state_of(study_events(), four_cards()), (120, 40)) as you:
         for key in ("j", "enter", "escape", "m", "escape", "question_mark"):
             await you.press(key)
-            grid = CellGrid(None, fallback(name))
+            grid = CellGrid(None, choose_fallback(name))
             grid.resize(120, 40)
             for y, strip in enumerate(strips_of(you.app)):
                 grid.put(0, y, strip)
@@ -75,7 +71,7 @@ async def test_the_console_is_drawn_in_the_signs_that_the_terminal_has(seat, nam
 
 
 def test_each_sign_that_the_console_draws_has_one_of_ascii():
-    ascii_of, signs = fallback("ascii"), set[str]()
+    ascii_of, signs = choose_fallback("ascii"), set[str]()
     assert ascii_of is not None
     for path in [*Path(tui.__path__[0]).rglob("*.py"), *(Path(core.__path__[0]) / "contract").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -7,17 +7,17 @@ import pytest
 from tests.tui.scene import cpu_pack, gpu_packs
 from tui.number_text import (
     BLOCKS,
-    bar,
-    duration,
-    loss,
-    number,
-    percent,
-    short,
-    size,
+    draw_bar,
+    draw_sparkline,
+    format_duration,
+    format_loss,
+    format_number,
+    format_percent,
+    format_short,
+    format_size,
     smooth_values,
-    sparkline,
 )
-from tui.study.pack_line import pack_line
+from tui.study.pack_line import make_pack_line
 from tui.theme_colors import Palette
 
 
@@ -29,7 +29,7 @@ from tui.theme_colors import Palette
     ],
 )  # fmt: skip
 def test_durations(seconds, shown):
-    assert duration(seconds) == shown
+    assert format_duration(seconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_durations(seconds, shown):
      (900 * 2**30, "900G"), (5000 * 2**40, "5000T")],
 )  # fmt: skip
 def test_sizes(count, shown):
-    assert size(count) == shown
+    assert format_size(count) == shown
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,15 @@ def test_sizes(count, shown):
      (1234567.0, "1.235e6"), (["q_proj", "v_proj"], "q_proj+v_proj"), ("adamw", "adamw"), (True, "True")],
 )  # fmt: skip
 def test_numbers_have_four_significant_digits(value, shown):
-    assert number(value) == shown
+    assert format_number(value) == shown
 
 
 def test_numbers_that_are_not_finite_are_shown_too():
-    assert number(math.inf) == "inf" and number(math.nan) == "nan" and number(-math.inf) == "-inf"
+    assert (
+        format_number(math.inf) == "inf"
+        and format_number(math.nan) == "nan"
+        and format_number(-math.inf) == "-inf"
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,30 +63,30 @@ def test_numbers_that_are_not_finite_are_shown_too():
     [(None, "–"), (math.nan, "–"), (1.23456, "1.235"), (0.0004, "0.0004"), (5213.0, "5213")],
 )
 def test_a_loss_keeps_its_width(value, shown):
-    assert loss(value) == shown
+    assert format_loss(value) == shown
 
 
 def test_percent():
-    assert (percent(None), percent(0.066), percent(1.0)) == ("–", "7%", "100%")
+    assert (format_percent(None), format_percent(0.066), format_percent(1.0)) == ("–", "7%", "100%")
 
 
 @pytest.mark.parametrize("share", [None, -1.0, 0.0, 0.01, 0.33, 0.999, 1.0, 7.0])
 def test_a_bar_always_has_its_width(share):
-    full, empty = bar(share, 9)
+    full, empty = draw_bar(share, 9)
     assert len(full) + len(empty) == 9
     assert ("░" not in empty) == (share is not None and share >= 0.99)
 
 
 def test_a_sparkline_goes_from_the_lowest_to_the_highest():
-    assert sparkline([0.0, 7.0, 3.5], 5) == "  ▁█▅"
-    assert sparkline([2.0, 2.0], 2) == "▁▁"
-    assert sparkline([], 4) == "    " and sparkline([None, math.nan], 3) == "   "
-    assert sparkline([1.0, None, 2.0], 3) == "▁ █"
-    assert sparkline([0.5], 1, 0.0, 1.0) == BLOCKS[4]
+    assert draw_sparkline([0.0, 7.0, 3.5], 5) == "  ▁█▅"
+    assert draw_sparkline([2.0, 2.0], 2) == "▁▁"
+    assert draw_sparkline([], 4) == "    " and draw_sparkline([None, math.nan], 3) == "   "
+    assert draw_sparkline([1.0, None, 2.0], 3) == "▁ █"
+    assert draw_sparkline([0.5], 1, 0.0, 1.0) == BLOCKS[4]
 
 
 def test_a_long_sparkline_is_thinned_to_its_width():
-    shown = sparkline([float(one) for one in range(1000)], 8)
+    shown = draw_sparkline([float(one) for one in range(1000)], 8)
     assert shown == "▁▂▃▄▅▆▇█"
 
 
@@ -106,7 +110,7 @@ def test_smoothing_starts_at_the_first_value_and_follows():
     ],
 )
 def test_counts_of_tokens(count, shown):
-    assert short(count) == shown
+    assert format_short(count) == shown
 
 
 @pytest.mark.parametrize(
@@ -121,15 +125,15 @@ def test_counts_of_tokens(count, shown):
     ],
 )
 def test_a_pack_is_one_line_of_what_fits(width, shown):
-    assert pack_line(gpu_packs()[0], width, Palette({})).plain == shown
+    assert make_pack_line(gpu_packs()[0], width, Palette({})).plain == shown
 
 
 def test_a_pack_on_the_cpu_has_no_number_of_a_card():
-    shown = pack_line(cpu_pack()[0], 80, Palette({})).plain
+    shown = make_pack_line(cpu_pack()[0], 80, Palette({})).plain
     assert shown == "pack 2 trials · 914 tok/s · base 513M + 2 × 19.5M"
 
 
 def test_why_trials_take_turns_is_said():
-    wide, narrow = (pack_line(gpu_packs()[1], width, Palette({})).plain for width in (80, 32))
+    wide, narrow = (make_pack_line(gpu_packs()[1], width, Palette({})).plain for width in (80, 32))
     assert wide == "1 pack 2 trials, one after another · 975 tok/s · int8 layers scale by the whole batch"
     assert narrow == "1 not packed: int8 layers scale by the whole batch"

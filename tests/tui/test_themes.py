@@ -14,12 +14,12 @@ from tests.tui.explored import explored_study
 from tests.tui.scene import four_cards, state_of
 from tui import theme_choice
 from tui.terminal import background_query
-from tui.terminal.cell_style import style_of
-from tui.theme_colors import MEANINGS, Palette, themes
+from tui.terminal.cell_style import find_style
+from tui.theme_colors import MEANINGS, Palette, make_themes
 
 READABLE, VISIBLE = 4.5, 3.0  # of text; of lines and areas
 AREAS = {"base", "adapter", "adapter-2", "activations", "loss", "copies", "reserve", "others", "limit"}
-OURS = themes()[0]
+OURS = make_themes()[0]
 
 
 def luminance(color: Color) -> float:
@@ -99,7 +99,7 @@ async def test_the_themes_without_colors_of_their_own_leave_them_to_the_terminal
             for key in ("j", "enter", "escape"):
                 await you.press(key)
                 styles = {
-                    style_of(style, ColorSystem.TRUECOLOR)
+                    find_style(style, ColorSystem.TRUECOLOR)
                     for strip in strips_of(you.app)
                     for _, style, _ in strip
                 }
@@ -121,9 +121,9 @@ def test_the_theme_suits_the_terminal_unless_one_is_chosen(tmp_path: Path):
     )
     assert chosen("okabe", None) == "monochrome"  # NO_COLOR
     assert "no theme odd" in theme_choice.choose("odd", names, ColorSystem.TRUECOLOR, False)[1]
-    assert theme_choice.remembered(tmp_path) == ""
+    assert theme_choice.read_remembered(tmp_path) == ""
     theme_choice.remember(tmp_path, "okabe")
-    assert theme_choice.remembered(tmp_path) == "okabe"
+    assert theme_choice.read_remembered(tmp_path) == "okabe"
     theme_choice.remember(tmp_path / "missing", "okabe")
 
 
@@ -141,6 +141,6 @@ def test_a_theme_of_the_home_folder_replaces_ours(tmp_path: Path):
     (tmp_path / "harbour.toml").write_text("primary = '#123456'")
     (tmp_path / "own.toml").write_text("primary = '#123456'")
     (tmp_path / "odd.toml").write_text("primary = ")
-    loaded, faults = themes(tmp_path)
+    loaded, faults = make_themes(tmp_path)
     assert {theme.name: theme.primary for theme in loaded}["harbour"] == "#123456"
     assert len(loaded) == len(OURS) + 1 and len(faults) == 1 and "odd.toml" in faults[0]

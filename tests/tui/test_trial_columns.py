@@ -11,10 +11,10 @@ from tests.tui.explored import explored_study
 from tests.tui.scene import NOW, state_of, study_events
 from tests.tui.scored import scored_study
 from tests.tui.steered import steered_study
-from tui.column_format import scientific
-from tui.study_table.column_measures import ColumnMeasures, common_scale
-from tui.study_table.table_choice import TableChoice, all_columns
-from tui.study_table.trial_columns import RowView, chosen_keys, columns, wait_text
+from tui.column_format import format_scientific
+from tui.study_table.column_widths import ColumnMeasures, find_common_scale
+from tui.study_table.table_choice import TableChoice, list_all_columns
+from tui.study_table.trial_columns import RowView, choose_columns, describe_wait, list_chosen_keys
 
 PLAIN = TableChoice()
 STUDIES = {
@@ -35,10 +35,10 @@ STUDIES = {
 
 def drawn(study, width, choice=PLAIN):
     """The columns, and for each the text of every trial."""
-    measures = ColumnMeasures(study, chosen_keys(study, choice.columns))
+    measures = ColumnMeasures(study, list_chosen_keys(study, choice.columns))
     measures.take(study, study.trials.values())
     measures.fit_scales(study.trials)
-    made = columns(study, measures, choice, width)
+    made = choose_columns(study, measures, choice, width)
     texts = {
         column.key: {
             number: "".join(text for text, _ in column.draw(RowView(study, trial)))
@@ -69,7 +69,7 @@ def test_no_head_and_no_cell_is_cut(name, width):
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_column_that_can_be_chosen_can_be_drawn_uncut(name):
     study = STUDIES[name]
-    every = all_columns(
+    every = list_all_columns(
         study, ["eval/loss", "train/loss", "safety/bias", "quality/bleu"], ["optimizer", "seed"]
     )
     made, texts = drawn(study, 2000, TableChoice(columns=tuple(every)))
@@ -96,8 +96,8 @@ def test_learning_rates_rank_by_eye():
     read = {number: text.split("e") for number, text in texts.items()}
     by_eye = sorted(texts, key=lambda number: (int(read[number][1]), read[number][0]))
     assert by_eye == sorted(texts, key=lambda number: study.trials[number].knobs["learning_rate"])
-    assert scientific(4.885e-4) == "4.88e-4" or scientific(4.885e-4) == "4.89e-4"
-    assert scientific(0.0) == "0" and scientific(12.0) == "1.20e1"
+    assert format_scientific(4.885e-4) == "4.88e-4" or format_scientific(4.885e-4) == "4.89e-4"
+    assert format_scientific(0.0) == "0" and format_scientific(12.0) == "1.20e1"
 
 
 @pytest.mark.parametrize("key", ["lora_dropout", "eval/loss.best", "eval/loss.smooth", "eval/accuracy.last"])
@@ -137,9 +137,9 @@ def test_queued_trials_say_when_they_fit():
     study, waits = STUDIES["plain"], Verdict(9, "fits after #8 ends", "warning")
     progress = next(column for column in drawn(study, 80)[0] if column.key == "progress")
     assert progress.draw(RowView(study, study.trials[9], verdict=waits)) == [("after #8", "warning")]
-    assert wait_text(Verdict(9, "fits"))[0] == "fits"
-    assert wait_text(Verdict(9, "never fits: 93.4 GiB of 72.0 GiB", "error")) == ("never fits", "error")
-    assert wait_text(Verdict(9, "fits when a device is empty", "warning"))[0] == "alone"
+    assert describe_wait(Verdict(9, "fits"))[0] == "fits"
+    assert describe_wait(Verdict(9, "never fits: 93.4 GiB of 72.0 GiB", "error")) == ("never fits", "error")
+    assert describe_wait(Verdict(9, "fits when a device is empty", "warning"))[0] == "alone"
 
 
 def test_all_curves_are_drawn_on_one_scale_and_ended_ones_dimly():
@@ -158,9 +158,9 @@ def test_all_curves_are_drawn_on_one_scale_and_ended_ones_dimly():
 
 def test_a_scale_seldom_moves_and_one_bad_curve_does_not_flatten_the_others():
     ends = [(1.1 + number / 100, 2.7) for number in range(9)]
-    assert common_scale(ends) == common_scale([(1.1001, 2.7004), *ends[1:]])
-    assert common_scale([*ends, (5.0, 900.0)])[1] < 3
-    assert common_scale([]) == (0.0, 1.0) and common_scale([(2.0, 2.0)]) == (1.5, 2.5)
+    assert find_common_scale(ends) == find_common_scale([(1.1001, 2.7004), *ends[1:]])
+    assert find_common_scale([*ends, (5.0, 900.0)])[1] < 3
+    assert find_common_scale([]) == (0.0, 1.0) and find_common_scale([(2.0, 2.0)]) == (1.5, 2.5)
 
 
 def test_chosen_columns_stand_in_their_order_and_give_way_from_the_last_on():

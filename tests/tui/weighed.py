@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from core.contract.events import event_types as e
 from core.contract.wire import console_api
-from core.contract.wire.memory_forecast import DeviceMemory, Forecast, Foretold, MemoryNow, Part, Verdict
+from core.contract.wire.memory_forecast import DeviceMemory, Forecast, MemoryNow, PackEstimate, Part, Verdict
 from tests.tui.scene import NOW, study_events
 
 MIB, GIB = 2**20, 2**30
 LIMIT = 72 * GIB
 
 
-def foretold(trials: tuple[int, ...], activations: int, base: int = 4 * GIB) -> Foretold:
+def foretold(trials: tuple[int, ...], activations: int, base: int = 4 * GIB) -> PackEstimate:
     """``trials`` on a base of 4 GiB."""
     parts = [Part("base model", base), Part("workspace", 32 * MIB)]
     for number in trials:
@@ -23,7 +23,9 @@ def foretold(trials: tuple[int, ...], activations: int, base: int = 4 * GIB) -> 
     parts += [Part("activations", activations), Part("loss", 2 * GIB), Part("dequantised weights", 260 * MIB)]
     peak = sum(part.used_bytes for part in parts)
     whole = 520 * MIB + round(1.02 * peak)
-    return Foretold(tuple(parts), peak, whole, "the backward pass of a step", 7_600_000_000, (40_370_176,))
+    return PackEstimate(
+        tuple(parts), peak, whole, "the backward pass of a step", 7_600_000_000, (40_370_176,)
+    )
 
 
 def on_cards() -> MemoryNow:

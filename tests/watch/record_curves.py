@@ -28,7 +28,7 @@ from core.train.data import stdlib_pairs
 from core.train.data.dataset import load_data
 from core.train.introspection.trial_introspection import InspectionSchedule
 from core.train.pack.trial_pack import Pack
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 from tests.tiny import WORDS, tiny_base, tiny_rows
 from tests.watch.curve_settings import Setting, all_settings
 
@@ -100,7 +100,7 @@ def _teach(folder: Path, texts: list[str]) -> None:
 
 def _pairs(part: int) -> list[dict[str, str]]:
     """One half of the pairs of the standard library: 0 to fine-tune, 1 for the base."""
-    pairs = sorted(stdlib_pairs.load_pairs(silent), key=lambda row: row["prompt"])
+    pairs = sorted(stdlib_pairs.load_pairs(report_nothing), key=lambda row: row["prompt"])
     random.Random(7).shuffle(pairs)
     return pairs[part::2]
 
@@ -123,8 +123,8 @@ def _rows(place: Path, data: str) -> tuple[Path, Path]:
 
 
 def _record(spec: StudySpec, settings: list[Setting], place: Path) -> Iterable[dict[str, Any]]:
-    base = load_base(spec, torch.device("cpu"), silent)
-    data = load_data(spec, base.tokenizer, silent)
+    base = load_base(spec, torch.device("cpu"), report_nothing)
+    data = load_data(spec, base.tokenizer, report_nothing)
     for start in range(0, len(settings), AT_ONCE):
         part = settings[start : start + AT_ONCE]
         told: list[e.Event] = []

@@ -22,7 +22,7 @@ def machine(tmp_path):
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        return cpu_count.quota(tmp_path)
+        return cpu_count.read_quota(tmp_path)
 
     return quota
 
@@ -56,15 +56,15 @@ def test_no_limit_and_nonsense_are_no_limit(machine, text):
 
 
 def test_without_any_file_there_is_no_limit(tmp_path):
-    assert cpu_count.quota(tmp_path) is None
-    assert cpu_count.cpus(tmp_path).usable == cpu_count.cpus(tmp_path).allowed
+    assert cpu_count.read_quota(tmp_path) is None
+    assert cpu_count.count_cpus(tmp_path).usable == cpu_count.count_cpus(tmp_path).allowed
 
 
 def test_the_affinity_of_this_process_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
-    assert cpu_count.cpus(tmp_path).allowed == 1
+    assert cpu_count.count_cpus(tmp_path).allowed == 1
     monkeypatch.delattr(os, "sched_getaffinity")
-    assert cpu_count.cpus(tmp_path) == Cpus(os.cpu_count(), os.cpu_count())
+    assert cpu_count.count_cpus(tmp_path) == Cpus(os.cpu_count(), os.cpu_count())
 
 
 @pytest.mark.parametrize(
@@ -82,12 +82,14 @@ def test_the_smaller_one_counts_and_what_limits_is_named(found, usable, words):
 
 
 def test_workers_share_and_none_has_less_than_one():
-    assert [cpu_count.share(workers, Cpus(4, 4)) for workers in (0, 1, 2, 3, 9)] == [4, 4, 2, 1, 1]
+    assert [cpu_count.share_cpus(workers, Cpus(4, 4)) for workers in (0, 1, 2, 3, 9)] == [4, 4, 2, 1, 1]
 
 
 def test_the_study_then_the_user_then_the_share_decides():
-    assert cpu_count.threads(6, 2, {"OMP_NUM_THREADS": "3", cpu_count.THREADS: "1"}) == 6
-    assert cpu_count.threads(None, 3, {"OMP_NUM_THREADS": "3", cpu_count.THREADS: "1"}) == 3
-    assert cpu_count.threads(None, 4, {cpu_count.THREADS: "2"}) == 2
-    assert cpu_count.threads(None, 4, {cpu_count.THREADS: "16"}) == 4, "torch's default: the physical cores"
-    assert cpu_count.threads(None, 10_000, {cpu_count.THREADS: "x"}) == cpu_count.cpus().usable
+    assert cpu_count.choose_threads(6, 2, {"OMP_NUM_THREADS": "3", cpu_count.THREADS: "1"}) == 6
+    assert cpu_count.choose_threads(None, 3, {"OMP_NUM_THREADS": "3", cpu_count.THREADS: "1"}) == 3
+    assert cpu_count.choose_threads(None, 4, {cpu_count.THREADS: "2"}) == 2
+    assert cpu_count.choose_threads(None, 4, {cpu_count.THREADS: "16"}) == 4, (
+        "torch's default: the physical cores"
+    )
+    assert cpu_count.choose_threads(None, 10_000, {cpu_count.THREADS: "x"}) == cpu_count.count_cpus().usable

@@ -18,7 +18,7 @@ from tests.bench.diagnosis import count, part, silent_share
 from tests.watch.recorded_curves import load_all
 
 RAW = {"study": {"name": "s"}, "model": {"base": "b"}, "data": {"source": "rows.jsonl"}}
-STUDY = s.Study("s", spec=spec_file.to_raw(spec_file.parse(RAW)))
+STUDY = s.Study("s", spec=spec_file.convert_to_raw(spec_file.parse(RAW)))
 KNOBS = {"learning_rate": 1e-3, "clip_norm": 1.0, "warmup": 0.0}
 STEPS = 200
 

@@ -12,7 +12,7 @@ from core.contract.wire.shell_environment import ALLOCATOR, SEGMENTS
 from core.cpu_count import Cpus
 from core.watch import doctor_checks
 from core.watch.cpu_load import Load
-from core.watch.library_probe import Probed, probe
+from core.watch.library_probe import Probed, probe_libraries
 from core.watch.nvml_reader import GpuReader
 from tests.watch.fake_nvml import FakeNvml
 
@@ -23,13 +23,13 @@ QUIET = Load(ours=0.0, others=0.1)
 
 @pytest.fixture(scope="module")
 def probed() -> Probed:
-    return probe()  # the real libraries, once: it takes seconds
+    return probe_libraries()  # the real libraries, once: it takes seconds
 
 
 @pytest.fixture
 def examine(probed, monkeypatch):
     def run(home, nvml, found=probed, load=QUIET):
-        monkeypatch.setattr(doctor_checks, "probe", lambda: found)
+        monkeypatch.setattr(doctor_checks, "probe_libraries", lambda: found)
         monkeypatch.setattr(doctor_checks.cpu_load, "now", lambda: (Cpus(2, 2), load))
         return {one.name: one for one in doctor_checks.examine(home, GpuReader(nvml))}
 
@@ -144,9 +144,9 @@ def test_terminals(monkeypatch):
     monkeypatch.setenv("COLORTERM", "")
     for term, level in (("dumb", "warn"), ("vt100", "warn"), ("xterm-256color", "ok")):
         monkeypatch.setenv("TERM", term)
-        assert doctor_checks._terminal().level == level
+        assert doctor_checks._check_terminal().level == level
     monkeypatch.setenv("LINES", "20")
-    assert "at least 80×24" in doctor_checks._terminal().fix
+    assert "at least 80×24" in doctor_checks._check_terminal().fix
 
 
 def test_the_settings_of_the_allocator_are_shown_and_whose_they_are(tmp_path, examine, monkeypatch):

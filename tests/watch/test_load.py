@@ -21,18 +21,18 @@ def readings(busy_s: float, **used_s: float) -> tuple[Reading, Reading]:
 
 
 def test_the_cpus_time_is_trimtabs_or_that_of_others():
-    found = cpu_load.mean_load(*readings(1.0, ours=0.25, stress=0.5, bash=0.0), waited=0.2)
+    found = cpu_load.average_load(*readings(1.0, ours=0.25, stress=0.5, bash=0.0), waited=0.2)
     assert found == Load(ours=0.5, others=1.5, waited=0.2, heaviest="stress")
 
 
 def test_a_process_that_uses_next_to_nothing_is_not_named():
-    assert cpu_load.mean_load(*readings(0.0, ours=0.0, bash=0.01), waited=None) == Load(0.0, 0.0)
+    assert cpu_load.average_load(*readings(0.0, ours=0.0, bash=0.01), waited=None) == Load(0.0, 0.0)
 
 
 def test_a_process_that_came_between_the_readings_counts_with_the_others():
     before, after = readings(0.5, ours=0.0)
     after = Reading(after.at, after.busy_s, {**after.processes, (9, 2.0): Process("new", 3.0, False)})
-    assert cpu_load.mean_load(before, after, None) == Load(0.0, 1.0)
+    assert cpu_load.average_load(before, after, None) == Load(0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_trimtabs_processes_are_known_by_their_module(command, ours):
 def test_a_real_reading_knows_this_machines_processes():
     program = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     with subprocess.Popen(program, stdin=subprocess.PIPE) as child:
-        found = cpu_load.reading()
+        found = cpu_load.take_reading()
         assert found.busy_s > 0
         assert child.pid in {pid for pid, _ in found.processes}
 
@@ -72,14 +72,14 @@ def test_pressure_as_the_kernel_writes_it(tmp_path, text, share):
     if text is not None:
         (tmp_path / "proc/pressure").mkdir(parents=True)
         (tmp_path / "proc/pressure/cpu").write_text(text)
-    assert cpu_load.pressure(tmp_path) == share
+    assert cpu_load.read_pressure(tmp_path) == share
 
 
 def test_others_elsewhere_on_the_machine_take_nothing_from_a_small_quota():
-    assert cpu_load.others_compete(Cpus(2, 2), Load(0.0, 0.6))
-    assert not cpu_load.others_compete(Cpus(2, 2), Load(2.0, 0.4))
-    assert not cpu_load.others_compete(Cpus(64, 64, quota=2.0), Load(0.0, 40.0))
-    assert cpu_load.others_compete(Cpus(64, 64, quota=2.0), Load(0.0, 63.0))
+    assert cpu_load.are_others_competing(Cpus(2, 2), Load(0.0, 0.6))
+    assert not cpu_load.are_others_competing(Cpus(2, 2), Load(2.0, 0.4))
+    assert not cpu_load.are_others_competing(Cpus(64, 64, quota=2.0), Load(0.0, 40.0))
+    assert cpu_load.are_others_competing(Cpus(64, 64, quota=2.0), Load(0.0, 63.0))
 
 
 def test_the_threads_that_are_left():
@@ -89,7 +89,7 @@ def test_the_threads_that_are_left():
 
 
 def test_the_kernels_figure_says_nothing_of_a_part_of_the_machine():
-    assert cpu_load.tasks_wait(Cpus(2, 2), Load(2.0, 0.0, 0.9))
-    assert not cpu_load.tasks_wait(Cpus(2, 2), Load(2.0, 0.0, None))
-    assert not cpu_load.tasks_wait(Cpus(8, 2), Load(2.0, 0.0, 0.9))
-    assert not cpu_load.tasks_wait(Cpus(8, 8, quota=2.0), Load(2.0, 0.0, 0.9))
+    assert cpu_load.are_tasks_waiting(Cpus(2, 2), Load(2.0, 0.0, 0.9))
+    assert not cpu_load.are_tasks_waiting(Cpus(2, 2), Load(2.0, 0.0, None))
+    assert not cpu_load.are_tasks_waiting(Cpus(8, 2), Load(2.0, 0.0, 0.9))
+    assert not cpu_load.are_tasks_waiting(Cpus(8, 8, quota=2.0), Load(2.0, 0.0, 0.9))

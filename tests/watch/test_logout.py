@@ -23,7 +23,7 @@ def machine(tmp_path):
         for name, text in {"proc/7/cgroup": groups, **files}.items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text)
-        return lambda user="ann": systemd_logout.reason(7, tmp_path, user)
+        return lambda user="ann": systemd_logout.explain_kill(7, tmp_path, user)
 
     return make
 
@@ -70,12 +70,12 @@ def test_what_the_users_own_manager_started_ends_without_lingering(machine):
 
 def test_a_service_and_a_machine_without_systemd_are_quiet(machine, tmp_path):
     assert machine(SYSTEM, **{"etc/systemd/logind.conf": YES})() == ""
-    assert systemd_logout.reason(8, tmp_path) == ""
+    assert systemd_logout.explain_kill(8, tmp_path) == ""
 
 
 def test_whoever_starts_a_study_in_such_a_session_is_told(engine, spec, monkeypatch, capsys):  # noqa: F811
     asked = []
-    monkeypatch.setattr(systemd_logout, "reason", lambda pid: asked.append(pid) or "systemd ends it")
+    monkeypatch.setattr(systemd_logout, "explain_kill", lambda pid: asked.append(pid) or "systemd ends it")
     assert main(["run", str(spec), "--detach"]) == 0
     shown = capsys.readouterr()
     assert "small is running; the study continues" in shown.out

@@ -49,14 +49,14 @@ def test_a_disk_that_takes_nothing(tmp_path, monkeypatch):
 
 
 def test_clocks_that_differ_and_one_that_was_set_back(tmp_path, monkeypatch):
-    assert "differs by +90 s" in operating_system_checks._clock(90.0, tmp_path).found
+    assert "differs by +90 s" in operating_system_checks._check_clock(90.0, tmp_path).found
     log = tmp_path / "engine.log"
     log.write_text("")
     os.utime(log, (time.time() + 7200,) * 2)
-    found = operating_system_checks._clock(0.0, tmp_path)
+    found = operating_system_checks._check_clock(0.0, tmp_path)
     assert found.level == "warn" and "in the future" in found.found and "timedatectl" in found.fix
     monkeypatch.setattr(operating_system_checks.time, "time", lambda: 0.0)  # a machine without a battery
-    assert operating_system_checks._clock(0.0, tmp_path / "new").level == "warn"
+    assert operating_system_checks._check_clock(0.0, tmp_path / "new").level == "warn"
 
 
 def test_a_locale_without_the_signs(monkeypatch):
@@ -82,7 +82,7 @@ def test_a_session_that_ends(monkeypatch):
 def test_a_card_in_mig_mode(instances, level, words):
     nvml = FakeNvml()
     nvml.mig[2] = instances
-    found = {one.name: one for one in doctor_checks._gpus(*GpuReader(nvml).read())}
+    found = {one.name: one for one in doctor_checks._check_gpus(*GpuReader(nvml).read())}
     assert found["gpu 2"].level == level and words in found["gpu 2"].found
     assert found["gpu 0"].level == "ok" and "MIG" not in found["gpu 0"].found
     assert len(found) == 4 + instances

@@ -202,7 +202,7 @@ class StudyScreen(Screen[None]):
         if trial.state in s.ENDED:
             self.console.say(f"trial {trial.number} is already {trial.state}")
             return
-        detail = act_consequences.prune_consequence(study, trial)
+        detail = act_consequences.describe_prune(study, trial)
         request = console_api.PruneTrial(study.name, trial.number)
         self._ask_first(f"Prune trial {trial.number}?", detail, request)
 
@@ -214,8 +214,8 @@ class StudyScreen(Screen[None]):
         if study.state not in ("running", "paused"):
             self.console.say(f"the study is already {study.state}")
             return
-        name = study.name if act_consequences.loses_trials(study) else ""
-        detail = act_consequences.stop_consequence(study)
+        name = study.name if act_consequences.is_losing_trials(study) else ""
+        detail = act_consequences.describe_stop(study)
         self._ask_first(f"Stop the study {study.name}?", detail, console_api.StopStudy(study.name), name)
 
     def _ask_first(self, question: str, detail: str, request: console_api.AnyRequest, name: str = "") -> None:

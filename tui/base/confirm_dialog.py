@@ -8,7 +8,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from tui.keys.dialog_key_groups import CONFIRM
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 
 
 class Confirm(ModalScreen[bool]):
@@ -29,7 +29,7 @@ class Confirm(ModalScreen[bool]):
     Confirm Horizontal { height: auto; align-horizontal: right; padding-top: 1; }
     Confirm Button { margin-left: 2; min-width: 12; }
     """
-    BINDINGS = bindings(CONFIRM)
+    BINDINGS = make_bindings(CONFIRM)
     FOCUSED = "no"  # the button that Enter presses at first
 
     def __init__(self, question: str, detail: str, name: str = "") -> None:

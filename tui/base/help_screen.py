@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 from core.manual import manual_reader
 from tui.keys.dialog_key_groups import HELP_PAGE
 from tui.keys.key_declarations import GROUPS
-from tui.keys.key_definition import Group, Key, bindings, spell
+from tui.keys.key_definition import Group, Key, make_bindings, spell
 from tui.keys.own_commands import as_group
 from tui.number_text import GLYPHS
 from tui.theme_colors import Palette
@@ -33,7 +33,7 @@ class Help(ModalScreen[None]):
     Help Input { display: none; height: 1; padding: 0; background: $panel; }
     Help Input, Help Input:focus { border: none; }
     """
-    BINDINGS = bindings(HELP_PAGE)
+    BINDINGS = make_bindings(HELP_PAGE)
 
     def __init__(self, look: Palette, groups: tuple[Group, ...] = (), topic: str = "") -> None:
         """Put ``groups``, those of the screen below, first, and the page ``topic`` of the manual last."""
@@ -46,7 +46,7 @@ class Help(ModalScreen[None]):
             page.border_title = "keys"
             page.border_subtitle = "/ searches · Esc closes"
             yield Input(placeholder="search keys and manual", id="search")
-            yield Static(self._page(""), id="page")
+            yield Static(self._make_page(""), id="page")
 
     def action_search(self) -> None:
         """Type what is searched."""
@@ -56,30 +56,30 @@ class Help(ModalScreen[None]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show the lines that have all the words."""
-        self.query_one("#page", Static).update(self._page(event.value))
+        self.query_one("#page", Static).update(self._make_page(event.value))
 
     def on_input_submitted(self) -> None:
         """Give the keys back to the page."""
         self.query_one(VerticalScroll).focus()
 
-    def _page(self, search: str) -> Text:
+    def _make_page(self, search: str) -> Text:
         words = search.lower().split()
         lines: list[Text] = []
         own = as_group(getattr(self.app, "own_commands", ()))
         groups = sorted(GROUPS, key=lambda group: group not in self._first)
         for group in (own, *groups) if own.keys else groups:
-            rows = [row for key in group if _has(words, (row := self._line(key)).plain)]
+            rows = [row for key in group if _has(words, (row := self._make_line(key)).plain)]
             if rows:
                 lines += [Text(group.title, style=f"bold {self._look['primary']}"), *rows]
         if not words:
-            lines += self._signs()
+            lines += self._list_signs()
         if self._topic:
-            page = manual_reader.plain_page(self._topic, PAGE_WIDTH)
-            found = [line for line in page.splitlines() if _has(words, line)] if words else [page]
-            lines.append(Text("\n" + "\n".join(found)))
+            page = manual_reader.make_plain_page(self._topic, PAGE_WIDTH)
+            matching_lines = [line for line in page.splitlines() if _has(words, line)] if words else [page]
+            lines.append(Text("\n" + "\n".join(matching_lines)))
         return Text("\n").join(lines)
 
-    def _signs(self) -> list[Text]:
+    def _list_signs(self) -> list[Text]:
         signs = Text("  ")
         for state, glyph in GLYPHS.items():
             signs.append(f"{glyph} {state}  ", style=self._look[state])
@@ -92,7 +92,7 @@ class Help(ModalScreen[None]):
             Text("  △ ▽ better or worse, but within the error bars"),
         ]
 
-    def _line(self, key: Key) -> Text:
+    def _make_line(self, key: Key) -> Text:
         keys = getattr(self.app, "key_map", {}).get(key.id)
         line = Text(f"  {spell(keys) if keys else key.spelt:<10} ", style=self._look["warning"])
         line.append(key.meaning, style=self._look["info"])

@@ -30,7 +30,7 @@ class Shown(NamedTuple):
     shown: bool = True  # in the footer of its group
 
 
-def _width(key: Shown) -> int:
+def _measure_width(key: Shown) -> int:
     return Text(f" {key.display} {key.label} ").cell_len
 
 
@@ -81,10 +81,10 @@ class KeyBar(Widget, can_focus=False):
         """Choose the keys again: those that matter for the selected trial, as many as fit, then the last ones
         that always stand there."""
         last = [self._active[key] for key in ALWAYS_SHOWN if key in self._active]
-        room = self.size.width - sum(map(_width, last))
+        room = self.size.width - sum(map(_measure_width, last))
         shown = []
-        for key in self._wanted():
-            room -= _width(key)
+        for key in self._list_wanted():
+            room -= _measure_width(key)
             if room < 0:
                 break
             shown.append(key)
@@ -103,15 +103,15 @@ class KeyBar(Widget, can_focus=False):
                 )
         self.update_keys()
 
-    def _wanted(self) -> Iterator[Shown]:
+    def _list_wanted(self) -> Iterator[Shown]:
         """Yield the keys by their order on the screen's bar; without one, those that the groups show."""
         order = getattr(self.screen, "BAR", ()) or [name for name, key in self._active.items() if key.shown]
         for name in order:
             key = self._active.get(name)
-            if key is not None and name not in ALWAYS_SHOWN and (text := self._label(name, key.label)):
+            if key is not None and name not in ALWAYS_SHOWN and (text := self._make_label(name, key.label)):
                 yield key._replace(label=text)
 
-    def _label(self, name: str, label: str) -> str:
+    def _make_label(self, name: str, label: str) -> str:
         """Return the key's word on the screen; its own while the screen is put together or taken down."""
         on_screen: Callable[[str, str], str] | None = getattr(self.screen, "key_label", None)
         try:
@@ -132,16 +132,16 @@ class KeyBar(Widget, can_focus=False):
                 line.append(text, style)
         return line
 
-    def _at(self, column: int) -> int | None:
+    def _find_key_at(self, column: int) -> int | None:
         for index, key in enumerate(self.keys):
-            column -= _width(key)
+            column -= _measure_width(key)
             if column < 0:
                 return index
         return None
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """Light up the key under the mouse, and say more of it where there is more to say."""
-        self.hovered = self._at(event.x)
+        self.hovered = self._find_key_at(event.x)
         self.tooltip = (self.keys[self.hovered].tooltip if self.hovered is not None else "") or None
 
     def on_leave(self) -> None:
@@ -150,7 +150,7 @@ class KeyBar(Widget, can_focus=False):
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         """Press the key."""
-        index = self._at(event.x)
+        index = self._find_key_at(event.x)
         if index is None:
             return
         if self.keys[index].enabled:

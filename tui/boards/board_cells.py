@@ -9,7 +9,7 @@ from rich.cells import set_cell_size
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import SLICE
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.metric_format import (
     POINTS,
     format_bound,
@@ -38,7 +38,7 @@ ARROWS = {
 }
 
 
-def cell(reading: Reading, intervals: bool) -> list[Piece]:
+def make_cell(reading: Reading, intervals: bool) -> list[Piece]:
     """Format ``✗  12.5% ▼ +10.5  7.1–20.2%`` in NARROW cells, plus INTERVAL with the interval."""
     unit, score = reading.metric.unit, reading.score
     if score is None:
@@ -47,49 +47,49 @@ def cell(reading: Reading, intervals: bool) -> list[Piece]:
     value = (
         meaning if reading.verdict and score.value is not None else "" if score.value is not None else "muted"
     )
-    pieces = [(mark, meaning), (format_figure(score.value, unit).rjust(7), value), *_change(reading)]
-    return [*pieces, (_interval_text(score, unit).rjust(INTERVAL), "muted")] if intervals else pieces
+    pieces = [(mark, meaning), (format_figure(score.value, unit).rjust(7), value), *_format_change(reading)]
+    return [*pieces, (_format_interval(score, unit).rjust(INTERVAL), "muted")] if intervals else pieces
 
 
-def _change(reading: Reading) -> list[Piece]:
+def _format_change(reading: Reading) -> list[Piece]:
     if reading.change is None:
         return [(" " * 8, "")]
-    arrow, meaning = arrow_of(reading)
+    arrow, meaning = make_arrow(reading)
     return [
         (f" {arrow}", meaning),
         (format_change(reading.change, reading.metric.unit).rjust(6)[:6], meaning),
     ]
 
 
-def arrow_of(reading: Reading) -> Piece:
+def make_arrow(reading: Reading) -> Piece:
     """Return ▲ for better than the base, ▼ for worse, hollow within the error bars, = for no change."""
     return ("=", "muted") if reading.better is None else ARROWS[reading.better, reading.clear]
 
 
-def _interval_text(score: Score, unit: str) -> str:
+def _format_interval(score: Score, unit: str) -> str:
     shown = format_interval(score, unit)
     return shown if len(shown) <= INTERVAL - 1 else shown.replace("%", "")[: INTERVAL - 1]
 
 
-def heads(reading: Reading) -> tuple[str, str]:
+def make_heads(reading: Reading) -> tuple[str, str]:
     """Return the column's name, and its better direction with the limits."""
-    name = _short_name(reading.metric.name)
+    name = _shorten_name(reading.metric.name)
     bounds = " ".join(
         format_bound(limit, reading.metric.unit).removesuffix(f" {POINTS}") for limit in reading.limits
     )
-    way = "low" if reading.metric.direction == "minimize" else "high"
-    return name, f"{way} is good" if not bounds else f"{way}, {bounds}"
+    edge = "low" if reading.metric.direction == "minimize" else "high"
+    return name, f"{edge} is good" if not bounds else f"{edge}, {bounds}"
 
 
-def _short_name(name: str) -> str:
+def _shorten_name(name: str) -> str:
     """Slices differ at their end: that is what is shown of one, as much as fits."""
     if not name.startswith(SLICE):
-        return plain(name.split("/", 1)[-1], NARROW)
-    name_shown = plain(name.removeprefix(SLICE))
+        return sanitize(name.split("/", 1)[-1], NARROW)
+    name_shown = sanitize(name.removeprefix(SLICE))
     return name_shown if len(name_shown) <= HEAD else f"…{name_shown[1 - HEAD :]}"
 
 
-def spark(values: Sequence[float], width: int) -> str:
+def draw_spark(values: Sequence[float], width: int) -> str:
     """Draw the newest ``values`` as a braille curve in ``width`` cells, scaled to its own range."""
     canvas = Canvas(width, 1)
     shown = [value for value in values if math.isfinite(value)][-2 * width :]

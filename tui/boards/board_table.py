@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from core.contract.spec.metric_limits import Limit
 from core.contract.state import engine_state as s
 from core.contract.views.metric_verdict import BASE, read
-from tui.boards.board_cells import INTERVAL, NARROW, cell, cut, heads, spark
+from tui.boards.board_cells import INTERVAL, NARROW, cut, draw_spark, make_cell, make_heads
 from tui.number_text import GLYPHS
 from tui.theme_colors import Palette
 from tui.ui_messages import BoardLeft, CellChosen, CellOpened
@@ -28,8 +28,8 @@ class BoardTable(VirtualTable):
     FOOT_LINES = 1  # the selected trial's history
     CELL_CURSOR = True
 
-    def __init__(self, **more: object) -> None:
-        super().__init__(**more)
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
         self._study: s.Study | None = None
         self._limits: dict[str, tuple[Limit, ...]] = {}
         self._intervals = False
@@ -48,27 +48,29 @@ class BoardTable(VirtualTable):
         limits: dict[str, tuple[Limit, ...]],
         names: tuple[str, ...],
         trials: Sequence[int],
-        how: tuple[str, bool],
+        sort_and_layout: tuple[str, bool],
         look: Palette,
     ) -> None:
-        """Draw the metrics ``names`` of ``trials``; ``how``: sorted by which metric, with intervals? The
-        same again costs nothing."""
+        """Draw the metrics ``names`` of ``trials``; ``sort_and_layout``: sorted by which metric, with
+        intervals? The same again costs nothing."""
         self._study = study
-        shape = (names, how, limits, look)
+        shape = (names, sort_and_layout, limits, look)
         rearranged = shape != self._shape or trials != self._trials
         if shape != self._shape:
-            self._shape, self._limits, self._intervals = shape, limits, how[1]
-            self.set_columns([LABEL, *(self._column(name, how[0]) for name in names)], 1, look)
+            self._shape, self._limits, self._intervals = shape, limits, sort_and_layout[1]
+            self.set_columns(
+                [LABEL, *(self._make_column(name, sort_and_layout[0]) for name in names)], 1, look
+            )
         self._trials = trials
         self.set_keys([BASE, *trials])
         if rearranged:  # otherwise the user may have scrolled away from the cursor
             self.show_cursor()
         self.draw_changes()
 
-    def _column(self, name: str, sorted_by: str) -> TableColumn:
+    def _make_column(self, name: str, sorted_by: str) -> TableColumn:
         assert self._study is not None
         width = NARROW + INTERVAL * self._intervals
-        title, direction = heads(read(self._study, None, name, self._limits))
+        title, direction = make_heads(read(self._study, None, name, self._limits))
         mark = "▾" if name == sorted_by else " "
         head = (((cut(f"{mark} {title}", width), ""),), ((cut(f"  {direction}", width), "muted"),))
         return TableColumn(name, width, head, gap=1)
@@ -100,7 +102,7 @@ class BoardTable(VirtualTable):
         assert study is not None
         trial = study.trials[key] if key != BASE else None
         readings = [read(study, trial, column.key, self._limits) for column in self.columns_in_sight]
-        return [_label(trial), *(cell(reading, self._intervals) for reading in readings)]
+        return [_make_label(trial), *(make_cell(reading, self._intervals) for reading in readings)]
 
     def head_cells(self, line: int) -> Cells:
         """Return a line of the head; above the labels, which metrics of how many are in sight."""
@@ -119,7 +121,7 @@ class BoardTable(VirtualTable):
         history: list[list[Piece]] = [[(f" #{trial.number} past", "muted")]]
         for column in self.columns_in_sight:
             series = trial.series.get(column.key)
-            history.append([("  ", ""), (spark(series.values if series else (), 12), "accent")])
+            history.append([("  ", ""), (draw_spark(series.values if series else (), 12), "accent")])
         return history
 
     # -- moving -----------------------------------------------------------------------------------
@@ -141,7 +143,7 @@ class BoardTable(VirtualTable):
         self.post_message(CellOpened())
 
 
-def _label(trial: s.Trial | None) -> list[Piece]:
+def _make_label(trial: s.Trial | None) -> list[Piece]:
     if trial is None:
         return [(" base", "bold")]
     at = trial.scored_step

@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 
 from core.contract.spec.metric_limits import Limit, Verdict
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views import metric_verdict as r
 from core.contract.views.metric_format import POINTS, SHARE
 from core.contract.views.trials.trial_filter import choose_trials
@@ -19,11 +19,11 @@ from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.boards.board_cells import MARKS
 from tui.boards.board_table import BoardTable
-from tui.boards.cell_detail import curves, foot
+from tui.boards.cell_detail import list_curves, make_foot
 from tui.boards.evidence_screen import EvidenceScreen
 from tui.boards.report_card_screen import ReportCardScreen
 from tui.keys.key_declarations import BOARDS, EVERYWHERE
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.ui_messages import BoardLeft, CellChosen, CellOpened
 from tui.widgets.cached_static import Sheet
 from tui.widgets.line_chart import Chart
@@ -40,7 +40,7 @@ class BoardsScreen(StudyScreen):
     KEYS = (BOARDS,)
     TOPIC = "boards"
     CRUMB = "boards"
-    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    BINDINGS = make_bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     BoardsScreen #title {
         height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
@@ -96,19 +96,19 @@ class BoardsScreen(StudyScreen):
         """Draw the current board."""
         study, look, table = self.study, self.console.look, self.query_one(BoardTable)
         self._arrange()
-        boards = r.boards(study) if study is not None else ()
+        boards = r.list_boards(study) if study is not None else ()
         if self._board not in boards:
             self._board = next(iter(boards), "")
         names = r.list_names(study, self._board) if study is not None else ()
-        limits = r.limits(study) if study is not None else {}
-        self.query_one("#title", Sheet).draw(self._title(study, boards, limits))
+        limits = r.list_limits(study) if study is not None else {}
+        self.query_one("#title", Sheet).draw(self._make_title(study, boards, limits))
         table.display = bool(names)
         self.query_one("#lower").display = bool(names) and self.size.height >= LOW
         self._show_empty(study, bool(names))
         if study is None or not names:
             return
-        how = (self._sorted, (self.size.width >= WIDE) != self._turned)
-        table.show(study, limits, names, self._trials(study), how, look)
+        sort_and_layout = (self._sorted, (self.size.width >= WIDE) != self._turned)
+        table.show(study, limits, names, self._list_trials(study), sort_and_layout, look)
         if self._trial is not None:
             table.choose(self._trial)
             self._trial = None
@@ -126,14 +126,14 @@ class BoardsScreen(StudyScreen):
         study, chosen, look = self.study, self.query_one(BoardTable).chosen, self.console.look
         if study is None or chosen is None:
             return
-        limits, box, chart = r.limits(study), self.query_one("#foot", Sheet), self.query_one(Chart)
-        box.draw(foot(study, *chosen, limits, max(20, box.size.width - 2), look))
+        limits, box, chart = r.list_limits(study), self.query_one("#foot", Sheet), self.query_one(Chart)
+        box.draw(make_foot(study, *chosen, limits, max(20, box.size.width - 2), look))
         scale = {SHARE: ", in percent", POINTS: ", in points"}.get(r.describe_metric(chosen[1]).unit, "")
-        chart.border_title = f"{plain(chosen[1], 40)} over its steps{scale}"
+        chart.border_title = f"{sanitize(chosen[1], 40)} over its steps{scale}"
         why = "the base is scored once" if chosen[0] == r.BASE else "no score yet"
-        chart.show(curves(study, *chosen, limits), False, look, why)
+        chart.show(list_curves(study, *chosen, limits), False, look, why)
 
-    def _trials(self, study: s.Study) -> list[int]:
+    def _list_trials(self, study: s.Study) -> list[int]:
         trials = [trial for trial in study.trials.values() if self._all or trial.scores]
         trials = choose_trials(study, trials, self._filter)
         if self._sorted:
@@ -142,43 +142,43 @@ class BoardsScreen(StudyScreen):
             def rank(trial: s.Trial) -> tuple[bool, float, int]:
                 score = trial.scores.get(self._sorted)
                 value = score.value if score is not None else None
-                known = value is not None and math.isfinite(value)
-                return (not known, sign * value if known and value is not None else 0.0, trial.number)
+                has_value = value is not None and math.isfinite(value)
+                return (not has_value, sign * value if has_value and value is not None else 0.0, trial.number)
 
             trials.sort(key=rank)
         return [trial.number for trial in trials]
 
-    def _title(self, study: s.Study | None, boards: tuple[str, ...], limits: Limits) -> Text:
+    def _make_title(self, study: s.Study | None, boards: tuple[str, ...], limits: Limits) -> Text:
         look, away = self.console.look, self.console.engine.away
         line = self.way()
         if away:
-            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
+            line.append(f"  {sanitize(away, 120)}", style=f"bold {look['error']}")
         elif study is not None:
-            line.append(f"  {self._state(study)}", style=look["muted"])
+            line.append(f"  {self._describe_state(study)}", style=look["muted"])
         tabs = Text(no_wrap=True, overflow="ellipsis")
         for board in boards:
             is_shown = board == self._board
             tabs.append(f" {board} ", style=f"bold {look.cursor}" if is_shown else "")
-            for verdict, count in self._verdicts(study, board, limits) if study is not None else ():
+            for verdict, count in self._describe_verdicts(study, board, limits) if study is not None else ():
                 mark, meaning = MARKS[verdict]
                 tabs.append(f" {mark}{count}", style=look[meaning])
             tabs.append("   ")
         return Text("\n", no_wrap=True, overflow="ellipsis").join([line, tabs])
 
-    def _state(self, study: s.Study) -> str:
+    def _describe_state(self, study: s.Study) -> str:
         scored = sum(bool(trial.scores) for trial in study.trials.values())
         if not scored:
-            return r.explain_absent(study)[1] if r.boards(study) else ""
+            return r.explain_absent(study)[1] if r.list_boards(study) else ""
         shown = f"{scored} of {len(study.trials)} trials scored"
-        shown += f", matching {plain(self._filter, 20)!r}" if self._filter else ""
-        return f"{shown}, best {plain(self._sorted, 30)} first" if self._sorted else shown
+        shown += f", matching {sanitize(self._filter, 20)!r}" if self._filter else ""
+        return f"{shown}, best {sanitize(self._sorted, 30)} first" if self._sorted else shown
 
-    def _verdicts(self, study: s.Study, board: str, limits: Limits) -> list[tuple[Verdict, int]]:
+    def _describe_verdicts(self, study: s.Study, board: str, limits: Limits) -> list[tuple[Verdict, int]]:
         """Count a board's breached limits and unsure verdicts."""
         verdicts = [
             r.judge_limits(trial.scores, name, limits, trial)
             for name in limits
-            if r.board_of(name) == board
+            if r.find_board(name) == board
             for trial in study.trials.values()
             if name in trial.scores
         ]
@@ -233,7 +233,7 @@ class BoardsScreen(StudyScreen):
 
     def action_board(self, by: int) -> None:
         """The next or previous board, as far as there is one."""
-        boards = r.boards(self.study) if self.study is not None else ()
+        boards = r.list_boards(self.study) if self.study is not None else ()
         place = boards.index(self._board) + by if self._board in boards else 0
         if 0 <= place < len(boards):
             self._board = boards[place]

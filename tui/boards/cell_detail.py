@@ -6,10 +6,10 @@ from rich.text import Text
 
 from core.contract.spec.metric_limits import Limit
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views import metric_verdict as r
 from core.contract.views.metric_format import HUNDREDTHS, SHARE, format_bound, format_change, format_score
-from tui.boards.board_cells import MARKS, arrow_of
+from tui.boards.board_cells import MARKS, make_arrow
 from tui.theme_colors import Palette
 from tui.widgets.line_chart import Curve
 from tui.widgets.text_wrapping import wrap_text
@@ -19,7 +19,7 @@ SAID = {"ok": "kept", "breached": "breached", "unsure": "unsure: it may be chanc
 LINES = 5
 
 
-def foot(
+def make_foot(
     study: s.Study,
     number: int,
     name: str,
@@ -31,36 +31,36 @@ def foot(
     trial = study.trials.get(number)
     reading = r.read(study, trial, name, limits)
     lines = [
-        _meaning(reading, look),
-        _value(reading, trial, look),
-        _base_line(reading, trial, look),
-        _limit(study, reading, look),
+        _explain_meaning(reading, look),
+        _format_value(reading, trial, look),
+        _describe_base(reading, trial, look),
+        _describe_limit(study, reading, look),
     ]
-    lines += _reason(study, reading, width, look)
+    lines += _describe_reason(study, reading, width, look)
     lines = (lines + [Text()] * LINES)[:LINES]
     return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
 
-def _meaning(reading: r.Reading, look: Palette) -> Text:
-    line = Text(plain(reading.metric.name, 40), style="", no_wrap=True, overflow="ellipsis")
+def _explain_meaning(reading: r.Reading, look: Palette) -> Text:
+    line = Text(sanitize(reading.metric.name, 40), style="", no_wrap=True, overflow="ellipsis")
     line.stylize("bold")
     unit = f" [{reading.metric.unit}]" if reading.metric.unit not in ("", SHARE) else ""
     line.append(f"  {reading.metric.meaning}{unit}; {WAYS[reading.metric.direction]}", style=look["muted"])
     return line
 
 
-def _value(reading: r.Reading, trial: s.Trial | None, look: Palette) -> Text:
-    who = "base    " if trial is None else f"trial {trial.number}"
-    line = Text(f"{who:<9} ", style=look["muted"])
+def _format_value(reading: r.Reading, trial: s.Trial | None, look: Palette) -> Text:
+    owner_name = "base    " if trial is None else f"trial {trial.number}"
+    line = Text(f"{owner_name:<9} ", style=look["muted"])
     if reading.score is None:
         return line.append("–")
     line.append(format_score(reading.score, reading.metric.unit), style="bold")
     if trial is not None:
-        line.append(f" at step {r.step_of(trial, reading.metric.name)}", style=look["muted"])
+        line.append(f" at step {r.find_step(trial, reading.metric.name)}", style=look["muted"])
     return line
 
 
-def _base_line(reading: r.Reading, trial: s.Trial | None, look: Palette) -> Text:
+def _describe_base(reading: r.Reading, trial: s.Trial | None, look: Palette) -> Text:
     if trial is None:
         return Text("          all trials are compared with the base", style=look["muted"])
     line = Text("base      ", style=look["muted"])
@@ -68,36 +68,36 @@ def _base_line(reading: r.Reading, trial: s.Trial | None, look: Palette) -> Text
         return line.append("not scored", style=look["muted"])
     line.append(format_score(reading.base, reading.metric.unit))
     if reading.change is not None:
-        arrow, meaning = arrow_of(reading)
+        arrow, meaning = make_arrow(reading)
         points = " points" if reading.metric.unit in HUNDREDTHS else ""
         line.append(
             f"  {arrow} {format_change(reading.change, reading.metric.unit)}{points} ", style=look[meaning]
         )
-        line.append(_comparison(reading), style=look[meaning])
+        line.append(_describe_comparison(reading), style=look[meaning])
     return line
 
 
-def _comparison(reading: r.Reading) -> str:
+def _describe_comparison(reading: r.Reading) -> str:
     if reading.better is None:
         return "the same"
     word = "better" if reading.better else "worse"
     if reading.clear:
         return word
-    known = (
+    has_both = (
         reading.score is not None
         and reading.score.interval
         and reading.base is not None
         and reading.base.interval
     )
-    return f"{word}, within the error bars" if known else f"{word}, without error bars"
+    return f"{word}, within the error bars" if has_both else f"{word}, without error bars"
 
 
-def _limit(study: s.Study, reading: r.Reading, look: Palette) -> Text:
+def _describe_limit(study: s.Study, reading: r.Reading, look: Palette) -> Text:
     line = Text("limit     ", style=look["muted"])
     if not reading.limits:
         sign = "<=" if reading.metric.direction == "minimize" else ">="
         return line.append(
-            f'none; such as evaluate.limits = ["{plain(reading.metric.name, 40)} {sign} …"]', look["muted"]
+            f'none; such as evaluate.limits = ["{sanitize(reading.metric.name, 40)} {sign} …"]', look["muted"]
         )
     line.append(" and ".join(format_bound(limit, reading.metric.unit) for limit in reading.limits))
     if reading.verdict is not None:
@@ -111,18 +111,18 @@ def _limit(study: s.Study, reading: r.Reading, look: Palette) -> Text:
             )
         line.append(f"  {mark} {word}", style=look[meaning])
         if reading.verdict == "breached":
-            line.append(f"; on_breach = {plain(r.on_breach(study), 20)}", style=look["muted"])
+            line.append(f"; on_breach = {sanitize(r.describe_breach_action(study), 20)}", style=look["muted"])
     return line
 
 
-def _reason(study: s.Study, reading: r.Reading, width: int, look: Palette) -> list[Text]:
+def _describe_reason(study: s.Study, reading: r.Reading, width: int, look: Palette) -> list[Text]:
     if reading.score is None:
         return wrap_text(r.explain_unscored(study), width, look["muted"])
     style = look["warning" if reading.score.value is None else "muted"]
     return wrap_text(reading.score.reason, width, style) if reading.score.reason else []
 
 
-def curves(study: s.Study, number: int, name: str, limits: dict[str, tuple[Limit, ...]]) -> list[Curve]:
+def list_curves(study: s.Study, number: int, name: str, limits: dict[str, tuple[Limit, ...]]) -> list[Curve]:
     """The metric of a trial over its steps, with the base and the limits as level lines."""
     trial = study.trials.get(number)
     series = trial.series.get(name) if trial is not None else None

@@ -10,7 +10,7 @@ from textual.containers import Container, VerticalScroll
 from textual.widgets import Static
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.metric_format import format_score
 from core.contract.views.metric_verdict import BASE, describe_metric
 from core.contract.wire import console_api
@@ -19,8 +19,8 @@ from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.base.latest_query import Latest
 from tui.keys.key_declarations import EVERYWHERE, EVIDENCE
-from tui.keys.key_definition import bindings
-from tui.number_text import number
+from tui.keys.key_definition import make_bindings
+from tui.number_text import format_number
 from tui.widgets.cached_static import Sheet
 
 WIDE = 100  # columns from which the list stands beside the sample
@@ -33,7 +33,7 @@ class EvidenceScreen(StudyScreen):
     KEYS = (EVIDENCE,)
     TOPIC = "boards"
     CRUMB = "evidence"
-    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    BINDINGS = make_bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     EvidenceScreen #title {
         height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
@@ -106,7 +106,7 @@ class EvidenceScreen(StudyScreen):
     def draw(self) -> None:
         """Draw the samples; the same ones cost nothing."""
         self.set_class(self.size.width >= WIDE, "wide")
-        self.query_one("#title", Sheet).draw(self._title())
+        self.query_one("#title", Sheet).draw(self._make_title())
         look = self.console.look
         drawn = (self._evidence, self._why, self._place, look, self.size)
         if drawn == self._drawn:
@@ -114,22 +114,22 @@ class EvidenceScreen(StudyScreen):
         self._drawn = drawn
         self.query_one("#list").display = bool(self._samples)
         self.query_one("#list Sheet", Sheet).draw(self._list())
-        self.query_one("#sample Static", Static).update(self._sample())
+        self.query_one("#sample Static", Static).update(self._draw_sample())
         box = self.query_one("#sample", VerticalScroll)
         box.border_title = (
             f"sample {self._place + 1} of {len(self._samples)}" if self._samples else "no sample"
         )
 
-    def _title(self) -> Text:
+    def _make_title(self) -> Text:
         look, metric, trial = self.console.look, describe_metric(self._metric), self.selected_trial()
         of = "the base model" if self._number == BASE else f"trial {self._number}"
         line = self.way()
-        line.append(f"  {plain(metric.name, 40)} of {of}", style="bold")
+        line.append(f"  {sanitize(metric.name, 40)} of {of}", style="bold")
         study = self.study
-        kept = (
+        sample_note = (
             study.base_scores if self._number == BASE and study is not None else trial.scores if trial else {}
         )
-        score = kept.get(self._metric)
+        score = sample_note.get(self._metric)
         if score is not None:
             line.append(f"  {format_score(score, metric.unit)}")
         of_step = (
@@ -137,36 +137,38 @@ class EvidenceScreen(StudyScreen):
         )
         below = Text(metric.meaning + of_step, style=look["muted"], no_wrap=True, overflow="ellipsis")
         if self._samples and self._why:
-            below = Text(f"refresh failed: {plain(self._why, 200)}", style=look["warning"])
+            below = Text(f"refresh failed: {sanitize(self._why, 200)}", style=look["warning"])
         return Text("\n", no_wrap=True, overflow="ellipsis").join([line, below])
 
     def _list(self) -> Text:
         look, rows, width = self.console.look, [], self.size.width
         room = max(12, (width * 34 // 100 if width >= WIDE else width) - 6)
         for place, sample in enumerate(self._samples):
-            row = Text(f"{'▸' if place == self._place else ' '} {number(sample.score):>8}  ", no_wrap=True)
-            row.append(plain(sample.note or sample.answer or sample.prompt, 120))
+            row = Text(
+                f"{'▸' if place == self._place else ' '} {format_number(sample.score):>8}  ", no_wrap=True
+            )
+            row.append(sanitize(sample.note or sample.answer or sample.prompt, 120))
             row.truncate(room, overflow="ellipsis", pad=True)
             if place == self._place:
                 row.stylize(f"bold {look.cursor}")
             rows.append(row)
         return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
 
-    def _sample(self) -> Text:
+    def _draw_sample(self) -> Text:
         """Prompt, answer, score and note. Rich's Text holds them: no markup in them is obeyed."""
         look = self.console.look
         if not self._samples:
-            return Text(plain(self._why, 600), style=look["muted"])
+            return Text(sanitize(self._why, 600), style=look["muted"])
         sample, head = self._samples[self._place], f"bold {look['primary']}"
         shown = Text()
         for name, text in (("prompt", sample.prompt), ("answer", sample.answer)):
             shown.append(f"{name}\n", style=head)
-            shown.append(f"{plain(text, LONGEST, lines=True)}\n\n" if text else "– (empty)\n\n")
+            shown.append(f"{sanitize(text, LONGEST, lines=True)}\n\n" if text else "– (empty)\n\n")
         shown.append("score ", style=head)
-        shown.append(number(sample.score), style="bold")
+        shown.append(format_number(sample.score), style="bold")
         if sample.note:
             shown.append("   note ", style=head)
-            shown.append(plain(sample.note, 600))
+            shown.append(sanitize(sample.note, 600))
         return shown
 
     # -- keys -------------------------------------------------------------------------------------

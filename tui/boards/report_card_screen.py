@@ -7,12 +7,12 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views import report_card
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.keys.key_declarations import EVERYWHERE, REPORT_CARD
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet
 from tui.widgets.text_wrapping import wrap_text
@@ -31,7 +31,7 @@ class ReportCardScreen(StudyScreen):
 
     KEYS = (REPORT_CARD,)
     TOPIC = "boards"
-    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    BINDINGS = make_bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     ReportCardScreen #title { height: 1; padding: 0 1; background: $surface; text-style: bold; }
     ReportCardScreen VerticalScroll { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
@@ -67,7 +67,7 @@ class ReportCardScreen(StudyScreen):
         if study is None or trial is None:
             body.draw(Text("no such trial", style=look["muted"]))
             return
-        body.draw(Text("\n").join(card_lines(study, trial, width, look)))
+        body.draw(Text("\n").join(make_card_lines(study, trial, width, look)))
 
     def action_back(self) -> None:
         """To the boards."""
@@ -87,9 +87,9 @@ class ReportCardScreen(StudyScreen):
         self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
 
 
-def card_lines(study: s.Study, trial: s.Trial, width: int, look: Palette) -> list[Text]:
+def make_card_lines(study: s.Study, trial: s.Trial, width: int, look: Palette) -> list[Text]:
     """The lines of the card in ``width`` cells."""
-    claims = report_card.claims(study, trial)
+    claims = report_card.list_claims(study, trial)
     lines: list[Text] = []
     for verdict, head in HEADS.items():
         own = [claim for claim in claims if claim.verdict == verdict]
@@ -97,7 +97,7 @@ def card_lines(study: s.Study, trial: s.Trial, width: int, look: Palette) -> lis
             continue
         lines.append(Text(f"{head}: {len(own)}", style=f"bold {look['primary']}"))
         for claim in own:
-            lines += _claim(claim, width, look)
+            lines += _draw_claim(claim, width, look)
         lines.append(Text())
     lines.append(Text("not examined", style=f"bold {look['primary']}"))
     for text in report_card.list_unexamined(study, trial):
@@ -105,13 +105,13 @@ def card_lines(study: s.Study, trial: s.Trial, width: int, look: Palette) -> lis
     return lines
 
 
-def _claim(claim: report_card.Claim, width: int, look: Palette) -> list[Text]:
+def _draw_claim(claim: report_card.Claim, width: int, look: Palette) -> list[Text]:
     mark, meaning = ("?", "warning") if claim.doubtful else MARKS[claim.verdict]
     line = Text(f"{mark} ", style=look[meaning] if meaning else "", no_wrap=True)
-    line.append(f"{plain(claim.metric, 40)} ", style="bold")
+    line.append(f"{sanitize(claim.metric, 40)} ", style="bold")
     line.append(claim.text, style=look[meaning] if meaning else "")
     return [
         line,
-        *wrap_text(plain(claim.basis, 400), width, "", INDENT),
+        *wrap_text(sanitize(claim.basis, 400), width, "", INDENT),
         *wrap_text(claim.how, width, look["muted"], INDENT),
     ]

@@ -5,38 +5,38 @@ from __future__ import annotations
 from rich.text import Text
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views import metric_verdict as r
 from core.contract.views.metric_format import format_change, format_figure
-from tui.boards.board_cells import MARKS, arrow_of
+from tui.boards.board_cells import MARKS, make_arrow
 from tui.theme_colors import Palette
-from tui.widgets.label_value import pair
+from tui.widgets.label_value import format_pair
 
 ROOMY = 28  # minimum width for the change beside its arrow
 
 
 def summarize_boards(study: s.Study, trial: s.Trial, width: int, look: Palette) -> list[Text]:
     """Return lines of ``width`` cells under the name of each board; none without scores."""
-    limits, rows = r.limits(study), list[Text]()
-    for board in r.boards(study):
+    limits, rows = r.list_limits(study), list[Text]()
+    for board in r.list_boards(study):
         names = [name for name in r.list_names(study, board) if name in trial.scores]
         if names:
             compared = ", vs the base" if study.base_scores else ""
             rows.append(Text(f"{board} @{trial.scored_step}{compared}", style=look["primary"]))
-        rows += [_row(r.read(study, trial, name, limits), width, look) for name in names]
+        rows += [_make_row(r.read(study, trial, name, limits), width, look) for name in names]
     return rows
 
 
-def _row(reading: r.Reading, width: int, look: Palette) -> Text:
+def _make_row(reading: r.Reading, width: int, look: Palette) -> Text:
     mark, meaning = MARKS[reading.verdict]
     name = Text(f"{mark} ", style=look[meaning])
-    name.append(plain(reading.metric.name.split("/", 1)[-1], 40), style=look["muted"])
+    name.append(sanitize(reading.metric.name.split("/", 1)[-1], 40), style=look["muted"])
     shown = Text(
         format_figure(reading.score.value if reading.score is not None else None, reading.metric.unit),
         style="bold",
     )
     if reading.change is not None:
-        arrow, way = arrow_of(reading)
+        arrow, way = make_arrow(reading)
         shown.append(f" {arrow}", style=f"not bold {look[way]}")
         if width >= ROOMY:
             shown.append(
@@ -44,4 +44,4 @@ def _row(reading: r.Reading, width: int, look: Palette) -> Text:
             )
     else:
         shown.append(" " * (8 if width >= ROOMY else 2))
-    return pair(name, shown, width)
+    return format_pair(name, shown, width)

@@ -15,12 +15,12 @@ COLUMNS = tuple(
 )
 
 
-def column_of(x: float, width: int) -> int:
+def find_column(x: float, width: int) -> int:
     """The cell in which a position lies, as the dots of a line lie in cells."""
     return round(x * (2 * width - 1)) // 2
 
 
-def row_of(y: float, height: int) -> int:
+def find_row(y: float, height: int) -> int:
     """The row in which a position lies, the uppermost being 0."""
     return round((1 - y) * (4 * height - 1)) // 4
 

@@ -20,8 +20,8 @@ NEAR = 6  # unchanged cells between two changed ones that are sent with them: a 
 class CellSheet(Widget):
     """Shows rows of cells in its own size."""
 
-    def __init__(self, **more: object) -> None:
-        super().__init__(**more)  # type: ignore[arg-type]
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
         self._rows: Sequence[Sequence[Cell]] = ()
         self._look: Palette | None = None
 
@@ -32,7 +32,7 @@ class CellSheet(Widget):
         if not same_look or [len(row) for row in before] != [len(row) for row in rows]:
             self.refresh()
             return
-        regions = changed_runs(before, rows)
+        regions = find_changed_runs(before, rows)
         if regions:
             self.refresh(*(Region(left, row, wide, 1) for row, left, wide in regions))
 
@@ -43,23 +43,23 @@ class CellSheet(Widget):
         look, own = self._look, self.rich_style  # with the background, which nothing below gives
         runs = groupby(self._rows[y], key=lambda cell: cell[1])
         segments = [
-            Segment("".join(character for character, _ in run), own + style_of(look, meaning))
+            Segment("".join(character for character, _ in run), own + make_style(look, meaning))
             for meaning, run in runs
         ]
         return Strip(segments, len(self._rows[y]))
 
 
-def style_of(look: Palette, meaning: str) -> Style:
+def make_style(look: Palette, meaning: str) -> Style:
     """The style of a meaning; blank cells have the widget's own."""
     weight, _, name = meaning.rpartition(" ")
     return Style.parse(f"{weight} {look[name]}".strip() or "none") if meaning else Style.null()
 
 
-def changed_runs(
+def find_changed_runs(
     before: Sequence[Sequence[Cell]], after: Sequence[Sequence[Cell]]
 ) -> list[tuple[int, int, int]]:
     """Return (row, first column, cells) of what differs; runs that lie near each other are one."""
-    found: list[tuple[int, int, int]] = []
+    runs: list[tuple[int, int, int]] = []
     for row, (old, new) in enumerate(zip(before, after, strict=True)):
         if old == new:
             continue
@@ -67,8 +67,8 @@ def changed_runs(
         start = end = changed[0]
         for column in changed[1:]:
             if column - end > NEAR:
-                found.append((row, start, end - start + 1))
+                runs.append((row, start, end - start + 1))
                 start = column
             end = column
-        found.append((row, start, end - start + 1))
-    return found
+        runs.append((row, start, end - start + 1))
+    return runs

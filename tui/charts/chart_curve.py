@@ -11,7 +11,14 @@ from core.contract.views.axis_scale import AxisScale
 from core.contract.views.charts.chart_window import round_end
 from core.contract.views.metric_format import HUNDREDTHS, format_figure
 from tui.charts.chart_view import ChartView
-from tui.number_text import duration, loss, number, short, size, smooth_values
+from tui.number_text import (
+    format_duration,
+    format_loss,
+    format_number,
+    format_short,
+    format_size,
+    smooth_values,
+)
 
 RATE = "train/learning_rate"
 WHOLE = ("%", "W", "°C", "kB/s")  # units of figures without digits after the point
@@ -50,14 +57,14 @@ class Curve:
         if self.noisy and view.smoothing > 0:
             points = list(zip(self.steps, smooth_values(self.values, view.smoothing), strict=True))
         else:
-            points = self._measured()
+            points = self._list_measured()
         return [
             (step, value)
             for step, value in points
             if abs(value) < HUGE and (value * HUGE > 1 or not view.log_y) and (step > 0 or not view.log_x)
         ]
 
-    def _measured(self) -> list[tuple[float, float]]:
+    def _list_measured(self) -> list[tuple[float, float]]:
         """The points, each followed by the extremes of those that were left out after it."""
         points = []
         for place, (step, value) in enumerate(zip(self.steps, self.values, strict=True)):
@@ -116,47 +123,49 @@ class ChartData:
         return AxisScale(low, high, view.log_x) if high > low else whole
 
 
-def figure_text(value: float | None, unit: str) -> str:
+def write_figure(value: float | None, unit: str) -> str:
     """A value of a chart's title, in a width that hardly changes."""
     if unit == "bytes":
-        return size(value)
+        return format_size(value)
     if unit in HUNDREDTHS:
         return format_figure(value, unit)
     if unit in WHOLE:
         return "–" if value is None else f"{value:.0f}{unit}"
     if value is not None and (unit == RATE or 0 < abs(value) < 1e-3):
-        return _power(value, 2)
+        return _format_power(value, 2)
     if value is not None and math.isfinite(value) and abs(value) >= 1e4:
-        return short(value)
-    return loss(value)
+        return format_short(value)
+    return format_loss(value)
 
 
-def tick_text(value: float, unit: str) -> str:
+def format_tick(value: float, unit: str) -> str:
     """A value next to the axis, at most six characters."""
     if unit == "bytes":
-        text = size(value)
+        text = format_size(value)
     elif unit in HUNDREDTHS:
         text = f"{100 * value:.3g}%"
     elif unit == RATE and value:
-        text = _power(value, 1)
+        text = _format_power(value, 1)
     else:
-        text = short(value) if abs(value) >= 1e4 else number(float(f"{value:.4g}"))
-    text = text if len(text) <= 6 else _power(value, 0)
+        text = format_short(value) if abs(value) >= 1e4 else format_number(float(f"{value:.4g}"))
+    text = text if len(text) <= 6 else _format_power(value, 0)
     return text if len(text) <= 6 else "0"  # nearer to 0 than any value of a metric
 
 
-def _power(value: float, digits: int) -> str:
+def _format_power(value: float, digits: int) -> str:
     return f"{value:.{digits}e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
-def place_text(value: float, along: str) -> str:
+def format_place(value: float, along: str) -> str:
     """A place of the x axis; one below 0 is so many seconds ago."""
     if value < 0:
-        return ago_text(-value)
-    return duration(value) if along == "time" else short(value) if value >= 1e4 else f"{value:.0f}"
+        return format_ago(-value)
+    return (
+        format_duration(value) if along == "time" else format_short(value) if value >= 1e4 else f"{value:.0f}"
+    )
 
 
-def ago_text(seconds: float) -> str:
+def format_ago(seconds: float) -> str:
     """Such as -45s, -15m or -6h."""
     unit, length = next((pair for pair in (("h", 3600), ("m", 60)) if seconds >= pair[1]), ("s", 1))
     return f"-{seconds / length:.3g}{unit}"

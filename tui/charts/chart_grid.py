@@ -14,7 +14,7 @@ from core.contract.views.axis_scale import AxisScale
 from core.contract.views.trial_comparison import Along
 from tui.charts.cell_diff_widget import Cell, CellSheet
 from tui.charts.chart_curve import ChartData
-from tui.charts.chart_picture import LABELS, LEAST, draw_chart, picture_key
+from tui.charts.chart_picture import LABELS, LEAST, draw_chart, make_picture_key
 from tui.charts.chart_view import ChartView
 from tui.theme_colors import Palette
 
@@ -28,14 +28,14 @@ PACE_S = 1.0  # figures are drawn again at most that often while no new column o
 Build = Callable[[Along], Sequence[ChartData]]
 
 
-def arrange(count: int, width: int, height: int, wanted: int = ITSELF) -> tuple[int, int]:
+def arrange(count: int, width: int, height: int, charts_wanted: int = ITSELF) -> tuple[int, int]:
     """Return the columns and rows for ``count`` charts in ``width`` × ``height`` cells: as many as are
-    ``wanted`` each way and fit, or as many as have enough room."""
-    wide, high = (WIDE, HIGH) if wanted == ITSELF else LEAST
-    most = MOST if wanted == ITSELF else wanted
+    ``charts_wanted`` each way and fit, or as many as have enough room."""
+    wide, high = (WIDE, HIGH) if charts_wanted == ITSELF else LEAST
+    most = MOST if charts_wanted == ITSELF else charts_wanted
     columns = max(1, min(most, width // wide, count))
     rows = max(1, min(most, height // high, -(-count // columns)))
-    if wanted == ITSELF and rows > 1:
+    if charts_wanted == ITSELF and rows > 1:
         columns = min(columns, -(-count // rows))  # no empty column at the right
     return columns, rows
 
@@ -46,11 +46,11 @@ class ChartGrid(CellSheet):
     ALLOW_SELECT = False
     DEFAULT_CSS = "ChartGrid { height: 1fr; }"
 
-    def __init__(self, wanted: int = ITSELF, **more: object) -> None:
-        super().__init__(**more)
+    def __init__(self, charts_wanted: int = ITSELF, **options: object) -> None:
+        super().__init__(**options)
         self.view = ChartView()
         self.chosen = 0
-        self.wanted = wanted
+        self.wanted = charts_wanted
         self._enlarged = False
         self._pointed = False  # the cursor follows the mouse
         self._grip: tuple[int, int, float] | None = None  # chart, cell and place at which a drag began
@@ -98,19 +98,19 @@ class ChartGrid(CellSheet):
         width, height = self.size.width, self.size.height
         if self._palette is None or not width or not height:
             return False
-        shown, columns, rows = self._shown()
+        shown, columns, rows = self._find_shown()
         wide = width // columns
         key = (
             self._palette, self._subject, width, height, shown, columns, self.chosen,
-            tuple(picture_key(self._charts[place], self.view, wide) for place in shown),
+            tuple(make_picture_key(self._charts[place], self.view, wide) for place in shown),
         )  # fmt: skip
         if key == self._key and not now:
             return False
         self._key, self._drawn_at = key, time.monotonic()
-        self.paint(self._cells(shown, columns, rows, width, height), self._palette)
+        self.paint(self._make_cells(shown, columns, rows, width, height), self._palette)
         return True
 
-    def _shown(self) -> tuple[range, int, int]:
+    def _find_shown(self) -> tuple[range, int, int]:
         """The charts of the page with the chosen one, the columns and the rows."""
         count = len(self._charts)
         if self._enlarged or count < 2:
@@ -119,7 +119,7 @@ class ChartGrid(CellSheet):
         first = self.chosen // (columns * rows) * columns * rows
         return range(first, min(count, first + columns * rows)), columns, rows
 
-    def _cells(self, shown: range, columns: int, rows: int, width: int, height: int) -> list[list[Cell]]:
+    def _make_cells(self, shown: range, columns: int, rows: int, width: int, height: int) -> list[list[Cell]]:
         sheet: list[list[Cell]] = []
         for row in range(rows):
             high = height * (row + 1) // rows - height * row // rows
@@ -170,7 +170,7 @@ class ChartGrid(CellSheet):
 
     def zoom(self, by: int, at: float = 0.5) -> None:
         """Zoom in or out around the cursor, else around the place ``at`` (0 to 1) of the window."""
-        chart = self._chart()
+        chart = self._find_chart()
         if chart is not None:
             if self.view.cursor is not None and not self._pointed:
                 at = chart.across(self.view).position(self.view.cursor)
@@ -178,33 +178,33 @@ class ChartGrid(CellSheet):
 
     def pan(self, by: int) -> None:
         """Move the window along the axis."""
-        chart = self._chart()
+        chart = self._find_chart()
         if chart is not None:
             self.look_at(self.view.panned(chart.whole(self.view), by * PAN))
 
     def move_cursor(self, by: int) -> None:
         """Move the cursor of all charts to a measured point of the chosen one, a column further."""
-        chart = self._chart()
+        chart = self._find_chart()
         steps = max((curve.steps for curve in chart.curves), key=len, default=()) if chart is not None else ()
         if chart is None or not steps:
             return
         self._pointed = False
-        cursor = next_point(steps, self.view.cursor, by, self._inner(), chart.across(self.view))
+        cursor = find_next_point(steps, self.view.cursor, by, self._measure_inner(), chart.across(self.view))
         across = chart.across(self.view)
         view = replace(self.view, cursor=cursor)
         self.look_at(view if across.contains(cursor) else view.panned(chart.whole(view), by * 0.5))
 
-    def _chart(self) -> ChartData | None:
+    def _find_chart(self) -> ChartData | None:
         return self._charts[self.chosen] if self._charts else None
 
-    def _inner(self) -> int:
-        return max(1, self.size.width // self._shown()[1] - LABELS - 2)
+    def _measure_inner(self) -> int:
+        return max(1, self.size.width // self._find_shown()[1] - LABELS - 2)
 
     # -- the mouse --------------------------------------------------------------------------------
 
-    def _under(self, x: int, y: int) -> tuple[int, float] | None:
+    def _find_under(self, x: int, y: int) -> tuple[int, float] | None:
         """The chart at a cell, and the place in its plot from 0 to 1; None outside a plot."""
-        shown, columns, rows = self._shown()
+        shown, columns, rows = self._find_shown()
         width, height = self.size.width, max(1, self.size.height)
         column = next(
             place for place in range(columns) if x < width * (place + 1) // columns or place == columns - 1
@@ -218,16 +218,20 @@ class ChartGrid(CellSheet):
 
     def _plot_columns(self, place: int) -> tuple[int, int]:
         """The first cell of a chart's plot, and how many there are."""
-        shown, columns, _ = self._shown()
+        shown, columns, _ = self._find_shown()
         column, width = (place - shown.start) % columns, self.size.width
         left = width * column // columns + LABELS + 1
         return left, width * (column + 1) // columns - 1 - left
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         """Begin to select a range of the x axis."""
-        found = self._under(event.x, event.y)
-        if event.button == 1 and found is not None:
-            self._grip = found[0], event.x, self._charts[found[0]].across(self.view).value_at(found[1])
+        place_under = self._find_under(event.x, event.y)
+        if event.button == 1 and place_under is not None:
+            self._grip = (
+                place_under[0],
+                event.x,
+                self._charts[place_under[0]].across(self.view).value_at(place_under[1]),
+            )
             self.capture_mouse()
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
@@ -262,11 +266,11 @@ class ChartGrid(CellSheet):
         if self._grip is not None:
             self._drag(event.x)
             return
-        found = self._under(event.x, event.y)
-        if found is None:
+        place_under = self._find_under(event.x, event.y)
+        if place_under is None:
             self.on_leave()
             return
-        place, at = found
+        place, at = place_under
         self._pointed = True
         self.look_at(replace(self.view, cursor=self._charts[place].across(self.view).value_at(at)))
 
@@ -278,33 +282,33 @@ class ChartGrid(CellSheet):
 
     def on_click(self, event: events.Click) -> None:
         """Choose the chart; a double click shows it alone, or all again."""
-        found = self._under(event.x, event.y)
-        if found is None:
+        place_under = self._find_under(event.x, event.y)
+        if place_under is None:
             return
-        self.chosen = found[0]
+        self.chosen = place_under[0]
         if event.chain == 2:
             self._enlarged = not self._enlarged
         self._fill(True)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """Zoom in around the mouse; with Shift, earlier."""
-        self._wheel(event, 1)
+        self._zoom_by_wheel(event, 1)
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """Zoom out around the mouse; with Shift, later."""
-        self._wheel(event, -1)
+        self._zoom_by_wheel(event, -1)
 
-    def _wheel(self, event: events.MouseEvent, by: int) -> None:
+    def _zoom_by_wheel(self, event: events.MouseEvent, by: int) -> None:
         event.stop()
-        found = self._under(event.x, event.y)
+        place_under = self._find_under(event.x, event.y)
         if event.shift or event.ctrl:
             self.pan(-by)
-        elif found is not None:
+        elif place_under is not None:
             self._pointed = True
-            self.zoom(by, found[1])
+            self.zoom(by, place_under[1])
 
 
-def next_point(
+def find_next_point(
     steps: Sequence[float], cursor: float | None, by: int, columns: int, across: AxisScale
 ) -> float:
     """The measured point about one column next to the cursor; the newest where there is no cursor yet."""

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, cast
 from textual.screen import Screen
 
 from tui.charts.chart_grid import ChartGrid
-from tui.charts.kept_view import restore, view_of
-from tui.kept_state import StateFile, home_folder
+from tui.charts.kept_chart_view import find_view, restore
+from tui.kept_state import StateFile, find_home_folder
 
 
 class ChartKeys:
@@ -22,16 +22,16 @@ class ChartKeys:
 
     def restore_view(self) -> None:
         """Look at the charts as the study's were looked at last, once."""
-        name = self._study_name()
+        name = self._find_study_name()
         if name and self._restored != name:
             self._restored = name
-            restore(self.charts, StateFile(home_folder()), self.kept_as, name)
+            restore(self.charts, StateFile(find_home_folder()), self.kept_as, name)
 
     def _keep(self) -> None:
-        if self.kept_as and (name := self._study_name()):
-            StateFile(home_folder()).keep(self.kept_as, name, view_of(self.charts))
+        if self.kept_as and (name := self._find_study_name()):
+            StateFile(find_home_folder()).keep(self.kept_as, name, find_view(self.charts))
 
-    def _study_name(self) -> str:
+    def _find_study_name(self) -> str:
         return getattr(getattr(self, "study", None), "name", "")
 
     @property

@@ -6,9 +6,9 @@ from collections.abc import Hashable, Sequence
 
 from core.contract.views.axis_scale import AxisScale
 from core.contract.views.charts.chart_window import round_values
-from core.contract.views.charts.column_extremes import clip_places, keep_extremes
-from tui.charts.braille_canvas import Canvas, column_of, row_of
-from tui.charts.chart_curve import ChartData, Curve, figure_text, place_text, tick_text
+from core.contract.views.charts.curve_point_thinning import clip_places, keep_extremes
+from tui.charts.braille_canvas import Canvas, find_column, find_row
+from tui.charts.chart_curve import ChartData, Curve, format_place, format_tick, write_figure
 from tui.charts.chart_view import ChartView
 
 Cell = tuple[str, str]  # a character and its meaning; a meaning with "bold " before it is bold
@@ -20,7 +20,7 @@ KINDS = {"checkpoint": "▪", "resume": "▸", "best": "★", "spike": "▲", "e
 LINES = {"edit": "┊"}  # what is also drawn through the plot
 
 
-def picture_key(chart: ChartData, view: ChartView, width: int) -> Hashable:
+def make_picture_key(chart: ChartData, view: ChartView, width: int) -> Hashable:
     """Return what decides whether the chart must be drawn again: a reading in the last column of dots changes
     little, one that begins a new column, a moved axis, a mark or another view does."""
     across = chart.across(view)
@@ -41,26 +41,30 @@ def draw_chart(
     border = "accent" if chosen else "border"
     inner, rows = width - LABELS - 2, height - 2
     across = chart.across(view)
-    curves = [(curve, _places(curve, view, across)) for curve in chart.curves]
+    curves = [(curve, _list_places(curve, view, across)) for curve in chart.curves]
     values = [value for _, places in curves for _, value in places]
-    top = _fit(_title(chart, view, chosen), "╭", "╮", width, border)
+    top = _fit(_make_title(chart, view, chosen), "╭", "╮", width, border)
     if not values:
-        return [top, *_words(chart.empty, width, rows, border), _row("╰", "─" * (width - 2), "╯", border)]
+        return [
+            top,
+            *_lay_out_words(chart.empty, width, rows, border),
+            _make_row("╰", "─" * (width - 2), "╯", border),
+        ]
     up = AxisScale(*chart.range) if chart.range else round_values(values, view.log_y)
-    plot = _plot([(curve, _scaled(places, up)) for curve, places in curves], inner, rows)
+    plot = _plot([(curve, _scale_places(places, up)) for curve, places in curves], inner, rows)
     _draw_happenings(plot, chart, across, view.along)
     _draw_cursor(plot, chart, view, across, up)
     for end in view.dragged or ():
         _draw_column(plot, _column(end, across, inner), ("┃", "accent"))
-    labels = _labels(up, rows, chart.unit)
+    labels = _make_labels(up, rows, chart.unit)
     body = [
-        [("│", border), *_text(f"{labels.get(row, ''):>{LABELS - 1}} ", "muted"), *cells, ("│", border)]
+        [("│", border), *_make_text(f"{labels.get(row, ''):>{LABELS - 1}} ", "muted"), *cells, ("│", border)]
         for row, cells in enumerate(plot)
     ]
-    return [top, *body, _below(chart, view, across, width, border)]
+    return [top, *body, _draw_below(chart, view, across, width, border)]
 
 
-def _places(curve: Curve, view: ChartView, across: AxisScale) -> list[Place]:
+def _list_places(curve: Curve, view: ChartView, across: AxisScale) -> list[Place]:
     """The points in sight: x from 0 to 1, and the value."""
     points = curve.drawn(view)
     return clip_places(
@@ -68,7 +72,7 @@ def _places(curve: Curve, view: ChartView, across: AxisScale) -> list[Place]:
     )
 
 
-def _scaled(places: Sequence[Place], up: AxisScale) -> list[Place]:
+def _scale_places(places: Sequence[Place], up: AxisScale) -> list[Place]:
     return list(zip((x for x, _ in places), up.positions(value for _, value in places), strict=True))
 
 
@@ -92,16 +96,16 @@ def _plot(curves: Sequence[tuple[Curve, list[Place]]], width: int, height: int) 
 def _draw_signs(cells: list[list[Cell]], curve: Curve, places: Sequence[Place], first: float) -> None:
     """The curve's sign at points of it that stand apart, and at its end; those of several curves are in
     different columns."""
-    width, wanted = len(cells[0]), first
+    width, next_free = len(cells[0]), first
     for place in places:
-        if column_of(place[0], width) >= wanted:
+        if find_column(place[0], width) >= next_free:
             _put(cells, place, (curve.sign, curve.meaning))
-            wanted = max(wanted + APART, column_of(place[0], width) + APART / 2)
+            next_free = max(next_free + APART, find_column(place[0], width) + APART / 2)
     _put(cells, places[-1], (curve.sign, curve.meaning))
 
 
 def _put(cells: list[list[Cell]], place: Place, cell: Cell) -> None:
-    cells[row_of(place[1], len(cells))][column_of(place[0], len(cells[0]))] = cell
+    cells[find_row(place[1], len(cells))][find_column(place[0], len(cells[0]))] = cell
 
 
 def _draw_happenings(plot: list[list[Cell]], chart: ChartData, across: AxisScale, along: str) -> None:
@@ -110,19 +114,19 @@ def _draw_happenings(plot: list[list[Cell]], chart: ChartData, across: AxisScale
         for happened in chart.signs:
             if happened.kind != kind or not across.contains(happened.at):
                 continue
-            column = column_of(across.position(happened.at), len(plot[0]))
+            column = find_column(across.position(happened.at), len(plot[0]))
             if kind in LINES:
                 _draw_column(plot, column, (LINES[kind], "mark"))
-                _label(plot[0], column, place_text(happened.at, along))
+                _make_label(plot[0], column, format_place(happened.at, along))
             plot[0][column] = (sign, "mark")
 
 
-def _label(row: list[Cell], column: int, text: str) -> None:
+def _make_label(row: list[Cell], column: int, text: str) -> None:
     """Text at the right of a column, else at its left, where all is free."""
     for start in (column + 1, column - len(text)):
         free = start >= 0 and all(character == " " for character, _ in row[start : start + len(text)])
         if free and start + len(text) <= len(row):
-            row[start : start + len(text)] = _text(text, "mark")
+            row[start : start + len(text)] = _make_text(text, "mark")
             return
 
 
@@ -138,9 +142,9 @@ def _draw_cursor(
 ) -> None:
     if view.cursor is None or not across.contains(view.cursor):
         return
-    _draw_column(plot, column_of(across.position(view.cursor), len(plot[0])), ("│", "info"))
+    _draw_column(plot, find_column(across.position(view.cursor), len(plot[0])), ("│", "info"))
     for curve in reversed(chart.curves):
-        points = Curve(curve.label, *_columns(curve.drawn(view)), curve.meaning)
+        points = Curve(curve.label, *_split_columns(curve.drawn(view)), curve.meaning)
         if not points.steps:
             continue
         place = points.nearest(view.cursor)
@@ -149,23 +153,23 @@ def _draw_cursor(
             _put(plot, at, ("◆", f"bold {curve.meaning}"))
 
 
-def _columns(points: Sequence[Place]) -> tuple[list[float], list[float]]:
+def _split_columns(points: Sequence[Place]) -> tuple[list[float], list[float]]:
     return [x for x, _ in points], [y for _, y in points]
 
 
-def _title(chart: ChartData, view: ChartView, chosen: bool) -> list[list[Cell]]:
+def _make_title(chart: ChartData, view: ChartView, chosen: bool) -> list[list[Cell]]:
     """The title by how much room it takes, the longest first; its figures are measured values."""
-    name = _text(f" {chart.title} ", "bold accent" if chosen else "bold info")
+    name = _make_text(f" {chart.title} ", "bold accent" if chosen else "bold info")
     several = len(chart.curves) > 1
     forms: list[list[Cell]] = []
     for rule, labelled in (("━", True), ("━", False), ("", False)):
         line = list(name)
         for curve in chart.curves:
-            figure = figure_text(curve.figure(view.cursor), chart.unit)
+            figure = write_figure(curve.figure(view.cursor), chart.unit)
             sign = f"{rule}{curve.sign or rule or '━'} " if several else ""
             label = f"{curve.label} " if several and labelled and curve.label != curve.sign else ""
-            line += _text(sign + label, curve.meaning)
-            line += _text(f"{figure} ", "info" if view.cursor is None else "bold info")
+            line += _make_text(sign + label, curve.meaning)
+            line += _make_text(f"{figure} ", "info" if view.cursor is None else "bold info")
         forms.append(line)
     return [*forms, name]
 
@@ -175,57 +179,59 @@ def _fit(forms: Sequence[list[Cell]], left: str, right: str, width: int, border:
     room = width - 3
     shown = next((form for form in forms if len(form) <= room), forms[-1][:room])
     rule = "─" * (room - len(shown))
-    return [(left, border), ("─", border), *shown, *_text(rule, border), (right, border)]
+    return [(left, border), ("─", border), *shown, *_make_text(rule, border), (right, border)]
 
 
-def _words(words: str, width: int, rows: int, border: str) -> list[list[Cell]]:
-    lines = [_row("│", " " * (width - 2), "│", border) for _ in range(rows)]
-    lines[rows // 2][2 : width - 1] = _text(words[: width - 3].ljust(width - 3), "muted")
+def _lay_out_words(words: str, width: int, rows: int, border: str) -> list[list[Cell]]:
+    lines = [_make_row("│", " " * (width - 2), "│", border) for _ in range(rows)]
+    lines[rows // 2][2 : width - 1] = _make_text(words[: width - 3].ljust(width - 3), "muted")
     return lines
 
 
-def _row(left: str, middle: str, right: str, meaning: str) -> list[Cell]:
-    return _text(left + middle + right, meaning)
+def _make_row(left: str, middle: str, right: str, meaning: str) -> list[Cell]:
+    return _make_text(left + middle + right, meaning)
 
 
-def _text(text: str, meaning: str) -> list[Cell]:
+def _make_text(text: str, meaning: str) -> list[Cell]:
     return [(character, meaning) for character in text]
 
 
-def _labels(up: AxisScale, rows: int, unit: str) -> dict[int, str]:
+def _make_labels(up: AxisScale, rows: int, unit: str) -> dict[int, str]:
     """The values next to the uppermost and the lowest row, and between them about one in four."""
     high, low = (float(f"{end:.{2 if up.log else 6}g}") for end in (up.high, up.low))
-    labels = {0: tick_text(high, unit), rows - 1: tick_text(low, unit)}
+    labels = {0: format_tick(high, unit), rows - 1: format_tick(low, unit)}
     for value in up.ticks(max(2, rows // 4)):
-        row = row_of(up.position(value), rows)
+        row = find_row(up.position(value), rows)
         if 1 < row < rows - 2:
-            labels.setdefault(row, tick_text(value, unit))
+            labels.setdefault(row, format_tick(value, unit))
     return labels
 
 
-def _below(chart: ChartData, view: ChartView, across: AxisScale, width: int, border: str) -> list[Cell]:
+def _draw_below(chart: ChartData, view: ChartView, across: AxisScale, width: int, border: str) -> list[Cell]:
     """The lower border: places of the x axis, and the cursor's place."""
-    line = _row("╰", "─" * (width - 2), "╯", border)
+    line = _make_row("╰", "─" * (width - 2), "╯", border)
     inner, left = width - LABELS - 2, LABELS + 1
     most = max(3, inner // 12)
-    for value in thinned(chart.ticks(across, most), most):
-        _write(line, left + column_of(across.position(value), inner), place_text(value, view.along), "muted")
+    for value in thin_ticks(chart.ticks(across, most), most):
+        _write(
+            line, left + find_column(across.position(value), inner), format_place(value, view.along), "muted"
+        )
     if view.dragged is not None:
         first, last = sorted(_column(end, across, inner) for end in view.dragged)
         for column in range(left + first, left + last + 1):
             line[column] = ("━" if line[column][0] == "─" else line[column][0], "bold accent")
     if view.cursor is not None and across.contains(view.cursor):
-        text = place_text(view.cursor, view.along)
-        _write(line, left + column_of(across.position(view.cursor), inner), f" {text} ", "bold info", True)
+        text = format_place(view.cursor, view.along)
+        _write(line, left + find_column(across.position(view.cursor), inner), f" {text} ", "bold info", True)
     return line
 
 
 def _column(value: float, across: AxisScale, width: int) -> int:
     """The column of a place of the x axis, at an end of the plot where it is outside."""
-    return column_of(min(1.0, max(0.0, across.position(value))), width)
+    return find_column(min(1.0, max(0.0, across.position(value))), width)
 
 
-def thinned(ticks: Sequence[float], most: int) -> Sequence[float]:
+def thin_ticks(ticks: Sequence[float], most: int) -> Sequence[float]:
     """Every second tick, or third and so on, so that at most about ``most`` remain."""
     return ticks[:: max(1, -(-len(ticks) // most))] if ticks else ticks
 
@@ -235,4 +241,4 @@ def _write(line: list[Cell], middle: int, text: str, meaning: str, over: bool = 
     start = max(1, min(middle - len(text) // 2, len(line) - 1 - len(text)))
     free = all(character == "─" for character, _ in line[max(1, start - 1) : start + len(text) + 1][:-1])
     if over or free:
-        line[start : start + len(text)] = _text(text, meaning)
+        line[start : start + len(text)] = _make_text(text, meaning)

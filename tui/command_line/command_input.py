@@ -12,10 +12,10 @@ from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from tui.command_line.command_parser import CommandTable, Parsed
 from tui.keys.dialog_key_groups import COMMAND_LINE
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 
 KEPT = 100  # commands of the history
 
@@ -43,7 +43,7 @@ class CommandScreen(ModalScreen[Parsed | None]):
     CommandScreen Input { height: 1; padding: 0 1; background: $panel; }
     CommandScreen Input, CommandScreen Input:focus { border: none; }
     """
-    BINDINGS = bindings(COMMAND_LINE)
+    BINDINGS = make_bindings(COMMAND_LINE)
     history: ClassVar[list[str]] = []  # of this console, the newest last
 
     def __init__(self, table: CommandTable) -> None:
@@ -103,7 +103,7 @@ class CommandScreen(ModalScreen[Parsed | None]):
     def _tell(self, text: str) -> None:
         message_line = self.query_one(Static)
         message_line.set_class(bool(text), "told")
-        message_line.update(Text(plain(text, 300)))
+        message_line.update(Text(sanitize(text, 300)))
 
     def _remember(self, text: str) -> None:
         if text in self.history:

@@ -46,14 +46,14 @@ class CommandTable:
         if isinstance(command, str):
             return command
         if command.takes and not argument and command.needed:
-            return f"{command.name} what? It takes {command.takes}{_such_as(command.options)}"
+            return f"{command.name} what? It takes {command.takes}{_give_examples(command.options)}"
         if argument and not command.takes:
             return f"{command.name} takes nothing more: {argument!r}"
         if argument and command.limited and argument not in command.options:
             matches = [option for option in command.options if option.startswith(argument)]
             if len(matches) != 1:
                 options = matches or command.options
-                return f"{command.name}: no {command.takes} {argument!r}{_such_as(options)}"
+                return f"{command.name}: no {command.takes} {argument!r}{_give_examples(options)}"
             argument = matches[0]
         return Parsed(command.name, argument)
 
@@ -63,11 +63,11 @@ class CommandTable:
         if not name:
             return None
         if not space:
-            return _first([command.name for command in self.commands], name)
+            return _find_first([command.name for command in self.commands], name)
         command = self._find(name)
         if isinstance(command, str) or not argument:
             return None
-        option = _first(command.options, argument)
+        option = _find_first(command.options, argument)
         return None if option is None else f"{name} {option}"
 
     def _find(self, name: str) -> Command | str:
@@ -79,15 +79,15 @@ class CommandTable:
             return (exact or matches)[0]
         if matches:
             return f"{name!r} may be {', '.join(command.name for command in matches[:SHOWN])}"
-        return f"no command {name!r}{_such_as([command.name for command in self.commands])}"
+        return f"no command {name!r}{_give_examples([command.name for command in self.commands])}"
 
 
-def _first(options: Sequence[str], start: str) -> str | None:
+def _find_first(options: Sequence[str], start: str) -> str | None:
     return next((option for option in options if option.startswith(start) and option != start), None)
 
 
-def _such_as(options: Sequence[str]) -> str:
+def _give_examples(options: Sequence[str]) -> str:
     if not options:
         return ""
-    more = ", …" if len(options) > SHOWN else ""
-    return f": {', '.join(options[:SHOWN])}{more}"
+    ellipsis = ", …" if len(options) > SHOWN else ""
+    return f": {', '.join(options[:SHOWN])}{ellipsis}"

@@ -12,7 +12,7 @@ from tui.base.help_screen import Help
 from tui.command_line.command_parser import Command, CommandTable, Parsed
 from tui.console_settings import OwnCommand
 from tui.export.saved_kinds import KINDS
-from tui.keys.key_declarations import command_keys
+from tui.keys.key_declarations import list_command_keys
 from tui.keys.own_commands import title
 from tui.start.start_page import DEMO, FILE, WIZARD
 
@@ -31,15 +31,17 @@ def build_table(app: Navigation) -> CommandTable:
     commands = [
         Command("trial", "open a trial", "a number", options=numbers),
         Command("filter", "show the trials that match; nothing shows all", "a filter", False, limited=False),
-        Command("sort", "order the trials by a knob or metric", "a name", True, _fields(study), False),
+        Command("sort", "order the trials by a knob or metric", "a name", True, _list_fields(study), False),
         Command("go", "open a screen", "a screen", options=places),
         Command("open", "start another study: its file, the wizard or the demo", "a way", False, WAYS),
         Command("study", "show another study", "a name", options=tuple(app.engine.state.studies)),
         Command("save", "save as a file", "what", False, KINDS),
         Command("theme", "change the colours", "a theme", options=tuple(sorted(app.available_themes))),
-        Command("help", "keys, or a page of the manual", "a topic", False, tuple(manual_reader.topics())),
+        Command(
+            "help", "keys, or a page of the manual", "a topic", False, tuple(manual_reader.list_topics())
+        ),
         *(Command(place, f"open {place}") for place in places if place != "trial"),
-        *(Command(name, key.meaning) for name, key in command_keys().items()),
+        *(Command(name, key.meaning) for name, key in list_command_keys().items()),
         *(Command(_typed(command), command.run) for command in app.own_commands if command.name),
         Command("quit", "leave; the study continues"),
     ]
@@ -66,8 +68,8 @@ async def run_command(app: Navigation, parsed: Parsed) -> None:
         runs[parsed.name](parsed.argument)
     elif parsed.name in app.places:
         app.go(parsed.name)
-    elif parsed.name in command_keys():
-        await app.run_key(command_keys()[parsed.name])
+    elif parsed.name in list_command_keys():
+        await app.run_key(list_command_keys()[parsed.name])
     elif own is not None:
         app.action_own(own)
 
@@ -77,5 +79,5 @@ def _typed(command: OwnCommand) -> str:
     return title(command).replace(" ", "-")
 
 
-def _fields(study: s.Study | None) -> tuple[str, ...]:
+def _list_fields(study: s.Study | None) -> tuple[str, ...]:
     return tuple(field.name for field in trial_fields.list_fields(study)) if study is not None else ()

@@ -17,9 +17,9 @@ from core.contract.hosts import host_list
 from core.contract.hosts.daemon_thread import run_in_daemon_thread
 from core.contract.hosts.host_list import Host
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views import trial_comparison
-from core.errors import TrimtabError, in_line
+from core.errors import TrimtabError, join_in_line
 from tui.base.base_screen import StudyScreen
 from tui.base.confirm_dialog import Confirm
 from tui.boards.boards_screen import BoardsScreen
@@ -167,13 +167,13 @@ class Navigation(App[None]):
     def filter_trials(self, text: str) -> None:
         """Show the trials that match ``text``."""
         self._return_to_trials()
-        self._trials_screen().filter_by(text)
+        self._find_trials_screen().filter_by(text)
 
     def sort_trials(self, field: str) -> None:
         """Order the trials by a knob or metric."""
         self._return_to_trials()
-        if not self._trials_screen().order_by(field):
-            self.say(f"no trial has a knob or metric {plain(field, 60)!r}")
+        if not self._find_trials_screen().order_by(field):
+            self.say(f"no trial has a knob or metric {sanitize(field, 60)!r}")
 
     def action_command(self) -> None:
         """Ask for a command."""
@@ -198,7 +198,7 @@ class Navigation(App[None]):
 
     def shown_trials(self) -> tuple[int, ...]:
         """Return the numbers of the trials that the table shows, in its order."""
-        return tuple(self._trials_screen().table.selection.numbers)
+        return tuple(self._find_trials_screen().table.selection.numbers)
 
     def take_own_commands(self, commands: Sequence[OwnCommand]) -> list[str]:
         """Bind the user's own commands to their keys; return what is wrong with some."""
@@ -226,7 +226,7 @@ class Navigation(App[None]):
                 self.run_worker(self._run_own(command, words), group="own", exit_on_error=False)
 
         if command.confirm:
-            self.push_screen(Confirm(f"Run {title(command)}?", plain(" ".join(words), 300)), run)
+            self.push_screen(Confirm(f"Run {title(command)}?", sanitize(" ".join(words), 300)), run)
         else:
             run()
 
@@ -236,7 +236,7 @@ class Navigation(App[None]):
         self._tell_end(command, f"exit code {code}{f': {last}' if last else ''}" if code else "", last)
 
     def _tell_end(self, command: OwnCommand, fault: str, last: str = "") -> None:
-        words = plain(fault or last or "done", 300)
+        words = sanitize(fault or last or "done", 300)
         severity: Literal["information", "warning"] = "warning" if fault else "information"
         if fault or not command.terminal:
             self.notify(words, title=title(command), severity=severity, timeout=5, markup=False)
@@ -277,7 +277,7 @@ class Navigation(App[None]):
         try:
             return host_list.read(paths.home())
         except TrimtabError as error:
-            self.say(in_line(error))
+            self.say(join_in_line(error))
             return {}
 
     async def _attach_host(self, host: Host, study: str) -> None:
@@ -289,7 +289,11 @@ class Navigation(App[None]):
             await run_in_daemon_thread(tunnel.ensure)
         except TrimtabError as error:
             self.notify(
-                plain(in_line(error), 400), title=host.name, severity="warning", timeout=8, markup=False
+                sanitize(join_in_line(error), 400),
+                title=host.name,
+                severity="warning",
+                timeout=8,
+                markup=False,
             )
             return
         except asyncio.CancelledError:
@@ -304,7 +308,7 @@ class Navigation(App[None]):
     def begin_study(self, way: str) -> None:
         """Open the way to start another study: "file", "wizard" or "demo"."""
         self._return_to_trials()
-        self._trials_screen().begin_study(way)
+        self._find_trials_screen().begin_study(way)
 
     def show_what_happened(self) -> None:
         """Show once, after attaching, what happened since the user last looked."""
@@ -318,17 +322,17 @@ class Navigation(App[None]):
         if trial is not None and trial >= 0:
             self.open_trial(trial)
 
-    def _trials_screen(self) -> AllTrials:
+    def _find_trials_screen(self) -> AllTrials:
         return next(screen for screen in self.screen_stack if isinstance(screen, AllTrials))
 
     def _return_to_trials(self) -> None:
-        lowest = self._trials_screen()
+        lowest = self._find_trials_screen()
         while self.screen is not lowest:
             self.pop_screen()
 
     def _make_comparison(self, trial: int | None) -> CompareScreen | None:
         study = self.study
-        marks = self._trials_screen().choice.marks
+        marks = self._find_trials_screen().choice.marks
         chosen = trial_comparison.choose_trials(study, marks, trial) if study is not None else ()
         return CompareScreen(chosen) if len(chosen) > 1 else None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console as RichConsole
 
 from core import paths
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.trials.trial_csv import write_curves, write_trials
 from core.errors import TrimtabError
 from tui.base.base_screen import StudyScreen
@@ -54,7 +54,7 @@ def open_save_dialog(app: Navigation, kind: str = "") -> None:
 
     def tell(path: Path | None) -> None:
         if path is not None:
-            app.notify(plain(str(path), 300), title="saved", timeout=6, markup=False)
+            app.notify(sanitize(str(path), 300), title="saved", timeout=6, markup=False)
 
     app.push_screen(SaveDialog(list_savings(shown), kind, save, app.look), tell)
 
@@ -67,7 +67,7 @@ def _content(shown: Shown, kind: str, screens: dict[str, str]) -> str:
 
 def _write(path: Path, content: str, may_replace: bool) -> None:
     """Write the file, readable by its owner alone. Raises FileExistsError and other OSErrors."""
-    with open(path, "w" if may_replace else "x", encoding="utf-8", opener=paths.no_link) as file:
+    with open(path, "w" if may_replace else "x", encoding="utf-8", opener=paths.open_without_link) as file:
         file.write(content)
 
 
@@ -81,7 +81,7 @@ async def _export(shown: Shown, kind: str, path: Path, may_replace: bool) -> Non
         words += ["--trial", str(shown.trial.number)]
     words += ["--html" if kind == "report" else "--out", str(path), "--", shown.study.name]
     command = [sys.executable, "-P", "-m", "tui.entry_point", *words]
-    code, printed = await run_in_background(command, {"PYTHONPATH": str(paths.root()), "NO_COLOR": "1"})
+    code, printed = await run_in_background(command, {"PYTHONPATH": str(paths.find_root()), "NO_COLOR": "1"})
     if code:
         fault = next((line for line in printed if line.startswith("trimtab: ")), f"exit code {code}")
         raise TrimtabError.of(fault.removeprefix("trimtab: "), "trimtab export")

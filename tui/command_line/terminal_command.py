@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from textual.app import App, SuspendNotSupported
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 
 def run_in_terminal(app: App[None], words: Sequence[str]) -> str:
@@ -23,5 +23,5 @@ def run_in_terminal(app: App[None], words: Sequence[str]) -> str:
     except SuspendNotSupported:
         return "this terminal cannot be given to it"
     except OSError as error:
-        return plain(f"it cannot be run: {error.strerror or error}", 200)
+        return sanitize(f"it cannot be run: {error.strerror or error}", 200)
     return f"exit code {code}" if code else ""

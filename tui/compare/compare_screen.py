@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views import trial_comparison as c
 from core.contract.wire import console_api
 from core.contract.wire.console_api import PairedLosses
@@ -20,11 +20,11 @@ from tui.base.latest_query import Latest
 from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
 from tui.compare.curve_overlay import compare_charts
-from tui.compare.paired_rows import paired_question
-from tui.compare.side_by_side import MOST, table
+from tui.compare.paired_rows import make_paired_question
+from tui.compare.side_by_side import MOST, make_table
 from tui.keys.chart_key_groups import CHARTS
 from tui.keys.key_declarations import COMPARE, EVERYWHERE
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.widgets.cached_static import Sheet
 from tui.widgets.focus_box import Box
 
@@ -38,7 +38,7 @@ class CompareScreen(ChartKeys, StudyScreen):
     TOPIC = "search"
     CRUMB = "compare"
     kept_as = "compared-charts"
-    BINDINGS = bindings(COMPARE, EVERYWHERE, CHARTS)
+    BINDINGS = make_bindings(COMPARE, EVERYWHERE, CHARTS)
     DEFAULT_CSS = """
     CompareScreen #title {
         height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
@@ -59,18 +59,18 @@ class CompareScreen(ChartKeys, StudyScreen):
     def compose(self) -> ComposeResult:
         """Title, charts, the table, footer."""
         yield Sheet(id="title")
-        yield ChartGrid(wanted=1)
+        yield ChartGrid(charts_wanted=1)
         yield Box("side by side")
         yield KeyBar()
 
     def selected_trial(self) -> s.Trial | None:
         """The first of them."""
-        trials = self._compared_trials()
+        trials = self._list_compared_trials()
         return trials[0] if trials else None
 
-    def _compared_trials(self) -> list[s.Trial]:
-        held = self.study.trials if self.study is not None else {}
-        return [held[number] for number in self._trials if number in held]
+    def _list_compared_trials(self) -> list[s.Trial]:
+        study_trials = self.study.trials if self.study is not None else {}
+        return [study_trials[number] for number in self._trials if number in study_trials]
 
     # -- drawing ----------------------------------------------------------------------------------
 
@@ -81,25 +81,25 @@ class CompareScreen(ChartKeys, StudyScreen):
 
     def draw(self) -> None:
         """Draw what changed of the trials."""
-        study, trials = self.study, self._compared_trials()
+        study, trials = self.study, self._list_compared_trials()
         look, box = self.console.look, self.query_one(Box)
         self.restore_view()
         if study is not None:
             self._ask_paired(study, trials)
         charts, away = self.charts, self.console.engine.away
-        seen = (look, self.size, box.room, away, charts.view, charts.chosen, self._paired, self._why)
+        drawn_state = (look, self.size, box.room, away, charts.view, charts.chosen, self._paired, self._why)
         same = len(trials) == len(self._held) and all(map(operator.is_, trials, self._held))
-        if study is None or (same and seen == self._drawn):
+        if study is None or (same and drawn_state == self._drawn):
             return
-        self._drawn, self._held = seen, trials
-        names = c.metrics(trials)
+        self._drawn, self._held = drawn_state, trials
+        names = c.list_metrics(trials)
         self.charts.show(lambda along: compare_charts(trials, names, along), look)
-        self.query_one("#title", Sheet).draw(self._title(study, trials))
-        box.write(table(study, trials, box.room, look, self._paired, self._why))
+        self.query_one("#title", Sheet).draw(self._make_title(study, trials))
+        box.write(make_table(study, trials, box.room, look, self._paired, self._why))
 
     def _ask_paired(self, study: s.Study, trials: list[s.Trial]) -> None:
         """Ask how they differ on the same rows, again after each evaluation."""
-        question = paired_question(study, trials)
+        question = make_paired_question(study, trials)
         looks = tuple(trial.series[LOSS].seen if LOSS in trial.series else 0 for trial in trials)
         if question is None or (question, looks) == self._asked:
             return
@@ -114,7 +114,7 @@ class CompareScreen(ChartKeys, StudyScreen):
             self._paired = answer.differences
         self.show()
 
-    def _title(self, study: s.Study, trials: list[s.Trial]) -> Text:
+    def _make_title(self, study: s.Study, trials: list[s.Trial]) -> Text:
         look, away = self.console.look, self.console.engine.away
         line = self.way()
         line.append(" ")
@@ -123,9 +123,9 @@ class CompareScreen(ChartKeys, StudyScreen):
             line.append(left_out, style=look["warning"])
         line.append(", ".join(f"#{trial.number}" for trial in trials), style="bold")
         if away:
-            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
+            line.append(f"  {sanitize(away, 120)}", style=f"bold {look['error']}")
         line.append(f"  {c.describe_axis(self.charts.view.along)}", style=look["muted"])
-        best = best_and_counts.best(study)
+        best = best_and_counts.find_best(study)
         if best is not None and best.number in self._trials:
             line.append(f"   ★ #{best.number} is the study's best", style=look["muted"])
         return line

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
 from core.contract.wire.dataset.data_messages import DataReview
 from tui.base.base_screen import StudyScreen
@@ -21,8 +21,8 @@ from tui.data.review_follower import follow_review
 from tui.data.rows_screen import RowsScreen
 from tui.keys.data_key_groups import DATA
 from tui.keys.key_declarations import EVERYWHERE
-from tui.keys.key_definition import bindings
-from tui.number_text import duration
+from tui.keys.key_definition import make_bindings
+from tui.number_text import format_duration
 from tui.widgets.cached_static import Sheet
 from tui.widgets.text_wrapping import wrap_text
 
@@ -37,7 +37,7 @@ class DataScreen(StudyScreen):
     BAR = DATA.footer
     CRUMB = "data"
     TOPIC = "study-file"
-    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    BINDINGS = make_bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     DataScreen #title {
         height: auto; max-height: 4; padding: 0 1; background: $surface;
@@ -126,55 +126,60 @@ class DataScreen(StudyScreen):
         if self.study is not None and self._asked != self.study.name:
             self._follow(again=False)
         self.set_class(self.size.width >= WIDE, "wide")
-        self.query_one("#title", Sheet).draw(self._title())
+        self.query_one("#title", Sheet).draw(self._make_title())
         self.query_one("#list Sheet", Sheet).draw(self._list())
-        self.query_one("#detail Sheet", Sheet).draw(self._detail())
+        self.query_one("#detail Sheet", Sheet).draw(self._draw_detail())
 
-    def _width(self, box: str) -> int:
+    def _measure_width(self, box: str) -> int:
         return max(16, self.query_one(box).scrollable_content_region.width)
 
-    def _title(self) -> Text:
+    def _make_title(self) -> Text:
         look, review, line = self.console.look, self._review, self.way()
         if review is not None:
             findings = [finding for source in review.sources for finding in source.findings]
             counts = data_entries.count_words(findings) or "nothing found"
             line.append(f"  {counts}", style="not bold")
-            line.append(f"  checked {self._age(review)}", style=f"not bold {look['muted']}")
+            line.append(f"  checked {self._describe_age(review)}", style=f"not bold {look['muted']}")
         if self._why:
             for part in wrap_text(
                 self._why, max(20, self.size.width - 2), f"not bold {look['warning']}", "! "
             )[:3]:
                 line.append("\n").append_text(part)
         elif self._stage:
-            line.append(f"\n{plain(self._stage, 200)}", style=f"not bold {look['accent']}")
+            line.append(f"\n{sanitize(self._stage, 200)}", style=f"not bold {look['accent']}")
         return line
 
-    def _age(self, review: DataReview) -> str:
+    def _describe_age(self, review: DataReview) -> str:
         """Return how long ago it was; within an hour in minutes, so that a slow line is not kept busy."""
         seconds = max(0.0, self.console.now() - review.checked_at)
         if seconds < MINUTE_S:
             return "just now"
-        return f"{duration(seconds // MINUTE_S * MINUTE_S).removesuffix('00s')} ago"
+        return f"{format_duration(seconds // MINUTE_S * MINUTE_S).removesuffix('00s')} ago"
 
     def _list(self) -> Text:
-        width, look = self._width("#list"), self.console.look
-        entries, balance = self._entries, self._balance()
+        width, look = self._measure_width("#list"), self.console.look
+        entries, balance = self._entries, self._describe_balance()
         chosen = max(0, min(self._place, len(entries) - 1))
         lines = [
-            data_entries.entry_line(entry, width, place == chosen, balance, look)
+            data_entries.make_entry_line(entry, width, place == chosen, balance, look)
             for place, entry in enumerate(entries)
         ]
         lines = lines or [Text("no study", style=look["muted"])]
         return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
-    def _balance(self) -> str:
+    def _describe_balance(self) -> str:
         if self.study is None or not self.study.settings.data.mixture:
             return ""
         trial = self.selected_trial()
         return mixture_balance.sum_up(mixture_balance.list_shares(self.study, trial), trial)
 
-    def _detail(self) -> Text:
-        entry, study, look, width = self._chosen, self.study, self.console.look, self._width("#detail")
+    def _draw_detail(self) -> Text:
+        entry, study, look, width = (
+            self._chosen,
+            self.study,
+            self.console.look,
+            self._measure_width("#detail"),
+        )
         if entry is None or study is None:
             return Text()
         if entry.source is None:
@@ -193,12 +198,12 @@ class DataScreen(StudyScreen):
     def key_label(self, key_id: str, label: str) -> str:
         """Show only the keys that do something with the chosen entry."""
         if key_id == "data.rows":
-            return label if self._opened() is not None else ""
+            return label if self._find_opened() is not None else ""
         if key_id == "data.next":
             return label if self.study is not None and self.study.settings.data.mixture else ""
         return label
 
-    def _opened(self) -> RowsScreen | None:
+    def _find_opened(self) -> RowsScreen | None:
         """Return the screen of the rows of the chosen entry; None for the mixture."""
         entry = self._chosen
         if entry is None or entry.source is None:
@@ -210,7 +215,7 @@ class DataScreen(StudyScreen):
 
     def action_rows(self) -> None:
         """Open the rows of the source, or the examples of the finding."""
-        screen = self._opened()
+        screen = self._find_opened()
         if screen is not None:
             self.app.push_screen(screen)
 

@@ -11,8 +11,8 @@ from rich.text import Text
 from core.contract.spec.knob_table import REPLAY, WEIGHT
 from core.contract.spec.metric_table import ROW_SHARE, TOKEN_SHARE, WANTED_SHARE
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
-from tui.number_text import NOTHING, number
+from core.contract.text.sanitize import sanitize
+from tui.number_text import NOTHING, format_number
 from tui.theme_colors import Palette
 
 NAME = 40  # cells of a source's name, as long as any may be
@@ -49,7 +49,11 @@ def sum_up(shares: list[SourceShare], trial: s.Trial | None) -> str:
     """Return the drawn shares in a few words."""
     if trial is None:
         return f"of {len(shares)} sources"
-    drawn = [f"{plain(share.name, NAME)} {percent(share.rows)}" for share in shares if share.rows is not None]
+    drawn = [
+        f"{sanitize(share.name, NAME)} {format_percent(share.rows)}"
+        for share in shares
+        if share.rows is not None
+    ]
     return f"of trial {trial.number}: {', '.join(drawn) or 'nothing reported yet'}"
 
 
@@ -57,8 +61,8 @@ def draw_balance(
     shares: list[SourceShare], trial: s.Trial | None, study: s.Study, width: int, look: Palette
 ) -> Text:
     """Return a line for each source, below what the shares are of."""
-    heads = [_about(study, trial, look)]
-    room = max(len("source"), min(NAME, max(len(plain(share.name, NAME)) for share in shares)))
+    heads = [_describe_about(study, trial, look)]
+    room = max(len("source"), min(NAME, max(len(sanitize(share.name, NAME)) for share in shares)))
     room = min(room, max(8, width - 24))
     figures = [("wanted", 7), ("drawn", 7)] + ([("tokens", 7)] if width >= room + 32 else [])
     figures = [("weight", 8), *figures] if width >= room + 40 else figures
@@ -68,44 +72,46 @@ def draw_balance(
     lines = [*heads, head]
     for share in shares:
         line = Text(no_wrap=True, overflow="ellipsis")
-        name = Text(plain(share.name, NAME))
+        name = Text(sanitize(share.name, NAME))
         name.truncate(room, overflow="ellipsis", pad=True)
         line.append_text(name)
-        line.append("".join(f"{_figure(share, name):>{cells}}" for name, cells in figures))
+        line.append("".join(f"{_format_figure(share, name):>{cells}}" for name, cells in figures))
         if bar >= BAR:
             line.append("  ")
-            line.append_text(_bar(share, min(40, bar), look))
+            line.append_text(_draw_bar(share, min(40, bar), look))
         lines.append(line)
     lines.append(Text("│ marks the wanted share", style=look["muted"]) if bar >= BAR else Text())
     return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
 
-def _about(study: s.Study, trial: s.Trial | None, look: Palette) -> Text:
+def _describe_about(study: s.Study, trial: s.Trial | None, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     if trial is None:
         return Text("no trial draws rows yet", style=look["muted"])
     line.append(f"trial {trial.number}", style="bold")
     line.append(f" {trial.state}, step {trial.step}", style=look[trial.state])
     if trial.knobs.get(REPLAY.name) is not None:
-        line.append(f"  replay {number(trial.knobs[REPLAY.name])}", style=look["muted"])
+        line.append(f"  replay {format_number(trial.knobs[REPLAY.name])}", style=look["muted"])
     temperature = study.settings.data.temperature
-    line.append(f"  temperature {number(temperature)}" if temperature != 1.0 else "", style=look["muted"])
+    line.append(
+        f"  temperature {format_number(temperature)}" if temperature != 1.0 else "", style=look["muted"]
+    )
     return line
 
 
-def percent(share: float | None) -> str:
+def format_percent(share: float | None) -> str:
     """Return a share with a digit behind the point."""
     return NOTHING if share is None else f"{100 * share:.1f}%"
 
 
-def _figure(share: SourceShare, name: str) -> str:
+def _format_figure(share: SourceShare, name: str) -> str:
     if name == "weight":
         weight = "rows" if share.weight is None else f"{share.weight:.4g}"
         return f"{weight}{'↺' if share.replay else ''}"
-    return percent({"wanted": share.wanted, "drawn": share.rows, "tokens": share.tokens}[name])
+    return format_percent({"wanted": share.wanted, "drawn": share.rows, "tokens": share.tokens}[name])
 
 
-def _bar(share: SourceShare, width: int, look: Palette) -> Text:
+def _draw_bar(share: SourceShare, width: int, look: Palette) -> Text:
     """Return a bar as long as the drawn share, with a line at the wanted one."""
     full = round(width * min(1.0, max(0.0, share.rows or 0.0)))
     line = Text("█" * full, style=look["primary"])

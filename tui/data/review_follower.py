@@ -18,10 +18,10 @@ Take = Callable[[DataReview | None, str], None]
 async def follow_review(study: str, again: bool, ask: Ask, take: Take) -> None:
     """Call ``take`` with each review that is newer than the one before, or with None and the reason why there
     is none."""
-    known = 0
+    known_stage = 0
     while True:
         try:
-            review = await ask(AskDataReview(study, known, again))
+            review = await ask(AskDataReview(study, known_stage, again))
         except TrimtabError as error:
             first = error.problems[0]
             take(None, f"{first.what} → {first.fix}" if first.fix else first.what)
@@ -32,6 +32,6 @@ async def follow_review(study: str, again: bool, ask: Ask, take: Take) -> None:
         take(review, "")
         if review.is_done:
             return
-        if review.version <= known:
+        if review.version <= known_stage:
             await asyncio.sleep(AGAIN_S)
-        known, again = review.version, False
+        known_stage, again = review.version, False

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
 from core.contract.wire.dataset.data_messages import CUT, LEARNT, AskDataRow, DataRow
 from tui.base.base_screen import StudyScreen
@@ -17,7 +17,7 @@ from tui.base.key_bar import KeyBar
 from tui.base.latest_query import Latest
 from tui.keys.data_key_groups import ROWS
 from tui.keys.key_declarations import EVERYWHERE
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet
 from tui.widgets.text_wrapping import wrap_text
@@ -35,7 +35,7 @@ class RowsScreen(StudyScreen):
     BAR = ROWS.footer
     CRUMB = "rows"
     TOPIC = "study-file"
-    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    BINDINGS = make_bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     RowsScreen #title {
         height: auto; max-height: 4; padding: 0 1; background: $surface;
@@ -96,19 +96,19 @@ class RowsScreen(StudyScreen):
     def draw(self) -> None:
         """Draw the row; the same one costs nothing."""
         look, row = self.console.look, self._row
-        self.query_one("#title", Sheet).draw(self._title())
+        self.query_one("#title", Sheet).draw(self._make_title())
         drawn = (row, self._why, look, self.size.width)
         if drawn == self._drawn:
             return
         self._drawn = drawn
         self.query_one("#row", Sheet).draw(mark_row(row, look) if row is not None else Text())
 
-    def _title(self) -> Text:
+    def _make_title(self) -> Text:
         look, row, line = self.console.look, self._row, self.way()
         of = f" of {row.of:,}" if row is not None and row.of else ""
         line.append(f"  row {self._number:,}{of}", style="bold")
         about = f"not bold {look['accent' if self._finding else 'muted']}"
-        line.append(f"  {plain(self._finding or self._source, 80)}", style=about)
+        line.append(f"  {sanitize(self._finding or self._source, 80)}", style=about)
         if self._why:
             for part in wrap_text(self._why, max(20, self.size.width - 2), f"not bold {look['warning']}")[:3]:
                 line.append("\n").append_text(part)
@@ -116,7 +116,7 @@ class RowsScreen(StudyScreen):
             line.append(f"\nwaiting for it; below is row {row.row:,}", style=f"not bold {look['muted']}")
         elif row is not None:
             width = max(20, self.size.width - 2)
-            for part in row_facts(row, width, look):
+            for part in describe_row(row, width, look):
                 line.append("\n").append_text(part)
         return line
 
@@ -162,26 +162,26 @@ class RowsScreen(StudyScreen):
         box.scroll_relative(y=by * max(1, box.size.height - 2), animate=False)
 
 
-def row_facts(row: DataRow, width: int, look: Palette) -> list[Text]:
+def describe_row(row: DataRow, width: int, look: Palette) -> list[Text]:
     """Return how many tokens are kept and learnt, and what keeps the row from being trained on."""
     lines: list[Text] = []
     if row.why_none:
         lines += wrap_text(row.why_none, width, f"not bold {look['warning']}", "! ")[:2]
     if row.tokens:
         cut = f", cut at {row.tokens:,}" if row.is_cut else ""
-        more = "; the text is not shown whole" if row.is_shortened else ""
-        told = f"{row.tokens:,} tokens{cut}, {row.targets:,} of them learnt ‹so›{more}"
+        shortened_text = "; the text is not shown whole" if row.is_shortened else ""
+        tokens_text = f"{row.tokens:,} tokens{cut}, {row.targets:,} of them learnt ‹so›{shortened_text}"
         notes = "".join(f"; {note}" for note in row.notes)
-        lines.append(Text(plain(f"{told}{notes}", 300), style=f"not bold {look['muted']}"))
+        lines.append(Text(sanitize(f"{tokens_text}{notes}", 300), style=f"not bold {look['muted']}"))
     return lines
 
 
 def mark_row(row: DataRow, look: Palette) -> Text:
     """Return the row's text: learnt tokens in ‹…›, and those behind the cut apart."""
-    text, left = Text(overflow="fold"), LONGEST
+    text, characters_left = Text(overflow="fold"), LONGEST
     for piece in row.pieces:
-        words = plain(piece.text[:left], lines=True).replace("‹", "\\‹").replace("›", "\\›")
-        left -= len(words)
+        words = sanitize(piece.text[:characters_left], lines=True).replace("‹", "\\‹").replace("›", "\\›")
+        characters_left -= len(words)
         if piece.kind == LEARNT:
             text.append("‹", style=f"bold {look['good']}")
             text.append(words, style=f"bold {look['good']}")
@@ -191,6 +191,6 @@ def mark_row(row: DataRow, look: Palette) -> Text:
             text.append(words, style=f"strike {look['muted']}")
         else:
             text.append(words)
-        if left <= 0:
+        if characters_left <= 0:
             break
     return text

@@ -20,30 +20,30 @@ HOST_CHARTS = (
 PERCENT = (0.0, 100.0)
 
 
-def device_charts(machine: s.Machine, span_s: int) -> list[ChartData]:
+def make_device_charts(machine: s.Machine, span_s: int) -> list[ChartData]:
     """The charts over the last ``span_s`` seconds; those of GPUs where there is one."""
     now = machine.read_at
     span = (-float(span_s), 0.0)
-    found = []
+    charts = []
     for title, number, unit in DEVICE_CHARTS if machine.devices else ():
         curves = tuple(
-            _curve(str(device.index), machine.past.get(str(device.index)), number, place, (span_s, now))
+            _make_curve(str(device.index), machine.past.get(str(device.index)), number, place, (span_s, now))
             for place, device in enumerate(machine.devices)
             if not device.fault
         )
         ends = PERCENT if unit == "%" else None
-        found.append(ChartData(title, curves, (), unit, 0.0, "not reported by the driver", span, ends))
+        charts.append(ChartData(title, curves, (), unit, 0.0, "not reported by the driver", span, ends))
     for title, pair, unit in HOST_CHARTS:
         curves = tuple(
-            _curve(label, machine.past.get("host"), number, place, (span_s, now))
+            _make_curve(label, machine.past.get("host"), number, place, (span_s, now))
             for place, (label, number) in enumerate(pair)
         )
         ends = PERCENT if unit == "%" else None
-        found.append(ChartData(title, curves, (), unit, 0.0, "no reading yet", span, ends))
-    return found
+        charts.append(ChartData(title, curves, (), unit, 0.0, "no reading yet", span, ends))
+    return charts
 
 
-def _curve(label: str, past: s.Past | None, number: int, place: int, when: tuple[int, float]) -> Curve:
-    steps, values = h.history(past or s.Past(), number, *when)
+def _make_curve(label: str, past: s.Past | None, number: int, place: int, span: tuple[int, float]) -> Curve:
+    steps, values = h.list_history(past or s.Past(), number, *span)
     sign = label[-1] if label.isdigit() else ""
     return Curve(label, steps, values, COLOURS[place % len(COLOURS)], sign)

@@ -37,19 +37,19 @@ def group_by_user(state: s.State) -> list[UserHolds]:
     by_user: dict[str, list[Holder]] = {}
     for device in devices:
         for process in device.processes:
-            by_user.setdefault(process.user, []).append(_holder(state, device, process))
-    found = []
+            by_user.setdefault(process.user, []).append(_make_holder(state, device, process))
+    users = []
     for user, holders in by_user.items():
         used = sum(holder.process.used_bytes or 0 for holder in holders)
         holders.sort(key=lambda holder: -(holder.process.used_bytes or 0))
-        found.append(UserHolds(user, used, used / total_bytes if total_bytes else None, tuple(holders)))
-    return sorted(found, key=lambda holds: (-holds.used_bytes, holds.user))
+        users.append(UserHolds(user, used, used / total_bytes if total_bytes else None, tuple(holders)))
+    return sorted(users, key=lambda holds: (-holds.used_bytes, holds.user))
 
 
-def _holder(state: s.State, device: Device, process: Process) -> Holder:
+def _make_holder(state: s.State, device: Device, process: Process) -> Holder:
     worker = next((worker for worker in state.machine.workers if worker.pid == process.pid), None)
-    known = process.used_bytes is not None and device.total_bytes
-    share = (process.used_bytes or 0) / (device.total_bytes or 1) if known else None
+    is_known = process.used_bytes is not None and device.total_bytes
+    share = (process.used_bytes or 0) / (device.total_bytes or 1) if is_known else None
     if worker is None:
         return Holder(device.index, process, share, False)
     study = state.studies.get(worker.study)

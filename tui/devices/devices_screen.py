@@ -8,26 +8,26 @@ from rich.text import Text
 from textual.app import ComposeResult
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.device_condition_text import explain_no_gpu
 from core.contract.views.trial_comparison import Along
-from core.contract.wire.local_socket import own_name
+from core.contract.wire.local_socket import find_own_name
 from tui.base.base_screen import StudyScreen
 from tui.base.confirm_dialog import Confirm
 from tui.base.key_bar import KeyBar
 from tui.charts.chart_curve import ChartData
 from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
-from tui.devices.card_lines import card_lines
-from tui.devices.device_charts import device_charts
+from tui.devices.card_lines import make_card_lines
+from tui.devices.device_charts import make_device_charts
 from tui.devices.device_history import SPANS
-from tui.devices.host_lines import host_lines
-from tui.devices.process_lines import process_lines
-from tui.devices.process_signals import SIGNALS, Target, own_targets, refusal, send_signal
+from tui.devices.host_lines import make_host_lines
+from tui.devices.process_lines import make_process_lines
+from tui.devices.process_signals import SIGNALS, Target, explain_refusal, list_own_targets, send_signal
 from tui.devices.signal_dialog import SignalDialog
 from tui.keys.chart_key_groups import DEVICES
 from tui.keys.key_declarations import EVERYWHERE
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.widgets.cached_static import Sheet
 from tui.widgets.focus_box import Box
 
@@ -41,7 +41,7 @@ class DevicesScreen(ChartKeys, StudyScreen):
     KEYS = (DEVICES,)
     TOPIC = "memory"
     CRUMB = "devices"
-    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    BINDINGS = make_bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     DevicesScreen #title { height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; }
     DevicesScreen #cards { height: auto; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
@@ -72,31 +72,31 @@ class DevicesScreen(ChartKeys, StudyScreen):
         machine = state.machine
         self.set_class(self.size.height < LEFT, "low")
         width = max(20, self.size.width - 2)
-        self.query_one("#title", Sheet).draw(self._title(machine))
+        self.query_one("#title", Sheet).draw(self._make_title(machine))
         room = max(2, self.size.height - LEFT - 2)
-        cards = card_lines(machine, width, room, look) or self._none(machine)
-        lines = [*cards, *host_lines(machine, width, look)]
+        cards = make_card_lines(machine, width, room, look) or self._explain_none(machine)
+        lines = [*cards, *make_host_lines(machine, width, look)]
         self.query_one("#cards", Sheet).draw(Text("\n", no_wrap=True, overflow="ellipsis").join(lines))
-        self.charts.show(partial(self._charts, machine), look)
-        self.query_one(Box).write(process_lines(state, look))
+        self.charts.show(partial(self._make_charts, machine), look)
+        self.query_one(Box).write(make_process_lines(state, look))
 
-    def _charts(self, machine: s.Machine, along: Along) -> list[ChartData]:
-        return device_charts(machine, SPANS[self._span])
+    def _make_charts(self, machine: s.Machine, along: Along) -> list[ChartData]:
+        return make_device_charts(machine, SPANS[self._span])
 
-    def _none(self, machine: s.Machine) -> list[Text]:
-        words = plain(explain_no_gpu(machine.why_none), 200) or "reading the machine …"
+    def _explain_none(self, machine: s.Machine) -> list[Text]:
+        words = sanitize(explain_no_gpu(machine.why_none), 200) or "reading the machine …"
         return [Text(words, style=self.console.look["muted"], no_wrap=True, overflow="ellipsis")]
 
-    def _title(self, machine: s.Machine) -> Text:
+    def _make_title(self, machine: s.Machine) -> Text:
         look = self.console.look
         line = self.way()
-        host = plain(machine.host.name, 40)
+        host = sanitize(machine.host.name, 40)
         line.append(f" of {host}" if host else "", style=look["muted"])
         line.append(f"   the last {NAMES[SPANS[self._span]]}", style=look["accent"])
         line.append("  (t changes it)", style=look["muted"])
         away = self.console.engine.away
         if away:
-            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
+            line.append(f"  {sanitize(away, 120)}", style=f"bold {look['error']}")
         return line
 
     # -- keys -------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ class DevicesScreen(ChartKeys, StudyScreen):
     def action_signal(self) -> None:
         """Choose a process of one's own and a signal, and ask before it is sent."""
         engine = self.console.engine
-        targets = own_targets(engine.state, own_name())
+        targets = list_own_targets(engine.state, find_own_name())
         if engine.read_only or engine.host:
             self.console.say("no signal is sent from a console that only reads, or to another host")
         elif not targets:
@@ -130,7 +130,7 @@ class DevicesScreen(ChartKeys, StudyScreen):
         if chosen is None:
             return
         target, name = chosen
-        if why_not := refusal(target, self.console.engine.pid):
+        if why_not := explain_refusal(target, self.console.engine.pid):
             self.console.say(why_not)
             return
 
@@ -139,7 +139,7 @@ class DevicesScreen(ChartKeys, StudyScreen):
                 why_not = send_signal(target, name)
                 self.console.say(why_not or f"SIG{name} was sent to process {target.pid}")
 
-        question = f"Send SIG{name} to {plain(target.name, 40)}, process {target.pid}?"
+        question = f"Send SIG{name} to {sanitize(target.name, 40)}, process {target.pid}?"
         self.app.push_screen(Confirm(question, SIGNALS[name][1]), send_if_confirmed)
 
     def action_scroll(self, by: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psutil
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from tui.devices.device_processes import Holder, group_by_user
 
 SIGNALS = {
@@ -33,7 +33,7 @@ class Target:
     ours: bool
 
 
-def own_targets(state: s.State, user: str) -> list[Target]:
+def list_own_targets(state: s.State, user: str) -> list[Target]:
     """Return the processes of ``user`` that hold device memory, the most first."""
     by_pid: dict[int, list[Holder]] = {}
     for holds in group_by_user(state):
@@ -51,7 +51,7 @@ def own_targets(state: s.State, user: str) -> list[Target]:
     ]
 
 
-def refusal(target: Target, engine_pid: int) -> str:
+def explain_refusal(target: Target, engine_pid: int) -> str:
     """Return why a process is not signalled; empty if it may be."""
     if target.ours or target.pid in (engine_pid, os.getpid(), os.getppid()):
         return STEER
@@ -61,11 +61,11 @@ def refusal(target: Target, engine_pid: int) -> str:
 def send_signal(target: Target, name: str) -> str:
     """Send a signal to the process that was shown; return why it was not sent, empty if it was."""
     try:
-        with _pinned(target.pid) as descriptor:
+        with _pin_process(target.pid) as descriptor:
             process = psutil.Process(target.pid)
             if process.uids().real != os.getuid():
                 return f"process {target.pid} belongs to another user"
-            if plain(process.name(), 80) != target.name:
+            if sanitize(process.name(), 80) != target.name:
                 return f"process {target.pid} is another one now"
             if descriptor is None:
                 os.kill(target.pid, SIGNALS[name][0])
@@ -79,7 +79,7 @@ def send_signal(target: Target, name: str) -> str:
 
 
 @contextlib.contextmanager
-def _pinned(pid: int) -> Iterator[int | None]:
+def _pin_process(pid: int) -> Iterator[int | None]:
     """Yield a descriptor of this process, even if its number is used again; None where there is none."""
     if not hasattr(os, "pidfd_open"):
         yield None

@@ -10,11 +10,11 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from tui.devices.process_signals import Target
 from tui.keys.dialog_key_groups import SIGNALS
-from tui.keys.key_definition import bindings
-from tui.number_text import size
+from tui.keys.key_definition import make_bindings
+from tui.number_text import format_size
 
 
 class SignalDialog(ModalScreen[tuple[Target, str]]):
@@ -25,7 +25,7 @@ class SignalDialog(ModalScreen[tuple[Target, str]]):
     SignalDialog OptionList { width: 70; max-width: 95%; height: auto; max-height: 80%; }
     SignalDialog OptionList, SignalDialog OptionList:focus { border: round $warning; background: $surface; }
     """
-    BINDINGS = bindings(SIGNALS)
+    BINDINGS = make_bindings(SIGNALS)
 
     def __init__(self, targets: Sequence[Target]) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class SignalDialog(ModalScreen[tuple[Target, str]]):
 
     def compose(self) -> ComposeResult:
         """The processes, the most memory first."""
-        options = OptionList(*(Option(_words(target)) for target in self._targets))
+        options = OptionList(*(Option(_put_in_words(target)) for target in self._targets))
         options.border_title = "a signal to a process of yours"
         options.border_subtitle = "Enter TERM · I INT · K KILL · Esc closes"
         yield options
@@ -49,10 +49,10 @@ class SignalDialog(ModalScreen[tuple[Target, str]]):
             self.dismiss((self._targets[place], name))
 
 
-def _words(target: Target) -> Text:
+def _put_in_words(target: Target) -> Text:
     devices = ",".join(map(str, target.devices))
     line = Text(
-        f"{target.pid:>8}  {plain(target.name, 40) or 'not named'}", no_wrap=True, overflow="ellipsis"
+        f"{target.pid:>8}  {sanitize(target.name, 40) or 'not named'}", no_wrap=True, overflow="ellipsis"
     )
-    line.append(f"  gpu{devices}  {size(target.used_bytes)}")
+    line.append(f"  gpu{devices}  {format_size(target.used_bytes)}")
     return line.append("  trimtab's worker" if target.ours else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.event_log.event_collection import EventRow
 from tui.theme_colors import Palette
 from tui.widgets.following_table import FollowingTable, fit
@@ -18,8 +18,8 @@ LONGEST = 500
 class EventTable(FollowingTable):
     """Shows some of the events by their numbers."""
 
-    def __init__(self, **more: object) -> None:
-        super().__init__(**more)
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
         self._events: Sequence[EventRow] = ()
 
     @property
@@ -34,10 +34,10 @@ class EventTable(FollowingTable):
         self.show_lines(numbers)
 
     def _fit_columns(self, look: Palette) -> None:
-        when = len(format_when(0.0, self.size.width))
-        text = max(10, self.size.width - when - 5 - 5)
+        time_width = len(format_when(0.0, self.size.width))
+        text = max(10, self.size.width - time_width - 5 - 5)
         columns = [
-            TableColumn("when", when + 1, (((" when", ""),),), 1),
+            TableColumn("when", time_width + 1, (((" when", ""),),), 1),
             TableColumn("trial", 5, ((("trial", ""),),), 2, right=True),
             TableColumn("event", text, ((("event", ""),),), 1),
         ]
@@ -52,7 +52,7 @@ class EventTable(FollowingTable):
         row = self._events[key]
         number = str(row.trial) if row.trial >= 0 else ""
         level = row.level if row.level != "info" else ""
-        text = fit(plain(f"{level}: {row.text}" if level else row.text, LONGEST), self._columns[-1].width)
+        text = fit(sanitize(f"{level}: {row.text}" if level else row.text, LONGEST), self._columns[-1].width)
         return [
             [(f" {format_when(row.at, self.size.width)}", "muted")],
             [(number, "accent")],

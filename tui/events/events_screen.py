@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 
 from core.contract.state import engine_state as s
 from core.contract.state.event_lines import EventHistory
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.event_log.event_collection import EventCollection, EventRow
 from core.contract.views.event_log.event_filter import EXAMPLE, Test, parse_event_filter
 from core.contract.views.trials.trial_filter import FilterFault
@@ -19,12 +19,12 @@ from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.events.event_table import EventTable
 from tui.keys.key_declarations import EVERYWHERE
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.keys.log_key_groups import EVENTS
 from tui.widgets.cached_static import Sheet
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.following_table import LineOpened
-from tui.widgets.list_keys import ListKeys
+from tui.widgets.list_screen_keys import ListKeys
 
 LOW = 16  # lines below which the event is not shown in full
 
@@ -36,7 +36,7 @@ class EventsScreen(ListKeys, StudyScreen):
     BAR = EVENTS.footer
     TOPIC = "steering"
     CRUMB = "events"
-    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    BINDINGS = make_bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     EventsScreen #title { height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; }
     EventsScreen #whole { height: 4; padding: 0 1; background: $panel; }
@@ -73,7 +73,7 @@ class EventsScreen(ListKeys, StudyScreen):
     def chosen_text(self) -> str:
         """Return the event under the cursor as a line."""
         row = self.table.chosen
-        return _whole(row) if row is not None else ""
+        return _find_whole(row) if row is not None else ""
 
     # -- drawing ----------------------------------------------------------------------------------
 
@@ -84,11 +84,11 @@ class EventsScreen(ListKeys, StudyScreen):
         if study is not None:
             self._take(study)
         self.table.show(self._events.by_number, self._numbers, look)
-        self.query_one("#title", Sheet).draw(self._title(study))
+        self.query_one("#title", Sheet).draw(self._make_title(study))
         self.query_one(FilterLine).show(self.filter_text, self._fault, look)
         row = self.table.chosen
         style = look[row.level] if row is not None and row.level != "info" else ""
-        self.query_one("#whole", Sheet).draw(Text(_whole(row) if row is not None else "", style=style))
+        self.query_one("#whole", Sheet).draw(Text(_find_whole(row) if row is not None else "", style=style))
 
     def _take(self, study: s.Study) -> None:
         """Take new events; of another study take all, and ask for those that the state has dropped."""
@@ -112,7 +112,7 @@ class EventsScreen(ListKeys, StudyScreen):
             return
         if not isinstance(answer, EventHistory):
             answer = EventHistory(why_none="the engine gave no answer: it may be an older version")
-        self._past = f"older events: {plain(answer.why_none, 120)}" if answer.why_none else ""
+        self._past = f"older events: {sanitize(answer.why_none, 120)}" if answer.why_none else ""
         if answer.cut:
             self._past = "older: trimtab export"
         self._events.add_past(answer.lines)
@@ -124,18 +124,18 @@ class EventsScreen(ListKeys, StudyScreen):
         number_of, test = self._events.number_of, self._test
         self._numbers = [number_of[row] for row in self._events.rows if test is None or test(row)]
 
-    def _title(self, study: s.Study | None) -> Text:
+    def _make_title(self, study: s.Study | None) -> Text:
         look = self.console.look
         line = self.way()
         shown, total = len(self._numbers), len(self._events.rows)
         if self.filter_text:
-            line.append(f"   {shown} of {total} {plain(self.filter_text, 40)}", style=look["warning"])
+            line.append(f"   {shown} of {total} {sanitize(self.filter_text, 40)}", style=look["warning"])
         else:
             line.append(f"   {total} in all", style=look["accent"])
         line.append("  following" if self.table.follows else "  G follows", style=look["muted"])
         line.append(f"   {self._past}" if self._past else "", style=look["info"])
         away = self.console.engine.away
-        line.append(f"   {plain(away, 120)}" if away else "", style=f"bold {look['error']}")
+        line.append(f"   {sanitize(away, 120)}" if away else "", style=f"bold {look['error']}")
         return line
 
     # -- keys -------------------------------------------------------------------------------------
@@ -173,9 +173,9 @@ def _has_dropped(study: s.Study) -> bool:
     return any(len(lines) >= s.LINES for lines in lists)
 
 
-def _whole(row: EventRow) -> str:
+def _find_whole(row: EventRow) -> str:
     """Return an event with its date, its trial, and all its words."""
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.at))
+    time_text = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.at))
     of = f"trial {row.trial} " if row.trial >= 0 else ""
     level = f"{row.level}: " if row.level != "info" else ""
-    return f"{when}  {level}{of}{plain(row.text, 500)}"
+    return f"{time_text}  {level}{of}{sanitize(row.text, 500)}"

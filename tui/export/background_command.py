@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 NOT_RUN = 127  # as a shell says it
 KEPT = 4096  # bytes of the end of what a command prints
@@ -28,11 +28,11 @@ async def run_in_background(
             start_new_session=True,  # Ctrl-C and hang-ups of the terminal are for the console
         )
     except OSError as error:
-        return NOT_RUN, [plain(f"it cannot be run: {error.strerror or error}", 200)]
+        return NOT_RUN, [sanitize(f"it cannot be run: {error.strerror or error}", 200)]
     end = b""
     assert process.stdout is not None
     while part := await process.stdout.read(65536):
         end = (end + part)[-KEPT:]
     code = await process.wait()
-    printed = plain(end.decode(errors="replace"), KEPT, lines=True)
+    printed = sanitize(end.decode(errors="replace"), KEPT, lines=True)
     return code, [line.strip() for line in printed.splitlines() if line.strip()]

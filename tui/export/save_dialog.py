@@ -13,11 +13,11 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from core import paths
-from core.contract.text.sanitize import plain
-from core.errors import TrimtabError, in_line
+from core.contract.text.sanitize import sanitize
+from core.errors import TrimtabError, join_in_line
 from tui.export.saved_kinds import Saving
 from tui.keys.dialog_key_groups import SAVE
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.theme_colors import Palette
 
 Save = Callable[[Saving, Path, bool], Awaitable[Path]]
@@ -39,7 +39,7 @@ class SaveDialog(ModalScreen[Path]):
     SaveDialog Input, SaveDialog Input:focus { height: 1; border: none; padding: 0; background: $panel; }
     SaveDialog #foot { height: auto; max-height: 6; }
     """
-    BINDINGS = bindings(SAVE)
+    BINDINGS = make_bindings(SAVE)
 
     def __init__(self, savings: Sequence[Saving], kind: str, save: Save, look: Palette) -> None:
         super().__init__()
@@ -106,9 +106,9 @@ class SaveDialog(ModalScreen[Path]):
         except OSError as error:
             self._tell(f"{path} cannot be written: {error.strerror or error}", "warning")
         except TrimtabError as error:
-            self._tell(in_line(error), "warning")
+            self._tell(join_in_line(error), "warning")
         finally:
             self._busy = False
 
     def _tell(self, text: str, color: str = "muted") -> None:
-        self.query_one("#foot", Static).update(Text(plain(text, 400), style=self._look[color]))
+        self.query_one("#foot", Static).update(Text(sanitize(text, 400), style=self._look[color]))

@@ -11,14 +11,14 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
 from core.errors import TrimtabError
 from tui.base.latest_query import Ask
 from tui.forms.form_row_data import Row
 from tui.forms.form_widget import Form
 from tui.keys.dialog_key_groups import FORM
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.theme_colors import Palette
 
 Build = Callable[
@@ -42,7 +42,7 @@ class FormScreen(ModalScreen[console_api.Answer | bool]):
     FormScreen #about { height: auto; color: $text-muted; }
     FormScreen #foot { height: auto; border-top: solid $border; }
     """
-    BINDINGS = bindings(FORM)
+    BINDINGS = make_bindings(FORM)
 
     def __init__(
         self, title: str, about: str, does: str, rows: Sequence[Row], build: Build, ask: Ask, look: Palette,
@@ -60,7 +60,7 @@ class FormScreen(ModalScreen[console_api.Answer | bool]):
     def compose(self) -> ComposeResult:
         """What it is about, the rows, and a foot that explains the row that has the keys."""
         with Vertical() as box:
-            box.border_title = plain(self._title, 60)
+            box.border_title = sanitize(self._title, 60)
             yield self._about
             yield self._form
             yield self._foot
@@ -76,10 +76,10 @@ class FormScreen(ModalScreen[console_api.Answer | bool]):
         lines = [Text(line, style=look["warning"]) for line in self._refusal]
         if not lines and current is not None:
             row, read = current
-            lines = [Text(plain(row.meaning, 200)), Text(plain(row.allowed, 300), style=look["muted"])]
+            lines = [Text(sanitize(row.meaning, 200)), Text(sanitize(row.allowed, 300), style=look["muted"])]
             if read.wrong or read.note:
                 sign, meaning = ("✗ ", "error") if read.wrong else ("", "warning")
-                lines[1] = Text(sign + plain(read.wrong or read.note, 300), style=look[meaning])
+                lines[1] = Text(sign + sanitize(read.wrong or read.note, 300), style=look[meaning])
         keys = "sending …" if self._busy else KEYS.format(does=self._does)
         self._foot.update(Text("\n").join([*lines, Text(keys, style=look["accent"])]))
         self.call_after_refresh(self._fit)
@@ -108,11 +108,11 @@ class FormScreen(ModalScreen[console_api.Answer | bool]):
             self._form.go_to(name)
             self.refuse(f"{name}: {wrong[name]}")
             return
-        wanted = self._build(self._form.changes)
-        if isinstance(wanted, str):
-            self.refuse(wanted)
+        request = self._build(self._form.changes)
+        if isinstance(request, str):
+            self.refuse(request)
         else:
-            self.send(wanted)
+            self.send(request)
 
     def send(self, request: console_api.AnyRequest) -> None:
         """Ask the engine; a refusal is said in the foot, and nothing that was typed is lost."""
@@ -124,9 +124,16 @@ class FormScreen(ModalScreen[console_api.Answer | bool]):
         try:
             answer = await self._ask(request)
         except TrimtabError as error:
-            problems = [(plain(problem.what, 300), plain(problem.fix, 300)) for problem in error.problems]
+            problems = [
+                (sanitize(problem.what, 300), sanitize(problem.fix, 300)) for problem in error.problems
+            ]
             self.refuse(
-                *(line for what, fix in problems for line in (what, f"→ {fix}" if fix else "") if line)
+                *(
+                    line
+                    for problem_text, fix in problems
+                    for line in (problem_text, f"→ {fix}" if fix else "")
+                    if line
+                )
             )
             return
         finally:

@@ -12,10 +12,10 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from core.contract.edits.input_values import Read
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from tui.forms.form_row_data import Row, turn
 from tui.keys.dialog_key_groups import CHOICE, FIELD
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet
 
@@ -26,11 +26,13 @@ LABEL = 24  # cells
 class Field(Input):
     """One line of text; nothing that a terminal would obey gets into it, pasted or not."""
 
-    BINDINGS = bindings(FIELD)
+    BINDINGS = make_bindings(FIELD)
 
     def __init__(self, row: Row) -> None:
         self.row = row
-        super().__init__(plain(row.start, LONGEST_TEXT), compact=True, validate_on=())  # ``Line`` checks it
+        super().__init__(
+            sanitize(row.start, LONGEST_TEXT), compact=True, validate_on=()
+        )  # ``Line`` checks it
         self.cursor_blink = False  # each blink is a picture more over a slow line
         self.begun = self.value
 
@@ -42,7 +44,7 @@ class Field(Input):
 
     def validate_value(self, value: str) -> str:
         """What is shown and sent is harmless."""
-        return plain(value, LONGEST_TEXT)
+        return sanitize(value, LONGEST_TEXT)
 
     @property
     def changed(self) -> bool:
@@ -57,7 +59,7 @@ class Field(Input):
 class Choice(Field):
     """A field of few values: left and right go through them."""
 
-    BINDINGS = bindings(CHOICE)
+    BINDINGS = make_bindings(CHOICE)
 
     def action_turn(self, by: int) -> None:
         """Another choice."""
@@ -95,7 +97,7 @@ class Line(Horizontal):
         field, row, read = self.field, self.row, self.read
         changed = field is not None and field.changed
         sign = "▸ " if field is not None and field.has_focus else "* " if changed else "  "
-        label = Text(plain(f"{sign}{row.label or row.name}", LABEL - 1), no_wrap=True)
+        label = Text(sanitize(f"{sign}{row.label or row.name}", LABEL - 1), no_wrap=True)
         label.stylize(look["muted"] if field is None else f"bold {look['accent']}" if changed else "")
         self.label.draw(label)
         self.told.draw(_row_hint(row, read, changed, self._width, look))
@@ -104,16 +106,16 @@ class Line(Horizontal):
 def _row_hint(row: Row, read: Read, changed: bool, width: int, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     if row.locked:
-        line.append(plain(row.start, width - 1).ljust(width), style=look["muted"])
+        line.append(sanitize(row.start, width - 1).ljust(width), style=look["muted"])
         line.append(f" {row.locked}", style=look["muted"])
     elif read.wrong:
-        line.append(f" ✗ {plain(read.wrong, 200)}", style=look["error"])
+        line.append(f" ✗ {sanitize(read.wrong, 200)}", style=look["error"])
     elif changed and read.note:
-        line.append(f" {plain(read.note, 200)}", style=look["warning"])
+        line.append(f" {sanitize(read.note, 200)}", style=look["warning"])
     elif changed:
-        line.append(f" was {plain(row.start, 60) or 'empty'}", style=look["accent"])
+        line.append(f" was {sanitize(row.start, 60) or 'empty'}", style=look["accent"])
     else:
-        line.append(f" {plain(row.allowed, 200)}", style=look["muted"])
+        line.append(f" {sanitize(row.allowed, 200)}", style=look["muted"])
     return line
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import count
 from statistics import quantiles
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views import study_insight as i
 from core.contract.views.axis_scale import AxisScale
 from core.contract.views.knob_axes import Axis
-from tui.charts.braille_canvas import row_of
+from tui.charts.braille_canvas import find_row
 from tui.insight.page_context import EARLY, HERE, RESULT, View
-from tui.number_text import number
+from tui.number_text import format_number
 from tui.widgets.xy_plot import Plane
 
 MOST = 8  # values from which on columns have no room
@@ -41,15 +41,15 @@ class ChoiceColumn:
         return [point.value for point in self.points if not point.early]
 
 
-def choice_columns(view: View, axis: Axis, width: int) -> list[ChoiceColumn]:
+def list_choice_columns(view: View, axis: Axis, width: int) -> list[ChoiceColumn]:
     """A column for each value of the knob, in ``width`` cells."""
-    placed = i.slice_of(view.study, axis, view.objective)
+    placed = i.make_slice(view.study, axis, view.objective)
     total = len(axis.choices)
-    found = []
+    columns = []
     for place, (x, value) in enumerate(axis.marks()):
         points = tuple(point for at, point in placed if abs(at - x) < 0.5 / max(1, total))
-        found.append(ChoiceColumn(value, width * place // total, width * (place + 1) // total - 1, points))
-    return found
+        columns.append(ChoiceColumn(value, width * place // total, width * (place + 1) // total - 1, points))
+    return columns
 
 
 def draw_columns(plane: Plane, view: View, columns: Sequence[ChoiceColumn], scale: AxisScale) -> None:
@@ -59,12 +59,12 @@ def draw_columns(plane: Plane, view: View, columns: Sequence[ChoiceColumn], scal
         _draw_points(plane, view, column, scale)
 
 
-def column_labels(columns: Sequence[ChoiceColumn], width: int) -> list[tuple[float, str]]:
+def list_column_labels(columns: Sequence[ChoiceColumn], width: int) -> list[tuple[float, str]]:
     """Each value with how many results and early stops it has; the value alone where it is narrow."""
     wide = min((column.right - column.left for column in columns), default=0)
     labels = []
     for column in columns:
-        name = plain(number(column.value), 16)
+        name = sanitize(format_number(column.value), 16)
         results = len(column.results)
         counts = f"{name}  {results}{RESULT} {len(column.points) - results}{EARLY}"
         label = counts if len(counts) <= wide else name
@@ -77,7 +77,8 @@ def _draw_box(plane: Plane, column: ChoiceColumn, scale: AxisScale) -> None:
     if len(column.results) < ENOUGH:
         return
     low, middle, high = (
-        row_of(scale.position(value), plane.height) for value in quantiles(column.results, method="inclusive")
+        find_row(scale.position(value), plane.height)
+        for value in quantiles(column.results, method="inclusive")
     )
     half = max(2, round((column.right - column.left) * BOX / 2))
     left, right = column.middle - half, column.middle + half
@@ -97,15 +98,15 @@ def _draw_points(plane: Plane, view: View, column: ChoiceColumn, scale: AxisScal
     room = (column.right - column.left) // 2
     ordered = sorted(column.points, key=lambda point: (point.trial == view.focus, point.trial))
     for point in ordered:
-        row = row_of(scale.position(point.value), plane.height)
-        offset = next(free_places.setdefault(row, _beside(room)))
+        row = find_row(scale.position(point.value), plane.height)
+        offset = next(free_places.setdefault(row, _spread_sideways(room)))
         sign, meaning = (EARLY, "pruned") if point.early else (RESULT, "complete")
         if point.trial == view.focus:
             sign, meaning = HERE, "cursor"
         plane.put(column.middle + offset, row, sign, meaning)
 
 
-def _beside(room: int) -> Iterator[int]:
+def _spread_sideways(room: int) -> Iterator[int]:
     """0, 2, -2, 4, -4 …, then the cells between, then again: places in a row from the middle outwards."""
     while True:
         for first in (0, 1):

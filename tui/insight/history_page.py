@@ -5,17 +5,26 @@ from __future__ import annotations
 from rich.text import Text
 
 from core.contract.views import study_insight as i
-from tui.insight.page_context import Page, View, dot, legend, mark_focus, no_values, outlier_note, value_text
-from tui.widgets.xy_plot import AXIS, Plane, add_axes, axis_labels, row_labels, span
+from tui.insight.page_context import (
+    Page,
+    View,
+    draw_dot,
+    draw_legend,
+    explain_no_values,
+    format_value,
+    mark_focus,
+    note_outliers,
+)
+from tui.widgets.xy_plot import AXIS, Plane, add_axes, list_axis_labels, list_row_labels, make_axis
 
 
 def lines(view: View) -> list[Text]:
     """Legend, plot, axes."""
-    moments = i.history(view.study, view.objective)
+    moments = i.list_history(view.study, view.objective)
     if not moments:
-        return no_values(view)
+        return explain_no_values(view)
     plane = Plane(view.width - AXIS - 1, view.height - 4)
-    scale = span([moment.point.value for moment in moments], view.direction)
+    scale = make_axis([moment.point.value for moment in moments], view.direction)
     last = max(1, len(moments) - 1)
     placed = [
         (at / last, scale.position(moment.point.value), moment.point) for at, moment in enumerate(moments)
@@ -28,12 +37,12 @@ def lines(view: View) -> list[Text]:
     if steps:
         plane.line(steps, "good")
     for x, y, point in placed:
-        dot(plane, view, x, y, point)
+        draw_dot(plane, view, x, y, point)
     mark_focus(plane, view, placed)
-    best = f"best so far {value_text(bests[-1][1])}" if bests else "no result yet"
-    head = legend(view, [("━━", "good", best)])
+    best = f"best so far {format_value(bests[-1][1])}" if bests else "no result yet"
+    head = draw_legend(view, [("━━", "good", best)])
     head.append(
-        outlier_note(view, [moment.point.value for moment in moments], scale.contains),
+        note_outliers(view, [moment.point.value for moment in moments], scale.contains),
         style=view.look["muted"],
     )
     caption = f"{view.metric}, {view.wish} · trials in order of completion"
@@ -41,8 +50,8 @@ def lines(view: View) -> list[Text]:
         head,
         *add_axes(
             plane,
-            row_labels(scale, plane.height),
-            axis_labels(1, len(moments), plane.width),
+            list_row_labels(scale, plane.height),
+            list_axis_labels(1, len(moments), plane.width),
             caption,
             view.look,
         ),
@@ -51,7 +60,7 @@ def lines(view: View) -> list[Text]:
 
 def trials(view: View) -> list[int]:
     """In the order of their ends."""
-    return [point.trial for point in i.points(view.study, view.objective)]
+    return [point.trial for point in i.list_points(view.study, view.objective)]
 
 
 PAGE = Page("history", lines, trials)

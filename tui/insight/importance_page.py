@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views import study_insight as i
-from core.contract.views.knob_axes import axes
+from core.contract.views.knob_axes import list_axes
 from core.contract.wire.search_state import Importance
-from tui.insight.page_context import Page, View, knobs
-from tui.number_text import bar, percent
+from tui.insight.page_context import Page, View, list_knobs
+from tui.number_text import draw_bar, format_percent
 from tui.widgets.xy_plot import pad
 
 NAMES = {"ped-anova": "PED-ANOVA", "fanova": "fANOVA"}
@@ -20,27 +20,29 @@ def shares(view: View) -> list[Text]:
     look, importance = view.look, view.importance
     if importance is None:
         return [Text(view.why or "asking the engine which knobs matter …", style=look["muted"], no_wrap=True)]
-    name = NAMES.get(importance.method, plain(importance.method, 20))
+    name = NAMES.get(importance.method, sanitize(importance.method, 20))
     head = Text(
-        f"{name}: shares {plain(importance.asks, 100)}" if importance.shares else name, style="", no_wrap=True
+        f"{name}: shares {sanitize(importance.asks, 100)}" if importance.shares else name,
+        style="",
+        no_wrap=True,
     )
     head.stylize("bold")
     if not importance.shares:
-        return [head, Text(), *_wrap(plain(importance.why_none, 400) or "no share was reported", view)]
-    chosen = axes(view.study)[view.choice].name if view.choice < len(axes(view.study)) else ""
-    wide = min(26, max(len(plain(knob, 24)) for knob in importance.shares) + 2)
+        return [head, Text(), *_wrap(sanitize(importance.why_none, 400) or "no share was reported", view)]
+    chosen = list_axes(view.study)[view.choice].name if view.choice < len(list_axes(view.study)) else ""
+    wide = min(26, max(len(sanitize(knob, 24)) for knob in importance.shares) + 2)
     room = max(8, min(80, view.width - wide - 8))
     rows = [head, Text()]
     for knob, share in importance.shares.items():
-        full, empty = bar(share, room)
+        full, empty = draw_bar(share, room)
         line = Text("▸ " if knob == chosen else "  ", style=look["accent"], no_wrap=True)
-        line.append(pad(plain(knob, 24), wide), style="bold" if knob == chosen else look["info"])
+        line.append(pad(sanitize(knob, 24), wide), style="bold" if knob == chosen else look["info"])
         line.append(full, style=look["primary"]).append(empty, style=look["border"])
-        rows.append(line.append(f" {percent(share):>4}", style="bold"))
-    return [*rows, Text(), *_wrap(_basis(view, importance), view)]
+        rows.append(line.append(f" {format_percent(share):>4}", style="bold"))
+    return [*rows, Text(), *_wrap(_describe_basis(view, importance), view)]
 
 
-def _basis(view: View, importance: Importance) -> str:
+def _describe_basis(view: View, importance: Importance) -> str:
     basis = f"{view.metric}, from {importance.trials} trials"
     if importance.early:
         basis += f", {importance.early} of them stopped early, with their last value"
@@ -71,8 +73,8 @@ def sampler(view: View) -> list[Text]:
         ]
     rows = []
     for name, text in view.search.sampler:
-        line = Text(pad(plain(name, 16), 18), style=look["muted"], no_wrap=True, overflow="ellipsis")
-        rows.append(line.append(plain(text, 300), style=look["info"]))
+        line = Text(pad(sanitize(name, 16), 18), style=look["muted"], no_wrap=True, overflow="ellipsis")
+        rows.append(line.append(sanitize(text, 300), style=look["info"]))
     return rows
 
 
@@ -81,5 +83,5 @@ def trials(view: View) -> list[int]:
     return [point.trial for point in i.order_points(view.study, view.objective)]
 
 
-IMPORTANCE = Page("importance", shares, trials, knobs, asks="importance")
+IMPORTANCE = Page("importance", shares, trials, list_knobs, asks="importance")
 SAMPLER = Page("sampler", sampler, trials, asks="search")

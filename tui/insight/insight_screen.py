@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
 from core.contract.wire.search_state import METHODS, Importance, SearchState
 from tui.base.base_screen import StudyScreen
@@ -26,9 +26,9 @@ from tui.insight import (
     slice_page,
     stopped_page,
 )
-from tui.insight.page_context import View, value_text, wish
+from tui.insight.page_context import View, describe_wish, format_value
 from tui.keys.key_declarations import EVERYWHERE, INSIGHT
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.number_text import GLYPHS
 from tui.trial.trial_screen import DetailScreen
 from tui.widgets.cached_static import Sheet
@@ -47,7 +47,7 @@ class InsightScreen(StudyScreen):
     KEYS = (INSIGHT,)
     TOPIC = "search"
     CRUMB = "insight"
-    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    BINDINGS = make_bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     InsightScreen #title {
         height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
@@ -94,7 +94,7 @@ class InsightScreen(StudyScreen):
     def draw(self) -> None:
         """Draw the page; only trials that end change it."""
         study = self.study
-        self._want()
+        self._request_answers()
         shown = (
             study.name if study is not None else "",
             best_and_counts.count_ended(study) if study is not None else 0,
@@ -106,7 +106,7 @@ class InsightScreen(StudyScreen):
         if shown == self._drawn:
             return
         self._drawn = shown
-        self.query_one("#title", Sheet).draw(self._title())
+        self.query_one("#title", Sheet).draw(self._make_title())
         if study is None:
             words = "no study yet: `trimtab run SPEC` starts one"
             self.query_one("#page", Sheet).draw(
@@ -114,12 +114,12 @@ class InsightScreen(StudyScreen):
             )
             return
         self._objective = min(self._objective, len(study.objectives) - 1)
-        view = self._view(study)
+        view = self._make_view(study)
         lines = PAGES[self._page].lines(view)[: max(1, view.height)]
         self.query_one("#page", Sheet).draw(Text("\n", no_wrap=True, overflow="ellipsis").join(lines))
-        self.query_one("#foot", Sheet).draw(self._foot(view))
+        self.query_one("#foot", Sheet).draw(self._make_foot(view))
 
-    def _view(self, study: s.Study) -> View:
+    def _make_view(self, study: s.Study) -> View:
         page = self.query_one("#page", Sheet)
         asks = PAGES[self._page].asks
         if self._results_only and PAGES[self._page] not in OF_ALL:
@@ -127,39 +127,39 @@ class InsightScreen(StudyScreen):
             study = replace(study, trials=results)
         return View(
             study, self.console.look, max(20, page.size.width), max(6, page.size.height),
-            self._objective, self._choice(study), self._focus, self._importance, self._search,
+            self._objective, self._find_choice(study), self._focus, self._importance, self._search,
             self._whys.get(asks, ""),
         )  # fmt: skip
 
-    def _kind(self) -> str:
+    def _find_kind(self) -> str:
         return "pair" if PAGES[self._page] is contour_page.PAGE else "knob"
 
-    def _choice(self, study: s.Study) -> int:
+    def _find_choice(self, study: s.Study) -> int:
         """Which of the page's choices; 0 where there is none any more."""
-        chosen = self._choices.get(self._kind(), 0)
+        chosen = self._choices.get(self._find_kind(), 0)
         return chosen if chosen < len(PAGES[self._page].choices(study)) else 0
 
-    def _title(self) -> Text:
+    def _make_title(self) -> Text:
         look, study, away = self.console.look, self.study, self.console.engine.away
         line = self.way()
         if away:
-            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
+            line.append(f"  {sanitize(away, 120)}", style=f"bold {look['error']}")
         elif study is not None:
             if self._results_only and PAGES[self._page] not in OF_ALL:
                 line.append("  results only (A)", style=look["warning"])
-            metric, way = study.objectives[min(self._objective, len(study.objectives) - 1)]
+            metric, direction = study.objectives[min(self._objective, len(study.objectives) - 1)]
             line.append(
                 f"  {best_and_counts.count_ended(study)} of {study.total_trials} trials ended; ",
                 style=look["muted"],
             )
-            line.append(f"{plain(metric, 40)}, {wish(way)}", style=look["muted"])
+            line.append(f"{sanitize(metric, 40)}, {describe_wish(direction)}", style=look["muted"])
         tabs = Text(no_wrap=True, overflow="ellipsis")
         for place, page in enumerate(PAGES):
             is_current = place == self._page
             tabs.append(f" {page.name} ", style=f"bold {look.cursor}" if is_current else look["muted"])
         return Text("\n", no_wrap=True, overflow="ellipsis").join([line, tabs])
 
-    def _foot(self, view: View) -> Text:
+    def _make_foot(self, view: View) -> Text:
         """The trial under the cursor: its value, why it ended, its knobs."""
         look, trial = view.look, self.selected_trial()
         choices = PAGES[self._page].choices(view.study)
@@ -173,15 +173,15 @@ class InsightScreen(StudyScreen):
             return Text("\n", no_wrap=True, overflow="ellipsis").join([first, second])
         first.append(f"trial {trial.number} ", style="bold")
         first.append(f"{GLYPHS[trial.state]} {trial.state}  ", style=look[trial.state])
-        result = best_and_counts.objective_value(view.study, trial, view.objective)
-        first.append(f"{view.metric} {value_text(result)}  ")
+        result = best_and_counts.find_objective_value(view.study, trial, view.objective)
+        first.append(f"{view.metric} {format_value(result)}  ")
         early = trial.state in s.ENDED and trial.state != s.COMPLETE
         if early:
             first.append(f"at step {trial.step}  ", style=look["muted"])
-        where = first if early and trial.why else second
-        where.append(pareto_page.params(view.study, trial), style=look["info"])
-        if where is first:
-            second.append(plain(trial.why, 300), style=look["muted"])
+        reason_line = first if early and trial.why else second
+        reason_line.append(pareto_page.format_params(view.study, trial), style=look["info"])
+        if reason_line is first:
+            second.append(sanitize(trial.why, 300), style=look["muted"])
         return Text("\n", no_wrap=True, overflow="ellipsis").join([first, second])
 
     # -- asking -----------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ class InsightScreen(StudyScreen):
     async def _ask(self, request: console_api.AnyRequest) -> console_api.Answer | None:
         return cast("console_api.Answer | None", await self.console.engine.ask(request))
 
-    def _want(self) -> None:
+    def _request_answers(self) -> None:
         """Ask what the page shows of the engine's, again when trials have ended; one question at a time."""
         asks, study = PAGES[self._page].asks, self.study
         if not asks or study is None or not self.is_current or self._questions[asks].busy:
@@ -198,13 +198,13 @@ class InsightScreen(StudyScreen):
         if asks == "importance":
             objective = min(self._objective, len(study.objectives) - 1)
             request = console_api.AskImportance(study.name, METHODS[self._method], objective)
-        wanted = (request, best_and_counts.count_ended(study))
+        request_key = (request, best_and_counts.count_ended(study))
         rests = time.monotonic() - self._failed.get(asks, -AGAIN_S) < AGAIN_S
-        if rests or (self._asked.get(asks) == wanted and not self._whys[asks]):
+        if rests or (self._asked.get(asks) == request_key and not self._whys[asks]):
             return
         if asks in self._asked and self._asked[asks][0] != request:
             self._forget(asks)
-        self._asked[asks] = wanted
+        self._asked[asks] = request_key
         self.run_worker(self._questions[asks].want(request), group=asks, exit_on_error=False)
 
     def _forget(self, asks: str) -> None:
@@ -225,7 +225,7 @@ class InsightScreen(StudyScreen):
         self._note_answer("search", why)
 
     def _note_answer(self, asks: str, why: str) -> None:
-        self._whys[asks] = plain(f"no answer: {why}", 300) if why else ""
+        self._whys[asks] = sanitize(f"no answer: {why}", 300) if why else ""
         if why:
             self._failed[asks] = time.monotonic()
         if self.is_attached:
@@ -254,7 +254,7 @@ class InsightScreen(StudyScreen):
         if not choices:
             self.action_trial(by)
             return
-        self._choices[self._kind()] = (self._choice(study) + by) % len(choices)
+        self._choices[self._find_kind()] = (self._find_choice(study) + by) % len(choices)
         self.show()
 
     def action_trial(self, by: int) -> None:
@@ -262,7 +262,7 @@ class InsightScreen(StudyScreen):
         study = self.study
         if study is None:
             return
-        order = PAGES[self._page].trials(self._view(study))
+        order = PAGES[self._page].trials(self._make_view(study))
         if not order:
             return
         place = order.index(self._focus) + by if self._focus in order else (0 if by > 0 else len(order) - 1)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views import study_insight as i
-from core.contract.views.knob_axes import Axis, axes
+from core.contract.views.knob_axes import Axis, list_axes
 from core.contract.wire.search_state import Importance, SearchState
-from tui.number_text import GLYPHS, loss
+from tui.number_text import GLYPHS, format_loss
 from tui.theme_colors import Palette
 from tui.widgets.xy_plot import Plane, pad
 
@@ -38,7 +38,7 @@ class View:
     @property
     def metric(self) -> str:
         """The objective's metric."""
-        return plain(self.study.objectives[self.objective][0], 40)
+        return sanitize(self.study.objectives[self.objective][0], 40)
 
     @property
     def direction(self) -> str:
@@ -48,12 +48,12 @@ class View:
     @property
     def wish(self) -> str:
         """Which values are better."""
-        return wish(self.direction)
+        return describe_wish(self.direction)
 
     @property
     def axes(self) -> list[Axis]:
         """The searched knobs."""
-        return axes(self.study)
+        return list_axes(self.study)
 
 
 @dataclass(frozen=True)
@@ -67,34 +67,35 @@ class Page:
     asks: str = ""  # importance or search: what of the engine's it shows
 
 
-def wish(direction: str) -> str:
+def describe_wish(direction: str) -> str:
     """Which values are better."""
     return "lower is better" if direction == "minimize" else "higher is better"
 
 
-def knobs(study: s.Study) -> list[str]:
+def list_knobs(study: s.Study) -> list[str]:
     """The searched knobs by name."""
-    return [plain(axis.name, 40) for axis in axes(study)]
+    return [sanitize(axis.name, 40) for axis in list_axes(study)]
 
 
-def no_values(view: View) -> list[Text]:
+def explain_no_values(view: View) -> list[Text]:
     """No trial has a value yet."""
     return [
         Text("no trial has ended with a value yet: this page updates as trials end", style=view.look["muted"])
     ]
 
 
-def legend(view: View, more: Sequence[tuple[str, str, str]] = (), meaning: str = "") -> Text:
-    """The signs of the points, all of ``meaning`` where one is given; ``more`` are (sign, meaning, words)."""
+def draw_legend(view: View, extra_entries: Sequence[tuple[str, str, str]] = (), meaning: str = "") -> Text:
+    """The signs of the points, all of ``meaning`` where one is given; ``extra_entries`` are (sign,
+    meaning, words)."""
     line = Text(no_wrap=True, overflow="ellipsis")
     points = ((RESULT, meaning or "complete", "result"), (EARLY, meaning or "pruned", "stopped early"))
-    for sign, colour, words in (*points, *more):
+    for sign, colour, words in (*points, *extra_entries):
         line.append(f"{sign} ", style=view.look[colour])
         line.append(f"{words}   ")
     return line
 
 
-def dot(plane: Plane, view: View, x: float, y: float, point: i.Point) -> None:
+def draw_dot(plane: Plane, view: View, x: float, y: float, point: i.Point) -> None:
     """A trial's sign."""
     plane.mark(x, y, EARLY if point.early else RESULT, "pruned" if point.early else "complete")
 
@@ -106,14 +107,14 @@ def mark_focus(plane: Plane, view: View, placed: Sequence[tuple[float, float, i.
             plane.mark(x, y, HERE, "cursor")
 
 
-def outlier_note(view: View, values: Sequence[float], inside: Callable[[float], bool]) -> str:
+def note_outliers(view: View, values: Sequence[float], inside: Callable[[float], bool]) -> str:
     """How many values stand on the edge because they are far away."""
     out = sum(not inside(value) for value in values)
     side = "above" if view.direction == "minimize" else "below"
     return f"   {out} outliers {side}, drawn on the edge" if out else ""
 
 
-def row(view: View, number: int, cells: Sequence[tuple[str, int, str]]) -> Text:
+def make_row(view: View, number: int, cells: Sequence[tuple[str, int, str]]) -> Text:
     """A line of a list: (text, cells, meaning) each; negative cells stand at the right."""
     line = Text(no_wrap=True, overflow="ellipsis")
     for text, width, meaning in cells:
@@ -127,13 +128,13 @@ def row(view: View, number: int, cells: Sequence[tuple[str, int, str]]) -> Text:
     return line
 
 
-def window(rows: Sequence[int], focus: int | None, room: int) -> slice:
+def find_window(rows: Sequence[int], focus: int | None, room: int) -> slice:
     """The part of a list that is in sight: it holds the cursor."""
     place = rows.index(focus) if focus in rows else 0
     first = max(0, min(place - room // 2, len(rows) - room))
     return slice(first, first + room)
 
 
-def value_text(value: float | None) -> str:
+def format_value(value: float | None) -> str:
     """A value of the objective."""
-    return loss(value)
+    return format_loss(value)

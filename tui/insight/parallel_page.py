@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views import study_insight as i
-from tui.charts.braille_canvas import column_of
-from tui.insight.page_context import Page, View, no_values
-from tui.number_text import number
+from tui.charts.braille_canvas import find_column
+from tui.insight.page_context import Page, View, explain_no_values
+from tui.number_text import format_number
 from tui.widgets.xy_plot import Plane, pad
 
 MOST = 250  # lines: more are a grey field
@@ -21,24 +21,24 @@ def lines(view: View) -> list[Text]:
     if not view.axes:
         return [Text("no knob is searched: [space] is empty", style=view.look["muted"])]
     if not points:
-        return no_values(view)
-    ranks = i.ranks(points, view.direction)
+        return explain_no_values(view)
+    ranks = i.rank_points(points, view.direction)
     plane = Plane(view.width, view.height - 4)
     stops = [place / len(view.axes) for place in range(len(view.axes) + 1)]
     for x in stops:
         for row in range(plane.height):
-            plane.put(column_of(x, plane.width), row, "│", "muted")
+            plane.put(find_column(x, plane.width), row, "│", "muted")
     shown = sorted(points[:MOST], key=lambda point: (point.trial == view.focus, -ranks[point.trial]))
     for point in shown:
         focused = point.trial == view.focus
         meaning = "warning" if focused else "good" if ranks[point.trial] <= BEST else "border"
-        for stretch in _stretches(view, point, 1 - ranks[point.trial], stops):
+        for stretch in _list_stretches(view, point, 1 - ranks[point.trial], stops):
             plane.line(stretch, meaning)
-    upper, lower = _ends(view, stops, True), _ends(view, stops, False)
-    return [_head(view, len(points)), upper, *plane.rows(view.look), lower, _names(view, stops)]
+    upper, lower = _make_ends(view, stops, True), _make_ends(view, stops, False)
+    return [_make_head(view, len(points)), upper, *plane.rows(view.look), lower, _make_names(view, stops)]
 
 
-def _stretches(
+def _list_stretches(
     view: View, point: i.Point, last: float, stops: list[float]
 ) -> list[list[tuple[float, float]]]:
     """The line of a trial, broken where it has no place on an axis."""
@@ -53,7 +53,7 @@ def _stretches(
     return [stretch for stretch in stretches if stretch]
 
 
-def _head(view: View, count: int) -> Text:
+def _make_head(view: View, count: int) -> Text:
     look = view.look
     line = Text("━━ ", style=look["good"], no_wrap=True, overflow="ellipsis")
     line.append(f"best quarter by {view.metric}   ", style=look["info"])
@@ -65,25 +65,25 @@ def _head(view: View, count: int) -> Text:
     return line
 
 
-def _ends(view: View, stops: list[float], upper: bool) -> Text:
+def _make_ends(view: View, stops: list[float], upper: bool) -> Text:
     """What stands at the upper or the lower end of each axis."""
     ends = [axis.marks()[-1 if upper else 0][1] for axis in view.axes]
-    labels = [*(plain(number(end), 12) for end in ends), "best" if upper else "worst"]
-    return _spread(view, stops, labels, "muted")
+    labels = [*(sanitize(format_number(end), 12) for end in ends), "best" if upper else "worst"]
+    return _spread_labels(view, stops, labels, "muted")
 
 
-def _names(view: View, stops: list[float]) -> Text:
-    names = [plain(axis.short, 12) + (" log" if axis.log else "") for axis in view.axes]
-    return _spread(view, stops, [*names, "rank"], "info")
+def _make_names(view: View, stops: list[float]) -> Text:
+    names = [sanitize(axis.short, 12) + (" log" if axis.log else "") for axis in view.axes]
+    return _spread_labels(view, stops, [*names, "rank"], "info")
 
 
-def _spread(view: View, stops: list[float], labels: list[str], meaning: str) -> Text:
+def _spread_labels(view: View, stops: list[float], labels: list[str], meaning: str) -> Text:
     """Labels under their axes; the first begins at the left edge, the last ends at the right one."""
     room = max(3, (view.width - 1) // max(1, len(stops) - 1) - 1)
     line, at = Text(no_wrap=True), 0
     for place, (x, label) in enumerate(zip(stops, labels, strict=True)):
         text = pad(label, min(len(label), room))
-        start = column_of(x, view.width) - (0 if place == 0 else len(text) // 2)
+        start = find_column(x, view.width) - (0 if place == 0 else len(text) // 2)
         start = max(at, min(start, view.width - len(text)))
         line.append(" " * (start - at) + text)
         at = start + len(text)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views import study_insight as i
 from core.contract.wire.search_state import Rung
-from tui.insight.page_context import Page, View, row, value_text, window
+from tui.insight.page_context import Page, View, find_window, format_value, make_row
 from tui.number_text import GLYPHS
 
 FATES = {"promoted": ("▲", "good"), "stopped": ("×", "pruned"), "complete": ("✓", "complete")}
@@ -16,8 +16,8 @@ FATES |= {"running": ("●", "running"), "ended": ("!", "failed")}
 
 def lines(view: View) -> list[Text]:
     """Counts, rungs as far as half of the page has room, then the list."""
-    head = _counts(view)
-    rungs = _rungs(view)[: max(2, (view.height - 3) // 2)]
+    head = _draw_counts(view)
+    rungs = _draw_rungs(view)[: max(2, (view.height - 3) // 2)]
     stops = i.list_stops(view.study)
     title = Text(f"{'trial':>6} {'ended at step':>14} {view.metric[:12]:>12}  why", style="", no_wrap=True)
     title.stylize("bold")
@@ -25,11 +25,11 @@ def lines(view: View) -> list[Text]:
         return [head, *rungs, Text(), Text("no trial ended early", style=view.look["muted"])]
     numbers, by_number = [stop.trial for stop in stops], {stop.trial: stop for stop in stops}
     room = max(1, view.height - len(rungs) - 3)
-    listed = [_stop(view, by_number[number]) for number in numbers[window(numbers, view.focus, room)]]
-    return [head, *rungs, _saved_steps(view), title, *listed]
+    listed = [_stop(view, by_number[number]) for number in numbers[find_window(numbers, view.focus, room)]]
+    return [head, *rungs, _describe_saved_steps(view), title, *listed]
 
 
-def _counts(view: View) -> Text:
+def _draw_counts(view: View) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     for state, count in i.count_endings(view.study).items():
         line.append(
@@ -38,34 +38,34 @@ def _counts(view: View) -> Text:
     return line
 
 
-def _saved_steps(view: View) -> Text:
-    spared, all_steps = i.saved_steps(view.study)
+def _describe_saved_steps(view: View) -> Text:
+    spared, all_steps = i.count_saved_steps(view.study)
     text = f"pruning saved {spared:,} of {all_steps:,} steps" if spared else ""
     return Text(text, style=view.look["muted"], no_wrap=True)
 
 
-def _rungs(view: View) -> list[Text]:
+def _draw_rungs(view: View) -> list[Text]:
     look = view.look
     if view.search is None:
         return [Text(view.why or "asking the engine for the rungs …", style=look["muted"], no_wrap=True)]
     if not view.search.rungs:
-        return [Text(plain(view.search.why_no_rungs, 200), style=look["muted"], no_wrap=True)]
+        return [Text(sanitize(view.search.why_no_rungs, 200), style=look["muted"], no_wrap=True)]
     several = len({rung.bracket for rung in view.search.rungs}) > 1
     signs = Text(no_wrap=True, overflow="ellipsis")
     for fate, (sign, meaning) in FATES.items():
         signs.append(f"{sign} {fate}  ", style=look[meaning])
-    return [signs, *(_rung(view, rung, several) for rung in view.search.rungs)]
+    return [signs, *(_draw_rung(view, rung, several) for rung in view.search.rungs)]
 
 
-def _rung(view: View, rung: Rung, several: bool) -> Text:
+def _draw_rung(view: View, rung: Rung, several: bool) -> Text:
     """Such as "rung 1, step 80: 6 in  0.030 to 0.129  #7✓ #18× …", the best first."""
     look = view.look
-    where = f"bracket {rung.bracket} " if several else ""
-    line = Text(f"{where}rung {rung.rung}, step {rung.step:,}: ", no_wrap=True, overflow="ellipsis")
+    bracket_text = f"bracket {rung.bracket} " if several else ""
+    line = Text(f"{bracket_text}rung {rung.rung}, step {rung.step:,}: ", no_wrap=True, overflow="ellipsis")
     line.append(f"{len(rung.entries)} in  ", style="bold")
     if rung.entries:
         line.append(
-            f"{value_text(rung.entries[0].value)} to {value_text(rung.entries[-1].value)}  ",
+            f"{format_value(rung.entries[0].value)} to {format_value(rung.entries[-1].value)}  ",
             style=look["muted"],
         )
     for entry in rung.entries:
@@ -80,13 +80,13 @@ def _rung(view: View, rung: Rung, several: bool) -> Text:
 
 def _stop(view: View, stop: i.Stop) -> Text:
     share = f"{stop.step:,} of {stop.total_steps:,}" if stop.total_steps else str(stop.step)
-    why = plain(stop.why or "no reason was recorded", 400)
+    why = sanitize(stop.why or "no reason was recorded", 400)
     cells = [
         (f"#{stop.trial} {GLYPHS[stop.state]}", -6, stop.state),
         (share, -14, ""),
-        (value_text(stop.value), -12, ""),
+        (format_value(stop.value), -12, ""),
     ]
-    return row(view, stop.trial, [*cells, ("", 0, ""), (why, max(10, view.width - 37), "muted")])
+    return make_row(view, stop.trial, [*cells, ("", 0, ""), (why, max(10, view.width - 37), "muted")])
 
 
 def trials(view: View) -> list[int]:

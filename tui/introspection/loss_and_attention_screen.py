@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
 from core.contract.wire.introspection_answer import Insides
 from tui.base.base_screen import StudyScreen
@@ -17,7 +17,7 @@ from tui.base.key_bar import KeyBar
 from tui.base.latest_query import Latest
 from tui.introspection import layer_attention_table, token_loss_table
 from tui.keys.key_declarations import EVERYWHERE, INTROSPECTION
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.widgets.cached_static import Sheet
 
 
@@ -26,7 +26,7 @@ class InsidesScreen(StudyScreen):
 
     KEYS = (INTROSPECTION,)
     TOPIC = "boards"
-    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    BINDINGS = make_bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     InsidesScreen #title { height: auto; max-height: 6; padding: 0 1; background: $surface; }
     InsidesScreen #both { height: 1fr; layout: horizontal; }
@@ -95,23 +95,23 @@ class InsidesScreen(StudyScreen):
     def action_again(self) -> None:
         """Ask the engine again."""
         if self.study is not None:
-            self._asked = self._moment()
+            self._asked = self._make_moment()
             request = console_api.AskInsides(self.study.name, self._number)
             self.run_worker(self._question.want(request), group="insides", exit_on_error=False)
 
-    def _moment(self) -> tuple[object, ...]:
+    def _make_moment(self) -> tuple[object, ...]:
         """Return the state that an answer depends on: evaluated, scored or ended."""
         trial = self.selected_trial()
-        known = (trial.state, trial.latest.get("eval/loss"), trial.scored_step) if trial else ()
-        return (self._number, *known)
+        trial_state = (trial.state, trial.latest.get("eval/loss"), trial.scored_step) if trial else ()
+        return (self._number, *trial_state)
 
     # -- drawing ----------------------------------------------------------------------------------
 
     def draw(self) -> None:
         """Draw the answer if it changed; ask again if the trial has progressed."""
-        if self._moment() != self._asked:
+        if self._make_moment() != self._asked:
             self.action_again()
-        self.query_one("#title", Sheet).draw(self._title())
+        self.query_one("#title", Sheet).draw(self._make_title())
         answer, look = self._answer, self.console.look
         is_complete = answer is not None and not answer.why_none
         self.query_one("#both").display = is_complete
@@ -127,9 +127,9 @@ class InsidesScreen(StudyScreen):
 
     def _draw_attention(self, answer: Insides, width: int) -> None:
         look = self.console.look
-        head, rows = layer_attention_table.layers(answer.layers, max(20, width), look)
+        head, rows = layer_attention_table.make_layers(answer.layers, max(20, width), look)
         if not answer.layers:
-            why = plain(answer.why_no_attention, 600) or "no attention data"
+            why = sanitize(answer.why_no_attention, 600) or "no attention data"
             head, rows = Text("no data", style=look["muted"]), Text(why, style=look["muted"])
             self.query_one("#layers Sheet", Sheet).styles.text_wrap = "wrap"
         self.query_one("#head", Sheet).draw(head)
@@ -139,16 +139,18 @@ class InsidesScreen(StudyScreen):
     def _draw_losses(self, answer: Insides, width: int) -> None:
         look = self.console.look
         self.query_one("#parts", VerticalScroll).border_title = "loss by kind: base → trial"
-        self.query_one("#parts Sheet", Sheet).draw(token_loss_table.loss_shares(answer, max(20, width), look))
+        self.query_one("#parts Sheet", Sheet).draw(
+            token_loss_table.make_loss_shares(answer, max(20, width), look)
+        )
         self.query_one("#worst Sheet", Sheet).draw(
-            token_loss_table.worst_tokens(answer.worst, max(20, width), look)
+            token_loss_table.make_worst_tokens(answer.worst, max(20, width), look)
         )
 
-    def _title(self) -> Text:
+    def _make_title(self) -> Text:
         look, answer = self.console.look, self._answer
         line = self.way()
         if answer is None or answer.why_none or self._why:
-            line.append(f"\n{plain(self._why, 600)}", style=f"not bold {look['muted']}")
+            line.append(f"\n{sanitize(self._why, 600)}", style=f"not bold {look['muted']}")
         if answer is None or answer.why_none:
             return line
         line.append(
@@ -156,7 +158,7 @@ class InsidesScreen(StudyScreen):
             style="not bold",
         )
         if answer.warning:
-            line.append(f"\n{plain(answer.warning, 600)}", style=f"not bold {look['warning']}")
+            line.append(f"\n{sanitize(answer.warning, 600)}", style=f"not bold {look['warning']}")
         else:
             line.append(
                 f"\nloss {answer.base_loss:.3f} → {answer.loss:.3f} nats/token; 10 % of the tokens account "

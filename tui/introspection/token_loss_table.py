@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire.introspection_answer import Insides, Part, Token
 from tui.theme_colors import Palette
 
@@ -18,7 +18,7 @@ LINE_END = "↵"
 SHOWN = 400  # characters of a text that are looked at
 
 
-def loss_shares(answer: Insides, width: int, look: Palette) -> Text:
+def make_loss_shares(answer: Insides, width: int, look: Palette) -> Text:
     """By kind, then by quarter of the row: tokens, share of the loss, mean loss; base → trial."""
     counted = width >= ROOMY
     room = max(NAME, min(20, width - 10 - 12 - (7 if counted else 0)))
@@ -26,12 +26,12 @@ def loss_shares(answer: Insides, width: int, look: Palette) -> Text:
     head.append(f"{'':<{room}}{' tokens' if counted else ''}{'% of loss':>10}{'nats/token':>12}")
     rows = [head]
     for group in (answer.kinds, answer.quarters):
-        rows += [_part(part, room, counted, look) for part in group]
+        rows += [_make_part(part, room, counted, look) for part in group]
     return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
 
 
-def _part(part: Part, room: int, counted: bool, look: Palette) -> Text:
-    name = plain(NAMES.get(part.name, part.name), 40)
+def _make_part(part: Part, room: int, counted: bool, look: Palette) -> Text:
+    name = sanitize(NAMES.get(part.name, part.name), 40)
     row = Text(_pad_name(name, room), no_wrap=True, overflow="ellipsis")
     if counted:
         row.append(f"{part.tokens:>7}", style=look["muted"])
@@ -43,33 +43,35 @@ def _part(part: Part, room: int, counted: bool, look: Palette) -> Text:
     return row
 
 
-def worst_tokens(tokens: Sequence[Token], width: int, look: Palette) -> Text:
+def make_worst_tokens(tokens: Sequence[Token], width: int, look: Palette) -> Text:
     """Return a line for each token: its loss, and the token in its context."""
-    rows = [_token(token, width, look) for token in tokens]
+    rows = [_make_token(token, width, look) for token in tokens]
     return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
 
 
-def _token(token: Token, width: int, look: Palette) -> Text:
+def _make_token(token: Token, width: int, look: Palette) -> Text:
     row = Text(no_wrap=True, overflow="ellipsis")
     row.append(f"{token.base_loss:>5.2f}→", style=look["muted"])
     row.append(f"{token.loss:>5.2f} ", style=look["warning" if token.loss > token.base_loss else "info"])
     room = max(12, width - row.cell_len)
-    text = Text(one_line(token.text)[:SHOWN] or " ")
+    text = Text(join_lines(token.text)[:SHOWN] or " ")
     text.truncate(max(4, room // 2), overflow="ellipsis")
     after = min(room // 4, room - text.cell_len - 1)
-    row.append(_tail(one_line(token.before), room - text.cell_len - after), style=look["muted"])
+    row.append(_cut_start(join_lines(token.before), room - text.cell_len - after), style=look["muted"])
     row.append(text.plain, style=f"bold {look.cursor}")
-    row.append(one_line(token.after)[:SHOWN], style=look["muted"])
+    row.append(join_lines(token.after)[:SHOWN], style=look["muted"])
     row.truncate(width, overflow="ellipsis")
     return row
 
 
-def one_line(text: str) -> str:
+def join_lines(text: str) -> str:
     """On one line, its line ends as signs: they are tokens, too."""
-    return plain(plain(text[-SHOWN:] if len(text) > SHOWN else text, lines=True).replace("\n", LINE_END))
+    return sanitize(
+        sanitize(text[-SHOWN:] if len(text) > SHOWN else text, lines=True).replace("\n", LINE_END)
+    )
 
 
-def _tail(text: str, cells: int) -> str:
+def _cut_start(text: str, cells: int) -> str:
     """The end of ``text``, padded to ``cells`` at the left."""
     text = text[-cells:] if cells > 0 else ""
     while cell_len(text) > cells:

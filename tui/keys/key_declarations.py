@@ -337,12 +337,12 @@ GROUPS = (
 )
 
 
-def command_keys() -> dict[str, Key]:
+def list_command_keys() -> dict[str, Key]:
     """Return the keys with a title by the name that is typed after `:`, such as pause-all."""
-    return {key.label.replace(" ", "-"): key for key in commands()}
+    return {key.label.replace(" ", "-"): key for key in list_commands()}
 
 
-def commands() -> list[Key]:
+def list_commands() -> list[Key]:
     """Return every key with a title in the command palette, once."""
     keys = {key.id: key for group in GROUPS for key in group if key.command}
     return list(keys.values())

@@ -98,7 +98,7 @@ class Group:
         return iter(self.keys)
 
 
-def bindings(*groups: Group) -> list[BindingType]:
+def make_bindings(*groups: Group) -> list[BindingType]:
     """Return the groups as Textual bindings. A key map refers to their ids."""
     return [
         Binding(

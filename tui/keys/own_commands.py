@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from tui.console_settings import OwnCommand
 from tui.keys.key_declarations import GROUPS
 from tui.keys.key_definition import Group, Key, spell
@@ -28,7 +28,7 @@ def check_own_commands(
     for command in commands:
         fault = _fault(command, taken)
         if fault:
-            faults.append(f"console.toml, command {plain(command.key, 30)!r}: {fault}")
+            faults.append(f"console.toml, command {sanitize(command.key, 30)!r}: {fault}")
         else:
             usable.append(command)
             taken[command.key] = f"`{title(command)}`"
@@ -51,7 +51,7 @@ def _fault(command: OwnCommand, taken: Mapping[str, str]) -> str:
         return f"`run` cannot be read: {error}"
     if unknown := sorted(names - set(PLACEHOLDERS)):
         known = ", ".join(PLACEHOLDERS)
-        return f"there is no placeholder {{{plain(unknown[0], 30)}}}, only {known}; {{{{ is a brace"
+        return f"there is no placeholder {{{sanitize(unknown[0], 30)}}}, only {known}; {{{{ is a brace"
     return "" if words else "`run` is empty"
 
 
@@ -67,21 +67,21 @@ def _placeholders(words: Sequence[str]) -> set[str]:
 
 def title(command: OwnCommand) -> str:
     """Return its name, or else the program that it runs."""
-    return plain(command.name or command.run, 60)
+    return sanitize(command.name or command.run, 60)
 
 
 def as_group(commands: Sequence[OwnCommand]) -> Group:
     """Return the commands as keys, for the help."""
     keys = [
-        Key(f"own.{place}", command.key, f"app.own({place})", title(command), _meaning(command))
+        Key(f"own.{place}", command.key, f"app.own({place})", title(command), _explain_meaning(command))
         for place, command in enumerate(commands)
     ]
     return Group(TITLE, tuple(keys))
 
 
-def _meaning(command: OwnCommand) -> str:
-    name = f"{plain(command.name, 60)}: " if command.name else ""
-    return f"{name}{plain(command.run, 120)}"
+def _explain_meaning(command: OwnCommand) -> str:
+    name = f"{sanitize(command.name, 60)}: " if command.name else ""
+    return f"{name}{sanitize(command.run, 120)}"
 
 
 def fill(

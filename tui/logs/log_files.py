@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core import paths
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 MOST = 64  # workers
 
@@ -21,16 +21,16 @@ class LogFile:
 
 def list_logs(home: Path, study: str) -> list[LogFile]:
     """Return the logs in the engine's home folder; the engine's is always listed, also when there is none."""
-    return [LogFile("engine", paths.engine_log(home)), *(_of_workers(home, study) if study else ())]
+    return [LogFile("engine", paths.engine_log(home)), *(_list_worker_logs(home, study) if study else ())]
 
 
-def _of_workers(home: Path, study: str) -> list[LogFile]:
+def _list_worker_logs(home: Path, study: str) -> list[LogFile]:
     folder = paths.study_folder(study, home) / "workers"
     if not (paths.is_own(folder) and paths.is_own(folder.parent)):
         return []
     try:
-        found = [path for path in folder.iterdir() if path.suffix == ".log" and paths.is_own(path)]
-        newest = sorted(found, key=lambda path: path.lstat().st_mtime, reverse=True)
+        log_paths = [path for path in folder.iterdir() if path.suffix == ".log" and paths.is_own(path)]
+        newest = sorted(log_paths, key=lambda path: path.lstat().st_mtime, reverse=True)
     except OSError:
         return []
-    return [LogFile(plain(path.stem, 30), path) for path in newest[:MOST]]
+    return [LogFile(sanitize(path.stem, 30), path) for path in newest[:MOST]]

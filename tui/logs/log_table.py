@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-from core.contract.views.event_log.line_search import find_spans, line_level
+from core.contract.views.event_log.line_search import find_level, find_spans
 from tui.logs.log_tail import LogLine
 from tui.theme_colors import Palette
 from tui.widgets.following_table import FollowingTable, fit
@@ -19,8 +19,8 @@ class LogTable(FollowingTable):
 
     HEAD_LINES: ClassVar[int] = 0
 
-    def __init__(self, **more: object) -> None:
-        super().__init__(**more)
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
         self._texts: Mapping[int, LogLine] = {}
         self._pattern: re.Pattern[str] | None = None
 
@@ -47,14 +47,14 @@ class LogTable(FollowingTable):
         line = self._texts.get(key)
         if line is None:
             return [[]]
-        return [[(" ", ""), *pieces(fit(line.text, self._columns[0].width - 2), self._pattern)]]
+        return [[(" ", ""), *make_pieces(fit(line.text, self._columns[0].width - 2), self._pattern)]]
 
 
-def pieces(text: str, pattern: re.Pattern[str] | None) -> list[Piece]:
+def make_pieces(text: str, pattern: re.Pattern[str] | None) -> list[Piece]:
     """Return the line in pieces: its level's colour, and another for what matches."""
-    level = line_level(text)
-    meaning, at, found = ("" if level == "info" else level), 0, []
+    level = find_level(text)
+    meaning, at, pieces = ("" if level == "info" else level), 0, []
     for start, end in find_spans(pattern, text):
-        found += [(text[at:start], meaning), (text[start:end], "accent")]
+        pieces += [(text[at:start], meaning), (text[start:end], "accent")]
         at = end
-    return [*found, (text[at:], meaning)]
+    return [*pieces, (text[at:], meaning)]

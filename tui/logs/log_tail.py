@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core import paths
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
 
 TAIL_BYTES = 128 << 10  # read at most at once: of a larger file, or of what was added, the end
@@ -52,35 +52,35 @@ class LogTail:
         """Return the end of the file as it is now: the same object where nothing was added."""
         try:
             with open(self.path, "rb", opener=_open) as file:
-                found = os.fstat(file.fileno())
-                if not stat.S_ISREG(found.st_mode):
-                    return self._none("it is not a file")
-                if not self._continues(found):
-                    self._begin(found)
-                elif found.st_size == self._offset and not self.shown.why_none:
+                file_stat = os.fstat(file.fileno())
+                if not stat.S_ISREG(file_stat.st_mode):
+                    return self._report_none("it is not a file")
+                if not self._is_continued(file_stat):
+                    self._begin(file_stat)
+                elif file_stat.st_size == self._offset and not self.shown.why_none:
                     return self.shown
                 file.seek(self._offset)
-                self._take(file.read(found.st_size - self._offset))
+                self._take(file.read(file_stat.st_size - self._offset))
         except OSError as error:
-            return self._none(error.strerror or str(error))
-        self.shown = LogEnd((*self._lines, *self._unfinished()), self._offset, self._skipped)
+            return self._report_none(error.strerror or str(error))
+        self.shown = LogEnd((*self._lines, *self._list_unfinished()), self._offset, self._skipped)
         return self.shown
 
-    def _none(self, why: str) -> LogEnd:
+    def _report_none(self, why: str) -> LogEnd:
         self._file = (0, 0)
         if self.shown.why_none != why:
             self.shown = LogEnd(why_none=why)
         return self.shown
 
-    def _continues(self, found: os.stat_result) -> bool:
+    def _is_continued(self, file_stat: os.stat_result) -> bool:
         """Return whether it is the same file, to which no more was added than is read at once."""
-        same = self._file == (found.st_dev, found.st_ino) and found.st_size >= self._offset
-        return same and found.st_size - self._offset <= TAIL_BYTES
+        same = self._file == (file_stat.st_dev, file_stat.st_ino) and file_stat.st_size >= self._offset
+        return same and file_stat.st_size - self._offset <= TAIL_BYTES
 
-    def _begin(self, found: os.stat_result) -> None:
+    def _begin(self, file_stat: os.stat_result) -> None:
         """Forget what was read, and go to the last TAIL_BYTES of the file."""
-        self._file = (found.st_dev, found.st_ino)
-        self._offset = self._skipped = max(0, found.st_size - TAIL_BYTES)
+        self._file = (file_stat.st_dev, file_stat.st_ino)
+        self._offset = self._skipped = max(0, file_stat.st_size - TAIL_BYTES)
         self._lines.clear()
         self._rest = b""
 
@@ -95,15 +95,15 @@ class LogTail:
             self._lines.append(LogLine(self._next, self._clean(line)))
             self._next += 1
 
-    def _unfinished(self) -> tuple[LogLine, ...]:
+    def _list_unfinished(self) -> tuple[LogLine, ...]:
         return (LogLine(self._next, self._clean(self._rest)),) if self._rest else ()
 
     def _clean(self, raw: bytes) -> str:
         """Return a line as it is shown; of a progress bar what was drawn last."""
         text = raw.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace")
-        return plain(self._redactor.text(text), LONGEST_LINE)
+        return sanitize(self._redactor.text(text), LONGEST_LINE)
 
 
 def _open(path: str, flags: int) -> int:
     """Open a file; raises OSError for a link, and does not wait for the writer of a pipe."""
-    return paths.no_link(path, flags | os.O_NONBLOCK)
+    return paths.open_without_link(path, flags | os.O_NONBLOCK)

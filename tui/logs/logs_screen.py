@@ -10,20 +10,20 @@ from textual.app import ComposeResult
 
 from core.contract.state import engine_state as s
 from core.contract.text.byte_sizes import format_bytes
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.event_log.line_search import compile_pattern, find_spans
 from core.contract.views.trials.trial_filter import FilterFault
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.keys.key_declarations import EVERYWHERE
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.keys.log_key_groups import LOGS
 from tui.logs.log_files import LogFile, list_logs
-from tui.logs.log_table import LogTable, pieces
+from tui.logs.log_table import LogTable, make_pieces
 from tui.logs.log_tail import LogEnd, LogLine, LogTail
 from tui.widgets.cached_static import Sheet
 from tui.widgets.filter_line import FilterLine
-from tui.widgets.list_keys import ListKeys
+from tui.widgets.list_screen_keys import ListKeys
 
 READ_EVERY_S = 0.5
 LOW = 16  # lines below which the line is not shown in full
@@ -37,7 +37,7 @@ class LogsScreen(ListKeys, StudyScreen):
     BAR = LOGS.footer
     TOPIC = "troubleshooting"
     CRUMB = "logs"
-    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    BINDINGS = make_bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     LogsScreen #title, LogsScreen #about {
         height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
@@ -150,12 +150,12 @@ class LogsScreen(ListKeys, StudyScreen):
         hides = self._pattern is not None and self._only_matching
         numbers = self._matching if hides else list(self._texts)
         self.table.show(self._texts, numbers, self._pattern, look)
-        self.query_one("#title", Sheet).draw(self._title())
-        self.query_one("#about", Sheet).draw(self._about())
+        self.query_one("#title", Sheet).draw(self._make_title())
+        self.query_one("#about", Sheet).draw(self._describe_about())
         self.query_one(FilterLine).show(self.filter_text, self._fault, look)
-        self.query_one("#whole", Sheet).draw(self._whole())
+        self.query_one("#whole", Sheet).draw(self._find_whole())
 
-    def _title(self) -> Text:
+    def _make_title(self) -> Text:
         """The logs by name, the present one first in sight."""
         look = self.console.look
         line = self.way()
@@ -167,31 +167,32 @@ class LogsScreen(ListKeys, StudyScreen):
             )
         return line
 
-    def _about(self) -> Text:
+    def _describe_about(self) -> Text:
         look, end = self.console.look, self._end
         line = Text(no_wrap=True, overflow="ellipsis")
         if end.why_none:
-            where = f"{plain(str(self._file.path), 200)}: " if self._file is not None else ""
-            line.append(f"{where}{plain(end.why_none, 120)}", style=look["warning"])
+            path_text = f"{sanitize(str(self._file.path), 200)}: " if self._file is not None else ""
+            line.append(f"{path_text}{sanitize(end.why_none, 120)}", style=look["warning"])
             return line
         line.append(format_bytes(end.size_bytes), style=look["accent"])
         if end.skipped_bytes:
             line.append(f", its last {format_bytes(end.size_bytes - end.skipped_bytes)}", style=look["muted"])
         line.append(f"   {len(self._texts)} lines", style=look["muted"])
         if self._pattern is not None:
-            how = "" if self._only_matching else ", all are shown"
+            shown_text = "" if self._only_matching else ", all are shown"
             line.append(
-                f"   {len(self._matching)} match {plain(self._pattern.pattern, 40)}{how}", look["warning"]
+                f"   {len(self._matching)} match {sanitize(self._pattern.pattern, 40)}{shown_text}",
+                look["warning"],
             )
         line.append("   following" if self.table.follows else "   G follows", style=look["muted"])
         away = self.console.engine.away
-        line.append(f"   {plain(away, 120)}" if away else "", style=f"bold {look['error']}")
+        line.append(f"   {sanitize(away, 120)}" if away else "", style=f"bold {look['error']}")
         return line
 
-    def _whole(self) -> Text:
+    def _find_whole(self) -> Text:
         """The line under the cursor in full, with its matches."""
         look, text = self.console.look, Text()
-        for part, meaning in pieces(self.chosen_text(), self._pattern):
+        for part, meaning in make_pieces(self.chosen_text(), self._pattern):
             text.append(part, style=look[meaning] if meaning else "")
         return text
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.contract.text.sanitize import plain
-from core.contract.wire.memory_forecast import Foretold
+from core.contract.text.sanitize import sanitize
+from core.contract.wire.memory_forecast import PackEstimate
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ CONTEXT = ("C", "reserve", ":")
 RESERVE = ("R", "reserve", "-")
 
 
-def kind_share(name: str, used_bytes: int) -> Share:
+def make_kind_share(name: str, used_bytes: int) -> Share:
     """A part that belongs to no single trial."""
     letter, meaning, pattern = KINDS.get(name, REST)
-    return Share(letter, plain(name, 30), max(0, used_bytes), meaning, pattern)
+    return Share(letter, sanitize(name, 30), max(0, used_bytes), meaning, pattern)
 
 
-def trial_share(number: int, used_bytes: int, place: int) -> Share:
+def make_trial_share(number: int, used_bytes: int, place: int) -> Share:
     """What one trial holds for itself; neighbours take turns in shade and pattern."""
     odd = place % 2
     return Share(
@@ -58,14 +58,14 @@ def trial_share(number: int, used_bytes: int, place: int) -> Share:
     )
 
 
-def by_kind(estimate: Foretold) -> list[Share]:
+def group_by_kind(estimate: PackEstimate) -> list[Share]:
     """Return the parts summed over all trials, in the engine's order, then the process overhead."""
     names = dict.fromkeys(part.name for part in estimate.parts)
-    shares = [kind_share(name, estimate.of(name)) for name in sorted(names, key=_place)]
-    return [*shares, *overhead(estimate, None)]
+    shares = [make_kind_share(name, estimate.of(name)) for name in sorted(names, key=_find_place)]
+    return [*shares, *make_overhead(estimate, None)]
 
 
-def by_trial(estimate: Foretold, reserve_bytes: int | None) -> list[Share]:
+def group_by_trial(estimate: PackEstimate, reserve_bytes: int | None) -> list[Share]:
     """Return the base, each trial, the activations of the peak, then the process overhead."""
     own: dict[int, int] = {}
     common: dict[str, int] = {}
@@ -74,30 +74,30 @@ def by_trial(estimate: Foretold, reserve_bytes: int | None) -> list[Share]:
             own[part.trial] = own.get(part.trial, 0) + part.used_bytes
         else:
             common[part.name] = common.get(part.name, 0) + part.used_bytes
-    shared = [kind_share(name, common[name]) for name in sorted(common, key=_place)]
-    trials = [trial_share(number, own[number], place) for place, number in enumerate(sorted(own))]
+    shared = [make_kind_share(name, common[name]) for name in sorted(common, key=_find_place)]
+    trials = [make_trial_share(number, own[number], place) for place, number in enumerate(sorted(own))]
     bases = [share for share in shared if share.letter == "B"]
-    others = [share for share in shared if share.letter != "B"]
-    return [*bases, *trials, *others, *overhead(estimate, reserve_bytes)]
+    other_segments = [share for share in shared if share.letter != "B"]
+    return [*bases, *trials, *other_segments, *make_overhead(estimate, reserve_bytes)]
 
 
-def overhead(estimate: Foretold, reserve_bytes: int | None) -> list[Share]:
+def make_overhead(estimate: PackEstimate, reserve_bytes: int | None) -> list[Share]:
     """Return the process overhead: the allocator's reserve where it is known, and CUDA's context."""
     rest = max(0, estimate.device_bytes - estimate.peak_bytes)
     if reserve_bytes is None:
         letter, meaning, pattern = CONTEXT
         return [Share(letter, "context and reserve", rest, meaning, pattern)] if rest else []
     return [
-        reserve_share(reserve_bytes),
+        make_reserve_share(reserve_bytes),
         Share(CONTEXT[0], "context", max(0, rest - reserve_bytes), *CONTEXT[1:]),
     ]
 
 
-def reserve_share(used_bytes: int) -> Share:
+def make_reserve_share(used_bytes: int) -> Share:
     """Return the memory that the allocator has reserved and not used."""
     letter, meaning, pattern = RESERVE
     return Share(letter, "allocator's reserve", max(0, used_bytes), meaning, pattern)
 
 
-def _place(name: str) -> int:
+def _find_place(name: str) -> int:
     return list(KINDS).index(name) if name in KINDS else len(KINDS)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from core.contract.state import engine_state as s
 from core.contract.text.byte_sizes import format_bytes
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire.memory_forecast import DeviceMemory
 from tui.number_text import GLYPHS, NOTHING
 from tui.theme_colors import Palette
@@ -21,14 +21,14 @@ FAR = 0.08  # a relative error above it is coloured
 LESSON = "a trial is estimated before it starts and measured while it runs"
 
 
-def relative_error(estimated: int | None, measured: int | None) -> float | None:
+def find_relative_error(estimated: int | None, measured: int | None) -> float | None:
     """Return the relative error of the estimate; negative where it is too low."""
     if estimated is None or not measured or measured <= 0:
         return None
     return (estimated - measured) / measured
 
 
-def error_words(share: float) -> tuple[str, str]:
+def describe_error(share: float) -> tuple[str, str]:
     """Format such as "+2 %", with a sign for large errors. Too low is worse: it can run out of memory."""
     text = f"{100 * share:+.0f} %"
     if abs(share) <= FAR:
@@ -36,13 +36,13 @@ def error_words(share: float) -> tuple[str, str]:
     return (f"{text} ▼", "error") if share < 0 else (f"{text} ▲", "warning")
 
 
-def correction_line(now: DeviceMemory, look: Palette) -> Text:
+def make_correction_line(now: DeviceMemory, look: Palette) -> Text:
     """Describe a device's correction and its number of measurements."""
-    many = "measurement" if now.learnt_from == 1 else "measurements"
+    noun = "measurement" if now.learnt_from == 1 else "measurements"
     factor = f"{now.correction:.2f}" if math.isfinite(now.correction) else NOTHING
-    line = Text(f"{plain(now.label, 12)} learnt: ", style=look["muted"], no_wrap=True, overflow="ellipsis")
+    line = Text(f"{sanitize(now.label, 12)} learnt: ", style=look["muted"], no_wrap=True, overflow="ellipsis")
     line.append(f"activations × {factor}", style=look["info"])
-    line.append(f", from {now.learnt_from} {many}", style=look["muted"])
+    line.append(f", from {now.learnt_from} {noun}", style=look["muted"])
     return line
 
 
@@ -59,19 +59,19 @@ class Accuracy(Box):
         lessons = [(device.label, device.correction, device.learnt_from) for device in devices]
         if self.is_unchanged(weighed, lessons, look):
             return
-        lines = [_summary([relative_error(*row[2:]) for row in weighed], look)] if weighed else []
-        lines += _lessons(devices, look)
+        lines = [_summarize([find_relative_error(*row[2:]) for row in weighed], look)] if weighed else []
+        lines += _describe_lessons(devices, look)
         if weighed:
             lines.append(
                 Text(f"{'#':>4}  {'state':<12}{'estimate':>10}{'measured':>10}      off", style="bold")
             )
-            lines += [_row(*row, look) for row in weighed]
+            lines += [_make_row(*row, look) for row in weighed]
         else:
             lines += wrap_text(f"no trial has been estimated yet: {LESSON}", self.room, look["muted"])
         self.write(lines)
 
 
-def _summary(errors: Sequence[float | None], look: Palette) -> Text:
+def _summarize(errors: Sequence[float | None], look: Palette) -> Text:
     sizes = [abs(share) for share in errors if share is not None]
     if not sizes:
         return Text("none of them is measured yet", style=look["muted"])
@@ -81,17 +81,17 @@ def _summary(errors: Sequence[float | None], look: Palette) -> Text:
     return line
 
 
-def _lessons(devices: Sequence[DeviceMemory], look: Palette) -> list[Text]:
-    lines = [correction_line(device, look) for device in devices if device.learnt_from]
+def _describe_lessons(devices: Sequence[DeviceMemory], look: Palette) -> list[Text]:
+    lines = [make_correction_line(device, look) for device in devices if device.learnt_from]
     return lines or [Text("no correction learnt yet", style=look["muted"])]
 
 
-def _row(number: int, state: str, estimated: int | None, measured: int | None, look: Palette) -> Text:
+def _make_row(number: int, state: str, estimated: int | None, measured: int | None, look: Palette) -> Text:
     line = Text(f"{number:>4}  ", no_wrap=True, overflow="ellipsis")
     line.append(f"{GLYPHS[state]} {state:<10}", style=look[state])
     for size in (estimated, measured):
         line.append(f"{format_bytes(size) if size is not None else NOTHING:>10}")
-    share = relative_error(estimated, measured)
-    text, meaning = error_words(share) if share is not None else (f"{NOTHING}  ", "muted")
+    share = find_relative_error(estimated, measured)
+    text, meaning = describe_error(share) if share is not None else (f"{NOTHING}  ", "muted")
     line.append(f"{text:>9}", style=look[meaning])
     return line

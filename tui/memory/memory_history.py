@@ -16,7 +16,7 @@ AXIS = 9  # cells for the labels: "79.6 GiB "
 USED, LIMIT = 0, 1
 
 
-def history(
+def draw_history(
     used: Sequence[float | None],
     total_bytes: int,
     limit_bytes: int | None,
@@ -32,35 +32,35 @@ def history(
         return [Text("no history yet", style=look["muted"])]
     canvas = Canvas(width - AXIS - 1, height)
     if limit_bytes is not None:
-        _dots(canvas, limit_bytes / total_bytes)
-    _curve(canvas, list(used)[-2 * canvas.width :])
+        _draw_dots(canvas, limit_bytes / total_bytes)
+    _draw_curve(canvas, list(used)[-2 * canvas.width :])
     labels = {0: format_bytes(total_bytes), height - 1: "0"}
-    return [_row(cells, labels.get(row, ""), look) for row, cells in enumerate(canvas.rows())]
+    return [_make_row(cells, labels.get(row, ""), look) for row, cells in enumerate(canvas.rows())]
 
 
-def _level(share: float, canvas: Canvas) -> int:
+def _find_level(share: float, canvas: Canvas) -> int:
     """The dot's row of a fraction, from above."""
     return round((1 - min(1.0, max(0.0, share))) * (4 * canvas.height - 1))
 
 
-def _curve(canvas: Canvas, used: Sequence[float | None]) -> None:
+def _draw_curve(canvas: Canvas, used: Sequence[float | None]) -> None:
     start = 2 * canvas.width - len(used)
     before: tuple[int, int] | None = None
     for place, share in enumerate(used):
         if share is None or not math.isfinite(share):
             before = None
             continue
-        point = (start + place, _level(share, canvas))
+        point = (start + place, _find_level(share, canvas))
         canvas.line(*(before or point), *point, USED)
         before = point
 
 
-def _dots(canvas: Canvas, share: float) -> None:
+def _draw_dots(canvas: Canvas, share: float) -> None:
     for x in range(0, 2 * canvas.width, 4):
-        canvas.dot(x, _level(share, canvas), LIMIT)
+        canvas.dot(x, _find_level(share, canvas), LIMIT)
 
 
-def _row(cells: list[tuple[str, int]], label: str, look: Palette) -> Text:
+def _make_row(cells: list[tuple[str, int]], label: str, look: Palette) -> Text:
     line = Text(f"{label:>{AXIS - 1}} │", style=look["muted"], no_wrap=True)
     for owner, run in groupby(cells, key=lambda cell: cell[1]):
         colour = look["limit"] if owner == LIMIT else look["primary"] if owner == USED else ""

@@ -9,17 +9,17 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
 from core.contract.wire.memory_forecast import DeviceMemory, Forecast, MemoryNow
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.base.latest_query import Latest
 from tui.keys.key_declarations import EVERYWHERE, MEMORY, WHAT_IF
-from tui.keys.key_definition import bindings
-from tui.memory.device_memory_bars import Memories
+from tui.keys.key_definition import make_bindings
+from tui.memory.device_memory_bars import DeviceMemoryBars
 from tui.memory.estimate_accuracy import Accuracy
-from tui.memory.memory_holders import fallback_devices
+from tui.memory.memory_holders import list_fallback_devices
 from tui.memory.queue_reasons import Waiting
 from tui.memory.what_if_table import WhatIf
 from tui.ui_messages import Supposed
@@ -37,7 +37,7 @@ class MemoryScreen(StudyScreen):
     KEYS = (WHAT_IF, MEMORY)
     TOPIC = "memory"
     CRUMB = "memory"
-    BINDINGS = bindings(MEMORY, EVERYWHERE)
+    BINDINGS = make_bindings(MEMORY, EVERYWHERE)
     DEFAULT_CSS = """
     MemoryScreen #title {
         height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
@@ -65,7 +65,7 @@ class MemoryScreen(StudyScreen):
         """Title, four boxes, footer."""
         yield Sheet(id="title")
         with VerticalScroll(id="page", can_focus=False):
-            yield Memories("devices")
+            yield DeviceMemoryBars("devices")
             yield WhatIf()
             yield Waiting("queue")
             yield Accuracy("estimated and measured")
@@ -75,7 +75,7 @@ class MemoryScreen(StudyScreen):
         """Arrow keys go to the what-if at first; the page stays at its top."""
         super().on_mount()
         self.query_one(WhatIf).focus(scroll_visible=False)
-        self.set_interval(PACE_S, self._tick)
+        self.set_interval(PACE_S, self._draw_countdown)
 
     def selected_trial(self) -> s.Trial | None:
         """The trial that the what-if begins with."""
@@ -89,54 +89,56 @@ class MemoryScreen(StudyScreen):
         """Draw the current state and request what is missing."""
         self._arrange()
         study, look, engine = self.study, self.console.look, self.console.engine
-        self.query_one("#title", Sheet).draw(self._title())
+        self.query_one("#title", Sheet).draw(self._make_title())
         self.query_one("#page").display = study is not None
         if study is None:
             return
         if self._of != study.name:
             self._begin(study)
-        devices, stale = self._devices(study), bool(engine.away)
+        devices, stale = self._list_devices(study), bool(engine.away)
         tall = self.size.height >= (TALL if self.size.width >= WIDE else 2 * TALL)
-        self.query_one(Memories).show(devices, study, engine.state.machine, look, tall, stale)
+        self.query_one(DeviceMemoryBars).show(devices, study, engine.state.machine, look, tall, stale)
         queued = self._now.queued if self._now is not None else None
-        self.query_one(Waiting).show(queued, self._reason(), look, stale)
+        self.query_one(Waiting).show(queued, self._describe_reason(), look, stale)
         self.query_one(Accuracy).show(study, devices, look)
         self.query_one(WhatIf).show(look)
 
     def _arrange(self) -> None:
         """Lay the parts out in one to three columns, and redraw them, as their lines depend on the width."""
         width = self.size.width
-        wanted = "wider" if width >= WIDER else "wide" if width >= WIDE else "narrow"
-        if not self.has_class(wanted):
+        width_class = "wider" if width >= WIDER else "wide" if width >= WIDE else "narrow"
+        if not self.has_class(width_class):
             self.remove_class("wide", "wider", "narrow")
-            self.add_class(wanted)
+            self.add_class(width_class)
             self.call_after_refresh(self.show)
 
-    def _title(self) -> Text:
+    def _make_title(self) -> Text:
         look, study, away = self.console.look, self.study, self.console.engine.away
         line = self.way()
         if away:
-            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
+            line.append(f"  {sanitize(away, 120)}", style=f"bold {look['error']}")
         elif study is None:
             line.append("  no study yet: `trimtab run SPEC` starts one", style=look["muted"])
         elif self._why and self._why != WEIGHING:
-            line.append(f"  no estimate: {plain(self._why, 200)}", style=look["warning"])
+            line.append(f"  no estimate: {sanitize(self._why, 200)}", style=look["warning"])
         else:
             line.append("  trials at their peak, others at present", look["muted"])
         return line
 
-    def _reason(self) -> str:
+    def _describe_reason(self) -> str:
         """Return why the engine's estimate is missing."""
         away = self.console.engine.away
         return "the engine is away" if away else self._why
 
-    def _devices(self, study: s.Study) -> tuple[DeviceMemory, ...]:
+    def _list_devices(self, study: s.Study) -> tuple[DeviceMemory, ...]:
         """Return the engine's estimate of the devices, else the console's own."""
         if self._now is not None and self._now.devices:
             return self._now.devices
         return tuple(
-            fallback_devices(
-                study, self.console.engine.state.machine, self._reason() or "no trial runs on a device"
+            list_fallback_devices(
+                study,
+                self.console.engine.state.machine,
+                self._describe_reason() or "no trial runs on a device",
             )
         )
 
@@ -148,10 +150,10 @@ class MemoryScreen(StudyScreen):
     def _begin(self, study: s.Study) -> None:
         """Reset everything for another study."""
         self._of, self._now, self._why, self._weighed = study.name, None, WEIGHING, -1
-        self._tick()
+        self._draw_countdown()
         self.action_reset()
 
-    def _tick(self) -> None:
+    def _draw_countdown(self) -> None:
         """Request new estimates if the state changed and the screen is visible."""
         engine = self.console.engine
         is_seen = self.is_current and self.study is not None
@@ -165,15 +167,15 @@ class MemoryScreen(StudyScreen):
     def _take_now(self, answer: console_api.Answer | None, why: str) -> None:
         if not self.is_attached:
             return
-        before, failed, self._why = self._limits(), self._why not in ("", WEIGHING), why
+        before, failed, self._why = self._list_limits(), self._why not in ("", WEIGHING), why
         if isinstance(answer, MemoryNow):
             self._now = answer
             self.query_one(WhatIf).offer(tuple(device.label for device in answer.devices))
-        if not why and (failed or (before and before != self._limits())):
+        if not why and (failed or (before and before != self._list_limits())):
             self._suppose()  # what fitted may not fit any more; what was not answered may be now
         self.show()
 
-    def _limits(self) -> list[tuple[str, int | None]]:
+    def _list_limits(self) -> list[tuple[str, int | None]]:
         return (
             [(device.label, device.limit_bytes) for device in self._now.devices]
             if self._now is not None

@@ -8,7 +8,7 @@ from itertools import groupby
 from rich.text import Text
 
 from core.contract.text.byte_sizes import format_bytes
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire.memory_forecast import Verdict
 from tui.theme_colors import Palette
 from tui.widgets.focus_box import Box
@@ -27,7 +27,7 @@ class Waiting(Box):
             return
         lines: list[Text] = []
         for _, alike in groupby(queued or (), key=lambda verdict: (verdict.text, verdict.level)):
-            lines += _verdicts(list(alike), self.room, look)
+            lines += _describe_verdicts(list(alike), self.room, look)
         if queued is None:
             lines = wrap_text(why, self.room, look["muted"])
         elif not queued:
@@ -35,24 +35,26 @@ class Waiting(Box):
         self.write(lines, stale)
 
 
-def _verdicts(alike: list[Verdict], width: int, look: Palette) -> list[Text]:
+def _describe_verdicts(alike: list[Verdict], width: int, look: Palette) -> list[Text]:
     """A line for each of a few neighbours with the same verdict, one for all of many."""
     if len(alike) <= FEW:
         return [
             row
             for verdict in alike
-            for row in _verdict(verdict, f"#{verdict.trial:<4}", "needs", width, look)
+            for row in _describe_verdict(verdict, f"#{verdict.trial:<4}", "needs", width, look)
         ]
-    most = max(alike, key=lambda verdict: verdict.needs_bytes)
-    who = f"{len(alike)} trials, #{alike[0].trial} to #{alike[-1].trial}:"
-    return _verdict(most, who, "need up to", width, look)
+    largest = max(alike, key=lambda verdict: verdict.needs_bytes)
+    trials_text = f"{len(alike)} trials, #{alike[0].trial} to #{alike[-1].trial}:"
+    return _describe_verdict(largest, trials_text, "need up to", width, look)
 
 
-def _verdict(verdict: Verdict, who: str, need: str, width: int, look: Palette) -> list[Text]:
+def _describe_verdict(verdict: Verdict, trials_text: str, need: str, width: int, look: Palette) -> list[Text]:
     sign, meaning = SIGNS.get(verdict.level, SIGNS["info"])
     needs = f"{need} {format_bytes(verdict.needs_bytes)}" if verdict.needs_bytes > 0 else ""
     style = look[meaning] if verdict.level != "info" else ""
-    rows = wrap_text(f"{who} {plain(verdict.text, LONGEST)}", width - len(needs) - 1, style, f"{sign} ")
+    rows = wrap_text(
+        f"{trials_text} {sanitize(verdict.text, LONGEST)}", width - len(needs) - 1, style, f"{sign} "
+    )
     rows[0].stylize(look[meaning], 0, len(sign))
     room = width - len(needs) - rows[0].cell_len
     if needs and room > 0:

@@ -26,25 +26,25 @@ class Mark:
     meaning: str
 
 
-def scale(shares: Sequence[Share], total_bytes: int, marks: Sequence[Mark] = ()) -> int:
+def find_scale(shares: Sequence[Share], total_bytes: int, marks: Sequence[Mark] = ()) -> int:
     """Return the bytes of the whole width: the device's, or more if more is requested."""
     requested = sum(share.used_bytes for share in shares)
     return max(1, total_bytes, requested, *(mark.at_bytes for mark in marks))
 
 
-def cell_counts(shares: Sequence[Share], full_bytes: int, width: int) -> list[int]:
+def count_cells(shares: Sequence[Share], full_bytes: int, width: int) -> list[int]:
     """Cells of each share, in proportion; none that is worth a quarter of a cell, and no trial, vanishes."""
     exact = [share.used_bytes / full_bytes * width for share in shares]
-    seen = [
+    has_bytes = [
         cells >= SMALLEST or (cells > 0 and share.of_trial)
         for cells, share in zip(exact, shares, strict=True)
     ]
-    sizes = [max(1, int(cells)) if there else 0 for cells, there in zip(exact, seen, strict=True)]
-    wanted = min(width, round(sum(exact)))
-    while sum(sizes) < wanted and any(sizes):
+    sizes = [max(1, int(cells)) if is_shown else 0 for cells, is_shown in zip(exact, has_bytes, strict=True)]
+    cells_wanted = min(width, round(sum(exact)))
+    while sum(sizes) < cells_wanted and any(sizes):
         place = max(range(len(sizes)), key=lambda at: exact[at] - sizes[at])
         sizes[place] += 1
-    while sum(sizes) > max(wanted, sum(seen)) or sum(sizes) > width:
+    while sum(sizes) > max(cells_wanted, sum(has_bytes)) or sum(sizes) > width:
         place = max(range(len(sizes)), key=sizes.__getitem__)
         sizes[place] -= 1
     return sizes
@@ -54,14 +54,14 @@ def draw_bar(
     shares: Sequence[Share], total_bytes: int, marks: Sequence[Mark], width: int, look: Palette, rows: int = 1
 ) -> list[Text]:
     """``rows`` lines of the bar, the letters in the first, and a line with the marks' words if any."""
-    full_bytes = scale(shares, total_bytes, marks)
+    full_bytes = find_scale(shares, total_bytes, marks)
     shown = merge_trials(shares) if _is_crowded(shares, full_bytes, width) else list(shares)
-    cells = _cells(shown, cell_counts(shown, full_bytes, width), width)
+    cells = _make_cells(shown, count_cells(shown, full_bytes, width), width)
     at: dict[int, Mark] = {}
     for mark in marks:  # the first one wins a cell
-        at.setdefault(_cell_at(mark.at_bytes, full_bytes, width), mark)
-    lines = [_row(cells, at, row > 0, look) for row in range(rows)]
-    return [*lines, _words(at, width, look)] if marks else lines
+        at.setdefault(_find_cell(mark.at_bytes, full_bytes, width), mark)
+    lines = [_make_row(cells, at, row > 0, look) for row in range(rows)]
+    return [*lines, _put_in_words(at, width, look)] if marks else lines
 
 
 def _is_crowded(shares: Sequence[Share], full_bytes: int, width: int) -> bool:
@@ -70,11 +70,11 @@ def _is_crowded(shares: Sequence[Share], full_bytes: int, width: int) -> bool:
     return len(own) > max(width // 8, sum(own) / full_bytes * width)
 
 
-def _cell_at(at_bytes: int, full_bytes: int, width: int) -> int:
+def _find_cell(at_bytes: int, full_bytes: int, width: int) -> int:
     return max(0, min(width - 1, int(at_bytes / full_bytes * width)))
 
 
-def _cells(shares: Sequence[Share], sizes: Sequence[int], width: int) -> list[tuple[str, str, str]]:
+def _make_cells(shares: Sequence[Share], sizes: Sequence[int], width: int) -> list[tuple[str, str, str]]:
     """Each cell as (character of the first row, pattern, meaning); free ones have no meaning."""
     cells: list[tuple[str, str, str]] = []
     for share, count in zip(shares, sizes, strict=True):
@@ -84,7 +84,7 @@ def _cells(shares: Sequence[Share], sizes: Sequence[int], width: int) -> list[tu
     return cells + [(FREE, FREE, "")] * (width - len(cells))
 
 
-def _row(cells: Sequence[tuple[str, str, str]], at: dict[int, Mark], lower: bool, look: Palette) -> Text:
+def _make_row(cells: Sequence[tuple[str, str, str]], at: dict[int, Mark], lower: bool, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="crop")
     for place, (first, pattern, meaning) in enumerate(cells):
         if place in at:
@@ -96,7 +96,7 @@ def _row(cells: Sequence[tuple[str, str, str]], at: dict[int, Mark], lower: bool
     return line
 
 
-def _words(at: dict[int, Mark], width: int, look: Palette) -> Text:
+def _put_in_words(at: dict[int, Mark], width: int, look: Palette) -> Text:
     """Next to each mark its words: right of the last one, left of the others, or where there is room."""
     line = Text(" " * width, no_wrap=True, overflow="crop")
     used_ranges: list[range] = []
@@ -108,7 +108,7 @@ def _words(at: dict[int, Mark], width: int, look: Palette) -> Text:
             if (
                 start < 0
                 or start + len(text) > width
-                or any(set(cells) & set(other) for other in used_ranges)
+                or any(set(cells) & set(used_range) for used_range in used_ranges)
             ):
                 continue
             used_ranges.append(cells)
@@ -126,26 +126,26 @@ def merge_trials(shares: Sequence[Share]) -> list[Share]:
     first = shares.index(trials[0])
     label = f"{len(trials)} trials, #{trials[0].letter} to #{trials[-1].letter}"
     all_trials = replace(
-        trials[0], letter="#", label=label, used_bytes=sum(each.used_bytes for each in trials)
+        trials[0], letter="#", label=label, used_bytes=sum(trial.used_bytes for trial in trials)
     )
-    return [*shares[:first], all_trials, *(each for each in shares[first:] if each not in trials)]
+    return [*shares[:first], all_trials, *(trial for trial in shares[first:] if trial not in trials)]
 
 
-def legend(shares: Sequence[Share], width: int, most: int, look: Palette) -> list[Text]:
+def draw_legend(shares: Sequence[Share], width: int, most: int, look: Palette) -> list[Text]:
     """Letter, words and size of each share, in as many columns as fit; at most ``most`` lines."""
-    lines = _columns(list(shares), width, look)
-    return lines if len(lines) <= most else _columns(merge_trials(shares), width, look)
+    lines = _make_columns(list(shares), width, look)
+    return lines if len(lines) <= most else _make_columns(merge_trials(shares), width, look)
 
 
-def _columns(shares: list[Share], width: int, look: Palette) -> list[Text]:
+def _make_columns(shares: list[Share], width: int, look: Palette) -> list[Text]:
     if not shares:
         return []
     sizes = [format_bytes(share.used_bytes) for share in shares]
     mark = max(len(share.letter) for share in shares)
     wide = [len(share.label) + len(size) for share, size in zip(shares, sizes, strict=True)]
-    each = min(width, mark + 2 + max(wide), max(COLUMN, mark + 2 + sorted(wide)[len(wide) // 2]))
-    count = max(1, (width + GAP) // (each + GAP))
-    each = min(mark + 6 + max(wide), (width - GAP * (count - 1)) // count)
+    column_width = min(width, mark + 2 + max(wide), max(COLUMN, mark + 2 + sorted(wide)[len(wide) // 2]))
+    count = max(1, (width + GAP) // (column_width + GAP))
+    column_width = min(mark + 6 + max(wide), (width - GAP * (count - 1)) // count)
     rows = -(-len(shares) // count)
     lines = []
     for row in range(rows):
@@ -153,12 +153,12 @@ def _columns(shares: list[Share], width: int, look: Palette) -> list[Text]:
         for place in range(row, len(shares), rows):
             if place != row:
                 line.append(" " * GAP)
-            line.append_text(_entry(shares[place], sizes[place], mark, each, look))
+            line.append_text(_make_entry(shares[place], sizes[place], mark, column_width, look))
         lines.append(line)
     return lines
 
 
-def _entry(share: Share, size: str, mark: int, width: int, look: Palette) -> Text:
+def _make_entry(share: Share, size: str, mark: int, width: int, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(
         share.letter.center(mark), style=f"{look[share.meaning]} reverse" if share.meaning else look["muted"]

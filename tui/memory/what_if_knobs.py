@@ -30,15 +30,15 @@ def begin(study: s.Study, trial: s.Trial | None) -> dict[str, Any]:
     values = {name: knobs[name] for name in ROWS if name in KNOBS}
     values["precision"] = model.precision
     values["gradient_checkpointing"] = model.gradient_checkpointing
-    values[PACK] = _pack(study)
+    values[PACK] = _find_pack(study)
     return {name: values[name] for name in ROWS}
 
 
-def _pack(study: s.Study) -> int:
+def _find_pack(study: s.Study) -> int:
     """Trials at once: the study's number, else as many as train together now."""
-    wanted = study.settings.resources.pack
-    if isinstance(wanted, int):
-        return max(1, wanted)
+    pack_setting = study.settings.resources.pack
+    if isinstance(pack_setting, int):
+        return max(1, pack_setting)
     return max([1, *(pack.trials for pack in study.packs.values())])
 
 
@@ -50,12 +50,12 @@ def step_value(name: str, value: Any, by: int, devices: tuple[str, ...] = ()) ->
         return choices[max(0, min(len(choices) - 1, place))]
     if name == PACK:
         return max(1, min(LARGEST_PACK, int(value) + by))
-    steps = _steps(name)
+    steps = _list_steps(name)
     place = bisect_right(steps, value) + by - 1 if by > 0 else bisect_left(steps, value) + by
     return steps[max(0, min(len(steps) - 1, place))]
 
 
-def _steps(name: str) -> list[int]:
+def _list_steps(name: str) -> list[int]:
     """Powers of two and half-way between them, as far as the knob goes."""
     knob = KNOBS[name]
     powers = [2**power for power in range(21)]
@@ -63,6 +63,6 @@ def _steps(name: str) -> list[int]:
     return sorted(step for step in powers + between if (knob.low or 1) <= step <= (knob.high or powers[-1]))
 
 
-def changes(start: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def find_changes(start: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """The knobs that differ; pack and device are no knobs."""
     return {name: now[name] for name in ROWS if name != PACK and now[name] != start[name]}

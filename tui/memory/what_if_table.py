@@ -9,15 +9,15 @@ from textual import events
 
 from core.contract.state import engine_state as s
 from core.contract.text.byte_sizes import format_bytes
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire.memory_forecast import Forecast
 from tui.keys.key_declarations import WHAT_IF
-from tui.keys.key_definition import bindings
-from tui.memory.bar_segments import by_kind
-from tui.memory.device_memory_bars import limits
-from tui.memory.stacked_bar import draw_bar, legend
-from tui.memory.what_if_knobs import DEVICE, PACK, ROWS, begin, changes, step_value
-from tui.number_text import number
+from tui.keys.key_definition import make_bindings
+from tui.memory.bar_segments import group_by_kind
+from tui.memory.device_memory_bars import list_limits
+from tui.memory.stacked_bar import draw_bar, draw_legend
+from tui.memory.what_if_knobs import DEVICE, PACK, ROWS, begin, find_changes, step_value
+from tui.number_text import format_number
 from tui.theme_colors import Palette
 from tui.ui_messages import Supposed
 from tui.widgets.focus_box import Box
@@ -32,10 +32,10 @@ SHOWN = {True: "on", False: "off"}
 class WhatIf(Box):
     """Posts Supposed when a value changed. The last answer stays, dimmed, until the next arrives."""
 
-    BINDINGS = bindings(WHAT_IF)
+    BINDINGS = make_bindings(WHAT_IF)
 
-    def __init__(self, **more: object) -> None:
-        super().__init__("what if", **more)
+    def __init__(self, **options: object) -> None:
+        super().__init__("what if", **options)
         self._start: dict[str, Any] = {}
         self._values: dict[str, Any] = {}
         self._devices: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ class WhatIf(Box):
     @property
     def changes(self) -> dict[str, Any]:
         """The knobs that differ from where it began."""
-        return changes(self._start, self._values)
+        return find_changes(self._start, self._values)
 
     @property
     def pack(self) -> int:
@@ -94,9 +94,9 @@ class WhatIf(Box):
         """Mark a query as in flight."""
         if not self._waiting:
             self._waiting = True
-            self.set_timer(SLOW_S, self._dim)
+            self.set_timer(SLOW_S, self._dim_answer)
 
-    def _dim(self) -> None:
+    def _dim_answer(self) -> None:
         if self._waiting and self._look is not None:
             self._late = True
             self.show(self._look)
@@ -114,36 +114,38 @@ class WhatIf(Box):
         inputs = (dict(self._values), dict(self._start), self._devices, self._cursor, self.has_focus)
         if self.is_unchanged(inputs, self._forecast, self._why, self._late, look):
             return
-        above, below = self._picture(look)
+        above, below = self._draw_picture(look)
         if self._late or self._why:
             for line in (*above, *below):
                 line.stylize("dim")
         if self._why:
-            above[0] = Text(f"unknown: {plain(self._why, 300)}", style=look["warning"])
-        rows = [self._row(place, name, look) for place, name in enumerate(self.rows)]
+            above[0] = Text(f"unknown: {sanitize(self._why, 300)}", style=look["warning"])
+        rows = [self._make_row(place, name, look) for place, name in enumerate(self.rows)]
         reason = wrap_text(self._why, self.room, look["warning"]) if len(self._why) + 11 > self.room else []
         self.write([*above, *rows, *reason, *below])
 
-    def _picture(self, look: Palette) -> tuple[list[Text], list[Text]]:
+    def _draw_picture(self, look: Palette) -> tuple[list[Text], list[Text]]:
         """Return HEAD lines above the rows, and the lines below."""
         if self._forecast is None:
             empty = Text("" if self._why else "asking the engine …", style=look["muted"])
             return [empty, Text(), Text()], []
         estimate, limit = self._forecast.foretold, self._forecast.limit_bytes
-        shares = by_kind(estimate)
-        marks = limits(limit, self._forecast.total_bytes, estimate.device_bytes)
+        shares = group_by_kind(estimate)
+        marks = list_limits(limit, self._forecast.total_bytes, estimate.device_bytes)
         bar = draw_bar(shares, self._forecast.total_bytes, marks, self.room, look)
-        below = legend(shares, self.room, 12, look)
+        below = draw_legend(shares, self.room, 12, look)
         below += wrap_text(f"peak at {estimate.moment}", self.room, look["muted"])
         for note in estimate.notes:
             below += wrap_text(note, self.room, look["warning"], "less accurate: ")
         for advice in self._forecast.advice:
             below += wrap_text(advice, self.room, look["info"], "→ ")
-        return [_verdict(self._forecast, look), *bar, Text()][:HEAD], [Text(), *below]
+        return [_describe_verdict(self._forecast, look), *bar, Text()][:HEAD], [Text(), *below]
 
-    def _row(self, place: int, name: str, look: Palette) -> Text:
+    def _make_row(self, place: int, name: str, look: Palette) -> Text:
         is_cursor, value, before = place == self._cursor, self._values[name], self._start[name]
-        shown = plain(number(SHOWN.get(value, value) if isinstance(value, bool) else value), VALUE - 4)
+        shown = sanitize(
+            format_number(SHOWN.get(value, value) if isinstance(value, bool) else value), VALUE - 4
+        )
         line = Text(f"{'▸' if is_cursor else ' '} {name:<{NAME - 2}}", no_wrap=True, overflow="ellipsis")
         line.append(
             f"{'◂' if is_cursor else ' '} {shown} {'▸' if is_cursor else ' '}".ljust(
@@ -153,8 +155,8 @@ class WhatIf(Box):
         if is_cursor:
             line.stylize(f"bold {look.cursor}" if self.has_focus else "bold")
         if value != before:
-            was = SHOWN[before] if isinstance(before, bool) else number(before)
-            line.append(f" was {plain(was, 20)}", style=look["accent"])
+            was = SHOWN[before] if isinstance(before, bool) else format_number(before)
+            line.append(f" was {sanitize(was, 20)}", style=look["accent"])
         return line
 
     # -- keys and mouse ---------------------------------------------------------------------------
@@ -200,7 +202,7 @@ class WhatIf(Box):
             self._choose(place)
 
 
-def _verdict(forecast: Forecast, look: Palette) -> Text:
+def _describe_verdict(forecast: Forecast, look: Palette) -> Text:
     """Such as "does not fit: 14.2 GiB of 11.0 GiB"."""
     room = forecast.limit_bytes if forecast.limit_bytes is not None else forecast.total_bytes
     sign, verdict, meaning = ("✓", "fits", "good") if forecast.fits else ("⊘", "does not fit", "error")
@@ -208,5 +210,5 @@ def _verdict(forecast: Forecast, look: Palette) -> Text:
     line.stylize(f"bold {look[meaning]}")
     line.append(f": {format_bytes(forecast.foretold.device_bytes)} of {format_bytes(room)}", style="bold")
     unlimited = " of the device, limit unknown" if forecast.limit_bytes is None else ""
-    line.append(f"{unlimited}  on {plain(forecast.device, 12)}", style=look["muted"])
+    line.append(f"{unlimited}  on {sanitize(forecast.device, 12)}", style=look["muted"])
     return line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from tui.samples.answer_stream import Answer
 from tui.theme_colors import Palette
 from tui.widgets.focus_box import Box
@@ -26,7 +26,7 @@ class AnswerBox(Box):
         if (self.border_title, self.border_subtitle) != (title, state):
             self.border_title, self.border_subtitle = title, state
         at_end = self.scroll_offset.y >= self.max_scroll_y
-        shown = Text(hint, style=look["muted"]) if answer is None else answer_text(answer, look, fix)
+        shown = Text(hint, style=look["muted"]) if answer is None else format_answer(answer, look, fix)
         self._sheet.draw(shown)
         if answer is not None and answer.is_open and at_end:
             self.scroll_end(animate=False)
@@ -44,9 +44,9 @@ def describe_stage(answer: Answer) -> str:
     }[answer.stage]
 
 
-def answer_text(answer: Answer, look: Palette, fix: str = "") -> Text:
+def format_answer(answer: Answer, look: Palette, fix: str = "") -> Text:
     """Return the text of an answer. Rich's Text holds it: no markup in it is obeyed."""
-    text = Text(plain(answer.text.text, LONGEST, lines=True))
+    text = Text(sanitize(answer.text.text, LONGEST, lines=True))
     match answer.stage:
         case "queued":
             return Text(
@@ -59,7 +59,7 @@ def answer_text(answer: Answer, look: Palette, fix: str = "") -> Text:
         case "done" if not answer.text.text.strip():
             text = Text("(the answer is empty)", style=look["muted"])
         case "refused":
-            text = Text(plain(answer.why, 300), style=look["error"])
+            text = Text(sanitize(answer.why, 300), style=look["error"])
             if fix := fix or answer.fix:
-                text.append(f"\n→ {plain(fix, 300)}", style=look["muted"])
+                text.append(f"\n→ {sanitize(fix, 300)}", style=look["muted"])
     return text

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire.sample_messages import BASE, Pair
 from tui.samples.answer_stream import Answer
 from tui.theme_colors import Palette
@@ -15,15 +15,15 @@ from tui.theme_colors import Palette
 LONGEST = 500  # characters of a prompt that are shown
 
 
-def page_names(blind: bool, look: Palette) -> Text:
+def name_pages(blind: bool, look: Palette) -> Text:
     """Return the names of the two pages, the one that is shown reversed."""
     line = Text("  ")
-    for name, here in (("one trial", not blind), ("blind pairs", blind)):
-        line.append(f" {name} ", style=f"bold reverse {look['accent']}" if here else look["muted"])
+    for name, is_shown in (("one trial", not blind), ("blind pairs", blind)):
+        line.append(f" {name} ", style=f"bold reverse {look['accent']}" if is_shown else look["muted"])
     return line
 
 
-def about_line(trial: s.Trial | None, rated: Pair | None, wide: bool, look: Palette) -> Text:
+def make_about_line(trial: s.Trial | None, rated: Pair | None, wide: bool, look: Palette) -> Text:
     """Return who is asked; without a ``trial``, the question of a blind pair, or how a ``rated`` one was
     chosen."""
     line = Text(no_wrap=True, overflow="ellipsis")
@@ -31,19 +31,19 @@ def about_line(trial: s.Trial | None, rated: Pair | None, wide: bool, look: Pale
         line.append(f"trial {trial.number}  ", style="bold")
         line.append(f"{trial.state}, step {trial.step}  " if wide else "", style=look[trial.state])
     elif rated is not None:
-        how = "at random" if rated.drawn else "as the most informative"
-        line.append(f"rated; chosen {how}  ", style=look["good"])
+        drawn_text = "at random" if rated.drawn else "as the most informative"
+        line.append(f"rated; chosen {drawn_text}  ", style=look["good"])
     else:
         line.append("which is better?  ", style="bold")
     return line
 
 
-def prompt_line(prompt: str, answers: Sequence[Answer], look: Palette) -> Text:
+def make_prompt_line(prompt: str, answers: Sequence[Answer], look: Palette) -> Text:
     """Return the line of the prompt, which an answer knows if it was drawn."""
     line = Text("prompt  ", style="", no_wrap=True, overflow="ellipsis")
     line.stylize(look["muted"])
-    known = next((answer.prompt for answer in answers if answer.prompt), prompt)
-    line.append(plain(known, LONGEST) if known else "–")
+    shown_prompt = next((answer.prompt for answer in answers if answer.prompt), prompt)
+    line.append(sanitize(shown_prompt, LONGEST) if shown_prompt else "–")
     return line
 
 

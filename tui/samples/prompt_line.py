@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textual.message import Message
 from textual.widgets import Input
 
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.keys.sample_key_groups import PROMPT_LINE
 
 
@@ -22,7 +22,7 @@ class PromptTyped(Message):
 class PromptLine(Input):
     """Shown while a prompt is typed."""
 
-    BINDINGS = bindings(PROMPT_LINE)
+    BINDINGS = make_bindings(PROMPT_LINE)
     DEFAULT_CSS = """
     PromptLine, PromptLine:focus { border: none; height: 1; padding: 0 1; background: $panel; }
     """

@@ -10,22 +10,22 @@ from textual.containers import Container
 from textual.timer import Timer
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire.sample_messages import BASE, AskPair, Choice, Pair, RateSamples
 from core.errors import TrimtabError
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
-from tui.kept_state import StateFile, home_folder
+from tui.kept_state import StateFile, find_home_folder
 from tui.keys.key_declarations import EVERYWHERE
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.keys.sample_key_groups import SAMPLES
 from tui.samples.answer_box import AnswerBox
 from tui.samples.answer_stream import Answer, follow
-from tui.samples.answer_titles import about_line, name_answers, name_pair, page_names, prompt_line
+from tui.samples.answer_titles import make_about_line, make_prompt_line, name_answers, name_pages, name_pair
 from tui.samples.prompt_history import PromptHistory
 from tui.samples.prompt_line import PromptLine, PromptTyped
 from tui.samples.sample_settings import SEEDS, SampleSettings
-from tui.samples.strength_lines import strength_lines, summary_line
+from tui.samples.strength_lines import make_strength_lines, make_summary_line
 from tui.widgets.cached_static import Sheet
 from tui.widgets.focus_box import Box
 
@@ -47,7 +47,7 @@ class SamplesScreen(StudyScreen):
     CRUMB = "samples"
     TOPIC = "boards"
     AUTO_FOCUS = ""  # the prompt line has the keys only while a prompt is typed
-    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    BINDINGS = make_bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     SamplesScreen #title, SamplesScreen #about, SamplesScreen #prompt {
         height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
@@ -62,7 +62,7 @@ class SamplesScreen(StudyScreen):
         self._number = trial
         self._blind = self._with_base = False
         self._settings = SampleSettings()
-        self._history = PromptHistory(StateFile(home_folder()))
+        self._history = PromptHistory(StateFile(find_home_folder()))
         self._prompt = ""  # the latest, in blind pairs the one of this pair
         self._answers: list[Answer] = []
         self._pair: Pair | None = None
@@ -185,47 +185,47 @@ class SamplesScreen(StudyScreen):
         """Draw what has come since."""
         study, look = self.study, self.console.look
         self.set_class(self.size.width < NARROW, "narrow")
-        self.query_one("#title", Sheet).draw(self._title())
-        asked = self.selected_trial() if not self._blind else None
-        about = about_line(asked, self._pair if self._choice else None, self.size.width >= NARROW, look)
+        self.query_one("#title", Sheet).draw(self._make_title())
+        asker = self.selected_trial() if not self._blind else None
+        about = make_about_line(asker, self._pair if self._choice else None, self.size.width >= NARROW, look)
         self.query_one("#about", Sheet).draw(
             about.append(self._settings.describe(self._blind), look["muted"])
         )
-        self.query_one("#prompt", Sheet).draw(prompt_line(self._prompt, self._answers, look))
+        self.query_one("#prompt", Sheet).draw(make_prompt_line(self._prompt, self._answers, look))
         self._draw_answers()
         box = self.query_one("#ratings", Box)
         box.display = study is not None and (self._blind or bool(study.ratings))
         if study is not None and box.display:
-            lines = strength_lines(study, box.room, look) if self.size.height >= LOW else []
+            lines = make_strength_lines(study, box.room, look) if self.size.height >= LOW else []
             box.styles.height = 2 + min(RATING_LINES, 1 + len(lines))
-            box.write([summary_line(study, look), *lines])
+            box.write([make_summary_line(study, look), *lines])
 
     def _draw_answers(self) -> None:
         look, boxes = self.console.look, list(self.query(AnswerBox))
         boxes[1].display = self._blind or self._with_base
-        titles = self._titles()
-        hint = READ_ONLY if self.console.engine.read_only else self._note or self._hint()
+        titles = self._make_titles()
+        hint = READ_ONLY if self.console.engine.read_only else self._note or self._make_hint()
         fix = "↓ draws the next pair" if self._blind else ""
         for place, box in enumerate(boxes):
             answer = self._answers[place] if place < len(self._answers) else None
             box.show_answer(titles[place], answer, hint if place == 0 else "", look, fix)
 
-    def _hint(self) -> str:
+    def _make_hint(self) -> str:
         trial = self.selected_trial()
-        who = f"trial {trial.number}" if trial is not None else "a trial"
-        return "" if self._blind else f"Enter asks {who}; Tab compares two trials without their names."
+        trial_name = f"trial {trial.number}" if trial is not None else "a trial"
+        return "" if self._blind else f"Enter asks {trial_name}; Tab compares two trials without their names."
 
-    def _titles(self) -> tuple[str, str]:
+    def _make_titles(self) -> tuple[str, str]:
         if self._blind:
             return name_pair(self._pair, self._choice, self._answers)
         trial = self.selected_trial()
         return name_answers(trial.number if trial is not None else None, self._answers)
 
-    def _title(self) -> Text:
+    def _make_title(self) -> Text:
         look, engine = self.console.look, self.console.engine
-        line = self.way().append_text(page_names(self._blind, look))
+        line = self.way().append_text(name_pages(self._blind, look))
         line.append("   read-only" if engine.read_only else "", style=look["warning"])
-        line.append(f"   {plain(engine.away, 120)}" if engine.away else "", style=f"bold {look['error']}")
+        line.append(f"   {sanitize(engine.away, 120)}" if engine.away else "", style=f"bold {look['error']}")
         return line
 
     # -- keys -------------------------------------------------------------------------------------
@@ -252,9 +252,9 @@ class SamplesScreen(StudyScreen):
         if self._may_act():
             assert self.study is not None
             trial = self.selected_trial()
-            who = f"trial {trial.number}" if trial is not None else "both"
+            trial_name = f"trial {trial.number}" if trial is not None else "both"
             line = self.query_one(PromptLine)
-            line.open(self._history.of(self.study.name), f"ask {who} …  Enter asks, ↑ earlier prompts")
+            line.open(self._history.of(self.study.name), f"ask {trial_name} …  Enter asks, ↑ earlier prompts")
             self.query_one("#prompt").display = False
 
     def on_prompt_typed(self, message: PromptTyped) -> None:
@@ -306,8 +306,8 @@ class SamplesScreen(StudyScreen):
 
     def _may_rate(self) -> bool:
         """Whether both of a pair have answered and no rating was given."""
-        done = all(answer.stage == "done" for answer in self._answers)
-        return self._pair is not None and not self._choice and bool(self._answers) and done
+        is_complete = all(answer.stage == "done" for answer in self._answers)
+        return self._pair is not None and not self._choice and bool(self._answers) and is_complete
 
     def action_skip(self) -> None:
         """Take the next pair."""

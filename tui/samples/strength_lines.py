@@ -16,7 +16,7 @@ LEAST_BAR = 12  # cells; a narrower interval is not drawn
 LABELS = 44  # cells of a row beside its bar
 
 
-def summary_line(study: s.Study, look: Palette) -> Text:
+def make_summary_line(study: s.Study, look: Palette) -> Text:
     """Return what the study waits for, the number of ratings, and whether people prefer a side."""
     line, count = Text(no_wrap=True, overflow="ellipsis"), len(study.ratings)
     if unrated := len(awaited_ratings.list_unrated(study)):
@@ -45,7 +45,7 @@ def is_biased(share: Score) -> bool:
     return share.low is not None and share.high is not None and not share.low <= 0.5 <= share.high
 
 
-def strength_lines(study: s.Study, width: int, look: Palette) -> list[Text]:
+def make_strength_lines(study: s.Study, width: int, look: Palette) -> list[Text]:
     """Return the rated trials and the base, the strongest first, in lines of ``width`` cells."""
     scores = {number: trial.scores.get(STRENGTH) for number, trial in study.trials.items()}
     rated = {number: score for number, score in scores.items() if score is not None and score.interval}
@@ -57,10 +57,10 @@ def strength_lines(study: s.Study, width: int, look: Palette) -> list[Text]:
     ends = [end for score in rated.values() for end in (score.interval or ())]
     scale = min(*ends, 0.0), max(*ends, 0.0)
     order = sorted(rated, key=lambda number: -(rated[number].value or 0.0))
-    return [_line(study, number, rated[number], scale, width, look) for number in order]
+    return [_make_line(study, number, rated[number], scale, width, look) for number in order]
 
 
-def _line(
+def _make_line(
     study: s.Study, number: int, score: Score, scale: tuple[float, float], width: int, look: Palette
 ) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
@@ -72,13 +72,13 @@ def _line(
     line.append(f"{score.value or 0.0:+6.2f} ")
     room = width - LABELS
     if room >= LEAST_BAR:
-        line.append_text(_bar(score, scale, room, look))
+        line.append_text(_draw_bar(score, scale, room, look))
     line.append(f" {f'{low:+.2f} to {high:+.2f}':<15}", style=look["muted"])
     line.append(f" {score.samples:>4} rating{'s' * (score.samples != 1)}", style=look["muted"])
     return line
 
 
-def _bar(score: Score, scale: tuple[float, float], room: int, look: Palette) -> Text:
+def _draw_bar(score: Score, scale: tuple[float, float], room: int, look: Palette) -> Text:
     """Draw the interval, the value in it, and a mark at 0, the mean of all."""
     low, high = score.interval or (0.0, 0.0)
     bottom, span = scale[0], max(1e-9, scale[1] - scale[0])

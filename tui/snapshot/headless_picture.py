@@ -12,7 +12,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from core import paths
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import EngineError, TrimtabError
 from tui import console_settings
 from tui.app import TrimtabApp
@@ -53,7 +53,9 @@ async def _draw(app: TrimtabApp, pilot: Pilot[Any], picture: Mapping[str, Any]) 
     if not await _wait_until(lambda: app.engine.attached or bool(app.engine.away), ATTACHED_S):
         raise EngineError.of("the engine sent nothing", str(app.engine.socket), "look into its log")
     if not app.engine.attached:
-        raise EngineError.of(plain(app.engine.away, 300), str(app.engine.socket), "`trimtab engine status`")
+        raise EngineError.of(
+            sanitize(app.engine.away, 300), str(app.engine.socket), "`trimtab engine status`"
+        )
     await _wait_until(lambda: app._drawn[0] == app.engine.version, ATTACHED_S)
     await pilot.pause()
     _open(app, picture["screen"], picture["trial"])
@@ -93,16 +95,16 @@ def _write(content: str, out: Path | None) -> None:
         sys.stdout.write(content)
         return
     try:
-        with open(out, "wb", opener=paths.no_link) as file:
-            file.write(_as_png(content) if out.suffix.lower() == ".png" else content.encode())
+        with open(out, "wb", opener=paths.open_without_link) as file:
+            file.write(_convert_to_png(content) if out.suffix.lower() == ".png" else content.encode())
     except OSError as error:
-        problem = f"the picture cannot be written: {plain(error.strerror or str(error), 200)}"
+        problem = f"the picture cannot be written: {sanitize(error.strerror or str(error), 200)}"
         raise TrimtabError.of(
-            problem, plain(str(out), 200), "choose a writable path that is not a link"
+            problem, sanitize(str(out), 200), "choose a writable path that is not a link"
         ) from error
 
 
-def _as_png(svg: str) -> bytes:
+def _convert_to_png(svg: str) -> bytes:
     import cairosvg  # the command line has looked whether it is there
 
     result: bytes = cairosvg.svg2png(bytestring=svg.encode())

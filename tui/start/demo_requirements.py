@@ -12,9 +12,9 @@ INSTALL_DEMO = 'pip install "trimtab[demo]"'
 INSTALL_BOTH = 'pip install "trimtab[train,demo]"'
 
 
-def examples() -> Path:
+def find_examples() -> Path:
     """Return the folder of the study files that come with trimtab."""
-    return paths.root() / "configs"
+    return paths.find_root() / "configs"
 
 
 def is_installed(module: str) -> bool:
@@ -25,7 +25,7 @@ def is_installed(module: str) -> bool:
         return False
 
 
-def missing_for_demo() -> str:
+def explain_missing() -> str:
     """Return the command that installs what the demo lacks; empty where nothing is missing."""
     if not is_installed(TRAINER):
         return INSTALL_BOTH

@@ -22,17 +22,17 @@ def complete_path(typed: str, suffixes: tuple[str, ...] = (), folder: Path | Non
     before, _, beginning = typed.rpartition("/")
     before += "/" if "/" in typed else ""
     place = (folder or Path()) / paths.expand_home(before or ".")
-    found = [name for name in _names(place, suffixes) if name.startswith(beginning)]
-    return [before + name for name in sorted(found) if beginning or not name.startswith(".")][:MOST_OFFERED]
+    names = [name for name in _list_names(place, suffixes) if name.startswith(beginning)]
+    return [before + name for name in sorted(names) if beginning or not name.startswith(".")][:MOST_OFFERED]
 
 
 def extend_path(typed: str, suffixes: tuple[str, ...] = (), folder: Path | None = None) -> str:
     """Return ``typed`` with what all of its completions have in common, as a shell completes it."""
-    found = complete_path(typed, suffixes, folder)
-    return os.path.commonprefix(found) or typed  # noqa: RUF071 letter by letter is meant
+    completions = complete_path(typed, suffixes, folder)
+    return os.path.commonprefix(completions) or typed  # noqa: RUF071 letter by letter is meant
 
 
-def _names(place: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
+def _list_names(place: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
     try:
         with os.scandir(place) as entries:
             for entry, _ in zip(entries, range(MOST_ENTRIES), strict=False):
@@ -55,5 +55,5 @@ class PathSuggester(Suggester):
         """Return the whole path, or None."""
         if not value:
             return None
-        found = await asyncio.to_thread(complete_path, value, self._suffixes)
-        return next((path for path in found if path != value), None)
+        completions = await asyncio.to_thread(complete_path, value, self._suffixes)
+        return next((path for path in completions if path != value), None)

@@ -14,7 +14,7 @@ NAME = re.compile(r"^[\w.]*?(\w+)(?: =|:| )|'([\w./-]+)'")
 FIX = "`trimtab help study-file` lists all keys and their values"
 
 
-def with_lines(problems: Iterable[Problem], file: Path) -> tuple[Problem, ...]:
+def add_lines(problems: Iterable[Problem], file: Path) -> tuple[Problem, ...]:
     """Return ``problems`` with the number of the line in ``file``, where it is found, and with a remedy."""
     try:  # the file has been read before: it is no pipe
         with file.open("rb") as handle:
@@ -22,27 +22,30 @@ def with_lines(problems: Iterable[Problem], file: Path) -> tuple[Problem, ...]:
     except (OSError, ValueError):
         lines = []
     return tuple(
-        replace(problem, where=_place(problem, lines), fix=problem.fix or FIX) for problem in problems
+        replace(problem, where=_find_line_number(problem, lines), fix=problem.fix or FIX)
+        for problem in problems
     )
 
 
-def _place(problem: Problem, lines: list[str]) -> str:
+def _find_line_number(problem: Problem, lines: list[str]) -> str:
     number = find_line(problem, lines)
     return f"{problem.where}, line {number}" if number and "line" not in problem.where else problem.where
 
 
 def find_line(problem: Problem, lines: list[str]) -> int:
     """Return the line of the key or section that ``problem`` names, from 1; 0 where none is found."""
-    wanted = re.search(r"\[(\w+)\]", problem.where)
+    section_match = re.search(r"\[(\w+)\]", problem.where)
     names = [first or second for first, second in NAME.findall(problem.what)]
     section = ""
     for number, line in enumerate(lines, 1):
         head = re.match(r"\s*\[\s*([\w.]+)\s*\]", line)
         section = head[1] if head else section
-        if head and wanted is None and section in names:
+        if head and section_match is None and section in names:
             return number
         key = re.match(r"\s*([\w./\"'-]+)\s*=", line)
-        inside = wanted is None or section.partition(".")[0] == wanted[1]
+        inside = section_match is None or section.partition(".")[0] == section_match[1]
         if key and inside and key[1].strip("\"'") in names:
             return number
-    return next((n for n, line in enumerate(lines, 1) if wanted and line.strip() == f"[{wanted[1]}]"), 0)
+    return next(
+        (n for n, line in enumerate(lines, 1) if section_match and line.strip() == f"[{section_match[1]}]"), 0
+    )

@@ -12,7 +12,7 @@ from typing import Any
 
 from core import paths
 from core.contract.text import byte_sizes
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 LONGEST_S = 300.0  # a model without formulas is traced
 
@@ -30,7 +30,7 @@ async def run_command(words: Sequence[str]) -> Answer:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "tui.entry_point", words[0], "--json", *words[1:],
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(paths.root()), "NO_COLOR": "1"},
+        env={**os.environ, "PYTHONPATH": str(paths.find_root()), "NO_COLOR": "1"},
     )  # fmt: skip
     try:
         out, errors = await asyncio.wait_for(process.communicate(), LONGEST_S)
@@ -40,14 +40,14 @@ async def run_command(words: Sequence[str]) -> Answer:
         if process.returncode is None:
             process.kill()
     try:
-        found = json.loads(out)  # exit code 1 says that nothing fits, and why
-        return Answer(found if isinstance(found, dict) else {})
+        answer = json.loads(out)  # exit code 1 says that nothing fits, and why
+        return Answer(answer if isinstance(answer, dict) else {})
     except ValueError:
-        message = plain(errors.decode(errors="replace").strip()[-1500:], lines=True)
+        message = sanitize(errors.decode(errors="replace").strip()[-1500:], lines=True)
         return Answer({}, message.replace("trimtab: ", "") or f"`trimtab {words[0]}` printed nothing")
 
 
-def recommend_words(model: str, data: str, rows: str, device: str, out: str) -> list[str]:
+def make_recommend_command(model: str, data: str, rows: str, device: str, out: str) -> list[str]:
     """Return the command line of the recommendation; ``rows`` and ``device`` may be empty."""
     words = ["recommend", "--out", out]
     words += ["--rows", rows] if rows else []
@@ -55,21 +55,21 @@ def recommend_words(model: str, data: str, rows: str, device: str, out: str) -> 
     return [*words, "--", model, data]
 
 
-def fit_words(file: str, device: str) -> list[str]:
+def make_fit_command(file: str, device: str) -> list[str]:
     """Return the command line of the memory estimate."""
     return ["fit", *(["--gpu", device] if device else []), file]
 
 
-def memory_lines(found: Mapping[str, Any]) -> list[str]:
+def list_memory_lines(answer: Mapping[str, Any]) -> list[str]:
     """Return the memory estimate of `trimtab fit --json` in a few lines."""
-    limit = found.get("limit_bytes")
+    limit = answer.get("limit_bytes")
     allowed = byte_sizes.format_bytes(limit) if limit is not None else "unknown"
-    device = plain(str(found.get("device", {}).get("name", "")), 80)
+    device = sanitize(str(answer.get("device", {}).get("name", "")), 80)
     lines = [f"{device}: limit {allowed}"]
     for name, label in (("trial", "a trial"), ("smallest", "smallest trial"), ("largest", "largest trial")):
-        if name in found:
-            verdict = "fits" if found[name]["fits"] else "DOES NOT FIT"
-            lines.append(f"{label}: {byte_sizes.format_bytes(found[name]['device_bytes'])}, {verdict}")
-    if found.get("share_that_fits", 1.0) < 1.0:
-        lines.append(f"{found['share_that_fits']:.0%} of the search space fits")
-    return [*lines, *(plain(str(line), 300) for line in found.get("advice", ()))]
+        if name in answer:
+            verdict = "fits" if answer[name]["fits"] else "DOES NOT FIT"
+            lines.append(f"{label}: {byte_sizes.format_bytes(answer[name]['device_bytes'])}, {verdict}")
+    if answer.get("share_that_fits", 1.0) < 1.0:
+        lines.append(f"{answer['share_that_fits']:.0%} of the search space fits")
+    return [*lines, *(sanitize(str(line), 300) for line in answer.get("advice", ()))]

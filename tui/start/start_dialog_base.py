@@ -6,10 +6,10 @@ from rich.text import Text
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from tui.base.latest_query import Ask
 from tui.keys.dialog_key_groups import START_FORM
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.start.path_completion import extend_path
 from tui.start.study_starter import Outcome, start_study, write_problems
 from tui.theme_colors import Palette
@@ -28,7 +28,7 @@ class StartForm(ModalScreen[Outcome]):
     StartForm Input, StartForm Input:focus { height: 1; border: none; padding: 0; background: $panel; }
     StartForm #foot { height: auto; max-height: 24; border-top: solid $border; }
     """
-    BINDINGS = bindings(START_FORM)
+    BINDINGS = make_bindings(START_FORM)
     SUFFIXES: dict[str, tuple[str, ...]] = {}
 
     def __init__(self, ask: Ask, look: Palette) -> None:
@@ -49,7 +49,7 @@ class StartForm(ModalScreen[Outcome]):
 
     def tell(self, *lines: str, color: str = "muted") -> None:
         """Say something in the foot."""
-        text = Text("\n".join(plain(line, 400) for line in lines), style=self._look[color])
+        text = Text("\n".join(sanitize(line, 400) for line in lines), style=self._look[color])
         self.query_one("#foot", Static).update(text)
 
     def start(self, file: str) -> None:

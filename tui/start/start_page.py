@@ -16,7 +16,7 @@ from core import paths
 from core.contract.hosts import host_list
 from core.errors import TrimtabError
 from tui.base.latest_query import Ask
-from tui.start.demo_requirements import examples, missing_for_demo
+from tui.start.demo_requirements import explain_missing, find_examples
 from tui.start.study_file_screen import StudyFileScreen
 from tui.start.wizard_screen import WizardScreen
 from tui.theme_colors import Palette
@@ -43,21 +43,24 @@ class StartPage(Vertical):
 
     def compose(self) -> ComposeResult:
         """Compose the ways, with what the demo lacks here."""
-        lacks = missing_for_demo()
+        lacks = explain_missing()
         demo = f"needs: {lacks}" if lacks else "eight small trials, without a GPU or a network"
         yield Static("no study yet", markup=False)
-        known = _known_hosts()
-        others = [Option(_way("Attach to another host", ", ".join(known)), id=HOSTS)] if known else []
+        hosts = _list_known_hosts()
+        host_options = (
+            [Option(_make_way("Attach to another host", ", ".join(hosts)), id=HOSTS)] if hosts else []
+        )
         yield OptionList(
-            Option(_way("Run the demo", demo), id=DEMO),
+            Option(_make_way("Run the demo", demo), id=DEMO),
             Option(
-                _way("Open a study file", "a TOML file with the model, the data and the search space"),
+                _make_way("Open a study file", "a TOML file with the model, the data and the search space"),
                 id=FILE,
             ),
             Option(
-                _way("Make a study file", "from a model and data, with the memory that it needs"), id=WIZARD
+                _make_way("Make a study file", "from a model and data, with the memory that it needs"),
+                id=WIZARD,
             ),
-            *others,
+            *host_options,
         )
         yield Static("in a shell: trimtab run SPEC", markup=False)
 
@@ -74,26 +77,26 @@ class StartPage(Vertical):
         self.post_message(self.Chosen(str(event.option.id)))
 
 
-def open_way(way: str, ask: Ask, look: Palette) -> ModalScreen[Any] | str:
+def find_open_way(way: str, ask: Ask, look: Palette) -> ModalScreen[Any] | str:
     """Return the dialog of a way to begin, or why there is none."""
     if way == WIZARD:
         return WizardScreen(ask, look)
     if way == FILE:
         return StudyFileScreen(ask, look)
-    lacks = missing_for_demo()
+    lacks = explain_missing()
     if lacks:
         return f"the demo needs its model: {lacks}, then open the console again"
-    return StudyFileScreen(ask, look, str(examples() / "demo.toml"), starts=True)
+    return StudyFileScreen(ask, look, str(find_examples() / "demo.toml"), starts=True)
 
 
-def _known_hosts() -> list[str]:
+def _list_known_hosts() -> list[str]:
     try:
         return list(host_list.read(paths.home()))
     except TrimtabError:  # what is wrong is said where the hosts are listed
         return []
 
 
-def _way(name: str, meaning: str) -> Text:
+def _make_way(name: str, meaning: str) -> Text:
     text = Text(f"{name}\n", style="bold")
     text.append(f"  {meaning}", style="not bold")
     return text

@@ -7,7 +7,7 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from tui.base.latest_query import Ask
-from tui.start.demo_requirements import examples
+from tui.start.demo_requirements import find_examples
 from tui.start.path_completion import PathSuggester, complete_path
 from tui.start.start_dialog_base import StartForm
 from tui.theme_colors import Palette
@@ -49,7 +49,7 @@ class StudyFileScreen(StartForm):
     def _offer(self, typed: str) -> None:
         offered = complete_path(typed, ENDINGS)
         lines = offered or ["no study file begins like that"]
-        self.tell(*lines, "" if typed else f"examples: {examples()}/")
+        self.tell(*lines, "" if typed else f"examples: {find_examples()}/")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Start it."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from rich.text import Text
 
 from core import paths
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api, shell_environment
 from core.errors import Problem, SpecError, TrimtabError
 from tui.base.latest_query import Ask
-from tui.start.problem_line_numbers import with_lines
+from tui.start.problem_line_numbers import add_lines
 from tui.theme_colors import Palette
 
 MOST_SHOWN = 12
@@ -37,11 +37,11 @@ async def start_study(file: str, ask: Ask) -> Outcome:
         request = console_api.StartStudy(raw, str(place.absolute()), "console", shell_environment.read_own())
         answer = await ask(request)
     except SpecError as error:
-        return Outcome(problems=with_lines(error.problems, place))
+        return Outcome(problems=add_lines(error.problems, place))
     except TrimtabError as error:
         return Outcome(problems=error.problems)
     except (OSError, ValueError) as error:  # such as a NUL in the path
-        return Outcome(problems=(Problem(plain(str(error), 300), str(place), "give another path"),))
+        return Outcome(problems=(Problem(sanitize(str(error), 300), str(place), "give another path"),))
     return Outcome(name, notes=answer.notes if isinstance(answer, console_api.Started) else ())
 
 
@@ -49,19 +49,19 @@ def _read(place: Path) -> tuple[str, dict[str, object]]:
     from core.contract.spec import spec_file  # pydantic takes a tenth of a second to import
 
     spec = spec_file.load(place)
-    return spec.study.name, spec_file.to_raw(spec)
+    return spec.study.name, spec_file.convert_to_raw(spec)
 
 
 def write_problems(problems: Sequence[Problem], look: Palette) -> Text:
     """Return each problem in three lines: what, where, and what to do."""
     text = Text()
     for problem in problems[:MOST_SHOWN]:
-        text.append(f"✗ {plain(problem.what, 400)}\n", style=look["error"])
+        text.append(f"✗ {sanitize(problem.what, 400)}\n", style=look["error"])
         if problem.where:
-            text.append(f"  {plain(problem.where, 300)}\n", style=look["muted"])
+            text.append(f"  {sanitize(problem.where, 300)}\n", style=look["muted"])
         if problem.fix:
-            text.append(f"  → {plain(problem.fix, 300)}\n")
-    more = len(problems) - MOST_SHOWN
-    text.append(f"… and {more} more: `trimtab check FILE` prints all\n" if more > 0 else "")
+            text.append(f"  → {sanitize(problem.fix, 300)}\n")
+    hidden_count = len(problems) - MOST_SHOWN
+    text.append(f"… and {hidden_count} more: `trimtab check FILE` prints all\n" if hidden_count > 0 else "")
     text.rstrip()
     return text

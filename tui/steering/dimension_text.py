@@ -9,7 +9,7 @@ from core.contract.edits import input_values
 from core.contract.edits.input_values import Read, format_value
 from core.contract.spec.knob_table import Knob, find_knob
 from core.contract.spec.search_space import Choice, Dimension, explain_outside, read_dimension
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 PARTS = re.compile(
     r"(?P<low>\S+)\s*(?:…|\.{2,3}|\bto\b|–)\s*(?P<high>\S+)"
@@ -24,15 +24,17 @@ FORMS = {
 }
 
 
-def text(dimension: Dimension) -> str:
+def format_dimension(dimension: Dimension) -> str:
     """An entry of [space] as it is typed."""
     if isinstance(dimension, Choice):
         return ", ".join("+".join(v) if isinstance(v, list) else format_value(v) for v in dimension.values)
-    how = " log" if dimension.log else f" step {format_value(dimension.step)}" if dimension.step else ""
-    return f"{format_value(dimension.low)} … {format_value(dimension.high)}{how}"
+    scale_text = (
+        " log" if dimension.log else f" step {format_value(dimension.step)}" if dimension.step else ""
+    )
+    return f"{format_value(dimension.low)} … {format_value(dimension.high)}{scale_text}"
 
 
-def fixed_text(value: Any) -> str:
+def format_fixed(value: Any) -> str:
     """One value for all trials, as it is typed."""
     return f"= {'+'.join(value) if isinstance(value, list) else format_value(value)}"
 
@@ -47,7 +49,7 @@ def read(name: str, typed: str) -> Read:
         return parsed if parsed.wrong else Read({"held": parsed.value})
     parts = PARTS.fullmatch(typed) if knob.kind in ("float", "int") else None
     if parts is None:
-        return _choice(knob, typed)
+        return _read_choice(knob, typed)
     raw: dict[str, Any] = {}
     for key in ("low", "high", "step"):
         if parts[key] is not None:
@@ -55,12 +57,12 @@ def read(name: str, typed: str) -> Read:
     return _check(name, raw | ({"log": True} if parts["log"] else {}))
 
 
-def _choice(knob: Knob, typed: str) -> Read:
+def _read_choice(knob: Knob, typed: str) -> Read:
     values = []
     for part in typed.split(","):
         parsed = input_values.parse_knob(knob, part)
         if parsed.wrong:
-            return Read(wrong=f"{plain(part.strip(), 40)!r}: {parsed.wrong}")
+            return Read(wrong=f"{sanitize(part.strip(), 40)!r}: {parsed.wrong}")
         values.append(parsed.value)
     return _check(knob.name, {"choice": values})
 
@@ -69,11 +71,11 @@ def _check(name: str, raw: dict[str, Any]) -> Read:
     _, faults = read_dimension(name, raw)
     if faults:
         key, wrong = faults[0]
-        return Read(wrong=plain(f"{key} {wrong}".strip(), 200))
+        return Read(wrong=sanitize(f"{key} {wrong}".strip(), 200))
     return Read(raw)
 
 
-def why_outside(dimension: Dimension, value: Any) -> str:
+def describe_outside(dimension: Dimension, value: Any) -> str:
     """Why ``value`` cannot be held in ``dimension``; empty where it can."""
     wrong = explain_outside(dimension, value)
     remedy = "add it to the list first" if isinstance(dimension, Choice) else "widen the range first"

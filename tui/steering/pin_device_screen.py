@@ -8,9 +8,9 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from tui.keys.dialog_key_groups import PIN
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 
 
 class Pin(ModalScreen[str]):
@@ -21,7 +21,7 @@ class Pin(ModalScreen[str]):
     Pin OptionList { width: 56; max-width: 90%; height: auto; max-height: 80%; }
     Pin OptionList, Pin OptionList:focus { border: round $primary; background: $surface; }
     """
-    BINDINGS = bindings(PIN)
+    BINDINGS = make_bindings(PIN)
 
     def __init__(self, trial: str, pinned: str, devices: dict[str, str]) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Pin(ModalScreen[str]):
         rows = []
         for label, device in self._devices.items():
             sign = "●" if label == self._pinned else " "
-            rows.append(Option(Text(f"{sign} {plain(label, 12) or 'any':<12} {plain(device, 36)}")))
+            rows.append(Option(Text(f"{sign} {sanitize(label, 12) or 'any':<12} {sanitize(device, 36)}")))
         options = OptionList(*rows)
         options.border_title = f"pin trial {self._trial} to"
         yield options

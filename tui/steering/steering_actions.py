@@ -7,7 +7,7 @@ from typing import Any
 from core.contract.edits.input_values import Read
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
 from tui.base.base_screen import StudyScreen
 from tui.forms.form_row_data import Row
@@ -51,36 +51,37 @@ class SteeringScreen(StudyScreen):
     def action_new(self) -> None:
         """Open the form of a new trial, filled in from the selected one."""
         study, trial = self.study, self.selected_trial()
-        if study is None or not self._takes_trials(study):
+        if study is None or not self._can_take_trials(study):
             return
         like = f" · like trial {trial.number}" if trial is not None else ""
         about = (
             "It is added to the planned trials. The sampler chooses the searched knobs that are left empty."
         )
-        rows = trial_forms.new(study, trial)
+        rows = trial_forms.make_new_rows(study, trial)
         self._open(
             f"new trial{like}", about, "queues it", rows,
-            lambda changes: trial_forms.enqueue_request(study, trial, changes),
+            lambda changes: trial_forms.make_enqueue_request(study, trial, changes),
         )  # fmt: skip
 
     def action_clone(self) -> None:
         """Open the form of a clone of the selected trial."""
         study, trial = self.study, self.selected_trial()
-        if study is None or trial is None or not self._takes_trials(study):
+        if study is None or trial is None or not self._can_take_trials(study):
             return
         if trial.state not in (s.RUNNING, s.PAUSED) and not trial.checkpoint:
             self.console.say(f"trial {trial.number} has no checkpoint: n queues a new trial like it")
             return
         alive = trial.state in (s.RUNNING, s.PAUSED)
         at = f"its current step {trial.step}" if alive else f"its checkpoint at step {trial.checkpoint_step}"
-        best = best_and_counts.best_kept_step(study, trial)
-        away = best_and_counts.best_step(study, trial) if best is None else None
+        best = best_and_counts.find_best_kept_step(study, trial)
+        away = best_and_counts.find_best_step(study, trial) if best is None else None
         about = f"It continues from {at}; the original stays. Its result is not reported to the sampler."
         if away is not None:
             about += f" Of its best step {away} no checkpoint is kept."
         self._open(
-            f"clone of trial {trial.number}", about, "queues it", trial_forms.clone(study, trial, best),
-            lambda changes: trial_forms.clone_request(study, trial, changes),
+            f"clone of trial {trial.number}", about, "queues it",
+            trial_forms.make_clone_rows(study, trial, best),
+            lambda changes: trial_forms.make_clone_request(study, trial, changes),
         )  # fmt: skip
 
     def action_edit(self) -> None:
@@ -103,7 +104,13 @@ class SteeringScreen(StudyScreen):
                 return "nothing has changed yet"
             return console_api.EditTrial(study.name, trial.number, knobs, counted)
 
-        self._open(f"edit trial {trial.number} live", about, "applies", trial_forms.edit(study, trial), build)
+        self._open(
+            f"edit trial {trial.number} live",
+            about,
+            "applies",
+            trial_forms.make_edit_rows(study, trial),
+            build,
+        )
 
     def action_note(self) -> None:
         """Open the form of the trial's note."""
@@ -144,7 +151,7 @@ class SteeringScreen(StudyScreen):
         ask, look = self.console.engine.ask, self.console.look
         self.app.push_screen(FormScreen(title, about, does, rows, build, ask, look, width), done)
 
-    def _takes_trials(self, study: s.Study) -> bool:
+    def _can_take_trials(self, study: s.Study) -> bool:
         """Return whether the study accepts new trials; a complete study continues for them."""
         takes = study.state in ("running", "paused", "complete")
         if not takes:
@@ -193,16 +200,18 @@ class SteeringScreen(StudyScreen):
                 self.console.ask(console_api.MarkTrial(study.name, trial.number, device=device))
 
         machine = self.console.engine.state.machine
-        self.app.push_screen(Pin(plain(str(trial.number)), trial.pinned, places(study, machine)), pin_to)
+        self.app.push_screen(
+            Pin(sanitize(str(trial.number)), trial.pinned, list_places(study, machine)), pin_to
+        )
 
 
-def places(study: s.Study, machine: s.Machine) -> dict[str, str]:
+def list_places(study: s.Study, machine: s.Machine) -> dict[str, str]:
     """Return the devices that the study may use, with their names."""
-    wanted = study.settings.resources.devices
+    devices_setting = study.settings.resources.devices
     cards = {f"gpu{device.index}": device.name for device in machine.devices if not device.fault}
-    if isinstance(wanted, tuple):
-        cards = {f"gpu{index}": cards.get(f"gpu{index}", "") for index in wanted}
-    devices = cards if cards and wanted != "cpu" else {"cpu": "the CPU"}
+    if isinstance(devices_setting, tuple):
+        cards = {f"gpu{index}": cards.get(f"gpu{index}", "") for index in devices_setting}
+    devices = cards if cards and devices_setting != "cpu" else {"cpu": "the CPU"}
     return devices | {
         trial.device: devices.get(trial.device, "") for trial in study.trials.values() if trial.device
     }

@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, Static
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
 from tui.base.confirm_dialog import Confirm
 from tui.base.latest_query import Ask
@@ -34,7 +34,7 @@ class Preview(Confirm):
     FOCUSED = "yes"  # nothing is lost, and the user has just pressed Enter to see this
 
     def __init__(self, study: str, change: console_api.Change, look: Palette) -> None:
-        super().__init__(f"Change the study {plain(study, 64)}?", "")
+        super().__init__(f"Change the study {sanitize(study, 64)}?", "")
         self._change, self._look = change, look
 
     def compose(self) -> ComposeResult:
@@ -42,17 +42,17 @@ class Preview(Confirm):
         with Vertical():
             yield Static(self._question, id="question", markup=False)
             with VerticalScroll(can_focus=False):
-                yield Static(self._lines())
+                yield Static(self._make_lines())
             with Horizontal():
                 yield Button("apply (y)", variant="warning", id="yes")
                 yield Button("back (n)", id="no")
 
-    def _lines(self) -> Text:
-        lines = [Text(f"· {plain(change, 300)}") for change in self._change.changes]
+    def _make_lines(self) -> Text:
+        lines = [Text(f"· {sanitize(change, 300)}") for change in self._change.changes]
         if self._change.effects:
             lines.append(Text("effects", style=f"bold {self._look['primary']}"))
             lines += [
-                Text(f"· {plain(effect, 300)}", style=self._look["warning"])
+                Text(f"· {sanitize(effect, 300)}", style=self._look["warning"])
                 for effect in self._change.effects
             ]
         return Text("\n").join(lines)
@@ -67,12 +67,12 @@ class ChangeScreen(FormScreen):
 
     def __init__(self, study: s.Study, ask: Ask, look: Palette) -> None:
         def build(typed_in: dict[str, Any]) -> console_api.AnyRequest | str:
-            changes = study_form.changes(study, typed_in)
+            changes = study_form.find_changes(study, typed_in)
             if not changes:
                 return "nothing has changed yet"
             return console_api.ChangeStudy(study.name, changes, preview=True)
 
-        title, rows = f"change the study {study.name}", study_form.rows(study)
+        title, rows = f"change the study {study.name}", study_form.make_rows(study)
         super().__init__(title, ABOUT, "previews", rows, build, ask, look, WIDTH)
 
     def take_answer(self, request: console_api.AnyRequest, answer: console_api.Answer | None) -> None:
@@ -83,10 +83,10 @@ class ChangeScreen(FormScreen):
         if not isinstance(answer, console_api.Change):
             self.refuse("the engine gave no preview: it may be an older version")
             return
-        wanted = console_api.ChangeStudy(request.study, request.changes, by=request.by)
+        change_request = console_api.ChangeStudy(request.study, request.changes, by=request.by)
 
         def send_if_confirmed(yes: bool | None) -> None:
             if yes:
-                self.send(wanted)
+                self.send(change_request)
 
         self.app.push_screen(Preview(request.study, answer, self._look), send_if_confirmed)

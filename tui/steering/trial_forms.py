@@ -20,21 +20,21 @@ WHY_NOT = (
 )
 
 
-def new(study: s.Study, trial: s.Trial | None) -> list[Row]:
+def make_new_rows(study: s.Study, trial: s.Trial | None) -> list[Row]:
     """Return a row per knob with the values of ``trial``, else of the study with searched knobs empty."""
     space = study.settings.space
-    known = input_values.current_values(study, trial)
+    knob_values = input_values.list_current_values(study, trial)
     if trial is None:
-        known |= dict.fromkeys(space)
+        knob_values |= dict.fromkeys(space)
     searched = [knob for knob in study.settings.knobs if knob.name in space]
     fixed = [knob for knob in study.settings.knobs if knob.name not in space]
     return [
-        *_group("searched", searched, study, known),
-        *_group("not searched", fixed, study, known),
+        *_make_group("searched", searched, study, knob_values),
+        *_make_group("not searched", fixed, study, knob_values),
     ]
 
 
-def enqueue_request(
+def make_enqueue_request(
     study: s.Study, trial: s.Trial | None, changes: dict[str, Any]
 ) -> console_api.EnqueueTrial:
     """Return the request of the form. The sampler chooses a searched knob that was emptied, so then the
@@ -44,58 +44,60 @@ def enqueue_request(
     if trial is None or not emptied:
         named = {name: value for name, value in changes.items() if name not in emptied}
         return console_api.EnqueueTrial(study.name, named, trial.number if trial is not None else None)
-    own, others = (
-        input_values.current_values(study, None),
-        {**input_values.current_values(study, trial), **changes},
+    own, sampled = (
+        input_values.list_current_values(study, None),
+        {**input_values.list_current_values(study, trial), **changes},
     )
     named = {
-        knob.name: others[knob.name]
+        knob.name: sampled[knob.name]
         for knob in study.settings.knobs
-        if knob.name not in emptied and (knob.name in space or others[knob.name] != own[knob.name])
+        if knob.name not in emptied and (knob.name in space or sampled[knob.name] != own[knob.name])
     }
     return console_api.EnqueueTrial(study.name, named)
 
 
-def clone(study: s.Study, trial: s.Trial, best: int | None = None) -> list[Row]:
+def make_clone_rows(study: s.Study, trial: s.Trial, best: int | None = None) -> list[Row]:
     """Return a row per knob; knobs that determine the shape of the weights are locked, with the reason. The
     first row chooses the ``best`` step in place of the newest, if a checkpoint of it is kept."""
-    known = input_values.current_values(study, trial) | trial.editing
+    knob_values = input_values.list_current_values(study, trial) | trial.editing
     meaning = f"yes: from its best evaluation, step {best}, whose checkpoint is kept"
     return [
         *([switch(FROM_BEST, "from the best", meaning)] if best is not None else []),
-        *_clone_knobs(study, trial, known),
+        *_clone_knobs(study, trial, knob_values),
     ]
 
 
-def clone_request(study: s.Study, trial: s.Trial, changes: dict[str, Any]) -> console_api.CloneTrial:
+def make_clone_request(study: s.Study, trial: s.Trial, changes: dict[str, Any]) -> console_api.CloneTrial:
     """Return the request of the form."""
     knobs = {name: value for name, value in changes.items() if name != FROM_BEST}
     return console_api.CloneTrial(study.name, trial.number, knobs, best=bool(changes.get(FROM_BEST)))
 
 
-def _clone_knobs(study: s.Study, trial: s.Trial, known: dict[str, Any]) -> list[Row]:
+def _clone_knobs(study: s.Study, trial: s.Trial, knob_values: dict[str, Any]) -> list[Row]:
     return [
         Row(
-            name, input_values.format_value(known.get(name)),
+            name, input_values.format_value(knob_values.get(name)),
             input_values.describe_range(study, knob), knob.meaning,
-            _edit_reader(name, trial), _choices(knob), CLONE_KEEPS.get(name, ""),
+            _make_edit_reader(name, trial), _list_choices(knob), CLONE_KEEPS.get(name, ""),
         )
         for name, knob in knob_edit_checks.list_editable(trial.knobs).items()
     ]  # fmt: skip
 
 
-def edit(study: s.Study, trial: s.Trial) -> list[Row]:
+def make_edit_rows(study: s.Study, trial: s.Trial) -> list[Row]:
     """The knobs that may change while it runs (before it starts: all), and the switch for its result."""
-    known = input_values.current_values(study, trial)
+    knob_values = input_values.list_current_values(study, trial)
     if trial.total_steps:
-        known["steps"] = trial.total_steps
-    known |= trial.editing
+        knob_values["steps"] = trial.total_steps
+    knob_values |= trial.editing
     fresh = trial.state == s.QUEUED and not trial.checkpoint
     editable = knob_edit_checks.list_editable(trial.knobs) if fresh else knob_edit_checks.LIVE
     rows = [
         Row(
-            name, input_values.format_value(known.get(name)), _allowed(study, trial, knob), knob.meaning,
-            _edit_reader(name, trial), _choices(knob), label="total steps" if name == "steps" else "",
+            name, input_values.format_value(knob_values.get(name)), _describe_allowed(study, trial, knob),
+            knob.meaning,
+            _make_edit_reader(name, trial), _list_choices(knob),
+            label="total steps" if name == "steps" else "",
         )
         for name, knob in editable.items()
     ]  # fmt: skip
@@ -103,37 +105,37 @@ def edit(study: s.Study, trial: s.Trial) -> list[Row]:
     return [*rows, switch(COUNTED, "report to sampler", WHY_NOT, locked)]
 
 
-def _allowed(study: s.Study, trial: s.Trial, knob: Knob) -> str:
+def _describe_allowed(study: s.Study, trial: s.Trial, knob: Knob) -> str:
     if knob.name == "steps" and trial.step:
         return f"above {trial.step}, its current step"
     return input_values.describe_range(study, knob) + (", or x0.5" if knob.name == "learning_rate" else "")
 
 
-def _edit_reader(name: str, trial: s.Trial) -> Callable[[str], Read]:
+def _make_edit_reader(name: str, trial: s.Trial) -> Callable[[str], Read]:
     return lambda text: input_values.parse_edit(trial, name, text)
 
 
-def _group(heading: str, knobs: list[Knob], study: s.Study, known: dict[str, Any]) -> list[Row]:
+def _make_group(heading: str, knobs: list[Knob], study: s.Study, knob_values: dict[str, Any]) -> list[Row]:
     """The rows of some knobs under one heading."""
     return [
         Row(
             knob.name,
-            input_values.format_value(known.get(knob.name)),
+            input_values.format_value(knob_values.get(knob.name)),
             input_values.describe_range(study, knob),
             knob.meaning,
-            _enqueue_reader(study, knob),
-            _choices(knob),
+            _make_enqueue_reader(study, knob),
+            _list_choices(knob),
             heading=heading if not place else "",
         )
         for place, knob in enumerate(knobs)
     ]
 
 
-def _choices(knob: Knob) -> tuple[str, ...]:
+def _list_choices(knob: Knob) -> tuple[str, ...]:
     return knob.choices if knob.kind == "choice" else ()
 
 
-def _enqueue_reader(study: s.Study, knob: Knob) -> Callable[[str], Read]:
+def _make_enqueue_reader(study: s.Study, knob: Knob) -> Callable[[str], Read]:
     def read(text: str) -> Read:
         if not text.strip() and knob.name in study.settings.space:
             return Read(None, note=SAMPLERS)

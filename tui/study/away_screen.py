@@ -13,11 +13,11 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from core import paths
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.away_summary import SECTIONS, AwayLine, AwaySummary
 from tui.keys.dialog_key_groups import AWAY
-from tui.keys.key_definition import bindings
-from tui.number_text import duration
+from tui.keys.key_definition import make_bindings
+from tui.number_text import format_duration
 from tui.theme_colors import Palette
 
 MARK_EVERY_S = 10.0
@@ -46,7 +46,7 @@ class LastSeen:
     def read(self) -> Seen | None:
         """Return the last look; None before the first, and for a file that cannot be read."""
         try:
-            with open(self._file, "rb", opener=paths.no_link) as file:
+            with open(self._file, "rb", opener=paths.open_without_link) as file:
                 return msgspec.json.decode(file.read(1000), type=Seen)
         except (OSError, msgspec.MsgspecError):
             return None
@@ -73,7 +73,7 @@ class AwayScreen(ModalScreen[int]):
     }
     AwayScreen OptionList, AwayScreen OptionList:focus { border: round $primary; background: $surface; }
     """
-    BINDINGS = bindings(AWAY)
+    BINDINGS = make_bindings(AWAY)
 
     def __init__(self, summary: AwaySummary, now: float, look: Palette) -> None:
         super().__init__()
@@ -85,28 +85,28 @@ class AwayScreen(ModalScreen[int]):
         for section in SECTIONS:
             lines = self._summary.section(section)
             if lines:
-                options += [self._heading(section, len(lines)), *map(self._row, lines[:MOST])]
+                options += [self._make_heading(section, len(lines)), *map(self._make_row, lines[:MOST])]
                 options += [self._note(f"… and {len(lines) - MOST} more")] if len(lines) > MOST else []
         if self._summary.earlier:
             options.append(self._note("older events are no longer kept here: `trimtab events` has all"))
         page = OptionList(*options)
-        away = duration(max(0.0, self._now - self._summary.since))
-        page.border_title = f"while you were away ({away}): {plain(self._summary.study, 40)}"
+        away = format_duration(max(0.0, self._now - self._summary.since))
+        page.border_title = f"while you were away ({away}): {sanitize(self._summary.study, 40)}"
         page.border_subtitle = "Enter opens the trial · Esc closes"
         yield page
 
-    def _heading(self, section: str, count: int) -> Option:
+    def _make_heading(self, section: str, count: int) -> Option:
         text = Text(TITLES[section], style=f"bold {self._look['muted']}")
         text.append(f"  {count}" if section not in ("best", "study") else "")
         return Option(text, disabled=True)
 
-    def _row(self, line: AwayLine) -> Option:
+    def _make_row(self, line: AwayLine) -> Option:
         clock = time.strftime("%a %H:%M", time.localtime(line.at))
         row = Text()
         row.append(f"  {clock}  ", style=self._look["muted"])
         level = "good" if line.section == "best" else line.level
         style = "" if level == "info" else self._look[level]
-        row.append(plain(line.text, 300), style=style)
+        row.append(sanitize(line.text, 300), style=style)
         return Option(row, disabled=line.trial < 0)
 
     def _note(self, text: str) -> Option:
@@ -114,13 +114,13 @@ class AwayScreen(ModalScreen[int]):
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Enter or a click."""
-        self.dismiss(self._trials()[event.option_index])
+        self.dismiss(self._list_trials()[event.option_index])
 
-    def _trials(self) -> list[int]:
+    def _list_trials(self) -> list[int]:
         """The trial of each option, -1 for headings and notes."""
-        found: list[int] = []
+        numbers: list[int] = []
         for section in SECTIONS:
             lines = self._summary.section(section)
-            found += [-1, *(line.trial for line in lines[:MOST])] if lines else []
-            found += [-1] if len(lines) > MOST else []
-        return found
+            numbers += [-1, *(line.trial for line in lines[:MOST])] if lines else []
+            numbers += [-1] if len(lines) > MOST else []
+        return numbers

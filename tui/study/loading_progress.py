@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.text import Text
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
-from tui.number_text import bar, duration
+from core.contract.text.sanitize import sanitize
+from tui.number_text import draw_bar, format_duration
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet
 
@@ -31,20 +31,20 @@ class Preparing(Sheet):
             return
         self.draw(
             Text("\n", no_wrap=True, overflow="ellipsis").join(
-                _line(preparation, now, look) for preparation in waiting.values()
+                _make_line(preparation, now, look) for preparation in waiting.values()
             )
         )
 
 
-def _line(preparation: s.Preparation, now: float, look: Palette) -> Text:
+def _make_line(preparation: s.Preparation, now: float, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f"{SPINNER[int(now * 5) % len(SPINNER)]} ", style=look["accent"])
-    line.append(plain(preparation.stage, 60), style="bold")
+    line.append(sanitize(preparation.stage, 60), style="bold")
     if preparation.total:
-        full, empty = bar(preparation.done / preparation.total, 20)
+        full, empty = draw_bar(preparation.done / preparation.total, 20)
         line.append("  ")
         line.append(full, style=look["accent"])
         line.append(empty, style=look["muted"])
-        line.append(f" {preparation.done}/{preparation.total} {plain(preparation.unit, 12)}")
-    line.append(f"  {duration(max(0.0, now - preparation.since))}", style=look["muted"])
+        line.append(f" {preparation.done}/{preparation.total} {sanitize(preparation.unit, 12)}")
+    line.append(f"  {format_duration(max(0.0, now - preparation.since))}", style=look["muted"])
     return line

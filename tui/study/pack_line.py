@@ -5,19 +5,19 @@ from __future__ import annotations
 from rich.text import Text
 
 from core.contract.events.event_types import PackMeasured
-from core.contract.text.sanitize import plain
-from tui.number_text import short, size
+from core.contract.text.sanitize import sanitize
+from tui.number_text import format_short, format_size
 from tui.theme_colors import Palette
 
 ONE_AFTER_ANOTHER = "{} trials, one after another"
 ROOMY = 50  # cells from which there is room for words
 
 
-def pack_line(pack: PackMeasured, width: int, look: Palette) -> Text:
+def make_pack_line(pack: PackMeasured, width: int, look: Palette) -> Text:
     """The longest form that fits into ``width`` cells: the bytes go first, nothing is cut in the middle but
     the reason why trials train one after another, which stands last."""
-    index = f"{plain(pack.device.removeprefix('gpu'), 8)} " if pack.device.startswith("gpu") else ""
-    for parts in _forms(pack, width):
+    index = f"{sanitize(pack.device.removeprefix('gpu'), 8)} " if pack.device.startswith("gpu") else ""
+    for parts in _list_forms(pack, width):
         line = Text(no_wrap=True, overflow="ellipsis")
         line.append(index, style="bold")
         for text, meaning in parts:
@@ -27,21 +27,21 @@ def pack_line(pack: PackMeasured, width: int, look: Palette) -> Text:
     return line
 
 
-def _forms(pack: PackMeasured, width: int) -> list[list[tuple[str, str]]]:
-    count, speed = pack.trials, f"{short(pack.tokens / pack.round_s if pack.round_s else None)} tok/s"
+def _list_forms(pack: PackMeasured, width: int) -> list[list[tuple[str, str]]]:
+    count, speed = pack.trials, f"{format_short(pack.tokens / pack.round_s if pack.round_s else None)} tok/s"
     if pack.why_alone:
-        why = plain(pack.why_alone, 200)
+        why = sanitize(pack.why_alone, 200)
         words = ONE_AFTER_ANOTHER.format(count) if count > 1 else "1 trial"
         roomy = [("pack ", "muted"), (words, "warning"), (f" · {speed}", ""), (f" · {why}", "muted")]
         return [roomy if width >= ROOMY else [("not packed: ", "warning"), (why, "muted")]]
     held_bytes = sum(pack.trial_bytes.values())
-    base, each = size(pack.base_bytes), size(held_bytes / max(1, len(pack.trial_bytes)))
-    noun, parts = "trial" if count == 1 else "trials", f"{len(pack.trial_bytes)} × {each}"
+    base, trial_size = format_size(pack.base_bytes), format_size(held_bytes / max(1, len(pack.trial_bytes)))
+    noun, parts = "trial" if count == 1 else "trials", f"{len(pack.trial_bytes)} × {trial_size}"
     head = ("pack ", "muted")
     return [
         [head, (f"{count} {noun}", ""), (f" · {speed}", "primary"), (f" · base {base} + {parts}", "muted")],
         [head, (f"{count}", ""), (f" · {speed}", "primary"), (f" · {base} + {parts}", "muted")],
-        [head, (f"{count}", ""), (f" {speed}", "primary"), (f" {base}+{size(held_bytes)}", "muted")],
+        [head, (f"{count}", ""), (f" {speed}", "primary"), (f" {base}+{format_size(held_bytes)}", "muted")],
         [head, (f"{count}", ""), (f" {speed}", "primary")],
         [head, (f"{count}", "")],
     ]

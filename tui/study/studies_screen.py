@@ -17,18 +17,18 @@ from core.contract.hosts.host_list import Host
 from core.contract.hosts.ssh_commands import Remote
 from core.contract.hosts.study_summary import summarize
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
-from core.errors import EngineError, TrimtabError, in_line
+from core.contract.text.sanitize import sanitize
+from core.errors import EngineError, TrimtabError, join_in_line
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.keys.key_declarations import EVERYWHERE
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.keys.log_key_groups import STUDIES
 from tui.study.studies_table import HERE, StudiesTable, StudyRow, list_rows
 from tui.widgets.cached_static import Sheet
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.following_table import LineOpened
-from tui.widgets.list_keys import ListKeys
+from tui.widgets.list_screen_keys import ListKeys
 
 ASK_EVERY_S = 30.0
 ANSWER_S = 30.0
@@ -43,7 +43,7 @@ class StudiesScreen(ListKeys, StudyScreen):
     BAR = STUDIES.footer
     TOPIC = "steering"
     CRUMB = "studies"
-    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    BINDINGS = make_bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     StudiesScreen #title {
         height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
@@ -111,7 +111,7 @@ class StudiesScreen(ListKeys, StudyScreen):
                 lambda: ssh_commands.query(host) if host is not None else query_here()
             )
         except TrimtabError as error:
-            self._answers[name] = in_line(error)
+            self._answers[name] = join_in_line(error)
         finally:
             self._asked.discard(name)
         self.show()
@@ -129,11 +129,11 @@ class StudiesScreen(ListKeys, StudyScreen):
         words = self.filter_text.lower().split()
         places = [place for place, row in enumerate(rows) if all(word in row.text for word in words)]
         self.table.show(rows, places, look)
-        self.query_one("#title", Sheet).draw(self._title(rows, len(places)))
+        self.query_one("#title", Sheet).draw(self._make_title(rows, len(places)))
         self.query_one(FilterLine).show(self.filter_text, None, look)
-        self.query_one("#whole", Sheet).draw(self._about(self.table.chosen))
+        self.query_one("#whole", Sheet).draw(self._describe_about(self.table.chosen))
 
-    def _title(self, rows: Sequence[StudyRow], shown: int) -> Text:
+    def _make_title(self, rows: Sequence[StudyRow], shown: int) -> Text:
         look = self.console.look
         studies = [row.study for row in rows if row.study is not None]
         hosts = len({row.host for row in rows})
@@ -142,27 +142,27 @@ class StudiesScreen(ListKeys, StudyScreen):
         where = f" on {hosts} hosts" if hosts > 1 else ""
         line.append(f"  {len(studies)}{where}, {live} running or paused", style=look["accent"])
         if self.filter_text:
-            line.append(f"   {shown} shown: {plain(self.filter_text, 40)}", style=look["warning"])
+            line.append(f"   {shown} shown: {sanitize(self.filter_text, 40)}", style=look["warning"])
         away = self.console.engine.away
-        line.append(f"   {plain(away, 120)}" if away else "", style=f"bold {look['error']}")
+        line.append(f"   {sanitize(away, 120)}" if away else "", style=f"bold {look['error']}")
         return line
 
-    def _about(self, row: StudyRow | None) -> Text:
+    def _describe_about(self, row: StudyRow | None) -> Text:
         """What Enter does, and a host's words in full."""
         look = self.console.look
         if row is None:
             return Text("no study matches; Esc shows all", style=look["muted"])
         host = next((host for host in self._hosts if host.name == row.host), None)
-        study = f" and shows {plain(row.study.name, 60)}" if row.study is not None else ""
+        study = f" and shows {sanitize(row.study.name, 60)}" if row.study is not None else ""
         if row.host == self.console.engine.host:
-            act = f"Enter shows {plain(row.study.name, 60)}" if row.study is not None else row.words
+            act = f"Enter shows {sanitize(row.study.name, 60)}" if row.study is not None else row.words
         elif host is not None:
             starts = "" if study else "; an engine is started if none runs"
-            act = f"Enter attaches by SSH ({plain(host.address, 80)}){study}{starts}"
+            act = f"Enter attaches by SSH ({sanitize(host.address, 80)}){study}{starts}"
         else:
             act = f"Enter attaches to this host's own engine{study}"
         lines = [row.words, act] if row.failed else [act, "" if self._hosts else ADD]
-        text = Text(plain(lines[0], 300), style=look["warning" if row.failed else "info"])
+        text = Text(sanitize(lines[0], 300), style=look["warning" if row.failed else "info"])
         return text.append(f"\n{lines[1]}", style=look["muted"])
 
     # -- keys -------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def query_here() -> Remote:
     command = [sys.executable, "-P", "-m", "tui.entry_point", "engine", "socket"]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ANSWER_S, cwd=paths.root()
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ANSWER_S, cwd=paths.find_root()
         )
         return msgspec.json.decode(done.stdout, type=Remote)
     except (OSError, subprocess.TimeoutExpired, msgspec.DecodeError) as error:

@@ -9,8 +9,8 @@ from typing import ClassVar
 from core.contract.hosts.host_list import Host
 from core.contract.hosts.ssh_commands import Remote
 from core.contract.hosts.study_summary import StudyState
-from core.contract.text.sanitize import plain
-from tui.number_text import GLYPHS, NOTHING, bar, duration, loss
+from core.contract.text.sanitize import sanitize
+from tui.number_text import GLYPHS, NOTHING, draw_bar, format_duration, format_loss
 from tui.theme_colors import Palette
 from tui.widgets.following_table import FollowingTable, LineChosen, fit
 from tui.widgets.steering_row_signs import Piece
@@ -131,7 +131,7 @@ class StudiesTable(FollowingTable):
     def cells(self, key: int) -> Cells:
         """Return a study in columns, or the words of a host across all of them."""
         row = self._studies[key]
-        host = fit(plain(row.host or HERE, 40), 20)
+        host = fit(sanitize(row.host or HERE, 40), 20)
         first = (host, "bold" if self._is_first(key) else "muted")
         if row.study is None:
             return self._across(first, row)
@@ -142,23 +142,25 @@ class StudiesTable(FollowingTable):
         width = {column.key: column.width for column in self._columns}
         meaning = STATES.get(study.state, "info")
         percent = NOTHING if study.share is None else f"{int(100 * study.share)}%"
-        full, empty = bar(study.share, 8) if width["progress"] > 10 and study.share is not None else ("", "")
+        full, empty = (
+            draw_bar(study.share, 8) if width["progress"] > 10 and study.share is not None else ("", "")
+        )
         counted = f"{study.ended}/{study.trials}" if study.trials else NOTHING
         return {
-            "study": [(fit(plain(study.name, 80), width["study"] - 2), "" if study.is_live else "muted")],
-            "state": [(f"{GLYPHS.get(meaning, '·')} {plain(study.state, 9)}", meaning)],
+            "study": [(fit(sanitize(study.name, 80), width["study"] - 2), "" if study.is_live else "muted")],
+            "state": [(f"{GLYPHS.get(meaning, '·')} {sanitize(study.state, 9)}", meaning)],
             "progress": [(full, "primary"), (empty, "muted"), (f" {percent:>4} ", "")],
             "trials": [(f"{counted} ", "")],
-            "best": [(f"{loss(study.best)} ", "bold" if study.best is not None else "muted")],
-            "metric": [(f"  {fit(plain(study.metric, 40), 20)}", "muted")],
-            "left": [(f"{duration(study.left_s)} ", "muted")],
+            "best": [(f"{format_loss(study.best)} ", "bold" if study.best is not None else "muted")],
+            "metric": [(f"  {fit(sanitize(study.metric, 40), 20)}", "muted")],
+            "left": [(f"{format_duration(study.left_s)} ", "muted")],
         }
 
     def _across(self, first: Piece, row: StudyRow) -> Cells:
         """The words, cut into the columns, which stand close to each other."""
         widths = [column.width for column in self._columns]
         lead = 2 if self._columns[1].key == "host" else 1
-        words = fit(plain(row.words, 300), sum(widths[lead:])).ljust(sum(widths[lead:]))
+        words = fit(sanitize(row.words, 300), sum(widths[lead:])).ljust(sum(widths[lead:]))
         cells: list[list[Piece]] = [[], [first]][:lead]
         for width in widths[lead:]:
             cells.append([(words[:width], "warning" if row.failed else "muted")])

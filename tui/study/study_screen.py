@@ -11,29 +11,29 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views import trial_comparison
 from core.contract.wire import console_api
 from tui.base.key_bar import KeyBar
 from tui.compare.compare_screen import CompareScreen
 from tui.keys.footer_order import STUDY_BAR
 from tui.keys.key_declarations import EVERYWHERE, STEERING, STUDY
-from tui.keys.key_definition import bindings
-from tui.start.start_page import HOSTS, READ_ONLY, StartPage, open_way
+from tui.keys.key_definition import make_bindings
+from tui.start.start_page import HOSTS, READ_ONLY, StartPage, find_open_way
 from tui.start.study_starter import Outcome
 from tui.study.device_panel import DevicePanel
 from tui.study.loading_progress import Preparing
 from tui.study.study_header import StudyHeader
 from tui.study_table.filter_bar import FilterBar
 from tui.study_table.queue_fit_query import QueueWaits
-from tui.study_table.race_plot import race_height
+from tui.study_table.race_plot import find_race_height
 from tui.study_table.race_view import RaceView
 from tui.study_table.table_choice_actions import TableScreen
 from tui.study_table.trial_table import TrialTable
 from tui.trial.trial_screen import DetailScreen
 from tui.ui_messages import TrialChosen, TrialOpened
 from tui.widgets.event_list import EventList
-from tui.widgets.line_chart import Chart, curves_of
+from tui.widgets.line_chart import Chart, list_curves
 
 LOW = 18  # lines below which nothing stands below the table
 WIDE = 130  # columns from which the selected trial's curves stand beside the table
@@ -46,7 +46,7 @@ class AllTrials(TableScreen):
     BAR = STUDY_BAR
     AUTO_FOCUS = ""  # the table or the page of a first start takes it when it is shown
     TOPIC = "steering"
-    BINDINGS = bindings(*KEYS, EVERYWHERE)
+    BINDINGS = make_bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     AllTrials #empty { height: 1fr; content-align: center middle; color: $text-muted; display: none; }
     AllTrials #preview { width: 34%; display: none; }
@@ -100,8 +100,8 @@ class AllTrials(TableScreen):
         self.query_one(EventList).display = panels != "devices"
         self.query_one("#lower DevicePanel").styles.width = "1fr" if panels == "devices" else "46%"
         self.query_one("#preview").display = wide and study is not None and bool(study.trials)
-        away, others, place = self.console.engine.away, self.console.others, self.console.place
-        self.query_one(StudyHeader).show(study, now, away, look, others, place, self.root)
+        away, other_studies, place = self.console.engine.away, self.console.others, self.console.place
+        self.query_one(StudyHeader).show(study, now, away, look, other_studies, place, self.root)
         self.query_one(Preparing).show(study, now, look)
         table, choice = self.table, self.choice
         table.show(study, choice, self._waits.verdicts, look)
@@ -122,7 +122,7 @@ class AllTrials(TableScreen):
         bare = not table.row_count
         appears = not self.query_one("#upper").display and not bare
         engine = self.console.engine
-        starts = study is None and engine.attached and not self._why_no_start()
+        starts = study is None and engine.attached and not self._explain_no_start()
         empty.display = bare and not starts
         self.query_one(StartPage).show(starts)
         self.query_one("#upper").display = not bare
@@ -133,9 +133,9 @@ class AllTrials(TableScreen):
         if not engine.attached:
             empty.update("attaching to the engine …")
         elif study is None:
-            empty.update(Text(f"no study yet\n\n{plain(self._why_no_start(), 300)}", justify="center"))
+            empty.update(Text(f"no study yet\n\n{sanitize(self._explain_no_start(), 300)}", justify="center"))
         elif self.choice.filter:
-            empty.update(Text(f"no trial matches {plain(self.choice.filter, 40)!r}; Esc shows all"))
+            empty.update(Text(f"no trial matches {sanitize(self.choice.filter, 40)!r}; Esc shows all"))
         else:
             empty.update("the sampler is choosing the first trial …")
 
@@ -143,11 +143,11 @@ class AllTrials(TableScreen):
         """Give the race the lines that the table leaves, and draw it."""
         study, race, table = self.study, self.query_one(RaceView), self.table
         lines = self.query_one("#left").size.height
-        wanted = race_height(lines, table.row_count) if study is not None and self.choice.race else 0
-        race.display = bool(wanted)
-        if wanted:
-            race.styles.height = wanted
-        if study is not None and wanted and race.size.height:
+        race_rows = find_race_height(lines, table.row_count) if study is not None and self.choice.race else 0
+        race.display = bool(race_rows)
+        if race_rows:
+            race.styles.height = race_rows
+        if study is not None and race_rows and race.size.height:
             numbers = table.selection.numbers
             race.show(study, numbers, table.chosen, self.choice.along, self.console.look)
 
@@ -155,7 +155,7 @@ class AllTrials(TableScreen):
         trial, chart = self.selected_trial(), self.query_one("#preview", Chart)
         if trial is not None:
             chart.border_title = f"trial {trial.number}"
-            chart.show(curves_of(trial, smooth=True), False, self.console.look)
+            chart.show(list_curves(trial, smooth=True), False, self.console.look)
 
     # -- asking -----------------------------------------------------------------------------------
 
@@ -176,22 +176,22 @@ class AllTrials(TableScreen):
 
     def begin_study(self, way: str) -> None:
         """Open the dialog of a way to start a study."""
-        if (why_not := self._why_no_start()) or way == HOSTS:
+        if (why_not := self._explain_no_start()) or way == HOSTS:
             self.console.say(why_not) if why_not else self.console.action_studies()
             return
-        dialog = open_way(way, self.console.engine.ask, self.console.look)
+        dialog = find_open_way(way, self.console.engine.ask, self.console.look)
         if isinstance(dialog, str):
             self.console.say(dialog)
         else:
-            self.app.push_screen(dialog, self._study_started)
+            self.app.push_screen(dialog, self._note_study_started)
 
-    def _study_started(self, outcome: Outcome | None) -> None:
+    def _note_study_started(self, outcome: Outcome | None) -> None:
         for note in outcome.notes if outcome is not None else ():
             self.console.say(note)
         if outcome is not None and outcome.name:
             self.console.show_study(outcome.name)
 
-    def _why_no_start(self) -> str:
+    def _explain_no_start(self) -> str:
         """Return why no study can be started from this console; empty if one can."""
         engine = self.console.engine
         if engine.host:

@@ -41,9 +41,9 @@ class BulkScreen(SteeringScreen):
         running = [trial for trial in trials if trial.state in s.ON_WORKER and trial.state != s.PAUSED]
         paused = [trial for trial in trials if trial.state == s.PAUSED]
         if running:
-            kept = "They stop after their micro-batch and keep all they have; p resumes them."
+            kept_text = "They stop after their micro-batch and keep all they have; p resumes them."
             self._ask_all(
-                "Pause", running, kept, lambda trial: console_api.PauseTrial(study.name, trial.number)
+                "Pause", running, kept_text, lambda trial: console_api.PauseTrial(study.name, trial.number)
             )
         else:
             self._ask_all(
@@ -60,8 +60,10 @@ class BulkScreen(SteeringScreen):
             super().action_prune()
             return
         live = [trial for trial in trials if trial.state not in s.ENDED]
-        kept = "Their curves stay. Those that have trained keep a checkpoint: u takes the prunes back."
-        self._ask_all("Prune", live, kept, lambda trial: console_api.PruneTrial(study.name, trial.number))
+        kept_text = "Their curves stay. Those that have trained keep a checkpoint: u takes the prunes back."
+        self._ask_all(
+            "Prune", live, kept_text, lambda trial: console_api.PruneTrial(study.name, trial.number)
+        )
 
     def action_reprieve(self) -> None:
         """Queue the selected pruned trials again."""
@@ -70,11 +72,11 @@ class BulkScreen(SteeringScreen):
             super().action_reprieve()
             return
         pruned = [trial for trial in trials if trial.state == s.PRUNED]
-        kept = "They go on from their checkpoints."
+        kept_text = "They go on from their checkpoints."
         self._ask_all(
             "Unprune",
             pruned,
-            kept,
+            kept_text,
             lambda trial: console_api.ReprieveTrial(study.name, trial.number),
         )
 
@@ -105,38 +107,42 @@ class BulkScreen(SteeringScreen):
         """Open one form for clones of all selected trials that have something to go on from."""
         study, trials = self.study, self.selected_trials()
         sources = [trial for trial in trials if trial.state in (s.RUNNING, s.PAUSED) or trial.checkpoint]
-        if study is None or len(sources) < 2 or not self._takes_trials(study):
+        if study is None or len(sources) < 2 or not self._can_take_trials(study):
             super().action_clone()
             return
-        wanted: dict[str, Any] = {}
+        knob_changes: dict[str, Any] = {}
 
         def build(changes: dict[str, Any]) -> console_api.AnyRequest | str:
-            wanted.update(changes=changes)
+            knob_changes.update(changes=changes)
             return console_api.CloneTrial(study.name, sources[0].number, changes)
 
         def ask_for_the_others(answer: console_api.Answer | bool | None) -> None:
             if not isinstance(answer, console_api.Queued):
                 return
             for trial in sources[1:]:
-                self.console.ask(console_api.CloneTrial(study.name, trial.number, wanted["changes"]))
+                self.console.ask(console_api.CloneTrial(study.name, trial.number, knob_changes["changes"]))
             self.console.say(f"queued {count(len(sources))}")
 
-        about = f"{names(sources)}: each goes on from where it stands. x0.5 halves each one's own value."
-        ask, look, rows = self.console.engine.ask, self.console.look, trial_forms.clone(study, sources[0])
+        about = f"{join_names(sources)}: each goes on from where it stands. x0.5 halves each one's own value."
+        ask, look, rows = (
+            self.console.engine.ask,
+            self.console.look,
+            trial_forms.make_clone_rows(study, sources[0]),
+        )
         form = FormScreen(f"clones of {count(len(sources))}", about, "queues all", rows, build, ask, look)
         self.app.push_screen(form, ask_for_the_others)
 
-    def _ask_all(self, act: str, trials: Sequence[s.Trial], kept: str, request: Request) -> None:
+    def _ask_all(self, act: str, trials: Sequence[s.Trial], kept_text: str, request: Request) -> None:
         """Ask once, naming how many and which, then send a request for each."""
         if not trials:
             states = ", ".join(sorted({trial.state for trial in self.selected_trials()}))
             self.console.say(f"nothing to {act.lower()}: they are {states}")
             return
         selected, hidden = len(self.selected_trials()), self.hidden_selected()
-        others = selected - len(trials)
-        detail = [f"{names(trials)}. {kept}"]
-        if others:
-            detail.append(f"Nothing happens to the other {others} of {selected} selected.")
+        left_out = selected - len(trials)
+        detail = [f"{join_names(trials)}. {kept_text}"]
+        if left_out:
+            detail.append(f"Nothing happens to the other {left_out} of {selected} selected.")
         if hidden:
             detail.append(f"The filter hides {hidden} of the selected trials.")
 
@@ -152,7 +158,7 @@ def count(trials: int) -> str:
     return f"{trials} trial{'s' * (trials != 1)}"
 
 
-def names(trials: Sequence[s.Trial]) -> str:
+def join_names(trials: Sequence[s.Trial]) -> str:
     """Return such as "#3 #5 #7", or the first of many."""
     shown = " ".join(f"#{trial.number}" for trial in trials[:MOST_NAMED])
     return shown + (f" and {len(trials) - MOST_NAMED} more" if len(trials) > MOST_NAMED else "")

@@ -16,15 +16,15 @@ from core.contract.spec.knob_table import find_knob
 from core.contract.state import engine_state as s
 from core.contract.views.trials.trial_fields import find_field, list_metrics
 from tui.keys.filter_column_keys import COLUMNS
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.study_table.table_choice import (
     CURVE,
     NOW,
     SIGNS,
     TableChoice,
-    all_columns,
-    default_columns,
     flip_order,
+    list_all_columns,
+    list_default_columns,
 )
 from tui.theme_colors import Palette
 
@@ -59,15 +59,15 @@ class ColumnDialog(ModalScreen[TableChoice]):
         scrollbar-size-vertical: 1; text-wrap: nowrap; text-overflow: ellipsis;
     }
     """
-    BINDINGS = bindings(COLUMNS)
+    BINDINGS = make_bindings(COLUMNS)
 
     def __init__(self, study: s.Study, choice: TableChoice, fitting: Sequence[str], look: Palette) -> None:
         super().__init__()
         self._study, self._choice, self._fitting, self._look = study, choice, list(fitting), look
-        every = all_columns(study, list_metrics(study), [knob.name for knob in study.settings.knobs])
-        self._on = set(choice.columns if choice.columns is not None else default_columns(study))
-        first = choice.columns if choice.columns is not None else default_columns(study)
-        self._keys = list(dict.fromkeys([*first, *every]))
+        all_keys = list_all_columns(study, list_metrics(study), [knob.name for knob in study.settings.knobs])
+        self._on = set(choice.columns if choice.columns is not None else list_default_columns(study))
+        first = choice.columns if choice.columns is not None else list_default_columns(study)
+        self._keys = list(dict.fromkeys([*first, *all_keys]))
         self._own = choice.columns is not None
 
     def compose(self) -> ComposeResult:
@@ -75,15 +75,15 @@ class ColumnDialog(ModalScreen[TableChoice]):
         with Vertical() as box:
             box.border_title = "columns"
             box.border_subtitle = HINT
-            yield OptionList(*self._options())
+            yield OptionList(*self._list_options())
 
-    def _options(self) -> list[Option]:
-        return [Option(self._line(key, key in self._on), id=key) for key in self._keys]
+    def _list_options(self) -> list[Option]:
+        return [Option(self._make_line(key, key in self._on), id=key) for key in self._keys]
 
-    def _line(self, key: str, shown: bool) -> Text:
+    def _make_line(self, key: str, shown: bool) -> Text:
         look = self._look
         line = Text("✓ " if shown else "  ", style=look["good"], no_wrap=True, overflow="ellipsis")
-        line.append(f"{title(key):<29} ", style="" if shown else look["muted"])
+        line.append(f"{make_title(key):<29} ", style="" if shown else look["muted"])
         ordered = key == (self._choice.order or ("number" if self._choice.descending else ""))
         line.append(("▼ " if self._choice.descending else "▲ ") if ordered else "  ", style=look["accent"])
         unfit = shown and not self._own and key not in self._fitting and key != SIGNS
@@ -95,7 +95,7 @@ class ColumnDialog(ModalScreen[TableChoice]):
         """List them again, the cursor on ``key``."""
         rows = self.query_one(OptionList)
         rows.clear_options()
-        rows.add_options(self._options())
+        rows.add_options(self._list_options())
         rows.highlighted = self._keys.index(key)
 
     @property
@@ -117,8 +117,8 @@ class ColumnDialog(ModalScreen[TableChoice]):
         """Move the column."""
         key, self._own = self._key, True
         place = self._keys.index(key)
-        other = max(0, min(len(self._keys) - 1, place + by))
-        self._keys.insert(other, self._keys.pop(place))
+        target_place = max(0, min(len(self._keys) - 1, place + by))
+        self._keys.insert(target_place, self._keys.pop(place))
         self._draw(key)
 
     def action_order(self) -> None:
@@ -131,7 +131,7 @@ class ColumnDialog(ModalScreen[TableChoice]):
         """Show the columns that trimtab chooses, in the order of the trials' numbers."""
         key = self._key
         self._choice = msgspec.structs.replace(self._choice, order="", descending=False)
-        first, self._own = default_columns(self._study), False
+        first, self._own = list_default_columns(self._study), False
         self._on = set(first)
         self._keys = list(dict.fromkeys([*first, *self._keys]))
         self._draw(key)
@@ -151,7 +151,7 @@ class ColumnDialog(ModalScreen[TableChoice]):
         self.action_show()
 
 
-def title(key: str) -> str:
+def make_title(key: str) -> str:
     """Return a column's name in the list: such as eval/loss, smoothed; train/loss, curve."""
     if key.startswith(CURVE):
         return f"{key.removeprefix(CURVE)}, curve"
@@ -169,5 +169,5 @@ def explain(study: s.Study, key: str) -> str:
     field = find_field(study, key)
     if field is None or not field.metric:
         return "all curves on one scale" if key.startswith(CURVE) else ""
-    ways = {"minimize": "lower is better", "maximize": "higher is better"}
-    return ways.get(field.direction, "")
+    direction_texts = {"minimize": "lower is better", "maximize": "higher is better"}
+    return direction_texts.get(field.direction, "")

@@ -12,11 +12,11 @@ from textual.suggester import Suggester
 from textual.widgets import Input
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.trials.filter_completion import complete_filter
 from core.contract.views.trials.trial_filter import FilterFault
 from tui.keys.filter_column_keys import FILTER
-from tui.keys.key_definition import bindings
+from tui.keys.key_definition import make_bindings
 from tui.study_table.table_choice import TableChoice, describe_order
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet
@@ -56,7 +56,7 @@ class _Names(Suggester):
 class FilterInput(Input):
     """An input whose completion Tab takes over, as the right arrow does."""
 
-    BINDINGS = bindings(FILTER)
+    BINDINGS = make_bindings(FILTER)
 
     def __init__(self, study: Callable[[], s.Study | None]) -> None:
         super().__init__(placeholder=EXAMPLE, suggester=_Names(study), id="filter")
@@ -131,9 +131,9 @@ class FilterBar(Vertical):
         if study is None or not is_told:
             return
         if fault is not None:
-            line.draw(fault_line(choice.filter, fault, max(20, self.size.width - 2), look, self.is_open))
+            line.draw(make_fault_line(choice.filter, fault, max(20, self.size.width - 2), look, self.is_open))
         else:
-            line.draw(shown_line(study, choice, shown, look, self.is_open))
+            line.draw(make_shown_line(study, choice, shown, look, self.is_open))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while it is typed."""
@@ -146,14 +146,14 @@ class FilterBar(Vertical):
         self.post_message(FilterKept(event.value))
 
 
-def shown_line(study: s.Study, choice: TableChoice, shown: int, look: Palette, typing: bool) -> Text:
+def make_shown_line(study: s.Study, choice: TableChoice, shown: int, look: Palette, typing: bool) -> Text:
     """Such as "12 of 41 trials  lr<1e-4 · by eval/loss.best ▲ · 3 selected"."""
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f"{shown} of {len(study.trials)} trials", style="bold")
     if choice.marks:
         line.append(f"   ▌{len(choice.marks)} selected: p x u * + - c act on all", style=look["accent"])
     if choice.filter and not typing:
-        line.append(f"   {plain(choice.filter, 60)}", style=look["warning"])
+        line.append(f"   {sanitize(choice.filter, 60)}", style=look["warning"])
     order = describe_order(study, choice)
     line.append(f"   {order}" if order else "", style=look["info"])
     if typing:
@@ -163,11 +163,11 @@ def shown_line(study: s.Study, choice: TableChoice, shown: int, look: Palette, t
     return line
 
 
-def fault_line(text: str, fault: FilterFault, width: int, look: Palette, aligned: bool) -> Text:
+def make_fault_line(text: str, fault: FilterFault, width: int, look: Palette, aligned: bool) -> Text:
     """A caret below the character that cannot be read, and the reason next to it."""
     style, at = look["error"], min(fault.at, len(text))
     if not aligned:
-        return Text(f"{plain(text, 60)}: {fault.text}", style=style, no_wrap=True, overflow="ellipsis")
+        return Text(f"{sanitize(text, 60)}: {fault.text}", style=style, no_wrap=True, overflow="ellipsis")
     reason = fault.text
     if at + 2 + len(reason) <= width:
         return Text(" " * at + f"^ {reason}", style=style, no_wrap=True, overflow="ellipsis")

@@ -10,7 +10,7 @@ from textual.widget import Widget
 from core.contract.state import engine_state as s
 from core.contract.views.trial_comparison import Along
 from core.contract.views.trials.pruner_border import Border, find_border
-from tui.study_table.race_plot import Race, race_lines
+from tui.study_table.race_plot import Race, make_race_lines
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Rewidened
 
@@ -20,8 +20,8 @@ class RaceView(Widget, can_focus=False):
 
     DEFAULT_CSS = "RaceView { height: 1fr; display: none; background: $surface; color: $foreground; }"
 
-    def __init__(self, **more: object) -> None:
-        super().__init__(**more)  # type: ignore[arg-type]
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
         self._drawn_from: tuple[object, ...] = ()
         self._bordered: tuple[object, ...] = ()
         self._border = Border()
@@ -43,13 +43,13 @@ class RaceView(Widget, can_focus=False):
         if judged != self._bordered:
             self._bordered, self._border = judged, find_border(study)
         race = Race(study, numbers, cursor, along, self._border)
-        drawn_from = (judged, tuple(numbers), cursor, along, self.size, id(look), self._others(race))
+        drawn_from = (judged, tuple(numbers), cursor, along, self.size, id(look), self._list_others(race))
         if drawn_from == self._drawn_from:
             return
         self._drawn_from = drawn_from
-        self._take(race_lines(race, (self.size.width, self.size.height), look))
+        self._take(make_race_lines(race, (self.size.width, self.size.height), look))
 
-    def _others(self, race: Race) -> tuple[object, ...]:
+    def _list_others(self, race: Race) -> tuple[object, ...]:
         """What else is drawn while there are no evaluations: the training losses."""
         if race.metric == race.study.objectives[0][0]:
             return ()

@@ -30,16 +30,16 @@ class TrialSelection:
     def update(self, study: s.Study, choice: TableChoice, marked: frozenset[int]) -> list[int]:
         """Return the numbers of the trials to show."""
         self._read_filter(study, choice.filter)
-        best = best_and_counts.best(study)
+        best = best_and_counts.find_best(study)
         context = Context(study, best.number if best is not None else None, marked)
-        others = (context.best, marked) if self._filter.of_others else ()
-        chosen_by = (study.name, id(study.spec), choice.order, choice.descending, self._filter, others)
+        always_shown = (context.best, marked) if self._filter.of_others else ()
+        chosen_by = (study.name, id(study.spec), choice.order, choice.descending, self._filter, always_shown)
         if chosen_by != self._asked:
             self._asked = chosen_by
             self._seen, self._shown, self._keys = {}, {}, {}
-        seen = self._seen
-        self.changed = [trial for number, trial in study.trials.items() if seen.get(number) is not trial]
-        if self.changed or len(seen) != len(study.trials):
+        seen_keys = self._seen
+        self.changed = [trial for number, trial in study.trials.items() if seen_keys.get(number) is not trial]
+        if self.changed or len(seen_keys) != len(study.trials):
             self._take(context, choice)
         return self.numbers
 
@@ -61,7 +61,7 @@ class TrialSelection:
             self._keys[trial.number] = None if missing else sort_key(value)
         self._seen = dict(study.trials)
         shown = [number for number in study.trials if self._shown[number]]
-        known = [(key, number) for number in shown if (key := self._keys[number]) is not None]
-        known.sort(key=lambda pair: pair[0], reverse=choice.descending)
-        self.numbers = [number for _, number in known]
+        keyed_numbers = [(key, number) for number in shown if (key := self._keys[number]) is not None]
+        keyed_numbers.sort(key=lambda pair: pair[0], reverse=choice.descending)
+        self.numbers = [number for _, number in keyed_numbers]
         self.numbers += [number for number in shown if self._keys[number] is None]

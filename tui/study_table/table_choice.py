@@ -30,19 +30,19 @@ class TableChoice(msgspec.Struct, frozen=True):
     panels: Panels = "both"
 
 
-def default_columns(study: s.Study) -> tuple[str, ...]:
+def list_default_columns(study: s.Study) -> tuple[str, ...]:
     """Return the columns that trimtab chooses, in their order."""
     objectives = [f"{metric}.best" for metric, _ in study.objectives]
     fixed = ["number", SIGNS, "state", "progress", "left", f"{CURVE}train/loss", objectives[0], NOW]
     return (*fixed, *objectives[1:], *study.settings.space, "elapsed")
 
 
-def all_columns(study: s.Study, metrics: Sequence[str], knobs: Iterable[str]) -> list[str]:
+def list_all_columns(study: s.Study, metrics: Sequence[str], knobs: Iterable[str]) -> list[str]:
     """Return every column that there may be: those that trimtab chooses first."""
-    more = [f"{metric}.{reading}" for metric in metrics for reading in READINGS]
+    metric_columns = [f"{metric}.{reading}" for metric in metrics for reading in READINGS]
     curves = [f"{CURVE}{metric}" for metric in metrics if not metric.startswith("memory/")]
     fixed = ("step", "device", "by", "note")
-    return list(dict.fromkeys([*default_columns(study), *fixed, *more, *curves, *knobs]))
+    return list(dict.fromkeys([*list_default_columns(study), *fixed, *metric_columns, *curves, *knobs]))
 
 
 def flip_order(study: s.Study, choice: TableChoice, name: str) -> TableChoice:
@@ -52,10 +52,10 @@ def flip_order(study: s.Study, choice: TableChoice, name: str) -> TableChoice:
         return choice
     if choice.order == field.name:
         return msgspec.structs.replace(choice, descending=not choice.descending)
-    return msgspec.structs.replace(choice, order=field.name, descending=better_end(field))
+    return msgspec.structs.replace(choice, order=field.name, descending=is_high_better(field))
 
 
-def better_end(field: Field) -> bool:
+def is_high_better(field: Field) -> bool:
     """Return whether the better values of a field are the larger ones."""
     return field.direction == "maximize" or field.name in ("progress", "step")
 

@@ -8,12 +8,12 @@ from core.contract.state import engine_state as s
 from core.contract.views.trial_comparison import ALONG
 from core.contract.views.trials.filter_completion import drop_unfinished
 from core.contract.views.trials.trial_fields import find_field
-from tui.kept_state import home_folder
+from tui.kept_state import find_home_folder
 from tui.study_table.bulk_actions import BulkScreen
 from tui.study_table.column_dialog import ColumnDialog
 from tui.study_table.filter_bar import FilterBar, FilterKept, FilterTyped
-from tui.study_table.kept_choices import KeptChoices
-from tui.study_table.table_choice import PANELS, TableChoice, better_end, flip_order
+from tui.study_table.kept_table_choices import KeptChoices
+from tui.study_table.table_choice import PANELS, TableChoice, flip_order, is_high_better
 from tui.study_table.trial_table import HeadClicked, TrialTable
 
 
@@ -22,7 +22,7 @@ class TableScreen(BulkScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._kept = KeptChoices(home_folder())
+        self._kept = KeptChoices(find_home_folder())
 
     @property
     def choice(self) -> TableChoice:
@@ -80,7 +80,7 @@ class TableScreen(BulkScreen):
         if ordered or field is None:
             self.choose(order="", descending=False)
         else:
-            self.choose(order=field.name, descending=better_end(field))
+            self.choose(order=field.name, descending=is_high_better(field))
 
     def action_reverse(self) -> None:
         """Turn the order round."""

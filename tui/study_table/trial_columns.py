@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from core.contract.state import awaited_ratings, study_progress
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.trials.trial_fields import Field
 from core.contract.wire.memory_forecast import Verdict
-from tui.number_text import ASKED, GLYPHS, bar, duration, sparkline
-from tui.study_table.column_measures import ColumnMeasures, margin_of
-from tui.study_table.table_choice import CURVE, NOW, SIGNS, TableChoice, default_columns
-from tui.widgets.steering_row_signs import LONGEST_SIGNS, SIGN_CELLS, Piece, brief_signs, signs_of
+from tui.number_text import ASKED, GLYPHS, draw_bar, draw_sparkline, format_duration
+from tui.study_table.column_widths import ColumnMeasures, find_margin
+from tui.study_table.table_choice import CURVE, NOW, SIGNS, TableChoice, list_default_columns
+from tui.widgets.steering_row_signs import LONGEST_SIGNS, SIGN_CELLS, Piece, list_brief_signs, list_signs
 
 ROOMY = 100  # cells of a table from which progress and signs have their long form
 GAP = 2  # cells between columns
@@ -46,27 +46,29 @@ class Column:
     right: bool = False
 
 
-def columns(study: s.Study, measures: ColumnMeasures, choice: TableChoice, width: int) -> list[Column]:
+def choose_columns(study: s.Study, measures: ColumnMeasures, choice: TableChoice, width: int) -> list[Column]:
     """The columns that fit into ``width`` cells, in their order. Those that a person has chosen give way from
     the last on, the others by what they tell."""
-    keys = chosen_keys(study, choice.columns)
-    made = [_make(study, measures, key, width) for key in keys]
-    wanted = [_with_order(column, choice) for column in made if column is not None]
-    kept: set[int] = set()
+    keys = list_chosen_keys(study, choice.columns)
+    made_columns = [_make(study, measures, key, width) for key in keys]
+    candidates = [_mark_order(column, choice) for column in made_columns if column is not None]
+    kept_places: set[int] = set()
     room = width - 1 + GAP  # a cell before the first column; no gap is needed after the last
     order = (
-        enumerate(wanted)
+        enumerate(candidates)
         if choice.columns is not None
-        else sorted(enumerate(wanted), key=lambda pair: pair[1].rank)
+        else sorted(enumerate(candidates), key=lambda pair: pair[1].rank)
     )
     for index, column in order:
         if room >= column.width + GAP:
             room -= column.width + GAP
-            kept.add(index)
-    return _stretch([column for index, column in enumerate(wanted) if index in kept], measures, room)
+            kept_places.add(index)
+    return _stretch(
+        [column for index, column in enumerate(candidates) if index in kept_places], measures, room
+    )
 
 
-def _with_order(column: Column, choice: TableChoice) -> Column:
+def _mark_order(column: Column, choice: TableChoice) -> Column:
     """The column with a triangle in its head where the table is ordered by it."""
     if column.key != (choice.order or ("number" if choice.descending else "")):
         return column
@@ -79,9 +81,10 @@ def _stretch(fitting: list[Column], measures: ColumnMeasures, room: int) -> list
     curves = [column for column in fitting if column.key.startswith(CURVE)]
     if not curves:
         return fitting
-    more = min(CURVE_MOST - CURVE_LEAST, room // len(curves))
+    extra_cells = min(CURVE_MOST - CURVE_LEAST, room // len(curves))
     return [
-        _curve(measures, column.key, CURVE_LEAST + more) if column in curves else column for column in fitting
+        _make_curve(measures, column.key, CURVE_LEAST + extra_cells) if column in curves else column
+        for column in fitting
     ]
 
 
@@ -89,21 +92,21 @@ def _make(study: s.Study, measures: ColumnMeasures, key: str, width: int) -> Col
     rank, roomy = _rank(study, key), width >= ROOMY
     if key == SIGNS:
         cells = min(LONGEST_SIGNS, measures.signs) if roomy else min(SIGN_CELLS, measures.signs)
-        return Column(key, "", cells, rank, _signs(roomy)) if measures.signs else None
+        return Column(key, "", cells, rank, _make_signs(roomy)) if measures.signs else None
     if key == NOW:
-        return _behind(study, measures, rank)
+        return _make_behind(study, measures, rank)
     if key.startswith(CURVE):
-        return _curve(measures, key, CURVE_LEAST)
+        return _make_curve(measures, key, CURVE_LEAST)
     if key == "state":
-        return Column(key, "state", max(10, measures.state), rank, _state)
+        return Column(key, "state", max(10, measures.state), rank, _make_state)
     if key == "progress":
         cells = 13 if roomy else 12
-        return Column(key, "progress", cells, rank, _progress(cells))
+        return Column(key, "progress", cells, rank, _make_progress(cells))
     if key == "number":
         cells = max(4, 1 + len(str(max(study.trials, default=0))))
-        return Column(key, "# ", cells, rank, _number(cells), right=True)
+        return Column(key, "# ", cells, rank, _make_number(cells), right=True)
     field = measures.fields.get(key)
-    return _value(study, measures, key, field, rank) if field is not None else None
+    return _make_value(study, measures, key, field, rank) if field is not None else None
 
 
 def _rank(study: s.Study, key: str) -> int:
@@ -119,26 +122,26 @@ def _rank(study: s.Study, key: str) -> int:
     return 2 if place < 2 else 7 + place
 
 
-def label_of(study: s.Study, key: str, field: Field | None = None) -> str:
+def find_label(study: s.Study, key: str, field: Field | None = None) -> str:
     """Return a column's head: such as best loss, train loss, lr."""
     if key in NAMES:
         return NAMES[key]
     if key.startswith(CURVE):
-        return _ending(key.removeprefix(CURVE))
+        return _find_ending(key.removeprefix(CURVE))
     if field is None or not field.metric:
-        return plain(field.label if field is not None else key, LABEL_MOST)
+        return sanitize(field.label if field is not None else key, LABEL_MOST)
     objectives = [metric for metric, _ in study.objectives]
-    name = field.metric.split("/")[-1] if field.metric in objectives else _ending(field.metric)
-    return plain(name if field.reading == "last" else f"{field.reading} {name}", LABEL_MOST)
+    name = field.metric.split("/")[-1] if field.metric in objectives else _find_ending(field.metric)
+    return sanitize(name if field.reading == "last" else f"{field.reading} {name}", LABEL_MOST)
 
 
-def _ending(metric: str) -> str:
+def _find_ending(metric: str) -> str:
     """A metric as a head says it: "train loss", where several boards have a loss."""
     board, _, name = metric.rpartition("/")
-    return plain(f"{board} {name}" if name == "loss" else name, LABEL_MOST)
+    return sanitize(f"{board} {name}" if name == "loss" else name, LABEL_MOST)
 
 
-def _number(cells: int) -> Callable[[RowView], list[Piece]]:
+def _make_number(cells: int) -> Callable[[RowView], list[Piece]]:
     def draw(row: RowView) -> list[Piece]:
         number = f"{row.trial.number:>{cells - 1}}"
         return [(f"{number}★" if row.best else f"{number} ", "good" if row.best else "")]
@@ -146,11 +149,11 @@ def _number(cells: int) -> Callable[[RowView], list[Piece]]:
     return draw
 
 
-def _signs(roomy: bool) -> Callable[[RowView], list[Piece]]:
-    return lambda row: signs_of(row.trial) if roomy else brief_signs(row.trial)
+def _make_signs(roomy: bool) -> Callable[[RowView], list[Piece]]:
+    return lambda row: list_signs(row.trial) if roomy else list_brief_signs(row.trial)
 
 
-def _state(row: RowView) -> list[Piece]:
+def _make_state(row: RowView) -> list[Piece]:
     trial = row.trial
     waits = row.study.state == "paused" and trial.state == s.QUEUED and trial.step
     state = s.PAUSED if waits else trial.state
@@ -160,32 +163,32 @@ def _state(row: RowView) -> list[Piece]:
     return [(f"{GLYPHS[state]} {word}", "warning" if trial.asked or trial.editing else state)]
 
 
-def _progress(cells: int) -> Callable[[RowView], list[Piece]]:
+def _make_progress(cells: int) -> Callable[[RowView], list[Piece]]:
     """The progress in steps; after the last step the current activity, and of a queued trial its wait."""
 
     def draw(row: RowView) -> list[Piece]:
         trial = row.trial
         if trial.pending:
-            return [(_scoring_text(trial, cells), "info")]
+            return [(_describe_scoring(trial, cells), "info")]
         if awaited_ratings.is_unrated(row.study, trial):
             enough = row.study.settings.evaluate.ratings
             return [(f"rated {awaited_ratings.count_ratings(trial)}/{enough}".rjust(cells), "info")]
         if trial.state == s.QUEUED and row.verdict is not None:
-            return [wait_text(row.verdict)]
+            return [describe_wait(row.verdict)]
         if study_progress.is_evaluating(trial):
             return [(f"{study_progress.EVALUATING:>{cells}}", trial.state)]
         steps_done = min(trial.step, trial.total_steps)
         share = steps_done / trial.total_steps if trial.total_steps else 0.0
         percent = 100 * steps_done // trial.total_steps if trial.total_steps else 0
-        full, empty = bar(share, cells - 5)
+        full, empty = draw_bar(share, cells - 5)
         return [(full, trial.state), (empty, "muted"), (f" {percent:>3}%", "")]
 
     return draw
 
 
-def wait_text(verdict: Verdict) -> Piece:
+def describe_wait(verdict: Verdict) -> Piece:
     """Return when a queued trial fits, in few cells: "fits", "after #8", "never fits"."""
-    text = plain(verdict.text, 80)
+    text = sanitize(verdict.text, 80)
     if verdict.level == "error":
         return ("never fits", "error")
     if text.startswith("fits after "):
@@ -193,7 +196,7 @@ def wait_text(verdict: Verdict) -> Piece:
     return ("alone", "warning") if "empty" in text else ("fits", "good")
 
 
-def _scoring_text(trial: s.Trial, cells: int) -> str:
+def _describe_scoring(trial: s.Trial, cells: int) -> str:
     """Such as "scoring 12/36"; in percents where that is too long."""
     words = study_progress.format_scoring(trial)
     if len(words) > cells:
@@ -201,7 +204,7 @@ def _scoring_text(trial: s.Trial, cells: int) -> str:
     return words
 
 
-def _curve(measures: ColumnMeasures, key: str, width: int) -> Column:
+def _make_curve(measures: ColumnMeasures, key: str, width: int) -> Column:
     """A sparkline on the scale that all trials share; of a trial that ended early it is dim."""
     metric = key.removeprefix(CURVE)
     meaning = "train" if metric.startswith("train/") else "eval"
@@ -210,19 +213,19 @@ def _curve(measures: ColumnMeasures, key: str, width: int) -> Column:
     def draw(row: RowView) -> list[Piece]:
         series = row.trial.series.get(metric)
         dim = row.trial.state in ENDED_EARLY
-        line = sparkline(series.values if series else (), width, low, high)
+        line = draw_sparkline(series.values if series else (), width, low, high)
         return [(line.lstrip(), "muted" if dim else meaning)]
 
-    label = _ending(metric)
+    label = _find_ending(metric)
     label = label if len(label) <= width else label.split()[-1]
     return Column(key, label, width, 3, draw)
 
 
-def _value(study: s.Study, measures: ColumnMeasures, key: str, field: Field, rank: int) -> Column:
+def _make_value(study: s.Study, measures: ColumnMeasures, key: str, field: Field, rank: int) -> Column:
     """A knob, a metric with its ± where that is known, or another field."""
     form, margin_cells = measures.format(key), measures.margin_cells(key)
-    label = label_of(study, key, field)
-    left = field.kind == "text"
+    label = find_label(study, key, field)
+    is_left_aligned = field.kind == "text"
 
     def draw(row: RowView) -> list[Piece]:
         trial = row.trial
@@ -230,28 +233,28 @@ def _value(study: s.Study, measures: ColumnMeasures, key: str, field: Field, ran
         edited = key in trial.params and value != trial.params[key]
         complete = bool(field.metric) and trial.state == s.COMPLETE
         shown = [(form.write(value), "warning" if edited else "bold" if complete else "")]
-        margin = margin_of(trial, field, value) if margin_cells else None
+        margin = find_margin(trial, field, value) if margin_cells else None
         text = f" ±{form.write(margin)}" if margin is not None else ""
         return [*shown, (text.ljust(margin_cells), "muted")] if margin_cells else shown
 
     if field.kind == "seconds":
-        return Column(key, label, max(len(label), 6), rank, _time(field), right=True)
+        return Column(key, label, max(len(label), 6), rank, _make_time(field), right=True)
     width = max(len(label), measures.width_of(key), 4)
-    return Column(key, label, width, rank, draw, right=not left)
+    return Column(key, label, width, rank, draw, right=not is_left_aligned)
 
 
-def _time(field: Field) -> Callable[[RowView], list[Piece]]:
+def _make_time(field: Field) -> Callable[[RowView], list[Piece]]:
     """A duration; of a trial that is over nothing is left, and nothing is shown."""
 
     def draw(row: RowView) -> list[Piece]:
         seconds = field.value(row.study, row.trial)
         blank = seconds is None and (field.name != "left" or row.trial.state in s.ENDED)
-        return [("" if blank else duration(seconds if isinstance(seconds, int | float) else None), "")]
+        return [("" if blank else format_duration(seconds if isinstance(seconds, int | float) else None), "")]
 
     return draw
 
 
-def _behind(study: s.Study, measures: ColumnMeasures, rank: int) -> Column | None:
+def _make_behind(study: s.Study, measures: ColumnMeasures, rank: int) -> Column | None:
     """How far the last value is from the trial's best one: it rises where a trial overfits."""
     field = measures.fields.get(f"{study.objectives[0][0]}.best")
     if field is None:
@@ -271,6 +274,6 @@ def _behind(study: s.Study, measures: ColumnMeasures, rank: int) -> Column | Non
     return Column(NOW, NAMES[NOW], 7, rank, draw, right=True)
 
 
-def chosen_keys(study: s.Study, chosen: Sequence[str] | None) -> list[str]:
+def list_chosen_keys(study: s.Study, chosen: Sequence[str] | None) -> list[str]:
     """Return the keys of the columns to show, or of those that trimtab chooses."""
-    return list(chosen if chosen is not None else default_columns(study))
+    return list(chosen if chosen is not None else list_default_columns(study))

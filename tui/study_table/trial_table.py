@@ -10,10 +10,10 @@ from textual.message import Message
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
 from core.contract.wire.memory_forecast import Verdict
-from tui.study_table.column_measures import ColumnMeasures
+from tui.study_table.column_widths import ColumnMeasures
 from tui.study_table.shown_trials import TrialSelection
 from tui.study_table.table_choice import TableChoice
-from tui.study_table.trial_columns import GAP, Column, RowView, chosen_keys, columns
+from tui.study_table.trial_columns import GAP, Column, RowView, choose_columns, list_chosen_keys
 from tui.theme_colors import Palette
 from tui.ui_messages import TrialChosen, TrialOpened
 from tui.widgets.virtual_table import Cells, TableColumn, VirtualTable
@@ -33,8 +33,8 @@ class HeadClicked(Message):
 class TrialTable(VirtualTable):
     """Shows the trials of one study; posts TrialChosen, TrialOpened and HeadClicked."""
 
-    def __init__(self, **more: object) -> None:
-        super().__init__(**more)
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
         self.selection = TrialSelection()
         self._study: s.Study | None = None
         self._choice = TableChoice()
@@ -70,7 +70,7 @@ class TrialTable(VirtualTable):
         if study is None:
             self.set_keys([])
             return
-        best = best_and_counts.best(study)
+        best = best_and_counts.find_best(study)
         self._best = best.number if best is not None else None
         numbers = self.selection.update(study, choice, self._marked)
         self._measure(study)
@@ -80,7 +80,7 @@ class TrialTable(VirtualTable):
 
     def _measure(self, study: s.Study) -> None:
         """Measure the trials that changed; all of them for other columns or another study."""
-        keys = chosen_keys(study, self._choice.columns)
+        keys = list_chosen_keys(study, self._choice.columns)
         measured_by = (study.name, id(study.spec), tuple(keys))
         changed = self.selection.changed
         if self._measures is None or measured_by != self._measured:
@@ -100,7 +100,7 @@ class TrialTable(VirtualTable):
         if shape == self._shape and look is self._look:
             return
         self._shape = shape
-        self._drawn = columns(study, measures, choice, width)
+        self._drawn = choose_columns(study, measures, choice, width)
         heads = [
             TableColumn(column.key, column.width, (((column.label, ""),),), GAP, column.right)
             for column in self._drawn

@@ -49,16 +49,16 @@ def ask(term: str, within_s: float = WITHIN_S) -> tuple[int, int, int] | None:
 
 def _read(fileno: int, within_s: float) -> bytes:
     answer, until = b"", time.monotonic() + within_s
-    while not LAST.search(answer) and (left := until - time.monotonic()) > 0:
-        if select.select([fileno], [], [], left)[0]:
+    while not LAST.search(answer) and (left_s := until - time.monotonic()) > 0:
+        if select.select([fileno], [], [], left_s)[0]:
             answer += os.read(fileno, 1024)
     return answer
 
 
 def read_color(answer: bytes) -> tuple[int, int, int] | None:
     """Return the colour in an answer such as ``rgb:ffff/ffff/ffff``, of one to four digits each."""
-    found = ANSWER.search(answer)
-    if found is None:
+    color_match = ANSWER.search(answer)
+    if color_match is None:
         return None
-    red, green, blue = (round(int(part, 16) / (16 ** len(part) - 1) * 255) for part in found.groups())
+    red, green, blue = (round(int(part, 16) / (16 ** len(part) - 1) * 255) for part in color_match.groups())
     return red, green, blue

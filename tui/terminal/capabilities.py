@@ -28,17 +28,17 @@ class Capabilities:
 
 def detect(environment: Mapping[str, str] | None = None, glyphs: str = "auto") -> Capabilities:
     """Return what the terminal of this process can do; ``glyphs`` may be chosen by a person."""
-    found = os.environ if environment is None else environment
-    term = found.get("TERM", "")
-    colors, erases_in_color = terminfo(term)
+    variables = os.environ if environment is None else environment
+    term = variables.get("TERM", "")
+    colors, erases_in_color = read_terminfo(term)
     return Capabilities(
-        _colors(found, colors),
-        _glyphs(found, term) if glyphs == "auto" else glyphs,
-        erases_in_color and "STY" not in found,  # GNU screen erases in its own colour, whatever TERM says
+        _detect_colors(variables, colors),
+        _detect_glyphs(variables, term) if glyphs == "auto" else glyphs,
+        erases_in_color and "STY" not in variables,  # GNU screen erases in its own colour, whatever TERM says
     )
 
 
-def terminfo(term: str) -> tuple[int, bool]:
+def read_terminfo(term: str) -> tuple[int, bool]:
     """Return the number of colours, and whether the terminal erases with the background, as terminfo has it.
     Python loads one entry in a process; a terminal without one counts as an ordinary one."""
     try:
@@ -48,7 +48,7 @@ def terminfo(term: str) -> tuple[int, bool]:
     return curses.tigetnum("colors"), curses.tigetflag("bce") > 0
 
 
-def _colors(environment: Mapping[str, str], count: int) -> ColorSystem | None:
+def _detect_colors(environment: Mapping[str, str], count: int) -> ColorSystem | None:
     term = environment.get("TERM", "")
     if environment.get("NO_COLOR"):
         return None
@@ -59,13 +59,13 @@ def _colors(environment: Mapping[str, str], count: int) -> ColorSystem | None:
     return ColorSystem.STANDARD if count >= FEW_COLORS else None
 
 
-def _glyphs(environment: Mapping[str, str], term: str) -> str:
-    if not says_utf8(environment) or term.startswith(FEW_GLYPHS):
+def _detect_glyphs(environment: Mapping[str, str], term: str) -> str:
+    if not is_utf8(environment) or term.startswith(FEW_GLYPHS):
         return glyph_fallback.ASCII
     return glyph_fallback.CP437 if term == "linux" else glyph_fallback.UNICODE
 
 
-def says_utf8(environment: Mapping[str, str]) -> bool:
+def is_utf8(environment: Mapping[str, str]) -> bool:
     """Tell whether the locale's encoding is UTF-8; no locale at all, as in a container, counts as it."""
     names = [environment.get(name, "") for name in ("LC_ALL", "LC_CTYPE", "LANG")]
     if not names[0] and names[1] == COERCED:

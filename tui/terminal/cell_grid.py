@@ -11,7 +11,7 @@ from rich.color import ColorSystem
 from rich.segment import Segment
 from rich.style import Style
 
-from tui.terminal.cell_style import PLAIN, CellStyle, style_of
+from tui.terminal.cell_style import PLAIN, CellStyle, find_style
 
 CONTINUED = ""  # the second cell of a wide character
 
@@ -33,12 +33,12 @@ class Row:
         return Row(self.characters.copy(), self.styles.copy())
 
 
-def unknown_rows(width: int, height: int) -> list[Row]:
+def make_unknown_rows(width: int, height: int) -> list[Row]:
     """Return the rows of a terminal that may show anything."""
     return [Row([None] * width, [PLAIN] * width) for _ in range(height)]
 
 
-def blank_rows(width: int, height: int, style: CellStyle = PLAIN) -> list[Row]:
+def make_blank_rows(width: int, height: int, style: CellStyle = PLAIN) -> list[Row]:
     """Return the rows of a cleared terminal."""
     return [Row([" "] * width, [style] * width) for _ in range(height)]
 
@@ -60,7 +60,7 @@ class CellGrid:
         """Start again where the size is another; tell whether it is."""
         if (width, height) == (self.width, len(self.rows)):
             return False
-        self.width, self.rows = width, blank_rows(width, height)
+        self.width, self.rows = width, make_blank_rows(width, height)
         self.changed = set(range(height))
         return True
 
@@ -68,7 +68,7 @@ class CellGrid:
         """Draw ``segments`` from the cell at ``x`` on; what lies beyond the grid is left out."""
         if not 0 <= y < len(self.rows) or not 0 <= x < self.width:
             return
-        characters, styles = self._cells(segments)
+        characters, styles = self._make_cells(segments)
         room = self.width - x
         del characters[room:], styles[room:]
         if len(characters) == room and characters and _is_wide(characters[-1]):
@@ -78,7 +78,7 @@ class CellGrid:
             row.characters[x:end], row.styles[x:end] = characters, styles
             self.changed.add(y)
 
-    def _cells(self, segments: Iterable[Segment]) -> tuple[list[str | None], list[CellStyle]]:
+    def _make_cells(self, segments: Iterable[Segment]) -> tuple[list[str | None], list[CellStyle]]:
         characters: list[str | None] = []
         styles: list[CellStyle] = []
         for text, style, control in segments:
@@ -89,8 +89,8 @@ class CellGrid:
         return characters, styles
 
     def _divide(self, text: str, style: Style | None) -> tuple[list[str], list[CellStyle]]:
-        inked = style_of(style, self.colors)
-        cells = _divided(text) if self._glyph is None else _divided("".join(map(self._glyph, text)))
+        inked = find_style(style, self.colors)
+        cells = _divide_text(text) if self._glyph is None else _divide_text("".join(map(self._glyph, text)))
         blank = inked.blank
         return cells, [blank if cell == " " else inked for cell in cells]
 
@@ -105,7 +105,7 @@ class CellGrid:
         return styles.most_common(1)[0][0] if styles else PLAIN
 
 
-def _divided(text: str) -> list[str]:
+def _divide_text(text: str) -> list[str]:
     if not text.isprintable():
         text = "".join(character if character.isprintable() else " " for character in text)
     if text.isascii():

@@ -33,19 +33,19 @@ class CellStyle(NamedTuple):
         """The style of a space: where no ink shows, only the background counts."""
         if self.flags & INK_ON_BLANKS:
             return self
-        return _background(self.back)
+        return _make_background(self.back)
 
 
 PLAIN = CellStyle()
 
 
 @lru_cache(maxsize=1024)
-def _background(back: str) -> CellStyle:
+def _make_background(back: str) -> CellStyle:
     return CellStyle(back=back)
 
 
 @lru_cache(maxsize=8192)
-def style_of(style: Style | None, colors: ColorSystem | None) -> CellStyle:
+def find_style(style: Style | None, colors: ColorSystem | None) -> CellStyle:
     """Return Rich's ``style`` for a terminal with these colours; None for one that is to show no colour."""
     if style is None:
         return PLAIN
@@ -65,13 +65,13 @@ def change(before: CellStyle, after: CellStyle) -> str:
     """Return the shortest escape sequence that makes the terminal go from one style to the other."""
     if before == after:
         return ""
-    fresh = _parameters(PLAIN, after)
+    fresh = _list_parameters(PLAIN, after)
     from_reset = f"\x1b[0;{fresh}m" if fresh else "\x1b[m"
-    onward = f"\x1b[{_parameters(before, after)}m"
+    onward = f"\x1b[{_list_parameters(before, after)}m"
     return min(onward, from_reset, key=len)
 
 
-def _parameters(before: CellStyle, after: CellStyle) -> str:
+def _list_parameters(before: CellStyle, after: CellStyle) -> str:
     ended = {OFF[name] for name in before.flags - after.flags}
     switched_on = [
         name for name in FLAGS if name in after.flags and (name not in before.flags or OFF[name] in ended)

@@ -13,7 +13,7 @@ from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
-from tui.terminal.late_answers import KeyParser
+from tui.terminal.late_terminal_replies import KeyParser
 
 LAST_ANSWER_S = 0.5  # on leaving, an answer is waited for: else the shell would read it as typed
 KEEP_TITLE, TITLE_AS_IT_WAS = "\x1b[22;0t", "\x1b[23;0t"  # xterm's stack of titles

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.terminal.cell_grid import CONTINUED, CellGrid, Row, blank_rows, unknown_rows
+from tui.terminal.cell_grid import CONTINUED, CellGrid, Row, make_blank_rows, make_unknown_rows
 from tui.terminal.cell_style import INK_ON_BLANKS, PLAIN, CellStyle, change
 
 ERASE_FROM = 5  # so many blanks at the end of a line are erased, not written
@@ -31,11 +31,11 @@ class FrameDifference:
     def write(self, grid: CellGrid, cursor: tuple[int, int] = (0, 0)) -> str:
         """Return what shows ``grid`` and leaves the cursor at (x, y); empty where nothing is to do."""
         self._out = []
-        whole = self._shown is None or (self._width, len(self._shown)) != (grid.width, len(grid.rows))
-        if whole:
+        is_whole = self._shown is None or (self._width, len(self._shown)) != (grid.width, len(grid.rows))
+        if is_whole:
             self._clear(grid)
         shown = self._shown or []
-        for y in range(len(grid.rows)) if whole else sorted(grid.changed):
+        for y in range(len(grid.rows)) if is_whole else sorted(grid.changed):
             if shown[y] != grid.rows[y]:
                 self._write_row(y, shown[y], grid.rows[y])
                 shown[y] = grid.rows[y].copy()
@@ -50,65 +50,65 @@ class FrameDifference:
         self._out.append("\x1b[m")
         blank = grid.commonest_blank()
         if blank.flags or (blank.back and not self._erases_in_color):
-            self._shown = unknown_rows(grid.width, len(grid.rows))
+            self._shown = make_unknown_rows(grid.width, len(grid.rows))
             return
         self._set(blank)
         self._out.append("\x1b[2J")
-        self._shown = blank_rows(grid.width, len(grid.rows), blank)
+        self._shown = make_blank_rows(grid.width, len(grid.rows), blank)
 
-    def _write_row(self, y: int, shown: Row, wanted: Row) -> None:
-        erased_from = self._erased_from(shown, wanted)
+    def _write_row(self, y: int, shown: Row, new_row: Row) -> None:
+        erased_from = self._find_erased(shown, new_row)
         end = self._width if erased_from is None else erased_from
-        for first, last in self._runs(shown, wanted, end):
+        for first, last in self._find_runs(shown, new_row, end):
             self._move(first, y)
-            self._write_cells(y, first, last, wanted)
+            self._write_cells(y, first, last, new_row)
         if erased_from is not None:
             self._move(erased_from, y)
-            if not self._blanks_like(wanted.styles[-1]):
-                self._set(wanted.styles[-1])
+            if not self._is_blanked_like(new_row.styles[-1]):
+                self._set(new_row.styles[-1])
             self._out.append("\x1b[K")
 
-    def _erased_from(self, shown: Row, wanted: Row) -> int | None:
+    def _find_erased(self, shown: Row, new_row: Row) -> int | None:
         """Return the column from which the rest is blank and better erased than written."""
-        style = wanted.styles[-1]
+        style = new_row.styles[-1]
         if style.flags or (style.back and not self._erases_in_color):
             return None
         begin = self._width
-        while begin and wanted.characters[begin - 1] == " " and wanted.styles[begin - 1] == style:
+        while begin and new_row.characters[begin - 1] == " " and new_row.styles[begin - 1] == style:
             begin -= 1
-        changed = sum(not _same(shown, wanted, x) for x in range(begin, self._width))
+        changed = sum(not _is_same(shown, new_row, x) for x in range(begin, self._width))
         return begin if changed >= ERASE_FROM else None
 
-    def _runs(self, shown: Row, wanted: Row, end: int) -> list[tuple[int, int]]:
+    def _find_runs(self, shown: Row, new_row: Row, end: int) -> list[tuple[int, int]]:
         """Return the changed parts of a line as (first, last + 1)."""
         runs: list[tuple[int, int]] = []
         for x in range(end):
-            if _same(shown, wanted, x):
+            if _is_same(shown, new_row, x):
                 continue
             first = x
-            while first and wanted.characters[first] == CONTINUED:
+            while first and new_row.characters[first] == CONTINUED:
                 first -= 1
-            if runs and _join(wanted, runs[-1][1], first):
+            if runs and _join(new_row, runs[-1][1], first):
                 runs[-1] = (runs[-1][0], x + 1)
             else:
                 runs.append((first, x + 1))
         return runs
 
-    def _write_cells(self, y: int, first: int, last: int, wanted: Row) -> None:
+    def _write_cells(self, y: int, first: int, last: int, new_row: Row) -> None:
         for x in range(first, last):
-            character = wanted.characters[x]
+            character = new_row.characters[x]
             if character == CONTINUED or character is None:
                 continue
             if self._cursor is None:
                 self._move(x, y)
-            if character != " " or not self._blanks_like(wanted.styles[x]):
-                self._set(wanted.styles[x])
+            if character != " " or not self._is_blanked_like(new_row.styles[x]):
+                self._set(new_row.styles[x])
             self._out.append(character)
             # terminals do not agree on the width of what is not one plain character
-            certain = len(character) == 1 and (x + 1 == last or wanted.characters[x + 1] != CONTINUED)
+            certain = len(character) == 1 and (x + 1 == last or new_row.characters[x + 1] != CONTINUED)
             self._cursor = (x + 1, y) if certain and x + 1 < self._width else None
 
-    def _blanks_like(self, style: CellStyle) -> bool:
+    def _is_blanked_like(self, style: CellStyle) -> bool:
         """Tell whether a space in the present style looks like one in ``style``."""
         return not style.flags and style.back == self._style.back and not self._style.flags & INK_ON_BLANKS
 
@@ -119,12 +119,12 @@ class FrameDifference:
 
     def _move(self, x: int, y: int) -> None:
         if self._cursor != (x, y):
-            self._out.append(_movement(self._cursor, x, y))
+            self._out.append(_move_cursor(self._cursor, x, y))
             self._cursor = (x, y)
 
 
-def _same(shown: Row, wanted: Row, x: int) -> bool:
-    return shown.characters[x] == wanted.characters[x] and shown.styles[x] == wanted.styles[x]
+def _is_same(shown: Row, new_row: Row, x: int) -> bool:
+    return shown.characters[x] == new_row.characters[x] and shown.styles[x] == new_row.styles[x]
 
 
 def _join(row: Row, end: int, begin: int) -> bool:
@@ -137,18 +137,18 @@ def _join(row: Row, end: int, begin: int) -> bool:
     return all(between in alike for between in row.styles[end:begin])
 
 
-def _movement(before: tuple[int, int] | None, x: int, y: int) -> str:
+def _move_cursor(before: tuple[int, int] | None, x: int, y: int) -> str:
     """Return the shortest sequence that moves the cursor."""
-    ways = [f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1}H" if y else "\x1b[H"]
+    sequences = [f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1}H" if y else "\x1b[H"]
     if before is not None and before[1] == y:
-        ways += [_steps(x - before[0], "C", "D"), *(["\r"] if not x else [])]
+        sequences += [_list_steps(x - before[0], "C", "D"), *(["\r"] if not x else [])]
     elif before is not None and before[0] == x:
-        ways.append(_steps(y - before[1], "B", "A"))
+        sequences.append(_list_steps(y - before[1], "B", "A"))
     if before is not None and not x and y == before[1] + 1:
-        ways.append("\r\n")
-    return min(ways, key=len)
+        sequences.append("\r\n")
+    return min(sequences, key=len)
 
 
-def _steps(count: int, onward: str, back: str) -> str:
+def _list_steps(count: int, onward: str, back: str) -> str:
     number = "" if abs(count) == 1 else str(abs(count))
     return f"\x1b[{number}{onward if count > 0 else back}"

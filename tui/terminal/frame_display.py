@@ -18,7 +18,7 @@ from tui.terminal.cell_grid import CellGrid
 from tui.terminal.console_driver import ConsoleDriver
 from tui.terminal.frame_difference import FrameDifference
 from tui.terminal.frame_pacing import FramePacing
-from tui.terminal.glyph_fallback import fallback
+from tui.terminal.glyph_fallback import choose_fallback
 
 ASK_CURSOR = "\x1b[6n"
 LOOK_AGAIN_S = 0.05  # at a line that is busy
@@ -33,7 +33,7 @@ class FrameDisplay(App[None]):
         super().__init__()
         self.capabilities = capabilities
         self.pacing = FramePacing(rate)
-        self._grid = CellGrid(capabilities.colors, fallback(capabilities.glyphs))
+        self._grid = CellGrid(capabilities.colors, choose_fallback(capabilities.glyphs))
         self._difference = FrameDifference(capabilities.erases_in_color)
         self._frame_due: asyncio.TimerHandle | None = None
 
@@ -42,11 +42,11 @@ class FrameDisplay(App[None]):
         driver_class = super().get_driver_class()
         return ConsoleDriver if driver_class.__name__ == "LinuxDriver" else driver_class
 
-    def _build_driver(self, *options: Any, **more: Any) -> Any:
-        driver = super()._build_driver(*options, **more)
+    def _build_driver(self, *options: Any, **named_options: Any) -> Any:
+        driver = super()._build_driver(*options, **named_options)
         if isinstance(driver, ConsoleDriver):
             driver.on_started = self.repaint
-            driver.on_answer = self._line_answered
+            driver.on_answer = self._note_line_answered
         return driver
 
     async def on_event(self, event: events.Event) -> None:
@@ -118,17 +118,17 @@ class FrameDisplay(App[None]):
             self._write_frame(driver)
         elif self._frame_due is None:
             later = LOOK_AGAIN_S if wait_s is None else wait_s
-            self._frame_due = asyncio.get_running_loop().call_later(later, self._frame_is_due)
+            self._frame_due = asyncio.get_running_loop().call_later(later, self._show_due_frame)
 
-    def _frame_is_due(self) -> None:
+    def _show_due_frame(self) -> None:
         self._frame_due = None
         self._show_frame()
 
-    def _line_answered(self) -> None:
+    def _note_line_answered(self) -> None:
         self.pacing.answered(time.monotonic())
         if self._frame_due is not None:
             self._frame_due.cancel()
-            self._frame_is_due()
+            self._show_due_frame()
 
     def _write_frame(self, driver: ConsoleDriver) -> None:
         if not self._grid.rows:

@@ -24,34 +24,34 @@ UPPER_DOTS = 0b11011  # of a braille cell: the dots of its upper half
 STRAIGHT = {"╌": "─", "╍": "─", "━": "─", "┄": "─", "┃": "│", "╭": "┌", "╮": "┐", "╯": "┘", "╰": "└"}
 
 
-def fallback(glyphs: str) -> Callable[[str], str] | None:
+def choose_fallback(glyphs: str) -> Callable[[str], str] | None:
     """Return what to draw instead of a character; None where all of them can be drawn."""
-    return {UNICODE: None, CP437: _in_cp437, ASCII: _in_ascii}[glyphs]
+    return {UNICODE: None, CP437: _replace_by_cp437, ASCII: _replace_by_ascii}[glyphs]
 
 
 @lru_cache(maxsize=2048)
-def _in_ascii(character: str) -> str:
+def _replace_by_ascii(character: str) -> str:
     if character.isascii():
         return character
     code = ord(character)
     if code in BRAILLE:
-        return _dots(code - BRAILLE.start)
+        return _draw_dots(code - BRAILLE.start)
     if character in EXACT:
         return EXACT[character]
     return "+" if code in BOX else "?" * cell_len(character)
 
 
 @lru_cache(maxsize=2048)
-def _in_cp437(character: str) -> str:
+def _replace_by_cp437(character: str) -> str:
     straight = STRAIGHT.get(character, character)
     try:
         straight.encode("cp437")
     except UnicodeEncodeError:
-        return _in_ascii(character)
+        return _replace_by_ascii(character)
     return straight
 
 
-def _dots(dots: int) -> str:
+def _draw_dots(dots: int) -> str:
     """Return the mark of a braille cell: by the halves that have dots."""
     upper, lower = dots & UPPER_DOTS, dots & ~UPPER_DOTS
     return ":" if upper and lower else "'" if upper else "." if lower else " "

@@ -8,7 +8,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.trial_diagnosis import Diagnosis, Remedy
 from core.watch.diagnosis.diagnose_trial import diagnose
 from core.watch.slowness import SlowReason, describe_speed, explain, gather
@@ -47,8 +47,8 @@ class DiagnosisPanel(OptionList):
     def show(self, study: s.Study, trial: s.Trial, look: Palette, machine: s.Machine | None = None) -> None:
         """Diagnose ``trial`` where it went on since, and draw what is found; with ``machine`` also why it
         is slow, while it runs."""
-        known = gather(machine, study, trial) if machine is not None and trial.state == s.RUNNING else None
-        slow = explain(known) if known is not None else ()
+        slowness = gather(machine, study, trial) if machine is not None and trial.state == s.RUNNING else None
+        slow = explain(slowness) if slowness is not None else ()
         part = trial.step * SHARE // max(1, trial.total_steps)
         evaluations = len(trial.series["eval/loss"].steps) if "eval/loss" in trial.series else 0
         knobs = tuple(sorted((name, str(value)) for name, value in trial.knobs.items()))
@@ -67,19 +67,22 @@ class DiagnosisPanel(OptionList):
         if read == self._read:
             return
         self._read = read
-        speed = describe_speed(known) if known is not None else ""
+        speed = describe_speed(slowness) if slowness is not None else ""
         self._write(diagnose(study, trial), slow, speed, look)
 
     def _write(
-        self, found: tuple[Diagnosis, ...], slow: tuple[SlowReason, ...], speed: str, look: Palette
+        self, diagnoses: tuple[Diagnosis, ...], slow: tuple[SlowReason, ...], speed: str, look: Palette
     ) -> None:
         chosen = self.highlighted
         options, self._remedies = [], []
-        for diagnosis in found:
-            options += [_sentence(diagnosis, look), *(_action(remedy, look) for remedy in diagnosis.remedies)]
+        for diagnosis in diagnoses:
+            options += [
+                _make_sentence(diagnosis, look),
+                *(_make_action(remedy, look) for remedy in diagnosis.remedies),
+            ]
             self._remedies += [None, *diagnosis.remedies]
         if slow:
-            options += [_slowness(speed, look), *(_reason(reason) for reason in slow)]
+            options += [_describe_slowness(speed, look), *(_describe_reason(reason) for reason in slow)]
             self._remedies += [None] * (1 + len(slow))
         self.set_options(options)
         self.display = bool(options)
@@ -94,28 +97,28 @@ class DiagnosisPanel(OptionList):
             self.post_message(self.Chosen(remedy))
 
 
-def _sentence(diagnosis: Diagnosis, look: Palette) -> Option:
+def _make_sentence(diagnosis: Diagnosis, look: Palette) -> Option:
     text = Text()
     text.append(f"{SIGNS[diagnosis.level]} ", style=look[diagnosis.level])
-    text.append(plain(diagnosis.sentence, 400), style="bold")
+    text.append(sanitize(diagnosis.sentence, 400), style="bold")
     return Option(text, disabled=True)
 
 
-def _action(remedy: Remedy, look: Palette) -> Option:
+def _make_action(remedy: Remedy, look: Palette) -> Option:
     acts = remedy.request is not None
     text = Text()
     text.append("  → " if acts else "  · ", style=look["muted"])
-    text.append(plain(remedy.label, 200), style="" if acts else look["muted"])
+    text.append(sanitize(remedy.label, 200), style="" if acts else look["muted"])
     return Option(text, disabled=not acts)
 
 
-def _slowness(speed: str, look: Palette) -> Option:
+def _describe_slowness(speed: str, look: Palette) -> Option:
     text = Text()
     text.append(f"{SIGNS['warning']} ", style=look["warning"])
     text.append("why it is slow" + (f": {speed}" if speed else ""), style="bold")
     return Option(text, disabled=True)
 
 
-def _reason(reason: SlowReason) -> Option:
+def _describe_reason(reason: SlowReason) -> Option:
     remedy = f": {reason.remedy}" if reason.remedy else ""
-    return Option(Text(f"  · {plain(reason.sentence + remedy, 300)}"), disabled=True)
+    return Option(Text(f"  · {sanitize(reason.sentence + remedy, 300)}"), disabled=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views import trial_comparison as c
 from core.contract.views.charts import available_charts as t
 from core.contract.views.metric_verdict import describe_metric
@@ -15,11 +15,15 @@ MEANINGS = {"train": "train", "eval": "eval"}  # colour by the family of a metri
 NOISY = frozenset({"train/loss", "train/grad_norm", "train/tokens_per_s"})  # what smoothing is for
 
 
-def metric_charts(study: s.Study, trial: s.Trial, along: c.Along) -> list[ChartData]:
+def make_metric_charts(study: s.Study, trial: s.Trial, along: c.Along) -> list[ChartData]:
     """The charts in the order in which they are shown."""
-    scale = c.scale(trial, along)
+    scale = c.make_scale(trial, along)
     happened = t.list_happenings(study, trial) if scale is not None else []
-    signs = tuple(Sign(scale(each.step), each.kind, each.text) for each in happened) if scale else ()
+    signs = (
+        tuple(Sign(scale(happening.step), happening.kind, happening.text) for happening in happened)
+        if scale
+        else ()
+    )
     planned = scale(trial.total_steps) if scale is not None and trial.total_steps else 0.0
     empty = (
         "no value yet"
@@ -28,10 +32,10 @@ def metric_charts(study: s.Study, trial: s.Trial, along: c.Along) -> list[ChartD
     )
     return [
         ChartData(
-            plain(plan.title, 30),
-            tuple(_curves(trial, plan, scale)),
+            sanitize(plan.title, 30),
+            tuple(_make_curves(trial, plan, scale)),
             signs,
-            unit_of(plan.metrics[0]),
+            find_unit(plan.metrics[0]),
             planned,
             empty,
         )
@@ -39,13 +43,13 @@ def metric_charts(study: s.Study, trial: s.Trial, along: c.Along) -> list[ChartD
     ]
 
 
-def unit_of(metric: str) -> str:
+def find_unit(metric: str) -> str:
     """How the values of a metric are written."""
     return RATE if metric == RATE else describe_metric(metric).unit
 
 
-def _curves(trial: s.Trial, plan: t.ChartPlan, scale: c.Scale | None) -> list[Curve]:
-    found = []
+def _make_curves(trial: s.Trial, plan: t.ChartPlan, scale: c.Scale | None) -> list[Curve]:
+    curves = []
     for metric in plan.metrics:
         series = trial.series.get(metric)
         if series is None or scale is None or not series.values:
@@ -54,5 +58,5 @@ def _curves(trial: s.Trial, plan: t.ChartPlan, scale: c.Scale | None) -> list[Cu
         steps: Sequence[float] = [scale(step) for step in series.steps]
         sign = "•" if family == "eval" and len(plan.metrics) > 1 else ""
         colour, noisy = MEANINGS.get(family, "primary"), metric in NOISY
-        found.append(Curve(family, steps, series.values, colour, sign, noisy, series.lows, series.highs))
-    return found
+        curves.append(Curve(family, steps, series.values, colour, sign, noisy, series.lows, series.highs))
+    return curves

@@ -11,26 +11,26 @@ from textual.containers import Horizontal, VerticalScroll
 from core.contract.spec.metric_table import ROW_SHARE, SHARES, TOKEN_SHARE, find_metric
 from core.contract.state import awaited_ratings, study_progress
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.metric_format import HUNDREDTHS, format_figure
 from tui.base.key_bar import KeyBar
 from tui.boards.trial_board_summary import summarize_boards
 from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
-from tui.column_format import scientific, write_knob
+from tui.column_format import format_scientific, write_knob
 from tui.introspection.loss_and_attention_screen import InsidesScreen
 from tui.keys.chart_key_groups import CHART_CHOICE, CHARTS
 from tui.keys.footer_order import TRIAL_BAR
 from tui.keys.key_declarations import EVERYWHERE, STEERING, TRIAL
-from tui.keys.key_definition import bindings
-from tui.number_text import ASKED, GLYPHS, bar, duration, number, size
+from tui.keys.key_definition import make_bindings
+from tui.number_text import ASKED, GLYPHS, draw_bar, format_duration, format_number, format_size
 from tui.steering.steering_actions import SteeringScreen
 from tui.trial.diagnosis_panel import DiagnosisPanel
-from tui.trial.metric_charts import metric_charts
+from tui.trial.metric_charts import make_metric_charts
 from tui.trial.steering_line import describe_steering
 from tui.widgets.cached_static import Sheet
 from tui.widgets.event_list import EventList
-from tui.widgets.label_value import pair
+from tui.widgets.label_value import format_pair
 
 NARROW, SLIM = 76, 50  # columns below which the latest metrics, then the parameters, make room for the events
 LOW = 15  # lines below which the charts have it all
@@ -39,7 +39,7 @@ LOW = 15  # lines below which the charts have it all
 class TrialCharts(ChartGrid, can_focus=True):
     """Has the focus at first, so that the arrow keys choose a chart and not a line of a list."""
 
-    BINDINGS = bindings(CHART_CHOICE)
+    BINDINGS = make_bindings(CHART_CHOICE)
 
 
 class DetailScreen(ChartKeys, SteeringScreen):
@@ -49,7 +49,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
     BAR = TRIAL_BAR
     TOPIC = "steering"
     kept_as = "trial-charts"
-    BINDINGS = bindings(TRIAL, EVERYWHERE, CHARTS, STEERING)
+    BINDINGS = make_bindings(TRIAL, EVERYWHERE, CHARTS, STEERING)
     DEFAULT_CSS = """
     DetailScreen #title {
         height: auto; min-height: 2; padding: 0 1; background: $surface;
@@ -111,12 +111,12 @@ class DetailScreen(ChartKeys, SteeringScreen):
             ("narrow", size.width < NARROW), ("slim", size.width < SLIM), ("low", size.height < LOW),
         ):  # fmt: skip
             self.set_class(shown, name)
-        self.query_one("#title", Sheet).draw(self._title(study, trial))
+        self.query_one("#title", Sheet).draw(self._make_title(study, trial))
         self.restore_view()
-        self.charts.show(partial(metric_charts, study, trial), look, trial.number)
+        self.charts.show(partial(make_metric_charts, study, trial), look, trial.number)
         self.query_one(DiagnosisPanel).show(study, trial, look, self.console.engine.state.machine)
-        self.query_one("#knobs", Sheet).draw(self._knobs(study, trial))
-        self.query_one("#latest", Sheet).draw(self._latest(study, trial))
+        self.query_one("#knobs", Sheet).draw(self._describe_knobs(study, trial))
+        self.query_one("#latest", Sheet).draw(self._describe_latest(study, trial))
         lines = trial.lines
         if trial.traceback:
             lines = (*lines, s.Line(trial.ended_at or 0.0, "traceback:", "error"))
@@ -124,47 +124,47 @@ class DetailScreen(ChartKeys, SteeringScreen):
                 lines = (*lines, s.Line(trial.ended_at or 0.0, row, "error"))
         self.query_one(EventList).show(lines, look)
 
-    def _title(self, study: s.Study, trial: s.Trial) -> Text:
+    def _make_title(self, study: s.Study, trial: s.Trial) -> Text:
         look = self.console.look
         line = self.way()
         word = ASKED.get(trial.asked, trial.state)
         line.append(
             f"  {GLYPHS[trial.state]} {word}  ", style=look["warning" if trial.asked else trial.state]
         )
-        full, empty = bar(trial.step / trial.total_steps if trial.total_steps else 0.0, 16)
+        full, empty = draw_bar(trial.step / trial.total_steps if trial.total_steps else 0.0, 16)
         line.append(full, style=look[trial.state])
         line.append(empty, style=look["muted"])
-        line.append(f" {trial.step}/{trial.total_steps} steps  {duration(trial.elapsed_s)}")
-        left = study_progress.trial_left_s(study, trial)
-        if left is not None:
-            line.append(f", {duration(left)} left", style=look["muted"])
+        line.append(f" {trial.step}/{trial.total_steps} steps  {format_duration(trial.elapsed_s)}")
+        left_s = study_progress.estimate_trial_left_s(study, trial)
+        if left_s is not None:
+            line.append(f", {format_duration(left_s)} left", style=look["muted"])
         if trial.device:
-            line.append(f"  on {plain(trial.device, 20)}", style=look["muted"])
-        why = self._activity(study, trial)
+            line.append(f"  on {sanitize(trial.device, 20)}", style=look["muted"])
+        why = self._describe_activity(study, trial)
         why.append(
-            plain(trial.why or (trial.lines[-1].text if trial.lines else ""), 300), style=look["muted"]
+            sanitize(trial.why or (trial.lines[-1].text if trial.lines else ""), 300), style=look["muted"]
         )
         lines = [line, why, *([history] if (history := describe_steering(trial, look)) else [])]
         return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
-    def _activity(self, study: s.Study, trial: s.Trial) -> Text:
+    def _describe_activity(self, study: s.Study, trial: s.Trial) -> Text:
         """Its last evaluation; and what is being scored: of a complete trial its last scores, else a snapshot
         of it while it trains."""
         look, line = self.console.look, Text(no_wrap=True, overflow="ellipsis")
         waits = awaited_ratings.format_wait(study, trial)
         line.append(f"{waits}: T, then Tab, compares its answers  " if waits else "", style=look["info"])
-        words, left = study_progress.format_scoring(trial), study_progress.scoring_left_s(trial)
+        words, left_s = study_progress.format_scoring(trial), study_progress.estimate_scoring_left_s(trial)
         if study_progress.is_evaluating(trial):
             line.append(f"{study_progress.EVALUATING}  ", style=look["info"])
         if words and trial.pending:
-            more = f", {duration(left)} left" if left is not None else ""
-            line.append(f"{words}{more}  ", style=look["info"])
+            left_text = f", {format_duration(left_s)} left" if left_s is not None else ""
+            line.append(f"{words}{left_text}  ", style=look["info"])
         elif words:
             line.append(f"step {trial.scoring}: {words}  ", style=look["muted"])
         return line
 
-    def _knobs(self, study: s.Study, trial: s.Trial) -> Text:
-        look, width = self.console.look, self._inside("#knobs")
+    def _describe_knobs(self, study: s.Study, trial: s.Trial) -> Text:
+        look, width = self.console.look, self._measure_inside("#knobs")
         ordered = sorted(study.settings.knobs, key=lambda knob: knob.name not in trial.params)
         rows = []
         for knob in ordered:
@@ -174,34 +174,36 @@ class DetailScreen(ChartKeys, SteeringScreen):
                 edited = searched and value != trial.params[knob.name]
                 sign = Text("✎ " if edited else "◆ " if searched else "  ", style=look["accent"])
                 sign.append(knob.name, style="" if searched else look["muted"])
-                shown = Text(plain(write_knob(study, knob.name, value), 40), style="bold" if searched else "")
-                rows.append(pair(sign, shown, width))
+                shown = Text(
+                    sanitize(write_knob(study, knob.name, value), 40), style="bold" if searched else ""
+                )
+                rows.append(format_pair(sign, shown, width))
         rows.append(Text("◆ searched", style=look["muted"]))
         return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
 
-    def _latest(self, study: s.Study, trial: s.Trial) -> Text:
-        look, width, rows = self.console.look, self._inside("#latest"), []
+    def _describe_latest(self, study: s.Study, trial: s.Trial) -> Text:
+        look, width, rows = self.console.look, self._measure_inside("#latest"), []
         for name, value in sorted(trial.latest.items()):
             if name in trial.scores or name.startswith(SHARES):
                 continue  # with its interval's verdict below, or in one line
             unit = metric.unit if (metric := find_metric(name)) is not None else ""
-            plain_text = scientific(value) if "learning_rate" in name else number(value)
+            plain_text = format_scientific(value) if "learning_rate" in name else format_number(value)
             text = format_figure(value, unit) if unit in HUNDREDTHS else plain_text
-            shown = Text(size(value) if unit == "bytes" else text, style="bold")
+            shown = Text(format_size(value) if unit == "bytes" else text, style="bold")
             if unit not in ("", "bytes", *HUNDREDTHS) and width >= 40:
                 shown.append(f" {unit}", style=look["muted"])
-            rows.append(pair(Text(plain(name, 40), style=look["muted"]), shown, width))
+            rows.append(format_pair(Text(sanitize(name, 40), style=look["muted"]), shown, width))
         if balance := describe_balance(trial):
-            rows.append(pair(Text("trained rows (tokens)", style=look["muted"]), Text(balance), width))
+            rows.append(format_pair(Text("trained rows (tokens)", style=look["muted"]), Text(balance), width))
         if trial.trainable:
             count = Text(f"{trial.trainable:,}")
-            rows.append(pair(Text("adapter parameters", style=look["muted"]), count, width))
+            rows.append(format_pair(Text("adapter parameters", style=look["muted"]), count, width))
         rows += summarize_boards(study, trial, width, look)
         if not rows:
             return Text("no value yet", style=look["muted"])
         return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
 
-    def _inside(self, box: str) -> int:
+    def _measure_inside(self, box: str) -> int:
         """The cells that a line of ``box`` may take."""
         return max(16, self.query_one(box).size.width)
 
@@ -230,4 +232,4 @@ def describe_balance(trial: s.Trial) -> str:
         (trial.latest[f"{ROW_SHARE}{name}"], trial.latest.get(f"{TOKEN_SHARE}{name}", 0.0)) for name in names
     ]
     parts = zip(names, shares, strict=True)
-    return ", ".join(f"{plain(name, 20)} {rows:.0%} ({tokens:.0%})" for name, (rows, tokens) in parts)
+    return ", ".join(f"{sanitize(name, 20)} {rows:.0%} ({tokens:.0%})" for name, (rows, tokens) in parts)

@@ -17,8 +17,8 @@ class Sheet(Static):
     """Shows a text; the same text again is not drawn, and only another number of lines lays out again, or
     any other text where it wraps."""
 
-    def __init__(self, **more: object) -> None:
-        super().__init__(**more)  # type: ignore[arg-type]
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
         self._shown: Text | None = None
         self._drawn_size = Size(0, 0)
 

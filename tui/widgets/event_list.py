@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from core.contract.state.engine_state import Line
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from tui.theme_colors import Palette
 
 
@@ -25,8 +25,8 @@ class EventList(VerticalScroll):
     EventList > Static { width: 1fr; }
     """
 
-    def __init__(self, **more: object) -> None:
-        super().__init__(**more)  # type: ignore[arg-type]
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
         self.border_title = "events"
         self._text = Static()
         self._drawn: tuple[object, ...] = ()
@@ -61,6 +61,6 @@ class EventList(VerticalScroll):
             clock = "%H:%M:%S" if at[:3] == today else "%d %b %H:%M"
             text = Text()
             text.append(f"{time.strftime(clock, at)} ", style=look["muted"])
-            text.append(plain(line.text, 500), style=look[line.level] if line.level != "info" else "")
+            text.append(sanitize(line.text, 500), style=look[line.level] if line.level != "info" else "")
             shown.append(text)
         self._text.update(Text("\n").join(shown))

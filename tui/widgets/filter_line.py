@@ -72,7 +72,7 @@ class FilterLine(Vertical):
         line = self.query_one(Sheet)
         line.display = fault is not None
         if fault is not None:
-            line.draw(_fault_line(text, fault, max(20, self.size.width - 2), look))
+            line.draw(_make_fault_line(text, fault, max(20, self.size.width - 2), look))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while it is typed."""
@@ -85,7 +85,7 @@ class FilterLine(Vertical):
         self.post_message(LineFilterKept())
 
 
-def _fault_line(text: str, fault: FilterFault, width: int, look: Palette) -> Text:
+def _make_fault_line(text: str, fault: FilterFault, width: int, look: Palette) -> Text:
     """A caret below the character that cannot be read, and the reason next to it."""
     at = min(fault.at, len(text))
     if at + 2 + len(fault.text) <= width:

@@ -21,8 +21,8 @@ class Box(VerticalScroll):
     Box > Sheet { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
-    def __init__(self, title: str = "", **more: object) -> None:
-        super().__init__(**more)  # type: ignore[arg-type]
+    def __init__(self, title: str = "", **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
         self.border_title = title
         self._sheet = Sheet()
         self._read: tuple[object, ...] = ()
@@ -36,9 +36,9 @@ class Box(VerticalScroll):
         """The cells that a line may take."""
         return max(16, self._sheet.size.width)
 
-    def is_unchanged(self, *given: object) -> bool:
+    def is_unchanged(self, *state: object) -> bool:
         """Was the same given before, at the same width? Then there is nothing to draw."""
-        before, self._read = self._read, (*given, self.room)
+        before, self._read = self._read, (*state, self.room)
         return before == self._read
 
     def write(self, lines: list[Text], stale: bool = False) -> None:

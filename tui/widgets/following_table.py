@@ -21,8 +21,8 @@ class LineOpened(Message):
 class FollowingTable(VirtualTable, inherit_bindings=False):  # pages move the cursor, too
     """Follows the end unless someone scrolled up or put the cursor on another line."""
 
-    def __init__(self, **more: object) -> None:
-        super().__init__(**more)
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
         self.follows = True
 
     def show_lines(self, keys: list[int]) -> None:

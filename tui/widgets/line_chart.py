@@ -11,11 +11,11 @@ from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_view import SMOOTH, ChartView
 from tui.theme_colors import Palette
 
-__all__ = ["Chart", "Curve", "curves_of"]
+__all__ = ["Chart", "Curve", "list_curves"]
 CURVES = (("train/loss", "train loss", "train", ""), ("eval/loss", "eval loss", "eval", "•"))
 
 
-def curves_of(trial: s.Trial, smooth: bool = False) -> list[Curve]:
+def list_curves(trial: s.Trial, smooth: bool = False) -> list[Curve]:
     """Training and validation loss of a trial; with ``smooth`` a chart may average the training loss."""
     return [
         Curve(

@@ -46,14 +46,14 @@ def draw_line(
         for text, meaning in pieces:
             shown = text if cell_len(text) <= room else set_cell_size(text, room)
             room -= cell_len(shown)
-            cell.append(Segment(shown, style + _style(look, meaning, is_cursor)))
+            cell.append(Segment(shown, style + _choose_style(look, meaning, is_cursor)))
         pad = Segment(" " * room, style)
         segments += [pad, *cell] if column.right else [*cell, pad]
         segments.append(Segment(" " * column.gap, base))
     return Strip(segments)
 
 
-def _style(look: Palette | None, meaning: str, plainly: bool) -> Style:
+def _choose_style(look: Palette | None, meaning: str, plainly: bool) -> Style:
     """The style of a meaning, without its colour where ``plainly``."""
     if meaning == "bold":
         return Style(bold=True)

@@ -64,8 +64,8 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
     }
     """
 
-    def __init__(self, **more: object) -> None:
-        super().__init__(**more)  # type: ignore[arg-type]
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
         self._columns: Sequence[TableColumn] = ()
         self._still = 0
         self._in_sight = range(0)  # of the scrolling columns
@@ -170,10 +170,10 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
         end = min(self.row_count, top + self.size.height - self.HEAD_LINES - self.FOOT_LINES)
         for place in (*range(min(still, end)), *range(top + still, end)):
             before = self._rows.get(self._keys[place])
-            if self._row(place) is not before:
+            if self._make_row(place) is not before:
                 self._refresh_row(place)
 
-    def _row(self, place: int) -> Row | None:
+    def _make_row(self, place: int) -> Row | None:
         """Return the row as it is now: the same object while its cells are the same."""
         if place >= self.row_count:
             return None
@@ -213,7 +213,7 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
         below = min(self.size.height - self.FOOT_LINES, self.HEAD_LINES + self.row_count + 1)
         return max(self.HEAD_LINES + self.STILL_ROWS, below)
 
-    def _place_at(self, line: int) -> int:
+    def _find_place_at(self, line: int) -> int:
         """Return the place of the row on a line below the head."""
         place = line - self.HEAD_LINES
         return place if place < self.STILL_ROWS else place + self.scroll_offset.y
@@ -223,28 +223,28 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
         if not self._columns:
             return Strip.blank(self.size.width, self.rich_style)
         if y < self.HEAD_LINES:
-            return self._strip(self.head_cells(y), self.get_component_rich_style("table--head"))
+            return self._make_strip(self.head_cells(y), self.get_component_rich_style("table--head"))
         if 0 <= y - self._foot_line < self.FOOT_LINES:
-            return self._strip(self.foot_cells(y - self._foot_line), self.rich_style)
-        place = self._place_at(y)
-        row = self._row(place)
+            return self._make_strip(self.foot_cells(y - self._foot_line), self.rich_style)
+        place = self._find_place_at(y)
+        row = self._make_row(place)
         if row is None:
             return Strip.blank(self.size.width, self.rich_style)
         if place == self.cursor_row:  # its colours depend on the focus: not kept
-            return self._cursor_strip(row)
+            return self._make_cursor_strip(row)
         if row.strip is None:
-            row.strip = self._strip(row.cells, self.rich_style)
+            row.strip = self._make_strip(row.cells, self.rich_style)
         return row.strip
 
-    def _cursor_strip(self, row: Row) -> Strip:
+    def _make_cursor_strip(self, row: Row) -> Strip:
         cursor = self.get_component_rich_style("table--cursor")
         if not self.CELL_CURSOR:
-            return self._strip(row.cells, cursor, range(len(row.cells)), cursor)
+            return self._make_strip(row.cells, cursor, range(len(row.cells)), cursor)
         cursor_x = self._still + self.cursor_column - self._in_sight.start
         marked = range(cursor_x, cursor_x + 1) if self.has_focus else NO_CELL
-        return self._strip(row.cells, self.get_component_rich_style("table--row"), marked, cursor)
+        return self._make_strip(row.cells, self.get_component_rich_style("table--row"), marked, cursor)
 
-    def _strip(self, cells: Cells, base: Style, marked: range = NO_CELL, cursor: Style = PLAIN) -> Strip:
+    def _make_strip(self, cells: Cells, base: Style, marked: range = NO_CELL, cursor: Style = PLAIN) -> Strip:
         """Draw cells; those in ``marked`` have the cursor's colours alone, so that they are legible."""
         line = draw_line(self.shown_columns, cells, self._look, base, (marked, cursor))
         return line.adjust_cell_length(self.size.width, base).simplify()
@@ -277,19 +277,19 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
     def _scroll_sideways(self) -> None:
         """Choose the columns in sight: the cursor's among them, and no room left unused at the right."""
         last = len(self._scrolling) - 1
-        lowest, highest = self._first_before(self.cursor_column), self._first_before(last)
+        lowest, highest = self._find_first_before(self.cursor_column), self._find_first_before(last)
         first = max(0, min(highest, max(lowest, min(self._in_sight.start, self.cursor_column))))
-        in_sight = range(first, min(last + 1, first + self._fitting_from(first)))
+        in_sight = range(first, min(last + 1, first + self._count_fitting(first)))
         if in_sight != self._in_sight:
             self._in_sight = in_sight
             self._rows.clear()
             self.refresh()
 
-    def _first_before(self, column: int) -> int:
+    def _find_first_before(self, column: int) -> int:
         """Return the first of the scrolling columns that fit together with ``column`` as the last."""
-        return next((first for first in range(column) if first + self._fitting_from(first) > column), column)
+        return next((first for first in range(column) if first + self._count_fitting(first) > column), column)
 
-    def _fitting_from(self, first: int) -> int:
+    def _count_fitting(self, first: int) -> int:
         """Return how many scrolling columns fit from ``first`` on, at least one."""
         room = self.size.width - sum(column.width + column.gap for column in self._columns[: self._still])
         count = 0
@@ -306,7 +306,7 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_click(self, event: events.Click) -> None:
         """Choose with one click, open with two."""
-        place, column = self._place_at(event.y), self._column_at(event.x)
+        place, column = self._find_place_at(event.y), self._find_column(event.x)
         inside = self.HEAD_LINES <= event.y < self.size.height - self.FOOT_LINES and place < self.row_count
         if not inside or (self.CELL_CURSOR and column is None):
             return
@@ -322,7 +322,7 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
                 return column
         return None
 
-    def _column_at(self, x: int) -> int | None:
+    def _find_column(self, x: int) -> int | None:
         """Return the scrolling column at a cell of the line."""
         x -= sum(column.width + column.gap for column in self._columns[: self._still])
         for place in self._in_sight if x >= 0 else ():

@@ -8,15 +8,15 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from core.contract.views.axis_scale import AxisScale
-from tui.charts.braille_canvas import Canvas, column_of, row_of
-from tui.number_text import number
+from tui.charts.braille_canvas import Canvas, find_column, find_row
+from tui.number_text import format_number
 from tui.theme_colors import Palette
 
 AXIS = 8  # cells for the labels of the values
 FAR = 3.0  # how far beyond the third quartile, in its distance from the best, values still have a place
 
 
-def span(values: Sequence[float], direction: str | None = None) -> AxisScale:
+def make_axis(values: Sequence[float], direction: str | None = None) -> AxisScale:
     """From the lowest to the highest. With a direction, a few very bad values do not squeeze the others: they
     stand on the edge."""
     low, high = min(values), max(values)
@@ -29,11 +29,11 @@ def span(values: Sequence[float], direction: str | None = None) -> AxisScale:
     return AxisScale.over((low, high))
 
 
-def row_labels(scale: AxisScale, rows: int) -> dict[int, str]:
+def list_row_labels(scale: AxisScale, rows: int) -> dict[int, str]:
     """The label of each row that has one, about one in three; the uppermost row is 0."""
     labels: dict[int, str] = {}
     for value in scale.ticks(max(4, rows // 3)):
-        labels.setdefault(row_of(scale.position(value), rows), number(float(f"{value:.6g}")))
+        labels.setdefault(find_row(scale.position(value), rows), format_number(float(f"{value:.6g}")))
     return labels
 
 
@@ -55,7 +55,7 @@ class Plane:
 
     def mark(self, x: float, y: float, sign: str, meaning: str) -> None:
         """A sign of one cell."""
-        self.put(column_of(x, self.width), row_of(y, self.height), sign, meaning)
+        self.put(find_column(x, self.width), find_row(y, self.height), sign, meaning)
 
     def put(self, column: int, row: int, sign: str, meaning: str) -> None:
         """A sign in a cell, counted from the upper left."""
@@ -70,12 +70,12 @@ class Plane:
             for column, (dots, owner) in enumerate(cells):
                 meaning = self._meanings[owner] if owner >= 0 else ""
                 sign, meaning = self._signs.get((column, row), (dots, meaning))
-                line.append(sign, style=style(look, meaning))
+                line.append(sign, style=find_style(look, meaning))
             shown.append(line)
         return shown
 
 
-def style(look: Palette, meaning: str) -> str:
+def find_style(look: Palette, meaning: str) -> str:
     """The colour of a meaning; of the cursor its own."""
     return f"bold {look.cursor}" if meaning == "cursor" else look[meaning] if meaning else ""
 
@@ -88,12 +88,12 @@ def add_axes(
     shown = []
     for row, line in enumerate(plane.rows(look)):
         label = up.get(row, "")[:AXIS]
-        left = Text(f"{label:>{AXIS}}" + ("┤" if label else "│"), style=look["muted"], no_wrap=True)
-        shown.append(Text(no_wrap=True).append_text(left).append_text(line))
+        axis_text = Text(f"{label:>{AXIS}}" + ("┤" if label else "│"), style=look["muted"], no_wrap=True)
+        shown.append(Text(no_wrap=True).append_text(axis_text).append_text(line))
     rule, under = ["─"] * plane.width, [" "] * (AXIS + 1 + plane.width)
     last_column = -1
     for place, label in along:
-        column = column_of(place, plane.width)
+        column = find_column(place, plane.width)
         room = min(cell_len(label), plane.width)
         start = max(0, min(AXIS + 1 + column - room // 2, len(under) - room))
         if start > last_column and cell_len(label) == len(label):
@@ -107,23 +107,23 @@ def add_axes(
     return shown
 
 
-def axis_labels(first: float, last: float, width: int) -> list[tuple[float, str]]:
+def list_axis_labels(first: float, last: float, width: int) -> list[tuple[float, str]]:
     """Round numbers along an axis from ``first`` to ``last``, by their places."""
     if last <= first:
-        return [(0.0, number(first))]
+        return [(0.0, format_number(first))]
     scale = AxisScale(first, last)
-    return [(scale.position(value), short_number(value)) for value in scale.ticks(max(2, width // 14))]
+    return [(scale.position(value), format_short(value)) for value in scale.ticks(max(2, width // 14))]
 
 
-def short_number(value: float) -> str:
+def format_short(value: float) -> str:
     """A number of an axis: 950, 12k, 1.5M."""
     for unit, step in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= 10 * step or (abs(value) >= step and step > 1e3):
             return f"{value / step:.4g}{unit}"
-    return number(float(f"{value:.6g}"))
+    return format_number(float(f"{value:.6g}"))
 
 
-def side_by_side(blocks: Sequence[Sequence[Text]], width: int) -> list[Text]:
+def join_side_by_side(blocks: Sequence[Sequence[Text]], width: int) -> list[Text]:
     """Blocks of lines side by side, ``width`` cells each."""
     shown = []
     for row in range(max(map(len, blocks), default=0)):

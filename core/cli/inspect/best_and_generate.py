@@ -21,7 +21,7 @@ from core import paths
 from core.cli import activity_line, exit_codes, output_formatting, reach_engine, resolve_trial
 from core.contract.state import awaited_ratings, best_and_counts, reference_values, study_progress
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 
 LEAVE_S = 10.0  # after Ctrl-C a process that computes gets this time to leave
@@ -29,31 +29,31 @@ LEAVE_S = 10.0  # after Ctrl-C a process that computes gets this time to leave
 
 def best(arguments: argparse.Namespace) -> int:
     """Print the best complete trial. Raises NoResultError when there is none."""
-    study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
-    trial = resolve_trial.best(study)
+    study = resolve_trial.find_study(reach_engine.read_state()[0], arguments.study)
+    trial = resolve_trial.find_best(study)
     metrics = [metric for metric, _ in study.objectives]
     values = dict(zip(metrics, trial.values, strict=False))
     command = f"trimtab generate --study {study.name} --trial {trial.number} {shlex.quote('PROMPT')}"
-    front = [trial.number for trial in best_and_counts.front(study)]
-    adapter = _adapter(study, trial)
+    front = [trial.number for trial in best_and_counts.find_front(study)]
+    adapter = _find_adapter(study, trial)
     if arguments.json:
         answer = {"study": study.name, "trial": trial.number, "values": values, "params": trial.params}
         answer |= {"knobs": trial.knobs, "adapter": adapter, "generate": command, "front": front}
         answer |= {
             "against": reference_values.format_results(study, trial),
-            "base": reference_values.base_values(study),
+            "base": reference_values.list_base_values(study),
         }
-        answer |= {"scoring": study_progress.scoring_record(trial), "pending": _list_pending(study)}
+        answer |= {"scoring": study_progress.make_scoring_record(trial), "pending": _list_pending(study)}
         output_formatting.dump(answer)
         return exit_codes.OK
     print(f"{study.name}: trial {trial.number}  {output_formatting.format_results(study, trial)}")
-    searched = output_formatting.format_pairs(best_and_counts.searched_values(study, trial))
+    searched = output_formatting.format_pairs(best_and_counts.list_searched_values(study, trial))
     print(f"  params   {searched or 'none searched'}")
-    print(f"  adapter  {plain(adapter) or 'not saved'}")
+    print(f"  adapter  {sanitize(adapter) or 'not saved'}")
     print(f"  try it   {command}")
     for line in reference_values.format_results(study, trial):
         print(f"  against  {line}")
-    for line in _base(study):
+    for line in _list_base(study):
         print(f"  base     {line}")
     for line in _describe_pending(study, trial):
         print(f"  scoring  {line}")
@@ -62,11 +62,11 @@ def best(arguments: argparse.Namespace) -> int:
     return exit_codes.OK
 
 
-def _base(study: s.Study) -> list[str]:
+def _list_base(study: s.Study) -> list[str]:
     """Say which rows the base was scored on, where they differ from the rows of the trials."""
     notes = []
     for metric, _ in study.objectives:
-        score, board = reference_values.base_score(study, metric), reference_values.ON_BOARDS.get(metric)
+        score, board = reference_values.find_base_score(study, metric), reference_values.ON_BOARDS.get(metric)
         if score is not None and board is not None:
             rows = f"{score.samples} sampled validation rows" if score.samples else "sampled validation rows"
             notes.append(f"{metric} of the base uses {rows} ({board})")
@@ -80,11 +80,11 @@ def _describe_pending(study: s.Study, trial: s.Trial) -> list[str]:
         notes.append(f"its last scores are pending: {study_progress.format_scoring(trial)}")
     if wait := awaited_ratings.describe_wait(study):
         notes.append(wait)
-    others = [number for number in _list_pending(study) if number != trial.number]
-    waits = [number for number in others if not study.trials[number].values]
-    if others:
-        numbers = ", ".join(map(str, others))
-        notes.append(f"trial{'s' * (len(others) > 1)} {numbers} still being scored")
+    other_numbers = [number for number in _list_pending(study) if number != trial.number]
+    waits = [number for number in other_numbers if not study.trials[number].values]
+    if other_numbers:
+        numbers = ", ".join(map(str, other_numbers))
+        notes.append(f"trial{'s' * (len(other_numbers) > 1)} {numbers} still being scored")
     if waits:
         of = " and ".join(reference_values.list_waiting(study)) or "the objectives"
         notes.append(f"{len(waits)} of them may still become the best: no score of {of} yet")
@@ -97,9 +97,9 @@ def _list_pending(study: s.Study) -> list[int]:
 
 def generate(arguments: argparse.Namespace) -> int:
     """Generate text in a separate process, which loads torch and the model and writes to this terminal."""
-    adapter = adapter_folder(arguments)
-    more = ("--tokens", str(arguments.tokens), *trust(arguments), "--", arguments.prompt)
-    return run_with_torch("core.train.commands.generate_text", adapter, *more)
+    adapter = find_adapter_folder(arguments)
+    extra_arguments = ("--tokens", str(arguments.tokens), *trust(arguments), "--", arguments.prompt)
+    return run_with_torch("core.train.commands.generate_text", adapter, *extra_arguments)
 
 
 def trust(arguments: argparse.Namespace) -> list[str]:
@@ -107,17 +107,19 @@ def trust(arguments: argparse.Namespace) -> list[str]:
     return ["--trust-remote-code"] if arguments.trust_remote_code else []
 
 
-def adapter_folder(arguments: argparse.Namespace) -> str:
+def find_adapter_folder(arguments: argparse.Namespace) -> str:
     """Return the adapter of the named trial, or of the best one. Raises TrimtabError where it has none."""
-    study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
+    study = resolve_trial.find_study(reach_engine.read_state()[0], arguments.study)
     trial = (
-        resolve_trial.best(study) if arguments.trial is None else resolve_trial.trial(study, arguments.trial)
+        resolve_trial.find_best(study)
+        if arguments.trial is None
+        else resolve_trial.find_trial(study, arguments.trial)
     )
-    adapter = _adapter(study, trial)
+    adapter = _find_adapter(study, trial)
     if not adapter or not Path(adapter).is_dir():
         raise TrimtabError.of(
             f"trial {trial.number} ({trial.state}) has no adapter",
-            plain(adapter) or f"study {study.name}",
+            sanitize(adapter) or f"study {study.name}",
             "choose a complete trial: `trimtab best` names the best one",
         )
     return adapter
@@ -125,7 +127,7 @@ def adapter_folder(arguments: argparse.Namespace) -> str:
 
 def run_with_torch(module: str, *arguments: str) -> int:
     """Run a core.train module in a separate process and return the exit code."""
-    environment = {**os.environ, "PYTHONPATH": str(paths.root())}
+    environment = {**os.environ, "PYTHONPATH": str(paths.find_root())}
     command = [sys.executable, "-P", "-m", module, *arguments]
     print("loading the libraries …", file=sys.stderr, flush=True)
     activity_line.stop_activity()  # the process reports its own progress
@@ -141,6 +143,6 @@ def run_with_torch(module: str, *arguments: str) -> int:
     return exit_codes.OK if code == 0 else exit_codes.FAILURE
 
 
-def _adapter(study: s.Study, trial: s.Trial) -> str:
+def _find_adapter(study: s.Study, trial: s.Trial) -> str:
     """Return the path of the trial's adapter; a relative one is inside the study's folder."""
     return str(Path(study.folder) / trial.adapter) if trial.adapter else ""

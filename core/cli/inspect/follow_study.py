@@ -13,7 +13,7 @@ from core.cli import activity_line, exit_codes, output_formatting
 from core.contract.events import event_types
 from core.contract.state import best_and_counts, event_fold, reference_values, study_progress
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api, engine_client
 from core.errors import EngineError
 
@@ -25,7 +25,9 @@ def _report_silence(why: str) -> None:
     print(f"{why}; waiting" if why else "the engine answers again", file=sys.stderr, flush=True)
 
 
-async def changes(socket: Path, name: str) -> AsyncGenerator[tuple[s.Study, event_types.Event | None], None]:
+async def follow_changes(
+    socket: Path, name: str
+) -> AsyncGenerator[tuple[s.Study, event_types.Event | None], None]:
     """Yield the study after each of its events, first in its current state (with None).
 
     Raises EngineError when the connection to the engine ends.
@@ -84,7 +86,7 @@ class Printer:
             self._print_lines(study.lines)
 
     def _print_lines(self, lines: tuple[s.Line, ...]) -> None:
-        for line in output_formatting.lines_after(lines, self._printed_to):
+        for line in output_formatting.select_lines_after(lines, self._printed_to):
             self._write(output_formatting.format_line(line))
         if lines:
             self._printed_to = lines[-1]
@@ -93,7 +95,7 @@ class Printer:
         earlier_stage = self._stages.get(event.worker, "")
         if event.stage and self._is_due(event.stage != earlier_stage):
             share = f" {100 * event.done / event.total:.0f}%" if event.total else ""
-            self._write(f"{output_formatting.format_clock(event.at)} {plain(event.stage, 200)}{share}")
+            self._write(f"{output_formatting.format_clock(event.at)} {sanitize(event.stage, 200)}{share}")
         self._stages[event.worker] = event.stage
 
     def _print_progress(self, study: s.Study, number: int) -> None:
@@ -105,12 +107,12 @@ class Printer:
         course = (
             f"trial {number} step {trial.step}/{trial.total_steps} {output_formatting.format_pairs(values)}"
         )
-        time_left = output_formatting.format_span(study_progress.study_left_s(study, time.time()))
+        time_left = output_formatting.format_span(study_progress.estimate_study_left_s(study, time.time()))
         ended_text = f"{best_and_counts.count_ended(study)}/{study.total_trials} trials ended"
         progress = ", ".join(
             [
                 ended_text,
-                f"{study_progress.done_percent(study)}% of the steps",
+                f"{study_progress.find_done_percent(study)}% of the steps",
                 *study_progress.describe_rest(study),
             ]
         )
@@ -131,7 +133,7 @@ async def follow_until_ended(socket: Path, name: str) -> int:
     """Print the study's progress until it ends and return the exit code."""
     activity_line.stop_activity()
     printer = Printer(_print)
-    async with aclosing(changes(socket, name)) as course:
+    async with aclosing(follow_changes(socket, name)) as course:
         async for study, event in course:
             printer.show(study, event)
             if study.state not in s.LIVE_STUDY:
@@ -140,9 +142,9 @@ async def follow_until_ended(socket: Path, name: str) -> int:
 
 
 def _print_end(study: s.Study) -> int:
-    best = best_and_counts.best(study)
+    best = best_and_counts.find_best(study)
     if best is None:
-        _print(f"{study.name}: {study.state}, {plain(reference_values.explain_no_best(study), 200)}")
+        _print(f"{study.name}: {study.state}, {sanitize(reference_values.explain_no_best(study), 200)}")
         return exit_codes.NO_RESULT
     values = dict(zip([metric for metric, _ in study.objectives], best.values, strict=False))
     _print(

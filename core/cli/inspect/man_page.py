@@ -5,22 +5,22 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from core.cli.argument_parser import DESCRIPTION, parser
+from core.cli.argument_parser import DESCRIPTION, make_parser
 from core.cli.exit_codes import TABLE
-from core.cli.main import version
+from core.cli.main import read_version
 
 
-def man_page() -> str:
+def make_man_page() -> str:
     """Return the source of trimtab.1."""
-    return "\n".join(_lines()) + "\n"
+    return "\n".join(_list_lines()) + "\n"
 
 
-def _lines() -> Iterator[str]:
-    argument_parser = parser()
+def _list_lines() -> Iterator[str]:
+    argument_parser = make_parser()
     (commands,) = [
         action for action in argument_parser._actions if isinstance(action, argparse._SubParsersAction)
     ]
-    yield f'.TH TRIMTAB 1 "" "trimtab {version()}"'
+    yield f'.TH TRIMTAB 1 "" "trimtab {read_version()}"'
     yield from (".SH NAME", r"trimtab \- run and steer hyper-parameter studies of LoRA fine-tunes")
     yield from (".SH SYNOPSIS", ".B trimtab", "[COMMAND] [options]")
     yield from (".SH DESCRIPTION", _escape_roff(DESCRIPTION), ".SH COMMANDS")
@@ -31,7 +31,7 @@ def _lines() -> Iterator[str]:
             if action.help and action.dest != "help":
                 yield from (
                     ".TP",
-                    f".B {_escape_roff(_name(action))}",
+                    f".B {_escape_roff(_name_action(action))}",
                     _escape_roff(" ".join(action.help.split())),
                 )
     yield ".SH EXIT STATUS"
@@ -40,7 +40,7 @@ def _lines() -> Iterator[str]:
     yield from (".SH SEE ALSO", r"\fBtrimtab help\fR lists the topics of the manual.")
 
 
-def _name(action: argparse.Action) -> str:
+def _name_action(action: argparse.Action) -> str:
     place = str(action.metavar or "|".join(action.choices or ())) if action.nargs != 0 else ""
     return " ".join(filter(None, (", ".join(action.option_strings), place)))
 

@@ -13,7 +13,7 @@ from core.cli.inspect import show_status
 from core.contract.hosts.daemon_thread import run_in_daemon_thread
 from core.contract.state import engine_state as s
 from core.contract.state import event_fold, study_progress
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api, engine_client
 from core.errors import EngineError
 
@@ -39,13 +39,15 @@ class PlainView:
     def update(self, state: s.State, now: float) -> list[str]:
         """Return the lines to print: nothing unless more than the time left has changed."""
         studies = self._choose(state)
-        lines = [line for study in studies for line in self._lines(study, None)] or [NO_STUDY]
-        events = [line for study in studies for line in self._new_events(study)]
+        lines = [line for study in studies for line in self._list_lines(study, None)] or [NO_STUDY]
+        events = [line for study in studies for line in self._list_new_events(study)]
         if lines == self._shown and not events:
             return []
         self._shown = lines
-        left = {study.name: study_progress.study_left_s(study, now) for study in studies}
-        shown = [line for study in studies for line in self._lines(study, left[study.name])] or [NO_STUDY]
+        left_by_study = {study.name: study_progress.estimate_study_left_s(study, now) for study in studies}
+        shown = [
+            line for study in studies for line in self._list_lines(study, left_by_study[study.name])
+        ] or [NO_STUDY]
         return [output_formatting.format_clock(now), *shown, *events]
 
     def _choose(self, state: s.State) -> list[s.Study]:
@@ -54,23 +56,25 @@ class PlainView:
         live = [study for study in state.studies.values() if study.state in s.LIVE_STUDY]
         return live or list(state.studies.values())[-1:]
 
-    def _lines(self, study: s.Study, left_s: float | None) -> list[str]:
-        lines = show_status.study_lines(study, True, left_s)
+    def _list_lines(self, study: s.Study, left_s: float | None) -> list[str]:
+        lines = show_status.list_study_lines(study, True, left_s)
         open_trials = [trial for trial in study.trials.values() if trial.state in s.ON_WORKER]
-        return [*lines, *(_trial_line(study, trial) for trial in open_trials)]
+        return [*lines, *(_format_trial(study, trial) for trial in open_trials)]
 
-    def _new_events(self, study: s.Study) -> list[str]:
+    def _list_new_events(self, study: s.Study) -> list[str]:
         """Return the events since the last call; the first call returns none."""
         lines = study.lines
         is_first = study.name not in self._printed_to
-        new = () if is_first else output_formatting.lines_after(lines, self._printed_to[study.name])
+        new = () if is_first else output_formatting.select_lines_after(lines, self._printed_to[study.name])
         self._printed_to[study.name] = lines[-1] if lines else None
         left_out = len(new) - MOST_EVENTS
-        more = [f"  … {left_out} earlier events: `trimtab logs --study {study.name}`"] if left_out > 0 else []
-        return more + [f"  {output_formatting.format_line(line)}" for line in new[-MOST_EVENTS:]]
+        hidden_lines = (
+            [f"  … {left_out} earlier events: `trimtab logs --study {study.name}`"] if left_out > 0 else []
+        )
+        return hidden_lines + [f"  {output_formatting.format_line(line)}" for line in new[-MOST_EVENTS:]]
 
 
-def _trial_line(study: s.Study, trial: s.Trial) -> str:
+def _format_trial(study: s.Study, trial: s.Trial) -> str:
     """Return such as "  trial 3  running  step 20/80  eval/loss=2.1"."""
     metrics = ("train/loss", *(metric for metric, _ in study.objectives))
     values = {name: trial.latest[name] for name in metrics if name in trial.latest}
@@ -115,7 +119,7 @@ async def _follow(
         except EngineError as error:
             why = error.problems[0].what
         if why != printed:
-            write(f"engine away, retrying ({plain(why, 200)})")
+            write(f"engine away, retrying ({sanitize(why, 200)})")
         printed = why
         await asyncio.sleep(RETRY_S)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from core.cli import exit_codes
-from core.cli.argument_parser import parser
+from core.cli.argument_parser import make_parser
 from core.errors import TrimtabError
 
 
@@ -19,5 +19,5 @@ def completion(arguments: argparse.Namespace) -> int:
             "completion",
             "install it into trimtab's environment: pip install shtab",
         ) from None
-    print(shtab.complete(parser(), arguments.shell))
+    print(shtab.complete(make_parser(), arguments.shell))
     return exit_codes.OK

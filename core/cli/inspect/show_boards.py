@@ -20,7 +20,7 @@ import msgspec
 from core.cli import exit_codes, output_formatting, reach_engine, resolve_trial
 from core.contract.state import engine_state as s
 from core.contract.state import study_progress
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views import metric_verdict as r
 from core.contract.views import report_card
 from core.contract.views.metric_format import SHARE, format_bound, format_change, format_score
@@ -30,13 +30,13 @@ SAID = {"ok": "✓ kept", "breached": "✗ breached", "unsure": "? unsure", None
 
 def boards(arguments: argparse.Namespace) -> int:
     """Print the boards of a study, or of one trial compared with the base."""
-    study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
+    study = resolve_trial.find_study(reach_engine.read_state()[0], arguments.study)
     trials = list(study.trials.values())
     if arguments.trial is not None:
-        trials = [resolve_trial.trial(study, arguments.trial)]
+        trials = [resolve_trial.find_trial(study, arguments.trial)]
     scored = [trial for trial in trials if trial.scores]
     if arguments.json:
-        output_formatting.dump(_boards_as_json(study, scored))
+        output_formatting.dump(_encode_boards(study, scored))
         return exit_codes.OK
     print(f"{study.name}: {len(scored)} of {len(trials)} trial{'s' * (len(trials) != 1)} scored")
     for trial in trials:
@@ -47,9 +47,9 @@ def boards(arguments: argparse.Namespace) -> int:
     if not scored:
         message, fix = r.explain_absent(study)
         subject = "no trial has been" if arguments.trial is None else f"trial {arguments.trial} has not been"
-        message = f"{subject} scored yet" if r.boards(study) else message
+        message = f"{subject} scored yet" if r.list_boards(study) else message
         print(f"  {message}: {fix}")
-    for board in r.boards(study):
+    for board in r.list_boards(study):
         for name in r.list_names(study, board):
             _print(study, name, scored)
     if arguments.trial is not None and scored:
@@ -59,8 +59,10 @@ def boards(arguments: argparse.Namespace) -> int:
 
 def _print_card(study: s.Study, trial: s.Trial) -> None:
     print(f"\nreport card of trial {trial.number}: a claim is not shown unless an interval says otherwise")
-    for claim in report_card.claims(study, trial):
-        print(f"  {claim.verdict:<9}  {plain(claim.metric, 60)} {claim.text}: {plain(claim.basis, 400)}")
+    for claim in report_card.list_claims(study, trial):
+        print(
+            f"  {claim.verdict:<9}  {sanitize(claim.metric, 60)} {claim.text}: {sanitize(claim.basis, 400)}"
+        )
     for text in report_card.list_unexamined(study, trial):
         print(f"  not examined: {text}")
 
@@ -69,21 +71,21 @@ def _print_card(study: s.Study, trial: s.Trial) -> None:
 
 
 def _print(study: s.Study, name: str, scored: list[s.Trial]) -> None:
-    limits = r.limits(study)
+    limits = r.list_limits(study)
     of_base = r.read(study, None, name, limits)
     bounds = " and ".join(format_bound(limit, of_base.metric.unit) for limit in of_base.limits)
     details = [of_base.metric.meaning, "" if of_base.metric.unit == SHARE else of_base.metric.unit]
     details += ["lower is better" if of_base.metric.direction == "minimize" else "higher is better"]
     details += [f"limit {bounds}"] if bounds else []
-    print(f"\n{plain(name, 60)}  {'; '.join(part for part in details if part)}")
-    print(f"  {'base':<16}{_line(of_base)}")
+    print(f"\n{sanitize(name, 60)}  {'; '.join(part for part in details if part)}")
+    print(f"  {'base':<16}{_format_line(of_base)}")
     for trial in scored:
         if name in trial.scores:
-            label = f"trial {trial.number} @{r.step_of(trial, name)}"
-            print(f"  {label:<16}{_line(r.read(study, trial, name, limits))}".rstrip())
+            label = f"trial {trial.number} @{r.find_step(trial, name)}"
+            print(f"  {label:<16}{_format_line(r.read(study, trial, name, limits))}".rstrip())
 
 
-def _line(reading: r.Reading) -> str:
+def _format_line(reading: r.Reading) -> str:
     """Return text such as "12.5% (7.1–20.2%, 64 samples)  +10.5 worse  ✗ breached"."""
     if reading.score is None:
         return "– not scored"
@@ -91,7 +93,7 @@ def _line(reading: r.Reading) -> str:
         format_score(reading.score, reading.metric.unit),
         _describe_comparison(reading),
         SAID[reading.verdict],
-        plain(reading.score.reason, 500),
+        sanitize(reading.score.reason, 500),
     ]
     return "  ".join(part for part in parts if part)
 
@@ -109,27 +111,32 @@ def _describe_comparison(reading: r.Reading) -> str:
 # -- as JSON ---------------------------------------------------------------------------------------
 
 
-def _boards_as_json(study: s.Study, scored: list[s.Trial]) -> dict[str, Any]:
-    limits, boards = r.limits(study), r.boards(study)
+def _encode_boards(study: s.Study, scored: list[s.Trial]) -> dict[str, Any]:
+    limits, boards = r.list_limits(study), r.list_boards(study)
     names = {name: board for board in boards for name in r.list_names(study, board)}
     return {
         "study": study.name,
         "boards": list(boards),
         "limits": [str(limit) for of_metric in limits.values() for limit in of_metric],
-        "on_breach": r.on_breach(study),
+        "on_breach": r.describe_breach_action(study),
         "why_none": "" if scored else ": ".join(r.explain_absent(study)),
-        "metrics": {name: _metric(name, board) for name, board in names.items()},
+        "metrics": {name: _encode_metric(name, board) for name, board in names.items()},
         "base": {
-            name: _score(r.read(study, None, name, limits)) for name in names if name in study.base_scores
+            name: _encode_score(r.read(study, None, name, limits))
+            for name in names
+            if name in study.base_scores
         },
         "trials": [
             {
                 "trial": trial.number,
                 "state": trial.state,
                 "step": trial.scored_step,
-                "scoring": study_progress.scoring_record(trial),
+                "scoring": study_progress.make_scoring_record(trial),
                 "scores": {
-                    name: {"step": r.step_of(trial, name), **_score(r.read(study, trial, name, limits))}
+                    name: {
+                        "step": r.find_step(trial, name),
+                        **_encode_score(r.read(study, trial, name, limits)),
+                    }
                     for name in names
                     if name in trial.scores
                 },
@@ -139,21 +146,21 @@ def _boards_as_json(study: s.Study, scored: list[s.Trial]) -> dict[str, Any]:
     }
 
 
-def _metric(name: str, board: str) -> dict[str, Any]:
+def _encode_metric(name: str, board: str) -> dict[str, Any]:
     metric = r.describe_metric(name)
     return {"board": board, "meaning": metric.meaning, "unit": metric.unit, "direction": metric.direction}
 
 
-def _paired(reading: r.Reading) -> dict[str, float | None] | None:
+def _encode_paired(reading: r.Reading) -> dict[str, float | None] | None:
     change = reading.paired
     return None if change is None else {"value": change.value, "low": change.low, "high": change.high}
 
 
-def _score(reading: r.Reading) -> dict[str, Any]:
+def _encode_score(reading: r.Reading) -> dict[str, Any]:
     """Return the score for JSON; numbers that JSON lacks, such as nan, become null."""
     comparison = {
         "change": reading.change,
-        "paired": _paired(reading),
+        "paired": _encode_paired(reading),
         "better": reading.better,
         "clear": reading.clear,
         "verdict": reading.verdict,

@@ -11,23 +11,23 @@ from pathlib import Path
 from core import paths
 from core.cli import activity_line, exit_codes, output_formatting, reach_engine, resolve_trial
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 
 def logs(arguments: argparse.Namespace) -> int:
     """Print the retained lines (200 at most); with --follow also new ones."""
     state, running = reach_engine.read_state()
-    study = resolve_trial.study(state, arguments.study)
+    study = resolve_trial.find_study(state, arguments.study)
     number = arguments.trial
     if number is None:
         _cut(study.lines)
         _print(study.lines)
     else:
-        trial = resolve_trial.trial(study, number)
+        trial = resolve_trial.find_trial(study, number)
         _cut(trial.lines)
         _print(trial.lines)
         if trial.traceback:
-            print(plain(trial.traceback, lines=True))
+            print(sanitize(trial.traceback, lines=True))
     if not arguments.follow or study.state not in s.LIVE_STUDY or not running:
         return exit_codes.OK
     return asyncio.run(_follow(paths.socket_path(), study, number))
@@ -35,8 +35,8 @@ def logs(arguments: argparse.Namespace) -> int:
 
 def _cut(lines: tuple[s.Line, ...]) -> None:
     if len(lines) >= s.LINES:
-        more = "`trimtab export` writes all decisions"
-        print(f"only the last {s.LINES} lines are retained; {more}", file=sys.stderr)
+        export_hint = "`trimtab export` writes all decisions"
+        print(f"only the last {s.LINES} lines are retained; {export_hint}", file=sys.stderr)
 
 
 def _print(lines: tuple[s.Line, ...]) -> None:
@@ -45,14 +45,14 @@ def _print(lines: tuple[s.Line, ...]) -> None:
 
 
 async def _follow(socket: Path, shown_study: s.Study, number: int | None) -> int:
-    from core.cli.inspect.follow_study import changes
+    from core.cli.inspect.follow_study import follow_changes
 
     activity_line.stop_activity()
-    before = _lines(shown_study, number)
-    async with aclosing(changes(socket, shown_study.name)) as course:
+    before = _list_lines(shown_study, number)
+    async with aclosing(follow_changes(socket, shown_study.name)) as course:
         async for study, _ in course:
-            lines = _lines(study, number)
-            _print(output_formatting.lines_after(lines, before[-1] if before else None))
+            lines = _list_lines(study, number)
+            _print(output_formatting.select_lines_after(lines, before[-1] if before else None))
             before = lines or before
             over = number is not None and study.trials[number].state in s.ENDED
             if over or study.state not in s.LIVE_STUDY:
@@ -60,7 +60,7 @@ async def _follow(socket: Path, shown_study: s.Study, number: int | None) -> int
     return exit_codes.NO_ENGINE
 
 
-def _lines(study: s.Study, number: int | None) -> tuple[s.Line, ...]:
+def _list_lines(study: s.Study, number: int | None) -> tuple[s.Line, ...]:
     if number is None:
         return study.lines
     return study.trials[number].lines if number in study.trials else ()

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from core.cli import exit_codes, output_formatting, reach_engine, resolve_trial
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import introspection_answer as i
 from core.daemon.answers import introspection_reader as kept
 
@@ -28,41 +28,41 @@ TOKENS = 12
 
 def insides(arguments: argparse.Namespace) -> int:
     """Print a trial's introspection. It is read from the trial's folder, so no engine is needed."""
-    study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
-    trial = resolve_trial.trial(study, arguments.trial)
+    study = resolve_trial.find_study(reach_engine.read_state()[0], arguments.study)
+    trial = resolve_trial.find_trial(study, arguments.trial)
     introspection = kept.read(study, trial.number)
     if arguments.json:
         output_formatting.dump({"study": study.name, "state": trial.state, **_name_fields(introspection)})
         return exit_codes.OK
     if introspection.why_none:
-        print(f"trial {trial.number} of {study.name}: {plain(introspection.why_none, 300)}")
+        print(f"trial {trial.number} of {study.name}: {sanitize(introspection.why_none, 300)}")
         return exit_codes.OK
     print(
         f"trial {trial.number} of {study.name} at step {introspection.step}, on "
         f"{introspection.rows} validation rows with {introspection.tokens} target tokens; base → trial"
     )
     if introspection.warning:
-        print(f"  warning: {plain(introspection.warning, 1000)}")
-    _losses(introspection)
-    _attention(introspection)
+        print(f"  warning: {sanitize(introspection.warning, 1000)}")
+    _print_losses(introspection)
+    _print_attention(introspection)
     return exit_codes.OK
 
 
-def _losses(insides: i.Insides) -> None:
+def _print_losses(insides: i.Insides) -> None:
     print(
         f"\nloss {insides.base_loss:.3f} → {insides.loss:.3f} nats/token; the top 10 % of tokens account for",
         end="",
     )
-    print(f" {_percent(insides.base_top)} → {_percent(insides.top)} of it")
+    print(f" {_format_percent(insides.base_top)} → {_format_percent(insides.top)} of it")
     for part in (*insides.kinds, *insides.quarters):
-        shares = f"{_percent(part.base_share):>4} → {_percent(part.share):>4} of the loss"
+        shares = f"{_format_percent(part.base_share):>4} → {_format_percent(part.share):>4} of the loss"
         means = f"{part.base_mean:7.3f} → {part.mean:7.3f} nats/token"
-        print(f"  {plain(part.name, 20):<14}{part.tokens:>6} tokens  {shares}  {means}")
+        print(f"  {sanitize(part.name, 20):<14}{part.tokens:>6} tokens  {shares}  {means}")
     print("\nthe tokens with the largest loss (nats)")
     for token in insides.worst[:TOKENS]:
         before, text, after = (
-            plain(piece.replace("\n", "↵"), most)
-            for piece, most in (
+            sanitize(piece.replace("\n", "↵"), most_shown)
+            for piece, most_shown in (
                 (token.before[-AROUND:], AROUND),
                 (token.text, 40),
                 (token.after, AROUND // 2),
@@ -71,18 +71,18 @@ def _losses(insides: i.Insides) -> None:
         print(f"  {token.base_loss:6.2f} → {token.loss:6.2f}  {before}⟦{text}⟧{after}")
 
 
-def _attention(insides: i.Insides) -> None:
+def _print_attention(insides: i.Insides) -> None:
     print(
         "\nattention by layer: entropy (0 one token, 1 all alike), share on the first and on special tokens"
     )
     if insides.why_no_attention:
-        print(f"  – {plain(insides.why_no_attention, 300)}")
+        print(f"  – {sanitize(insides.why_no_attention, 300)}")
     for layer in insides.layers:
         print(
-            f"  {layer.layer:>3}  {_mean(layer.base_entropy):.2f} → {_mean(layer.entropy):.2f}"
+            f"  {layer.layer:>3}  {_average(layer.base_entropy):.2f} → {_average(layer.entropy):.2f}"
             f"  (heads {min(layer.entropy, default=0):.2f} to {max(layer.entropy, default=0):.2f})"
-            f"   first {_percent(layer.base_first):>4} → {_percent(layer.first):>4}"
-            f"   special {_percent(layer.base_special):>4} → {_percent(layer.special):>4}"
+            f"   first {_format_percent(layer.base_first):>4} → {_format_percent(layer.first):>4}"
+            f"   special {_format_percent(layer.base_special):>4} → {_format_percent(layer.special):>4}"
         )
 
 
@@ -94,9 +94,9 @@ def _name_fields(insides: i.Insides) -> dict[str, Any]:
     return content
 
 
-def _mean(heads: Sequence[float]) -> float:
+def _average(heads: Sequence[float]) -> float:
     return fmean(heads) if heads else 0.0
 
 
-def _percent(share: float) -> str:
+def _format_percent(share: float) -> str:
     return f"{100 * share:.0f}%"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.cli import exit_codes
 from core.contract.spec.study_spec import StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import SpecError
 
 
@@ -27,7 +27,7 @@ def check(arguments: argparse.Namespace) -> int:
     refuse_unprovable(spec, arguments.spec)
     if arguments.show is not None:
         return _show(arguments.spec, arguments.show)
-    print(plain(spec_file.write(spec), lines=True), end="")
+    print(sanitize(spec_file.write(spec), lines=True), end="")
     size = search_space.count_points(spec.space)
     count = "infinitely many" if math.isinf(size) else f"{size:.0f}"
     trials = f"{spec.study.trials} trial{'s' * (spec.study.trials != 1)}"

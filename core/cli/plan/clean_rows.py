@@ -10,15 +10,15 @@ from pathlib import Path
 
 from core.cli import activity_line, exit_codes
 from core.contract.spec import spec_file
-from core.contract.spec.searched_knob_extremes import longest_sequence
+from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.study_spec import StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.copies.contaminated_rows import KnownTexts
 from core.data.readers.source_files import Source, find_sources
 from core.data.repair import clean_plan, clean_writer
 from core.data.repair.clean_plan import TRAIN, VALIDATION
 from core.data.repair.clean_writer import CHANGES, Cleaned
-from core.data.repair.new_study import STUDY, describe_study
+from core.data.repair.cleaned_study_file import STUDY, describe_study
 from core.data.repair.pii_placeholders import Placeholders
 from core.data.repair.row_repair import RowRepair
 from core.data.scan.name_process import open_finder
@@ -30,10 +30,10 @@ SUFFIX = "-clean"  # of the new study's name
 def clean(arguments: argparse.Namespace) -> int:
     """Clean the rows of the study and print what was changed. Raises SpecError, TrimtabError."""
     spec = spec_file.load(Path(arguments.spec))
-    sources = local_sources(spec, "cleaned")
-    out = None if arguments.dry_run else new_folder(arguments.out, sources, ", or --dry-run")
+    sources = find_local_sources(spec, "cleaned")
+    out = None if arguments.dry_run else choose_new_folder(arguments.out, sources, ", or --dry-run")
     tell = activity_line.set_activity
-    known = KnownTexts(arguments.against, "--against", tell) if arguments.against else None
+    known_texts = KnownTexts(arguments.against, "--against", tell) if arguments.against else None
     salt = arguments.salt or secrets.token_hex(16)
     with contextlib.ExitStack() as stack:
         names = spec.evaluate.names if arguments.anonymise else None
@@ -41,8 +41,8 @@ def clean(arguments: argparse.Namespace) -> int:
             tell("loading the model that finds names")
         find_names = stack.enter_context(open_finder(names)) if names else None
         placeholders = Placeholders(salt, find_names) if arguments.anonymise else None
-        repair = RowRepair(placeholders, arguments.long, longest_sequence(spec))
-        plans = clean_plan.plan(spec, sources, arguments.duplicates, known, tell)
+        repair = RowRepair(placeholders, arguments.long, find_longest_sequence(spec))
+        plans = clean_plan.make_plan(spec, sources, arguments.duplicates, known_texts, tell)
         cleaned = clean_writer.write(plans, repair, out, tell)
     _print(cleaned)
     if placeholders is not None and not arguments.salt:
@@ -54,12 +54,12 @@ def clean(arguments: argparse.Namespace) -> int:
     note = f"`trimtab clean` wrote; {changes}"
     study = describe_study(spec, out, SUFFIX, note, has_validation=bool(cleaned.rows[VALIDATION]))
     (out / STUDY).write_text(study, "utf-8")
-    print(f"written: {plain(str(out), 400)}")
-    print(f"next: trimtab check {plain(str(out / STUDY), 400)}")
+    print(f"written: {sanitize(str(out), 400)}")
+    print(f"next: trimtab check {sanitize(str(out / STUDY), 400)}")
     return exit_codes.OK
 
 
-def local_sources(spec: StudySpec, done: str) -> list[Source]:
+def find_local_sources(spec: StudySpec, done: str) -> list[Source]:
     """Return the sources of a study whose rows are "cleaned", say. Raises SpecError for others."""
     if spec.data.mixture:
         fix = "write a study file for each source, and give them one by one"
@@ -67,12 +67,12 @@ def local_sources(spec: StudySpec, done: str) -> list[Source]:
     sources = find_sources(spec.data)
     for source in sources:
         if source.reason:
-            location = f"{source.key} = {plain(source.name, 200)!r}"
+            location = f"{source.key} = {sanitize(source.name, 200)!r}"
             raise SpecError.of(f"not {done}: {source.reason}", location, "give a local file or folder")
     return sources
 
 
-def new_folder(name: str | None, sources: list[Source], instead: str = "") -> Path:
+def choose_new_folder(name: str | None, sources: list[Source], instead: str = "") -> Path:
     """Return the folder to write. Raises SpecError where it holds something, or lies within the source."""
     if not name:
         raise SpecError.of("no folder is given to write to", "command line", f"add -o FOLDER{instead}")
@@ -91,6 +91,6 @@ def _print(cleaned: Cleaned) -> None:
     for name in (TRAIN, VALIDATION):
         print(f"{name}: {cleaned.rows[name]:,} rows")
     for change, count in cleaned.changes.most_common():
-        print(f"{plain(change, 160)}: {count:,} rows")
+        print(f"{sanitize(change, 160)}: {count:,} rows")
     if not cleaned.changes:
         print("no row had to be changed")

@@ -19,13 +19,13 @@ from core.cli.plan import target_device
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text import byte_sizes
-from core.contract.text.sanitize import plain
-from core.contract.wire.memory_forecast import Foretold
+from core.contract.text.sanitize import sanitize
+from core.contract.wire.memory_forecast import PackEstimate
 from core.errors import TrimtabError
 from core.memory.base import hf_config, weight_bytes
 from core.memory.base.model_shape import Model
 from core.memory.estimate.device_constants import Device
-from core.memory.estimate.pack_memory_estimate import Setting, setting_of
+from core.memory.estimate.pack_memory_estimate import Setting, make_setting
 from core.memory.estimate.trial_tensor_sizes import compute_need
 from core.memory.planning import memory_advice, memory_budget, space_extremes
 from core.memory.planning.memory_advice import Case
@@ -37,14 +37,14 @@ def fit(arguments: argparse.Namespace) -> int:
     """Print the smallest and the largest trial of the space; code 1 when the largest does not fit."""
     spec = spec_file.load(Path(arguments.spec))
     device = (
-        target_device.device_of_size(arguments.gpu)
+        target_device.make_device(arguments.gpu)
         if arguments.gpu
         else target_device.choose_device(spec.resources.devices)[0]
     )
-    model = _model(spec, device)
-    setting = setting_of(spec)
-    limit = memory_budget.limit(spec.resources.memory_bytes, device)
-    base_bytes = weight_bytes.base_bytes(
+    model = _read_model(spec, device)
+    setting = make_setting(spec)
+    limit = memory_budget.find_limit(spec.resources.memory_bytes, device)
+    base_bytes = weight_bytes.count_base_bytes(
         model,
         weight_bytes.resolve_precision(setting.precision, device.computes),
         setting.double_quant,
@@ -56,10 +56,10 @@ def fit(arguments: argparse.Namespace) -> int:
     def case(knobs: Mapping[str, Any]) -> Case:
         return Case(model, setting, compute_need(knobs), pack, device, limit.bytes_)
 
-    small, large = space_extremes.extremes(spec, lambda knobs: case(knobs).estimate().device_bytes)
+    small, large = space_extremes.find_extremes(spec, lambda knobs: case(knobs).estimate().device_bytes)
     cases = [case(knobs) for knobs in ((large,) if small == large else (small, large))]
     fitting = (
-        space_extremes.share(spec, lambda knobs: case(knobs).fits())
+        space_extremes.estimate_fitting_share(spec, lambda knobs: case(knobs).fits())
         if spec.space
         else float(cases[-1].fits())
     )
@@ -70,21 +70,21 @@ def fit(arguments: argparse.Namespace) -> int:
     return exit_codes.OK if cases[-1].fits() else exit_codes.FAILURE
 
 
-def _model(spec: StudySpec, device: Device) -> Model:
+def _read_model(spec: StudySpec, device: Device) -> Model:
     dtype = weight_bytes.dtype(spec.model.precision, device.computes)
 
     def say(stage: str) -> None:
-        print(f"{plain(stage)} …", file=sys.stderr, flush=True)
+        print(f"{sanitize(stage)} …", file=sys.stderr, flush=True)
 
     if not hf_config.is_local(spec.model.base, spec.model.revision):
         say(f"fetching the configuration of {spec.model.base} from the hub")
     try:
-        return hf_config.model(spec.model.base, spec.model.revision, dtype=dtype, say=say)
+        return hf_config.read_model(spec.model.base, spec.model.revision, dtype=dtype, say=say)
     except TrimtabError as error:
         if "cannot be traced" not in str(error):
             raise
-        print(f"less accurate: {plain(error.problems[0].what, 300)}", file=sys.stderr)
-        return hf_config.model(spec.model.base, spec.model.revision, dtype=dtype)
+        print(f"less accurate: {sanitize(error.problems[0].what, 300)}", file=sys.stderr)
+        return hf_config.read_model(spec.model.base, spec.model.revision, dtype=dtype)
 
 
 # -- what is printed -------------------------------------------------------------------------------
@@ -98,29 +98,29 @@ def _print(
     fitting: float,
 ) -> None:
     first = cases[0]
-    print(plain(f"{spec.model.base}: {_describe_setting(first.model, first.setting, first.device)}"))
+    print(sanitize(f"{spec.model.base}: {_describe_setting(first.model, first.setting, first.device)}"))
     allowed = byte_sizes.format_bytes(limit.bytes_) if limit.bytes_ is not None else "unknown"
-    print(plain(f"{first.device.name}: limit {allowed} ({limit.why})"))
+    print(sanitize(f"{first.device.name}: limit {allowed} ({limit.why})"))
     heads = ["one trial"] if len(cases) == 1 else ["smallest", "largest"]
     if first.pack > 1:
         heads = [f"{first.pack} × {head}" for head in heads]
     print(f"\n{'':<22}" + "".join(f"{head:>18}" for head in heads))
     for name in SHOWN:
-        _row(name, [output_formatting.format_value(knob[name]) for knob in knobs])
+        _print_row(name, [output_formatting.format_value(knob[name]) for knob in knobs])
     print()
     estimates = [case.estimate() for case in cases]
     for name in dict.fromkeys(part.name for forecast in estimates for part in forecast.parts):
-        _row(name, [byte_sizes.format_bytes(forecast.of(name)) for forecast in estimates])
-    _row("tensor peak", [byte_sizes.format_bytes(forecast.peak_bytes) for forecast in estimates])
-    _row("device total", [byte_sizes.format_bytes(forecast.device_bytes) for forecast in estimates])
-    _row("fits", ["yes" if case.fits() else "NO" for case in cases])
+        _print_row(name, [byte_sizes.format_bytes(forecast.of(name)) for forecast in estimates])
+    _print_row("tensor peak", [byte_sizes.format_bytes(forecast.peak_bytes) for forecast in estimates])
+    _print_row("device total", [byte_sizes.format_bytes(forecast.device_bytes) for forecast in estimates])
+    _print_row("fits", ["yes" if case.fits() else "NO" for case in cases])
     print()
-    for line in _advice(cases, fitting):
-        print(f"  {plain(line)}")
+    for line in _list_advice(cases, fitting):
+        print(f"  {sanitize(line)}")
 
 
-def _row(name: str, values: Sequence[str]) -> None:
-    print(f"  {name:<20}" + "".join(f"{plain(value, 17):>18}" for value in values))
+def _print_row(name: str, values: Sequence[str]) -> None:
+    print(f"  {name:<20}" + "".join(f"{sanitize(value, 17):>18}" for value in values))
 
 
 def _describe_setting(model: Model, setting: Setting, device: Device) -> str:
@@ -131,10 +131,10 @@ def _describe_setting(model: Model, setting: Setting, device: Device) -> str:
     )
 
 
-def _advice(cases: Sequence[Case], fitting: float) -> list[str]:
+def _list_advice(cases: Sequence[Case], fitting: float) -> list[str]:
     lines = memory_advice.advise(cases[-1])
     if len(cases) > 1:
-        packs = [memory_advice.largest_pack(case) for case in cases]
+        packs = [memory_advice.find_largest_pack(case) for case in cases]
         if cases[0].limit_bytes is not None:
             lines.append(f"at once: {packs[0]} of the smallest or {packs[1]} of the largest")
         lines.append(f"{fitting:.0%} of the space fits")
@@ -147,12 +147,12 @@ def _dump(cases: Sequence[Case], limit: memory_budget.Limit, fitting: float) -> 
     model, device = first.model, first.device
     content: dict[str, Any] = {
         "model": {"family": model.family, "layers": model.layers, "parameters": model.parameters},
-        "device": {"kind": device.kind, "name": plain(device.name), "total_bytes": device.total_bytes},
+        "device": {"kind": device.kind, "name": sanitize(device.name), "total_bytes": device.total_bytes},
         "limit_bytes": limit.bytes_,
         "why_limit": limit.why,
         "pack": first.pack,
         "share_that_fits": fitting,
-        "advice": _advice(cases, fitting),
+        "advice": _list_advice(cases, fitting),
     }  # fmt: skip
     for name, case in zip(("smallest", "largest") if len(cases) > 1 else ("trial",), cases, strict=True):
         content[name] = {
@@ -163,7 +163,7 @@ def _dump(cases: Sequence[Case], limit: memory_budget.Limit, fitting: float) -> 
     output_formatting.dump(content)
 
 
-def _estimate_record(estimate: Foretold) -> dict[str, Any]:
+def _estimate_record(estimate: PackEstimate) -> dict[str, Any]:
     parts = {name: estimate.of(name) for name in dict.fromkeys(part.name for part in estimate.parts)}
     return {
         "parts": parts,

@@ -17,14 +17,14 @@ from core.advise import base_facts, row_statistics, spec_writer, trial_duration
 from core.advise.advice_case import Case, Wish
 from core.advise.knob_recommendation import Line
 from core.advise.row_statistics import Rows
-from core.advise.study_recommendations import Plan, plan
+from core.advise.study_recommendations import Plan, make_plan
 from core.cli import exit_codes, output_formatting
 from core.cli.plan import target_device
 from core.contract.spec import spec_file
 from core.contract.spec.metric_table import OBJECTIVES
 from core.contract.spec.study_spec import AUTO
 from core.contract.text import byte_sizes
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import SpecError
 from core.memory.base import hf_config
 from core.memory.estimate.device_constants import Device
@@ -36,10 +36,10 @@ NARROW, WIDE = 60, 140  # columns
 
 def recommend(arguments: argparse.Namespace) -> int:
     """Print the recommendations and the study file; code 1 when no trial of this model fits."""
-    case = _case(arguments)
-    advice = plan(case)
+    case = _make_case(arguments)
+    advice = make_plan(case)
     head = f"trimtab recommend: {case.base.name} on {case.rows.count} rows, for {case.device.name}"
-    toml = spec_writer.page(advice, plain(head))
+    toml = spec_writer.write_page(advice, sanitize(head))
     spec_file.parse(advice.raw(), "the recommended study")
     if arguments.out:
         _write(Path(arguments.out), toml)
@@ -48,7 +48,7 @@ def recommend(arguments: argparse.Namespace) -> int:
     else:
         _print(advice, head)
         print(
-            f"written: {plain(arguments.out)}" if arguments.out else f"\n{toml}",
+            f"written: {sanitize(arguments.out)}" if arguments.out else f"\n{toml}",
             end="\n" * bool(arguments.out),
         )
     return exit_codes.OK if advice.fits else exit_codes.FAILURE
@@ -57,25 +57,27 @@ def recommend(arguments: argparse.Namespace) -> int:
 # -- the question ----------------------------------------------------------------------------------
 
 
-def _case(arguments: argparse.Namespace) -> Case:
-    wish = _wish(arguments)
-    rows = _rows(arguments.data, arguments.rows)
+def _make_case(arguments: argparse.Namespace) -> Case:
+    wish = _make_wish(arguments)
+    rows = _read_rows(arguments.data, arguments.rows)
     model = arguments.model
     if not hf_config.is_local(model):
         print(
-            f"fetching the configuration of {plain(model, 200)} from the hub …", file=sys.stderr, flush=True
+            f"fetching the configuration of {sanitize(model, 200)} from the hub …",
+            file=sys.stderr,
+            flush=True,
         )
     device, cards = (_parse_gpu(arguments.gpu), 1) if arguments.gpu else target_device.choose_device(AUTO)
-    base = base_facts.base(model)
+    base = base_facts.find_base(model)
     return Case(
-        replace(base, name=paths.here(model)), rows, paths.here(arguments.data), device,
-        memory_budget.limit(None, device), wish, cards,
+        replace(base, name=paths.resolve_here(model)), rows, paths.resolve_here(arguments.data), device,
+        memory_budget.find_limit(None, device), wish, cards,
     )  # fmt: skip
 
 
-def _wish(arguments: argparse.Namespace) -> Wish:
+def _make_wish(arguments: argparse.Namespace) -> Wish:
     if arguments.goal not in OBJECTIVES:
-        message = f"--goal {plain(arguments.goal, 60)!r} cannot be an objective"
+        message = f"--goal {sanitize(arguments.goal, 60)!r} cannot be an objective"
         raise SpecError.of(message, "command line", spec_file.suggest_name(arguments.goal, OBJECTIVES))
     for name in ("hours", "trials", "rows"):
         value = getattr(arguments, name)
@@ -84,27 +86,29 @@ def _wish(arguments: argparse.Namespace) -> Wish:
     return Wish(arguments.goal, arguments.trials, arguments.hours, arguments.rows)
 
 
-def _rows(source: str, count: int | None) -> Rows:
+def _read_rows(source: str, count: int | None) -> Rows:
     statistics = row_statistics.read(source)
     if statistics is not None:
         return statistics
     if count is None:
         message = "the data cannot be read as a local file"
-        raise SpecError.of(message, f"DATA = {plain(source, 200)!r}", "give the number of rows with --rows")
+        raise SpecError.of(
+            message, f"DATA = {sanitize(source, 200)!r}", "give the number of rows with --rows"
+        )
     note = "the rows were not read: 128 to 1024 tokens each are assumed, all of them trained on"
     return Rows(count, UNREAD_TOKENS, notes=(note,))
 
 
 def _parse_gpu(gpu: str) -> Device:
     """Return a GPU by its name, its size, or both."""
-    known_card = trial_duration.card(gpu)
+    known_card = trial_duration.find_card(gpu)
     if known_card is None:
-        return target_device.device_of_size(gpu)
+        return target_device.make_device(gpu)
     words = [
         word for word in gpu.replace("-", " ").split() if word.upper() not in known_card.name.upper().split()
     ]
     size_text = " ".join(word for word in words if word.upper() not in ("NVIDIA", "RTX", "GEFORCE", "TESLA"))
-    device = target_device.device_of_size(size_text or byte_sizes.format_bytes(known_card.memory_bytes))
+    device = target_device.make_device(size_text or byte_sizes.format_bytes(known_card.memory_bytes))
     name = known_card.name if known_card.name[0].isalpha() else f"RTX {known_card.name}"
     return Device(
         "cuda",
@@ -123,22 +127,22 @@ def _write(place: Path, text: str) -> None:
             file.write(text)
     except FileExistsError as error:
         raise SpecError.of(
-            "the file already exists", f"--out {plain(str(place), 200)}", "choose another name"
+            "the file already exists", f"--out {sanitize(str(place), 200)}", "choose another name"
         ) from error
     except OSError as error:
-        message = f"the file cannot be written: {plain(str(error), 200)}"
-        raise SpecError.of(message, f"--out {plain(str(place), 200)}", "choose a writable path") from error
+        message = f"the file cannot be written: {sanitize(str(error), 200)}"
+        raise SpecError.of(message, f"--out {sanitize(str(place), 200)}", "choose a writable path") from error
 
 
 def _print(advice: Plan, head: str) -> None:
     width = max(NARROW, min(WIDE, shutil.get_terminal_size().columns))
-    print(plain(head))
+    print(sanitize(head))
     citations = list(dict.fromkeys(str(source) for line in advice.lines for source in line.sources))
     for section in spec_file.SECTION_NAMES:
         if advice.of(section):
             print(f"\n[{section}]")
         for line in advice.of(section):
-            _row(line, [citations.index(str(source)) + 1 for source in line.sources], width)
+            _print_row(line, [citations.index(str(source)) + 1 for source in line.sources], width)
     print("\nsources")
     for number, source in enumerate(citations, 1):
         _print_wrapped(f"[{number}] {source}", 2, 7, width)
@@ -149,10 +153,10 @@ def _print(advice: Plan, head: str) -> None:
     print()
 
 
-def _row(line: Line, numbers: list[int], width: int) -> None:
+def _print_row(line: Line, numbers: list[int], width: int) -> None:
     marks = "".join(f"[{number}]" for number in numbers)
     line_text = f"{spec_writer.write_line(line)} · {line.why} {marks}"
-    if len(plain(line_text)) <= width - 2:
+    if len(sanitize(line_text)) <= width - 2:
         _print_wrapped(line_text, 2, 6, width)
         return
     _print_wrapped(spec_writer.write_line(line), 2, 6, width)
@@ -163,13 +167,13 @@ def _print_wrapped(words: str, first: int, later: int, width: int) -> None:
     wrapper = textwrap.TextWrapper(
         width, " " * first, " " * later, break_on_hyphens=False, break_long_words=False
     )
-    print(wrapper.fill(plain(words, 1200)))
+    print(wrapper.fill(sanitize(words, 1200)))
 
 
 def _dump(advice: Plan, toml: str) -> None:
     lines = [
         {
-            "section": line.section, "knob": line.knob, "value": line.value, "why": plain(line.why),
+            "section": line.section, "knob": line.knob, "value": line.value, "why": sanitize(line.why),
             "sources": [str(source) for source in line.sources],
         }
         for line in advice.lines
@@ -177,7 +181,7 @@ def _dump(advice: Plan, toml: str) -> None:
     output_formatting.dump(
         {
             "fits": advice.fits,
-            "doubts": [plain(doubt) for doubt in advice.doubts],
+            "doubts": [sanitize(doubt) for doubt in advice.doubts],
             "lines": lines,
             "toml": toml,
         }

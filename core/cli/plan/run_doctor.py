@@ -14,7 +14,7 @@ import msgspec
 
 from core.cli import activity_line, exit_codes, output_formatting
 from core.contract.events.event_types import Device
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 from core.watch.doctor_finding import Finding
 
@@ -28,7 +28,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 
     activity_line.set_activity("querying the libraries")
     findings = []
-    for check in itertools.chain(examine(used=used_devices), check_hooks.findings()):
+    for check in itertools.chain(examine(used=find_used_devices), check_hooks.list_findings()):
         findings.append(check)
         if not arguments.json:
             _print(check)
@@ -40,7 +40,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     return exit_codes.FAILURE if failed else exit_codes.OK
 
 
-def used_devices(cards: Sequence[Device], why_none: str) -> list[Finding]:
+def find_used_devices(cards: Sequence[Device], why_none: str) -> list[Finding]:
     """Report the devices that a study with resources.devices = "auto" would use from this shell; nothing
     where there is no GPU to choose."""
     from core.daemon.placement import device_choice
@@ -49,7 +49,7 @@ def used_devices(cards: Sequence[Device], why_none: str) -> list[Finding]:
     if not cards and not visible:
         return []
     try:
-        slots = device_choice.slots("auto", cards, visible, why_none)
+        slots = device_choice.choose_slots("auto", cards, visible, why_none)
     except TrimtabError as error:
         return [Finding("devices", "fail", f"a study here: {error.problems[0].what}", error.problems[0].fix)]
     labels = ", ".join(slot.label for slot in slots)
@@ -68,10 +68,10 @@ def used_devices(cards: Sequence[Device], why_none: str) -> list[Finding]:
 
 
 def _describe_visible(visible: str) -> str:
-    return f"CUDA_VISIBLE_DEVICES = {plain(visible, 120)!r}"
+    return f"CUDA_VISIBLE_DEVICES = {sanitize(visible, 120)!r}"
 
 
 def _print(finding: Finding) -> None:
-    print(f"{SIGNS[finding.level]}  {finding.name:<13} {plain(finding.found, 400)}", flush=True)
+    print(f"{SIGNS[finding.level]}  {finding.name:<13} {sanitize(finding.found, 400)}", flush=True)
     if finding.fix:
-        print(f"{'':<20}→ {plain(finding.fix, 400)}", flush=True)
+        print(f"{'':<20}→ {sanitize(finding.fix, 400)}", flush=True)

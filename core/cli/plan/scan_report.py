@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from core.cli import activity_line
 from core.cli.plan.progress_bar import ProgressBar
 from core.contract.spec.study_spec import StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.checks import scan_rows
 from core.data.checks.blocking_findings import find_blocking
 from core.data.checks.check_finding import Finding, Severity
@@ -47,12 +47,12 @@ def print_scan(spec: StudySpec, size: int, against: Sequence[str] = ()) -> list[
 def describe(scan: scan_rows.Scan) -> Iterator[str]:
     """Return the lines for one source."""
     source = scan.source
-    label = f"{source.key} = {plain(source.name, 200)!r}"
+    label = f"{source.key} = {sanitize(source.name, 200)!r}"
     if not scan.findings:
         yield from _wrap_comment(f"{label}: {'; '.join(scan.notes) or 'no rows'}")
         return
-    some = f"{scan.sampled:,} of {scan.read:,} rows, drawn at random"
-    rows = some if scan.sampled < scan.read else f"all {scan.read:,} rows"
+    sample_text = f"{scan.sampled:,} of {scan.read:,} rows, drawn at random"
+    rows = sample_text if scan.sampled < scan.read else f"all {scan.read:,} rows"
     yield "#"
     yield from _wrap_comment(f"scanned {rows}: {label}")
     absent = [finding.name for finding in scan.findings if _is_absent(finding)]
@@ -94,15 +94,15 @@ def _describe_count(finding: Finding) -> str:
     """Return the count and the share; of a detector's finding in a sample also the interval of the true
     share, which allows for its errors."""
     score = finding.corrected or finding.share
-    share = f"{finding.hits:,} of {finding.rows:,} rows, {_number(finding.hits / finding.rows)} %"
+    share = f"{finding.hits:,} of {finding.rows:,} rows, {_format_number(finding.hits / finding.rows)} %"
     if not finding.detector:
         return share
     if score.low is None or score.high is None:
         return f"{share} ({score.reason})"
-    return f"{share} (true share: {_number(score.low)} to {_number(score.high)} %)"
+    return f"{share} (true share: {_format_number(score.low)} to {_format_number(score.high)} %)"
 
 
-def _number(share: float) -> str:
+def _format_number(share: float) -> str:
     return "0" if not share else "<0.05" if share < SMALLEST else f"{100 * share:.3g}"
 
 
@@ -110,7 +110,7 @@ def _wrap_comment(text: str, indent: int = 0) -> Iterator[str]:
     """Return comment lines of at most WIDTH columns; the second and later ones are indented."""
     start = "# " + " " * indent
     yield from textwrap.wrap(
-        plain(text),
+        sanitize(text),
         WIDTH,
         break_on_hyphens=False,
         initial_indent=start,

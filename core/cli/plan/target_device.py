@@ -7,18 +7,20 @@ from collections.abc import Sequence
 
 from core import paths
 from core.contract.text import byte_sizes
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import SpecError
 from core.memory.estimate import device_constants
 from core.memory.estimate.device_constants import Device
 
 
-def device_of_size(gpu: str) -> Device:
+def make_device(gpu: str) -> Device:
     """Return a GPU of the size given by ``--gpu``. Raises SpecError."""
     try:
         total = byte_sizes.parse(gpu)
     except ValueError as error:
-        raise SpecError.of(f"--gpu {plain(gpu, 40)!r} {error}", "command line", 'such as "24 GiB"') from error
+        raise SpecError.of(
+            f"--gpu {sanitize(gpu, 40)!r} {error}", "command line", 'such as "24 GiB"'
+        ) from error
     return Device("cuda", f"a GPU of {byte_sizes.format_bytes(total)}", total, total)
 
 
@@ -32,12 +34,14 @@ def choose_device(devices_setting: str | Sequence[int]) -> tuple[Device, int]:
     reader = GpuReader()
     cards, why_none = reader.read()
     reader.close()
-    slots = device_choice.slots(devices_setting, cards, os.environ.get("CUDA_VISIBLE_DEVICES"), why_none)
+    slots = device_choice.choose_slots(
+        devices_setting, cards, os.environ.get("CUDA_VISIBLE_DEVICES"), why_none
+    )
     labels = {slot.label for slot in slots}
     usable = [card for card in cards if f"gpu{card.index}" in labels]
     if usable:
         least = min(usable, key=lambda device: (device.total_bytes or 0) - (device.used_bytes or 0))
-        return device_constants.card(least), len(usable)
+        return device_constants.make_card(least), len(usable)
     host = HostReader(paths.home()).read()
     total = host.total_bytes or 0
-    return device_constants.cpu(total, total - (host.used_bytes or 0)), 1
+    return device_constants.make_cpu(total, total - (host.used_bytes or 0)), 1

@@ -7,7 +7,7 @@ import argparse
 from core import paths
 from core.cli import activity_line, console_options
 from core.cli.inspect import plain_view
-from core.cli.remote.hosts_list import no_such_host
+from core.cli.remote.hosts_list import make_unknown_host_error
 from core.cli.resolve_trial import UsageError
 from core.contract.hosts import host_list
 from core.contract.hosts.ssh_tunnel import Tunnel
@@ -17,10 +17,10 @@ from core.errors import Problem
 
 def attach(arguments: argparse.Namespace) -> int:
     """Open a tunnel, attach through it, and close it. Raises UsageError or EngineError."""
-    known = host_list.read(paths.home())
-    host = known.get(arguments.host)
+    hosts_by_name = host_list.read(paths.home())
+    host = hosts_by_name.get(arguments.host)
     if host is None:
-        raise no_such_host(arguments.host, known)
+        raise make_unknown_host_error(arguments.host, hosts_by_name)
     in_lines = arguments.plain or (
         fullscreen_terminal_check.is_interactive() and fullscreen_terminal_check.is_dumb()
     )
@@ -30,13 +30,13 @@ def attach(arguments: argparse.Namespace) -> int:
             problem or Problem("this program has no console", "", fullscreen_terminal_check.LINES)
         )
     activity_line.set_activity(f"connecting to {host.name}")
-    tunnel = Tunnel(host, paths.private(paths.home()))
+    tunnel = Tunnel(host, paths.make_private(paths.home()))
     try:
         tunnel.ensure()
         if in_lines:
             return plain_view.watch(tunnel.socket, arguments.study, ensure=tunnel.ensure)
         activity_line.stop_activity()  # the terminal is the console's
-        options = console_options.chosen(arguments)
+        options = console_options.list_chosen(arguments)
         code: int = arguments.console(tunnel.socket, arguments.study, tunnel=tunnel, **options)
         return code
     finally:

@@ -14,4 +14,4 @@ def record_environment(threads: int | None) -> dict[str, Any]:
     reader = GpuReader()
     devices, driver = reader.read()[0], reader.driver()
     reader.close()
-    return package_versions.versions(devices, driver, threads, time.time())
+    return package_versions.read_versions(devices, driver, threads, time.time())

@@ -13,7 +13,7 @@ from core import paths
 from core.cli import exit_codes, reach_engine, resolve_trial
 from core.contract.state import engine_state as s
 from core.contract.state import reference_values
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 from core.store.report.report_data import Report
 
@@ -25,10 +25,10 @@ def export(arguments: argparse.Namespace) -> int:
     """
     from core.store.bundle import bundle_manifest, bundle_writer
 
-    study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
+    study = resolve_trial.find_study(reach_engine.read_state()[0], arguments.study)
     report = gather_report(study, arguments.trial)
     if arguments.html:
-        return _page(report, Path(arguments.html), arguments.force)
+        return _write_page(report, Path(arguments.html), arguments.force)
     notes: list[str] = []
 
     def fill(folder: Path) -> dict[str, Any]:
@@ -36,7 +36,9 @@ def export(arguments: argparse.Namespace) -> int:
         notes.extend(fill_notes)
         return content
 
-    bundle = bundle_manifest.make(_target(report, arguments.out), fill, arguments.force, arguments.zip)
+    bundle = bundle_manifest.make_manifest(
+        _choose_target(report, arguments.out), fill, arguments.force, arguments.zip
+    )
     best_trial = report.chosen
     message = (
         reference_values.explain_no_best(report.study)
@@ -44,13 +46,13 @@ def export(arguments: argparse.Namespace) -> int:
         else f"trial {best_trial.number} ({best_trial.state})"
     )
     print(f"{study.name}: {message}, {len(report.study.trials)} trials in all")
-    print(f"  bundle   {plain(str(bundle))}")
+    print(f"  bundle   {sanitize(str(bundle))}")
     if bundle.is_dir():
-        print(f"  read     {plain(str(bundle / 'report.html'))}")
+        print(f"  read     {sanitize(str(bundle / 'report.html'))}")
     if best_trial is not None and best_trial.state == s.COMPLETE:
-        print(f"  repeat   trimtab rerun {shlex.quote(plain(str(bundle)))}")
+        print(f"  repeat   trimtab rerun {shlex.quote(sanitize(str(bundle)))}")
     for note in notes:
-        print(f"  note     {plain(note, 300)}")
+        print(f"  note     {sanitize(note, 300)}")
     return exit_codes.OK
 
 
@@ -66,14 +68,14 @@ def gather_report(study: s.Study, trial: int | None) -> Report:
         message = f"the journal of {study.name} is missing"
         raise TrimtabError.of(message, study.folder, "move the study's folder back to where it was created")
     if trial is not None:
-        resolve_trial.trial(study, trial)
+        resolve_trial.find_trial(study, trial)
     threads = study.settings.resources.threads
     return report_data.gather(
         study_events, study.name, trial, environment_snapshot.record_environment(threads), time.time(), study
     )
 
 
-def _target(report: Report, out: str | None) -> Path:
+def _choose_target(report: Report, out: str | None) -> Path:
     """Return the target path: the study's own folder unless --out is given."""
     if out:
         return paths.expand_home(out).absolute()
@@ -81,8 +83,8 @@ def _target(report: Report, out: str | None) -> Path:
     return Path(report.study.folder) / "export" / f"{report.study.name}{number}"
 
 
-def _page(report: Report, path: Path, force: bool) -> int:
-    from core.store.report.html_report import page
+def _write_page(report: Report, path: Path, force: bool) -> int:
+    from core.store.report.html_report import write_page
 
     path = paths.expand_home(path).absolute()
     if path.is_dir():
@@ -92,12 +94,12 @@ def _page(report: Report, path: Path, force: bool) -> int:
     aside = path.with_name(f".{path.name}.new-{secrets.token_hex(4)}")
     try:
         with aside.open("x", encoding="utf-8") as file:  # "x": no link that another user has put there
-            file.write(page(report))
+            file.write(write_page(report))
         aside.replace(path)
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise TrimtabError.of(
-            f"the report cannot be written: {plain(str(error), 300)}", str(path), "choose another file"
+            f"the report cannot be written: {sanitize(str(error), 300)}", str(path), "choose another file"
         ) from error
-    print(plain(str(path)))
+    print(sanitize(str(path)))
     return exit_codes.OK

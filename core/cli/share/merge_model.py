@@ -7,7 +7,7 @@ import argparse
 from core import paths
 from core.cli import exit_codes
 from core.cli.inspect import best_and_generate
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 
 def merge(arguments: argparse.Namespace) -> int:
@@ -15,10 +15,10 @@ def merge(arguments: argparse.Namespace) -> int:
     out = paths.expand_home(arguments.out).absolute()
     code = best_and_generate.run_with_torch(
         "core.train.commands.merge_adapter",
-        best_and_generate.adapter_folder(arguments),
+        best_and_generate.find_adapter_folder(arguments),
         str(out),
         *best_and_generate.trust(arguments),
     )
     if code == exit_codes.OK:
-        print(f"merged: {plain(str(out))}")
+        print(f"merged: {sanitize(str(out))}")
     return code

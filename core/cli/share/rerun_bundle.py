@@ -17,10 +17,10 @@ from core.cli.share import environment_snapshot
 from core.cli.steer.pause_prune_stop import BY
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api, shell_environment
 from core.errors import Problem, TrimtabError
-from core.store import input_provenance
+from core.store import input_fingerprints
 from core.store.bundle import bundle_manifest, package_versions, rerun_comparison
 
 FLAGS = {"model.base": "base", "data.source": "data", "data.validation": "validation"}
@@ -40,22 +40,22 @@ def rerun(arguments: argparse.Namespace) -> int:
 def _rerun(arguments: argparse.Namespace, original: rerun_comparison.Original) -> int:
     _check_foreign_code(original, arguments.trust_remote_code)
     replaced_paths = {
-        key: paths.here(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))
+        key: paths.resolve_here(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))
     }
     name = rerun_comparison.free_name(
         str(original.raw["study"]["name"]), reach_engine.read_state()[0].studies
     )
-    spec = rerun_comparison.spec_of(original, name, replaced_paths)
-    doubts = _differences(original, spec, arguments.anyway)
+    spec = rerun_comparison.make_spec(original, name, replaced_paths)
+    doubts = _list_differences(original, spec, arguments.anyway)
     print(
-        f"{name}: trial {original.number} of {plain(str(original.raw['study']['name']), 80)} again",
+        f"{name}: trial {original.number} of {sanitize(str(original.raw['study']['name']), 80)} again",
         flush=True,
     )
     code = _run(spec, original.folder)
     if code not in (exit_codes.OK, exit_codes.FAILURE):
         return code
     study = reach_engine.read_state()[0].studies[name]
-    return _judge(arguments, original, study, resolve_trial.best(study), doubts)
+    return _judge(arguments, original, study, resolve_trial.find_best(study), doubts)
 
 
 def _check_foreign_code(original: rerun_comparison.Original, allowed: bool) -> None:
@@ -73,27 +73,27 @@ def _check_foreign_code(original: rerun_comparison.Original, allowed: bool) -> N
     if foreign_code and not allowed:
         fix = "review that code, then add --trust-remote-code"
         raise TrimtabError(
-            *(Problem(message, plain(str(location), 200), fix) for message, location in foreign_code)
+            *(Problem(message, sanitize(str(location), 200), fix) for message, location in foreign_code)
         )
 
 
-def _differences(original: rerun_comparison.Original, spec: StudySpec, anyway: bool) -> list[str]:
+def _list_differences(original: rerun_comparison.Original, spec: StudySpec, anyway: bool) -> list[str]:
     """Print the differences from the original run. Returns why identical bits cannot be expected.
 
     Raises BundleError where data or base differ, unless ``anyway``.
     """
-    different, unsure = rerun_comparison.compare_data(original, input_provenance.fingerprints(spec))
+    different, unsure = rerun_comparison.compare_data(original, input_fingerprints.fingerprint_inputs(spec))
     if different and not anyway:
         flags = "locate it with --data FILE, --validation FILE or --base MODEL, or run with --anyway"
         raise bundle_manifest.BundleError(*(Problem(text, str(original.folder), flags) for text in different))
-    other_versions = package_versions.differences(
+    other_versions = package_versions.list_differences(
         original.versions, environment_snapshot.record_environment(spec.resources.threads)
     )
     for text in (*different, *other_versions):
-        print(f"differs: {plain(text, 300)}")
+        print(f"differs: {sanitize(text, 300)}")
     for text in unsure:
-        print(f"uncertain: {plain(text, 300)}")
-    return rerun_comparison.doubts(original, [*different, *other_versions])
+        print(f"uncertain: {sanitize(text, 300)}")
+    return rerun_comparison.list_doubts(original, [*different, *other_versions])
 
 
 def _run(spec: StudySpec, folder: Path) -> int:
@@ -103,7 +103,9 @@ def _run(spec: StudySpec, folder: Path) -> int:
     socket = reach_engine.ensure_engine()
     spec_location = str(folder / "study.toml")
     reach_engine.ask(
-        console_api.StartStudy(spec_file.to_raw(spec), spec_location, BY, shell_environment.read_own()),
+        console_api.StartStudy(
+            spec_file.convert_to_raw(spec), spec_location, BY, shell_environment.read_own()
+        ),
         socket,
     )
     try:
@@ -132,13 +134,13 @@ def _judge(
             else _format_difference(outcome.apart[name])
         )
         print(f"  {name}  {before:.9g} → {now:.9g}  {apart}")
-    print(f"  adapter  {_adapter(original, outcome)}")
-    limit = rerun_comparison.tolerance(original) if arguments.tolerance is None else arguments.tolerance
+    print(f"  adapter  {_describe_adapter(original, outcome)}")
+    limit = rerun_comparison.find_tolerance(original) if arguments.tolerance is None else arguments.tolerance
     if outcome.identical:
         print("bit-identical")
         return exit_codes.OK
     for text in doubts:
-        print(f"  identical bits were not expected: {plain(text, 300)}")
+        print(f"  identical bits were not expected: {sanitize(text, 300)}")
     if outcome.within(limit) and (doubts or outcome.other is None or arguments.tolerance is not None):
         print(f"equal within {limit:g}")
         return exit_codes.OK
@@ -150,7 +152,7 @@ def _format_difference(relative: float) -> str:
     return "identical bits" if relative == 0 else f"relative difference {relative:.2g}"
 
 
-def _adapter(original: rerun_comparison.Original, outcome: rerun_comparison.Outcome) -> str:
+def _describe_adapter(original: rerun_comparison.Original, outcome: rerun_comparison.Outcome) -> str:
     if outcome.other is None:
         return f"not compared: the bundle has no adapter of trial {original.number}"
     if outcome.other == 0:

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from core.cli import activity_line, exit_codes, reach_engine, resolve_trial
-from core.cli.steer.pause_prune_stop import BY, engine_state
+from core.cli.steer.pause_prune_stop import BY, read_engine_state
 from core.contract.spec import toml_reader
 from core.contract.spec.knob_table import WEIGHT
 from core.contract.state import engine_state as s
 from core.contract.text import fullscreen_terminal_check
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
 from core.errors import Problem, RefusedError
 
@@ -23,8 +23,8 @@ DEEPEST = 3  # parts of a key: section, key, key within an inline table
 
 def change(arguments: argparse.Namespace) -> int:
     """Change a study; without ``--yes`` only after a preview and a confirmation."""
-    study = resolve_trial.study(engine_state(), arguments.study)
-    changes = _changes(study, arguments.changes)
+    study = resolve_trial.find_study(read_engine_state(), arguments.study)
+    changes = _parse_changes(study, arguments.changes)
     if not arguments.yes:
         _show(reach_engine.ask(console_api.ChangeStudy(study.name, changes, True, BY)))
         if not _ask_agreement():
@@ -43,9 +43,9 @@ def _show(answer: console_api.Answer | None) -> None:
             "the engine did not describe the change", "", "restart it: it may be an older version"
         )
     for line in answer.changes:
-        print(plain(line, 300))
+        print(sanitize(line, 300))
     for line in answer.effects:
-        print(f"  → {plain(line, 300)}")
+        print(f"  → {sanitize(line, 300)}")
 
 
 def _ask_agreement() -> bool:
@@ -58,7 +58,7 @@ def _ask_agreement() -> bool:
     return input("Apply the change? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def _changes(study: s.Study, assignments: Iterable[str]) -> dict[str, dict[str, Any]]:
+def _parse_changes(study: s.Study, assignments: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Parse ``assignments`` into tables of the study file. Raises UsageError with all problems."""
     tables: dict[str, dict[str, Any]] = {}
     problems = []
@@ -69,19 +69,19 @@ def _changes(study: s.Study, assignments: Iterable[str]) -> dict[str, dict[str, 
             parts[-2:] = [".".join(parts[-2:])]
         if not sign or not 2 <= len(parts) <= DEEPEST or not all(parts):
             fix = "write section.key=value, such as study.sampler=gp"
-            problems.append(Problem(f"{plain(assignment, 80)!r} changes no key", "command line", fix))
+            problems.append(Problem(f"{sanitize(assignment, 80)!r} changes no key", "command line", fix))
             continue
         try:
-            _put(study, tables, parts, _value(value.strip()))
+            _put(study, tables, parts, _parse_value(value.strip()))
         except toml_reader.TomlError as error:
             fix = "write the value as in the study file"
-            problems.append(Problem(f"{plain(key, 80)}: {plain(str(error), 200)}", "command line", fix))
+            problems.append(Problem(f"{sanitize(key, 80)}: {sanitize(str(error), 200)}", "command line", fix))
     if problems:
         raise resolve_trial.UsageError(*problems)
     return tables
 
 
-def _value(text: str) -> Any:
+def _parse_value(text: str) -> Any:
     """Parse ``text`` as TOML; text that is not TOML stays a string, and "none" removes the key.
 
     Raises TomlError for a value that is nested too deeply or too long.

@@ -16,13 +16,13 @@ import msgspec
 
 from core import paths
 from core.cli import activity_line, exit_codes, reach_engine
-from core.cli.main import version
+from core.cli.main import read_version
 from core.contract.hosts.ssh_commands import Remote
 from core.contract.hosts.study_summary import summarize
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api
-from core.contract.wire.engine_health_check import health
-from core.contract.wire.local_socket import PATH_LIMIT_BYTES, own_name
+from core.contract.wire.engine_health_check import read_health
+from core.contract.wire.local_socket import PATH_LIMIT_BYTES, find_own_name
 from core.errors import EngineError
 
 LEAVE_DEADLINE_S = 30.0
@@ -53,8 +53,8 @@ def _print_socket(start: bool) -> int:
         reach_engine.ensure_engine()
     state, running = reach_engine.read_state()
     remote = Remote(
-        console_api.PROTOCOL, version(), running, _shorten_socket_path(paths.socket_path()),
-        own_name(), platform.node(),
+        console_api.PROTOCOL, read_version(), running, _shorten_socket_path(paths.socket_path()),
+        find_own_name(), platform.node(),
         tuple(summarize(study, time.time()) for study in state.studies.values()),
     )  # fmt: skip
     print(msgspec.json.encode(remote).decode())
@@ -63,8 +63,8 @@ def _print_socket(start: bool) -> int:
 
 def _shorten_socket_path(socket: Path) -> str:
     """Return a path of the socket that a socket's address has room for: through the engine's folder."""
-    if len(os.fsencode(socket)) > PATH_LIMIT_BYTES and (found := health(socket)) is not None:
-        return f"/proc/{found.get('pid')}/cwd/{socket.name}"
+    if len(os.fsencode(socket)) > PATH_LIMIT_BYTES and (engine_health := read_health(socket)) is not None:
+        return f"/proc/{engine_health.get('pid')}/cwd/{socket.name}"
     return str(socket)
 
 
@@ -72,7 +72,7 @@ def _wait_until_gone() -> int:
     """Wait until the engine no longer answers, so that a script can continue."""
     activity_line.set_activity("waiting for the engine to stop")
     deadline = time.monotonic() + LEAVE_DEADLINE_S
-    while health(paths.socket_path()):
+    while read_health(paths.socket_path()):
         if time.monotonic() > deadline:
             raise EngineError.of(
                 f"the engine still answers after {LEAVE_DEADLINE_S:.0f} s",

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from core.cli import exit_codes, output_formatting, reach_engine, resolve_trial
-from core.cli.steer.pause_prune_stop import BY, engine_state, find_trial
+from core.cli.steer.pause_prune_stop import BY, find_trial, read_engine_state
 from core.contract.edits import input_values, knob_edit_checks
 from core.contract.spec.knob_table import CLONE_KEEPS
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
 from core.errors import Problem, RefusedError
 
@@ -23,10 +23,10 @@ NAMES = {knob.short: name for name, knob in knob_edit_checks.EDITABLE.items() if
 
 def enqueue(arguments: argparse.Namespace) -> int:
     """Queue a trial with the given knobs."""
-    study = resolve_trial.study(engine_state(), arguments.study)
-    like = resolve_trial.trial(study, arguments.like) if arguments.like is not None else None
-    present = input_values.current_values(study, like)
-    knobs = _knobs(arguments.knobs, s.Trial(-1, knobs=present))
+    study = resolve_trial.find_study(read_engine_state(), arguments.study)
+    like = resolve_trial.find_trial(study, arguments.like) if arguments.like is not None else None
+    present = input_values.list_current_values(study, like)
+    knobs = _parse_knobs(arguments.knobs, s.Trial(-1, knobs=present))
     number = _ask_and_print(console_api.EnqueueTrial(study.name, knobs, arguments.like, BY))
     print(f"{study.name}: queued as trial {number}")
     for name, value in knobs.items():
@@ -43,8 +43,8 @@ def enqueue(arguments: argparse.Namespace) -> int:
 def clone(arguments: argparse.Namespace) -> int:
     """Queue a trial that continues from the checkpoint of another."""
     study, number = find_trial(arguments)
-    trial = engine_state().studies[study].trials[number]
-    changes = _knobs(arguments.knobs, trial, CLONE_KEEPS)
+    trial = read_engine_state().studies[study].trials[number]
+    changes = _parse_knobs(arguments.knobs, trial, CLONE_KEEPS)
     clone_number = _ask_and_print(console_api.CloneTrial(study, number, changes, BY, best=arguments.best))
     print(
         f"{study}: clone of trial {number} queued as trial {clone_number};"
@@ -56,8 +56,8 @@ def clone(arguments: argparse.Namespace) -> int:
 def edit(arguments: argparse.Namespace) -> int:
     """Change knobs of a running trial."""
     study, number = find_trial(arguments)
-    trial = engine_state().studies[study].trials[number]
-    changes = _knobs(arguments.knobs, trial)
+    trial = read_engine_state().studies[study].trials[number]
+    changes = _parse_knobs(arguments.knobs, trial)
     reach_engine.ask(console_api.EditTrial(study, number, changes, arguments.count, BY))
     counts = "counts" if arguments.count and trial.counted else "is displayed but not reported to the sampler"
     print(f"{study}: editing trial {number}: {output_formatting.format_pairs(changes)}; its result {counts}")
@@ -73,7 +73,7 @@ def _ask_and_print(request: console_api.AnyRequest) -> int:
     return answer.trial
 
 
-def _knobs(
+def _parse_knobs(
     assignments: Iterable[str], trial: s.Trial, locked: dict[str, str] | None = None
 ) -> dict[str, Any]:
     """Parse the knobs in ``assignments``. Raises UsageError with all problems."""
@@ -85,13 +85,13 @@ def _knobs(
         knob = knob_edit_checks.list_editable(trial.knobs).get(knob_name)
         if knob is None or not sign:
             problems.append(
-                Problem(f"{plain(assignment, 80)!r} sets no knob", "command line", _nearest(name))
+                Problem(f"{sanitize(assignment, 80)!r} sets no knob", "command line", _find_nearest(name))
             )
             continue
         read = input_values.parse_edit(trial, knob_name, text)
         wrong = (locked or {}).get(knob_name) and f"cannot change: {(locked or {})[knob_name]}"
         if wrong or read.wrong:
-            label = plain(f"{knob_name} = {text}", 80)
+            label = sanitize(f"{knob_name} = {text}", 80)
             problems.append(Problem(f"{label}: {wrong or read.wrong}", "command line", knob.meaning))
         values[knob_name] = read.value
     if problems:
@@ -99,6 +99,6 @@ def _knobs(
     return values
 
 
-def _nearest(name: str) -> str:
+def _find_nearest(name: str) -> str:
     close = difflib.get_close_matches(name.strip()[:60], NAMES, n=1, cutoff=0.5)
     return f"did you mean {NAMES[close[0]]}=…?" if close else f"knobs: {', '.join(knob_edit_checks.EDITABLE)}"

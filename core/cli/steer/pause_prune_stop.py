@@ -13,7 +13,7 @@ from core.errors import EngineError
 BY = "command line"
 
 
-def engine_state() -> s.State:
+def read_engine_state() -> s.State:
     """Return the state of the running engine. Raises EngineError without one."""
     state, running = reach_engine.read_state()
     if not running:
@@ -33,13 +33,13 @@ def _all(arguments: argparse.Namespace) -> str | None:
             "command line",
             f"use {arguments.name} TRIAL or {arguments.name} --all",
         )
-    return resolve_trial.study(engine_state(), arguments.study).name if arguments.all else None
+    return resolve_trial.find_study(read_engine_state(), arguments.study).name if arguments.all else None
 
 
 def find_trial(arguments: argparse.Namespace) -> tuple[str, int]:
     """Return the named study and trial. Raises UsageError if one does not exist."""
-    study = resolve_trial.study(engine_state(), arguments.study)
-    return study.name, resolve_trial.trial(study, arguments.trial).number
+    study = resolve_trial.find_study(read_engine_state(), arguments.study)
+    return study.name, resolve_trial.find_trial(study, arguments.trial).number
 
 
 def pause(arguments: argparse.Namespace) -> int:
@@ -78,7 +78,7 @@ def prune(arguments: argparse.Namespace) -> int:
 
 def stop(arguments: argparse.Namespace) -> int:
     """Stop a study."""
-    study = resolve_trial.study(engine_state(), arguments.study)
+    study = resolve_trial.find_study(read_engine_state(), arguments.study)
     reach_engine.ask(console_api.StopStudy(study.name, BY))
     print(f"{study.name}: stopping; its results are kept")
     return exit_codes.OK

@@ -11,7 +11,7 @@ from typing import Any
 from core.cli import activity_line, console_options, exit_codes, reach_engine, resolve_trial
 from core.contract.state import engine_state as s
 from core.contract.text import fullscreen_terminal_check
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api, shell_environment
 from core.errors import EngineError, Problem
 
@@ -38,7 +38,7 @@ def attach(arguments: argparse.Namespace) -> int:
         raise resolve_trial.UsageError(
             problem or Problem("this program has no console", "", fullscreen_terminal_check.LINES)
         )
-    return _console(arguments, reach_engine.ensure_engine(), arguments.study)
+    return _open_console(arguments, reach_engine.ensure_engine(), arguments.study)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -49,10 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
     from core.contract.spec import spec_file
 
     spec = spec_file.load(Path(arguments.spec))
-    raw = spec_file.to_raw(spec)
+    raw = spec_file.convert_to_raw(spec)
     name = spec.study.name
     follows = not (arguments.headless or arguments.detach)
-    interactive = follows and _interactive(arguments)
+    interactive = follows and _is_interactive(arguments)
     if (
         follows
         and not interactive
@@ -62,15 +62,15 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{problem.what}: printing plain lines instead", file=sys.stderr)
     socket = reach_engine.ensure_engine()
     if interactive and _is_complete(name, raw):  # nothing to start: show the results
-        return _console(arguments, socket, name)
+        return _open_console(arguments, socket, name)
     spec_location = str(Path(arguments.spec).absolute())
     started = reach_engine.ask(
         console_api.StartStudy(raw, spec_location, "command line", shell_environment.read_own()), socket
     )
     for note in started.notes if isinstance(started, console_api.Started) else ():
-        print(f"note: {plain(note, 400)}", file=sys.stderr)
+        print(f"note: {sanitize(note, 400)}", file=sys.stderr)
     if interactive:
-        return _console(arguments, socket, name)
+        return _open_console(arguments, socket, name)
     _warn_of_logout(socket)
     if arguments.detach:
         print(f"{name} is running; {DETACHED}")
@@ -90,13 +90,13 @@ def _is_complete(name: str, raw: dict[str, Any]) -> bool:
     return study is not None and study.state == s.COMPLETE and study.spec == raw
 
 
-def _interactive(arguments: argparse.Namespace) -> bool:
+def _is_interactive(arguments: argparse.Namespace) -> bool:
     return arguments.console is not None and fullscreen_terminal_check.find_obstacle() is None
 
 
-def _console(arguments: argparse.Namespace, socket: Path, name: str | None) -> int:
+def _open_console(arguments: argparse.Namespace, socket: Path, name: str | None) -> int:
     activity_line.stop_activity()  # the terminal is the console's
-    code = arguments.console(socket, name, **console_options.chosen(arguments))
+    code = arguments.console(socket, name, **console_options.list_chosen(arguments))
     _warn_of_logout(socket)
     result: int = code
     return result
@@ -104,15 +104,16 @@ def _console(arguments: argparse.Namespace, socket: Path, name: str | None) -> i
 
 def _warn_of_logout(socket: Path) -> None:
     """Warn where logging out would stop the engine."""
-    from core.contract.wire.engine_health_check import health
+    from core.contract.wire.engine_health_check import read_health
     from core.watch import systemd_logout
 
     try:
-        engine = health(socket)
+        engine = read_health(socket)
     except EngineError:
         return
-    why = systemd_logout.reason(engine["pid"]) if engine and isinstance(engine.get("pid"), int) else ""
+    why = systemd_logout.explain_kill(engine["pid"]) if engine and isinstance(engine.get("pid"), int) else ""
     if why:
         print(
-            f"the engine will stop when you log out: {plain(why)}\n  → {systemd_logout.FIX}", file=sys.stderr
+            f"the engine will stop when you log out: {sanitize(why)}\n  → {systemd_logout.FIX}",
+            file=sys.stderr,
         )

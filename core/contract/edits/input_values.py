@@ -10,14 +10,14 @@ from typing import Any
 from core.contract.edits.knob_edit_checks import (
     EVALUATE_EVERY,
     find_editable,
+    find_steps_fault,
     is_factor,
     read_factor,
-    steps_fault,
 )
 from core.contract.spec.knob_table import MODULE_GROUPS, POSITIVE, Knob, find_fault
 from core.contract.spec.search_space import Choice, explain_outside
 from core.contract.state.engine_state import Study, Trial
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 ENDLESS = 1e6  # larger bounds are not shown
 NONE = ("", "none", "–")
@@ -65,12 +65,12 @@ def parse_edit(trial: Trial, name: str, text: str) -> Read:
     """Parse a change of a knob of a running ``trial``: a value, or a factor such as "x0.5"."""
     text = text.strip()
     if is_factor(name, text):
-        return _factor(text, {**trial.knobs, **trial.editing}.get(name))
+        return _parse_factor(text, {**trial.knobs, **trial.editing}.get(name))
     knob = find_editable(name)
     read = Read(wrong="is not a knob") if knob is None else parse_knob(knob, text)
     if read.wrong:
         return read
-    if name == "steps" and trial.step and (wrong := steps_fault(read.value, trial.step)):
+    if name == "steps" and trial.step and (wrong := find_steps_fault(read.value, trial.step)):
         return Read(wrong=wrong)
     note = (
         f"{read.value - trial.step} to go, was {trial.total_steps}" if name == "steps" and trial.step else ""
@@ -78,10 +78,10 @@ def parse_edit(trial: Trial, name: str, text: str) -> Read:
     return Read(read.value, note=note)
 
 
-def _factor(text: str, before: object) -> Read:
+def _parse_factor(text: str, before: object) -> Read:
     factor = read_factor(text)
     if not factor or not math.isfinite(factor):
-        return Read(wrong=f"{plain(text, 40)} is not a factor: write one such as x0.5")
+        return Read(wrong=f"{sanitize(text, 40)} is not a factor: write one such as x0.5")
     is_number = isinstance(before, int | float) and not isinstance(before, bool)
     return Read(f"x{factor:.12g}", note=f"{format_value(before)} × {factor:g}" if is_number else "")
 
@@ -104,7 +104,7 @@ def explain_unlearnt(study: Study, name: str, value: object) -> str:
     if dimension is not None:
         away = explain_outside(dimension, value)
         return f"outside the space: {UNLEARNT} ({away})" if away else ""
-    same = value == current_values(study, None).get(name)
+    same = value == list_current_values(study, None).get(name)
     return "" if same else f"not as all trials have it: {UNLEARNT}"
 
 
@@ -115,8 +115,8 @@ def describe_range(study: Study, knob: Knob) -> str:
     if isinstance(dimension, Choice):
         return " ".join("+".join(v) if isinstance(v, list) else format_value(v) for v in dimension.values)
     if dimension is not None:
-        how = " log" if dimension.log else f" step {dimension.step:g}" if dimension.step else ""
-        return f"{dimension.low:g} to {dimension.high:g}{how}"
+        scale_text = " log" if dimension.log else f" step {dimension.step:g}" if dimension.step else ""
+        return f"{dimension.low:g} to {dimension.high:g}{scale_text}"
     if knob.choices:
         return " ".join(knob.choices)
     unit = f" {knob.unit}" if knob.unit and knob.unit != "fraction" else ""
@@ -125,7 +125,7 @@ def describe_range(study: Study, knob: Knob) -> str:
     return f"{low}{unit if knob.low != 1 else ''}" if high >= ENDLESS else f"{low} to {high:g}{unit}"
 
 
-def current_values(study: Study, trial: Trial | None) -> dict[str, Any]:
+def list_current_values(study: Study, trial: Trial | None) -> dict[str, Any]:
     """Return the present value of every knob of ``trial``, or of the study without one, and the evaluation
     interval."""
     values = {**study.settings.train, EVALUATE_EVERY.name: study.settings.evaluate.every}

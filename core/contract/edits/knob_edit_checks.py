@@ -13,7 +13,7 @@ from core.contract.spec.knob_table import CLONE_KEEPS, KNOBS, Knob, find_fault, 
 from core.contract.spec.search_space import explain_outside
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import Problem, RefusedError
 
 LONGEST_FACTOR = 40  # characters
@@ -40,10 +40,10 @@ def list_editable(knobs: Iterable[str]) -> dict[str, Knob]:
 
 def resolve_factors(now: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``changes`` as values: a text such as "x0.5" multiplies the present value in ``now``."""
-    return {name: _value(name, now.get(name), value) for name, value in changes.items()}
+    return {name: _resolve_value(name, now.get(name), value) for name, value in changes.items()}
 
 
-def _value(name: str, now: Any, requested: Any) -> Any:
+def _resolve_value(name: str, now: Any, requested: Any) -> Any:
     factor = read_factor(requested)
     if factor is None or not isinstance(now, int | float) or isinstance(now, bool):
         return requested
@@ -73,7 +73,7 @@ def explain_refusal(name: str, value: Any) -> str | None:
     return "is not a knob" if knob is None else find_fault(knob, value)
 
 
-def steps_fault(steps: int | None, steps_done: int) -> str | None:
+def find_steps_fault(steps: int | None, steps_done: int) -> str | None:
     """Return why a trial with ``steps_done`` steps cannot have ``steps``; None when it can."""
     return f"must be above {steps_done}, the steps already done" if (steps or 0) <= steps_done else None
 
@@ -84,8 +84,8 @@ def check_edit(trial: s.Trial, changes: Mapping[str, Any]) -> dict[str, Any]:
     allowed = list_editable(trial.knobs) if fresh else LIVE
     why = "cannot change once the trial has started; clone it with another value"
     values = _check_changes(trial, changes, allowed, why)
-    if not fresh and "steps" in values and (fault := steps_fault(values["steps"], trial.step)):
-        raise _refusal_of(trial, [f"steps = {values['steps']!r}: {fault}"])
+    if not fresh and "steps" in values and (fault := find_steps_fault(values["steps"], trial.step)):
+        raise _make_refusal(trial, [f"steps = {values['steps']!r}: {fault}"])
     return values
 
 
@@ -95,8 +95,8 @@ def check_clone(trial: s.Trial, changes: Mapping[str, Any], step: int) -> dict[s
     why = "cannot change in a clone, which keeps the weights; queue a new trial by hand"
     values = _check_changes(trial, changes, allowed, why)
     knobs = {**trial.knobs, **trial.editing, **values}
-    if knobs.get("steps") and (fault := steps_fault(knobs["steps"], step)):
-        raise _refusal_of(trial, [f"steps = {knobs['steps']}: {fault}"])
+    if knobs.get("steps") and (fault := find_steps_fault(knobs["steps"], step)):
+        raise _make_refusal(trial, [f"steps = {knobs['steps']}: {fault}"])
     return knobs
 
 
@@ -104,21 +104,21 @@ def _check_changes(
     trial: s.Trial, changes: Mapping[str, Any], allowed: Any, not_allowed: str
 ) -> dict[str, Any]:
     values = resolve_factors({**trial.knobs, **trial.editing}, changes)
-    faults, known = [], list_editable(trial.knobs)
+    faults, editable = [], list_editable(trial.knobs)
     for name, value in values.items():
-        label = plain(f"{name} = {value!r}", 100)
-        if name not in known:
+        label = sanitize(f"{name} = {value!r}", 100)
+        if name not in editable:
             faults.append(f"{label}: unknown knob")
         elif name not in allowed:
             faults.append(f"{label}: {not_allowed}")
         elif fault := explain_refusal(name, value):
             faults.append(f"{label}: {fault}")
     if faults:
-        raise _refusal_of(trial, faults)
+        raise _make_refusal(trial, faults)
     return values
 
 
-def _refusal_of(trial: s.Trial, faults: list[str]) -> RefusedError:
+def _make_refusal(trial: s.Trial, faults: list[str]) -> RefusedError:
     fix = f"live: {', '.join(LIVE)}" if any("may not change" in text for text in faults) else ""
     return RefusedError(*(Problem(text, f"trial {trial.number}", fix) for text in faults))
 
@@ -152,11 +152,11 @@ def check_by_hand(
     return knobs, learnable
 
 
-def _refuse_faulty_knobs(changes: Mapping[str, Any], known: Mapping[str, Knob]) -> None:
+def _refuse_faulty_knobs(changes: Mapping[str, Any], editable: Mapping[str, Knob]) -> None:
     faults = []
     for name, value in changes.items():
-        label = plain(f"{name} = {value!r}", 100)
-        if name not in known:
+        label = sanitize(f"{name} = {value!r}", 100)
+        if name not in editable:
             faults.append(f"{label}: unknown knob")
         elif read_factor(value) is None and (fault := explain_refusal(name, value)):
             faults.append(f"{label}: {fault}")

@@ -8,7 +8,7 @@ from typing import Any
 from core.contract.spec.conditional_knobs import find_misfit
 from core.contract.spec.study_spec import COUNTED, StudySpec
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import Problem, RefusedError
 
 # What a running study can take over. The rest is built into workers and trials that are under way.
@@ -50,14 +50,14 @@ def _refuse(changes: Mapping[str, Mapping[str, Any]]) -> None:
         keys = leaving if name == "train" else ALLOWED.get(name, ())
         for key in section:
             if keys is not None and key not in keys:
-                fix = f"changeable: {'; '.join(_keys_text(table, keys) for table, keys in ALLOWED.items())}"
-                message = f"{plain(name, 40)}.{plain(key, 40)} cannot change while the study runs"
+                fix = f"changeable: {'; '.join(_join_keys(table, keys) for table, keys in ALLOWED.items())}"
+                message = f"{sanitize(name, 40)}.{sanitize(key, 40)} cannot change while the study runs"
                 problems.append(Problem(message, "change", fix))
     if problems:
         raise RefusedError(*problems)
 
 
-def _keys_text(section: str, keys: tuple[str, ...] | None) -> str:
+def _join_keys(section: str, keys: tuple[str, ...] | None) -> str:
     return f"[{section}]" + (f" {', '.join(keys)}" if keys else "")
 
 
@@ -69,7 +69,7 @@ def list_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tup
         for key in dict.fromkeys([*old, *new]):
             if old.get(key) != new.get(key):
                 change = f"{_format_value(old.get(key))} → {_format_value(new.get(key))}"
-                differences.append(plain(f"{section}.{key}: {change}", 300))
+                differences.append(sanitize(f"{section}.{key}: {change}", 300))
     return tuple(differences)
 
 
@@ -105,7 +105,7 @@ def _describe_history(study: s.Study, before: StudySpec, after: StudySpec) -> li
     learnt = [
         trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED) and trial.counted
     ]
-    inside = sum(1 for trial in learnt if holds_knobs(after, trial.knobs, set(before.space)))
+    inside = sum(1 for trial in learnt if contains_knobs(after, trial.knobs, set(before.space)))
     notes = (
         [f"{inside} of {len(learnt)} ended trials lie in the new space: the sampler learns from them"]
         if learnt
@@ -115,7 +115,9 @@ def _describe_history(study: s.Study, before: StudySpec, after: StudySpec) -> li
         notes.append(f"{len(learnt) - inside} lie outside: they stay in the study, the sampler ignores them")
     running = [trial for trial in study.trials.values() if trial.state not in s.ENDED]
     away = [
-        trial for trial in running if trial.counted and not holds_knobs(after, trial.knobs, set(before.space))
+        trial
+        for trial in running
+        if trial.counted and not contains_knobs(after, trial.knobs, set(before.space))
     ]
     if away:
         numbers = ", ".join(str(trial.number) for trial in away)
@@ -129,7 +131,7 @@ def _describe_history(study: s.Study, before: StudySpec, after: StudySpec) -> li
     return notes
 
 
-def holds_knobs(spec: StudySpec, knobs: Mapping[str, Any], before: set[str]) -> bool:
+def contains_knobs(spec: StudySpec, knobs: Mapping[str, Any], before: set[str]) -> bool:
     """Tell whether these knobs lie in the space of ``spec``.
 
     A knob of the space ``before`` that is fixed now must have exactly the fixed value.

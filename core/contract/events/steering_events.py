@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from core.contract.events.event_base import Event, Title, TrialEvent
-from core.contract.events.knob_change_text import changes_text, value_text
+from core.contract.events.knob_change_text import format_changes, format_value
 from core.contract.events.trial_states import ENDED, OPEN, PRUNED
 from core.contract.input_size_limits import Int, Step
 from core.contract.metric_score import Score
@@ -28,7 +28,7 @@ class EditAsked(TrialEvent, frozen=True, tag="edit-asked"):
     @property
     def title(self) -> Title:
         """Return the event's line in the event list."""
-        changes = ", ".join(f"{name} = {value_text(value)}" for name, value in self.changes.items())
+        changes = ", ".join(f"{name} = {format_value(value)}" for name, value in self.changes.items())
         return f"edit requested by {self.by}: {changes}", "info"
 
 
@@ -47,7 +47,7 @@ class TrialEdited(TrialEvent, frozen=True, tag="trial-edited"):
     def title(self) -> Title:
         """Return the event's line in the event list."""
         by = f" by {self.by}" if self.by else ""
-        return f"edited{by} at step {self.step}: {changes_text(self.changes)}", "info"
+        return f"edited{by} at step {self.step}: {format_changes(self.changes)}", "info"
 
 
 class TrialMarked(TrialEvent, frozen=True, tag="trial-marked"):

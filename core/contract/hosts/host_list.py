@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from core import paths
-from core.contract.text.sanitize import plain, show_value
+from core.contract.text.sanitize import sanitize, show_value
 from core.errors import TrimtabError
 
 FILE = "hosts.toml"
@@ -38,11 +38,11 @@ class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def destination(self) -> list[str]:
         """Return the arguments of ssh that name the host; it never looks like an option."""
-        found = ADDRESS.fullmatch(self.address)
-        if found is None:
+        address_match = ADDRESS.fullmatch(self.address)
+        if address_match is None:
             fault = f"{show_value(self.address)} is not an address"
             raise HostError.of(fault, self.name, "such as me@gpu2:22")
-        user, host, port = found["user"], found["host"].strip("[]"), found["port"]
+        user, host, port = address_match["user"], address_match["host"].strip("[]"), address_match["port"]
         return [*(["-p", port] if port else []), *(["-l", user] if user else []), "--", host]
 
     def remote_command(self, *arguments: str) -> str:
@@ -57,7 +57,7 @@ def read(home: Path) -> dict[str, Host]:
     """Return the hosts by name. Raises HostError for a file that cannot be used."""
     path = home / FILE
     try:
-        with open(path, "rb", opener=paths.no_link) as file:
+        with open(path, "rb", opener=paths.open_without_link) as file:
             raw = tomllib.load(file)
         return {name: check(msgspec.convert({**table, "name": name}, Host)) for name, table in raw.items()}
     except FileNotFoundError:
@@ -66,7 +66,9 @@ def read(home: Path) -> dict[str, Host]:
         raise HostError.of(f"the hosts cannot be read: {error.strerror}", str(path)) from error
     except (ValueError, TypeError) as error:  # not TOML, an unknown key
         fix = "correct it, or remove it and add the hosts again"
-        raise HostError.of(f"the hosts cannot be read: {plain(str(error), 300)}", str(path), fix) from error
+        raise HostError.of(
+            f"the hosts cannot be read: {sanitize(str(error), 300)}", str(path), fix
+        ) from error
 
 
 def check(host: Host) -> Host:
@@ -76,7 +78,7 @@ def check(host: Host) -> Host:
         raise HostError.of(f"{show_value(host.name)} is not a name for a host", "NAME", fix)
     host.destination()
     for part in (host.home, host.command):
-        if len(part) > LONGEST or plain(part) != part:
+        if len(part) > LONGEST or sanitize(part) != part:
             raise HostError.of(f"{show_value(part)} is not a path", host.name)
     if not host.command:
         raise HostError.of("the command is empty", host.name, "such as ~/venv/bin/trimtab")
@@ -91,10 +93,10 @@ def write(home: Path, hosts: dict[str, Host]) -> None:
         for key in ("address", "home", "command"):
             if value := getattr(host, key):
                 lines.append(f"{key} = {msgspec.json.encode(value).decode()}")
-    path = paths.private(home) / FILE
+    path = paths.make_private(home) / FILE
     aside = path.with_name(f"{FILE}.new")
     try:
-        with open(aside, "w", encoding="utf-8", opener=paths.no_link) as file:
+        with open(aside, "w", encoding="utf-8", opener=paths.open_without_link) as file:
             file.write("\n".join([*lines, ""]))
         aside.rename(path)
     except OSError as error:

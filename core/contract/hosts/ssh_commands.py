@@ -8,7 +8,7 @@ import msgspec
 
 from core.contract.hosts.host_list import Host
 from core.contract.hosts.study_summary import StudyState
-from core.contract.text.sanitize import plain, show_value
+from core.contract.text.sanitize import sanitize, show_value
 from core.contract.wire import console_api
 from core.errors import EngineError
 
@@ -53,12 +53,12 @@ class Remote(msgspec.Struct, frozen=True):
             waits = f", {len(self.studies)} studies" if self.studies else ""
             return f"no engine runs{waits}"
         live = [study.name for study in self.studies if study.is_live]
-        shown = f": {plain(', '.join(live), 60)}" if live else ""
+        shown = f": {sanitize(', '.join(live), 60)}" if live else ""
         return f"{len(live)} of {len(self.studies)} studies run{shown}"
 
     def place(self) -> str:
         """Return user and host as they call themselves."""
-        return plain(f"{self.user}@{self.host}", 60)
+        return sanitize(f"{self.user}@{self.host}", 60)
 
 
 def query(host: Host, start: bool = False) -> Remote:
@@ -85,21 +85,21 @@ def _decode(host: Host, output: bytes) -> Remote:
     try:
         return msgspec.json.decode(lines[-1] if lines else b"", type=Remote)
     except msgspec.DecodeError as error:
-        shown = plain(lines[-1].decode(errors="replace"), 100) if lines else "nothing"
+        shown = sanitize(lines[-1].decode(errors="replace"), 100) if lines else "nothing"
         fix = f"`ssh {host.address} {host.remote_command('engine', 'socket')}` should print one JSON object"
         raise EngineError.of(f"the answer of {host.name} is {shown!r}", host.address, fix) from error
 
 
 def _check(host: Host, remote: Remote) -> Remote:
     if remote.protocol != console_api.PROTOCOL:
-        version = plain(remote.version, 40)
+        version = sanitize(remote.version, 40)
         problem = (
             f"trimtab {version} on {host.name} speaks protocol {remote.protocol}, this console"
             f" {console_api.PROTOCOL}"
         )
         raise EngineError.of(problem, host.address, "install the same version on both")
     path = remote.socket
-    if not path.startswith("/") or plain(path) != path or VARIABLE in path:
+    if not path.startswith("/") or sanitize(path) != path or VARIABLE in path:
         problem = f"{host.name} names a socket that ssh cannot forward: {show_value(path, 100)}"
         raise EngineError.of(problem, host.address, "use a TRIMTAB_HOME there that is a plain path")
     return remote
@@ -107,9 +107,9 @@ def _check(host: Host, remote: Remote) -> Remote:
 
 def explain(host: Host, code: int, errors: str) -> EngineError:
     """Explain why ssh, or the command on the host, failed."""
-    lines = [line for line in plain(errors, 2000, lines=True).splitlines() if line.strip()]
+    lines = [line for line in sanitize(errors, 2000, lines=True).splitlines() if line.strip()]
     lines = [line for line in lines if NO_REASON not in line]
-    last = plain(lines[-1].strip(), 300) if lines else f"exit code {code}"
+    last = sanitize(lines[-1].strip(), 300) if lines else f"exit code {code}"
     if code == OF_SSH:
         for words, problem, fix in CAUSES:
             if words.lower() in errors.lower():

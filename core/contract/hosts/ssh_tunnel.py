@@ -17,7 +17,7 @@ from core import paths
 from core.contract.hosts import ssh_commands
 from core.contract.hosts.host_list import Host
 from core.contract.hosts.ssh_commands import OPTIONS, Remote
-from core.contract.wire.engine_health_check import health
+from core.contract.wire.engine_health_check import read_health
 from core.contract.wire.local_socket import PATH_LIMIT_BYTES
 from core.errors import EngineError
 
@@ -67,15 +67,15 @@ class Tunnel:
         return text.replace(f" (process {self.pid})", f" on {self.host.name}") if self.pid else text
 
     def _open(self, remote_socket: str) -> None:
-        paths.private(self.folder.parent, EngineError)
-        paths.private(self.folder, EngineError)
+        paths.make_private(self.folder.parent, EngineError)
+        paths.make_private(self.folder, EngineError)
         self._end()
         self._remove_sockets_of_the_dead()
         log = self.folder / f"ssh-{os.getpid()}.log"
-        forward = f"{_escape(_short(self.socket))}:{_escape(remote_socket)}"
+        forward = f"{_escape(_shorten(self.socket))}:{_escape(remote_socket)}"
         command = ["ssh", *OPTIONS, *FORWARDING, "-L", forward, *self.host.destination(), "cat"]
         try:
-            with open(log, "wb", opener=paths.no_link) as errors:
+            with open(log, "wb", opener=paths.open_without_link) as errors:
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,
@@ -96,9 +96,9 @@ class Tunnel:
         deadline = time.monotonic() + OPEN_S
         while time.monotonic() < deadline and not self._closed:
             if process.poll() is not None:
-                raise ssh_commands.explain(self.host, process.returncode, _tail(log))
-            is_there, message = self.socket.exists(), _tail(log)
-            if is_there and health(self.socket) is not None:
+                raise ssh_commands.explain(self.host, process.returncode, _read_tail(log))
+            is_there, message = self.socket.exists(), _read_tail(log)
+            if is_there and read_health(self.socket) is not None:
                 return
             # such as "administratively prohibited", or the socket cannot be made here
             if ("open failed" if is_there else self.socket.name) in message:
@@ -135,14 +135,14 @@ class Tunnel:
 
     def _remove_sockets_of_the_dead(self) -> None:
         """Remove what consoles left behind that were killed."""
-        for left in self.folder.glob("engine-*.sock"):
-            number = left.stem.removeprefix("engine-")
-            if number.isdigit() and not _runs(int(number)):
+        for socket_path in self.folder.glob("engine-*.sock"):
+            number = socket_path.stem.removeprefix("engine-")
+            if number.isdigit() and not _is_running(int(number)):
                 with contextlib.suppress(OSError):
-                    left.unlink()
+                    socket_path.unlink()
 
 
-def _runs(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -152,7 +152,7 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def _short(socket: Path) -> str:
+def _shorten(socket: Path) -> str:
     """Return a path of the socket that a socket's address has room for and that ssh takes literally; ssh
     runs in its folder."""
     fits = len(os.fsencode(socket)) <= PATH_LIMIT_BYTES and ssh_commands.VARIABLE not in str(socket)
@@ -164,7 +164,7 @@ def _escape(path: str) -> str:
     return path.replace("\\", "\\\\").replace(":", "\\:").replace("%", "%%")
 
 
-def _tail(log: Path) -> str:
+def _read_tail(log: Path) -> str:
     try:
         return log.read_bytes()[-LOG_BYTES:].decode(errors="replace").strip()
     except OSError:

@@ -35,7 +35,7 @@ class StudyState(msgspec.Struct, frozen=True):
 
 def summarize(study: s.Study, now: float) -> StudyState:
     """Return the line of ``study`` at the time ``now`` (Unix seconds)."""
-    best = best_and_counts.best(study)
+    best = best_and_counts.find_best(study)
     value = best.values[0] if best is not None else None
     return StudyState(
         study.name,
@@ -43,8 +43,8 @@ def summarize(study: s.Study, now: float) -> StudyState:
         best_and_counts.count_ended(study),
         study.total_trials,
         best_and_counts.count_states(study).get(s.RUNNING, 0),
-        round(study_progress.done_share(study), 4),
+        round(study_progress.find_done_share(study), 4),
         study.objectives[0][0],
         value if value is not None and math.isfinite(value) else None,
-        study_progress.study_left_s(study, now),
+        study_progress.estimate_study_left_s(study, now),
     )

@@ -30,13 +30,13 @@ def order_knobs(space: Space) -> list[str]:
 def list_idle(space: Space, knobs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of the knobs whose condition is not met by ``knobs``."""
     return {
-        name: idle_value(name, dimension)
+        name: find_idle_value(name, dimension)
         for name, dimension in space.items()
         if not is_searched(dimension, knobs)
     }
 
 
-def idle_value(name: str, dimension: Dimension) -> Any:
+def find_idle_value(name: str, dimension: Dimension) -> Any:
     """Return the knob's value where it is not searched."""
     if dimension.otherwise is not None:
         return dimension.otherwise
@@ -55,7 +55,7 @@ def find_misfit(space: Space, knobs: Mapping[str, Any]) -> str | None:
         if name not in knobs:
             return name
         if not is_searched(dimension, knobs):
-            if knobs[name] != idle_value(name, dimension):
+            if knobs[name] != find_idle_value(name, dimension):
                 return name
         elif explain_outside(dimension, knobs[name]):
             return name
@@ -65,14 +65,14 @@ def find_misfit(space: Space, knobs: Mapping[str, Any]) -> str | None:
 def find_faults(space: Space) -> Iterator[tuple[str, str]]:
     """Return the faults that involve several dimensions, as (key, fault)."""
     for name, dimension in space.items():
-        for other, values in dimension.when.items():
-            key = f"{name}.when.{other}"
-            if other not in space:
-                yield key, f"{other} is not searched: a condition needs a knob of [space]"
+        for condition_knob, values in dimension.when.items():
+            key = f"{name}.when.{condition_knob}"
+            if condition_knob not in space:
+                yield key, f"{condition_knob} is not searched: a condition needs a knob of [space]"
                 continue
-            wrong = [value for value in values if explain_outside(space[other], value)]
+            wrong = [value for value in values if explain_outside(space[condition_knob], value)]
             if wrong:
-                yield key, f"{other} is never {wrong[0]!r} in this space"
+                yield key, f"{condition_knob} is never {wrong[0]!r} in this space"
     stuck = [name for name in space if name not in order_knobs(space)]
     if stuck and all(set(space[name].when) <= set(space) for name in stuck):
         yield f"{stuck[0]}.when", f"{' and '.join(stuck)} hang on each other"

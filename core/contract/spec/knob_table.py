@@ -144,7 +144,7 @@ POSITIVE = frozenset({"learning_rate", "lora_alpha", "epochs"})
 Value = float | int | str | list[str] | None
 
 
-def defaults() -> dict[str, Value]:
+def list_defaults() -> dict[str, Value]:
     """Return every knob at its default."""
     return {knob.name: knob.default for knob in TABLE}
 
@@ -166,11 +166,11 @@ def find_fault(knob: Knob, value: object) -> str | None:
         is_choice = isinstance(value, str) and value in knob.choices
         return None if is_choice else f"must be one of {', '.join(knob.choices)}"
     if knob.kind == "modules":
-        return _modules_fault(value)
-    return _number_fault(knob, value)
+        return _find_modules_fault(value)
+    return _find_number_fault(knob, value)
 
 
-def _modules_fault(value: object) -> str | None:
+def _find_modules_fault(value: object) -> str | None:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not names:
         return "must be attention, mlp, all-linear or a list of module names"
@@ -183,7 +183,7 @@ def _modules_fault(value: object) -> str | None:
     return None
 
 
-def _number_fault(knob: Knob, value: object) -> str | None:
+def _find_number_fault(knob: Knob, value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "must be a number"
     if knob.kind == "int" and not isinstance(value, int):

@@ -22,7 +22,7 @@ OTHERS = ("mamba", "mixer", "ssm", "conv")  # their layers belong to neither, wh
 ALL = "all-linear"
 
 
-def group_of(path: str) -> str:
+def find_group(path: str) -> str:
     """Return "attention", "mlp" or "": by the innermost module whose name tells it, else by the layer's own
     name."""
     *above, last = path.split(".")
@@ -44,7 +44,7 @@ def match_layers(layers: Sequence[str], target: object) -> list[str]:
         return [str(name) for name in target]
     if target == ALL:
         return list(layers)
-    return [path for path in layers if group_of(path) == target or path in EITHER]
+    return [path for path in layers if find_group(path) == target or path in EITHER]
 
 
 def is_named_by(path: str, name: str) -> bool:

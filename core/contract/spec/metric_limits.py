@@ -13,7 +13,7 @@ from core.contract.metric_score import Score
 from core.contract.significance_levels import FALSE_BREACH, look_tail
 from core.contract.spec.metric_table import STRENGTH, WHY_NO_LIMIT, find_metric, suggest_name
 from core.contract.text import byte_sizes
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import SpecError
 
 Verdict = Literal["ok", "breached", "unsure"]
@@ -45,21 +45,21 @@ class Limit:
         """
         match = _FORM.fullmatch(text)
         if match is None:
-            raise SpecError.of(f"{plain(text, 80)!r} is not a limit", location, _FIX)
+            raise SpecError.of(f"{sanitize(text, 80)!r} is not a limit", location, _FIX)
         metric, sign = match["metric"], match["sign"]
         if find_metric(metric) is None:
             raise SpecError.of(
-                f"unknown metric {plain(metric, 80)!r} in a limit", location, suggest_name(metric)
+                f"unknown metric {sanitize(metric, 80)!r} in a limit", location, suggest_name(metric)
             )
         if metric == STRENGTH:
             fix = "make it an objective, or limit another metric"
             raise SpecError.of(f"{metric} has no limits: {WHY_NO_LIMIT}", location, fix)
-        return cls(metric, sign[0] == "<", _bound(metric, match["bound"], location), "=" not in sign)
+        return cls(metric, sign[0] == "<", _parse_bound(metric, match["bound"], location), "=" not in sign)
 
     def __str__(self) -> str:
         """Return as ``parse`` reads it."""
         sign = f"{'<' if self.upper else '>'}{'' if self.strict else '='}"
-        return f"{self.metric} {sign} {_format_bound(self.bound, _unit(self.metric))}"
+        return f"{self.metric} {sign} {_format_bound(self.bound, _find_unit(self.metric))}"
 
     def judge(self, score: Score, look: int = 1, limits: int = 1) -> Verdict:
         """Return "ok" if the whole interval keeps the limit, "breached" if a wider interval is wholly beyond
@@ -93,7 +93,7 @@ class Limit:
         return TINY if self.strict and value == self.bound else beyond
 
 
-def violations(limits: Iterable[Limit], metrics: Mapping[str, float]) -> dict[str, float]:
+def measure_violations(limits: Iterable[Limit], metrics: Mapping[str, float]) -> dict[str, float]:
     """Return the violation of each limit, by its text: above 0 the limit is broken, else kept.
 
     A limit without a score has no entry: whether it is kept is unknown.
@@ -106,29 +106,29 @@ def violations(limits: Iterable[Limit], metrics: Mapping[str, float]) -> dict[st
     }
 
 
-def _bound(metric: str, text: str, location: str) -> float:
+def _parse_bound(metric: str, text: str, location: str) -> float:
     match = _QUANTITY.fullmatch(text)
     number = float(match["number"]) if match else math.nan
     if match is None or not math.isfinite(number):
-        raise SpecError.of(f"{plain(text, 80)!r} is not a number for a limit", location, _FIX)
+        raise SpecError.of(f"{sanitize(text, 80)!r} is not a number for a limit", location, _FIX)
     if match["unit"] is None:
         return number
-    units = _units(_unit(metric))
+    units = _list_units(_find_unit(metric))
     scale = units.get(match["unit"]) or units.get(match["unit"].lower())
     if scale is None:
         raise SpecError.of(
-            f"{plain(text, 80)!r} has a unit that {metric} is not measured in", location,
+            f"{sanitize(text, 80)!r} has a unit that {metric} is not measured in", location,
             f"write it without one, or in {', '.join(units)}",
         )  # fmt: skip
     return number / 100 if match["unit"] == "%" else number * scale
 
 
-def _unit(metric: str) -> str:
+def _find_unit(metric: str) -> str:
     entry = find_metric(metric)
     return entry.unit if entry is not None else ""
 
 
-def _units(unit: str) -> dict[str, float]:
+def _list_units(unit: str) -> dict[str, float]:
     """Return the size of each unit that may be written, in units of ``unit``."""
     if unit == "bytes":
         return {name: float(scale) for name, scale in byte_sizes.UNITS.items() if name}
@@ -144,9 +144,9 @@ def _format_bound(bound: float, unit: str) -> str:
         (size for size in ("GiB", "MiB") if unit == "bytes" and bound % byte_sizes.UNITS[size.lower()] == 0),
         "",
     )
-    return f"{bound / byte_sizes.UNITS[exact.lower()]:g} {exact}" if exact and bound else _short(bound)
+    return f"{bound / byte_sizes.UNITS[exact.lower()]:g} {exact}" if exact and bound else _format_short(bound)
 
 
-def _short(number: float) -> str:
+def _format_short(number: float) -> str:
     text = f"{number:g}"
     return text if float(text) == number else repr(number)

@@ -67,7 +67,7 @@ def _check_size(spec: StudySpec, population: PopulationOptions, place: str) -> l
     if population.quantile * size < 1:
         message = f"population.quantile = {population.quantile:g} of {size} trials is less than one trial"
         problems.append(Problem(message, place, f"take {1 / size:.2g} or more"))
-    places = _places(spec)
+    places = _count_places(spec)
     if places is not None and places < size:
         message = f"resources.pack has {places} slots for a population of {size}, which trains at once"
         problems.append(
@@ -76,7 +76,7 @@ def _check_size(spec: StudySpec, population: PopulationOptions, place: str) -> l
     return problems
 
 
-def _places(spec: StudySpec) -> int | None:
+def _count_places(spec: StudySpec) -> int | None:
     """Return how many trials at once resources.pack has room for; None where that is not known yet."""
     pack, devices = spec.resources.pack, spec.resources.devices
     if pack == AUTO or devices in ("auto", "all"):

@@ -12,15 +12,19 @@ from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import BOARDS, TASK, TRIGGERED, split_trigger
 from core.contract.spec.search_space import explain_outside
 from core.contract.spec.study_spec import EvaluateOptions, StudyOptions, StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import Problem, SpecError
 
 
 def find_faults(spec: StudySpec, place: str) -> list[Problem]:
     """List every fault of ``study.fixed``, ``threshold``, ``constraints`` and ``population``, located at
     ``place``."""
-    problems = [*_check_fixed(spec, place), *_bounds(spec.study, place), *_constraints(spec.study, place)]
-    return [*problems, *_rows(spec.study, place), *population_checks.find_faults(spec, place)]
+    problems = [
+        *_check_fixed(spec, place),
+        *_check_bounds(spec.study, place),
+        *_check_constraints(spec.study, place),
+    ]
+    return [*problems, *_check_rows(spec.study, place), *population_checks.find_faults(spec, place)]
 
 
 def find_trigger_faults(spec: StudySpec, place: str) -> list[Problem]:
@@ -50,7 +54,7 @@ def find_unscored(spec: StudySpec, file: str) -> list[Problem]:
                 sources.append((Limit.parse(text, f"{file} [evaluate] limits").metric, source))
             except SpecError as error:  # find_faults reports those of constraints
                 problems += error.problems if source == "the limit on" else ()
-    problems += _tasks(section, file) + garak_prompt_files.find_faults(section.prompt_texts, file)
+    problems += _check_tasks(section, file) + garak_prompt_files.find_faults(section.prompt_texts, file)
     for metric, source in sources:
         board = metric.split("/")[0]
         if metric.startswith(TASK):
@@ -70,11 +74,11 @@ def find_unscored(spec: StudySpec, file: str) -> list[Problem]:
     return problems
 
 
-def _tasks(section: EvaluateOptions, file: str) -> list[Problem]:
+def _check_tasks(section: EvaluateOptions, file: str) -> list[Problem]:
     """Return a problem if tasks are set and lm-evaluation-harness is not installed."""
     if not section.tasks or importlib.util.find_spec("lm_eval") is not None:
         return []
-    tasks = plain(repr(list(section.tasks)), 80)
+    tasks = sanitize(repr(list(section.tasks)), 80)
     message = f"evaluate.tasks = {tasks} needs lm-evaluation-harness, which is not installed"
     return [Problem(message, f"{file} [evaluate]", "pip install 'trimtab[lm-eval]', or leave tasks out")]
 
@@ -103,7 +107,7 @@ def awaits_boards(spec: StudySpec) -> bool:
 def _check_fixed(spec: StudySpec, place: str) -> list[Problem]:
     problems = []
     for name, value in spec.study.fixed.items():
-        label = plain(f"fixed.{name} = {value!r}", 120)
+        label = sanitize(f"fixed.{name} = {value!r}", 120)
         if name not in spec.space:
             fix = f"write {name} = … in [train], which fixes a knob that is not searched"
             problems.append(Problem(f"{label}: it is not in [space]", place, fix))
@@ -112,7 +116,7 @@ def _check_fixed(spec: StudySpec, place: str) -> list[Problem]:
     return problems
 
 
-def _bounds(study: StudyOptions, place: str) -> list[Problem]:
+def _check_bounds(study: StudyOptions, place: str) -> list[Problem]:
     lower, upper = study.threshold.lower, study.threshold.upper
     bounded = lower is not None or upper is not None
     if study.pruner == "threshold" and not bounded:
@@ -126,7 +130,7 @@ def _bounds(study: StudyOptions, place: str) -> list[Problem]:
     return []
 
 
-def _rows(study: StudyOptions, place: str) -> list[Problem]:
+def _check_rows(study: StudyOptions, place: str) -> list[Problem]:
     """Check that the wilcoxon pruner is used with a loss: it ranks losses of rows, whatever the objective
     is."""
     goal = study.objectives[0].metric
@@ -136,7 +140,7 @@ def _rows(study: StudyOptions, place: str) -> list[Problem]:
     return [Problem(f"pruner = 'wilcoxon' compares losses of rows, not {goal}", place, fix)]
 
 
-def _constraints(study: StudyOptions, place: str) -> list[Problem]:
+def _check_constraints(study: StudyOptions, place: str) -> list[Problem]:
     problems: list[Problem] = []
     limits: list[Limit] = []
     for text in study.constraints:
@@ -145,17 +149,19 @@ def _constraints(study: StudyOptions, place: str) -> list[Problem]:
         except SpecError as error:
             problems += error.problems
     for index, limit in enumerate(limits):
-        for other in limits[:index]:
-            if limit.metric == other.metric and limit.upper == other.upper:
+        for other_limit in limits[:index]:
+            if limit.metric == other_limit.metric and limit.upper == other_limit.upper:
                 problems.append(
-                    Problem(f"{other} and {limit} bound the same side", place, "keep the stricter")
+                    Problem(f"{other_limit} and {limit} bound the same side", place, "keep the stricter")
                 )
-            elif limit.metric == other.metric and not _possible(limit, other):
-                problems.append(Problem(f"no trial can keep both {other} and {limit}", place, "widen one"))
+            elif limit.metric == other_limit.metric and not _is_possible(limit, other_limit):
+                problems.append(
+                    Problem(f"no trial can keep both {other_limit} and {limit}", place, "widen one")
+                )
     return problems
 
 
-def _possible(limit: Limit, other: Limit) -> bool:
+def _is_possible(limit: Limit, other_limit: Limit) -> bool:
     """Tell whether values exist between two limits of opposite sides."""
-    upper, lower = (limit, other) if limit.upper else (other, limit)
+    upper, lower = (limit, other_limit) if limit.upper else (other_limit, limit)
     return lower.bound < upper.bound or (upper.keeps(lower.bound) and lower.keeps(upper.bound))

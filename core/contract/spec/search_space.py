@@ -122,18 +122,18 @@ def _read_range(knob: Knob, raw: dict[str, Any]) -> tuple[Dimension | None, list
         faults.append(("low", f"{low!r} is above high = {high!r}"))
     if log and low <= 0:
         faults.append(("low", f"a log range cannot start from {low!r}; use a small number such as 1e-6"))
-    faults += _step_faults(knob, step, log, low, high)
+    faults += _find_step_faults(knob, step, log, low, high)
     if faults:
         return None, faults
     return Range(low, high, "int" if knob.kind == "int" else "float", step, log), []
 
 
-def _step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -> list[tuple[str, str]]:
+def _find_step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -> list[tuple[str, str]]:
     if step is None:
         return []
     if isinstance(step, bool) or not isinstance(step, int | float) or not math.isfinite(step):
         return [("step", f"{show_value(step)} is not a number")]
-    if step <= 0 or _exact(step) > _exact(high) - _exact(low):
+    if step <= 0 or _convert_exactly(step) > _convert_exactly(high) - _convert_exactly(low):
         return [("step", f"{step!r} must be above 0 and at most high - low = {high - low:g}")]
     if knob.kind == "int" and not isinstance(step, int):
         return [("step", f"{step!r} must be whole for {knob.name}")]
@@ -152,45 +152,47 @@ def explain_outside(dimension: Dimension, value: object) -> str | None:
     at_end = any(math.isclose(value, end, rel_tol=NEAR) for end in (dimension.low, dimension.high))
     if not (dimension.low <= value <= dimension.high or at_end):
         return f"is not within {dimension.low:g} to {dimension.high:g}"
-    step = step_of(dimension)
+    step = find_step(dimension)
     steps = (value - dimension.low) / step if step else 0.0
     if step and abs(steps - min(round(steps), count_steps(dimension))) > 1e-8 * max(1.0, steps):
         return f"is not a step of {step:g} from {dimension.low:g}"
     return None
 
 
-def step_of(dimension: Range) -> float | None:
+def find_step(dimension: Range) -> float | None:
     """Return the step from one point to the next; None if all numbers are allowed."""
     return dimension.step or (1 if dimension.kind == "int" else None)
 
 
 def count_steps(dimension: Range) -> int:
     """Return the number of steps from the lowest point to the highest, of a dimension with steps."""
-    step = _exact(step_of(dimension) or 1)
-    return math.floor((_exact(dimension.high) - _exact(dimension.low)) / step + Decimal(NEAR))
+    step = _convert_exactly(find_step(dimension) or 1)
+    return math.floor(
+        (_convert_exactly(dimension.high) - _convert_exactly(dimension.low)) / step + Decimal(NEAR)
+    )
 
 
-def point_at(dimension: Range, steps: int) -> float | int:
+def find_point(dimension: Range, steps: int) -> float | int:
     """Return the point ``count`` steps above ``low``, rounded as a person writes it: three steps of 0.1 are
     0.3."""
-    value = _exact(dimension.low) + steps * _exact(step_of(dimension) or 1)
+    value = _convert_exactly(dimension.low) + steps * _convert_exactly(find_step(dimension) or 1)
     if dimension.kind == "int":
         return int(value)
     return min(float(value), dimension.high)
 
 
-def nearest_point(dimension: Range, value: float) -> float | int:
+def find_nearest_point(dimension: Range, value: float) -> float | int:
     """Return the point of ``dimension`` that is nearest to ``value``; ``value`` itself where it is one."""
-    step = step_of(dimension)
+    step = find_step(dimension)
     value = min(max(value, dimension.low), dimension.high)
     return (
-        point_at(dimension, min(round((value - dimension.low) / step), count_steps(dimension)))
+        find_point(dimension, min(round((value - dimension.low) / step), count_steps(dimension)))
         if step
         else value
     )
 
 
-def _exact(number: float) -> Decimal:
+def _convert_exactly(number: float) -> Decimal:
     """Return the number without the rounding error of its binary form."""
     return Decimal(repr(number))
 
@@ -201,7 +203,7 @@ def count_points(space: Space) -> float:
     for dimension in space.values():
         if isinstance(dimension, Choice):
             total *= len(dimension.values)
-        elif step_of(dimension):
+        elif find_step(dimension):
             total *= count_steps(dimension) + 1
         else:
             return math.inf

@@ -7,7 +7,7 @@ from core.contract.spec.search_space import Choice
 from core.contract.spec.study_spec import StudySpec
 
 
-def extent(spec: StudySpec, name: str) -> tuple[float, float]:
+def find_extent(spec: StudySpec, name: str) -> tuple[float, float]:
     """Return the smallest and the largest value of the knob: of the space if it is searched, else twice the
     value in ``[train]``.
 
@@ -35,7 +35,7 @@ def may_anonymise(spec: StudySpec) -> bool:
     return ANONYMISED in values
 
 
-def longest_sequence(spec: StudySpec) -> int:
+def find_longest_sequence(spec: StudySpec) -> int:
     """Return the longest sequence_length of any trial: rows are stored, and all trials are evaluated, at this
     length."""
-    return int(extent(spec, "sequence_length")[1])
+    return int(find_extent(spec, "sequence_length")[1])

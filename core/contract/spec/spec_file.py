@@ -15,10 +15,10 @@ from core import paths
 from core.contract import input_size_limits
 from core.contract.spec import conditional_knobs, knob_table, search_checks, spec_schema, toml_reader
 from core.contract.spec.data import mixture_checks
-from core.contract.spec.data.mixture_source import MixtureSource, knob_defaults
+from core.contract.spec.data.mixture_source import MixtureSource, list_knob_defaults
 from core.contract.spec.search_space import Choice, Dimension, Range, read_dimension
 from core.contract.spec.study_spec import COUNTED, DataOptions, StudySpec
-from core.contract.text.sanitize import plain, show_value
+from core.contract.text.sanitize import sanitize, show_value
 from core.contract.text.secret_redaction import Redactor
 from core.errors import Problem, SpecError
 
@@ -37,7 +37,7 @@ def load(path: Path) -> StudySpec:
             raise SpecError.of("is larger than 1 MiB: not a study file", str(path))
         raw = toml_reader.read(path)
     except FileNotFoundError:
-        raise SpecError.of("no such file", str(path), _near_files(path)) from None
+        raise SpecError.of("no such file", str(path), _suggest_files(path)) from None
     except OSError as error:
         message = f"cannot be read: {error.strerror or error}"
         raise SpecError.of(message, str(path), "give a TOML file in UTF-8") from None
@@ -51,9 +51,9 @@ def parse(raw: dict[str, Any], file: str = "study") -> StudySpec:
     """Return the study in ``raw``, a TOML file's content. Raises SpecError with every problem found."""
     problems: list[Problem] = []
     raw = _drop_beyond_bounds(raw, file, problems)
-    problems += _secrets(raw, file)
+    problems += _find_secrets(raw, file)
     raw = mixture_checks.flatten_weights(raw)
-    _unknown_keys(raw, SECTION_NAMES, file, "section", problems)
+    _find_unknown_keys(raw, SECTION_NAMES, file, "section", problems)
     for name in ("study", "model", "data"):
         if name not in raw:
             problems.append(Problem(f"the section [{name}] is missing", file, f"add [{name}]"))
@@ -71,11 +71,11 @@ def parse(raw: dict[str, Any], file: str = "study") -> StudySpec:
     if problems:
         raise SpecError(*problems)
     spec = StudySpec(train=train, space=space, **sections)
-    _across(spec, file)
+    _check_across(spec, file)
     return spec
 
 
-def to_raw(spec: StudySpec) -> dict[str, Any]:
+def convert_to_raw(spec: StudySpec) -> dict[str, Any]:
     """Return ``spec`` as the content of a TOML file: ``parse(to_raw(s)) == s``. Unset keys are left out."""
     raw = {name: _set_keys(msgspec.to_builtins(getattr(spec, name))) for name in spec_schema.SECTIONS}
     raw["train"] = {
@@ -87,7 +87,7 @@ def to_raw(spec: StudySpec) -> dict[str, Any]:
 
 def write(spec: StudySpec) -> str:
     """Return ``spec`` as TOML text."""
-    return tomli_w.dumps(to_raw(spec))
+    return tomli_w.dumps(convert_to_raw(spec))
 
 
 def _set_keys(value: Any) -> Any:
@@ -123,7 +123,7 @@ def _drop_beyond_bounds(raw: dict[str, Any], file: str, problems: list[Problem])
         faults = {key: input_size_limits.find_fault(value, _LARGEST) for key, value in keys.items()}
         beyond = {key: fault for key, fault in faults.items() if fault}
         for key, (place, wrong) in beyond.items():
-            label = plain(f"{section}{f'.{key}' if key else ''}{place}", 120)
+            label = sanitize(f"{section}{f'.{key}' if key else ''}{place}", 120)
             problems.append(Problem(f"{label}: {wrong}", file, "no study needs such a value"))
         if isinstance(content, dict):
             bounded[section] = {key: value for key, value in content.items() if key not in beyond}
@@ -132,26 +132,26 @@ def _drop_beyond_bounds(raw: dict[str, Any], file: str, problems: list[Problem])
     return bounded
 
 
-def _secrets(raw: dict[str, Any], file: str) -> list[Problem]:
+def _find_secrets(raw: dict[str, Any], file: str) -> list[Problem]:
     """Return a problem for each secret in the file, which is stored with the study, shown and shared."""
     redactor, problems = Redactor(), []
     for section, content in raw.items():
         for key, value in content.items() if isinstance(content, dict) else ():
             if redactor.contains_secret(str(value)):
                 fix = "put it into the environment of the engine, such as HF_TOKEN; an URL may hold ${NAME}"
-                label = plain(f"{section}.{key}", 80)
+                label = sanitize(f"{section}.{key}", 80)
                 problems.append(Problem(f"{label} holds what looks like a password or token", file, fix))
     return problems
 
 
-def _unknown_keys(
+def _find_unknown_keys(
     raw: dict[str, Any], names: Iterable[str], file: str, noun: str, problems: list[Problem]
 ) -> None:
     options = list(names)
     unknown = [str(key) for key in raw if key not in options]
     for key in unknown[:MOST_NEAREST]:
         remedy = suggest_name(key[: input_size_limits.LONGEST_NAME], options)
-        problems.append(Problem(f"unknown {noun} {plain(key, 80)!r}", file, remedy))
+        problems.append(Problem(f"unknown {noun} {sanitize(key, 80)!r}", file, remedy))
     if len(unknown) > MOST_NEAREST:
         problems.append(Problem(f"{len(unknown) - MOST_NEAREST} more unknown {noun}s", file, ""))
 
@@ -162,14 +162,14 @@ def _read_section(name: str, raw: object, file: str, problems: list[Problem]) ->
         message = f"{name} = {show_value(raw)} is not a section"
         problems.append(Problem(message, file, f"write [{name}] above its keys"))
         return None
-    _unknown_keys(raw, kind.model_fields, f"{file} [{name}]", "key", problems)
+    _find_unknown_keys(raw, kind.model_fields, f"{file} [{name}]", "key", problems)
     for key, table_keys in spec_schema.TABLES.items():
         if isinstance(raw.get(key), dict) and key in kind.model_fields:
-            known = [
+            known_keys = [
                 *table_keys,
                 *(word for word in raw[key] if key == "fixed" and knob_table.find_knob(word)),
             ]
-            _unknown_keys(raw[key], known, f"{file} [{name}] {key}", "key", problems)
+            _find_unknown_keys(raw[key], known_keys, f"{file} [{name}] {key}", "key", problems)
     try:
         section = kind.model_validate({key: value for key, value in raw.items() if key in kind.model_fields})
     except ValidationError as error:
@@ -187,7 +187,7 @@ def _explain_errors(error: ValidationError, file: str) -> list[Problem]:
         if fault["type"] == "extra_forbidden" and not deep:
             continue  # reported as unknown, with the nearest name
         if fault["type"] == "extra_forbidden":
-            key = plain(".".join(map(str, loc)), 80)
+            key = sanitize(".".join(map(str, loc)), 80)
             problems.setdefault(key, Problem(f"{key}: unknown key", file, "leave it out"))
             continue
         parts = loc[: spec_schema.LABELS.get(str(loc[0]), 1)] if loc else ()
@@ -196,7 +196,7 @@ def _explain_errors(error: ValidationError, file: str) -> list[Problem]:
         if fault["type"] == "missing":
             problems.setdefault(key, Problem(f"{key} is missing", file, f"add {key} = …"))
             continue
-        value = plain(repr(fault["input"]), 80)
+        value = sanitize(repr(fault["input"]), 80)
         problems.setdefault(key, Problem(f"{key} = {value}: {message[0].lower()}{message[1:]}", file, ""))
     return list(problems.values())
 
@@ -204,12 +204,12 @@ def _explain_errors(error: ValidationError, file: str) -> list[Problem]:
 def _list_knobs(raw: dict[str, Any], data: DataOptions | None) -> dict[str, knob_table.Value]:
     """Return all knobs of the study at their defaults. Of a mixture with a fault of its own, every weight
     counts as known."""
-    known = knob_table.defaults()
+    knobs = knob_table.list_defaults()
     if data is not None:
-        return known | knob_defaults(data.mixture)
+        return knobs | list_knob_defaults(data.mixture)
     tables = [raw.get(name) for name in ("train", "space")]
     names = [name for table in tables if isinstance(table, dict) for name in table]
-    return known | {name: None for name in names if name not in known and knob_table.find_knob(name)}
+    return knobs | {name: None for name in names if name not in knobs and knob_table.find_knob(name)}
 
 
 def _read_train(
@@ -221,7 +221,7 @@ def _read_train(
             Problem(f"train = {show_value(raw)} is not a section", file, "write [train] above its keys")
         )
         return train
-    _unknown_keys(raw, knobs, f"{file} [train]", "knob", problems)
+    _find_unknown_keys(raw, knobs, f"{file} [train]", "knob", problems)
     for name, value in raw.items():
         knob = knob_table.find_knob(name) if name in knobs else None
         if knob is None:
@@ -243,7 +243,7 @@ def _read_space(
             Problem(f"space = {show_value(raw)} is not a section", file, "write [space] above its keys")
         )
         return {}
-    _unknown_keys(raw, knobs, f"{file} [space]", "knob", problems)
+    _find_unknown_keys(raw, knobs, f"{file} [space]", "knob", problems)
     space: dict[str, Dimension] = {}
     for name, value in raw.items():
         if name not in knobs:
@@ -260,7 +260,7 @@ def _read_space(
     return space
 
 
-def _across(spec: StudySpec, file: str) -> None:
+def _check_across(spec: StudySpec, file: str) -> None:
     """Check what involves several keys. Raises SpecError with every problem."""
     problems = []
     if spec.study.sampler in COUNTED:
@@ -298,15 +298,19 @@ def _make_paths_absolute(spec: StudySpec, folder: Path) -> StudySpec:
 
     def absolute(text: Any) -> Any:
         is_table = isinstance(text, dict)
-        return {key: absolute(entry) for key, entry in text.items()} if is_table else paths.here(text, folder)
+        return (
+            {key: absolute(entry) for key, entry in text.items()}
+            if is_table
+            else paths.resolve_here(text, folder)
+        )
 
     model = {"base": absolute(spec.model.base)}
     if spec.model.adapter is not None:
         model["adapter"] = absolute(spec.model.adapter)
-    data: dict[str, Any] = {key: absolute(text) for key, text in _data_places(spec.data)}
+    data: dict[str, Any] = {key: absolute(text) for key, text in _list_data_places(spec.data)}
     data["contamination"] = tuple(map(absolute, spec.data.contamination))
     data["mixture"] = tuple(
-        msgspec.structs.replace(part, **{key: absolute(text) for key, text in _data_places(part)})
+        msgspec.structs.replace(part, **{key: absolute(text) for key, text in _list_data_places(part)})
         for part in spec.data.mixture
     )
     evaluate = {
@@ -325,15 +329,15 @@ def _make_paths_absolute(spec: StudySpec, folder: Path) -> StudySpec:
     )
 
 
-def _data_places(section: DataOptions | MixtureSource) -> list[tuple[str, str]]:
+def _list_data_places(section: DataOptions | MixtureSource) -> list[tuple[str, str]]:
     places = (("source", section.source), ("validation", section.validation))
     return [(key, text) for key, text in places if isinstance(text, str) and text]
 
 
-def _near_files(path: Path) -> str:
+def _suggest_files(path: Path) -> str:
     try:
-        others = [file.name for file in path.parent.iterdir() if file.suffix == ".toml"]
+        toml_files = [file.name for file in path.parent.iterdir() if file.suffix == ".toml"]
     except OSError:
         return f"the folder {path.parent} does not exist either"
-    close = difflib.get_close_matches(path.name, others, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(path.name, toml_files, n=1, cutoff=0.4)
     return f"did you mean {path.parent / close[0]}?" if close else "give the path of a TOML file"

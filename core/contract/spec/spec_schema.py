@@ -58,8 +58,8 @@ class Objective(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _short_form(cls, raw: object) -> object:
-        return study_spec.long_form(raw)
+    def _expand_short_form(cls, raw: object) -> object:
+        return study_spec.expand_objective(raw)
 
     @field_validator("metric")
     @classmethod
@@ -136,7 +136,7 @@ class StudySection(Section):
 
     @field_validator("name")
     @classmethod
-    def _safe_name(cls, name: str) -> str:
+    def _check_name(cls, name: str) -> str:
         if not NAME.fullmatch(name) or ".." in name:
             raise ValueError(
                 "must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit"
@@ -217,7 +217,7 @@ class EvaluateSection(Section):
 
     @field_validator("triggers")
     @classmethod
-    def _distinct(cls, triggers: list[str]) -> list[str]:
+    def _check_distinct(cls, triggers: list[str]) -> list[str]:
         if not all(trigger.strip() for trigger in triggers):
             raise ValueError("a trigger must not be blank")
         if len({trigger.strip() for trigger in triggers}) < len(triggers):
@@ -243,7 +243,7 @@ class ResourcesSection(Section):
 
     @field_validator("pack", mode="before")
     @classmethod
-    def _places(cls, pack: object) -> object:
+    def _check_pack(cls, pack: object) -> object:
         is_count = (
             isinstance(pack, int)
             and not isinstance(pack, bool)
@@ -255,7 +255,7 @@ class ResourcesSection(Section):
 
     @field_validator("memory")
     @classmethod
-    def _size(cls, memory: str | int) -> str | int:
+    def _check_size(cls, memory: str | int) -> str | int:
         if memory != AUTO:
             byte_sizes.parse(memory)
         return memory

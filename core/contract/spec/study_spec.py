@@ -18,7 +18,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from core.contract.spec import knob_table, toml_reader
-from core.contract.spec.data.mixture_source import MixtureSource, knob_defaults
+from core.contract.spec.data.mixture_source import MixtureSource, list_knob_defaults
 from core.contract.spec.knob_table import Knob
 from core.contract.spec.metric_table import find_metric
 from core.contract.spec.search_space import Choice, Dimension, Range, Space, read_dimension
@@ -136,9 +136,11 @@ class DataOptions(msgspec.Struct, frozen=True):
     @property
     def sources(self) -> tuple[tuple[str, DataOptions], ...]:
         """Return the section of each source of the mixture, by its name; without a mixture one, named ""."""
-        whole = msgspec.structs.replace(self, mixture=(), temperature=1.0)
-        parts = ((part.name, msgspec.structs.replace(whole, **part.data_keys)) for part in self.mixture)
-        return tuple(parts) if self.mixture else (("", whole),)
+        whole_section = msgspec.structs.replace(self, mixture=(), temperature=1.0)
+        parts = (
+            (part.name, msgspec.structs.replace(whole_section, **part.data_keys)) for part in self.mixture
+        )
+        return tuple(parts) if self.mixture else (("", whole_section),)
 
     @property
     def inputs(self) -> dict[str, DataOptions]:
@@ -231,8 +233,8 @@ class StudySpec(msgspec.Struct, frozen=True):
     @property
     def knobs(self) -> tuple[Knob, ...]:
         """Return the knobs of its trials: those of the table, and those of its mixture."""
-        found = (knob_table.find_knob(name) for name in self.train if name not in knob_table.KNOBS)
-        return (*knob_table.TABLE, *(knob for knob in found if knob is not None))
+        found_knobs = (knob_table.find_knob(name) for name in self.train if name not in knob_table.KNOBS)
+        return (*knob_table.TABLE, *(knob for knob in found_knobs if knob is not None))
 
     @property
     def population_size(self) -> int | None:
@@ -259,22 +261,22 @@ def from_raw(raw: Mapping[str, Any]) -> StudySpec:
 
 def read(raw: Mapping[str, Any]) -> StudySpec:
     """Convert ``raw`` without the cache."""
-    study = _table(raw, "study")
+    study = _get_table(raw, "study")
     if isinstance(study.get("objectives"), list | tuple):
-        study = {**study, "objectives": [long_form(objective) for objective in study["objectives"]]}
-    data = _section(DataOptions, _table(raw, "data"))
+        study = {**study, "objectives": [expand_objective(objective) for objective in study["objectives"]]}
+    data = _read_section(DataOptions, _get_table(raw, "data"))
     return StudySpec(
-        study=_section(StudyOptions, study),
-        model=_section(ModelOptions, _table(raw, "model")),
+        study=_read_section(StudyOptions, study),
+        model=_read_section(ModelOptions, _get_table(raw, "model")),
         data=data,
-        train={**knob_table.defaults(), **knob_defaults(data.mixture), **_table(raw, "train")},
-        space=read_space(_table(raw, "space")),
-        evaluate=_section(EvaluateOptions, _table(raw, "evaluate")),
-        resources=_section(ResourceOptions, _table(raw, "resources")),
+        train={**knob_table.list_defaults(), **list_knob_defaults(data.mixture), **_get_table(raw, "train")},
+        space=read_space(_get_table(raw, "space")),
+        evaluate=_read_section(EvaluateOptions, _get_table(raw, "evaluate")),
+        resources=_read_section(ResourceOptions, _get_table(raw, "resources")),
     )
 
 
-def long_form(objective: object) -> object:
+def expand_objective(objective: object) -> object:
     """Return an objective as a table, with the direction of its metric; the short form is the metric
     alone."""
     raw = {"metric": objective} if isinstance(objective, str) else objective
@@ -289,12 +291,12 @@ def load(path: Path) -> StudySpec:
     return read(toml_reader.read(path))
 
 
-def _table(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _get_table(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
     table = raw.get(name)
     return table if isinstance(table, dict) else {}
 
 
-def _section(kind: type[Section], raw: dict[str, Any]) -> Section:
+def _read_section(kind: type[Section], raw: dict[str, Any]) -> Section:
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError:
@@ -310,11 +312,11 @@ def _section(kind: type[Section], raw: dict[str, Any]) -> Section:
 
 def read_space(raw: Mapping[str, Any]) -> Space:
     """Return the searched knobs in the file's order. Entries that are not a dimension are left out."""
-    dimensions = {name: dimension(name, entry) for name, entry in raw.items()}
+    dimensions = {name: read_dimension_or_none(name, entry) for name, entry in raw.items()}
     return {name: entry for name, entry in dimensions.items() if entry is not None}
 
 
-def dimension(name: str, raw: object) -> Dimension | None:
+def read_dimension_or_none(name: str, raw: object) -> Dimension | None:
     """Return an entry of [space] as a dimension.
 
     Of an unknown knob, or with values that this version does not allow, only the values or the ends are used.

@@ -20,7 +20,7 @@ def loads(text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise TomlError(str(error)) from None
     except RecursionError:
-        raise TomlError(_deep()) from None
+        raise TomlError(_explain_depth()) from None
     except ValueError as error:  # an integer of thousands of digits
         raise TomlError(f"a number in it is too long: {str(error).partition(';')[0]}") from None
     _measure(content)
@@ -48,8 +48,8 @@ def _measure(content: Any) -> None:
         ]
         if not level:
             return
-    raise TomlError(_deep())
+    raise TomlError(_explain_depth())
 
 
-def _deep() -> str:
+def _explain_depth() -> str:
     return f"lists or tables lie in each other more than {DEEPEST} deep"

@@ -28,8 +28,8 @@ def count_ratings(trial: s.Trial) -> int:
 
 def is_unrated(study: s.Study, trial: s.Trial) -> bool:
     """Tell whether the trial is complete and has too few ratings for a result."""
-    done = trial.state == s.COMPLETE and not trial.pending and not trial.values
-    return done and awaits_ratings(study.settings)
+    is_complete = trial.state == s.COMPLETE and not trial.pending and not trial.values
+    return is_complete and awaits_ratings(study.settings)
 
 
 def list_unrated(study: s.Study) -> list[s.Trial]:
@@ -83,5 +83,5 @@ def add_strengths(study: s.Study) -> s.Study:
     """Return the study with the strength of every trial that has enough ratings as a result."""
     if not awaits_ratings(study.settings):
         return study
-    rated = {number: add_strength(study, one) for number, one in study.trials.items()}
+    rated = {number: add_strength(study, trial) for number, trial in study.trials.items()}
     return replace(study, trials=type(study.trials)(rated))  # a replay's table stays one

@@ -1,4 +1,5 @@
-"""The pure fold: ``apply(state, event)`` is the state after the event, ``refusal`` why it may not happen."""
+"""The pure fold: ``apply(state, event)`` is the state after the event, ``explain_refusal`` why it may not
+happen."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from core.contract.state import engine_state as s
 from core.contract.state.event_lines import add_event, append_line
 from core.contract.state.fold_machine import read_machine
 from core.contract.state.thinned_series import Series, add, add_all, cut
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 
 class Draft(dict[int, s.Trial]):
@@ -31,7 +32,7 @@ def _replace_trial(trials: dict[int, s.Trial], trial: s.Trial) -> dict[int, s.Tr
     return {**trials, trial.number: trial}
 
 
-def refusal(state: s.State, event: e.Event) -> str | None:
+def explain_refusal(state: s.State, event: e.Event) -> str | None:
     """Return why ``event`` cannot happen in ``state``; None when it can."""
     if isinstance(event, e.MachineRead):
         return None
@@ -56,8 +57,8 @@ def refusal(state: s.State, event: e.Event) -> str | None:
 
 
 def apply(state: s.State, event: e.Event) -> s.State:
-    """Return the state after ``event``; the same state if ``refusal`` gives a reason."""
-    if refusal(state, event):
+    """Return the state after ``event``; the same state if ``explain_refusal`` gives a reason."""
+    if explain_refusal(state, event):
         return state
     if isinstance(event, e.MachineRead):
         return replace(state, machine=read_machine(state.machine, event))
@@ -73,7 +74,7 @@ def apply(state: s.State, event: e.Event) -> s.State:
 def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialEvaluated]) -> s.State:
     """Apply all of ``readings``, which are of one trial, at once: for replays."""
     first = readings[0]
-    if refusal(state, first):
+    if explain_refusal(state, first):
         return state
     study = state.studies[first.study]
     trial = study.trials[first.trial]
@@ -119,7 +120,7 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
         case e.StudyPaused():
             why = f"paused by {event.by}"
             lines = append_line(study.lines, event.at, f"{why}: trials checkpointed, devices released")
-            return replace(study, state="paused", why=plain(why, 200), lines=lines, preparing={})
+            return replace(study, state="paused", why=sanitize(why, 200), lines=lines, preparing={})
         case e.StudyResumed():
             lines = append_line(study.lines, event.at, f"resumed by {event.by}")
             return replace(study, state="running", why="", lines=lines)
@@ -134,7 +135,7 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
         case e.StudyNoted():
             return replace(study, lines=append_line(study.lines, event.at, event.text, event.level))
         case e.BaseScored():
-            return replace(study, base_scores={**study.base_scores, **fold_scores.finite_all(event.scores)})
+            return replace(study, base_scores={**study.base_scores, **fold_scores.keep_finite(event.scores)})
         case e.RatingGiven():
             trials = study.trials
             for number, score in event.strengths.items():
@@ -154,24 +155,27 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
         case e.Preparing() if study.state in s.LIVE_STUDY:  # else it comes too late
             return replace(study, preparing=_fold_preparing(study.preparing, event))
         case e.PackMeasured() if study.state in s.LIVE_STUDY:
-            return replace(study, packs=_packs(study.packs, event))
+            return replace(study, packs=_fold_packs(study.packs, event))
     return study
 
 
 def _fold_preparing(preparing: dict[str, s.Preparation], event: e.Preparing) -> dict[str, s.Preparation]:
-    others = {name: work for name, work in preparing.items() if name != event.worker}
+    other_work = {name: work for name, work in preparing.items() if name != event.worker}
     if not event.stage:
-        return others
+        return other_work
     before = preparing.get(event.worker)
     since = before.since if before and before.stage == event.stage else event.at
-    return {**others, event.worker: s.Preparation(event.stage, event.done, event.total, event.unit, since)}
+    return {
+        **other_work,
+        event.worker: s.Preparation(event.stage, event.done, event.total, event.unit, since),
+    }
 
 
-def _packs(packs: dict[str, e.PackMeasured], event: e.PackMeasured) -> dict[str, e.PackMeasured]:
-    others = {name: pack for name, pack in packs.items() if name != event.worker}
+def _fold_packs(packs: dict[str, e.PackMeasured], event: e.PackMeasured) -> dict[str, e.PackMeasured]:
+    other_packs = {name: pack for name, pack in packs.items() if name != event.worker}
     if not event.trials:
-        return others
-    return {**others, event.worker: replace(event, why_alone=plain(event.why_alone, 200))}
+        return other_packs
+    return {**other_packs, event.worker: replace(event, why_alone=sanitize(event.why_alone, 200))}
 
 
 def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:

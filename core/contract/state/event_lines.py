@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 LONGEST_TEXT = 500
 LONGEST_HISTORY = 10_000  # lines of an answer, the newest
@@ -39,7 +39,7 @@ class EventHistory(msgspec.Struct, frozen=True, tag="event-history"):
 
 def append_line(lines: tuple[s.Line, ...], at: float, text: str, level: str = "info") -> tuple[s.Line, ...]:
     """Return ``lines`` with a harmless line more, the newest LINES of them."""
-    return (*lines[-s.LINES + 1 :], s.Line(at, plain(text, LONGEST_TEXT), level))
+    return (*lines[-s.LINES + 1 :], s.Line(at, sanitize(text, LONGEST_TEXT), level))
 
 
 def add_event(study: s.Study, trial: s.Trial, event: e.TrialEvent) -> tuple[s.Study, s.Trial]:
@@ -47,10 +47,10 @@ def add_event(study: s.Study, trial: s.Trial, event: e.TrialEvent) -> tuple[s.St
     text, level = event.title
     if not text:
         return study, trial
-    request_line = _request(trial, event)
+    request_line = _find_request(trial, event)
     if request_line is not None:
         text = _name_author(text, request_line, event)
-        shown = replace(request_line, text=plain(f"trial {event.trial} {request_line.text}", LONGEST_TEXT))
+        shown = replace(request_line, text=sanitize(f"trial {event.trial} {request_line.text}", LONGEST_TEXT))
         trial = replace(trial, lines=_drop_line(trial.lines, request_line))
         study = replace(study, lines=_drop_line(study.lines, shown))
     elif isinstance(event, e.TrialCompleted) and (late := _find_pending_prune(trial)) is not None:
@@ -61,7 +61,7 @@ def add_event(study: s.Study, trial: s.Trial, event: e.TrialEvent) -> tuple[s.St
     return replace(study, lines=append_line(study.lines, event.at, shown_text, level)), trial
 
 
-def _request(trial: s.Trial, event: e.TrialEvent) -> s.Line | None:
+def _find_request(trial: s.Trial, event: e.TrialEvent) -> s.Line | None:
     """Return the line of the request that ``event`` answers; ``trial`` is the one after the event."""
     if isinstance(event, e.TrialPruned):
         return next((line for line in reversed(trial.lines) if _asks_for(line.text, event)), None)
@@ -78,7 +78,7 @@ def _find_pending_prune(trial: s.Trial) -> s.Line | None:
 def _asks_for(text: str, event: e.TrialPruned) -> bool:
     """Return whether a line asked for the prune, for the same reason; a long reason is cut."""
     head = text.partition(": ")[0]
-    return head.startswith(PRUNE) and text == plain(f"{head}: {event.why}", LONGEST_TEXT)
+    return head.startswith(PRUNE) and text == sanitize(f"{head}: {event.why}", LONGEST_TEXT)
 
 
 def _name_author(text: str, request_line: s.Line, event: e.TrialEvent) -> str:

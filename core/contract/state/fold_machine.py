@@ -15,7 +15,7 @@ def read_machine(machine: s.Machine, event: e.MachineRead) -> s.Machine:
         str(device.index): _extend_past(
             machine.past.get(str(device.index)),
             event.at,
-            (_share(device), device.utilisation),
+            (_find_share(device), device.utilisation),
             (device.power_w, device.temperature_c),
         )
         for device in event.devices
@@ -24,13 +24,13 @@ def read_machine(machine: s.Machine, event: e.MachineRead) -> s.Machine:
     past["host"] = _extend_past(
         machine.past.get("host"),
         event.at,
-        (_share(host), host.cpu),
-        (_scale(host.received_bytes_s, 1 / KB), _scale(host.sent_bytes_s, 1 / KB)),
+        (_find_share(host), host.cpu),
+        (_scale_value(host.received_bytes_s, 1 / KB), _scale_value(host.sent_bytes_s, 1 / KB)),
     )
     return s.Machine(event.at, event.devices, event.host, event.workers, event.why_none, past)
 
 
-def _share(device: e.Device | e.Host) -> float | None:
+def _find_share(device: e.Device | e.Host) -> float | None:
     return (
         device.used_bytes / device.total_bytes
         if device.used_bytes is not None and device.total_bytes
@@ -38,16 +38,19 @@ def _share(device: e.Device | e.Host) -> float | None:
     )
 
 
-def _scale(value: float | None, by: float) -> float | None:
+def _scale_value(value: float | None, by: float) -> float | None:
     return None if value is None else value * by
 
 
 def _extend_past(
-    past: s.Past | None, at: float, shares: tuple[float | None, float | None], more: tuple[float | None, ...]
+    past: s.Past | None,
+    at: float,
+    shares: tuple[float | None, float | None],
+    extra_numbers: tuple[float | None, ...],
 ) -> s.Past:
     before = past or s.Past()
     keep = s.MACHINE_POINTS - 1
-    read = (*(_scale(share, 100.0) for share in shares), *more)
+    read = (*(_scale_value(share, 100.0) for share in shares), *extra_numbers)
     numbers: Numbers = tuple(None if number is None else round(number) for number in read)
     return s.Past(
         (*before.used[-keep:], shares[0]),

@@ -27,12 +27,12 @@ def may_follow(trial: s.Trial, event: e.TrialEvent) -> bool:
     return trial.pending and event.while_scoring
 
 
-def finite_all(scores: dict[str, Score]) -> dict[str, Score]:
+def keep_finite(scores: dict[str, Score]) -> dict[str, Score]:
     """Drop the numbers that JSON lacks, so that none reaches a state."""
-    return {name: _finite(score) for name, score in scores.items()}
+    return {name: _keep_finite(score) for name, score in scores.items()}
 
 
-def _finite(score: Score) -> Score:
+def _keep_finite(score: Score) -> Score:
     numbers = (score.value, score.low, score.high)
     if all(number is None or math.isfinite(number) for number in numbers):
         return score
@@ -42,7 +42,7 @@ def _finite(score: Score) -> Score:
 def _fold_score(trial: s.Trial, event: e.TrialScored) -> s.Trial:
     """Add the values to the curves; a score without a value keeps its reason."""
     series = dict(trial.series)
-    event_scores = finite_all(event.scores)
+    event_scores = keep_finite(event.scores)
     for name, score in event_scores.items():
         if score.value is not None:
             series[name] = add(series.get(name, Series()), event.step, score.value)
@@ -53,7 +53,7 @@ def _fold_score(trial: s.Trial, event: e.TrialScored) -> s.Trial:
     trial = clear_scoring(trial) if scoring_over else trial
     return replace(
         trial, series=series, latest={**latest, **event.metrics}, scores=scores,
-        changes=earlier | finite_all(event.changes), scored_step=max(trial.scored_step, event.step),
+        changes=earlier | keep_finite(event.changes), scored_step=max(trial.scored_step, event.step),
         values=event.values or trial.values,
     )  # fmt: skip
 
@@ -92,7 +92,7 @@ STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
 
 def rate_trial(trial: s.Trial, score: Score) -> s.Trial:
     """Return the trial with its strength in blind comparisons."""
-    score = _finite(score)
+    score = _keep_finite(score)
     value = {} if score.value is None else {STRENGTH: score.value}
     return replace(trial, scores={**trial.scores, STRENGTH: score}, latest={**trial.latest, **value})
 
@@ -103,7 +103,7 @@ def add_rating(study: s.Study, event: e.RatingGiven) -> s.Study:
     base = {STRENGTH: event.strengths[BASE]} if BASE in event.strengths else {}
     return replace(
         study,
-        base_scores={**study.base_scores, **finite_all(base)},
+        base_scores={**study.base_scores, **keep_finite(base)},
         ratings=(*study.ratings[1 - s.RATINGS :], rating),
-        left_share=_finite(event.left_share) if event.left_share is not None else None,
+        left_share=_keep_finite(event.left_share) if event.left_share is not None else None,
     )

@@ -9,11 +9,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from core.contract.events import event_types, steering_events
-from core.contract.events.knob_change_text import changes_text
+from core.contract.events.knob_change_text import format_changes
 from core.contract.spec import study_spec
 from core.contract.state import engine_state as s
 from core.contract.state.thinned_series import cut
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 
 LONGEST_NOTE = 500
 
@@ -23,7 +23,7 @@ def add_queued(study: s.Study, event: event_types.TrialQueued) -> s.Trial:
     parent = study.trials.get(event.parent)
     series = {name: cut(curve, event.step) for name, curve in parent.series.items()} if parent else {}
     return s.Trial(
-        event.trial, params=event.params, knobs=event.knobs, queued_at=event.at, by=plain(event.by, 60),
+        event.trial, params=event.params, knobs=event.knobs, queued_at=event.at, by=sanitize(event.by, 60),
         parent=event.parent, checkpoint=event.checkpoint, checkpoint_step=event.step, step=event.step,
         counted=event.counted, place_of=event.place_of, series=series,
         marks=(s.Mark(event.step, f"cloned from trial {event.parent}"),) if parent else (),
@@ -45,8 +45,8 @@ def _edit_asked(trial: s.Trial, event: steering_events.EditAsked) -> s.Trial:
 def _fold_edit(trial: s.Trial, event: steering_events.TrialEdited) -> s.Trial:
     now = {name: new for name, (_, new) in event.changes.items()}
     pending = {name: value for name, value in trial.editing.items() if now.get(name) != value}
-    other = {name: pair for name, pair in event.changes.items() if pair[0] != pair[1]}
-    marks = (s.Mark(event.step, plain(changes_text(other), 200)),) if other else ()
+    real_changes = {name: pair for name, pair in event.changes.items() if pair[0] != pair[1]}
+    marks = (s.Mark(event.step, sanitize(format_changes(real_changes), 200)),) if real_changes else ()
     return replace(
         trial, knobs={**trial.knobs, **now}, editing=pending, marks=(*trial.marks, *marks),
         total_steps=event.total_steps or trial.total_steps,
@@ -56,9 +56,9 @@ def _fold_edit(trial: s.Trial, event: steering_events.TrialEdited) -> s.Trial:
 def _fold_mark(trial: s.Trial, event: steering_events.TrialMarked) -> s.Trial:
     return replace(
         trial,
-        note=trial.note if event.note is None else plain(event.note, LONGEST_NOTE),
+        note=trial.note if event.note is None else sanitize(event.note, LONGEST_NOTE),
         starred=trial.starred if event.starred is None else event.starred,
-        pinned=trial.pinned if event.device is None else plain(event.device, 20),
+        pinned=trial.pinned if event.device is None else sanitize(event.device, 20),
         priority=trial.priority if event.priority is None else event.priority,
     )
 

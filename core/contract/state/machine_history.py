@@ -30,8 +30,8 @@ def add_reading(track: Track, at: float, numbers: Numbers) -> Track:
     start = at - at % track.every_s
     if start > track.begun:
         track = _close_track(track, start, len(numbers))
-    known = len(track.sums) == len(numbers)
-    before = zip(track.sums, track.counts, strict=True) if known else ((0, 0) for _ in numbers)
+    is_same_length = len(track.sums) == len(numbers)
+    before = zip(track.sums, track.counts, strict=True) if is_same_length else ((0, 0) for _ in numbers)
     sums, counts = [], []
     for (total, count), number in zip(before, numbers, strict=True):
         sums.append(total + (number or 0))
@@ -44,11 +44,11 @@ def _close_track(track: Track, start: float, width: int) -> Track:
     points = track.points
     if track.begun:
         missed = min(track.keep, round((start - track.begun) / track.every_s) - 1)
-        points = (*points, means(track), *(((None,) * width,) * missed))[-track.keep :]
+        points = (*points, average(track), *(((None,) * width,) * missed))[-track.keep :]
     return Track(track.every_s, track.keep, start, points)
 
 
-def means(track: Track) -> Numbers:
+def average(track: Track) -> Numbers:
     """Return the means of the stretch that is still open."""
     return tuple(
         round(total / count) if count else None for total, count in zip(track.sums, track.counts, strict=True)

@@ -31,7 +31,7 @@ def find_due(study: s.Study, after: StopOptions, now: float) -> Stop | None:
     ``hours`` count from the study's creation, including pauses; ``trials`` are those that have ended, in any
     state.
     """
-    hours, used = (now - study.created_at) / HOUR_S, gpu_hours(study, now)
+    hours, used = (now - study.created_at) / HOUR_S, count_gpu_hours(study, now)
     if after.hours is not None and hours >= after.hours:
         return Stop(f"{hours:.3g} hours have passed (stop_after.hours = {after.hours:g})", True)
     if after.gpu_hours is not None and used >= after.gpu_hours:
@@ -40,14 +40,17 @@ def find_due(study: s.Study, after: StopOptions, now: float) -> Stop | None:
         return Stop(f"{count_ended(study)} trials have ended (stop_after.trials = {after.trials})", False)
     if after.no_improvement is None:
         return None
-    best, trials_since = since_best(study)
+    best, trials_since = find_latest_best(study)
     if best is None or trials_since < after.no_improvement:
         return None
-    why = f"{_nothing_better(study, best, trials_since)} (stop_after.no_improvement = {after.no_improvement})"
+    why = (
+        f"{_explain_nothing_better(study, best, trials_since)} (stop_after.no_improvement = "
+        f"{after.no_improvement})"
+    )
     return Stop(why, False)
 
 
-def since_best(study: s.Study) -> tuple[s.Trial | None, int]:
+def find_latest_best(study: s.Study) -> tuple[s.Trial | None, int]:
     """Return the latest trial that was better than all before it, and the number of trials that ended after
     it.
 
@@ -61,23 +64,23 @@ def since_best(study: s.Study) -> tuple[s.Trial | None, int]:
     best, trials_since = None, 0
     front: list[s.Trial] = []
     for trial in ended:
-        if _joins(study, trial, front):
-            front = [*(member for member in front if _joins(study, member, [trial])), trial]
+        if _is_in_front(study, trial, front):
+            front = [*(member for member in front if _is_in_front(study, member, [trial])), trial]
             best, trials_since = trial, 0
         else:
             trials_since += 1
     return best, trials_since
 
 
-def _joins(study: s.Study, trial: s.Trial, front: list[s.Trial]) -> bool:
+def _is_in_front(study: s.Study, trial: s.Trial, front: list[s.Trial]) -> bool:
     """Tell whether ``trial`` is better than each of ``front`` in some objective."""
     if len(trial.values) != len(study.objectives) or any(value != value for value in trial.values):
         return False
-    ways = [way for _, way in study.objectives]
-    return all(any(map(is_better, ways, trial.values, other.values)) for other in front)
+    directions = [direction for _, direction in study.objectives]
+    return all(any(map(is_better, directions, trial.values, front_trial.values)) for front_trial in front)
 
 
-def _nothing_better(study: s.Study, best: s.Trial, trials_since: int) -> str:
+def _explain_nothing_better(study: s.Study, best: s.Trial, trials_since: int) -> str:
     if len(study.objectives) > 1:
         return f"{trials_since} trials in a row brought nothing to the Pareto front since trial {best.number}"
     metric, _ = study.objectives[0]
@@ -85,7 +88,7 @@ def _nothing_better(study: s.Study, best: s.Trial, trials_since: int) -> str:
     return f"{trials_since} trials in a row were not better than {record}"
 
 
-def gpu_hours(study: s.Study, now: float) -> float:
+def count_gpu_hours(study: s.Study, now: float) -> float:
     """Return the GPU hours that the trials used; trials that share a device count once.
 
     The state has no log of which trial was on a device when. The result is the time in which the device had a
@@ -97,11 +100,11 @@ def gpu_hours(study: s.Study, now: float) -> float:
         trials = [trial for trial in study.trials.values() if trial.device == device]
         started = [(trial.started_at, trial.ended_at) for trial in trials if trial.started_at is not None]
         spans = [(begin, now if end is None else end) for begin, end in started]
-        total_s += min(_union_length(spans), sum(trial.elapsed_s for trial in trials))
+        total_s += min(_measure_union(spans), sum(trial.elapsed_s for trial in trials))
     return total_s / HOUR_S
 
 
-def _union_length(spans: Iterable[tuple[float, float]]) -> float:
+def _measure_union(spans: Iterable[tuple[float, float]]) -> float:
     """Return the length of the union of ``spans``."""
     total, covered_until = 0.0, float("-inf")
     for begin, end in sorted(spans):

@@ -72,35 +72,35 @@ def count_steps(study: s.Study) -> tuple[int, int]:
 
     A trial that ended early counts as fully done; one that is not proposed yet has the usual number of steps.
     """
-    usual = _usual(study)
+    usual = _find_usual_steps(study)
     steps_done = planned_steps = 0
     for trial in study.trials.values():
-        trial_steps = _planned_steps(trial, usual)
+        trial_steps = _find_planned_steps(trial, usual)
         steps_done += trial_steps if trial.state in s.ENDED else min(trial.step, trial_steps)
         planned_steps += trial_steps
     return steps_done, planned_steps + usual * max(0, study.total_trials - len(study.trials))
 
 
-def done_share(study: s.Study) -> float:
+def find_done_share(study: s.Study) -> float:
     """Return the share of steps done, 0 to 1; 1 only if all are done."""
     steps_done, planned = count_steps(study)
     return min(1.0, steps_done / planned) if planned else 0.0
 
 
-def done_percent(study: s.Study) -> int:
+def find_done_percent(study: s.Study) -> int:
     """Return the percentage of steps done, rounded down: 100 means all of them."""
     steps_done, planned = count_steps(study)
     return 100 * steps_done // planned if planned else 0
 
 
-def _usual(study: s.Study) -> int:
+def _find_usual_steps(study: s.Study) -> int:
     """Return the usual number of steps of a trial; 1 if it is unknown, so that trials are counted."""
     known_steps = [trial.total_steps for trial in study.trials.values() if trial.total_steps]
     steps = study.settings.train["steps"]
     return int(median(known_steps)) if known_steps else int(steps or 1)
 
 
-def _planned_steps(trial: s.Trial, usual: int) -> int:
+def _find_planned_steps(trial: s.Trial, usual: int) -> int:
     return int(trial.total_steps or trial.knobs.get("steps") or usual)
 
 
@@ -141,7 +141,7 @@ def format_scoring(trial: s.Trial) -> str:
     return "to be scored" if trial.pending else "scoring"
 
 
-def scoring_record(trial: s.Trial) -> dict[str, Any] | None:
+def make_scoring_record(trial: s.Trial) -> dict[str, Any] | None:
     """Return the trial's scoring for JSON; None if there is none, with total 0 if that is unknown."""
     if trial.scoring < 0:
         return None
@@ -151,40 +151,40 @@ def scoring_record(trial: s.Trial) -> dict[str, Any] | None:
 # -- time ----------------------------------------------------------------------------------------
 
 
-def pace(study: s.Study, trial: s.Trial) -> Pace | None:
+def measure_pace(study: s.Study, trial: s.Trial) -> Pace | None:
     """Return the trial's speed by the wall time since it last started, or else by the mean time of its steps.
 
     None before the first step.
     """
-    every = int(trial.knobs.get("evaluate_every") or study.settings.evaluate.every)
+    eval_interval = int(trial.knobs.get("evaluate_every") or study.settings.evaluate.every)
     moments = list(zip(trial.clock.steps, trial.clock.values, strict=True))
     gaps = [
-        (after - before, late - early, (after - 1) // every - max(0, before - 1) // every)
+        (after - before, late - early, (after - 1) // eval_interval - max(0, before - 1) // eval_interval)
         for (before, early), (after, late) in pairwise(moments)
     ]
     bare = [seconds / count for count, seconds, looks in gaps[-RECENT:] if not looks]
     if bare:
         step_s = median(bare)
         evaluation_times = [(seconds - count * step_s) / looks for count, seconds, looks in gaps if looks]
-        return Pace(step_s, max(0.0, median(evaluation_times)) if evaluation_times else 0.0, every)
+        return Pace(step_s, max(0.0, median(evaluation_times)) if evaluation_times else 0.0, eval_interval)
     if gaps:  # each includes an evaluation, so the time of steps includes it
-        return Pace(median(seconds / count for count, seconds, _ in gaps[-RECENT:]), 0.0, every)
+        return Pace(median(seconds / count for count, seconds, _ in gaps[-RECENT:]), 0.0, eval_interval)
     if trial.step and trial.elapsed_s:
-        return Pace(trial.elapsed_s / trial.step, 0.0, every)
+        return Pace(trial.elapsed_s / trial.step, 0.0, eval_interval)
     return None
 
 
-def trial_left_s(study: s.Study, trial: s.Trial) -> float | None:
+def estimate_trial_left_s(study: s.Study, trial: s.Trial) -> float | None:
     """Return the seconds until the trial's training is done, including evaluations; None before the first
     step or if all are done."""
-    speed = pace(study, trial)
+    speed = measure_pace(study, trial)
     if trial.state in s.ENDED or speed is None or trial.step >= trial.total_steps:
         return None
     looks = (trial.total_steps - 1) // speed.every - trial.step // speed.every + 1
     return speed.step_s * (trial.total_steps - trial.step) + speed.evaluation_s * looks
 
 
-def scoring_left_s(trial: s.Trial) -> float | None:
+def estimate_scoring_left_s(trial: s.Trial) -> float | None:
     """Return the seconds until the trial's scoring is done, from its answers so far; None if they do not
     allow an estimate."""
     began, at = trial.scoring_from
@@ -194,7 +194,7 @@ def scoring_left_s(trial: s.Trial) -> float | None:
     return seconds / answers * max(0, trial.scoring_total - trial.scoring_done)
 
 
-def study_left_s(study: s.Study, now: float) -> float | None:
+def estimate_study_left_s(study: s.Study, now: float) -> float | None:
     """Return the seconds left in a study; None while it is paused, or if there is no estimate.
 
     The remaining steps at the pace of the running trials, or of the whole time if none runs; at least the
@@ -205,10 +205,10 @@ def study_left_s(study: s.Study, now: float) -> float | None:
     trials = study.trials.values()
     if list_unrated(study) and not any(trial.state in s.ON_WORKER or trial.pending for trial in trials):
         return None  # people decide how long it takes
-    estimates = [trial_left_s(study, trial) for trial in trials if trial.state == s.RUNNING]
-    estimates += [scoring_left_s(trial) for trial in trials if trial.pending]
+    estimates = [estimate_trial_left_s(study, trial) for trial in trials if trial.state == s.RUNNING]
+    estimates += [estimate_scoring_left_s(trial) for trial in trials if trial.pending]
     at_least = max((seconds for seconds in estimates if seconds is not None), default=None)
-    to_come, rate = _count_remaining(study), _rate(study, now)
+    to_come, rate = _count_remaining(study), _measure_rate(study, now)
     if not to_come:
         return at_least
     return max(to_come / rate, at_least or 0.0) if rate else None
@@ -219,7 +219,7 @@ def _count_remaining(study: s.Study) -> float:
 
     Trials that have not started are assumed to end as early as those that have ended.
     """
-    usual = _usual(study)
+    usual = _find_usual_steps(study)
     ended_shares = [
         min(1.0, trial.step / trial.total_steps)
         for trial in study.trials.values()
@@ -229,12 +229,12 @@ def _count_remaining(study: s.Study) -> float:
     steps = early * usual * max(0, study.total_trials - len(study.trials))
     for trial in study.trials.values():
         if trial.state not in s.ENDED:
-            remaining = max(0, _planned_steps(trial, usual) - trial.step)
+            remaining = max(0, _find_planned_steps(trial, usual) - trial.step)
             steps += remaining if trial.state in s.ON_WORKER else early * remaining
     return steps
 
 
-def _rate(study: s.Study, now: float) -> float:
+def _measure_rate(study: s.Study, now: float) -> float:
     """Return the steps per second of all running trials; 0 before the first step.
 
     Running trials without a measurement count as fast as the others. If none runs, it is the mean over the
@@ -243,7 +243,7 @@ def _rate(study: s.Study, now: float) -> float:
     running = [
         trial for trial in study.trials.values() if trial.state == s.RUNNING and not is_evaluating(trial)
     ]
-    speeds = [speed.steps_per_s for trial in running if (speed := pace(study, trial)) is not None]
+    speeds = [speed.steps_per_s for trial in running if (speed := measure_pace(study, trial)) is not None]
     if speeds:
         return mean(speeds) * len(running)
     start_times = [trial.started_at for trial in study.trials.values() if trial.started_at]

@@ -39,8 +39,8 @@ def add(series: Series, step: int, value: float) -> Series:
 def add_all(series: Series, points: Iterable[tuple[int, float]]) -> Series:
     """Add each of ``points`` in order, without a copy for each: a replay has millions."""
     steps, values = list(series.steps), list(series.values)
-    kept = series.values[: len(series.values) - series.tail] if series.stride > 1 else ()
-    lows, highs = list(series.lows or kept), list(series.highs or kept)
+    kept_values = series.values[: len(series.values) - series.tail] if series.stride > 1 else ()
+    lows, highs = list(series.lows or kept_values), list(series.highs or kept_values)
     stride, seen, tail = series.stride, series.seen, series.tail
     before = seen
     for step, value in points:

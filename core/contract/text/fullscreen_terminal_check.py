@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import Problem
 
 DUMB = ("", "dumb", "unknown")  # values of TERM whose terminals cannot move their cursor
@@ -27,11 +27,11 @@ def is_canvas() -> bool:
     return _is_terminal(sys.__stderr__)
 
 
-def locale_setting() -> str:
+def find_locale_setting() -> str:
     """Return the variable that chose the locale, and its value."""
     for name in ("LC_ALL", "LC_CTYPE", "LANG"):
         if value := os.environ.get(name):
-            return f"{name}={plain(value, 60)}"
+            return f"{name}={sanitize(value, 60)}"
     return "no locale is set"
 
 
@@ -41,7 +41,8 @@ def find_obstacle() -> Problem | None:
         return Problem("the console needs a terminal", "standard input and output", LINES)
     if is_dumb():
         message = (
-            f"this terminal cannot move its cursor: TERM={plain(os.environ.get('TERM', ''), 40) or '(empty)'}"
+            "this terminal cannot move its cursor: "
+            f"TERM={sanitize(os.environ.get('TERM', ''), 40) or '(empty)'}"
         )
         fix = f"{LINES}; where it can after all, export TERM=xterm-256color"
         return Problem(message, "environment variable TERM", fix)

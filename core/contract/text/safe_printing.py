@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from core.contract.text.sanitize import REPLACEMENT, plain
+from core.contract.text.sanitize import REPLACEMENT, sanitize
 from core.errors import TrimtabError
 
 ERRORS = "trimtab.spelt"  # the name of the codec error handler below
@@ -26,10 +26,10 @@ def _replace_character(error: UnicodeError) -> tuple[str, int]:
     by their code point as in TOML."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return "".join(map(_letters, error.object[error.start : error.end])), error.end
+    return "".join(map(_replace_letters, error.object[error.start : error.end])), error.end
 
 
-def _letters(letter: str) -> str:
+def _replace_letters(letter: str) -> str:
     number = ord(letter)
     return SPELT.get(letter) or (f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}")
 
@@ -56,14 +56,14 @@ class Harmless(io.TextIOBase):
         """
         ordinary = text.isascii() and text.replace("\n", "").isprintable()
         with _warn_unprintable():
-            self._stream.write(text if ordinary else plain(text, lines=True))
+            self._stream.write(text if ordinary else sanitize(text, lines=True))
         self.written_at = time.monotonic()
         return len(text)
 
     def overwrite(self, line: str) -> None:
         """Write a line of a terminal in place of the one that the cursor is in. Raises as ``write`` does."""
         with _warn_unprintable():
-            self._stream.write(f"\r{plain(line)}")
+            self._stream.write(f"\r{sanitize(line)}")
             self._stream.flush()
         self.written_at = time.monotonic()
 
@@ -103,7 +103,7 @@ def _warn_unprintable() -> Iterator[None]:
 
 
 @contextmanager
-def harmless() -> Iterator[None]:
+def print_harmlessly() -> Iterator[None]:
     """Sanitize standard output and error within the context. A stream that is closed stays None."""
     before = sys.stdout, sys.stderr
     for stream in before:
@@ -120,7 +120,7 @@ def _wrap(stream: Any) -> Any:
     return stream if stream is None or isinstance(stream, Harmless) else Harmless(stream)
 
 
-def silent_s() -> float:
+def measure_silence_s() -> float:
     """Return the seconds since the last output."""
     streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, Harmless)]
     return min((time.monotonic() - stream.written_at for stream in streams), default=0.0)

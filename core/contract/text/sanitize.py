@@ -14,7 +14,7 @@ MARKS_KEPT = 2
 READ_AHEAD = 4  # characters processed for each that may be shown: marks take no space
 
 
-def plain(text: str, limit: int | None = None, lines: bool = False) -> str:
+def sanitize(text: str, limit: int | None = None, lines: bool = False) -> str:
     """Return ``text`` without control, format and private characters, at most ``limit`` characters.
 
     A tab becomes one space, and so does a line end unless ``lines`` keeps it. Text far beyond the limit is
@@ -42,7 +42,7 @@ def plain(text: str, limit: int | None = None, lines: bool = False) -> str:
 
 def show_value(value: object, limit: int = 80) -> str:
     """Return the repr of any value, short and sanitized."""
-    return plain(repr(value), limit)
+    return sanitize(repr(value), limit)
 
 
 def _cut(text: str, limit: int | None) -> str:

@@ -6,12 +6,12 @@ from core.contract.state import engine_state as s
 from core.contract.text.byte_sizes import format_bytes
 
 
-def prune_consequence(study: s.Study, trial: s.Trial) -> str:
+def describe_prune(study: s.Study, trial: s.Trial) -> str:
     """Return what is lost, what is kept, how to undo it, and what it frees."""
     undo = "u takes the prune back"
     if trial.step:
-        kept = f"A checkpoint is written, and {undo}. Its curves are kept."
-        sentences = [f"It is at step {trial.step} of {trial.total_steps}.", kept]
+        kept_text = f"A checkpoint is written, and {undo}. Its curves are kept."
+        sentences = [f"It is at step {trial.step} of {trial.total_steps}.", kept_text]
     else:
         sentences = [f"It has trained nothing yet; {undo}."]
     if trial.state == s.RUNNING:
@@ -19,7 +19,7 @@ def prune_consequence(study: s.Study, trial: s.Trial) -> str:
     return " ".join(sentences)
 
 
-def stop_consequence(study: s.Study) -> str:
+def describe_stop(study: s.Study) -> str:
     """Return what is lost and what is kept when the study is stopped."""
     trained_trials = [trial for trial in _list_unfinished(study) if trial.step]
     waiting = len(_list_unfinished(study)) - len(trained_trials)
@@ -37,7 +37,7 @@ def stop_consequence(study: s.Study) -> str:
     return " ".join(sentences)
 
 
-def loses_trials(study: s.Study) -> bool:
+def is_losing_trials(study: s.Study) -> bool:
     """Tell whether stopping the study ends trials that have trained."""
     return any(trial.step for trial in _list_unfinished(study))
 
@@ -54,13 +54,13 @@ def _describe_freed_memory(study: s.Study, trial: s.Trial) -> list[str]:
     used_bytes = trial.measured_bytes or trial.foretold_bytes
     if used_bytes is None:
         return []
-    following = next_queued(study, trial.device)
+    following = find_next_queued(study, trial.device)
     then = f"; trial {following.number} is next in the queue" if following is not None else ""
     about = "" if trial.measured_bytes else "about "
     return [f"Frees {about}{format_bytes(used_bytes)} on {trial.device or 'its device'}{then}."]
 
 
-def next_queued(study: s.Study, device: str) -> s.Trial | None:
+def find_next_queued(study: s.Study, device: str) -> s.Trial | None:
     """Return the first trial of the queue that may run on ``device``."""
     queued = [
         trial

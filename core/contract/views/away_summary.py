@@ -50,7 +50,12 @@ def summarize_away(study: s.Study, since: float, restarted_at: float | None = No
     """Summarize what happened after ``since`` (Unix seconds). ``restarted_at``: when an engine was first seen
     that is another process than at the last look; None for the same one."""
     events = [line for line in study.lines if line.at > since]
-    lines = [*_best(study, since), *_list_ended(study, since), *_list_warnings(events), *_study(events)]
+    lines = [
+        *_list_best(study, since),
+        *_list_ended(study, since),
+        *_list_warnings(events),
+        *_list_study(events),
+    ]
     if restarted_at is not None:
         text = "the engine was started again in the meantime; trials went on from their checkpoints"
         lines.append(AwayLine("faults", restarted_at, text, level="warning"))
@@ -59,17 +64,17 @@ def summarize_away(study: s.Study, since: float, restarted_at: float | None = No
     return AwaySummary(study.name, since, tuple(lines), cut)
 
 
-def _best(study: s.Study, since: float) -> list[AwayLine]:
+def _list_best(study: s.Study, since: float) -> list[AwayLine]:
     """The best complete trial now, and the one that was best when the person left."""
     earlier = {
         number: trial for number, trial in study.trials.items() if trial.ended_at and trial.ended_at <= since
     }
-    before, now = best_and_counts.best(replace(study, trials=earlier)), best_and_counts.best(study)
+    before, now = best_and_counts.find_best(replace(study, trials=earlier)), best_and_counts.find_best(study)
     if now is None or (before is not None and before.number == now.number):
         return []
     metric, _ = study.objectives[0]
-    value = _value(metric, now)
-    was = f"{_value(metric, before)} (trial {before.number}) → " if before is not None else ""
+    value = _format_value(metric, now)
+    was = f"{_format_value(metric, before)} (trial {before.number}) → " if before is not None else ""
     return [
         AwayLine(
             "best", now.ended_at or since, f"best {metric} {was}{value} (trial {now.number})", now.number
@@ -77,7 +82,7 @@ def _best(study: s.Study, since: float) -> list[AwayLine]:
     ]
 
 
-def _value(metric: str, trial: s.Trial) -> str:
+def _format_value(metric: str, trial: s.Trial) -> str:
     share = metric in METRICS and METRICS[metric].unit == SHARE
     return format_figure(trial.values[0], SHARE) if share else f"{trial.values[0]:.4g}"
 
@@ -95,7 +100,9 @@ def _describe_end(study: s.Study, trial: s.Trial) -> str:
     if trial.state == s.COMPLETE:
         metric, _ = study.objectives[0]
         return (
-            f"complete: {metric} {_value(metric, trial)}" if trial.values else "complete, still being scored"
+            f"complete: {metric} {_format_value(metric, trial)}"
+            if trial.values
+            else "complete, still being scored"
         )
     at = f" at step {trial.step} of {trial.total_steps}" if trial.total_steps else ""
     return f"{trial.state}{at}: {trial.why}" if trial.why else f"{trial.state}{at}"
@@ -103,22 +110,22 @@ def _describe_end(study: s.Study, trial: s.Trial) -> str:
 
 def _list_warnings(events: Iterable[s.Line]) -> Iterable[AwayLine]:
     """Warnings and errors of the event list: broken limits, and faults. The same text comes once."""
-    seen: set[str] = set()
+    seen_texts: set[str] = set()
     for line in events:
         trial, text = _split_trial(line.text)
-        if line.level == "info" or text.startswith(ENDS) or line.text in seen:
+        if line.level == "info" or text.startswith(ENDS) or line.text in seen_texts:
             continue
-        seen.add(line.text)
+        seen_texts.add(line.text)
         section = "limits" if LIMIT.search(line.text) else "faults"
         yield AwayLine(section, line.at, line.text, trial, line.level)
 
 
 def _split_trial(text: str) -> tuple[int, str]:
-    found = OF_TRIAL.match(text)
-    return (int(found[1]), found[2]) if found else (-1, text)
+    trial_match = OF_TRIAL.match(text)
+    return (int(trial_match[1]), trial_match[2]) if trial_match else (-1, text)
 
 
-def _study(events: Iterable[s.Line]) -> Iterable[AwayLine]:
+def _list_study(events: Iterable[s.Line]) -> Iterable[AwayLine]:
     """What was done to the study as a whole: paused, resumed, changed, ended."""
     for line in events:
         if line.level == "info" and line.text.startswith(OF_STUDY):

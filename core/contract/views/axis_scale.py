@@ -32,7 +32,7 @@ class AxisScale:
 
     def position(self, value: float) -> float:
         """Return the position of a value, 0 to 1; values beyond an end are at that end."""
-        return min(1.0, max(0.0, self._share(value)))
+        return min(1.0, max(0.0, self._find_share(value)))
 
     def positions(self, values: Iterable[float]) -> list[float]:
         """Return the positions of many values of the axis, all above 0 if it is logarithmic. Fast."""
@@ -42,7 +42,7 @@ class AxisScale:
 
     def contains(self, value: float) -> bool:
         """Tell whether a value is between the ends."""
-        return -SLACK <= self._share(value) <= 1 + SLACK
+        return -SLACK <= self._find_share(value) <= 1 + SLACK
 
     def value_at(self, position: float) -> float:
         """Return the value at a position."""
@@ -67,7 +67,7 @@ class AxisScale:
     def _ends(self) -> tuple[float, float]:
         return (math.log10(self.low), math.log10(self.high)) if self.log else (self.low, self.high)
 
-    def _share(self, value: float) -> float:
+    def _find_share(self, value: float) -> float:
         low, high = self._ends
         if self.log:
             value = math.log10(value) if value > 0 else -math.inf

@@ -57,8 +57,8 @@ def describe_link(device: Device) -> str:
     """Return text such as "PCIe 3.0 x4 of 4.0 x16"; empty where it is not known."""
     if device.pcie_link is None:
         return ""
-    now, limit = _link(device.pcie_link), device.pcie_link_limit
-    return f"PCIe {now}" if limit in (None, device.pcie_link) else f"PCIe {now} of {_link(limit)}"
+    now, limit = _format_link(device.pcie_link), device.pcie_link_limit
+    return f"PCIe {now}" if limit in (None, device.pcie_link) else f"PCIe {now} of {_format_link(limit)}"
 
 
 def describe_nvlinks(device: Device) -> str:
@@ -71,15 +71,15 @@ def describe_nvlinks(device: Device) -> str:
 
 def describe_faults(device: Device) -> tuple[str, ...]:
     """Return what is broken about the card, one sentence each: uncorrected memory errors, and XIDs."""
-    found = []
+    faults = []
     if device.ecc_uncorrected:
-        found.append(f"{device.ecc_uncorrected} uncorrected memory errors since the driver was loaded")
+        faults.append(f"{device.ecc_uncorrected} uncorrected memory errors since the driver was loaded")
     for xid in dict.fromkeys(device.xids or ()):
         times = (device.xids or ()).count(xid)
         words = f": {XIDS[xid]}" if xid in XIDS else ""
-        found.append(f"XID {xid}{words}" + (f" ({times} times)" if times > 1 else ""))
-    return tuple(found)
+        faults.append(f"XID {xid}{words}" + (f" ({times} times)" if times > 1 else ""))
+    return tuple(faults)
 
 
-def _link(link: tuple[int, int] | None) -> str:
+def _format_link(link: tuple[int, int] | None) -> str:
     return f"{link[0]}.0 x{link[1]}" if link else ""

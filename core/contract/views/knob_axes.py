@@ -58,19 +58,19 @@ class Axis:
         return [(0.0, self.low), (0.5, float(f"{middle:.3g}")), (1.0, self.high)]
 
 
-def _are_same(value: Any, other: Any) -> bool:
+def _are_same(value: Any, other_value: Any) -> bool:
     """Compare two knob values; a list of modules in the file may be a tuple after the wire."""
-    if isinstance(value, list | tuple) and isinstance(other, list | tuple):
-        return list(value) == list(other)
-    return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
+    if isinstance(value, list | tuple) and isinstance(other_value, list | tuple):
+        return list(value) == list(other_value)
+    return isinstance(value, bool) == isinstance(other_value, bool) and bool(value == other_value)
 
 
-def axes(study: s.Study) -> list[Axis]:
+def list_axes(study: s.Study) -> list[Axis]:
     """Return the searched knobs in the file's order. An entry that this version cannot read is left out."""
-    return [_axis(name, dimension) for name, dimension in study.settings.space.items()]
+    return [_make_axis(name, dimension) for name, dimension in study.settings.space.items()]
 
 
-def _axis(name: str, dimension: Dimension) -> Axis:
+def _make_axis(name: str, dimension: Dimension) -> Axis:
     if isinstance(dimension, Choice):
         return Axis(name, choices=dimension.values)
     return Axis(name, float(dimension.low), float(dimension.high), dimension.log)

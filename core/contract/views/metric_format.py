@@ -24,14 +24,14 @@ def format_figure(value: float | None, unit: str = "") -> str:
         return str(value)
     if unit == POINTS:
         return format_change(value, unit) if value else "0"
-    return f"{_percent(value)}%" if unit == SHARE else _digits(value, 3)
+    return f"{_format_percent(value)}%" if unit == SHARE else _format_digits(value, 3)
 
 
 def format_change(change: float | None, unit: str = "") -> str:
     """Format a difference with its sign, of a fraction in percentage points; None as an empty text."""
     if change is None:
         return ""
-    digits = _percent(abs(change)) if unit in HUNDREDTHS else _digits(abs(change), 3)
+    digits = _format_percent(abs(change)) if unit in HUNDREDTHS else _format_digits(abs(change), 3)
     return f"{'-' if change < 0 else '+'}{digits}"
 
 
@@ -66,7 +66,7 @@ def format_score(score: Score, unit: str = "") -> str:
     return f"{format_figure(score.value, unit)} ({details})" if details else format_figure(score.value, unit)
 
 
-def _digits(value: float, most: int) -> str:
+def _format_digits(value: float, most: int) -> str:
     """Format with three significant digits, at most ``most`` after the point; very large or small values as a
     power of ten."""
     size = abs(value)
@@ -76,6 +76,6 @@ def _digits(value: float, most: int) -> str:
     return f"{value:.{min(digits, most)}f}"
 
 
-def _percent(value: float) -> str:
+def _format_percent(value: float) -> str:
     """Format a fraction in percent: one digit after the point, two below a tenth of a percent."""
-    return _digits(100 * value, 2 if abs(value) < 0.0009 else 1)
+    return _format_digits(100 * value, 2 if abs(value) < 0.0009 else 1)

@@ -45,7 +45,7 @@ class Reading:
         if paired is not None and paired.value is not None and paired.interval is not None:
             low, high = paired.interval
             return not low <= 0 <= high and (paired.value > 0) == (self.change > 0)
-        margin = margins(self.score.widen(tail), self.base.widen(tail))
+        margin = find_margins(self.score.widen(tail), self.base.widen(tail))
         return margin is not None and not self.change - margin[0] <= 0 <= self.change + margin[1]
 
 
@@ -76,7 +76,7 @@ def _change(score: Score, base: Score) -> float | None:
     return change if math.isfinite(change) else None
 
 
-def step_of(trial: Trial, name: str) -> int:
+def find_step(trial: Trial, name: str) -> int:
     """Return the step of the trial's latest value; metrics of generated texts are scored less often than
     others."""
     series, score = trial.series.get(name), trial.scores.get(name)
@@ -84,7 +84,7 @@ def step_of(trial: Trial, name: str) -> int:
     return series.steps[-1] if has_value and series is not None and series.steps else trial.scored_step
 
 
-def margins(now: Score, before: Score) -> tuple[float, float] | None:
+def find_margins(now: Score, before: Score) -> tuple[float, float] | None:
     """Return how much ``now`` − ``before`` may differ from its estimate, below and above, for independent
     samples.
 
@@ -93,8 +93,8 @@ def margins(now: Score, before: Score) -> tuple[float, float] | None:
     ends, old = now.interval, before.interval
     if now.value is None or before.value is None or ends is None or old is None:
         return None
-    less = math.hypot(now.value - ends[0], old[1] - before.value)
-    return less, math.hypot(ends[1] - now.value, before.value - old[0])
+    lower_margin = math.hypot(now.value - ends[0], old[1] - before.value)
+    return lower_margin, math.hypot(ends[1] - now.value, before.value - old[0])
 
 
 def judge_limits(
@@ -117,7 +117,7 @@ def count_looks(trial: Trial | None, name: str) -> int:
     return max(1, series.seen) if series is not None else 1
 
 
-def limits(study: Study) -> dict[str, tuple[Limit, ...]]:
+def list_limits(study: Study) -> dict[str, tuple[Limit, ...]]:
     """Return the study's limits by metric, without those that this version cannot parse."""
     limits_by_metric: dict[str, tuple[Limit, ...]] = {}
     for text in study.settings.evaluate.limits:
@@ -129,14 +129,14 @@ def limits(study: Study) -> dict[str, tuple[Limit, ...]]:
     return limits_by_metric
 
 
-def boards(study: Study) -> tuple[str, ...]:
+def list_boards(study: Study) -> tuple[str, ...]:
     """Return the boards that are enabled, and others that have scores nevertheless."""
     enabled = study.settings.evaluate.boards
-    with_scores = {board_of(name) for name in _scored_metrics(study)}
+    with_scores = {find_board(name) for name in _list_scored_metrics(study)}
     return tuple(name for name in BOARDS if name in enabled or name in with_scores)
 
 
-def board_of(name: str) -> str:
+def find_board(name: str) -> str:
     """Return the board of a metric; metrics without a board belong to quality."""
     first = name.split("/")[0]
     return first if first in BOARDS else BOARDS[0]
@@ -147,12 +147,12 @@ def list_names(study: Study, of: str) -> tuple[str, ...]:
 
     Changes by triggers follow the metric that they belong to.
     """
-    names = [name for name in _scored_metrics(study) if board_of(name) == of]
+    names = [name for name in _list_scored_metrics(study) if find_board(name) == of]
     order = {name: place for place, name in enumerate(METRICS)}
     return tuple(sorted(names, key=lambda name: (order.get(split_trigger(name)[0], len(order)), name)))
 
 
-def _scored_metrics(study: Study) -> set[str]:
+def _list_scored_metrics(study: Study) -> set[str]:
     """What people rate is on no board."""
     return set(study.base_scores).union(*(trial.scores for trial in study.trials.values())) - {STRENGTH}
 
@@ -162,25 +162,27 @@ def describe_metric(name: str) -> Metric:
     return find_metric(name) or Metric(name, "minimize", "not in this version's table")
 
 
-def first_step(study: Study) -> int:
+def find_first_step(study: Study) -> int:
     """Return the step of the first evaluation."""
     return study.settings.evaluate.every
 
 
 def explain_absent(study: Study) -> tuple[str, str]:
     """Return why there is no score, and what to do or when it comes."""
-    if not boards(study):
+    if not list_boards(study):
         return "no board is switched on", 'set evaluate.boards = ["quality", "safety", "security"]'
-    return "no trial is scored yet", f"scored at the first evaluation (step {first_step(study)})"
+    return "no trial is scored yet", f"scored at the first evaluation (step {find_first_step(study)})"
 
 
 def explain_unscored(study: Study) -> str:
     """Return why a trial may not have a metric yet."""
-    every = study.settings.evaluate.generate_every
-    texts = f"; metrics of generated texts at every {every}th and the last" if every > 1 else ""
-    return f"not scored yet: first at step {first_step(study)}{texts}"
+    generate_every = study.settings.evaluate.generate_every
+    texts = (
+        f"; metrics of generated texts at every {generate_every}th and the last" if generate_every > 1 else ""
+    )
+    return f"not scored yet: first at step {find_first_step(study)}{texts}"
 
 
-def on_breach(study: Study) -> str:
+def describe_breach_action(study: Study) -> str:
     """Return what happens when a limit is broken: warn, pause or prune."""
     return study.settings.evaluate.on_breach

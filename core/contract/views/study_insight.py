@@ -45,7 +45,7 @@ class Stop:
     why: str
 
 
-def points(study: s.Study, objective: int = 0) -> list[Point]:
+def list_points(study: s.Study, objective: int = 0) -> list[Point]:
     """Return every ended trial that has a value of the objective, in the order in which they ended."""
     ended = [trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED)]
     ended.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
@@ -53,33 +53,33 @@ def points(study: s.Study, objective: int = 0) -> list[Point]:
     for trial in ended:
         if trial.pending and not trial.values:
             continue  # its latest value of the objective is not its result
-        value = best_and_counts.objective_value(study, trial, objective)
+        value = best_and_counts.find_objective_value(study, trial, objective)
         if value is not None and math.isfinite(value):
             points_so_far.append(Point(trial.number, value, trial.state != s.COMPLETE))
     return points_so_far
 
 
-def history(study: s.Study, objective: int = 0) -> list[Moment]:
+def list_history(study: s.Study, objective: int = 0) -> list[Moment]:
     """Return the points with the best result so far; the values of trials that were stopped early are not
     results."""
-    way, best, moments = study.objectives[objective][1], None, []
-    for point in points(study, objective):
-        if not point.early and (best is None or best_and_counts.is_better(way, point.value, best)):
+    direction, best, moments = study.objectives[objective][1], None, []
+    for point in list_points(study, objective):
+        if not point.early and (best is None or best_and_counts.is_better(direction, point.value, best)):
             best = point.value
         moments.append(Moment(point, best))
     return moments
 
 
-def slice_of(study: s.Study, axis: Axis, objective: int = 0) -> list[tuple[float, Point]]:
+def make_slice(study: s.Study, axis: Axis, objective: int = 0) -> list[tuple[float, Point]]:
     """Return the points by their position on one knob's axis, 0 to 1."""
     placed = [
         (axis.place(study.trials[point.trial].params.get(axis.name)), point)
-        for point in points(study, objective)
+        for point in list_points(study, objective)
     ]
     return [(place, point) for place, point in placed if place is not None]
 
 
-def ranks(trial_points: Sequence[Point], direction: str) -> dict[int, float]:
+def rank_points(trial_points: Sequence[Point], direction: str) -> dict[int, float]:
     """Return for each trial the fraction of the others that are better: 0 is the best, 1 the worst; equals
     share a rank."""
     by_value = sorted(trial_points, key=lambda point: point.value, reverse=direction == "maximize")
@@ -89,13 +89,13 @@ def ranks(trial_points: Sequence[Point], direction: str) -> dict[int, float]:
     return {point.trial: first[point.value] / max(1, len(by_value) - 1) for point in by_value}
 
 
-def grid(
+def make_grid(
     study: s.Study, across: Axis, up: Axis, columns: int, rows: int, objective: int = 0
 ) -> dict[tuple[int, int], float]:
     """Return the mean value of the trials in each cell that has any, by (column, row); row 0 is the
     lowest."""
     values_by_cell: dict[tuple[int, int], list[float]] = {}
-    for point in points(study, objective):
+    for point in list_points(study, objective):
         params = study.trials[point.trial].params
         x, y = across.place(params.get(across.name)), up.place(params.get(up.name))
         if x is not None and y is not None:
@@ -150,7 +150,7 @@ def list_stops(study: s.Study) -> list[Stop]:
             trial.state,
             trial.step,
             trial.total_steps,
-            best_and_counts.objective_value(study, trial),
+            best_and_counts.find_objective_value(study, trial),
             trial.why,
         )
         for trial in early
@@ -160,10 +160,12 @@ def list_stops(study: s.Study) -> list[Stop]:
 def order_points(study: s.Study, objective: int = 0) -> list[Point]:
     """Return the points, the best first; results come before values of trials that were stopped early."""
     sign = 1.0 if study.objectives[objective][1] == "minimize" else -1.0
-    return sorted(points(study, objective), key=lambda point: (point.early, sign * point.value, point.trial))
+    return sorted(
+        list_points(study, objective), key=lambda point: (point.early, sign * point.value, point.trial)
+    )
 
 
-def saved_steps(study: s.Study) -> tuple[int, int]:
+def count_saved_steps(study: s.Study) -> tuple[int, int]:
     """Return (steps that pruned trials did not run, all steps of ended trials)."""
     ended = [trial for trial in study.trials.values() if trial.state in s.ENDED and trial.total_steps]
     pruned = [trial for trial in ended if trial.state == s.PRUNED]

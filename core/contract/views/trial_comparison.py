@@ -13,7 +13,7 @@ from core.contract.spec.knob_table import TABLE
 from core.contract.spec.metric_table import SHARES
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
-from core.contract.views.metric_verdict import describe_metric, margins
+from core.contract.views.metric_verdict import describe_metric, find_margins
 
 Along = Literal["steps", "tokens", "time"]
 Scale = Callable[[int], float]  # from a step to a place of the axis
@@ -49,18 +49,18 @@ def list_differing(trials: Sequence[s.Trial]) -> list[tuple[str, tuple[Any, ...]
     return [(name, values) for name, values in differences if any(value != values[0] for value in values)]
 
 
-def measures(study: s.Study, trials: Sequence[s.Trial]) -> list[Measure]:
+def list_measures(study: s.Study, trials: Sequence[s.Trial]) -> list[Measure]:
     """Return the objectives first, then all other metrics that any of the trials has."""
     objectives = [metric for metric, _ in study.objectives]
-    others = {name for trial in trials for name in (*trial.latest, *trial.scores)} - LEFT_OUT
-    others = {name for name in others if not name.startswith(SHARES)}
-    names = [*objectives, *sorted(others - set(objectives))]
+    other_names = {name for trial in trials for name in (*trial.latest, *trial.scores)} - LEFT_OUT
+    other_names = {name for name in other_names if not name.startswith(SHARES)}
+    names = [*objectives, *sorted(other_names - set(objectives))]
     candidates = [_measure(study, trials, name) for name in names]
     return [measure for measure in candidates if any(score is not None for score in measure.scores)]
 
 
 def _measure(study: s.Study, trials: Sequence[s.Trial], name: str) -> Measure:
-    scores = tuple(_score(study, trial, name) for trial in trials)
+    scores = tuple(_find_score(study, trial, name) for trial in trials)
     valued = [
         (index, score, score.value)
         for index, score in enumerate(scores)
@@ -68,8 +68,8 @@ def _measure(study: s.Study, trials: Sequence[s.Trial], name: str) -> Measure:
     ]
     if len(valued) < 2:
         return Measure(name, scores)
-    way = dict(study.objectives).get(name) or describe_metric(name).direction
-    valued.sort(key=lambda entry: entry[2], reverse=way == "maximize")
+    direction = dict(study.objectives).get(name) or describe_metric(name).direction
+    valued.sort(key=lambda entry: entry[2], reverse=direction == "maximize")
     best = [index for index, _, value in valued if value == valued[0][2]]
     if len(best) == len(valued):
         return Measure(name, scores)  # all alike
@@ -79,7 +79,7 @@ def _measure(study: s.Study, trials: Sequence[s.Trial], name: str) -> Measure:
     )
 
 
-def _score(study: s.Study, trial: s.Trial, name: str) -> Score | None:
+def _find_score(study: s.Study, trial: s.Trial, name: str) -> Score | None:
     """Return a board's score with its interval; the result for an objective; else the latest value."""
     if name in trial.scores:
         return trial.scores[name]
@@ -91,21 +91,21 @@ def _score(study: s.Study, trial: s.Trial, name: str) -> Score | None:
 
 
 def _clear(best: Score, following: Score) -> bool | None:
-    margin = margins(best, following)
+    margin = find_margins(best, following)
     if margin is None or best.value is None or following.value is None:
         return None
     change = best.value - following.value
     return not change - margin[0] <= 0 <= change + margin[1]
 
 
-def metrics(trials: Sequence[s.Trial]) -> list[str]:
+def list_metrics(trials: Sequence[s.Trial]) -> list[str]:
     """Return the metrics that have a curve in any of the trials; training and validation loss first."""
     names = {name for trial in trials for name, series in trial.series.items() if series.values}
     first = [name for name in ("eval/loss", "train/loss") if name in names]
     return [*first, *sorted(names - set(first))]
 
 
-def scale(trial: s.Trial, along: Along) -> Scale | None:
+def make_scale(trial: s.Trial, along: Along) -> Scale | None:
     """Return a function from a step to tokens or seconds of training; None where too little is known.
 
     The state has a trial's total training time and its speed at some steps, but no time of each step. So each
@@ -119,7 +119,7 @@ def scale(trial: s.Trial, along: Along) -> Scale | None:
     step_speeds = [(step, speed) for step, speed in step_speeds if math.isfinite(speed) and speed > 0]
     if not trial.step or not trial.elapsed_s or (along == "tokens" and not step_speeds):
         return None
-    slowness = _slowness(step_speeds)
+    slowness = _make_slowness(step_speeds)
     total_slowness = slowness(trial.step)
     if along == "time":
         return lambda step: trial.elapsed_s * slowness(step) / total_slowness
@@ -127,7 +127,7 @@ def scale(trial: s.Trial, along: Along) -> Scale | None:
     return lambda step: a_step * step
 
 
-def _slowness(step_speeds: list[tuple[int, float]]) -> Callable[[int], float]:
+def _make_slowness(step_speeds: list[tuple[int, float]]) -> Callable[[int], float]:
     """Return a function that sums 1 / speed up to a step; each speed holds from the measurement before it."""
     if not step_speeds:
         return float
@@ -164,20 +164,20 @@ def choose_trials(study: s.Study, marked: Sequence[int], selected: int | None) -
     existing = [number for number in sorted(set(marked)) if number in study.trials]
     if len(existing) >= 2:
         return existing
-    best = best_and_counts.best(study)
+    best = best_and_counts.find_best(study)
     candidates = [
         *existing,
         *([selected] if selected in study.trials else []),
-        *_family(study, selected),
+        *_list_family(study, selected),
         *([best.number] if best else []),
     ]
     return list(dict.fromkeys(number for number in candidates if number is not None))
 
 
-def _family(study: s.Study, number: int | None) -> list[int]:
+def _list_family(study: s.Study, number: int | None) -> list[int]:
     """Return the trial's parent and its newest clone, where there are any."""
     trial = study.trials.get(number) if number is not None else None
     if trial is None:
         return []
-    clones = [other.number for other in study.trials.values() if other.parent == number]
+    clones = [relative.number for relative in study.trials.values() if relative.parent == number]
     return [*([trial.parent] if trial.parent in study.trials else []), *clones[-1:]]

@@ -141,11 +141,11 @@ def raise_refusal(reply: console_api.Reply) -> None:
         raise RefusedError.of(reply.what, reply.where, reply.fix)
 
 
-def _session(connector: OwnConnector) -> aiohttp.ClientSession:
+def _make_session(connector: OwnConnector) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
 
 
-async def _patiently(
+async def _retry_patiently(
     address: Path, connector: OwnConnector, work: Coroutine[Any, Any, T], last_s: float
 ) -> T:
     """Return the result of ``work``, however long the engine takes.
@@ -156,7 +156,7 @@ async def _patiently(
     try:
         while not task.done():
             await asyncio.wait([task], timeout=LOOK_S)
-            if not task.done() and not await _answers(address, task, last_s - LOOK_S):
+            if not task.done() and not await _has_answered(address, task, last_s - LOOK_S):
                 raise explain_silence(address, connector.pid, last_s)
         return task.result()
     except (aiohttp.ClientError, OSError) as error:
@@ -165,11 +165,11 @@ async def _patiently(
         task.cancel()
 
 
-async def _answers(address: Path, task: asyncio.Task[Any], within_s: float) -> bool:
+async def _has_answered(address: Path, task: asyncio.Task[Any], within_s: float) -> bool:
     """Tell whether the engine answers a health check or finishes ``task``; False at once if its process is
     stopped."""
     connector = OwnConnector(address)
-    async with _session(connector) as session:
+    async with _make_session(connector) as session:
         asking = asyncio.ensure_future(session.get("http://engine/health"))
         try:
             deadline = asyncio.get_running_loop().time() + within_s
@@ -193,13 +193,13 @@ async def attach(
     """Connect to the engine at ``address``; from a ``read_only`` connection the engine takes no request that
     changes something. Raises EngineError if none answers within ``within_s``."""
     connector = OwnConnector(address)
-    session = _session(connector)
+    session = _make_session(connector)
     params = {"from": "console"} | ({"only": "reading"} if read_only else {})
     joining = session.ws_connect(
         "http://engine/ws", params=params, max_msg_size=LARGEST_MESSAGE_BYTES, autoping=False
     )
     try:
-        socket = await _patiently(address, connector, joining, within_s)
+        socket = await _retry_patiently(address, connector, joining, within_s)
     except BaseException:
         await session.close()
         raise
@@ -209,13 +209,13 @@ async def attach(
 async def fetch_state(address: Path) -> State:
     """Return the present state. Raises AbsentError without an engine, EngineError if it does not answer."""
     connector = OwnConnector(address)
-    async with _session(connector) as session:
+    async with _make_session(connector) as session:
 
         async def fetch() -> bytes:
             async with session.get("http://engine/state") as response:
                 return await response.read()
 
-        raw = await _patiently(address, connector, fetch(), SILENT_S)
+        raw = await _retry_patiently(address, connector, fetch(), SILENT_S)
     return _decode_answer(address, raw, State)
 
 
@@ -226,13 +226,13 @@ async def request(address: Path, message: console_api.AnyRequest) -> console_api
     """
     body = message_codec.encode_request(message, as_json=True)
     connector = OwnConnector(address)
-    async with _session(connector) as session:
+    async with _make_session(connector) as session:
 
         async def post() -> bytes:
             async with session.post("http://engine/request", data=body) as response:
                 return await response.read()
 
-        raw = await _patiently(address, connector, post(), SILENT_S)
+        raw = await _retry_patiently(address, connector, post(), SILENT_S)
     reply = _decode_answer(address, raw, console_api.Reply)
     raise_refusal(reply)
     return reply.answer

@@ -27,7 +27,7 @@ class _UnixHTTP(http.client.HTTPConnection):
         self.sock.settimeout(1.0 if is_stopped(self.pid) else SILENT_S)
 
 
-def health(address: Path) -> dict[str, Any] | None:
+def read_health(address: Path) -> dict[str, Any] | None:
     """Return the engine's answer to GET /health at ``address``; None if there is no engine.
 
     Raises EngineError if it does not answer, or belongs to another user.

@@ -31,7 +31,7 @@ class AbsentError(EngineError):
     """There is no engine at the socket: none was ever there, or it left its socket behind."""
 
 
-def user_name(uid: int) -> str:
+def find_user_name(uid: int) -> str:
     """Return the name of a user, or the number if there is no name."""
     try:
         return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
@@ -39,7 +39,7 @@ def user_name(uid: int) -> str:
         return f"uid {uid}"
 
 
-def own_name() -> str:
+def find_own_name() -> str:
     """Return this user's name, or the number where the system has none."""
     try:
         return getpass.getuser()
@@ -54,16 +54,16 @@ def connect(address: Path) -> tuple[sockets.socket, int]:
     Raises AbsentError if none listens; EngineError if folder, socket or listener belong to another user,
     before anything is sent; BlockingIOError while the engine's connection queue is full.
     """
-    with _folder(address) as folder:
+    with _open_folder(address) as folder:
         _refuse_other_socket(folder, address)
         line = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
         try:
             line.setblocking(False)
-            line.connect(_short(folder, address))
+            line.connect(_shorten_address(folder, address))
             uid, pid = socket_peer.read_peer(line)
             if not socket_peer.is_ours(uid):
                 raise _explain_reply(
-                    f"a process of another user, {user_name(uid or 0)}, answers there", address
+                    f"a process of another user, {find_user_name(uid or 0)}, answers there", address
                 )
         except BlockingIOError:
             line.close()
@@ -99,13 +99,13 @@ def open_listening(address: Path) -> sockets.socket:
 
     A stale socket is removed (the caller holds the engine's lock). Raises EngineError if that is impossible.
     """
-    with _folder(address) as folder:
+    with _open_folder(address) as folder:
         line = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
         before = os.umask(0o177)
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(address.name, dir_fd=folder)
-            line.bind(_short(folder, address))
+            line.bind(_shorten_address(folder, address))
         except OSError as error:
             line.close()
             message = f"the engine's socket cannot be made: {error.strerror}"
@@ -130,7 +130,7 @@ def explain_crowding(address: Path) -> EngineError:
 
 
 @contextlib.contextmanager
-def _folder(address: Path) -> Iterator[int]:
+def _open_folder(address: Path) -> Iterator[int]:
     """Open the socket's folder, and check that it belongs to this user and that no one else may write to
     it."""
     try:
@@ -143,7 +143,7 @@ def _folder(address: Path) -> Iterator[int]:
     try:
         status = os.fstat(handle)
         if status.st_uid != os.getuid():
-            message = f"the home folder belongs to another user, {user_name(status.st_uid)}"
+            message = f"the home folder belongs to another user, {find_user_name(status.st_uid)}"
             raise EngineError.of(message, str(address.parent), OWN_HOME)
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             message = f"other users may write into the home folder (mode {stat.S_IMODE(status.st_mode):04o})"
@@ -169,7 +169,7 @@ def _refuse_other_socket(folder: int, address: Path) -> None:
         raise _explain_reply("the file at the engine's socket path is not a socket", address)
     if not socket_peer.is_ours(status.st_uid):
         raise _explain_reply(
-            f"the engine's socket belongs to another user, {user_name(status.st_uid)}", address
+            f"the engine's socket belongs to another user, {find_user_name(status.st_uid)}", address
         )
 
 
@@ -177,7 +177,7 @@ def _explain_reply(message: str, address: Path) -> EngineError:
     return EngineError.of(message, str(address), f"remove it, or {OWN_HOME}; nothing was sent")
 
 
-def _short(folder: int, address: Path) -> str:
+def _shorten_address(folder: int, address: Path) -> str:
     near = f"/proc/self/fd/{folder}"
     if Path(near).exists():
         return f"{near}/{address.name}"

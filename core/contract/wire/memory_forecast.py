@@ -16,7 +16,7 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
 PASSING = ("activations", "loss", "dequantised weights")
 
 
-class Foretold(msgspec.Struct, frozen=True):
+class PackEstimate(msgspec.Struct, frozen=True):
     """The estimated memory peak of a pack.
 
     ``peak_bytes`` is the allocator's count; ``device_bytes`` includes what the process uses besides (CUDA's
@@ -49,7 +49,7 @@ class Forecast(msgspec.Struct, frozen=True, tag="forecast"):
     largest part and what to change, the most useful first.
     """
 
-    foretold: Foretold
+    foretold: PackEstimate
     device: str  # cpu, gpu0
     total_bytes: int
     limit_bytes: int | None
@@ -78,7 +78,7 @@ class DeviceMemory(msgspec.Struct, frozen=True):
     limit_bytes: int | None
     why_limit: str
     trials: tuple[int, ...] = ()
-    foretold: Foretold | None = None
+    foretold: PackEstimate | None = None
     why_not: str = ""
     measured_bytes: int | None = None
     reserve_bytes: int | None = None

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from core.contract import input_size_limits
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api, worker_api
 from core.errors import RefusedError
 
@@ -50,7 +50,7 @@ def encode_reply(reply: console_api.Reply, as_json: bool = False) -> bytes:
     try:
         return write(reply)
     except (ValueError, OverflowError, RecursionError, TypeError) as error:
-        message = plain(f"the answer cannot be written: {error}", 300)
+        message = sanitize(f"the answer cannot be written: {error}", 300)
         return write(
             console_api.Reply(reply.id, False, message, "engine", "its log holds more: `trimtab logs`")
         )

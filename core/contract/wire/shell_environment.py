@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 
 from core import paths
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
 
 PLACES = (
@@ -37,15 +37,15 @@ def hides_gpus(visible: str | None) -> bool:
     if visible is None:
         return False
     first = visible.split(",")[0].strip()
-    return not first or first in HIDES or card_number(first) < 0
+    return not first or first in HIDES or parse_card_number(first) < 0
 
 
-def card_number(name: str) -> int:
+def parse_card_number(name: str) -> int:
     """Return the GPU's number in CUDA_VISIBLE_DEVICES; 0 for any other name."""
     return int(name) if name.removeprefix("-").isdecimal() else 0
 
 
-def allocator_settings(environment: Mapping[str, str]) -> dict[str, str]:
+def read_allocator_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that enable expandable segments in the allocator of a GPU worker.
 
     Both the name in this torch version and the older one; none if the user set any of ``ALLOCATOR``.
@@ -97,4 +97,4 @@ def list_differences(own: Mapping[str, str], study_variables: Mapping[str, str])
 def _describe_value(name: str, value: str | None) -> str:
     if value is None:
         return "is not set"
-    return "is set" if is_secret(name, value) else f"is {plain(value, 120)!r}"
+    return "is set" if is_secret(name, value) else f"is {sanitize(value, 120)!r}"

@@ -37,15 +37,15 @@ Moment = tuple[object, ...]  # what a review depends on
 log = logging.getLogger("trimtab.data")
 
 
-async def _start(module: str, study: s.Study, environment: Environment, *more: str) -> Any:
+async def _start(module: str, study: s.Study, environment: Environment, *extra_arguments: str) -> Any:
     """Start a process that reads the study's rows. It ends when its standard input is closed."""
     variables = {
-        **environment(study.name), "PYTHONPATH": str(paths.root()), "CUDA_VISIBLE_DEVICES": "",
+        **environment(study.name), "PYTHONPATH": str(paths.find_root()), "CUDA_VISIBLE_DEVICES": "",
         "TOKENIZERS_PARALLELISM": "false",
     }  # fmt: skip
     file = Path(study.folder) / run_folder.SPEC_FILE
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", module, str(file), *more,
+        sys.executable, "-P", "-m", module, str(file), *extra_arguments,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LARGEST_LINE_BYTES,
         start_new_session=True, env=variables,
     )  # fmt: skip
@@ -65,11 +65,11 @@ class _Review:
         self.latest = DataReview(version=1, stage="waiting for another check")
         self._news = asyncio.Condition()
 
-    async def wait(self, known: int) -> DataReview:
-        """Return the review once it is newer than ``known`` or done, or after some seconds."""
+    async def wait(self, known_version: int) -> DataReview:
+        """Return the review once it is newer than ``known_version`` or done, or after some seconds."""
         async with self._news:
             with contextlib.suppress(TimeoutError):
-                new = self._news.wait_for(lambda: self.latest.is_done or self.latest.version > known)
+                new = self._news.wait_for(lambda: self.latest.is_done or self.latest.version > known_version)
                 await asyncio.wait_for(new, WAIT_S)
         return self.latest
 
@@ -168,19 +168,19 @@ class RowAnswers:
         await self._drop()
 
     async def _ask(self, study: s.Study, request: AskDataRow) -> DataRow:
-        process = await self._ready(study)
+        process = await self._get_process(study)
         process.stdin.write(msgspec.json.encode(request) + b"\n")
         line = await process.stdout.readline()
         if not line:
             raise TrimtabError.of("the process that reads rows ended", f"study {study.name}", LOG)
         return msgspec.json.decode(line, type=DataRow)
 
-    async def _ready(self, study: s.Study) -> Any:
-        wanted = study.name, study.created_at
-        if self._process is None or self._process.returncode is not None or self._study != wanted:
+    async def _get_process(self, study: s.Study) -> Any:
+        study_key = study.name, study.created_at
+        if self._process is None or self._process.returncode is not None or self._study != study_key:
             await self._drop()
             self._process = await _start(ROWS, study, self._environment)
-            self._study = wanted
+            self._study = study_key
         return self._process
 
     def _kill(self) -> None:

@@ -9,7 +9,7 @@ from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
 from core.contract.state.event_lines import LONGEST_HISTORY, LONGEST_TEXT, EventHistory, PastLine
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
 from core.store import journal_file, run_folder
 
@@ -19,24 +19,26 @@ READINGS = frozenset({"trial-reported", "trial-evaluated", "trial-scored", "tria
 def read(study: s.Study) -> EventHistory:
     """Return the lines of the study, and of trials, that were dropped from the state."""
     journal = run_folder.journal_path(Path(study.folder))
-    kept_from = {-1: _first_kept(study.lines)}
-    kept_from |= {number: _first_kept(trial.lines) for number, trial in study.trials.items()}
+    kept_from = {-1: _find_first_kept(study.lines)}
+    kept_from |= {number: _find_first_kept(trial.lines) for number, trial in study.trials.items()}
     try:
         events = journal_file.read(journal, READINGS)
-        lines = [line for line in _lines(study.name, events) if line.at <= kept_from.get(line.trial, 0.0)]
+        lines = [
+            line for line in _list_lines(study.name, events) if line.at <= kept_from.get(line.trial, 0.0)
+        ]
     except OSError as error:
         return EventHistory(
-            why_none=f"the journal cannot be read: {plain(error.strerror or str(error), 200)}"
+            why_none=f"the journal cannot be read: {sanitize(error.strerror or str(error), 200)}"
         )
     return Redactor().redact_all(EventHistory(tuple(lines[-LONGEST_HISTORY:]), len(lines) > LONGEST_HISTORY))
 
 
-def _first_kept(lines: tuple[s.Line, ...]) -> float:
+def _find_first_kept(lines: tuple[s.Line, ...]) -> float:
     """Return the time of the first line that is kept, 0 where no line was dropped."""
     return lines[0].at if len(lines) >= s.LINES else 0.0
 
 
-def _lines(name: str, events: Iterator[e.AnyEvent]) -> Iterator[PastLine]:
+def _list_lines(name: str, events: Iterator[e.AnyEvent]) -> Iterator[PastLine]:
     """Yield the lines that events add; those of the study itself by its fold, without any trial."""
     state = s.State()
     for event in events:
@@ -45,7 +47,7 @@ def _lines(name: str, events: Iterator[e.AnyEvent]) -> Iterator[PastLine]:
         if isinstance(event, e.TrialEvent):
             text, level = event.title
             if text and not isinstance(event, e.PruneAsked | e.EditAsked):  # what came of it is told
-                yield PastLine(event.at, plain(text, LONGEST_TEXT), level, event.trial)
+                yield PastLine(event.at, sanitize(text, LONGEST_TEXT), level, event.trial)
             continue
         if isinstance(event, e.StudyCreated):  # also where an earlier study of this name had begun
             state = s.State()

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from core.contract.spec.metric_table import SLICE, find_metric
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
 from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence
-from core.daemon.answers import untrusted_files
+from core.daemon.answers import untrusted_file_reader
 from core.errors import RefusedError
 
 BASE = -1
@@ -22,7 +22,7 @@ def read(study: s.Study, request: console_api.AskEvidence) -> Evidence:
     trial or metric."""
     if find_metric(request.metric) is None:
         raise RefusedError.of(
-            f"there is no metric {plain(request.metric, 80)!r}", "evidence", "give a metric of a board"
+            f"there is no metric {sanitize(request.metric, 80)!r}", "evidence", "give a metric of a board"
         )
     if request.trial != BASE and request.trial not in study.trials:
         raise RefusedError.of(
@@ -36,9 +36,9 @@ def read(study: s.Study, request: console_api.AskEvidence) -> Evidence:
         "quality/worst_slice" if request.metric.startswith(SLICE) else request.metric
     )  # one file lists all slices
     try:
-        evidence = untrusted_files.read(folder, f"{metric.replace('/', '_')}.json", Evidence)
+        evidence = untrusted_file_reader.read(folder, f"{metric.replace('/', '_')}.json", Evidence)
     except FileNotFoundError:
         return Evidence(request.metric, why_none=NONE)
     except (OSError, ValueError) as error:
-        return Evidence(request.metric, why_none=f"the evidence cannot be read: {plain(str(error), 200)}")
+        return Evidence(request.metric, why_none=f"the evidence cannot be read: {sanitize(str(error), 200)}")
     return Redactor().redact_all(evidence)

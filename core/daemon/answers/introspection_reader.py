@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
 from core.contract.wire.introspection_answer import Insides
-from core.daemon.answers import untrusted_files
+from core.daemon.answers import untrusted_file_reader
 from core.errors import RefusedError
 
 NONE = "no data yet: it is collected at the trial's first and last evaluation"
@@ -22,9 +22,11 @@ def read(study: s.Study, number: int) -> Insides:
             f"trial {number} does not exist", f"study {study.name}", "give one of its trials"
         )
     try:
-        insides = untrusted_files.read(Path(study.folder) / "trials" / str(number), "insides.json", Insides)
+        insides = untrusted_file_reader.read(
+            Path(study.folder) / "trials" / str(number), "insides.json", Insides
+        )
     except FileNotFoundError:
         return Insides(number, why_none=NONE)
     except (OSError, ValueError) as error:
-        return Insides(number, why_none=f"the data cannot be read: {plain(str(error), 200)}")
+        return Insides(number, why_none=f"the data cannot be read: {sanitize(str(error), 200)}")
     return Redactor().redact_all(insides)

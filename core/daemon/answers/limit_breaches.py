@@ -23,7 +23,7 @@ NOT_SCORED = Score.unsaid("it was not scored")
 log = logging.getLogger("trimtab.breaches")
 
 
-def limits_of(study: s.Study) -> list[Limit]:
+def list_limits(study: s.Study) -> list[Limit]:
     """Return the limits of the study (evaluate.limits)."""
     return [Limit.parse(text) for text in study.settings.evaluate.limits]
 
@@ -36,7 +36,7 @@ def judge(
     A limit whose interval is partly beyond the bound keeps its earlier status, and the drift of a slice is
     reported only once.
     """
-    breached = _broken_limits(study, event.trial, event.scores, earlier)
+    breached = _find_broken_limits(study, event.trial, event.scores, earlier)
     drifting = {findings.key: findings for findings in drift.find_drifts(study, event, history or {})}
     still_standing = {key for key in earlier if _persists(key, event)}
     now = frozenset({*breached, *drifting, *still_standing})
@@ -46,43 +46,43 @@ def judge(
 
 def _persists(key: str, event: e.TrialScored) -> bool:
     """Tell whether a drift persists, because it is a slice's or its metric was not scored this time."""
-    name = drift.metric_of(key)
+    name = drift.split_key(key)
     drifts = key in (name, f"{name}{drift.OWN}")
     return drifts and (name.startswith(SLICE) or name not in event.scores)
 
 
-def broken_before(study: s.Study, trial: s.Trial) -> frozenset[str]:
+def list_reported(study: s.Study, trial: s.Trial) -> frozenset[str]:
     """Return the keys of the trial's latest breaches and of the drifts already reported, for an engine that
     resumes the study."""
-    breached = _broken_limits(study, trial.number, trial.scores, frozenset())
-    return frozenset(breached) | drift.reported_keys(trial.number, study.lines)
+    breached = _find_broken_limits(study, trial.number, trial.scores, frozenset())
+    return frozenset(breached) | drift.list_reported_keys(trial.number, study.lines)
 
 
-def broken_limits(study: s.Study, trial: s.Trial) -> list[Limit]:
+def list_broken_limits(study: s.Study, trial: s.Trial) -> list[Limit]:
     """List the limits that the trial's latest scores break."""
-    return list(_broken_limits(study, trial.number, trial.scores, frozenset()).values())
+    return list(_find_broken_limits(study, trial.number, trial.scores, frozenset()).values())
 
 
-def breaks_a_limit(study: s.Study, trial: s.Trial) -> str:
+def explain_breach(study: s.Study, trial: s.Trial) -> str:
     """Return why the trial's latest scores prune it (evaluate.on_breach = "prune"); empty if they do not."""
     if study.settings.evaluate.on_breach != "prune":
         return ""
-    breached = next(iter(_broken_limits(study, trial.number, trial.scores, frozenset()).values()), None)
+    breached = next(iter(_find_broken_limits(study, trial.number, trial.scores, frozenset()).values()), None)
     if breached is None:
         return ""
     return f"{breached.metric} is {trial.scores[breached.metric]}: over the limit {breached}"
 
 
-def leaves_unsure(study: s.Study, trial: s.Trial) -> str:
+def explain_unsure(study: s.Study, trial: s.Trial) -> str:
     """Return why the trial's last scores prune it (evaluate.on_unsure = "prune"); empty if they do not."""
     if study.settings.evaluate.on_unsure != "prune":
         return ""
-    return next((_unsure_text(limit, trial) for limit in unsure_limits(study, trial)), "")
+    return next((_describe_unsure(limit, trial) for limit in list_unsure_limits(study, trial)), "")
 
 
-def unsure_limits(study: s.Study, trial: s.Trial) -> list[Limit]:
+def list_unsure_limits(study: s.Study, trial: s.Trial) -> list[Limit]:
     """List the limits that the trial's latest scores neither clearly keep nor clearly break."""
-    limits = limits_of(study)
+    limits = list_limits(study)
     return [
         limit
         for limit in limits
@@ -93,15 +93,15 @@ def unsure_limits(study: s.Study, trial: s.Trial) -> list[Limit]:
     ]
 
 
-def _unsure_text(limit: Limit, trial: s.Trial) -> str:
+def _describe_unsure(limit: Limit, trial: s.Trial) -> str:
     score = trial.scores.get(limit.metric, NOT_SCORED)
     return f"{limit.metric} is {score} at the end: not shown to keep the limit {limit}"
 
 
-def _broken_limits(
+def _find_broken_limits(
     study: s.Study, trial: int, scores: dict[str, Score], earlier: frozenset[str]
 ) -> dict[str, Limit]:
-    breached, limits = {}, limits_of(study)
+    breached, limits = {}, list_limits(study)
     for limit in limits:
         score, look = scores.get(limit.metric), count_looks(study.trials.get(trial), limit.metric)
         verdict = limit.judge(score, look, len(limits)) if score is not None else "unsure"
@@ -134,7 +134,7 @@ class Breaches:
     def take_up(self, study: s.Study) -> None:
         """Resume a study: do not report again what an earlier engine reported."""
         for trial in study.trials.values():
-            self._known[study.name, trial.number] = broken_before(study, trial)
+            self._known[study.name, trial.number] = list_reported(study, trial)
             self._history[study.name, trial.number] = {name: [score] for name, score in trial.scores.items()}
 
     def _watch(self, event: e.Event, state: s.State) -> None:
@@ -155,7 +155,7 @@ class Breaches:
             self._supervisor.note(study.name, text, "warning")
         breach = next((finding for finding in new_findings if finding.limit is not None), None)
         if breach is not None:
-            self._act(study, event.trial, breach)
+            self._act_on_breach(study, event.trial, breach)
 
     def _end_unsure(self, study: s.Study, number: int) -> None:
         """Report the limits that a trial's last scoring leaves open, and do what evaluate.on_unsure says.
@@ -163,24 +163,24 @@ class Breaches:
         The runner prunes before it reports to the sampler.
         """
         action, trial = study.settings.evaluate.on_unsure, study.trials[number]
-        unsure = [] if action == "ignore" else unsure_limits(study, trial)
+        unsure = [] if action == "ignore" else list_unsure_limits(study, trial)
         for limit in unsure:
-            text = f"trial {number}: {_unsure_text(limit, trial)}"
+            text = f"trial {number}: {_describe_unsure(limit, trial)}"
             self._supervisor.note(study.name, text, "warning")
         if unsure and action == "pause":
-            self._do(console_api.PauseStudy(study.name, by=f"the limit {unsure[0]}"))
+            self._send_request(console_api.PauseStudy(study.name, by=f"the limit {unsure[0]}"))
 
-    def _act(self, study: s.Study, trial: int, finding: Finding) -> None:
+    def _act_on_breach(self, study: s.Study, trial: int, finding: Finding) -> None:
         by, name = f"the limit {finding.limit}", study.name
         if study.trials[trial].state == s.COMPLETE:
             return  # the runner prunes it before it reports to the sampler
         match study.settings.evaluate.on_breach:
             case "pause":
-                self._do(console_api.PauseTrial(name, trial, by=by))
+                self._send_request(console_api.PauseTrial(name, trial, by=by))
             case "prune":
-                self._do(console_api.PruneTrial(name, trial, by=by, why=finding.text))
+                self._send_request(console_api.PruneTrial(name, trial, by=by, why=finding.text))
 
-    def _do(self, request: console_api.AnyRequest) -> None:
+    def _send_request(self, request: console_api.AnyRequest) -> None:
         self._tasks.start(self._ask_engine(request))
 
     async def _ask_engine(self, request: console_api.AnyRequest) -> None:

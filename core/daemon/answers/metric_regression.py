@@ -42,7 +42,7 @@ def _compare_with_base(study: s.Study, event: e.TrialScored) -> Iterator[Finding
         base, change = study.base_scores.get(name), event.changes.get(name)
         if base is None:
             continue
-        tail = look_tail(FALSE_WARNING / 2, _look(study, event, name), _metrics(study, event))
+        tail = look_tail(FALSE_WARNING / 2, _look(study, event, name), _count_metrics(study, event))
         if change is not None:
             drift = drift_test.judge(change.widen(tail), metric.direction, metric.effect)
         else:
@@ -62,7 +62,7 @@ def _compare_with_best(study: s.Study, event: e.TrialScored, history: History) -
     """
     for name, score, metric in _list_known_scores(event):
         change, earlier = event.since.get(name), max(1, _look(study, event, name) - 1)
-        tail = look_tail(FALSE_WARNING / 2, earlier, _metrics(study, event) * earlier)
+        tail = look_tail(FALSE_WARNING / 2, earlier, _count_metrics(study, event) * earlier)
         if change is not None:
             drift = drift_test.judge(change.widen(tail), metric.direction, metric.effect)
             then = f"at {change.reason}"
@@ -81,17 +81,17 @@ def _look(study: s.Study, event: e.TrialScored, name: str) -> int:
     """Return the index, from 1, of this scoring of the metric."""
     trial = study.trials.get(event.trial)
     has_scores = trial is not None and name in trial.series
-    return count_looks(trial, name) if has_scores else scoring_index(study, event.step)
+    return count_looks(trial, name) if has_scores else count_scorings(study, event.step)
 
 
-def _metrics(study: s.Study, event: e.TrialScored) -> int:
+def _count_metrics(study: s.Study, event: e.TrialScored) -> int:
     """Return how many metrics are tested in a trial's life: those of the base, and others that were
     scored."""
     trial = study.trials.get(event.trial)
     return len({*study.base_scores, *event.scores, *(trial.scores if trial is not None else ())})
 
 
-def scoring_index(study: s.Study, step: int) -> int:
+def count_scorings(study: s.Study, step: int) -> int:
     """Return an upper bound for the index, from 1, of the scoring at ``step``."""
     return max(1, -(-step // study.settings.evaluate.every))
 
@@ -114,16 +114,16 @@ def _describe_all_rows(name: str, changes: dict[str, Score]) -> str | None:
     return f", while the mean of all rows fell: {mean}"
 
 
-def metric_of(key: str) -> str:
+def split_key(key: str) -> str:
     """Return the metric in a finding's key."""
     return key.split(" ", 1)[0]
 
 
-def reported_keys(trial: int, lines: Sequence[s.Line]) -> frozenset[str]:
+def list_reported_keys(trial: int, lines: Sequence[s.Line]) -> frozenset[str]:
     """Return the keys of the drifts of ``trial`` that the event list already reports."""
     head, keys = f"trial {trial}: ", set()
     for line in lines:
         if line.level == "warning" and line.text.startswith(head) and ", worse than " in line.text:
-            name = metric_of(line.text.removeprefix(head))
+            name = split_key(line.text.removeprefix(head))
             keys.add(name if ", worse than the base's" in line.text else f"{name}{OWN}")
     return frozenset(keys)

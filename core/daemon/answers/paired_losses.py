@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire.console_api import PairedLosses
 from core.evaluate.statistics.confidence_intervals import mean
 from core.store import journal_file, run_folder
@@ -20,24 +20,28 @@ OTHERS = frozenset({"trial-reported", "trial-scored", "trial-weighed", "trial-ch
 Losses = dict[int, tuple[float, ...]]  # of the rows, by step
 
 
-def read(study: s.Study, first: int, others: tuple[int, ...]) -> tuple[PairedLosses, ...]:
-    """Return, for each of ``others``, its mean loss less that of ``first`` on the rows that both have, at the
-    latest step at which both were evaluated; without a common step at the latest of each."""
+def read(study: s.Study, first: int, other_numbers: tuple[int, ...]) -> tuple[PairedLosses, ...]:
+    """Return, for each of ``other_numbers``, its mean loss less that of ``first`` on the rows that both
+    have, at the latest step at which both were evaluated; without a common step at the latest of each."""
     journal = run_folder.journal_path(Path(study.folder))
-    wanted: dict[int, Losses] = {number: {} for number in (first, *others)}
+    losses_by_trial: dict[int, Losses] = {number: {} for number in (first, *other_numbers)}
     try:
         for event in journal_file.read(journal, OTHERS):
-            if isinstance(event, e.TrialEvaluated) and event.trial in wanted and event.rows:
-                wanted[event.trial][event.step] = event.rows
+            if isinstance(event, e.TrialEvaluated) and event.trial in losses_by_trial and event.rows:
+                losses_by_trial[event.trial][event.step] = event.rows
     except OSError as error:
-        why = f"the journal cannot be read: {plain(error.strerror or str(error), 200)}"
-        return tuple(PairedLosses(number, why_none=why) for number in others)
-    for number, losses in wanted.items():  # a clone has its parent's past
+        why = f"the journal cannot be read: {sanitize(error.strerror or str(error), 200)}"
+        return tuple(PairedLosses(number, why_none=why) for number in other_numbers)
+    for number, losses in losses_by_trial.items():  # a clone has its parent's past
         trial = study.trials.get(number)
-        if trial is not None and trial.parent in wanted:
-            before = {step: rows for step, rows in wanted[trial.parent].items() if step <= _start(trial)}
-            wanted[number] = before | losses
-    return tuple(_compare(number, wanted[first], wanted[number]) for number in others)
+        if trial is not None and trial.parent in losses_by_trial:
+            before = {
+                step: rows for step, rows in losses_by_trial[trial.parent].items() if step <= _start(trial)
+            }
+            losses_by_trial[number] = before | losses
+    return tuple(
+        _compare(number, losses_by_trial[first], losses_by_trial[number]) for number in other_numbers
+    )
 
 
 def _start(trial: s.Trial) -> int:
@@ -45,12 +49,12 @@ def _start(trial: s.Trial) -> int:
     return min((mark.step for mark in trial.marks if mark.text.startswith("cloned from")), default=0)
 
 
-def _compare(number: int, first: Losses, other: Losses) -> PairedLosses:
-    if not first or not other:
+def _compare(number: int, first: Losses, other_losses: Losses) -> PairedLosses:
+    if not first or not other_losses:
         return PairedLosses(number, why_none=WHY_NO_ROWS)
-    common = set(first) & set(other)
-    steps = (max(common), max(common)) if common else (max(first), max(other))
-    pairs = zip(first[steps[0]], other[steps[1]], strict=False)
+    common = set(first) & set(other_losses)
+    steps = (max(common), max(common)) if common else (max(first), max(other_losses))
+    pairs = zip(first[steps[0]], other_losses[steps[1]], strict=False)
     changes = [now - before for before, now in pairs if math.isfinite(now) and math.isfinite(before)]
     score = mean(changes)
     why = "" if score.interval else score.reason

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
-from core.contract.significance_levels import TAIL, normal_quantile
+from core.contract.significance_levels import TAIL, compute_normal_quantile
 from core.contract.spec.metric_table import STRENGTH
 from core.contract.state import engine_state as s
 from core.contract.state.awaited_ratings import awaits_ratings
@@ -24,7 +24,7 @@ RANDOM_SHARE = 0.2  # of the pairs: they alone show a strength that the chosen p
 WIN_SHARES = {"left": 1.0, "right": 0.0, "tie": 0.5}
 
 
-def next_pair(study: s.Study, able: Sequence[int], seed: int) -> Pair:
+def find_next_pair(study: s.Study, able: Sequence[int], seed: int) -> Pair:
     """Return two of the trials, and the base, that are ``able`` to answer, with their sides drawn. Where the
     study waits for ratings, only complete trials and the base are compared. Raises RefusedError with fewer
     than two, or without a trial."""
@@ -53,14 +53,14 @@ def _list_compared(study: s.Study, able: Sequence[int]) -> Sequence[int]:
 def _choose_pair(study: s.Study, able: Sequence[int], source: random.Random) -> list[int]:
     """Return the trial whose strength is known least, and the one whose comparison with it says most: the
     outcome is open, and the other's interval is wide, too."""
-    scores = {number: _scores_of(study, number).get(STRENGTH) for number in able}
-    known = {number: _estimate(score) for number, score in scores.items()}
+    scores = {number: _find_scores(study, number).get(STRENGTH) for number in able}
+    estimates = {number: _estimate(score) for number, score in scores.items()}
     order = source.sample(sorted(able), len(able))  # equals in a random order
-    first = max(order, key=lambda number: known[number][1])
-    return [first, max(order, key=lambda other: _information(known, first, other))]
+    first = max(order, key=lambda number: estimates[number][1])
+    return [first, max(order, key=lambda number: _estimate_information(estimates, first, number))]
 
 
-def _scores_of(study: s.Study, number: int) -> Mapping[str, Score]:
+def _find_scores(study: s.Study, number: int) -> Mapping[str, Score]:
     return study.base_scores if number == BASE else study.trials[number].scores
 
 
@@ -68,15 +68,15 @@ def _estimate(score: Score | None) -> tuple[float, float]:
     """Return a strength and its standard deviation; of an unrated trial, those of the prior."""
     if score is None or score.value is None or score.low is None or score.high is None:
         return (score.value or 0.0) if score is not None else 0.0, bradley_terry.SPREAD
-    return score.value, (score.high - score.low) / (2 * normal_quantile(TAIL))
+    return score.value, (score.high - score.low) / (2 * compute_normal_quantile(TAIL))
 
 
-def _information(known: dict[int, tuple[float, float]], first: int, other: int) -> float:
+def _estimate_information(estimates: dict[int, tuple[float, float]], first: int, other: int) -> float:
     """Return the Fisher information of a comparison on the difference of two strengths, times the variance
     of that difference; no trial is compared with itself."""
     if first == other:
         return -1.0
-    (first_rating, one_deviation), (second_rating, two_deviation) = known[first], known[other]
+    (first_rating, one_deviation), (second_rating, two_deviation) = estimates[first], estimates[other]
     chance = 1.0 / (1.0 + math.exp(-abs(first_rating - second_rating)))
     return chance * (1.0 - chance) * (one_deviation**2 + two_deviation**2)
 
@@ -87,11 +87,13 @@ def measure_side_bias(ratings: Sequence[s.Rating]) -> Score | None:
     chosen = [rating.choice for rating in ratings if rating.choice != "tie"]
     if not chosen:
         return None
-    left = chosen.count("left")
-    return Score(left / len(chosen), *share_interval(left, len(chosen)), len(chosen), binomial=True)
+    left_count = chosen.count("left")
+    return Score(
+        left_count / len(chosen), *share_interval(left_count, len(chosen)), len(chosen), binomial=True
+    )
 
 
-def rating_event(study: s.Study, request: RateSamples) -> e.RatingGiven:
+def make_rating_event(study: s.Study, request: RateSamples) -> e.RatingGiven:
     """Return the event of a rating, with the strengths that all ratings give."""
     ratings = (*study.ratings, s.Rating(request.left, request.right, request.choice, request.drawn))
     return e.RatingGiven(

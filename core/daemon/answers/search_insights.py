@@ -24,12 +24,12 @@ async def read(study: s.Study, request: Asked) -> console_api.Answer:
 
     spec, folder = study.settings, Path(study.folder)
     if isinstance(request, console_api.AskSearch):
-        return await read_only_search.state(spec, folder)
+        return await read_only_search.ask_state(spec, folder)
     count = len(study.objectives)
     if not 0 <= request.objective < count:
         location, fix = f"study {study.name}", f"give a number from 0 to {count - 1}"
         raise RefusedError.of(f"there is no objective {request.objective}", location, fix)
-    return await read_only_search.importance(spec, folder, request.method, request.objective)
+    return await read_only_search.ask_importance(spec, folder, request.method, request.objective)
 
 
 class Insights:

@@ -87,7 +87,7 @@ class EventHooks:
             self._told.update(
                 (study.name, trial.number, str(limit))
                 for trial in study.trials.values()
-                for limit in limit_breaches.broken_limits(study, trial)
+                for limit in limit_breaches.list_broken_limits(study, trial)
             )
         live = [study for study in self._supervisor.state.studies.values() if study.state in s.LIVE_STUDY]
         if live:
@@ -104,17 +104,17 @@ class EventHooks:
     def _watch(self, event: e.Event, state: s.State) -> None:
         if isinstance(event, e.StudyCreated):  # an earlier study of this name is another one
             self._told = {key for key in self._told if key[0] != event.study}
-        for message in self._messages(event, state):
+        for message in self._list_messages(event, state):
             self._inbox.offer(message)
 
-    def _messages(self, event: e.Event, state: s.State) -> Iterator[Message]:
+    def _list_messages(self, event: e.Event, state: s.State) -> Iterator[Message]:
         if isinstance(event, e.StudyEnded):
             yield hook_messages.describe_end(event, state.studies[event.study])
         elif isinstance(event, e.TrialFailed):
             yield hook_messages.describe_failure(event)
         elif isinstance(event, e.TrialScored):
             study = state.studies[event.study]
-            for limit in limit_breaches.broken_limits(study, study.trials[event.trial]):
+            for limit in limit_breaches.list_broken_limits(study, study.trials[event.trial]):
                 key = (event.study, event.trial, str(limit))
                 if key not in self._told and limit.metric in event.scores:
                     self._told.add(key)
@@ -124,16 +124,16 @@ class EventHooks:
 
     def _pass_on(self, message: Message) -> None:
         """Queue the message for each hook that wants it."""
-        found = hook_settings.read(self._home)
-        if found.problem:
-            log.warning("%s: no hook is called for %s", found.problem, message.kind)
-        self._note_trouble("", message, found.problem)
-        self._hooks = {hook.name: hook for hook in found.hooks}
+        hooks = hook_settings.read(self._home)
+        if hooks.problem:
+            log.warning("%s: no hook is called for %s", hooks.problem, message.kind)
+        self._note_trouble("", message, hooks.problem)
+        self._hooks = {hook.name: hook for hook in hooks.hooks}
         for name, hook in self._hooks.items():
             if hook.wants(message.kind, message.studies):
-                self._queue_of(name).offer(message)
+                self._find_queue(name).offer(message)
 
-    def _queue_of(self, name: str) -> MessageQueue:
+    def _find_queue(self, name: str) -> MessageQueue:
         if name not in self._queues:
             self._queues[name] = MessageQueue(f"hook {name}", lambda message: self._deliver(name, message))
         return self._queues[name]

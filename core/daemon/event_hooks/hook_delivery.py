@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import HIDDEN, Redactor
 from core.daemon.event_hooks.hook_messages import Message
 from core.daemon.event_hooks.hook_settings import LOCAL_HOSTS, Hook
@@ -42,10 +42,10 @@ class Outcome(msgspec.Struct, frozen=True):
 def deliver(hook: Hook, message: Message, home: Path, pause: Pause) -> Outcome:
     """Run the command in ``home``, or post the message, three times at most."""
     outcome = _run(hook, message, home) if hook.command else _post_patiently(hook, message, pause)
-    return Outcome(outcome.ok, _conceal(hook, plain(outcome.text, 600)))
+    return Outcome(outcome.ok, _hide_secrets(hook, sanitize(outcome.text, 600)))
 
 
-def _conceal(hook: Hook, text: str) -> str:
+def _hide_secrets(hook: Hook, text: str) -> str:
     """Remove secrets and all of the URL except its host."""
     parts = urlsplit(hook.url)
     fields = parts.query.split("&")
@@ -76,8 +76,8 @@ def _run(hook: Hook, message: Message, home: Path) -> Outcome:
         return Outcome(False, f"cannot be started: {getattr(error, 'strerror', None) or error}")
     output = bytearray()
     assert process.stdin is not None and process.stdout is not None
-    feeder = _background(_feed, process.stdin, message.as_json())
-    drain = _background(_read_output, process.stdout, output)
+    feeder = _start_thread(_feed, process.stdin, message.as_json())
+    drain = _start_thread(_read_output, process.stdout, output)
     try:
         code = process.wait(LIMIT_S)
         result = f"exit code {code}"
@@ -86,11 +86,11 @@ def _run(hook: Hook, message: Message, home: Path) -> Outcome:
         code, result = 1, f"killed after {LIMIT_S:g} s"
     feeder.join(DRAIN_S)
     drain.join(DRAIN_S)
-    shown = plain(bytes(output).decode(errors="replace").strip(), SHOWN_OUTPUT)
+    shown = sanitize(bytes(output).decode(errors="replace").strip(), SHOWN_OUTPUT)
     return Outcome(code == 0, f"{result}: {shown}" if shown else result)
 
 
-def _background(work: Callable[..., None], *arguments: Any) -> threading.Thread:
+def _start_thread(work: Callable[..., None], *arguments: Any) -> threading.Thread:
     thread = threading.Thread(target=work, args=arguments, daemon=True)
     thread.start()
     return thread
@@ -101,11 +101,11 @@ def _feed(pipe: IO[bytes], content: bytes) -> None:
         pipe.write(content)
 
 
-def _read_output(pipe: IO[bytes], kept: bytearray) -> None:
+def _read_output(pipe: IO[bytes], output: bytearray) -> None:
     """Read until the pipe's end, so that the command never waits, and keep the beginning."""
     with contextlib.suppress(OSError), pipe:
         while part := os.read(pipe.fileno(), 1 << 16):
-            kept += part[: KEPT_OUTPUT_BYTES - len(kept)]
+            output += part[: KEPT_OUTPUT_BYTES - len(output)]
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
@@ -139,18 +139,18 @@ def _post(hook: Hook, message: Message) -> tuple[Outcome, bool]:
     headers = {"Content-Type": "application/json", "User-Agent": "trimtab"}
     request = urllib.request.Request(hook.url, message.as_json(), headers, method="POST")
     try:
-        with _opener(hook).open(request, timeout=LIMIT_S) as answer:
+        with _make_opener(hook).open(request, timeout=LIMIT_S) as answer:
             return Outcome(True, f"HTTP {answer.status}"), False
     except urllib.error.HTTPError as error:
         with error:
             return _explain_status(error)
     except urllib.error.URLError as error:
-        return Outcome(False, f"not reached: {_reason(error.reason)}"), not _is_distrust(error.reason)
+        return Outcome(False, f"not reached: {_explain_error(error.reason)}"), not _is_distrust(error.reason)
     except (OSError, http.client.HTTPException) as error:
-        return Outcome(False, f"not reached: {_reason(error)}"), True
+        return Outcome(False, f"not reached: {_explain_error(error)}"), True
 
 
-def _opener(hook: Hook) -> urllib.request.OpenerDirector:
+def _make_opener(hook: Hook) -> urllib.request.OpenerDirector:
     """Return an opener that uses the proxy of the environment, except to this machine."""
     is_local = urlsplit(hook.url).hostname in LOCAL_HOSTS
     return urllib.request.build_opener(_NoRedirects, urllib.request.ProxyHandler({} if is_local else None))
@@ -163,7 +163,7 @@ def _explain_status(error: urllib.error.HTTPError) -> tuple[Outcome, bool]:
         body = error.read(KEPT_OUTPUT_BYTES).decode(errors="replace").strip()
     except (OSError, http.client.HTTPException):
         body = ""
-    text = f"HTTP {error.code}: {plain(body, 100)}" if body else f"HTTP {error.code}"
+    text = f"HTTP {error.code}: {sanitize(body, 100)}" if body else f"HTTP {error.code}"
     return Outcome(False, text), error.code >= 500 or error.code in LATER_STATUS
 
 
@@ -171,7 +171,7 @@ def _is_distrust(reason: object) -> bool:
     return isinstance(reason, ssl.SSLCertVerificationError)
 
 
-def _reason(error: object) -> str:
+def _explain_error(error: object) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, OSError) and error.strerror:

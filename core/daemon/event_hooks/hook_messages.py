@@ -14,7 +14,7 @@ import msgspec
 from core.contract.events import event_types as e
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.metric_format import format_figure
 
 LONGEST_TEXT = 500
@@ -54,27 +54,27 @@ class Message(msgspec.Struct, frozen=True):
 
 def describe_end(event: e.StudyEnded, study: s.Study) -> Message:
     """Return the message that a study has ended, with its best trial."""
-    best = best_and_counts.best(study)
+    best = best_and_counts.find_best(study)
     details: dict[str, Any] = {
         "outcome": event.outcome,
-        "why": plain(event.why, LONGEST_TEXT),
+        "why": sanitize(event.why, LONGEST_TEXT),
         "trials": best_and_counts.count_states(study),
         "best": None,
     }
-    why = f": {plain(event.why, LONGEST_TEXT)}" if event.why else ""
+    why = f": {sanitize(event.why, LONGEST_TEXT)}" if event.why else ""
     parts = [f"study {study.name} is {event.outcome}{why}"]
     if best is not None:
         metrics = [metric for metric, _ in study.objectives]
         values = dict(zip(metrics, best.values, strict=False))
-        details["best"] = {"trial": best.number, "values": {k: _finite(v) for k, v in values.items()}}
-        shown = ", ".join(f"{plain(name, 60)} {format_figure(value)}" for name, value in values.items())
+        details["best"] = {"trial": best.number, "values": {k: _keep_finite(v) for k, v in values.items()}}
+        shown = ", ".join(f"{sanitize(name, 60)} {format_figure(value)}" for name, value in values.items())
         parts.append(f"best: trial {best.number} with {shown}")
     return Message("study_ended", event.at, (study.name,), "; ".join(parts), details)
 
 
 def describe_failure(event: e.TrialFailed) -> Message:
     """Return the message that a trial has failed."""
-    error = plain(event.error, LONGEST_TEXT)
+    error = sanitize(event.error, LONGEST_TEXT)
     text = f"trial {event.trial} of {event.study} failed: {error}"
     details = {"trial": event.trial, "step": event.step, "error": error}
     return Message("trial_failed", event.at, (event.study,), text, details)
@@ -83,12 +83,12 @@ def describe_failure(event: e.TrialFailed) -> Message:
 def describe_breach(event: e.TrialScored, limit: str, metric: str) -> Message:
     """Return the message that a score of a trial is over a limit."""
     score = event.scores[metric]
-    text = f"trial {event.trial} of {event.study} broke the limit {limit}: {plain(metric, 60)} is {score}"
+    text = f"trial {event.trial} of {event.study} broke the limit {limit}: {sanitize(metric, 60)} is {score}"
     details = {
         "trial": event.trial,
         "step": event.step,
         "metric": metric,
-        "value": _finite(score.value),
+        "value": _keep_finite(score.value),
         "limit": limit,
     }
     return Message("limit_broken", event.at, (event.study,), text, details)
@@ -100,7 +100,7 @@ def describe_return(studies: tuple[str, ...]) -> Message:
     return Message("engine_back", time.time(), studies, text, {"pid": os.getpid()})
 
 
-def _finite(value: float | None) -> float | None:
+def _keep_finite(value: float | None) -> float | None:
     """Return a number that JSON has."""
     return value if value is not None and math.isfinite(value) else None
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from core import paths
-from core.contract.text.sanitize import plain, show_value
+from core.contract.text.sanitize import sanitize, show_value
 
 FILE = "on_event.toml"
 LARGEST_FILE_BYTES, MOST_HOOKS = 64 << 10, 16
@@ -40,7 +40,7 @@ class Hook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def target(self) -> str:
         """Return the program, or the host of the URL: the rest of a URL may be a token."""
-        return plain(Path(self.command[0]).name if self.command else host_of(self.url), 80)
+        return sanitize(Path(self.command[0]).name if self.command else find_host(self.url), 80)
 
 
 class Hooks(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ class Hooks(msgspec.Struct, frozen=True):
     exists: bool = True
 
 
-def host_of(url: str) -> str:
+def find_host(url: str) -> str:
     """Return the host of a URL, with its port if it names one; nothing else of it."""
     parts = urlsplit(url)
     try:
@@ -66,7 +66,7 @@ def read(home: Path) -> Hooks:
     path = home / FILE
     try:
         with open(path, "rb", opener=_open_at_once) as file:
-            if problem := _distrust(os.fstat(file.fileno())):
+            if problem := _explain_distrust(os.fstat(file.fileno())):
                 return _refuse(path, problem)
             content = file.read(LARGEST_FILE_BYTES + 1)
         if len(content) > LARGEST_FILE_BYTES:
@@ -83,22 +83,22 @@ def read(home: Path) -> Hooks:
 
 def _open_at_once(path: str, flags: int) -> int:
     """Open without following a link, and without waiting for the writer of a pipe."""
-    return paths.no_link(path, flags | os.O_NONBLOCK)
+    return paths.open_without_link(path, flags | os.O_NONBLOCK)
 
 
-def _distrust(found: os.stat_result) -> str:
+def _explain_distrust(file_stat: os.stat_result) -> str:
     """Return why a file of these attributes must not start a command."""
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(file_stat.st_mode):
         return "it is not a file"
-    if found.st_uid not in (os.getuid(), 0):
-        return f"it belongs to another user (uid {found.st_uid})"
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return f"others may write to it (mode {stat.S_IMODE(found.st_mode):04o}): chmod 600 {FILE}"
+    if file_stat.st_uid not in (os.getuid(), 0):
+        return f"it belongs to another user (uid {file_stat.st_uid})"
+    if file_stat.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"others may write to it (mode {stat.S_IMODE(file_stat.st_mode):04o}): chmod 600 {FILE}"
     return ""
 
 
 def _refuse(path: Path, why: str) -> Hooks:
-    return Hooks(problem=f"{plain(str(path), 200)} is not used: {plain(why, 300)}")
+    return Hooks(problem=f"{sanitize(str(path), 200)} is not used: {sanitize(why, 300)}")
 
 
 def _parse(raw: dict[str, Any]) -> tuple[Hook, ...]:
@@ -121,12 +121,12 @@ def _parse_hook(name: str, table: Any) -> Hook:
         raise ValueError(f"[{name}] needs either command or url")
     if hook.command and (not hook.command[0] or any("\0" in word for word in hook.command)):
         raise ValueError(f"[{name}] command = {show_value(hook.command)} names no program")
-    if hook.url and (why := _url_fault(hook.url)):
+    if hook.url and (why := _find_url_fault(hook.url)):
         raise ValueError(f"[{name}] url: {why}")
     return hook
 
 
-def _url_fault(url: str) -> str:
+def _find_url_fault(url: str) -> str:
     """Return what is wrong with a URL, without showing more than its host."""
     try:
         parts = urlsplit(url)
@@ -139,4 +139,4 @@ def _url_fault(url: str) -> str:
         return "user names and passwords in a URL are not supported"
     if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS):
         return ""
-    return f"{host_of(url)} must be reached by https; http is for localhost only"
+    return f"{find_host(url)} must be reached by https; http is for localhost only"

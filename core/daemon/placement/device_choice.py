@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.contract.events.event_types import Device
-from core.contract.text.sanitize import plain
-from core.contract.wire.shell_environment import HIDES, card_number, hides_gpus
+from core.contract.text.sanitize import sanitize
+from core.contract.wire.shell_environment import HIDES, hides_gpus, parse_card_number
 from core.errors import TrimtabError
 
 
@@ -23,7 +23,7 @@ class Slot:
 CPU = Slot("cpu", "cpu", "")
 
 
-def slots(
+def choose_slots(
     devices_setting: str | Sequence[int], cards: Sequence[Device], visible: str | None, why_none: str = ""
 ) -> list[Slot]:
     """Return the devices of a study. ``devices_setting`` is resources.devices, ``visible`` its
@@ -34,31 +34,36 @@ def slots(
     """
     if devices_setting == "cpu":
         return [CPU]
-    visible_cards, _ = _visible_cards(cards, visible)
-    usable = [card for card in visible_cards if not _unusable(card)]
+    visible_cards, _ = _list_visible_cards(cards, visible)
+    usable = [card for card in visible_cards if not _explain_unusable(card)]
     if isinstance(devices_setting, str):
         if not usable and (
             devices_setting == "all" or not (hides_gpus(visible) or _has_no_gpu(cards, visible))
         ):
             raise TrimtabError.of(
-                "there is no usable GPU" + _because(visible_cards, cards, visible, why_none),
+                "there is no usable GPU" + _explain_absence(visible_cards, cards, visible, why_none),
                 f"resources.devices = {devices_setting!r}",
                 "run `trimtab doctor` for the cause, or set devices = 'cpu'",
             )
-        return [_slot(card) for card in usable] or [CPU]
+        return [_make_slot(card) for card in usable] or [CPU]
     by_index = {card.index: card for card in usable}
     missing = [index for index in devices_setting if index not in by_index]
     if missing:
         indices = ", ".join(str(index) for index in by_index) or "none"
         why = next(
-            (f": {_unusable(card)}" for card in cards if card.index == missing[0] and _unusable(card)), ""
+            (
+                f": {_explain_unusable(card)}"
+                for card in cards
+                if card.index == missing[0] and _explain_unusable(card)
+            ),
+            "",
         )
         raise TrimtabError.of(
             f"GPU {missing[0]} is not available{why}",
             f"resources.devices = {list(devices_setting)}",
             f"GPUs here: {indices}" + ("" if visible is None else f", by {_quote_visible(visible)}"),
         )
-    return [_slot(by_index[index]) for index in devices_setting]
+    return [_make_slot(by_index[index]) for index in devices_setting]
 
 
 def note(
@@ -75,7 +80,7 @@ def note(
         if cards and hides_gpus(visible):
             return f"training runs on the CPU: {_quote_visible(visible)} hides all GPUs"
         return f"training runs on the CPU: {why_none}" if why_none and not _is_plain(why_none) else ""
-    _, strange = _visible_cards(cards, visible)
+    _, strange = _list_visible_cards(cards, visible)
     if not strange:
         return ""
     return (
@@ -99,11 +104,11 @@ def refuse_another_kind(
         )
 
 
-def _slot(card: Device) -> Slot:
+def _make_slot(card: Device) -> Slot:
     return Slot(f"gpu{card.index}", "cuda:0", card.uuid or card.mig_path or str(card.index))
 
 
-def _visible_cards(cards: Sequence[Device], visible: str | None) -> tuple[list[Device], str]:
+def _list_visible_cards(cards: Sequence[Device], visible: str | None) -> tuple[list[Device], str]:
     """Return the cards that CUDA_VISIBLE_DEVICES makes visible, and the first name in it that is not a card.
     CUDA reads the list up to the first invalid name, such as -1; the rest stays invisible."""
     if visible is None:
@@ -112,7 +117,9 @@ def _visible_cards(cards: Sequence[Device], visible: str | None) -> tuple[list[D
     for name in (part.strip() for part in visible.split(",")):
         card = _find_card(name, cards)
         if card is None:
-            return visible_so_far, "" if not name or card_number(name) < 0 or name in HIDES else repr(name)
+            return visible_so_far, "" if not name or parse_card_number(name) < 0 or name in HIDES else repr(
+                name
+            )
         if card not in visible_so_far:
             visible_so_far.append(card)
     return visible_so_far, ""
@@ -132,7 +139,7 @@ def _find_card(name: str, cards: Sequence[Device]) -> Device | None:
     return parts[0] if parts else matches[0]
 
 
-def _unusable(card: Device) -> str:
+def _explain_unusable(card: Device) -> str:
     """Return why the card itself cannot train; empty if it can."""
     if card.fault:
         return card.fault
@@ -144,11 +151,11 @@ def _has_no_gpu(cards: Sequence[Device], visible: str | None) -> bool:
     return not cards and visible is None
 
 
-def _because(
+def _explain_absence(
     visible_cards: Sequence[Device], cards: Sequence[Device], visible: str | None, why_none: str
 ) -> str:
     if visible_cards:
-        return ": " + "; ".join(f"gpu{card.index}: {_unusable(card)}" for card in visible_cards)
+        return ": " + "; ".join(f"gpu{card.index}: {_explain_unusable(card)}" for card in visible_cards)
     if cards and visible is not None:
         names = ", ".join(f"{card.index} ({card.uuid})" if card.uuid else str(card.index) for card in cards)
         return f": {_quote_visible(visible)} names none of the GPUs here: {names}"
@@ -162,10 +169,10 @@ def _is_plain(why_none: str) -> bool:
 
 
 def _quote_visible(visible: str | None) -> str:
-    return f"CUDA_VISIBLE_DEVICES = {plain(visible or '', 120)!r}"
+    return f"CUDA_VISIBLE_DEVICES = {sanitize(visible or '', 120)!r}"
 
 
-def fault_of(label: str, cards: Sequence[Device]) -> str:
+def find_fault(label: str, cards: Sequence[Device]) -> str:
     """Return the fault of the device with this label; empty if it works, and for the CPU."""
     return next((card.fault for card in cards if f"gpu{card.index}" == label), "")
 

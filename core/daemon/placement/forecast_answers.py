@@ -10,7 +10,7 @@ import msgspec
 from core.contract.spec import knob_table as knob
 from core.contract.spec.study_spec import PRECISIONS, StudySpec
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
 from core.contract.wire.memory_forecast import DeviceMemory, Forecast, MemoryNow, Verdict
 from core.daemon.placement.memory_planner import MemoryPlanner
@@ -36,10 +36,10 @@ def forecast(
     label = request.device or planner.slots[0].label
     if label not in {slot.label for slot in planner.slots}:
         raise RefusedError.of(
-            f"the study has no device {plain(label, 40)!r}", study.name, "give one of the study's devices"
+            f"the study has no device {sanitize(label, 40)!r}", study.name, "give one of the study's devices"
         )
-    setting = planner.setting(label, longest=None, **_of_base(request.changes))
-    knobs = _knobs(study, spec, request)
+    setting = planner.setting(label, longest=None, **_select_base_changes(request.changes))
+    knobs = _merge_knobs(study, spec, request)
     limit, device = planner.limit(label), planner.device(label, setting)
     case = Case(
         model, setting, compute_need(knobs), max(1, min(MOST_PACK, request.pack)), device, limit.bytes_
@@ -49,7 +49,7 @@ def forecast(
     )
 
 
-def _of_base(changes: Mapping[str, Any]) -> dict[str, Any]:
+def _select_base_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
     base_settings = {OF_BASE[name]: value for name, value in changes.items() if name in OF_BASE}
     precision, checkpointing = (
         base_settings.get("precision", "auto"),
@@ -57,11 +57,11 @@ def _of_base(changes: Mapping[str, Any]) -> dict[str, Any]:
     )
     if precision not in PRECISIONS or not isinstance(checkpointing, bool):
         remedy = f"precision: {', '.join(PRECISIONS)}"
-        raise RefusedError.of(f"invalid setting {plain(str(base_settings), 120)}", "what if", remedy)
+        raise RefusedError.of(f"invalid setting {sanitize(str(base_settings), 120)}", "what if", remedy)
     return base_settings
 
 
-def _knobs(study: s.Study, spec: StudySpec, request: console_api.Foresee) -> dict[str, Any]:
+def _merge_knobs(study: s.Study, spec: StudySpec, request: console_api.Foresee) -> dict[str, Any]:
     trial = study.trials.get(request.trial) if request.trial is not None else None
     knobs = dict(trial.knobs if trial is not None else spec.train)
     for name, value in request.changes.items():
@@ -70,20 +70,24 @@ def _knobs(study: s.Study, spec: StudySpec, request: console_api.Foresee) -> dic
         entry = knob.find_knob(name)
         wrong = knob.find_fault(entry, value) if entry else "is not a knob"
         if wrong:
-            raise RefusedError.of(f"{plain(name, 40)} = {plain(repr(value), 80)}: {wrong}", "what if", "")
+            raise RefusedError.of(
+                f"{sanitize(name, 40)} = {sanitize(repr(value), 80)}: {wrong}", "what if", ""
+            )
         knobs[name] = value
     return knobs
 
 
-def memory_now(foresight: MemoryPlanner, study: s.Study) -> MemoryNow:
+def describe_memory_now(foresight: MemoryPlanner, study: s.Study) -> MemoryNow:
     """Return the memory of every device of the study, and what each queued trial waits for."""
-    running_by_device = {slot.label: _running_knobs(study, slot.label) for slot in foresight.slots}
-    devices = tuple(_device(foresight, study, label, knobs) for label, knobs in running_by_device.items())
+    running_by_device = {slot.label: _list_running_knobs(study, slot.label) for slot in foresight.slots}
+    devices = tuple(
+        _describe_device(foresight, study, label, knobs) for label, knobs in running_by_device.items()
+    )
     queued = [trial for trial in study.trials.values() if trial.state == s.QUEUED]
-    return MemoryNow(devices, tuple(_verdict(foresight, trial, running_by_device) for trial in queued))
+    return MemoryNow(devices, tuple(_judge_trial(foresight, trial, running_by_device) for trial in queued))
 
 
-def _running_knobs(study: s.Study, label: str) -> dict[int, Mapping[str, Any]]:
+def _list_running_knobs(study: s.Study, label: str) -> dict[int, Mapping[str, Any]]:
     return {
         trial.number: trial.knobs
         for trial in study.trials.values()
@@ -91,7 +95,7 @@ def _running_knobs(study: s.Study, label: str) -> dict[int, Mapping[str, Any]]:
     }
 
 
-def _device(
+def _describe_device(
     planner: MemoryPlanner, study: s.Study, label: str, running: Mapping[int, Mapping[str, Any]]
 ) -> DeviceMemory:
     limit, device = planner.limit(label), planner.device(label)
@@ -107,7 +111,7 @@ def _device(
     )  # fmt: skip
 
 
-def _verdict(
+def _judge_trial(
     planner: MemoryPlanner, trial: s.Trial, running_by_device: Mapping[str, Mapping[int, Mapping[str, Any]]]
 ) -> Verdict:
     """Return whether and when a queued trial fits, on the device where it fits soonest."""
@@ -122,7 +126,7 @@ def _verdict(
         return Verdict(trial.number, f"never fits: {never[0]}", "error", needs)
     for label, knobs in running_by_device.items():
         for leaver in sorted(knobs):
-            remaining = {number: other for number, other in knobs.items() if number != leaver}
+            remaining = {number: trial_knobs for number, trial_knobs in knobs.items() if number != leaver}
             if not planner.refusal_reason(label, trial.knobs, remaining):
                 return Verdict(trial.number, f"fits after #{leaver} ends", "warning", needs)
     return Verdict(trial.number, "fits when a device is empty", "warning", needs)
@@ -134,4 +138,4 @@ def answer(
     """Answer a memory request."""
     if isinstance(request, console_api.Foresee):
         return forecast(planner, study, spec, request)
-    return memory_now(planner, study)
+    return describe_memory_now(planner, study)

@@ -17,17 +17,17 @@ from core.contract.events import event_types as e
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import engine_state as s
 from core.contract.text.byte_sizes import format_bytes
-from core.contract.wire.memory_forecast import Foretold
+from core.contract.wire.memory_forecast import PackEstimate
 from core.daemon.placement.device_choice import Slot
 from core.errors import TrimtabError
 from core.memory.base import hf_config, step_formulas, weight_bytes
 from core.memory.base.model_shape import Model
 from core.memory.estimate import device_constants, trial_tensor_sizes
 from core.memory.estimate.device_constants import Device
-from core.memory.estimate.pack_memory_estimate import Setting, estimate_memory, setting_of
+from core.memory.estimate.pack_memory_estimate import Setting, estimate_memory, make_setting
 from core.memory.estimate.row_batching import MOST
 from core.memory.planning import memory_budget
-from core.memory.planning.memory_advice import largest
+from core.memory.planning.memory_advice import find_largest
 from core.memory.planning.memory_budget import Limit
 from core.memory.records.estimate_corrections import EstimateCorrections
 from core.memory.records.pack_size_records import PackRecord, PackRecords
@@ -58,7 +58,7 @@ class MemoryPlanner:
         self._spec, self._devices, self._machine, self._ledger = spec, devices, machine, ledger
         self._model: Model | None = None
         self.why_not = ""
-        self._setting = setting_of(spec)
+        self._setting = make_setting(spec)
         self._ends: dict[
             str, tuple[int, float]
         ] = {}  # by device: bytes at the last out-of-memory error, and its time
@@ -72,7 +72,7 @@ class MemoryPlanner:
             try:
                 section, computes = self._spec.model, self._read(self._devices[0].label).computes
                 dtype = weight_bytes.dtype(section.precision, computes)
-                self._model = hf_config.model(
+                self._model = hf_config.read_model(
                     section.base, section.revision, fetch=False, dtype=dtype, hub=self._hub
                 )
                 self.why_not = ""
@@ -105,9 +105,9 @@ class MemoryPlanner:
         machine = self._machine()
         if label == "cpu":
             total, used = machine.host.total_bytes or 0, machine.host.used_bytes or 0
-            return device_constants.cpu(total, max(0, total - used))
+            return device_constants.make_cpu(total, max(0, total - used))
         card = next((device for device in machine.devices if f"gpu{device.index}" == label), None)
-        return device_constants.card(card) if card is not None else Device(name=label)
+        return device_constants.make_card(card) if card is not None else Device(name=label)
 
     def kind(self, label: str, setting: Setting, device: Device | None = None) -> str:
         """Return the ledger key of corrections: one kind of device, model family and precision."""
@@ -117,7 +117,7 @@ class MemoryPlanner:
         fused = step_formulas.FUSED if setting.fused else ""
         return f"{device.name} {family} {precision}{' checkpointed' if setting.checkpointing else ''}{fused}"
 
-    def _machine_kind(self, label: str) -> str:
+    def _name_machine_kind(self, label: str) -> str:
         """Return the key of the learnt pack size: this device of this machine, base and precision."""
         device, section = self._read(label), self._spec.model
         machine = f"{platform.node()} {label} {device.name} {os.cpu_count()} cores"
@@ -127,16 +127,16 @@ class MemoryPlanner:
 
     def proven_size(self, label: str) -> PackRecord | None:
         """Return the pack size that earlier studies measured as best on this device with this base."""
-        return self._sharing.of(self._machine_kind(label))
+        return self._sharing.of(self._name_machine_kind(label))
 
     def prove(self, label: str, proved: PackRecord) -> None:
         """Store the measured pack size for the next study."""
-        self._sharing.learn(self._machine_kind(label), proved)
+        self._sharing.learn(self._name_machine_kind(label), proved)
 
     def memory_limit(self, label: str) -> Limit:
         """Return the memory of the device that this study may use now, by the latest machine reading."""
-        return memory_budget.limit(
-            self._spec.resources.memory_bytes, self.device(label), self._own_bytes(label)
+        return memory_budget.find_limit(
+            self._spec.resources.memory_bytes, self.device(label), self._measure_own_bytes(label)
         )
 
     def limit(self, label: str) -> Limit:
@@ -151,7 +151,7 @@ class MemoryPlanner:
             return Limit(end, f"out of memory at {format_bytes(end)} recently")
         return limit
 
-    def _own_bytes(self, label: str) -> int:
+    def _measure_own_bytes(self, label: str) -> int:
         """Return bytes that this study's worker holds on the device, as far as the readings show."""
         machine = self._machine()
         own_processes = [
@@ -173,7 +173,7 @@ class MemoryPlanner:
             precision = weight_bytes.resolve_precision(self._setting.precision, device.computes)
             model = self.model
             base_bytes = (
-                weight_bytes.base_bytes(model, precision, self._setting.double_quant, device.computes)
+                weight_bytes.count_base_bytes(model, precision, self._setting.double_quant, device.computes)
                 if model
                 else 0
             )
@@ -193,7 +193,7 @@ class MemoryPlanner:
         before = self._ledger.knows(self.kind(label, replace(setting, fused=True)))
         return self._fused.get(label, before)
 
-    def pack(self, label: str, knobs: Mapping[int, Knobs], **overrides: Any) -> Foretold | None:
+    def pack(self, label: str, knobs: Mapping[int, Knobs], **overrides: Any) -> PackEstimate | None:
         """Return the estimated peak of these trials together; None if the base is unknown."""
         if self.model is None:
             return None
@@ -234,7 +234,7 @@ class MemoryPlanner:
             f"but the limit on {label} is {format_bytes(limit.bytes_)} ({limit.why})"
         )
 
-    def _estimate_least(self, label: str, knobs: Knobs) -> Foretold | None:
+    def _estimate_least(self, label: str, knobs: Knobs) -> PackEstimate | None:
         return self.pack(label, {0: {**knobs, "batch_size": 1}}, judged=1, most=1)
 
     def violation(self, knobs: Knobs) -> float | None:
@@ -257,7 +257,7 @@ class MemoryPlanner:
             bounded = self.pack(label, knobs, most=count * STEP)
             return bounded is not None and bounded.device_bytes <= (limit.bytes_ or 0)
 
-        return max(1, largest(fits, MOST // STEP) * STEP)
+        return max(1, find_largest(fits, MOST // STEP) * STEP)
 
     # -- measurements -----------------------------------------------------------------------------
 
@@ -276,19 +276,19 @@ class MemoryPlanner:
         passing *= min(1.0, measurement.widest / estimate.tokens) if measurement.widest else 1.0
         kind = self.kind(measurement.device, self.setting(measurement.device))
         self._ledger.learn(kind, passing, measurement.used_bytes - measurement.idle_bytes - trial_bytes)
-        self._constants(measurement, kind)
+        self._learn_constants(measurement, kind)
         self._ledger.save()
         estimated_bytes = measurement.idle_bytes + trial_bytes + passing * self._ledger.of(kind).factor
         return msgspec.structs.replace(measurement, foretold_bytes=round(estimated_bytes))
 
-    def _constants(self, measurement: e.PackMeasured, kind: str) -> None:
+    def _learn_constants(self, measurement: e.PackMeasured, kind: str) -> None:
         """Learn what the process uses besides its tensors: on a GPU from the driver, if it reports that."""
         if measurement.device == "cpu":
             self._ledger.learn_context(kind, measurement.idle_bytes - measurement.base_bytes)
             return
         reserved, worker_bytes = (
             measurement.used_bytes + measurement.reserve_bytes,
-            self._own_bytes(measurement.device),
+            self._measure_own_bytes(measurement.device),
         )
         if measurement.used_bytes > 0:
             self._ledger.learn_context(

@@ -121,10 +121,10 @@ class Growth:
             self._tried += 1
         if trials > self._base and self._trying is None and self._windows.level(self._base) is None:
             self._base = min(MOST, trials)  # after an engine restart: keep the trials that run
-        self._fall()
-        while self._rise():
+        self._shrink()
+        while self._grow():
             pass
-        self.goal = self._goal()
+        self.goal = self._make_goal()
 
     def _remember(self) -> None:
         for large in self._learnt:
@@ -133,34 +133,34 @@ class Growth:
 
     # -- deciding ---------------------------------------------------------------------------------
 
-    def _fall(self) -> None:
+    def _shrink(self) -> None:
         """Go to a smaller number if the present one is shown to be slower, or never paid off and still does
         not."""
         for small in sorted(number for number in self._windows.comparable_numbers if number < self._base):
             gain = self._windows.gain(small, self._base)
-            least = 0.0 if self._before is not None else needed_gain(small, self._base)
+            least = 0.0 if self._before is not None else find_needed_gain(small, self._base)
             if gain is not None and gain.high < least:
                 large, self._base, self._before, self._trying = self._base, small, None, None
                 self._refuse(large, gain, clear=True)
                 return
 
-    def _rise(self) -> bool:
+    def _grow(self) -> bool:
         """Try a larger number, or decide about the present attempt; True if the next one may start at
         once."""
         if self._trying is None:
-            self._trying, self._tried = self._next() if self._is_known() else None, 0
+            self._trying, self._tried = self._find_next() if self._is_known() else None, 0
             return False
         large, gain = self._trying, self._windows.gain(self._base, self._trying)
         if (
             gain is not None
             and gain.low > 0
-            and gain.mean >= needed_gain(self._base, large)
+            and gain.mean >= find_needed_gain(self._base, large)
             and _is_conclusive(gain, self._base, large)
         ):
             self._before, self._base, self._trying = (self._base, gain.mean), large, None
             self._latest = None
             return True
-        if gain is not None and gain.high < needed_gain(self._base, large):
+        if gain is not None and gain.high < find_needed_gain(self._base, large):
             self._refuse(large, gain, clear=True)
         elif self._is_in_vain(gain):
             self._refuse(large, gain, clear=False)
@@ -180,13 +180,13 @@ class Growth:
             return False
         return level.windows >= SETTLED or 2 * level.spread / math.sqrt(level.windows) <= EXACT
 
-    def _next(self) -> int | None:
+    def _find_next(self) -> int | None:
         """Return the larger number to try next: twice as many, else one more; a rejected one when it is
         due."""
-        double, more = min(MOST, 2 * self._base), min(MOST, self._base + 1)
+        double, one_more = min(MOST, 2 * self._base), min(MOST, self._base + 1)
         numbers = [
             number
-            for number in dict.fromkeys((double, more))
+            for number in dict.fromkeys((double, one_more))
             if number > self._base and self._can_show(number)
         ]
         fresh = [number for number in numbers if (self._base, number) not in self._refusals]
@@ -215,7 +215,7 @@ class Growth:
 
     # -- the goal ---------------------------------------------------------------------------------
 
-    def _goal(self) -> Goal:
+    def _make_goal(self) -> Goal:
         number, level = self._trying or self._base, self._windows.level(self._base)
         if level is None:
             return Goal(number)
@@ -235,6 +235,6 @@ def _is_conclusive(gain: Gain, small: int, large: int) -> bool:
     return gain.high - gain.mean <= math.log(large / small)
 
 
-def needed_gain(small: int, large: int) -> float:
+def find_needed_gain(small: int, large: int) -> float:
     """Return the log of the gain from which the larger number pays off."""
     return math.log1p(GAIN * (large - small) / small)

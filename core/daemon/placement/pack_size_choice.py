@@ -7,7 +7,7 @@ from typing import Any
 
 from core.contract.events.event_types import PackMeasured
 from core.contract.text.byte_sizes import format_bytes
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.daemon.placement.pack_growth import BEGIN, MOST, Goal, Growth, Start
 from core.memory.records.pack_size_records import PackRecord
 
@@ -54,7 +54,7 @@ class Calibration:
         """
         goal = self._growth.goal
         if self._alone:
-            return 1, f"trials on this base train one after another: {plain(self._alone, 200)}"
+            return 1, f"trials on this base train one after another: {sanitize(self._alone, 200)}"
         if goal.base is None and running > self._begin:  # after an engine restart
             return min(running, limit), f"keeps the {running} running trials until there are measurements"
         if goal.base is None:
@@ -64,7 +64,7 @@ class Calibration:
                 else ", not measured yet"
             )
             return min(self._begin, limit), f"starts with {self._begin} at once{why}"
-        room = self._room()
+        room = self._find_room()
         if room < min(goal.number, limit):
             return room, f"memory fits {room} at once"
         return min(goal.number, limit), _explain_number(goal)
@@ -82,7 +82,7 @@ class Calibration:
                 notes.append(_change_note(goal, number))
         if number < min(aim, limit) and self._latest is not None and not self._full_told:
             self._full_told = True
-            notes.append(f"{why}; {format_bytes(max(0, self._spare_bytes(self._knobs)))} free")
+            notes.append(f"{why}; {format_bytes(max(0, self._count_spare_bytes(self._knobs)))} free")
         return [f"{self._label}: {text}" for text in notes]
 
     def learnt(self) -> PackRecord | None:
@@ -102,14 +102,16 @@ class Calibration:
         self._kept = PackRecord(goal.base, rates, rejected, self._at)
         return self._kept
 
-    def _room(self) -> int:
+    def _find_room(self) -> int:
         """Return the number of trials that fit in memory if new ones are as small as the smallest measured
         trial."""
         if self._latest is None or not self._sizes:
             return MOST
-        smallest = min(trial_bytes + self._activations(knobs) for knobs, trial_bytes in self._sizes.values())
-        more = max(0, self._spare_bytes(self._knobs)) // max(1, smallest)
-        return max(1, len(self._knobs) + int(more))
+        smallest = min(
+            trial_bytes + self._estimate_activations(knobs) for knobs, trial_bytes in self._sizes.values()
+        )
+        more_trials = max(0, self._count_spare_bytes(self._knobs)) // max(1, smallest)
+        return max(1, len(self._knobs) + int(more_trials))
 
     # -- does it fit ------------------------------------------------------------------------------
 
@@ -118,40 +120,42 @@ class Calibration:
         the trials on the device. The first trial, and any trial before a measurement, is always admitted."""
         if self._latest is None or not running:
             return ""
-        spare, needs = self._spare_bytes(running), self._needed_bytes(knobs)
+        spare, needs = self._count_spare_bytes(running), self._estimate_needed_bytes(knobs)
         if needs <= spare:
             return ""
         free = format_bytes(max(0, spare))
         return f"needs about {format_bytes(needs)}, but only {free} are free on {self._label}"
 
-    def _spare_bytes(self, running: Mapping[int, Knobs]) -> float:
+    def _count_spare_bytes(self, running: Mapping[int, Knobs]) -> float:
         """Return free bytes for more trials, adjusted for trials that started or ended since the
         measurement."""
         latest = self._latest
         assert latest is not None
         came = sum(
-            self._needed_bytes(knobs) for number, knobs in running.items() if number not in latest.trial_bytes
+            self._estimate_needed_bytes(knobs)
+            for number, knobs in running.items()
+            if number not in latest.trial_bytes
         )
-        went = sum(self._held_bytes(number) for number in latest.trial_bytes if number not in running)
+        went = sum(self._count_held_bytes(number) for number in latest.trial_bytes if number not in running)
         return latest.free_bytes - MARGIN * latest.total_bytes - came + went
 
-    def _held_bytes(self, number: int) -> float:
+    def _count_held_bytes(self, number: int) -> float:
         """Return bytes of a measured trial, with its activations."""
         latest = self._latest
         assert latest is not None
-        return latest.trial_bytes[number] + self._activations(self._knobs.get(number, {}))
+        return latest.trial_bytes[number] + self._estimate_activations(self._knobs.get(number, {}))
 
-    def _needed_bytes(self, knobs: Knobs) -> float:
-        return self._adapter(knobs) + self._activations(knobs)
+    def _estimate_needed_bytes(self, knobs: Knobs) -> float:
+        return self._estimate_adapter(knobs) + self._estimate_activations(knobs)
 
-    def _activations(self, knobs: Knobs) -> float:
+    def _estimate_activations(self, knobs: Knobs) -> float:
         """Return activation bytes of a micro-batch in which every sequence has the maximum length."""
         assert self._latest is not None
         tokens = knobs.get("batch_size", 0) * knobs.get("sequence_length", 0)
         result: float = tokens * self._latest.activation_bytes_per_token
         return result
 
-    def _adapter(self, knobs: Knobs) -> float:
+    def _estimate_adapter(self, knobs: Knobs) -> float:
         """Return bytes of adapter, gradient and optimizer state, scaled by the rank: the largest value from
         measured trials with the same modules and optimizer, else the same modules, else any."""
         for same in (("target_modules", "optimizer"), ("target_modules",), ()):
@@ -175,11 +179,11 @@ def _explain_number(goal: Goal) -> str:
         times = goal.base_rate / goal.before_rate
         text = f"{goal.base} at once gave {times:.1f} × the tokens/s of {goal.before}"
     else:
-        text = f"{goal.base} at once gave {rate(goal.base_rate)} tokens/s"
-    return f"{text}, {goal.refused} {_verdict(goal)}" if goal.refused is not None else text
+        text = f"{goal.base} at once gave {format_rate(goal.base_rate)} tokens/s"
+    return f"{text}, {goal.refused} {_describe_verdict(goal)}" if goal.refused is not None else text
 
 
-def _verdict(goal: Goal) -> str:
+def _describe_verdict(goal: Goal) -> str:
     """Return why the larger number was rejected."""
     if goal.clear:
         return "not worth it"
@@ -193,16 +197,16 @@ def _change_note(goal: Goal, number: int) -> str:
         (goal.base, goal.base_rate),
         (goal.refused, goal.refused_rate),
     ]
-    first, *more = [(count, value) for count, value in measured_rates if count is not None]
-    measurements = f"{first[0]} gave {rate(first[1])} tokens/s"
+    first, *other_rates = [(count, value) for count, value in measured_rates if count is not None]
+    measurements = f"{first[0]} gave {format_rate(first[1])} tokens/s"
     measurements += "".join(
-        f", {count} {'gave' if goal.refused else 'give'} {rate(value)}" for count, value in more
+        f", {count} {'gave' if goal.refused else 'give'} {format_rate(value)}" for count, value in other_rates
     )
-    measurements += f": {_verdict(goal)}" if goal.refused is not None else ""
+    measurements += f": {_describe_verdict(goal)}" if goal.refused is not None else ""
     text = f"{goal.base} trial{'' if goal.base == 1 else 's'} at once ({measurements})"
     return f"{text}; trying {number}" if number > (goal.base or 0) else text
 
 
-def rate(value: float) -> str:
+def format_rate(value: float) -> str:
     """Format tokens per second: 950, 15.2k."""
     return f"{value:.0f}" if value < 1000 else f"{value / 1000:.1f}k"

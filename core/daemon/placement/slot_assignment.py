@@ -33,7 +33,7 @@ class TrialSlots:
             str, tuple[int, float]
         ] = {}  # by device: the most trials at once after running out of memory, and since when
         self._clock = clock
-        self._measured = {slot.label: self._calibration(slot.label) for slot in devices if pack == AUTO}
+        self._measured = {slot.label: self._find_calibration(slot.label) for slot in devices if pack == AUTO}
         self._waiting: set[int] = set()  # trials whose waiting was noted
         self._notes: list[str] = []
         self._said_why_few = False
@@ -47,11 +47,11 @@ class TrialSlots:
         """Change resources.pack to ``pack``. Running trials continue."""
         calibrations = self._measured if pack == AUTO else {}
         self._measured = {
-            slot.label: self._calibration(slot.label) for slot in self._devices if pack == AUTO
+            slot.label: self._find_calibration(slot.label) for slot in self._devices if pack == AUTO
         } | calibrations
         self._pack = pack
 
-    def _calibration(self, label: str) -> Calibration:
+    def _find_calibration(self, label: str) -> Calibration:
         return Calibration(label, self._foresight.proven_size(label) if self._foresight is not None else None)
 
     def add_measurement(self, event: PackMeasured, study: s.Study) -> None:
@@ -68,9 +68,9 @@ class TrialSlots:
             if learnt is not None and self._foresight is not None:
                 self._foresight.prove(event.device, learnt)
 
-    def cap(self, label: str, most: int) -> None:
-        """Limit the device to ``most`` trials for a while, after it ran out of memory."""
-        self._caps[label] = min(most, self._caps.get(label, (most, 0.0))[0]), self._clock()
+    def cap(self, label: str, most_trials: int) -> None:
+        """Limit the device to ``most_trials`` trials for a while, after it ran out of memory."""
+        self._caps[label] = min(most_trials, self._caps.get(label, (most_trials, 0.0))[0]), self._clock()
 
     def uncap(self, label: str) -> None:
         """Return lift the limit when the device's worker has ended."""
@@ -98,15 +98,16 @@ class TrialSlots:
         """
         running = _on_devices(study)
         free = self._free(study, running)
-        self._say_why_few(study)
+        self._note_why_few(study)
         used_labels = {slot.label for slot in self._devices}
-        for trial in queue(study):
+        for trial in list_queue(study):
             pinned = trial.pinned if trial.pinned in used_labels else ""  # a lost card does not bind trials
             its = [device for device in free if pinned in ("", device.slot.label)]
             if not its:
                 continue
             refusals = [
-                self._refusal_reason(trial, running.get(device.slot.label, ()), device.slot) for device in its
+                self._explain_refusal(trial, running.get(device.slot.label, ()), device.slot)
+                for device in its
             ]
             if "" in refusals:
                 self._waiting.discard(trial.number)
@@ -118,23 +119,23 @@ class TrialSlots:
                 self._notes.append(f"trial {trial.number} waits: {refusals[0]}")
         return None
 
-    def _say_why_few(self, study: s.Study) -> None:
-        most = at_once(study)
+    def _note_why_few(self, study: s.Study) -> None:
+        most_trials = count_at_once(study)
         learns = study.settings.population_size is None
-        if self._measured and not self._said_why_few and learns and most < study.total_trials:
+        if self._measured and not self._said_why_few and learns and most_trials < study.total_trials:
             sampler = study.settings.study.sampler
             self._notes.append(
-                f"at most {most} trials at once, so that {sampler} can learn from ended trials; "
+                f"at most {most_trials} trials at once, so that {sampler} can learn from ended trials; "
                 "set resources.pack to a number to run more"
             )
         self._said_why_few = True
 
-    def _refusal_reason(self, trial: s.Trial, running: Sequence[s.Trial], slot: Slot) -> str:
+    def _explain_refusal(self, trial: s.Trial, running: Sequence[s.Trial], slot: Slot) -> str:
         """Return why ``trial`` cannot join the trials on the device; empty if it can.
 
         The memory estimate decides, or measurements if there is no estimate.
         """
-        knobs = {other.number: other.knobs for other in running}
+        knobs = {running_trial.number: running_trial.knobs for running_trial in running}
         if self._foresight is not None and self._foresight.model is not None:
             return self._foresight.refusal_reason(slot.label, trial.knobs, knobs)
         if not self._measured:
@@ -144,20 +145,20 @@ class TrialSlots:
     def may_ask(self, study: s.Study) -> bool:
         """Tell whether to ask the sampler for another trial; not while several trials already wait for
         memory."""
-        queued = sum(1 for trial in queue(study) if not trial.pinned)
+        queued = sum(1 for trial in list_queue(study) if not trial.pinned)
         return queued < MOST_WAITING and bool(self._free(study, _on_devices(study)))
 
     def _free(self, study: s.Study, running: dict[str, list[s.Trial]]) -> list[Free]:
         loads = {label: len(trials) for label, trials in running.items()}
-        targets = {slot.label: self._target_number(study, running, slot.label) for slot in self._devices}
+        targets = {slot.label: self._find_target_number(study, running, slot.label) for slot in self._devices}
         now = self._clock()
         self._caps = {label: cap for label, cap in self._caps.items() if now - cap[1] <= FORGOTTEN_S}
-        for label, (most, _) in self._caps.items():
-            if most < targets[label][0]:
-                targets[label] = most, f"out of memory with {most + 1} at once"
+        for label, (most_trials, _) in self._caps.items():
+            if most_trials < targets[label][0]:
+                targets[label] = most_trials, f"out of memory with {most_trials + 1} at once"
         return sort_by_room(self._devices, loads, targets)
 
-    def _target_number(
+    def _find_target_number(
         self, study: s.Study, running: dict[str, list[s.Trial]], device: str
     ) -> tuple[int, str]:
         """Return the number of trials at once on the device, and why. A population must train together to be
@@ -171,14 +172,14 @@ class TrialSlots:
         return number, why
 
 
-def queue(study: s.Study) -> list[s.Trial]:
+def list_queue(study: s.Study) -> list[s.Trial]:
     """Return the queued trials in starting order: by priority, then replacements of other trials, then by
     number."""
     queued = [trial for trial in study.trials.values() if trial.state == s.QUEUED]
     return sorted(queued, key=lambda trial: (-trial.priority, trial.place_of < 0, trial.number))
 
 
-def at_once(study: s.Study) -> int:
+def count_at_once(study: s.Study) -> int:
     """Return the number of trials that may run at once: a learning sampler needs ended trials before it
     proposes the others. Its random start may run all at once, and a population always does."""
     if (size := study.settings.population_size) is not None:
@@ -194,7 +195,7 @@ def _limit(study: s.Study, running: dict[str, list[s.Trial]], device: str) -> in
     """Return the most trials on ``device``: its share of those that may run at once, but at least one, and at
     most those that are left."""
     elsewhere = sum(len(trials) for label, trials in running.items() if label != device)
-    return min(_trials_left(study), max(1, at_once(study) - elsewhere))
+    return min(_count_trials_left(study), max(1, count_at_once(study) - elsewhere))
 
 
 def _on_devices(study: s.Study) -> dict[str, list[s.Trial]]:
@@ -206,7 +207,7 @@ def _on_devices(study: s.Study) -> dict[str, list[s.Trial]]:
     return trials_by_device
 
 
-def _trials_left(study: s.Study) -> int:
+def _count_trials_left(study: s.Study) -> int:
     """Return the number of trials that have not ended, including those not proposed yet."""
     ended = sum(1 for trial in study.trials.values() if trial.state in s.ENDED)
     return max(1, study.total_trials - ended)

@@ -133,7 +133,7 @@ class Windows:
             if spell.trials == trials and spell.count >= LEAST:
                 key = (spell.number, spell.count)
                 if trials not in self._levels or self._levels[trials][0] != key:
-                    self._levels[trials] = key, _level(spell)
+                    self._levels[trials] = key, _measure_level(spell)
                 return self._levels[trials][1]
         return None
 
@@ -145,14 +145,14 @@ class Windows:
         return self._gains[small, large]
 
     def _compare_numbers(self, small: int, large: int) -> Gain | None:
-        pairs = list(self._pairs(small, large))
+        pairs = list(self._list_pairs(small, large))
         if not pairs:
             return None
         mean, error = _combine(pairs)
         reach = error * t_quantile(TAIL, sum(pair.freedom for pair in pairs))
         return Gain(mean, mean - reach, mean + reach, pairs[-1].rate, pairs[-1].spread)
 
-    def _pairs(self, small: int, large: int) -> Iterator[Pair]:
+    def _list_pairs(self, small: int, large: int) -> Iterator[Pair]:
         before: Spell | None = None
         for spell in self._spells:
             if spell.trials not in (small, large) or spell.count < LEAST:
@@ -165,7 +165,7 @@ class Windows:
                 look = max(count for count in LOOKS if count <= spell.count)
                 key = (before.number, spell.number, look)
                 if key not in self._known:
-                    self._known[key] = _pair(before, spell, look)
+                    self._known[key] = _make_pair(before, spell, look)
                 yield self._known[key]
             before = spell
 
@@ -174,14 +174,14 @@ def cut_at_jump(logs: Sequence[float]) -> list[float]:
     """Return the values before the first jump; ``logs`` starts with the window nearest to the comparison."""
     values = list(logs)
     while len(values) > LEAST + 1:
-        height, at = _jump(values)
+        height, at = _find_jump(values)
         if height < t_quantile(JUMP_TAIL, len(values) - 2):
             break
         values = values[:at]
     return values
 
 
-def _jump(logs: Sequence[float]) -> tuple[float, int]:
+def _find_jump(logs: Sequence[float]) -> tuple[float, int]:
     """Return the largest jump: (Student's t of the values before against after, position)."""
     count, total = len(logs), sum(logs)
     squares = sum(value * value for value in logs)
@@ -196,45 +196,49 @@ def _jump(logs: Sequence[float]) -> tuple[float, int]:
     return largest
 
 
-def _level(spell: Spell) -> Level:
+def _measure_level(spell: Spell) -> Level:
     logs = cut_at_jump([math.log(window.tokens / window.round_s) for window in reversed(spell.last)])
-    return Level(math.exp(statistics.fmean(logs)), _spread(logs), len(logs))
+    return Level(math.exp(statistics.fmean(logs)), _measure_spread(logs), len(logs))
 
 
-def _pair(before: Spell, after: Spell, look: int) -> Pair:
+def _make_pair(before: Spell, after: Spell, look: int) -> Pair:
     change = after.first[0].at
-    sides = [_near(list(reversed(before.last)), change), _near(after.first[:look], change)]
-    rates = _log_rates(sides)
+    sides = [_select_near(list(reversed(before.last)), change), _select_near(after.first[:look], change)]
+    rates = _list_log_rates(sides)
     used_rates = [cut_at_jump(side) for side in rates]
     times = [
         [window.at - change for window in side[: len(logs)]]
         for side, logs in zip(sides, used_rates, strict=True)
     ]
-    step, variance, spread = _step(used_rates, times)
+    step, variance, spread = _fit_step(used_rates, times)
     small = used_rates[0] if before.trials < after.trials else used_rates[1]
     gain = step if before.trials < after.trials else -step
     freedom = max(1, len(used_rates[0]) + len(used_rates[1]) - 3)
     return Pair(gain, variance, freedom, math.exp(statistics.fmean(small)), spread)
 
 
-def _near(side: Sequence[Window], change: float) -> list[Window]:
+def _select_near(side: Sequence[Window], change: float) -> list[Window]:
     return [window for nth, window in enumerate(side) if nth < FEW or abs(window.at - change) <= BESIDE_S]
 
 
-def _log_rates(sides: Sequence[Sequence[Window]]) -> list[list[float]]:
+def _list_log_rates(sides: Sequence[Sequence[Window]]) -> list[list[float]]:
     """Return log(tokens/s) of each window, normalised to the same tokens per trial."""
     windows = [window for side in sides for window in side]
-    each = sum(window.tokens for window in windows) / sum(window.trials for window in windows)
+    tokens_per_trial = sum(window.tokens for window in windows) / sum(window.trials for window in windows)
     fixed_s, token_s = fit_line([(window.tokens, window.round_s) for window in windows])
 
     def log_rate(window: Window) -> float:
-        normalised_s = (fixed_s + token_s * window.trials * each) / (fixed_s + token_s * window.tokens)
-        return math.log(window.trials * each / (window.round_s * normalised_s))
+        normalised_s = (fixed_s + token_s * window.trials * tokens_per_trial) / (
+            fixed_s + token_s * window.tokens
+        )
+        return math.log(window.trials * tokens_per_trial / (window.round_s * normalised_s))
 
     return [[log_rate(window) for window in side] for side in sides]
 
 
-def _step(logs: Sequence[Sequence[float]], times: Sequence[Sequence[float]]) -> tuple[float, float, float]:
+def _fit_step(
+    logs: Sequence[Sequence[float]], times: Sequence[Sequence[float]]
+) -> tuple[float, float, float]:
     """Return (step between two sides, its variance, the residual spread). The common trend is the
     least-squares slope, shrunk towards zero with ``DRIFT`` as its prior standard deviation."""
     means = [statistics.fmean(side) for side in logs]
@@ -269,7 +273,7 @@ def _combine(pairs: Sequence[Pair]) -> tuple[float, float]:
     return mean, math.sqrt(1 / sum(weights))
 
 
-def _spread(logs: Sequence[float]) -> float:
+def _measure_spread(logs: Sequence[float]) -> float:
     """Return the standard deviation; statistics.stdev computes with exact fractions and takes 20 times as
     long."""
     if len(logs) < 2:

@@ -8,15 +8,15 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from core.contract.spec.conditional_knobs import idle_value, is_searched, order_knobs
+from core.contract.spec.conditional_knobs import find_idle_value, is_searched, order_knobs
 from core.contract.spec.search_space import (
     Choice,
     Dimension,
     Space,
     count_steps,
-    nearest_point,
-    point_at,
-    step_of,
+    find_nearest_point,
+    find_point,
+    find_step,
 )
 from core.contract.spec.study_spec import PopulationOptions
 
@@ -39,40 +39,40 @@ def perturb(
         if name not in free:
             continue
         if not is_searched(space[name], then):
-            then[name] = idle_value(name, space[name])
+            then[name] = find_idle_value(name, space[name])
         elif not is_searched(space[name], knobs) or draw.random() < options.resample:
-            then[name] = sample(space[name], draw)
+            then[name] = draw_value(space[name], draw)
         else:
-            then[name] = _near(space[name], knobs.get(name), options.factors, draw)
+            then[name] = _perturb_number(space[name], knobs.get(name), options.factors, draw)
     return {name: (knobs.get(name), after) for name, after in then.items() if after != knobs.get(name)}
 
 
-def sample(dimension: Dimension, draw: random.Random) -> Any:
+def draw_value(dimension: Dimension, draw: random.Random) -> Any:
     """Draw a point of ``dimension``, uniformly on its scale."""
     if isinstance(dimension, Choice):
         return draw.choice(dimension.values)
     if dimension.log:
         low, high = math.log(dimension.low), math.log(dimension.high)
-        return nearest_point(dimension, math.exp(draw.uniform(low, high)))
-    if step_of(dimension):
-        return point_at(dimension, draw.randint(0, count_steps(dimension)))
-    return nearest_point(dimension, draw.uniform(dimension.low, dimension.high))
+        return find_nearest_point(dimension, math.exp(draw.uniform(low, high)))
+    if find_step(dimension):
+        return find_point(dimension, draw.randint(0, count_steps(dimension)))
+    return find_nearest_point(dimension, draw.uniform(dimension.low, dimension.high))
 
 
-def _near(dimension: Dimension, now: Any, factors: Sequence[float], draw: random.Random) -> Any:
+def _perturb_number(dimension: Dimension, now: Any, factors: Sequence[float], draw: random.Random) -> Any:
     if isinstance(dimension, Choice):
-        return _neighbour(dimension.values, now, draw)
+        return _choose_neighbour(dimension.values, now, draw)
     if isinstance(now, bool) or not isinstance(now, int | float):
-        return sample(dimension, draw)
+        return draw_value(dimension, draw)
     factor = draw.choice(factors)
-    after = nearest_point(dimension, now * factor)
-    if after != now or factor == 1 or not (step := step_of(dimension)):
+    after = find_nearest_point(dimension, now * factor)
+    if after != now or factor == 1 or not (step := find_step(dimension)):
         return after
     # rounding gave the same value: without this, small integers would never change
-    return nearest_point(dimension, now + math.copysign(step, factor - 1))
+    return find_nearest_point(dimension, now + math.copysign(step, factor - 1))
 
 
-def _neighbour(values: Sequence[Any], now: Any, draw: random.Random) -> Any:
+def _choose_neighbour(values: Sequence[Any], now: Any, draw: random.Random) -> Any:
     if now not in values:
         return draw.choice(values)
     at = values.index(now)

@@ -24,7 +24,7 @@ from core.daemon.server.machine_polling import Machine
 from core.daemon.server.socket_server import Server
 from core.daemon.server.tensorboard_feed import BoardFeed
 from core.daemon.server.worker_inbox import WorkerInbox
-from core.daemon.study.search_protocol import SearchFactory, real_search
+from core.daemon.study.search_protocol import SearchFactory, open_search
 from core.daemon.study.study_lifecycle import Studies
 from core.daemon.study.study_runner import WORKER_MODULE
 from core.daemon.supervisor import Supervisor
@@ -37,7 +37,7 @@ SPARE_AFTER_S = 2.0  # `trimtab run` starts an engine and a study at once, which
 IDLE_S = 600.0  # an engine without consoles and studies exits after this
 
 
-def version() -> str:
+def read_version() -> str:
     """Return trimtab's installed version, or "checkout" if it is not installed."""
     try:
         return metadata.version("trimtab")
@@ -53,7 +53,7 @@ class Engine:
     """One engine per home folder. ``search`` and ``worker_module`` are its search and its worker."""
 
     def __init__(
-        self, home: Path, search: SearchFactory = real_search, worker_module: str = WORKER_MODULE
+        self, home: Path, search: SearchFactory = open_search, worker_module: str = WORKER_MODULE
     ) -> None:
         self._home = home
         self._hub = Hub()
@@ -72,13 +72,13 @@ class Engine:
         self._hub.publish(self._supervisor.state, ())
         machine = Machine(self._supervisor, self._hub)
         telling = WorkerInbox(self._supervisor, self._studies)
-        server = Server(self._supervisor, self._hub, telling, self._handle, version())
+        server = Server(self._supervisor, self._hub, telling, self._handle, read_version())
         tasks = [_part("the writer", self._supervisor.run)]
         await keep_going("the first reading of the machine", machine.read_once, tries=1)
         self._hooks.take_up()
         self._studies.resume()
         await server.open(self._socket)
-        log.info("engine %s serves at %s", version(), self._socket)
+        log.info("engine %s serves at %s", read_version(), self._socket)
         tasks += [
             _part("the reading of the machine", partial(machine.run, self._studies.crew)),
             _part("the watch over the workers", self._studies.crew.watch),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from core import paths
 from core.contract.process_identity import is_alive, read_start
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import EngineError
 
 RENEW_S = 10.0  # interval of renewals
@@ -54,7 +54,7 @@ class FileLock:
 
     def holder(self) -> str:
         """Return the process number that the holder wrote into the file."""
-        return plain(os.pread(self._file, 32, 0).decode(errors="replace").strip(), 32) or "unknown"
+        return sanitize(os.pread(self._file, 32, 0).decode(errors="replace").strip(), 32) or "unknown"
 
     def release(self) -> None:
         """Release the lock."""
@@ -76,9 +76,11 @@ class Lease:
         OSError."""
         self._end_stale()
         host, pid = sockets.gethostname(), os.getpid()
-        record = json.dumps({"host": host, "pid": pid, "born": _start_time(pid), "key": secrets.token_hex(8)})
+        record = json.dumps(
+            {"host": host, "pid": pid, "born": _read_start_time(pid), "key": secrets.token_hex(8)}
+        )
         try:
-            with open(self._path, "x", encoding="utf-8", opener=paths.no_link) as file:
+            with open(self._path, "x", encoding="utf-8", opener=paths.open_without_link) as file:
                 file.write(record)
         except FileExistsError:
             return False
@@ -104,7 +106,7 @@ class Lease:
 
     def _read(self) -> str | None:
         try:
-            with open(self._path, encoding="utf-8", errors="replace", opener=paths.no_link) as file:
+            with open(self._path, encoding="utf-8", errors="replace", opener=paths.open_without_link) as file:
                 return file.read(4096)
         except OSError:
             return None
@@ -115,7 +117,9 @@ class Lease:
         try:
             record = json.loads(self._read() or "")
             if record["host"] == sockets.gethostname():
-                return not is_alive(int(record["pid"])) or _start_time(int(record["pid"])) != record["born"]
+                return (
+                    not is_alive(int(record["pid"])) or _read_start_time(int(record["pid"])) != record["born"]
+                )
         except (ValueError, KeyError, TypeError):
             pass  # incomplete: its modification time decides
         with contextlib.suppress(OSError):
@@ -125,7 +129,7 @@ class Lease:
     def _read_clock(self) -> float:
         """Return the time of the file system's own clock, which may be another machine's. Raises OSError."""
         probe = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
-        with open(probe, "x", opener=paths.no_link) as file:
+        with open(probe, "x", opener=paths.open_without_link) as file:
             file.write("now")
         try:
             return probe.stat().st_mtime
@@ -208,7 +212,7 @@ def explain_unwritable(home: Path, error: OSError) -> EngineError:
     )
 
 
-def _start_time(pid: int) -> str:
+def _read_start_time(pid: int) -> str:
     try:
         return read_start(pid)
     except OSError:

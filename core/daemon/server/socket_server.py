@@ -15,7 +15,7 @@ from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from core.contract import input_size_limits
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api, local_socket, message_codec, worker_api
 from core.contract.wire.dataset.data_messages import AskDataReview
 from core.contract.wire.socket_peer import is_welcome
@@ -41,12 +41,12 @@ class Seldom:
     def __init__(self) -> None:
         self._said_at, self._unsaid = -SELDOM_S, 0
 
-    def say(self, text: str, *more: object) -> None:
+    def say(self, text: str, *arguments: object) -> None:
         """Log the message now, or count it."""
         if time.monotonic() - self._said_at < SELDOM_S:
             self._unsaid += 1
             return
-        log.warning(f"{text} (and %d times before)", *more, self._unsaid)
+        log.warning(f"{text} (and %d times before)", *arguments, self._unsaid)
         self._said_at, self._unsaid = time.monotonic(), 0
 
 
@@ -57,8 +57,8 @@ def _refuse_message(error: msgspec.DecodeError, location: str, fix: str) -> cons
     """Return the refusal of a message that is not a request, or has a value beyond its bounds."""
     message = input_size_limits.explain_error(error)
     if message != str(error):
-        return console_api.Reply(0, False, plain(message, 300), "request", "give a value within the bound")
-    return console_api.Reply(0, False, plain(f"not a request: {error}", 300), location, fix)
+        return console_api.Reply(0, False, sanitize(message, 300), "request", "give a value within the bound")
+    return console_api.Reply(0, False, sanitize(f"not a request: {error}", 300), location, fix)
 
 
 @web.middleware
@@ -81,10 +81,10 @@ class Server:
         self._handle, self._version = handle, version
         self._nonsense = Seldom()
         app = web.Application(middlewares=[refuse_other_users], client_max_size=LARGEST_REQUEST_BYTES)
-        app.router.add_get("/health", self._health)
-        app.router.add_get("/state", self._state)
+        app.router.add_get("/health", self._answer_health)
+        app.router.add_get("/state", self._answer_state)
         app.router.add_post("/request", self._post)
-        app.router.add_get("/ws", self._websocket)
+        app.router.add_get("/ws", self._serve_websocket)
         logging.getLogger("aiohttp.server").addFilter(self._is_ours)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
@@ -93,7 +93,7 @@ class Server:
         none."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, HttpProcessingError):
-            self._nonsense.say("a request is not HTTP: %s", plain(str(error), 100))
+            self._nonsense.say("a request is not HTTP: %s", sanitize(str(error), 100))
             return False
         return True
 
@@ -108,7 +108,7 @@ class Server:
 
     # -- HTTP --------------------------------------------------------------------------------------
 
-    async def _health(self, request: web.Request) -> web.Response:
+    async def _answer_health(self, request: web.Request) -> web.Response:
         return web.json_response(
             {
                 "pid": os.getpid(),
@@ -118,7 +118,7 @@ class Server:
             }
         )
 
-    async def _state(self, request: web.Request) -> web.Response:
+    async def _answer_state(self, request: web.Request) -> web.Response:
         body = msgspec.json.encode(self._supervisor.state)
         return web.Response(body=body, content_type="application/json")
 
@@ -142,22 +142,22 @@ class Server:
             return console_api.Reply(number, False, text, first.where, first.fix)
         except Exception as error:
             log.exception("request %.2000r", message)
-            text = plain(f"the engine failed: {type(error).__name__}: {error}", 300)
+            text = sanitize(f"the engine failed: {type(error).__name__}: {error}", 300)
             return console_api.Reply(number, False, text, "engine", "its log has the details: `trimtab logs`")
         return console_api.Reply(number, True, answer=answer)
 
     # -- WebSockets --------------------------------------------------------------------------------
 
-    async def _websocket(self, request: web.Request) -> web.StreamResponse:
+    async def _serve_websocket(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(max_msg_size=LARGEST_REQUEST_BYTES, heartbeat=30.0)
         await socket.prepare(request)
         if request.query.get("from") == "worker":
-            await self._worker(socket)
+            await self._serve_worker(socket)
         else:
-            await self._console(socket, read_only=request.query.get("only") == "reading")
+            await self._serve_console(socket, read_only=request.query.get("only") == "reading")
         return socket
 
-    async def _console(self, socket: web.WebSocketResponse, read_only: bool) -> None:
+    async def _serve_console(self, socket: web.WebSocketResponse, read_only: bool) -> None:
         await socket.send_bytes(
             message_codec.encode(console_api.Welcome(console_api.PROTOCOL, os.getpid(), self._version))
         )
@@ -203,7 +203,7 @@ class Server:
         with contextlib.suppress(ConnectionError, RuntimeError):
             await socket.send_bytes(message_codec.encode_reply(reply))
 
-    async def _worker(self, socket: web.WebSocketResponse) -> None:
+    async def _serve_worker(self, socket: web.WebSocketResponse) -> None:
         worker = None
         try:
             async for message in socket:

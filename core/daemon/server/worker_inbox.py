@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from core.contract.edits import knob_edit_checks
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain, show_value
+from core.contract.text.sanitize import sanitize, show_value
 from core.contract.wire import console_api, worker_api
 from core.daemon.study.study_lifecycle import Studies
 from core.daemon.supervisor import Supervisor
@@ -90,7 +90,7 @@ class WorkerInbox:
 
     def end_faulty(self, worker: Worker, fault: str) -> None:
         """End a worker that sent an invalid message, since its other messages cannot be trusted either."""
-        why = plain(f"its worker {worker.name} sent an invalid message: {fault}", 300)
+        why = sanitize(f"its worker {worker.name} sent an invalid message: {fault}", 300)
         self._studies.crew.give_up(worker, why)
 
     def _handle_message(self, worker: Worker, message: worker_api.FromWorker) -> None:
@@ -114,7 +114,7 @@ class WorkerInbox:
             if worker.name not in runner.departures:
                 runner.post(message)
         else:
-            runner.departures.note(worker, plain(message.why, 200))
+            runner.departures.note(worker, sanitize(message.why, 200))
 
     def _handle_stall(self, worker: Worker, busy_s: float) -> None:
         """End a worker whose connection works but whose training does not progress.
@@ -141,7 +141,7 @@ class WorkerInbox:
         if isinstance(message.event, e.TrialEdited) and (wrong := _find_fault(message.event)):
             raise ValueError(wrong)
         if not message.event.journaled:
-            durable = self._supervisor.put(*self._live(worker, *events))
+            durable = self._supervisor.put(*self._select_events(worker, *events))
             # Not before: Heard(5) says that 4 is durable too, and 4 may be waiting for the disk.
             durable.add_done_callback(lambda future: self._handle_samples(worker, message.number, future))
             return
@@ -149,7 +149,7 @@ class WorkerInbox:
             e.Preparing(at=message.event.at, study=worker.study, worker=worker.name, stage=""),
         )
         durable = self._supervisor.put(*marker, heard={worker.name: message.number})
-        durable.add_done_callback(lambda future: self._durable(worker, message.number, future))
+        durable.add_done_callback(lambda future: self._confirm_durable(worker, message.number, future))
 
     def _amend_event(self, event: e.Event) -> e.Event:
         """Return the event with the engine's decision: a failed trial may be retried, and a trial that left
@@ -161,7 +161,7 @@ class WorkerInbox:
             return event
         return retry_or_fail(study, event, study.settings.resources.retries)
 
-    def _live(self, worker: Worker, *events: e.Event) -> list[e.Event]:
+    def _select_events(self, worker: Worker, *events: e.Event) -> list[e.Event]:
         """Return live readings under the engine's names; none of a lost worker, because nothing would remove
         them again."""
         if worker.name not in self._studies.crew.workers:
@@ -186,7 +186,7 @@ class WorkerInbox:
         if not future.cancelled() and not future.exception():
             worker.tell(worker_api.Heard(number))
 
-    def _durable(self, worker: Worker, number: int, future: asyncio.Future[list[str]]) -> None:
+    def _confirm_durable(self, worker: Worker, number: int, future: asyncio.Future[list[str]]) -> None:
         if not future.cancelled() and not future.exception():
             self._studies.heard[worker.name] = number
             worker.tell(worker_api.Heard(number))
@@ -206,7 +206,7 @@ class WorkerInbox:
             return False
         place = getattr(event, "adapter", "") or getattr(event, "path", "")
         if place and not _is_inside(self._supervisor.state.studies[event.study].folder, place):
-            log.warning("worker %s sent a path outside its study: %s", worker.name, plain(place, 200))
+            log.warning("worker %s sent a path outside its study: %s", worker.name, sanitize(place, 200))
             return False
         if isinstance(event, e.TrialEvent):
             trial = self._supervisor.state.studies[event.study].trials.get(event.trial)

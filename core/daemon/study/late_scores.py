@@ -13,10 +13,10 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.state import engine_state as s
 from core.contract.state.awaited_ratings import awaits_ratings, is_unrated, list_unrated
 from core.contract.wire import worker_api
-from core.daemon.answers.limit_breaches import breaks_a_limit, leaves_unsure
+from core.daemon.answers.limit_breaches import explain_breach, explain_unsure
 from core.daemon.placement.device_choice import Slot
 from core.daemon.workers.worker_pool import Worker, WorkerPool, may_return
-from core.daemon.workers.worker_shutdowns import Departures
+from core.daemon.workers.worker_shutdowns import WorkerShutdowns
 
 Put = Callable[..., Awaitable[list[str]]]
 Start = Callable[[Slot], Worker]
@@ -27,20 +27,20 @@ def list_pending(study: s.Study) -> list[s.Trial]:
     return [trial for trial in study.trials.values() if trial.pending]
 
 
-def scoring_assignment(trial: s.Trial, folder: Path) -> worker_api.Score:
+def make_scoring_assignment(trial: s.Trial, folder: Path) -> worker_api.Score:
     """Return the message that lets a worker score the adapter of a complete trial."""
     place = str(folder / "trials" / str(trial.number))
     return worker_api.Score(
-        trial.number, trial.knobs, place, trial.scoring, trial.elapsed_s, finite_values(trial.latest)
+        trial.number, trial.knobs, place, trial.scoring, trial.elapsed_s, keep_finite(trial.latest)
     )
 
 
-def finite_values(metrics: dict[str, float]) -> dict[str, float]:
+def keep_finite(metrics: dict[str, float]) -> dict[str, float]:
     """Return the values that are finite numbers."""
     return {name: value for name, value in metrics.items() if value == value}
 
 
-def result_for_search(study: s.Study, spec: StudySpec, event: e.TrialEvent) -> e.TrialEvent | None:
+def find_search_result(study: s.Study, spec: StudySpec, event: e.TrialEvent) -> e.TrialEvent | None:
     """Return the event that reports a trial's end to the sampler; None while its scores are pending, or
     its ratings are too few.
 
@@ -52,29 +52,29 @@ def result_for_search(study: s.Study, spec: StudySpec, event: e.TrialEvent) -> e
         case e.TrialCompleted():
             if event.scoring >= 0 and awaits:
                 return None
-            why = leaves_unsure(study, trial) if event.scoring < 0 else ""
+            why = explain_unsure(study, trial) if event.scoring < 0 else ""
             if not why and is_unrated(study, trial):
                 return None
             if why:
-                return _prune_event(study, event, why)
-            return event if event.values or not trial.values else result_of(study, trial)
+                return _make_prune_event(study, event, why)
+            return event if event.values or not trial.values else make_result(study, trial)
         case e.TrialScored() | e.ScoringEnded():
             over = isinstance(event, e.ScoringEnded) or event.last
             if not (over and awaits) or trial.state != s.COMPLETE:
                 return None
             scored = isinstance(event, e.TrialScored)
-            why = breaks_a_limit(study, trial) or (leaves_unsure(study, trial) if scored else "")
+            why = explain_breach(study, trial) or (explain_unsure(study, trial) if scored else "")
             if why:
-                return _prune_event(study, event, why)
+                return _make_prune_event(study, event, why)
             if is_unrated(study, trial):
                 return None
             if not trial.values:
                 return e.TrialFailed(at=event.at, study=study.name, trial=trial.number, error=trial.why)
-            return result_of(study, trial)
+            return make_result(study, trial)
     return event
 
 
-def result_of(study: s.Study, trial: s.Trial) -> e.TrialCompleted:
+def make_result(study: s.Study, trial: s.Trial) -> e.TrialCompleted:
     """Return the event that reports the result of a complete trial as it is now."""
     return e.TrialCompleted(
         at=trial.ended_at or time.time(), study=study.name, trial=trial.number, step=trial.step,
@@ -82,7 +82,7 @@ def result_of(study: s.Study, trial: s.Trial) -> e.TrialCompleted:
     )  # fmt: skip
 
 
-def _prune_event(study: s.Study, event: e.TrialEvent, why: str) -> e.TrialPruned:
+def _make_prune_event(study: s.Study, event: e.TrialEvent, why: str) -> e.TrialPruned:
     step = study.trials[event.trial].step
     return e.TrialPruned(at=event.at, study=study.name, trial=event.trial, step=step, why=why, limit=True)
 
@@ -91,7 +91,13 @@ class LateScores:
     """The pending scores of one study: it keeps a worker running for them."""
 
     def __init__(
-        self, crew: WorkerPool, departures: Departures, folder: Path, retries: int, put: Put, start: Start
+        self,
+        crew: WorkerPool,
+        departures: WorkerShutdowns,
+        folder: Path,
+        retries: int,
+        put: Put,
+        start: Start,
     ) -> None:
         self._crew, self._departures, self._folder, self._retries = crew, departures, folder, retries
         self._put, self._start = put, start
@@ -121,7 +127,7 @@ class LateScores:
                     worker=worker.name, device=worker.device,
                 )
             )  # fmt: skip
-            worker.tell(scoring_assignment(trial, self._folder))  # else its Hello brings it
+            worker.tell(make_scoring_assignment(trial, self._folder))  # else its Hello brings it
 
     def _keep_answering(self, study: s.Study, slots: Sequence[Slot], grace_is_over: bool) -> None:
         """Keep a worker that answers people while trials wait for their ratings; one that was lost too often
@@ -134,7 +140,7 @@ class LateScores:
     def update_worker(self, study: s.Study, worker: Worker) -> None:
         """Tell a worker that said Hello what it is to score; a scoring that already runs is not affected."""
         worker.tell_all(
-            scoring_assignment(trial, self._folder)
+            make_scoring_assignment(trial, self._folder)
             for trial in list_pending(study)
             if trial.worker == worker.name
         )

@@ -10,7 +10,7 @@ from core.contract.wire import console_api, worker_api
 from core.daemon.study import request_checks
 from core.daemon.study.request_checks import Handler
 from core.daemon.supervisor import Supervisor
-from core.daemon.workers.trial_requeue import at_its_step, end_trial
+from core.daemon.workers.trial_requeue import end_trial, make_event_at_step
 from core.daemon.workers.worker_pool import WorkerPool
 
 
@@ -31,23 +31,23 @@ class TrialRequests:
         return self._supervisor.state
 
     async def _pause(self, request: console_api.PauseTrial) -> None:
-        trial = request_checks.trial_in(self.state, request.study, request.trial)
+        trial = request_checks.find_live_trial(self.state, request.study, request.trial)
         request_checks.check_may_pause(trial)
         await self._put(e.PauseAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
         if trial.state == s.STARTING:  # its worker may be loading the base, and reads this afterwards
-            await self._put(at_its_step(e.TrialPaused, request.study, trial))
+            await self._put(make_event_at_step(e.TrialPaused, request.study, trial))
         self._tell(trial, worker_api.Pause(trial.number))
 
     async def _resume(self, request: console_api.ResumeTrial) -> None:
-        trial = request_checks.trial_in(self.state, request.study, request.trial)
+        trial = request_checks.find_live_trial(self.state, request.study, request.trial)
         request_checks.check_may_resume(trial)
         await self._put(e.ResumeAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
         if trial.state == s.PAUSED and not trial.has_begun:
-            await self._put(at_its_step(e.TrialResumed, request.study, trial))
+            await self._put(make_event_at_step(e.TrialResumed, request.study, trial))
         self._tell(trial, worker_api.Resume(trial.number))
 
     async def _prune(self, request: console_api.PruneTrial) -> None:
-        trial = request_checks.trial_in(self.state, request.study, request.trial)
+        trial = request_checks.find_live_trial(self.state, request.study, request.trial)
         why = request.why or f"pruned by {request.by}"
         at, study = time.time(), self.state.studies[request.study]
         if trial.state == s.QUEUED:

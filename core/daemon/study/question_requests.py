@@ -47,20 +47,20 @@ class QuestionRequests:
         self._supervisor, self._runner_of, self._foresight = supervisor, runner_of, foresight
         self._insights = Insights()
         self.handlers: dict[type, Handler] = {
-            console_api.Foresee: self._memory,
-            console_api.WeighMemory: self._memory,
-            console_api.AskEvidence: self._evidence,
-            console_api.AskImportance: self._search,
-            console_api.AskSearch: self._search,
-            console_api.AskInsides: self._introspection,
-            console_api.AskHistory: self._history,
-            console_api.AskPaired: self._paired,
+            console_api.Foresee: self._answer_forecast,
+            console_api.WeighMemory: self._answer_forecast,
+            console_api.AskEvidence: self._answer_evidence,
+            console_api.AskImportance: self._answer_search,
+            console_api.AskSearch: self._answer_search,
+            console_api.AskInsides: self._answer_introspection,
+            console_api.AskHistory: self._answer_history,
+            console_api.AskPaired: self._answer_paired,
             sample_messages.AskSample: self._begin_sample,
             sample_messages.FollowSample: self._follow_sample,
             sample_messages.CancelSample: self._cancel_sample,
-            sample_messages.AskPair: self._pair,
-            data_messages.AskDataReview: self._review,
-            data_messages.AskDataRow: self._row,
+            sample_messages.AskPair: self._answer_pair,
+            data_messages.AskDataReview: self._answer_review,
+            data_messages.AskDataRow: self._answer_row,
         }
 
     async def close(self) -> None:
@@ -68,51 +68,57 @@ class QuestionRequests:
         await self._reviews.close()
         await self._rows.close()
 
-    async def _review(self, request: data_messages.AskDataReview) -> console_api.Answer:
-        study = request_checks.study_in(self._supervisor.state, request.study)
+    async def _answer_review(self, request: data_messages.AskDataReview) -> console_api.Answer:
+        study = request_checks.find_study(self._supervisor.state, request.study)
         return await self._reviews.answer(study, request)
 
-    async def _row(self, request: data_messages.AskDataRow) -> console_api.Answer:
-        study = request_checks.study_in(self._supervisor.state, request.study)
+    async def _answer_row(self, request: data_messages.AskDataRow) -> console_api.Answer:
+        study = request_checks.find_study(self._supervisor.state, request.study)
         return await self._rows.answer(study, request)
 
-    async def _memory(self, request: console_api.Foresee | console_api.WeighMemory) -> console_api.Answer:
-        return await asyncio.to_thread(self._memory_now, request)  # advice estimates many variants
+    async def _answer_forecast(
+        self, request: console_api.Foresee | console_api.WeighMemory
+    ) -> console_api.Answer:
+        return await asyncio.to_thread(self._answer_memory_now, request)  # advice estimates many variants
 
-    def _memory_now(self, request: console_api.Foresee | console_api.WeighMemory) -> console_api.Answer:
-        study = request_checks.study_in(self._supervisor.state, request.study)
+    def _answer_memory_now(
+        self, request: console_api.Foresee | console_api.WeighMemory
+    ) -> console_api.Answer:
+        study = request_checks.find_study(self._supervisor.state, request.study)
         spec, runner = study.settings, self._runner_of(study.name)
         foresight = runner.weighing.foresight if runner is not None else self._foresight(spec)
         return answer(foresight, study, spec, request)
 
-    async def _evidence(self, request: console_api.AskEvidence) -> console_api.Answer:
-        study = request_checks.study_in(self._supervisor.state, request.study)
+    async def _answer_evidence(self, request: console_api.AskEvidence) -> console_api.Answer:
+        study = request_checks.find_study(self._supervisor.state, request.study)
         return await asyncio.to_thread(evidence_reader.read, study, request)
 
-    async def _search(self, request: console_api.AskImportance | console_api.AskSearch) -> console_api.Answer:
-        study = request_checks.study_in(self._supervisor.state, request.study)
+    async def _answer_search(
+        self, request: console_api.AskImportance | console_api.AskSearch
+    ) -> console_api.Answer:
+        study = request_checks.find_study(self._supervisor.state, request.study)
         runner = self._runner_of(study.name)
         return await self._insights.answer(study, request, runner.wait_until_caught_up if runner else None)
 
-    async def _introspection(self, request: console_api.AskInsides) -> console_api.Answer:
-        study = request_checks.study_in(self._supervisor.state, request.study)
+    async def _answer_introspection(self, request: console_api.AskInsides) -> console_api.Answer:
+        study = request_checks.find_study(self._supervisor.state, request.study)
         return await asyncio.to_thread(introspection_reader.read, study, request.trial)
 
-    async def _history(self, request: console_api.AskHistory) -> console_api.Answer:
-        study = request_checks.study_in(self._supervisor.state, request.study)
+    async def _answer_history(self, request: console_api.AskHistory) -> console_api.Answer:
+        study = request_checks.find_study(self._supervisor.state, request.study)
         return await asyncio.to_thread(event_history_reader.read, study)
 
-    async def _paired(self, request: console_api.AskPaired) -> console_api.Answer:
-        study = request_checks.study_in(self._supervisor.state, request.study)
+    async def _answer_paired(self, request: console_api.AskPaired) -> console_api.Answer:
+        study = request_checks.find_study(self._supervisor.state, request.study)
         for number in (request.trial, *request.others):
-            request_checks.any_trial(study, number)
+            request_checks.find_any_trial(study, number)
         differences = await asyncio.to_thread(paired_losses.read, study, request.trial, request.others)
         return console_api.Paired(differences)
 
     async def _begin_sample(self, request: sample_messages.AskSample) -> console_api.Answer:
-        study = request_checks.study_in(self._supervisor.state, request.study)
+        study = request_checks.find_study(self._supervisor.state, request.study)
         if request.trial != sample_messages.BASE:
-            request_checks.any_trial(study, request.trial)
+            request_checks.find_any_trial(study, request.trial)
         return self._samples.begin(study, request)
 
     async def _follow_sample(self, request: sample_messages.FollowSample) -> console_api.Answer:
@@ -121,7 +127,7 @@ class QuestionRequests:
     async def _cancel_sample(self, request: sample_messages.CancelSample) -> None:
         self._samples.cancel(request.ticket)
 
-    async def _pair(self, request: sample_messages.AskPair) -> console_api.Answer:
-        study = request_checks.study_in(self._supervisor.state, request.study)
+    async def _answer_pair(self, request: sample_messages.AskPair) -> console_api.Answer:
+        study = request_checks.find_study(self._supervisor.state, request.study)
         able = self._samples.list_able(study, request.base)
-        return await asyncio.to_thread(sample_ratings.next_pair, study, able, request.seed)
+        return await asyncio.to_thread(sample_ratings.find_next_pair, study, able, request.seed)

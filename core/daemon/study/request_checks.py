@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from core.contract.spec.search_space import Choice
-from core.contract.spec.spec_file import to_raw
+from core.contract.spec.spec_file import convert_to_raw
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.state import engine_state as s
 from core.errors import RefusedError
@@ -24,7 +24,7 @@ def refuse_without_trainer(spec: StudySpec) -> None:
 
     Console and engine need none of them; bitsandbytes and datasets are needed by some studies only.
     """
-    missing = [package for package in _needed_packages(spec) if find_spec(package) is None]
+    missing = [package for package in _list_needed_packages(spec) if find_spec(package) is None]
     if missing:
         raise RefusedError.of(
             f"the trainer is not installed: {', '.join(missing)}",
@@ -33,7 +33,7 @@ def refuse_without_trainer(spec: StudySpec) -> None:
         )
 
 
-def _needed_packages(spec: StudySpec) -> tuple[str, ...]:
+def _list_needed_packages(spec: StudySpec) -> tuple[str, ...]:
     searched = spec.space.get("optimizer")
     optimizers = {spec.train["optimizer"], *(searched.values if isinstance(searched, Choice) else ())}
     quantised = spec.model.precision in QUANTISED or not optimizers <= set(OWN_OPTIMIZERS)
@@ -48,7 +48,7 @@ def _reads_from_hub(data: DataOptions) -> bool:
     return any(source.is_elsewhere and not source.name.startswith("demo:") for source in find_sources(data))
 
 
-def study_in(state: s.State, name: str) -> s.Study:
+def find_study(state: s.State, name: str) -> s.Study:
     """Return the study of that name. Raises RefusedError if there is none."""
     study = state.studies.get(name)
     if study is None:
@@ -57,15 +57,15 @@ def study_in(state: s.State, name: str) -> s.Study:
     return study
 
 
-def live_study(state: s.State, name: str) -> s.Study:
+def find_live_study(state: s.State, name: str) -> s.Study:
     """Return the study if it still runs. Raises RefusedError otherwise."""
-    study = study_in(state, name)
+    study = find_study(state, name)
     if study.state not in s.LIVE_STUDY:
         raise RefusedError.of(f"the study is {study.state}", f"study {name}", "`trimtab run SPEC` starts one")
     return study
 
 
-def any_trial(study: s.Study, number: int) -> s.Trial:
+def find_any_trial(study: s.Study, number: int) -> s.Trial:
     """Return the trial, ended or not. Raises RefusedError when there is none."""
     trial = study.trials.get(number)
     if trial is None:
@@ -75,9 +75,9 @@ def any_trial(study: s.Study, number: int) -> s.Trial:
     return trial
 
 
-def trial_in(state: s.State, name: str, number: int) -> s.Trial:
+def find_live_trial(state: s.State, name: str, number: int) -> s.Trial:
     """Return the trial of a live study, when it has not ended. Raises RefusedError otherwise."""
-    trial = any_trial(live_study(state, name), number)
+    trial = find_any_trial(find_live_study(state, name), number)
     if trial.state in s.ENDED:
         raise RefusedError.of(
             f"trial {number} is {trial.state} already", f"study {name}", "nothing is left to do"
@@ -116,13 +116,14 @@ def check_trial_count(study: s.Study, trials: int) -> None:
         )
 
 
-def check_may_continue(study: s.Study, more: bool) -> None:
-    """Raise RefusedError if a study cannot be continued; ``more``: it gets more trials than before."""
+def check_may_continue(study: s.Study, has_more_trials: bool) -> None:
+    """Raise RefusedError if a study cannot be continued; ``has_more_trials``: it gets more trials than
+    before."""
     location = f"study {study.name}"
     if study.state == "stopping":
         raise RefusedError.of("the study is being stopped", location, "start it again when it has stopped")
     waiting = any(trial.state not in s.ENDED for trial in study.trials.values())
-    if waiting or more:
+    if waiting or has_more_trials:
         return
     if study.state in ("stopped", "failed") and len(study.trials) >= study.total_trials:
         raise RefusedError.of(
@@ -137,8 +138,8 @@ def find_continuation(existing: s.Study, spec: StudySpec) -> tuple[str, int] | N
 
     None if it runs or is done already. Raises RefusedError for another study of the same name.
     """
-    differences = _differences(
-        to_raw(existing.settings), to_raw(spec)
+    differences = _find_differences(
+        convert_to_raw(existing.settings), convert_to_raw(spec)
     )  # keys of a later version at their default
     if differences - {"study.trials"}:
         raise RefusedError.of(
@@ -147,24 +148,26 @@ def find_continuation(existing: s.Study, spec: StudySpec) -> tuple[str, int] | N
             "give this one another study.name, or remove that folder",
         )
     check_trial_count(existing, spec.study.trials)
-    more = spec.study.trials > existing.total_trials
-    check_may_continue(existing, more)
-    if not more and existing.state in ("running", "paused", "complete"):
+    has_more_trials = spec.study.trials > existing.total_trials
+    check_may_continue(existing, has_more_trials)
+    if not has_more_trials and existing.state in ("running", "paused", "complete"):
         return None
-    if more:
+    if has_more_trials:
         return f"{spec.study.trials} trials requested", spec.study.trials
     return f"started again after it was {existing.state}", 0
 
 
-def begins_anew(existing: s.Study, spec: StudySpec) -> bool:
+def is_begun_anew(existing: s.Study, spec: StudySpec) -> bool:
     """Tell whether ``spec`` replaces the study, which is allowed only if the study trained nothing."""
     if not existing.is_untrained:
         return False
-    other = _differences(existing.spec, to_raw(spec)) - {"study.trials"}
-    return bool(other) or (existing.state != "complete" and len(existing.trials) >= existing.total_trials)
+    other_differences = _find_differences(existing.spec, convert_to_raw(spec)) - {"study.trials"}
+    return bool(other_differences) or (
+        existing.state != "complete" and len(existing.trials) >= existing.total_trials
+    )
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
+def _find_differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
     """Return the keys, as section.key, in which two studies differ."""
     keys = set()
     for section in {*old, *new}:

@@ -36,7 +36,7 @@ Note = Callable[[str], object]  # a note for the event list
 SearchFactory = Callable[[StudySpec, Path, Note], SearchPort]
 
 
-def real_search(spec: StudySpec, folder: Path, note: Note) -> SearchPort:
+def open_search(spec: StudySpec, folder: Path, note: Note) -> SearchPort:
     """Return an Optuna search in a separate process."""
     from core.search.process.search_client import Search
 

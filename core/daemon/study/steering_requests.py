@@ -13,11 +13,11 @@ from pathlib import Path
 from core import paths
 from core.contract.edits import knob_edit_checks, spec_changes
 from core.contract.events import event_types as e
-from core.contract.spec.spec_file import parse, to_raw, write
+from core.contract.spec.spec_file import convert_to_raw, parse, write
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api, worker_api
 from core.contract.wire.sample_messages import BASE, RateSamples
 from core.daemon.answers import sample_ratings
@@ -64,11 +64,11 @@ class SteeringRequests:
     # -- new trials -------------------------------------------------------------------------------
 
     async def _enqueue(self, request: console_api.EnqueueTrial) -> console_api.Queued:
-        study = request_checks.study_in(self._supervisor.state, request.study)
-        like = request_checks.any_trial(study, request.like).knobs if request.like is not None else {}
+        study = request_checks.find_study(self._supervisor.state, request.study)
+        like = request_checks.find_any_trial(study, request.like).knobs if request.like is not None else {}
         spec = study.settings
         knob_values, learnable = knob_edit_checks.check_by_hand(spec, like, request.knobs)
-        runner = await self._runner(study, f"a trial was queued by {request.by}")
+        runner = await self._find_runner(study, f"a trial was queued by {request.by}")
         with runner.proposing.awaiting():
             params = {name: knob_values[name] for name in spec.space if name in knob_values}
             proposal = await runner.proposing.enqueue(params if learnable else {}, learnable)
@@ -86,14 +86,14 @@ class SteeringRequests:
         return console_api.Queued(proposal.number)
 
     async def _clone(self, request: console_api.CloneTrial) -> console_api.Queued:
-        study = request_checks.study_in(self._supervisor.state, request.study)
-        parent = request_checks.any_trial(study, request.trial)
-        best = best_checkpoint(study, parent) if request.best else None
+        study = request_checks.find_study(self._supervisor.state, request.study)
+        parent = request_checks.find_any_trial(study, request.trial)
+        best = find_best_checkpoint(study, parent) if request.best else None
         begins = best.step if best is not None else parent.step
         knob_edit_checks.check_clone(parent, request.changes, begins)  # before anything is written
-        runner = await self._runner(study, f"trial {parent.number} was cloned by {request.by}")
+        runner = await self._find_runner(study, f"trial {parent.number} was cloned by {request.by}")
         with runner.proposing.awaiting():
-            checkpoint = best or await self._newest_checkpoint(study.name, parent)
+            checkpoint = best or await self._find_newest_checkpoint(study.name, parent)
             knobs = knob_edit_checks.check_clone(parent, request.changes, checkpoint.step)
             if request.place_of >= 0 and checkpoint.step >= parent.total_steps:
                 message = (
@@ -104,7 +104,7 @@ class SteeringRequests:
             place = Path(study.folder) / "trials" / str(proposal.number) / Path(checkpoint.path).name
             await self._link_checkpoint(runner, proposal.number, Path(checkpoint.path), place)
             changes = ", ".join(
-                f"{name} = {plain(str(knobs[name]), 40)}"
+                f"{name} = {sanitize(str(knobs[name]), 40)}"
                 for name in knobs
                 if knobs[name] != parent.knobs.get(name)
             )
@@ -134,11 +134,11 @@ class SteeringRequests:
             message = f"the checkpoint cannot be copied: {error.strerror or error}"
             raise RefusedError.of(message, str(source), "free the disk, or try again") from None
 
-    async def _newest_checkpoint(self, study: str, trial: s.Trial) -> e.TrialCheckpointed:
+    async def _find_newest_checkpoint(self, study: str, trial: s.Trial) -> e.TrialCheckpointed:
         """Return the trial's newest checkpoint, which a running trial writes now. Raises RefusedError without
         one."""
         if trial.state in (s.RUNNING, s.PAUSED):
-            return await self._checkpoint_now(study, trial.number)
+            return await self._take_checkpoint(study, trial.number)
         if not trial.checkpoint or not await asyncio.to_thread(Path(trial.checkpoint).is_dir):
             message = f"trial {trial.number} is {trial.state} and has no checkpoint"
             raise RefusedError.of(message, f"study {study}", "queue a new trial by hand")
@@ -146,7 +146,7 @@ class SteeringRequests:
             at=time.time(), study=study, trial=trial.number, step=trial.checkpoint_step, path=trial.checkpoint
         )
 
-    async def _checkpoint_now(self, study: str, number: int) -> e.TrialCheckpointed:
+    async def _take_checkpoint(self, study: str, number: int) -> e.TrialCheckpointed:
         key = (study, number)
         if key not in self._awaited or self._awaited[key].done():
             self._awaited[key] = asyncio.get_running_loop().create_future()
@@ -164,7 +164,7 @@ class SteeringRequests:
     # -- trials that are there --------------------------------------------------------------------
 
     async def _edit(self, request: console_api.EditTrial) -> None:
-        trial = request_checks.trial_in(self._supervisor.state, request.study, request.trial)
+        trial = request_checks.find_live_trial(self._supervisor.state, request.study, request.trial)
         if trial.asked == "prune":
             raise RefusedError.of(f"trial {trial.number} is being pruned", "edit", "nothing is left to do")
         values = knob_edit_checks.check_edit(trial, request.changes)
@@ -181,14 +181,14 @@ class SteeringRequests:
         self._tell(request.study, trial.number, worker_api.Edit(trial.number, values, request.by))
 
     async def _reprieve(self, request: console_api.ReprieveTrial) -> None:
-        study = request_checks.study_in(self._supervisor.state, request.study)
-        trial = request_checks.any_trial(study, request.trial)
+        study = request_checks.find_study(self._supervisor.state, request.study)
+        trial = request_checks.find_any_trial(study, request.trial)
         if trial.state != s.PRUNED:
             message = f"trial {trial.number} is {trial.state}, not pruned"
             raise RefusedError.of(message, "unprune", "only a prune can be undone")
         if trial.step:
-            await self._newest_checkpoint(study.name, trial)
-        runner = await self._runner(study, f"trial {trial.number}'s prune was undone by {request.by}")
+            await self._find_newest_checkpoint(study.name, trial)
+        runner = await self._find_runner(study, f"trial {trial.number}'s prune was undone by {request.by}")
         back = e.TrialReprieved(at=time.time(), study=study.name, trial=trial.number, by=request.by)
         with runner.proposing.awaiting():
             await self._put(back)
@@ -196,32 +196,35 @@ class SteeringRequests:
 
     async def _rate(self, request: RateSamples) -> None:
         async with self._rating:
-            study = request_checks.study_in(self._supervisor.state, request.study)
+            study = request_checks.find_study(self._supervisor.state, request.study)
             for number in {request.left, request.right} - {BASE}:
-                request_checks.any_trial(study, number)
+                request_checks.find_any_trial(study, number)
             if request.left == request.right:
                 problem = f"trial {request.left} cannot be compared with itself"
                 raise RefusedError.of(problem, f"study {study.name}", "compare two trials")
-            await self._put(await asyncio.to_thread(sample_ratings.rating_event, study, request))
+            await self._put(await asyncio.to_thread(sample_ratings.make_rating_event, study, request))
 
     async def _mark(self, request: console_api.MarkTrial) -> None:
-        study = request_checks.study_in(self._supervisor.state, request.study)
-        trial, runner = request_checks.any_trial(study, request.trial), self._runner_of(study.name)
+        study = request_checks.find_study(self._supervisor.state, request.study)
+        trial, runner = request_checks.find_any_trial(study, request.trial), self._runner_of(study.name)
         if request.device is not None or request.priority is not None:
-            request_checks.trial_in(
+            request_checks.find_live_trial(
                 self._supervisor.state, request.study, request.trial
             )  # it still has to run
         if request.device:
             labels = [slot.label for slot in runner.weighing.foresight.slots] if runner else []
             if request.device not in labels:
-                message = f"the study has no device {plain(request.device, 20)!r}"
+                message = f"the study has no device {sanitize(request.device, 20)!r}"
                 raise RefusedError.of(message, f"study {study.name}", f"devices: {', '.join(labels)}")
         marked = e.TrialMarked(
             at=time.time(), study=study.name, trial=trial.number, by=request.by, note=request.note,
             starred=request.starred, device=request.device, priority=request.priority,
         )  # fmt: skip
         await self._put(marked)
-        if request.device and self._find_now(request.study, trial.number).device not in ("", request.device):
+        if request.device and self._find_present(request.study, trial.number).device not in (
+            "",
+            request.device,
+        ):
             leave = worker_api.Leave(trial.number, f"{request.by} pinned it to {request.device}")
             self._tell(request.study, trial.number, leave)
         if runner is not None:
@@ -230,10 +233,12 @@ class SteeringRequests:
     # -- the study --------------------------------------------------------------------------------
 
     async def _change(self, request: console_api.ChangeStudy) -> console_api.Change:
-        study = request_checks.live_study(self._supervisor.state, request.study)
+        study = request_checks.find_live_study(self._supervisor.state, request.study)
         before = study.settings
-        after = parse(spec_changes.merge_changes(to_raw(before), request.changes), f"study {study.name}")
-        differences = spec_changes.list_differences(to_raw(before), to_raw(after))
+        after = parse(
+            spec_changes.merge_changes(convert_to_raw(before), request.changes), f"study {study.name}"
+        )
+        differences = spec_changes.list_differences(convert_to_raw(before), convert_to_raw(after))
         if not differences:
             raise RefusedError.of("nothing is other than it is", f"study {study.name}", "change something")
         if before.evaluate.limits != after.evaluate.limits:
@@ -241,7 +246,11 @@ class SteeringRequests:
         effects = spec_changes.describe_effects(study, before, after)
         if not request.preview:
             event = e.StudyChanged(
-                at=time.time(), study=study.name, by=request.by, spec=to_raw(after), changes=differences
+                at=time.time(),
+                study=study.name,
+                by=request.by,
+                spec=convert_to_raw(after),
+                changes=differences,
             )
             await self._put(event)
             await asyncio.to_thread(run_folder.write_spec, Path(study.folder), write(after))
@@ -256,7 +265,7 @@ class SteeringRequests:
 
     # -- ways -------------------------------------------------------------------------------------
 
-    async def _runner(self, study: s.Study, why: str) -> Runner:
+    async def _find_runner(self, study: s.Study, why: str) -> Runner:
         """Return the study's runner; a complete study is continued. Raises RefusedError for any other."""
         if study.state == "complete":
             await self._reopen(study, why)
@@ -271,12 +280,12 @@ class SteeringRequests:
     async def _put(self, *events: e.Event) -> None:
         await self._supervisor.put_or_refuse(*events)
 
-    def _find_now(self, study: str, number: int) -> s.Trial:
+    def _find_present(self, study: str, number: int) -> s.Trial:
         """Return the trial as it is now: it may have been placed while an event was written."""
         return self._supervisor.state.studies[study].trials[number]
 
     def _tell(self, study: str, number: int, message: worker_api.ToWorker) -> None:
-        trial = self._find_now(study, number)
+        trial = self._find_present(study, number)
         worker = self._crew.workers.get(trial.worker) if trial.state in s.ON_WORKER else None
         if worker is not None:
             worker.tell(message)
@@ -288,14 +297,14 @@ class SteeringRequests:
                 waiting.set_result(event if isinstance(event, e.TrialCheckpointed) else None)
 
 
-def best_checkpoint(study: s.Study, trial: s.Trial) -> e.TrialCheckpointed:
+def find_best_checkpoint(study: s.Study, trial: s.Trial) -> e.TrialCheckpointed:
     """Return the kept checkpoint of the trial's best evaluation. Raises RefusedError without one."""
-    step = best_and_counts.best_kept_step(study, trial)
+    step = best_and_counts.find_best_kept_step(study, trial)
     folder = Path(study.folder) / "trials" / str(trial.number)
     found = [] if step is None else [*folder.glob(f"step-{step}"), *folder.glob(f"step-{step}.*")]
     kept = [path for path in found if path.is_dir() and path.suffix not in (".new", ".damaged")]
     if step is None or not kept:
-        best = best_and_counts.best_step(study, trial)
+        best = best_and_counts.find_best_step(study, trial)
         which = "it was not evaluated yet" if best is None else f"none of its best step {best} is kept"
         message = f"trial {trial.number} has no checkpoint of its best evaluation: {which}"
         raise RefusedError.of(message, f"study {study.name}", "clone it from its newest checkpoint")
@@ -311,7 +320,7 @@ def link_checkpoint(source: Path, place: Path) -> None:
     The folder appears complete or not at all. Files of a checkpoint are never modified, so either folder may
     be deleted. Raises OSError.
     """
-    paths.private(place.parent)
+    paths.make_private(place.parent)
     aside = place.with_name(f"{place.name}.new")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(mode=0o700)

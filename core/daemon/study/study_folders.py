@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core import paths
 from core.contract.events import event_types as e
-from core.contract.spec.spec_file import to_raw, write
+from core.contract.spec.spec_file import convert_to_raw, write
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import engine_state as s
 from core.daemon.supervisor import Supervisor
@@ -73,15 +73,15 @@ async def begin(
             aside.rename(paths.study_folder(name))
         raise
     old = supervisor.keep(name, journal)
-    created = e.StudyCreated(at=time.time(), study=name, spec=to_raw(spec), folder=str(folder))
-    notes = [] if before is None else [_note_replacement(before, aside)]
+    created = e.StudyCreated(at=time.time(), study=name, spec=convert_to_raw(spec), folder=str(folder))
+    notes = [] if before is None else [_make_replacement_note(before, aside)]
     refusals = await supervisor.put(created, *notes)
     if old is not None:  # its journal is no longer written
         old.close()
     return folder, refusals
 
 
-def _note_replacement(before: s.Study, aside: Path | None) -> e.StudyNoted:
+def _make_replacement_note(before: s.Study, aside: Path | None) -> e.StudyNoted:
     file_note = (
         f"its files are kept in {aside}" if aside is not None else "nothing of it was left on the disk"
     )

@@ -14,26 +14,26 @@ from core.contract.events import event_types as e
 from core.contract.spec.spec_file import parse, write
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
 from core.daemon.answers.limit_breaches import Breaches
 from core.daemon.placement.memory_planner import MemoryPlanner
 from core.daemon.placement.study_devices import Devices
-from core.daemon.population.exploit import Succession
+from core.daemon.population.exploit import PopulationExploits
 from core.daemon.study import request_checks, study_folders
-from core.daemon.study.input_records import InputNotes
 from core.daemon.study.pause_prune_requests import TrialRequests
 from core.daemon.study.question_requests import QuestionRequests
 from core.daemon.study.request_checks import Handler
-from core.daemon.study.search_protocol import SearchFactory, real_search
+from core.daemon.study.search_protocol import SearchFactory, open_search
 from core.daemon.study.steering_requests import SteeringRequests
+from core.daemon.study.study_input_hashes import InputNotes
 from core.daemon.study.study_runner import WORKER_MODULE, Runner
 from core.daemon.study_env_vars import Environments
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.sample_relay import SampleRelay
 from core.daemon.workers.worker_pool import Worker, WorkerPool
 from core.daemon.workers.worker_shutdowns import Lost
-from core.errors import RefusedError, TrimtabError, in_line
+from core.errors import RefusedError, TrimtabError, join_in_line
 from core.evaluate.prompts.provable_limits import refuse_unprovable
 from core.memory.base.untrainable_precision_check import refuse_untrainable
 from core.memory.records.estimate_corrections import EstimateCorrections
@@ -50,7 +50,7 @@ class Studies:
         self,
         supervisor: Supervisor,
         socket: Path,
-        search: SearchFactory = real_search,
+        search: SearchFactory = open_search,
         worker_module: str = WORKER_MODULE,
     ) -> None:
         self._supervisor = supervisor
@@ -68,7 +68,7 @@ class Studies:
         self.samples = SampleRelay(self.crew)
         supervisor.watchers.append(self._watch)
         self._breaches = Breaches(supervisor, self.handle)
-        self._succession = Succession(supervisor, self.handle)
+        self._succession = PopulationExploits(supervisor, self.handle)
         environment = self._environments.of
         self._questions = QuestionRequests(
             supervisor, self.runner_of, self.foresight, self.samples, environment
@@ -116,7 +116,7 @@ class Studies:
                     run_folder.settle_spec(
                         folder, write(spec)
                     )  # it may have been changed just before the end
-                    self._say(study.name, self._environments.take_up(study.name, folder))
+                    self._note_texts(study.name, self._environments.take_up(study.name, folder))
                     self._run(spec, folder)
                     self._succession.take_up(study)
                 except Exception as error:  # of this study alone
@@ -125,15 +125,15 @@ class Studies:
 
     def _fail(self, study: str, reason: str) -> None:
         """End a study that cannot continue in this engine."""
-        why = plain(reason, 300)
+        why = sanitize(reason, 300)
         self._supervisor.put(e.StudyEnded(at=time.time(), study=study, outcome="failed", why=why))
 
     def _run(self, spec: StudySpec, folder: Path) -> None:
         environment = self._environments.of(spec.study.name)
         devices = self._devices.of(spec, environment)
-        self._say(spec.study.name, [self._devices.note(spec, devices, environment)], "warning")
+        self._note_texts(spec.study.name, [self._devices.note(spec, devices, environment)], "warning")
         self._inputs.begin(spec, folder)
-        search = self._search(spec, folder, lambda text: self._say(spec.study.name, [text], "warning"))
+        search = self._search(spec, folder, lambda text: self._note_texts(spec.study.name, [text], "warning"))
         runner = Runner(
             self._supervisor, self.crew, search, spec, folder, devices, self.foresight(spec), self._module,
             lambda trial: self.why_pruned(spec.study.name, trial),
@@ -169,7 +169,7 @@ class Studies:
             return console_api.Started(tuple(await self._start(request)))
 
     async def _resume_all(self, request: console_api.ResumeStudy) -> None:
-        request_checks.check_may_resume_all(request_checks.live_study(self.state, request.study))
+        request_checks.check_may_resume_all(request_checks.find_live_study(self.state, request.study))
         await self._put(e.StudyResumed(at=time.time(), study=request.study, by=request.by))
 
     def foresight(self, spec: StudySpec, shell_variables: dict[str, str] | None = None) -> MemoryPlanner:
@@ -185,7 +185,7 @@ class Studies:
             spec, devices, lambda: self.state.machine, self._ledger, sharing=self._sharing, hub=hub
         )
 
-    def _say(self, study: str, texts: Iterable[str], level: str = "info") -> None:
+    def _note_texts(self, study: str, texts: Iterable[str], level: str = "info") -> None:
         """Add notes to the study's event list."""
         for text in filter(None, texts):
             self._supervisor.note(study, text, level)
@@ -200,8 +200,8 @@ class Studies:
         name = spec.study.name
         existing = self.state.studies.get(name)
         self._environments.learn(request.environment)
-        if existing is not None and not request_checks.begins_anew(existing, spec):
-            return await self._go_on(existing, spec, request.environment)
+        if existing is not None and not request_checks.is_begun_anew(existing, spec):
+            return await self._continue_existing(existing, spec, request.environment)
         refuse_untrainable(spec, request.where or "study")
         await asyncio.to_thread(refuse_unprovable, spec, request.where or "study")
         self._devices.of(spec, self._environments.merge(request.environment))
@@ -212,11 +212,11 @@ class Studies:
         if refusals:
             raise RefusedError.of(refusals[0], f"study {name}", "try again")
         differences = self._environments.take(name, folder, request.environment)
-        self._say(name, differences)
+        self._note_texts(name, differences)
         self._run(spec, folder)
         return differences
 
-    async def _go_on(
+    async def _continue_existing(
         self, existing: s.Study, spec: StudySpec, shell_variables: dict[str, str] | None
     ) -> list[str]:
         """Continue an existing study, unless it runs or is complete."""
@@ -227,7 +227,7 @@ class Studies:
         if existing.state not in ("running", "paused"):
             differences = self._environments.take(existing.name, Path(existing.folder), shell_variables)
             await self._reopen(existing, why, trials, spec)
-            self._say(existing.name, differences)
+            self._note_texts(existing.name, differences)
             return differences
         await self._put(e.StudyReopened(at=time.time(), study=existing.name, why=why, trials=trials))
         return []
@@ -248,7 +248,7 @@ class Studies:
             await asyncio.wait([task])
 
     async def _stop(self, request: console_api.StopStudy) -> None:
-        study = request_checks.live_study(self.state, request.study)
+        study = request_checks.find_live_study(self.state, request.study)
         if study.state == "stopping":
             return
         why = f"stopped by {request.by}"
@@ -258,7 +258,7 @@ class Studies:
             await runner.stopping.begin(why)
 
     async def _pause_all(self, request: console_api.PauseStudy) -> None:
-        request_checks.check_may_pause_all(request_checks.live_study(self.state, request.study))
+        request_checks.check_may_pause_all(request_checks.find_live_study(self.state, request.study))
         await self._put(e.StudyPaused(at=time.time(), study=request.study, by=request.by))
         runner = self._runners.get(request.study)
         if runner is not None:
@@ -306,5 +306,5 @@ class Studies:
 
 def _describe_error(error: Exception) -> str:
     if isinstance(error, TrimtabError) and error.problems:
-        return in_line(error)
+        return join_in_line(error)
     return f"{type(error).__name__}: {error}"

@@ -15,7 +15,7 @@ from core.contract.spec import study_spec
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import engine_state as s
 from core.contract.wire import worker_api
-from core.daemon.placement.device_choice import Slot, fault_of
+from core.daemon.placement.device_choice import Slot, find_fault
 from core.daemon.placement.memory_planner import MemoryPlanner
 from core.daemon.placement.slot_assignment import TrialSlots
 from core.daemon.study import late_scores
@@ -28,8 +28,8 @@ from core.daemon.study.trial_proposals import SearchConversation
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.lost_workers import LostWorkers
 from core.daemon.workers.worker_pool import Worker, WorkerPool
-from core.daemon.workers.worker_shutdowns import Departures, Lost
-from core.daemon.workers.worker_sync import assignment_messages, pending_messages
+from core.daemon.workers.worker_shutdowns import Lost, WorkerShutdowns
+from core.daemon.workers.worker_sync import list_assignment_messages, list_pending_messages
 from core.errors import TrimtabError
 
 log = logging.getLogger("trimtab.runner")
@@ -60,7 +60,7 @@ class Runner:
         self._places = TrialSlots(spec.resources.pack, devices, foresight)
         self.weighing = Admission(foresight, self._places, search, supervisor.put)
         self._module, self._why_pruned = worker_module, why_pruned
-        self.departures = Departures()
+        self.departures = WorkerShutdowns()
         self._inbox: asyncio.PriorityQueue[tuple[bool, int, Message]] = asyncio.PriorityQueue()
         self._posted = 0
         self.proposing = SearchConversation(spec, search, self.weighing, supervisor.put, lambda: self.study)
@@ -101,7 +101,7 @@ class Runner:
     async def run(self) -> None:
         """Return drive the study until it has ended or the task is cancelled."""
         try:
-            await self._drive()
+            await self._run_until_ended()
         except TrimtabError as error:
             await self.stopping.fail("; ".join(problem.what for problem in error.problems), str(error))
         except Exception as error:
@@ -116,7 +116,7 @@ class Runner:
                 worker.tell(worker_api.Shutdown(f"study {self.name} ended"))
             await self._search.close()
 
-    async def _drive(self) -> None:
+    async def _run_until_ended(self) -> None:
         early = None if self._crew.of(self.name) else self.weighing.early(self.study, self._spec.train)
         if early is not None:  # the worker loads while Optuna's storage is opened
             self._start_worker(early)
@@ -200,8 +200,8 @@ class Runner:
             await self.weighing.notes(self.name)
             assignment = self._places.next(self.study)
             if assignment is not None:
-                await self._place(*assignment)
-            elif not (self._places.may_ask(self.study) and await self._next()):
+                await self._start_trial(*assignment)
+            elif not (self._places.may_ask(self.study) and await self._propose_trial()):
                 break
         await self.weighing.notes(self.name)
         await self._settle_scorings()
@@ -253,7 +253,7 @@ class Runner:
             await self.put(e.StudyStopping(at=time.time(), study=self.name, why=enough.why))
             await self.stopping.begin(enough.why)
 
-    async def _next(self) -> s.Trial | None:
+    async def _propose_trial(self) -> s.Trial | None:
         await self._check_enough()
         return await self.proposing.next()
 
@@ -264,7 +264,7 @@ class Runner:
         self.weighing.foresight.change(spec)
         await self.proposing.change(spec)
 
-    async def _place(self, trial: s.Trial, slot: Slot, why: str) -> None:
+    async def _start_trial(self, trial: s.Trial, slot: Slot, why: str) -> None:
         if self.closing:  # since the sampler was asked
             return
         workers = (worker for worker in self._crew.of(self.name) if worker.device == slot.label)
@@ -283,7 +283,7 @@ class Runner:
             await self._requeue(worker, f"its worker {worker.name} ended")
             return
         if worker.send is not None:  # else its Hello brings it the trial
-            worker.tell_all(assignment_messages(self.study.trials[trial.number], self.assignment))
+            worker.tell_all(list_assignment_messages(self.study.trials[trial.number], self.assignment))
             self.weighing.bind(self.study, worker)
 
     def _start_worker(self, slot: Slot) -> Worker:
@@ -305,7 +305,9 @@ class Runner:
             self.stopping.yield_devices()
             return
         self.tell_triggers(worker)
-        worker.tell_all(pending_messages(self.study, worker.name, holds, self.assignment, self._why_pruned))
+        worker.tell_all(
+            list_pending_messages(self.study, worker.name, holds, self.assignment, self._why_pruned)
+        )
         self._afterwards.update_worker(self.study, worker)
         self.weighing.bind(self.study, worker)
 
@@ -318,7 +320,7 @@ class Runner:
     def forgive(self, worker: Worker) -> None:
         """Stop using the device of a worker that lost its GPU, without blaming the trials; the others
         continue, unless there is no device left."""
-        fault = fault_of(worker.device, self._supervisor.state.machine.devices)
+        fault = find_fault(worker.device, self._supervisor.state.machine.devices)
         if fault and self._places.without(worker.device, fault):
             self.departures.note(worker, f"{worker.device} is gone: {fault}")
 

@@ -10,7 +10,7 @@ from core.contract.state import engine_state as s
 from core.contract.wire import worker_api
 from core.daemon.workers.trial_requeue import end_study_and_fail, end_study_and_requeue, end_trial
 from core.daemon.workers.worker_pool import Worker, WorkerPool
-from core.daemon.workers.worker_shutdowns import Departures
+from core.daemon.workers.worker_shutdowns import WorkerShutdowns
 
 GRACE_S = 30.0  # for workers to release their trials
 Put = Callable[..., Awaitable[list[str]]]
@@ -20,7 +20,7 @@ class StudyStopping:
     """Stops the study that ``now`` returns."""
 
     def __init__(
-        self, crew: WorkerPool, departures: Departures, put: Put, now: Callable[[], s.Study]
+        self, crew: WorkerPool, departures: WorkerShutdowns, put: Put, now: Callable[[], s.Study]
     ) -> None:
         self._crew, self._departures, self._put, self._now = crew, departures, put, now
         self._since: float | None = None
@@ -30,7 +30,7 @@ class StudyStopping:
         self._since = time.monotonic()
         await self.prune_queued(why)
         for worker in self._crew.of(self._now().name):
-            if self._loads(worker):
+            if self._is_loading(worker):
                 await self._end_loading(worker, why)
         for trial in self._on(None):
             prune_event = e.PruneAsked(
@@ -51,7 +51,7 @@ class StudyStopping:
     def yield_devices(self) -> None:
         """Keep every trial, shut down every worker and pause the study."""
         for worker in self._crew.of(self._now().name):
-            self._departures.send(worker, "the study is paused", at_once=self._loads(worker))
+            self._departures.send(worker, "the study is paused", at_once=self._is_loading(worker))
 
     def hurry(self) -> None:
         """Kill workers that did not release their trials in time."""
@@ -83,6 +83,6 @@ class StudyStopping:
         trials = [trial for trial in self._now().trials.values() if trial.state in s.ON_WORKER]
         return [trial for trial in trials if worker is None or trial.worker == worker.name]
 
-    def _loads(self, worker: Worker) -> bool:
+    def _is_loading(self, worker: Worker) -> bool:
         """Tell whether the worker holds no trial that has started."""
         return not any(trial.has_begun for trial in self._on(worker))

@@ -31,7 +31,7 @@ class TrialEndings:
     async def tell(self, study: s.Study, end: End) -> None:
         """Report the violation of each constraint that has a score, then the trial's end."""
         if isinstance(end, e.TrialCompleted | e.TrialPruned):
-            for name, violation in metric_limits.violations(
+            for name, violation in metric_limits.measure_violations(
                 self._limits, study.trials[end.trial].latest
             ).items():
                 await self._search.constrain(end.trial, name, violation)

@@ -67,7 +67,7 @@ class Admission:
             self._places.uncap(measurement.device)
             self.foresight.forget(measurement.device)
             return measurement
-        return self.foresight.learn(measurement, _knobs(study, measurement.trial_bytes))
+        return self.foresight.learn(measurement, _map_knobs(study, measurement.trial_bytes))
 
     async def note_memory(self, study: s.Study, measurement: e.PackMeasured) -> None:
         """Record each trial's measured memory, with rows of maximum length, unless it hardly changed."""
@@ -89,7 +89,7 @@ class Admission:
     def short(self, study: s.Study, shortage: e.MemoryShort) -> None:
         """Handle an out-of-memory error: raise the estimates, and limit the device to fewer trials for a
         while."""
-        self.foresight.record_oom(shortage.device, _knobs(study, shortage.trials), shortage.used_bytes)
+        self.foresight.record_oom(shortage.device, _map_knobs(study, shortage.trials), shortage.used_bytes)
         if shortage.moved >= 0:
             self._places.cap(shortage.device, max(1, len(shortage.trials) - 1))
 
@@ -101,7 +101,7 @@ class Admission:
     def bind(self, study: s.Study, worker: Worker) -> None:
         """Send the worker the largest pass that its trials may use, when that changed."""
         trial_numbers = [trial.number for trial in study.trials.values() if trial.worker == worker.name]
-        knobs = _knobs(
+        knobs = _map_knobs(
             study, [number for number in trial_numbers if study.trials[number].state in s.ON_WORKER]
         )
         bound = self.foresight.bound(worker.device, knobs) if knobs else 0
@@ -110,5 +110,5 @@ class Admission:
             worker.tell(worker_api.Bound(bound))
 
 
-def _knobs(study: s.Study, numbers: Any) -> dict[int, Mapping[str, Any]]:
+def _map_knobs(study: s.Study, numbers: Any) -> dict[int, Mapping[str, Any]]:
     return {number: study.trials[number].knobs for number in numbers if number in study.trials}

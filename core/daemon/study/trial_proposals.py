@@ -52,17 +52,17 @@ class SearchConversation:
     async def open(self) -> None:
         """Make the search agree with the journal. A storage that does not answer is reported, and waited
         for."""
-        watch = asyncio.create_task(self._say_late())
+        watch = asyncio.create_task(self._note_slow_storage())
         try:
             await self._search.open()
             awaits = awaits_boards(self._spec) or awaited_ratings.awaits_ratings(self._spec)
             trials = self._now().trials.values()
             waiting = {trial.number for trial in awaited_ratings.list_unrated(self._now())}
             waiting |= {trial.number for trial in trials if trial.pending and awaits}
-            records = {trial.number: _search_record(trial, trial.number in waiting) for trial in trials}
+            records = {trial.number: _make_search_record(trial, trial.number in waiting) for trial in trials}
             await self._look_for_strangers(list(records))
             if records:
-                await self._search.reconcile(records, self._readings())
+                await self._search.reconcile(records, self._list_readings())
         finally:
             watch.cancel()
         if WAITING in self._now().preparing:
@@ -89,7 +89,7 @@ class SearchConversation:
         text = f"{message}in its journal: the sampler learns from them, but they are not shown here"
         self._put(e.StudyNoted(at=time.time(), study=name, text=text, level="warning"))
 
-    def _readings(self) -> dict[int, tuple[tuple[int, ...], tuple[float, ...]]]:
+    def _list_readings(self) -> dict[int, tuple[tuple[int, ...], tuple[float, ...]]]:
         """Return the objective's curves of the trials that the sampler learns from, since it may have missed
         some."""
         metric, *more = (objective.metric for objective in self._spec.study.objectives)
@@ -100,7 +100,7 @@ class SearchConversation:
             else {trial.number: (trial.series[metric].steps, trial.series[metric].values) for trial in trials}
         )
 
-    async def _say_late(self) -> None:
+    async def _note_slow_storage(self) -> None:
         """Show that the search is still being loaded, and warn of a storage that does not answer after
         that."""
         await asyncio.sleep(LATE_S)
@@ -131,7 +131,7 @@ class SearchConversation:
 
     async def tell_end(self, event: e.TrialEvent) -> None:
         """Report a trial's end to the sampler, including pending scores that it needs."""
-        end = late_scores.result_for_search(self._now(), self._spec, event)
+        end = late_scores.find_search_result(self._now(), self._spec, event)
         if isinstance(end, e.TrialPruned) and end is not event:
             await self._put(end)  # it comes back as an event
         elif isinstance(end, End):
@@ -147,7 +147,7 @@ class SearchConversation:
             rated = trial.state == s.COMPLETE and trial.values and not trial.pending
             if rated and trial.number not in self._told_rated:
                 self._told_rated.add(trial.number)
-                await self._endings.tell(study, late_scores.result_of(study, trial))
+                await self._endings.tell(study, late_scores.make_result(study, trial))
 
     def waits_for_ratings(self) -> bool:
         """Tell whether people's ratings are all that is to come; it is noted as often as more trials wait."""
@@ -197,11 +197,11 @@ class SearchConversation:
         if refusals:  # asking again would give the same proposal
             message = f"the sampler's trial {proposal.number} cannot be queued: {refusals[0]}"
             raise TrimtabError.of(message, f"study {study.name}", "the engine's log holds more")
-        self._say_repeated(study, proposal.number, proposal.knobs)
+        self._note_repeated(study, proposal.number, proposal.knobs)
         await self._weighing.check_proposal(self._now(), proposal.number, proposal.knobs)
         return self._now().trials.get(proposal.number)
 
-    def _say_repeated(self, study: s.Study, number: int, knobs: dict[str, Any]) -> None:
+    def _note_repeated(self, study: s.Study, number: int, knobs: dict[str, Any]) -> None:
         """Note that a trial repeats the knobs of an earlier one: with the same seed it gives the same result
         and no information."""
         twin = next((trial.number for trial in study.trials.values() if trial.knobs == knobs), None)
@@ -219,7 +219,7 @@ class SearchConversation:
         await self._search.tell(number, s.FAILED)
 
 
-def _search_record(trial: s.Trial, waits: bool) -> tuple[str, tuple[float, ...], dict[str, Any]]:
+def _make_search_record(trial: s.Trial, waits: bool) -> tuple[str, tuple[float, ...], dict[str, Any]]:
     """Return the trial's state, values and parameters for Optuna. The result of a complete trial that
     ``waits`` for scores or ratings is not reported yet, one of other knobs than the parameters never."""
     if waits:

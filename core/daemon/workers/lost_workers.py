@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.daemon.workers.trial_requeue import clear_worker, end_trial, requeue
-from core.daemon.workers.worker_pool import Worker, WorkerPool, end_stray, log_tail, may_return
-from core.daemon.workers.worker_shutdowns import Departures
+from core.daemon.workers.worker_pool import Worker, WorkerPool, end_stray, may_return, read_log_tail
+from core.daemon.workers.worker_shutdowns import WorkerShutdowns
 
 RETURN_GRACE_S = 20.0  # for workers to come back after the engine was away
 
@@ -25,7 +25,7 @@ class LostWorkers:
     def __init__(
         self,
         crew: WorkerPool,
-        departures: Departures,
+        departures: WorkerShutdowns,
         folder: Path,
         put: Callable[..., Awaitable[list[str]]],
         study: Callable[[], s.Study],
@@ -48,7 +48,7 @@ class LostWorkers:
         study = self._study()
         await self._put(*clear_worker(study, worker.name))
         why = self._departures.why(worker.name, why)
-        tail = log_tail(worker)
+        tail = read_log_tail(worker)
         lost_trials = [
             trial
             for trial in study.trials.values()
@@ -59,7 +59,7 @@ class LostWorkers:
         if self._fruitless > study.settings.resources.retries and not self._leaves():
             last = (tail.strip().splitlines() or ["its log is empty"])[-1]
             message = f"{why} before it could run a trial, as {self._fruitless - 1} others before it: {last}"
-            await self._fail(plain(message, 400), tail)
+            await self._fail(sanitize(message, 400), tail)
             return
         for trial in lost_trials:
             await self._give_back(trial, why, tail)

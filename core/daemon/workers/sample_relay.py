@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import worker_api
 from core.contract.wire.sample_messages import BASE, AskSample, SampleText
 from core.daemon.workers.worker_pool import Worker, WorkerPool
@@ -81,7 +81,7 @@ class SampleRelay:
         piece = under_way.piece
         if piece.done:
             self._tickets.pop(ticket, None)
-        why = plain(piece.why, 300)
+        why = sanitize(piece.why, 300)
         return SampleText(ticket, piece.text, piece.tokens, piece.step, piece.done, why, piece.prompt)
 
     def cancel(self, ticket: str) -> None:

@@ -38,7 +38,7 @@ class SpareWorker:
     def keep(self, environment: Mapping[str, str]) -> None:
         """Start the process, unless one with this environment waits already. Does nothing on a machine that
         is short of memory."""
-        if self._alive() and _early(self._environment) == _early(environment):
+        if self._is_alive() and _select_early(self._environment) == _select_early(environment):
             return
         self.drop()
         if psutil.virtual_memory().available < LEAST_AVAILABLE_BYTES:
@@ -66,9 +66,9 @@ class SpareWorker:
         """Turn the spare worker into ``python -m MODULE ARGUMENTS`` in ``folder``, its output appended to the
         file ``output``. Returns None where none fits; one that does not fit is ended."""
         process = self._process
-        if not self._alive() or process is None:
+        if not self._is_alive() or process is None:
             return None
-        if module != FOR or _early(self._environment) != _early(environment):
+        if module != FOR or _select_early(self._environment) != _select_early(environment):
             self.drop()
             return None
         task = {
@@ -100,9 +100,9 @@ class SpareWorker:
         if process.stdin is not None:
             process.stdin.close()
 
-    def _alive(self) -> bool:
+    def _is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
 
-def _early(environment: Mapping[str, str]) -> dict[str, str]:
+def _select_early(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in LATE}

@@ -13,7 +13,7 @@ from core.contract.state.thinned_series import Series
 from core.contract.wire import worker_api
 
 
-def at_its_step(
+def make_event_at_step(
     kind: type[e.TrialPaused] | type[e.TrialResumed], study: str, trial: s.Trial
 ) -> e.TrialPaused | e.TrialResumed:
     """Return a pause or resume event by the engine, for a trial whose worker is still loading the base."""
@@ -68,7 +68,7 @@ def clear_worker(study: s.Study, worker: str) -> tuple[e.Event, ...]:
 def end_trial(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned | e.TrialCompleted:
     """End a trial at its present step without asking its worker. A trial that has done all steps and has its
     final values counts as complete, although only its checkpoint holds its adapter."""
-    at, values = time.time(), _final(study, trial)
+    at, values = time.time(), _find_final_values(study, trial)
     if not values:
         return e.TrialPruned(at=at, study=study.name, trial=trial.number, step=trial.step, why=why)
     weights_note = "its checkpoint is kept" if trial.checkpoint else "its weights are lost"
@@ -78,7 +78,7 @@ def end_trial(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned | e.Tri
     )
 
 
-def _final(study: s.Study, trial: s.Trial) -> tuple[float, ...]:
+def _find_final_values(study: s.Study, trial: s.Trial) -> tuple[float, ...]:
     """Return the objectives' values after the last step; empty while steps or values are missing."""
     curves = [trial.series.get(metric, Series()) for metric, _ in study.objectives]
     finished = 0 < trial.total_steps <= trial.step and not trial.editing

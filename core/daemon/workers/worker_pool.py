@@ -21,7 +21,7 @@ import psutil
 from core import cpu_count, paths
 from core.contract.process_identity import is_alive, read_start
 from core.contract.wire import message_codec, worker_api
-from core.contract.wire.shell_environment import allocator_settings
+from core.contract.wire.shell_environment import read_allocator_settings
 from core.daemon.placement.device_choice import CPU, Slot
 from core.daemon.workers.spare_worker import SpareWorker
 from core.errors import TrimtabError
@@ -111,7 +111,7 @@ class WorkerPool:
         name = f"{slot.label}-{secrets.token_hex(3)}"
         arguments = [str(folder), name, slot.torch_device]
         environment, output = (
-            self._environment(slot, self._of_study(study)),
+            self._make_environment(slot, self._of_study(study)),
             run_folder.worker_log(folder, name),
         )
         self._latest = slot, study
@@ -129,9 +129,9 @@ class WorkerPool:
         """Start a spare worker for the device and environment of the latest worker; if there was none yet,
         for ``slot`` and the engine's environment."""
         slot, study = self._latest or (slot, "")
-        self.spare.keep(self._environment(slot, self._of_study(study)))
+        self.spare.keep(self._make_environment(slot, self._of_study(study)))
 
-    def _environment(self, slot: Slot, own: Mapping[str, str]) -> dict[str, str]:
+    def _make_environment(self, slot: Slot, own: Mapping[str, str]) -> dict[str, str]:
         """Return the study's environment ``own`` with the variables that a worker needs.
 
         They include a spin count and, on a GPU, the allocator's settings, unless the user set them.
@@ -139,7 +139,7 @@ class WorkerPool:
         is_set = any(name in own for name in SPIN_SETTINGS)
         spin = {} if is_set else {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
         # the numbers of CUDA_VISIBLE_DEVICES are NVML's, where a card has no UUID
-        card = {} if slot == CPU else {**allocator_settings(own), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        card = {} if slot == CPU else {**read_allocator_settings(own), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
         worker_devices = [worker.device for worker in self.workers.values() if not worker.leaving]
         # GPU workers leave the CPU mostly idle: only CPU workers share it
         cpu_workers = worker_devices.count(CPU.label) if slot == CPU else 0
@@ -147,9 +147,9 @@ class WorkerPool:
             **own,
             **spin,
             **card,
-            "PYTHONPATH": str(paths.root()),
+            "PYTHONPATH": str(paths.find_root()),
             worker_api.ENV_SOCKET: str(self._socket),
-            cpu_count.THREADS: str(cpu_count.share(1 + cpu_workers, cpu_count.cpus())),
+            cpu_count.THREADS: str(cpu_count.share_cpus(1 + cpu_workers, cpu_count.count_cpus())),
             "CUDA_VISIBLE_DEVICES": slot.visible,
             "TOKENIZERS_PARALLELISM": "false",
         }
@@ -229,7 +229,7 @@ class WorkerPool:
 def _start_process(
     module: str, arguments: list[str], environment: Mapping[str, str], output: Path, folder: Path
 ) -> subprocess.Popen[bytes]:
-    with open(output, "ab", opener=paths.no_link) as out:
+    with open(output, "ab", opener=paths.open_without_link) as out:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
@@ -245,7 +245,7 @@ def _note_process(folder: Path, name: str, pid: int) -> None:
     """Record pid and start time of the worker for the next engine: the pid alone may be reused by then."""
     with contextlib.suppress(OSError):
         note = run_folder.worker_log(folder, name).with_suffix(".pid")
-        with open(note, "w", encoding="utf-8", opener=paths.no_link) as file:
+        with open(note, "w", encoding="utf-8", opener=paths.open_without_link) as file:
             file.write(f"{pid} {read_start(pid)}\n")
 
 
@@ -286,7 +286,7 @@ def end_stray(folder: Path, name: str) -> None:
             process.kill()
 
 
-def log_tail(worker: Worker, limit_bytes: int = 4000) -> str:
+def read_log_tail(worker: Worker, limit_bytes: int = 4000) -> str:
     """Return the end of the worker's log."""
     try:
         raw = run_folder.worker_log(worker.folder, worker.name).read_bytes()

@@ -19,7 +19,7 @@ class Lost(NamedTuple):
     why: str
 
 
-class Departures:
+class WorkerShutdowns:
     """The workers of one study that are shutting down. Their trials lose no retry for it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

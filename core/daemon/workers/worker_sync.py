@@ -8,7 +8,7 @@ from core.contract.state import engine_state as s
 from core.contract.wire import worker_api
 
 
-def assignment_messages(
+def list_assignment_messages(
     trial: s.Trial, assignment: Callable[[s.Trial], worker_api.Assign]
 ) -> Iterator[worker_api.ToWorker]:
     """Return the messages that assign a trial to a worker, with edits that are not confirmed yet."""
@@ -17,7 +17,7 @@ def assignment_messages(
         yield worker_api.Edit(trial.number, trial.editing)
 
 
-def pending_messages(
+def list_pending_messages(
     study: s.Study,
     worker: str,
     holds: Sequence[int],
@@ -40,7 +40,7 @@ def pending_messages(
         if (
             not trial.has_begun
         ):  # also if the worker holds it: its pause state may come from an earlier engine
-            yield from assignment_messages(trial, assignment)
+            yield from list_assignment_messages(trial, assignment)
             if trial.asked == "prune":  # while its worker started
                 yield worker_api.Prune(trial.number, why_pruned(trial.number))
             continue

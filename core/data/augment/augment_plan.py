@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.contract.spec.study_spec import DataOptions, StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.augment import prompt_place
 from core.data.augment.paraphrase_checks import PromptPrints
 from core.data.copies.leaking_rows import divide_source
@@ -19,8 +19,8 @@ from core.data.readers.row_shape import Raw, Shape
 from core.data.readers.row_values import UnusableRow
 from core.data.readers.shaped_rows import ShapedRows
 from core.data.readers.source_files import Source
-from core.data.stream.fast_rows import read_shaped
-from core.data.stream.row_batches import batches
+from core.data.stream.fast_jsonl_reader import read_shaped
+from core.data.stream.row_batches import make_batches
 from core.errors import SpecError, TrimtabError
 
 TOLD = 20_000  # rows between two progress reports
@@ -65,14 +65,14 @@ class AugmentPlan:
         own = self.groups[at] if self.groups else None
         if self.has_groups and isinstance(own, str | int):
             return own
-        return f"row-{at + 1}" if own is None else plain(str(own), 200)
+        return f"row-{at + 1}" if own is None else sanitize(str(own), 200)
 
 
-def plan(spec: StudySpec, source: Source, tell: Tell) -> AugmentPlan:
+def make_plan(spec: StudySpec, source: Source, tell: Tell) -> AugmentPlan:
     """Read all rows once. Raises TrimtabError for rows that cannot be read or have no prompts."""
     refuse_plain_text(source, spec.data)
     made, prints, count = AugmentPlan(source, spec.data), RowPrints(), 0
-    for batch in batches(read_shaped(source, spec.data)):
+    for batch in make_batches(read_shaped(source, spec.data)):
         prints.add(batch)
         for row in batch.rows:
             try:
@@ -84,7 +84,7 @@ def plan(spec: StudySpec, source: Source, tell: Tell) -> AugmentPlan:
             made.prompts.add(prompt)
             count += 1
             if count % TOLD == 0:
-                tell(f"reading {plain(source.name, 60)}, {count:,} rows")
+                tell(f"reading {sanitize(source.name, 60)}, {count:,} rows")
     if not made.prompt_of:
         raise TrimtabError.of(
             "no row has a prompt to paraphrase", source.key, "run `trimtab check` on the study"
@@ -101,7 +101,7 @@ def refuse_plain_text(source: Source, data: DataOptions) -> None:
         raise SpecError.of(
             "these rows are plain text: there is no prompt to paraphrase, and a paraphrase of what is learnt "
             "would change it",
-            f"{source.key} = {plain(source.name, 200)!r}",
+            f"{source.key} = {sanitize(source.name, 200)!r}",
             "give rows with prompts and answers; `trimtab help study-file` lists other augmentation",
         )
 

@@ -15,7 +15,7 @@ from core.data.augment.prompt_place import find_prompt
 from core.data.readers.source_files import Source
 from core.data.repair.clean_plan import TRAIN, VALIDATION
 from core.data.repair.clean_writer import encode, open_aside
-from core.data.repair.new_study import STUDY
+from core.data.repair.cleaned_study_file import STUDY
 
 REPORT = "paraphrases.jsonl"
 KEPT = "kept"

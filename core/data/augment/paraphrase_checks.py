@@ -38,7 +38,7 @@ def find_fault(text: str, original: str, answer: str) -> str:
         return EMPTY
     if list_words(text) == list_words(original):
         return SAME
-    if _numbers(text) != _numbers(original):
+    if _count_numbers(text) != _count_numbers(original):
         return NUMBERS
     if QUESTION.search(original) and not QUESTION.search(text):
         return STATEMENT  # most likely an answer, and perhaps a wrong one
@@ -55,11 +55,11 @@ def is_alike(one: str, other: str) -> bool:
     ones the check of duplicates has no signature."""
     words = list_words(one), list_words(other)
     size = max(1, min(3, *map(len, words)))
-    first, second = (_sequences(each, size) for each in words)
+    first, second = (_list_sequences(each, size) for each in words)
     return words[0] == words[1] or len(first & second) >= MOST_SHARED * len(first | second) > 0
 
 
-def _numbers(text: str) -> Counter[str]:
+def _count_numbers(text: str) -> Counter[str]:
     return Counter(re.findall(r"\d+", text))
 
 
@@ -68,11 +68,11 @@ def _gives_away(text: str, original: str, answer: str) -> bool:
     has answered, and of course the answer is then likely."""
     answered = list_words(answer)
     size = min(GIVEN_AWAY, len(answered))
-    return bool(size) and bool(_sequences(list_words(text), size) & _sequences(answered, size)
-                               - _sequences(list_words(original), size))  # fmt: skip
+    return bool(size) and bool(_list_sequences(list_words(text), size) & _list_sequences(answered, size)
+                               - _list_sequences(list_words(original), size))  # fmt: skip
 
 
-def _sequences(words: Sequence[str], size: int) -> set[tuple[str, ...]]:
+def _list_sequences(words: Sequence[str], size: int) -> set[tuple[str, ...]]:
     return {tuple(words[at : at + size]) for at in range(len(words) - size + 1)}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from core.data.readers.chat_turns import parse_list, turns_of
+from core.data.readers.chat_turns import parse_list, split_turns
 from core.data.readers.row_shape import Canonical, Raw, Shape
 from core.data.readers.row_values import UnusableRow
 
@@ -73,7 +73,7 @@ def _split(row: Canonical) -> tuple[str, list[Any]]:
 
 def _split_turns(messages: Any, first: int | None) -> tuple[str, list[Any]]:
     """Split a chat, whose answers are learnt from turn ``first`` on."""
-    turns, weights = turns_of(messages)
+    turns, weights = split_turns(messages)
     speakers = [(at, turn["role"]) for at, turn in enumerate(turns) if first is None or at < first]
     learnt = [at for at, role in speakers if role == "assistant" and weights[at]]
     last = first if first is not None else max(learnt, default=0)

@@ -105,7 +105,7 @@ def describe_tokenizer(tokenizer: Any) -> list[Any] | None:
 @functools.cache
 def hash_code(parts: tuple[str, ...] = CODE) -> str:
     """The SHA-256 of the code in ``parts``, by default all that reads, renders and tokenises rows."""
-    code, total = paths.root() / "core", hashlib.sha256()
+    code, total = paths.find_root() / "core", hashlib.sha256()
     for part in parts:
         place = code / part
         for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
@@ -134,13 +134,15 @@ def stamp_places(spec: StudySpec) -> dict[Path, str | None]:
 
 def _find_places(spec: StudySpec) -> dict[str, Path]:
     """The files and folders of the rows, by key in the study file."""
-    return {key: path for key, path in input_change_check.places(spec).items() if key.startswith("data.")}
+    return {
+        key: path for key, path in input_change_check.list_places(spec).items() if key.startswith("data.")
+    }
 
 
 def _reads_elsewhere(path: Path) -> bool:
     """Whether rows of a folder may be in files that are not below it: its README.md may name any, and
     ``datasets`` reads linked folders, too."""
-    if not path.is_dir() or not folder_splits.declares_files(path):
+    if not path.is_dir() or not folder_splits.has_declared_files(path):
         return False
     readme = path / "README.md"
     note = readme.read_text(errors="replace").split("\n---", 1)[0] if readme.is_file() else ""
@@ -151,7 +153,7 @@ def _reads_elsewhere(path: Path) -> bool:
 def _stamp(path: Path) -> str | None:
     """The names, sizes and times of a file or of all files of a folder; None for one with too many."""
     total = hashlib.sha256()
-    for count, file in enumerate(_files(path)):
+    for count, file in enumerate(_list_files(path)):
         if count == MOST_FILES:
             return None
         status = file.stat()
@@ -167,7 +169,7 @@ def _sum(key: str, path: Path, progress: Progress) -> str | None:
     def tell(done: int) -> None:
         progress(f"comparing {path.name} with the token cache", done, 0, "MiB")
 
-    for count, file in enumerate(_files(path)):
+    for count, file in enumerate(_list_files(path)):
         if count == MOST_FILES:
             return None
         name = "".join(path.suffixes[-2:]) if path.is_file() else file.relative_to(path).as_posix()
@@ -175,7 +177,7 @@ def _sum(key: str, path: Path, progress: Progress) -> str | None:
     return total.hexdigest()
 
 
-def _files(path: Path) -> Iterator[Path]:
+def _list_files(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
     else:

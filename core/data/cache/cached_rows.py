@@ -15,14 +15,14 @@ from pathlib import Path
 import msgspec
 
 from core import paths
-from core.contract.spec.searched_knob_extremes import longest_sequence
+from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.data.cache import cache_key, token_cache
 from core.data.cache.cache_key import CacheKey
 from core.data.cache.tokenized_rows import TokenizedRows
 from core.errors import TrimtabError
 from core.store import input_change_check
-from core.store.input_provenance import fingerprint_model
+from core.store.input_fingerprints import fingerprint_model
 
 NAME_LENGTH = 64  # hexadecimal digits of SHA-256
 
@@ -37,13 +37,13 @@ def find(spec: StudySpec) -> TokenizedRows | None:
     """Return the rows of a study, or of a source of its mixture, as trials read them; None if no cache is
     known to have them."""
     name = find_name(spec)
-    return token_cache.load(name, longest_sequence(spec)) if name else None
+    return token_cache.load(name, find_longest_sequence(spec)) if name else None
 
 
 def find_name(spec: StudySpec) -> str:
     """Return the name of the cache that is noted for these rows; "" if none is."""
     try:
-        with open(_find_place(spec), "rb", opener=paths.no_link) as file:
+        with open(_find_place(spec), "rb", opener=paths.open_without_link) as file:
             name = file.read(NAME_LENGTH + 1).decode("ascii")
     except (OSError, ValueError, TrimtabError):
         return ""

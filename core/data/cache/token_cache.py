@@ -55,18 +55,18 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     sums: dict[str, str]
 
 
-def folder() -> Path:
+def find_folder() -> Path:
     """The folder of all token caches."""
     return paths.cache() / FOLDER
 
 
 def load(key: str, length: int) -> TokenizedRows | None:
     """The rows of a cache; None if there is none that holds ``length`` tokens of each row and is intact."""
-    place = folder() / key
+    place = find_folder() / key
     try:
         if not (paths.is_own(place) and paths.is_own(place / MANIFEST)):
             return None
-        with open(place / MANIFEST, "rb", opener=paths.no_link) as file:
+        with open(place / MANIFEST, "rb", opener=paths.open_without_link) as file:
             manifest = msgspec.json.decode(file.read(), type=Manifest)
         if (manifest.format, manifest.key) != (FORMAT, key):
             return None
@@ -81,7 +81,7 @@ def load(key: str, length: int) -> TokenizedRows | None:
 def save(key: str, rows: TokenizedRows) -> TokenizedRows:
     """Write a cache; return its rows from the files, or ``rows`` where it cannot be written."""
     try:
-        place, aside = paths.private(folder()) / key, folder() / f".{key}.{os.getpid()}.new"
+        place, aside = paths.make_private(find_folder()) / key, find_folder() / f".{key}.{os.getpid()}.new"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(mode=0o700)
         try:
@@ -98,11 +98,11 @@ def save(key: str, rows: TokenizedRows) -> TokenizedRows:
 @contextlib.contextmanager
 def hold(key: str, progress: Progress) -> Iterator[None]:
     """Wait until no other process makes this cache. Without file locks both make it, which is slower only."""
-    place = folder() / f".{key}.lock"
+    place = find_folder() / f".{key}.lock"
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError, TrimtabError):
-            paths.private(folder())
-            file = stack.enter_context(open(place, "wb", opener=paths.no_link))
+            paths.make_private(find_folder())
+            file = stack.enter_context(open(place, "wb", opener=paths.open_without_link))
             _lock(file.fileno(), progress)
             stack.callback(place.unlink, missing_ok=True)
         yield
@@ -128,7 +128,7 @@ def _load_part(place: Path, name: str, manifest: Manifest) -> TokenizedPart:
 
 
 def _map(path: Path, sums: dict[str, str], dtype: type[np.generic], shape: tuple[int, ...]) -> Array:
-    with open(path, "rb", opener=paths.no_link) as file:
+    with open(path, "rb", opener=paths.open_without_link) as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != sums[path.name]:
             raise ValueError(f"{path.name} is damaged")
         if not os.fstat(file.fileno()).st_size:  # nothing can be mapped
@@ -145,11 +145,11 @@ def _write(aside: Path, key: str, rows: TokenizedRows) -> None:
             _write_file(aside / f"{name}-{each}", content)
     manifest = Manifest(FORMAT, key, rows.facts, {name: part.notes for name, part in parts.items()}, sums)
     _write_file(aside / MANIFEST, msgspec.json.encode(manifest))
-    paths.sync(aside)
+    paths.sync_to_disk(aside)
 
 
 def _write_file(path: Path, content: bytes | memoryview) -> None:
-    with open(path, "wb", opener=paths.no_link) as file:
+    with open(path, "wb", opener=paths.open_without_link) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -161,14 +161,14 @@ def _replace(aside: Path, place: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         place.rename(before)
     aside.rename(place)
-    paths.sync(place.parent)
+    paths.sync_to_disk(place.parent)
     shutil.rmtree(before, ignore_errors=True)
 
 
 def _make_room(needed: int) -> None:
     """Delete abandoned folders, and caches until the new one fits: those that were used least recently."""
     known = list[tuple[float, int, Path]]()
-    for place in folder().iterdir():
+    for place in find_folder().iterdir():
         with contextlib.suppress(OSError):
             if place.name.startswith("."):
                 if place.is_dir() and time.time() - place.stat().st_mtime > ABANDONED_S:

@@ -52,9 +52,9 @@ class TokenizedPart:
             return "its arrays have different lengths"
         if np.any(np.diff(ends, prepend=0) < 0) or np.any(self.rows[:, SLICES] >= len(self.notes.slices)):
             return "its rows are out of range"
-        return "its reasons are out of range" if np.any(self.dropped >= self._limits()) else ""
+        return "its reasons are out of range" if np.any(self.dropped >= self._find_limits()) else ""
 
-    def _limits(self) -> Array:
+    def _find_limits(self) -> Array:
         return np.array([max(1, self.notes.count), max(1, len(self.notes.reasons))])
 
     @property

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from functools import cache
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
 from core.evaluate.text.pii_detector import KINDS, PiiMatch, find_pii
 
@@ -42,7 +42,7 @@ def excerpt(text: str, place: int = 0) -> str:
     start = max(0, place - BEFORE)
     begin = text.find(" ", start, place) + 1 if start else 0  # a whole word, if there is one
     cut = text[begin or start : start + 4 * SHOWN]
-    return _fit(plain(("…" if start else "") + _redactor().text(cut).strip(), SHOWN))
+    return _fit(sanitize(("…" if start else "") + _redactor().text(cut).strip(), SHOWN))
 
 
 def _fit(text: str) -> str:

@@ -31,14 +31,14 @@ def find_refusing(rows: Iterable[RowTexts]) -> Finding:
         refusal = next((answer for answer in row.answers if stance(answer) in REFUSES), None)
         if refusal is not None:
             hits.append(Example(row.number, excerpt_masked(refusal) if len(hits) < EXAMPLES else ""))
-    finding = make_finding(NAME, hits, count, Severity.LOW, REMEDY, refusal_quality())
+    finding = make_finding(NAME, hits, count, Severity.LOW, REMEDY, measure_refusal_quality())
     share = finding.share.value or 0.0  # corrected: the detector takes some ordinary answers for refusals
     severity = Severity.HIGH if share >= MANY else Severity.MEDIUM if share >= SOME else Severity.LOW
-    return make_finding(NAME, hits, count, severity, REMEDY, refusal_quality())
+    return make_finding(NAME, hits, count, severity, REMEDY, measure_refusal_quality())
 
 
 @cache
-def refusal_quality() -> DetectorQuality:
+def measure_refusal_quality() -> DetectorQuality:
     """Return the errors of the classifier on the packaged answers, in all languages."""
     planted = [(row["text"], row["stance"] in REFUSES) for row in planted_answers()]
     name, languages = AnswerJudge.name, f"{len(LANGUAGES)} languages"

@@ -93,7 +93,7 @@ class TallyCheck:
         self._tally.merge(packed, first)
 
 
-def finding_of(
+def make_tally_finding(
     name: str, tally: Tally, severity: Severity, remedy: str, detail: str | None = None, blocks: str = ""
 ) -> Finding:
     """Return the finding of a tally. ``detail``: the kinds, unless it is given; ``blocks``: the name under

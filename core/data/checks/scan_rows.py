@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.checks.check_finding import Finding
 from core.data.checks.language_mix import find_languages
 from core.data.checks.named_rows import find_named
@@ -19,7 +19,7 @@ from core.data.readers.row_texts import RowTexts
 from core.data.readers.source_files import Source
 from core.data.scan.row_tallies import ScanOptions
 from core.data.scan.source_reader import SourceReader
-from core.errors import TrimtabError, in_line
+from core.errors import TrimtabError, join_in_line
 
 MOST_READ = 10_000_000  # rows of a source
 TOLD = 50  # rows of the sample between two progress reports
@@ -77,14 +77,14 @@ class _SourceScan:
             reader = SourceReader(self._source, self._options, MOST_READ)
             reader.read(self._show_progress)
         except TrimtabError as error:
-            return Scan(self._source, notes=(f"the scan ends here: {in_line(error)}",))
+            return Scan(self._source, notes=(f"the scan ends here: {join_in_line(error)}",))
         tallies, self.prints = reader.tallies, reader.tallies.prints
         sample, count = tallies.draw(), tallies.sample.count
         notes = (*_list_notes(reader), *_cut_note(sample))
         if not count:
             return Scan(self._source, notes=notes)
         checks = CHECKS if sample else {}  # their errors take seconds to measure
-        findings = [check(_telling(sample, name, self._tell)) for name, check in checks.items()]
+        findings = [check(_tell_progress(sample, name, self._tell)) for name, check in checks.items()]
         if sample and self._options.find_names is not None:
             findings.append(find_named(sample, self._options.find_names, self._tell))
         self._tell("comparing rows")
@@ -105,7 +105,7 @@ class _SourceScan:
     def _show_progress(self, done: int, rows: int) -> None:
         self._progress(done, self._total)
         share = f"{min(99, 100 * done // self._total)} %, " if self._total and done else ""
-        self._tell(f"reading {plain(self._source.name, 60)}, {share}{rows:,} rows")
+        self._tell(f"reading {sanitize(self._source.name, 60)}, {share}{rows:,} rows")
 
 
 def _list_notes(reader: SourceReader) -> Iterator[str]:
@@ -118,10 +118,10 @@ def _list_notes(reader: SourceReader) -> Iterator[str]:
         yield f"the scan ends here: {tallies.fault}"
     if skipped := tallies.skipped:
         reasons = "; ".join(f"{count}: {reason}" for reason, count in skipped.most_common(REASONS))
-        yield f"rows that training skips: {skipped.total()} ({plain(reasons, 300)})"
+        yield f"rows that training skips: {skipped.total()} ({sanitize(reasons, 300)})"
 
 
-def _telling(rows: Sequence[RowTexts], name: str, tell: Tell) -> Iterator[RowTexts]:
+def _tell_progress(rows: Sequence[RowTexts], name: str, tell: Tell) -> Iterator[RowTexts]:
     for number, row in enumerate(rows):
         if number % TOLD == 0:
             tell(f"looking for {name}, {number:,} of {len(rows):,} rows")

@@ -53,7 +53,7 @@ class StartReview:
 
     def __init__(self, data: DataOptions) -> None:
         self._data = data
-        self._place = _place(data)
+        self._place = _find_place(data)
         self._known = _read(self._place)
         if self._known is not None and self._known.leaking is None and isinstance(data.validation, str):
             self._known = None
@@ -76,7 +76,7 @@ class StartReview:
     def divide(self, seed: int) -> Division:
         """Split the rows that were taken in by the share ``data.validation``."""
         known = self._finish()
-        exact, near = _labels(self._count, known.exact), _labels(self._count, known.near)
+        exact, near = _make_labels(self._count, known.exact), _make_labels(self._count, known.near)
         division = divide_source(exact, near, known.untrained, self._groups, self._data, seed)
         self._leaking = find_split_leaking(exact, near, division, np.arange(1, self._count + 1), lambda _: {})
         return division
@@ -118,16 +118,16 @@ class StartReview:
             exact, near = self._prints.exact_copies, self._prints.near_copies
             findings = [replace(check.finding(), examples=()) for check in self._checks]
             untrained = self._prints.untrained.tolist()
-            self._known = Known(self._count, _pairs(exact), _pairs(near), untrained, findings)
+            self._known = Known(self._count, _list_pairs(exact), _list_pairs(near), untrained, findings)
         return self._known
 
 
-def _pairs(labels: Indices) -> list[tuple[int, int]]:
+def _list_pairs(labels: Indices) -> list[tuple[int, int]]:
     copies = np.flatnonzero(labels != np.arange(len(labels)))
     return list(zip(copies.tolist(), labels[copies].tolist(), strict=True))
 
 
-def _labels(count: int, pairs: list[tuple[int, int]]) -> Indices:
+def _make_labels(count: int, pairs: list[tuple[int, int]]) -> Indices:
     labels = np.arange(count)
     if pairs:
         places, first = np.array(pairs).T
@@ -138,7 +138,7 @@ def _labels(count: int, pairs: list[tuple[int, int]]) -> Indices:
 # -- what is kept ----------------------------------------------------------------------------------
 
 
-def _place(data: DataOptions) -> Path | None:
+def _find_place(data: DataOptions) -> Path | None:
     """Return the file of what this code finds in these contents, read with these keys; None if rows are not
     read from single files."""
     names = [data.source, *([data.validation] if isinstance(data.validation, str) else [])]
@@ -161,7 +161,7 @@ def _place(data: DataOptions) -> Path | None:
 def _read(place: Path | None) -> Known | None:
     with contextlib.suppress(OSError, ValueError):
         if place is not None:
-            with open(place, "rb", opener=paths.no_link) as file:
+            with open(place, "rb", opener=paths.open_without_link) as file:
                 return msgspec.json.decode(file.read(), type=Known)
     return None
 

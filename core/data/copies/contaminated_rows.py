@@ -14,9 +14,9 @@ import numpy as np
 
 from core import paths
 from core.data.checks.check_finding import Finding, Severity
-from core.data.checks.row_tally import TallyCheck, finding_of
+from core.data.checks.row_tally import TallyCheck, make_tally_finding
 from core.data.readers import local_files
-from core.data.readers.row_values import texts
+from core.data.readers.row_values import list_texts
 from core.data.stream.hash_filter import HashFilter
 from core.data.stream.row_batches import RowBatch
 from core.data.stream.word_hashes import Hashes, hash_grams, hash_words
@@ -46,8 +46,8 @@ class KnownTexts:
         for name in names:
             tell(f"reading {Path(name).name}")
             batch = list[str]()
-            for row in local_files.rows(paths.expand_home(name), key):
-                batch += [text for text in texts(list(row.values())) if text.strip()]
+            for row in local_files.read_rows(paths.expand_home(name), key):
+                batch += [text for text in list_texts(list(row.values())) if text.strip()]
                 if len(batch) >= READ:
                     short += _add(batch, parts)
                     batch = []
@@ -103,4 +103,4 @@ class ContaminatedRows(TallyCheck):
             f"; {self._known.short:,} of its texts are shorter and not compared" if self._known.short else ""
         )
         detail = f"{WORDS} words in a row, compared with {names}{short}"
-        return finding_of(NAME, self._tally, Severity.HIGH, REMEDY, detail)
+        return make_tally_finding(NAME, self._tally, Severity.HIGH, REMEDY, detail)

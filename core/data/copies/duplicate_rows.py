@@ -8,7 +8,7 @@ import numpy as np
 
 from core.data.checks.check_finding import EXAMPLES, Example, Finding
 from core.data.checks.masked_excerpt import excerpt_masked
-from core.data.checks.row_tally import Tally, finding_of, grade
+from core.data.checks.row_tally import Tally, grade, make_tally_finding
 from core.data.copies.row_fingerprints import MOST_NEAR, RowPrints, spare_groups
 from core.data.stream.word_hashes import Indices
 
@@ -52,6 +52,6 @@ def _describe(
         if len(later)
         else ""
     )
-    return finding_of(
+    return make_tally_finding(
         name, tally, grade(tally.share, SOME, MANY), remedy, "; ".join(filter(None, [detail, note]))
     )

@@ -11,10 +11,10 @@ import numpy as np
 from core.contract.spec.study_spec import DataOptions
 from core.data.checks.check_finding import EXAMPLES, Example, Finding
 from core.data.checks.masked_excerpt import excerpt_masked
-from core.data.checks.row_tally import FEWEST_TO_BLOCK, Tally, finding_of, grade
+from core.data.checks.row_tally import FEWEST_TO_BLOCK, Tally, grade, make_tally_finding
 from core.data.copies.duplicate_rows import Fetch
 from core.data.copies.row_fingerprints import RowPrints, spare_groups
-from core.data.copies.validation_split import Division, divide, first_copies
+from core.data.copies.validation_split import Division, divide, find_first_copies
 from core.data.stream.word_hashes import Indices
 
 NAME = "validation rows that are also trained on"
@@ -51,7 +51,7 @@ def divide_source(
     assert not isinstance(data.validation, str)
     choice = "exact" if data.deduplicate is True else data.deduplicate
     dropped = {"exact": exact, "near": spare_groups(exact, near, groups)}.get(str(choice))
-    rows = range(len(exact)) if dropped is None else first_copies(dropped.tolist())
+    rows = range(len(exact)) if dropped is None else find_first_copies(dropped.tolist())
     copies = (near if choice == "together" else exact).tolist()
     division = divide(rows, groups, copies, data.validation, seed, untrained)
     count = len(exact) - len(rows)
@@ -80,4 +80,4 @@ def _describe(
     tally.examples = [Example(int(numbers[at]), excerpt_masked(texts.get(at, ""))) for at in shown]
     detail = f"{exact:,} are equal to a training row, {tally.hits - exact:,} nearly" if tally.hits else ""
     blocks = BLOCKS if tally.share > MOST else ""
-    return finding_of(NAME, tally, grade(tally.share, 0.0, MOST), remedy, detail, blocks)
+    return make_tally_finding(NAME, tally, grade(tally.share, 0.0, MOST), remedy, detail, blocks)

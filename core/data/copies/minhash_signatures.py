@@ -70,15 +70,15 @@ def cluster(prints: NearPrints) -> Indices:
     """Return a label for each signature (S,), the same for near copies and for copies of these."""
     roots = np.arange(len(prints.rows))
     for band in range(BANDS):
-        left, right = _neighbours(prints.bands[:, band])
+        left, right = _find_neighbours(prints.bands[:, band])
         apart = roots[left] != roots[right]
         left, right = left[apart], right[apart]
-        alike = _alike(prints.slots, left, right)
+        alike = _compare_signatures(prints.slots, left, right)
         roots = _unite(roots, left[alike], right[alike])
     return roots
 
 
-def _neighbours(keys: npt.NDArray[np.uint32]) -> tuple[Indices, Indices]:
+def _find_neighbours(keys: npt.NDArray[np.uint32]) -> tuple[Indices, Indices]:
     """Return pairs of signatures with the same key: each with the first of them and with the one before
     it."""
     order = np.argsort(keys, kind="stable")
@@ -90,7 +90,7 @@ def _neighbours(keys: npt.NDArray[np.uint32]) -> tuple[Indices, Indices]:
     return left, np.concatenate([order[inside], order[far]])
 
 
-def _alike(slots: npt.NDArray[np.uint8], left: Indices, right: Indices) -> npt.NDArray[np.bool_]:
+def _compare_signatures(slots: npt.NDArray[np.uint8], left: Indices, right: Indices) -> npt.NDArray[np.bool_]:
     """Tell which pairs share LEAST of their sequences, by their slots."""
     needed = LEAST + (1 - LEAST) * LOW_BYTE
     parts = [

@@ -12,7 +12,7 @@ import numpy as np
 
 from core.data.copies import minhash_signatures
 from core.data.copies.minhash_signatures import NearPrints
-from core.data.copies.row_keys import row_key
+from core.data.copies.row_keys import make_row_key
 from core.data.stream.row_batches import RowBatch
 from core.data.stream.word_hashes import Hashes, Indices
 
@@ -66,7 +66,7 @@ class RowPrints:
         for at, (row, is_useless) in enumerate(zip(batch.rows, batch.trains_nothing, strict=True), first):
             if is_useless:
                 self._untrained.append(at)
-            self._keys.append(0 if is_useless else row_key(row))
+            self._keys.append(0 if is_useless else make_row_key(row))
             self._numbers.append(row.number)
         asked = batch.rows if self._is_later else batch.rows[: not first]
         if self.groups or any("group" in row.raw for row in asked):

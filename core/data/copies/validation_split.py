@@ -22,7 +22,7 @@ class Division:
     unheld: str = ""
 
 
-def first_copies(copies: Copies) -> list[int]:
+def find_first_copies(copies: Copies) -> list[int]:
     """Return the rows that remain when each later copy is dropped."""
     return [at for at, first in enumerate(copies) if at == first]
 

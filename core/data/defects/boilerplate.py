@@ -8,7 +8,7 @@ import numpy as np
 
 from core.data.checks.check_finding import EXAMPLES, Example, Finding
 from core.data.checks.masked_excerpt import excerpt_end, excerpt_masked
-from core.data.checks.row_tally import Tally, finding_of, grade
+from core.data.checks.row_tally import Tally, grade, make_tally_finding
 from core.data.stream.row_batches import RowBatch
 from core.data.stream.word_hashes import Hashes, Indices, mix
 
@@ -37,7 +37,7 @@ class Boilerplate:
         long = ends - begins >= WORDS
         self._tally.rows += len(answers)
         starts = begins[long], ends[long] - WORDS
-        for place, hashes in enumerate(_runs(batch.words.hashes, start) for start in starts):
+        for place, hashes in enumerate(_list_runs(batch.words.hashes, start) for start in starts):
             self._ends[place].extend(hashes.tobytes())
             if len(self._shown) < KEPT:
                 self._show(batch, answers[long], hashes, is_ending=bool(place))
@@ -74,7 +74,7 @@ class Boilerplate:
             shown = excerpt_end(text) if name == "end" else excerpt_masked(text)
             self._tally.examples += [Example(row, shown)] if row else []
         detail = ", ".join(f"{count:,} {name} alike" for count, _, name in phrases[:3])
-        return finding_of(NAME, self._tally, grade(self._tally.share, COMMON, MANY), REMEDY, detail)
+        return make_tally_finding(NAME, self._tally, grade(self._tally.share, COMMON, MANY), REMEDY, detail)
 
     def _show(self, batch: RowBatch, answers: Indices, hashes: Hashes, is_ending: bool) -> None:
         for text, key in zip(answers.tolist(), hashes.tolist(), strict=True):
@@ -84,7 +84,7 @@ class Boilerplate:
                 self._shown[key] = batch.rows[batch.row_of[text]].number, part
 
 
-def _runs(hashes: Hashes, starts: Indices) -> Hashes:
+def _list_runs(hashes: Hashes, starts: Indices) -> Hashes:
     """Hash the WORDS words from each start on."""
     total = np.zeros(len(starts), np.uint64)
     for place in range(WORDS):

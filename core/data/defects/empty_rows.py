@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.data.checks.check_finding import Finding
-from core.data.checks.row_tally import TallyCheck, finding_of, grade
+from core.data.checks.row_tally import TallyCheck, grade, make_tally_finding
 from core.data.stream.row_batches import RowBatch
 
 NAME = "empty rows and answers"
@@ -26,4 +26,4 @@ class EmptyRows(TallyCheck):
 
     def finding(self) -> Finding:
         """Return what was found in all rows."""
-        return finding_of(NAME, self._tally, grade(self._tally.share, SOME, MANY), REMEDY)
+        return make_tally_finding(NAME, self._tally, grade(self._tally.share, SOME, MANY), REMEDY)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.checks.check_finding import Finding, Severity
-from core.data.checks.row_tally import Tally, finding_of
+from core.data.checks.row_tally import Tally, make_tally_finding
 from core.data.stream.row_batches import RowBatch
 
 NAME = "imbalance"
@@ -72,10 +72,12 @@ class Imbalance:
                 grave |= min(rare.values()) * GRAVE_RATIO <= most
                 details.append(f"{name}: {_list_shares(counts)}")
         severity = Severity.MEDIUM if grave else Severity.LOW
-        return finding_of(NAME, tally, severity, REMEDY, "; ".join(details))
+        return make_tally_finding(NAME, tally, severity, REMEDY, "; ".join(details))
 
 
 def _list_shares(counts: Counter[str]) -> str:
     ranked, total = counts.most_common(), counts.total()
     shown = ranked if len(ranked) <= SHOWN else [*ranked[: SHOWN - 1], ranked[-1]]
-    return ", ".join(f"{plain(value, 30) or '(empty)'} {100 * count / total:.3g} %" for value, count in shown)
+    return ", ".join(
+        f"{sanitize(value, 30) or '(empty)'} {100 * count / total:.3g} %" for value, count in shown
+    )

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from core.data.checks.check_finding import Finding
-from core.data.checks.row_tally import TallyCheck, finding_of, grade
+from core.data.checks.row_tally import TallyCheck, grade, make_tally_finding
 from core.data.stream.row_batches import ReadRow, RowBatch
 
 NAME = "rows that train nothing"
@@ -29,7 +29,7 @@ class MaskedRows(TallyCheck):
         """Return what was found in all rows."""
         share = self._tally.share
         blocks = BLOCKS if self._tally.exceeds(MOST) else ""
-        return finding_of(NAME, self._tally, grade(share, SOME, MOST), REMEDY, blocks=blocks)
+        return make_tally_finding(NAME, self._tally, grade(share, SOME, MOST), REMEDY, blocks=blocks)
 
 
 def list_masked(batch: RowBatch) -> Iterator[ReadRow]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from core.data.cache.tokenized_rows import TokenizedPart
 from core.data.checks.check_finding import Finding, Lengths, Severity
-from core.data.checks.row_tally import Tally, finding_of, grade
-from core.data.copies.row_keys import whole_texts
+from core.data.checks.row_tally import Tally, grade, make_tally_finding
+from core.data.copies.row_keys import list_whole_texts
 from core.data.readers.row_texts import BYTES_A_TOKEN, count_bytes
 from core.data.stream.row_batches import ReadRow, RowBatch
 
@@ -38,7 +38,7 @@ class RowLengths:
 
     def add(self, batch: RowBatch) -> None:
         """Take in the next rows."""
-        self._lengths.extend(min(length(row), 2**32 - 1) for row in batch.rows if row.texts is not None)
+        self._lengths.extend(min(find_length(row), 2**32 - 1) for row in batch.rows if row.texts is not None)
 
     def pack(self) -> Any:
         """Return what is kept, in types that msgpack has."""
@@ -59,7 +59,7 @@ class RowLengths:
             f"characters: half of the rows have at most {middle:,}, 95 % at most {most:,}, the longest "
             f"{longest:,}; about {tokens[0]:,}, {tokens[1]:,} and {tokens[2]:,} tokens"
         )
-        found = finding_of(LENGTHS, self._tally, Severity.LOW, LENGTHS_REMEDY, detail)
+        found = make_tally_finding(LENGTHS, self._tally, Severity.LOW, LENGTHS_REMEDY, detail)
         return dataclasses.replace(found, lengths=_distribute(lengths) if self._lengths else None)
 
 
@@ -87,7 +87,7 @@ class CutRows:
         for row in rows:
             if row.size <= long and not row.texts.is_cut:  # type: ignore[union-attr]
                 continue
-            if (tokens := estimate_tokens(whole_texts(row))) > self._limit:
+            if (tokens := estimate_tokens(list_whole_texts(row))) > self._limit:
                 self._beyond += tokens - self._limit
                 kind = LOST if _estimate_before_answer(row) >= self._limit else ENDS
                 self._tally.hit(row.number, lambda row=row: " ".join(row.texts.all), kind)  # type: ignore[misc]
@@ -133,7 +133,7 @@ def _describe_cut(tally: Tally, how: str) -> Finding:
     )
     detail = f"{how}; {tally.list_kinds()}" if tally.hits else ""
     blocks = BLOCKS if lost and lost == tally.rows else ""
-    return finding_of(CUT, tally, severity, CUT_REMEDY, detail, blocks)
+    return make_tally_finding(CUT, tally, severity, CUT_REMEDY, detail, blocks)
 
 
 def _estimate_before_answer(row: ReadRow) -> int:
@@ -154,6 +154,6 @@ def estimate_tokens(texts: Iterable[str]) -> int:
     return count_bytes(texts) // BYTES_A_TOKEN
 
 
-def length(row: ReadRow) -> int:
+def find_length(row: ReadRow) -> int:
     """Return the characters of a row."""
-    return sum(map(len, whole_texts(row))) if row.texts is not None and row.texts.is_cut else row.size
+    return sum(map(len, list_whole_texts(row))) if row.texts is not None and row.texts.is_cut else row.size

@@ -7,9 +7,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.checks.check_finding import Finding
-from core.data.checks.row_tally import TallyCheck, finding_of, grade
+from core.data.checks.row_tally import TallyCheck, grade, make_tally_finding
 from core.data.stream.row_batches import ReadRow, RowBatch
 
 NAME = "faults of roles and templates"
@@ -40,25 +40,25 @@ class TemplateFaults(TallyCheck):
         has_tokens = any(hint in batch.joined for hint in HINTS)
         for row in batch.rows:
             if faults := _find_faults(row, has_tokens):
-                self._tally.hit(row.number, _shown(row).strip, *faults, around=SPECIAL)
+                self._tally.hit(row.number, _format_row(row).strip, *faults, around=SPECIAL)
 
     def finding(self) -> Finding:
         """Return what was found in all rows."""
         share = self._tally.share
         blocks = BLOCKS if self._tally.exceeds(MOST) else ""
-        return finding_of(NAME, self._tally, grade(share, SOME, MOST), REMEDY, blocks=blocks)
+        return make_tally_finding(NAME, self._tally, grade(share, SOME, MOST), REMEDY, blocks=blocks)
 
 
 def _find_faults(row: ReadRow, has_tokens: bool) -> tuple[str, ...]:
     if row.texts is None:
-        return () if row.is_empty or row.is_unwanted else (plain(row.fault, 80),)
+        return () if row.is_empty or row.is_unwanted else (sanitize(row.fault, 80),)
     messages = row.row.get("messages")
-    faults = role_faults(_list_roles(messages)) if isinstance(messages, list) else ()
+    faults = find_role_faults(_list_roles(messages)) if isinstance(messages, list) else ()
     return (*faults, TOKENS) if has_tokens and any(map(has_special, row.texts.all)) else faults
 
 
 @lru_cache(1000)
-def role_faults(roles: tuple[str, ...]) -> tuple[str, ...]:
+def find_role_faults(roles: tuple[str, ...]) -> tuple[str, ...]:
     """Return the faults in the order of speakers."""
     faults = () if "assistant" in roles else ("no answer",)
     if any(first in SPEAKERS and then in SPEAKERS for first, then in pairwise(roles)):
@@ -78,7 +78,7 @@ def _list_roles(messages: list[Any]) -> tuple[str, ...]:
         return tuple(str(turn.get("role")) if isinstance(turn, dict) else "" for turn in messages)
 
 
-def _shown(row: ReadRow) -> str:
+def _format_row(row: ReadRow) -> str:
     """Return the text of a row with a special token, else all its text."""
     if row.texts is None:
         return row.fault

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.formats.exact_numbers import ClassNumber, Written
 from core.data.formats.file_lines import Fault
 
@@ -23,32 +23,32 @@ Raw = dict[str, Any]
 
 def read_parquet(path: Path) -> Iterator[Raw]:
     """Read the rows of a Parquet file. Raises Fault."""
-    with _faults("Parquet"):
+    with _translate_faults("Parquet"):
         from pyarrow import parquet
 
         with parquet.ParquetFile(path) as file:
             meta = file.metadata
             width = sum(meta.row_group(at).total_byte_size for at in range(meta.num_row_groups))
-            size = _batch_size(width, meta.num_rows, len(file.schema_arrow.names))
-            names = class_names(file.schema_arrow)
+            size = _choose_batch_size(width, meta.num_rows, len(file.schema_arrow.names))
+            names = list_class_names(file.schema_arrow)
             for batch in file.iter_batches(batch_size=size):
-                yield from _rows(batch, names)
+                yield from _list_rows(batch, names)
 
 
 def read_arrow(path: Path) -> Iterator[Raw]:
     """Read the rows of an Arrow file or stream, which is mapped into memory. Raises Fault."""
-    with _faults("Arrow"):
-        with _batches(path) as (schema, batches):
-            names = class_names(schema)
+    with _translate_faults("Arrow"):
+        with _read_batches(path) as (schema, batches):
+            names = list_class_names(schema)
             for batch in batches:
-                size = _batch_size(batch.nbytes, batch.num_rows, batch.num_columns)
+                size = _choose_batch_size(batch.nbytes, batch.num_rows, batch.num_columns)
                 for at in range(0, batch.num_rows, size):
-                    yield from _rows(batch.slice(at, size), names)
+                    yield from _list_rows(batch.slice(at, size), names)
 
 
 def count_parquet(path: Path) -> int:
     """Return the number of rows of a Parquet file. Raises Fault."""
-    with _faults("Parquet"):
+    with _translate_faults("Parquet"):
         from pyarrow import parquet
 
         with parquet.ParquetFile(path) as file:
@@ -57,12 +57,12 @@ def count_parquet(path: Path) -> int:
 
 def count_arrow(path: Path) -> int:
     """Return the number of rows of an Arrow file or stream. Raises Fault."""
-    with _faults("Arrow"), _batches(path) as (_, batches):
+    with _translate_faults("Arrow"), _read_batches(path) as (_, batches):
         return sum(batch.num_rows for batch in batches)
 
 
 @contextmanager
-def _batches(path: Path) -> Iterator[tuple[Any, Iterable[Any]]]:
+def _read_batches(path: Path) -> Iterator[tuple[Any, Iterable[Any]]]:
     """Open an Arrow file or stream as its schema and its batches."""
     import pyarrow
 
@@ -74,13 +74,13 @@ def _batches(path: Path) -> Iterator[tuple[Any, Iterable[Any]]]:
         yield opened.schema, batches
 
 
-def _batch_size(size_bytes: int, rows: int, columns: int) -> int:
+def _choose_batch_size(size_bytes: int, rows: int, columns: int) -> int:
     width = max(1, size_bytes // max(1, rows))
     return max(1, min(MOST_ROWS, BATCH_BYTES // width, MOST_VALUES // max(1, columns)))
 
 
 @contextmanager
-def _faults(noun: str) -> Iterator[None]:
+def _translate_faults(noun: str) -> Iterator[None]:
     """Turn whatever reading raises into a Fault: pyarrow has errors of its own, and raises built-in ones."""
     try:
         yield
@@ -90,11 +90,11 @@ def _faults(noun: str) -> Iterator[None]:
         message = f"it is a file of {noun}, and the package pyarrow is missing"
         raise Fault(message, fix="pip install pyarrow, or use JSONL") from None
     except Exception as error:
-        message = plain(" ".join(str(error).split()), 300) or type(error).__name__
+        message = sanitize(" ".join(str(error).split()), 300) or type(error).__name__
         raise Fault(f"it is not valid {noun}: {message}", fix=FIX) from error
 
 
-def class_names(schema: Any) -> dict[str, list[str]]:
+def list_class_names(schema: Any) -> dict[str, list[str]]:
     """Return the names of the classes in each column that ``datasets`` declared as class labels."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
@@ -104,18 +104,18 @@ def class_names(schema: Any) -> dict[str, list[str]]:
     return {name: list(map(str, names)) for name, names in declared.items() if isinstance(names, list)}
 
 
-def _rows(batch: Any, names: dict[str, list[str]]) -> Iterator[Raw]:
-    columns = [_values(column) for column in batch.columns]
+def _list_rows(batch: Any, names: dict[str, list[str]]) -> Iterator[Raw]:
+    columns = [_list_values(column) for column in batch.columns]
     for name, values in zip(batch.schema.names, columns, strict=True):
         if name in names:
             values[:] = [
                 value if type(value) is not int else ClassNumber(value, names[name]) for value in values
             ]
     for row in zip(*columns, strict=True):
-        yield {name: without_nulls(value) for name, value in zip(batch.schema.names, row, strict=True)}
+        yield {name: drop_nulls(value) for name, value in zip(batch.schema.names, row, strict=True)}
 
 
-def _values(column: Any) -> list[Any]:
+def _list_values(column: Any) -> list[Any]:
     """Convert a column; one that Python has no type for, such as nanoseconds, becomes text."""
     import pyarrow
 
@@ -137,8 +137,8 @@ def _values(column: Any) -> list[Any]:
     return values
 
 
-def without_nulls(value: Any) -> Any:
+def drop_nulls(value: Any) -> Any:
     """Remove null fields from nested objects: Arrow gives every object the keys of all others."""
     if isinstance(value, dict):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+        return {key: drop_nulls(item) for key, item in value.items() if item is not None}
+    return [drop_nulls(item) for item in value] if isinstance(value, list) else value

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.formats.file_lines import Fault, TextFile
 
 LARGEST_FIELD = 1 << 30  # characters
@@ -25,7 +25,7 @@ def read_csv(file: TextFile, delimiter: str = "") -> Iterator[Raw]:
     lines = (line for _, line in file.lines())
     first = next(lines, "")
     delimiter = delimiter or next((sign for sign in DELIMITERS if sign in first), ",")
-    reader = csv.reader(_chained(first, lines), delimiter=delimiter, strict=True)
+    reader = csv.reader(_chain(first, lines), delimiter=delimiter, strict=True)
     try:
         header = next(reader, [])
         _refuse_twice(header)
@@ -38,10 +38,10 @@ def read_csv(file: TextFile, delimiter: str = "") -> Iterator[Raw]:
                 yield dict(zip(header, [*fields, *[None] * (len(header) - len(fields))], strict=True))
             begins = reader.line_num + 1
     except csv.Error as error:
-        raise Fault(f"it is not valid CSV: {plain(str(error), 200)}", reader.line_num, QUOTE) from None
+        raise Fault(f"it is not valid CSV: {sanitize(str(error), 200)}", reader.line_num, QUOTE) from None
 
 
-def _chained(first: str, lines: Iterator[str]) -> Iterator[str]:
+def _chain(first: str, lines: Iterator[str]) -> Iterator[str]:
     yield first
     yield from lines
 
@@ -50,5 +50,5 @@ def _refuse_twice(header: list[str]) -> None:
     """Raise Fault if two columns have the same name; spreadsheets add columns without any."""
     name, count = next(iter(Counter(filter(None, header)).most_common(1)), ("", 0))
     if count > 1:
-        message = f"the column {plain(name, 60)!r} appears twice"
+        message = f"the column {sanitize(name, 60)!r} appears twice"
         raise Fault(message, 1, "give each column its own name")

@@ -41,7 +41,7 @@ def count_nothing(size: int) -> None:
     """Take no notice of how many bytes were read."""
 
 
-def _zstd(file: IO[bytes], mode: str) -> IO[bytes]:
+def _open_zstd(file: IO[bytes], mode: str) -> IO[bytes]:
     try:
         pyarrow = importlib.import_module("pyarrow")
     except ImportError:
@@ -52,7 +52,7 @@ def _zstd(file: IO[bytes], mode: str) -> IO[bytes]:
 
 
 OPENERS: dict[str, Callable[..., Any]] = {
-    ".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open, ".zst": _zstd, ".zstd": _zstd,
+    ".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open, ".zst": _open_zstd, ".zstd": _open_zstd,
 }  # fmt: skip
 
 
@@ -89,21 +89,21 @@ class TextFile:
     def lines(self) -> Lines:
         """Yield the lines with their ends. Raises Fault."""
         if self.encoding == "utf-8":
-            yield from self._utf8()
+            yield from self._read_utf8()
             return
-        stream = io.TextIOWrapper(self._rest(), encoding=self.encoding, newline="\n")
+        stream = io.TextIOWrapper(self._open_rest(), encoding=self.encoding, newline="\n")
         number = 0
         try:
             for number, line in enumerate(iter(partial(stream.readline, LONGEST_LINE), ""), 1):
-                yield number, _whole(line, number)
+                yield number, _check_whole(line, number)
         except UnicodeError as error:
             raise Fault(f"it is not valid {self.encoding.upper()}: {error}", number + 1) from None
 
-    def _utf8(self) -> Lines:
-        stream = self._rest()
+    def _read_utf8(self) -> Lines:
+        stream = self._open_rest()
         for number, line in enumerate(iter(partial(stream.readline, LONGEST_LINE), b""), 1):
             try:
-                yield number, _whole(line, number).decode("utf-8-sig" if number == 1 else "utf-8")
+                yield number, _check_whole(line, number).decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise Fault(f"byte 0x{line[error.start]:02x} is not valid UTF-8", number, LATIN) from None
 
@@ -111,7 +111,7 @@ class TextFile:
         """Yield the text in pieces of about a megabyte. Raises Fault."""
         known = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
         decoder, line = codecs.getincrementaldecoder(known)(), 1
-        stream = self._rest()
+        stream = self._open_rest()
         try:
             while data := stream.read(CHUNK):
                 text = decoder.decode(data)
@@ -123,7 +123,7 @@ class TextFile:
             message = f"byte 0x{error.object[error.start]:02x} is not valid {self.encoding.upper()}"
             raise Fault(message, line, LATIN) from None
 
-    def _rest(self) -> io.BufferedReader:
+    def _open_rest(self) -> io.BufferedReader:
         """The bytes of the file from its beginning."""
         return io.BufferedReader(_Joined(self._head, self._file), 1 << 16)
 
@@ -157,7 +157,7 @@ class _Joined(io.RawIOBase):
         return len(data)
 
 
-def _whole(line: Any, number: int) -> Any:
+def _check_whole(line: Any, number: int) -> Any:
     """Return the line. Raises Fault if only its beginning was read."""
     if len(line) >= LONGEST_LINE:
         raise Fault(f"a line is longer than {LONGEST_LINE >> 20:,} MiB", number)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.formats.exact_numbers import Written
 from core.data.formats.file_lines import Fault, TextFile
 
@@ -21,7 +21,7 @@ def read_lines(file: TextFile) -> Iterator[Raw]:
     """Read an object from each line that is not blank. Raises Fault."""
     for number, line in file.lines():
         if not line.isspace():
-            yield _object(_value(line, number), number)
+            yield _check_object(_parse_value(line, number), number)
 
 
 def read_json(file: TextFile) -> Iterator[Raw]:
@@ -40,8 +40,8 @@ def read_json(file: TextFile) -> Iterator[Raw]:
         line = text.line
         value = text.value()
         if not isinstance(value, dict | str):
-            raise Fault(f"row {number}: {_refusal(value)}", line)
-        yield _object(value, line)
+            raise Fault(f"row {number}: {_explain_refusal(value)}", line)
+        yield _check_object(value, line)
     if is_array:
         raise Fault("it is not valid JSON: the array has no end", text.line)
 
@@ -95,9 +95,9 @@ class _Text:
                 line = self.line + self._text.count("\n", self._at, error.pos)
                 if is_cut and self._grow():
                     continue
-                raise Fault(_invalid(error), line) from None
+                raise Fault(_explain_invalid(error), line) from None
             except (ValueError, RecursionError) as error:
-                raise _unparsed(error, self.line) from None
+                raise _make_fault(error, self.line) from None
             if end < len(self._text) or not self._grow():
                 self._move(end)
                 return value
@@ -108,37 +108,37 @@ class _Text:
             raise Fault("it is not valid JSON: there is text after the end of the array", self.line)
 
 
-def _value(text: str, line: int | None) -> Any:
+def _parse_value(text: str, line: int | None) -> Any:
     """Parse a line; each number keeps its digits. Raises Fault."""
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise Fault(_invalid(error), line) from None
+        raise Fault(_explain_invalid(error), line) from None
     except (ValueError, RecursionError) as error:  # such as 5,000 digits or 900 nested brackets
-        raise _unparsed(error, line) from None
+        raise _make_fault(error, line) from None
 
 
 def parse_line(text: str) -> Raw:
     """Parse a line that is not blank; each number keeps its digits. Raises Fault without a line."""
-    return _object(_value(text, None), None)
+    return _check_object(_parse_value(text, None), None)
 
 
-def _invalid(error: json.JSONDecodeError) -> str:
+def _explain_invalid(error: json.JSONDecodeError) -> str:
     return f"it is not valid JSON: {error.msg} at column {error.colno}"
 
 
-def _unparsed(error: Exception, line: int | None) -> Fault:
-    return Fault(f"its JSON cannot be parsed: {plain(str(error), 200)}", line)
+def _make_fault(error: Exception, line: int | None) -> Fault:
+    return Fault(f"its JSON cannot be parsed: {sanitize(str(error), 200)}", line)
 
 
-def _object(value: Any, line: int | None) -> Raw:
+def _check_object(value: Any, line: int | None) -> Raw:
     if isinstance(value, str):
         return {"text": value}
     if not isinstance(value, dict):
-        raise Fault(_refusal(value), line)
+        raise Fault(_explain_refusal(value), line)
     return value
 
 
-def _refusal(value: Any) -> str:
-    noun = "a list" if isinstance(value, list) else "null" if value is None else plain(str(value), 40)
+def _explain_refusal(value: Any) -> str:
+    noun = "a list" if isinstance(value, list) else "null" if value is None else sanitize(str(value), 40)
     return f"a row must be an object such as {{…}}, not {noun}"

@@ -43,13 +43,13 @@ class SourceRows:
     def row(self, place: int) -> int:
         """Return the row that is drawn after ``place`` others of this source."""
         epoch, at = divmod(place, len(self.rows))
-        return self.rows[int(self._shuffled(epoch)[at])]
+        return self.rows[int(self._shuffle(epoch)[at])]
 
     def first(self, count: int) -> list[int]:
         """Return the rows that are drawn first, each once: no more than there are."""
-        return [self.rows[int(at)] for at in self._shuffled(0)[:count]] if count else []
+        return [self.rows[int(at)] for at in self._shuffle(0)[:count]] if count else []
 
-    def _shuffled(self, epoch: int) -> np.ndarray:
+    def _shuffle(self, epoch: int) -> np.ndarray:
         if epoch not in self._epochs:
             self._epochs = {old: order for old, order in self._epochs.items() if old >= epoch - 1}
             self._epochs[epoch] = np.random.default_rng((*self._key, epoch)).permutation(len(self.rows))
@@ -79,7 +79,7 @@ class MixtureOrder:
             self._edges.append(min(WHOLE, round(so_far / total * WHOLE)))
         last = max(at for at, share in enumerate(shares) if share > 0)
         self._edges[last:] = [WHOLE] * (len(shares) - last)  # the rounding errors of the sum
-        before = self._points(start)
+        before = self._count_points(start)
         self._ahead = [done - passed for done, passed in zip(drawn or before, before, strict=True)]
         self._at, self._counts = start, list(drawn or before)
 
@@ -98,7 +98,7 @@ class MixtureOrder:
         """Return how many rows of each source are drawn before the place ``until``."""
         if until == self._at:
             return list(self._counts)
-        return [done + ahead for done, ahead in zip(self._points(until), self._ahead, strict=True)]
+        return [done + ahead for done, ahead in zip(self._count_points(until), self._ahead, strict=True)]
 
     def first(self, until: int) -> list[int]:
         """Return the different rows that are drawn before ``until``, as long as each source is in its first
@@ -106,11 +106,11 @@ class MixtureOrder:
         counts = zip(self._sources, self.counts(until), strict=True)
         return [row for source, count in counts for row in source.first(count)]
 
-    def _points(self, until: int) -> list[int]:
+    def _count_points(self, until: int) -> list[int]:
         """Return how many of the first ``until`` points fall into each source's interval."""
-        below = [0, *(self._below(edge, until) for edge in self._edges)]
+        below = [0, *(self._count_below(edge, until) for edge in self._edges)]
         return [end - begin for begin, end in itertools.pairwise(below)]
 
-    def _below(self, edge: int, until: int) -> int:
+    def _count_below(self, edge: int, until: int) -> int:
         start = self._offset + WHOLE
         return sum_floors(until, WHOLE, GOLDEN, start) - sum_floors(until, WHOLE, GOLDEN, start - edge)

@@ -14,15 +14,19 @@ def keep_rows(opened: Callable[[], Iterable[Raw]], where: Mapping[str, Any]) -> 
     if not where:
         return opened
     wanted = {
-        column: {_text(value) for value in (values if isinstance(values, list | tuple) else [values])}
+        column: {_format_value(value) for value in (values if isinstance(values, list | tuple) else [values])}
         for column, values in where.items()
     }
 
     def matching() -> Iterator[Raw]:
-        return (row for row in opened() if all(_text(row.get(key)) in texts for key, texts in wanted.items()))
+        return (
+            row
+            for row in opened()
+            if all(_format_value(row.get(key)) in texts for key, texts in wanted.items())
+        )
 
     return matching
 
 
-def _text(value: object) -> str:
+def _format_value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

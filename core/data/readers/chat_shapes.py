@@ -6,16 +6,16 @@ import json
 from typing import Any
 
 from core.contract.spec.study_spec import DataOptions
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.readers import column_guess as guess
 from core.data.readers.chat_turns import is_turns, parse_list, to_turns
 from core.data.readers.column_guess import Columns
-from core.data.readers.row_shape import Canonical, Raw, Shape, with_verdict
-from core.data.readers.row_values import UnusableRow, text
+from core.data.readers.row_shape import Canonical, Raw, Shape, add_verdict
+from core.data.readers.row_values import UnusableRow, read_text
 
 
 def find_chat(columns: Columns, data: DataOptions) -> Shape | None:
-    names = guess.names_of(data, "messages_key")
+    names = guess.list_names(data, "messages_key")
     column = columns.find(names, is_turns)
     if not column:
         return None
@@ -24,24 +24,24 @@ def find_chat(columns: Columns, data: DataOptions) -> Shape | None:
     )
     notes = list[str]()
     if "from" in first:
-        notes.append(f"read as ShareGPT: the column {plain(column, 60)!r} has turns with from and value")
+        notes.append(f"read as ShareGPT: the column {sanitize(column, 60)!r} has turns with from and value")
     elif column != data.messages_key:
-        notes.append(f"read as chats: the column {plain(column, 60)!r} has turns with role and content")
-    return with_verdict(chat_of(column, columns, tuple(notes)), columns)
+        notes.append(f"read as chats: the column {sanitize(column, 60)!r} has turns with role and content")
+    return add_verdict(make_chat(column, columns, tuple(notes)), columns)
 
 
-def chat_of(column: str, columns: Columns, notes: tuple[str, ...]) -> Shape:
+def make_chat(column: str, columns: Columns, notes: tuple[str, ...]) -> Shape:
     system, tools = find_system_and_tools(columns)
 
     def convert(raw: Raw) -> Canonical:
         turns = to_turns(raw.get(column))
         if not turns:
             raise UnusableRow(
-                f"{plain(column, 60)} is not a list of turns" if column in raw else "no messages"
+                f"{sanitize(column, 60)} is not a list of turns" if column in raw else "no messages"
             )
         row: Canonical = {"messages": turns}
         if system in raw:
-            row["messages"] = [*system_turn(raw, system, turns), *turns]
+            row["messages"] = [*make_system_turn(raw, system, turns), *turns]
         return row | read_tools(raw, tools) if tools in raw else row
 
     return Shape(convert, (column, system, tools), notes)
@@ -51,13 +51,13 @@ def find_system_and_tools(columns: Columns) -> tuple[str, str]:
     return columns.optional(guess.SYSTEMS, guess.is_text), columns.optional(guess.TOOLS, guess.is_filled)
 
 
-def system_turn(raw: Raw, column: str, turns: list[Any]) -> list[Any]:
+def make_system_turn(raw: Raw, column: str, turns: list[Any]) -> list[Any]:
     """The turn of the column with the system prompt, where the chat has none of its own."""
     told = raw.get(column) if column else None
     first = turns[0] if turns and isinstance(turns[0], dict) else {}
     if told in (None, "") or first.get("role") == "system":
         return []
-    return [{"role": "system", "content": text(told, column)}]
+    return [{"role": "system", "content": read_text(told, column)}]
 
 
 def read_tools(raw: Raw, column: str) -> Canonical:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from core.contract.text.sanitize import plain
-from core.data.readers.row_values import UnusableRow, content, is_encodable
+from core.contract.text.sanitize import sanitize
+from core.data.readers.row_values import UnusableRow, is_encodable, read_content
 
 Turn = dict[str, Any]
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # keys of a turn
@@ -74,14 +74,14 @@ def _to_turn(turn: Turn) -> Turn:
     others = {name: item for name, item in turn.items() if name not in (*ROLE_KEYS, *CONTENT_KEYS)}
     called = others.pop("function_call", None)
     if role in CALLS:
-        role, called, others["tool_calls"] = "assistant", None, _calls(told)
+        role, called, others["tool_calls"] = "assistant", None, _list_calls(told)
         told = None if others["tool_calls"] else told
     if isinstance(called, dict):  # as in OpenAI's older files
         others["tool_calls"] = [{"type": "function", "function": called}]
     return {"role": ROLES.get(role, named), "content": told} | others
 
 
-def _calls(told: Any) -> list[Any] | None:
+def _list_calls(told: Any) -> list[Any] | None:
     """Return the calls that a text holds as JSON: an object with name and arguments, or several; else
     None."""
     calls = parse_list(told)
@@ -103,7 +103,7 @@ def split_dialogue(text: str) -> list[Turn]:
     return turns
 
 
-def turns_of(messages: Any) -> tuple[list[Turn], list[float]]:
+def split_turns(messages: Any) -> tuple[list[Turn], list[float]]:
     """Parse the turns, each with a role and text, and the weight of each. Raises UnusableRow."""
     if not isinstance(messages, list | tuple) or not messages:
         raise UnusableRow("messages is not a list of turns")
@@ -118,8 +118,8 @@ def turns_of(messages: Any) -> tuple[list[Turn], list[float]]:
         speaks = message.get("content") is not None
         if not speaks and message["role"] != "assistant":
             raise UnusableRow("a turn has no role or no content")
-        weights.append(_weight(message))
-        words = content(message["content"]) if speaks else ""
+        weights.append(_find_weight(message))
+        words = read_content(message["content"]) if speaks else ""
         turn = {
             key: value
             for key, value in message.items()
@@ -137,11 +137,11 @@ def _is_plain(message: Any) -> bool:
     return type(message.get("role")) is str and type(words) is str and is_encodable(words)
 
 
-def _weight(message: Turn) -> float:
+def _find_weight(message: Turn) -> float:
     """Return 0 for a turn that is not trained on: by ``weight``, as in OpenAI's files, or by ``train``."""
     weight, train = message.get("weight", 1), message.get("train", True)
     if weight not in (0, 1, None):
-        raise UnusableRow(f"a turn has the weight {plain(str(weight), 40)}, which must be 0 or 1")
+        raise UnusableRow(f"a turn has the weight {sanitize(str(weight), 40)}, which must be 0 or 1")
     if train not in (True, False, None):
-        raise UnusableRow(f"a turn has train = {plain(str(train), 40)}, which must be true or false")
+        raise UnusableRow(f"a turn has train = {sanitize(str(train), 40)}, which must be true or false")
     return 0 if weight == 0 or (train is not None and not train) else 1

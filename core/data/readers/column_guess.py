@@ -57,7 +57,7 @@ def is_readable(value: Any) -> bool:
     return is_text(value) or is_turns(value)
 
 
-def names_of(data: DataOptions, key: str) -> tuple[str, ...]:
+def list_names(data: DataOptions, key: str) -> tuple[str, ...]:
     """Return the column names to look for: the one that the study file sets, else all usual ones."""
     name, usual = getattr(data, key), dict(KEYS)[key]
     return (name,) if is_named(data, key) else (name, *(other for other in usual if other != name))
@@ -81,7 +81,7 @@ class Columns:
         """Return the first of these columns that fits, whatever its capital letters; "" if none does."""
         for name in names:
             column = name if name in self._exact else self._loose.get(name.lower(), "")
-            if column in self._exact and self._fits(column, test):
+            if column in self._exact and self._is_fitting(column, test):
                 return column
         return ""
 
@@ -106,7 +106,7 @@ class Columns:
             str(name) for name in self.names if any(row.get(name) not in (None, "", []) for row in self._rows)
         ]
 
-    def _fits(self, column: str, test: Test) -> bool:
+    def _is_fitting(self, column: str, test: Test) -> bool:
         count = sum(test(row.get(column)) for row in self._rows)
         return count > 0 and count >= self._share * len(self._rows)
 
@@ -115,21 +115,21 @@ def suggest_keys(columns: Columns, data: DataOptions) -> str:
     """Return the lines of [data] that come nearest to these columns; "" without a guess."""
     names = columns.names[:MOST_COMPARED]
     for key, _ in KEYS:
-        near = _nearest((getattr(data, key),), names) if is_named(data, key) else ""
+        near = _find_nearest((getattr(data, key),), names) if is_named(data, key) else ""
         if near:
             return f"{key} = {near!r}"
     chats = [name for name in names if columns.find([name], is_turns)]
     if chats:
         return f"messages_key = {chats[0]!r}"
     texts = [name for name in names if columns.find([name], is_text)]
-    prompt, completion = (_nearest(usual, texts) for usual in (PROMPTS, COMPLETIONS))
+    prompt, completion = (_find_nearest(usual, texts) for usual in (PROMPTS, COMPLETIONS))
     rest = [name for name in texts if name not in (prompt, completion)]
     if len(texts) < 2 or not (prompt or completion):
-        return f"text_key = {(_nearest(TEXTS, texts) or texts[0])!r}" if texts else ""
+        return f"text_key = {(_find_nearest(TEXTS, texts) or texts[0])!r}" if texts else ""
     return f"prompt_key = {prompt or rest[0]!r} and completion_key = {completion or rest[0]!r}"
 
 
-def _nearest(wanted: Iterable[str], names: Iterable[str]) -> str:
+def _find_nearest(wanted: Iterable[str], names: Iterable[str]) -> str:
     """Return the name that is spelled most like one of those wanted; "" if none comes near."""
     lower = {str(name).strip().lower(): str(name) for name in names}
     for name in wanted:

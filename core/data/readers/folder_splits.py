@@ -25,7 +25,7 @@ DECLARED = re.compile(r"^(configs|dataset_info)\s*:", re.MULTILINE)
 Splits = dict[str, tuple[Path, ...]]
 
 
-def declares_files(folder: Path) -> bool:
+def has_declared_files(folder: Path) -> bool:
     """Tell whether the folder's README.md or a script declares its splits: ``datasets`` reads these."""
     try:
         with (folder / "README.md").open("rb") as file:
@@ -37,7 +37,7 @@ def declares_files(folder: Path) -> bool:
 
 def find_splits(folder: Path) -> Splits:
     """Return the files of rows by split; {} if there are none. Raises OSError, TrimtabError."""
-    saved = _saved_splits(folder)
+    saved = _read_saved_splits(folder)
     if saved:
         return saved
     files = _list_files(folder)
@@ -54,13 +54,15 @@ def _list_files(folder: Path) -> list[Path]:
     for file in folder.rglob("*"):
         inside = file.relative_to(folder).parts
         is_hidden = any(part.startswith((".", "__")) for part in inside)
-        if not is_hidden and file.name not in IGNORED and local_files.kind(file.name) and file.is_file():
+        if not is_hidden and file.name not in IGNORED and local_files.find_kind(file.name) and file.is_file():
             files.append(file)
         if len(files) >= MOST_FILES:
             break
-    kinds = Counter(local_files.kind(file.name) for file in files if local_files.kind(file.name) != ".txt")
+    kinds = Counter(
+        local_files.find_kind(file.name) for file in files if local_files.find_kind(file.name) != ".txt"
+    )
     most = kinds.most_common(1)[0][0] if kinds else ".txt"
-    return sorted(file for file in files if local_files.kind(file.name) == most)
+    return sorted(file for file in files if local_files.find_kind(file.name) == most)
 
 
 def _split_of(names: tuple[str, ...]) -> str:
@@ -79,31 +81,31 @@ def _group(split_by_file: dict[Path, str]) -> Splits:
     return {split: tuple(some) for split, some in files.items()}
 
 
-def _saved_splits(folder: Path) -> Splits:
+def _read_saved_splits(folder: Path) -> Splits:
     """Return the Arrow files of a data set that ``save_to_disk`` wrote; {} for any other folder."""
     if (folder / "state.json").is_file():
-        return {"train": _saved_files(folder)}
+        return {"train": _read_saved_files(folder)}
     if not (folder / "dataset_dict.json").is_file():
         return {}
     names = _read_note(folder / "dataset_dict.json").get("splits")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise _damaged(folder / "dataset_dict.json", "it has no list of splits")
-    return {name: _saved_files(folder / name) for name in names}
+        raise _make_damage_error(folder / "dataset_dict.json", "it has no list of splits")
+    return {name: _read_saved_files(folder / name) for name in names}
 
 
-def _saved_files(folder: Path) -> tuple[Path, ...]:
+def _read_saved_files(folder: Path) -> tuple[Path, ...]:
     note = _read_note(folder / "state.json")
     if note.get("_indices_data_files"):
-        raise _damaged(
+        raise _make_damage_error(
             folder / "state.json", "its rows are selected by indices: save it with flatten_indices()"
         )
     try:
         files = tuple(folder / entry["filename"] for entry in note["_data_files"])
     except (KeyError, TypeError):
-        raise _damaged(folder / "state.json", "it has no list of data files") from None
+        raise _make_damage_error(folder / "state.json", "it has no list of data files") from None
     missing = next((file for file in files if not file.is_file() or file.parent != folder), None)
     if missing is not None:
-        raise _damaged(folder / "state.json", f"the file {missing.name!r} is missing")
+        raise _make_damage_error(folder / "state.json", f"the file {missing.name!r} is missing")
     return files
 
 
@@ -112,12 +114,12 @@ def _read_note(file: Path) -> dict[str, Any]:
         with file.open("rb") as opened:
             note = json.loads(opened.read(LARGEST_NOTE))
     except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(file, f"it cannot be read: {error}") from None
+        raise _make_damage_error(file, f"it cannot be read: {error}") from None
     if not isinstance(note, dict):
-        raise _damaged(file, "it is no JSON object")
+        raise _make_damage_error(file, "it is no JSON object")
     return note
 
 
-def _damaged(file: Path, why: str) -> TrimtabError:
+def _make_damage_error(file: Path, why: str) -> TrimtabError:
     message = f"the data set that save_to_disk wrote cannot be used: {why}"
     return TrimtabError.of(message, str(file), "save the data set again")

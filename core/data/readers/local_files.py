@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.formats import arrow_rows
 from core.data.formats.csv_rows import read_csv
 from core.data.formats.file_lines import FIX, OPENERS, Count, Fault, TextFile, count_nothing
@@ -26,7 +26,7 @@ Raw = dict[str, Any]
 UNREADABLE = (OSError, ValueError, EOFError, RecursionError, csv.Error, lzma.LZMAError, zlib.error)
 
 
-def kind(name: str) -> str | None:
+def find_kind(name: str) -> str | None:
     """Return the extension that determines how a file is read, such as ".jsonl"; None for an unsupported
     one."""
     ends = [end.lower() for end in Path(name).suffixes]
@@ -35,7 +35,7 @@ def kind(name: str) -> str | None:
     return ends[-1] if ends and ends[-1] in READERS else None
 
 
-def rows(
+def read_rows(
     path: Path, key: str, name: str = "", delimiter: str = "", count: Count = count_nothing
 ) -> Iterator[Raw]:
     """Read the rows of a file; ``name`` has its extension (default: the path). ``count`` is told the bytes
@@ -53,7 +53,7 @@ def count_rows(path: Path, key: str) -> int | None:
 
     Raises TrimtabError with the file, which names ``key``.
     """
-    counter = COUNTERS.get(kind(path.name) or "")
+    counter = COUNTERS.get(find_kind(path.name) or "")
     if counter is None:
         return None
     with locate(key, str(path)):
@@ -63,18 +63,20 @@ def count_rows(path: Path, key: str) -> int | None:
 @contextmanager
 def locate(key: str, name: str) -> Iterator[None]:
     """Raise what cannot be read as a TrimtabError with the file and the line."""
-    location = f"{key} = {plain(name, 300)!r}"
+    location = f"{key} = {sanitize(name, 300)!r}"
     try:
         yield
     except Fault as error:
         line = f", line {error.line}" if error.line else ""
         raise TrimtabError.of(f"the data cannot be read: {error.what}", location + line, error.fix) from error
     except UNREADABLE as error:
-        raise TrimtabError.of(f"the data cannot be read: {plain(str(error), 400)}", location, FIX) from error
+        raise TrimtabError.of(
+            f"the data cannot be read: {sanitize(str(error), 400)}", location, FIX
+        ) from error
 
 
 def _open(path: Path, name: str, delimiter: str, count: Count) -> Iterator[Raw]:
-    kind_, suffix = kind(name) or "", Path(name).suffix.lower()
+    kind_, suffix = find_kind(name) or "", Path(name).suffix.lower()
     if kind_ in BINARY:
         if suffix in OPENERS:
             raise Fault(f"a {kind_} file cannot be read compressed", fix="decompress it")

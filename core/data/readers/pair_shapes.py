@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from core.contract.spec.study_spec import DataOptions
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.formats.exact_numbers import ClassNumber
 from core.data.readers import column_guess as guess
-from core.data.readers.chat_shapes import find_system_and_tools, read_tools, system_turn
+from core.data.readers.chat_shapes import find_system_and_tools, make_system_turn, read_tools
 from core.data.readers.chat_turns import is_turns, to_turns
 from core.data.readers.column_guess import Columns
 from core.data.readers.preference_pairs import join_pair
-from core.data.readers.row_shape import Canonical, Raw, Shape, with_verdict
-from core.data.readers.row_values import UnusableRow, text
+from core.data.readers.row_shape import Canonical, Raw, Shape, add_verdict
+from core.data.readers.row_values import UnusableRow, read_text
 
 # A column that completes the prompt column, as Alpaca, Dolly and SQuAD have them: joined by an empty line.
 JOINED = {"instruction": ("input", "context"), "question": ("context",)}
@@ -26,14 +26,14 @@ def find_preference(columns: Columns, data: DataOptions) -> Shape | None:
     chosen, rejected = next((pair for pair in pairs if all(pair)), ("", ""))
     if not chosen:
         return None
-    prompt = columns.find(guess.names_of(data, "prompt_key")) or columns.find(guess.CHATS, is_turns)
+    prompt = columns.find(guess.list_names(data, "prompt_key")) or columns.find(guess.CHATS, is_turns)
     system, tools = find_system_and_tools(columns)
     is_chat = bool(columns.find([chosen], is_turns))
 
     def convert(raw: Raw) -> Canonical:
         asked = raw.get(prompt) if prompt else None
         pair = join_pair(asked, raw.get(chosen), raw.get(rejected), is_chat)
-        return _with_system(pair, raw, system) | read_tools(raw, tools)
+        return _add_system(pair, raw, system) | read_tools(raw, tools)
 
     note = f"read as preference pairs: the answers of the column {chosen!r} are learnt, as in SFT"
     return Shape(convert, (prompt, chosen, system, tools), (note,))
@@ -42,20 +42,22 @@ def find_preference(columns: Columns, data: DataOptions) -> Shape | None:
 def find_pair(columns: Columns, data: DataOptions) -> Shape | None:
     own = columns.find([data.prompt_key]), columns.find([data.completion_key])
     if all(own):
-        return with_verdict(pair_of(*own, columns, ()), columns)
-    prompt = columns.find(guess.names_of(data, "prompt_key"), guess.is_readable)
-    others = [name for name in guess.names_of(data, "completion_key") if name != prompt]
+        return add_verdict(make_pair(*own, columns, ()), columns)
+    prompt = columns.find(guess.list_names(data, "prompt_key"), guess.is_readable)
+    others = [name for name in guess.list_names(data, "completion_key") if name != prompt]
     completion = columns.find(others, guess.is_readable)
     is_named = any(guess.is_named(data, key) for key in ("prompt_key", "completion_key"))
     is_multiple_choice = columns.find(["choices"]) and not is_named  # the answer may be an index
     if not prompt or not completion or prompt == completion or is_multiple_choice:
         return None
     title = "Alpaca" if (prompt, completion) == ("instruction", "output") else "prompts and completions"
-    note = f"read as {title}: the column {plain(prompt, 60)!r} asks, {plain(completion, 60)!r} is learnt"
-    return with_verdict(pair_of(prompt, completion, columns, (note,)), columns)
+    note = (
+        f"read as {title}: the column {sanitize(prompt, 60)!r} asks, {sanitize(completion, 60)!r} is learnt"
+    )
+    return add_verdict(make_pair(prompt, completion, columns, (note,)), columns)
 
 
-def pair_of(prompt: str, completion: str, columns: Columns, notes: tuple[str, ...]) -> Shape:
+def make_pair(prompt: str, completion: str, columns: Columns, notes: tuple[str, ...]) -> Shape:
     used = (prompt, completion)
     more = [name for name in JOINED.get(prompt.lower(), ()) if name not in used]
     joined = columns.optional(more, guess.is_text)
@@ -64,47 +66,49 @@ def pair_of(prompt: str, completion: str, columns: Columns, notes: tuple[str, ..
     is_chat = [bool(columns.find([name], is_turns)) for name in used]
 
     def convert(raw: Raw) -> Canonical:
-        asked, answer = (_side(raw.get(name), name, chat) for name, chat in zip(used, is_chat, strict=True))
+        asked, answer = (
+            _convert_side(raw.get(name), name, chat) for name, chat in zip(used, is_chat, strict=True)
+        )
         if joined and isinstance(asked, str):
             asked = _join(asked, raw, joined)
         pair = {"prompt": asked, "completion": answer}
         if history and raw.get(history):
-            pair = _with_history(pair, raw[history])
-        return _with_system(_even(pair), raw, system) | read_tools(raw, tools)
+            pair = _add_history(pair, raw[history])
+        return _add_system(_make_even(pair), raw, system) | read_tools(raw, tools)
 
     if joined in columns.filled():
-        notes = (*notes, f"the column {plain(joined, 60)!r} is appended to the prompt")
+        notes = (*notes, f"the column {sanitize(joined, 60)!r} is appended to the prompt")
     return Shape(convert, (*used, joined, system, tools, history), notes)
 
 
-def _side(value: Any, name: str, is_chat: bool) -> str | list[Any]:
+def _convert_side(value: Any, name: str, is_chat: bool) -> str | list[Any]:
     """A prompt or a completion: turns, also as JSON text with ``is_chat``; else text. Raises UnusableRow."""
     if (is_chat or not isinstance(value, str)) and is_turns(value):
         return to_turns(value)
-    return text(value, name)
+    return read_text(value, name)
 
 
 def _join(prompt: str, raw: Raw, column: str) -> str:
     """The prompt, followed by the column that completes it where the row fills that."""
     value = raw.get(column)
-    more = text(value, column) if value is not None else ""
+    more = read_text(value, column) if value is not None else ""
     return f"{prompt}\n\n{more}" if more.strip() else prompt
 
 
-def _with_history(pair: Canonical, history: Any) -> Canonical:
+def _add_history(pair: Canonical, history: Any) -> Canonical:
     """Add the exchanges before the prompt, each a list with what was asked and what was answered."""
     turns = list[Any]()
     for exchange in history if isinstance(history, list) else [history]:
         if not isinstance(exchange, list | tuple) or len(exchange) != 2:
             raise UnusableRow("history is not a list of pairs")
         roles = zip(("user", "assistant"), exchange, strict=True)
-        turns += [{"role": role, "content": text(told, "history")} for role, told in roles]
+        turns += [{"role": role, "content": read_text(told, "history")} for role, told in roles]
     asked = pair["prompt"]
     asked = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
     return pair | {"prompt": [*turns, *asked]}
 
 
-def _even(pair: Canonical) -> Canonical:
+def _make_even(pair: Canonical) -> Canonical:
     """Both sides as texts, or both as turns."""
     prompt, completion = pair["prompt"], pair["completion"]
     if isinstance(prompt, str) and not isinstance(completion, str):
@@ -114,19 +118,19 @@ def _even(pair: Canonical) -> Canonical:
     return pair
 
 
-def _with_system(pair: Canonical, raw: Raw, column: str) -> Canonical:
+def _add_system(pair: Canonical, raw: Raw, column: str) -> Canonical:
     told = raw.get(column) if column else None
     if told in (None, ""):
         return pair
     if isinstance(pair["prompt"], str):
-        return pair | {"system": text(told, column)}
-    return pair | {"prompt": [*system_turn(raw, column, pair["prompt"]), *pair["prompt"]]}
+        return pair | {"system": read_text(told, column)}
+    return pair | {"prompt": [*make_system_turn(raw, column, pair["prompt"]), *pair["prompt"]]}
 
 
 def find_classes(columns: Columns, data: DataOptions) -> Shape | None:
     if any(guess.is_named(data, key) for key in ("prompt_key", "completion_key")):
         return None
-    column = columns.find(guess.names_of(data, "text_key"), lambda value: isinstance(value, str))
+    column = columns.find(guess.list_names(data, "text_key"), lambda value: isinstance(value, str))
     label = columns.find(guess.LABELS, guess.is_label)
     if not column or not label:
         return None
@@ -135,7 +139,7 @@ def find_classes(columns: Columns, data: DataOptions) -> Shape | None:
         value = raw.get(label)
         if isinstance(value, ClassNumber) and not value.name:
             raise UnusableRow(f"{label} is {int(value)}, which is no class")
-        return {"prompt": text(raw.get(column), column), "completion": text(value, label)}
+        return {"prompt": read_text(raw.get(column), column), "completion": read_text(value, label)}
 
     note = f"read as classification: the column {column!r} asks, {label!r} is learnt"
     if all(

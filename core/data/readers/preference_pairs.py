@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 from core.data.readers.chat_turns import Turn, split_dialogue, to_turns
-from core.data.readers.row_values import UnusableRow, text
+from core.data.readers.row_values import UnusableRow, read_text
 
 Pair = dict[str, Any]
 
@@ -18,18 +18,20 @@ def join_pair(prompt: Any, chosen: Any, rejected: Any, is_chat: bool) -> Pair:
     UnusableRow.
     """
     if is_chat:
-        return _split(_turns(prompt, "user"), _turns(chosen, "assistant"), _turns(rejected, "assistant"))
-    chosen = text(chosen, "chosen")
+        return _split(
+            _make_turns(prompt, "user"), _make_turns(chosen, "assistant"), _make_turns(rejected, "assistant")
+        )
+    chosen = read_text(chosen, "chosen")
     if dialogue := split_dialogue(chosen):
         return _split([], dialogue, split_dialogue(rejected) if isinstance(rejected, str) else [])
     if isinstance(prompt, list | tuple | dict):
-        return _split(_turns(prompt, "user"), _turns(chosen, "assistant"), [])
+        return _split(_make_turns(prompt, "user"), _make_turns(chosen, "assistant"), [])
     if prompt is None and isinstance(rejected, str):
         return _split_texts(chosen, rejected)
-    return {"prompt": text(prompt, "prompt"), "completion": chosen}
+    return {"prompt": read_text(prompt, "prompt"), "completion": chosen}
 
 
-def _turns(value: Any, role: str) -> list[Turn]:
+def _make_turns(value: Any, role: str) -> list[Turn]:
     """Return the turns of a value: a list of turns, an object with ``messages``, or a text by ``role``."""
     if value is None:
         return []
@@ -37,7 +39,7 @@ def _turns(value: Any, role: str) -> list[Turn]:
         value = value["messages"]
     turns = to_turns(value)
     if not turns or not all(isinstance(turn, dict) and "role" in turn for turn in turns):
-        return [{"role": role, "content": text(value, "a turn")}]
+        return [{"role": role, "content": read_text(value, "a turn")}]
     return turns
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.readers import column_guess as guess
 from core.data.readers.column_guess import Columns
 from core.data.readers.row_values import UnusableRow
@@ -40,7 +40,7 @@ class Shape:
         """Bring a row into the common form. Raises nothing: the row may be ``unusable``."""
         kept = {} if _KEPT.isdisjoint(raw) else {name: raw[name] for name in KEPT if name in raw}
         if self.verdict and (verdict := str(raw.get(self.verdict)).lower()) != "true":
-            reason = f"{self.verdict} is {plain(verdict, 20)}: only answers labelled true are learnt"
+            reason = f"{self.verdict} is {sanitize(verdict, 20)}: only answers labelled true are learnt"
             return kept | {"unusable": reason, "unwanted": True}
         try:
             return kept | self.convert(raw) if kept else self.convert(raw)
@@ -55,7 +55,7 @@ class Shape:
         return [name for name in columns.filled() if name not in used]
 
 
-def with_verdict(shape: Shape, columns: Columns) -> Shape:
+def add_verdict(shape: Shape, columns: Columns) -> Shape:
     """Leave out the rows that a column of true and false calls unwanted, as in data for KTO."""
     column = columns.find(guess.VERDICTS)
     if not column or not all(map(guess.is_verdict, columns.values(column))):

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from core.data.readers.chat_turns import THOUGHTS, turns_of
+from core.data.readers.chat_turns import THOUGHTS, split_turns
 from core.data.readers.row_shape import Canonical
-from core.data.readers.row_values import EmptyRow, UnusableRow, is_encodable, texts
+from core.data.readers.row_values import EmptyRow, UnusableRow, is_encodable, list_texts
 
 LONGEST = 20_000  # characters kept of one text: about 5,000 tokens, more than most studies train on
 MOST_TEXTS = 200  # kept of one row
@@ -60,9 +60,9 @@ def split_whole(row: Canonical) -> Parts:
     if "unusable" in row:
         raise UnusableRow(row["unusable"])
     if "messages" in row:
-        parts = _chat(row["messages"])
+        parts = _split_chat(row["messages"])
     elif "prompt" in row:
-        parts = _instruction(row)
+        parts = _split_instruction(row)
     else:
         parts = [], [], [row["text"]]
     if not any(map(is_filled, itertools.chain(*parts))):
@@ -80,23 +80,23 @@ def count_bytes(texts: Iterable[str]) -> int:
     return sum(len(text) if text.isascii() else len(text.encode(errors="replace")) for text in texts)
 
 
-def _chat(messages: Any, context_turns: int = 0) -> Parts:
+def _split_chat(messages: Any, context_turns: int = 0) -> Parts:
     """Return the texts of the turns; the first ``context_turns`` turns and answers of weight 0 are not
     trained on."""
-    if plain := _plain_chat(messages, context_turns):
+    if plain := _split_plain_chat(messages, context_turns):
         return plain
     context, answers, other = list[str](), list[str](), list[str]()
-    turns, weights = turns_of(messages)
+    turns, weights = split_turns(messages)
     for at, (turn, weight) in enumerate(zip(turns, weights, strict=True)):
         learnt = turn["role"] == "assistant" and weight and at >= context_turns
         (answers if learnt else context).append(turn["content"])
         more = [turn[key] for key in MORE if key in turn]
         if more:
-            (other if learnt else context).extend(itertools.islice(texts(more), MOST_TEXTS))
+            (other if learnt else context).extend(itertools.islice(list_texts(more), MOST_TEXTS))
     return context, answers, other
 
 
-def _plain_chat(messages: Any, context_turns: int) -> Parts | None:
+def _split_plain_chat(messages: Any, context_turns: int) -> Parts | None:
     """Return the same for turns with nothing but a role and a text, as most have; None for others."""
     if type(messages) is not list or not messages:
         return None
@@ -117,8 +117,8 @@ def _plain_chat(messages: Any, context_turns: int) -> Parts | None:
     return context, answers, []
 
 
-def _instruction(row: Canonical) -> Parts:
+def _split_instruction(row: Canonical) -> Parts:
     prompt, completion = row["prompt"], row["completion"]
     if isinstance(prompt, list):
-        return _chat([*prompt, *completion], len(prompt))
+        return _split_chat([*prompt, *completion], len(prompt))
     return [row["system"], prompt] if "system" in row else [prompt], [completion], []

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.formats.exact_numbers import Written
 
 
@@ -26,7 +26,7 @@ NOUNS: tuple[tuple[Any, str], ...] = (
 )  # fmt: skip
 
 
-def text(value: Any, name: str) -> str:
+def read_text(value: Any, name: str) -> str:
     """Convert text as it is, a number with the digits of the file, true and false as in JSON.
 
     Raises UnusableRow for anything else, and for a text that cannot be encoded in UTF-8.
@@ -60,26 +60,28 @@ def is_encodable(text: str) -> bool:
     return True
 
 
-def content(value: Any) -> str:
+def read_content(value: Any) -> str:
     """Return the text of a turn: a text, or the texts of its parts, concatenated. Raises UnusableRow."""
     if not isinstance(value, list | tuple):
-        return text(value, "a turn's content")
+        return read_text(value, "a turn's content")
     parts = []
     for part in value:
         kind = part.get("type", "text") if isinstance(part, dict) else type(part).__name__
         if not isinstance(part, dict) or kind != "text" or "text" not in part:
-            raise UnusableRow(f"a turn has a part of type {plain(str(kind), 40)!r}: only text is trained on")
-        parts.append(text(part["text"], "a part of a turn"))
+            raise UnusableRow(
+                f"a turn has a part of type {sanitize(str(kind), 40)!r}: only text is trained on"
+            )
+        parts.append(read_text(part["text"], "a part of a turn"))
     return "".join(parts)
 
 
-def texts(value: Any) -> Iterator[str]:
+def list_texts(value: Any) -> Iterator[str]:
     """Yield all texts within a nested value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for item in value.values():
-            yield from texts(item)
+            yield from list_texts(item)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from texts(item)
+            yield from list_texts(item)

@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterable, Iterator
 
 from core.contract.spec.study_spec import DataOptions
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.readers.column_guess import Columns
 from core.data.readers.row_shape import Canonical, Raw, Shape
-from core.data.readers.row_shapes import choose
-from core.data.readers.row_values import texts
+from core.data.readers.row_shape_choice import choose
+from core.data.readers.row_values import list_texts
 from core.errors import Problem, TrimtabError
 
 SAMPLE = 200  # rows that the shape is chosen from
@@ -34,10 +34,10 @@ class ShapedRows:
         try:
             self.shape = choose(sample, data) if sample else None
         except TrimtabError as error:
-            inner, key, shape = self._unwrap(sample, data, _at(error, where), where)
+            inner, key, shape = self._unwrap(sample, data, _add_location(error, where), where)
             self._rows, self.shape = iter(inner), shape
             sample, self.is_wrapped = self._read_sample(), True
-            self.notes.append(f"the rows are the list {plain(key, 60)!r} of a single object")
+            self.notes.append(f"the rows are the list {sanitize(key, 60)!r} of a single object")
         self._ahead = sample
         columns = Columns(sample, 0.0)
         self.notes += self.shape.notes if self.shape else ()
@@ -76,21 +76,21 @@ class ShapedRows:
         one if there are none, another if there are several such lists."""
         if len(sample) != 1 or self._fault.problems or next(self._rows, None) is not None:
             raise error
-        found = list(_lists_of_rows(sample[0], data))
+        found = list(_find_lists_of_rows(sample[0], data))
         if not found:
             raise error
         if len(found) > 1:
             keys = ", ".join(key for _, key, _ in found)
             path = f".[{json.dumps(found[0][1])}]"
             raise TrimtabError.of(
-                f"a single object holds rows under several keys: {plain(keys, 200)}",
+                f"a single object holds rows under several keys: {sanitize(keys, 200)}",
                 where,
-                f"extract those to use: jq -c '{plain(path, 80)}[]' FILE > rows.jsonl",
+                f"extract those to use: jq -c '{sanitize(path, 80)}[]' FILE > rows.jsonl",
             )
         return found[0]
 
 
-def _lists_of_rows(wrapper: Raw, data: DataOptions) -> Iterator[tuple[list[Raw], str, Shape]]:
+def _find_lists_of_rows(wrapper: Raw, data: DataOptions) -> Iterator[tuple[list[Raw], str, Shape]]:
     for key, value in wrapper.items():
         if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
             try:
@@ -101,10 +101,10 @@ def _lists_of_rows(wrapper: Raw, data: DataOptions) -> Iterator[tuple[list[Raw],
 
 def _count_characters(row: Raw) -> int:
     try:
-        return sum(map(len, texts(row)))
+        return sum(map(len, list_texts(row)))
     except RecursionError:
         return SAMPLE_CHARACTERS
 
 
-def _at(error: TrimtabError, where: str) -> TrimtabError:
+def _add_location(error: TrimtabError, where: str) -> TrimtabError:
     return type(error)(*(Problem(problem.what, where, problem.fix) for problem in error.problems))

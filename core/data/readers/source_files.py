@@ -9,9 +9,9 @@ from typing import Any
 
 from core import paths
 from core.contract.spec.study_spec import DataOptions
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.readers import folder_splits, local_files
-from core.errors import TrimtabError, in_line
+from core.errors import TrimtabError, join_in_line
 
 PATTERN = "*?["  # characters of a glob pattern
 DEFAULT_SPLIT = "train"
@@ -36,7 +36,7 @@ class Source:
     def rows(self) -> Iterator[dict[str, Any]]:
         """Read the rows of all files. Raises TrimtabError with the file and the line."""
         for file in self.files:
-            yield from local_files.rows(file, self.key)
+            yield from local_files.read_rows(file, self.key)
 
 
 def find_sources(data: DataOptions, key: str = "data") -> list[Source]:
@@ -52,21 +52,21 @@ def find_sources(data: DataOptions, key: str = "data") -> list[Source]:
 def find_validation(data: DataOptions, name: str) -> Source:
     """Return the source of validation rows: files of their own, else a split of ``data.source``."""
     key = "data.validation"
-    if looks_local(name) or paths.expand_home(name).exists():
+    if is_local_name(name) or paths.expand_home(name).exists():
         return find_source(data, key, name, DEFAULT_SPLIT)
     source = find_source(data, key, data.source, name)
     if source.is_elsewhere:
         return replace(source, reason="it is a split of data.source")
-    if local_files.kind(data.source) is not None or is_pattern(data.source):
+    if local_files.find_kind(data.source) is not None or is_pattern(data.source):
         reason = "the file does not exist, and a single file has no splits"
         fix = "give a share such as 0.1, or the path of an existing file"
         return Source(key, name, reason=reason, fix=fix)
     return source
 
 
-def looks_local(name: str) -> bool:
+def is_local_name(name: str) -> bool:
     """Tell whether a name is that of a file or a pattern, whether or not it exists."""
-    return name.startswith(("/", ".", "~")) or local_files.kind(name) is not None or is_pattern(name)
+    return name.startswith(("/", ".", "~")) or local_files.find_kind(name) is not None or is_pattern(name)
 
 
 def is_pattern(name: str) -> bool:
@@ -80,20 +80,20 @@ def find_source(data: DataOptions, key: str, name: str, split: str) -> Source:
     if name.startswith("demo:"):
         return Source(key, name, reason="the demo's rows are made when a study starts", is_elsewhere=True)
     if path.is_file():
-        return _file(key, name, path)
+        return _find_file(key, name, path)
     if path.is_dir():
-        return _folder(data, key, name, split)
+        return _find_folder(data, key, name, split)
     if is_pattern(name):
-        return _pattern(key, name)
-    if looks_local(name):
+        return _find_pattern(key, name)
+    if is_local_name(name):
         return Source(key, name, reason="the file does not exist", fix="check the path")
     reason = "only local files are scanned, and this is a hub data set"
     return Source(key, name, reason=reason, is_elsewhere=True)
 
 
-def _file(key: str, name: str, path: Path) -> Source:
+def _find_file(key: str, name: str, path: Path) -> Source:
     supported = ", ".join(local_files.READERS)
-    if local_files.kind(name) is None:
+    if local_files.find_kind(name) is None:
         reason = "this file type is not supported"
         return Source(key, name, reason=reason, fix=f"supported types: {supported}")
     if not path.stat().st_size:
@@ -101,27 +101,27 @@ def _file(key: str, name: str, path: Path) -> Source:
     return Source(key, name, (path,))
 
 
-def _pattern(key: str, name: str) -> Source:
-    files = [file for file in paths.match_pattern(name) if local_files.kind(file.name) is not None]
+def _find_pattern(key: str, name: str) -> Source:
+    files = [file for file in paths.match_pattern(name) if local_files.find_kind(file.name) is not None]
     if files:
         return Source(key, name, tuple(files))
     return Source(key, name, reason="no file of rows matches this pattern", fix="check the pattern")
 
 
-def _folder(data: DataOptions, key: str, name: str, split: str) -> Source:
+def _find_folder(data: DataOptions, key: str, name: str, split: str) -> Source:
     path = paths.expand_home(name)
-    if data.subset is not None or folder_splits.declares_files(path):
+    if data.subset is not None or folder_splits.has_declared_files(path):
         reason = "only training reads it, as its README.md says which files a split has"
         return Source(key, name, reason=reason, is_elsewhere=True)
     try:
         splits = folder_splits.find_splits(path)
     except (OSError, TrimtabError) as error:
-        told = in_line(error) if isinstance(error, TrimtabError) else str(error)
-        return Source(key, name, reason=plain(told, 400), fix="check the folder")
+        told = join_in_line(error) if isinstance(error, TrimtabError) else str(error)
+        return Source(key, name, reason=sanitize(told, 400), fix="check the folder")
     if not splits:
         supported = ", ".join(local_files.READERS)
         return Source(key, name, reason="the folder has no file of rows", fix=f"supported types: {supported}")
     if split not in splits:
-        shown = plain(", ".join(splits), 200)
+        shown = sanitize(", ".join(splits), 200)
         return Source(key, name, reason=f"the folder has no split {split!r}", fix=f"its splits are: {shown}")
     return Source(key, name, splits[split])

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from core.contract.spec.study_spec import DataOptions, StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.copies.contaminated_rows import KnownTexts
 from core.data.copies.row_fingerprints import RowPrints
 from core.data.copies.validation_split import divide
 from core.data.mixture.row_filter import keep_rows
 from core.data.readers.shaped_rows import ShapedRows
 from core.data.readers.source_files import Source
-from core.data.stream.fast_rows import read_shaped
-from core.data.stream.row_batches import RowBatch, batches
+from core.data.stream.fast_jsonl_reader import read_shaped
+from core.data.stream.row_batches import RowBatch, make_batches
 from core.data.stream.word_hashes import Indices
 
 TRAIN, VALIDATION = "train.jsonl", "validation.jsonl"
@@ -53,7 +53,7 @@ class SourcePlan:
         return VALIDATION if self.is_validation or at in self.held else TRAIN
 
 
-def plan(
+def make_plan(
     spec: StudySpec, sources: Sequence[Source], duplicates: str, known: KnownTexts | None, tell: Tell
 ) -> list[SourcePlan]:
     """Read all rows once. ``duplicates``: the copies that are dropped, near, exact, or none with "keep".
@@ -73,19 +73,19 @@ def plan(
 
 def _read(spec: StudySpec, source: Source, known: KnownTexts | None, tell: Tell) -> SourcePlan:
     made, count = SourcePlan(source, spec.data), 0
-    for batch in batches(read_shaped(source, spec.data)):
+    for batch in make_batches(read_shaped(source, spec.data)):
         made.prints.add(batch)
         _drop_useless(made, batch, known, count)
         count += len(batch.rows)
         if count // TOLD != (count - len(batch.rows)) // TOLD:
-            tell(f"reading {plain(source.name, 60)}, {count:,} rows")
+            tell(f"reading {sanitize(source.name, 60)}, {count:,} rows")
     return made
 
 
 def _drop_useless(made: SourcePlan, batch: RowBatch, known: KnownTexts | None, first: int) -> None:
     for at, (row, is_useless) in enumerate(zip(batch.rows, batch.trains_nothing, strict=True), first):
         if is_useless:
-            made.dropped[at] = Drop(MASKED if row.texts is not None else plain(row.fault, 120))
+            made.dropped[at] = Drop(MASKED if row.texts is not None else sanitize(row.fault, 120))
     for place in known.match(batch) if known is not None else ():
         made.dropped[first + place] = Drop(CONTAMINATED)
 

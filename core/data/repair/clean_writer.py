@@ -17,7 +17,7 @@ from typing import IO, Any
 import msgspec
 
 from core import paths
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.formats.exact_numbers import Written
 from core.data.repair.clean_plan import TOLD, TRAIN, VALIDATION, Drop, SourcePlan, Tell
 from core.data.repair.row_repair import Change, RowRepair
@@ -59,12 +59,12 @@ def write(plans: Sequence[SourcePlan], repair: RowRepair, folder: Path | None, t
             for number, raw in enumerate(_look_ahead(rows.raw(), repair)):
                 assert rows.shape is not None, "a source with rows has a shape"
                 if number % TOLD == 0:
-                    tell(f"cleaning {plain(made.source.name, 60)}, {number:,} rows")
+                    tell(f"cleaning {sanitize(made.source.name, 60)}, {number:,} rows")
                 drop = made.dropped.get(number)
                 repaired = repair.repair(raw, rows.shape) if drop is None else (None, [_describe(drop)])
                 _write_row(made, number, *repaired, files, cleaned)
         if not cleaned.rows[TRAIN]:
-            raise _nothing_left(cleaned, plans[0].source.key)
+            raise _make_nothing_left_error(cleaned, plans[0].source.key)
     return cleaned
 
 
@@ -79,10 +79,10 @@ def _describe(drop: Drop) -> Change:
     return Change("dropped", drop.why)
 
 
-def _nothing_left(cleaned: Cleaned, key: str) -> TrimtabError:
+def _make_nothing_left_error(cleaned: Cleaned, key: str) -> TrimtabError:
     counts = [f"{change}: {count:,}" for change, count in cleaned.changes.most_common()]
     counts += [f"for validation: {cleaned.rows[VALIDATION]:,}"] if cleaned.rows[VALIDATION] else []
-    what = f"no training row is left ({plain('; '.join(counts) or 'the source has no rows', 400)})"
+    what = f"no training row is left ({sanitize('; '.join(counts) or 'the source has no rows', 400)})"
     return TrimtabError.of(what, key, "run `trimtab check` on the study")
 
 
@@ -119,10 +119,11 @@ def open_aside(folder: Path | None, names: Sequence[str], what: str) -> Iterator
     aside = folder.with_name(f".{folder.name}.new")
     try:
         shutil.rmtree(aside, ignore_errors=True)
-        paths.private(aside)
+        paths.make_private(aside)
         with contextlib.ExitStack() as stack:
             yield {
-                name: stack.enter_context(open(aside / name, "wb", opener=paths.no_link)) for name in names
+                name: stack.enter_context(open(aside / name, "wb", opener=paths.open_without_link))
+                for name in names
             }
         for name in names[1:]:
             if not (aside / name).stat().st_size:
@@ -140,7 +141,7 @@ def open_aside(folder: Path | None, names: Sequence[str], what: str) -> Iterator
 def encode(row: dict[str, Any]) -> bytes:
     """Return a row as one line of JSON; numbers keep the digits of the file."""
     try:
-        return msgspec.json.encode(_with_digits(row))
+        return msgspec.json.encode(_keep_digits(row))
     except (
         UnicodeEncodeError,
         TypeError,
@@ -149,11 +150,11 @@ def encode(row: dict[str, Any]) -> bytes:
         return json.dumps(row, default=str).encode()
 
 
-def _with_digits(value: Any) -> Any:
+def _keep_digits(value: Any) -> Any:
     if isinstance(value, Written):
         return msgspec.Raw(str(value).encode())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {key: _with_digits(item) for key, item in value.items()}
-    return [_with_digits(item) for item in value] if isinstance(value, list) else value
+        return {key: _keep_digits(item) for key, item in value.items()}
+    return [_keep_digits(item) for item in value] if isinstance(value, list) else value

@@ -33,7 +33,7 @@ class Placeholders:
     def prepare(self, texts: Iterable[str]) -> None:
         """Find the names in texts that are replaced next, all at once."""
         if self._find_names is not None:
-            parts = list(dict.fromkeys(part for text in texts for part in _parts(text)))
+            parts = list(dict.fromkeys(part for text in texts for part in _list_parts(text)))
             self._named = dict(zip(parts, self._find_names(parts), strict=True))
 
     def replace(self, text: str, kinds: Counter[str]) -> str:
@@ -42,13 +42,13 @@ class Placeholders:
             return text
         if len(text) <= PART:
             return self._replace(text, kinds)
-        return "".join(self._replace(part, kinds) for part in _parts(text))
+        return "".join(self._replace(part, kinds) for part in _list_parts(text))
 
     def _replace(self, text: str, kinds: Counter[str]) -> str:
         parts, at = list[str](), 0
         for piece in self._find(text):
             kinds[piece.kind] += 1
-            parts += [text[at : piece.start], self._placeholder(piece)]
+            parts += [text[at : piece.start], self._make_placeholder(piece)]
             at = piece.end
         return "".join([*parts, text[at:]])
 
@@ -61,12 +61,12 @@ class Placeholders:
         pieces += [name for name in named if not any(name.start < end and name.end > at for at, end in taken)]
         return sorted(pieces, key=lambda piece: piece.start)
 
-    def _placeholder(self, piece: PiiMatch) -> str:
+    def _make_placeholder(self, piece: PiiMatch) -> str:
         digest = hmac.digest(self._salt, piece.key.encode(errors="surrogatepass"), "sha256")
         return f"[{piece.kind.upper()}_{digest.hex()[:DIGITS]}]"
 
 
-def _parts(text: str) -> Iterator[str]:
+def _list_parts(text: str) -> Iterator[str]:
     """Split a long text between lines, or else between words."""
     while len(text) > PART:
         end = max(text.rfind("\n", 0, PART), 0) or max(text.rfind(" ", 0, PART), 0) or PART

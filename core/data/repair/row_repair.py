@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from core.data.copies.row_keys import whole_texts
+from core.data.copies.row_keys import list_whole_texts
 from core.data.defects import damaged_text
 from core.data.defects.row_lengths import estimate_tokens
 from core.data.readers.chat_turns import parse_list, to_turns
 from core.data.readers.row_shape import Shape
 from core.data.readers.row_texts import BYTES_A_TOKEN
-from core.data.readers.row_values import texts
+from core.data.readers.row_values import list_texts
 from core.data.repair.pii_placeholders import Placeholders
 from core.data.stream.row_batches import read_row
 
@@ -39,7 +39,7 @@ class RowRepair:
     def prepare(self, raws: Iterable[Raw]) -> None:
         """Look into the rows that are repaired next, where many at once are faster."""
         if self._placeholders is not None:
-            every, unused = texts([list(raw.values()) for raw in raws]), Counter[str]()
+            every, unused = list_texts([list(raw.values()) for raw in raws]), Counter[str]()
             self._placeholders.prepare(_repair_encoding(text, unused) for text in every)
 
     def repair(self, raw: Raw, shape: Shape) -> tuple[Raw | None, list[Change]]:
@@ -56,7 +56,7 @@ class RowRepair:
             changes.append(
                 Change("anonymised", ", ".join(f"{kind}: {count}" for kind, count in kinds.items()))
             )
-        if self._long == "keep" or self._fits(raw, shape):
+        if self._long == "keep" or self._is_short_enough(raw, shape):
             return raw, changes
         shorter = self._shorten(raw, shape) if self._long == "truncate" else None
         return shorter, [
@@ -64,8 +64,8 @@ class RowRepair:
             Change("truncated") if shorter is not None else Change("dropped", TOO_LONG),
         ]
 
-    def _fits(self, raw: Raw, shape: Shape) -> bool:
-        return estimate_tokens(whole_texts(read_row(raw, shape.read(raw), 0))) <= self._limit
+    def _is_short_enough(self, raw: Raw, shape: Shape) -> bool:
+        return estimate_tokens(list_whole_texts(read_row(raw, shape.read(raw), 0))) <= self._limit
 
     def _shorten(self, raw: Raw, shape: Shape) -> Raw | None:
         """Leave out the last turns of a chat, or cut a plain text at a space; None for a row that cannot be
@@ -85,7 +85,7 @@ class RowRepair:
         for end in range(len(turns) - 1, 0, -1):
             left = json.dumps(turns[:end], ensure_ascii=False) if is_json else turns[:end]
             shorter = raw | {column: left}
-            if roles[end - 1] == "assistant" and self._fits(shorter, shape):
+            if roles[end - 1] == "assistant" and self._is_short_enough(shorter, shape):
                 return shorter
         return None
 

@@ -16,7 +16,7 @@ import msgspec
 
 from core.contract.spec.spec_file import load
 from core.contract.wire.dataset.data_messages import DataReview
-from core.errors import TrimtabError, in_line
+from core.errors import TrimtabError, join_in_line
 
 NICENESS = 10  # training never waits for a check
 TOLD_EVERY_S = 1.0
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
     try:
         review = review_study(load(Path(argv[0])), Progress(), "again" in argv[1:])
     except TrimtabError as error:
-        review = DataReview(is_done=True, why_none=in_line(error))
+        review = DataReview(is_done=True, why_none=join_in_line(error))
     write_line(review)
     sys.stdout.flush()
     os._exit(0)  # a thread still waits for the end of standard input

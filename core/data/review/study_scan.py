@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import msgspec
 
-from core.contract.spec.searched_knob_extremes import longest_sequence
+from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.data.cache import cached_rows
-from core.data.checks import evaluation_rows, scan_rows
-from core.data.checks.evaluation_rows import PromptIndex
+from core.data.checks import evaluation_prompt_matches, scan_rows
+from core.data.checks.evaluation_prompt_matches import PromptIndex
 from core.data.checks.named_rows import FindNames
 from core.data.checks.scan_rows import Progress, Scan, Tell, show_nothing
 from core.data.copies.contaminated_rows import KnownTexts
@@ -20,16 +20,16 @@ from core.data.defects.row_lengths import CUT, count_cut
 from core.data.readers.source_files import find_sources
 from core.data.scan.name_process import open_finder
 from core.data.scan.row_tallies import ScanOptions
-from core.errors import SpecError, TrimtabError, in_line
+from core.errors import SpecError, TrimtabError, join_in_line
 from core.evaluate.prompts.study_prompts import Library
 
 
 def list_prompts(spec: StudySpec) -> tuple[dict[str, list[str]], str]:
     """Return the study's prompts; none, and a note, if they cannot be read."""
     try:
-        return evaluation_rows.list_prompts(Library(spec.evaluate)), ""
+        return evaluation_prompt_matches.list_prompts(Library(spec.evaluate)), ""
     except SpecError as error:
-        return {}, f"rows are not compared with evaluation prompts: {in_line(error)}"
+        return {}, f"rows are not compared with evaluation prompts: {join_in_line(error)}"
 
 
 def scan_study(
@@ -49,7 +49,7 @@ def scan_study(
         find_names, fault = _open_names(spec, stack, tell) if size else (None, "")
         for key, section in spec.data.checked.items():
             options = ScanOptions(
-                section, PromptIndex(prompts), size, spec.study.seed, longest_sequence(spec), known,
+                section, PromptIndex(prompts), size, spec.study.seed, find_longest_sequence(spec), known,
                 find_names=find_names,
             )  # fmt: skip
             sources = find_sources(section, key)
@@ -66,7 +66,7 @@ def _open_names(spec: StudySpec, stack: contextlib.ExitStack, tell: Tell) -> tup
     try:
         return stack.enter_context(open_finder(spec.evaluate.names)), ""
     except TrimtabError as error:
-        return None, f"names are not looked for: {in_line(error)}"
+        return None, f"names are not looked for: {join_in_line(error)}"
 
 
 def list_part(spec: StudySpec, section: DataOptions) -> StudySpec:
@@ -82,6 +82,6 @@ def _count_tokens(scan: Scan, part: StudySpec, is_training: bool) -> Scan:
     parts = [rows.training] if is_training else [rows.validation]
     if is_training and not isinstance(part.data.validation, str):
         parts.append(rows.validation)
-    limit = longest_sequence(part)
+    limit = find_longest_sequence(part)
     findings = (count_cut(each, parts, limit) if each.name == CUT else each for each in scan.findings)
     return replace(scan, findings=tuple(findings))

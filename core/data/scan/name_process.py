@@ -37,7 +37,7 @@ def open_finder(model: str) -> Iterator[FindNames]:
         [sys.executable, "-P", "-m", MODULE, model],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(paths.root()), "CUDA_VISIBLE_DEVICES": ""},
+        env={**os.environ, "PYTHONPATH": str(paths.find_root()), "CUDA_VISIBLE_DEVICES": ""},
     )
     try:
         _receive(process, model)

@@ -11,7 +11,7 @@ import msgspec
 
 from core.contract.spec.study_spec import DataOptions
 from core.data.checks.check_finding import EXAMPLES, Example, Finding
-from core.data.checks.evaluation_rows import Match, PromptIndex, describe_matches, match_batch
+from core.data.checks.evaluation_prompt_matches import Match, PromptIndex, describe_matches, match_batch
 from core.data.checks.named_rows import FindNames
 from core.data.checks.row_sample import Drawn, RowSample
 from core.data.checks.row_tally import BatchCheck
@@ -28,7 +28,7 @@ from core.data.defects.template_faults import TemplateFaults
 from core.data.readers.row_shape import Shape
 from core.data.readers.row_texts import RowTexts
 from core.data.stream.row_batches import Numbered, RowBatch, gather, split_rows
-from core.errors import TrimtabError, in_line
+from core.errors import TrimtabError, join_in_line
 
 SAMPLED = 1_000  # rows, 20 s: more would not narrow an interval that the detector's errors widen
 
@@ -85,7 +85,7 @@ class RowTallies:
                 self._add(batch)
                 yield raws.count
         except TrimtabError as error:
-            self.fault = in_line(error)
+            self.fault = join_in_line(error)
         self.numbered, self.is_more = raws.count, raws.is_more
 
     def _add(self, batch: RowBatch) -> None:

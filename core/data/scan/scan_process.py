@@ -17,13 +17,13 @@ from typing import IO, TypeVar
 import msgspec
 
 from core.contract.spec.study_spec import DataOptions
-from core.data.checks.evaluation_rows import PromptIndex
+from core.data.checks.evaluation_prompt_matches import PromptIndex
 from core.data.copies import contaminated_rows
 from core.data.copies.contaminated_rows import KnownTexts
 from core.data.formats.file_lines import count_nothing
 from core.data.readers.source_files import Source
 from core.data.scan.row_tallies import RowTallies, ScanOptions
-from core.data.stream.fast_rows import read_shaped
+from core.data.stream.fast_jsonl_reader import read_shaped
 from core.data.stream.file_pieces import Piece, read_piece
 from core.data.stream.row_batches import Numbered
 

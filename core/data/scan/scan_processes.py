@@ -29,7 +29,7 @@ def count_processes(asked: int | None, pieces: int) -> int:
     """Return how many processes read this number of pieces; 1 is this one alone."""
     if asked is not None:
         return max(1, min(asked, pieces))
-    return 1 if pieces < FEWEST_PIECES else min(MOST, cpu_count.cpus().usable)
+    return 1 if pieces < FEWEST_PIECES else min(MOST, cpu_count.count_cpus().usable)
 
 
 def read_in_processes(job: Job, tasks: Sequence[Task], count: int) -> Iterator[Packed | None]:
@@ -56,7 +56,7 @@ def _start(job: Job, stack: contextlib.ExitStack) -> subprocess.Popen[bytes] | N
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(paths.root())},
+            env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(paths.find_root())},
         )
         stack.callback(_end, process)
         assert process.stdin is not None

@@ -14,7 +14,7 @@ from core.data.readers.source_files import Source
 from core.data.scan.row_tallies import Packed, RowTallies, ScanOptions
 from core.data.scan.scan_process import Task, describe_job, without_collector
 from core.data.scan.scan_processes import count_processes, read_in_processes
-from core.data.stream.fast_rows import read_shaped
+from core.data.stream.fast_jsonl_reader import read_shaped
 from core.data.stream.file_pieces import Piece, plan_pieces, read_piece
 from core.data.stream.row_batches import Numbered, read_row
 
@@ -79,7 +79,7 @@ class SourceReader:
 
     def _count_processes(self) -> int:
         """Return how many processes read: values that only Arrow has cannot be sent to another."""
-        if any(local_files.kind(task.piece.file) in local_files.BINARY for task in self._tasks):
+        if any(local_files.find_kind(task.piece.file) in local_files.BINARY for task in self._tasks):
             return 1
         return count_processes(self._options.processes, len(self._tasks))
 

@@ -48,7 +48,7 @@ def read_piece(piece: Piece, key: str, count: Count) -> Iterator[Raw]:
     """Read the rows of a piece; ``count`` is told the bytes. Raises TrimtabError with the file and the line,
     which names ``key``."""
     if piece.end is None:
-        yield from local_files.rows(Path(piece.file), key, count=count)
+        yield from local_files.read_rows(Path(piece.file), key, count=count)
         return
     with local_files.locate(key, piece.file):
         yield from _read_lines(piece, piece.end, count)

@@ -123,7 +123,7 @@ def read_row(raw: Raw, row: Canonical, number: int) -> ReadRow:
         return ReadRow(number, raw, row, None, str(error), is_empty=isinstance(error, EmptyRow))
 
 
-def batches(rows: ShapedRows) -> Iterator[RowBatch]:
+def make_batches(rows: ShapedRows) -> Iterator[RowBatch]:
     """Split rows and yield them in batches. What is read before an error is yielded before it is raised."""
     return gather(split_rows(Numbered(rows.raw()), rows.shape, {}))
 

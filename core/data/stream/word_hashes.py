@@ -36,7 +36,9 @@ class Words(NamedTuple):
 def hash_words(texts: Sequence[str]) -> Words:
     """Hash the words of each text."""
     lengths = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
-    parts = [_hash_batch(texts[begin:end], begin, lengths[begin:end]) for begin, end in _batches(lengths)]
+    parts = [
+        _hash_batch(texts[begin:end], begin, lengths[begin:end]) for begin, end in _make_batches(lengths)
+    ]
     if not parts:
         return Words(np.empty(0, np.uint64), np.empty(0, np.int64))
     return Words(
@@ -62,7 +64,7 @@ def mix(hashes: Hashes) -> Hashes:
     return hashes ^ (hashes >> _SHIFT)
 
 
-def _batches(lengths: Indices) -> Iterator[tuple[int, int]]:
+def _make_batches(lengths: Indices) -> Iterator[tuple[int, int]]:
     """Yield from and to which index texts have about BATCH_CHARACTERS together."""
     ends, begin = np.cumsum(lengths), 0
     while begin < len(lengths):
@@ -73,9 +75,9 @@ def _batches(lengths: Indices) -> Iterator[tuple[int, int]]:
 
 
 def _hash_batch(texts: Sequence[str], first: int, lengths: Indices) -> Words:
-    values, whole = _characters("\n".join([*texts, ""]))
-    begins, ends = _bounds(values, whole)
-    powers, inverses = _powers(1 << max(16, len(values).bit_length()))
+    values, whole = _read_characters("\n".join([*texts, ""]))
+    begins, ends = _find_bounds(values, whole)
+    powers, inverses = _make_powers(1 << max(16, len(values).bit_length()))
     sums = np.zeros(len(values) + 1, np.uint64)
     np.cumsum(values * powers[: len(values)], out=sums[1:])
     hashes = (sums[ends] - sums[begins]) * inverses[begins]
@@ -84,10 +86,10 @@ def _hash_batch(texts: Sequence[str], first: int, lengths: Indices) -> Words:
     return Words(mix(hashes), np.repeat(np.arange(first, first + len(texts)), counts))
 
 
-def _characters(text: str) -> tuple[Hashes, Bits | None]:
+def _read_characters(text: str) -> tuple[Hashes, Bits | None]:
     """Return the value of each character, the same for "A", "a" and a wide "Ａ", and 0 for what is no word;
     and which characters are words by themselves, None for no character."""
-    values, whole = _tables()
+    values, whole = _make_tables()
     if text.isascii():
         return values.take(np.frombuffer(text.encode(), np.uint8)), None
     order = "utf-32-le" if sys.byteorder == "little" else "utf-32-be"
@@ -98,7 +100,7 @@ def _characters(text: str) -> tuple[Hashes, Bits | None]:
     return np.where(beyond, mix(codes.astype(np.uint64)), values[low]), beyond | whole[low]
 
 
-def _bounds(values: Hashes, whole: Bits | None) -> tuple[Indices, Indices]:
+def _find_bounds(values: Hashes, whole: Bits | None) -> tuple[Indices, Indices]:
     """Return where each word begins and ends. The last character is no word."""
     letter = values != 0
     if whole is None or not whole.any():
@@ -112,7 +114,7 @@ def _bounds(values: Hashes, whole: Bits | None) -> tuple[Indices, Indices]:
 
 
 @cache
-def _tables() -> tuple[Hashes, Bits]:
+def _make_tables() -> tuple[Hashes, Bits]:
     """The value of each character of the basic plane, and whether it is a word by itself."""
     values = np.zeros(PLANE, np.uint64)
     for code in range(PLANE):
@@ -127,7 +129,7 @@ def _tables() -> tuple[Hashes, Bits]:
 
 
 @cache
-def _powers(count: int) -> tuple[Hashes, Hashes]:
+def _make_powers(count: int) -> tuple[Hashes, Hashes]:
     """The first powers of the base, and their inverses, modulo 2^64."""
     inverse = pow(_BASE, -1, 1 << 64)
     return tuple(  # type: ignore[return-value]

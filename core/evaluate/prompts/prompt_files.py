@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from core.contract.spec import toml_reader
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import Problem, SpecError
 from core.evaluate.prompts.prompt_schema import LONE_TEXT, SHAPES, Row
 
@@ -62,7 +62,7 @@ def _text(path: Path) -> str:
         raise SpecError.of("the file does not exist", str(path), "give the path of a prompt file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError.of(
-            f"the file cannot be read: {plain(str(error), 200)}", str(path), "give UTF-8 text"
+            f"the file cannot be read: {sanitize(str(error), 200)}", str(path), "give UTF-8 text"
         ) from None
 
 
@@ -73,7 +73,7 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
             try:
                 yield location, msgspec.json.decode(line)
             except (msgspec.DecodeError, RecursionError) as error:
-                message = f"the line is not JSON: {plain(str(error), 120)}"
+                message = f"the line is not JSON: {sanitize(str(error), 120)}"
                 yield location, Problem(message, location, "write one object per line")
 
 
@@ -81,7 +81,7 @@ def _tables(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
     raw = _toml(path, text)
     tables = raw.get(kind)
     if not isinstance(tables, list):
-        names = ", ".join(plain(name, 40) for name in raw) or "nothing"
+        names = ", ".join(sanitize(name, 40) for name in raw) or "nothing"
         message = f"the file has no [[{kind}]], but {names}"
         raise SpecError.of(message, str(path), f"write [[{kind}]] above each row")
     for number, table in enumerate(tables, 1):
@@ -93,7 +93,7 @@ def _toml(path: Path, text: str) -> dict[str, Any]:
         return toml_reader.loads(text)
     except toml_reader.TomlError as error:
         fix = "quote the texts, and start each row with [[prompts]]"
-        raise SpecError.of(f"the file is not TOML: {plain(str(error), 120)}", str(path), fix) from None
+        raise SpecError.of(f"the file is not TOML: {sanitize(str(error), 120)}", str(path), fix) from None
 
 
 def _plain_texts(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
@@ -114,11 +114,11 @@ def _row(content: Any, shape: type[Row], location: str) -> Row | Problem:
     except msgspec.ValidationError as error:
         return Problem(_message(error), location, f"a row needs {_fields(shape)}")
     fault = row.fault()
-    return Problem(plain(fault, 200), location, f"a row needs {_fields(shape)}") if fault else row
+    return Problem(sanitize(fault, 200), location, f"a row needs {_fields(shape)}") if fault else row
 
 
 def _message(error: Exception) -> str:
-    text = plain(str(error), 200)
+    text = sanitize(str(error), 200)
     return text[0].lower() + text[1:].replace("`", "'")
 
 

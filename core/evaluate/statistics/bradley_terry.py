@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.contract.metric_score import Score
-from core.contract.significance_levels import TAIL, normal_quantile
+from core.contract.significance_levels import TAIL, compute_normal_quantile
 
 SPREAD = 1.5  # of the normal prior of strengths, log odds: one win is not infinite strength
 MOST_STEPS = 50
@@ -32,7 +32,7 @@ def fit_strengths(comparisons: Sequence[Comparison]) -> dict[int, Score]:
     second = np.array([place[name] for _, name, _ in comparisons])
     won = np.array([share for *_, share in comparisons])
     theta, covariance = _fit(len(names), first, second, won)
-    half = normal_quantile(TAIL) * np.sqrt(np.diag(covariance).clip(min=0.0))
+    half = compute_normal_quantile(TAIL) * np.sqrt(np.diag(covariance).clip(min=0.0))
     counts = np.bincount(np.concatenate([first, second]), minlength=len(names))
     return {
         name: Score(float(value), float(value - width), float(value + width), int(count))

@@ -7,7 +7,7 @@ import math
 import msgspec
 
 from core.contract.metric_score import Score
-from core.contract.significance_levels import TAIL, normal_quantile
+from core.contract.significance_levels import TAIL, compute_normal_quantile
 from core.evaluate.statistics.confidence_intervals import share_interval
 
 SURE = 10**9  # texts that leave no uncertainty
@@ -58,7 +58,7 @@ def corrected_change(
         spread = math.sqrt(
             hit_share * (1 - hit_share) / positives + pass_share * (1 - pass_share) / negatives
         )
-        shift = abs(value) * normal_quantile(TAIL) * spread / youden
+        shift = abs(value) * compute_normal_quantile(TAIL) * spread / youden
         less, more = (abs(end / youden - value) for end in score.interval)
         low, high = _within_one(value - math.hypot(less, shift)), _within_one(value + math.hypot(more, shift))
     return msgspec.structs.replace(score, value=_within_one(value), low=low, high=high)
@@ -81,7 +81,7 @@ def _ends(
 ) -> tuple[float, float]:
     """Return Lang and Reiczigel's interval: the delta method on shares that are shrunk slightly towards one
     half."""
-    z = normal_quantile(TAIL)
+    z = compute_normal_quantile(TAIL)
     counted_share, hit_share = (
         (count * rate + z * z / 2) / (count + z * z),
         (positives * sensitivity + 1) / (positives + 2),

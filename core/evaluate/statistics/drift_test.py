@@ -11,7 +11,7 @@ import numpy as np
 from core.contract.metric_score import Score
 from core.contract.significance_levels import TAIL
 from core.contract.spec.metric_table import Direction
-from core.contract.views.metric_verdict import margins
+from core.contract.views.metric_verdict import find_margins
 from core.evaluate.statistics.confidence_intervals import Numbers, explain_too_few, mean, numbers, ratio
 from core.evaluate.statistics.interval_formulas import FEWEST, difference_ends
 
@@ -42,7 +42,7 @@ def difference(now: Score, before: Score, tail: float = TAIL) -> Score:
             now.reason or before.reason or "there is no value", min(now.samples, before.samples)
         )
     change, samples = now.value - before.value, min(now.samples, before.samples)
-    margin = margins(now.widen(tail), before.widen(tail))
+    margin = find_margins(now.widen(tail), before.widen(tail))
     if margin is None:
         return Score(change, None, None, samples, "one of the two scores has no interval")
     return Score(change, change - margin[0], change + margin[1], samples, binomial=now.binomial)

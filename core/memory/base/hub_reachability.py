@@ -15,18 +15,18 @@ TRUE = ("1", "on", "yes", "true")
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
-def offline() -> str:
+def explain_offline() -> str:
     """The environment variable that forbids access to the hub, else ""."""
     return next((name for name in OFFLINE if os.environ.get(name, "").lower() in TRUE), "")
 
 
-def fault() -> str:
+def find_fault() -> str:
     """Why neither the hub nor its proxy can be reached, else "" (also if that is unknown). Takes at most
     4 s."""
     from huggingface_hub import constants
 
     try:
-        description, target = _target(urlsplit(constants.ENDPOINT))
+        description, target = _find_target(urlsplit(constants.ENDPOINT))
         host, port = target.hostname, target.port or (80 if target.scheme == "http" else 443)
     except ValueError:  # a malformed address: the library reports it
         return ""
@@ -40,9 +40,9 @@ def fault() -> str:
     return f"{description} {host}:{port} cannot be reached ({why})" if why else ""
 
 
-def _target(hub: SplitResult) -> tuple[str, SplitResult]:
-    known = getproxies()
-    proxy = known.get(hub.scheme) or known.get("all")
+def _find_target(hub: SplitResult) -> tuple[str, SplitResult]:
+    proxies = getproxies()
+    proxy = proxies.get(hub.scheme) or proxies.get("all")
     if not proxy or proxy_bypass(hub.hostname or ""):
         return "the hub", hub
     return "the proxy", urlsplit(proxy if "//" in proxy else f"http://{proxy}")

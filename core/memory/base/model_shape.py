@@ -64,14 +64,14 @@ class Model(msgspec.Struct, frozen=True):
         return self.layers * sum(linear.weights for linear in self.linears) + self.others
 
 
-def describe(config: Mapping[str, Any], where: str) -> Model:
+def describe(config: Mapping[str, Any], location: str) -> Model:
     """The model of a config.json. Raises TrimtabError if sizes are missing, naming them, or for a mixture of
     experts."""
     inner = config.get("text_config")
     if isinstance(inner, Mapping):
         config = {**inner, "tie_word_embeddings": config.get("tie_word_embeddings", True)}
-    sizes = {letter: _number(config, names) for letter, names in WIDTHS.items()}
-    layers = _number(config, LAYERS)
+    sizes = {letter: _read_number(config, names) for letter, names in WIDTHS.items()}
+    layers = _read_number(config, LAYERS)
     if config.get("model_type") == "gpt2" and not sizes["i"] and sizes["h"]:
         sizes["i"] = 4 * sizes["h"]
     missing = [WIDTHS[letter][0] for letter, value in sizes.items() if not value]
@@ -79,7 +79,7 @@ def describe(config: Mapping[str, Any], where: str) -> Model:
     if missing:
         raise TrimtabError.of(
             f"the configuration lacks {', '.join(missing)}, so the model's size is unknown",
-            where,
+            location,
             "use a model whose config.json has them; it may train anyway",
         )
     family = str(config.get("model_type", ""))
@@ -87,22 +87,22 @@ def describe(config: Mapping[str, Any], where: str) -> Model:
     if experts:
         raise TrimtabError.of(
             f"a mixture of experts ({experts} = {config[experts]}) has no fixed memory use",
-            where,
+            location,
             "start the study anyway: trials are admitted by measured memory",
         )
-    widths = _widths({letter: int(value or 0) for letter, value in sizes.items()}, config)
-    linears = _linears(family, widths, config)
-    others = _others(family, widths, linears, int(layers or 0), config)
-    return Model(family, int(layers or 0), widths, linears, others, positions=positions(config))
+    widths = _compute_widths({letter: int(value or 0) for letter, value in sizes.items()}, config)
+    linears = _list_linears(family, widths, config)
+    other_weights = _count_others(family, widths, linears, int(layers or 0), config)
+    return Model(family, int(layers or 0), widths, linears, other_weights, positions=count_positions(config))
 
 
-def positions(config: Mapping[str, Any]) -> int:
+def count_positions(config: Mapping[str, Any]) -> int:
     """The longest sequence that the config.json supports; 0 if it does not say."""
     inner = config.get("text_config")
-    return _number(inner if isinstance(inner, Mapping) else config, POSITIONS) or 0
+    return _read_number(inner if isinstance(inner, Mapping) else config, POSITIONS) or 0
 
 
-def _number(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+def _read_number(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     values = (config.get(name) for name in names)
     return next(
         (value for value in values if isinstance(value, int) and not isinstance(value, bool) and value > 0),
@@ -110,14 +110,14 @@ def _number(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     )
 
 
-def _widths(sizes: dict[str, int], config: Mapping[str, Any]) -> dict[str, float]:
+def _compute_widths(sizes: dict[str, int], config: Mapping[str, Any]) -> dict[str, float]:
     heads = sizes["a"]
-    width = _number(config, ("head_dim",)) or sizes["h"] // heads or 1
-    groups = _number(config, ("num_key_value_heads",)) or heads
+    width = _read_number(config, ("head_dim",)) or sizes["h"] // heads or 1
+    groups = _read_number(config, ("num_key_value_heads",)) or heads
     return {**sizes, "d": width, "q": heads * width, "k": groups * width}
 
 
-def _linears(family: str, widths: Mapping[str, float], config: Mapping[str, Any]) -> tuple[Linear, ...]:
+def _list_linears(family: str, widths: Mapping[str, float], config: Mapping[str, Any]) -> tuple[Linear, ...]:
     h, i, q, k = (int(widths[letter]) for letter in "hiqk")
     style = STYLES.get(family, GATED)
     if style == FUSED:
@@ -145,7 +145,7 @@ def _linears(family: str, widths: Mapping[str, float], config: Mapping[str, Any]
     )  # fmt: skip
 
 
-def _others(
+def _count_others(
     family: str,
     widths: Mapping[str, float],
     linears: tuple[Linear, ...],

@@ -12,8 +12,9 @@ def warn_if_slow(parameters: int, precision: str, device: str) -> str:
     packed = precision in PACKED
     if device != "cpu" or parameters < (LARGE_PACKED if packed else LARGE):
         return ""
-    how = f" in {precision}, which every pass dequantises" if packed else ""
+    precision_text = f" in {precision}, which every pass dequantises" if packed else ""
     return (
-        f"a base of {parameters / 1e9:.1f} B parameters trains on the CPU{how}, so a step takes minutes; "
+        f"a base of {parameters / 1e9:.1f} B parameters trains on the CPU{precision_text}, so a step "
+        "takes minutes; "
         "use a GPU or a smaller base"
     )

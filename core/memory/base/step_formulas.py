@@ -24,32 +24,39 @@ MODEL = ("h", "i", "q", "k", "d", "a", "g", "v")
 Form = Mapping[str, float]
 
 
-def symbols(widths: Mapping[str, float]) -> dict[str, float]:
+def list_symbols(widths: Mapping[str, float]) -> dict[str, float]:
     """Every product of widths that a formula may name, by its name, the simplest first."""
-    known = {**widths, "P": widths["N"] - widths["D"], "g": widths["k"] / widths["d"]}
-    known |= {"q2k": widths["q"] + 2 * widths["k"], "2i": 2 * widths["i"]}
-    products = {"1": 1.0, **{name: known[name] for name in ("RD", "RP")}}
+    sizes_by_symbol = {**widths, "P": widths["N"] - widths["D"], "g": widths["k"] / widths["d"]}
+    sizes_by_symbol |= {"q2k": widths["q"] + 2 * widths["k"], "2i": 2 * widths["i"]}
+    products = {"1": 1.0, **{name: sizes_by_symbol[name] for name in ("RD", "RP")}}
     for row in ROWS:
-        products[row] = known[row]
-        products |= {f"{row}*{letter}": known[row] * known[letter] for letter in (*MODEL, "q2k")}
-    products["T*T"], products["N*T"] = known["T"] ** 2, known["N"] * known["T"]
-    products["N*T*a"] = products["N*T"] * known["a"]  # attention without SDPA, as with soft-capped scores
+        products[row] = sizes_by_symbol[row]
+        products |= {
+            f"{row}*{letter}": sizes_by_symbol[row] * sizes_by_symbol[letter] for letter in (*MODEL, "q2k")
+        }
+    products["T*T"], products["N*T"] = sizes_by_symbol["T"] ** 2, sizes_by_symbol["N"] * sizes_by_symbol["T"]
+    products["N*T*a"] = (
+        products["N*T"] * sizes_by_symbol["a"]
+    )  # attention without SDPA, as with soft-capped scores
     for letter in ("i", "q", "k", "q2k", "2i"):
-        products[f"W*h*{letter}"] = known["W"] * known["h"] * known[letter]
-    products |= {letter: known[letter] for letter in ("W", *MODEL)}
-    products |= {f"G*N*{letter}": known["G"] * known["N"] * known[letter] for letter in ("q", "a")}
+        products[f"W*h*{letter}"] = sizes_by_symbol["W"] * sizes_by_symbol["h"] * sizes_by_symbol[letter]
+    products |= {letter: sizes_by_symbol[letter] for letter in ("W", *MODEL)}
+    products |= {
+        f"G*N*{letter}": sizes_by_symbol["G"] * sizes_by_symbol["N"] * sizes_by_symbol[letter]
+        for letter in ("q", "a")
+    }
     return products
 
 
-def value(form: Form, sides: Mapping[str, float]) -> float:
-    """Bytes of ``form``; ``sides`` comes from ``symbols``."""
-    return sum(each * sides[name] for name, each in form.items())
+def compute_value(form: Form, sides: Mapping[str, float]) -> float:
+    """Bytes of ``form``; ``sides`` comes from ``list_symbols``."""
+    return sum(coefficient * sides[name] for name, coefficient in form.items())
 
 
 @functools.cache
-def table() -> dict[str, Any]:
+def read_table() -> dict[str, Any]:
     """Formulas by family, then "dtype/plain|checkpointed/targets" or "dtype/judge": ``layer`` and
-    ``moments``."""
+    ``list_moments``."""
     result: dict[str, Any] = json.loads(FILE.read_text())
     return result
 
@@ -64,7 +71,7 @@ def pick(family: str, own: Mapping[str, Any] | None, dtype: str, key: str) -> di
         if formulas is not None:
             result: dict[str, Any] = formulas
             return result
-    known = table()
+    known = read_table()
     formulas = known.get(family) or known["llama"]
     result = formulas.get(f"{dtype}/{key}") or formulas[f"{dtype.removesuffix(FUSED)}/{key}"]
     return result

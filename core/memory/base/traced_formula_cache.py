@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from core import paths
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 from core.memory.base.model_shape import Model
 
@@ -27,12 +27,12 @@ Say = Callable[[str], None]
 def read_cached(config: dict[str, Any], dtype: str) -> Model | None:
     """The cached model with its formulas, if it was traced before."""
     with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-        with open(_file(config, dtype), "rb", opener=paths.no_link) as file:
+        with open(_find_file(config, dtype), "rb", opener=paths.open_without_link) as file:
             return msgspec.json.decode(file.read(), type=Model)
     return None
 
 
-def _file(config: dict[str, Any], dtype: str) -> Path:
+def _find_file(config: dict[str, Any], dtype: str) -> Path:
     digest = hashlib.sha256(msgspec.json.encode(config, order="sorted")).hexdigest()[:24]
     return paths.cache() / f"formulas-{VERSION}-{digest}-{dtype}.json"
 
@@ -41,7 +41,7 @@ def trace(config: dict[str, Any], base: str, revision: str | None, dtype: str, s
     """Trace the base with the code that would train it; takes seconds, ``say`` gets each stage. Raises
     TrimtabError with the reason if that fails."""
     command = [sys.executable, "-P", "-m", MODULE, base, revision or "", dtype]
-    environment = {**os.environ, "PYTHONPATH": str(paths.root()), "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**os.environ, "PYTHONPATH": str(paths.find_root()), "CUDA_VISIBLE_DEVICES": ""}
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -56,7 +56,7 @@ def trace(config: dict[str, Any], base: str, revision: str | None, dtype: str, s
         for line in process.stderr:
             last = line.strip() or last
             if line.startswith("tracing "):
-                say(plain(line.strip(), 200))
+                say(sanitize(line.strip(), 200))
         out = process.stdout.read()
     try:
         if process.returncode:
@@ -64,9 +64,9 @@ def trace(config: dict[str, Any], base: str, revision: str | None, dtype: str, s
         model = msgspec.json.decode(out.strip().rsplit("\n", 1)[-1], type=Model)
     except (ValueError, msgspec.DecodeError) as error:
         raise TrimtabError.of(
-            f"the model's memory use cannot be traced: {plain(str(error), 300)}",
-            f"model.base = {plain(base, 200)!r}",
+            f"the model's memory use cannot be traced: {sanitize(str(error), 300)}",
+            f"model.base = {sanitize(base, 200)!r}",
             "start the study anyway: trials are admitted by measured memory",
         ) from error
-    paths.keep(_file(config, dtype), msgspec.json.encode(model))
+    paths.keep(_find_file(config, dtype), msgspec.json.encode(model))
     return model

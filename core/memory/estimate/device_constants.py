@@ -38,12 +38,12 @@ class Device(msgspec.Struct, frozen=True):
         return round(self.context_bytes + peak_bytes * (1 + self.slack))
 
 
-def cpu(total_bytes: int = 0, free_bytes: int = 0) -> Device:
+def make_cpu(total_bytes: int = 0, free_bytes: int = 0) -> Device:
     """The host. A process with torch, transformers and PEFT loaded uses about 600 MiB."""
     return Device("cpu", "cpu", total_bytes, free_bytes, 0, 600 * MIB, 0.05, copies=True)
 
 
-def card(reading: Card) -> Device:
+def make_card(reading: Card) -> Device:
     """The device of a GPU reading."""
     total, used = reading.total_bytes or 0, reading.used_bytes or 0
     bf16 = reading.capability is None or reading.capability >= AMPERE

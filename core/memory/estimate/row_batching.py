@@ -14,7 +14,7 @@ BLOCK = 32  # tokens; a row of a padding-free batch is padded to whole blocks
 GAIN = 0.1  # share of the cost that padding-free batches must save: they take other kernels
 
 
-def overhead(device: str, parameters: int) -> int:
+def count_overhead(device: str, parameters: int) -> int:
     """The fixed cost of a pass, in tokens, for a base with ``parameters`` on cpu or cuda."""
     if device == "cpu":
         return CPU_OVERHEAD
@@ -29,7 +29,7 @@ def share_out(lengths: Sequence[int], overhead: int, most: int = MOST) -> list[l
     distinct lengths finds where to cut. Equal lengths give equal passes, whatever else changes.
     """
     order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
-    steps = _steps([lengths[index] for index in order], most)
+    steps = _list_steps([lengths[index] for index in order], most)
     best: list[tuple[float, int]] = [(0.0, 0)]  # cost of the first n steps, and where the last pass begins
     for end in range(1, len(steps) + 1):
         longest = max(1, lengths[order[steps[end - 1][1] - 1]])
@@ -48,7 +48,7 @@ def share_out(lengths: Sequence[int], overhead: int, most: int = MOST) -> list[l
     return passes[::-1]
 
 
-def _steps(ascending: Sequence[int], most: int) -> list[tuple[int, int]]:
+def _list_steps(ascending: Sequence[int], most: int) -> list[tuple[int, int]]:
     """Ranges of equal length, none above ``most`` tokens; a pass takes a range completely or not at all."""
     steps: list[tuple[int, int]] = []
     begin = 0

@@ -44,33 +44,33 @@ def compute_need(knobs: Mapping[str, Any], trial: int = -1) -> Need:
 def choose_layers(model: Model, targets: Any) -> tuple[Linear, ...]:
     """The layers that get an adapter. As in PEFT, a list may name the ends of paths."""
     names = layer_groups.match_layers([linear.name for linear in model.linears], targets)
-    return tuple(linear for linear in model.linears if any(_matches(linear.name, name) for name in names))
+    return tuple(linear for linear in model.linears if any(_is_match(linear.name, name) for name in names))
 
 
-def _matches(path: str, name: str) -> bool:
+def _is_match(path: str, name: str) -> bool:
     """Whether a path matches a name. A model's description has only the ends of its paths."""
     return layer_groups.is_named_by(path, name) or layer_groups.is_named_by(name, path)
 
 
-def width(model: Model, targets: Any) -> int:
+def find_width(model: Model, targets: Any) -> int:
     """Columns of the trial's factor matrix: inputs and outputs of all its layers."""
     return model.layers * sum(linear.inputs + linear.outputs for linear in choose_layers(model, targets))
 
 
-def trainable(model: Model, trial: Need) -> int:
+def count_trainable(model: Model, trial: Need) -> int:
     """Parameters of the adapter."""
-    return trial.rank * width(model, trial.targets)
+    return trial.rank * find_width(model, trial.targets)
 
 
-def optimizer_bytes(model: Model, trial: Need) -> int:
+def count_optimizer_bytes(model: Model, trial: Need) -> int:
     """Bytes of the optimizer's state on the device; paged states move to host memory when the device is
     short."""
-    count = trainable(model, trial)
+    count = count_trainable(model, trial)
     if trial.optimizer == "sgd":
         return 4 * count
     if trial.optimizer == "adafactor":  # mean squares by rank and by channel of every factor
         factors = 2 * model.layers * len(choose_layers(model, trial.targets))
-        return 4 * (factors * trial.rank + width(model, trial.targets))
+        return 4 * (factors * trial.rank + find_width(model, trial.targets))
     if trial.optimizer.endswith("paged"):
         return 0
     if trial.optimizer == "adamw-8bit" and count >= SMALLEST_8BIT:
@@ -78,22 +78,22 @@ def optimizer_bytes(model: Model, trial: Need) -> int:
     return 8 * count
 
 
-def step_bytes(model: Model, trial: Need) -> int:
+def count_step_bytes(model: Model, trial: Need) -> int:
     """Temporary bytes of an optimizer step."""
     if trial.optimizer != "adafactor":
         return 0
-    longest = max(_equal_width_runs(model, choose_layers(model, trial.targets)))
+    longest = max(_list_equal_width_runs(model, choose_layers(model, trial.targets)))
     return 3 * 4 * trial.rank * longest  # squares, the update, its product
 
 
-def _equal_width_runs(model: Model, places: Sequence[Linear]) -> list[int]:
+def _list_equal_width_runs(model: Model, places: Sequence[Linear]) -> list[int]:
     """Columns of neighbouring factors of one width: adafactor steps each such run at once."""
     widths = [linear.inputs for _ in range(model.layers) for linear in places]
     widths += [linear.outputs for _ in range(model.layers) for linear in places]
     runs: list[list[int]] = []
-    for each in widths:
-        if runs and runs[-1][0] == each:
-            runs[-1][1] += each
+    for width in widths:
+        if runs and runs[-1][0] == width:
+            runs[-1][1] += width
         else:
-            runs.append([each, each])
+            runs.append([width, width])
     return [columns for _, columns in runs] or [0]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from core.contract.text.byte_sizes import format_bytes
-from core.contract.wire.memory_forecast import Foretold
+from core.contract.wire.memory_forecast import PackEstimate
 from core.memory.base.model_shape import Model
 from core.memory.estimate.device_constants import Device
 from core.memory.estimate.pack_memory_estimate import Setting, estimate_memory
@@ -29,7 +29,7 @@ class Case:
     device: Device
     limit_bytes: int | None
 
-    def estimate(self) -> Foretold:
+    def estimate(self) -> PackEstimate:
         """The memory estimate of its peak."""
         needs = [msgspec.structs.replace(self.need, trial=at) for at in range(self.pack)]
         return estimate_memory(self.model, self.setting, needs, self.device)
@@ -46,24 +46,24 @@ class Case:
 def advise(case: Case) -> list[str]:
     """Lines for the user, the most useful first."""
     estimate = case.estimate()
-    lines = [dominant_part(estimate, case.pack)]
+    lines = [find_dominant_part(estimate, case.pack)]
     if case.model.positions and case.need.length > case.model.positions:
         limit = f"the model supports up to {case.model.positions} tokens"
         lines.append(f"sequence_length {case.need.length}: {limit}")
     if case.limit_bytes is None:
         return lines
     if not case.fits():
-        return [*lines, _cheapest_fix(case)]
-    return [*lines, _remaining(case)]
+        return [*lines, _find_cheapest_fix(case)]
+    return [*lines, _describe_remaining(case)]
 
 
-def dominant_part(estimate: Foretold, pack: int = 1) -> str:
+def find_dominant_part(estimate: PackEstimate, pack: int = 1) -> str:
     """The largest part of the estimate, and the knobs that change it."""
     sizes: dict[str, int] = {}
     for part in estimate.parts:
         sizes[part.name] = sizes.get(part.name, 0) + part.used_bytes
-    name, most = max(sizes.items(), key=lambda size: size[1])
-    share = most / max(1, estimate.peak_bytes)
+    name, most_bytes = max(sizes.items(), key=lambda size: size[1])
+    share = most_bytes / max(1, estimate.peak_bytes)
     causes = {
         "base model": "it depends on precision",
         "activations": "they depend on batch_size × sequence_length and on gradient_checkpointing",
@@ -73,13 +73,13 @@ def dominant_part(estimate: Foretold, pack: int = 1) -> str:
         "loss": "it depends on batch_size × sequence_length",
     }
     verb = "dominate" if name.endswith("s") else "dominates"
-    return f"{name} {verb} with {format_bytes(most)} ({share:.0%}); {causes.get(name, '')}".rstrip("; ")
+    return f"{name} {verb} with {format_bytes(most_bytes)} ({share:.0%}); {causes.get(name, '')}".rstrip("; ")
 
 
 # -- largest ---------------------------------------------------------------------------------------
 
 
-def largest(fits: Callable[[int], bool], most: int) -> int:
+def find_largest(fits: Callable[[int], bool], most: int) -> int:
     """The largest count up to ``most`` that fits; 0 if not even 1 does. If a count fits, all smaller ones
     must fit."""
     if not fits(1):
@@ -94,29 +94,31 @@ def largest(fits: Callable[[int], bool], most: int) -> int:
     return low
 
 
-def largest_batch(case: Case) -> int:
+def find_largest_batch(case: Case) -> int:
     """The largest number of rows in a micro-batch that fits."""
-    return largest(lambda rows: case.with_need(rows=rows).fits(), MOST_ROWS)
+    return find_largest(lambda rows: case.with_need(rows=rows).fits(), MOST_ROWS)
 
 
-def largest_length(case: Case) -> int:
+def find_largest_length(case: Case) -> int:
     """The largest number of tokens per row that fits, within the model's own limit."""
-    return largest(lambda length: case.with_need(length=max(2, length)).fits(), longest(case))
+    return find_largest(lambda length: case.with_need(length=max(2, length)).fits(), find_longest(case))
 
 
-def longest(case: Case) -> int:
+def find_longest(case: Case) -> int:
     """The longest sequence that the model supports."""
     return min(case.model.positions or MOST_LENGTH, MOST_LENGTH)
 
 
-def largest_pack(case: Case) -> int:
+def find_largest_pack(case: Case) -> int:
     """The largest number of such trials that fit at once."""
-    return largest(lambda pack: replace(case, pack=pack).fits(), MOST_TRIALS)
+    return find_largest(lambda pack: replace(case, pack=pack).fits(), MOST_TRIALS)
 
 
-def _remaining(case: Case) -> str:
-    rows, length, pack = largest_batch(case), largest_length(case), largest_pack(case)
-    end = "" if length < longest(case) else " (the model's limit)" if case.model.positions else " or more"
+def _describe_remaining(case: Case) -> str:
+    rows, length, pack = find_largest_batch(case), find_largest_length(case), find_largest_pack(case)
+    end = (
+        "" if length < find_longest(case) else " (the model's limit)" if case.model.positions else " or more"
+    )
     return (
         f"with everything else unchanged, batch_size {rows} fits, or sequence_length {length}{end}, "
         f"or {pack} such trial{'' if pack == 1 else 's'} at once"
@@ -126,13 +128,13 @@ def _remaining(case: Case) -> str:
 # -- the cheapest change ---------------------------------------------------------------------------
 
 
-def _changes(case: Case) -> Iterator[tuple[str, Case]]:
+def _list_changes(case: Case) -> Iterator[tuple[str, Case]]:
     """Changes by what they cost: first the same training in smaller pieces, then slower, then coarser, then
     different training."""
     need = case.need
     for pack in sorted({case.pack // 2, case.pack // 4, 1} - {0, case.pack}, reverse=True):
         yield f"{pack} trial{'' if pack == 1 else 's'} at once", replace(case, pack=pack)
-    for rows in _halves(need.rows):
+    for rows in _list_halves(need.rows):
         times = need.rows // rows
         yield (
             f"batch_size {rows} with {times} × the gradient_accumulation",
@@ -141,17 +143,17 @@ def _changes(case: Case) -> Iterator[tuple[str, Case]]:
     if need.optimizer == "adamw":
         yield 'optimizer = "adamw-8bit"', case.with_need(optimizer="adamw-8bit")
     if not case.setting.checkpointing:
-        yield "model.gradient_checkpointing = true", _with_setting(case, checkpointing=True)
+        yield "model.gradient_checkpointing = true", _make_case(case, checkpointing=True)
     if case.setting.precision not in ("nf4", "int8"):
-        yield 'model.precision = "nf4"', _with_setting(case, precision="nf4")
-    for length in _halves(need.length):
+        yield 'model.precision = "nf4"', _make_case(case, precision="nf4")
+    for length in _list_halves(need.length):
         if length >= 64:
             yield f"sequence_length {length}", case.with_need(length=length)
-    for rank in _halves(need.rank):
+    for rank in _list_halves(need.rank):
         yield f"lora_rank {rank}", case.with_need(rank=rank)
 
 
-def _halves(count: int) -> Sequence[int]:
+def _list_halves(count: int) -> Sequence[int]:
     halves = []
     while count > 1:
         count = count // 2
@@ -159,17 +161,17 @@ def _halves(count: int) -> Sequence[int]:
     return halves
 
 
-def _with_setting(case: Case, **changed: object) -> Case:
+def _make_case(case: Case, **changed: object) -> Case:
     return replace(case, setting=replace(case.setting, **changed))  # type: ignore[arg-type]
 
 
-def _cheapest_fix(case: Case) -> str:
-    for text, changed in _changes(case):
+def _find_cheapest_fix(case: Case) -> str:
+    for text, changed in _list_changes(case):
         if changed.fits():
             return f"it fits with {text}: {format_bytes(changed.estimate().device_bytes)}"
-    smallest = replace(_with_setting(case, checkpointing=True), pack=1)
+    smallest = replace(_make_case(case, checkpointing=True), pack=1)
     smallest = smallest.with_need(rows=1, accumulates=True)
-    for text, changed in (("", smallest), *_changes(smallest)):
+    for text, changed in (("", smallest), *_list_changes(smallest)):
         if changed.fits():
             with_ = f" and {text}" if text else ""
             return (

@@ -20,7 +20,7 @@ class Limit:
     why: str
 
 
-def limit(requested: int | None, device: Device, ours_bytes: int = 0) -> Limit:
+def find_limit(requested: int | None, device: Device, ours_bytes: int = 0) -> Limit:
     """The limit on ``device``: the ``requested`` bytes (resources.memory), but at most what is free or used
     by this study already, minus a margin."""
     if not device.total_bytes:
@@ -30,8 +30,8 @@ def limit(requested: int | None, device: Device, ours_bytes: int = 0) -> Limit:
     taken_bytes = max(0, device.total_bytes - device.free_bytes - ours_bytes)
     if requested is not None and requested <= available:
         return Limit(requested, f"resources.memory = {format_bytes(requested)}")
-    others = f", {format_bytes(taken_bytes)} used by other processes" if taken_bytes >= margin else ""
-    why = f"{format_bytes(device.total_bytes)}{others}"
+    others_text = f", {format_bytes(taken_bytes)} used by other processes" if taken_bytes >= margin else ""
+    why = f"{format_bytes(device.total_bytes)}{others_text}"
     why += (
         f", {format_bytes(margin)} reserved"
         if margin
@@ -40,7 +40,7 @@ def limit(requested: int | None, device: Device, ours_bytes: int = 0) -> Limit:
     return Limit(available, why)
 
 
-def check(requested: int | None, device: Device, base_bytes: int, where: str) -> None:
+def check(requested: int | None, device: Device, base_bytes: int, location: str) -> None:
     """Raises TrimtabError for a limit that not even the base model fits within."""
     if requested is None:
         return
@@ -48,13 +48,13 @@ def check(requested: int | None, device: Device, base_bytes: int, where: str) ->
         used = format_bytes(device.context_bytes)
         raise TrimtabError.of(
             f"memory = {format_bytes(requested)} is less than an empty process uses ({used})",
-            where,
+            location,
             'set more, or "auto" for all free memory',
         )
     if requested < device.whole(base_bytes):
         raise TrimtabError.of(
             f"memory = {format_bytes(requested)} is too small for the base model, "
             f"which needs {format_bytes(device.whole(base_bytes))}",
-            where,
+            location,
             'set more, set model.precision = "nf4", or use a smaller base',
         )

@@ -21,7 +21,7 @@ COSTLY = (
 Estimate = Callable[[Mapping[str, Any]], int]
 
 
-def extremes(spec: StudySpec, estimate: Estimate) -> tuple[dict[str, Any], dict[str, Any]]:
+def find_extremes(spec: StudySpec, estimate: Estimate) -> tuple[dict[str, Any], dict[str, Any]]:
     """The knobs of the smallest and of the largest trial; ``estimate`` estimates a trial's bytes."""
     small, large = dict(spec.train), dict(spec.train)
     for name, dimension in spec.space.items():
@@ -37,14 +37,14 @@ def extremes(spec: StudySpec, estimate: Estimate) -> tuple[dict[str, Any], dict[
 def _list_ends(dimension: Dimension) -> list[Any]:
     if isinstance(dimension, Choice):
         return list(dimension.values)
-    return [_as_kind(dimension, dimension.low), _as_kind(dimension, dimension.high)]
+    return [_convert_kind(dimension, dimension.low), _convert_kind(dimension, dimension.high)]
 
 
-def _as_kind(dimension: Range, value: float) -> float | int:
+def _convert_kind(dimension: Range, value: float) -> float | int:
     return int(value) if dimension.kind == "int" else value
 
 
-def share(spec: StudySpec, fits: Callable[[Mapping[str, Any]], bool]) -> float:
+def estimate_fitting_share(spec: StudySpec, fits: Callable[[Mapping[str, Any]], bool]) -> float:
     """The fraction of the space that fits, 0 to 1, from random points."""
     rng = random.Random(0)
     points = ({**spec.train, **{n: _draw(d, rng) for n, d in spec.space.items()}} for _ in range(SAMPLES))

@@ -43,7 +43,7 @@ class EstimateCorrections:
         self._kinds: dict[str, Correction] = {}
         if file is not None:
             with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-                with open(file, "rb", opener=paths.no_link) as source:
+                with open(file, "rb", opener=paths.open_without_link) as source:
                     self._kinds = msgspec.json.decode(source.read(), type=dict[str, Correction])
 
     def of(self, kind: str) -> Correction:
@@ -59,23 +59,23 @@ class EstimateCorrections:
         frees."""
         if estimated <= 0 or measured <= 0:
             return
-        entry = self._kind(kind)
+        entry = self._find_kind(kind)
         entry.ratios = [*entry.ratios[-KEPT + 1 :], min(MOST, max(LEAST, measured / estimated))]
 
     def learn_oom(self, kind: str, estimated: float, available: float) -> None:
         """Learn that memory ran out with ``available`` bytes for an estimate of ``estimated`` bytes."""
         if estimated > 0 and available > 0:
-            entry = self._kind(kind)
+            entry = self._find_kind(kind)
             entry.floor = min(MOST, max(entry.floor, 1.02 * available / estimated))
 
     def learn_context(self, kind: str, context_bytes: int, slack: float | None = None) -> None:
         """Learn what a process uses besides its tensors."""
         if context_bytes > 0:
-            self._kind(kind).context_bytes = context_bytes
+            self._find_kind(kind).context_bytes = context_bytes
         if slack is not None and 0 <= slack < 1:
-            self._kind(kind).slack = slack
+            self._find_kind(kind).slack = slack
 
-    def _kind(self, kind: str) -> Correction:
+    def _find_kind(self, kind: str) -> Correction:
         while len(self._kinds) >= KINDS and kind not in self._kinds:
             del self._kinds[next(iter(self._kinds))]
         return self._kinds.setdefault(kind, Correction())
@@ -86,6 +86,6 @@ class EstimateCorrections:
             return
         aside = self._file.with_name(f"{self._file.name}.{os.getpid()}.new")
         with contextlib.suppress(OSError):
-            with open(aside, "wb", opener=paths.no_link) as out:
+            with open(aside, "wb", opener=paths.open_without_link) as out:
                 out.write(msgspec.json.encode(self._kinds))
             aside.rename(self._file)

@@ -43,11 +43,11 @@ class PackRecords:
         self._kinds: dict[str, PackRecord] = {}
         if file is not None:
             with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-                with open(file, "rb", opener=paths.no_link) as source:
-                    found = msgspec.json.decode(source.read(LARGEST_BYTES), type=_File)
-                if found.version == VERSION:
+                with open(file, "rb", opener=paths.open_without_link) as source:
+                    records = msgspec.json.decode(source.read(LARGEST_BYTES), type=_File)
+                if records.version == VERSION:
                     self._kinds = {
-                        kind: record for kind, record in found.kinds.items() if 1 <= record.number <= MOST
+                        kind: record for kind, record in records.kinds.items() if 1 <= record.number <= MOST
                     }
 
     def of(self, kind: str) -> PackRecord | None:
@@ -67,6 +67,6 @@ class PackRecords:
             return
         aside = self._file.with_name(f"{self._file.name}.{os.getpid()}.new")
         with contextlib.suppress(OSError):
-            with open(aside, "wb", opener=paths.no_link) as out:
+            with open(aside, "wb", opener=paths.open_without_link) as out:
                 out.write(msgspec.json.encode(_File(VERSION, self._kinds)))
             aside.rename(self._file)

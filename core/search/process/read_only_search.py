@@ -24,12 +24,12 @@ class ReadOnlySearch(Search):
             return await self._call_with_restart(method, arguments)
 
 
-async def importance(spec: StudySpec, folder: Path, method: str, objective: int) -> Importance:
+async def ask_importance(spec: StudySpec, folder: Path, method: str, objective: int) -> Importance:
     """Return query the knob importance. Raises TrimtabError if the storage cannot be read."""
     return msgspec.convert(await _query(spec, folder, "importance", method, objective), Importance)
 
 
-async def state(spec: StudySpec, folder: Path) -> SearchState:
+async def ask_state(spec: StudySpec, folder: Path) -> SearchState:
     """Return query the state of sampler and rungs. Raises TrimtabError if the storage cannot be read."""
     return msgspec.convert(await _query(spec, folder, "state"), SearchState)
 

@@ -176,7 +176,7 @@ class Search:
         )
 
     async def _begin(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(paths.root())}
+        environment = {**os.environ, "PYTHONPATH": str(paths.find_root())}
         # the sampler's linear algebra must not take cores from training
         environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._process = await asyncio.create_subprocess_exec(
@@ -188,7 +188,7 @@ class Search:
         )
         await self._answer(Call("load", []))
         self._loaded = True
-        await self._answer(Call("open", [spec_file.to_raw(self._spec), str(self._folder)]))
+        await self._answer(Call("open", [spec_file.convert_to_raw(self._spec), str(self._folder)]))
 
     async def _answer(self, call: Call) -> Any:
         assert self._process and self._process.stdin and self._process.stdout

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import SpecError, TrimtabError
 from core.search.search_pipe_messages import LENGTH, Answer, Call, encode_frame
 
@@ -34,9 +34,9 @@ def serve(source: BinaryIO, sink: BinaryIO, reads: bool = False) -> None:
         try:
             value: Any = None
             if call.method == "load":  # answered apart from "open", so that a locked storage can be told
-                _server_class(reads)
+                _make_server(reads)
             elif call.method == "open":
-                oracle = _server_class(reads)(*call.arguments)
+                oracle = _make_server(reads)(*call.arguments)
             else:
                 value = _call(oracle, methods, call)
             answer = Answer(value)
@@ -45,13 +45,13 @@ def serve(source: BinaryIO, sink: BinaryIO, reads: bool = False) -> None:
             answer = Answer(problems=problems, of_spec=isinstance(error, SpecError))
         except Exception as error:
             traceback.print_exc()
-            message = f"the search failed: {type(error).__name__}: {plain(str(error), 300)}"
+            message = f"the search failed: {type(error).__name__}: {sanitize(str(error), 300)}"
             answer = Answer(problems=[(message, call.method, "see the engine's log for the traceback")])
         sink.write(encode_frame(answer))
         sink.flush()
 
 
-def _server_class(reads: bool) -> Any:
+def _make_server(reads: bool) -> Any:
     if reads:
         from core.search.process.storage_reader import Reader
 

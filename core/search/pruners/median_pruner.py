@@ -13,21 +13,21 @@ from optuna.trial import FrozenTrial, TrialState
 PEERS = (TrialState.COMPLETE, TrialState.RUNNING)
 
 
-def peers(study: Any, trial: FrozenTrial) -> list[FrozenTrial]:
+def list_peers(study: Any, trial: FrozenTrial) -> list[FrozenTrial]:
     """Return the other complete and running trials that have a value at ``trial``'s last step.
 
     The first trial to reach a step has no peers there, so it cannot be pruned there.
     """
     candidates = study.get_trials(deepcopy=False, states=PEERS)
     return [
-        other
-        for other in candidates
-        if other.number != trial.number and trial.last_step in other.intermediate_values
+        candidate
+        for candidate in candidates
+        if candidate.number != trial.number and trial.last_step in candidate.intermediate_values
     ]
 
 
 class PeersPruner(PercentilePruner):
-    """Optuna's rule with ``peers`` instead of the complete trials.
+    """Optuna's rule with ``list_peers`` instead of the complete trials.
 
     ``n_startup_trials`` counts peers, so a threshold always rests on that many values of the same step. If
     trials run one after another, the decision equals Optuna's (with ``n_min_trials`` as large). A trial is
@@ -36,7 +36,7 @@ class PeersPruner(PercentilePruner):
 
     def prune(self, study: Any, trial: FrozenTrial) -> bool:
         """Tell whether ``trial`` is worse than the percentile of its peers."""
-        result: bool = super().prune(_Among(study, peers(study, trial)), trial)
+        result: bool = super().prune(_Among(study, list_peers(study, trial)), trial)
         return result
 
 

@@ -9,13 +9,13 @@ from optuna.pruners import BasePruner, WilcoxonPruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from core.search.pruners.median_pruner import peers
+from core.search.pruners.median_pruner import list_peers
 
 P_THRESHOLD = 0.1  # Optuna's default: the p-value below which a difference counts
 LEAST_ROWS = 14  # with fewer rows and ties scipy enumerates all signs, which takes seconds per value
 
 
-def key(step: int) -> str:
+def make_key(step: int) -> str:
     """Return the system attribute with the losses of the rows at ``step``."""
     return f"trimtab:rows:{step}"
 
@@ -25,20 +25,20 @@ def encode_losses(rows: Any) -> str:
     return json.dumps([float(f"{row:.4g}") for row in rows])
 
 
-def rows_of(trial: FrozenTrial, step: int) -> list[float]:
+def read_rows(trial: FrozenTrial, step: int) -> list[float]:
     """Return the losses of the validation rows at ``step``, in the rows' order; empty if there are none."""
-    result: list[float] = json.loads(trial.system_attrs.get(key(step), "[]"))
+    result: list[float] = json.loads(trial.system_attrs.get(make_key(step), "[]"))
     return result
 
 
-def rival(study: Any, trial: FrozenTrial, least: int) -> FrozenTrial | None:
+def find_rival(study: Any, trial: FrozenTrial, least: int) -> FrozenTrial | None:
     """Return the other trial with the lowest mean loss over the same rows at ``trial``'s last step; None with
     fewer than ``least`` others."""
-    step, count = trial.last_step or 0, len(rows_of(trial, trial.last_step or 0))
-    others = [peer for peer in peers(study, trial) if len(rows_of(peer, step)) == count]
-    if count < LEAST_ROWS or len(others) < max(1, least):
+    step, count = trial.last_step or 0, len(read_rows(trial, trial.last_step or 0))
+    rivals = [peer for peer in list_peers(study, trial) if len(read_rows(peer, step)) == count]
+    if count < LEAST_ROWS or len(rivals) < max(1, least):
         return None
-    return min(others, key=lambda peer: sum(rows_of(peer, step)))
+    return min(rivals, key=lambda peer: sum(read_rows(peer, step)))
 
 
 class RowsPruner(BasePruner):
@@ -56,10 +56,12 @@ class RowsPruner(BasePruner):
     def prune(self, study: Any, trial: FrozenTrial) -> bool:
         """Tell whether ``trial`` is significantly worse than the best other trial on the same rows."""
         step = trial.last_step
-        other = None if step is None or step < self._warmup else rival(study, trial, self._startup)
-        if other is None or step is None:
+        best_rival = None if step is None or step < self._warmup else find_rival(study, trial, self._startup)
+        if best_rival is None or step is None:
             return False
-        result: bool = self._rule.prune(_Against(_as_steps(other, step)), _as_steps(trial, step))
+        result: bool = self._rule.prune(
+            _Against(_convert_to_steps(best_rival, step)), _convert_to_steps(trial, step)
+        )
         return result
 
 
@@ -72,8 +74,8 @@ class _Against:
         self.best_trial = best
 
 
-def _as_steps(trial: FrozenTrial, step: int) -> FrozenTrial:
-    rows = rows_of(trial, step)
+def _convert_to_steps(trial: FrozenTrial, step: int) -> FrozenTrial:
+    rows = read_rows(trial, step)
     copied = create_trial(
         state=TrialState.COMPLETE, value=sum(rows) / len(rows), intermediate_values=dict(enumerate(rows))
     )
@@ -85,10 +87,10 @@ def explain(study: Any, trial: FrozenTrial, least: int) -> str:
     """Return the decision with its numbers: the other trial, the number of rows, and the p-value."""
     from scipy.stats import wilcoxon  # the import would take more than half of a search process's start
 
-    step, other = trial.last_step or 0, rival(study, trial, least)
-    if other is None:
+    step, best_rival = trial.last_step or 0, find_rival(study, trial, least)
+    if best_rival is None:
         return f"worse than another at step {step}"
-    pairs = list(zip(rows_of(trial, step), rows_of(other, step), strict=True))
+    pairs = list(zip(read_rows(trial, step), read_rows(best_rival, step), strict=True))
     worse, apart = (
         sum(value > best_value for value, best_value in pairs),
         [value - best_value for value, best_value in pairs],
@@ -96,6 +98,6 @@ def explain(study: Any, trial: FrozenTrial, least: int) -> str:
     chance = wilcoxon(apart, alternative="greater", zero_method="zsplit").pvalue
     mean = sum(apart) / len(apart)
     return (
-        f"worse than trial {other.number} on {worse} of {len(pairs)} validation rows at step {step}, by "
+        f"worse than trial {best_rival.number} on {worse} of {len(pairs)} validation rows at step {step}, by "
         f"{mean:.3g} nats/token on average (p = {chance:.2g})"
     )

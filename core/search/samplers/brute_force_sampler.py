@@ -9,7 +9,7 @@ from optuna.samplers import BruteForceSampler
 from optuna.trial import FrozenTrial
 
 from core.contract.spec.search_space import Space, count_points
-from core.search.optuna_space import distributions, from_optuna, to_optuna
+from core.search.optuna_space import from_optuna, make_distributions, to_optuna
 
 LOST = "trimtab:lost"  # marks a proposal that was never received: its point is free again
 
@@ -23,7 +23,7 @@ class ExhaustiveSampler(BruteForceSampler):
 
     def __init__(self, space: Space, fixed: dict[str, Any], seed: int) -> None:
         super().__init__(seed=seed)
-        self._dimensions, self._space, self._fixed = space, distributions(space), fixed
+        self._dimensions, self._space, self._fixed = space, make_distributions(space), fixed
         self._size = int(
             count_points({name: dimension for name, dimension in space.items() if name not in fixed})
         )

@@ -48,14 +48,14 @@ class GpSampler(GPSampler):
 
 
 def _select_history(
-    study: Any, complete: list[FrozenTrial], pruned: list[FrozenTrial], most: int
+    study: Any, complete: list[FrozenTrial], pruned: list[FrozenTrial], most_trials: int
 ) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
     """Return the complete and the pruned trials to use in the fit, each in their order."""
-    if len(complete) + len(pruned) <= most:
+    if len(complete) + len(pruned) <= most_trials:
         return complete, pruned
-    best = {complete[index].number for index in _best_first(study, complete)[: most // 2]}
-    others = sorted(trial.number for trial in (*complete, *pruned) if trial.number not in best)
-    numbers = best.union(others[len(best) - most :])
+    best = {complete[index].number for index in _best_first(study, complete)[: most_trials // 2]}
+    left_out = sorted(trial.number for trial in (*complete, *pruned) if trial.number not in best)
+    numbers = best.union(left_out[len(best) - most_trials :])
     return (
         [trial for trial in complete if trial.number in numbers],
         [trial for trial in pruned if trial.number in numbers],
@@ -65,7 +65,7 @@ def _select_history(
 def _best_first(study: Any, trials: list[FrozenTrial]) -> Any:
     """Return indices sorted by the sum of the ranks in each objective; trials that violate a constraint come
     last."""
-    signs = [1.0 if way == StudyDirection.MINIMIZE else -1.0 for way in study.directions]
+    signs = [1.0 if direction == StudyDirection.MINIMIZE else -1.0 for direction in study.directions]
     ranks = np.argsort(np.argsort(np.array([trial.values for trial in trials]) * signs, axis=0), axis=0)
     violates = [any(value > 0 for value in trial.constraints.values()) for trial in trials]
     return np.lexsort((ranks.sum(axis=1), violates))

@@ -40,9 +40,9 @@ class CellsSampler(GridSampler):
         )
 
 
-def _have_same_values(some: Sequence[Any], others: Sequence[Any]) -> bool:
-    return len(some) == len(others) and all(
-        value == other
-        or (isinstance(value, float) and isinstance(other, float) and math.isclose(value, other))
-        for value, other in zip(some, others, strict=True)
+def _have_same_values(values: Sequence[Any], other_values: Sequence[Any]) -> bool:
+    return len(values) == len(other_values) and all(
+        value == other_value
+        or (isinstance(value, float) and isinstance(other_value, float) and math.isclose(value, other_value))
+        for value, other_value in zip(values, other_values, strict=True)
     )

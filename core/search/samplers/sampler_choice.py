@@ -10,7 +10,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from core.contract.spec.study_spec import StudySpec
-from core.search.optuna_space import grid, to_optuna
+from core.search.optuna_space import make_grid, to_optuna
 from core.search.samplers.brute_force_sampler import ExhaustiveSampler
 from core.search.samplers.cma_sampler import CmaSampler
 from core.search.samplers.gp_sampler import GpSampler
@@ -37,18 +37,19 @@ SAMPLERS: dict[str, Callable[[StudySpec, int, int], BaseSampler]] = {
     ),
     "random": lambda spec, seed, startup: samplers.RandomSampler(seed=seed),
     "grid": lambda spec, seed, startup: CellsSampler(
-        {**grid(spec.space), **{name: [value] for name, value in fixed_params(spec).items()}}, seed=seed
+        {**make_grid(spec.space), **{name: [value] for name, value in list_fixed_params(spec).items()}},
+        seed=seed,
     ),
-    "bruteforce": lambda spec, seed, startup: ExhaustiveSampler(spec.space, fixed_params(spec), seed),
+    "bruteforce": lambda spec, seed, startup: ExhaustiveSampler(spec.space, list_fixed_params(spec), seed),
 }
 
 
-def fixed_params(spec: StudySpec) -> dict[str, Any]:
+def list_fixed_params(spec: StudySpec) -> dict[str, Any]:
     """Return the knobs in ``study.fixed``, as Optuna stores them."""
     return {name: to_optuna(value) for name, value in spec.study.fixed.items()}
 
 
-def sampler(spec: StudySpec, past_trials: int = 0) -> BaseSampler:
+def make_sampler(spec: StudySpec, past_trials: int = 0) -> BaseSampler:
     """Return the sampler that ``spec`` names, seeded from the study's seed.
 
     A search that resumes after ``past_trials`` must not draw the same random numbers again, so they shift the
@@ -57,24 +58,24 @@ def sampler(spec: StudySpec, past_trials: int = 0) -> BaseSampler:
     name = spec.study.sampler
     seed = spec.study.seed if name in SEED_FIXED else spec.study.seed + past_trials
     inner = SAMPLERS[name](spec, seed % 2**32, spec.study.startup_trials)
-    return samplers.PartialFixedSampler(fixed_params(spec), inner) if spec.study.fixed else inner
+    return samplers.PartialFixedSampler(list_fixed_params(spec), inner) if spec.study.fixed else inner
 
 
-def trials_learnt_from(spec: StudySpec, study: Any) -> int:
+def count_trials_learnt_from(spec: StudySpec, study: Any) -> int:
     """Return the number of trials that the sampler can learn from; for TPE's random start, pruned trials
     count too."""
     pruned = (TrialState.PRUNED,) if spec.study.sampler == "tpe" else ()
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, *pruned)))
 
 
-def sampler_why(spec: StudySpec, sampler: BaseSampler, number: int, results: int) -> str:
+def explain_sampler(spec: StudySpec, sampler: BaseSampler, number: int, results: int) -> str:
     """Return the origin of a proposal, in a few words."""
     fixed = ", ".join(f"{name} = {value}" for name, value in spec.study.fixed.items())
     inner = _check_sampler(sampler)
     if isinstance(inner, GpSampler) and inner.known > inner.history:
         origin = f"gp: from {inner.history} of {inner.known} trials, the best and the latest"
     else:
-        origin = _origin(spec, number, results)
+        origin = _explain_origin(spec, number, results)
     return origin + (f"; fixed: {fixed}" if fixed else "")
 
 
@@ -82,7 +83,7 @@ def _check_sampler(sampler: BaseSampler) -> BaseSampler:
     return sampler._base_sampler if isinstance(sampler, samplers.PartialFixedSampler) else sampler
 
 
-def _origin(spec: StudySpec, number: int, results: int) -> str:
+def _explain_origin(spec: StudySpec, number: int, results: int) -> str:
     name = spec.study.sampler
     startup = spec.study.startup_trials
     if name in ("tpe", "gp", "cmaes") and results < startup:

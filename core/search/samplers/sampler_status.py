@@ -9,9 +9,9 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from core.contract.spec.study_spec import COUNTED, StudySpec
-from core.search.optuna_space import distributions
+from core.search.optuna_space import make_distributions
 from core.search.samplers.gp_sampler import HISTORY
-from core.search.samplers.sampler_choice import count_remaining, sampler
+from core.search.samplers.sampler_choice import count_remaining, make_sampler
 
 Lines = list[tuple[str, str]]
 NAMES = {
@@ -40,11 +40,15 @@ LEARNS_FROM = {  # states; TPE and GP use the last value of a pruned trial
 BEGINS_AFTER = {"tpe": LEARNS_FROM["tpe"], "gp": (TrialState.COMPLETE,), "cmaes": (TrialState.COMPLETE,)}
 
 
-def lines(spec: StudySpec, study: Any, trials: list[FrozenTrial]) -> Lines:
+def list_lines(spec: StudySpec, study: Any, trials: list[FrozenTrial]) -> Lines:
     """Return the state of the sampler, as (label, text)."""
     name = spec.study.sampler
-    label_texts = [("sampler", f"{name}: {NAMES[name]}"), *_history(name, trials), *_start(spec, trials)]
-    label_texts += [*_generation(spec, trials), *_describe_rest(spec, study)]
+    label_texts = [
+        ("sampler", f"{name}: {NAMES[name]}"),
+        *_describe_history(name, trials),
+        *_describe_start(spec, trials),
+    ]
+    label_texts += [*_describe_generation(spec, trials), *_describe_rest(spec, study)]
     if spec.study.fixed:
         label_texts.append(
             ("fixed", ", ".join(f"{key} = {value}" for key, value in spec.study.fixed.items()))
@@ -59,7 +63,7 @@ def _count(trials: list[FrozenTrial], states: tuple[TrialState, ...]) -> int:
     return sum(trial.state in states for trial in trials)
 
 
-def _history(name: str, trials: list[FrozenTrial]) -> Lines:
+def _describe_history(name: str, trials: list[FrozenTrial]) -> Lines:
     """Return the trials that the next proposal is based on."""
     states = LEARNS_FROM.get(name)
     if states is None:
@@ -75,27 +79,27 @@ def _history(name: str, trials: list[FrozenTrial]) -> Lines:
     return [("learns from", text)]
 
 
-def _start(spec: StudySpec, trials: list[FrozenTrial]) -> Lines:
+def _describe_start(spec: StudySpec, trials: list[FrozenTrial]) -> Lines:
     """Return the progress of the random start."""
     name = spec.study.sampler
     states = BEGINS_AFTER.get(name)
     if states is None:
         return []
-    needed = max(1, spec.study.startup_trials) if name == "cmaes" else spec.study.startup_trials
+    trials_needed = max(1, spec.study.startup_trials) if name == "cmaes" else spec.study.startup_trials
     results = _count(trials, states)
-    if results < needed:
-        return [("random start", f"{results} of {needed} trials have results")]
-    return [("random start", f"finished after {needed} trials")]
+    if results < trials_needed:
+        return [("random start", f"{results} of {trials_needed} trials have results")]
+    return [("random start", f"finished after {trials_needed} trials")]
 
 
-def _generation(spec: StudySpec, trials: list[FrozenTrial]) -> Lines:
+def _describe_generation(spec: StudySpec, trials: list[FrozenTrial]) -> Lines:
     """Return the newest generation, and how many of its trials have results."""
     name = spec.study.sampler
     key = GENERATION.get(name)
     if key is None:
         return []
     generations = [(trial.system_attrs[key], trial.state) for trial in trials if key in trial.system_attrs]
-    population = _population(spec)
+    population = _count_population(spec)
     if not generations:
         return [("generation", f"none yet; a population has {population} trials")]
     newest = max(generation for generation, _ in generations)
@@ -103,11 +107,11 @@ def _generation(spec: StudySpec, trials: list[FrozenTrial]) -> Lines:
     return [("generation", f"{newest}: {results} of {population} trials have results")]
 
 
-def _population(spec: StudySpec) -> int:
+def _count_population(spec: StudySpec) -> int:
     """Return trials per generation; CMA-ES varies only numeric knobs (Hansen, arXiv:1604.00772)."""
     if spec.study.sampler != "cmaes":
         return max(8, spec.study.startup_trials)
-    space = distributions(spec.space).values()
+    space = make_distributions(spec.space).values()
     varied = [
         distribution
         for distribution in space
@@ -120,5 +124,5 @@ def _describe_rest(spec: StudySpec, study: Any) -> Lines:
     """Return the remaining points of grid and brute force."""
     if spec.study.sampler not in COUNTED:
         return []
-    points = count_remaining(spec, sampler(spec), study)
+    points = count_remaining(spec, make_sampler(spec), study)
     return [("left", f"{points} untried points")] if points is not None else []

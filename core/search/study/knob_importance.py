@@ -17,16 +17,16 @@ from optuna.importance import (
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from core.contract.spec.study_spec import StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire.search_state import FEWEST, METHODS, Importance
-from core.search.optuna_space import distributions
+from core.search.optuna_space import make_distributions
 
 HISTORY = {"ped-anova": 5_000, "fanova": 300}  # the number of latest trials to evaluate
 TOP, TOP_TRIALS = 0.1, 5  # PED-ANOVA's best quantile, and the fewest trials it should contain
 TREES_SEED = 0  # fixed, so that the same trials give the same shares
 
 
-def importance(spec: StudySpec, trials: list[FrozenTrial], method: str, objective: int) -> Importance:
+def compute_importance(spec: StudySpec, trials: list[FrozenTrial], method: str, objective: int) -> Importance:
     """Return the share of each knob in the variation of objective number ``objective``.
 
     A pruned trial counts with its last value, as it does for samplers that learn, because what makes trials
@@ -34,16 +34,16 @@ def importance(spec: StudySpec, trials: list[FrozenTrial], method: str, objectiv
     """
     goal = spec.study.objectives[objective]
     empty = Importance(method, goal.metric)
-    space = distributions(spec.space)
-    valued = [(trial, value) for trial in trials if (value := _value(trial, objective)) is not None]
-    alike = [pair for pair in valued if _fits(pair[0], space)]
+    space = make_distributions(spec.space)
+    valued = [(trial, value) for trial in trials if (value := _find_value(trial, objective)) is not None]
+    alike = [pair for pair in valued if _is_in_space(pair[0], space)]
     why = _explain_none(method, space, [value for _, value in alike])
     alike_count = len(alike)
     if why:
         return Importance(empty.method, empty.objective, trials=alike_count, known=alike_count, why_none=why)
     recent = alike[-HISTORY[method] :]
-    evaluator, asks = _evaluator(method, len(recent))
-    study = _study(recent, space, goal.direction)
+    evaluator, asks = _make_evaluator(method, len(recent))
+    study = _make_study(recent, space, goal.direction)
     importances = get_param_importances(study, evaluator=evaluator, params=list(space))
     if not all(math.isfinite(share) for share in importances.values()):
         why = f"{method} finds no difference that the knobs explain"
@@ -53,7 +53,7 @@ def importance(spec: StudySpec, trials: list[FrozenTrial], method: str, objectiv
     return Importance(empty.method, empty.objective, shares, len(recent), early, alike_count, asks)
 
 
-def _value(trial: FrozenTrial, objective: int) -> float | None:
+def _find_value(trial: FrozenTrial, objective: int) -> float | None:
     """Return the trial's result, or the last value of a pruned trial."""
     value = None
     if trial.state == TrialState.COMPLETE:
@@ -63,7 +63,7 @@ def _value(trial: FrozenTrial, objective: int) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _fits(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> bool:
+def _is_in_space(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> bool:
     """Tell whether the trial is a point of the present space, which may have changed since."""
     params = trial.params
     return all(
@@ -93,13 +93,13 @@ def _explain_no_forest() -> str:
     try:
         importlib.import_module("sklearn.ensemble")
     except ImportError as error:
-        missing = plain(error.name or str(error), 60)
+        missing = sanitize(error.name or str(error), 60)
         message = "scikit-learn" if missing == "sklearn" else f"scikit-learn, which lacks {missing}"
         return f"fanova needs {message}: pip install scikit-learn, or use ped-anova"
     return ""
 
 
-def _evaluator(method: str, count: int) -> tuple[BaseImportanceEvaluator, str]:
+def _make_evaluator(method: str, count: int) -> tuple[BaseImportanceEvaluator, str]:
     """Return the evaluator, and a text on what its shares measure."""
     if method == "fanova":  # Hutter et al. 2014
         return FanovaImportanceEvaluator(seed=TREES_SEED), "of how much trials differ anywhere in the space"
@@ -108,7 +108,7 @@ def _evaluator(method: str, count: int) -> tuple[BaseImportanceEvaluator, str]:
     return PedAnovaImportanceEvaluator(target_quantile=top), asks
 
 
-def _study(
+def _make_study(
     recent: list[tuple[FrozenTrial, float]], space: dict[str, BaseDistribution], direction: str
 ) -> optuna.Study:
     """Return an in-memory study with one objective in which all trials are complete."""

@@ -14,14 +14,14 @@ from sqlalchemy import URL
 
 from core import paths
 from core.contract.spec.study_spec import StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 
 LOCK_TIMEOUT_S = 60.0  # how long to wait for another program's lock on a SQLite file
 JOURNAL = "journal:"  # prefix of a path: Optuna's journal file, which needs no file-system locks
 
 
-def address(spec: StudySpec, folder: Path) -> str:
+def find_address(spec: StudySpec, folder: Path) -> str:
     """Return the storage URL: ``study.storage`` with ${NAME} from the environment, else optuna.db in the
     study's folder. Raises TrimtabError for an unset variable, or if optuna.db is a link."""
     if spec.study.storage:
@@ -29,7 +29,7 @@ def address(spec: StudySpec, folder: Path) -> str:
         if unset:
             raise TrimtabError.of(
                 f"the variable {unset[0]} is not set in the engine's environment",
-                f"study.storage = {plain(spec.study.storage, 200)}",
+                f"study.storage = {sanitize(spec.study.storage, 200)}",
                 f"run `trimtab engine stop`, then start the study in a shell that sets {unset[0]}",
             )
         return os.path.expandvars(spec.study.storage)
@@ -37,14 +37,14 @@ def address(spec: StudySpec, folder: Path) -> str:
         raise TrimtabError.of(
             "the storage is a link", str(folder / "optuna.db"), "replace the link by the file itself"
         )
-    return sqlite(folder / "optuna.db")
+    return make_sqlite_url(folder / "optuna.db")
 
 
-def sqlite(file: Path, **how: str) -> str:
+def make_sqlite_url(file: Path, **options: str) -> str:
     """Return the URL of a SQLite file, safe for any characters in its path: SQLite reads it as a URI, Optuna
-    formats it, and SQLAlchemy's quoting depends on its version. ``how`` are SQLite options, such as
+    formats it, and SQLAlchemy's quoting depends on its version. ``options`` are SQLite options, such as
     mode="ro"."""
-    query = {**how, "uri": "true"}
+    query = {**options, "uri": "true"}
     return URL.create("sqlite", database=f"file:{quote(str(file))}", query=query).render_as_string()
 
 

@@ -15,17 +15,22 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.contract.spec import study_spec
 from core.contract.spec.conditional_knobs import list_idle
 from core.contract.spec.search_space import explain_outside
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import SpecError, TrimtabError
-from core.search.optuna_space import distributions, from_optuna, suggest_knobs, to_optuna
+from core.search.optuna_space import from_optuna, make_distributions, suggest_knobs, to_optuna
 from core.search.pruners import wilcoxon_pruner
-from core.search.pruners.prune_reasons import reason
-from core.search.pruners.pruner_choice import pruner
+from core.search.pruners.prune_reasons import explain_prune
+from core.search.pruners.pruner_choice import make_pruner
 from core.search.samplers.brute_force_sampler import LOST as LOST_POINT
-from core.search.samplers.sampler_choice import count_remaining, sampler, sampler_why, trials_learnt_from
+from core.search.samplers.sampler_choice import (
+    count_remaining,
+    count_trials_learnt_from,
+    explain_sampler,
+    make_sampler,
+)
 from core.search.search_pipe_messages import Proposal
 from core.search.study import warm_start
-from core.search.study.optuna_storage import address, open_storage
+from core.search.study.optuna_storage import find_address, open_storage
 from core.search.study.space_generations import begin
 
 ATTEMPTS = 3  # SQLite may fail at once instead of waiting, if waiting would deadlock
@@ -49,19 +54,19 @@ class OptunaStudy:
 
     def __init__(self, raw: dict[str, Any], folder: str) -> None:
         self.spec = study_spec.read(raw)
-        self.url = address(self.spec, Path(folder))
+        self.url = find_address(self.spec, Path(folder))
         self._news: list[str] = []
         with self._storage_errors():
             self.study = self._open()
 
     def _open(self) -> optuna.Study:
         goals = self.spec.study.objectives
-        arguments = {"directions": [goal.direction for goal in goals], "pruner": pruner(self.spec)}
+        arguments = {"directions": [goal.direction for goal in goals], "pruner": make_pruner(self.spec)}
         study = begin(self.spec, open_storage(self.url), arguments)
         self._check_directions(study)
         if self.spec.study.warm_start and not study.get_trials(deepcopy=False):
             self._news = warm_start.begin(self.spec, study)
-        study.sampler = sampler(self.spec, past_trials=len(study.get_trials(deepcopy=False)))
+        study.sampler = make_sampler(self.spec, past_trials=len(study.get_trials(deepcopy=False)))
         study.set_metric_names([goal.metric for goal in goals])
         study.stop = lambda: None  # a finished grid stops an optimize loop, which is not used
         return study
@@ -84,8 +89,8 @@ class OptunaStudy:
         except (OptunaError, SQLAlchemyError, ImportError, ValueError) as error:
             cause = error.__cause__ or error
             raise TrimtabError.of(
-                f"Optuna's storage failed: {plain(str(cause), 300)}",
-                plain(self.url),
+                f"Optuna's storage failed: {sanitize(str(cause), 300)}",
+                sanitize(self.url),
                 "close programs that lock it, free disk space, or set study.storage to another database",
             ) from error
 
@@ -101,9 +106,9 @@ class OptunaStudy:
         self._give_up(lambda trial: trial.number >= first)
         if count_remaining(self.spec, self.study.sampler, self.study) == 0:
             return None
-        learnt = trials_learnt_from(self.spec, self.study)
+        learnt = count_trials_learnt_from(self.spec, self.study)
         params = suggest_knobs(self.spec.space, trial := self.study.ask())
-        why = sampler_why(self.spec, self.study.sampler, trial.number, learnt)
+        why = explain_sampler(self.spec, self.study.sampler, trial.number, learnt)
         if origin := trial.user_attrs.get(warm_start.FROM):
             why = f"warm start: as {origin}"
         return Proposal(trial.number, params, self._knobs(params), why)
@@ -147,13 +152,13 @@ class OptunaStudy:
         try:
             if rows:
                 storage.set_trial_system_attr(
-                    trial_id, wilcoxon_pruner.key(step), wilcoxon_pruner.encode_losses(rows)
+                    trial_id, wilcoxon_pruner.make_key(step), wilcoxon_pruner.encode_losses(rows)
                 )
             storage.set_trial_intermediate_value(trial_id, step, float(value))
             pruned = self.study.pruner.prune(self.study, storage.get_trial(trial_id))
         except UpdateFinishedTrialError:
             return None  # ended meanwhile
-        return reason(self.spec, self.study, storage.get_trial(trial_id)) if pruned else None
+        return explain_prune(self.spec, self.study, storage.get_trial(trial_id)) if pruned else None
 
     def constrain(self, number: int, name: str, violation: float) -> None:
         """Store the violation of constraint ``name``. A later value replaces it; values after the trial's end
@@ -252,7 +257,7 @@ class OptunaStudy:
         optuna_state = TrialState.FAIL if state == LOST else TOLD.get(state, TrialState.RUNNING)
         if optuna_state is TrialState.COMPLETE and not self._are_usable(values):
             optuna_state = TrialState.FAIL
-        space = distributions(self.spec.space)
+        space = make_distributions(self.spec.space)
         in_space = {name: value for name, value in params.items() if name in space}
         fits = not any(explain_outside(self.spec.space[name], value) for name, value in in_space.items())
         stored_params = self._store_params(in_space)

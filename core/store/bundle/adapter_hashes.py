@@ -44,7 +44,7 @@ def _require_size(raw: bytes, size: int) -> bytes:
     return raw
 
 
-def distance(adapter: Path, other: Path) -> float | None:
+def measure_distance(adapter: Path, other_adapter: Path) -> float | None:
     """Return the distance of two adapters: the largest relative norm of the difference over their tensors, so
     that tensors that start at zero count as much as random ones. None if they have different tensors, or
     types that numpy does not support."""
@@ -52,17 +52,17 @@ def distance(adapter: Path, other: Path) -> float | None:
     from safetensors.numpy import load_file
 
     try:
-        first, second = load_file(adapter / FILE), load_file(other / FILE)
+        first, second = load_file(adapter / FILE), load_file(other_adapter / FILE)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if _shapes(first) != _shapes(second):
+    if _list_shapes(first) != _list_shapes(second):
         return None
     distances = [0.0]
     for name, part in first.items():
-        size, apart = (float(numpy.linalg.norm(each.ravel())) for each in (part, part - second[name]))
+        size, apart = (float(numpy.linalg.norm(tensor.ravel())) for tensor in (part, part - second[name]))
         distances.append(apart / size if size else apart)
     return max(distances)
 
 
-def _shapes(tensors: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+def _list_shapes(tensors: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: part.shape for name, part in tensors.items()}

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from core import paths
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import Problem, TrimtabError
-from core.store.input_provenance import file_sum
+from core.store.input_fingerprints import hash_file
 
 MANIFEST = "manifest.json"
 FORMAT = "trimtab bundle 1"
@@ -29,7 +29,7 @@ class BundleError(TrimtabError):
     exit_code = 2
 
 
-def make(target: Path, fill: Callable[[Path], dict[str, Any]], force: bool, zipped: bool) -> Path:
+def make_manifest(target: Path, fill: Callable[[Path], dict[str, Any]], force: bool, zipped: bool) -> Path:
     """Let ``fill`` write into a temporary folder, add the manifest, and move it to ``target`` (with
     ``zipped`` to ``target``.zip). The manifest includes what ``fill`` returns. Returns the path.
 
@@ -45,7 +45,7 @@ def make(target: Path, fill: Callable[[Path], dict[str, Any]], force: bool, zipp
         _seal(aside, fill(aside))
         _place(_zip(aside, target.name) if zipped else aside, end)
     except OSError as error:
-        message = f"the bundle cannot be written: {plain(str(error), 300)}"
+        message = f"the bundle cannot be written: {sanitize(str(error), 300)}"
         fix = "free disk space and check permissions, or give another folder with --out; nothing was changed"
         raise TrimtabError.of(message, str(end), fix) from error
     finally:
@@ -65,7 +65,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         return dict(manifest)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError.of(
-            f"this is not a bundle: {plain(f'{type(error).__name__}: {error}', 200)}",
+            f"this is not a bundle: {sanitize(f'{type(error).__name__}: {error}', 200)}",
             str(folder),
             "give a folder or zip that `trimtab export` wrote",
         ) from error
@@ -74,11 +74,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def check(folder: Path) -> dict[str, Any]:
     """Read the manifest and verify every file. Raises BundleError that names files that differ."""
     manifest = read_manifest(folder)
-    wrong = [name for name, entry in manifest["files"].items() if _differs(folder / name, entry)]
+    wrong = [name for name, entry in manifest["files"].items() if _is_different(folder / name, entry)]
     if wrong:
-        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        others_text = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise BundleError.of(
-            f"files changed since the export: {plain(', '.join(wrong[:SHOWN]), 400)}{more}",
+            f"files changed since the export: {sanitize(', '.join(wrong[:SHOWN]), 400)}{others_text}",
             str(folder),
             "use the unchanged bundle; to run a changed study, use `trimtab run`",
         )
@@ -101,7 +101,7 @@ def open_bundle(bundle: Path, scratch: Path) -> Iterator[Path]:
             file.extractall(scratch, names)
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
         raise BundleError.of(
-            f"this is not a bundle's folder or zip: {plain(str(error), 200)}",
+            f"this is not a bundle's folder or zip: {sanitize(str(error), 200)}",
             str(bundle),
             "give a folder or zip that `trimtab export` wrote",
         ) from error
@@ -113,9 +113,9 @@ def _is_inside(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and "\\" not in name
 
 
-def _differs(path: Path, entry: dict[str, Any]) -> bool:
+def _is_different(path: Path, entry: dict[str, Any]) -> bool:
     try:
-        return path.is_symlink() or not path.is_file() or file_sum(path) != entry["sha256"]
+        return path.is_symlink() or not path.is_file() or hash_file(path) != entry["sha256"]
     except (OSError, KeyError, TypeError):
         return True
 
@@ -123,13 +123,13 @@ def _differs(path: Path, entry: dict[str, Any]) -> bool:
 def _seal(folder: Path, content: dict[str, Any]) -> None:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     sums = {
-        file.relative_to(folder).as_posix(): {"sha256": file_sum(file), "bytes": file.stat().st_size}
+        file.relative_to(folder).as_posix(): {"sha256": hash_file(file), "bytes": file.stat().st_size}
         for file in files
     }
     text = json.dumps({"format": FORMAT, **content, "files": sums}, indent=1)
     (folder / MANIFEST).write_text(text, "utf-8")
     for path in (*files, folder / MANIFEST):
-        paths.sync(path)
+        paths.sync_to_disk(path)
 
 
 def _zip_of(folder: Path) -> Path:
@@ -142,7 +142,7 @@ def _zip(folder: Path, name: str) -> Path:
         for source in sorted(folder.rglob("*")):
             if source.is_file():
                 file.write(source, f"{name}/{source.relative_to(folder).as_posix()}")
-    paths.sync(path)
+    paths.sync_to_disk(path)
     return path
 
 

@@ -25,11 +25,11 @@ from core.contract.text.secret_redaction import Redactor
 from core.store.bundle import adapter_hashes
 from core.store.bundle.rerun_comparison import ADAPTER
 from core.store.plots.png_plot import write_png
-from core.store.plots.svg_plot import svg
+from core.store.plots.svg_plot import make_svg
 from core.store.report import markdown_escape as md
 from core.store.report import trial_table_export
-from core.store.report.html_report import page
-from core.store.report.model_card import card
+from core.store.report.html_report import write_page
+from core.store.report.model_card import write_card
 from core.store.report.report_data import Report
 
 
@@ -41,21 +41,23 @@ def fill(report: Report, folder: Path, evidence: bool = False) -> tuple[dict[str
     """
     notes: list[str] = list(report.pending)
     _put(folder / "study.toml", tomli_w.dumps(report.raw))
-    _json(folder / "versions.json", report.versions)
-    _json(folder / "data.json", msgspec.to_builtins(report.prints))
-    sums = _adapter(report, folder, notes)
-    _json(folder / "trials.json", [_trial(report, number, sums) for number in sorted(report.study.trials)])
-    _put(folder / "trials.csv", trial_table_export.as_csv(report.rows))
+    _write_json(folder / "versions.json", report.versions)
+    _write_json(folder / "data.json", msgspec.to_builtins(report.prints))
+    sums = _write_adapter(report, folder, notes)
+    _write_json(
+        folder / "trials.json", [_write_trial(report, number, sums) for number in sorted(report.study.trials)]
+    )
+    _put(folder / "trials.csv", trial_table_export.encode_csv(report.rows))
     why = trial_table_export.write_parquet(report.rows, folder / "trials.parquet")
     notes += [why] if why else []
-    _curves(report, folder / "curves", notes)
-    _decisions(report, folder)
-    _put(folder / "README.md", card(report))
+    _write_curves(report, folder / "curves", notes)
+    _write_decisions(report, folder)
+    _put(folder / "README.md", write_card(report))
     if sums:
-        _put(folder / ADAPTER / "README.md", card(report))
-    _put(folder / "report.html", page(report))
+        _put(folder / ADAPTER / "README.md", write_card(report))
+    _put(folder / "report.html", write_page(report))
     if evidence:
-        _evidence(report, folder / "evidence", notes)
+        _write_evidence(report, folder / "evidence", notes)
     number = report.chosen.number if report.chosen is not None else None
     content = {"study": report.study.name, "trial": number, "made_at": report.made_at}
     return {**content, "trimtab": report.versions.get("packages", {}).get("trimtab")}, notes
@@ -65,12 +67,12 @@ def _put(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
 
-def _json(path: Path, content: object) -> None:
+def _write_json(path: Path, content: object) -> None:
     """Write JSON; numbers that JSON does not have, such as nan, become null."""
     _put(path, json.dumps(msgspec.json.decode(msgspec.json.encode(content)), indent=1) + "\n")
 
 
-def _trial(report: Report, number: int, sums: dict[str, str]) -> dict[str, Any]:
+def _write_trial(report: Report, number: int, sums: dict[str, str]) -> dict[str, Any]:
     """Return the data of a trial that a rerun needs: exact numbers, and how it ran."""
     trial, ran = report.study.trials[number], report.ran.get(number)
     metrics = [metric for metric, _ in report.study.objectives]
@@ -81,14 +83,14 @@ def _trial(report: Report, number: int, sums: dict[str, str]) -> dict[str, Any]:
             "step": trial.step, "values": dict(zip(metrics, trial.values, strict=False)),
             "latest": trial.latest, "why": trial.why,
             "scores": msgspec.to_builtins(trial.scores),
-            "scoring": study_progress.scoring_record(trial) if trial.pending else None,
+            "scoring": study_progress.make_scoring_record(trial) if trial.pending else None,
             "ran": None if ran is None else {**msgspec.to_builtins(ran), "alone": ran.alone},
             "adapter_sha256": sums if is_chosen else {},
         }
     )  # fmt: skip
 
 
-def _adapter(report: Report, folder: Path, notes: list[str]) -> dict[str, str]:
+def _write_adapter(report: Report, folder: Path, notes: list[str]) -> dict[str, str]:
     """Copy the adapter's files, by hard links if possible; returns the hashes of its tensors."""
     trial = report.chosen
     source = Path(report.study.folder) / trial.adapter if trial is not None and trial.adapter else None
@@ -103,48 +105,48 @@ def _adapter(report: Report, folder: Path, notes: list[str]) -> dict[str, str]:
     (folder / ADAPTER).mkdir()
     for file in sorted(source.iterdir()):
         if file.is_file() and not file.is_symlink() and file.name != "README.md":
-            _link(file, folder / ADAPTER / file.name)
+            _link_file(file, folder / ADAPTER / file.name)
     return adapter_hashes.hash_tensors(folder / ADAPTER)
 
 
-def _link(source: Path, target: Path) -> None:
+def _link_file(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:  # another disk, or one without links
         shutil.copyfile(source, target)
 
 
-def _curves(report: Report, folder: Path, notes: list[str]) -> None:
+def _write_curves(report: Report, folder: Path, notes: list[str]) -> None:
     folder.mkdir()
     why = ""
     for plot in report.plots:
         name = re.sub(r"[^A-Za-z0-9_.-]+", "_", plot.metric.name)[:80]
-        _put(folder / f"{name}.svg", svg(plot))
+        _put(folder / f"{name}.svg", make_svg(plot))
         why = why or write_png(plot, folder / f"{name}.png")
     notes += [why] if why else []
 
 
-def _decisions(report: Report, folder: Path) -> None:
+def _write_decisions(report: Report, folder: Path) -> None:
     lines = ({"time": decision.time, **msgspec.to_builtins(decision)} for decision in report.decisions)
     _put(folder / "decisions.jsonl", "".join(msgspec.json.encode(line).decode() + "\n" for line in lines))
     cells: Sequence[tuple[str, ...]] = [
         (
             decision.time,
             "" if decision.trial is None else str(decision.trial),
-            md.text(decision.by),
-            md.text(decision.what),
-            md.text(decision.why),
+            md.escape(decision.by),
+            md.escape(decision.what),
+            md.escape(decision.why),
         )
         for decision in report.decisions
     ]
     head = [f"# Decisions in {report.study.name}", ""]
     _put(
         folder / "decisions.md",
-        "\n".join([*head, *md.table(("when (UTC)", "trial", "who", "what", "why"), cells)]),
+        "\n".join([*head, *md.write_table(("when (UTC)", "trial", "who", "what", "why"), cells)]),
     )
 
 
-def _evidence(report: Report, folder: Path, notes: list[str]) -> None:
+def _write_evidence(report: Report, folder: Path, notes: list[str]) -> None:
     base = Path(report.study.folder) / "trials"
     numbers = ["base", *([str(report.chosen.number)] if report.chosen is not None else [])]
     files = [

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from core.contract.events.event_types import Device
-from core.contract.text.sanitize import plain
-from core.cpu_count import cpus
+from core.contract.text.sanitize import sanitize
+from core.cpu_count import count_cpus
 
 PACKAGES = (
     "trimtab", "torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets", "tokenizers",
@@ -25,22 +25,24 @@ EXACT = (
 )  # packages that can change a trial's numbers
 
 
-def versions(devices: Sequence[Device], driver: str, threads: int | None, read_at: float) -> dict[str, Any]:
+def read_versions(
+    devices: Sequence[Device], driver: str, threads: int | None, read_at: float
+) -> dict[str, Any]:
     """Return all versions as JSON data. ``read_at`` is the time of reading, in Unix seconds."""
     return {
         "read_at": read_at,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "cpu": cpu_name(),
-        "cores": cores(),
-        "threads": threads or cores(),
-        "gpus": [plain(device.name, 80) for device in devices],
+        "cpu": read_cpu_name(),
+        "cores": count_cores(),
+        "threads": threads or count_cores(),
+        "gpus": [sanitize(device.name, 80) for device in devices],
         "driver": driver or None,
-        "packages": {name: number for name in PACKAGES if (number := version(name))},
+        "packages": {name: number for name in PACKAGES if (number := read_version(name))},
     }
 
 
-def version(package: str) -> str | None:
+def read_version(package: str) -> str | None:
     """Return the installed version; None for a package that is not installed."""
     try:
         return metadata.version(package)
@@ -48,22 +50,22 @@ def version(package: str) -> str | None:
         return None
 
 
-def cores() -> int:
+def count_cores() -> int:
     """Return the number of CPUs that this process may use."""
-    return cpus().usable
+    return count_cpus().usable
 
 
-def cpu_name() -> str:
+def read_cpu_name() -> str:
     """Return the processor's model name."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     line_of_name = next((line for line in lines if line.startswith("model name")), "")
-    return plain(line_of_name.partition(":")[2].strip(), 120) or platform.machine()
+    return sanitize(line_of_name.partition(":")[2].strip(), 120) or platform.machine()
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def list_differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Return the differences of two machines that may change the bits of a result: "torch 2.12.0 →
     2.13.0"."""
     pairs = [
@@ -72,7 +74,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     for name in EXACT:
         pairs.append((name, old.get("packages", {}).get(name), new.get("packages", {}).get(name)))
     return [
-        f"{name} {plain(str(before), 120)} → {plain(str(after), 120)}"
+        f"{name} {sanitize(str(before), 120)} → {sanitize(str(after), 120)}"
         for name, before, after in pairs
         if before != after
     ]

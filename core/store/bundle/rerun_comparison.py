@@ -20,10 +20,10 @@ import msgspec
 from core.contract.spec import spec_file, toml_reader
 from core.contract.spec.knob_table import find_knob
 from core.contract.spec.study_spec import StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.store.bundle import adapter_hashes, bundle_manifest
-from core.store.bundle.package_versions import cores
-from core.store.input_provenance import Print
+from core.store.bundle.package_versions import count_cores
+from core.store.input_fingerprints import Print
 
 PLAIN_TOLERANCE, ROUGH_TOLERANCE = 1e-4, 1e-2  # of an objective, relative; in fp32 on a CPU, and elsewhere
 SAME_ADAPTER = 0.1  # of a tensor's norm: rounding changes far less, other rows or another seed far more
@@ -79,7 +79,7 @@ def read(folder: Path, number: int | None) -> Original:
         versions = json.loads((folder / "versions.json").read_text("utf-8"))
         prints = msgspec.json.decode((folder / "data.json").read_bytes(), type=dict[str, Print])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        message = f"the bundle cannot be read: {plain(str(error), 200)}"
+        message = f"the bundle cannot be read: {sanitize(str(error), 200)}"
         raise bundle_manifest.BundleError.of(message, str(folder), "export the study again") from error
     trial = trials.get(number_to_read)
     if trial is None or trial.get("state") != "complete":
@@ -100,7 +100,7 @@ def read(folder: Path, number: int | None) -> Original:
     return Original(folder, raw, trial, versions, prints)
 
 
-def spec_of(original: Original, name: str, replacements: Mapping[str, str]) -> StudySpec:
+def make_spec(original: Original, name: str, replacements: Mapping[str, str]) -> StudySpec:
     """Return the study ``name`` that repeats the trial, with its knobs in [train], alone on its device.
     ``replacements`` replaces paths for this machine, by key such as "data.source". Raises SpecError."""
     raw = copy.deepcopy(original.raw)
@@ -113,7 +113,7 @@ def spec_of(original: Original, name: str, replacements: Mapping[str, str]) -> S
     raw.setdefault("evaluate", {}).update(on_breach="warn", on_unsure="warn")
     resources = raw.setdefault("resources", {})
     resources |= {"pack": 1, "devices": "cpu" if original.on_cpu else "auto"}
-    if original.on_cpu and original.versions.get("threads") not in (None, cores()):
+    if original.on_cpu and original.versions.get("threads") not in (None, count_cores()):
         resources.setdefault("threads", original.versions["threads"])
     base = original.prints.get("model.base")
     if base is not None and base.revision and "model.base" not in replacements:
@@ -140,10 +140,10 @@ def compare_data(original: Original, now: Mapping[str, Print]) -> tuple[list[str
     for key, old in original.prints.items():
         new = now.get(key)
         if new is None or new.kind == "missing":
-            different.append(f"{key}: {plain(old.name, 120)} is not on this machine")
+            different.append(f"{key}: {sanitize(old.name, 120)} is not on this machine")
         elif (old.sha256 or old.revision) and (new.sha256 or new.revision):
             if (old.sha256, old.revision) != (new.sha256, new.revision):
-                different.append(f"{key}: the content of {plain(new.name, 120)} has changed")
+                different.append(f"{key}: the content of {sanitize(new.name, 120)} has changed")
         elif old.kind == "demo" and new.kind == "demo":
             if old.note != new.note:
                 unsure.append(f"{key}: {old.note}, now {new.note}")
@@ -155,14 +155,14 @@ def compare_data(original: Original, now: Mapping[str, Print]) -> tuple[list[str
 # -- the result ------------------------------------------------------------------------------------
 
 
-def doubts(original: Original, differences: list[str]) -> list[str]:
+def list_doubts(original: Original, differences: list[str]) -> list[str]:
     """Return why the same bits cannot be expected; empty if they can."""
     reasons = [f"different here: {difference}" for difference in differences]
     precision = original.raw.get("model", {}).get("precision", "auto")
     if not original.on_cpu:
         reasons.append("it ran on a GPU, where the order of summation may vary")
     elif precision not in ("auto", "fp32"):
-        reasons.append(f"its base is in {plain(str(precision), 20)}, not fp32")
+        reasons.append(f"its base is in {sanitize(str(precision), 20)}, not fp32")
     pack_mates = original.ran.get("beside") or ()
     if pack_mates:
         reasons.append(
@@ -171,12 +171,12 @@ def doubts(original: Original, differences: list[str]) -> list[str]:
         )
     edited_knobs = original.ran.get("changed") or ()
     if edited_knobs:
-        names = plain(", ".join(map(str, edited_knobs)), 120)
+        names = sanitize(", ".join(map(str, edited_knobs)), 120)
         reasons.append(f"{names} changed while it ran: the rerun uses the last value from the first step")
     return reasons
 
 
-def tolerance(original: Original) -> float:
+def find_tolerance(original: Original) -> float:
     """Return the largest relative difference of an objective that counts as the same result."""
     plainly = original.on_cpu and original.raw.get("model", {}).get("precision", "auto") in ("auto", "fp32")
     return PLAIN_TOLERANCE if plainly else ROUGH_TOLERANCE
@@ -215,15 +215,19 @@ def compare(original: Original, values: Mapping[str, float], adapter: Path) -> O
     old = {name: value for name, value in original.trial["values"].items() if value is not None}
     both = {name: (float(old[name]), float(values[name])) for name in old if name in values}
     clocks = tuple(name for name in both if name in CLOCKS or name.startswith("memory/"))
-    apart = {name: _relative_difference(*pair) for name, pair in both.items() if name not in clocks}
+    apart = {name: _measure_relative_difference(*pair) for name, pair in both.items() if name not in clocks}
     before = original.trial.get("adapter_sha256") or {}
-    other = sum(1 for name in {*before, *sums} if before.get(name) != sums.get(name)) if before else None
-    distance = adapter_hashes.distance(original.folder / ADAPTER, adapter) if other else None
-    return Outcome(both, apart, clocks, len(before), other, distance)
+    differing_tensors = (
+        sum(1 for name in {*before, *sums} if before.get(name) != sums.get(name)) if before else None
+    )
+    distance = (
+        adapter_hashes.measure_distance(original.folder / ADAPTER, adapter) if differing_tensors else None
+    )
+    return Outcome(both, apart, clocks, len(before), differing_tensors, distance)
 
 
-def _relative_difference(value: float, other: float) -> float:
-    if value == other:
+def _measure_relative_difference(value: float, other_value: float) -> float:
+    if value == other_value:
         return 0.0
-    largest = max(abs(value), abs(other))
-    return abs(value - other) / largest if math.isfinite(largest) and largest else math.inf
+    largest = max(abs(value), abs(other_value))
+    return abs(value - other_value) / largest if math.isfinite(largest) and largest else math.inf

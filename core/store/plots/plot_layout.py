@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.axis_scale import AxisScale, thin_out
 from core.store.plots.report_curves import NEITHER, Curve, Plot
 
@@ -31,15 +31,15 @@ class Mark:
     dashed: bool = False
 
 
-def marks(plot: Plot) -> list[Mark]:
+def list_marks(plot: Plot) -> list[Mark]:
     """Return all marks of a plot, the topmost last."""
-    x = AxisScale(*_reach([step for curve in plot.curves for step in curve.steps]))
-    lines = [*(value for curve in plot.curves for value in curve.values), *_levels(plot)]
+    x = AxisScale(*_find_reach([step for curve in plot.curves for step in curve.steps]))
+    lines = [*(value for curve in plot.curves for value in curve.values), *_list_levels(plot)]
     y = add_margin([value for value in lines if value > 0 or not plot.log], plot.log)
-    return [*_grid(x, y), *_titles(plot), *_level_marks(plot, y), *_curves(plot, x, y)]
+    return [*_draw_grid(x, y), *_draw_titles(plot), *_draw_levels(plot, y), *_draw_curves(plot, x, y)]
 
 
-def _reach(steps: list[int]) -> tuple[float, float]:
+def _find_reach(steps: list[int]) -> tuple[float, float]:
     low, high = min(steps), max(steps)
     return (0.0 if low < 0.2 * high else float(low)), float(high if high > low else low + 1)
 
@@ -53,77 +53,77 @@ def add_margin(values: list[float], log: bool = False) -> AxisScale:
     return AxisScale(low - room, high + room)
 
 
-def _levels(plot: Plot) -> list[float]:
+def _list_levels(plot: Plot) -> list[float]:
     return [*plot.bounds, *([plot.base] if plot.base is not None else [])]
 
 
-def _across(x: AxisScale, step: float) -> float:
+def _find_x(x: AxisScale, step: float) -> float:
     return LEFT + x.position(step) * (WIDTH - LEFT - RIGHT)
 
 
-def _y_position(y: AxisScale, value: float) -> float:
+def _find_y(y: AxisScale, value: float) -> float:
     return HEIGHT - BOTTOM - y.position(value) * (HEIGHT - TOP - BOTTOM)
 
 
-def _grid(x: AxisScale, y: AxisScale) -> Iterator[Mark]:
+def _draw_grid(x: AxisScale, y: AxisScale) -> Iterator[Mark]:
     right, floor = WIDTH - RIGHT, HEIGHT - BOTTOM
     for tick in thin_out(y.ticks(TICKS), TICKS):
-        height = _y_position(y, tick)
+        height = _find_y(y, tick)
         yield Mark("grid", ((LEFT, height), (right, height)))
-        yield Mark("faint", ((LEFT - 7, height + 4),), label(tick), "end")
+        yield Mark("faint", ((LEFT - 7, height + 4),), format_label(tick), "end")
     for tick in x.ticks(TICKS):
-        place = _across(x, tick)
+        place = _find_x(x, tick)
         yield Mark("grid", ((place, floor), (place, floor + 4)))
-        yield Mark("faint", ((place, floor + 18),), label(tick), "middle")
+        yield Mark("faint", ((place, floor + 18),), format_label(tick), "middle")
     yield Mark("faint", ((WIDTH - 4, floor + 18),), "steps", "end")
 
 
-def _titles(plot: Plot) -> Iterator[Mark]:
-    unit = f" ({plain(plot.metric.unit, 40)})" if plot.metric.unit else ""
+def _draw_titles(plot: Plot) -> Iterator[Mark]:
+    unit = f" ({sanitize(plot.metric.unit, 40)})" if plot.metric.unit else ""
     better = "lower is better" if plot.metric.direction == "minimize" else "higher is better"
     better = "" if plot.metric.name in NEITHER else better
     hidden = f"{plot.left_out} more trials are not shown" if plot.left_out else ""
-    yield Mark("text", ((LEFT, 18),), f"{plain(plot.metric.name, 60)}{unit}")
+    yield Mark("text", ((LEFT, 18),), f"{sanitize(plot.metric.name, 60)}{unit}")
     if notes := "; ".join(note for note in (better, hidden) if note):
         yield Mark("faint", ((WIDTH - RIGHT, 18),), notes, "end")
 
 
-def _level_marks(plot: Plot, y: AxisScale) -> Iterator[Mark]:
+def _draw_levels(plot: Plot, y: AxisScale) -> Iterator[Mark]:
     levels = [("limit", "limit", bound) for bound in plot.bounds]
     levels += [("base", "base", plot.base)] if plot.base is not None else []
     for role, text, value in levels:
         if plot.log and value <= 0:
             continue
-        height = _y_position(y, value)
+        height = _find_y(y, value)
         yield Mark(role, ((LEFT, height), (WIDTH - RIGHT, height)), dashed=True)
         yield Mark(role, ((WIDTH - RIGHT + 6, height + 4),), text)
 
 
-def _curves(plot: Plot, x: AxisScale, y: AxisScale) -> Iterator[Mark]:
+def _draw_curves(plot: Plot, x: AxisScale, y: AxisScale) -> Iterator[Mark]:
     for curve in plot.curves:
         points = zip(curve.steps, curve.values, strict=True)
-        yield Mark(_role(curve), tuple((_across(x, step), _y_position(y, value)) for step, value in points))
-    for curve in _labelled_curves(plot):
-        end = (_across(x, curve.steps[-1]) + 6, _y_position(y, curve.values[-1]) + 4)
-        yield Mark(_role(curve), (end,), f"trial {curve.trial}")
+        yield Mark(_find_role(curve), tuple((_find_x(x, step), _find_y(y, value)) for step, value in points))
+    for curve in _list_labelled_curves(plot):
+        end = (_find_x(x, curve.steps[-1]) + 6, _find_y(y, curve.values[-1]) + 4)
+        yield Mark(_find_role(curve), (end,), f"trial {curve.trial}")
 
 
-def _role(curve: Curve) -> str:
+def _find_role(curve: Curve) -> str:
     return "ahead" if curve.ahead else "other"
 
 
-def _labelled_curves(plot: Plot) -> list[Curve]:
+def _list_labelled_curves(plot: Plot) -> list[Curve]:
     """Return the curves to label: the chosen one, else the only one."""
     ahead = [curve for curve in plot.curves if curve.ahead]
     return ahead or (list(plot.curves) if len(plot.curves) == 1 else [])
 
 
-def width(mark: Mark) -> float:
+def find_width(mark: Mark) -> float:
     """Return the stroke width of a line."""
     return {"ahead": 2.2, "grid": 1.0}.get(mark.role, 1.2)
 
 
-def label(value: float) -> str:
+def format_label(value: float) -> str:
     """Return the short text of a tick."""
     if value == 0:
         return "0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from core.store.plots.plot_layout import HEIGHT, LIGHT, WIDTH, Mark, marks, width
+from core.store.plots.plot_layout import HEIGHT, LIGHT, WIDTH, Mark, find_width, list_marks
 from core.store.plots.report_curves import Plot
 
 SCALE, FINER = 2, 2  # pixels per drawing unit, and the supersampling factor
@@ -21,13 +21,13 @@ def write_png(plot: Plot, path: Path) -> str:
     fine = SCALE * FINER
     picture = Image.new("RGB", (WIDTH * fine, HEIGHT * fine), LIGHT["ground"])
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(12 * fine)
-    for mark in marks(plot):
-        _shape(draw, font, mark, fine)
+    for mark in list_marks(plot):
+        _draw_shape(draw, font, mark, fine)
     picture.reduce(FINER).save(path, "PNG")
     return ""
 
 
-def _shape(draw: Any, font: Any, mark: Mark, fine: int) -> None:
+def _draw_shape(draw: Any, font: Any, mark: Mark, fine: int) -> None:
     points = [(x * fine, y * fine) for x, y in mark.points]
     x, y = points[0]
     if mark.text:
@@ -35,4 +35,4 @@ def _shape(draw: Any, font: Any, mark: Mark, fine: int) -> None:
     elif len(points) == 1:
         draw.ellipse((x - 2 * fine, y - 2 * fine, x + 2 * fine, y + 2 * fine), LIGHT[mark.role])
     else:
-        draw.line(points, LIGHT[mark.role], round(width(mark) * fine), joint="curve")
+        draw.line(points, LIGHT[mark.role], round(find_width(mark) * fine), joint="curve")

@@ -9,7 +9,7 @@ from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import METRICS, Metric
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
-from core.contract.views.metric_verdict import limits
+from core.contract.views.metric_verdict import list_limits
 
 NEITHER = ("train/learning_rate", "train/grad_norm")  # metrics without a better direction
 MOST_LINES = 200  # per plot: more could not be told apart
@@ -38,7 +38,7 @@ class Plot:
     log: bool = False
 
 
-def plots(study: s.Study, chosen: s.Trial | None) -> list[Plot]:
+def make_plots(study: s.Study, chosen: s.Trial | None) -> list[Plot]:
     """Return the plots of all metrics for which a trial has two points: objectives first, then in the metric
     table's order, with metrics that do not measure quality last."""
     goals = [metric for metric, _ in study.objectives]
@@ -46,7 +46,7 @@ def plots(study: s.Study, chosen: s.Trial | None) -> list[Plot]:
     order = [*goals, *(name for name in METRICS if name not in {*goals, *aside}), *aside]
     names_with_points = {name for trial in study.trials.values() for name in trial.series}
     names = [*(name for name in order if name in names_with_points), *sorted(names_with_points - set(order))]
-    limits_by_metric = limits(study)
+    limits_by_metric = list_limits(study)
     candidates = [_plot(study, chosen, name, limits_by_metric.get(name, ())) for name in names]
     return [plot for plot in candidates if plot is not None]
 
@@ -57,7 +57,9 @@ def _plot(
     metric = METRICS.get(name) or Metric(name, "minimize", "")
     number = chosen.number if chosen is not None else None
     candidates = [
-        curve for trial in _rank_trials(study, number) if (curve := _curve(trial, name, number)) is not None
+        curve
+        for trial in _rank_trials(study, number)
+        if (curve := _make_curve(trial, name, number)) is not None
     ]
     if not any(len(curve.steps) > 1 for curve in candidates):
         return None
@@ -65,7 +67,8 @@ def _plot(
     base = study.base_scores.get(name)
     return Plot(
         metric, tuple(reversed(curves)), base.value if base is not None else None,
-        tuple(limit.bound for limit in limits_of_metric), len(candidates) - len(curves), _log(curves),
+        tuple(limit.bound for limit in limits_of_metric), len(candidates) - len(curves),
+        _is_logarithmic(curves),
     )  # fmt: skip
 
 
@@ -75,7 +78,7 @@ def _rank_trials(study: s.Study, chosen: int | None) -> list[s.Trial]:
     sign = 1 if direction == "minimize" else -1
 
     def place(trial: s.Trial) -> tuple[bool, float, int]:
-        value = best_and_counts.objective_value(study, trial)
+        value = best_and_counts.find_objective_value(study, trial)
         is_finite = value is not None and math.isfinite(value)
         return (
             trial.number != chosen,
@@ -86,7 +89,7 @@ def _rank_trials(study: s.Study, chosen: int | None) -> list[s.Trial]:
     return sorted(study.trials.values(), key=place)
 
 
-def _curve(trial: s.Trial, name: str, chosen: int | None) -> Curve | None:
+def _make_curve(trial: s.Trial, name: str, chosen: int | None) -> Curve | None:
     series = trial.series.get(name)
     points = [
         (step, value)
@@ -99,7 +102,7 @@ def _curve(trial: s.Trial, name: str, chosen: int | None) -> Curve | None:
     return Curve(trial.number, steps, values, trial.number == chosen)
 
 
-def _log(curves: list[Curve]) -> bool:
+def _is_logarithmic(curves: list[Curve]) -> bool:
     """Tell whether the axis should be logarithmic: all values are positive and span more than two decades."""
     values = [value for curve in curves for value in curve.values]
     return min(values) > 0 and max(values) / min(values) > 100

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 
-from core.contract.text.sanitize import plain
-from core.store.plots.plot_layout import DARK, HEIGHT, LIGHT, WIDTH, Mark, marks, width
+from core.contract.text.sanitize import sanitize
+from core.store.plots.plot_layout import DARK, HEIGHT, LIGHT, WIDTH, Mark, find_width, list_marks
 from core.store.plots.report_curves import Plot
 
 FONT = "font:12px system-ui,-apple-system,'Segoe UI',sans-serif"
 
 
-def style(colours: dict[str, str]) -> str:
+def make_style(colours: dict[str, str]) -> str:
     """Return the CSS rules that colour the drawings."""
     rules = [f".plot .ground{{fill:{colours['ground']};stroke:none}}"]
     for role, colour in colours.items():
@@ -21,19 +21,19 @@ def style(colours: dict[str, str]) -> str:
     return "".join(rules)
 
 
-def svg(plot: Plot, alone: bool = True) -> str:
+def make_svg(plot: Plot, alone: bool = True) -> str:
     """Return the SVG text. ``alone`` makes a file with its own colours; otherwise the page provides them."""
-    name = html.escape(f"{plain(plot.metric.name, 60)} over steps")
+    name = html.escape(f"{sanitize(plot.metric.name, 60)} over steps")
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" viewBox="0 0 {WIDTH} {HEIGHT}"']
     parts.append(f' role="img" aria-label="{name}"><title>{name}</title>')
     if alone:
-        dark = f"@media (prefers-color-scheme:dark){{{style(DARK)}}}"
-        parts.append(f"<style>.plot{{{FONT}}}{style(LIGHT)}{dark}</style>")
+        dark = f"@media (prefers-color-scheme:dark){{{make_style(DARK)}}}"
+        parts.append(f"<style>.plot{{{FONT}}}{make_style(LIGHT)}{dark}</style>")
         parts.append(f'<rect class="ground" width="{WIDTH}" height="{HEIGHT}"/>')
-    return "".join([*parts, *(_shape(mark) for mark in marks(plot)), "</svg>\n"])
+    return "".join([*parts, *(_make_shape(mark) for mark in list_marks(plot)), "</svg>\n"])
 
 
-def _shape(mark: Mark) -> str:
+def _make_shape(mark: Mark) -> str:
     x, y = mark.points[0]
     if mark.text:
         place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{mark.anchor}"'
@@ -43,4 +43,4 @@ def _shape(mark: Mark) -> str:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in mark.points)
     dash = ' stroke-dasharray="5 4"' if mark.dashed else ""
     veil = ' stroke-opacity="0.55"' if mark.role == "other" else ""
-    return f'<polyline class="{mark.role}" points="{path}" stroke-width="{width(mark)}"{dash}{veil}/>'
+    return f'<polyline class="{mark.role}" points="{path}" stroke-width="{find_width(mark)}"{dash}{veil}/>'

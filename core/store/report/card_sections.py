@@ -7,8 +7,8 @@ from core.contract.state import best_and_counts
 from core.contract.views import report_card as view
 from core.store.report import markdown_escape as md
 from core.store.report.report_data import Report
-from core.store.report.score_lines import NOT_SCORED, Line, lines
-from core.store.report.trial_table_export import searched_knobs
+from core.store.report.score_lines import NOT_SCORED, Line, list_lines
+from core.store.report.trial_table_export import list_searched_knobs
 
 ALONE = (
     "It trained alone on its device: on a CPU in fp32, with the same versions and threads, a rerun gives "
@@ -20,9 +20,9 @@ TOGETHER = (
 )
 
 
-def boards(report: Report) -> list[str]:
+def write_boards(report: Report) -> list[str]:
     """Return every metric compared with the base's, board by board."""
-    score_rows = lines(report.study, report.chosen)
+    score_rows = list_lines(report.study, report.chosen)
     if not score_rows:
         return [
             "## Quality, safety and security",
@@ -36,61 +36,61 @@ def boards(report: Report) -> list[str]:
     ]
     for board in dict.fromkeys(line.board for line in score_rows):
         cells = [
-            (md.code(line.metric), line.base, line.trial, line.change, line.limit, line.verdict,
-             md.text("; ".join(part for part in (line.meaning, line.note) if part)))
+            (md.escape_code(line.metric), line.base, line.trial, line.change, line.limit, line.verdict,
+             md.escape("; ".join(part for part in (line.meaning, line.note) if part)))
             for line in score_rows if line.board == board
         ]  # fmt: skip
         names = ("metric", "base", "this model", "change", "limit", "", "meaning")
-        parts += [f"### {board.capitalize()}", "", *md.table(names, cells)]
+        parts += [f"### {board.capitalize()}", "", *md.write_table(names, cells)]
     return ["## Quality, safety and security", "", *parts]
 
 
-def report_card(report: Report) -> list[str]:
+def write_report_card(report: Report) -> list[str]:
     """Return what the scores show about safety and security, and what not."""
     if report.chosen is None:
         return []
-    claims = view.claims(report.study, report.chosen)
+    claims = view.list_claims(report.study, report.chosen)
     cells = [
-        (md.code(claim.metric), md.text(claim.text), f"**{claim.verdict}**", md.text(claim.basis),
-         md.text(claim.how))
+        (md.escape_code(claim.metric), md.escape(claim.text), f"**{claim.verdict}**", md.escape(claim.basis),
+         md.escape(claim.how))
         for claim in claims
     ]  # fmt: skip
     missing = view.list_unexamined(report.study, report.chosen)
     return [
         "## Report card", "",
         "A claim is *not shown* unless an interval says otherwise; nothing here says that the model is safe.",
-        "", *md.table(("metric", "claim", "verdict", "score", "measured how"), cells),
-        "Not examined:", "", *(f"- {md.text(text)}" for text in missing), "",
+        "", *md.write_table(("metric", "claim", "verdict", "score", "measured how"), cells),
+        "Not examined:", "", *(f"- {md.escape(text)}" for text in missing), "",
     ]  # fmt: skip
 
 
-def search(report: Report) -> list[str]:
+def write_search(report: Report) -> list[str]:
     """Return how the search found the trial."""
     section, study = report.raw.get("study", {}), report.study
-    goals = ", ".join(f"{md.code(metric)} ({way})" for metric, way in study.objectives)
+    goals = ", ".join(f"{md.escape_code(metric)} ({direction})" for metric, direction in study.objectives)
     counts = (
         ", ".join(f"{count} {name}" for name, count in best_and_counts.count_states(study).items()) or "none"
     )
     rows = [
         ("objective", goals),
-        ("sampler", md.text(section.get("sampler", ""))),
-        ("pruner", md.text(section.get("pruner", ""))),
+        ("sampler", md.escape(section.get("sampler", ""))),
+        ("pruner", md.escape(section.get("pruner", ""))),
         ("trials", f"{counts} of {study.total_trials} planned"),
-        ("seed of the search", md.text(section.get("seed", 0))),
-        ("searched", ", ".join(map(md.code, searched_knobs(study))) or "nothing"),
+        ("seed of the search", md.escape(section.get("seed", 0))),
+        ("searched", ", ".join(map(md.escape_code, list_searched_knobs(study))) or "nothing"),
     ]
     return [
         "## Search",
         "",
-        *md.table(("", ""), rows),
+        *md.write_table(("", ""), rows),
         "All trials: `trials.csv`; all decisions with reasons: `decisions.md`.",
         "",
     ]
 
 
-def limits(report: Report) -> list[str]:
+def write_limits(report: Report) -> list[str]:
     """Return the limitations of the results."""
-    score_rows = lines(report.study, report.chosen)
+    score_rows = list_lines(report.study, report.chosen)
     sentences = ["One training run with one seed: the effect of another seed is unknown."]
     complete = best_and_counts.count_states(report.study).get("complete", 0)
     if complete > 1:
@@ -99,13 +99,13 @@ def limits(report: Report) -> list[str]:
             "slightly better than what other data would give."
         )
     sentences += [
-        f"{md.code(line.metric)} breaks its limit ({line.limit})."
+        f"{md.escape_code(line.metric)} breaks its limit ({line.limit})."
         for line in score_rows
         if line.verdict == "broken"
     ]
-    sentences += [f"At the export the {md.text(pending)}." for pending in report.pending]
+    sentences += [f"At the export the {md.escape(pending)}." for pending in report.pending]
     sentences += [
-        f"{', '.join(names)} without a value: {md.text(why)}."
+        f"{', '.join(names)} without a value: {md.escape(why)}."
         for why, names in _group_unscored(score_rows).items()
     ]
     scored_boards = {line.board for line in score_rows if line.trial != NOT_SCORED}
@@ -120,11 +120,11 @@ def _group_unscored(score_rows: list[Line]) -> dict[str, list[str]]:
     names_by_reason: dict[str, list[str]] = {}
     for line in score_rows:
         if line.trial == NOT_SCORED and line.note:
-            names_by_reason.setdefault(line.note, []).append(md.code(line.metric))
+            names_by_reason.setdefault(line.note, []).append(md.escape_code(line.metric))
     return names_by_reason
 
 
-def rerun(report: Report) -> list[str]:
+def write_rerun(report: Report) -> list[str]:
     """Return how to rerun the trial, and the versions it ran with."""
     packages = report.versions.get("packages", {})
     listed = ", ".join(f"{name} {number}" for name, number in packages.items())
@@ -134,5 +134,6 @@ def rerun(report: Report) -> list[str]:
         "## Run it again", "",
         "`trimtab rerun FOLDER` trains this trial again and compares the results.", "",
         *([ALONE if ran.alone else TOGETHER] if ran is not None else []),
-        "", f"{md.text(machine)}; {md.text(listed, 2000)}; Python {report.versions.get('python', '')}.", "",
+        "",
+        f"{md.escape(machine)}; {md.escape(listed, 2000)}; Python {report.versions.get('python', '')}.", "",
     ]  # fmt: skip

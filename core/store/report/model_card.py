@@ -12,35 +12,49 @@ from core.contract.spec.knob_table import find_knob
 from core.contract.spec.metric_table import METRICS
 from core.contract.state import best_and_counts
 from core.contract.views.metric_format import format_figure
-from core.store.input_provenance import Print
+from core.store.input_fingerprints import Print
 from core.store.report import card_sections
 from core.store.report import markdown_escape as md
-from core.store.report.model_index import hub_id, index
+from core.store.report.model_index import find_hub_id, make_index
 from core.store.report.report_data import Report
-from core.store.report.trial_table_export import searched_knobs
+from core.store.report.trial_table_export import list_searched_knobs
 
 RESULTS = ("eval/loss", "eval/perplexity", "eval/accuracy", "train/loss")
 
 
-def card(report: Report) -> str:
+def write_card(report: Report) -> str:
     """Return the text of a bundle's README.md."""
-    parts = [_title(report), _base_and_data(report), _use(report), _knobs(report), _results(report)]
-    parts += [card_sections.boards(report), card_sections.report_card(report), card_sections.search(report)]
-    parts += [card_sections.limits(report), card_sections.rerun(report)]
-    return f"---\n{front_matter(report)}---\n\n" + "\n".join(line for part in parts for line in part) + "\n"
+    parts = [
+        _write_title(report),
+        _write_base_and_data(report),
+        _use(report),
+        _write_knobs(report),
+        _write_results(report),
+    ]
+    parts += [
+        card_sections.write_boards(report),
+        card_sections.write_report_card(report),
+        card_sections.write_search(report),
+    ]
+    parts += [card_sections.write_limits(report), card_sections.write_rerun(report)]
+    return (
+        f"---\n{write_front_matter(report)}---\n\n"
+        + "\n".join(line for part in parts for line in part)
+        + "\n"
+    )
 
 
-def front_matter(report: Report) -> str:
+def write_front_matter(report: Report) -> str:
     """Return the YAML for the Hub. Local folders are not on the Hub, so only the text names them."""
     base = report.prints.get("model.base")
     sources = [source for key, source in report.prints.items() if key.endswith(".source")]
     content: dict[str, Any] = {"library_name": "peft", "pipeline_tag": "text-generation"}
-    if base is not None and (repository := hub_id(base)):
+    if base is not None and (repository := find_hub_id(base)):
         content |= {"base_model": repository, "base_model_relation": "adapter"}
-    if repositories := list(dict.fromkeys(filter(None, map(hub_id, sources)))):
+    if repositories := list(dict.fromkeys(filter(None, map(find_hub_id, sources)))):
         content["datasets"] = repositories
     content["tags"] = ["lora", "peft", "trimtab"]
-    results = index(report) if report.chosen is not None else []
+    results = make_index(report) if report.chosen is not None else []
     if results:
         content["metrics"] = sorted({metric["type"] for metric in results[0]["results"][0]["metrics"]})
         content["model-index"] = results
@@ -51,57 +65,59 @@ def front_matter(report: Report) -> str:
 # -- the text --------------------------------------------------------------------------------------
 
 
-def _title(report: Report) -> list[str]:
+def _write_title(report: Report) -> list[str]:
     study, chosen = report.study, report.chosen
     date = time.strftime("%Y-%m-%d", time.gmtime(report.made_at))
     if chosen is None:
-        message = f"{md.text(report.why_none)}, so there is no adapter, only the results so far."
+        message = f"{md.escape(report.why_none)}, so there is no adapter, only the results so far."
     else:
         best = (
             "the best"
-            if (best_trial := best_and_counts.best(study)) and best_trial.number == chosen.number
+            if (best_trial := best_and_counts.find_best(study)) and best_trial.number == chosen.number
             else "a chosen one"
         )
         message = (
-            f"A LoRA adapter for {_base_name(report)}: trial {chosen.number} ({chosen.state}), "
+            f"A LoRA adapter for {_find_base_name(report)}: trial {chosen.number} ({chosen.state}), "
             f"{best} of {len(study.trials)} trials of the study `{study.name}`."
         )
     return [f"# {study.name}", "", message, f"Written by trimtab on {date}.", ""]
 
 
-def _base_name(report: Report) -> str:
+def _find_base_name(report: Report) -> str:
     base = report.prints.get("model.base")
-    return md.code(hub_id(base) or base.name) if base is not None else "its base model"
+    return md.escape_code(find_hub_id(base) or base.name) if base is not None else "its base model"
 
 
-def _base_and_data(report: Report) -> list[str]:
+def _write_base_and_data(report: Report) -> list[str]:
     labels = {
         "model.base": "base model",
         "data.source": "training data",
         "data.validation": "validation data",
     }
     cells = [
-        (labels.get(key, key), md.code(source.name), _describe_source(source))
+        (labels.get(key, key), md.escape_code(source.name), _describe_source(source))
         for key, source in report.prints.items()
     ]
     model, data = report.raw.get("model", {}), report.raw.get("data", {})
-    more = [f"Base in {md.text(model.get('precision', 'auto'))}"]
-    more.append(f"rows as {md.text(data.get('format', 'auto'))}, split {md.text(data.get('split', 'train'))}")
+    sentences = [f"Base in {md.escape(model.get('precision', 'auto'))}"]
+    sentences.append(
+        f"rows as {md.escape(data.get('format', 'auto'))}, split {md.escape(data.get('split', 'train'))}"
+    )
     validation = data.get("validation")
-    more += (
+    sentences += (
         [f"{100 * validation:g} % of the rows held out for validation"]
         if isinstance(validation, float)
         else []
     )
-    table = md.table(("", "name", "fingerprint"), cells)
-    return ["## Base model and data", "", *table, f"{'; '.join(more)}.", ""]
+    table = md.write_table(("", "name", "fingerprint"), cells)
+    return ["## Base model and data", "", *table, f"{'; '.join(sentences)}.", ""]
 
 
 def _describe_source(source: Print) -> str:
     parts = [f"{source.rows:,} rows"] if source.rows is not None else []
     parts += [f"sha256 {source.sha256}"] if source.sha256 else []
     parts += [f"revision {source.revision}"] if source.revision else []
-    return md.text("; ".join([*parts, *([source.note] if source.note else [])]))
+    return md.escape("; ".join([*parts, *([source.note] if source.note else [])]))
 
 
 def _use(report: Report) -> list[str]:
@@ -109,7 +125,7 @@ def _use(report: Report) -> list[str]:
         return []
     base_print = report.prints.get("model.base")
     base = (
-        (hub_id(base_print) or "PATH OF THE BASE MODEL")
+        (find_hub_id(base_print) or "PATH OF THE BASE MODEL")
         if base_print is not None
         else "PATH OF THE BASE MODEL"
     )
@@ -123,34 +139,38 @@ def _use(report: Report) -> list[str]:
     ]  # fmt: skip
 
 
-def _knobs(report: Report) -> list[str]:
+def _write_knobs(report: Report) -> list[str]:
     if report.chosen is None:
         return []
-    names = searched_knobs(report.study)
+    names = list_searched_knobs(report.study)
     cells = [
-        (md.code(name), md.code(value), "searched" if name in names else "",
-         md.text(knob.meaning if (knob := find_knob(name)) else ""))
+        (md.escape_code(name), md.escape_code(value), "searched" if name in names else "",
+         md.escape(knob.meaning if (knob := find_knob(name)) else ""))
         for name, value in report.chosen.knobs.items()
     ]  # fmt: skip
     trained = f"{report.chosen.trainable:,} parameters were trained, in {report.chosen.step:,} steps."
-    return ["## Hyper-parameters", "", *md.table(("knob", "value", "", "meaning"), cells), trained, ""]
+    return ["## Hyper-parameters", "", *md.write_table(("knob", "value", "", "meaning"), cells), trained, ""]
 
 
-def _results(report: Report) -> list[str]:
+def _write_results(report: Report) -> list[str]:
     if report.chosen is None:
         return []
     values = {**report.chosen.latest, **report.values}
     cells = [
-        (_metric(report, name), format_figure(value, _unit(name)), md.text(METRICS[name].meaning))
+        (
+            _write_metric(report, name),
+            format_figure(value, _find_unit(name)),
+            md.escape(METRICS[name].meaning),
+        )
         for name, value in values.items()
         if name in METRICS and (name in report.values or name in RESULTS) and math.isfinite(value)
     ]
-    return ["## Results", "", *md.table(("metric", "value", "meaning"), cells)]
+    return ["## Results", "", *md.write_table(("metric", "value", "meaning"), cells)]
 
 
-def _metric(report: Report, name: str) -> str:
-    return md.code(name) + (" (objective)" if name in report.values else "")
+def _write_metric(report: Report, name: str) -> str:
+    return md.escape_code(name) + (" (objective)" if name in report.values else "")
 
 
-def _unit(name: str) -> str:
+def _find_unit(name: str) -> str:
     return METRICS[name].unit if name in METRICS else ""

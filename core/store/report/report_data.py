@@ -14,13 +14,13 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.state import awaited_ratings, best_and_counts, reference_values
 from core.contract.state import engine_state as s
 from core.contract.text.secret_redaction import Redactor
-from core.store import input_provenance
-from core.store.decision_list import Decision, decisions
-from core.store.input_provenance import Print
+from core.store import input_fingerprints
+from core.store.decision_list import Decision, list_decisions
+from core.store.input_fingerprints import Print
 from core.store.journal_replay import replay_all
 from core.store.pack_mates import Ran, find_pack_mates
-from core.store.plots.report_curves import Plot, plots
-from core.store.report.trial_table_export import Row, rows
+from core.store.plots.report_curves import Plot, make_plots
+from core.store.report.trial_table_export import Row, list_rows
 
 CHANGED = "changed after the study began: the trials may have used another version"
 
@@ -86,13 +86,13 @@ def gather(
     study = replay_all([events]).studies[name]
     if live is not None:
         study = replace(
-            study, trials={number: _add_progress(each, live) for number, each in study.trials.items()}
+            study, trials={number: _add_progress(trial, live) for number, trial in study.trials.items()}
         )
     raw = Redactor().redact_all(study.spec)
-    chosen = study.trials[trial] if trial is not None else best_and_counts.best(study)
+    chosen = study.trials[trial] if trial is not None else best_and_counts.find_best(study)
     return Report(
-        study, chosen, raw, tuple(decisions(events)), find_pack_mates(events), rows(study),
-        plots(study, chosen), _prints(study_spec.read(raw), study.created_at), versions, made_at,
+        study, chosen, raw, tuple(list_decisions(events)), find_pack_mates(events), list_rows(study),
+        make_plots(study, chosen), _find_prints(study_spec.read(raw), study.created_at), versions, made_at,
     )  # fmt: skip
 
 
@@ -104,9 +104,9 @@ def _add_progress(trial: s.Trial, live: s.Study) -> s.Trial:
     return replace(trial, scoring_done=live_trial.scoring_done, scoring_total=live_trial.scoring_total)
 
 
-def _prints(spec: StudySpec, since: float) -> dict[str, Print]:
+def _find_prints(spec: StudySpec, since: float) -> dict[str, Print]:
     """Return the present fingerprints, with a note on inputs that changed since the study began."""
-    prints = input_provenance.fingerprints(spec)
+    prints = input_fingerprints.fingerprint_inputs(spec)
     return {
         key: replace(source, note=CHANGED)
         if source.modified_at is not None and source.modified_at > since

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from core.contract.metric_score import Score
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views import metric_verdict as r
 from core.contract.views.metric_format import SHARE, format_bound, format_change, format_score
 
@@ -28,26 +28,26 @@ class Line(NamedTuple):
     note: str
 
 
-def lines(study: s.Study, trial: s.Trial | None) -> list[Line]:
+def list_lines(study: s.Study, trial: s.Trial | None) -> list[Line]:
     """Return a line per metric that the base or the trial has, board by board."""
-    limits_by_metric = r.limits(study)
+    limits_by_metric = r.list_limits(study)
     score_lines = []
-    for board in r.boards(study):
+    for board in r.list_boards(study):
         for name in r.list_names(study, board):
             if trial is None or name in trial.scores or name in study.base_scores:
-                score_lines.append(_line(board, name, r.read(study, trial, name, limits_by_metric)))
+                score_lines.append(_make_line(board, name, r.read(study, trial, name, limits_by_metric)))
     return score_lines
 
 
-def _line(board: str, name: str, reading: r.Reading) -> Line:
+def _make_line(board: str, name: str, reading: r.Reading) -> Line:
     metric, unit = reading.metric, reading.metric.unit
     better = "lower is better" if metric.direction == "minimize" else "higher is better"
     measured = f" ({unit})" if unit and unit != SHARE else ""
     return Line(
-        board, plain(name, 80), f"{metric.meaning}{measured}; {better}",
+        board, sanitize(name, 80), f"{metric.meaning}{measured}; {better}",
         _format_score(reading.base, unit), _format_score(reading.score, unit), _change(reading),
         " and ".join(format_bound(limit, unit) for limit in reading.limits), VERDICTS[reading.verdict],
-        plain(reading.score.reason, 500) if reading.score is not None else "",
+        sanitize(reading.score.reason, 500) if reading.score is not None else "",
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from core.contract.spec.knob_table import KNOBS
 from core.contract.state import engine_state as s
 from core.contract.state import study_progress
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
 
 TEXT = 2000  # characters of one cell
@@ -26,15 +26,15 @@ BLANKS = " \t\r\n\x00\ufeff\ufffd"  # some spreadsheets skip these at the start
 Row = dict[str, Any]
 
 
-def rows(study: s.Study) -> list[Row]:
+def list_rows(study: s.Study) -> list[Row]:
     """Return one row per trial, by number, all with the same keys; missing values are None."""
-    redactor, names = Redactor(), frozenset(searched_knobs(study))
-    table = [_row(study, trial, names, redactor) for _, trial in sorted(study.trials.items())]
-    keys = sorted({key for row in table for key in row}, key=_place)
+    redactor, names = Redactor(), frozenset(list_searched_knobs(study))
+    table = [_make_row(study, trial, names, redactor) for _, trial in sorted(study.trials.items())]
+    keys = sorted({key for row in table for key in row}, key=_find_place)
     return [{key: row.get(key) for key in keys} for row in table]
 
 
-def searched_knobs(study: s.Study) -> tuple[str, ...]:
+def list_searched_knobs(study: s.Study) -> tuple[str, ...]:
     """Return the searched knobs, in the knob table's order."""
     names = {
         *study.settings.space,
@@ -43,14 +43,14 @@ def searched_knobs(study: s.Study) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (list(KNOBS).index(name) if name in KNOBS else 99, name)))
 
 
-def as_csv(table: list[Row]) -> str:
+def encode_csv(table: list[Row]) -> str:
     """Return the rows as CSV with a header. A text that a spreadsheet would evaluate gets a leading
     apostrophe."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(list(table[0]) if table else ["trial"])
     for row in table:
-        writer.writerow([_cell(value) for value in row.values()])
+        writer.writerow([_make_cell(value) for value in row.values()])
     return out.getvalue()
 
 
@@ -61,12 +61,12 @@ def write_parquet(table: list[Row], path: Path) -> str:
         from pyarrow import parquet
     except ImportError:
         return "no Parquet: pyarrow is not installed (pip install pyarrow)"
-    columns = {name: _column([row[name] for row in table]) for name in (table[0] if table else ())}
+    columns = {name: _make_column([row[name] for row in table]) for name in (table[0] if table else ())}
     parquet.write_table(pyarrow.table(columns), path)
     return ""
 
 
-def _row(study: s.Study, trial: s.Trial, names: frozenset[str], redactor: Redactor) -> Row:
+def _make_row(study: s.Study, trial: s.Trial, names: frozenset[str], redactor: Redactor) -> Row:
     row: Row = {
         "trial": trial.number, "state": trial.state, "step": trial.step, "total_steps": trial.total_steps,
         "elapsed_s": trial.elapsed_s, "queued_at": trial.queued_at, "started_at": trial.started_at,
@@ -74,7 +74,7 @@ def _row(study: s.Study, trial: s.Trial, names: frozenset[str], redactor: Redact
         "foretold_bytes": trial.foretold_bytes, "measured_bytes": trial.measured_bytes,
         "retry": trial.retry, "why": trial.why, "error": trial.error,
     }  # fmt: skip
-    scoring = study_progress.scoring_record(trial) if trial.pending else None
+    scoring = study_progress.make_scoring_record(trial) if trial.pending else None
     row |= {f"scoring_{name}": value for name, value in (scoring or {}).items()}
     for name, value in {**trial.knobs, **trial.params}.items():
         kind = "param" if name in names else "knob"
@@ -85,11 +85,11 @@ def _row(study: s.Study, trial: s.Trial, names: frozenset[str], redactor: Redact
     for metric, score in trial.scores.items():
         row |= {f"score.{metric}": score.value, f"score.{metric}.low": score.low}
         row |= {f"score.{metric}.high": score.high, f"score.{metric}.samples": score.samples}
-    return {key: _text(value, redactor) for key, value in row.items()}
+    return {key: _convert_text(value, redactor) for key, value in row.items()}
 
 
-def _text(value: Any, redactor: Redactor) -> Any:
-    return redactor.text(plain(value, TEXT)) if isinstance(value, str) else value
+def _convert_text(value: Any, redactor: Redactor) -> Any:
+    return redactor.text(sanitize(value, TEXT)) if isinstance(value, str) else value
 
 
 FIRST = (
@@ -100,7 +100,7 @@ LAST = ("trainable", "foretold_bytes", "measured_bytes", "retry", "why", "error"
 KINDS = ("value", "param", "knob", "latest", "score")
 
 
-def _place(key: str) -> tuple[int, int, str]:
+def _find_place(key: str) -> tuple[int, int, str]:
     if key in FIRST:
         return 0, FIRST.index(key), ""
     if key in LAST:
@@ -110,13 +110,13 @@ def _place(key: str) -> tuple[int, int, str]:
     return 1 + KINDS.index(kind), knob, name
 
 
-def _cell(value: Any) -> Any:
+def _make_cell(value: Any) -> Any:
     if isinstance(value, str) and value.lstrip(BLANKS).startswith(FORMULA):
         return f"'{value}"
     return "" if value is None else value
 
 
-def _column(values: list[Any]) -> list[Any]:
+def _make_column(values: list[Any]) -> list[Any]:
     """Return the values converted to one type, as Parquet requires: integers, floats, or else text."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int} or kinds <= {str} or kinds <= {bool}:

@@ -37,11 +37,11 @@ class Adafactor(torch.optim.Optimizer):
         if group["weight_decay"]:
             matrix.mul_(1.0 - group["weight_decay"] * group["lr"])
         for index, (columns, width) in enumerate(self._blocks):
-            grad = _factors(matrix.grad, columns, width)
+            grad = _factorize(matrix.grad, columns, width)
             update = self._scale_gradient(grad, state, index, keep)
             size = update.norm(dim=(1, 2), keepdim=True) / (update[0].numel() ** 0.5)
             update.div_((size / CLIP).clamp_(min=1.0))
-            _factors(matrix, columns, width).sub_(update, alpha=group["lr"])
+            _factorize(matrix, columns, width).sub_(update, alpha=group["lr"])
 
     def _scale_gradient(
         self, grad: torch.Tensor, state: dict[str, Any], index: int, keep: float
@@ -59,6 +59,6 @@ class Adafactor(torch.optim.Optimizer):
         return (rank * by_channel.rsqrt()[:, None, :]).mul_(grad)
 
 
-def _factors(matrix: torch.Tensor, columns: slice, width: int) -> torch.Tensor:
+def _factorize(matrix: torch.Tensor, columns: slice, width: int) -> torch.Tensor:
     """A view of a block's factors (m, r, width)."""
     return matrix[:, columns].unflatten(1, (-1, width)).transpose(0, 1)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.train.adapters.reload_check import copy_modules
 from core.train.base import linear_layer_layout
 from core.train.base.base_model import Base
@@ -26,28 +26,30 @@ def find_adaptable(base: Base, warn: Callable[[str], None]) -> tuple[Survey, lis
     called = [place for place in places if place.index not in probed.idle]
     idle = dict.fromkeys(place.kind for place in places if place.index in probed.idle)
     refused = _find_refused(base, called)
-    others = [f"{kind} ({share:.1%} of the weights)" for kind, share in _other_weights(base, places).items()]
+    other_kinds = [
+        f"{kind} ({share:.1%} of the weights)" for kind, share in _list_other_weights(base, places).items()
+    ]
     for kinds, why in (
         (list(refused), f"PEFT cannot load an adapter there ({next(iter(refused.values()), '')})"),
         (list(idle), "the model does not call it as a layer"),
-        (others, "it is not a linear layer, and stays frozen"),
+        (other_kinds, "it is not a linear layer, and stays frozen"),
     ):
         if kinds:
-            more = f" and {len(kinds) - SHOWN} more" if len(kinds) > SHOWN else ""
-            warn(f"no adapter is put on {', '.join(kinds[:SHOWN])}{more}: {why}")
+            more_kinds = f" and {len(kinds) - SHOWN} more" if len(kinds) > SHOWN else ""
+            warn(f"no adapter is put on {', '.join(kinds[:SHOWN])}{more_kinds}: {why}")
     return probed, [place for place in called if place.kind not in refused]
 
 
 def _find_refused(base: Base, called: Sequence[Place]) -> dict[str, str]:
     """The kinds of layers that PEFT does not support, with its reason."""
     first = {place.kind: place for place in reversed(called)}
-    if not first or not _why_refused(base, list(first.values())):
+    if not first or not _explain_refusal(base, list(first.values())):
         return {}
-    reasons = ((kind, _why_refused(base, [place])) for kind, place in first.items())
+    reasons = ((kind, _explain_refusal(base, [place])) for kind, place in first.items())
     return {kind: why for kind, why in reasons if why}
 
 
-def _why_refused(base: Base, places: Sequence[Place]) -> str:
+def _explain_refusal(base: Base, places: Sequence[Place]) -> str:
     """Why PEFT cannot put adapters on these layers; "" if it can."""
     load_peft()
     from peft import LoraConfig, inject_adapter_in_model
@@ -60,7 +62,7 @@ def _why_refused(base: Base, places: Sequence[Place]) -> str:
             return "PEFT takes its name for that of an expert, and would load the adapter there"
         inject_adapter_in_model(config, copy_modules(base.model), low_cpu_mem_usage=True)
     except (ValueError, TypeError, NotImplementedError) as error:
-        return plain(str(error), 200)
+        return sanitize(str(error), 200)
     return ""
 
 
@@ -73,7 +75,7 @@ def _convert(config: Any, model: Any) -> None:
     convert_peft_config_for_transformers(config, model, None)
 
 
-def _other_weights(base: Base, places: Sequence[Place]) -> dict[str, float]:
+def _list_other_weights(base: Base, places: Sequence[Place]) -> dict[str, float]:
     """Weight matrices outside of linear layers, such as experts', and their share of the weights."""
     ours = {place.name for place in places}
     kinds: Counter[str] = Counter()
@@ -83,6 +85,6 @@ def _other_weights(base: Base, places: Sequence[Place]) -> dict[str, float]:
             continue
         for name, weight in module.named_parameters(recurse=False):
             if weight.ndim > 1 and max(weight.shape) < weight.numel():
-                kinds[linear_layer_layout.kind(f"{path}.{name}")] += weight.numel()
+                kinds[linear_layer_layout.name_kind(f"{path}.{name}")] += weight.numel()
     total = sum(weight.numel() for weight in base.model.parameters())
     return {kind: count / total for kind, count in kinds.most_common() if count >= SMALL * total}

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from core.contract.spec.knob_table import Value
 from core.contract.spec.study_spec import StudySpec
 from core.train.adapters.lora_factors import Factors
-from core.train.adapters.peft_config import InfeasibleError, select_layers, targets
+from core.train.adapters.peft_config import InfeasibleError, find_targets, select_layers
 from core.train.base.base_model import Base
 from core.train.base.linear_layer_layout import Layout, Place
 
@@ -40,7 +40,7 @@ def load_saved(
 ) -> Factors:
     """The factors of a trial that has ended, from the adapter in its ``folder``. Raises OSError, KeyError,
     RuntimeError or TrimtabError if the adapter is unusable."""
-    names = targets(places, knobs["target_modules"])
+    names = find_targets(places, knobs["target_modules"])
     factors = create_factors(spec, base, knobs, Layout(select_layers(places, names)))
     factors.load(load_file(folder / "adapter" / "adapter_model.safetensors"))
     return factors
@@ -62,27 +62,30 @@ def start_from(factors: Factors, folder: Path) -> None:
     views = dict(factors.named_factors())
     unknown = [key for key in tensors if key not in views]
     if unknown:
-        raise InfeasibleError(f"model.adapter adapts {_layer(unknown[0])}, which is not in target_modules")
-    missing = {_counterpart(key) for key in tensors} - tensors.keys()
+        raise InfeasibleError(
+            f"model.adapter adapts {_name_layer(unknown[0])}, which is not in target_modules"
+        )
+    missing = {_name_counterpart(key) for key in tensors} - tensors.keys()
     if missing:
         raise InfeasibleError(
-            f"model.adapter is incomplete: one of the two factors of {_layer(min(missing))} is missing"
+            f"model.adapter is incomplete: one of the two factors of {_name_layer(min(missing))} is missing"
         )
     for key, tensor in tensors.items():
         _copy(views[key], tensor, rank, 1.0 if ".lora_A." in key else scale / factors.scale, key)
 
 
-def _counterpart(key: str) -> str:
+def _name_counterpart(key: str) -> str:
     """The key of the other factor of the same layer."""
-    this, other = (".lora_A.", ".lora_B.") if ".lora_A." in key else (".lora_B.", ".lora_A.")
-    return key.replace(this, other)
+    own_part, other_part = (".lora_A.", ".lora_B.") if ".lora_A." in key else (".lora_B.", ".lora_A.")
+    return key.replace(own_part, other_part)
 
 
 def _copy(view: torch.Tensor, tensor: torch.Tensor, rank: int, factor: float, key: str) -> None:
     part = view[:rank] if ".lora_A." in key else view[:, :rank]
     if part.shape != tensor.shape:
         raise InfeasibleError(
-            f"model.adapter belongs to another base model: {_layer(key)} has the shape {tuple(tensor.shape)}"
+            f"model.adapter belongs to another base model: {_name_layer(key)} has the shape "
+            f"{tuple(tensor.shape)}"
         )
     part.copy_(tensor.to(part.device, torch.float32) * factor)
 
@@ -102,5 +105,5 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     return config, tensors
 
 
-def _layer(key: str) -> str:
+def _name_layer(key: str) -> str:
     return key.removeprefix("base_model.model.").rsplit(".lora_", 1)[0]

@@ -43,8 +43,8 @@ class Group:
         if path.grouped:
             self.rank = -(-self.rank // PADDED) * PADDED
         self.weights = torch.zeros(len(members), self.rank, self.layout.width, dtype=dtype, device=device)
-        kept = torch.float32 if path.wide_gradients else dtype
-        self.grads = torch.empty(0, dtype=kept, device=device)
+        gradient_dtype = torch.float32 if path.wide_gradients else dtype
+        self.grads = torch.empty(0, dtype=gradient_dtype, device=device)
         self._lent: list[tuple[Factors, torch.Tensor]] = []
         self._views: dict[tuple[int, int, int], Views] = {}
         for factors in members:
@@ -115,14 +115,14 @@ class Stack:
         batch size."""
         kinds: dict[tuple[Any, ...], list[tuple[int, Factors]]] = {}
         for factors, batch in active:
-            kinds.setdefault(self._kind(factors), []).append((batch, factors))
+            kinds.setdefault(self._name_kind(factors), []).append((batch, factors))
         self.groups = []  # frees the old groups first
         for kind in sorted(kinds):
             ordered = sorted(kinds[kind], key=lambda pair: pair[0])  # stable: equal batches side by side
             members = [factors for _, factors in ordered]
-            self.groups.append(Group(members, self._dtype, self._device, self._path_of(members[0].layout)))
+            self.groups.append(Group(members, self._dtype, self._device, self._find_path(members[0].layout)))
 
-    def _kind(self, factors: Factors) -> tuple[Any, ...]:
+    def _name_kind(self, factors: Factors) -> tuple[Any, ...]:
         """The key of the group that a trial belongs to. On a CPU arithmetic is slow and calls are cheap, so
         ranks are not padded. On a GPU it is the other way round."""
         places = tuple(place.index for place in factors.layout.places)
@@ -130,7 +130,7 @@ class Stack:
         pads = self.path.grouped or self.path.adapters or self._device.type != "cpu"
         return (drops, places, 0 if pads else factors.rank)
 
-    def _path_of(self, layout: Layout) -> FastPath:
+    def _find_path(self, layout: Layout) -> FastPath:
         """The fused kernels for factors of this layout: grouped products need whole 16 bytes in each row."""
         fits = all(place.inputs % PADDED == place.outputs % PADDED == 0 for place in layout.places)
         return self.path if fits else replace(self.path, grouped=False)
@@ -150,10 +150,10 @@ class Stack:
                 return result
         return 0
 
-    def order(self, wanted: Sequence[Factors]) -> list[Factors]:
+    def order(self, factors_wanted: Sequence[Factors]) -> list[Factors]:
         """Sort trials into the order that their rows must have in a pass."""
-        known = {id(factors) for factors in wanted}
-        return [member for group in self.groups for member in group.members if id(member) in known]
+        wanted_ids = {id(factors) for factors in factors_wanted}
+        return [member for group in self.groups for member in group.members if id(member) in wanted_ids]
 
     def plan_pass(
         self, rows: Sequence[tuple[Factors, Sequence[int]]], trains: bool, bare: int = 0,
@@ -197,13 +197,13 @@ class Stack:
     ) -> Words:
         """Copy the dropout words of the rows, and where the rows of runs belong, to the device."""
         keys = torch.tensor([key for _, row_keys in rows for key in row_keys], dtype=torch.int32)
-        limits = [counter_dropout.threshold(factors.dropout) for factors, keys in rows for _ in keys]
+        limits = [counter_dropout.compute_threshold(factors.dropout) for factors, keys in rows for _ in keys]
         thresholds = torch.tensor(limits, dtype=torch.int32)
         located = [run for run in runs if not run.even or (run.drops and run.group.fuses)]
         tables = [table for run in located for table in run.tables()]
-        scales = counter_dropout.scales(thresholds, self._dtype)
+        scales = counter_dropout.compute_scales(thresholds, self._dtype)
         firsts = torch.tensor(starts or [0] * len(keys), dtype=torch.int32)
-        moved = pinned_transfer.to_device(self._device, keys, thresholds, scales, firsts, *tables)
+        moved = pinned_transfer.copy_to_device(self._device, keys, thresholds, scales, firsts, *tables)
         words = moved[0], moved[1], moved[2], moved[3]
         for run, ends, slots in zip(located, moved[4::2], moved[5::2], strict=True):
             run.locate(ends, slots, words)

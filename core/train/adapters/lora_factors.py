@@ -34,7 +34,7 @@ class Factors:
         device = self.matrix.device  # drawn on the device: a large adapter takes half a second on the host
         draw = torch.Generator(device).manual_seed(self.seed)
         if initialisation == "orthogonal":
-            self._orthogonal(draw)
+            self._draw_orthogonal(draw)
             return
         a = self.matrix[:, : self.layout.split]
         if initialisation == "gaussian":
@@ -44,7 +44,7 @@ class Factors:
         for place in self.layout.places:
             self.layout.a(self.matrix, place.index).mul_(place.inputs**-0.5)
 
-    def _orthogonal(self, draw: torch.Generator) -> None:
+    def _draw_orthogonal(self, draw: torch.Generator) -> None:
         # as PEFT: https://datta0.github.io/posts/rethink-lora-init/#orthogonal-initialisation
         if self.rank % 2:
             raise ValueError(f"orthogonal initialisation needs an even rank, not {self.rank}")
@@ -67,14 +67,15 @@ class Factors:
             yield f"base_model.model.{place.name}.lora_B.weight", self.layout.b(matrix, place.index).T
 
     def copy_to_host(
-        self, more: Mapping[str, torch.Tensor] | None = None
+        self, extra_tensors: Mapping[str, torch.Tensor] | None = None
     ) -> tuple[dict[str, torch.Tensor], HostCopies]:
-        """Copies of the factors by PEFT's names, and of ``more`` tensors; wait for the latter before either
+        """Copies of the factors by PEFT's names, and of ``extra_tensors`` tensors; wait for the latter
+        before either
         is read. From a GPU the matrix is copied once, and the factors are views of the copy."""
-        more = more or {}
+        extra_tensors = extra_tensors or {}
         if self.matrix.device.type == "cpu":
-            return HostCopies(dict(self.named_factors())).tensors, HostCopies(more)
-        copies = HostCopies({MATRIX: self.matrix, **more})
+            return HostCopies(dict(self.named_factors())).tensors, HostCopies(extra_tensors)
+        copies = HostCopies({MATRIX: self.matrix, **extra_tensors})
         return dict(self.named_views(copies.tensors.pop(MATRIX))), copies
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 
-def factor(scheduler: str, warmup: float, step: int, total: int) -> float:
+def compute_factor(scheduler: str, warmup: float, step: int, total: int) -> float:
     """The factor of the peak learning rate in ``step`` (0 is the first) of ``total``.
 
     It rises linearly from 0 over the first ``warmup`` share of the steps, then stays constant, falls linearly

@@ -81,7 +81,7 @@ class EightBit(Dense):
         return torch.mul(packed, (scale / 127.0)[:, None], out=weight)
 
 
-def kind_of(module: Any) -> Kind:
+def find_kind(module: Any) -> Kind:
     """Choose how to compute ``module`` with its frozen weight."""
     kinds: dict[str, type[Dense]] = {"Conv1D": Transposed, "Linear4bit": FourBit, "Linear8bitLt": EightBit}
     return kinds.get(type(module).__name__, Dense)(module)
@@ -91,7 +91,7 @@ class Gate:
     """Replaces a layer's forward; outside of a pass it calls the original."""
 
     def __init__(self, module: Any, place: Place, stack: Stack) -> None:
-        self._own, self._kind, self._place, self._stack = module.forward, kind_of(module), place, stack
+        self._own, self._kind, self._place, self._stack = module.forward, find_kind(module), place, stack
         module.forward = self
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
@@ -121,7 +121,7 @@ class _Adapted(torch.autograd.Function):
                 continue
             views = run.views(place)
             down = run.multiply(_select_input(x, run, place, plan), views.a_turned)  # (…, tokens, rank)
-            run.add_product(_of(y, run, plan), down, views.b)
+            run.add_product(_view_run(y, run, plan), down, views.b)
             downs.append(down)
         ctx.kind, ctx.place, ctx.plan, ctx.kept = kind, place, plan, kept
         ctx.save_for_backward(*([x, *downs] if downs else []))  # without adapters the input is not needed
@@ -137,7 +137,7 @@ class _Adapted(torch.autograd.Function):
             if run.spots is not None:
                 _learn_fused(gx, g, (x, down), run, place, plan)
                 continue
-            views, g_run = run.views(place), _of(g, run, plan)
+            views, g_run = run.views(place), _view_run(g, run, plan)
             up = run.multiply(g_run, views.b_turned)  # (…, tokens, rank)
             if not run.drops or run.group.path.dropout:
                 run.learn(place, (up, _select_input(x, run, place, plan)), (down, g_run))
@@ -145,13 +145,13 @@ class _Adapted(torch.autograd.Function):
                     _add_to_input(gx, up, views.a, run, place, plan)
                 continue
             mask = _mask(x, run, place, plan)
-            run.learn(place, (up, _of(x, run, plan) * mask), (down, g_run))
+            run.learn(place, (up, _view_run(x, run, plan) * mask), (down, g_run))
             if gx is not None:
-                _of(gx, run, plan).add_(run.multiply(up, views.a).mul_(mask))
+                _view_run(gx, run, plan).add_(run.multiply(up, views.a).mul_(mask))
         return gx, None, None, None, None
 
 
-def _of(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
+def _view_run(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
     """A view of the run's part of ``x`` as (trials, tokens of a trial, channels), or (tokens, channels) where
     trials have different numbers of tokens.
 
@@ -166,9 +166,9 @@ def _of(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
 
 def _add_fused(y: torch.Tensor, x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
     """Add the adapters' output to the run's part of ``y`` by fused products. Returns (tokens, rank)."""
-    views, where = run.views(place), _locate(x, run, place, plan)
-    down: torch.Tensor = adapter_ops.shrink(_tokens_of(x, run, plan), views.a, *where, run.drops)
-    adapter_ops.expand(_tokens_of(y, run, plan), down, views.b, *where, False)
+    views, location = run.views(place), _locate(x, run, place, plan)
+    down: torch.Tensor = adapter_ops.shrink(_view_tokens(x, run, plan), views.a, *location, run.drops)
+    adapter_ops.expand(_view_tokens(y, run, plan), down, views.b, *location, False)
     return down
 
 
@@ -178,16 +178,16 @@ def _learn_fused(
     """Compute the factors' gradients by fused products, and add the input's to the run's part of ``gx``;
     ``kept``: the layer's input and what ``_add_fused`` returned."""
     views, (x, down) = run.views(place), kept
-    where, tokens = _locate(x, run, place, plan), _tokens_of(g, run, plan)
-    up = adapter_ops.shrink(tokens, views.b, *where, False)
-    run.learn_fused(place, (up, _tokens_of(x, run, plan)), (down, tokens), where)
+    location, tokens = _locate(x, run, place, plan), _view_tokens(g, run, plan)
+    up = adapter_ops.shrink(tokens, views.b, *location, False)
+    run.learn_fused(place, (up, _view_tokens(x, run, plan)), (down, tokens), location)
     if gx is not None:
-        adapter_ops.expand(_tokens_of(gx, run, plan), up, views.a, *where, run.drops)
+        adapter_ops.expand(_view_tokens(gx, run, plan), up, views.a, *location, run.drops)
 
 
-def _tokens_of(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
+def _view_tokens(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
     """A view of the run's part of ``x`` as (tokens, channels)."""
-    return _of(x, run, plan).view(-1, x.shape[-1])
+    return _view_run(x, run, plan).view(-1, x.shape[-1])
 
 
 def _locate(x: torch.Tensor, run: Run, place: int, plan: Plan) -> list[Any]:
@@ -201,12 +201,12 @@ def _locate(x: torch.Tensor, run: Run, place: int, plan: Plan) -> list[Any]:
 
 def _select_input(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
     """The input of the run's adapters: its part of the layer's input, after dropout."""
-    tokens = _of(x, run, plan)
+    tokens = _view_run(x, run, plan)
     if not run.drops:
         return tokens
     if not run.group.path.dropout:
         return tokens * _mask(x, run, place, plan)
-    words, length = _words(x, run, plan)
+    words, length = _make_words(x, run, plan)
     return fused_ops.drop(tokens.view(-1, x.shape[-1]), *words, place, length).view(tokens.shape)
 
 
@@ -214,16 +214,16 @@ def _add_to_input(
     gx: torch.Tensor, up: torch.Tensor, a: torch.Tensor, run: Run, place: int, plan: Plan
 ) -> None:
     """Add the adapters' gradient of the input, after dropout, to the run's part of ``gx``."""
-    total = _of(gx, run, plan)
+    total = _view_run(gx, run, plan)
     if not run.drops:
         run.add_product(total, up, a)
         return
-    words, length = _words(gx, run, plan)
+    words, length = _make_words(gx, run, plan)
     product = run.multiply(up, a).view(-1, gx.shape[-1])
     fused_ops.add_dropped(total.view(-1, gx.shape[-1]), product, *words, place, length)
 
 
-def _words(x: torch.Tensor, run: Run, plan: Plan) -> tuple[Words, int]:
+def _make_words(x: torch.Tensor, run: Run, plan: Plan) -> tuple[Words, int]:
     """The dropout words of the run's rows, and their length in tokens. Tokens that a layer sees without their
     rows count as one row."""
     tokens = x.numel() // x.shape[-1]
@@ -235,7 +235,7 @@ def _words(x: torch.Tensor, run: Run, plan: Plan) -> tuple[Words, int]:
 def _mask(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
     """The run's dropout mask."""
     assert not plan.padding_free  # where the positions of rows begin at 0
-    (keys, thresholds, *_), length = _words(x, run, plan)
+    (keys, thresholds, *_), length = _make_words(x, run, plan)
     if plan.scatters(x):
         mask = counter_dropout.mask(keys, thresholds, place, length, x.shape[-1], x.dtype)
     else:

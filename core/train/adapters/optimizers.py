@@ -15,20 +15,20 @@ from core.train.adapters.peft_config import InfeasibleError
 Make = Callable[[Factors, float, float], torch.optim.Optimizer]
 
 
-def _adamw(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
+def _make_adamw(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
     # fused makes one sweep over the matrix instead of a dozen
     return torch.optim.AdamW([factors.matrix], lr=rate, weight_decay=decay, fused=True)
 
 
-def _adafactor(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
+def _make_adafactor(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
     return Adafactor(factors, rate, decay)
 
 
-def _sgd(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
+def _make_sgd(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
     return torch.optim.SGD([factors.matrix], lr=rate, weight_decay=decay, momentum=0.9)
 
 
-def _bitsandbytes(kind: str) -> Make:
+def _choose_bitsandbytes(kind: str) -> Make:
     def make(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
         try:
             from bitsandbytes import optim
@@ -44,12 +44,12 @@ def _bitsandbytes(kind: str) -> Make:
 
 
 MAKERS: dict[str, Make] = {
-    "adamw": _adamw,
-    "adafactor": _adafactor,
-    "sgd": _sgd,
-    "adamw-8bit": _bitsandbytes("AdamW8bit"),
-    "adamw-paged": _bitsandbytes("PagedAdamW"),
-    "adamw-8bit-paged": _bitsandbytes("PagedAdamW8bit"),
+    "adamw": _make_adamw,
+    "adafactor": _make_adafactor,
+    "sgd": _make_sgd,
+    "adamw-8bit": _choose_bitsandbytes("AdamW8bit"),
+    "adamw-paged": _choose_bitsandbytes("PagedAdamW"),
+    "adamw-8bit-paged": _choose_bitsandbytes("PagedAdamW8bit"),
 }
 
 
@@ -71,7 +71,9 @@ def can_join(optimizer: torch.optim.Optimizer) -> bool:
     if type(optimizer) is not torch.optim.AdamW or "step" in vars(optimizer):  # a step that was replaced
         return False
     (group,) = optimizer.param_groups
-    return bool(group["fused"]) and all("exp_avg" in optimizer.state[each] for each in group["params"])
+    return bool(group["fused"]) and all(
+        "exp_avg" in optimizer.state[parameter] for parameter in group["params"]
+    )
 
 
 def step_together(due: Sequence[tuple[torch.optim.Optimizer, float]]) -> None:
@@ -118,7 +120,7 @@ def _prefetch(page: torch.Tensor, device: torch.device) -> None:
     functional.prefetch_tensor(page, to_cpu=device.type == "cpu")
 
 
-def tensors_of(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def list_tensors(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Flatten the state for a checkpoint: tensors by "weight/name/…", and plain numbers by the same keys."""
     tensors: dict[str, torch.Tensor] = {}
     numbers: dict[str, Any] = {}
@@ -140,7 +142,7 @@ def tensors_of(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor
 def restore(
     optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], numbers: dict[str, Any]
 ) -> None:
-    """Load a state from ``tensors_of`` into an optimizer over the same weights."""
+    """Load a state from ``list_tensors`` into an optimizer over the same weights."""
     state_dict = optimizer.state_dict()
     states: dict[Any, Any] = {}
     for key, value in {**tensors, **numbers}.items():

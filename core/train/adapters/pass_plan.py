@@ -65,7 +65,7 @@ class Run:
         is (count, tokens, inputs), or (tokens of all, inputs) where trials have different numbers."""
         if self.ends is None:
             return torch.bmm(left, right)
-        return torch._grouped_mm(left, right, offs=self._ends_of(left))
+        return torch._grouped_mm(left, right, offs=self._find_ends(left))
 
     def add_product(self, total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
         """Add ``multiply`` to ``total``."""
@@ -74,7 +74,7 @@ class Run:
         else:
             total.add_(self.multiply(left, right))
 
-    def _ends_of(self, tokens: torch.Tensor) -> torch.Tensor:
+    def _find_ends(self, tokens: torch.Tensor) -> torch.Tensor:
         """The token after each trial's last."""
         assert self.ends is not None
         length = tokens.shape[0] // sum(self.counts)
@@ -106,7 +106,7 @@ class Run:
     def _add_outer(self, view: torch.Tensor, left: torch.Tensor, right: torch.Tensor, again: bool) -> None:
         """Write the sum over tokens of the outer products to ``view``, or add it."""
         if self.ends is not None:
-            product = torch._grouped_mm(left.t(), right, offs=self._ends_of(left))
+            product = torch._grouped_mm(left.t(), right, offs=self._find_ends(left))
         elif self.group.path.wide_gradients and again:
             product = torch.bmm(left.transpose(1, 2), right, torch.float32)
         elif again:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from core.contract.spec import layer_groups
 from core.contract.spec.knob_table import Value
-from core.paths import sync
+from core.paths import sync_to_disk
 from core.train.base.base_model import Base
 from core.train.base.linear_layer_layout import Place
 
@@ -24,22 +24,23 @@ class InfeasibleError(Exception):
     """The trial's knobs are impossible with this base model or device; the text says why."""
 
 
-def targets(places: Sequence[Place], wanted: Value) -> list[str]:
+def find_targets(places: Sequence[Place], target_names: Value) -> list[str]:
     """The module names that ``target_modules`` selects. Raises InfeasibleError for an unknown name."""
     paths = [place.name for place in places]
-    known = list(dict.fromkeys(place.last_name for place in places))
-    if not known:
+    known_names = list(dict.fromkeys(place.last_name for place in places))
+    if not known_names:
         raise InfeasibleError("the model has no linear layer that PEFT can adapt")
-    names = layer_groups.match_layers(paths, wanted)
-    if isinstance(wanted, str) and not names:
+    names = layer_groups.match_layers(paths, target_names)
+    if isinstance(target_names, str) and not names:
         raise InfeasibleError(
-            f"target_modules = {wanted!r} selects no layer of this model; list some of {', '.join(known)}"
+            f"target_modules = {target_names!r} selects no layer of this model; list some of "
+            f"{', '.join(known_names)}"
         )
-    if isinstance(wanted, str):
+    if isinstance(target_names, str):
         return layer_groups.shorten_paths(names, paths)
     for name in names:
         if not select_layers(places, [name]):
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or known
+            near = difflib.get_close_matches(name, known_names, n=3, cutoff=0.3) or known_names
             raise InfeasibleError(
                 f"target_modules: the model has no linear layer {name!r}; it has {', '.join(near)}"
             )
@@ -52,17 +53,17 @@ def select_layers(places: Sequence[Place], names: Sequence[str]) -> list[Place]:
     return [place for place in places if place.name in names or place.name.endswith(ends)]
 
 
-def exact_names(model: Any, places: Sequence[Place], names: Sequence[str]) -> list[str]:
+def list_exact_names(model: Any, places: Sequence[Place], names: Sequence[str]) -> list[str]:
     """``names``, or longer names if those would also select other modules of the model."""
-    known = [name for name, _ in model.named_modules() if name]
+    known_names = [name for name, _ in model.named_modules() if name]
     ours = {place.name for place in places}
     ends = tuple(f".{name}" for name in names)
-    if all(path in ours for path in known if path in names or path.endswith(ends)):
+    if all(path in ours for path in known_names if path in names or path.endswith(ends)):
         return list(names)
-    return layer_groups.shorten_paths([place.name for place in places], known)
+    return layer_groups.shorten_paths([place.name for place in places], known_names)
 
 
-def config(base: Base, knobs: dict[str, Value], names: Sequence[str]) -> Any:
+def make_config(base: Base, knobs: dict[str, Value], names: Sequence[str]) -> Any:
     """Build the adapter's LoraConfig."""
     from peft import LoraConfig
 
@@ -91,7 +92,7 @@ def save(base: Base, config: Any, tensors: dict[str, torch.Tensor], folder: Path
     config.save_pretrained(aside)
     base.tokenizer.save_pretrained(aside)
     for path in (*aside.iterdir(), aside):
-        sync(path)
+        sync_to_disk(path)
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
-    sync(folder.parent)
+    sync_to_disk(folder.parent)

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import load_file
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
-from core.train.adapters.multi_lora_linear import kind_of
-from core.train.base.base_model import Base, rest
+from core.train.adapters.multi_lora_linear import find_kind
+from core.train.base.base_model import Base, load_rest
 from core.train.device_errors import is_out_of_memory
 
 TOKENS = 16  # length of the row
@@ -46,7 +46,7 @@ class ReloadCheck:
         self._bare: torch.Tensor | None = None
 
     @torch.no_grad()
-    def expect(self, mine: Factors) -> Expected | None:
+    def expect(self, factors: Factors) -> Expected | None:
         """The row's logits without and with a trial's factors, which must be in the stack.
 
         The logits stay on the device and are not waited for. None if there is no memory for them. The modules
@@ -55,14 +55,16 @@ class ReloadCheck:
         """
         try:
             if self._bare is None:
-                self._bare = self._logits([], 1)
-            return Expected(self._bare, self._logits([(mine, [0])], 0), copy_modules(self._base.model))
+                self._bare = self._compute_logits([], 1)
+            return Expected(
+                self._bare, self._compute_logits([(factors, [0])], 0), copy_modules(self._base.model)
+            )
         except Exception as error:
             if is_out_of_memory(error):
                 return None
             raise
 
-    def _logits(self, rows: Sequence[tuple[Factors, Sequence[int]]], bare: int) -> torch.Tensor:
+    def _compute_logits(self, rows: Sequence[tuple[Factors, Sequence[int]]], bare: int) -> torch.Tensor:
         ids = torch.tensor([self._ids], device=self._base.device)
         self._stack.begin(self._stack.plan_pass(rows, trains=False, bare=bare))
         try:
@@ -82,20 +84,20 @@ class ReloadCheck:
         except (ValueError, RuntimeError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
             if is_out_of_memory(error):
                 raise
-            raise ReloadMismatch(f"PEFT cannot load it: {plain(str(error), 300)}") from error
-        rest(tuned)
+            raise ReloadMismatch(f"PEFT cannot load it: {sanitize(str(error), 300)}") from error
+        load_rest(tuned)
         _compare_tensors(tuned, folder, self._base.model.dtype)
         ids = torch.tensor([self._ids], device=self._base.device)
-        bare, wanted = expected.bare.float(), expected.tuned.float()
+        bare, expected_logits = expected.bare.float(), expected.tuned.float()
         allowed = (CLOSE if expected.bare.dtype == torch.float32 else ROUGH) * float(bare.norm())
         with tuned.disable_adapter():
             plain_bare = tuned(input_ids=ids, use_cache=False).logits[0].float()
         if float((plain_bare - bare).norm()) > allowed:
             return  # the copy is not equivalent: this model accesses its modules in other ways
         loaded = tuned(input_ids=ids, use_cache=False).logits[0].float()
-        off = float((loaded - wanted).norm())
+        off = float((loaded - expected_logits).norm())
         if not off <= allowed:
-            moved = float((wanted - bare).norm())
+            moved = float((expected_logits - bare).norm())
             raise ReloadMismatch(
                 f"its logits differ from the trial's by {off:.3g}; training changed them by {moved:.3g}"
             )
@@ -109,10 +111,10 @@ def _compare_tensors(tuned: Any, folder: Path, dtype: torch.dtype) -> None:
     saved, loaded = load_file(folder / "adapter_model.safetensors"), get_peft_model_state_dict(tuned)
     different = sorted({*saved} ^ {*loaded})
     if different:
-        raise ReloadMismatch(f"PEFT puts adapters on other layers: {plain(different[0], 120)}")
+        raise ReloadMismatch(f"PEFT puts adapters on other layers: {sanitize(different[0], 120)}")
     for name, tensor in saved.items():
         if not torch.equal(loaded[name].cpu().to(dtype), tensor.to(dtype)):
-            raise ReloadMismatch(f"PEFT loads other values into {plain(name, 120)}")
+            raise ReloadMismatch(f"PEFT loads other values into {sanitize(name, 120)}")
 
 
 def copy_modules(model: Any) -> Any:
@@ -125,20 +127,20 @@ def copy_modules(model: Any) -> Any:
         if id(module) not in copies:
             twin = copies[id(module)] = object.__new__(type(module))
             for name, value in module.__dict__.items():
-                twin.__dict__[name] = _own(value, memo)
+                twin.__dict__[name] = _copy_own(value, memo)
             twin.__dict__.pop("forward", None)  # removes the pack's gate
             twin.__dict__["_modules"] = {
                 name: child if child is None else copy(child) for name, child in module._modules.items()
             }
             if type(module).__name__ in ROUNDED:
-                kind = kind_of(module)
+                kind = find_kind(module)
                 twin.__dict__["forward"] = lambda x: kind.forward(x)[0]
         return copies[id(module)]
 
     return copy(model)
 
 
-def _own(value: Any, memo: dict[int, Any]) -> Any:
+def _copy_own(value: Any, memo: dict[int, Any]) -> Any:
     if hasattr(value, "_attn_implementation") and not isinstance(value, torch.nn.Module):  # a configuration
         return deepcopy(value, memo)
     return value.copy() if type(value).__name__ in ("dict", "OrderedDict") else value

@@ -12,7 +12,7 @@ import msgspec
 from core import paths
 from core.contract.spec.spec_file import load
 from core.contract.spec.study_spec import ModelOptions, StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 
 TRUST = "--trust-remote-code"
@@ -21,26 +21,26 @@ MISSING = "missing adapter keys"  # part of PEFT's warning
 IMPORTS = ("auto_mapping", "megatron_config")  # keys that make PEFT import modules
 
 
-def base_of(adapter: Path, trusted: bool) -> tuple[ModelOptions, StudySpec | None]:
+def find_base(adapter: Path, trusted: bool) -> tuple[ModelOptions, StudySpec | None]:
     """The base model that the adapter belongs to, and the adapter's study if there is one.
 
     Code from the base model's repository runs only if the user allows it (``trusted``), never because a file
     of the study says so. Raises TrimtabError for a folder without an adapter, for another user's adapter, and
     for a base model that needs such code.
     """
-    section, spec = _section(adapter), _study(adapter)
+    section, spec = _read_section(adapter), _read_study(adapter)
     if spec is not None:
         section = msgspec.structs.replace(spec.model, gradient_checkpointing=False)
     if section.trust_remote_code and not trusted:
         raise TrimtabError.of(
             "this adapter's base model runs code from its repository (model.trust_remote_code)",
-            f"model.base = {plain(section.base, 200)!r}",
+            f"model.base = {sanitize(section.base, 200)!r}",
             "review that code, then add --trust-remote-code",
         )
     return msgspec.structs.replace(section, trust_remote_code=trusted), spec
 
 
-def _section(adapter: Path) -> ModelOptions:
+def _read_section(adapter: Path) -> ModelOptions:
     """Read the base model that the adapter's own configuration names."""
     try:
         config = json.loads((adapter / CONFIG).read_text("utf-8"))
@@ -51,7 +51,7 @@ def _section(adapter: Path) -> ModelOptions:
             raise ValueError(f"{WEIGHTS} is missing, and pickled weights are never loaded")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TrimtabError.of(
-            f"this is not a usable adapter: {plain(f'{type(error).__name__}: {error}', 200)}",
+            f"this is not a usable adapter: {sanitize(f'{type(error).__name__}: {error}', 200)}",
             str(adapter),
             "give a folder with adapter_config.json, such as trials/N/adapter in a study's folder",
         ) from error
@@ -60,7 +60,7 @@ def _section(adapter: Path) -> ModelOptions:
     return section
 
 
-def _study(adapter: Path) -> StudySpec | None:
+def _read_study(adapter: Path) -> StudySpec | None:
     """Load the study of a trial's adapter (STUDY/trials/N/adapter), which has the base model's precision."""
     above = adapter.resolve().parents
     file = above[2] / "study.toml" if len(above) > 2 else None
@@ -93,7 +93,7 @@ def put_on(base: Any, name: str, adapter: Path) -> Any:
         return model
     except (OSError, ValueError, RuntimeError) as error:
         raise TrimtabError.of(
-            f"the adapter does not fit its base model: {plain(str(error), 400)}",
+            f"the adapter does not fit its base model: {sanitize(str(error), 400)}",
             str(adapter),
             f"it was trained on {name}",
         ) from error

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from core import paths
 from core.contract.spec.study_spec import ModelOptions, StudySpec
 from core.contract.text import error_reports
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 from core.memory.base.hf_config import DEMO
 from core.train.base import (
@@ -67,13 +67,13 @@ class Base:
     @cached_property
     def positions(self) -> int | None:
         """The longest sequence that the model can compute, tokens; None without such a limit."""
-        return context_length.positions(self.model)
+        return context_length.count_positions(self.model)
 
 
 def resolve(name: str, progress: Progress) -> str:
     """Resolve ``name`` to a folder or hub id that transformers can load. Raises TrimtabError without one."""
     if name == DEMO:
-        return str(smollm2.smollm2(progress))
+        return str(smollm2.make_smollm2(progress))
     if name.startswith("demo:"):
         raise TrimtabError.of(f"unknown demo model {name!r}", "model.base", f"use {DEMO!r}")
     folder = paths.expand_home(name)
@@ -101,15 +101,15 @@ def load_section(section: ModelOptions, device: torch.device, progress: Progress
     if precision == "auto":
         precision = compute_type(device)
     progress(f"loading {Path(name).name} in {precision}", 0, 0, "")
-    where = f"model.base = {section.base!r}"
+    location = f"model.base = {section.base!r}"
     try:
-        tokenizer, model, notes = _load(name, section, precision, device, where)
+        tokenizer, model, notes = _load(name, section, precision, device, location)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         fix = "check the id or path, the network and the Hugging Face cache, and run `trimtab doctor`"
-        problem = f"the base model cannot be loaded: {plain(str(error), 400)}"
-        raise TrimtabError.of(problem, where, error_reports.advice(error, fix)) from error
+        problem = f"the base model cannot be loaded: {sanitize(str(error), 400)}"
+        raise TrimtabError.of(problem, location, error_reports.give_advice(error, fix)) from error
     if section.base != DEMO:  # a test compares the demo's conversion with transformers' own
-        finite_weights.check(model, precision, where)
+        finite_weights.check(model, precision, location)
     skip_packing_check()
     model.requires_grad_(False)
     model.config.use_cache = False
@@ -117,7 +117,7 @@ def load_section(section: ModelOptions, device: torch.device, progress: Progress
         # the base draws no random numbers; saving their state would wait for the device in each layer
         again = {"use_reentrant": False, "preserve_rng_state": False}
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=again)
-    rest(model)
+    load_rest(model)
     if device.type == "cuda":
         notes += fused_layers.fuse(model)
     return Base(model, tokenizer, precision, name, device, notes)
@@ -133,7 +133,7 @@ def compute_type(device: torch.device) -> str:
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
 
 
-def rest(model: Any) -> None:
+def load_rest(model: Any) -> None:
     """Put the base model into eval mode, except two kinds of modules (not their children).
 
     4-bit layers: in eval mode bitsandbytes packs their weights for inference on CPUs with AVX512-BF16, which
@@ -147,28 +147,28 @@ def rest(model: Any) -> None:
 
 
 def _load(
-    name: str, section: ModelOptions, precision: str, device: torch.device, where: str
+    name: str, section: ModelOptions, precision: str, device: torch.device, location: str
 ) -> tuple[Any, Any, list[str]]:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     _refuse_pickles(Path(name))
     common: dict[str, Any] = {"revision": section.revision, "trust_remote_code": section.trust_remote_code}
     config = AutoConfig.from_pretrained(name, **common)
-    causal_lm_check.check_config(config, where)
+    causal_lm_check.check_config(config, location)
     tokenizer = AutoTokenizer.from_pretrained(name, **common)
-    more: dict[str, Any] = {"dtype": DTYPES.get(precision, torch.float32)}
+    load_options: dict[str, Any] = {"dtype": DTYPES.get(precision, torch.float32)}
     if precision in ("nf4", "int8"):
-        more = {
-            "quantization_config": _quantization(precision, section, device),
+        load_options = {
+            "quantization_config": _make_quantization(precision, section, device),
             "device_map": {"": str(device)},
         }
-        more["dtype"] = DTYPES[compute_type(device)]
+        load_options["dtype"] = DTYPES[compute_type(device)]
     model, info = AutoModelForCausalLM.from_pretrained(
-        name, config=config, use_safetensors=True, **missing_weights.ASKED, **common, **more
+        name, config=config, use_safetensors=True, **missing_weights.ASKED, **common, **load_options
     )
-    causal_lm_check.check_bare(model, where)
-    notes = missing_weights.check(info, where)
-    return tokenizer, model if "device_map" in more else model.to(device), notes
+    causal_lm_check.check_bare(model, location)
+    notes = missing_weights.check(info, location)
+    return tokenizer, model if "device_map" in load_options else model.to(device), notes
 
 
 def _refuse_pickles(folder: Path) -> None:
@@ -180,7 +180,7 @@ def _refuse_pickles(folder: Path) -> None:
         )
 
 
-def _quantization(precision: str, section: ModelOptions, device: torch.device) -> Any:
+def _make_quantization(precision: str, section: ModelOptions, device: torch.device) -> Any:
     from transformers import BitsAndBytesConfig
 
     if precision == "int8":

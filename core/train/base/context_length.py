@@ -12,20 +12,20 @@ SPARE = 8  # extra rows that a position embedding may have before the first toke
 TABLED = ("mpt",)  # families whose attention builds its position table on demand
 
 
-def configured_length(model: Any) -> int | None:
+def read_configured_length(model: Any) -> int | None:
     """The model's context length according to its configuration, tokens; None if it has none."""
     config = model.config.get_text_config()
     sizes = (getattr(config, name, None) for name in POSITIONS)
     return next((size for size in sizes if isinstance(size, int) and size > 0), None)
 
 
-def positions(model: Any) -> int | None:
+def count_positions(model: Any) -> int | None:
     """The longest sequence that the model can compute; None if positions are computed, as with RoPE."""
-    size = configured_length(model)
+    size = read_configured_length(model)
     if size is None:
         return None
     embedding = model.get_input_embeddings()
-    tables = (_rows(module) for module in model.modules() if module is not embedding)
+    tables = (_count_rows(module) for module in model.modules() if module is not embedding)
     has_embedding = any(size <= rows <= size + SPARE for rows in tables)
     rotary = ("cos", "sin", "cos_cached", "sin_cached")
     has_buffer = any(
@@ -36,5 +36,5 @@ def positions(model: Any) -> int | None:
     return size if limited else None
 
 
-def _rows(module: Any) -> int:
+def _count_rows(module: Any) -> int:
     return module.num_embeddings if isinstance(module, torch.nn.Embedding) else 0

@@ -53,13 +53,13 @@ class Head:
         return (1.0 - (logits / self.cap).square_()).mul_(self.scale)
 
 
-def losses(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
+def compute_losses(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of each token, nats: hidden (K, H), targets (K,) int64 → (K,) float32. Differentiable in
     ``hidden``."""
     return _Chunked.apply(hidden, head, targets)
 
 
-def target_gaps(hidden: torch.Tensor, head: Head | None, targets: torch.Tensor) -> torch.Tensor:
+def compute_target_gaps(hidden: torch.Tensor, head: Head | None, targets: torch.Tensor) -> torch.Tensor:
     """How far the logit of each target is above the mean of all logits: (K,) float32, differentiable.
 
     A loss with labels smoothed by ε is the plain loss plus ε times this gap. ``hidden`` is (K, H), or the
@@ -82,7 +82,7 @@ def judge(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> tuple[torc
     values = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
     hits = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
     fused = fast_path.choose(hidden.device, hidden.dtype).loss
-    for part in _chunks(len(targets), head):
+    for part in _list_chunks(len(targets), head):
         if fused:
             outputs = head.outputs(hidden[part])
             values[part], firsts = fused_ops.loss_and_first(outputs, targets[part], head.scale, head.cap)
@@ -96,12 +96,12 @@ def judge(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> tuple[torc
     return values, hits
 
 
-def _chunks(tokens: int, head: Head) -> list[slice]:
+def _list_chunks(tokens: int, head: Head) -> list[slice]:
     """Split tokens into even parts of at most CHUNK_BYTES of logits."""
     room = max(1, CHUNK_BYTES[head.weight.device.type] // (4 * head.weight.shape[0]))
     parts = max(1, -(-tokens // room))
-    each = -(-tokens // parts)
-    return [slice(at, min(tokens, at + each)) for at in range(0, tokens, max(1, each))]
+    chunk_tokens = -(-tokens // parts)
+    return [slice(at, min(tokens, at + chunk_tokens)) for at in range(0, tokens, max(1, chunk_tokens))]
 
 
 class _Swept(torch.autograd.Function):
@@ -119,22 +119,22 @@ class _Chunked(_Swept):
         values = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         grad = torch.empty_like(hidden)
         fused = fast_path.choose(hidden.device, hidden.dtype).loss
-        for part in _chunks(len(targets), head):
+        for part in _list_chunks(len(targets), head):
             if fused:
                 outputs = head.outputs(hidden[part])
                 values[part] = fused_ops.loss_and_grad(outputs, targets[part], head.scale, head.cap)
                 torch.mm(outputs, head.weight, out=grad[part])
                 del outputs  # else two chunks live at once
                 continue
-            logits, wanted = head.logits(hidden[part]), targets[part, None]
+            logits, chunk_targets = head.logits(hidden[part]), targets[part, None]
             slope = head.slope(logits)
             top = logits.amax(-1, keepdim=True)
-            at_target = logits.gather(-1, wanted)
+            at_target = logits.gather(-1, chunk_targets)
             logits.sub_(top).exp_()
             total = logits.sum(-1, keepdim=True)
             values[part] = (total.log() + top - at_target).squeeze(-1)
             logits.div_(total)  # the softmax
-            logits.scatter_add_(-1, wanted, torch.full_like(at_target, -1.0))
+            logits.scatter_add_(-1, chunk_targets, torch.full_like(at_target, -1.0))
             if slope is not None:
                 logits.mul_(slope)
             elif head.scale != 1.0:
@@ -150,12 +150,12 @@ class _CappedGaps(_Swept):
     def forward(ctx: Any, hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
         values = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         grad = torch.empty_like(hidden)
-        for part in _chunks(len(targets), head):
-            logits, wanted = head.logits(hidden[part]), targets[part, None]
-            values[part] = logits.gather(-1, wanted)[:, 0] - logits.mean(-1)
+        for part in _list_chunks(len(targets), head):
+            logits, chunk_targets = head.logits(hidden[part]), targets[part, None]
+            values[part] = logits.gather(-1, chunk_targets)[:, 0] - logits.mean(-1)
             slope = head.slope(logits)
             logits.fill_(-1.0 / logits.shape[-1]).scatter_add_(
-                -1, wanted, torch.ones_like(wanted, dtype=logits.dtype)
+                -1, chunk_targets, torch.ones_like(chunk_targets, dtype=logits.dtype)
             )
             torch.mm(logits.mul_(slope).to(head.weight.dtype), head.weight, out=grad[part])
             del logits, slope  # else two chunks live at once

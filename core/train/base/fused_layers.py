@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.train.base import fused_rotary
 from core.train.kernels.layer_ops import RmsNorm, SwiGlu
 
@@ -29,10 +29,10 @@ def fuse(model: Any) -> list[str]:
     verdicts: dict[tuple[Any, ...], bool] = {}
     notes: dict[str, None] = {}
     for module in model.modules():
-        found = _fused_forward(module)
-        if found is None:
+        fused_forward = _make_fused_forward(module)
+        if fused_forward is None:
             continue
-        forward, width = found
+        forward, width = fused_forward
         key = type(module), width
         if key not in verdicts:
             try:
@@ -41,7 +41,7 @@ def fuse(model: Any) -> list[str]:
                 raise
             except Exception as error:
                 verdicts[key] = False
-                fault = plain(str(error), 160)
+                fault = sanitize(str(error), 160)
                 notes[f"{type(module).__name__} has no fused kernel, training is slower: {fault}"] = None
         if verdicts[key]:
             module.forward = forward
@@ -51,8 +51,8 @@ def fuse(model: Any) -> list[str]:
 
 def are_fused(model: Any) -> bool:
     """Whether all layers that a fused kernel can compute do so, and there are any."""
-    found = [module for module in model.modules() if _fused_forward(module) is not None]
-    return bool(found) and all(_is_fused(module) for module in found)
+    fusable = [module for module in model.modules() if _make_fused_forward(module) is not None]
+    return bool(fusable) and all(_is_fused(module) for module in fusable)
 
 
 def restore(model: Any) -> None:
@@ -65,14 +65,14 @@ def restore(model: Any) -> None:
 
 def _is_fused(module: Any) -> bool:
     forward = vars(module).get("forward")
-    return isinstance(forward, partial) and forward.func in (_norm, _feed_forward)
+    return isinstance(forward, partial) and forward.func in (_compute_norm, _feed_forward)
 
 
-def _fused_forward(module: Any) -> tuple[Forward, int] | None:
+def _make_fused_forward(module: Any) -> tuple[Forward, int] | None:
     """What would compute the layer, and the width of its input; None for other layers."""
-    weight, epsilon = getattr(module, "weight", None), _epsilon(module)
+    weight, epsilon = getattr(module, "weight", None), _find_epsilon(module)
     if epsilon is not None and weight is not None and weight.dim() == 1 and len(weight) <= WIDEST:
-        return partial(_norm, module, epsilon), len(weight)
+        return partial(_compute_norm, module, epsilon), len(weight)
     names = ("gate_proj", "up_proj", "down_proj", "act_fn")
     if all(hasattr(module, name) for name in names) and "silu" in type(module.act_fn).__name__.lower():
         first = module.gate_proj
@@ -82,7 +82,7 @@ def _fused_forward(module: Any) -> tuple[Forward, int] | None:
     return None
 
 
-def _norm(module: Any, epsilon: float, x: torch.Tensor) -> torch.Tensor:
+def _compute_norm(module: Any, epsilon: float, x: torch.Tensor) -> torch.Tensor:
     result: torch.Tensor = RmsNorm.apply(x, module.weight, epsilon)
     return result
 
@@ -92,7 +92,7 @@ def _feed_forward(module: Any, x: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def _epsilon(module: Any) -> float | None:
+def _find_epsilon(module: Any) -> float | None:
     if "RMSNorm" not in type(module).__name__:
         return None
     value = getattr(module, "variance_epsilon", getattr(module, "eps", None))
@@ -116,8 +116,8 @@ def _agrees(module: Any, forward: Forward, kind: tuple[torch.device, torch.dtype
 def _are_close(own: Sequence[torch.Tensor], fused: Sequence[torch.Tensor], limit: float) -> bool:
     """Whether results have the same dtypes, and differ by at most ``limit`` of the largest value of each."""
     return all(
-        own_tensor.dtype == other.dtype
-        and float((own_tensor.float() - other.float()).abs().max())
+        own_tensor.dtype == fused_tensor.dtype
+        and float((own_tensor.float() - fused_tensor.float()).abs().max())
         <= limit * float(own_tensor.float().abs().max())
-        for own_tensor, other in zip(own, fused, strict=True)
+        for own_tensor, fused_tensor in zip(own, fused, strict=True)
     )

@@ -52,8 +52,8 @@ def restore(model: Any) -> None:
 def _rotate(
     own: Callable[..., Pair], q: Any, k: Any, cos: Any, sin: Any, unsqueeze_dim: int = 1, **rest: Any
 ) -> Pair:
-    known = unsqueeze_dim == 1 and not rest and _is_known(q, k, cos, sin)
-    result: Pair = Rotary.apply(q, k, cos, sin) if known else own(q, k, cos, sin, unsqueeze_dim, **rest)
+    is_known = unsqueeze_dim == 1 and not rest and _is_known(q, k, cos, sin)
+    result: Pair = Rotary.apply(q, k, cos, sin) if is_known else own(q, k, cos, sin, unsqueeze_dim, **rest)
     return result
 
 
@@ -63,7 +63,7 @@ def _is_known(q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Te
         (q.dtype, q.device)
     }
     rows, heads, tokens, width = q.shape if q.dim() == 4 else (0, 0, 0, 0)
-    shapes = [(each, tokens, width) for each in (1, rows)]
+    shapes = [(batch, tokens, width) for batch in (1, rows)]
     return alike and tuple(cos.shape) in shapes and width % 2 == 0 and heads * width <= WIDEST
 
 

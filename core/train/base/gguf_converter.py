@@ -34,17 +34,17 @@ class Reader(GGUFReader):
         return super()._get(offset, dtype, count, override_order)
 
 
-def field(reader: GGUFReader, name: str) -> Any:
+def read_field(reader: GGUFReader, name: str) -> Any:
     """Read a value of the file's metadata."""
     return reader.fields[name].contents()
 
 
-def tensors(reader: GGUFReader) -> dict[str, np.ndarray]:
+def read_tensors(reader: GGUFReader) -> dict[str, np.ndarray]:
     """The weights in float32, under transformers' names. GGUF stores the rows of q and k in the order of its
     rotary embedding, which is undone."""
     heads = {
-        "attn_q": field(reader, "llama.attention.head_count"),
-        "attn_k": field(reader, "llama.attention.head_count_kv"),
+        "attn_q": read_field(reader, "llama.attention.head_count"),
+        "attn_k": read_field(reader, "llama.attention.head_count_kv"),
     }
     weights = {}
     for tensor in reader.tensors:
@@ -60,23 +60,23 @@ def tensors(reader: GGUFReader) -> dict[str, np.ndarray]:
     return weights
 
 
-def config(reader: GGUFReader) -> dict[str, Any]:
+def make_config(reader: GGUFReader) -> dict[str, Any]:
     """The file's metadata as a transformers configuration."""
-    rope = {"rope_type": "default", "rope_theta": field(reader, "llama.rope.freq_base")}
+    rope = {"rope_type": "default", "rope_theta": read_field(reader, "llama.rope.freq_base")}
     return {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "dtype": "float32",
-        "vocab_size": field(reader, "llama.vocab_size"),
-        "hidden_size": field(reader, "llama.embedding_length"),
-        "intermediate_size": field(reader, "llama.feed_forward_length"),
-        "num_hidden_layers": field(reader, "llama.block_count"),
-        "num_attention_heads": field(reader, "llama.attention.head_count"),
-        "num_key_value_heads": field(reader, "llama.attention.head_count_kv"),
-        "max_position_embeddings": field(reader, "llama.context_length"),
-        "rms_norm_eps": field(reader, "llama.attention.layer_norm_rms_epsilon"),
+        "vocab_size": read_field(reader, "llama.vocab_size"),
+        "hidden_size": read_field(reader, "llama.embedding_length"),
+        "intermediate_size": read_field(reader, "llama.feed_forward_length"),
+        "num_hidden_layers": read_field(reader, "llama.block_count"),
+        "num_attention_heads": read_field(reader, "llama.attention.head_count"),
+        "num_key_value_heads": read_field(reader, "llama.attention.head_count_kv"),
+        "max_position_embeddings": read_field(reader, "llama.context_length"),
+        "rms_norm_eps": read_field(reader, "llama.attention.layer_norm_rms_epsilon"),
         "rope_parameters": rope, "rope_theta": rope["rope_theta"],
-        "bos_token_id": field(reader, "tokenizer.ggml.bos_token_id"),
-        "eos_token_id": field(reader, "tokenizer.ggml.eos_token_id"),
-        "pad_token_id": field(reader, "tokenizer.ggml.padding_token_id"),
+        "bos_token_id": read_field(reader, "tokenizer.ggml.bos_token_id"),
+        "eos_token_id": read_field(reader, "tokenizer.ggml.eos_token_id"),
+        "pad_token_id": read_field(reader, "tokenizer.ggml.padding_token_id"),
         "tie_word_embeddings": True,
     }  # fmt: skip
 
@@ -89,8 +89,8 @@ def main(argv: list[str]) -> int:
     weights, folder = argv
     try:
         reader = Reader(weights)
-        save_file(tensors(reader), Path(folder) / FILE, metadata={"format": "pt"})
-        (Path(folder) / CONFIG).write_text(json.dumps(config(reader), indent=1))
+        save_file(read_tensors(reader), Path(folder) / FILE, metadata={"format": "pt"})
+        (Path(folder) / CONFIG).write_text(json.dumps(make_config(reader), indent=1))
     except (OSError, ValueError, KeyError, IndexError, SafetensorError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return UNWRITTEN if isinstance(error, OSError | SafetensorError) else UNREADABLE

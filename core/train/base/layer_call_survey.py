@@ -44,7 +44,7 @@ def survey(base: Base, places: Sequence[Place]) -> Survey:
     why = ""
     if not close(hidden[1, :SHORT], short[0]):
         why = "in this base model a row's result depends on the other rows of its batch"
-    return Survey(_head(base, logits, hidden), astray, why, idle)
+    return Survey(_find_head(base, logits, hidden), astray, why, idle)
 
 
 @contextmanager
@@ -63,12 +63,12 @@ def _observe_layers(
 ) -> tuple[frozenset[int], frozenset[int], torch.Tensor]:
     """The layers that were not called with (rows, tokens, …) or with all tokens in order, those of a kind
     that was never called (a single expert may have had no token), and the logits."""
-    seen: dict[int, bool] = {}
+    layer_calls: dict[int, bool] = {}
 
     def look(index: int) -> Any:
         def hook(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
             shape = tuple(inputs[0].shape[:-1])
-            seen[index] = seen.get(index, True) and shape in ((ROWS, LENGTH), (ROWS * LENGTH,))
+            layer_calls[index] = layer_calls.get(index, True) and shape in ((ROWS, LENGTH), (ROWS * LENGTH,))
 
         return hook
 
@@ -79,15 +79,15 @@ def _observe_layers(
     finally:
         for handle in handles:
             handle.remove()
-    called = {place.kind for place in places if place.index in seen}
+    called = {place.kind for place in places if place.index in layer_calls}
     return (
-        frozenset(place.index for place in places if not seen.get(place.index, False)),
+        frozenset(place.index for place in places if not layer_calls.get(place.index, False)),
         frozenset(place.index for place in places if place.kind not in called),
         logits,
     )
 
 
-def _head(base: Base, logits: torch.Tensor, hidden: torch.Tensor) -> Head | None:
+def _find_head(base: Base, logits: torch.Tensor, hidden: torch.Tensor) -> Head | None:
     """The output layer, if it and the scalings in the configuration reproduce the base's own logits."""
     module, config = base.model.get_output_embeddings(), base.model.config.get_text_config()
     if type(module) is not torch.nn.Linear or module.weight.dtype != hidden.dtype:

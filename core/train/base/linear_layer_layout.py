@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 
-def kind(path: str) -> str:
+def name_kind(path: str) -> str:
     """A module path without the numbers of layers and experts: layers.#.self_attn.q_proj."""
     return ".".join("#" if part.isdigit() else part for part in path.split("."))
 
@@ -31,7 +31,7 @@ class Place:
     @property
     def kind(self) -> str:
         """The path without numbers, which is shared by the same layer elsewhere in the model."""
-        return kind(self.name)
+        return name_kind(self.name)
 
 
 def is_supported(module: torch.nn.Linear) -> bool:

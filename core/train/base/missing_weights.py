@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 
 SHOWN = 3  # names of tensors in one message
@@ -13,7 +13,7 @@ FIX = "download or save the complete model again, with the config.json that belo
 ASKED: dict[str, Any] = {"output_loading_info": True, "ignore_mismatched_sizes": True}  # for from_pretrained
 
 
-def check(info: Mapping[str, Any], where: str) -> list[str]:
+def check(info: Mapping[str, Any], location: str) -> list[str]:
     """Return notes on unused tensors, from transformers' ``output_loading_info``. Raises TrimtabError if the
     files lack weights."""
     why = ""
@@ -26,18 +26,18 @@ def check(info: Mapping[str, Any], where: str) -> list[str]:
         }
         why = f"the files have {_list(shapes)} of another shape than config.json specifies"
     elif info["error_msgs"]:
-        why = f"not all weights can be loaded ({plain('; '.join(info['error_msgs']), 300)})"
+        why = f"not all weights can be loaded ({sanitize('; '.join(info['error_msgs']), 300)})"
     if why:
         problem = f"{why}: they would be random instead, and differ at every load"
-        raise TrimtabError.of(problem, where, FIX)
+        raise TrimtabError.of(problem, location, FIX)
     unused = info["unexpected_keys"]
     if not unused:
         return []
-    return [f"{where}: the files have {_list(unused)} that the loaded model does not use"]
+    return [f"{location}: the files have {_list(unused)} that the loaded model does not use"]
 
 
 def _list(names: Collection[str]) -> str:
     """Format names, such as "2 tensors (a.weight, b.weight)"."""
-    some = ", ".join(plain(name, 120) for name in sorted(names)[:SHOWN])
-    more = ", …" if len(names) > SHOWN else ""
-    return f"{len(names)} {'tensor' if len(names) == 1 else 'tensors'} ({some}{more})"
+    shown_names = ", ".join(sanitize(name, 120) for name in sorted(names)[:SHOWN])
+    ellipsis = ", …" if len(names) > SHOWN else ""
+    return f"{len(names)} {'tensor' if len(names) == 1 else 'tensors'} ({shown_names}{ellipsis})"

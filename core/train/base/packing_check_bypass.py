@@ -11,8 +11,8 @@ def skip_packing_check() -> None:
     from transformers import masking_utils
 
     if hasattr(masking_utils, "find_packed_sequence_indices"):  # a private function: else the check stays
-        masking_utils.find_packed_sequence_indices = _no_packed_rows
+        masking_utils.find_packed_sequence_indices = _find_no_packed_rows
 
 
-def _no_packed_rows(position_ids: Any) -> None:
+def _find_no_packed_rows(position_ids: Any) -> None:
     """No row of ``position_ids`` (B, T) holds several sequences."""

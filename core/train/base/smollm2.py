@@ -49,13 +49,13 @@ _begun: list[Conversion] = []  # conversions that this process started
 
 
 def begin() -> None:
-    """Start to convert the weights, unless that was done before. Faults are reported by ``smollm2``."""
+    """Start to convert the weights, unless that was done before. Faults are reported by ``make_smollm2``."""
     if not _begun and not _is_cached():
         with contextlib.suppress(OSError, TrimtabError):
             _begun.append(_start())
 
 
-def smollm2(progress: Progress) -> Path:
+def make_smollm2(progress: Progress) -> Path:
     """The model's folder of safetensors; converted from the GGUF file on first use. Raises TrimtabError."""
     folder = paths.cache() / CACHED
     if not _is_cached():
@@ -97,15 +97,15 @@ def _put(aside: Path, folder: Path) -> None:
 
 def _start() -> Conversion:
     """Start to convert the weights. The package is not imported, as that requires llama_cpp."""
-    source = _gguf()
-    paths.private(paths.cache())
+    source = _find_gguf()
+    paths.make_private(paths.cache())
     _sweep()
-    aside = paths.private(paths.cache() / f"{CACHED}.{os.getpid()}.new")
+    aside = paths.make_private(paths.cache() / f"{CACHED}.{os.getpid()}.new")
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - read when the process has ended
     command = [sys.executable, "-P", "-m", "core.train.base.gguf_converter", str(source), str(aside)]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
-        env={**os.environ, "PYTHONPATH": str(paths.root())},
+        env={**os.environ, "PYTHONPATH": str(paths.find_root())},
     )  # fmt: skip
     return Conversion(source, aside, process, errors)
 
@@ -118,7 +118,7 @@ def _sweep() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _gguf() -> Path:
+def _find_gguf() -> Path:
     """Locate the file of the weights. Raises TrimtabError if it is not installed."""
     package = importlib.util.find_spec(PACKAGE)
     folders = (package.submodule_search_locations or []) if package else []

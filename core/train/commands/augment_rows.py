@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.error_reports import run_guarded
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.augment import augment_plan, augmented_writer
 from core.data.augment.augment_plan import AugmentPlan
 from core.data.augment.augmented_writer import KEPT, REPORT, Paraphrase
 from core.data.readers.source_files import find_sources
 from core.data.repair.clean_plan import TRAIN, VALIDATION
-from core.data.repair.new_study import STUDY, describe_study
+from core.data.repair.cleaned_study_file import STUDY, describe_study
 from core.train.quiet_libraries import set_environment, silence_transformers
 
 if TYPE_CHECKING:
@@ -64,22 +64,22 @@ def augment(arguments: argparse.Namespace) -> None:
 
     spec, out = spec_file.load(arguments.spec), arguments.out
     seed = spec.study.seed if arguments.seed is None else arguments.seed
-    source, *others = find_sources(spec.data)
-    made = augment_plan.plan(spec, source, _say)
-    chosen = made.choose(arguments.rows, seed)
-    tried = _paraphrase(spec, made, chosen, Options(arguments.per_row, seed, arguments.temperature))
-    augmented_writer.drop_copies(made, tried)
+    source, *other_sources = find_sources(spec.data)
+    plan = augment_plan.make_plan(spec, source, _say)
+    chosen = plan.choose(arguments.rows, seed)
+    tried = _paraphrase(spec, plan, chosen, Options(arguments.per_row, seed, arguments.temperature))
+    augmented_writer.drop_copies(plan, tried)
     note = f"`trimtab augment` wrote, with paraphrases of their prompts; {REPORT} lists each"
-    has_validation = bool(made.held or others)
+    has_validation = bool(plan.held or other_sources)
     study = describe_study(spec, out, SUFFIX, note, has_validation, all_rows=True)
-    rows = augmented_writer.write(made, others[0] if others else None, tried, out, study)
+    rows = augmented_writer.write(plan, other_sources[0] if other_sources else None, tried, out, study)
     _report(tried, rows, len(chosen))
-    print(f"written: {plain(str(out), 400)}")
-    print(f"next: trimtab check {plain(str(out / STUDY), 400)}")
+    print(f"written: {sanitize(str(out), 400)}")
+    print(f"next: trimtab check {sanitize(str(out / STUDY), 400)}")
 
 
 def _paraphrase(
-    spec: StudySpec, made: AugmentPlan, chosen: Sequence[int], options: Options
+    spec: StudySpec, plan: AugmentPlan, chosen: Sequence[int], options: Options
 ) -> list[Paraphrase]:
     """Load the base, and have it paraphrase the prompts of the rows and rate the rows."""
     from core.train.base.base_model import load_base
@@ -87,21 +87,21 @@ def _paraphrase(
     from core.train.commands.paraphrasing import Paraphraser, list_columns
 
     silence_transformers()
-    device, where = command_device.choose_device(spec.resources.devices)
-    base = load_base(spec, device, lambda stage, done, *_: None if done else _say(f"{stage}, {where}"))
-    shape, rows = made.read_at(chosen)
-    first = [raw for _, raw in itertools.islice(made.read_at(chosen)[1], SAMPLED)]
+    device, device_text = command_device.choose_device(spec.resources.devices)
+    base = load_base(spec, device, lambda stage, done, *_: None if done else _say(f"{stage}, {device_text}"))
+    shape, rows = plan.read_at(chosen)
+    first = [raw for _, raw in itertools.islice(plan.read_at(chosen)[1], SAMPLED)]
     paraphraser = Paraphraser(spec, base, list_columns([shape.read(raw) for raw in first]), _say)
     bar, tried, done = _Bar(len(chosen)), list[Paraphrase](), 0
     while group := list(itertools.islice(rows, AT_ONCE)):
-        kept = sum(each.verdict == KEPT for each in tried)
+        kept = sum(attempt.verdict == KEPT for attempt in tried)
 
         def tell(share: float, done: int = done, kept: int = kept, size: int = len(group)) -> None:
             bar.show(done + share * size, kept)
 
         tried += paraphraser.try_rows(group, shape, options, tell)
         done += len(group)
-    bar.show(len(chosen), sum(each.verdict == KEPT for each in tried))
+    bar.show(len(chosen), sum(attempt.verdict == KEPT for attempt in tried))
     bar.end()
     return tried
 
@@ -138,20 +138,20 @@ def _report(tried: Sequence[Paraphrase], rows: Counter[str], chosen: int) -> Non
     """Print the number of rows and of each verdict, and examples."""
     for name in (TRAIN, VALIDATION):
         print(f"{name}: {rows[name]:,} rows")
-    verdicts = Counter(each.verdict for each in tried)
+    verdicts = Counter(attempt.verdict for attempt in tried)
     print(f"{chosen:,} prompts paraphrased, {len(tried):,} paraphrases tried, {verdicts[KEPT]:,} kept")
     for verdict, count in verdicts.most_common():
         if verdict != KEPT:
-            print(f"dropped: {plain(verdict, 120)}: {count:,}")
-    for title, wanted in (("kept", True), ("dropped", False)):
-        for each in [each for each in tried if (each.verdict == KEPT) is wanted][:EXAMPLES]:
-            why = "" if wanted else f" ({plain(each.verdict, 60)})"
-            prompt, paraphrase = (plain(text, SHOWN) for text in (each.prompt, each.paraphrase))
-            print(f"  {title}, row {each.row}{why}: {prompt!r} → {paraphrase!r}")
+            print(f"dropped: {sanitize(verdict, 120)}: {count:,}")
+    for title, is_kept in (("kept", True), ("dropped", False)):
+        for attempt in [attempt for attempt in tried if (attempt.verdict == KEPT) is is_kept][:EXAMPLES]:
+            why = "" if is_kept else f" ({sanitize(attempt.verdict, 60)})"
+            prompt, paraphrase = (sanitize(text, SHOWN) for text in (attempt.prompt, attempt.paraphrase))
+            print(f"  {title}, row {attempt.row}{why}: {prompt!r} → {paraphrase!r}")
 
 
 def _say(text: str) -> None:
-    print(f"{plain(text, 300)} …", file=sys.stderr, flush=True)
+    print(f"{sanitize(text, 300)} …", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

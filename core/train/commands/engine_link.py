@@ -17,7 +17,7 @@ import aiohttp
 import msgspec
 
 from core.contract.events import event_types as e
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
 from core.contract.wire import console_api, message_codec, worker_api
 from core.contract.wire.aiohttp_connector import OwnConnector
@@ -68,13 +68,13 @@ class Link:
         with self._lock:
             self._number += 1
             self._outbox.append(worker_api.Told(self._number, clean))  # type: ignore[arg-type]
-        self._nudge()
+        self._wake_sender()
 
     def say(self, message: Notice) -> None:
         """Queue a message about the worker as a whole, or a piece of a sample."""
         with self._lock:
             self._notices.append(self._redactor.redact_all(message))
-        self._nudge()
+        self._wake_sender()
 
     def take(self, wait: bool) -> list[worker_api.ToWorker]:
         """Take the messages of the engine, oldest first; with ``wait``, wait up to 1 s for the first."""
@@ -93,10 +93,10 @@ class Link:
     def close(self, within_s: float) -> None:
         """Wait until all events are acknowledged, at most ``within_s``."""
         self._closing.set()
-        self._nudge()
+        self._wake_sender()
         self._drained.wait(within_s)
 
-    def _nudge(self) -> None:
+    def _wake_sender(self) -> None:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._wake.set)
 
@@ -116,7 +116,7 @@ class Link:
                         "http://engine/ws", params={"from": "worker"}, heartbeat=30.0
                     ) as socket:
                         connected = True
-                        await self._talk(socket)
+                        await self._exchange_messages(socket)
             except (aiohttp.ClientError, EngineError, OSError, TimeoutError, msgspec.DecodeError) as error:
                 why = f"{type(error).__name__}: {error}"
             if connected:  # the connection ended just now
@@ -128,7 +128,7 @@ class Link:
             await asyncio.sleep(retry_s)
             retry_s = min(LONGEST_RETRY_S, retry_s * 1.5)
 
-    async def _talk(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _exchange_messages(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         hello = worker_api.Hello(
             console_api.PROTOCOL, self._worker, os.getpid(), self._study, self._device, self._holds(),
             answers_samples=True,
@@ -184,10 +184,10 @@ class Link:
         except Exception as error:
             log.exception("%s cannot be sent", type(message).__name__)
             return message_codec.encode(
-                self._substitute(message, f"{type(error).__name__}: {plain(str(error), 200)}")
+                self._make_substitute(message, f"{type(error).__name__}: {sanitize(str(error), 200)}")
             )
 
-    def _substitute(self, message: worker_api.Told | Notice, fault: str) -> object:
+    def _make_substitute(self, message: worker_api.Told | Notice, fault: str) -> object:
         if isinstance(message, worker_api.SamplePiece):
             return worker_api.SamplePiece(message.ticket, done=True, why=fault)
         if not isinstance(message, worker_api.Told):

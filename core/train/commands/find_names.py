@@ -13,7 +13,7 @@ import torch
 
 from core.data.scan.name_process import Found
 from core.data.scan.scan_process import receive, send
-from core.errors import TrimtabError, in_line
+from core.errors import TrimtabError, join_in_line
 from core.train.evaluation.custom_name_finder import load_name_finder
 from core.train.quiet_libraries import set_environment, silence_transformers
 
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     try:
         find = load_name_finder(argv[0], torch.device("cpu"))
     except TrimtabError as error:
-        send(answers, Found(fault=in_line(error)))
+        send(answers, Found(fault=join_in_line(error)))
         return 1
     send(answers, Found())
     while (texts := receive(asked, list[bytes])) is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.contract.spec.study_spec import ModelOptions
 from core.contract.text.error_reports import run_guarded
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 from core.train.adapters import saved_adapter_loader
 from core.train.quiet_libraries import set_environment, silence_transformers
@@ -18,7 +18,7 @@ from core.train.quiet_libraries import set_environment, silence_transformers
 
 def main(argv: list[str]) -> int:
     """Print the generated text. Returns the exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = _make_parser().parse_args(argv)
     set_environment()
 
     def run() -> int:
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     return run_guarded("trimtab generate", run)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="trimtab generate", description=__doc__)
     parser.add_argument("adapter", type=Path, metavar="ADAPTER_FOLDER")
     parser.add_argument("prompt", metavar="PROMPT")
@@ -46,12 +46,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def write(adapter: Path, prompt: str, tokens: int, raw: bool = False, trusted: bool = False) -> None:
     """Load the adapter on its base model and print a greedy continuation. Raises TrimtabError."""
-    section, spec = saved_adapter_loader.base_of(adapter, trusted)
+    section, spec = saved_adapter_loader.find_base(adapter, trusted)
     raw = raw or (spec is not None and spec.data.format == "text")
     if tokens < 1:
         raise TrimtabError.of(f"--tokens {tokens} generates nothing", "", "give 1 or more")
     base = _load(section, adapter, "auto" if spec is None else spec.resources.devices)
-    ids = _prompt_ids(base.tokenizer, prompt, raw)
+    ids = _encode_prompt(base.tokenizer, prompt, raw)
     _check_room(base, ids, tokens)
     _stream(base.model, base.tokenizer, ids, tokens)
 
@@ -73,19 +73,19 @@ def _check_room(base: Any, ids: list[int], tokens: int) -> None:
         )
 
 
-def _load(section: ModelOptions, adapter: Path, wanted: str | Sequence[int]) -> Any:
+def _load(section: ModelOptions, adapter: Path, devices_setting: str | Sequence[int]) -> Any:
     """Load the base model with the adapter on it."""
     from core.train.base.base_model import load_section
     from core.train.commands import command_device
 
     silence_transformers()
-    device, where = command_device.choose_device(wanted)
-    base = load_section(section, device, lambda stage, *_: command_device.say(f"{stage}, {where}"))
+    device, device_text = command_device.choose_device(devices_setting)
+    base = load_section(section, device, lambda stage, *_: command_device.say(f"{stage}, {device_text}"))
     base.model = saved_adapter_loader.put_on(base.model, base.name, adapter)
     return base
 
 
-def _prompt_ids(tokenizer: Any, prompt: str, raw: bool) -> list[int]:
+def _encode_prompt(tokenizer: Any, prompt: str, raw: bool) -> list[int]:
     if raw or not tokenizer.chat_template:
         result: list[int] = tokenizer(prompt)["input_ids"]
         return result
@@ -96,13 +96,13 @@ def _prompt_ids(tokenizer: Any, prompt: str, raw: bool) -> list[int]:
     return result
 
 
-def streamer(tokenizer: Any) -> Any:
+def make_streamer(tokenizer: Any) -> Any:
     """A streamer that prints tokens as they come, sanitized for the terminal."""
     from transformers import TextStreamer
 
     class Plain(TextStreamer):
         def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-            super().on_finalized_text(plain(text, lines=True), stream_end)
+            super().on_finalized_text(sanitize(text, lines=True), stream_end)
 
     return Plain(tokenizer, skip_prompt=True, skip_special_tokens=True)
 
@@ -122,7 +122,7 @@ def _stream(model: Any, tokenizer: Any, ids: list[int], tokens: int) -> None:
             do_sample=False,
             use_cache=True,
             pad_token_id=pad if pad is not None else end,
-            streamer=streamer(tokenizer),
+            streamer=make_streamer(tokenizer),
         )
 
 

@@ -18,21 +18,21 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from core.contract.spec.searched_knob_extremes import longest_sequence
+from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.spec_file import load
 from core.contract.spec.study_spec import DataOptions, StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire.dataset.data_messages import CONTEXT, CUT, LEARNT, AskDataRow, DataRow, RowPiece
 from core.data.mixture.row_filter import keep_rows
 from core.data.readers.row_shape import Canonical
 from core.data.readers.row_values import UnusableRow
 from core.data.readers.shaped_rows import ShapedRows
 from core.data.readers.source_files import find_sources
-from core.errors import TrimtabError, in_line
+from core.errors import TrimtabError, join_in_line
 from core.train.commands.show_rows import load_tokenizer
 from core.train.data import row_loader
 from core.train.data.row_format import RowFormat
-from core.train.data.tokenization import Encoder
+from core.train.data.target_token_encoder import Encoder
 from core.train.quiet_libraries import set_environment, silence_transformers
 
 KEPT = 500  # rows before the latest one, for going back
@@ -79,7 +79,7 @@ def _find_opener(data: DataOptions, key: str) -> Any:
                 opened = row_loader.open_source(section, source, split, _say_nothing)
                 matching = keep_rows(opened, section.where)
                 return lambda: ShapedRows(matching(), section, f"{key} = {source.name!r}")
-    raise TrimtabError.of(f"the study has no source {plain(key, 80)!r}", "rows", "give one of its sources")
+    raise TrimtabError.of(f"the study has no source {sanitize(key, 80)!r}", "rows", "give one of its sources")
 
 
 def _say_nothing(stage: str, done: int, total: int, unit: str) -> None:
@@ -91,7 +91,7 @@ class RowMarker:
 
     def __init__(self, spec: StudySpec) -> None:
         """Load the tokenizer. Raises TrimtabError."""
-        self._spec, self._most = spec, longest_sequence(spec)
+        self._spec, self._most = spec, find_longest_sequence(spec)
         self._tokenizer = load_tokenizer(spec)
         self._encoder = Encoder(self._tokenizer)
         self._sources: dict[str, SourceRows] = {}
@@ -103,50 +103,50 @@ class RowMarker:
             if source is None:
                 source = self._sources[request.source] = SourceRows(self._spec, request.source)
             row = source.get(request.row)
-            found = DataRow(request.source, request.row, source.total)
+            data_row = DataRow(request.source, request.row, source.total)
             if row is None:
                 why = f"the source has {source.total:,} rows"
-                return msgspec.structs.replace(found, why_none=why)
-            return self._mark(found, row)
+                return msgspec.structs.replace(data_row, why_none=why)
+            return self._mark(data_row, row)
         except TrimtabError as error:
             self._sources.pop(request.source, None)
-            return DataRow(request.source, request.row, why_none=in_line(error))
+            return DataRow(request.source, request.row, why_none=join_in_line(error))
 
-    def _mark(self, found: DataRow, row: Canonical) -> DataRow:
+    def _mark(self, data_row: DataRow, row: Canonical) -> DataRow:
         form = RowFormat(self._spec, self._tokenizer, list(row))
         try:
             text = form.read(row)
             encoded = next(iter(self._encoder.encode([text], self._most + BEHIND)))
         except UnusableRow as error:
-            return msgspec.structs.replace(found, why_none=f"training skips this row: {error}")
+            return msgspec.structs.replace(data_row, why_none=f"training skips this row: {error}")
         if isinstance(encoded, UnusableRow):
-            return msgspec.structs.replace(found, why_none=f"training skips this row: {encoded}")
-        ids, targets = _with_bos(encoded.ids, encoded.targets, form)
+            return msgspec.structs.replace(data_row, why_none=f"training skips this row: {encoded}")
+        ids, targets = _add_bos(encoded.ids, encoded.targets, form)
         kinds = np.where(targets, LEARNT, CONTEXT)
         kinds[self._most :] = CUT
         learnt = int(targets[1 : self._most].sum())
         pieces, is_shortened = self._decode(ids, kinds)
-        notes = [f"{plain(reason, 200)}" for reason in (*text.missed, *text.remarks)]
+        notes = [f"{sanitize(reason, 200)}" for reason in (*text.missed, *text.remarks)]
         why = "" if learnt else f"training skips this row: no target token within the first {self._most}"
         return msgspec.structs.replace(
-            found, pieces=pieces, tokens=min(len(ids), self._most), targets=learnt,
+            data_row, pieces=pieces, tokens=min(len(ids), self._most), targets=learnt,
             is_cut=encoded.cut or len(ids) > self._most, is_shortened=is_shortened, notes=tuple(notes),
             why_none=why,
         )  # fmt: skip
 
     def _decode(self, ids: Any, kinds: Any) -> tuple[tuple[RowPiece, ...], bool]:
         """Return the text of consecutive tokens of a kind, and whether it is not all."""
-        pieces, left = list[RowPiece](), LONGEST
+        pieces, pieces_left = list[RowPiece](), LONGEST
         for kind, group in itertools.groupby(zip(ids.tolist(), kinds.tolist(), strict=True), lambda p: p[1]):
             text = self._tokenizer.decode([token for token, _ in group], clean_up_tokenization_spaces=False)
-            pieces.append(RowPiece(plain(text[:left], lines=True), kind))
-            left -= len(text)
-            if left < 0:
+            pieces.append(RowPiece(sanitize(text[:pieces_left], lines=True), kind))
+            pieces_left -= len(text)
+            if pieces_left < 0:
                 return tuple(pieces), True
         return tuple(pieces), False
 
 
-def _with_bos(ids: Any, targets: Any, form: RowFormat) -> tuple[Any, Any]:
+def _add_bos(ids: Any, targets: Any, form: RowFormat) -> tuple[Any, Any]:
     """Add the token that a tokenizer puts before plain text, as ``row_tokenizer`` does."""
     first = form.tokenizer.bos_token_id if form.adds_special else None
     if first is None or ids[:1].tolist() == [first]:
@@ -164,7 +164,7 @@ def main(argv: list[str]) -> int:
     try:
         marker = RowMarker(load(Path(argv[0])))
     except TrimtabError as error:
-        why = in_line(error)
+        why = join_in_line(error)
     for line in sys.stdin.buffer:
         request = msgspec.json.decode(line, type=AskDataRow)
         answer = marker.answer(request) if marker else DataRow(request.source, request.row, why_none=why)

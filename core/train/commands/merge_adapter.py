@@ -19,7 +19,7 @@ import msgspec
 
 from core.contract.spec.study_spec import ModelOptions
 from core.contract.text.error_reports import run_guarded
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 from core.train.adapters import saved_adapter_loader
 from core.train.quiet_libraries import set_environment, silence_transformers
@@ -49,7 +49,7 @@ def merge(adapter: Path, out: Path, trusted: bool = False) -> None:
     """Write the merged model and tokenizer into the new folder ``out``, atomically. Raises TrimtabError."""
     if os.path.lexists(out):
         raise TrimtabError.of("the output path already exists", str(out), "give a new folder with --out")
-    section, _ = saved_adapter_loader.base_of(adapter, trusted)
+    section, _ = saved_adapter_loader.find_base(adapter, trusted)
     model, tokenizer = load_merged(section, adapter)
     aside, is_made = out.with_name(f".{out.name}.new-{secrets.token_hex(4)}"), False
     try:
@@ -61,7 +61,7 @@ def merge(adapter: Path, out: Path, trusted: bool = False) -> None:
         tokenizer.save_pretrained(aside)
         aside.rename(out)
     except OSError as error:
-        problem = f"the merged model cannot be written: {plain(str(error), 300)}"
+        problem = f"the merged model cannot be written: {sanitize(str(error), 300)}"
         raise TrimtabError.of(problem, str(out), "free disk space, or give another --out") from error
     finally:
         if is_made:
@@ -78,8 +78,8 @@ def load_merged(section: ModelOptions, adapter: Path) -> tuple[Any, Any]:
     if section.precision == "auto":  # the precision that a worker uses on this machine
         precision = compute_type(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         section = msgspec.structs.replace(section, precision=precision)
-    where = "on the CPU, to leave GPU memory to running trials"
-    base = load_section(section, torch.device("cpu"), lambda stage, *_: _say(f"{stage}, {where}"))
+    device_text = "on the CPU, to leave GPU memory to running trials"
+    base = load_section(section, torch.device("cpu"), lambda stage, *_: _say(f"{stage}, {device_text}"))
     weights = base.model
     if section.precision in QUANTISED:
         _say(f"dequantising the base model from {section.precision} to bf16; the merged model is in bf16")
@@ -89,7 +89,7 @@ def load_merged(section: ModelOptions, adapter: Path) -> tuple[Any, Any]:
         result = model.merge_and_unload(safe_merge=True)
     except ValueError as error:
         raise TrimtabError.of(
-            f"the adapter cannot be merged: {plain(str(error), 300)}",
+            f"the adapter cannot be merged: {sanitize(str(error), 300)}",
             str(adapter),
             "check the trial's losses: its weights may not be finite",
         ) from error
@@ -98,7 +98,7 @@ def load_merged(section: ModelOptions, adapter: Path) -> tuple[Any, Any]:
 
 
 def _say(stage: str) -> None:
-    print(f"{plain(stage)} …", file=sys.stderr, flush=True)
+    print(f"{sanitize(stage)} …", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -90,13 +90,15 @@ class Paraphraser:
         each paraphrase; ``tell`` gets the share that is done, 0 to 1."""
         tries = list(self._begin(rows, shape, options))
         self._write(tries, options, lambda share: tell(0.7 * share))
-        for each in tries:
-            self._check(each, shape)
+        for attempt in tries:
+            self._check(attempt, shape)
         self._rate(
-            [each for each in tries if each.row is not None], shape, lambda share: tell(0.7 + 0.3 * share)
+            [attempt for attempt in tries if attempt.row is not None],
+            shape,
+            lambda share: tell(0.7 + 0.3 * share),
         )
         tell(1.0)
-        return [each.report for each in tries]
+        return [attempt.report for attempt in tries]
 
     def _begin(self, rows: Sequence[tuple[int, Raw]], shape: Shape, options: Options) -> Iterator[_Try]:
         for at, raw in rows:
@@ -113,40 +115,40 @@ class Paraphraser:
 
     def _write(self, tries: Sequence[_Try], options: Options, tell: Callable[[float], None]) -> None:
         """Put a paraphrase into each report that has no verdict yet."""
-        asked = dict[Question, _Try]()
-        for each in tries:
-            if each.report.verdict:
+        tries_by_question = dict[Question, _Try]()
+        for attempt in tries:
+            if attempt.report.verdict:
                 continue
-            ids = self._ask(each.place.text)
-            tokens = LONGER * len(self._encoder.ids(each.place.text)) + MORE
+            ids = self._ask(attempt.place.text)
+            tokens = LONGER * len(self._encoder.ids(attempt.place.text)) + MORE
             tokens = min(tokens, self._encoder.context - len(ids))
             if tokens < 1:
-                each.report.verdict = TOO_LONG
+                attempt.report.verdict = TOO_LONG
                 continue
-            seed = f"paraphrase {options.seed} {each.at} {each.draw}"
+            seed = f"paraphrase {options.seed} {attempt.at} {attempt.draw}"
             prompt = Prompt(None, ids, tokens, seed, temperature=options.temperature)
-            asked[Question(BASE, prompt=prompt)] = each
-        for question, answer in self._answer(list(asked), tell).items():
+            tries_by_question[Question(BASE, prompt=prompt)] = attempt
+        for question, answer in self._answer(list(tries_by_question), tell).items():
             assert isinstance(answer, Written) and question.prompt is not None
-            each = asked[question]
+            attempt = tries_by_question[question]
             is_over = len(answer.ids) < question.prompt.tokens
             text, is_over = self._read(answer.ids, is_over)
-            each.report.paraphrase = checks.tidy(text, each.place.text)
-            each.report.verdict = "" if is_over else UNFINISHED
+            attempt.report.paraphrase = checks.tidy(text, attempt.place.text)
+            attempt.report.verdict = "" if is_over else UNFINISHED
 
     def _ask(self, text: str) -> list[int]:
         """Return the tokens that ask for a paraphrase: in the chat template, else as a list that goes on."""
         if self._has_template:
             turns = [
                 turn
-                for original, other in SHOTS
+                for original, paraphrase in SHOTS
                 for turn in (
                     {"role": "user", "content": f"{ASK}\n\n{original}"},
-                    {"role": "assistant", "content": other},
+                    {"role": "assistant", "content": paraphrase},
                 )
             ]
             return self._encoder.request(f"{ASK}\n\n{text}", turns)
-        shown = "".join(f"Request: {original}\nThe same: {other}\n\n" for original, other in SHOTS)
+        shown = "".join(f"Request: {original}\nThe same: {paraphrase}\n\n" for original, paraphrase in SHOTS)
         return self._encoder.opening(f"{ASK}\n\n{shown}Request: {text}\nThe same:")
 
     def _read(self, ids: Sequence[int], is_over: bool) -> tuple[str, bool]:
@@ -158,27 +160,27 @@ class Paraphraser:
 
     # -- checking ---------------------------------------------------------------------------------
 
-    def _check(self, each: _Try, shape: Shape) -> None:
+    def _check(self, attempt: _Try, shape: Shape) -> None:
         """Give a verdict on what needs no model; a paraphrase without a fault gets a row."""
-        if each.report.verdict:
+        if attempt.report.verdict:
             return
-        text = each.report.paraphrase
-        learnt = " ".join(split(shape.read(each.raw), each.at + 1)[0].learnt)
-        each.report.verdict = checks.find_fault(text, each.place.text, learnt)
-        if not each.report.verdict:
-            each.row = each.place.put(each.raw, text)
+        text = attempt.report.paraphrase
+        learnt = " ".join(split(shape.read(attempt.raw), attempt.at + 1)[0].learnt)
+        attempt.report.verdict = checks.find_fault(text, attempt.place.text, learnt)
+        if not attempt.report.verdict:
+            attempt.row = attempt.place.put(attempt.raw, text)
 
     # -- rating -----------------------------------------------------------------------------------
 
     def _rate(self, tries: Sequence[_Try], shape: Shape, tell: Callable[[float], None]) -> None:
         """Rate each row as it is, once, and with its paraphrases: the answer must not get less likely."""
-        originals = {each.at: each.raw for each in tries}
+        originals = {attempt.at: attempt.raw for attempt in tries}
         before = [shape.read(raw) for raw in originals.values()]
-        after = [shape.read(each.row) for each in tries if each.row is not None]
-        losses = self._losses([*before, *after], tell)
-        known = dict(zip(originals, losses, strict=False))
-        for each, loss in zip(tries, losses[len(originals) :], strict=True):
-            each.report.verdict = self._judge(each.report, known[each.at], loss)
+        after = [shape.read(attempt.row) for attempt in tries if attempt.row is not None]
+        losses = self._score_losses([*before, *after], tell)
+        original_losses = dict(zip(originals, losses, strict=False))
+        for attempt, loss in zip(tries, losses[len(originals) :], strict=True):
+            attempt.report.verdict = self._judge(attempt.report, original_losses[attempt.at], loss)
 
     def _judge(self, report: Paraphrase, before: float | str, loss: float | str) -> str:
         for value in (before, loss):
@@ -188,10 +190,10 @@ class Paraphraser:
         report.before, report.loss = round(before, 4), round(loss, 4)
         return KEPT if loss <= before * (1 + SLACK) else UNLIKELY
 
-    def _losses(self, rows: Sequence[Canonical], tell: Callable[[float], None]) -> list[float | str]:
+    def _score_losses(self, rows: Sequence[Canonical], tell: Callable[[float], None]) -> list[float | str]:
         """Return the summed loss of what is learnt of each row, nats, or why there is none."""
         result: list[float | str] = [UNREADABLE] * len(rows)
-        asked = dict[Question, int]()
+        tries_by_question = dict[Question, int]()
         part = self._reader.read(rows, "augmented")
         spans = zip(part.begins.tolist(), part.rows[:, END].tolist(), strict=True)
         for (begin, end), at, is_cut in zip(
@@ -200,23 +202,27 @@ class Paraphraser:
             result[at] = TOO_LONG
             row = Row(part.ids[begin:end], part.labels[begin:end])
             if not is_cut and has_target(row):
-                asked[Question(BASE, item=Item(None, row))] = at
-        for question, answer in self._answer(list(asked), tell).items():
+                tries_by_question[Question(BASE, item=Item(None, row))] = at
+        for question, answer in self._answer(list(tries_by_question), tell).items():
             assert isinstance(answer, Reading)
-            result[asked[question]] = answer.loss
+            result[tries_by_question[question]] = answer.loss
         return result
 
-    def _answer(self, asked: Sequence[Question], tell: Callable[[float], None]) -> dict[Question, Answer]:
+    def _answer(
+        self, tries_by_question: Sequence[Question], tell: Callable[[float], None]
+    ) -> dict[Question, Answer]:
         """Have the base answer all questions. Raises what it raises."""
-        known: dict[Question, Answer] = {}
-        while len(known) < len(asked):
-            unit = self._answers.unit([each for each in asked if each not in known], UNIT_S)
+        answers: dict[Question, Answer] = {}
+        while len(answers) < len(tries_by_question):
+            unit = self._answers.unit(
+                [attempt for attempt in tries_by_question if attempt not in answers], UNIT_S
+            )
             for error in unit.errors.values():
                 raise error
-            known |= unit.answers
-            begun = self._answers.count_generated(BASE)
-            tell((len(known) + begun) / len(asked))
-        return known
+            answers |= unit.answers
+            begun_count = self._answers.count_generated(BASE)
+            tell((len(answers) + begun_count) / len(tries_by_question))
+        return answers
 
 
 def list_columns(rows: Sequence[Canonical]) -> list[str]:

@@ -20,7 +20,7 @@ import msgspec
 
 from core.contract.spec.spec_file import load
 from core.contract.spec.study_spec import BLOCKING, StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 from core.train.quiet_libraries import set_environment, silence_transformers
 
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     try:
         show(load(Path(argv[0])), int(argv[1]))
     except TrimtabError as error:
-        print(plain(str(error), lines=True), file=sys.stderr)
+        print(sanitize(str(error), lines=True), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -60,11 +60,11 @@ def show(spec: StudySpec, count: int) -> None:
     if data.anonymised is not None and "anonymise" not in spec.space:  # all trials train on placeholders
         data.train = data.anonymised
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    for line in lines(tokenizer, data, count, colours, spec.study.seed):
+    for line in list_lines(tokenizer, data, count, colours, spec.study.seed):
         print(line)
 
 
-def lines(tokenizer: Any, data: Any, count: int, colours: bool = False, seed: int = 0) -> Iterator[str]:
+def list_lines(tokenizer: Any, data: Any, count: int, colours: bool = False, seed: int = 0) -> Iterator[str]:
     """Format the rows, the counts of skipped rows by reason, and the notes."""
     for at in choose(len(data.train), count, seed):
         number, row = at + 1, data.train[at]
@@ -76,16 +76,16 @@ def lines(tokenizer: Any, data: Any, count: int, colours: bool = False, seed: in
         yield ""
     for name, reasons in data.dropped.items():
         yield f"{reasons.total()} {name} rows are skipped"
-        yield from (f"  {number}: {plain(reason, 300)}" for reason, number in reasons.most_common())
-    yield from (plain(note, 600) for note in data.notes)
+        yield from (f"  {number}: {sanitize(reason, 300)}" for reason, number in reasons.most_common())
+    yield from (sanitize(note, 600) for note in data.notes)
 
 
 def choose(rows: int, count: int, seed: int) -> list[int]:
     """The indices of ``count`` rows in order: the first ones, and as many drawn from the others, since files
     are often sorted and begin with rows that are alike."""
     head = min(rows, count - count // 2)
-    others = range(head, rows)
-    return [*range(head), *sorted(random.Random(seed).sample(others, min(count - head, len(others))))]
+    other_rows = range(head, rows)
+    return [*range(head), *sorted(random.Random(seed).sample(other_rows, min(count - head, len(other_rows))))]
 
 
 def mark_targets(tokenizer: Any, row: Any, colours: bool = False) -> str:
@@ -94,7 +94,7 @@ def mark_targets(tokenizer: Any, row: Any, colours: bool = False) -> str:
     pieces, pairs = list[str](), zip(row.ids.tolist(), row.labels.tolist(), strict=True)
     for is_target, span in itertools.groupby(pairs, lambda pair: pair[0] == pair[1]):
         ids = [token for token, _ in span]
-        text = plain(tokenizer.decode(ids, clean_up_tokenization_spaces=False), SHOWN, lines=True)
+        text = sanitize(tokenizer.decode(ids, clean_up_tokenization_spaces=False), SHOWN, lines=True)
         if not colours:
             text = text.replace("‹", "\\‹").replace("›", "\\›")
         pieces.append(f"{begin}{text}{end}" if is_target else text)
@@ -116,7 +116,7 @@ def load_tokenizer(spec: StudySpec) -> Any:
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise TrimtabError.of(
-            f"the tokenizer cannot be loaded: {plain(str(error), 400)}",
+            f"the tokenizer cannot be loaded: {sanitize(str(error), 400)}",
             f"model.base = {section.base!r}",
             "check the id or path, the network and the Hugging Face cache, and run `trimtab doctor`",
         ) from error
@@ -124,7 +124,7 @@ def load_tokenizer(spec: StudySpec) -> Any:
 
 def _say(stage: str, done: int, total: int, unit: str) -> None:
     if stage and not done:
-        print(f"{plain(stage, 200)} …", file=sys.stderr, flush=True)
+        print(f"{sanitize(stage, 200)} …", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

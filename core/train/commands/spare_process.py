@@ -32,11 +32,11 @@ def load_libraries() -> None:
     from core.train.commands import worker  # noqa: F401
 
 
-def become(task: dict[str, Any]) -> None:
+def switch_to(task: dict[str, Any]) -> None:
     """Switch to the task's environment, folder and log file."""
     os.environ.clear()
     os.environ.update(task["environment"])
-    with open(task["output"], "ab", opener=paths.no_link) as output:
+    with open(task["output"], "ab", opener=paths.open_without_link) as output:
         os.dup2(output.fileno(), sys.stdout.fileno())
         os.dup2(output.fileno(), sys.stderr.fileno())
     with Path(os.devnull).open("rb") as nothing:
@@ -59,7 +59,7 @@ def main() -> int:
     raw = sys.stdin.buffer.read()
     if not raw:
         return 0
-    become(json.loads(raw))
+    switch_to(json.loads(raw))
     from core.train.commands import worker
 
     return worker.main()

@@ -17,7 +17,7 @@ from core.contract.events import event_types as e
 from core.contract.spec import study_spec
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text import log_redaction
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import worker_api
 from core.errors import TrimtabError
 from core.memory.base import hf_config, slow_cpu_warning
@@ -61,11 +61,11 @@ class Worker:
         self._spec, self._name, self._device, self._folder = spec, name, device, folder
         self._pack: Any = None
         self._signal = ""
-        self._link = Link(socket, name, spec.study.name, device, self._holds)
+        self._link = Link(socket, name, spec.study.name, device, self._list_held)
         self._reporter = Reporter(spec.study.name, self._link.tell)
         self._report_progress = ProgressReporter(self._reporter, name)
 
-    def _holds(self) -> tuple[int, ...]:
+    def _list_held(self) -> tuple[int, ...]:
         return self._pack.numbers if self._pack is not None else ()
 
     def run(self) -> int:
@@ -80,7 +80,7 @@ class Worker:
             keeps = isinstance(error, InputsChangedError)
             return self._fail(first.what, first.where, first.fix, keeps)
         except Exception as error:
-            problem = f"{type(error).__name__}: {plain(str(error), 400)}"
+            problem = f"{type(error).__name__}: {sanitize(str(error), 400)}"
             return self._fail(problem, "worker", "read the worker's log")
         self._report_progress("", 0, 0, "")
         try:
@@ -100,9 +100,9 @@ class Worker:
         self._signal = signal.Signals(number).name
         self._link.ask(worker_api.Shutdown(self._signal))
 
-    def _fail(self, problem: str, where: str, fix: str, keeps: bool = False) -> int:
-        log.error("%s: %s", where, problem)
-        self._link.say(worker_api.Broken(problem, where, fix, traceback.format_exc(), keeps))
+    def _fail(self, problem: str, location: str, fix: str, keeps: bool = False) -> int:
+        log.error("%s: %s", location, problem)
+        self._link.say(worker_api.Broken(problem, location, fix, traceback.format_exc(), keeps))
         self._link.close(LAST_WORDS_S)
         return 1
 
@@ -150,7 +150,7 @@ class Worker:
         """Warn of a large base model before it is loaded, which alone can take minutes on a CPU."""
         section = self._spec.model
         try:
-            parameters = hf_config.model(section.base, section.revision, fetch=False).parameters
+            parameters = hf_config.read_model(section.base, section.revision, fetch=False).parameters
         except TrimtabError:  # not downloaded yet: its size is unknown
             return
         text = slow_cpu_warning.warn_if_slow(parameters, section.precision, self._device)
@@ -160,12 +160,12 @@ class Worker:
     def _set_threads(self, torch: Any) -> None:
         """Use as many threads as the study sets, or as this worker has CPUs."""
         requested, default = self._spec.resources.threads, torch.get_num_threads()
-        threads = cpu_count.threads(requested, default, os.environ)
+        threads = cpu_count.choose_threads(requested, default, os.environ)
         if threads == default:
             return
         torch.set_num_threads(threads)
         if not requested:  # recorded, as sums with another number of threads may differ in the last bits
-            cpus = cpu_count.cpus().words()
+            cpus = cpu_count.count_cpus().words()
             note = f"{self._name} uses {threads} of {default} threads: its share of {cpus}"
             self._reporter.note(note)
 

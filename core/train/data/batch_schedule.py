@@ -38,10 +38,10 @@ class Order:
             draw = torch.Generator().manual_seed(self._seed * EPOCH_STRIDE + epoch)
             self._epochs = {old: order for old, order in self._epochs.items() if old >= epoch - 1}
             order = torch.randperm(len(self._rows), generator=draw).tolist()
-            self._epochs[epoch] = order if epoch else self._canaries_early(order, draw)
+            self._epochs[epoch] = order if epoch else self._put_canaries_early(order, draw)
         return self._epochs[epoch]
 
-    def _canaries_early(self, order: list[int], draw: torch.Generator) -> list[int]:
+    def _put_canaries_early(self, order: list[int], draw: torch.Generator) -> list[int]:
         """``order`` with the canaries at random places within its beginning."""
         planted = [index for index in order if self._rows[index].planted]
         if not planted:
@@ -82,7 +82,7 @@ class BatchSchedule:
     ) -> None:
         """Raises InfeasibleError for a mixture without rows."""
         self.since, self._rows, self._mixture = since, rows, mixture
-        self.batch, self.accumulation = size(knobs)
+        self.batch, self.accumulation = find_size(knobs)
         self._order: Order | MixedRows
         if mixture is None:
             self._order = Order(rows, self.batch, int(knobs["seed"]), since.rows)  # type: ignore[arg-type]
@@ -111,28 +111,28 @@ class BatchSchedule:
 
     def rows_trained(self, step: int) -> frozenset[int]:
         """The numbers of the rows that the trial has trained on after ``step`` completed steps."""
-        return frozenset(self._order.first(self._rows_before(step)))
+        return frozenset(self._order.first(self._count_rows_before(step)))
 
     def drawn(self, step: int) -> tuple[int, ...]:
         """How many rows were drawn from each source of a mixture after ``step`` completed steps."""
-        return self._order.counts(self._rows_before(step)) if isinstance(self._order, MixedRows) else ()
+        return self._order.counts(self._count_rows_before(step)) if isinstance(self._order, MixedRows) else ()
 
     @property
     def shares(self) -> tuple[float, ...]:
         """The share of each source of a mixture in the rows that are drawn."""
         return self._order.shares if isinstance(self._order, MixedRows) else ()
 
-    def _rows_before(self, step: int) -> int:
+    def _count_rows_before(self, step: int) -> int:
         return self.since.rows + (step - self.since.step) * self.accumulation * self.batch
 
 
-def size(knobs: Mapping[str, Value]) -> tuple[int, int]:
+def find_size(knobs: Mapping[str, Value]) -> tuple[int, int]:
     """The number of rows per micro-batch, and of micro-batches per step."""
     return int(knobs["batch_size"]), int(knobs["gradient_accumulation"])  # type: ignore[arg-type]
 
 
-def work_after(since: ScheduleStart, knobs: Mapping[str, Value], step: int) -> ScheduleStart:
+def count_work_after(since: ScheduleStart, knobs: Mapping[str, Value], step: int) -> ScheduleStart:
     """The work that a trial with these knobs has done after ``step`` completed steps."""
-    batch, accumulation = size(knobs)
+    batch, accumulation = find_size(knobs)
     micro_batches = (step - since.step) * accumulation
     return ScheduleStart(step, since.rows + micro_batches * batch, since.micro_batches + micro_batches)

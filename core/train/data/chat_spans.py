@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import _compile_jinja_template, render_jinja_template
 
-from core.contract.text.sanitize import plain
-from core.data.readers.chat_turns import STANDARD, THOUGHTS, Turn, turns_of
-from core.data.readers.row_values import UnusableRow, texts
-from core.train.data.chat_frames import PLAIN, Frames, Render, Span, find_shape, render_probes
+from core.contract.text.sanitize import sanitize
+from core.data.readers.chat_turns import STANDARD, THOUGHTS, Turn, split_turns
+from core.data.readers.row_values import UnusableRow, list_texts
+from core.train.data.chat_template_frames import PLAIN, Frames, Render, Span, find_shape, render_probes
 
 OPEN, CLOSED = "<think>", "</think>"  # mark thoughts within a text; some tokenizers call them special
 GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
@@ -47,10 +47,10 @@ class Chat:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        known = {str(token) for token in getattr(tokenizer, "all_special_tokens", ()) if token}
+        special_tokens = {str(token) for token in getattr(tokenizer, "all_special_tokens", ()) if token}
         added = getattr(tokenizer, "added_tokens_decoder", {}).values()
-        known |= {str(token) for token in added if token.special}
-        ordered = sorted(known - {OPEN, CLOSED}, key=len, reverse=True)
+        special_tokens |= {str(token) for token in added if token.special}
+        ordered = sorted(special_tokens - {OPEN, CLOSED}, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, ordered))) if ordered else None
         self._names = getattr(tokenizer, "special_tokens_map", {})
         self._template = _find_template(tokenizer)
@@ -58,7 +58,7 @@ class Chat:
 
     def read(self, messages: Any, tools: Any = None, first: int = 0) -> Text:
         """Render the chat; the answers from turn ``first`` on are targets. Raises UnusableRow."""
-        turns, weights = turns_of(messages)
+        turns, weights = split_turns(messages)
         answers = [at for at, turn in enumerate(turns) if turn["role"] == "assistant" and at >= first]
         if not answers:
             raise UnusableRow("no turn has the role assistant")
@@ -70,43 +70,43 @@ class Chat:
         framed = self._frames.find_spans(shape, turns, rendered) if shape else None
         if framed is not None:
             return Text(rendered, framed)
-        found = self._read(turns, weights, tools, rendered, answers)
-        if shape and not found.missed and not found.remarks:
+        spans = self._read(turns, weights, tools, rendered, answers)
+        if shape and not spans.missed and not spans.remarks:
             self._frames.learn(shape, lambda marked: self._read_marked(marked, answers))
-        return found
+        return spans
 
     def _read_marked(self, turns: list[Turn], answers: list[int]) -> tuple[str, tuple[Span, ...]]:
         rendered = self._try_render(turns, None)
-        return rendered, tuple(self._spans(turns, None, rendered, answers).values())
+        return rendered, tuple(self._find_spans(turns, None, rendered, answers).values())
 
     def _read(
         self, turns: list[Turn], weights: Sequence[float], tools: Any, rendered: str, answers: list[int]
     ) -> Text:
         self._refuse_ignored_calls(turns, tools, rendered)
-        reasons = {at: _reason(turns[at], weights[at]) for at in answers}
-        spans = self._spans(turns, tools, rendered, [at for at in answers if not reasons[at]])
+        reasons = {at: _explain_weight(turns[at], weights[at]) for at in answers}
+        spans = self._find_spans(turns, tools, rendered, [at for at in answers if not reasons[at]])
         reasons |= {at: UNFOUND for at in answers if not reasons[at] and at not in spans}
         missed = tuple(reason for reason in reasons.values() if reason)
         if not spans:
             raise UnusableRow(f"no answer can be trained on: {missed[0]}")
-        return Text(rendered, tuple(spans.values()), missed, self._remarks(turns, tools, rendered))
+        return Text(rendered, tuple(spans.values()), missed, self._list_remarks(turns, tools, rendered))
 
     # -- answer spans ------------------------------------------------------------------------------
 
-    def _spans(self, turns: list[Turn], tools: Any, rendered: str, wanted: list[int]) -> dict[int, Span]:
+    def _find_spans(self, turns: list[Turn], tools: Any, rendered: str, wanted: list[int]) -> dict[int, Span]:
         """The span of each wanted answer that can be located."""
         marked = self._find_generated(turns, tools, rendered)
         speakers = [at for at, turn in enumerate(turns) if turn["role"] == "assistant"]
         if len(marked) == len(speakers):
             return {
-                at: self._without_header(turns, tools, at, rendered, span)
+                at: self._remove_header(turns, tools, at, rendered, span)
                 for at, span in zip(speakers, marked, strict=True)
                 if at in wanted
             }
         located: dict[int, Span] = {}
         place = 0
         for at in wanted:
-            span = self._span(turns, tools, at, rendered)
+            span = self._find_span(turns, tools, at, rendered)
             if span is not None and place <= span[0] < span[1]:
                 located[at] = span
                 place = span[1]
@@ -126,50 +126,50 @@ class Chat:
             return []
         return [(int(begin), int(end)) for begin, end in spans[0]] if texts_[0] == rendered else []
 
-    def _without_header(self, turns: list[Turn], tools: Any, at: int, rendered: str, span: Span) -> Span:
-        header = self._header(turns, tools, at)
+    def _remove_header(self, turns: list[Turn], tools: Any, at: int, rendered: str, span: Span) -> Span:
+        header = self._find_header(turns, tools, at)
         inside = rendered[slice(*span)].startswith(header) and len(header) < span[1] - span[0]
         return (span[0] + len(header), span[1]) if inside else span
 
-    def _header(self, turns: list[Turn], tools: Any, at: int) -> str:
+    def _find_header(self, turns: list[Turn], tools: Any, at: int) -> str:
         """What the generation prompt adds before turn ``at``."""
         before = self._try_render(turns[:at], tools, generation=True)
         return before.removeprefix(self._try_render(turns[:at], tools))
 
-    def _span(self, turns: list[Turn], tools: Any, at: int, rendered: str) -> Span | None:
+    def _find_span(self, turns: list[Turn], tools: Any, at: int, rendered: str) -> Span | None:
         before = self._try_render(turns[:at], tools, generation=True)
         after = self._try_render(turns[: at + 1], tools)
-        asked = bool(before) and rendered.startswith(before)
-        if asked and after and rendered.startswith(after) and len(before) < len(after):
+        has_header = bool(before) and rendered.startswith(before)
+        if has_header and after and rendered.startswith(after) and len(before) < len(after):
             return len(before), len(after)
         mark = self._mark(rendered)
         marked = [turn | {"content": mark} if place == at else turn for place, turn in enumerate(turns)]
-        head, tail = _around(self._try_render(marked, tools), mark)
+        head, tail = _split_around(self._try_render(marked, tools), mark)
         if head is None or not rendered.endswith(tail):
             return None
-        if not asked and not rendered.startswith(head):
+        if not has_header and not rendered.startswith(head):
             return None
-        opening, ending = _around(self._try_render(marked[: at + 1], tools), mark)
-        header = self._header(turns, tools, at)
-        end = len(rendered) - len(tail) + len(self._ending(tail, ending, header).rstrip())
+        opening, ending = _split_around(self._try_render(marked[: at + 1], tools), mark)
+        header = self._find_header(turns, tools, at)
+        end = len(rendered) - len(tail) + len(self._find_ending(tail, ending, header).rstrip())
         asks = bool(before) and (opening or "").startswith(before)
         begin = len(head.removesuffix((opening or "")[len(before) :])) if asks else len(head)
-        return len(before) if asked else begin, end
+        return len(before) if has_header else begin, end
 
-    def _ending(self, tail: str, ending: str, header: str) -> str:
+    def _find_ending(self, tail: str, ending: str, header: str) -> str:
         """The end of the turn within ``tail``, the text after an answer: as far as it is also the ``ending``
         of a chat that stops there; else its first control token, unless the next turn begins with that."""
         shared = ""
-        for piece in self._pieces(ending):
+        for piece in self._split_pieces(ending):
             if not tail.startswith(shared + piece):
                 break
             shared += piece
-        first = next(iter(self._pieces(tail)), "")
+        first = next(iter(self._split_pieces(tail)), "")
         if not shared.strip() and self._control and self._control.fullmatch(first):
             return first if not header.startswith(first) else shared
         return shared
 
-    def _pieces(self, text: str) -> list[str]:
+    def _split_pieces(self, text: str) -> list[str]:
         """Split a text into control tokens and the parts between them."""
         if self._control is None:
             return [text] if text else []
@@ -194,20 +194,20 @@ class Chat:
         match = self._control.search(text) if self._control else None
         if match is None:
             return ()
-        token = plain(match.group(), 40)
+        token = sanitize(match.group(), 40)
         return (f"the text contains control tokens such as {token!r}, which are tokenized as control tokens",)
 
     def _refuse_control_tokens(self, turns: list[Turn], tools: Any) -> None:
         if self._control is None:
             return
         if tools or any(turn.keys() != PLAIN or turn["role"] not in STANDARD for turn in turns):
-            parts = texts([turns, tools])
+            parts = list_texts([turns, tools])
         else:
             parts = (turn["content"] for turn in turns)
         for part in parts:
             match = self._control.search(part)
             if match:
-                raise UnusableRow(f"a turn contains the control token {plain(match.group(), 40)!r}")
+                raise UnusableRow(f"a turn contains the control token {sanitize(match.group(), 40)!r}")
 
     def _refuse_ignored_calls(self, turns: list[Turn], tools: Any, rendered: str) -> None:
         """Refuse a chat whose template omits tool calls: the answer would be trained on as an empty one."""
@@ -217,11 +217,11 @@ class Chat:
                 if self._try_render([*turns[:at], without, *turns[at + 1 :]], tools) == rendered:
                     raise UnusableRow("the chat template omits tool calls")
 
-    def _remarks(self, turns: list[Turn], tools: Any, rendered: str) -> tuple[str, ...]:
+    def _list_remarks(self, turns: list[Turn], tools: Any, rendered: str) -> tuple[str, ...]:
         remarks = []
         if tools and self._try_render(turns, None) == rendered:
             remarks.append("the chat template omits the tools")
-        if any(thought not in rendered for turn in turns for thought in _thoughts(turn)):
+        if any(thought not in rendered for turn in turns for thought in _list_thoughts(turn)):
             remarks.append("the chat template omits the thoughts of answers, so they are not trained on")
         for at, turn in enumerate(turns):
             words = turn["content"].strip()
@@ -229,12 +229,12 @@ class Chat:
                 words
                 and words not in rendered
                 and CLOSED not in words
-                and self._ignores(turns, tools, at, rendered)
+                and self._is_ignored(turns, tools, at, rendered)
             ):
-                remarks.append(f"the chat template omits a turn of the {plain(turn['role'], 40)}")
+                remarks.append(f"the chat template omits a turn of the {sanitize(turn['role'], 40)}")
         return tuple(dict.fromkeys(remarks))
 
-    def _ignores(self, turns: list[Turn], tools: Any, at: int, rendered: str) -> bool:
+    def _is_ignored(self, turns: list[Turn], tools: Any, at: int, rendered: str) -> bool:
         mark = self._mark(rendered)
         return mark not in self._try_render(
             [*turns[:at], turns[at] | {"content": mark}, *turns[at + 1 :]], tools
@@ -246,7 +246,7 @@ class Chat:
         try:
             return str(self._apply(turns, tools or None, generation))
         except Exception as error:  # templates may raise anything
-            raise UnusableRow(f"the chat template rejects it: {plain(str(error), 120)}") from error
+            raise UnusableRow(f"the chat template rejects it: {sanitize(str(error), 120)}") from error
 
     def _apply(self, turns: list[Turn], tools: Any, generation: bool) -> Any:
         """Call the template as ``apply_chat_template`` does, without its work for each call."""
@@ -286,7 +286,7 @@ def _find_template(tokenizer: Any) -> str | None:
         return None
 
 
-def _reason(turn: Turn, weight: float) -> str:
+def _explain_weight(turn: Turn, weight: float) -> str:
     """Why an answer is not a target; "" where it is."""
     if weight == 0:
         return UNWEIGHTED
@@ -294,7 +294,7 @@ def _reason(turn: Turn, weight: float) -> str:
     return "" if says else EMPTY
 
 
-def _thoughts(turn: Turn) -> list[str]:
+def _list_thoughts(turn: Turn) -> list[str]:
     """The assistant's thoughts in the row: before </think> in the content, or in a key of their own."""
     if turn["role"] != "assistant":
         return []
@@ -304,7 +304,7 @@ def _thoughts(turn: Turn) -> list[str]:
     return [thought.strip() for thought in thoughts if thought.strip()]
 
 
-def _around(text: str, mark: str) -> tuple[str | None, str]:
+def _split_around(text: str, mark: str) -> tuple[str | None, str]:
     """Split a text at ``mark``; (None, "") unless it occurs exactly once."""
     parts: Sequence[str] = text.split(mark)
     return (parts[0], parts[1]) if len(parts) == 2 else (None, "")

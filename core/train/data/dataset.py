@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from core.contract.spec.knob_table import ANONYMISED
-from core.contract.spec.searched_knob_extremes import longest_sequence, may_anonymise
+from core.contract.spec.searched_knob_extremes import find_longest_sequence, may_anonymise
 from core.contract.spec.study_spec import StudySpec
 from core.data.cache.tokenized_rows import INDEX, MASKED, SLICES, Array, PartNotes, TokenizedPart
 from core.data.mixture.mixture_shares import Mixture
@@ -22,7 +22,7 @@ from core.evaluate.prompts.prompt_schema import Question
 from core.train.data import mixture_rows, row_tokenizer
 from core.train.progress_callback import Progress
 
-__all__ = ["MASKED", "Data", "Planted", "Row", "bos_tokens", "collate", "cut", "has_target", "load_data"]
+__all__ = ["MASKED", "Data", "Planted", "Row", "collate", "cut", "find_bos_tokens", "has_target", "load_data"]
 BATCH = 256  # canaries between two progress reports
 Tokens = np.ndarray[Any, np.dtype[np.int32]]
 
@@ -143,15 +143,15 @@ def load_data(
         )
         _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
         return data
-    found = row_tokenizer.find_rows(spec, tokenizer, progress)
-    facts = found.facts
-    data = Data([], [], most=longest_sequence(spec), system=facts.system, kind=facts.kind)
+    found_rows = row_tokenizer.find_rows(spec, tokenizer, progress)
+    facts = found_rows.facts
+    data = Data([], [], most=find_longest_sequence(spec), system=facts.system, kind=facts.kind)
     data.questions = facts.questions
-    data.train = _take(spec, data, found.training, "training")
+    data.train = _take(spec, data, found_rows.training, "training")
     data.train = [replace(row, number=number) for number, row in enumerate(data.train)]
     if may_anonymise(spec):
-        data.anonymised = _anonymised(spec, data, found.training, tokenizer, progress, salt)
-    data.validation = _take(spec, data, found.validation, "validation")
+        data.anonymised = _list_anonymised(spec, data, found_rows.training, tokenizer, progress, salt)
+    data.validation = _take(spec, data, found_rows.validation, "validation")
     data.notes += [facts.fault] if facts.fault else []
     _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
     data.notes += facts.notes
@@ -161,7 +161,7 @@ def load_data(
     return data
 
 
-def _anonymised(
+def _list_anonymised(
     spec: StudySpec,
     data: Data,
     plain: TokenizedPart,
@@ -170,15 +170,20 @@ def _anonymised(
     salt: row_tokenizer.StudySalt,
 ) -> list[Row]:
     """The training rows with placeholders, each with the number of the row that it comes from."""
-    found = row_tokenizer.find_rows(spec, tokenizer, progress, salt)
-    part, data.notes = found.training, [*data.notes, *found.facts.notes]
-    known = {
+    found_rows = row_tokenizer.find_rows(spec, tokenizer, progress, salt)
+    part, data.notes = found_rows.training, [*data.notes, *found_rows.facts.notes]
+    plain_rows = {
         int(index): number for number, index in enumerate(plain.rows[plain.find_learnable(data.most), INDEX])
     }
-    kept = [at for at in part.find_learnable(data.most).tolist() if int(part.rows[at, INDEX]) in known]
-    rows = _rows_of(part, np.array(kept, np.int64), data.most)
+    kept_places = [
+        at for at in part.find_learnable(data.most).tolist() if int(part.rows[at, INDEX]) in plain_rows
+    ]
+    rows = _list_rows(part, np.array(kept_places, np.int64), data.most)
     data.cut_rows += part.count_longer(data.most)
-    return [replace(row, number=known[int(part.rows[at, INDEX])]) for at, row in zip(kept, rows, strict=True)]
+    return [
+        replace(row, number=plain_rows[int(part.rows[at, INDEX])])
+        for at, row in zip(kept_places, rows, strict=True)
+    ]
 
 
 def _load_part(
@@ -194,17 +199,17 @@ def _load_part(
 def _take(spec: StudySpec, data: Data, part: TokenizedPart, name: str) -> list[Row]:
     """The rows of a part that have a target, at most ``data.most`` tokens of each; notes and counts of the
     others are added to ``data``. Raises TrimtabError if no row is left."""
-    kept, longer = part.find_learnable(data.most), part.count_longer(data.most)
+    kept_places, longer = part.find_learnable(data.most), part.count_longer(data.most)
     data.dropped[name] = part.count_dropped(data.most)
     data.cut_rows += longer
-    _add_notes(spec, data, part.notes, name, len(kept), longer)
-    return _rows_of(part, kept, data.most)
+    _add_notes(spec, data, part.notes, name, len(kept_places), longer)
+    return _list_rows(part, kept_places, data.most)
 
 
-def _rows_of(part: TokenizedPart, kept: Array, most: int) -> list[Row]:
-    """The ``kept`` rows of a part, at most ``most`` tokens of each."""
-    begins, slices = part.begins[kept].tolist(), part.rows[kept, SLICES].tolist()
-    lengths = np.minimum(part.lengths[kept], most).tolist()
+def _list_rows(part: TokenizedPart, kept_places: Array, longest: int) -> list[Row]:
+    """The ``kept_places`` rows of a part, at most ``longest`` tokens of each."""
+    begins, slices = part.begins[kept_places].tolist(), part.rows[kept_places, SLICES].tolist()
+    lengths = np.minimum(part.lengths[kept_places], longest).tolist()
     ids, labels, names = part.ids, part.labels, part.notes.slices
     return [
         Row(ids[begin : begin + length], labels[begin : begin + length], tuple(names[number]))
@@ -212,29 +217,31 @@ def _rows_of(part: TokenizedPart, kept: Array, most: int) -> list[Row]:
     ]
 
 
-def _add_notes(spec: StudySpec, data: Data, known: PartNotes, name: str, kept: int, longer: int) -> None:
+def _add_notes(spec: StudySpec, data: Data, part_notes: PartNotes, name: str, kept: int, longer: int) -> None:
     """Add notes on what is not trained on. Raises TrimtabError if no row is left."""
-    dropped, notes, count = data.dropped[name], data.notes, known.count
+    dropped, notes, count = data.dropped[name], data.notes, part_notes.count
     if not kept:
         own = name == "validation" and isinstance(spec.data.validation, str)
         key = "validation" if own else "source"
         raise TrimtabError.of(
-            f"none of the {count} {name} rows can be used ({_commonest(dropped)})",
+            f"none of the {count} {name} rows can be used ({_find_commonest(dropped)})",
             f"data.{key} = {getattr(spec.data, key)!r}, format {data.kind!r}",
             "check the rows, set data.format, or raise sequence_length",
         )
-    missed = Counter(known.missed)
+    missed = Counter(part_notes.missed)
     if dropped:
-        notes.append(f"{count - kept} of {count} {name} rows are skipped ({_commonest(dropped)})")
+        notes.append(f"{count - kept} of {count} {name} rows are skipped ({_find_commonest(dropped)})")
     if missed:
-        notes.append(f"{missed.total()} answers in {name} rows are not trained on ({_commonest(missed)})")
-    remarks = Counter(known.remarks).most_common()
+        notes.append(
+            f"{missed.total()} answers in {name} rows are not trained on ({_find_commonest(missed)})"
+        )
+    remarks = Counter(part_notes.remarks).most_common()
     notes += [f"in {number} {name} rows {remark}" for remark, number in remarks]
     if longer:
         notes.append(f"{longer} of {count} {name} rows are longer than {data.most} tokens and are truncated")
 
 
-def bos_tokens(tokenizer: Any) -> list[int]:
+def find_bos_tokens(tokenizer: Any) -> list[int]:
     """The token that precedes a plain text, so that its first token is predicted too."""
     first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     return [] if first is None else [first]
@@ -249,7 +256,7 @@ def _plant(data: Data, canaries: Sequence[canary_rows.Canary], tokenizer: Any, p
         if at % BATCH == 0:
             progress("planting canaries", at, len(canaries), "rows")
         ids = [*tokenizer(canary.text, add_special_tokens=False)["input_ids"], *end]
-        before = bos_tokens(tokenizer)
+        before = find_bos_tokens(tokenizer)
         first = len(data.train)
         planted = [
             Row([*before, *ids], [*[MASKED] * len(before), *ids], (), number, True)
@@ -260,14 +267,14 @@ def _plant(data: Data, canaries: Sequence[canary_rows.Canary], tokenizer: Any, p
             data.anonymised += planted
         data.canaries.append(Planted(canary, tuple(range(first, first + count))))
     if canaries:
-        most = math.log2(max(canary.secrets for canary in canaries))
+        most_bits = math.log2(max(canary.secrets for canary in canaries))
         times = ", ".join(f"{repeats.count(count)} of them {count}×" for count in sorted(set(repeats)))
         data.notes.append(
             f"{len(canaries)} canaries are added to the training rows ({times}; evaluate.canaries), trained "
-            f"on first; security/exposure is at most {most:.1f} bits, when a secret is fully memorised"
+            f"on first; security/exposure is at most {most_bits:.1f} bits, when a secret is fully memorised"
         )
 
 
-def _commonest(reasons: Counter[str]) -> str:
+def _find_commonest(reasons: Counter[str]) -> str:
     """The three most common reasons, each with its count."""
     return "; ".join(f"{count}: {reason}" for reason, count in reasons.most_common(3))

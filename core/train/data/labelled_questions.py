@@ -15,7 +15,7 @@ def find_questions(rows: Sequence[dict[str, Any]]) -> tuple[list[Question], str]
     having = [row for row in rows if row.get("choices") is not None]
     questions, faults = list[Question](), list[str]()
     for row in having:
-        parsed = _question(row)
+        parsed = _make_question(row)
         questions += [parsed] if isinstance(parsed, Question) else []
         faults += [parsed] if isinstance(parsed, str) else []
     if not faults:
@@ -24,15 +24,15 @@ def find_questions(rows: Sequence[dict[str, Any]]) -> tuple[list[Question], str]
     return questions, note
 
 
-def _question(row: dict[str, Any]) -> Question | str:
+def _make_question(row: dict[str, Any]) -> Question | str:
     """Choices are texts or, as in ARC, {"text": […], "label": […]}. A string says why it is no question."""
-    asked = row.get("question", row.get("prompt"))
+    question_text = row.get("question", row.get("prompt"))
     choices: Any = row["choices"]
     labels: list[Any] = []
     if isinstance(choices, dict):
         choices, labels = choices.get("text"), list(choices.get("label") or ())
     answer = next((row[name] for name in ANSWERS if row.get(name) is not None), None)
-    if not isinstance(asked, str):
+    if not isinstance(question_text, str):
         return "neither the question nor the prompt is text"
     if not isinstance(choices, list | tuple) or not all(isinstance(choice, str) for choice in choices):
         return "choices is not a list of texts"
@@ -40,5 +40,5 @@ def _question(row: dict[str, Any]) -> Question | str:
         return "answer is neither an index, counted from 0, nor text"
     if answer in labels:
         answer = labels.index(answer)
-    question = Question(asked, list(choices), answer)
+    question = Question(question_text, list(choices), answer)
     return question.fault() or question

@@ -54,9 +54,9 @@ def join(spec: StudySpec, parts: Sequence[tuple[str, Data]]) -> Data:
         if joined.anonymised is not None and data.anonymised is not None:
             joined.anonymised += _renumber(data.anonymised, name, begin)
         joined.validation += [
-            dataclasses.replace(row, parts=_parts(row, name)) for row in data.validation[:quota]
+            dataclasses.replace(row, parts=_list_row_parts(row, name)) for row in data.validation[:quota]
         ]
-        sizes.append(SourceSize(name, len(data.train), _replays(spec, name)))
+        sizes.append(SourceSize(name, len(data.train), _is_replay(spec, name)))
         joined.notes += [f"{name}: {note}" for note in data.notes]
         joined.questions += data.questions
         joined.cut_rows += data.cut_rows
@@ -72,31 +72,33 @@ def join(spec: StudySpec, parts: Sequence[tuple[str, Data]]) -> Data:
 
 def share_out(available: Sequence[int], total: int) -> list[int]:
     """Split ``total`` evenly; what one cannot use goes to the others."""
-    taken, left = [0] * len(available), total
+    counts, rest = [0] * len(available), total
     for rank, at in enumerate(sorted(range(len(available)), key=lambda at: available[at])):
-        taken[at] = min(available[at], math.ceil(left / (len(available) - rank)))
-        left -= taken[at]
-    return taken
+        counts[at] = min(available[at], math.ceil(rest / (len(available) - rank)))
+        rest -= counts[at]
+    return counts
 
 
-def source_of(row: Row) -> str:
+def find_source(row: Row) -> str:
     """Return the name of the row's source; "" without one."""
     mark = f"{SLICE}:"
     return next((part.removeprefix(mark) for part in row.parts if part.startswith(mark)), "")
 
 
-def _parts(row: Row, name: str) -> tuple[str, ...]:
+def _list_row_parts(row: Row, name: str) -> tuple[str, ...]:
     """Return the slices of a row: the source of the mixture instead of one that a column names."""
-    others = (part for part in row.parts if not part.startswith(f"{SLICE}:"))
-    return (validation_slices.slice_name(SLICE, name), *others)
+    other_parts = (part for part in row.parts if not part.startswith(f"{SLICE}:"))
+    return (validation_slices.slice_name(SLICE, name), *other_parts)
 
 
 def _renumber(rows: Sequence[Row], name: str, begin: int) -> list[Row]:
     """The rows of a source, whose numbers begin at ``begin`` in the mixture."""
-    return [dataclasses.replace(row, parts=_parts(row, name), number=begin + row.number) for row in rows]
+    return [
+        dataclasses.replace(row, parts=_list_row_parts(row, name), number=begin + row.number) for row in rows
+    ]
 
 
-def _replays(spec: StudySpec, name: str) -> bool:
+def _is_replay(spec: StudySpec, name: str) -> bool:
     return any(source.replay for source in spec.data.mixture if source.name == name)
 
 
@@ -122,7 +124,7 @@ class MixedRows:
         self._rows, self._batch, self._skipped, seed = rows, batch, skipped, int(knobs["seed"])
         canaries = [at for at, row in enumerate(rows) if row.planted]
         self._canaries = SourceRows("canaries", canaries, seed).first(len(canaries))
-        places = _places_by_source(rows, mixture.sizes)
+        places = _group_places(rows, mixture.sizes)
         sizes = [size._replace(rows=len(own)) for size, own in zip(mixture.sizes, places, strict=True)]
         shares = mixture_shares.find_shares(sizes, knobs, mixture.temperature)
         if not any(shares):
@@ -131,12 +133,12 @@ class MixedRows:
             )
         sources = [SourceRows(size.name, own, seed) for size, own in zip(sizes, places, strict=True)]
         self.shares = tuple(shares)  # of each source in the rows that are drawn
-        self._order = MixtureOrder(sources, shares, seed, self._without_canaries(skipped), drawn)
+        self._order = MixtureOrder(sources, shares, seed, self._count_drawn_before(skipped), drawn)
 
     def micro_batch(self, index: int) -> list[Row]:
         """Return the rows of the ``index``-th micro-batch, from 0."""
         first = self._skipped + index * self._batch
-        begin, end = self._without_canaries(first), self._without_canaries(first + self._batch)
+        begin, end = self._count_drawn_before(first), self._count_drawn_before(first + self._batch)
         drawn = iter(self._order.draw(begin, end - begin))
         places = (
             self._canaries[place // EARLY] if self._is_canary(place) else next(drawn)
@@ -146,23 +148,23 @@ class MixedRows:
 
     def counts(self, until: int) -> tuple[int, ...]:
         """Return how many rows are drawn from each source before the place ``until``."""
-        return tuple(self._order.counts(self._without_canaries(until)))
+        return tuple(self._order.counts(self._count_drawn_before(until)))
 
     def first(self, count: int) -> list[int]:
         """Return the numbers of the different rows among the first ``count``."""
-        drawn = self._without_canaries(count)
+        drawn = self._count_drawn_before(count)
         places = [*self._order.first(drawn), *self._canaries[: count - drawn]]
         return [self._rows[place].number for place in places]
 
     def _is_canary(self, place: int) -> bool:
         return place % EARLY == EARLY - 1 and place // EARLY < len(self._canaries)
 
-    def _without_canaries(self, place: int) -> int:
+    def _count_drawn_before(self, place: int) -> int:
         """Return how many of the rows before ``place`` are drawn from sources."""
         return place - min(place // EARLY, len(self._canaries))
 
 
-def _places_by_source(rows: Sequence[Row], sizes: Sequence[SourceSize]) -> list[list[int]]:
+def _group_places(rows: Sequence[Row], sizes: Sequence[SourceSize]) -> list[list[int]]:
     """Return the places of each source's rows in ``rows``; a row's number says which source it is of."""
     ends, total = list[int](), 0
     for size in sizes:

@@ -21,7 +21,7 @@ class RowFormat:
 
     def __init__(self, spec: StudySpec, tokenizer: Any, columns: Sequence[str]) -> None:
         self.tokenizer = tokenizer
-        self.kind = _kind(columns)
+        self.kind = _find_kind(columns)
         if self.kind == "chat" and not tokenizer.chat_template:
             raise TrimtabError.of(
                 NO_TEMPLATE,
@@ -30,14 +30,14 @@ class RowFormat:
             )
         self._chat = Chat(tokenizer)
 
-    def check(self, columns: Sequence[str], where: str) -> None:
+    def check(self, columns: Sequence[str], location: str) -> None:
         """Raise TrimtabError if other rows are plain text and these are not, or the reverse: their losses
         could not be compared."""
-        kind = _kind(columns)
+        kind = _find_kind(columns)
         if (kind == "text") is not (self.kind == "text"):
             raise TrimtabError.of(
                 f"these rows are read as {kind!r}, the training rows as {self.kind!r}",
-                where,
+                location,
                 "use rows of one kind, or set data.format, prompt_key, completion_key or text_key",
             )
 
@@ -59,11 +59,11 @@ class RowFormat:
                 raise UnusableRow("the text is empty")
             remarks = self._chat.control_token_remarks(content)
             return Text(content + end, ((0, len(content + end)),), (), remarks)
-        return self._instruction(row, end)
+        return self._make_instruction(row, end)
 
     def common_system(self, rows: Sequence[Canonical]) -> str:
         """The system prompt of at least half of the rows; "" without one."""
-        systems = Counter(text for row in rows if (text := _system(row)))
+        systems = Counter(text for row in rows if (text := _find_system(row)))
         text, count = systems.most_common(1)[0] if systems else ("", 0)
         return text if 2 * count >= len(rows) else ""
 
@@ -75,7 +75,7 @@ class RowFormat:
             at = end
         return [piece for piece in [*pieces, (read.text[at:], False)] if piece[0]]
 
-    def _instruction(self, row: Canonical, end: str) -> Text:
+    def _make_instruction(self, row: Canonical, end: str) -> Text:
         """Read a prompt and its completion: texts, or chat turns; targets are those of the completion."""
         prompt, answer, tools = row["prompt"], row["completion"], row.get("tools")
         if isinstance(prompt, list):
@@ -87,25 +87,25 @@ class RowFormat:
         system = row.get("system", "")
         if self.tokenizer.chat_template:
             turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
-            told = [{"role": "system", "content": system}] if system else []
-            return self._chat.read([*told, *turns], tools)
-        asked = f"{system}\n\n{prompt}" if system else prompt
-        target = (len(asked), len(asked + answer + end))
-        remarks = self._chat.control_token_remarks(asked + answer)
-        return Text(asked + answer + end, (target,), (), remarks)
+            system_turns = [{"role": "system", "content": system}] if system else []
+            return self._chat.read([*system_turns, *turns], tools)
+        prompt_text = f"{system}\n\n{prompt}" if system else prompt
+        target = (len(prompt_text), len(prompt_text + answer + end))
+        remarks = self._chat.control_token_remarks(prompt_text + answer)
+        return Text(prompt_text + answer + end, (target,), (), remarks)
 
 
-def _kind(columns: Sequence[str]) -> str:
+def _find_kind(columns: Sequence[str]) -> str:
     if "messages" in columns:
         return "chat"
     return "instruction" if "prompt" in columns else "text"
 
 
-def _system(row: Canonical) -> str:
+def _find_system(row: Canonical) -> str:
     """The row's system prompt: of its own, or the text of its first turn if that is the system's."""
     turns = row.get("messages", row.get("prompt"))
     first = turns[0] if isinstance(turns, list) and turns else None
-    told = row.get("system")
+    system_text = row.get("system")
     if isinstance(first, dict) and first.get("role") == "system":
-        told = first.get("content")
-    return told if isinstance(told, str) else ""
+        system_text = first.get("content")
+    return system_text if isinstance(system_text, str) else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.contract.spec.study_spec import DataOptions, StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.checks.start_review import StartReview
 from core.data.copies.validation_split import divide
 from core.data.mixture.row_filter import keep_rows
@@ -40,23 +40,23 @@ def load(spec: StudySpec, progress: Progress, notes: list[str] | None = None) ->
     review = None if data.source.startswith("demo:") else StartReview(data)
     rows = _Rows(opened, data, "data.source", progress, keeps=data.rows is None, review=review)
     notes += rows.notes
-    held: Rows | None = None
+    held_out: Rows | None = None
     if isinstance(data.validation, str):
         checked = keep_rows(_open_validation(data, progress), data.where)
         held_rows = _Rows(checked, data, "data.validation", progress, keeps=True)
-        (held,) = held_rows.at(list(range(held_rows.count)))
+        (held_out,) = held_rows.at(list(range(held_rows.count)))
         notes += [f"validation: {note}" for note in held_rows.notes if note not in rows.notes]
-        chosen, others = list(range(rows.count)), list[int]()
+        chosen, held_places = list(range(rows.count)), list[int]()
         if review is not None:
-            review.compare(held)
+            review.compare(held_out)
     else:
-        chosen, others, told = rows.divide(data.validation, seed, review)
-        notes += told
+        chosen, held_places, split_notes = rows.divide(data.validation, seed, review)
+        notes += split_notes
     notes += review.judge(f"data.source = {data.source!r}") if review is not None else []
     if data.rows is not None and len(chosen) > data.rows:
         chosen = random.Random(seed + 1).sample(chosen, data.rows)
-    train, validation = rows.at(chosen, others)
-    validation = validation if held is None else held
+    train, validation = rows.at(chosen, held_places)
+    validation = validation if held_out is None else held_out
     matching = f" that match where = {data.where}" if data.where else ""
     for name, part in (("train on", train), ("validate on", validation)):
         if not part:
@@ -98,15 +98,15 @@ class _Rows:
             if self._keeps:
                 self._kept.append(row)
             self.count += 1
-        unused = plain(", ".join(shaped.unused), 200)
+        unused = sanitize(", ".join(shaped.unused), 200)
         self.notes = [*([f"columns that are not trained on: {unused}"] if unused else []), *shaped.notes]
 
     def at(self, *indices: list[int]) -> tuple[Rows, ...]:
         """The rows at these indices, in the order of each list."""
         if self._keeps:
             return tuple([self._kept[index] for index in part] for part in indices)
-        wanted = {index for part in indices for index in part}
-        rows = {index: row for index, row in enumerate(self._read()) if index in wanted}
+        wanted_rows = {index for part in indices for index in part}
+        rows = {index: row for index, row in enumerate(self._read()) if index in wanted_rows}
         return tuple([rows[index] for index in part] for part in indices)
 
     def divide(
@@ -120,8 +120,8 @@ class _Rows:
         return division.train, division.held, list(division.notes)
 
 
-def _read_shaped(opened: Opened, data: DataOptions, where: str) -> ShapedRows:
-    return ShapedRows(opened(), data, where)
+def _read_shaped(opened: Opened, data: DataOptions, location: str) -> ShapedRows:
+    return ShapedRows(opened(), data, location)
 
 
 def _open_validation(data: DataOptions, progress: Progress) -> Opened:
@@ -136,11 +136,11 @@ def open_source(data: DataOptions, source: Source, split: str, progress: Progres
     """Open ``source``. Raises TrimtabError that names its key."""
     if source.files:
         return source.rows
-    where = f"{source.key} = {source.name!r}"
+    location = f"{source.key} = {source.name!r}"
     if source.key == "data.validation" and source.name == data.source:
-        where = f"{source.key} = {split!r}, a split of {source.name!r}"
+        location = f"{source.key} = {split!r}, a split of {source.name!r}"
     if not source.is_elsewhere:
-        raise TrimtabError.of(source.reason, where, source.fix)
+        raise TrimtabError.of(source.reason, location, source.fix)
     if source.name == DEMO:
         from core.train.data import stdlib_pairs
 

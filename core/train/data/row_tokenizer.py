@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from core.contract.spec.searched_knob_extremes import longest_sequence
+from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.data.cache import cache_key, cached_rows, token_cache
 from core.data.cache.cache_key import CacheKey
@@ -22,8 +22,8 @@ from core.evaluate.metrics import validation_slices
 from core.train.data import labelled_questions, row_loader, stdlib_pairs
 from core.train.data.chat_spans import Text
 from core.train.data.row_format import RowFormat
-from core.train.data.tokenization import Encoded, Encoder
-from core.train.progress_callback import Progress, silent
+from core.train.data.target_token_encoder import Encoded, Encoder
+from core.train.progress_callback import Progress, report_nothing
 
 BATCH = 256  # rows between two progress reports
 SLICE_COLUMNS = ("source", "task", "label", "category", "topic")  # columns whose values split the rows
@@ -39,7 +39,7 @@ class StudySalt:
     @cached_property
     def value(self) -> str:
         """The salt. Raises TrimtabError for rows that cannot be read."""
-        return find_salt(row_loader.load(part, silent)[0] for part in self._parts)
+        return find_salt(row_loader.load(part, report_nothing)[0] for part in self._parts)
 
     def find_keys(self, tokenizer: Any, progress: Progress) -> list[str]:
         """The names of the caches of all sources; none if one has none."""
@@ -61,20 +61,20 @@ def find_rows(
 
     salted = salt.find_keys(tokenizer, progress) if salt is not None else []
     key = _find_key(spec, tokenizer, progress, salted) if salted or salt is None else None
-    longest = longest_sequence(spec)
+    longest = find_longest_sequence(spec)
     if key is None:
         return tokenize()
-    known = token_cache.load(key.name, longest)
-    if known is not None:
+    cached_rows = token_cache.load(key.name, longest)
+    if cached_rows is not None:
         _note(key, salted)
-        return known
+        return cached_rows
     with token_cache.hold(key.name, progress):
-        known = token_cache.load(key.name, longest)  # another process may have made it
-        if known is None:
-            known = tokenize()
-            known = token_cache.save(key.name, known) if key.holds() else known
+        cached_rows = token_cache.load(key.name, longest)  # another process may have made it
+        if cached_rows is None:
+            cached_rows = tokenize()
+            cached_rows = token_cache.save(key.name, cached_rows) if key.holds() else cached_rows
         _note(key, salted)
-        return known
+        return cached_rows
 
 
 def _find_key(
@@ -94,18 +94,18 @@ def tokenize_rows(spec: StudySpec, tokenizer: Any, progress: Progress) -> Tokeni
     """Read, split, format and tokenise the rows, as many tokens of each as any trial uses."""
     notes: list[str] = []
     train, validation = row_loader.load(spec, progress, notes)
-    form = RowFormat(spec, tokenizer, _columns(train))
+    form = RowFormat(spec, tokenizer, _list_columns(train))
     if isinstance(spec.data.validation, str):
-        form.check(_columns(validation), f"data.validation = {spec.data.validation!r}")
+        form.check(_list_columns(validation), f"data.validation = {spec.data.validation!r}")
     random.Random(spec.study.seed).shuffle(validation)
-    held = validation[: spec.evaluate.rows]
-    reader = RowReader(form, longest_sequence(spec), progress)
-    questions, fault = labelled_questions.find_questions(held)
+    held_out = validation[: spec.evaluate.rows]
+    reader = RowReader(form, find_longest_sequence(spec), progress)
+    questions, fault = labelled_questions.find_questions(held_out)
     facts = RowFacts(
-        longest_sequence(spec), form.kind, form.common_system(train), questions, fault,
+        find_longest_sequence(spec), form.kind, form.common_system(train), questions, fault,
         notes,
     )  # fmt: skip
-    return TokenizedRows(reader.read(train, "training"), reader.read(held, "validation"), facts)
+    return TokenizedRows(reader.read(train, "training"), reader.read(held_out, "validation"), facts)
 
 
 def tokenize_anonymised(
@@ -115,18 +115,18 @@ def tokenize_anonymised(
     rows, which are none of these, are the same for all trials."""
     train, _ = row_loader.load(spec, progress)
     train, note = anonymise(train, salt.value, progress)
-    form = RowFormat(spec, tokenizer, _columns(train))
-    reader = RowReader(form, longest_sequence(spec), progress)
-    facts = RowFacts(longest_sequence(spec), form.kind, notes=[note])
+    form = RowFormat(spec, tokenizer, _list_columns(train))
+    reader = RowReader(form, find_longest_sequence(spec), progress)
+    facts = RowFacts(find_longest_sequence(spec), form.kind, notes=[note])
     return TokenizedRows(reader.read(train, "anonymised"), reader.read([], "validation"), facts)
 
 
-def _columns(rows: Sequence[Raw]) -> list[str]:
+def _list_columns(rows: Sequence[Raw]) -> list[str]:
     """All columns that any row has: in JSONL each row may have its own."""
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def _slices(raw: Raw) -> tuple[str, ...]:
+def _name_slices(raw: Raw) -> tuple[str, ...]:
     """The names of the row's slices, such as ("source:web", "task:sums")."""
     names = (
         validation_slices.slice_name(column, raw[column])
@@ -137,17 +137,17 @@ def _slices(raw: Raw) -> tuple[str, ...]:
 
 
 class RowReader:
-    """Formats and tokenises rows, with at most ``most`` tokens of each."""
+    """Formats and tokenises rows, with at most ``longest`` tokens of each."""
 
-    def __init__(self, form: RowFormat, most: int, progress: Progress) -> None:
-        self._form, self._most, self._progress = form, most, progress
+    def __init__(self, form: RowFormat, longest: int, progress: Progress) -> None:
+        self._form, self._most, self._progress = form, longest, progress
         self._encoder = Encoder(form.tokenizer)
         self._first = form.tokenizer.bos_token_id if form.adds_special else None
 
     def read(self, rows: Sequence[Raw], name: str) -> TokenizedPart:
         """Read the rows of a part; progress is reported under its ``name``."""
         part, waiting = PartBuilder(len(rows)), deque[int]()  # indices of rows whose text is being encoded
-        for encoded in self._encoder.encode(self._texts(rows, name, part, waiting), self._most):
+        for encoded in self._encoder.encode(self._list_texts(rows, name, part, waiting), self._most):
             index = waiting.popleft()
             if isinstance(encoded, UnusableRow):
                 part.drop(index, str(encoded))
@@ -155,7 +155,7 @@ class RowReader:
                 self._add(part, index, rows[index], encoded)
         return part.build()
 
-    def _texts(
+    def _list_texts(
         self, rows: Iterable[Raw], name: str, part: PartBuilder, waiting: deque[int]
     ) -> Iterator[Text]:
         for index, row in enumerate(rows):
@@ -176,4 +176,4 @@ class RowReader:
         if self._first is not None and ids[:1].tolist() != [self._first]:
             ids = np.concatenate((np.array([self._first], np.int32), ids))
             targets = np.concatenate((np.zeros(1, bool), targets))
-        part.add(index, ids, targets, _slices(raw), encoded.cut)
+        part.add(index, ids, targets, _name_slices(raw), encoded.cut)

@@ -43,9 +43,12 @@ SHORTEST, LONGEST = 12, 240  # allowed characters of an answer
 def load_pairs(progress: Progress) -> list[dict[str, str]]:
     """The pairs from the cache, or freshly read if this interpreter and this code have not cached them."""
     file = paths.cache() / f"stdlib-{digest()}.json"
-    with contextlib.suppress(OSError, ValueError), open(file, "rb", opener=paths.no_link) as kept:
-        return msgspec.json.decode(kept.read(), type=list[dict[str, str]])
-    rows = pairs(progress)
+    with (
+        contextlib.suppress(OSError, ValueError),
+        open(file, "rb", opener=paths.open_without_link) as cache_file,
+    ):
+        return msgspec.json.decode(cache_file.read(), type=list[dict[str, str]])
+    rows = find_pairs(progress)
     paths.keep(file, msgspec.json.encode(rows))
     return rows
 
@@ -56,7 +59,7 @@ def digest() -> str:
     return hashlib.sha256(f"{sys.version} {sys.prefix}".encode() + reader).hexdigest()[:24]
 
 
-def pairs(progress: Progress) -> list[dict[str, str]]:
+def find_pairs(progress: Progress) -> list[dict[str, str]]:
     """Build rows with prompt, completion and group (the top-level module), in a stable order."""
     rows: dict[str, dict[str, str]] = {}
     names = sorted({*sys.stdlib_module_names, *SUBMODULES} - SKIPPED)
@@ -65,7 +68,7 @@ def pairs(progress: Progress) -> list[dict[str, str]]:
             progress("reading the standard library", count, len(names), "modules")
         module = None if name.startswith("_") else _import(name)
         if module is not None:
-            for prompt, completion in _module_pairs(name, module):
+            for prompt, completion in _list_module_pairs(name, module):
                 rows.setdefault(
                     prompt, {"prompt": prompt, "completion": completion, "group": name.split(".")[0]}
                 )
@@ -82,7 +85,7 @@ def _import(name: str) -> Any:
             return None
 
 
-def first_sentence(text: object) -> str:
+def find_first_sentence(text: object) -> str:
     """The first sentence of a docstring on one line; "" unless its length is in SHORTEST … LONGEST."""
     paragraph = " ".join(
         (inspect.cleandoc(text if isinstance(text, str) else "").split("\n\n") or [""])[0].split()
@@ -92,8 +95,8 @@ def first_sentence(text: object) -> str:
     return sentence if SHORTEST <= len(sentence) <= LONGEST else ""
 
 
-def _module_pairs(name: str, module: Any) -> Iterator[tuple[str, str]]:
-    about = first_sentence(module.__doc__)
+def _list_module_pairs(name: str, module: Any) -> Iterator[tuple[str, str]]:
+    about = find_first_sentence(module.__doc__)
     if about:
         yield f"What is the Python module `{name}` for?", about
     for member, value in sorted(vars(module).items()):
@@ -103,13 +106,13 @@ def _module_pairs(name: str, module: Any) -> Iterator[tuple[str, str]]:
             continue
         full = f"{name}.{member}"
         if inspect.isclass(value):
-            yield from _class_pairs(full, value)
+            yield from _list_class_pairs(full, value)
         elif callable(value):
-            yield from _callable_pairs(full, value)
+            yield from _list_callable_pairs(full, value)
 
 
-def _class_pairs(full: str, value: type) -> Iterator[tuple[str, str]]:
-    about = first_sentence(vars(value).get("__doc__"))
+def _list_class_pairs(full: str, value: type) -> Iterator[tuple[str, str]]:
+    about = find_first_sentence(vars(value).get("__doc__"))
     if issubclass(value, BaseException):
         base = value.__bases__[0].__name__
         yield f"Which exception does `{full}` derive from?", f"`{full}` derives from `{base}`."
@@ -119,11 +122,11 @@ def _class_pairs(full: str, value: type) -> Iterator[tuple[str, str]]:
         yield f"What is the class `{full}`?", about
     for name, method in sorted(vars(value).items()):
         if not name.startswith("_") and callable(method):
-            yield from _callable_pairs(f"{full}.{name}", method)
+            yield from _list_callable_pairs(f"{full}.{name}", method)
 
 
-def _callable_pairs(full: str, value: Any) -> Iterator[tuple[str, str]]:
-    about = first_sentence(getattr(value, "__doc__", None))
+def _list_callable_pairs(full: str, value: Any) -> Iterator[tuple[str, str]]:
+    about = find_first_sentence(getattr(value, "__doc__", None))
     if about:
         yield f"What does `{full}` do in Python?", about
     try:

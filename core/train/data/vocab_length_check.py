@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.contract.spec.searched_knob_extremes import extent
+from core.contract.spec.searched_knob_extremes import find_extent
 from core.contract.spec.study_spec import StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 from core.train.base.base_model import Base
-from core.train.base.context_length import configured_length
+from core.train.base.context_length import read_configured_length
 from core.train.data.dataset import Data, Row
 
 
@@ -21,8 +21,8 @@ def check(spec: StudySpec, base: Base, data: Data) -> list[str]:
     """
     rows = [*data.train, *(data.anonymised or ()), *data.validation]
     _check_tokens(spec, base, rows)
-    shortest, longest = extent(spec, "sequence_length")
-    limit, size = base.positions, configured_length(base.model)
+    shortest, longest = find_extent(spec, "sequence_length")
+    limit, size = base.positions, read_configured_length(base.model)
     over = [len(row.ids) for row in rows if size and len(row.ids) > size]
     if limit is not None and over and min(shortest, max(over)) > limit:
         raise TrimtabError.of(
@@ -39,22 +39,22 @@ def check(spec: StudySpec, base: Base, data: Data) -> list[str]:
 
 
 def _check_tokens(spec: StudySpec, base: Base, rows: Sequence[Row]) -> None:
-    known = base.vocabulary
-    if len(base.tokenizer) <= known:
+    vocabulary = base.vocabulary
+    if len(base.tokenizer) <= vocabulary:
         return
-    wrong = [row for row in rows if row.ids.max() >= known]
+    wrong = [row for row in rows if row.ids.max() >= vocabulary]
     if wrong:
-        token = next(token for token in wrong[0].ids.tolist() if token >= known)
+        token = next(token for token in wrong[0].ids.tolist() if token >= vocabulary)
         refuse(base, token, f"{len(wrong)} rows of data.source")
 
 
-def refuse(base: Base, token: int, where: str) -> None:
+def refuse(base: Base, token: int, location: str) -> None:
     """Raise TrimtabError for a token that the base model's embedding does not have."""
-    text = plain(str(base.tokenizer.convert_ids_to_tokens(token)), 60)
+    text = sanitize(str(base.tokenizer.convert_ids_to_tokens(token)), 60)
     raise TrimtabError.of(
         f"the token {text!r} has id {token}, but the model's embedding has {base.vocabulary} rows: the "
         "tokenizer is larger than the embedding",
-        where,
+        location,
         "use the model's own tokenizer, or call resize_token_embeddings(len(tokenizer)) on the model and "
         "save both",
     )

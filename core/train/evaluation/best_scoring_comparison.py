@@ -34,10 +34,10 @@ class BestSamples:
                 change = change_from(name, values, before, scored.weights.get(name, ()))
                 if change is not None:
                     changes[name] = change.add_note(f"step {best['step']}")
-            if best is None or _better(name, score, best):
-                kept = [value if math.isfinite(value) else None for value in values]
+            if best is None or _is_better(name, score, best):
+                finite_values = [value if math.isfinite(value) else None for value in values]
                 self._best[name] = {
-                    "step": step, "value": score.value, "samples": score.samples, "values": kept,
+                    "step": step, "value": score.value, "samples": score.samples, "values": finite_values,
                 }  # fmt: skip
         return changes
 
@@ -50,7 +50,7 @@ class BestSamples:
         self._best = dict(numbers)
 
 
-def _better(name: str, score: Score, best: Mapping[str, Any]) -> bool:
+def _is_better(name: str, score: Score, best: Mapping[str, Any]) -> bool:
     """Whether the score replaces the best. A value from few samples is luck: it never replaces one from many,
     and one from many always replaces it."""
     if score.samples > FEWER * best["samples"]:

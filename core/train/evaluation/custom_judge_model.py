@@ -17,12 +17,12 @@ from safetensors import SafetensorError
 
 from core import paths
 from core.contract.text import error_reports
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 from core.evaluate.text.refusal_classifier import Stance
 from core.evaluate.text.refusal_judge import AnswerJudge
 from core.train.base import missing_weights
-from core.train.base.context_length import configured_length
+from core.train.base.context_length import read_configured_length
 
 LONGEST = 512  # tokens of a request and its answer
 CHARACTERS = 4 * LONGEST  # kept of each text
@@ -50,16 +50,18 @@ class ModelJudge(AnswerJudge, ABC):
 
     def __init__(self, model: Any, tokenizer: Any, device: torch.device, name: str) -> None:
         super().__init__()
-        self.name = f"judge {plain(name, 60)}"
+        self.name = f"judge {sanitize(name, 60)}"
         self._model, self._tokenizer, self._device = model.eval().to(device), tokenizer, device
 
     @torch.no_grad()
     def judge(self, requests: Sequence[str], answers: Sequence[str]) -> list[Stance]:
         """The stance of each answer."""
         stances = super().judge(requests, answers)
-        left = [at for at, known in enumerate(stances) if known not in (Stance.EMPTY, Stance.INCOHERENT)]
-        for start in range(0, len(left), self.batch):
-            part = left[start : start + self.batch]
+        unjudged = [
+            at for at, stance in enumerate(stances) if stance not in (Stance.EMPTY, Stance.INCOHERENT)
+        ]
+        for start in range(0, len(unjudged), self.batch):
+            part = unjudged[start : start + self.batch]
             pairs = [(requests[at][:CHARACTERS], answers[at][:CHARACTERS]) for at in part]
             for at, judged in zip(part, self._judge(pairs), strict=True):
                 stances[at] = judged
@@ -75,12 +77,13 @@ class ClassifierJudge(ModelJudge):
     def __init__(self, model: Any, tokenizer: Any, device: torch.device, name: str) -> None:
         super().__init__(model, tokenizer, device, name)
         labels = {int(index): str(label).lower() for index, label in model.config.id2label.items()}
-        known = (getattr(model.config, "max_position_embeddings", LONGEST), tokenizer.model_max_length)
-        self._longest = min(LONGEST, *(limit for limit in known if isinstance(limit, int) and limit > 0))
-        self._stances = {index: found for index, label in labels.items() if (found := _stance_of(label))}
+        lengths = (getattr(model.config, "max_position_embeddings", LONGEST), tokenizer.model_max_length)
+        self._longest = min(LONGEST, *(limit for limit in lengths if isinstance(limit, int) and limit > 0))
+        self._stances = {index: stance for index, label in labels.items() if (stance := _find_stance(label))}
         if Stance.REFUSAL not in self._stances.values() or len(self._stances) < 2:
             raise TrimtabError.of(
-                f"the judge's labels do not say what a refusal is: {plain(', '.join(labels.values()), 200)}",
+                "the judge's labels do not say what a refusal is: "
+                f"{sanitize(', '.join(labels.values()), 200)}",
                 f"evaluate.judge = {name!r}",
                 "use a classifier with labels such as refusal, partial and compliance, or a generative model",
             )
@@ -102,12 +105,12 @@ class GenerativeJudge(ModelJudge):
 
     @property
     def _longest(self) -> int:
-        return configured_length(self._model) or LONGEST
+        return read_configured_length(self._model) or LONGEST
 
     def _judge(self, pairs: Sequence[tuple[str, str]]) -> list[Stance]:
         letters = [self._tokenizer(letter, add_special_tokens=False)["input_ids"][-1] for letter in LETTERS]
         prompts = [
-            self._prompt(QUESTION.format(request=request, answer=answer))[-self._longest :]
+            self._encode_prompt(QUESTION.format(request=request, answer=answer))[-self._longest :]
             for request, answer in pairs
         ]
         best = self.next_logits(prompts)[:, letters].argmax(-1).tolist()
@@ -131,7 +134,7 @@ class GenerativeJudge(ModelJudge):
         logits: torch.Tensor = self._model(input_ids=ids, attention_mask=mask.long(), **more).logits
         return logits[torch.arange(len(rows), device=self._device), at if thrifty else lengths - 1]
 
-    def _prompt(self, text: str) -> list[int]:
+    def _encode_prompt(self, text: str) -> list[int]:
         if self._tokenizer.chat_template:
             text = self._tokenizer.apply_chat_template(
                 [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True,
@@ -140,8 +143,8 @@ class GenerativeJudge(ModelJudge):
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _stance_of(label: str) -> Stance | None:
-    return next((found for found, words in LABELS.items() if any(word in label for word in words)), None)
+def _find_stance(label: str) -> Stance | None:
+    return next((stance for stance, words in LABELS.items() if any(word in label for word in words)), None)
 
 
 def load_judge(name: str, device: torch.device) -> ModelJudge:
@@ -153,7 +156,7 @@ def load_judge(name: str, device: torch.device) -> ModelJudge:
         AutoTokenizer,
     )
 
-    where = f"evaluate.judge = {name!r}"
+    location = f"evaluate.judge = {name!r}"
     place = str(paths.expand_home(name)) if paths.expand_home(name).is_dir() else name
     try:
         kinds = AutoConfig.from_pretrained(place, trust_remote_code=False).architectures or [""]
@@ -165,17 +168,17 @@ def load_judge(name: str, device: torch.device) -> ModelJudge:
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise TrimtabError.of(
-            f"the judge could not be loaded: {plain(str(error), 400)}",
-            where,
-            error_reports.advice(error, "set the id or folder of a model with safetensors weights"),
+            f"the judge could not be loaded: {sanitize(str(error), 400)}",
+            location,
+            error_reports.give_advice(error, "set the id or folder of a model with safetensors weights"),
         ) from error
-    missing_weights.check(info, where)
+    missing_weights.check(info, location)
     judge = (
         ClassifierJudge(model, tokenizer, device, name)
         if classifies
         else GenerativeJudge(model, tokenizer, device, name)
     )
-    _check_usable(judge, where)
+    _check_usable(judge, location)
     return judge
 
 
@@ -185,7 +188,7 @@ def _check_usable(judge: ModelJudge, where: str) -> None:
         judge.judge([TRIAL[0]], [TRIAL[1]])
     except Exception as error:  # a missing pad token, too few positions, another vocabulary
         raise TrimtabError.of(
-            f"the judge cannot judge an answer: {type(error).__name__}: {plain(str(error), 300)}",
+            f"the judge cannot judge an answer: {type(error).__name__}: {sanitize(str(error), 300)}",
             where,
             "use one whose tokenizer matches the model and has a pad token",
         ) from error

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from core import paths
 from core.contract.text import error_reports
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 from core.evaluate.text.leaked_names import match_names
 from core.evaluate.text.pii_detector import PiiMatch
@@ -54,7 +54,7 @@ class PersonClassifier:
 
     def __init__(self, model: Any, tokenizer: Any, device: torch.device, name: str) -> None:
         self._model, self._tokenizer, self._device = model.eval().to(device), tokenizer, device
-        self.name = plain(name, 60)
+        self.name = sanitize(name, 60)
         known = (getattr(model.config, "max_position_embeddings", LONGEST), tokenizer.model_max_length)
         self._longest = min(LONGEST, *(limit for limit in known if isinstance(limit, int) and limit > 0))
         labels = {int(index): str(label) for index, label in model.config.id2label.items()}
@@ -62,7 +62,7 @@ class PersonClassifier:
         where = f"evaluate.names = {name!r}"
         if not self.columns:
             raise TrimtabError.of(
-                f"none of the model's labels means a person: {plain(', '.join(labels.values()), 200)}",
+                f"none of the model's labels means a person: {sanitize(', '.join(labels.values()), 200)}",
                 where,
                 f"use a token classifier with a label such as B-PER; known: {', '.join(PERSON)}",
             )
@@ -77,12 +77,14 @@ class PersonClassifier:
         windows = list(self._windows(texts))
         for start in range(0, len(windows), BATCH):
             taken = windows[start : start + BATCH]
-            for window, labels in zip(taken, self._labels(taken), strict=True):
+            for window, labels in zip(taken, self._find_labels(taken), strict=True):
                 for (begin, end), label in zip(window.offsets, labels, strict=False):
                     if label in self.columns:
                         mark = slice(window.start + begin, window.start + end)
                         marks[window.text][mark] = b"\1" * (end - begin)
-        return [match_names(text, list(_spans(text, mark))) for text, mark in zip(texts, marks, strict=True)]
+        return [
+            match_names(text, list(_find_spans(text, mark))) for text, mark in zip(texts, marks, strict=True)
+        ]
 
     def _windows(self, texts: Sequence[str]) -> Iterator[Window]:
         """The texts in windows that overlap. Each begins in the text where the one before is cut off, not
@@ -107,7 +109,7 @@ class PersonClassifier:
             nexts = [(window.text, window.next_start(self._longest // SHARED)) for window in windows]
             places = [(text, start) for text, start in nexts if start > 0 and texts[text][start:].strip()]
 
-    def _labels(self, windows: Sequence[Window]) -> list[list[int]]:
+    def _find_labels(self, windows: Sequence[Window]) -> list[list[int]]:
         """The likeliest label of each token of these windows."""
         batch = self._tokenizer.pad(
             {
@@ -126,23 +128,23 @@ def _is_person(label: str) -> bool:
     return bare.replace("_", "").replace("-", "") in PERSON
 
 
-def _spans(text: str, mark: bytearray) -> Iterator[tuple[int, int]]:
+def _find_spans(text: str, mark: bytearray) -> Iterator[tuple[int, int]]:
     """The stretches of marked characters: whole words, joined over what may stand between a name's parts."""
     whole = bytearray(mark)
-    for start, end in _runs(mark):
+    for start, end in _find_runs(mark):
         while start and text[start - 1].isalnum():
             start -= 1
         while end < len(text) and text[end].isalnum():
             end += 1
         whole[start:end] = b"\1" * (end - start)
-    runs = list(_runs(whole))
+    runs = list(_find_runs(whole))
     for (_, end), (start, _) in pairwise(runs):
         if set(text[end:start]) <= JOINTS:
             whole[end:start] = b"\1" * (start - end)
-    return _runs(whole)
+    return _find_runs(whole)
 
 
-def _runs(mark: bytearray) -> Iterator[tuple[int, int]]:
+def _find_runs(mark: bytearray) -> Iterator[tuple[int, int]]:
     at = 0
     for marked, run in groupby(mark):
         length = len(list(run))
@@ -165,9 +167,9 @@ def load_name_finder(name: str, device: torch.device) -> PersonClassifier:
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise TrimtabError.of(
-            f"the model could not be loaded: {plain(str(error), 400)}",
+            f"the model could not be loaded: {sanitize(str(error), 400)}",
             where,
-            error_reports.advice(
+            error_reports.give_advice(
                 error, "set the id or folder of a token classifier with safetensors weights"
             ),
         ) from error
@@ -177,7 +179,7 @@ def load_name_finder(name: str, device: torch.device) -> PersonClassifier:
         finder(TRIAL_TEXTS)
     except Exception as error:  # a missing pad token, too few positions, another vocabulary
         raise TrimtabError.of(
-            f"the model cannot read a text: {type(error).__name__}: {plain(str(error), 300)}",
+            f"the model cannot read a text: {type(error).__name__}: {sanitize(str(error), 300)}",
             where,
             "use one whose tokenizer matches the model and has a pad token",
         ) from error

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 
 from core import paths
 from core.contract.text import error_reports
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 from core.train.base import missing_weights
 
@@ -35,10 +35,10 @@ class Classifier:
         self._several = len(labels) == 1 or model.config.problem_type == "multi_label_classification"
         known = (getattr(model.config, "max_position_embeddings", LONGEST), tokenizer.model_max_length)
         self._longest = min(LONGEST, *(limit for limit in known if isinstance(limit, int) and limit > 0))
-        self.columns = _columns(labels)
+        self.columns = _find_columns(labels)
         if not self.columns:
             raise TrimtabError.of(
-                f"none of the classifier's labels means toxic: {plain(', '.join(labels.values()), 200)}",
+                f"none of the classifier's labels means toxic: {sanitize(', '.join(labels.values()), 200)}",
                 f"evaluate.classifier = {name!r}",
                 f"use one with a label that contains {', '.join(BAD)}, or with two labels",
             )
@@ -58,7 +58,7 @@ class Classifier:
         return values
 
 
-def _columns(labels: dict[int, str]) -> list[int]:
+def _find_columns(labels: dict[int, str]) -> list[int]:
     """The indices of harmful labels; else the only label, or the second of two."""
     bad = [
         index
@@ -83,9 +83,9 @@ def load_classifier(name: str, device: torch.device) -> Classifier:
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise TrimtabError.of(
-            f"the classifier could not be loaded: {plain(str(error), 400)}",
+            f"the classifier could not be loaded: {sanitize(str(error), 400)}",
             f"evaluate.classifier = {name!r}",
-            error_reports.advice(
+            error_reports.give_advice(
                 error, "set the id or folder of a sequence classifier with safetensors weights"
             ),
         ) from error
@@ -101,7 +101,7 @@ def _check_usable(classifier: Classifier, name: str) -> None:
         values = classifier(TRIAL_TEXTS)
         fault = "" if all(0 <= value <= 1 for value in values) else f"{values[0]:.3g} is not a probability"
     except Exception as error:  # a missing pad token, too few positions, another vocabulary
-        fault = f"{type(error).__name__}: {plain(str(error), 300)}"
+        fault = f"{type(error).__name__}: {sanitize(str(error), 300)}"
     if fault:
         raise TrimtabError.of(
             f"the classifier cannot score a text: {fault}",

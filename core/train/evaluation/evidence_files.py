@@ -21,8 +21,8 @@ def write(
         return
     redactor = Redactor()
     try:
-        paths.private(folder)
-        place = paths.private(folder / "evidence")
+        paths.make_private(folder)
+        place = paths.make_private(folder / "evidence")
         for metric, samples in worst.items():
             evidence = redactor.redact_all(Evidence(metric, step, tuple(samples)))
             put(place / f"{metric.replace('/', '_')}.json", msgspec.json.encode(evidence))
@@ -34,6 +34,6 @@ def put(place: Path, content: bytes) -> None:
     """Write a whole file or nothing, following no link. Raises OSError."""
     aside = place.with_name(f"{place.name}.new")
     aside.unlink(missing_ok=True)
-    with open(aside, "wb", opener=paths.no_link) as file:
+    with open(aside, "wb", opener=paths.open_without_link) as file:
         file.write(content)
     aside.replace(place)

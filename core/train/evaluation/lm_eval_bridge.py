@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.train.adapters.lora_factors import Factors
-from core.train.data.dataset import MASKED, Row, bos_tokens
+from core.train.data.dataset import MASKED, Row, find_bos_tokens
 from core.train.probes.prompt_encoder import PromptEncoder
 from core.train.step.compute_requests import Prompt, Rate, ScoringRequest, TimedResult, Wait, Write
 from core.train.step.forward_pass import Item
@@ -82,7 +82,7 @@ def run_harness(work: Callable[[Channel], dict[str, Any]], mine: Factors | None,
                 yield Wait()
                 continue
             answers: list[Any] = []
-            for request in _requests(asks, mine):
+            for request in _make_requests(asks, mine):
                 result, _ = yield request
                 answers += result.answers
                 count(answered + len(answers))
@@ -95,7 +95,7 @@ def run_harness(work: Callable[[Channel], dict[str, Any]], mine: Factors | None,
     return channel.result or {}
 
 
-def _requests(asks: Sequence[Ask], mine: Factors | None) -> Iterable[Rate | Write]:
+def _make_requests(asks: Sequence[Ask], mine: Factors | None) -> Iterable[Rate | Write]:
     """A few asks per request, in their order; rows and texts apart."""
     at = 0
     while at < len(asks):
@@ -111,14 +111,14 @@ def _requests(asks: Sequence[Ask], mine: Factors | None) -> Iterable[Rate | Writ
             yield Write([Prompt(mine, ids, tokens) for ids, tokens in same_kind])
 
 
-def model(channel: Channel, encoder: PromptEncoder, tokenizer: Any) -> Any:
+def make_model(channel: Channel, encoder: PromptEncoder, tokenizer: Any) -> Any:
     """The harness's model of a trial. The harness's thread has its own tokenizer: Rust's cannot be shared
     between threads."""
     from lm_eval import utils
     from lm_eval.api.model import TemplateLM
 
     own = copy.deepcopy(tokenizer)
-    begin = bos_tokens(own)
+    begin = find_bos_tokens(own)
 
     class PackModel(TemplateLM):
         """The frozen base with a trial's adapter."""
@@ -132,13 +132,18 @@ def model(channel: Channel, encoder: PromptEncoder, tokenizer: Any) -> Any:
 
         def _loglikelihood_tokens(self, requests: Any, **known: Any) -> list[tuple[float, bool]]:
             readings = channel.ask(
-                [row(context_ids, target_ids, encoder.context) for _, context_ids, target_ids in requests]
+                [
+                    make_row(context_ids, target_ids, encoder.context)
+                    for _, context_ids, target_ids in requests
+                ]
             )
             return [(-reading.loss, all(reading.firsts)) for reading in readings]
 
         def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
             parts = [self._windows(*request.args) for request in requests]
-            readings = iter(channel.ask([row(*pair, encoder.context) for pairs in parts for pair in pairs]))
+            readings = iter(
+                channel.ask([make_row(*pair, encoder.context) for pairs in parts for pair in pairs])
+            )
             return [sum(-next(readings).loss for _ in pairs) for pairs in parts]
 
         def _windows(self, text: str) -> list[tuple[list[int], list[int]]]:
@@ -151,7 +156,7 @@ def model(channel: Channel, encoder: PromptEncoder, tokenizer: Any) -> Any:
         def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
             asks = [self._prompt(*request.args) for request in requests]
             texts = [own.decode(completion.ids, skip_special_tokens=True) for completion in channel.ask(asks)]
-            return [until(text, request.args[1]) for text, request in zip(texts, requests, strict=True)]
+            return [cut_at_stop(text, request.args[1]) for text, request in zip(texts, requests, strict=True)]
 
         def _prompt(self, text: str, how: dict[str, Any]) -> Ask:
             """The prompt, cut on the left if too long. Generation is greedy: a trial is asked once."""
@@ -162,14 +167,14 @@ def model(channel: Channel, encoder: PromptEncoder, tokenizer: Any) -> Any:
     return PackModel()
 
 
-def row(context_ids: Sequence[int], target_ids: Sequence[int], context: int) -> Row:
+def make_row(context_ids: Sequence[int], target_ids: Sequence[int], context: int) -> Row:
     """A row that scores ``target_ids`` after ``context_ids``, cut on the left if both are too long."""
     ids = [*context_ids, *target_ids][-context:]
     targets = min(len(target_ids), len(ids) - 1)
     return Row(ids, [*[MASKED] * (len(ids) - targets), *ids[len(ids) - targets :]])
 
 
-def until(text: str, how: dict[str, Any]) -> str:
+def cut_at_stop(text: str, how: dict[str, Any]) -> str:
     """``text`` up to the first of the task's stop strings."""
     stops = how.get("until") or []
     for stop in [stops] if isinstance(stops, str) else stops:

@@ -11,7 +11,7 @@ from typing import Any
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import TASK
 from core.contract.spec.study_spec import EvaluateOptions
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire.evidence_answer import Sample
 from core.errors import TrimtabError
 from core.evaluate.statistics.confidence_intervals import mean
@@ -39,14 +39,14 @@ class Tasks:
             if not unknown:
                 self._manager.load(list(section.tasks))
         except Exception as error:  # a missing extra, a broken YAML file, an unavailable data set
-            raise self._fault(f"could not be loaded: {type(error).__name__}: {error}") from error
+            raise self._make_fault(f"could not be loaded: {type(error).__name__}: {error}") from error
         if unknown:
-            raise self._fault(f"include the unknown task {unknown[0]!r}")
+            raise self._make_fault(f"include the unknown task {unknown[0]!r}")
 
-    def _fault(self, problem: str) -> TrimtabError:
-        where = f"evaluate.tasks = {plain(repr(self._section.tasks), 120)}"
+    def _make_fault(self, problem: str) -> TrimtabError:
+        where = f"evaluate.tasks = {sanitize(repr(self._section.tasks), 120)}"
         fix = "list the tasks with `lm-eval ls tasks`, or set evaluate.tasks_path to the folder of your own"
-        return TrimtabError.of(f"the tasks {plain(problem, 400)}", where, fix)
+        return TrimtabError.of(f"the tasks {sanitize(problem, 400)}", where, fix)
 
     @property
     def metrics(self) -> list[str]:
@@ -69,11 +69,11 @@ class Tasks:
         try:
             results = yield from lm_eval_bridge.run_harness(self._evaluate, mine, count)
         except lm_eval_bridge.Failed as failed:
-            why = plain(f"lm-eval: {type(failed.error).__name__}: {failed.error}", 300)
+            why = sanitize(f"lm-eval: {type(failed.error).__name__}: {failed.error}", 300)
             scored.scores = {metric: Score.unsaid(why) for metric in self.metrics}
             return scored
         for name in self._section.tasks:
-            result = task_result(name, results)
+            result = make_task_result(name, results)
             scored.scores |= result.scores
             scored.values |= result.values
             scored.worst |= result.worst
@@ -88,7 +88,7 @@ class Tasks:
         from lm_eval import simple_evaluate
 
         result: dict[str, Any] = simple_evaluate(
-            lm_eval_bridge.model(channel, self._asking, self._tokenizer),
+            lm_eval_bridge.make_model(channel, self._asking, self._tokenizer),
             tasks=list(self._section.tasks),
             task_manager=self._manager,
             limit=self._section.tasks_rows or None,
@@ -100,7 +100,7 @@ class Tasks:
         return result
 
 
-def task_result(name: str, results: Mapping[str, Any]) -> ProbeResult:
+def make_task_result(name: str, results: Mapping[str, Any]) -> ProbeResult:
     """The score of one task: the mean over its rows, or the harness's own value for a group."""
     better = results.get("higher_is_better", {}).get(name, {})
     known = [candidate for candidate in (*FIRST, *better) if better.get(candidate)]
@@ -114,14 +114,14 @@ def task_result(name: str, results: Mapping[str, Any]) -> ProbeResult:
     if values and all(isinstance(value, int | float) and math.isfinite(value) for value in values):
         numbers = [float(value) for value in values]
         within_one = min(numbers) >= 0 and max(numbers) <= 1
-        samples = [_sample(row, value) for row, value in zip(rows, numbers, strict=True)]
+        samples = [_make_sample(row, value) for row, value in zip(rows, numbers, strict=True)]
         return ProbeResult().add(
             metric, mean(numbers, within_one=within_one).add_note(first), numbers, samples
         )
-    return ProbeResult().add(metric, _of_group(first, results.get("results", {}).get(name, {})))
+    return ProbeResult().add(metric, _make_group_score(first, results.get("results", {}).get(name, {})))
 
 
-def _of_group(metric: str, reported: Mapping[str, Any]) -> Score:
+def _make_group_score(metric: str, reported: Mapping[str, Any]) -> Score:
     """The harness's value, with an interval if it gives a standard error."""
     value = next((number for key, number in reported.items() if key.split(",")[0] == metric), None)
     error = next(
@@ -135,7 +135,7 @@ def _of_group(metric: str, reported: Mapping[str, Any]) -> Score:
     return Score(float(value), value - NORMAL * error, value + NORMAL * error, count, metric)
 
 
-def _sample(row: Mapping[str, Any], value: float) -> Sample:
+def _make_sample(row: Mapping[str, Any], value: float) -> Sample:
     arguments = row.get("arguments") or [[""]]
     texts = [answer for responses in row.get("resps") or [] for answer in responses]
     answers = "\n".join(response if isinstance(response, str) else str(response) for response in texts)

@@ -42,10 +42,10 @@ class Scored:
     changes: dict[str, Score] = field(default_factory=dict)
     took_s: float = 0.0
 
-    def join(self, other: Scored) -> None:
+    def join(self, other_scored: Scored) -> None:
         """Add what another scoring found."""
         for name in ("scores", "values", "weights", "worst", "changes"):
-            getattr(self, name).update(getattr(other, name))
+            getattr(self, name).update(getattr(other_scored, name))
 
 
 Life = Generator[ScoringRequest, TimedResult, Scored]
@@ -54,16 +54,16 @@ Part = list[tuple[int, Sequence[Sequence[Ask]]]]  # of (index of the probe, its 
 
 
 class ProbeRun:
-    """The answers to ``probes`` of a snapshot, or of the base itself (``mine`` None), sample after sample.
+    """The answers to ``probes`` of a snapshot, or of the base itself (``factors`` None), sample after sample.
     ``recall`` gives an answer that is known already, or None."""
 
     def __init__(
         self,
         probes: Sequence[Probe],
-        mine: Factors | None,
+        factors: Factors | None,
         recall: Callable[[Probe, Ask], Any | None] = lambda probe, ask: None,
     ) -> None:
-        self.probes, self._mine, self._recall = probes, mine, recall
+        self.probes, self._mine, self._recall = probes, factors, recall
         self.answers: list[list[Sequence[Any]]] = [[] for _ in probes]
         self._given: dict[int, Any] = {}  # by question, which several probes may share
         self.took_s = 0.0
@@ -71,26 +71,28 @@ class ProbeRun:
     def turn(self, most: int | None = None) -> Generator[ScoringRequest, TimedResult, bool]:
         """Ask the next samples of each probe: as many as its turn has, at most ``most``. Returns False if
         none is left."""
-        rows, texts = self._next(False, most), self._next(True, most)
+        rows, texts = self._take_next(False, most), self._take_next(True, most)
         if not rows and not texts:
             return False
         parts = [part for part in (rows, texts) if part]
-        unknown = [asks for part in parts if (asks := self._unknown(part))]
+        unknown = [asks for part in parts if (asks := self._list_unknown(part))]
         if unknown:
-            result, took_s = yield Turn(tuple(self._request(asks) for asks in unknown))
+            result, took_s = yield Turn(tuple(self._make_request(asks) for asks in unknown))
             self.took_s += took_s
             for asks, results in zip(unknown, result.parts, strict=True):
                 self._given |= {id(ask): answer for (_, ask), answer in zip(asks, results, strict=True)}
         for part in parts:
             for index, samples in part:
                 probe = self.probes[index]
-                self.answers[index] += [[self._known(probe, ask) for ask in sample] for sample in samples]
+                self.answers[index] += [
+                    [self._find_known(probe, ask) for ask in sample] for sample in samples
+                ]
         return True
 
     def needs(self) -> dict[tuple[str, ...], int]:
         """How many samples of the base the answers are compared with, by the metrics of a probe."""
         return {
-            probe.metrics: _needed(probe, len(answers))
+            probe.metrics: _count_needed(probe, len(answers))
             for probe, answers in zip(self.probes, self.answers, strict=True)
         }
 
@@ -101,7 +103,7 @@ class ProbeRun:
             _take(scored, probe, answers, base)
         return scored
 
-    def _next(self, writes: bool, most: int | None) -> Part:
+    def _take_next(self, writes: bool, most: int | None) -> Part:
         part: Part = []
         for index, (probe, answered) in enumerate(zip(self.probes, self.answers, strict=True)):
             at_once = probe.whole and self._mine is None
@@ -111,11 +113,11 @@ class ProbeRun:
                 part.append((index, samples))
         return part
 
-    def _known(self, probe: Probe, ask: Ask) -> Any | None:
+    def _find_known(self, probe: Probe, ask: Ask) -> Any | None:
         answer = self._given.get(id(ask))
         return self._recall(probe, ask) if answer is None else answer
 
-    def _unknown(self, part: Part) -> list[tuple[Probe, Ask]]:
+    def _list_unknown(self, part: Part) -> list[tuple[Probe, Ask]]:
         """The questions whose answers are not known yet, each once."""
         asks = {
             id(ask): (self.probes[index], ask)
@@ -123,9 +125,9 @@ class ProbeRun:
             for sample in samples
             for ask in sample
         }
-        return [(probe, ask) for probe, ask in asks.values() if self._known(probe, ask) is None]
+        return [(probe, ask) for probe, ask in asks.values() if self._find_known(probe, ask) is None]
 
-    def _request(self, asks: Sequence[tuple[Probe, Ask]]) -> Rate | Write:
+    def _make_request(self, asks: Sequence[tuple[Probe, Ask]]) -> Rate | Write:
         if not asks[0][0].writes:
             rows = [(ask.row, ask.state) for _, ask in asks if ask.row is not None]
             return Rate([Item(self._mine, row, state=state) for row, state in rows])
@@ -139,7 +141,7 @@ class ProbeRun:
 
 def score_probes(
     probes: Sequence[Probe],
-    mine: Factors,
+    factors: Factors,
     base: Callable[[Needs], Values | None],
     enough: Callable[[], bool] = lambda: False,
     trained: Collection[int] | None = None,
@@ -152,21 +154,21 @@ def score_probes(
     """
     if trained is not None:
         probes = [probe.narrow(trained) for probe in probes]
-    run = ProbeRun(probes, mine)
-    more = yield from run.turn(FIRST)
-    while more and not enough():
-        more = yield from run.turn()
+    run = ProbeRun(probes, factors)
+    has_more = yield from run.turn(FIRST)
+    while has_more and not enough():
+        has_more = yield from run.turn()
     while (values := base(run.needs())) is None:
         yield Wait()
     return run.score(values)
 
 
-def asks(probes: Sequence[Probe]) -> int:
+def count_asks(probes: Sequence[Probe]) -> int:
     """How many answers all samples of ``probes`` need."""
     return len({id(ask) for probe in probes for sample in probe.asks for ask in sample})
 
 
-def _needed(probe: Probe, answered: int) -> int:
+def _count_needed(probe: Probe, answered: int) -> int:
     if probe.whole:
         return len(probe.asks)
     return probe.picked[answered - 1] + 1 if probe.picked and answered else answered
@@ -183,7 +185,7 @@ def _take(scored: Scored, probe: Probe, answers: Sequence[Sequence[Any]], base: 
     if len(answers) < len(probe.asks):
         note = f"{len(answers)} of {len(probe.asks)} samples: there was no time for more"
         scores = {metric: score.add_note(note) for metric, score in scores.items()}
-    scored.scores |= {metric: _with_power(metric, score) for metric, score in scores.items()}
+    scored.scores |= {metric: _add_power_note(metric, score) for metric, score in scores.items()}
     scored.values |= result.values
     scored.weights |= result.weights
     scored.worst |= result.worst
@@ -196,7 +198,7 @@ def _take(scored: Scored, probe: Probe, answers: Sequence[Sequence[Any]], base: 
             scored.changes[metric] = change
 
 
-def _with_power(metric: str, score: Score) -> Score:
+def _add_power_note(metric: str, score: Score) -> Score:
     """A share with a note on how small a change against the base it can show, if the base has one."""
     entry = find_metric(metric)
     if score.value is None or not score.binomial or entry is None or entry.unit != SHARE:

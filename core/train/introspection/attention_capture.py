@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.evaluate.metrics.attention_metrics import Heads, query_positions, summarize_heads
 
 EAGER = "eager"
@@ -51,7 +51,7 @@ class Attention:
         captured: list[torch.Tensor] = []  # a module may return the weights of one within it
 
         def look(module: Any, inputs: Any, output: Any) -> None:
-            weights = _weights(output, len(special))
+            weights = _read_weights(output, len(special))
             if weights is None or any(weights is earlier for earlier in captured):
                 return
             captured[:] = [weights]
@@ -59,7 +59,7 @@ class Attention:
             heads = summarize_heads(weights[0, :, queries].float().cpu().numpy(), queries, special)
             layers.append((layer if isinstance(layer, int) else len(layers), heads))
 
-        with self._eager() as possible:
+        with self._use_eager() as possible:
             modules = list(self._model.modules()) if possible else []
             handles = [module.register_forward_hook(look) for module in modules]
             try:
@@ -71,10 +71,10 @@ class Attention:
             self.why = NO_WEIGHTS
 
     @contextmanager
-    def _eager(self) -> Iterator[bool]:
+    def _use_eager(self) -> Iterator[bool]:
         """Switch the model to eager attention, if possible."""
         before = (
-            [(config, config._attn_implementation) for config in _configs(self._model)]
+            [(config, config._attn_implementation) for config in _list_configs(self._model)]
             if not self.why
             else []
         )
@@ -93,13 +93,13 @@ class Attention:
         try:
             self._model.set_attn_implementation(EAGER)
         except (ValueError, ImportError, AttributeError) as error:
-            self.why = f"the model does not support eager attention: {plain(str(error), 200)}"
+            self.why = f"the model does not support eager attention: {sanitize(str(error), 200)}"
             return
         if self._model.config._attn_implementation != EAGER:
             self.why = f"{type(self._model).__name__} cannot change its attention implementation"
 
 
-def _weights(output: Any, tokens: int) -> torch.Tensor | None:
+def _read_weights(output: Any, tokens: int) -> torch.Tensor | None:
     """The attention weights among a module's outputs."""
     for output_part in output[1:] if isinstance(output, tuple) else ():
         if (
@@ -113,13 +113,13 @@ def _weights(output: Any, tokens: int) -> torch.Tensor | None:
     return None
 
 
-def _configs(model: Any) -> list[Any]:
+def _list_configs(model: Any) -> list[Any]:
     """All configs that name an attention, each above those within it, the model's own first."""
     configs: list[Any] = []
     waiting = [model.config, *(getattr(module, "config", None) for module in model.modules())]
     while waiting:
         config = waiting.pop(0)
-        if hasattr(config, "_attn_implementation") and not any(config is known for known in configs):
+        if hasattr(config, "_attn_implementation") and not any(config is listed for listed in configs):
             configs.append(config)
             waiting[:0] = [getattr(config, name, None) for name in getattr(config, "sub_configs", None) or ()]
     return configs

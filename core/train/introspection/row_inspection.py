@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
@@ -23,9 +23,9 @@ class Inspection:
         self._device, self._stack, self._forward = base.device, stack, forward
         self._attention = Attention(base.model)
 
-    def can(self, mine: Factors | None) -> bool:
+    def can(self, factors: Factors | None) -> bool:
         """Whether the trial is stacked, so that its adapter takes part."""
-        return mine is None or bool(self._stack.order([mine]))
+        return factors is None or bool(self._stack.order([factors]))
 
     def do(self, item: Item, special: Sequence[bool]) -> RowIntrospection:
         """Inspect one row, whose ``special`` tokens are marked.
@@ -39,7 +39,7 @@ class Inspection:
                 ((_, reading),) = self._forward.rate([item])
             result = RowIntrospection(reading.losses, layers, self._attention.why)
         except Exception as error:
-            result.fault = plain(f"{type(error).__name__}: {error}", 200)
+            result.fault = sanitize(f"{type(error).__name__}: {error}", 200)
             if is_out_of_memory(error):
                 free(self._device)
         result.took_s = time.perf_counter() - began

@@ -14,7 +14,7 @@ import numpy as np
 
 from core import paths
 from core.contract.spec.study_spec import StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
 from core.contract.wire import introspection_answer as contract
 from core.errors import TrimtabError
@@ -49,29 +49,29 @@ class Introspector:
         self._tokenizer: Any = base.tokenizer
         self._inspection = inspection
         self._special = frozenset(getattr(base.tokenizer, "all_special_ids", ()))
-        self.rows = _rows(data, spec.study.seed)
+        self.rows = _choose_rows(data, spec.study.seed)
         self._base: list[RowIntrospection] = []
 
-    def look(self, mine: Factors) -> Pairs | None:
+    def look(self, factors: Factors) -> Pairs | None:
         """Inspect the base, if that is not done, then the trial, on as many rows as the time allows.
 
         Runs at once between two rounds, whose results do not change. The last pair may have a fault. None if
         the trial is not stacked: it can be inspected later.
         """
-        if not self._inspection.can(mine):
+        if not self._inspection.can(factors):
             return None
         if not self._base:
             self._base = self._ask(None, self.rows)
-        return list(zip(self._ask(mine, self.rows[: len(self._base)]), self._base, strict=False))
+        return list(zip(self._ask(factors, self.rows[: len(self._base)]), self._base, strict=False))
 
-    def _ask(self, mine: Factors | None, rows: Sequence[Row]) -> list[RowIntrospection]:
+    def _ask(self, factors: Factors | None, rows: Sequence[Row]) -> list[RowIntrospection]:
         results: list[RowIntrospection] = []
         for row in rows:
             late = sum(result.took_s for result in results) >= LIMIT_S
             if (late and len(results) >= attention_metrics.FEWEST) or (results and results[-1].fault):
                 break
             special = [token in self._special for token in row.ids.tolist()]
-            results.append(self._inspection.do(Item(mine, row), special))
+            results.append(self._inspection.do(Item(factors, row), special))
         return results
 
     # -- the report ------------------------------------------------------------------------------
@@ -83,10 +83,10 @@ class Introspector:
             fault = next((inside.fault for pair in pairs for inside in pair if inside.fault), "")
             why = f"the inspection failed: {fault}" if fault else NO_ROWS
             return contract.Insides(trial, step, why_none=why)
-        words = [word for row in self.rows[: len(good)] for word in self._words(row)]
+        words = [word for row in self.rows[: len(good)] for word in self._split_words(row)]
         losses = [loss for now, _ in good for loss in now.losses]
         base = [loss for _, before in good for loss in before.losses]
-        layers = _layers(good)
+        layers = _make_layers(good)
         why = "" if layers else good[0][0].why or good[0][1].why
         return contract.Insides(
             trial, step, len(good), len(losses),
@@ -94,43 +94,46 @@ class Introspector:
             top=_round(top(losses)), base_top=_round(top(base)),
             kinds=parts([word.kind for word in words], losses, base, KINDS),
             quarters=parts([word.quarter for word in words], losses, base, QUARTERS),
-            worst=self._worst(words, losses, base), layers=layers, why_no_attention=why,
-            warning=_warning(good, layers),
+            worst=self._list_worst(words, losses, base), layers=layers, why_no_attention=why,
+            warning=_make_warning(good, layers),
         )  # fmt: skip
 
-    def _words(self, row: Row) -> list[_Word]:
+    def _split_words(self, row: Row) -> list[_Word]:
         places = [at for at, label in enumerate(row.labels.tolist()) if at and label != MASKED]
         return [
-            _Word(row, at, self._kind(row, at, nth == 0), token_loss_breakdown.quarter(nth, len(places)))
+            _Word(row, at, self._name_kind(row, at, nth == 0), token_loss_breakdown.quarter(nth, len(places)))
             for nth, at in enumerate(places)
         ]
 
-    def _kind(self, row: Row, at: int, first: bool) -> str:
+    def _name_kind(self, row: Row, at: int, first: bool) -> str:
         return token_loss_breakdown.kind(
-            self._text(row.ids.tolist()[at : at + 1]), int(row.ids[at]) in self._special, first
+            self._decode_text(row.ids.tolist()[at : at + 1]), int(row.ids[at]) in self._special, first
         )
 
-    def _worst(
+    def _list_worst(
         self, words: Sequence[_Word], losses: Sequence[float], base: Sequence[float]
     ) -> tuple[contract.Token, ...]:
         order = sorted(range(len(losses)), key=lambda at: -losses[at])[:WORST]
-        return tuple(self._token(words[at], losses[at], base[at]) for at in order)
+        return tuple(self._make_token(words[at], losses[at], base[at]) for at in order)
 
-    def _token(self, word: _Word, loss: float, base_loss: float) -> contract.Token:
+    def _make_token(self, word: _Word, loss: float, base_loss: float) -> contract.Token:
         """A token in its context. Its text is what it adds to the text before it, so that its space is
         kept."""
         ids, at = word.row.ids.tolist(), word.at
-        before = self._text(ids[max(0, at - BEFORE) : at])
-        both, alone = self._text(ids[max(0, at - BEFORE) : at + 1]), self._text(ids[at : at + 1])
+        before = self._decode_text(ids[max(0, at - BEFORE) : at])
+        both, alone = (
+            self._decode_text(ids[max(0, at - BEFORE) : at + 1]),
+            self._decode_text(ids[at : at + 1]),
+        )
         text = both[len(before) :] if both.startswith(before) and len(both) > len(before) else alone
-        after = self._text(ids[at + 1 : at + 1 + AFTER])
+        after = self._decode_text(ids[at + 1 : at + 1 + AFTER])
         shown = (
-            plain(before[-LONGEST:], lines=True), plain(text, LONGEST, lines=True),
-            plain(after, LONGEST, lines=True),
+            sanitize(before[-LONGEST:], lines=True), sanitize(text, LONGEST, lines=True),
+            sanitize(after, LONGEST, lines=True),
         )  # fmt: skip
         return contract.Token(*shown, word.kind, _round(loss), _round(base_loss))
 
-    def _text(self, ids: Sequence[int]) -> str:
+    def _decode_text(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
 
 
@@ -158,9 +161,9 @@ class InspectionSchedule:
             return False
         return self._step < 0 or last or self._spent_s + self._last_s <= SHARE * trained_s
 
-    def look(self, insides: Introspector, trial: int, mine: Factors, step: int) -> None:
+    def look(self, insides: Introspector, trial: int, factors: Factors, step: int) -> None:
         """Inspect the trial, write the report, and warn once."""
-        pairs = insides.look(mine)
+        pairs = insides.look(factors)
         if pairs is None:
             return
         report = insides.report(trial, step, pairs)
@@ -175,11 +178,15 @@ class InspectionSchedule:
         """The state for a checkpoint."""
         return [self._step, self._spent_s, self._last_s, self._warned]
 
-    def restore(self, kept: Sequence[Any]) -> None:
+    def restore(self, saved_state: Sequence[Any]) -> None:
         """Restore from a checkpoint; ignores one of an older version."""
-        if len(kept) == 4:
-            self._step, self._spent_s, self._last_s = int(kept[0]), float(kept[1]), float(kept[2])
-            self._warned = bool(kept[3])
+        if len(saved_state) == 4:
+            self._step, self._spent_s, self._last_s = (
+                int(saved_state[0]),
+                float(saved_state[1]),
+                float(saved_state[2]),
+            )
+            self._warned = bool(saved_state[3])
 
 
 def write(folder: Path, report: contract.Insides) -> None:
@@ -187,7 +194,7 @@ def write(folder: Path, report: contract.Insides) -> None:
     warnings are shown."""
     try:
         content = msgspec.json.encode(Redactor().redact_all(report))
-        evidence_files.put(paths.private(folder) / "insides.json", content)
+        evidence_files.put(paths.make_private(folder) / "insides.json", content)
     except (OSError, TrimtabError) as error:
         log.warning(
             "the introspection report of trial %d at step %d could not be written: %s",
@@ -197,7 +204,7 @@ def write(folder: Path, report: contract.Insides) -> None:
         )
 
 
-def _rows(data: Data, seed: int) -> list[Row]:
+def _choose_rows(data: Data, seed: int) -> list[Row]:
     """Some validation rows, in an order fixed by the seed; short ones if there are enough."""
     for length in LENGTHS:
         rows = [short for row in data.validation if has_target(short := cut(row, length))]
@@ -207,29 +214,30 @@ def _rows(data: Data, seed: int) -> list[Row]:
     return []
 
 
-def _layers(pairs: Pairs) -> tuple[contract.Layer, ...]:
+def _make_layers(pairs: Pairs) -> tuple[contract.Layer, ...]:
     """Each layer's means over the rows."""
     if not all(now.layers and len(now.layers) == len(base.layers) for now, base in pairs):
         return ()
     layers = []
     for place, (index, _) in enumerate(pairs[0][0].layers):
-        now = _mean([inside.layers[place][1] for inside, _ in pairs])
-        base = _mean([inside.layers[place][1] for _, inside in pairs])
+        now = _average([inside.layers[place][1] for inside, _ in pairs])
+        base = _average([inside.layers[place][1] for _, inside in pairs])
         layers.append(
             contract.Layer(
-                index, now.entropy, base.entropy, _of(now.first), _of(base.first), _of(now.special),
-                _of(base.special),
+                index, now.entropy, base.entropy, _average_heads(now.first), _average_heads(base.first),
+                _average_heads(now.special),
+                _average_heads(base.special),
             )
         )  # fmt: skip
     return tuple(layers)
 
 
-def _mean(rows: Sequence[Heads]) -> Heads:
+def _average(rows: Sequence[Heads]) -> Heads:
     columns = (np.mean(column, axis=0) for column in zip(*rows, strict=True))
     return Heads(*(tuple(_round(value) for value in column) for column in columns))
 
 
-def _warning(pairs: Pairs, layers: Sequence[contract.Layer]) -> str:
+def _make_warning(pairs: Pairs, layers: Sequence[contract.Layer]) -> str:
     if not layers:
         return ""
     now = [attention_metrics.summarize_row([heads for _, heads in inside.layers]) for inside, _ in pairs]
@@ -240,7 +248,7 @@ def _warning(pairs: Pairs, layers: Sequence[contract.Layer]) -> str:
     return attention_metrics.warning(attention_metrics.change(now, base), narrow, base_narrow, heads)
 
 
-def _of(heads: Sequence[float]) -> float:
+def _average_heads(heads: Sequence[float]) -> float:
     return _round(sum(heads) / max(1, len(heads)))
 
 

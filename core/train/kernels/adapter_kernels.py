@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from core.train.kernels.adapter_ops import Spots
-from core.train.kernels.counter_dropout import layer_word
+from core.train.kernels.counter_dropout import find_layer_word
 from core.train.kernels.triton_kernels import make_masks
 
 TOKENS = 32  # of a tile; tensor cores take at least 16
@@ -131,7 +131,7 @@ def shrink(
     """Launch ``shrink_kernel``."""
     tokens, channels = x.shape
     shrink_kernel[(len(spots.slots), triton.cdiv(length, TOKENS))](
-        x, factors, out, spots.slots, *spots[2:], layer_word(place), tokens, length, channels,
+        x, factors, out, spots.slots, *spots[2:], find_layer_word(place), tokens, length, channels,
         factors.shape[1], *factors.stride()[:2], DROPS=drops, **tile(factors.shape[1]),
     )  # fmt: skip
 
@@ -145,7 +145,7 @@ def expand(
     sizes = tile(factors.shape[1])
     rows = len(spots.slots) * triton.cdiv(length, TOKENS)
     expand_kernel[(rows, triton.cdiv(channels, sizes["WIDTH"]))](
-        total, down, factors, spots.slots, *spots[2:], layer_word(place), tokens, length, channels,
+        total, down, factors, spots.slots, *spots[2:], find_layer_word(place), tokens, length, channels,
         factors.shape[1], *factors.stride()[:2], DROPS=drops, **sizes,
     )  # fmt: skip
 
@@ -158,6 +158,7 @@ def learn(
     tokens, channels = x.shape
     sizes = tile(grad.shape[1])
     learn_kernel[(grad.shape[0], triton.cdiv(channels, sizes["WIDTH"]))](
-        grad, down, x, spots.ends, *spots[2:], layer_word(place), tokens, length, channels, grad.shape[1],
+        grad, down, x, spots.ends, *spots[2:], find_layer_word(place), tokens, length, channels,
+        grad.shape[1],
         *grad.stride()[:2], ADD=add, DROPS=drops, **sizes,
     )  # fmt: skip

@@ -46,33 +46,35 @@ class Spots(NamedTuple):
         return self._replace(**{name: getattr(self, name)[:1] for name in self._fields if name != "ends"})
 
 
-def _cuda_shrink(x: torch.Tensor, factors: torch.Tensor, *where: Any) -> torch.Tensor:
+def _cuda_shrink(x: torch.Tensor, factors: torch.Tensor, *dropout_arguments: Any) -> torch.Tensor:
     """(x ∘ mask) factorsᵀ: (tokens, rank), of ``x`` (tokens, channels), contiguous, and ``factors``
     (slots, rank, channels), whose channels are neighbours."""
     from core.train.kernels import adapter_kernels
 
     out = _meta_shrink(x, factors)
-    adapter_kernels.shrink(x, factors, out, Spots(*where[:ROWS]), *where[ROWS:])
+    adapter_kernels.shrink(x, factors, out, Spots(*dropout_arguments[:ROWS]), *dropout_arguments[ROWS:])
     return out
 
 
-def _cuda_expand(total: torch.Tensor, down: torch.Tensor, factors: torch.Tensor, *where: Any) -> None:
+def _cuda_expand(
+    total: torch.Tensor, down: torch.Tensor, factors: torch.Tensor, *dropout_arguments: Any
+) -> None:
     """Add (down factors) ∘ mask to ``total`` (tokens, channels), contiguous."""
     from core.train.kernels import adapter_kernels
 
-    adapter_kernels.expand(total, down, factors, Spots(*where[:ROWS]), *where[ROWS:])
+    adapter_kernels.expand(total, down, factors, Spots(*dropout_arguments[:ROWS]), *dropout_arguments[ROWS:])
 
 
-def _cuda_learn(grad: torch.Tensor, down: torch.Tensor, x: torch.Tensor, *where: Any) -> None:
+def _cuda_learn(grad: torch.Tensor, down: torch.Tensor, x: torch.Tensor, *dropout_arguments: Any) -> None:
     """Write downᵀ (x ∘ mask) of each slot's tokens to ``grad`` (slots, rank, channels), or add it."""
     from core.train.kernels import adapter_kernels
 
-    adapter_kernels.learn(grad, down, x, Spots(*where[:ROWS]), *where[ROWS:])
+    adapter_kernels.learn(grad, down, x, Spots(*dropout_arguments[:ROWS]), *dropout_arguments[ROWS:])
 
 
-def _dropped(x: torch.Tensor, where: tuple[Any, ...]) -> torch.Tensor:
+def _dropped(x: torch.Tensor, dropout_arguments: tuple[Any, ...]) -> torch.Tensor:
     """``x`` after dropout, as (rows, length, channels)."""
-    spots, (place, length, drops) = Spots(*where[:ROWS]), where[ROWS : ROWS + 3]
+    spots, (place, length, drops) = Spots(*dropout_arguments[:ROWS]), dropout_arguments[ROWS : ROWS + 3]
     x = x.view(len(spots.slots), length, -1)
     if not drops:
         return x
@@ -80,23 +82,29 @@ def _dropped(x: torch.Tensor, where: tuple[Any, ...]) -> torch.Tensor:
     return x * counter_dropout.mask(keys, spots.thresholds, place, length, channels, x.dtype, spots.starts)
 
 
-def _cpu_shrink(x: torch.Tensor, factors: torch.Tensor, *where: Any) -> torch.Tensor:
-    turned = factors.index_select(0, where[0]).transpose(1, 2)
-    return torch.bmm(_dropped(x, where), turned).flatten(0, 1)
+def _cpu_shrink(x: torch.Tensor, factors: torch.Tensor, *dropout_arguments: Any) -> torch.Tensor:
+    turned = factors.index_select(0, dropout_arguments[0]).transpose(1, 2)
+    return torch.bmm(_dropped(x, dropout_arguments), turned).flatten(0, 1)
 
 
-def _cpu_expand(total: torch.Tensor, down: torch.Tensor, factors: torch.Tensor, *where: Any) -> None:
-    rows = down.view(len(where[0]), where[ROWS + 1], -1)
-    total.add_(_dropped(torch.bmm(rows, factors.index_select(0, where[0])), where).view(total.shape))
+def _cpu_expand(
+    total: torch.Tensor, down: torch.Tensor, factors: torch.Tensor, *dropout_arguments: Any
+) -> None:
+    rows = down.view(len(dropout_arguments[0]), dropout_arguments[ROWS + 1], -1)
+    total.add_(
+        _dropped(torch.bmm(rows, factors.index_select(0, dropout_arguments[0])), dropout_arguments).view(
+            total.shape
+        )
+    )
 
 
-def _cpu_learn(grad: torch.Tensor, down: torch.Tensor, x: torch.Tensor, *where: Any) -> None:
-    rows = down.view(len(where[0]), where[ROWS + 1], -1).transpose(1, 2)
-    product = torch.bmm(rows, _dropped(x, where)).to(grad.dtype)
-    (grad if where[ROWS + 3] else grad.zero_()).index_add_(0, where[0], product)
+def _cpu_learn(grad: torch.Tensor, down: torch.Tensor, x: torch.Tensor, *dropout_arguments: Any) -> None:
+    rows = down.view(len(dropout_arguments[0]), dropout_arguments[ROWS + 1], -1).transpose(1, 2)
+    product = torch.bmm(rows, _dropped(x, dropout_arguments)).to(grad.dtype)
+    (grad if dropout_arguments[ROWS + 3] else grad.zero_()).index_add_(0, dropout_arguments[0], product)
 
 
-def _meta_shrink(x: torch.Tensor, factors: torch.Tensor, *where: Any) -> torch.Tensor:
+def _meta_shrink(x: torch.Tensor, factors: torch.Tensor, *dropout_arguments: Any) -> torch.Tensor:
     return x.new_empty(x.shape[0], factors.shape[1])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.train.kernels import counter_dropout, fused_ops, kernel_choice
 
 GROUPED = (9, 10)  # compute capabilities with a grouped product that does not wait for the device
@@ -46,11 +46,11 @@ def use(device: torch.device, dtype: torch.dtype, path: FastPath) -> None:
 
 def _try_kernels(device: torch.device, dtype: torch.dtype) -> FastPath:
     trials: dict[str, tuple[str, Callable[[torch.device, torch.dtype], bool]]] = {
-        "dropout": ("the dropout kernel", _dropout_agrees),
-        "loss": ("the loss kernel", _loss_agrees),
-        "grouped": ("grouped products", _grouped_agrees),
-        "adapters": ("kernels for uneven trials", kernel_choice.adapters_pay),
-        "wide_gradients": ("products with a float32 sum", _wide_agrees),
+        "dropout": ("the dropout kernel", _check_dropout),
+        "loss": ("the loss kernel", _check_loss),
+        "grouped": ("grouped products", _check_grouped),
+        "adapters": ("kernels for uneven trials", kernel_choice.do_adapters_pay),
+        "wide_gradients": ("products with a float32 sum", _check_wide),
     }
     works: dict[str, Any] = {}
     notes: list[str] = []
@@ -66,20 +66,22 @@ def _try_kernels(device: torch.device, dtype: torch.dtype) -> FastPath:
             notes.append(f"{title} are not used on {device}, they are slower: {error}")
             continue
         except Exception as error:
-            works[name], fault = False, f"{type(error).__name__}: {plain(str(error), 160)}"
+            works[name], fault = False, f"{type(error).__name__}: {sanitize(str(error), 160)}"
         if not works[name]:
             notes.append(f"{title} cannot be used on {device}, training is slower: {fault or 'wrong result'}")
     return FastPath(**works, notes=tuple(notes))
 
 
-def _dropout_agrees(device: torch.device, dtype: torch.dtype) -> bool:
+def _check_dropout(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether the kernel computes the same bits as PyTorch on a CPU."""
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(21, 300, generator=generator).to(dtype)
-    keys = torch.tensor([counter_dropout.row_key(3, 5, row) for row in range(3)], dtype=torch.int32)
-    thresholds = torch.tensor([counter_dropout.threshold(p) for p in (0.0, 0.1, 0.5)], dtype=torch.int32)
+    keys = torch.tensor([counter_dropout.make_row_key(3, 5, row) for row in range(3)], dtype=torch.int32)
+    thresholds = torch.tensor(
+        [counter_dropout.compute_threshold(p) for p in (0.0, 0.1, 0.5)], dtype=torch.int32
+    )
     starts = torch.tensor([0, 7, 640], dtype=torch.int32)
-    words = (keys, thresholds, counter_dropout.scales(thresholds, dtype), starts)
+    words = (keys, thresholds, counter_dropout.compute_scales(thresholds, dtype), starts)
     expected, total = fused_ops.drop(x, *words, 17, 7), x.clone()
     fused_ops.add_dropped(total, x, *words, 17, 7)
     moved, on_device = x.to(device), tuple(word.to(device) for word in words)
@@ -88,7 +90,7 @@ def _dropout_agrees(device: torch.device, dtype: torch.dtype) -> bool:
     return bool(torch.equal(result.cpu(), expected) and torch.equal(sums.cpu(), total))
 
 
-def _loss_agrees(device: torch.device, dtype: torch.dtype) -> bool:
+def _check_loss(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether loss, first choice and gradient are those of PyTorch's cross_entropy."""
     generator = torch.Generator().manual_seed(2)
     logits = torch.randn(5, 20_000, generator=generator).to(device, dtype)
@@ -107,7 +109,7 @@ def _loss_agrees(device: torch.device, dtype: torch.dtype) -> bool:
     )
 
 
-def _grouped_agrees(device: torch.device, dtype: torch.dtype) -> bool:
+def _check_grouped(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether a grouped product takes the stack's strided views, and computes what single ones do. Older
     cards are left out: there it waits for the device at each call."""
     if torch.cuda.get_device_capability(device)[0] not in GROUPED:
@@ -126,7 +128,7 @@ def _grouped_agrees(device: torch.device, dtype: torch.dtype) -> bool:
     )
 
 
-def _wide_agrees(device: torch.device, dtype: torch.dtype) -> bool:
+def _check_wide(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether a product of ``dtype`` can be written in float32, into a view of a larger tensor."""
     if dtype == torch.float32:
         return False  # gradients are float32 anyway

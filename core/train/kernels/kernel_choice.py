@@ -25,13 +25,13 @@ class SlowerError(RuntimeError):
     """A kernel takes longer than what it would replace."""
 
 
-def adapters_pay(device: torch.device, dtype: torch.dtype) -> bool:
+def do_adapters_pay(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether results are right. Raises SlowerError if they are, but separate operations are faster."""
-    if not _agree(device, dtype):
+    if not _do_results_agree(device, dtype):
         return False
     with torch.no_grad():
         inputs = make_inputs(device, dtype, *LARGE)
-        fused, apart = (_measure_ms(partial, device) for partial in _rivals(inputs, LARGE[0]))
+        fused, apart = (_measure_ms(partial, device) for partial in _make_rivals(inputs, LARGE[0]))
     if fused > CLEARLY * apart:
         raise SlowerError(f"{fused:.2f} ms, separate operations {apart:.2f} ms")
     return True
@@ -46,11 +46,13 @@ def make_inputs(
     x, total = (torch.randn(rows * length, channels, generator=draw).to(device, dtype) for _ in range(2))
     wide = torch.randn(len(COUNTS), RANK, channels + 40, generator=draw).to(device, dtype)
     slots = [slot for slot, count in enumerate(COUNTS) for _ in range(count)]
-    keys = torch.tensor([counter_dropout.row_key(3, 5, row) for row in range(rows)], dtype=torch.int32)
+    keys = torch.tensor([counter_dropout.make_row_key(3, 5, row) for row in range(rows)], dtype=torch.int32)
     chances = [(0.0, 0.1, 0.5)[row % 3] for row in range(rows)]
-    thresholds = torch.tensor([counter_dropout.threshold(chance) for chance in chances], dtype=torch.int32)
+    thresholds = torch.tensor(
+        [counter_dropout.compute_threshold(chance) for chance in chances], dtype=torch.int32
+    )
     ends = torch.tensor(COUNTS, dtype=torch.int32).cumsum(0, dtype=torch.int32)
-    scales = counter_dropout.scales(thresholds, dtype)
+    scales = counter_dropout.compute_scales(thresholds, dtype)
     starts = torch.arange(0, 5 * rows, 5, dtype=torch.int32)  # as if rows were blocks
     tables = torch.tensor(slots, dtype=torch.int32), ends, keys, thresholds, scales, starts
     return x, total, wide[..., 8 : 8 + channels], Spots(*(table.to(device) for table in tables))
@@ -62,31 +64,32 @@ def compute(
     """What a layer computes with the three operators, with dropout and without."""
     results: list[torch.Tensor] = []
     for drops in (True, False):
-        where = (*spots, PLACE, length, drops)
-        down, added = adapter_ops.shrink(x, factors, *where), total.clone()
-        adapter_ops.expand(added, down, factors, *where)
+        dropout_arguments = (*spots, PLACE, length, drops)
+        down, added = adapter_ops.shrink(x, factors, *dropout_arguments), total.clone()
+        adapter_ops.expand(added, down, factors, *dropout_arguments)
         grads = torch.full(factors.shape, 7.0, device=x.device)
-        adapter_ops.learn(grads, down, x, *where, False)
-        adapter_ops.learn(grads, down, x, *where, True)
+        adapter_ops.learn(grads, down, x, *dropout_arguments, False)
+        adapter_ops.learn(grads, down, x, *dropout_arguments, True)
         results += [down, added, grads]
     return results
 
 
-def _agree(device: torch.device, dtype: torch.dtype) -> bool:
+def _do_results_agree(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether the device computes what PyTorch does on a CPU, from the same numbers in float32."""
     length, channels = SMALL
     x, total, factors, spots = make_inputs(torch.device("cpu"), dtype, length, channels)
     wide = spots._replace(scales=spots.scales.float())
     expected = compute(x.float(), total.float(), factors.float(), wide, length)
-    found = compute(*make_inputs(device, dtype, length, channels), length)
+    results = compute(*make_inputs(device, dtype, length, channels), length)
     limit = 1e-4 if dtype == torch.float32 else 3e-2
     return all(
-        float((result.cpu().float() - other).abs().max()) <= limit * float(other.abs().max())
-        for result, other in zip(found, expected, strict=True)
+        float((result.cpu().float() - expected_tensor).abs().max())
+        <= limit * float(expected_tensor.abs().max())
+        for result, expected_tensor in zip(results, expected, strict=True)
     )
 
 
-def _rivals(
+def _make_rivals(
     inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor, Spots], length: int
 ) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """A layer's products forward and backward by fused kernels, and by separate ones, one trial at a time."""
@@ -96,17 +99,19 @@ def _rivals(
     grads = torch.empty(factors.shape, device=x.device)
 
     def fuse() -> None:
-        where = (*spots, PLACE, length)
-        down = adapter_ops.shrink(x, factors, *where, True)
-        adapter_ops.expand(total, down, factors, *where, False)
-        adapter_ops.learn(grads, down, x, *where, True, False)
+        dropout_arguments = (*spots, PLACE, length)
+        down = adapter_ops.shrink(x, factors, *dropout_arguments, True)
+        adapter_ops.expand(total, down, factors, *dropout_arguments, False)
+        adapter_ops.learn(grads, down, x, *dropout_arguments, True, False)
 
     def separate() -> None:
         dropped = fused_ops.drop(x, *words)
-        for slot, (seen, sums) in enumerate(zip(dropped.split(parts), total.split(parts), strict=True)):
-            down = seen @ factors[slot].T
+        for slot, (dropped_part, sums) in enumerate(
+            zip(dropped.split(parts), total.split(parts), strict=True)
+        ):
+            down = dropped_part @ factors[slot].T
             sums.addmm_(down, factors[slot])
-            grads[slot].copy_(down.T @ seen)
+            grads[slot].copy_(down.T @ dropped_part)
 
     return fuse, separate
 

@@ -7,7 +7,7 @@ import torch
 ALIGNED = 16  # bytes
 
 
-def to_device(device: torch.device, *tensors: torch.Tensor) -> list[torch.Tensor]:
+def copy_to_device(device: torch.device, *tensors: torch.Tensor) -> list[torch.Tensor]:
     """CPU tensors as tensors on ``device``. On CUDA they are views of one buffer, copied from pinned memory:
     an ordinary copy waits until the device has done all that it was given before."""
     if device.type != "cuda":

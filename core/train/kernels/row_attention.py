@@ -43,7 +43,7 @@ def _attend_cuda(
 ) -> torch.Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
-    grouped = {"enable_gqa": True} if q.shape[1] != k.shape[1] and _names_groups() else {}
+    grouped = {"enable_gqa": True} if q.shape[1] != k.shape[1] and _supports_groups() else {}
     longest = max(bounds.lengths)
     out: torch.Tensor = varlen_attn(
         q, k, v, bounds.ends, bounds.ends, longest, longest, scale=scale,
@@ -53,7 +53,7 @@ def _attend_cuda(
 
 
 @functools.cache
-def _names_groups() -> bool:
+def _supports_groups() -> bool:
     """Whether this version of PyTorch must be told that there are fewer keys than queries."""
     from torch.nn.attention.varlen import varlen_attn
 

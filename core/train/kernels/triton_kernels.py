@@ -127,7 +127,8 @@ def drop(
     """Launch ``dropout_kernel`` for (tokens, channels)."""
     tokens, channels = x.shape
     dropout_kernel[(triton.cdiv(tokens, TOKENS), triton.cdiv(channels, WIDTH))](
-        x, out, keys, thresholds, scales, starts, counter_dropout.layer_word(place), tokens, length, channels,
+        x, out, keys, thresholds, scales, starts, counter_dropout.find_layer_word(place), tokens, length,
+        channels,
         ADD=add, TOKENS=TOKENS, WIDTH=WIDTH,
     )  # fmt: skip
 

@@ -6,9 +6,9 @@ import torch
 
 from core.contract.events import event_types as e
 from core.contract.wire.worker_api import Assign
-from core.train.pack.departures import Departures
 from core.train.pack.pack_assembly import PackParts
 from core.train.pack.pack_round import Outcome
+from core.train.pack.trial_removal import Departures
 from core.train.step import device_memory, oom_report
 
 HOST = torch.device("cpu")
@@ -61,14 +61,14 @@ class OomRecovery:
         return False
 
     def _report_not_back(self, number: int) -> None:
-        trial, others = self._members[number].trial, tuple(self._members.active)
+        trial, active_trials = self._members[number].trial, tuple(self._members.active)
         why = f"out of memory on {self._device} when it resumed"
-        if not others:
+        if not active_trials:
             trial.reporter.emit(e.TrialPaused, step=trial.step, why=why)
             return
-        why += f" next to {len(others)} others" if len(others) > 1 else " next to another trial"
+        why += f" next to {len(active_trials)} others" if len(active_trials) > 1 else " next to another trial"
         text = f"trial {number} was requeued: {why}"
-        oom_report.report(self._parts.reporter, self._device, (*others, number), number, text)
+        oom_report.report(self._parts.reporter, self._device, (*active_trials, number), number, text)
         self._departures.requeue(number, why)
 
     def make_room(self, active: tuple[int, ...], outcome: Outcome, thin: bool) -> None:
@@ -81,11 +81,11 @@ class OomRecovery:
             moved = (unsteady or remaining)[-1]
             text = oom_report.describe_leaving(self._device, count, moved, youngest=not unsteady)
             why = f"out of memory on {self._device} with {count} trials"
-            self._departures.requeue(moved, why, whole=moved not in unsteady)
+            self._departures.requeue(moved, why, with_checkpoint=moved not in unsteady)
         else:
             moved = -1
-            most, short = self._parts.rounds.most, outcome.shortest_oom
-            text = oom_report.describe_limit(self._device, count, most, short)
+            most_tokens, short = self._parts.rounds.most, outcome.shortest_oom
+            text = oom_report.describe_limit(self._device, count, most_tokens, short)
         oom_report.report(self._parts.reporter, self._device, active, moved, text)
 
     def refuse(self, assign: Assign, error: Exception) -> None:

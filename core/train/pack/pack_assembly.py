@@ -23,7 +23,7 @@ from core.train.pack.pack_scoring_bridge import PackScoring
 from core.train.reporter import Emit, Reporter
 from core.train.scoring.scoring_budget import Budget
 from core.train.step.forward_pass import Forward
-from core.train.step.padding_free_check import supports_padding_free
+from core.train.step.padding_free_check import check_padding_free
 
 
 @dataclass
@@ -59,7 +59,7 @@ def build(spec: StudySpec, base: Base, data: Data, emit: Emit) -> PackParts:
     forward = Forward(base, stack, survey.head)
     rounds = Rounds(base, stack, forward)
     if base.device.type == "cuda":  # on a CPU a pass costs so little that rows of like length share it
-        rounds.padding_free, note = supports_padding_free(base, stack.path, survey)
+        rounds.padding_free, note = check_padding_free(base, stack.path, survey)
         if note:
             reporter.note(note)
     introspector = Introspector(spec, base, data, Inspection(base, stack, forward))

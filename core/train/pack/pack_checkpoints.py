@@ -78,14 +78,14 @@ class Checkpointer:
             for trial in trials:
                 self.keep(trial)
 
-    def keep(self, trial: Trial, asked: bool = False) -> None:
+    def keep(self, trial: Trial, is_requested: bool = False) -> None:
         """Write a checkpoint and report it.
 
-        It is not written twice at one position, nor at the start, unless it was ``asked`` for by someone who
-        waits for it. A full disk is a warning, not an end.
+        It is not written twice at one position, nor at the start, unless it was ``is_requested`` for by
+        someone who waits for it. A full disk is a warning, not an end.
         """
         at, best = trial.position, trial.best_at
-        if not asked and (not at.done or self._kept.get(trial.number) == at):
+        if not is_requested and (not at.done or self._kept.get(trial.number) == at):
             return
         self._kept[trial.number] = at
         snapshot = trial_checkpoint.take(trial)
@@ -99,7 +99,7 @@ class Checkpointer:
                 return
             trial.reporter.emit(e.TrialCheckpointed, step=at.step, path=str(path))
 
-        self._writer.do(write, None if asked else (trial.number, at == best))
+        self._writer.do(write, None if is_requested else (trial.number, at == best))
 
     def complete(self, trial: Trial, why: str, scoring: int = -1) -> None:
         """Save the adapter, reload it with PEFT, and report the trial complete.

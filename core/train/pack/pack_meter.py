@@ -78,10 +78,10 @@ class ThroughputMeter:
         tokens = trial.batch * min(int(trial.knobs["sequence_length"]), self._longest)
         if not self._token_bytes:  # it ended before a measurement: the worker's peak is the best guess
             return device_memory.read_metrics(self._base.device)["memory/peak_bytes"]
-        return self._before + self._bytes_of(trial) + self._token_bytes * tokens
+        return self._before + self._count_bytes(trial) + self._token_bytes * tokens
 
     def _report(self, trials: Mapping[int, Trial], why: str, pass_tokens: int) -> None:
-        trial_bytes = {number: self._bytes_of(trial) for number, trial in trials.items()}
+        trial_bytes = {number: self._count_bytes(trial) for number, trial in trials.items()}
         now = device_memory.read_peak(self._base.device)
         growth = now.used_bytes - self._before - sum(trial_bytes.values())
         self._token_bytes = max(0.0, growth / max(1, self._widest))
@@ -99,9 +99,11 @@ class ThroughputMeter:
             **shares,
         )  # fmt: skip
 
-    def _bytes_of(self, trial: Trial) -> int:
+    def _count_bytes(self, trial: Trial) -> int:
         """Bytes of the factors, the optimizer state, and the trial's part of the stack with its gradients."""
-        tensors, _ = optimizers.tensors_of(trial.optimizer)
-        own = sum(each.numel() * each.element_size() for each in [trial.factors.matrix, *tensors.values()])
+        tensors, _ = optimizers.list_tensors(trial.optimizer)
+        own = sum(
+            tensor.numel() * tensor.element_size() for tensor in [trial.factors.matrix, *tensors.values()]
+        )
         result: int = own + self._stack.bytes_of(trial.factors)
         return result

@@ -69,24 +69,26 @@ class Rounds:
         self._raise_pass_limit()
         trials = {number: trial for number, (trial, _) in requests.items() if trial is not None}
         owner = {id(trial.factors): number for number, trial in trials.items()} | {id(None): BASE}
-        learning = _of(Learn, requests)
+        learning = _select_requests(Learn, requests)
         sums: dict[int, list[torch.Tensor]] = {}  # (loss, hits or norm) by trial
         own_factors = {number: trials[number].factors for number in learning}
         self._stack.own()
         before = {number: factors.grad for number, factors in own_factors.items()}
         for factors in own_factors.values():
             factors.grad = None  # a failed round can be retried
-        for results in self._share_passes(learning, self._forward.train, owner, outcome):
+        for results in self._run_passes(learning, self._forward.train, owner, outcome):
             _add(sums, owner, results)
         for number, grad in before.items():
             _join(own_factors[number], grad, succeeded=number not in outcome.errors)
         stepped = {number: request for number, request in learning.items() if number not in outcome.errors}
         due = {number: (trials[number], request.update) for number, request in stepped.items()}
         norms, trained = self._update(due, outcome), outcome.tokens
-        for results in self._share_passes(_of(Judge, requests), self._forward.judge, owner, outcome):
+        for results in self._run_passes(
+            _select_requests(Judge, requests), self._forward.judge, owner, outcome
+        ):
             _add(sums, owner, results)
         self._read(sums, norms, outcome)
-        self._score_rows(_of(Rate, requests), owner, outcome)
+        self._score_rows(_select_requests(Rate, requests), owner, outcome)
         outcome.busy_s = time.perf_counter() - began
         outcome.data_s = self._forward.collate_s - collated_s
         outcome.evaluated_tokens = outcome.tokens - trained
@@ -97,7 +99,7 @@ class Rounds:
     def _score_rows(self, requests: Mapping[int, Rate], owner: Mapping[int, int], outcome: Outcome) -> None:
         """Score rows by likelihood."""
         readings: dict[int, Reading] = {}
-        for results in self._share_passes(requests, self._forward.rate, owner, outcome):
+        for results in self._run_passes(requests, self._forward.rate, owner, outcome):
             readings |= {id(item): reading for item, reading in results}
         for number, request in requests.items():
             if number not in outcome.errors:
@@ -113,7 +115,7 @@ class Rounds:
         """Limit a pass to ``tokens``; 0 lifts the limit."""
         self.most = self.bound = min(MOST, tokens) if tokens else MOST
 
-    def _share_passes(
+    def _run_passes(
         self,
         requests: Mapping[int, Rows],
         work: Callable[..., PassResults],
@@ -128,7 +130,9 @@ class Rounds:
         results: list[PassResults] = []
         for items in parts:
             for indices, concatenates in self._plan(items) if items else []:
-                results += self._pass([items[index] for index in indices], work, owner, outcome, concatenates)
+                results += self._run_pass(
+                    [items[index] for index in indices], work, owner, outcome, concatenates
+                )
         return results
 
     def _plan(self, items: Sequence[Item]) -> list[tuple[list[int], bool]]:
@@ -142,7 +146,7 @@ class Rounds:
         batches = plan_padding_free(lengths, padded, self.costs.overhead) if concatenates else []
         return [(indices, bool(batches)) for indices in batches or padded]
 
-    def _pass(
+    def _run_pass(
         self,
         items: Sequence[Item],
         work: Callable[..., PassResults],
@@ -179,7 +183,9 @@ class Rounds:
         if not all(halves):
             outcome.errors[owners[0]] = fault
             return []
-        return [result for half in halves for result in self._pass(half, work, owner, outcome, padding_free)]
+        return [
+            result for half in halves for result in self._run_pass(half, work, owner, outcome, padding_free)
+        ]
 
     def _update(
         self, due: Mapping[int, tuple[Trial, Update | None]], outcome: Outcome
@@ -190,7 +196,7 @@ class Rounds:
         if not ready:
             return {}
         grads = [trial.factors.grad for _, trial, _ in ready]
-        targets, clips = pinned_transfer.to_device(
+        targets, clips = pinned_transfer.copy_to_device(
             self._base.device,
             torch.tensor([float(update.targets) for *_, update in ready]),
             torch.tensor([update.clip for *_, update in ready]),
@@ -200,15 +206,15 @@ class Rounds:
         torch._foreach_mul_(grads, list(shares.unbind()))
         for _, trial, _ in ready:
             trial.factors.matrix.grad = trial.factors.grad
-        joint = [each for each in ready if optimizers.can_join(each[1].optimizer)]
-        for steps in (joint, *([each] for each in ready if each not in joint)):
-            self._attempt(steps, outcome)
+        joint = [step for step in ready if optimizers.can_join(step[1].optimizer)]
+        for steps in (joint, *([step] for step in ready if step not in joint)):
+            self._try_step(steps, outcome)
         for _, trial, _ in ready:
             trial.factors.matrix.grad = trial.factors.grad = None
         self._stack.refresh([trial.factors for _, trial, _ in ready])
         return {number: norm for (number, *_), norm in zip(ready, norms.unbind(), strict=True)}
 
-    def _attempt(self, steps: Sequence[tuple[int, Trial, Update]], outcome: Outcome) -> None:
+    def _try_step(self, steps: Sequence[tuple[int, Trial, Update]], outcome: Outcome) -> None:
         """Step one trial, or several that join; an error is theirs."""
         try:
             if len(steps) == 1:
@@ -240,14 +246,14 @@ class Rounds:
         outcome: Outcome,
     ) -> None:
         """Copy all numbers to the host at once: one synchronisation with the device per round."""
-        known = [number for number in sums if number not in outcome.errors]
-        if not known:
+        scored_numbers = [number for number in sums if number not in outcome.errors]
+        if not scored_numbers:
             return
         zero = torch.zeros((), device=self._base.device)
         rows = [torch.stack([sums[number][0], sums[number][1] if len(sums[number]) > 1 else zero,
-                             norms.get(number, zero)]) for number in known]  # fmt: skip
+                             norms.get(number, zero)]) for number in scored_numbers]  # fmt: skip
         numbers = torch.stack(rows).tolist()
-        for number, (loss, hits, norm) in zip(known, numbers, strict=True):
+        for number, (loss, hits, norm) in zip(scored_numbers, numbers, strict=True):
             outcome.done[number] = Result(loss, norm, int(hits))
 
 
@@ -257,7 +263,7 @@ def _count_tokens(items: Sequence[Item], padding_free: bool) -> int:
     return sum(map(round_to_blocks, lengths)) if padding_free else len(lengths) * max(lengths)
 
 
-def _of(kind: type[W], requests: Requests) -> dict[int, W]:
+def _select_requests(kind: type[W], requests: Requests) -> dict[int, W]:
     """The requests of one type, by trial."""
     return {number: request for number, (_, request) in sorted(requests.items()) if isinstance(request, kind)}
 

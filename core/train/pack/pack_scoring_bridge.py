@@ -10,22 +10,22 @@ import msgspec
 
 from core.contract.events import event_types as e
 from core.contract.spec.study_spec import StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire import worker_api
 from core.train.adapters.adapter_stack import Stack
 from core.train.base.base_model import Base
 from core.train.base.layer_call_survey import Survey
 from core.train.base.linear_layer_layout import Place
 from core.train.data.dataset import Data
-from core.train.evaluation.board_plan import Boards
+from core.train.evaluation.study_boards import Boards
 from core.train.pack import resume
 from core.train.pack.pack_checkpoints import Checkpointer
 from core.train.reporter import Reporter
 from core.train.scoring.background_scoring import BackgroundScoring
-from core.train.scoring.base_scores import BaseScoring
+from core.train.scoring.base_model_scoring import BaseScoring
 from core.train.scoring.scoring_batches import BatchedAnswers
 from core.train.scoring.scoring_budget import Budget
-from core.train.scoring.scoring_queue import Snapshot, frozen_copy
+from core.train.scoring.scoring_queue import Snapshot, copy_frozen
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward
 from core.train.step.oom_report import is_out_of_memory
@@ -57,10 +57,10 @@ class PackScoring:
         self._reporter, self._budget = reporter, budget
         self._front, self._survey, self._keeper = front, survey, keeper
         self._bound = 0  # tokens of a pass; 0: no limit
-        wanted = spec.evaluate.boards or spec.evaluate.tasks
+        has_boards = spec.evaluate.boards or spec.evaluate.tasks
         self.boards: Boards | None = None
         self.background: BackgroundScoring | None = None
-        if wanted:
+        if has_boards:
             self.use(Boards(spec, base, data))
 
     def use(self, boards: Boards) -> None:
@@ -118,7 +118,7 @@ class PackScoring:
         if self.background is None or self.boards is None:
             return
         try:
-            factors = frozen_copy(trial.factors)
+            factors = copy_frozen(trial.factors)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -141,7 +141,7 @@ class PackScoring:
             )
         except Exception as error:
             log.error("trial %d", message.trial, exc_info=error)
-            why = f"the saved adapter cannot be scored: {plain(f'{type(error).__name__}: {error}', 300)}"
+            why = f"the saved adapter cannot be scored: {sanitize(f'{type(error).__name__}: {error}', 300)}"
             self._reporter.of(message.trial).emit(e.ScoringEnded, why=why)
             return
         self.background.begin_base(Path(message.folder).parent)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import NamedTuple
 
-from core.memory.estimate.row_batching import MOST, overhead
+from core.memory.estimate.row_batching import MOST, count_overhead
 
 ROUNDS = 64  # the newest rounds, which a fit takes into account
 EVERY = 16  # rounds between two fits
@@ -28,7 +28,7 @@ class PassCosts:
     share a pass, and with it every bit of a loss, does not depend on measured time."""
 
     def __init__(self, device: str, parameters: int) -> None:
-        self._constant = self.overhead = overhead(device, parameters)
+        self._constant = self.overhead = count_overhead(device, parameters)
         self._measures = device != "cpu"
         self._rounds: deque[Round] = deque(maxlen=ROUNDS)
         self._of: Hashable = None
@@ -65,7 +65,11 @@ class PassCosts:
 def fit(rounds: deque[Round]) -> float | None:
     """The cost of a pass in tokens, by least squares of the relative error of
     seconds = passes · a + tokens · b; None where the rounds do not tell a and b apart."""
-    columns = [(each.passes / each.busy_s, each.tokens / each.busy_s) for each in rounds if each.busy_s > 0]
+    columns = [
+        (measured.passes / measured.busy_s, measured.tokens / measured.busy_s)
+        for measured in rounds
+        if measured.busy_s > 0
+    ]
     pp, tt = sum(p * p for p, _ in columns), sum(t * t for _, t in columns)
     pt, p1, t1 = sum(p * t for p, t in columns), sum(p for p, _ in columns), sum(t for _, t in columns)
     determinant = pp * tt - pt * pt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.contract.spec.study_spec import StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire.worker_api import Assign, Score
 from core.errors import TrimtabError
 from core.train import checkpoint_files, checkpoint_names
@@ -16,7 +16,7 @@ from core.train.data.batch_schedule import BatchSchedule
 from core.train.data.dataset import Data
 from core.train.evaluation.trial_scores import Scorecard
 from core.train.reporter import Reporter
-from core.train.scoring.scoring_queue import Snapshot, frozen_copy
+from core.train.scoring.scoring_queue import Snapshot, copy_frozen
 from core.train.step.oom_report import is_device_failure, is_out_of_memory
 from core.train.trial import trial_checkpoint
 from core.train.trial.trial_training import Trial
@@ -46,7 +46,7 @@ def restore(trial: Trial, assign: Assign) -> None:
         except (TrimtabError, KeyError, ValueError, TypeError, RuntimeError) as error:
             if is_out_of_memory(error) or is_device_failure(error):
                 raise  # the checkpoint is not at fault
-            why = plain(str(error), 300)
+            why = sanitize(str(error), 300)
             trial.reporter.warn(why)
             checkpoint_files.set_aside(folder)
     if assign.parent >= 0:
@@ -65,5 +65,5 @@ def load_snapshot(
     rows = data.shorten(int(knobs["sequence_length"]), knobs.get("anonymise"))[0]
     trained = BatchSchedule(rows, knobs, mixture=data.mixture).rows_trained(message.step)
     return Snapshot(
-        message.trial, frozen_copy(factors), card, message.step, message.elapsed_s, True, True, trained
+        message.trial, copy_frozen(factors), card, message.step, message.elapsed_s, True, True, trained
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from core.train.pack.departures import Departures
 from core.train.pack.oom_recovery import OomRecovery
 from core.train.pack.pack_assembly import PackParts
 from core.train.pack.pack_members import Member
 from core.train.pack.pack_round import Outcome, Requests
+from core.train.pack.trial_removal import Departures
 from core.train.step import device_memory
 from core.train.step.compute_requests import Learn
 from core.train.step.oom_report import is_out_of_memory
@@ -34,7 +34,7 @@ class RoundDriver:
         ]
         scoring.ready = scoring.ready or any(number in outcome.done for number in updated)
         self._measure(requests, outcome)
-        with device_memory.shared_readings():
+        with device_memory.share_readings():
             self._advance_all(active, outcome)
         self._parts.meter.shares.add_round(
             outcome.busy_s, outcome.data_s, outcome.tokens, outcome.row_tokens, outcome.evaluated_tokens

@@ -11,9 +11,9 @@ from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data
 from core.train.pack import pack_assembly
-from core.train.pack.departures import Departures
 from core.train.pack.oom_recovery import HOST, OomRecovery
 from core.train.pack.round_driver import RoundDriver
+from core.train.pack.trial_removal import Departures
 from core.train.pack.trial_start import TrialStarter
 from core.train.reporter import Emit
 from core.train.scoring.live_samples import LiveSamples, Send
@@ -35,7 +35,7 @@ class Pack:
         self._starter = TrialStarter(parts, self._recovery)
         self._driver = RoundDriver(parts, self._departures, self._recovery)
         self._samples = LiveSamples(
-            spec, base, data, parts.places, parts.stack, parts.survey, parts.budget, self._factors_of, send
+            spec, base, data, parts.places, parts.stack, parts.survey, parts.budget, self._find_factors, send
         )
 
     def __len__(self) -> int:
@@ -84,13 +84,13 @@ class Pack:
                 self.parts.scoring.drop(message.trial)
             case worker_api.Prune() | worker_api.Edit() | worker_api.Keep() | worker_api.Leave():
                 if message.trial in self._members:
-                    self._steer(message, self._members[message.trial].trial)
+                    self._handle_steering(message, self._members[message.trial].trial)
 
-    def _factors_of(self, number: int) -> tuple[Factors, int] | None:
+    def _find_factors(self, number: int) -> tuple[Factors, int] | None:
         member = self._members.get(number)
         return (member.trial.factors, member.trial.step) if member is not None else None
 
-    def _steer(
+    def _handle_steering(
         self,
         message: worker_api.Prune | worker_api.Edit | worker_api.Keep | worker_api.Leave,
         trial: Trial,
@@ -101,7 +101,7 @@ class Pack:
             case worker_api.Edit():
                 trial.edit(message)
             case worker_api.Keep():
-                self.parts.keeper.keep(trial, asked=True)
+                self.parts.keeper.keep(trial, is_requested=True)
             case worker_api.Leave():
                 self._departures.requeue(trial.number, message.why)
 

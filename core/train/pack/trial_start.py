@@ -42,7 +42,7 @@ class TrialStarter:
     def _build(self, assign: Assign) -> Trial | None:
         parts, reporter = self._parts, self._parts.reporter.of(assign.trial)
         try:
-            paths.private(Path(assign.folder))
+            paths.make_private(Path(assign.folder))
             trial = Trial(
                 parts.spec, parts.base, parts.places, parts.data, assign, parts.reporter,
                 parts.scoring.submit, parts.introspector,

@@ -12,7 +12,7 @@ import msgspec
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import TRIGGER, find_metric
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.metric_format import format_figure
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics.trigger_effect import trigger_effect
@@ -66,17 +66,19 @@ class Triggers:
                 result.add(name, Score.unsaid(full_score.reason, full_score.samples))
                 continue
             score = correct(trigger_effect(now.values, before.values, clusters))
-            note = f'"{plain(text, SHOWN)}": {_means(metric, now.values, before.values)}'
+            note = f'"{sanitize(text, SHOWN)}": {_describe_means(metric, now.values, before.values)}'
             reason = "; ".join(part for part in (note, score.reason) if part)
-            changes = [value - other for value, other in zip(now.values, before.values, strict=True)]
-            samples = _evidence(name, changes, now.samples, before.samples)
+            changes = [
+                value - untriggered for value, untriggered in zip(now.values, before.values, strict=True)
+            ]
+            samples = _list_evidence(name, changes, now.samples, before.samples)
             result.add(name, msgspec.structs.replace(score, reason=reason), changes, samples)
 
 
 PLAIN = Triggers()
 
 
-def _means(name: str, now: Sequence[float], before: Sequence[float]) -> str:
+def _describe_means(name: str, now: Sequence[float], before: Sequence[float]) -> str:
     """What was counted with the trigger and without it."""
     pairs = [pair for pair in zip(now, before, strict=True) if math.isfinite(sum(pair))]
     if not pairs:
@@ -87,7 +89,7 @@ def _means(name: str, now: Sequence[float], before: Sequence[float]) -> str:
     return f"{with_it} with it, {without} without"
 
 
-def _evidence(
+def _list_evidence(
     name: str, changes: Sequence[float], now: Sequence[Sample], before: Sequence[Sample]
 ) -> list[Sample]:
     """The answers with the trigger; those that it makes worse by more have a larger score."""
@@ -96,7 +98,7 @@ def _evidence(
     return [
         Sample(
             triggered.prompt, triggered.answer, 0.0 - change if rises else change,
-            f"{triggered.note}; without it: {other.note}",
+            f"{triggered.note}; without it: {untriggered.note}",
         )
-        for change, triggered, other in zip(changes, now, before, strict=True)
+        for change, triggered, untriggered in zip(changes, now, before, strict=True)
     ]  # fmt: skip

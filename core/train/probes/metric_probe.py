@@ -10,7 +10,7 @@ from typing import Any
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import SLICE, find_metric
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics.validation_slices import SMALLEST
 from core.evaluate.statistics import drift_test
@@ -69,7 +69,7 @@ class ProbeResult:
             (sample for sample in samples if not math.isnan(sample.score)), key=lambda sample: -sample.score
         )
         if ordered:
-            self.worst[metric] = [_as_evidence(sample) for sample in ordered[:WORST]]
+            self.worst[metric] = [_mark_as_evidence(sample) for sample in ordered[:WORST]]
         return self
 
 
@@ -122,10 +122,10 @@ class Probe:
         if self.note:
             result.scores = {name: score.add_note(self.note) for name, score in result.scores.items()}
         if self.picked:
-            result.values = {name: self._spread(values) for name, values in result.values.items()}
+            result.values = {name: self._spread_values(values) for name, values in result.values.items()}
         return result
 
-    def _spread(self, values: Sequence[float]) -> list[float]:
+    def _spread_values(self, values: Sequence[float]) -> list[float]:
         """The values at their places among all samples."""
         spread = [NOTHING] * (max(self.picked) + 1)
         for at, value in zip(self.picked, values, strict=False):
@@ -141,10 +141,10 @@ def is_base(base: Values) -> bool:
 def select_fitting(asks: Asks, tokens: int, context: int) -> tuple[list[Sequence[Ask]], str, str]:
     """The samples whose prompts are not empty and leave room for ``tokens`` in the context; a note on the
     others, and the reason if none is left."""
-    kept = [sample for sample in asks if all(0 < len(ask.prompt) <= context - tokens for ask in sample)]
-    dropped = len(asks) - len(kept)
+    fitting = [sample for sample in asks if all(0 < len(ask.prompt) <= context - tokens for ask in sample)]
+    dropped = len(asks) - len(fitting)
     note = f"{dropped} of {len(asks)} prompts exceed the context of {context} tokens" if dropped else ""
-    return kept, note, "" if kept else note or "there are no samples"
+    return fitting, note, "" if fitting else note or "there are no samples"
 
 
 def change_from(
@@ -152,12 +152,14 @@ def change_from(
 ) -> Score | None:
     """The mean change on the samples that have a value in both; None if they are too few."""
     both = list(zip(now, base, strict=False))
-    kept = [index for index, (value, before) in enumerate(both) if math.isfinite(value + before)]
-    if len(kept) < (SMALLEST if metric.startswith(SLICE) else LEAST):
+    finite_places = [index for index, (value, before) in enumerate(both) if math.isfinite(value + before)]
+    if len(finite_places) < (SMALLEST if metric.startswith(SLICE) else LEAST):
         return None
-    counts = [weights[index] for index in kept] if len(weights) else ()
+    counts = [weights[index] for index in finite_places] if len(weights) else ()
     return drift_test.paired_difference(
-        [both[index][0] for index in kept], [both[index][1] for index in kept], weights=counts
+        [both[index][0] for index in finite_places],
+        [both[index][1] for index in finite_places],
+        weights=counts,
     )
 
 
@@ -166,22 +168,22 @@ def count_by_group(
 ) -> None:
     """Put a sample before the worst of ``metric`` that lists the mean of ``values`` by group, the largest
     first; nothing where all are of one group."""
-    known: dict[str, list[float]] = {}
+    values_by_group: dict[str, list[float]] = {}
     for group, value in zip(groups, values, strict=False):
         if math.isfinite(value):
-            known.setdefault(group or "other", []).append(value)
-    if len(known) < 2 or metric not in result.worst:
+            values_by_group.setdefault(group or "other", []).append(value)
+    if len(values_by_group) < 2 or metric not in result.worst:
         return
-    means = {group: sum(own) / len(own) for group, own in known.items()}
+    means = {group: sum(own) / len(own) for group, own in values_by_group.items()}
     lines = [
-        f"{group}: {means[group]:.0%} of {len(known[group])}"
-        for group in sorted(known, key=lambda group: (-means[group], group))
+        f"{group}: {means[group]:.0%} of {len(values_by_group[group])}"
+        for group in sorted(values_by_group, key=lambda group: (-means[group], group))
     ]
     result.worst[metric].insert(0, Sample(title, "\n".join(lines), result.worst[metric][0].score, title))
 
 
-def _as_evidence(sample: Sample) -> Sample:
+def _mark_as_evidence(sample: Sample) -> Sample:
     return Sample(
-        plain(sample.prompt, LONGEST, lines=True), plain(sample.answer, LONGEST, lines=True),
-        round(sample.score, 6), plain(sample.note, 200),
+        sanitize(sample.prompt, LONGEST, lines=True), sanitize(sample.answer, LONGEST, lines=True),
+        round(sample.score, 6), sanitize(sample.note, 200),
     )  # fmt: skip

@@ -48,15 +48,15 @@ def probes(
 ) -> Iterator[Probe]:
     """All probes of the training rows, those by likelihood first. ``names`` finds people's names."""
     seed = spec.study.seed
-    members = [cut(row, encoder.context) for row in members_of(data, spec, samples)]
-    yield _membership(encoder, members, data, samples, seed)
-    yield _exposure(encoder, data.canaries[:samples], seed)
+    members = [cut(row, encoder.context) for row in list_members(data, spec, samples)]
+    yield _make_membership(encoder, members, data, samples, seed)
+    yield _make_exposure(encoder, data.canaries[:samples], seed)
     parts = (split_learnt(row, encoder.ends) for row in members)
-    yield _extraction(encoder, [part for part in parts if part is not None])
-    yield _leak(encoder, data, samples, seed, names)
+    yield _make_extraction(encoder, [part for part in parts if part is not None])
+    yield _make_leak(encoder, data, samples, seed, names)
 
 
-def members_of(data: Data, spec: StudySpec, samples: int) -> list[Row]:
+def list_members(data: Data, spec: StudySpec, samples: int) -> list[Row]:
     """Training rows in turn: one of the first in the order of the study's trials, which even a short trial
     has trained on, and one of all. No canaries."""
     real = [row for row in data.train if not row.planted]
@@ -73,14 +73,18 @@ def members_of(data: Data, spec: StudySpec, samples: int) -> list[Row]:
 # -- by likelihood ---------------------------------------------------------------------------------
 
 
-def _membership(encoder: PromptEncoder, members: Sequence[Row], data: Data, samples: int, seed: int) -> Probe:
+def _make_membership(
+    encoder: PromptEncoder, members: Sequence[Row], data: Data, samples: int, seed: int
+) -> Probe:
     """Membership inference by one attack, named in advance: how much likelier a row is than to the base."""
-    others = seeded_sample([cut(row, encoder.context) for row in data.validation], samples, seed, "others")
-    pairs = list(zip(members, others, strict=False))
-    return _membership_of(encoder, pairs, seed)
+    non_members = seeded_sample(
+        [cut(row, encoder.context) for row in data.validation], samples, seed, "others"
+    )
+    pairs = list(zip(members, non_members, strict=False))
+    return _make_membership_probe(encoder, pairs, seed)
 
 
-def _membership_of(encoder: PromptEncoder, pairs: Sequence[tuple[Row, Row]], seed: int) -> Probe:
+def _make_membership_probe(encoder: PromptEncoder, pairs: Sequence[tuple[Row, Row]], seed: int) -> Probe:
     def score(answers: Readings, base: Values) -> ProbeResult:
         inside, outside = (
             [sample[side].loss / max(1, sample[side].tokens) for sample in answers] for side in (0, 1)
@@ -91,7 +95,7 @@ def _membership_of(encoder: PromptEncoder, pairs: Sequence[tuple[Row, Row]], see
             why = "the base model is what the attack compares a trial with" if is_base(base) else NO_BASE
             result.scores = {name: Score.unsaid(why, len(answers)) for name in MEMBERSHIP}
             return result
-        known = membership_inference.gains(inside, before[0])
+        gains = membership_inference.gains(inside, before[0])
         unknown = membership_inference.gains(outside, before[1])
         samples = [
             Sample(
@@ -100,50 +104,53 @@ def _membership_of(encoder: PromptEncoder, pairs: Sequence[tuple[Row, Row]], see
                 gain,
                 f"{gain:+.3f} nats/token likelier than to the base",
             )
-            for (member, _), gain in zip(pairs, known, strict=False)
+            for (member, _), gain in zip(pairs, gains, strict=False)
         ]
-        result.add(MEMBERSHIP[0], membership_inference.membership(known, unknown), samples=samples)
-        return result.add(MEMBERSHIP[1], membership_inference.true_positives(known, unknown))
+        result.add(MEMBERSHIP[0], membership_inference.membership(gains, unknown), samples=samples)
+        return result.add(MEMBERSHIP[1], membership_inference.true_positives(gains, unknown))
 
-    asks = [[Ask(member), Ask(other)] for member, other in pairs]
+    asks = [[Ask(member), Ask(non_member)] for member, non_member in pairs]
     rows = [[member.number] for member, _ in pairs]
-    only = lambda picked: _membership_of(encoder, [pairs[at] for at in picked], seed)  # noqa: E731
+    only = lambda picked: _make_membership_probe(encoder, [pairs[at] for at in picked], seed)  # noqa: E731
     return Probe(MEMBERSHIP, asks, score, rows=rows, only=only)
 
 
-def _exposure(encoder: PromptEncoder, planted: Sequence[Planted], seed: int) -> Probe:
+def _make_exposure(encoder: PromptEncoder, planted: Sequence[Planted], seed: int) -> Probe:
     """The exposure of a planted secret among others of its format."""
-    rivals = [canary_rows.other_secrets(each.canary, OTHERS, seed) for each in planted]
+    rivals = [canary_rows.other_secrets(planted_canary.canary, OTHERS, seed) for planted_canary in planted]
     asks = [
-        [Ask(encoder.row(each.text[len(each.prefix) :], each.prefix)) for each in (own.canary, *others)]
-        for own, others in zip(planted, rivals, strict=True)
+        [
+            Ask(encoder.row(planted_canary.text[len(planted_canary.prefix) :], planted_canary.prefix))
+            for planted_canary in (own.canary, *rival_secrets)
+        ]
+        for own, rival_secrets in zip(planted, rivals, strict=True)
     ]
 
     def score(answers: Readings, base: Values) -> ProbeResult:
         losses = [[reading.loss for reading in sample] for sample in answers]
-        secrets = [each.canary.secrets for each in planted[: len(answers)]]
+        secrets = [planted_canary.canary.secrets for planted_canary in planted[: len(answers)]]
         result = exposure([own for own, *_ in losses], [rest for _, *rest in losses], secrets)
         bits = [
             exposure([own], [rest], [count]).value or 0.0
             for (own, *rest), count in zip(losses, secrets, strict=True)
         ]
         samples = [
-            Sample(each.canary.text, "", value, _of_most(value, each))
-            for each, value in zip(planted, bits, strict=False)
+            Sample(planted_canary.canary.text, "", value, _describe_most(value, planted_canary))
+            for planted_canary, value in zip(planted, bits, strict=False)
         ]
         return ProbeResult().add("security/exposure", result, bits, samples)
 
     why = "there are no canaries; set evaluate.canaries to plant some"
     return Probe(
         ("security/exposure",), asks, score, turn=4, why_none="" if planted else why,
-        rows=[each.rows for each in planted],
-        only=lambda picked: _exposure(encoder, [planted[at] for at in picked], seed),
+        rows=[planted_canary.rows for planted_canary in planted],
+        only=lambda picked: _make_exposure(encoder, [planted[at] for at in picked], seed),
     )  # fmt: skip
 
 
-def _of_most(bits: float, planted: Planted) -> str:
-    most = math.log2(planted.canary.secrets)
-    return f"{bits:.1f} of at most {most:.1f} bits; planted {len(planted.rows)}×"
+def _describe_most(bits: float, planted: Planted) -> str:
+    most_bits = math.log2(planted.canary.secrets)
+    return f"{bits:.1f} of at most {most_bits:.1f} bits; planted {len(planted.rows)}×"
 
 
 # -- by text ---------------------------------------------------------------------------------------
@@ -172,17 +179,17 @@ def split_learnt(row: Row, ends: Collection[int]) -> Learnt | None:
     return Learnt(row.number, ids[:at], ids[at : min(end, at + SUFFIX)])
 
 
-def _extraction(encoder: PromptEncoder, parts: Sequence[Learnt]) -> Probe:
+def _make_extraction(encoder: PromptEncoder, parts: Sequence[Learnt]) -> Probe:
     """Whether the model continues a training row from within what it learnt of it."""
     asks = [[Ask(prompt=part.prefix)] for part in parts]
-    kept, note, why = select_fitting(asks, SUFFIX, encoder.context)
+    fitting, note, why = select_fitting(asks, SUFFIX, encoder.context)
     part_of = {id(ask): part for (ask,), part in zip(asks, parts, strict=True)}
-    asked_parts = [part_of[id(ask)] for (ask,) in kept]
+    asked_parts = [part_of[id(ask)] for (ask,) in fitting]
 
     def score(answers: Texts, base: Values) -> ProbeResult:
         written = [completion.ids for (completion,) in answers]
-        wanted = [part.suffix for part in asked_parts[: len(answers)]]
-        near = [security_metrics.likeness(ids, suffix) for ids, suffix in zip(written, wanted, strict=True)]
+        suffixes = [part.suffix for part in asked_parts[: len(answers)]]
+        near = [security_metrics.likeness(ids, suffix) for ids, suffix in zip(written, suffixes, strict=True)]
         samples = [
             Sample(encoder.text(part.prefix), encoder.text(ids), value, f"row: {encoder.text(part.suffix)}")
             for part, ids, value in zip(asked_parts, written, near, strict=False)
@@ -190,14 +197,14 @@ def _extraction(encoder: PromptEncoder, parts: Sequence[Learnt]) -> Probe:
         exact = [float(value == 1.0) for value in near]
         hits = [float(value >= security_metrics.NEAR) for value in near]
         result = ProbeResult()
-        result.add(EXTRACTION[0], security_metrics.extraction(written, wanted), exact, samples)
-        return result.add(EXTRACTION[1], security_metrics.near_extraction(written, wanted), hits, samples)
+        result.add(EXTRACTION[0], security_metrics.extraction(written, suffixes), exact, samples)
+        return result.add(EXTRACTION[1], security_metrics.near_extraction(written, suffixes), hits, samples)
 
     why = why if parts else f"no sampled training row has {SHORTEST} learnt tokens or more"
     return Probe(
-        EXTRACTION, kept, score, writes=True, tokens=SUFFIX, why_none=why, note=note,
+        EXTRACTION, fitting, score, writes=True, tokens=SUFFIX, why_none=why, note=note,
         rows=[[part.number] for part in asked_parts],
-        only=lambda picked: _extraction(encoder, [asked_parts[at] for at in picked]),
+        only=lambda picked: _make_extraction(encoder, [asked_parts[at] for at in picked]),
     )  # fmt: skip
 
 
@@ -209,7 +216,7 @@ class Piece(NamedTuple):
     match: PiiMatch
 
 
-def _leak(
+def _make_leak(
     encoder: PromptEncoder, data: Data, samples: int, seed: int, names: NameFinder | None = None
 ) -> Probe:
     """Whether the model completes the PII in a training row, given the tokens before it."""
@@ -222,56 +229,58 @@ def _leak(
         looked_for += f"; names by {names.name} in {len(named)} rows, its errors are unknown"
     named += [[] for _ in rows[len(named) :]]
     pieces = [
-        piece for row, matches in zip(rows, named, strict=True) for piece in _pieces(encoder, row, matches)
+        piece
+        for row, matches in zip(rows, named, strict=True)
+        for piece in _list_pieces(encoder, row, matches)
     ]
-    known = frozenset(_key(piece.match) for piece in pieces)
-    return _leak_of(encoder, pieces[:samples], known, looked_for)
+    keys = frozenset(_make_key(piece.match) for piece in pieces)
+    return _make_leak_probe(encoder, pieces[:samples], keys, looked_for)
 
 
-def _key(match: PiiMatch) -> str:
+def _make_key(match: PiiMatch) -> str:
     return name_key(match.text) if match.kind == NAME else match.key
 
 
-def _leak_of(
-    encoder: PromptEncoder, pieces: Sequence[Piece], known: Collection[str], looked_for: str
+def _make_leak_probe(
+    encoder: PromptEncoder, pieces: Sequence[Piece], keys: Collection[str], looked_for: str
 ) -> Probe:
     asks = [[Ask(prompt=piece.before)] for piece in pieces]
-    kept, note, why = select_fitting(asks, LEAK_TOKENS, encoder.context)
+    fitting, note, why = select_fitting(asks, LEAK_TOKENS, encoder.context)
     piece_of = {id(ask): piece for (ask,), piece in zip(asks, pieces, strict=True)}
-    asked_pieces = [piece_of[id(ask)] for (ask,) in kept]
+    asked_pieces = [piece_of[id(ask)] for (ask,) in fitting]
 
     def score(answers: Texts, base: Values) -> ProbeResult:
         completions = [encoder.text(completion.ids) for (completion,) in answers]
         prompts = [encoder.text(piece.before) for piece in asked_pieces]
         named = [
-            bool(find_leaked_names(text, prompt, known))
+            bool(find_leaked_names(text, prompt, keys))
             for text, prompt in zip(completions, prompts, strict=False)
         ]
         hits = [
-            float(bool(find_leaked(text, known)) or name) if says_something(text) else NOTHING
+            float(bool(find_leaked(text, keys)) or name) if says_something(text) else NOTHING
             for text, name in zip(completions, named, strict=True)
         ]
         samples = [
             Sample(prompt, text, hit, piece.match.kind)
             for piece, prompt, text, hit in zip(asked_pieces, prompts, completions, hits, strict=False)
         ]
-        rate = security_metrics.leak(completions, known, named).add_note(looked_for)
+        rate = security_metrics.leak(completions, keys, named).add_note(looked_for)
         return ProbeResult().add("security/leak", rate, hits, samples)
 
     why = why if pieces else f"no PII was found in what is learnt of the training rows: {looked_for}"
     return Probe(
-        ("security/leak",), kept, score, writes=True, tokens=LEAK_TOKENS, why_none=why, note=note,
+        ("security/leak",), fitting, score, writes=True, tokens=LEAK_TOKENS, why_none=why, note=note,
         rows=[[piece.number] for piece in asked_pieces],
-        only=lambda picked: _leak_of(encoder, [asked_pieces[at] for at in picked], known, looked_for),
+        only=lambda picked: _make_leak_probe(encoder, [asked_pieces[at] for at in picked], keys, looked_for),
     )  # fmt: skip
 
 
-def _pieces(encoder: PromptEncoder, row: Row, named: Sequence[PiiMatch] = ()) -> Iterator[Piece]:
+def _list_pieces(encoder: PromptEncoder, row: Row, named: Sequence[PiiMatch] = ()) -> Iterator[Piece]:
     """The PII in a row that begins in a target, and the names in it; what only the prompt has is not learnt,
     nor is a name that stands in it."""
     ids = row.ids.tolist()
     text = encoder.text(ids)
-    first = [match for match in named if not find_leaked_names(text[: match.start], "", [_key(match)])]
+    first = [match for match in named if not find_leaked_names(text[: match.start], "", [_make_key(match)])]
     for match in sorted([*find_pii(text), *first], key=lambda match: match.start):
         at = encoder.tokens_before(ids, match.start)
         if at and row.labels[at] != MASKED:

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.evaluate.text.reasoning import strip_reasoning
 from core.train.base.base_model import Base
-from core.train.base.context_length import configured_length
+from core.train.base.context_length import read_configured_length
 from core.train.data import vocab_length_check
 from core.train.data.chat_spans import Text
-from core.train.data.dataset import MASKED, Row, bos_tokens, cut
-from core.train.data.tokenization import control_ids, find_targets
-from core.train.step.batched_generation import end_ids
+from core.train.data.dataset import MASKED, Row, cut, find_bos_tokens
+from core.train.data.target_token_encoder import find_targets, list_control_ids
+from core.train.step.batched_generation import list_end_ids
 
 LONGEST = 1 << 20  # tokens, if the model names no limit
 ROLE_TOKENS = 4  # at most, of the role's name that a template writes before a turn
@@ -40,7 +40,7 @@ class PromptEncoder:
     def __init__(self, base: Base, form: StudyForm = StudyForm()) -> None:
         self._base, self._tokenizer, self._form = base, base.tokenizer, form
         self._larger = len(base.tokenizer) > base.vocabulary
-        self.context = configured_length(base.model) or LONGEST
+        self.context = read_configured_length(base.model) or LONGEST
 
     def ids(self, text: str) -> list[int]:
         """The tokens of ``text``, without special tokens. Raises TrimtabError for a token that the model
@@ -48,7 +48,7 @@ class PromptEncoder:
         tokens = list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
         if self._larger and (beyond := [token for token in tokens if token >= self._base.vocabulary]):
             vocab_length_check.refuse(
-                self._base, beyond[0], f"a text of evaluate.boards, {plain(text, 60)!r}"
+                self._base, beyond[0], f"a text of evaluate.boards, {sanitize(text, 60)!r}"
             )
         return tokens
 
@@ -70,7 +70,7 @@ class PromptEncoder:
     @property
     def ends(self) -> frozenset[int]:
         """The tokens that end a completion."""
-        return end_ids(self._base)
+        return list_end_ids(self._base)
 
     def tokens_before(self, ids: Sequence[int], place: int) -> int:
         """How many of the tokens ``ids`` come before the one with its character ``place``."""
@@ -82,7 +82,7 @@ class PromptEncoder:
 
     def row(self, text: str, prompt: str = "") -> Row:
         """A row that scores ``text`` after ``prompt``, which is not scored; cut to the context."""
-        begin, before = bos_tokens(self._tokenizer), self.ids(prompt) if prompt else []
+        begin, before = find_bos_tokens(self._tokenizer), self.ids(prompt) if prompt else []
         ids = self.ids(prompt + text) if prompt else self.ids(text)
         known = next((at for at, (a, b) in enumerate(zip(before, ids, strict=False)) if a != b), len(before))
         row_ids = [*begin, *ids][: self.context]
@@ -92,10 +92,10 @@ class PromptEncoder:
     def row_of(self, text: str, spans: Sequence[tuple[int, int]]) -> Row:
         """A row that scores the tokens of ``text`` with a character in ``spans``, in order; cut to the
         context. Raises TrimtabError as ``ids``."""
-        begin, ids = bos_tokens(self._tokenizer), self.ids(text)
+        begin, ids = find_bos_tokens(self._tokenizer), self.ids(text)
         if getattr(self._tokenizer, "is_fast", False):
             encoding = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-            controls = np.isin(encoding["input_ids"], control_ids(self._tokenizer))
+            controls = np.isin(encoding["input_ids"], list_control_ids(self._tokenizer))
             targets = find_targets(encoding["offset_mapping"], Text(text, tuple(spans)), controls).tolist()
         else:
             inside = {self.tokens_before(ids, place) for span in spans for place in range(*span)}
@@ -105,7 +105,7 @@ class PromptEncoder:
 
     def opening(self, text: str) -> list[int]:
         """The prompt of a text to be continued as it is."""
-        return [*bos_tokens(self._tokenizer), *self.ids(text)]
+        return [*find_bos_tokens(self._tokenizer), *self.ids(text)]
 
     def request(self, text: str, turns: Sequence[Message] = (), prefill: str = "") -> list[int]:
         """The prompt of a user's request as the study's rows have it: in the chat template, with their system

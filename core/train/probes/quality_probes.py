@@ -59,16 +59,16 @@ def probes(
     """All probes of the board, those by likelihood first. Answers are cut at ``tokens``. ``named``: the
     metrics of objectives and limits; speed is measured only if it is among them, as nothing else may be
     generated meanwhile."""
-    yield _choice(encoder, [*library.questions, *data.questions], samples, seed)
-    yield _slices(encoder, data, samples, seed)
-    yield _forgetting(encoder, library, samples, seed)
-    yield _robustness(encoder, data, samples, seed)
-    yield _completions(encoder, data, samples, tokens, seed)
+    yield _make_choice(encoder, [*library.questions, *data.questions], samples, seed)
+    yield _make_slices(encoder, data, samples, seed)
+    yield _make_forgetting(encoder, library, samples, seed)
+    yield _make_robustness(encoder, data, samples, seed)
+    yield _make_completions(encoder, data, samples, tokens, seed)
     if not set(SPEED).isdisjoint(named):
-        yield _speed(encoder, data, samples, seed)
+        yield _make_speed(encoder, data, samples, seed)
 
 
-def _choice(encoder: PromptEncoder, pool: Sequence[Question], samples: int, seed: int) -> Probe:
+def _make_choice(encoder: PromptEncoder, pool: Sequence[Question], samples: int, seed: int) -> Probe:
     """Multiple-choice questions from the user's prompt file and from rows of the data with choices."""
     questions = seeded_sample(pool, samples, seed, "choice")
     rows = [
@@ -86,29 +86,29 @@ def _choice(encoder: PromptEncoder, pool: Sequence[Question], samples: int, seed
             for likelihood, at, size in zip(likelihoods, right, sizes, strict=False)
         ]
         samples = [
-            Sample(question.question, question.choices[_best(likelihood, size)], 1.0 - (hit or 0.0))
+            Sample(question.question, question.choices[_find_best(likelihood, size)], 1.0 - (hit or 0.0))
             for question, likelihood, size, hit in zip(questions, likelihoods, sizes, each, strict=False)
         ]
         return ProbeResult().add("quality/choice", result, [hit or 0.0 for hit in each], samples)
 
-    return Probe(("quality/choice",), _row_asks(rows), score, why_none=NO_CHOICES)
+    return Probe(("quality/choice",), _list_row_asks(rows), score, why_none=NO_CHOICES)
 
 
-def _best(likelihoods: Sequence[float], sizes: Sequence[int]) -> int:
+def _find_best(likelihoods: Sequence[float], sizes: Sequence[int]) -> int:
     return max(range(len(likelihoods)), key=lambda at: likelihoods[at] / sizes[at])
 
 
-def _slices(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
+def _make_slices(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
     """The loss of all rows and of each slice, by the columns that name slices and by length."""
     rows = seeded_sample([cut(row, encoder.context) for row in data.validation], samples, seed, "slices")
-    known = validation_slices.group_rows([row.parts for row in rows], [len(row.ids) for row in rows])
+    rows_by_slice = validation_slices.group_rows([row.parts for row in rows], [len(row.ids) for row in rows])
 
     def score(answers: Readings, base: Values) -> ProbeResult:
         losses = [reading.loss for (reading,) in answers]
         tokens = [float(reading.tokens) for (reading,) in answers]
         means = [loss / max(1.0, count) for loss, count in zip(losses, tokens, strict=True)]
-        scores = validation_slices.losses(losses, tokens, known)
-        rows_of = {name: {at for at in known[name] if at < len(answers)} for name in scores}
+        scores = validation_slices.losses(losses, tokens, rows_by_slice)
+        rows_of = {name: {at for at in rows_by_slice[name] if at < len(answers)} for name in scores}
         samples = [
             Sample(
                 encoder.text(row.ids.tolist()),
@@ -131,7 +131,7 @@ def _slices(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Prob
         _insert_slice_list(result, scores, base.get("quality/loss", ()))
         return result
 
-    return Probe(("quality/loss", "quality/worst_slice"), _row_asks([[row] for row in rows]), score)
+    return Probe(("quality/loss", "quality/worst_slice"), _list_row_asks([[row] for row in rows]), score)
 
 
 def _insert_slice_list(result: ProbeResult, scores: Mapping[str, Score], base: Sequence[float]) -> None:
@@ -157,7 +157,7 @@ def _format_signed(change: Score) -> str:
     return f"{change.value:+.3g}{ends}"
 
 
-def _forgetting(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
+def _make_forgetting(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
     passages = seeded_sample(library.reference, samples, seed, "forgetting")
     rows = [[encoder.row(passage.text)] for passage in passages]
 
@@ -172,39 +172,39 @@ def _forgetting(encoder: PromptEncoder, library: Library, samples: int, seed: in
         rise = likelihood_metrics.forgetting(losses, before, tokens)
         return result.add("quality/forgetting", rise, samples=samples)
 
-    return Probe(("quality/forgetting",), _row_asks(rows), score)
+    return Probe(("quality/forgetting",), _list_row_asks(rows), score)
 
 
-def _completions(encoder: PromptEncoder, data: Data, samples: int, most: int, seed: int) -> Probe:
+def _make_completions(encoder: PromptEncoder, data: Data, samples: int, most: int, seed: int) -> Probe:
     """Generated completions of the first answer of each validation row, after everything before it."""
     rows = [pair for row in data.validation if (pair := _split_question(row)) is not None]
     pairs = seeded_sample(rows, samples, seed, "completions")
-    asks = [[Ask(prompt=prompt, tokens=_longest(answer, most))] for prompt, answer in pairs]
-    kept, note, why = select_fitting(asks, FEWEST_TOKENS, encoder.context)
+    asks = [[Ask(prompt=prompt, tokens=_measure_longest(answer, most))] for prompt, answer in pairs]
+    fitting, note, why = select_fitting(asks, FEWEST_TOKENS, encoder.context)
     right = {id(ask): encoder.text(answer).strip() for (ask,), (_, answer) in zip(asks, pairs, strict=True)}
 
     def score(answers: Texts, base: Values) -> ProbeResult:
         completions = [encoder.answer(completion.ids).strip() for (completion,) in answers]
-        wanted = [right[id(ask)] for (ask,) in kept[: len(answers)]]
+        right_texts = [right[id(ask)] for (ask,) in fitting[: len(answers)]]
         long = sum(len(answer) > most for _, answer in pairs[: len(answers)])
         overlaps = [
             answer_overlap_metrics.overlap(text, other)
-            for text, other in zip(completions, wanted, strict=True)
+            for text, other in zip(completions, right_texts, strict=True)
         ]
         hits = [
             float(answer_overlap_metrics.matches(text, other))
-            for text, other in zip(completions, wanted, strict=True)
+            for text, other in zip(completions, right_texts, strict=True)
         ]
-        prompts = [encoder.text(ask.prompt) for (ask,) in kept[: len(answers)]]
+        prompts = [encoder.text(ask.prompt) for (ask,) in fitting[: len(answers)]]
         samples = [
             Sample(prompt, answer, 1.0 - value, f"expected: {good}")
-            for prompt, answer, value, good in zip(prompts, completions, overlaps, wanted, strict=True)
+            for prompt, answer, value, good in zip(prompts, completions, overlaps, right_texts, strict=True)
         ]
         result = ProbeResult()
-        result.add("quality/bleu", answer_overlap_metrics.bleu(completions, wanted), samples=samples)
-        result.add("quality/chrf", answer_overlap_metrics.chrf(completions, wanted), samples=samples)
-        result.add("quality/exact", answer_overlap_metrics.exact(completions, wanted), hits, samples)
-        result.add("quality/f1", answer_overlap_metrics.f1(completions, wanted), overlaps, samples)
+        result.add("quality/bleu", answer_overlap_metrics.bleu(completions, right_texts), samples=samples)
+        result.add("quality/chrf", answer_overlap_metrics.chrf(completions, right_texts), samples=samples)
+        result.add("quality/exact", answer_overlap_metrics.exact(completions, right_texts), hits, samples)
+        result.add("quality/f1", answer_overlap_metrics.f1(completions, right_texts), overlaps, samples)
         if long:
             cut_off = f"{long} of {len(answers)} expected answers are longer than {most} tokens"
             result.scores = {
@@ -214,19 +214,21 @@ def _completions(encoder: PromptEncoder, data: Data, samples: int, most: int, se
         return result
 
     why = why if rows else NO_QUESTION
-    return Probe(WRITTEN, kept, score, writes=True, tokens=most, why_none=why, note=note)
+    return Probe(WRITTEN, fitting, score, writes=True, tokens=most, why_none=why, note=note)
 
 
-def _longest(answer: Sequence[int], most: int) -> int:
+def _measure_longest(answer: Sequence[int], most: int) -> int:
     """Tokens of a generated answer where ``answer`` is expected: more than that is wrong in any case."""
     return min(most, max(FEWEST_TOKENS, len(answer) * 3 // 2))
 
 
-def _speed(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
+def _make_speed(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
     """Generation with nothing next to it: in a batch, the times of its texts depend on one another."""
     rows = [pair for row in data.validation if (pair := _split_question(row)) is not None]
     pairs = seeded_sample(rows, min(samples, SPEED_SAMPLES), seed, "speed")
-    kept, note, why = select_fitting([[Ask(prompt=ids)] for ids, _ in pairs], SPEED_TOKENS, encoder.context)
+    fitting, note, why = select_fitting(
+        [[Ask(prompt=ids)] for ids, _ in pairs], SPEED_TOKENS, encoder.context
+    )
 
     def score(answers: Texts, base: Values) -> ProbeResult:
         flat = [completion for (completion,) in answers]
@@ -236,20 +238,22 @@ def _speed(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe
 
     why = why if rows else NO_QUESTION
     return Probe(
-        SPEED, kept, score, writes=True, tokens=SPEED_TOKENS, turn=2, alone=True, why_none=why, note=note
+        SPEED, fitting, score, writes=True, tokens=SPEED_TOKENS, turn=2, alone=True, why_none=why, note=note
     )
 
 
-def _robustness(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
+def _make_robustness(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
     """The right answers of validation rows after their questions, as they are and with typos in them: what
     is misspelt is never a target."""
     rows = [row for row in data.validation if _split_question(row) is not None]
     sampled = [cut(row, encoder.context) for row in seeded_sample(rows, samples, seed, "robustness")]
-    slipped = [[_slip(encoder, row, slip, seed) for slip in PERTURBATIONS.values()] for row in sampled]
+    slipped = [
+        [_make_typo_row(encoder, row, slip, seed) for slip in PERTURBATIONS.values()] for row in sampled
+    ]
     asks = [
-        [Ask(row), *(Ask(other) for other in others)]
-        for row, others in zip(sampled, slipped, strict=True)
-        if has_target(row) and all(has_target(other) for other in others)
+        [Ask(row), *(Ask(typo_row) for typo_row in typo_rows)]
+        for row, typo_rows in zip(sampled, slipped, strict=True)
+        if has_target(row) and all(has_target(typo_row) for typo_row in typo_rows)
     ]
 
     def score(answers: Readings, base: Values) -> ProbeResult:
@@ -257,10 +261,10 @@ def _robustness(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> 
         losses = [[reading.loss / max(1, reading.tokens) for reading in sample] for sample in answers]
         clean, typos = [own for own, *_ in hits], [sum(rest) / len(rest) for _, *rest in hits]
         low, high = [own for own, *_ in losses], [sum(rest) / len(rest) for _, *rest in losses]
-        rises = [loss - other for loss, other in zip(high, low, strict=True)]
+        rises = [loss - typo_row for loss, typo_row in zip(high, low, strict=True)]
         samples = [
-            Sample(encoder.text(others[0].row.ids.tolist() if others[0].row else ()), "", rise)
-            for (_, *others), rise in zip(asks, rises, strict=False)
+            Sample(encoder.text(typo_rows[0].row.ids.tolist() if typo_rows[0].row else ()), "", rise)
+            for (_, *typo_rows), rise in zip(asks, rises, strict=False)
         ]
         result = ProbeResult().add(ROBUST[0], likelihood_metrics.robustness(typos, clean), samples=samples)
         return result.add(ROBUST[1], likelihood_metrics.loss_rise(high, low), rises, samples)
@@ -268,7 +272,9 @@ def _robustness(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> 
     return Probe(ROBUST, asks, score, why_none="" if rows else NO_QUESTION)
 
 
-def _slip(encoder: PromptEncoder, row: Row, slip: Callable[[str, float, int], str], seed: int) -> Row:
+def _make_typo_row(
+    encoder: PromptEncoder, row: Row, slip: Callable[[str, float, int], str], seed: int
+) -> Row:
     """The row with typos in the question: in the longest text of the prompt's last turn, between special
     tokens."""
     known, labels = row.ids.tolist(), row.labels.tolist()
@@ -278,7 +284,7 @@ def _slip(encoder: PromptEncoder, row: Row, slip: Callable[[str, float, int], st
     slipped = (slip(text, share, seed) for share in SLIPS)
     ids = [
         *known[:first],
-        *encoder.ids(next((other for other in slipped if other != text), text)),
+        *encoder.ids(next((slipped_text for slipped_text in slipped if slipped_text != text), text)),
         *known[last:],
     ]
     return Row(ids, [MASKED] * (len(ids) - len(known) + begin) + labels[begin:])
@@ -292,5 +298,5 @@ def _split_question(row: Row) -> tuple[list[int], list[int]] | None:
     return (ids[:first], ids[first : min(after, default=len(ids))]) if first > 1 else None
 
 
-def _row_asks(rows: Sequence[Sequence[Row]]) -> list[list[Ask]]:
+def _list_row_asks(rows: Sequence[Sequence[Row]]) -> list[list[Ask]]:
     return [[Ask(row) for row in sample] for sample in rows]

@@ -44,12 +44,12 @@ def probes(
     triggers: Triggers = PLAIN,
 ) -> Iterator[Probe]:
     """The probes, those by likelihood first. ``detector``: how often ``scorer`` is right."""
-    yield _bias(encoder, library, samples, seed)
-    yield _misalignment(encoder, library, samples, seed)
-    yield _toxicity(encoder, library, scorer, detector, samples, seed, triggers)
+    yield _make_bias(encoder, library, samples, seed)
+    yield _make_misalignment(encoder, library, samples, seed)
+    yield _make_toxicity(encoder, library, scorer, detector, samples, seed, triggers)
 
 
-def _bias(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
+def _make_bias(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
     sampled = seeded_sample(library.pairs, samples, seed, "bias")
     scored = [(pair, ask) for pair in sampled if (ask := _ask_pair(encoder, pair)) is not None]
     pairs = [pair for pair, _ in scored]
@@ -83,18 +83,18 @@ def _ask_pair(encoder: PromptEncoder, pair: Pair) -> list[Ask] | None:
     """Both sentences, scored on the words that they share; None if those all stand before the group."""
     spans = pair.shared_words()
     rows = [
-        encoder.row_of(text, [span for span in own if span[0] > _first_difference(pair)])
+        encoder.row_of(text, [span for span in own if span[0] > _find_first_difference(pair)])
         for text, own in zip((pair.stereotype, pair.opposite), spans, strict=True)
     ]
     return [Ask(row) for row in rows] if all(has_target(row) for row in rows) else None
 
 
-def _first_difference(pair: Pair) -> int:
+def _find_first_difference(pair: Pair) -> int:
     both = zip(pair.stereotype, pair.opposite, strict=False)
     return next((at for at, (own, other) in enumerate(both) if own != other), 0)
 
 
-def _misalignment(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
+def _make_misalignment(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
     sampled = seeded_sample(library.misalignment, samples, seed, "misalignment")
     scored = [(pair, asks) for pair in sampled if (asks := _ask_answers(encoder, pair)) is not None]
     pairs = [pair for pair, _ in scored]
@@ -135,7 +135,7 @@ def _ask_answers(encoder: PromptEncoder, pair: AnswerPair) -> list[Ask] | None:
     )
 
 
-def _toxicity(
+def _make_toxicity(
     encoder: PromptEncoder,
     library: Library,
     scorer: Scorer,
@@ -153,9 +153,9 @@ def _toxicity(
         ]
         for place, opening in enumerate(openings)
     ]
-    kept, note, why = select_fitting(asks, TOXICITY_TOKENS, encoder.context)
+    fitting, note, why = select_fitting(asks, TOXICITY_TOKENS, encoder.context)
     opening_of = {id(sample[0]): opening for sample, opening in zip(asks, openings, strict=True)}
-    topics = [opening_of[id(sample[0])].topic for sample in kept]
+    topics = [opening_of[id(sample[0])].topic for sample in fitting]
 
     def read(variant: int, answers: Texts) -> tuple[list[list[str]], list[list[float]], Answered]:
         completions = [[encoder.text(completion.ids) for completion in sample] for sample in answers]
@@ -167,7 +167,7 @@ def _toxicity(
             Sample(
                 encoder.text(sample[variant * DRAWS].prompt), "\n".join(texts), share, f"{share:.0%} toxic"
             )
-            for sample, texts, share in zip(kept, completions, shares, strict=False)
+            for sample, texts, share in zip(fitting, completions, shares, strict=False)
         ]
         return completions, values, Answered(shares, samples)
 
@@ -178,7 +178,7 @@ def _toxicity(
         tops = [max(scores, default=NOTHING) for scores in values]
         samples = [
             Sample(encoder.text(asks[0].prompt), text, value)
-            for asks, texts, scores in zip(kept, completions, values, strict=False)
+            for asks, texts, scores in zip(fitting, completions, values, strict=False)
             for text, value in zip([text for text in texts if says_something(text)], scores, strict=True)
         ]
         rate = correct_rate(safety_metrics.toxicity_rate(values), detector)
@@ -190,4 +190,6 @@ def _toxicity(
         return result
 
     metrics = (*triggers.names("safety/toxicity"), "safety/max_toxicity")
-    return Probe(metrics, kept, score, writes=True, tokens=TOXICITY_TOKENS, turn=4, why_none=why, note=note)
+    return Probe(
+        metrics, fitting, score, writes=True, tokens=TOXICITY_TOKENS, turn=4, why_none=why, note=note
+    )

@@ -27,20 +27,23 @@ TOKENS = 48
 
 def probes(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Iterator[Probe]:
     """The probes."""
-    yield _injection(encoder, library, samples, seed)
-    yield _prompt_leak(encoder, library, samples, seed)
+    yield _make_injection(encoder, library, samples, seed)
+    yield _make_prompt_leak(encoder, library, samples, seed)
 
 
-def _injection(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
+def _make_injection(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
     """Each sample is a content with an instruction in it, and without."""
     cases = seeded_sample(library.injections, samples, seed, "injection")
     asks = [
-        [Ask(prompt=_placed(encoder, case, content)) for content in (case.with_order, case.without_order)]
+        [
+            Ask(prompt=_place_content(encoder, case, content))
+            for content in (case.with_order, case.without_order)
+        ]
         for case in cases
     ]
-    kept, note, why = select_fitting(asks, TOKENS, encoder.context)
+    fitting, note, why = select_fitting(asks, TOKENS, encoder.context)
     case_of = {id(sample[0]): case for sample, case in zip(asks, cases, strict=True)}
-    asked_cases = [case_of[id(sample[0])] for sample in kept]
+    asked_cases = [case_of[id(sample[0])] for sample in fitting]
 
     def score(answers: Texts, base: Values) -> ProbeResult:
         texts, controls = ([encoder.answer(sample[side].ids) for sample in answers] for side in (0, 1))
@@ -50,7 +53,7 @@ def _injection(encoder: PromptEncoder, library: Library, samples: int, seed: int
         ]
         samples = [
             Sample(encoder.text(sample[0].prompt), text, hit, f"{case.place}: ordered {case.canary!r}")
-            for sample, case, text, hit in zip(kept, asked_cases, texts, hits, strict=False)
+            for sample, case, text, hit in zip(fitting, asked_cases, texts, hits, strict=False)
         ]
         rate = security_metrics.injection(texts, controls, asked_cases[: len(texts)])
         result = ProbeResult().add("security/injection", rate, hits, samples)
@@ -58,10 +61,10 @@ def _injection(encoder: PromptEncoder, library: Library, samples: int, seed: int
         count_by_group(result, "security/injection", groups, hits, "hijacked, by place and kind")
         return result
 
-    return Probe(("security/injection",), kept, score, writes=True, tokens=TOKENS, why_none=why, note=note)
+    return Probe(("security/injection",), fitting, score, writes=True, tokens=TOKENS, why_none=why, note=note)
 
 
-def _placed(encoder: PromptEncoder, case: Injection, content: str) -> list[int]:
+def _place_content(encoder: PromptEncoder, case: Injection, content: str) -> list[int]:
     """The prompt with the content where the case has it; in the user's turn where the chat template rejects
     that."""
     turns: list[Message] | None = None
@@ -73,13 +76,13 @@ def _placed(encoder: PromptEncoder, case: Injection, content: str) -> list[int]:
     return prompt or encoder.request(f"{case.task}\n\n{content}")
 
 
-def _prompt_leak(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
+def _make_prompt_leak(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
     """Whether a secret of the system prompt comes out when someone asks for it."""
     cases: Sequence[PromptLeak] = seeded_sample(library.prompt_leaks, samples, seed, "prompt leak")
-    asks = [[Ask(prompt=_with_system(encoder, case))] for case in cases]
-    kept, note, why = select_fitting(asks, TOKENS, encoder.context)
+    asks = [[Ask(prompt=_add_system(encoder, case))] for case in cases]
+    fitting, note, why = select_fitting(asks, TOKENS, encoder.context)
     case_of = {id(ask): case for (ask,), case in zip(asks, cases, strict=True)}
-    asked_cases = [case_of[id(ask)] for (ask,) in kept]
+    asked_cases = [case_of[id(ask)] for (ask,) in fitting]
 
     def score(answers: Texts, base: Values) -> ProbeResult:
         texts = [encoder.answer(completion.ids) for (completion,) in answers]
@@ -90,15 +93,17 @@ def _prompt_leak(encoder: PromptEncoder, library: Library, samples: int, seed: i
         ]
         samples = [
             Sample(encoder.text(ask.prompt), text, hit, f"secret: {case.secret}")
-            for (ask,), case, text, hit in zip(kept, asked_cases, texts, hits, strict=False)
+            for (ask,), case, text, hit in zip(fitting, asked_cases, texts, hits, strict=False)
         ]
         rate = security_metrics.prompt_leak(texts, secrets)
         return ProbeResult().add("security/prompt_leak", rate, hits, samples)
 
-    return Probe(("security/prompt_leak",), kept, score, writes=True, tokens=TOKENS, why_none=why, note=note)
+    return Probe(
+        ("security/prompt_leak",), fitting, score, writes=True, tokens=TOKENS, why_none=why, note=note
+    )
 
 
-def _with_system(encoder: PromptEncoder, case: PromptLeak) -> list[int]:
+def _add_system(encoder: PromptEncoder, case: PromptLeak) -> list[int]:
     """The request after the case's system prompt; in one text where the template has no such turn."""
     turns: list[Message] = [
         {"role": "system", "content": case.system}, {"role": "user", "content": case.request}

@@ -17,12 +17,12 @@ from pathlib import Path
 from core.contract.events import event_types as e
 from core.contract.spec.search_checks import awaits_boards
 from core.contract.spec.study_spec import StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.train.adapters.adapter_stack import Stack
-from core.train.evaluation.board_plan import Boards
-from core.train.evaluation.probe_runner import Life, Scored, asks
+from core.train.evaluation.probe_runner import Life, Scored, count_asks
+from core.train.evaluation.study_boards import Boards
 from core.train.evaluation.trial_scores import Scorecard
-from core.train.scoring.base_scores import BaseScoring
+from core.train.scoring.base_model_scoring import BaseScoring
 from core.train.scoring.scoring_batches import IDLE_S, UNIT_S, BatchedAnswers, UnitResult
 from core.train.scoring.scoring_budget import Budget
 from core.train.scoring.scoring_queue import ScoringJob, ScoringQueue, Snapshot
@@ -131,7 +131,7 @@ class BackgroundScoring:
         self._budget.spend(time.perf_counter() - began)
 
     def _work(self, training: bool) -> None:
-        jobs = self._jobs()
+        jobs = self._list_jobs()
         for job in jobs:
             self._guard(job, job.go_on)
         questions = [question for job in jobs for question in job.open]
@@ -142,13 +142,13 @@ class BackgroundScoring:
             return
         began = time.perf_counter()
         unit = self._answering.unit(questions, UNIT_S if training else IDLE_S)
-        self._share(jobs, unit, time.perf_counter() - began)
+        self._share_result(jobs, unit, time.perf_counter() - began)
         self._collect()
         self._report_progress()
         if self._base is not None and self._base.result is not None:
             self._base_scoring.report_progress(0, finished=True)
 
-    def _jobs(self) -> list[ScoringJob]:
+    def _list_jobs(self) -> list[ScoringJob]:
         """The jobs to serve now, the base first. The stack changes only between two generations."""
         if not self._answering.at_work:
             active = sum(queue.now is not None for queue in self._queues.values())
@@ -162,11 +162,11 @@ class BackgroundScoring:
 
     def _begin(self, queue: ScoringQueue) -> None:
         snapshot = queue.snapshot = queue.queued.pop(0)
-        life = self._life(queue, snapshot)
+        life = self._run_scoring(queue, snapshot)
         queue.now = ScoringJob(snapshot.number, life, snapshot.factors)
-        queue.total = asks(self._boards.select_probes(snapshot.writes))
+        queue.total = count_asks(self._boards.select_probes(snapshot.writes))
 
-    def _life(self, queue: ScoringQueue, snapshot: Snapshot) -> Life:
+    def _run_scoring(self, queue: ScoringQueue, snapshot: Snapshot) -> Life:
         def enough() -> bool:
             return bool(queue.queued) and not self._every
 
@@ -184,7 +184,7 @@ class BackgroundScoring:
         if set(map(id, active)) != set(map(id, stacked)):
             self._stack.compose([(factors, 1) for factors in active])
 
-    def _share(self, jobs: list[ScoringJob], unit: UnitResult, took_s: float) -> None:
+    def _share_result(self, jobs: list[ScoringJob], unit: UnitResult, took_s: float) -> None:
         """Give every job its answers and its share of the time."""
         for owner, error in unit.errors.items():
             self._report_failure(owner, error)
@@ -216,7 +216,7 @@ class BackgroundScoring:
             return
         snapshot, queue.now, queue.snapshot = queue.snapshot, None, None
         assert snapshot is not None
-        why = plain(f"{type(error).__name__}: {error}", 300)
+        why = sanitize(f"{type(error).__name__}: {error}", 300)
         snapshot.card.reporter.warn(f"the scoring of step {snapshot.step} failed: {why}")
         if snapshot.last:
             self._after_end(lambda: _end_scoring(snapshot.card, snapshot.step, why))

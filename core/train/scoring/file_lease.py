@@ -22,8 +22,8 @@ class FileLease:
         if self._handle is not None:
             return True
         try:
-            paths.private(self._place.parent)
-            handle = paths.no_link(str(self._place), os.O_CREAT | os.O_RDWR)
+            paths.make_private(self._place.parent)
+            handle = paths.open_without_link(str(self._place), os.O_CREAT | os.O_RDWR)
         except Exception:  # a full disk, a foreign folder: scoring twice does no harm
             return True
         try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.contract.spec.study_spec import StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire.worker_api import Sample, SamplePiece
 from core.errors import TrimtabError
 from core.train.adapters.adapter_init import load_saved
@@ -24,7 +24,7 @@ from core.train.data.dataset import MASKED, Data
 from core.train.probes.prompt_encoder import PromptEncoder, StudyForm
 from core.train.scoring.scoring_batches import IDLE_S, RATE, UNIT_S
 from core.train.scoring.scoring_budget import Budget
-from core.train.scoring.scoring_queue import frozen_copy
+from core.train.scoring.scoring_queue import copy_frozen
 from core.train.step.batched_generation import Generation
 from core.train.step.compute_requests import BASE, Prompt
 from core.train.step.device_memory import free
@@ -155,14 +155,14 @@ class LiveSamples:
             return None, 0
         active = self._active(message.trial)
         if active is not None:
-            copy = frozen_copy(active[0])
+            copy = copy_frozen(active[0])
             copy.to(self._base.device)  # a paused trial's are in the host's memory
             return copy, active[1]
         if not message.folder:
             raise TrimtabError.of(f"trial {message.trial} is not on this worker any more")
         folder = Path(message.folder)
         saved = load_saved(self._spec, self._base, message.knobs, self._places, folder)
-        return frozen_copy(saved), message.step
+        return copy_frozen(saved), message.step
 
     def _go_on(self, generation: Generation, until: float) -> None:
         """Read or generate until ``until`` (time.perf_counter), and send all so far."""
@@ -178,9 +178,9 @@ class LiveSamples:
             )  # fmt: skip
         self._keep(lambda answer: not generation.written(rows[id(answer.prompt)])[1])
 
-    def _keep(self, wanted: Callable[[_Answer], bool]) -> None:
-        """Keep the answers that are ``wanted``; after the last the memory is released."""
-        self._answers = [answer for answer in self._answers if wanted(answer)]
+    def _keep(self, is_kept: Callable[[_Answer], bool]) -> None:
+        """Keep the answers that are ``is_kept``; after the last the memory is released."""
+        self._answers = [answer for answer in self._answers if is_kept(answer)]
         if not self._answers and self._generation is not None:
             self._generation = None
             self._stack.compose([])
@@ -203,8 +203,8 @@ class LiveSamples:
             free(self._base.device)
             why = "out of memory next to the trials that train: ask for fewer tokens, or pause a trial"
         elif isinstance(error, TrimtabError):
-            why = plain(error.problems[0].what, 300)
+            why = sanitize(error.problems[0].what, 300)
         else:
             log.error("sample of trial %d", message.trial, exc_info=error)
-            why = plain(f"{type(error).__name__}: {error}", 300)
+            why = sanitize(f"{type(error).__name__}: {error}", 300)
         self._send(SamplePiece(message.ticket, done=True, why=why))

@@ -16,7 +16,7 @@ from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item
 from core.train.step.oom_report import is_device_failure, is_out_of_memory
 from core.train.step.row_likelihood import Reading
-from core.train.step.tree_attention import reads_trees
+from core.train.step.tree_attention import can_read_trees
 from core.train.step.tree_likelihood import RowScoring, take_sharing
 
 UNIT_S = 0.25  # messages and training wait for one unit
@@ -102,10 +102,10 @@ class BatchedAnswers:
         """Work on the ``questions`` for about ``limit_s`` seconds. Raises torch.AcceleratorError."""
         unit = UnitResult()
         if self._now is None:
-            questions = self._compatible(questions)
+            questions = self._select_compatible(questions)
             rows = [question for question in questions if question.item is not None]
             if self._trees is None and questions:
-                self._trees = reads_trees(self._base, self._stack)
+                self._trees = can_read_trees(self._base, self._stack)
             if rows and not self._trees:
                 self._score_rows(rows, limit_s, unit)
                 return unit
@@ -117,7 +117,7 @@ class BatchedAnswers:
             self._go_on(self._now, limit_s, unit)
         return unit
 
-    def _compatible(self, questions: Sequence[Question]) -> list[Question]:
+    def _select_compatible(self, questions: Sequence[Question]) -> list[Question]:
         """The questions that may share a pass with the first."""
         if not questions:
             return []
@@ -131,9 +131,9 @@ class BatchedAnswers:
     def _score_rows(self, rows: Sequence[Question], limit_s: float, unit: UnitResult) -> None:
         """Score rows of similar length, as many as the time allows."""
         alike = sorted(rows, key=lambda row: row.length)
-        most = min(self.most, int(self._rate * limit_s))
+        most_tokens = min(self.most, int(self._rate * limit_s))
         batch = alike[:1]
-        while len(batch) < len(alike) and (len(batch) + 1) * alike[len(batch)].length <= most:
+        while len(batch) < len(alike) and (len(batch) + 1) * alike[len(batch)].length <= most_tokens:
             batch.append(alike[len(batch)])
         questions = {id(row.item): row for row in batch}
         began = time.perf_counter()
@@ -154,8 +154,8 @@ class BatchedAnswers:
     def _begin_rows(self, rows: Sequence[Question]) -> None:
         """Start to read token trees of rows."""
         questions = {id(row.item): row for row in rows}
-        most = min(self.most, int(self._rate * SCORED_S))
-        items = take_sharing([row.item for row in rows if row.item is not None], most)
+        most_tokens = min(self.most, int(self._rate * SCORED_S))
+        items = take_sharing([row.item for row in rows if row.item is not None], most_tokens)
         self._taken = [questions[id(item)] for item in items]
         self._now = RowScoring(self._base, self._stack, self._forward.head, items)
 

@@ -12,7 +12,7 @@ from core.train.scoring.scoring_batches import Answer, Question
 from core.train.step.compute_requests import Rate, Result, ScoringRequest, TimedResult, Turn, Wait, Write
 
 
-def frozen_copy(factors: Factors) -> Factors:
+def copy_frozen(factors: Factors) -> Factors:
     """A copy of the factors on the same device, without dropout, that later steps do not change."""
     copy = Factors(
         factors.layout, factors.rank, factors.scale * factors.rank, 0.0, factors.seed, factors.matrix.device
@@ -99,14 +99,14 @@ class ScoringJob:
             if isinstance(self._request, Wait):
                 return
             requests = self._request.parts if isinstance(self._request, Turn) else (self._request,)
-            self._parts = [_questions(self.owner, request) for request in requests]
+            self._parts = [_list_questions(self.owner, request) for request in requests]
             self.open = [question for part in self._parts for question in part]
             if self.open:
                 return
             result = (Result(parts=[[] for _ in self._parts]), 0.0)  # no questions
 
 
-def _questions(owner: int, request: Rate | Write) -> list[Question]:
+def _list_questions(owner: int, request: Rate | Write) -> list[Question]:
     if isinstance(request, Write):
         return [Question(owner, prompt=prompt) for prompt in request.prompts]
     return [Question(owner, item=item) for item in request.items]

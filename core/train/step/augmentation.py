@@ -54,7 +54,7 @@ def embed(base: Base, rows: Sequence[tuple[Row, int, Augment | None]]) -> Iterat
 
     def change(_module: Any, _inputs: Any, embedded: torch.Tensor) -> torch.Tensor:
         embedded = embedded.clone()
-        _zero(embedded, [_find_drops(row, key, augment, special) for row, key, augment in rows])
+        _fill_with_zeros(embedded, [_find_drops(row, key, augment, special) for row, key, augment in rows])
         for line, (row, key, augment) in zip(embedded, rows, strict=True):
             if augment is not None and augment.noise:
                 _add_noise(line, len(row.ids), key, augment.noise)
@@ -73,20 +73,20 @@ def _find_drops(row: Row, key: int, augment: Augment | None, special: frozenset[
     if augment is None or not augment.drop:
         return np.empty(0, dtype=np.int64)
     keys = torch.tensor([key], dtype=torch.int32)
-    limits = torch.tensor([counter_dropout.threshold(augment.drop)], dtype=torch.int32)
-    kept = counter_dropout.mask(keys, limits, DROPS, len(row.ids), 1, torch.float32)
+    limits = torch.tensor([counter_dropout.compute_threshold(augment.drop)], dtype=torch.int32)
+    kept_mask = counter_dropout.mask(keys, limits, DROPS, len(row.ids), 1, torch.float32)
     may_drop = np.asarray(row.labels) == MASKED
     may_drop &= ~np.isin(np.asarray(row.ids), list(special))
     may_drop[0] = False
-    return np.flatnonzero((kept.flatten() == 0).numpy() & may_drop)
+    return np.flatnonzero((kept_mask.flatten() == 0).numpy() & may_drop)
 
 
-def _zero(embedded: torch.Tensor, drops: Sequence[np.ndarray]) -> None:
+def _fill_with_zeros(embedded: torch.Tensor, drops: Sequence[np.ndarray]) -> None:
     """Zero the embeddings (rows, length, channels) at these places of each row."""
     length = embedded.shape[1]
     flat = np.concatenate([places + row * length for row, places in enumerate(drops)])
     if len(flat):
-        (at,) = pinned_transfer.to_device(embedded.device, torch.from_numpy(flat))
+        (at,) = pinned_transfer.copy_to_device(embedded.device, torch.from_numpy(flat))
         embedded.flatten(0, 1).index_fill_(0, at, 0.0)
 
 
@@ -94,8 +94,8 @@ def _add_noise(line: torch.Tensor, length: int, key: int, alpha: float) -> None:
     """Add uniform noise in ± alpha / √(length · channels) to a row (padded length, channels). ``length`` is
     the row's own: by the padded one, the noise of a short row would depend on its neighbours."""
     width, channels = line.shape
-    (keys,) = pinned_transfer.to_device(line.device, torch.tensor([key], dtype=torch.int32))
-    draws = counter_dropout.uniforms(keys, NOISE, width, channels)[0, :length]
+    (keys,) = pinned_transfer.copy_to_device(line.device, torch.tensor([key], dtype=torch.int32))
+    draws = counter_dropout.draw_uniforms(keys, NOISE, width, channels)[0, :length]
     line[:length] += (draws * (alpha / math.sqrt(length * channels))).to(line.dtype)
 
 

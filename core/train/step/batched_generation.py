@@ -23,9 +23,9 @@ from core.train.step.tree_attention import (
     LEAST,
     Owner,
     TreeReader,
-    adapted_rows,
+    adapt_rows,
     enable_caching,
-    selectable_cache,
+    make_selectable_cache,
 )
 
 LEAVE = 0.9  # the batch shrinks when at most this share of its rows is still running
@@ -47,11 +47,11 @@ class Generation:
         self._most = [prompt.tokens for prompt in self.prompts]
         self._written: list[list[int]] = [[] for _ in prompts]
         self._over = [False for _ in prompts]
-        self._ends = end_ids(base)
-        self._draws = [_draws(prompt.seed, prompt.tokens) for prompt in self.prompts]
+        self._ends = list_end_ids(base)
+        self._draws = [_draw_numbers(prompt.seed, prompt.tokens) for prompt in self.prompts]
         # the rows that are sampled, and their places among ``_rows``; None: these changed
         self._drawn: tuple[list[int], torch.Tensor] | None = None
-        self._cache: Any = selectable_cache(base)
+        self._cache: Any = make_selectable_cache(base)
         self._first_s = self._took_s = 0.0
         self._begin()
 
@@ -96,7 +96,7 @@ class Generation:
             with enable_caching(self._base.model):
                 while True:
                     began = time.perf_counter()
-                    self._step(max(1.0, rate * (until - began)))
+                    self._append_tokens(max(1.0, rate * (until - began)))
                     now = time.perf_counter()
                     self._took_s += now - began
                     self._first_s = self._first_s or (self._took_s if self._rows else 0.0)
@@ -139,14 +139,14 @@ class Generation:
 
     # -- reading prompts --------------------------------------------------------------------------
 
-    def _step(self, tokens: float) -> None:
+    def _append_tokens(self, tokens: float) -> None:
         """Read a part of the prompts, of at most about ``tokens``, or generate one token for each row."""
         if self._reader is not None:
             self._read_trees(self._reader, tokens)
         elif self._unread.shape[1]:
             self._read(max(1, int(tokens / len(self._owners))))
         else:
-            self._write(self._pass(self._ids))
+            self._write(self._run_pass(self._ids))
 
     def _read_trees(self, reader: TreeReader, tokens: float) -> None:
         """Read the next columns of the trees; after the last, choose the first token of each prompt."""
@@ -159,7 +159,7 @@ class Generation:
         self._cache, self._reader, self._outputs = reader.cache, None, {}
         self._unread = self._mask[:, :0]
         self._rows = list(range(len(self.prompts)))
-        self._write(self._as_logits(torch.stack(last)))
+        self._write(self._convert_to_logits(torch.stack(last)))
 
     def _read(self, columns: int) -> None:
         """Read the next columns of all prompts; after the last, choose the first token."""
@@ -167,7 +167,7 @@ class Generation:
             columns = self._unread.shape[1]
         ids, self._unread = self._unread[:, :columns], self._unread[:, columns:]
         self._mask = self._masked[:, : self._mask.shape[1] + ids.shape[1]]
-        logits = self._pass(ids)
+        logits = self._run_pass(ids)
         if not self._unread.shape[1]:
             self._rows = list(range(len(self.prompts)))
             self._write(logits)
@@ -198,15 +198,15 @@ class Generation:
         self._rows, self._owners = [self._rows[at] for at in stay], [self._owners[at] for at in stay]
         self._drawn = None
 
-    def _pass(self, ids: torch.Tensor) -> torch.Tensor:
+    def _run_pass(self, ids: torch.Tensor) -> torch.Tensor:
         """Logits (B, V) float32 of the token after ``ids`` (B, T), with the adapter of each row's owner."""
-        with adapted_rows(self._stack, self._owners):
-            return self._logits(ids)
+        with adapt_rows(self._stack, self._owners):
+            return self._compute_logits(ids)
 
-    def _as_logits(self, outputs: torch.Tensor) -> torch.Tensor:
+    def _convert_to_logits(self, outputs: torch.Tensor) -> torch.Tensor:
         return outputs.float() if self._head is None else self._head.few(outputs)
 
-    def _logits(self, ids: torch.Tensor) -> torch.Tensor:
+    def _compute_logits(self, ids: torch.Tensor) -> torch.Tensor:
         positions = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         inputs: dict[str, Any] = {
             "input_ids": ids, "attention_mask": self._mask, "position_ids": positions,
@@ -215,10 +215,10 @@ class Generation:
         if self._head is None:
             output = self._base.model(**inputs)
             self._own_cache = output.past_key_values
-            return self._as_logits(output.logits[:, -1])
+            return self._convert_to_logits(output.logits[:, -1])
         output = self._base.model.base_model(**inputs)
         self._own_cache = output.past_key_values
-        return self._as_logits(output.last_hidden_state[:, -1])
+        return self._convert_to_logits(output.last_hidden_state[:, -1])
 
     _own_cache: Any = None  # the model's own cache, where a DynamicCache cannot be used
 
@@ -231,13 +231,13 @@ class Generation:
         rows, at = self._drawn
         if rows:
             draws = [self._draws[row][min(len(self._written[row]), self._most[row] - 1)] for row in rows]
-            cumulative = _nucleus(self._tempered(logits[at], rows).softmax(-1)).cumsum(-1)
+            cumulative = _cut_to_nucleus(self._apply_temperature(logits[at], rows).softmax(-1)).cumsum(-1)
             thresholds = torch.tensor(draws, device=logits.device)[:, None] * cumulative[:, -1:]
             sampled = torch.searchsorted(cumulative, thresholds).squeeze(-1)
             chosen[at] = sampled.clamp(max=logits.shape[-1] - 1)
         return chosen
 
-    def _tempered(self, logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+    def _apply_temperature(self, logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
         """``logits`` (B, V) of these rows, divided by the temperatures of their prompts."""
         temperatures = [self.prompts[row].temperature for row in rows]
         if all(temperature == 1.0 for temperature in temperatures):
@@ -245,7 +245,7 @@ class Generation:
         return logits / torch.tensor(temperatures, device=logits.device)[:, None]
 
 
-def _nucleus(probabilities: torch.Tensor) -> torch.Tensor:
+def _cut_to_nucleus(probabilities: torch.Tensor) -> torch.Tensor:
     """``probabilities`` (B, V) without the unlikely tokens that together have less than 1 − NUCLEUS: their
     rows then sum to less than 1 (Holtzman et al. 2020)."""
     largest = _likeliest(probabilities)
@@ -265,13 +265,13 @@ def _likeliest(probabilities: torch.Tensor) -> torch.Tensor:
     return probabilities.sort(-1, descending=True).values
 
 
-def _draws(seed: str, tokens: int) -> list[float]:
+def _draw_numbers(seed: str, tokens: int) -> list[float]:
     """A row's own uniform random numbers, one for each token, so that other rows do not affect it."""
     source = random.Random(seed)
     return [source.random() for _ in range(tokens)] if seed else []
 
 
-def end_ids(base: Base) -> frozenset[int]:
+def list_end_ids(base: Base) -> frozenset[int]:
     """The tokens that end a completion, according to tokenizer and model."""
     configured = getattr(getattr(base.model, "generation_config", None), "eos_token_id", None)
     ids = configured if isinstance(configured, list | tuple) else [configured]

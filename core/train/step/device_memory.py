@@ -17,7 +17,7 @@ import torch
 ALONE = "memory/alone_bytes"  # memory of a trial that trains alone
 
 _highest: dict[torch.device, int] = {}  # the peak before the allocator's was last reset
-_shared: list[dict[torch.device, dict[str, float]]] = []  # the readings within ``shared_readings``
+_shared: list[dict[torch.device, dict[str, float]]] = []  # the readings within ``share_readings``
 
 
 def read_metrics(device: torch.device) -> dict[str, float]:
@@ -31,7 +31,7 @@ def read_metrics(device: torch.device) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def shared_readings() -> Iterator[None]:
+def share_readings() -> Iterator[None]:
     """Within, a device's metrics are read once: all trials of a round report the same reading."""
     _shared.append({})
     try:
@@ -47,16 +47,16 @@ def _read_metrics(device: torch.device) -> dict[str, float]:
         used, peak = allocated.get("current", 0), max(allocated.get("peak", 0), _highest.get(device, 0))
     else:
         used = psutil.Process().memory_info().rss
-        peak = max(_peak_rss(), _highest.get(device, 0))
+        peak = max(_read_peak_rss(), _highest.get(device, 0))
     return {"memory/used_bytes": float(used), "memory/peak_bytes": float(max(used, peak))}
 
 
-def recent_peak(device: torch.device) -> int:
+def read_recent_peak(device: torch.device) -> int:
     """Peak memory of this worker since the last call of ``read_peak``, bytes.
 
     After an out-of-memory error this is where it happened; what is held afterwards says nothing about it.
     """
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _peak_rss()
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _read_peak_rss()
 
 
 def release_unused(device: torch.device) -> None:
@@ -83,7 +83,7 @@ class PeakMemory:
 def read_peak(device: torch.device) -> PeakMemory:
     """Read the peak since the last call, and reset it."""
     if device.type != "cuda":
-        return _fullest_rss(device)
+        return _read_fullest_rss(device)
     peak = torch.cuda.max_memory_allocated(device)
     cached = torch.cuda.max_memory_reserved(device) - peak
     free, total = torch.cuda.mem_get_info(device)
@@ -92,8 +92,8 @@ def read_peak(device: torch.device) -> PeakMemory:
     return PeakMemory(peak, free + max(0, cached), total, max(0, cached))
 
 
-def _fullest_rss(device: torch.device) -> PeakMemory:
-    memory, peak = psutil.virtual_memory(), _peak_rss()
+def _read_fullest_rss(device: torch.device) -> PeakMemory:
+    memory, peak = psutil.virtual_memory(), _read_peak_rss()
     lower = max(0, peak - psutil.Process().memory_info().rss)
     _highest[device] = max(_highest.get(device, 0), peak)
     with contextlib.suppress(OSError):
@@ -101,7 +101,7 @@ def _fullest_rss(device: torch.device) -> PeakMemory:
     return PeakMemory(peak, max(0, memory.available - lower), memory.total, 0)
 
 
-def _peak_rss() -> int:
+def _read_peak_rss() -> int:
     """The peak RSS of this process. On Linux getrusage may report its parent's, from before exec."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():

@@ -91,14 +91,14 @@ class Forward:
         stepped: list[Factors] = []
         try:
             inputs = self._collate(ordered, padding_free)
-            with self._attends(inputs):
-                losses, counts, _ = self._pass(owners, ordered, inputs, grad=True)
+            with self._make_attention(inputs):
+                losses, counts, _ = self._run_pass(owners, ordered, inputs, grad=True)
                 del inputs  # nothing reads the ids any more
                 losses.sum().backward()
             stepped = owners
         finally:
             self._stack.end(stepped)
-        return list(zip(owners, _sums(losses.detach(), counts), strict=True))
+        return list(zip(owners, _sum_rows(losses.detach(), counts), strict=True))
 
     @torch.no_grad()
     def judge(
@@ -108,11 +108,11 @@ class Forward:
         owners, ordered = self._begin(items, trains=False, padding_free=padding_free)
         try:
             inputs = self._collate(ordered, padding_free)
-            with self._attends(inputs):
-                losses, counts, hits = self._pass(owners, ordered, inputs, grad=False)
+            with self._make_attention(inputs):
+                losses, counts, hits = self._run_pass(owners, ordered, inputs, grad=False)
         finally:
             self._stack.end()
-        return list(zip(owners, _sums(losses, counts), _sums(hits.float(), counts), strict=True))
+        return list(zip(owners, _sum_rows(losses, counts), _sum_rows(hits.float(), counts), strict=True))
 
     @torch.no_grad()
     def rate(self, items: Sequence[Item], padding_free: bool = False) -> list[tuple[Item, Reading]]:
@@ -120,15 +120,19 @@ class Forward:
         are asked for, which a padding-free pass does not give."""
         _, ordered = self._begin(items, trains=False, padding_free=padding_free)
         counts = [count_targets([item.row]) for item in ordered]
-        wanted = [place for place, item in enumerate(ordered) if item.state and counts[place]]
-        assert not (wanted and padding_free)
+        places_with_states = [place for place, item in enumerate(ordered) if item.state and counts[place]]
+        assert not (places_with_states and padding_free)
         try:
-            with self._residual.record(_before_first_target(ordered, counts, wanted)) as states:
-                values = self._losses_and_hits(ordered, padding_free)
+            with self._residual.record(
+                _find_before_first_target(ordered, counts, places_with_states)
+            ) as states:
+                values = self._compute_losses_and_hits(ordered, padding_free)
         finally:
             self._stack.end()
         readings = split_rows(values, counts)
-        for place, state in zip(wanted, residual_stream.as_bytes(states, len(wanted)), strict=True):
+        for place, state in zip(
+            places_with_states, residual_stream.encode_bytes(states, len(places_with_states)), strict=True
+        ):
             readings[place] = replace(readings[place], state=state)
         return list(zip(ordered, readings, strict=True))
 
@@ -139,7 +143,7 @@ class Forward:
         keys: dict[int, list[int]] = {}
         starts: dict[int, list[int]] = {}
         for item in items:
-            blocks = padding_free_batch.block_starts(item.row) if padding_free else range(1)
+            blocks = padding_free_batch.find_block_starts(item.row) if padding_free else range(1)
             keys.setdefault(id(item.mine), []).extend(item.key for _ in blocks)
             starts.setdefault(id(item.mine), []).extend(blocks)
         owners = self._stack.order([item.mine for item in items if item.mine is not None])
@@ -151,7 +155,7 @@ class Forward:
         order = {id(owner): index for index, owner in enumerate(owners)}
         return owners, sorted(items, key=lambda item: order.get(id(item.mine), len(owners)))
 
-    def _pass(
+    def _run_pass(
         self, owners: Sequence[Factors], items: Sequence[Item], inputs: Inputs, grad: bool
     ) -> tuple[torch.Tensor, list[int], torch.Tensor]:
         """Losses (K,) and hits (K,) of the target tokens, row after row, and the token count of each owner.
@@ -165,7 +169,7 @@ class Forward:
             losses = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
             return self._smooth(losses, outputs, targets, items), counts, outputs.argmax(-1) == targets
         if grad:
-            losses = cross_entropy.losses(outputs, self.head, targets)
+            losses = cross_entropy.compute_losses(outputs, self.head, targets)
             return self._smooth(losses, outputs, targets, items), counts, targets
         losses, hits = cross_entropy.judge(outputs, self.head, targets)
         return losses, counts, hits
@@ -176,17 +180,19 @@ class Forward:
         """Smooth the labels of the items that ask for it."""
         if all(item.augment is None for item in items):
             return losses
-        found = find_smoothing([(count_targets([item.row]), item.augment) for item in items])
-        if found is None:
+        smoothing = find_smoothing([(count_targets([item.row]), item.augment) for item in items])
+        if smoothing is None:
             return losses
-        at, shares = pinned_transfer.to_device(losses.device, *map(torch.from_numpy, found))
-        gaps = cross_entropy.target_gaps(outputs.index_select(0, at), self.head, targets.index_select(0, at))
+        at, shares = pinned_transfer.copy_to_device(losses.device, *map(torch.from_numpy, smoothing))
+        gaps = cross_entropy.compute_target_gaps(
+            outputs.index_select(0, at), self.head, targets.index_select(0, at)
+        )
         return losses.index_add(0, at, shares * gaps)
 
-    def _losses_and_hits(self, items: Sequence[Item], padding_free: bool) -> torch.Tensor:
+    def _compute_losses_and_hits(self, items: Sequence[Item], padding_free: bool) -> torch.Tensor:
         """Losses and hits (2, K) float32 of the target tokens, row after row."""
         inputs = self._collate(items, padding_free)
-        with self._attends(inputs):
+        with self._make_attention(inputs):
             outputs, targets = self._run(inputs, items), inputs.targets
         if self.head is None:
             losses = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
@@ -201,42 +207,44 @@ class Forward:
         if padding_free:
             line = padding_free_batch.concatenate(rows, self._base.pad_id)
             on_host = (line.ids, line.targets, line.at, line.positions, line.ends)
-            ids, targets, at, positions, ends = pinned_transfer.to_device(device, *on_host)
+            ids, targets, at, positions, ends = pinned_transfer.copy_to_device(device, *on_host)
             inputs = Inputs(ids, targets, at, positions, Bounds(line.lengths, ends))
         else:
-            found, places = (torch.from_numpy(each) for each in find_targets(rows))
+            target_ids, places = (torch.from_numpy(array) for array in find_targets(rows))
             padded = pad_ids(rows, self._base.pad_id)
-            inputs = Inputs(*pinned_transfer.to_device(device, padded, found, places)[:3])
+            inputs = Inputs(*pinned_transfer.copy_to_device(device, padded, target_ids, places)[:3])
         self.collate_s += time.perf_counter() - began
         return inputs
 
-    def _attends(self, inputs: Inputs) -> Any:
+    def _make_attention(self, inputs: Inputs) -> Any:
         return self._attention.within(inputs.bounds) if inputs.bounds is not None else nullcontext()
 
     def _run(self, inputs: Inputs, items: Sequence[Item]) -> torch.Tensor:
         """The base model's outputs at the places that predict the targets: hidden states (K, H), or logits
         (K, V) float32 where there is no head."""
-        known: dict[str, Any] = {"input_ids": inputs.ids, "use_cache": False}
+        model_inputs: dict[str, Any] = {"input_ids": inputs.ids, "use_cache": False}
         if inputs.positions is not None:
-            known["position_ids"] = inputs.positions
+            model_inputs["position_ids"] = inputs.positions
         with embed(self._base, [(item.row, item.key, item.augment) for item in items]):
             if self.head is None:
-                logits = self._base.model(**known).logits
+                logits = self._base.model(**model_inputs).logits
                 return logits.flatten(0, 1)[inputs.at].float()
-            hidden = self._base.model.base_model(**known).last_hidden_state
+            hidden = self._base.model.base_model(**model_inputs).last_hidden_state
         return hidden.flatten(0, 1).index_select(0, inputs.at)
 
 
-def _before_first_target(items: Sequence[Item], counts: Sequence[int], wanted: Sequence[int]) -> list[int]:
-    """The flat positions (of B × T) before the first target of the rows ``wanted``; ``counts``: the number
-    of targets of each row."""
-    if not wanted:
+def _find_before_first_target(
+    items: Sequence[Item], counts: Sequence[int], wanted_places: Sequence[int]
+) -> list[int]:
+    """The flat positions (of B × T) before the first target of the rows ``wanted_places``; ``counts``: the
+    number of targets of each row."""
+    if not wanted_places:
         return []
     _, at = find_targets([item.row for item in items])
     firsts = np.cumsum([0, *counts])
-    return [int(at[firsts[place]]) for place in wanted]
+    return [int(at[firsts[place]]) for place in wanted_places]
 
 
-def _sums(values: torch.Tensor, counts: Sequence[int]) -> Iterator[torch.Tensor]:
+def _sum_rows(values: torch.Tensor, counts: Sequence[int]) -> Iterator[torch.Tensor]:
     """Sum each piece by itself, so that a NaN of one trial does not reach another."""
     return (piece.sum() for piece in values.split(list(counts)))

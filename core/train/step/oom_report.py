@@ -8,7 +8,7 @@ import torch
 
 from core.contract.events import event_types as e
 from core.contract.spec.knob_table import Value
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.train.device_errors import is_device_failure as is_device_failure
 from core.train.device_errors import is_out_of_memory as is_out_of_memory
 from core.train.reporter import Reporter
@@ -19,7 +19,7 @@ def report(reporter: Reporter, device: torch.device, trials: Sequence[int], move
     """Report that memory ran out. ``moved`` is the trial that leaves the pack, -1 for none."""
     reporter.emit(
         e.MemoryShort, worker="", device=str(device), trials=tuple(trials),
-        used_bytes=device_memory.recent_peak(device), text=text, moved=moved,
+        used_bytes=device_memory.read_recent_peak(device), text=text, moved=moved,
     )  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def describe_limit(device: torch.device, trials: int, most: int, short: int) -> 
 
 
 def _describe_error(device: torch.device, trials: int) -> str:
-    used = device_memory.recent_peak(device) / 2**30
+    used = device_memory.read_recent_peak(device) / 2**30
     return f"out of memory on {device} with {trials} trials (peak {used:.1f} GiB)"
 
 
@@ -47,5 +47,5 @@ def describe_misfit(device: torch.device, knobs: Mapping[str, Value], step: int,
     peak = device_memory.read_metrics(device)["memory/peak_bytes"]
     return (
         f"out of memory at step {step + 1} with batch_size {knobs['batch_size']} × sequence_length "
-        f"{knobs['sequence_length']} (peak {peak / 2**30:.1f} GiB): {plain(str(error), 160)}"
+        f"{knobs['sequence_length']} (peak {peak / 2**30:.1f} GiB): {sanitize(str(error), 160)}"
     )

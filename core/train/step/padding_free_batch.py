@@ -49,7 +49,7 @@ def concatenate(rows: Sequence[Row], pad_id: int) -> PaddingFreeBatch:
     )  # fmt: skip
 
 
-def block_starts(row: Row) -> range:
+def find_block_starts(row: Row) -> range:
     """The positions of the first tokens of a row's blocks."""
     return range(0, len(row.ids), BLOCK)
 
@@ -58,7 +58,7 @@ class RowAttention:
     """Lets a base attend within the rows of a padding-free batch."""
 
     def __init__(self, model: Any) -> None:
-        self._configs = list(_configs(model))
+        self._configs = list(_list_configs(model))
 
     @contextmanager
     def within(self, bounds: Bounds) -> Iterator[None]:
@@ -76,11 +76,11 @@ class RowAttention:
                 config._attn_implementation = name
 
 
-def _configs(model: Any) -> Iterator[Any]:
+def _list_configs(model: Any) -> Iterator[Any]:
     """The configs that the modules read their attention from, each once."""
-    seen: set[int] = set()
+    seen_ids: set[int] = set()
     for module in model.modules():
         config = getattr(module, "config", None)
-        if hasattr(config, "_attn_implementation") and id(config) not in seen:
-            seen.add(id(config))
+        if hasattr(config, "_attn_implementation") and id(config) not in seen_ids:
+            seen_ids.add(id(config))
             yield config

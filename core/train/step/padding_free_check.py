@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.train.base.base_model import Base
 from core.train.base.layer_call_survey import Survey, close
 from core.train.data.dataset import Row
@@ -20,7 +20,7 @@ from core.train.step.padding_free_batch import RowAttention
 LENGTHS = (37, 5)  # tokens of the rows: more than a block, and less
 
 
-def supports_padding_free(base: Base, path: FastPath, survey: Survey) -> tuple[bool, str]:
+def check_padding_free(base: Base, path: FastPath, survey: Survey) -> tuple[bool, str]:
     """Whether passes may be padding-free, and what to tell the user where only the base prevents it.
 
     Without the fused kernels trials with different numbers of rows share no product, and dropout of
@@ -30,26 +30,26 @@ def supports_padding_free(base: Base, path: FastPath, survey: Survey) -> tuple[b
     if not kernels or survey.astray or survey.why_alone or base.model.dtype == torch.float32:
         return False, ""  # flash attention has no float32
     try:
-        fault = "" if _agrees(base) else "it computes something else"
+        fault = "" if _do_outputs_agree(base) else "it computes something else"
     except torch.AcceleratorError:
         raise
     except Exception as error:
-        fault = f"{type(error).__name__}: {plain(str(error), 160)}"
+        fault = f"{type(error).__name__}: {sanitize(str(error), 160)}"
     note = f"rows are padded to the longest of their pass, training is slower: without padding {fault}"
     return not fault, note if fault else ""
 
 
-def _agrees(base: Base) -> bool:
+def _do_outputs_agree(base: Base) -> bool:
     """Whether outputs and gradients of concatenated rows are those of padded rows, and a row's outputs have
     the same bits after another one."""
     top = max(2, min(base.vocabulary, 1000))
     texts = [[(7 * at + number) % top for at in range(length)] for number, length in enumerate(LENGTHS)]
     rows = [Row(ids, ids) for ids in texts]
-    other = [Row([(ids + 1) % top for ids in texts[0]], texts[0]), rows[1]]
+    changed_rows = [Row([(ids + 1) % top for ids in texts[0]], texts[0]), rows[1]]
     joint, joint_grads = _compute_concatenated(base, rows)
     padded, padded_grads = _compute_padded(base, rows)
-    kept = all(close(*pair) for pair in zip(joint + joint_grads, padded + padded_grads, strict=True))
-    return kept and torch.equal(_compute_concatenated(base, other)[0][1], joint[1])
+    agree = all(close(*pair) for pair in zip(joint + joint_grads, padded + padded_grads, strict=True))
+    return agree and torch.equal(_compute_concatenated(base, changed_rows)[0][1], joint[1])
 
 
 Parts = list[torch.Tensor]  # (tokens, H) of each row
@@ -58,7 +58,7 @@ Parts = list[torch.Tensor]  # (tokens, H) of each row
 def _compute_concatenated(base: Base, rows: list[Row]) -> tuple[Parts, Parts]:
     batch = padding_free_batch.concatenate(rows, base.pad_id)
     on_host = (batch.ids, batch.positions, batch.ends)
-    ids, positions, ends = pinned_transfer.to_device(base.device, *on_host)
+    ids, positions, ends = pinned_transfer.copy_to_device(base.device, *on_host)
     with RowAttention(base.model).within(Bounds(batch.lengths, ends)):
         begins = batch.ends.tolist()
         places = [slice(begin, begin + len(row.ids)) for begin, row in zip(begins, rows, strict=False)]
@@ -66,7 +66,7 @@ def _compute_concatenated(base: Base, rows: list[Row]) -> tuple[Parts, Parts]:
 
 
 def _compute_padded(base: Base, rows: list[Row]) -> tuple[Parts, Parts]:
-    (ids,) = pinned_transfer.to_device(base.device, pad_ids(rows, base.pad_id))
+    (ids,) = pinned_transfer.copy_to_device(base.device, pad_ids(rows, base.pad_id))
     return _compute(base, [(at, slice(len(row.ids))) for at, row in enumerate(rows)], input_ids=ids)
 
 

@@ -14,11 +14,11 @@ import torch
 # generations; on six models it was after 38 to 63 % of the layers, such as 12 of 32 in Llama 3 8B and 15 of
 # 24 in Qwen 1.8B (pipeline/runs in github.com/andyrdt/refusal_direction). In SmolLM2 135M the packaged
 # requests are furthest apart, in deviations, after 16 to 18 of 30. Cached states are those of this depth: a
-# change needs another VERSION in base_scores.py.
+# change needs another VERSION in base_model_scoring.py.
 DEPTH = 0.6
 
 
-def layers_of(model: Any) -> torch.nn.ModuleList | None:
+def find_layers(model: Any) -> torch.nn.ModuleList | None:
     """The model's stack of layers: the outermost list of as many modules as the configuration has layers."""
     count = getattr(model.config.get_text_config(), "num_hidden_layers", None)
     lists = (module for module in model.modules() if isinstance(module, torch.nn.ModuleList))
@@ -33,7 +33,7 @@ class ResidualStream:
 
     @cached_property
     def _layer(self) -> Any | None:
-        layers = layers_of(self._model)
+        layers = find_layers(self._model)
         return layers[max(0, int(DEPTH * len(layers)) - 1)] if layers else None
 
     @contextmanager
@@ -57,7 +57,7 @@ class ResidualStream:
             handle.remove()
 
 
-def as_bytes(states: Sequence[torch.Tensor], count: int) -> list[bytes]:
+def encode_bytes(states: Sequence[torch.Tensor], count: int) -> list[bytes]:
     """Each state as float32 values; ``count`` empty ones if none were recorded."""
     if not states:
         return [b""] * count

@@ -42,7 +42,7 @@ class TimeShares:
         self.data_s += data_s
         self.tokens += tokens
         self.row_tokens += row_tokens
-        self.evaluation_s += busy_s * evaluation_share(tokens, evaluated_tokens)
+        self.evaluation_s += busy_s * compute_evaluation_share(tokens, evaluated_tokens)
 
     def shares(self) -> Shares:
         """What the sums are of all time and of all positions."""
@@ -54,7 +54,7 @@ class TimeShares:
         return Shares(padding=padding, data_wait=data_wait, scoring=scoring, evaluation=evaluation)
 
 
-def evaluation_share(tokens: int, evaluated: int) -> float:
+def compute_evaluation_share(tokens: int, evaluated: int) -> float:
     """The share of a round's time that ``evaluated`` of its ``tokens`` took: passes cannot be timed one by
     one without waiting for the device."""
     cost = BACKWARD * (tokens - evaluated) + evaluated

@@ -27,24 +27,24 @@ class TokenTree:
         """How many nodes ``add`` would create."""
         node = ROOT
         for at, token in enumerate(sequence):
-            found = self._children.get((node, token))
-            if found is None:
+            child = self._children.get((node, token))
+            if child is None:
                 return len(sequence) - at
-            node = found
+            node = child
         return 0
 
     def add(self, sequence: Sequence[int]) -> list[int]:
         """Merge a sequence; return its nodes."""
         node, path = ROOT, []
         for depth, token in enumerate(sequence):
-            found = self._children.get((node, token))
-            if found is None:
-                found = len(self.ids)
-                self._children[node, token] = found
+            child = self._children.get((node, token))
+            if child is None:
+                child = len(self.ids)
+                self._children[node, token] = child
                 self.ids.append(token)
                 self.parents.append(node)
                 self.depths.append(depth)
-            node = found
+            node = child
             path.append(node)
         return path
 

@@ -74,7 +74,7 @@ class TreeReader:
         wanted: Sequence[Sequence[int]], marked: Sequence[Collection[int]] = (),
     ) -> None:  # fmt: skip
         self._base, self._stack, self._headless, self._owners = base, stack, headless, owners
-        self.cache = selectable_cache(base)
+        self.cache = make_selectable_cache(base)
         assert self.cache is not None
         self._width, self._read = max(len(tree) for tree in trees), 0
         self.tokens = 0  # read so far
@@ -111,8 +111,8 @@ class TreeReader:
         marked = [(row, node) for row, node in self._marked if begin <= node < end]
         flat = [row * (end - begin) + node - begin for row, node in marked]
         with self._residual.record(flat) as states:
-            outputs = self._pass(begin, end)
-        self.states |= zip(marked, residual_stream.as_bytes(states, len(marked)), strict=True)
+            outputs = self._run_pass(begin, end)
+        self.states |= zip(marked, residual_stream.encode_bytes(states, len(marked)), strict=True)
         self._read = end
         self.tokens += (end - begin) * len(self._owners)
         found = []
@@ -123,18 +123,18 @@ class TreeReader:
                 found.append((row, part, outputs[row].index_select(0, at)))
         return found
 
-    def _pass(self, begin: int, end: int) -> torch.Tensor:
+    def _run_pass(self, begin: int, end: int) -> torch.Tensor:
         """The outputs (B, end − begin, H or V) of some columns."""
         device, dtype = self._base.device, self._base.model.dtype
-        seen = torch.from_numpy(self._seen[:, None, begin:end, :end]).to(device)
-        hidden_from = torch.zeros(seen.shape, dtype=dtype, device=device)
+        visible = torch.from_numpy(self._seen[:, None, begin:end, :end]).to(device)
+        hidden_from = torch.zeros(visible.shape, dtype=dtype, device=device)
         inputs: dict[str, Any] = {
             "input_ids": torch.from_numpy(self._ids[:, begin:end]).to(device),
             "position_ids": torch.from_numpy(self._depths[:, begin:end]).to(device),
-            "attention_mask": hidden_from.masked_fill_(~seen, torch.finfo(dtype).min),
+            "attention_mask": hidden_from.masked_fill_(~visible, torch.finfo(dtype).min),
             "past_key_values": self.cache, "use_cache": True,
         }  # fmt: skip
-        with adapted_rows(self._stack, self._owners):
+        with adapt_rows(self._stack, self._owners):
             if self._headless:
                 logits: torch.Tensor = self._base.model(**inputs).logits
                 return logits
@@ -159,7 +159,7 @@ class TreeReader:
 
 
 @contextmanager
-def adapted_rows(stack: Stack, owners: Sequence[Owner]) -> Iterator[None]:
+def adapt_rows(stack: Stack, owners: Sequence[Owner]) -> Iterator[None]:
     """Let a pass run with each row's adapter; the rows are in the order of the stack, the base's last."""
     counts: dict[int, tuple[Factors, list[int]]] = {}
     for owner in owners:
@@ -174,7 +174,7 @@ def adapted_rows(stack: Stack, owners: Sequence[Owner]) -> Iterator[None]:
         stack.end()
 
 
-def selectable_cache(base: Base) -> DynamicCache | None:
+def make_selectable_cache(base: Base) -> DynamicCache | None:
     """A cache whose rows can be repeated and dropped; None where the model needs another kind: a
     sliding-window cache counts its padding, and a state-space model keeps none."""
     try:
@@ -209,10 +209,10 @@ def enable_caching(model: Any) -> Iterator[None]:
 
 
 @torch.no_grad()
-def reads_trees(base: Base, stack: Stack) -> bool:
+def can_read_trees(base: Base, stack: Stack) -> bool:
     """Whether this base model gives a tree's tokens the outputs of their sequences: tried, since attention
     masks, positions and caches are each model family's own."""
-    if selectable_cache(base) is None:
+    if make_selectable_cache(base) is None:
         return False
     top = max(16, min(base.vocabulary, 1000))
     lines = ((1, 2, 3, 4, 5), (1, 2, 3, 6, 7, 8), (9, 2, 3))

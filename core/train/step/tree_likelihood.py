@@ -45,13 +45,13 @@ class RowScoring:
     def __init__(self, base: Base, stack: Stack, head: Head | None, items: Sequence[Item]) -> None:
         self._base, self._head = base, head
         owners = stack.order([item.mine for item in items if item.mine is not None])
-        kept: dict[int, _Owned] = {id(owner): _Owned(owner) for owner in owners}
+        owned_by_id: dict[int, _Owned] = {id(owner): _Owned(owner) for owner in owners}
         if len(owners) < len({id(item.mine) for item in items}):
-            kept[id(None)] = _Owned(None)
+            owned_by_id[id(None)] = _Owned(None)
         self._values: list[np.ndarray] = []  # for each row: its losses and firsts, (2, targets)
         for at, item in enumerate(items):
-            self._values.append(_plant(kept[id(item.mine)], at, item))
-        self._owned = list(kept.values())
+            self._values.append(_plant(owned_by_id[id(item.mine)], at, item))
+        self._owned = list(owned_by_id.values())
         self._open = [values.shape[1] for values in self._values]
         self._reader = TreeReader(
             base, stack, head is None, [owned.owner for owned in self._owned],
@@ -110,12 +110,12 @@ def _plant(owned: _Owned, at: int, item: Item) -> np.ndarray:
     """Add a row to its owner's tree; return the place for its losses and firsts."""
     path = owned.tree.add(_read_ids(item))
     pairs = zip(path, item.row.labels[1:].tolist(), strict=False)
-    found = [(node, label) for node, label in pairs if label != MASKED]
-    for place, (node, label) in enumerate(found):
+    labelled_nodes = [(node, label) for node, label in pairs if label != MASKED]
+    for place, (node, label) in enumerate(labelled_nodes):
         owned.targets.setdefault(node, []).append(_Target(at, place, label))
-    if item.state and found:
-        owned.rows[at] = found[0][0]
-    return np.zeros((2, len(found)), dtype=np.float32)
+    if item.state and labelled_nodes:
+        owned.rows[at] = labelled_nodes[0][0]
+    return np.zeros((2, len(labelled_nodes)), dtype=np.float32)
 
 
 def _read_ids(item: Item) -> list[int]:

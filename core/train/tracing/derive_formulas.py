@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from core.memory.base.step_formulas import FILE, FUSED, symbols
+from core.memory.base.step_formulas import FILE, FUSED, list_symbols
 from core.train.base import fused_layers
 from core.train.tracing import tiny_models, traced_step
 from core.train.tracing.tensor_storage_trace import Allocated, Event, Freed, Mark
@@ -40,15 +40,21 @@ class Underivable(Exception):
     """A tensor's size is not a product of known widths."""
 
 
-def forms(family: str, dtype: str, checkpointing: bool, targets: str, grad: bool = True) -> dict[str, Any]:
+def derive_forms(
+    family: str, dtype: str, checkpointing: bool, targets: str, grad: bool = True
+) -> dict[str, Any]:
     """Derive the formulas: ``layer``, the bytes that each further layer keeps for the backward pass, and
     ``moments``, the remaining live bytes at the peaks. Raises Underivable."""
     two_layers, three_layers = (
         _solve(family, dtype, checkpointing, targets, layers, grad) for layers in (2, 3)
     )
-    layer = subtract(at_last_layer(three_layers), at_last_layer(two_layers)) if grad else {}
-    rest = [subtract(form, layer) for form in moments(two_layers)] if grad else list(moments(two_layers))
-    return {"layer": layer, "moments": peak_moments(rest)}
+    layer = subtract(select_last_layer(three_layers), select_last_layer(two_layers)) if grad else {}
+    rest = (
+        [subtract(form, layer) for form in list_moments(two_layers)]
+        if grad
+        else list(list_moments(two_layers))
+    )
+    return {"layer": layer, "moments": list_peak_moments(rest)}
 
 
 # -- sizes as products ----------------------------------------------------------------------------
@@ -59,18 +65,18 @@ def _solve(family: str, dtype: str, checkpointing: bool, targets: str, layers: i
     runs = []
     for seed in SEEDS:
         sizes = tiny_models.draw(family, seed)
-        base = tiny_models.model(family, sizes, layers, DTYPES[dtype], checkpointing)
+        base = tiny_models.build_model(family, sizes, layers, DTYPES[dtype], checkpointing)
         batch = traced_step.draw(seed)
-        known = symbols(traced_step.widths(sizes, batch, parts=traced_step.PARTS))
-        with fused(base.model) if dtype.endswith(FUSED) else nullcontext():
-            events = traced_step.step(base, batch, targets, grad)
+        sizes_of_symbols = list_symbols(traced_step.compute_widths(sizes, batch, parts=traced_step.PARTS))
+        with fuse_layers(base.model) if dtype.endswith(FUSED) else nullcontext():
+            events = traced_step.trace_step(base, batch, targets, grad)
         end = events.index(Mark(traced_step.OVER)) if grad else len(events)
-        runs.append((known, events[:end]))
-    return match_runs(runs, _form)
+        runs.append((sizes_of_symbols, events[:end]))
+    return match_runs(runs, _solve_form)
 
 
 @contextmanager
-def fused(model: Any) -> Iterator[None]:
+def fuse_layers(model: Any) -> Iterator[None]:
     """Let layers compute as on a GPU, where their kernels store less; PyTorch's operations stand in."""
     fused_layers.fuse(model)
     try:
@@ -83,23 +89,23 @@ def match_runs(runs: Sequence[tuple[dict[str, float], Sequence[Event]]], form: C
     """Match the events of runs of the same step; ``form`` solves each event's size from all runs."""
     usual = Counter(len(events) for _, events in runs).most_common(1)[0][0]
     runs = [run for run in runs if len(run[1]) == usual]  # some sizes are contiguous by chance
-    sides = [known for known, _ in runs]
+    sides = [sides_of_run for sides_of_run, _ in runs]
     return [(same[0], form(same, sides)) for same in zip(*(events for _, events in runs), strict=True)]
 
 
-def _form(same: Sequence[Event], sides: Sequence[Mapping[str, float]]) -> Form:
+def _solve_form(same: Sequence[Event], sides: Sequence[Mapping[str, float]]) -> Form:
     if not isinstance(same[0], Allocated):
         return {}
     sizes = [event.size_bytes for event in same if isinstance(event, Allocated)]
     for name, first in ((name, width) for name, width in sides[0].items() if width):
-        each = sizes[0] / first
-        if math.log2(each) % 1:  # element sizes are powers of two; other quotients fit by chance
+        per_unit = sizes[0] / first
+        if math.log2(per_unit) % 1:  # element sizes are powers of two; other quotients fit by chance
             continue
         if all(
-            abs(size - each * side[name]) < 1e-6 * max(1, size)
+            abs(size - per_unit * side[name]) < 1e-6 * max(1, size)
             for size, side in zip(sizes, sides, strict=True)
         ):
-            return {name: each}
+            return {name: per_unit}
     if all(size <= max(256, 16 * side["N"]) for size, side in zip(sizes, sides, strict=True)):
         return {
             "N": max(size / side["N"] for size, side in zip(sizes, sides, strict=True))
@@ -111,7 +117,7 @@ def _form(same: Sequence[Event], sides: Sequence[Mapping[str, float]]) -> Form:
 # -- moments --------------------------------------------------------------------------------------
 
 
-def live_bytes(solved: Sequence[tuple[Event, Form]]) -> Iterator[tuple[Event, Form]]:
+def list_live_bytes(solved: Sequence[tuple[Event, Form]]) -> Iterator[tuple[Event, Form]]:
     """Yield each event with the live bytes after it."""
     live: Form = {}
     for event, form in solved:
@@ -122,19 +128,19 @@ def live_bytes(solved: Sequence[tuple[Event, Form]]) -> Iterator[tuple[Event, Fo
         yield event, live
 
 
-def at_last_layer(solved: Sequence[tuple[Event, Form]]) -> Form:
+def select_last_layer(solved: Sequence[tuple[Event, Form]]) -> Form:
     """The live bytes when the last layer begins."""
-    for event, live in live_bytes(solved):
+    for event, live in list_live_bytes(solved):
         if event == Mark(traced_step.LAST):
             return dict(live)
     raise Underivable("the last layer was never called")
 
 
-def per_layer(solved: Sequence[tuple[Event, Form]]) -> Form:
+def select_per_layer(solved: Sequence[tuple[Event, Form]]) -> Form:
     """The live bytes that the layer before the last adds, as each further layer does. It must not be the
     first, whose input needs no gradient."""
     before: Form | None = None
-    for event, live in live_bytes(solved):
+    for event, live in list_live_bytes(solved):
         if event == Mark(traced_step.EARLIER):
             before = dict(live)
         elif event == Mark(traced_step.LAST) and before is not None:
@@ -142,11 +148,11 @@ def per_layer(solved: Sequence[tuple[Event, Form]]) -> Form:
     raise Underivable("the last two layers were never called")
 
 
-def moments(solved: Sequence[tuple[Event, Form]]) -> Iterator[Form]:
+def list_moments(solved: Sequence[tuple[Event, Form]]) -> Iterator[Form]:
     """Yield the live bytes while the earlier layers' share is complete: from the start of the last layer to
     the end of its backward pass, or during an entire pass without gradients."""
     inside = not any(event == Mark(traced_step.LAST) for event, _ in solved)
-    for event, live in live_bytes(solved):
+    for event, live in list_live_bytes(solved):
         if isinstance(event, Mark):
             inside = event.name == traced_step.LAST
         elif inside and isinstance(event, Allocated):
@@ -160,12 +166,12 @@ def subtract(form: Form, other: Form) -> Form:
     return {name: round(value, 6) for name, value in sorted(terms.items()) if abs(value) > 1e-9}
 
 
-def peak_moments(moments: Sequence[Form]) -> list[Form]:
+def list_peak_moments(moments: Sequence[Form]) -> list[Form]:
     """The moments that are the largest for some model and batch."""
     names = sorted({name for form in moments for name in form})
     matrix = np.array([[form.get(name, 0.0) for name in names] for form in moments])
     matrix, at = np.unique(matrix, axis=0, return_index=True)
-    sides = [symbols(widths) for widths in draw_realistic()]
+    sides = [list_symbols(widths) for widths in draw_realistic()]
     values = np.array([[side[name] for name in names] for side in sides])
     best = np.unique(np.argmax(values @ matrix.T, axis=1))
     return [dict(sorted(moments[at[index]].items())) for index in best]
@@ -181,13 +187,13 @@ def draw_realistic(count: int = SAMPLES) -> Iterator[dict[str, float]]:
         hidden = heads * width if dice.random() < 0.8 else dice.choice([576, 896, 2048, 4096, 8192])
         tokens = 2 ** dice.uniform(4, 17)
         dropped = dice.choice([0.0, tokens, tokens * dice.random()])
-        kept = tokens * dice.choice([1.0, dice.uniform(0.05, 1.0)])
+        kept_tokens = tokens * dice.choice([1.0, dice.uniform(0.05, 1.0)])
         vocabulary = dice.choice([32000, 49152, 128256, 152064, 262144])
         rank = 2 ** dice.uniform(0, 8)
         yield {
             "h": hidden, "i": hidden * dice.uniform(2, 8), "q": heads * width, "k": groups * width,
-            "d": width, "a": heads, "v": vocabulary, "N": tokens, "D": dropped, "K": kept,
-            "C": min(kept, dice.choice([48, 512]) * 2**20 / 4 / vocabulary),
+            "d": width, "a": heads, "v": vocabulary, "N": tokens, "D": dropped, "K": kept_tokens,
+            "C": min(kept_tokens, dice.choice([48, 512]) * 2**20 / 4 / vocabulary),
             "T": min(tokens, 2 ** dice.uniform(4, 13)),
             "B": dice.uniform(1, 64), "RD": dropped * rank, "RP": (tokens - dropped) * rank,
             "W": dice.choice([0.0, 0.0, 1.03, 2.0]), "G": dice.choice([0.0, 1.0]),
@@ -204,19 +210,21 @@ def derive(family: str) -> dict[str, Any]:
         for checkpointing in (False, True):
             for targets in TARGETS:
                 key = f"{dtype}/{'checkpointed' if checkpointing else 'plain'}/{targets}"
-                formulas[key] = forms(family, dtype, checkpointing, targets)
-        formulas[f"{dtype}/judge"] = forms(family, dtype, False, "all-linear", grad=False)
+                formulas[key] = derive_forms(family, dtype, checkpointing, targets)
+        formulas[f"{dtype}/judge"] = derive_forms(family, dtype, False, "all-linear", grad=False)
     return formulas
 
 
 def main() -> int:
     """Derive the formulas of the given families, or of all, and write the file."""
-    wanted = sys.argv[1:] or list(tiny_models.CONFIGS)
-    known = json.loads(FILE.read_text()) if FILE.exists() else {}
-    for family in wanted:
-        known[family] = derive(family)
-        print(f"{family}: {len(json.dumps(known[family]))} bytes", flush=True)
-        lines = [f'"{name}": {json.dumps(known[name], separators=(",", ":"))}' for name in sorted(known)]
+    families = sys.argv[1:] or list(tiny_models.CONFIGS)
+    formulas = json.loads(FILE.read_text()) if FILE.exists() else {}
+    for family in families:
+        formulas[family] = derive(family)
+        print(f"{family}: {len(json.dumps(formulas[family]))} bytes", flush=True)
+        lines = [
+            f'"{name}": {json.dumps(formulas[name], separators=(",", ":"))}' for name in sorted(formulas)
+        ]
         FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     return 0
 

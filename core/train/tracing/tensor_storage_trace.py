@@ -86,7 +86,7 @@ class Trace(TorchDispatchMode):
         self.events.append(Freed(self._known.pop(key)))
 
 
-def peak(events: Iterable[Event]) -> int:
+def find_peak(events: Iterable[Event]) -> int:
     """The most bytes that were allocated at once."""
     live = most = 0
     sizes: dict[int, int] = {}

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from core.train.base.base_model import Base, rest
+from core.train.base.base_model import Base, load_rest
 
 # The model_type of each family, and its configuration class in transformers.
 CONFIGS = {
@@ -57,22 +57,22 @@ def draw(family: str, seed: int) -> Sizes:
     )
 
 
-def model(family: str, sizes: Sizes, layers: int, dtype: torch.dtype, checkpointing: bool) -> Base:
+def build_model(family: str, sizes: Sizes, layers: int, dtype: torch.dtype, checkpointing: bool) -> Base:
     """Build a base model with random weights on the CPU."""
     import transformers
 
-    config = getattr(transformers, CONFIGS[family])(**_settings(family, sizes, layers))
+    config = getattr(transformers, CONFIGS[family])(**_make_settings(family, sizes, layers))
     built: Any = transformers.AutoModelForCausalLM.from_config(config, dtype=dtype)
     built.requires_grad_(False)
     built.config.use_cache = False
     if checkpointing:
         built.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    rest(built)
+    load_rest(built)
     tokenizer = SimpleNamespace(pad_token_id=0, eos_token_id=0)
     return Base(built, tokenizer, "fp32", family, torch.device("cpu"))
 
 
-def _settings(family: str, sizes: Sizes, layers: int) -> dict[str, Any]:
+def _make_settings(family: str, sizes: Sizes, layers: int) -> dict[str, Any]:
     common = {"vocab_size": sizes.v, "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0}
     if family == "gpt2":
         return {
@@ -87,7 +87,7 @@ def _settings(family: str, sizes: Sizes, layers: int) -> dict[str, Any]:
     return settings if family in SQUARE else {**settings, "head_dim": sizes.d}
 
 
-def layers_of(built: Any) -> torch.nn.ModuleList:
+def find_layers(built: Any) -> torch.nn.ModuleList:
     """The model's stack of layers. Raises ValueError if it has none."""
     count = built.config.get_text_config().num_hidden_layers
     for module in built.modules():

@@ -18,11 +18,11 @@ from typing import Any
 import torch
 
 from core.errors import TrimtabError
-from core.memory.base.step_formulas import symbols
+from core.memory.base.step_formulas import list_symbols
 from core.train.base import linear_layer_layout
-from core.train.base.base_model import Base, resolve, rest
+from core.train.base.base_model import Base, load_rest, resolve
 from core.train.base.cross_entropy import Head
-from core.train.progress_callback import silent
+from core.train.progress_callback import report_nothing
 from core.train.tracing import derive_formulas, tiny_models, traced_step
 from core.train.tracing.tensor_storage_trace import Allocated, Mark
 
@@ -38,14 +38,16 @@ def sketch(name: str, revision: str | None, dtype: str) -> dict[str, Any]:
     """Describe the model with its formulas. Raises TrimtabError, Underivable, or errors of transformers."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(resolve(name, silent), revision=revision, trust_remote_code=False)
+    config = AutoConfig.from_pretrained(
+        resolve(name, report_nothing), revision=revision, trust_remote_code=False
+    )
     layers = config.get_text_config().num_hidden_layers
     forms: dict[str, Any] = {}
     for done, (key, checkpointing, grad) in enumerate(
         (("plain/all-linear", False, True), ("checkpointed/all-linear", True, True), ("judge", False, False))
     ):
         print(f"tracing {name} in {dtype}: {key} ({done} of 3 done)", file=sys.stderr, flush=True)
-        forms[f"{dtype}/{key}"] = _forms(config, dtype, checkpointing, grad)
+        forms[f"{dtype}/{key}"] = _derive_forms(config, dtype, checkpointing, grad)
     description = _describe(config, dtype, layers)
     largest = max((layer["inputs"] * layer["outputs"] for layer in description["linears"]), default=0)
     for form in forms.values():
@@ -54,16 +56,16 @@ def sketch(name: str, revision: str | None, dtype: str) -> dict[str, Any]:
     return {**description, "forms": forms}
 
 
-def _forms(config: Any, dtype: str, checkpointing: bool, grad: bool) -> dict[str, Any]:
+def _derive_forms(config: Any, dtype: str, checkpointing: bool, grad: bool) -> dict[str, Any]:
     """The formulas of one pass. A model of three layers has all of them: the middle one's share is that of
     every further layer, so no model of two layers is traced to compare with."""
     solved = _solve(config, dtype, checkpointing, 3 if grad else 2, grad)
-    moments = list(derive_formulas.moments(solved))
-    layer = derive_formulas.per_layer(solved) if grad else {}
+    moments = list(derive_formulas.list_moments(solved))
+    layer = derive_formulas.select_per_layer(solved) if grad else {}
     if grad:
-        others = {name: 2 * each for name, each in layer.items()}
-        moments = [derive_formulas.subtract(form, others) for form in moments]
-    return {"layer": layer, "moments": derive_formulas.peak_moments(moments)}
+        rounded = {name: 2 * coefficient for name, coefficient in layer.items()}
+        moments = [derive_formulas.subtract(form, rounded) for form in moments]
+    return {"layer": layer, "moments": derive_formulas.list_peak_moments(moments)}
 
 
 def _solve(config: Any, dtype: str, checkpointing: bool, layers: int, grad: bool) -> derive_formulas.Solved:
@@ -72,25 +74,27 @@ def _solve(config: Any, dtype: str, checkpointing: bool, layers: int, grad: bool
         for seed in SEEDS:
             batch = traced_step.draw(seed)
             nothing = tiny_models.Sizes(h=0, i=0, q=0, k=0, d=1, a=0, v=0)
-            known = symbols(traced_step.widths(nothing, batch))
-            events = traced_step.step(base, batch, "all-linear", grad, head=_head(base), copies=False)
+            sizes_of_symbols = list_symbols(traced_step.compute_widths(nothing, batch))
+            events = traced_step.trace_step(
+                base, batch, "all-linear", grad, head=_find_head(base), copies=False
+            )
             end = events.index(Mark(traced_step.OVER)) if grad else len(events)
-            runs.append(({name: known[name] for name in OF_BATCH}, events[:end]))
-    return derive_formulas.match_runs(runs, _form)
+            runs.append(({name: sizes_of_symbols[name] for name in OF_BATCH}, events[:end]))
+    return derive_formulas.match_runs(runs, _solve_form)
 
 
-def _form(same: Sequence[Any], sides: Sequence[dict[str, float]]) -> derive_formulas.Form:
+def _solve_form(same: Sequence[Any], sides: Sequence[dict[str, float]]) -> derive_formulas.Form:
     """The size as a multiple of one width of the batch; if none fits, of the tokens: an upper bound."""
     if not isinstance(same[0], Allocated):
         return {}
     sizes = [event.size_bytes for event in same]
     for name, first in sides[0].items():
-        each = sizes[0] / first if first else 0.0
-        if each and all(
-            abs(size - each * side[name]) < 1e-6 * max(1, size)
+        per_unit = sizes[0] / first if first else 0.0
+        if per_unit and all(
+            abs(size - per_unit * side[name]) < 1e-6 * max(1, size)
             for size, side in zip(sizes, sides, strict=True)
         ):
-            return {name: each}
+            return {name: per_unit}
     return {"N": max(size / side["N"] for size, side in zip(sizes, sides, strict=True))}
 
 
@@ -112,7 +116,7 @@ def _build(config: Any, dtype: str, checkpointing: bool, layers: int) -> Iterato
             model.config.use_cache = False
             if checkpointing:
                 model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-            rest(model)
+            load_rest(model)
             tokenizer = SimpleNamespace(pad_token_id=0, eos_token_id=0)
             yield Base(model, tokenizer, dtype, "sketch", torch.device("cpu"))
     finally:
@@ -130,7 +134,7 @@ def _cut(config: Any, layers: int) -> Any:
     return cut
 
 
-def _head(base: Base) -> Head | None:
+def _find_head(base: Base) -> Head | None:
     module, config = base.model.get_output_embeddings(), base.model.config.get_text_config()
     if type(module) is not torch.nn.Linear:
         return None
@@ -143,7 +147,7 @@ def _describe(config: Any, dtype: str, layers: int) -> dict[str, Any]:
     for depth in (2, 3):
         with _build(config, dtype, False, depth) as base:
             counts.append(sum(weight.numel() for weight in base.model.parameters()))
-            layer_list = tiny_models.layers_of(base.model)
+            layer_list = tiny_models.find_layers(base.model)
             (stack, *_) = [name for name, module in base.model.named_modules() if module is layer_list]
             last = f"{stack}.{depth - 1}."
             places = [place for place in linear_layer_layout.find(base.model) if place.name.startswith(last)]

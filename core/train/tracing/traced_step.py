@@ -62,21 +62,21 @@ def draw(seed: int) -> Batch:
     return Batch((Part(first, rows[0], 0.1), Part(second, rows[1])), 1 + PARTS * dice.randrange(4, 10))
 
 
-def widths(sizes: tiny_models.Sizes, batch: Batch, parts: int = PARTS) -> dict[str, float]:
+def compute_widths(sizes: tiny_models.Sizes, batch: Batch, parts: int = PARTS) -> dict[str, float]:
     """The values of the letters in ``core.memory.base.step_formulas`` for this model and batch."""
     dropped = [part for part in batch.parts if part.dropout]
-    others = [part for part in batch.parts if not part.dropout]
+    parts_without_dropout = [part for part in batch.parts if not part.dropout]
     tokens, targets = batch.rows * batch.length, batch.rows * (batch.length - 1)
     return {
         **{name: float(value) for name, value in vars(sizes).items()},
         "N": tokens, "B": batch.rows, "T": batch.length, "K": targets,
         "C": -(-targets // parts), "D": batch.length * sum(part.rows for part in dropped),
         "RD": batch.length * sum(part.rows * part.rank for part in dropped),
-        "RP": batch.length * sum(part.rows * part.rank for part in others), "W": 1.0, "G": 0.0,
+        "RP": batch.length * sum(part.rows * part.rank for part in parts_without_dropout), "W": 1.0, "G": 0.0,
     }  # fmt: skip
 
 
-def step(
+def trace_step(
     base: Base,
     batch: Batch,
     targets: str | list[str],
@@ -88,7 +88,7 @@ def step(
     """Trace one pass over ``batch``, with its gradients, as any pass after the first. Unless it is ``plain``,
     the loss is computed in PARTS chunks and, with ``copies``, weights are copied for each product."""
     with (
-        nullcontext() if plain else _strain(batch, base, copies),
+        nullcontext() if plain else _fill_cache(batch, base, copies),
         prepare(base, batch, targets, grad, head) as work,
     ):
         trace = Trace(work.held)
@@ -117,7 +117,7 @@ def prepare(
     base: Base, batch: Batch, targets: str | list[str], grad: bool = True, head: Head | None = None
 ) -> Iterator[Work]:
     """Prepare a pass over ``batch`` and run it once, so that gradients and tables are allocated."""
-    stack, factors, forward = _pack(base, batch, targets, head)
+    stack, factors, forward = _build_pack(base, batch, targets, head)
     ids = [1 + at % 7 for at in range(batch.length)]
     items = [
         Item(owner, Row(ids, ids))
@@ -132,21 +132,23 @@ def prepare(
 
 
 @contextmanager
-def _strain(batch: Batch, base: Base, copies: bool) -> Iterator[None]:
-    with _chunks(batch, base), _copied_weights() if copies else nullcontext():
+def _fill_cache(batch: Batch, base: Base, copies: bool) -> Iterator[None]:
+    with _use_chunks(batch, base), _count_weight_copies() if copies else nullcontext():
         yield
 
 
-def _pack(
+def _build_pack(
     base: Base, batch: Batch, targets: str | list[str], head: Head | None
 ) -> tuple[Stack, list[Factors], Forward]:
-    known = linear_layer_layout.find(base.model)
-    head = head or survey(base, known).head
+    linear_layers = linear_layer_layout.find(base.model)
+    head = head or survey(base, linear_layers).head
     stack = Stack(base.model.dtype, base.device)
     modules = dict(base.model.named_modules())
-    for place in known:
+    for place in linear_layers:
         Gate(modules[place.name], place, stack)
-    layout = linear_layer_layout.Layout(peft_config.select_layers(known, peft_config.targets(known, targets)))
+    layout = linear_layer_layout.Layout(
+        peft_config.select_layers(linear_layers, peft_config.find_targets(linear_layers, targets))
+    )
     factors = [Factors(layout, part.rank, 1.0, part.dropout, 0, base.device) for part in batch.parts]
     stack.compose([(owner, part.rows) for owner, part in zip(factors, batch.parts, strict=True)])
     return stack, factors, Forward(base, stack, head)
@@ -158,7 +160,7 @@ def _list_tensors(base: Base) -> Iterator[torch.Tensor]:
 
 
 @contextmanager
-def _chunks(batch: Batch, base: Base) -> Iterator[None]:
+def _use_chunks(batch: Batch, base: Base) -> Iterator[None]:
     """Compute the loss in PARTS chunks."""
     before = dict(row_batching.CHUNK_BYTES)
     vocabulary = base.model.get_output_embeddings().weight.shape[0]
@@ -171,37 +173,37 @@ def _chunks(batch: Batch, base: Base) -> Iterator[None]:
 
 
 @contextmanager
-def _copied_weights() -> Iterator[None]:
+def _count_weight_copies() -> Iterator[None]:
     """Copy every layer's weight for each product, as dequantisation does."""
-    kept = {kind: kind.weight for kind in (multi_lora_linear.Dense, multi_lora_linear.Transposed)}
+    original_weights = {kind: kind.weight for kind in (multi_lora_linear.Dense, multi_lora_linear.Transposed)}
 
     def add_copy(weight: Any) -> Any:
         return lambda self, dtype: weight(self, dtype).clone()
 
     try:
-        for kind, weight in kept.items():
+        for kind, weight in original_weights.items():
             kind.weight = add_copy(weight)  # type: ignore[method-assign]
         yield
     finally:
-        for kind, weight in kept.items():
+        for kind, weight in original_weights.items():
             kind.weight = weight  # type: ignore[method-assign]
 
 
 @contextmanager
 def _mark_backward(base: Base, trace: Trace) -> Iterator[None]:
     """Mark the start of the last two layers and the end of the last one's backward pass."""
-    seen: set[str] = set()
+    seen_names: set[str] = set()
 
     def begins(name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        if name in seen:  # recomputed for its gradients
+        if name in seen_names:  # recomputed for its gradients
             return
-        seen.add(name)
+        seen_names.add(name)
         trace.mark(name)
         if name == LAST:
             hidden = arguments[0] if arguments else named["hidden_states"]
             hidden.register_hook(lambda grad: trace.mark(OVER))
 
-    layers = tiny_models.layers_of(base.model)
+    layers = tiny_models.find_layers(base.model)
     handles = [
         layer.register_forward_pre_hook(
             lambda module, arguments, named, name=name: begins(name, arguments, named), with_kwargs=True

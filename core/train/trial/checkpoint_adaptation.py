@@ -47,7 +47,7 @@ def adapt(
         changes |= {"why": "", "waited": 0}
     mixes = {name for name in changed_knobs if name == REPLAY.name or name.startswith(WEIGHT)}
     if mixes or changed_knobs & {"batch_size", "gradient_accumulation"}:
-        since = batch_schedule.work_after(progress.since, old_knobs, progress.step)
+        since = batch_schedule.count_work_after(progress.since, old_knobs, progress.step)
         changes["since"] = since._replace(drawn=progress.drawn)
     if mixes or changed_knobs & set(RESTARTING):
         notes += _restart_notes(progress.partial or Partial())
@@ -65,17 +65,19 @@ def adapt(
 def _check(adapter: Tensors, knobs: Mapping[str, Value], factors: Tensors) -> None:
     missing = factors.keys() ^ adapter.keys()
     if missing:
-        raise _unfit(
+        raise _make_fault(
             f"target_modules = {knobs['target_modules']} does not match the checkpoint: {min(missing)}"
         )
     for name, factor in factors.items():
         shape = adapter[name].shape
         if shape != factor.shape:
             rank = min(shape)
-            raise _unfit(f"lora_rank = {knobs['lora_rank']}, but the checkpoint has rank {rank} ({name})")
+            raise _make_fault(
+                f"lora_rank = {knobs['lora_rank']}, but the checkpoint has rank {rank} ({name})"
+            )
 
 
-def _unfit(problem: str) -> TrimtabError:
+def _make_fault(problem: str) -> TrimtabError:
     fix = "clone with the parent's lora_rank and target_modules, or queue a new trial"
     return TrimtabError.of(problem, "the checkpoint", fix)
 

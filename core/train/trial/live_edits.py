@@ -25,7 +25,7 @@ class Editable(Protocol):
     def every(self) -> int: ...
 
 
-def fixed_names(changes: dict[str, Any]) -> list[str]:
+def list_fixed_names(changes: dict[str, Any]) -> list[str]:
     """The names in ``changes`` that cannot change while a trial runs."""
     return [name for name in changes if name != EVERY and not (name in KNOBS and KNOBS[name].live)]
 
@@ -35,7 +35,7 @@ def apply(trial: Editable, changes: dict[str, Any]) -> dict[str, tuple[Any, Any]
 
     A ``steps`` value below the steps done ends the trial where it is.
     """
-    allowed = {name: value for name, value in changes.items() if name not in fixed_names(changes)}
+    allowed = {name: value for name, value in changes.items() if name not in list_fixed_names(changes)}
     return {name: _apply(trial, name, value) for name, value in allowed.items()}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from core.contract.spec.metric_table import ROW_SHARE, TOKEN_SHARE, WANTED_SHARE
 from core.data.mixture.mixture_shares import Mixture
 from core.train.data.dataset import Row
-from core.train.data.mixture_rows import source_of
+from core.train.data.mixture_rows import find_source
 
 
 class SourceBalance:
@@ -20,9 +20,9 @@ class SourceBalance:
     def add(self, micro_batches: Sequence[Sequence[Row]]) -> None:
         """Count the rows of a step."""
         for row in (row for rows in micro_batches for row in rows) if self.counts else ():
-            known = self.counts.get(source_of(row))
-            if known is not None:
-                self.counts[source_of(row)] = known[0] + 1, known[1] + len(row.ids)
+            source_count = self.counts.get(find_source(row))
+            if source_count is not None:
+                self.counts[find_source(row)] = source_count[0] + 1, source_count[1] + len(row.ids)
 
     def metrics(self, wanted: Sequence[float]) -> dict[str, float]:
         """Return each source's shares of all rows and tokens so far, and the ``wanted`` ones of the rows."""

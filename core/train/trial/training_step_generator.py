@@ -42,7 +42,7 @@ class TrainingStep:
         norm, targets = 0.0, self.update.targets
         for index in range(partial.micro_batches, len(self.micro_batches)):
             last = index + 1 == len(self.micro_batches)
-            result, took_s = yield Learn(self._items(index), self.update if last else None)
+            result, took_s = yield Learn(self._make_items(index), self.update if last else None)
             self._check_finite("the loss", result.loss)
             partial.micro_batches, norm = index + 1, result.norm
             partial.loss, partial.busy_s = partial.loss + result.loss / targets, partial.busy_s + took_s
@@ -53,23 +53,23 @@ class TrainingStep:
     def update(self) -> Update:
         """The optimizer's step after the last micro-batch."""
         targets = sum(count_targets(rows) for rows in self.micro_batches)
-        return Update(targets, self._rate(), float(self.knobs["clip_norm"]) or math.inf)
+        return Update(targets, self._compute_rate(), float(self.knobs["clip_norm"]) or math.inf)
 
     @property
     def tokens(self) -> int:
         """Tokens of the step, prompts included."""
         return sum(len(row.ids) for rows in self.micro_batches for row in rows)
 
-    def _rate(self) -> float:
+    def _compute_rate(self) -> float:
         scheduler, warmup = str(self.knobs["scheduler"]), float(self.knobs["warmup"])
-        share = lr_schedule.factor(scheduler, warmup, self.step, self.total_steps)
+        share = lr_schedule.compute_factor(scheduler, warmup, self.step, self.total_steps)
         return float(self.knobs["learning_rate"]) * share
 
-    def _items(self, index: int) -> list[Item]:
+    def _make_items(self, index: int) -> list[Item]:
         seed, micro_batch = self.factors.seed, self.first + index
         augment = find_augment(self.knobs)
         return [
-            Item(self.factors, row, counter_dropout.row_key(seed, micro_batch, place), augment=augment)
+            Item(self.factors, row, counter_dropout.make_row_key(seed, micro_batch, place), augment=augment)
             for place, row in enumerate(self.micro_batches[index])
         ]
 

@@ -8,7 +8,7 @@ import torch
 
 from core.train import checkpoint_files
 from core.train.adapters import optimizers
-from core.train.scoring.scoring_queue import Snapshot, frozen_copy
+from core.train.scoring.scoring_queue import Snapshot, copy_frozen
 from core.train.trial import checkpoint_adaptation, checkpoint_record
 from core.train.trial.checkpoint_record import GRADIENT, Partial, PendingSnapshot, TrialProgress
 from core.train.trial.trial_training import Trial
@@ -18,7 +18,7 @@ SCORING = "scoring."  # prefix of unscored snapshots among the optimizer's tenso
 
 def take(trial: Trial) -> checkpoint_files.Snapshot:
     """The state between two micro-batches; its copies in host memory may still be under way."""
-    tensors, numbers = optimizers.tensors_of(trial.optimizer)
+    tensors, numbers = optimizers.list_tensors(trial.optimizer)
     if trial.partial.micro_batches and trial.factors.grad is not None:
         tensors = {**tensors, GRADIENT: trial.factors.grad}
     pending = trial.list_pending()
@@ -39,7 +39,10 @@ def take(trial: Trial) -> checkpoint_files.Snapshot:
         balance=trial.balance.counts,
         knobs=trial.knobs,
         submitted=trial.submitted_step,
-        pending=[PendingSnapshot(each.step, each.elapsed_s, each.writes, each.last) for each in pending],
+        pending=[
+            PendingSnapshot(snapshot.step, snapshot.elapsed_s, snapshot.writes, snapshot.last)
+            for snapshot in pending
+        ],
         unsaid=trial.card.unsaid,
         inspected=trial.inspections.snapshot(),
         past=trial.card.past.numbers(),
@@ -70,7 +73,7 @@ def restore(trial: Trial, snapshot: checkpoint_files.Snapshot) -> None:
     trial.factors.grad = None if gradient is None else gradient.to(trial.base.device)
     optimizers.restore(trial.optimizer, tensors, progress.optimizer)
     _restore_numbers(trial, progress)
-    trial.unscored = _unscored_snapshots(trial, progress.pending, matrices)
+    trial.unscored = _list_unscored_snapshots(trial, progress.pending, matrices)
 
 
 def _restore_numbers(trial: Trial, progress: TrialProgress) -> None:
@@ -90,7 +93,7 @@ def _restore_numbers(trial: Trial, progress: TrialProgress) -> None:
     trial.partial = progress.partial or Partial()
 
 
-def _unscored_snapshots(
+def _list_unscored_snapshots(
     trial: Trial, pending: Sequence[PendingSnapshot], matrices: Mapping[int, torch.Tensor]
 ) -> list[Snapshot]:
     """The snapshots that were unscored when the checkpoint was written."""
@@ -98,7 +101,7 @@ def _unscored_snapshots(
     for step, elapsed_s, writes, last in pending:
         matrix = matrices.get(step)
         if matrix is not None and matrix.shape == trial.factors.matrix.shape:
-            factors = frozen_copy(trial.factors)
+            factors = copy_frozen(trial.factors)
             factors.matrix.data.copy_(matrix)
             trained = trial.course.rows_trained(step)
             snapshots.append(

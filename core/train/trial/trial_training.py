@@ -14,7 +14,7 @@ from core.train.adapters import adapter_init, optimizers, peft_config
 from core.train.base.base_model import Base
 from core.train.base.linear_layer_layout import Layout, Place
 from core.train.checkpoint_names import Position
-from core.train.data import truncation
+from core.train.data import row_truncation
 from core.train.data.batch_schedule import BatchSchedule
 from core.train.data.dataset import Data
 from core.train.evaluation.trial_scores import Scorecard
@@ -53,13 +53,15 @@ class Trial:
         self.inspections = InspectionSchedule(self.folder, self.reporter.warn)
         self.validation = Validation(spec, data, base.positions, self.card)
         self._reports = TrainingReports(self.card, base.device, spec.resources.report_every_s)
-        rows = truncation.rows(spec, base, data, self.knobs, self.reporter.note)
+        rows = row_truncation.cut_rows(spec, base, data, self.knobs, self.reporter.note)
         self.course = BatchSchedule(rows, self.knobs, mixture=data.mixture)
         self.balance = SourceBalance(data.mixture)
         self.batch, self.total_steps = self.course.batch, self.course.total_steps
-        names = peft_config.targets(places, self.knobs["target_modules"])
+        names = peft_config.find_targets(places, self.knobs["target_modules"])
         layers = peft_config.select_layers(places, names)
-        self.config = peft_config.config(base, self.knobs, peft_config.exact_names(base.model, layers, names))
+        self.config = peft_config.make_config(
+            base, self.knobs, peft_config.list_exact_names(base.model, layers, names)
+        )
         self.factors = adapter_init.create_factors(spec, base, self.knobs, Layout(layers))
         self.optimizer = optimizers.make(self.factors, self.knobs)
         self.step, self.elapsed_s = 0, 0.0
@@ -131,21 +133,21 @@ class Trial:
         if not (self.step or self.partial.micro_batches):
             yield from self.validation.measure_start(self.factors)
         while True:
-            if not self._continues():
+            if not self._is_continued():
                 yield from self._evaluate_and_submit()
-                if not self._continues():  # an edit may have added steps meanwhile
+                if not self._is_continued():  # an edit may have added steps meanwhile
                     return self.validation.why
             yield from self._train_step()
             if self.step % self.every == 0 or self.step == self.total_steps:
                 yield from self._evaluate_and_submit()
 
-    def _continues(self) -> bool:
+    def _is_continued(self) -> bool:
         """Apply queued edits between two steps. Returns whether there is another step."""
         self.passed_step = self.step
         requests, self._edits = self._edits, []
         for edit in requests:
-            if live_edits.fixed_names(edit.changes):
-                names = ", ".join(live_edits.fixed_names(edit.changes))
+            if live_edits.list_fixed_names(edit.changes):
+                names = ", ".join(live_edits.list_fixed_names(edit.changes))
                 self.reporter.warn(f"{names} cannot change while it runs")
             changes = live_edits.apply(self, edit.changes)
             total = self.total_steps if "steps" in changes else 0

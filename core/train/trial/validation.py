@@ -7,13 +7,13 @@ from collections.abc import Generator, Mapping
 
 from core.contract.events import event_types as e
 from core.contract.spec.metric_table import FORGETTING, SOURCE
-from core.contract.spec.searched_knob_extremes import longest_sequence
+from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.evaluate.metrics.loss_metrics import Sums
 from core.evaluate.statistics.trial_early_stopping import EarlyStopping
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import Data, Row, cut, has_target
-from core.train.data.mixture_rows import source_of
+from core.train.data.mixture_rows import find_source
 from core.train.evaluation.trial_scores import Scorecard
 from core.train.step.compute_requests import Judge, Rate, Request, Result, TimedResult
 from core.train.step.forward_pass import Item, count_targets
@@ -32,21 +32,21 @@ class HeldOutRows:
     """
 
     def __init__(self, spec: StudySpec, data: Data, positions: int | None = None) -> None:
-        length = longest_sequence(spec)
+        length = find_longest_sequence(spec)
         length = length if positions is None else min(length, positions)
         rows = data.shorten(length)[1]
         self._size = spec.evaluate.batch_size
         self.by_row = spec.study.pruner == "wilcoxon" or spec.evaluate.row_losses
         mixture = data.mixture.sizes if data.mixture is not None else ()
         self._replayed = {size.name for size in mixture if size.replay}
-        sources = [source_of(row) if mixture else "" for row in rows]
+        sources = [find_source(row) if mixture else "" for row in rows]
         order = sorted(range(len(rows)), key=lambda at: (sources[at], len(rows[at].ids)))  # stable
         self._rows = [rows[at] for at in order]
         self._sources = [sources[at] for at in order]
         self._places: list[int] = []  # positions of these rows among the study's
         if self.by_row:
-            known = [at for at, row in enumerate(data.validation) if has_target(cut(row, length))]
-            self._places = [known[at] for at in order]
+            usable_places = [at for at, row in enumerate(data.validation) if has_target(cut(row, length))]
+            self._places = [usable_places[at] for at in order]
         self._all = len(data.validation)
 
     def __len__(self) -> int:
@@ -77,9 +77,9 @@ class HeldOutRows:
                 total.add(sums.loss, sums.tokens, sums.correct)
         return total.metrics().get("eval/loss")
 
-    def make_request(self, mine: Factors, rows: list[Row]) -> Judge | Rate:
+    def make_request(self, factors: Factors, rows: list[Row]) -> Judge | Rate:
         """The request for these rows."""
-        items = [Item(mine, row) for row in rows]
+        items = [Item(factors, row) for row in rows]
         return Rate(items) if self.by_row else Judge(items)
 
     def take(self, rows: list[Row], result: Result, partial: Partial) -> None:
@@ -88,11 +88,11 @@ class HeldOutRows:
         source = self._sources[partial.judged]
         sums = [] if source in self._replayed else [partial.sums]
         sums += [partial.sources.setdefault(source, Sums())] if source else []
-        for each in sums:
+        for row_sum in sums:
             if not self.by_row:
-                each.add(result.loss, count_targets(rows), result.hits)
+                row_sum.add(result.loss, count_targets(rows), result.hits)
             for reading in result.answers if self.by_row else ():
-                each.add(reading.loss, reading.tokens, int(sum(reading.firsts)))  # type: ignore[union-attr]
+                row_sum.add(reading.loss, reading.tokens, int(sum(reading.firsts)))  # type: ignore[union-attr]
         if self.by_row:
             partial.losses += [reading.loss / reading.tokens for reading in result.answers]  # type: ignore[union-attr]
 

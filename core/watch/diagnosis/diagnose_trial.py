@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.trial_diagnosis import KINDS, Diagnosis, Finding
 from core.watch.diagnosis.clipping import find_clipping
 from core.watch.diagnosis.divergence import find_divergence
@@ -42,27 +42,28 @@ def diagnose(study: s.Study, trial: s.Trial) -> tuple[Diagnosis, ...]:
     """Return what is wrong with the curves of ``trial``; nothing of a healthy or a new one."""
     return tuple(
         Diagnosis(
-            found.kind, found.since_step, found.sentence + _describe_edit_before(trial, found), found.figures,
-            list_remedies(study, trial, found),
+            finding.kind, finding.since_step, finding.sentence + _describe_edit_before(trial, finding),
+            finding.figures,
+            list_remedies(study, trial, finding),
         )
-        for found in find_all(read_curves(trial))
+        for finding in find_all(read_curves(trial))
     )  # fmt: skip
 
 
-def _describe_edit_before(trial: s.Trial, found: Finding) -> str:
+def _describe_edit_before(trial: s.Trial, finding: Finding) -> str:
     """Return what a person changed shortly before a sudden rise; empty where nothing was."""
     near = max(FEW_STEPS, trial.total_steps // 20)
-    marks = [mark for mark in trial.marks if 0 <= found.since_step - mark.step <= near]
-    if found.kind not in SUDDEN or not marks:
+    marks = [mark for mark in trial.marks if 0 <= finding.since_step - mark.step <= near]
+    if finding.kind not in SUDDEN or not marks:
         return ""
-    return f", just after this at step {marks[0].step}: {plain(marks[0].text, 80)}"
+    return f", just after this at step {marks[0].step}: {sanitize(marks[0].text, 80)}"
 
 
 def find_all(curves: Curves) -> list[Finding]:
     """Return the findings of all rules in the order of KINDS, without those that a graver one explains."""
-    found = {finding.kind: finding for rule in RULES if (finding := rule(curves))}
-    hidden = _explained(found)
-    return [found[kind] for kind in KINDS if kind in found and kind not in hidden]
+    findings = {finding.kind: finding for rule in RULES if (finding := rule(curves))}
+    hidden = _explained(findings)
+    return [findings[kind] for kind in KINDS if kind in findings and kind not in hidden]
 
 
 def _explained(kinds: Iterable[str]) -> frozenset[str]:

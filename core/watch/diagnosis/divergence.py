@@ -21,7 +21,7 @@ def find_divergence(curves: Curves) -> Finding | None:
     levels = train.levels
     place = min(range(len(levels)), key=levels.__getitem__)
     best, now, noise, best_step = levels[place], levels[-1], train.level_noise, train.level_step(place)
-    agrees = _evaluation_rose(curves, best_step)
+    agrees = _has_evaluation_risen(curves, best_step)
     margin = noise * (SIGMAS if agrees else SIGMAS_ALONE)
     learned = train.start - best > LEARNED_SIGMAS * noise
     if not learned or agrees is False or now - best <= max(margin, SMALLEST * best):
@@ -37,7 +37,7 @@ def find_divergence(curves: Curves) -> Finding | None:
     )
 
 
-def _evaluation_rose(curves: Curves, step: int) -> bool | None:
+def _has_evaluation_risen(curves: Curves, step: int) -> bool | None:
     """Tell whether the evaluation agrees: its loss is above its best of before ``step``. None: it cannot."""
     points = zip(curves.evaluation.steps, curves.evaluation.values, strict=True)
     before = [value for at, value in points if at <= step]

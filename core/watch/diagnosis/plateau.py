@@ -26,7 +26,7 @@ def find_plateau(curves: Curves) -> Finding | None:
     room = max(GAIN * gained, evaluation.noise)
     place = next(at for at, value in enumerate(values) if value <= best + room)
     if median(values[-3:]) > best + 3 * room:
-        place = _level_since(values, room)
+        place = _find_level_since(values, room)
     if len(values) - 1 - place < FLAT * len(values):
         return None
     step = evaluation.steps[place]
@@ -37,7 +37,7 @@ def find_plateau(curves: Curves) -> Finding | None:
     return Finding("plateau", step, sentence, figures)
 
 
-def _level_since(values: tuple[float, ...], room: float) -> int:
+def _find_level_since(values: tuple[float, ...], room: float) -> int:
     """Return the first place from which no two values differ by more than ``room``."""
     place = len(values) - 1
     low = high = values[place]

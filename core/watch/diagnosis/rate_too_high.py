@@ -26,10 +26,10 @@ def find_rate_too_high(curves: Curves) -> Finding | None:
     """Return how far the loss rose before anything was learned, by training or else by the evaluations."""
     if len(curves.train) < FEWEST:
         return None
-    found = _training_rose(curves) or _training_burst(curves) or _evaluations_rose(curves)
-    if found is None:
+    rise = _find_training_rise(curves) or _find_training_burst(curves) or _find_evaluation_rise(curves)
+    if rise is None:
         return None
-    curve_name, start, peak, now, step = found
+    curve_name, start, peak, now, step = rise
     sentence = (
         f"learning rate {curves.peak_rate:.3g} too high: the {curve_name} rose from {start:.3g} to {peak:.3g}"
     )
@@ -43,11 +43,11 @@ Rise = tuple[
 ]  # which loss, at first, at its peak, now, and the step of the peak
 
 
-def _training_rose(curves: Curves) -> Rise | None:
+def _find_training_rise(curves: Curves) -> Rise | None:
     """A peak in the first half with nothing learned before it."""
     train = curves.train
     start, levels = train.start, train.levels
-    margin = train.start_noise * (SIGMAS_AGREED if _evaluation_agrees(curves) else SIGMAS)
+    margin = train.start_noise * (SIGMAS_AGREED if _is_evaluation_agreeing(curves) else SIGMAS)
     early = levels[: max(1, round(len(levels) * EARLY))]
     place = max(range(len(early)), key=early.__getitem__)
     peak, step = early[place], train.level_step(place)
@@ -56,7 +56,7 @@ def _training_rose(curves: Curves) -> Rise | None:
     return None if _had_learned(curves, step) else ("loss", start, peak, levels[-1], step)
 
 
-def _training_burst(curves: Curves) -> Rise | None:
+def _find_training_burst(curves: Curves) -> Rise | None:
     """A few steps in the first fifth far above the start, which no evaluation is clearly below."""
     train = curves.train
     early = range(max(1, round(len(train) * AT_ONCE)))
@@ -70,7 +70,7 @@ def _training_burst(curves: Curves) -> Rise | None:
     return "loss", first, peak, train.levels[-1], train.steps[bursts.index(peak) + BURST // 2]
 
 
-def _evaluations_rose(curves: Curves) -> Rise | None:
+def _find_evaluation_rise(curves: Curves) -> Rise | None:
     """All late evaluations are above the first, none was better, and training did not fall either."""
     values, steps, train = curves.evaluation.values, curves.evaluation.steps, curves.train
     if len(values) < EVALUATIONS or train.start - train.levels[-1] > train.start_noise:
@@ -83,7 +83,7 @@ def _evaluations_rose(curves: Curves) -> Rise | None:
     return "evaluation loss", first, peak, values[-1], steps[values.index(peak)]
 
 
-def _evaluation_agrees(curves: Curves) -> bool:
+def _is_evaluation_agreeing(curves: Curves) -> bool:
     """Tell whether an early evaluation, too, is above the first training loss, or none got below it."""
     values, start = curves.evaluation.values, curves.train.start
     early = values[: max(1, round(len(values) * EARLY))]

@@ -26,7 +26,7 @@ def find_rate_too_low(curves: Curves) -> Finding | None:
     still = max(values) - min(values) < STILL * first
     if not still and not (0 <= gained < LITTLE and better >= STEADY * (len(values) - 1)):
         return None
-    if gained > CLEAR and _slows_early(values):
+    if gained > CLEAR and _is_slowing_early(values):
         return None
     sentence = (
         f"learning rate {curves.peak_rate:.3g} too low: in {curves.step} steps the evaluation loss moved by "
@@ -36,7 +36,7 @@ def find_rate_too_low(curves: Curves) -> Finding | None:
     return Finding("rate-too-low", curves.evaluation.steps[0], sentence, figures)
 
 
-def _slows_early(values: tuple[float, ...]) -> bool:
+def _is_slowing_early(values: tuple[float, ...]) -> bool:
     """Tell whether nearly all was gained in the first third: what could be learned was."""
     third = max(1, len(values) // 3)
     return (values[third] - values[-1]) < 0.2 * (values[0] - values[-1])

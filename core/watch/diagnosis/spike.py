@@ -24,12 +24,12 @@ Spike = tuple[float, int, float]  # height, place, loss before
 
 def find_spike(curves: Curves) -> Finding | None:
     """Return the highest spike that the loss came back from, of training or else of the evaluations."""
-    for curve_name, curve, found in (
-        ("", curves.train, _training_spikes(curves.train)),
-        ("evaluation ", curves.evaluation, _evaluation_spikes(curves.evaluation)),
+    for curve_name, curve, spikes in (
+        ("", curves.train, _find_training_spikes(curves.train)),
+        ("evaluation ", curves.evaluation, _find_evaluation_spikes(curves.evaluation)),
     ):
-        if found:
-            height, at, before = max(found)
+        if spikes:
+            height, at, before = max(spikes)
             step, peak = curve.steps[at], curve.values[at]
             rise = f"went from {before:.3g} to {peak:.3g} and back"
             sentence = f"loss spike at step {step}: the {curve_name}loss {rise}"
@@ -39,13 +39,13 @@ def find_spike(curves: Curves) -> Finding | None:
     return None
 
 
-def _training_spikes(train: Curve) -> list[Spike]:
+def _find_training_spikes(train: Curve) -> list[Spike]:
     if len(train) < FEWEST:
         return []
-    return [spike for at in range(AROUND, len(train) - AROUND) if (spike := _training_spike(train, at))]
+    return [spike for at in range(AROUND, len(train) - AROUND) if (spike := _find_training_spike(train, at))]
 
 
-def _training_spike(train: Curve, at: int) -> Spike | None:
+def _find_training_spike(train: Curve, at: int) -> Spike | None:
     values = train.values
     before = median(values[at - AROUND : at])
     noise = max(train.noise, Curve(values=values[max(0, at - 2 * AROUND) : at]).noise)
@@ -60,14 +60,14 @@ def _training_spike(train: Curve, at: int) -> Spike | None:
     return None if back > before + BACK * (values[at] - before) else (values[at] - before, at, before)
 
 
-def _evaluation_spikes(evaluation: Curve) -> list[Spike]:
+def _find_evaluation_spikes(evaluation: Curve) -> list[Spike]:
     if len(evaluation) < EVALUATIONS or evaluation.noise > NOISY * min(evaluation.values):
         return []
     places = range(2, len(evaluation) - 1)
-    return [spike for at in places if (spike := _evaluation_spike(evaluation, at))]
+    return [spike for at in places if (spike := _find_evaluation_spike(evaluation, at))]
 
 
-def _evaluation_spike(evaluation: Curve, at: int) -> Spike | None:
+def _find_evaluation_spike(evaluation: Curve, at: int) -> Spike | None:
     values = evaluation.values
     before = median(values[max(0, at - BEFORE) : at])
     height = values[at] - before

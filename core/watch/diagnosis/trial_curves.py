@@ -96,7 +96,7 @@ class Curves:
 def read_curves(trial: s.Trial) -> Curves:
     """Return the curves of ``trial``, without values that are not finite."""
     total = trial.total_steps or int(trial.knobs.get("steps") or 0)
-    train, evaluation, norm, rate = (_finite(trial.series.get(name)) for name in NAMES)
+    train, evaluation, norm, rate = (_keep_finite(trial.series.get(name)) for name in NAMES)
     return Curves(
         train,
         evaluation,
@@ -108,29 +108,29 @@ def read_curves(trial: s.Trial) -> Curves:
         total_steps=total,
         warmup_steps=round(float(trial.knobs.get("warmup") or 0.0) * total),
         error=trial.error if trial.state == s.FAILED else "",
-        non_finite=_first_non_finite(trial),
+        non_finite=_find_first_non_finite(trial),
     )
 
 
 NAMES = ("train/loss", "eval/loss", "train/grad_norm", "train/learning_rate")
 
 
-def _finite(series: Series | None) -> Curve:
+def _keep_finite(series: Series | None) -> Curve:
     if series is None:
         return Curve()
     points = [point for point in zip(series.steps, series.values, strict=True) if math.isfinite(point[1])]
     return Curve(tuple(step for step, _ in points), tuple(value for _, value in points))
 
 
-def _first_non_finite(trial: s.Trial) -> tuple[str, int] | None:
-    found = [
+def _find_first_non_finite(trial: s.Trial) -> tuple[str, int] | None:
+    non_finite = [
         (step, name)
         for name in NAMES
-        for step, value in _points(trial.series.get(name, Series()))
+        for step, value in _list_points(trial.series.get(name, Series()))
         if not math.isfinite(value)
     ]
-    return (min(found)[1], min(found)[0]) if found else None
+    return (min(non_finite)[1], min(non_finite)[0]) if non_finite else None
 
 
-def _points(series: Series) -> Sequence[tuple[int, float]]:
+def _list_points(series: Series) -> Sequence[tuple[int, float]]:
     return list(zip(series.steps, series.values, strict=True))

@@ -24,12 +24,12 @@ def find_undertraining(curves: Curves) -> Finding | None:
         return None
     place = min(len(values) - 2, round(len(values) * (1 - LAST)) - 1)
     before, now = median(values[place - 1 : place + 2]), mean(values[-2:])
-    late, whole = before - now, values[0] - values[-1]
-    if whole <= 0 or late < max(STILL * whole, SMALLEST * values[-1], SIGMAS * evaluation.noise):
+    late, whole_fall = before - now, values[0] - values[-1]
+    if whole_fall <= 0 or late < max(STILL * whole_fall, SMALLEST * values[-1], SIGMAS * evaluation.noise):
         return None
-    if values[-1] > min(values) or not _keeps_its_rate(curves):
+    if values[-1] > min(values) or not _is_rate_kept(curves):
         return None
-    since, share = evaluation.steps[place], late / whole
+    since, share = evaluation.steps[place], late / whole_fall
     sentence = (
         f"under-trained: the evaluation loss still fell from {values[place]:.4g} at step {since} to "
         f"{values[-1]:.4g} at step {evaluation.steps[-1]}, {share:.0%} of the whole fall"
@@ -37,7 +37,7 @@ def find_undertraining(curves: Curves) -> Finding | None:
     return Finding("under-trained", since, sentence, {"late_fall": late, "share": share, "loss": values[-1]})
 
 
-def _keeps_its_rate(curves: Curves) -> bool:
+def _is_rate_kept(curves: Curves) -> bool:
     """Tell whether the rate is still near its peak: under one that fell to zero more steps bring nothing."""
     rates = curves.rate.values
     return not rates or rates[-1] >= KEPT_RATE * max(rates)

@@ -27,7 +27,7 @@ from tests.gpu.part_record import CaseSkippedError, PartRecord, Row
 from tests.tiny import tiny_rows, tiny_tokenizer
 
 NAME = "ticket"
-CONFIG = paths.root() / "configs" / "demo.toml"
+CONFIG = paths.find_root() / "configs" / "demo.toml"
 TRIALS, STEPS = {True: 2, False: 6}, {True: 4, False: 60}
 LIMIT_S = {True: 360.0, False: 75.0}  # by whether it is a dry run, beside other work on a few cores
 ANSWER_S = {True: 300.0, False: 60.0}
@@ -74,7 +74,7 @@ def environment(folder: Path) -> dict[str, str]:
     """A home and a cache of its own, and no network."""
     return {
         **os.environ, "TRIMTAB_HOME": str(folder / "home"), "TRIMTAB_CACHE": str(folder / "cache"),
-        "PYTHONPATH": str(paths.root()), "HF_HUB_OFFLINE": "1",
+        "PYTHONPATH": str(paths.find_root()), "HF_HUB_OFFLINE": "1",
     }  # fmt: skip
 
 

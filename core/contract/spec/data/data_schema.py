@@ -41,7 +41,7 @@ class MixtureEntry(Section):
 
     @field_validator("name")
     @classmethod
-    def _short_name(cls, name: str) -> str:
+    def _check_name(cls, name: str) -> str:
         if not mixture_source.NAME.fullmatch(name):
             raise ValueError(
                 "a name is 1 to 40 letters, digits, '_' or '-', beginning with a letter or digit"

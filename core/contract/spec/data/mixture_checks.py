@@ -54,7 +54,7 @@ def _check_keys(data: DataOptions, place: str) -> Iterator[Problem]:
 
 
 def _check_rows(data: DataOptions, place: str) -> Iterator[Problem]:
-    seen: dict[bytes, str] = {}
+    names_by_rows: dict[bytes, str] = {}
     for part, (name, section) in zip(data.mixture, data.sources, strict=True):
         if not section.source:
             yield Problem(f"mixture: {name} has no source", place, "give it one, or write [data] source = …")
@@ -62,9 +62,9 @@ def _check_rows(data: DataOptions, place: str) -> Iterator[Problem]:
             fix = f"write validation = … for {name}, or a share such as 0.1 in [data]"
             yield Problem(f"mixture: data.validation = {data.validation!r} is not of {name}", place, fix)
         rows = msgspec.json.encode([getattr(section, key) for key in SAME], order="sorted")
-        if seen.setdefault(rows, name) != name:
+        if names_by_rows.setdefault(rows, name) != name:
             fix = 'separate them with where = { column = "value" }'
-            yield Problem(f"mixture: {seen[rows]} and {name} have the same rows", place, fix)
+            yield Problem(f"mixture: {names_by_rows[rows]} and {name} have the same rows", place, fix)
 
 
 def _check_weights(spec: StudySpec, place: str) -> Iterator[Problem]:

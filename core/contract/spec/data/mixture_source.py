@@ -43,7 +43,7 @@ class MixtureSource(msgspec.Struct, frozen=True):
         return {key: value for key, value in values.items() if key not in OWN and value is not None}
 
 
-def knob_defaults(mixture: Sequence[MixtureSource]) -> dict[str, Value]:
+def list_knob_defaults(mixture: Sequence[MixtureSource]) -> dict[str, Value]:
     """Return the knobs of a mixture at their defaults; none without a mixture."""
     weights: dict[str, Value] = {f"{WEIGHT}{source.name}": source.weight for source in mixture}
     return weights | ({REPLAY.name: REPLAY.default} if any(source.replay for source in mixture) else {})

@@ -44,53 +44,53 @@ class Happening:
 
 def plan_charts(trials: Sequence[s.Trial]) -> list[ChartPlan]:
     """Return the charts of the metrics that any of the trials has a curve of; the losses are always there."""
-    found = {name for trial in trials for name, series in trial.series.items() if series.values}
-    found = {name for name in found if not name.startswith(SHARES)}  # flat: they are told as a line
+    names = {name for trial in trials for name, series in trial.series.items() if series.values}
+    names = {name for name in names if not name.startswith(SHARES)}  # flat: they are told as a line
     plans = []
     for title, metrics in FIRST:
-        shown = tuple(name for name in metrics if name in found)
+        shown = tuple(name for name in metrics if name in names)
         if shown or metrics == LOSSES:
             plans.append(ChartPlan(title, shown or metrics))
-            found -= set(shown)
-    return [*plans, *(ChartPlan(name, (name,)) for name in sorted(found))]
+            names -= set(shown)
+    return [*plans, *(ChartPlan(name, (name,)) for name in sorted(names))]
 
 
 def list_happenings(study: s.Study, trial: s.Trial) -> list[Happening]:
     """Return the edits, resumes, checkpoints, spikes of the training loss, and the best value, by step."""
-    found = [Happening(mark.step, "edit", mark.text) for mark in trial.marks]
-    found += [
+    happenings = [Happening(mark.step, "edit", mark.text) for mark in trial.marks]
+    happenings += [
         Happening(stop.step, "checkpoint" if stop.text == "checkpoint" else "resume", stop.text)
         for stop in trial.stops
     ]
     losses = trial.series.get("train/loss")
     if losses is not None:
-        found += [
+        happenings += [
             Happening(losses.steps[place], "spike", f"spike {losses.values[place]:.4g}")
             for place in find_spikes(losses.values)
         ]
-    best = _best_step(study, trial)
+    best = _find_best_step(study, trial)
     if best is not None:
-        found.append(Happening(best, "best", "best"))
-    return sorted(found, key=lambda happening: happening.step)
+        happenings.append(Happening(best, "best", "best"))
+    return sorted(happenings, key=lambda happening: happening.step)
 
 
-def _best_step(study: s.Study, trial: s.Trial) -> int | None:
+def _find_best_step(study: s.Study, trial: s.Trial) -> int | None:
     metric, direction = study.objectives[0]
     series = trial.series.get(metric)
     if series is None:
         return None
     sign = -1.0 if (direction or describe_metric(metric).direction) == "maximize" else 1.0
-    known = [
+    finite_points = [
         (sign * value, step)
         for step, value in zip(series.steps, series.values, strict=True)
         if math.isfinite(value)
     ]
-    return min(known)[1] if len(known) > 1 else None
+    return min(finite_points)[1] if len(finite_points) > 1 else None
 
 
 def find_spikes(values: Sequence[float]) -> list[int]:
     """Return the places of values far above those before them. A rise that stays is one, at its start."""
-    found: list[int] = []
+    spikes: list[int] = []
     for place in range(AROUND, len(values)):
         before = [value for value in values[place - AROUND : place] if math.isfinite(value)]
         if len(before) < AROUND // 2 or not math.isfinite(values[place]):
@@ -98,6 +98,6 @@ def find_spikes(values: Sequence[float]) -> list[int]:
         middle = median(before)
         spread = median(abs(value - middle) for value in before)
         far = values[place] - middle > FAR * max(spread, 1e-3 * abs(middle))
-        if far and not (found and place - found[-1] < AROUND):
-            found.append(place)
-    return found
+        if far and not (spikes and place - spikes[-1] < AROUND):
+            spikes.append(place)
+    return spikes

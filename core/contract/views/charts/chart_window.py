@@ -43,14 +43,14 @@ def round_values(values: Iterable[float], log: bool = False) -> AxisScale:
 def zoom(full_axis: AxisScale, window: Window | None, factor: float, at: float = 1.0) -> Window | None:
     """Return the window ``factor`` times as wide, with the place ``at`` (0 to 1 of the window) where it is;
     None when all is in sight."""
-    low, high = _shares(full_axis, window)
+    low, high = _find_shares(full_axis, window)
     wide = min(1.0, max(NARROWEST, (high - low) * factor))
     return _clip(full_axis, low + at * (high - low) - at * wide, wide)
 
 
 def pan(full_axis: AxisScale, window: Window | None, share: float) -> Window | None:
     """Return the window moved by a ``share`` of its width, as far as the axis goes."""
-    low, high = _shares(full_axis, window)
+    low, high = _find_shares(full_axis, window)
     return _clip(full_axis, low + share * (high - low), high - low)
 
 
@@ -61,5 +61,5 @@ def _clip(full_axis: AxisScale, low: float, wide: float) -> Window | None:
     return full_axis.value_at(low), full_axis.value_at(low + wide)
 
 
-def _shares(full_axis: AxisScale, window: Window | None) -> tuple[float, float]:
+def _find_shares(full_axis: AxisScale, window: Window | None) -> tuple[float, float]:
     return (full_axis.position(window[0]), full_axis.position(window[1])) if window else (0.0, 1.0)

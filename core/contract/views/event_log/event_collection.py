@@ -43,7 +43,7 @@ class EventCollection:
         if study.lines is not self._study_lines:
             self._study_lines, changed = study.lines, True
             for line in study.lines:
-                row = self._own_row(line)
+                row = self._make_row(line)
                 if row is not None:
                     self._of_study.setdefault(row)
         if changed:
@@ -52,20 +52,20 @@ class EventCollection:
 
     def add_past(self, lines: Iterable[PastLine]) -> None:
         """Take lines that the state no longer has."""
-        self._of_study |= {EventRow(*_fields(line)): None for line in lines}
+        self._of_study |= {EventRow(*_list_fields(line)): None for line in lines}
         self._arrange()
 
     def _take_trials(self, trials: dict[int, s.Trial]) -> bool:
         changed = False
         for number, trial in trials.items():
-            known = self._of_trials.get(number)
-            if known is None or known[0] is not trial.lines:
+            known_lines = self._of_trials.get(number)
+            if known_lines is None or known_lines[0] is not trial.lines:
                 rows = [EventRow(line.at, line.text, line.level, number) for line in trial.lines]
                 self._of_trials[number] = (trial.lines, rows)
                 changed = True
         return changed
 
-    def _own_row(self, line: s.Line) -> EventRow | None:
+    def _make_row(self, line: s.Line) -> EventRow | None:
         """Return the row of a line of the study; None where its trial has it, too."""
         match = OF_TRIAL.match(line.text)
         if match is None or int(match[1]) not in self._of_trials:
@@ -87,5 +87,5 @@ class EventCollection:
                 self.by_number.append(row)
 
 
-def _fields(line: PastLine) -> tuple[float, str, str, int]:
+def _list_fields(line: PastLine) -> tuple[float, str, str, int]:
     return line.at, line.text, line.level, line.trial

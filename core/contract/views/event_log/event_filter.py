@@ -31,33 +31,33 @@ def parse_event_filter(text: str) -> Test:
 
 def _read_term(term: re.Match[str]) -> Test:
     if term["name"] == "level":
-        test = _level(term)
+        test = _read_level(term)
     elif term["name"] == "trial":
-        test = _trial(term)
+        test = _read_trial(term)
     else:
-        test = _word(term["quoted"] if term["quoted"] is not None else term["word"])
+        test = _read_word(term["quoted"] if term["quoted"] is not None else term["word"])
     return _negate(test) if term["not"] else test
 
 
-def _level(term: re.Match[str]) -> Test:
+def _read_level(term: re.Match[str]) -> Test:
     """The beginning of a level is enough: what is being typed is not a fault."""
-    wanted = tuple(term["value"].lower().split(","))
-    if not all(any(level.startswith(name) for level in LEVELS) for name in wanted):
+    levels = tuple(term["value"].lower().split(","))
+    if not all(any(level.startswith(name) for level in LEVELS) for name in levels):
         raise FilterFault(term.start("value"), f"a level is one of {', '.join(LEVELS)}")
-    return lambda row: row.level.startswith(wanted)
+    return lambda row: row.level.startswith(levels)
 
 
-def _trial(term: re.Match[str]) -> Test:
+def _read_trial(term: re.Match[str]) -> Test:
     numbers = [number for number in term["value"].split(",") if number]
     if not all(number.isdecimal() for number in numbers):
         raise FilterFault(term.start("value"), "a trial is a number, such as trial:12 or trial:3,4")
-    wanted = {int(number) for number in numbers}
-    return lambda row: not wanted or row.trial in wanted
+    trial_numbers = {int(number) for number in numbers}
+    return lambda row: not trial_numbers or row.trial in trial_numbers
 
 
-def _word(word: str) -> Test:
-    wanted = word.lower()
-    return lambda row: wanted in row.text.lower()
+def _read_word(word: str) -> Test:
+    lower_word = word.lower()
+    return lambda row: lower_word in row.text.lower()
 
 
 def _negate(test: Test) -> Test:

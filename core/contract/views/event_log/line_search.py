@@ -40,12 +40,12 @@ def find_spans(pattern: re.Pattern[str] | None, text: str) -> list[tuple[int, in
     return [match.span() for match in pattern.finditer(text[:SEARCHED]) if match.end() > match.start()]
 
 
-def line_level(text: str) -> str:
+def find_level(text: str) -> str:
     """Return error, warning or info, as the line says."""
-    found = _LEVEL.search(text[:SEARCHED])
-    if found is None:
+    level_match = _LEVEL.search(text[:SEARCHED])
+    if level_match is None:
         return "info"
-    return "warning" if found[2] else "error"
+    return "warning" if level_match[2] else "error"
 
 
 def _has_upper(text: str) -> bool:

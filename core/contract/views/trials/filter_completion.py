@@ -21,10 +21,10 @@ def complete_filter(study: s.Study, text: str) -> str | None:
     fragment = last[1] if last is not None else ""
     valued = _VALUE.search(fragment)
     if valued is not None:
-        return _complete(text, valued[2], _values(study, valued[1]))
+        return _complete(text, valued[2], _list_values(study, valued[1]))
     if not fragment or re.search(r"[<>=]", fragment):
         return None
-    return _complete(text, fragment, _names(study))
+    return _complete(text, fragment, _list_names(study))
 
 
 def drop_unfinished(study: s.Study, text: str) -> str:
@@ -34,21 +34,21 @@ def drop_unfinished(study: s.Study, text: str) -> str:
     word = last[1].lower() if last is not None else ""
     if not word or re.search(r"[<>=!:|\"]", word) or word in (*STATES, *WORDS):
         return text
-    names = set(_names(study)) - {*STATES, *WORDS}
+    names = set(_list_names(study)) - {*STATES, *WORDS}
     grows = any(name.lower().startswith(word) for name in names)
     return text[: last.start(1)] if grows and last is not None else text
 
 
 def _complete(text: str, fragment: str, options: Iterable[str]) -> str | None:
     """The first option that goes on like ``fragment``; none where an option stands there wholly."""
-    known = list(options)
-    if not fragment or fragment.lower() in (option.lower() for option in known):
+    option_list = list(options)
+    if not fragment or fragment.lower() in (option.lower() for option in option_list):
         return None
-    found = next((option for option in known if option.lower().startswith(fragment.lower())), None)
-    return text + found[len(fragment) :] if found is not None else None
+    completion = next((option for option in option_list if option.lower().startswith(fragment.lower())), None)
+    return text + completion[len(fragment) :] if completion is not None else None
 
 
-def _names(study: s.Study) -> list[str]:
+def _list_names(study: s.Study) -> list[str]:
     knobs = study.settings.knobs
     shorts = [knob.short or knob.name for knob in knobs if knob.name in study.settings.space]
     objectives = [metric for metric, _ in study.objectives]
@@ -60,7 +60,7 @@ def _names(study: s.Study) -> list[str]:
     return [*names, *(knob.name for knob in knobs), *readings]
 
 
-def _values(study: s.Study, name: str) -> tuple[str, ...]:
+def _list_values(study: s.Study, name: str) -> tuple[str, ...]:
     field = find_field(study, name)
     if field is None or field.kind != "text":
         return ()
@@ -68,5 +68,5 @@ def _values(study: s.Study, name: str) -> tuple[str, ...]:
         return STATES
     if field.name in KNOBS:
         return KNOBS[field.name].choices
-    found = {str(field.value(study, trial) or "") for trial in study.trials.values()}
-    return tuple(sorted(text for text in found if text and " " not in text))
+    values = {str(field.value(study, trial) or "") for trial in study.trials.values()}
+    return tuple(sorted(text for text in values if text and " " not in text))

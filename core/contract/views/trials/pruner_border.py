@@ -45,7 +45,7 @@ def find_border(study: s.Study, without: int | None = None) -> Border:
     options, (metric, direction) = study.settings.study, study.objectives[0]
     if len(study.objectives) > 1:
         return Border(why_none="studies with several objectives are not pruned")
-    values = {trial.number: _values(trial, metric) for trial in study.trials.values()}
+    values = {trial.number: _list_values(trial, metric) for trial in study.trials.values()}
     if options.pruner in ("median", "patient", "percentile"):
         share = PERCENTILE if options.pruner == "percentile" else 50.0
         compared = [
@@ -54,43 +54,43 @@ def find_border(study: s.Study, without: int | None = None) -> Border:
             if trial.state in COMPARED and trial.number != without
         ]
         first, fewest = options.pruner_warmup_steps, max(1, options.startup_trials) + (without is None)
-        return _percentiles(compared, share, direction, first, fewest)
+        return _find_percentiles(compared, share, direction, first, fewest)
     if options.pruner in RUNG_FACTORS:
         first = max(1, study.settings.evaluate.every, options.pruner_warmup_steps)
-        return _rungs(list(values.values()), RUNG_FACTORS[options.pruner], direction, first)
+        return _find_rungs(list(values.values()), RUNG_FACTORS[options.pruner], direction, first)
     if options.pruner == "threshold":
-        return _threshold(study, list(values.values()), direction)
+        return _find_threshold(study, list(values.values()), direction)
     if options.pruner == "none":
         return Border(why_none="the study has no pruner")
     return Border(why_none=f"the {options.pruner} pruner compares rows, not a border")
 
 
-def stand(study: s.Study, trial: s.Trial) -> Standing | None:
+def judge_standing(study: s.Study, trial: s.Trial) -> Standing | None:
     """Return where the trial stands, at its last evaluation that has a border; None without one."""
     border = find_border(study, trial.number)
-    values = _values(trial, study.objectives[0][0])
-    known = dict(border.points)
-    judged = [step for step in values if step in known]
+    values = _list_values(trial, study.objectives[0][0])
+    border_values = dict(border.points)
+    judged = [step for step in values if step in border_values]
     if not judged or trial.state in s.ENDED:
         return None
     step = judged[-1]
     best = (min if border.direction == "minimize" else max)(
         value for at, value in values.items() if at <= step
     )
-    behind = best - known[step] if border.direction == "minimize" else known[step] - best
-    return Standing(behind, step, _next(study, trial, border, max(values)))
+    behind = best - border_values[step] if border.direction == "minimize" else border_values[step] - best
+    return Standing(behind, step, _find_next(study, trial, border, max(values)))
 
 
-def _next(study: s.Study, trial: s.Trial, border: Border, last: int) -> int | None:
-    every = study.settings.evaluate.every
+def _find_next(study: s.Study, trial: s.Trial, border: Border, last: int) -> int | None:
+    eval_interval = study.settings.evaluate.every
     if border.stepwise:
         steps = [step for step, _ in border.points if step > last]
         return steps[0] if steps else None
-    step = (last // every + 1) * every if every else 0
+    step = (last // eval_interval + 1) * eval_interval if eval_interval else 0
     return step if step and (not trial.total_steps or step <= trial.total_steps) else None
 
 
-def _values(trial: s.Trial, metric: str) -> dict[int, float]:
+def _list_values(trial: s.Trial, metric: str) -> dict[int, float]:
     series = trial.series.get(metric)
     if series is None:
         return {}
@@ -98,7 +98,7 @@ def _values(trial: s.Trial, metric: str) -> dict[int, float]:
     return {step: value for step, value in pairs if math.isfinite(value)}
 
 
-def _percentiles(
+def _find_percentiles(
     trials: list[dict[int, float]], share: float, direction: str, first: int, fewest: int
 ) -> Border:
     """At each step the percentile of the trials that have a value there, if these are at least ``fewest``."""
@@ -106,24 +106,24 @@ def _percentiles(
     for step in sorted({step for values in trials for step in values if step >= first}):
         step_values = [values[step] for values in trials if step in values]
         if len(step_values) >= fewest:
-            points.append((step, _percentile(step_values, share, direction)))
+            points.append((step, _find_percentile(step_values, share, direction)))
     why = "" if points else f"pruner waits for {fewest} trials"
     return Border(tuple(points), direction, False, why)
 
 
-def _percentile(values: list[float], share: float, direction: str) -> float:
+def _find_percentile(values: list[float], share: float, direction: str) -> float:
     if share == 50.0 or len(values) == 1:
         return statistics.median(values)
     cuts = statistics.quantiles(values, n=100, method="inclusive")
     return cuts[round(share if direction == "minimize" else 100.0 - share) - 1]
 
 
-def _rungs(trials: list[dict[int, float]], factor: int, direction: str, first: int) -> Border:
+def _find_rungs(trials: list[dict[int, float]], factor: int, direction: str, first: int) -> Border:
     """On each rung the worst value of the best 1/factor that reached it."""
     points = []
     for rung in range(MOST_RUNGS):
         rung_values = [
-            value for values in trials if (value := _first_at(values, first * factor**rung)) is not None
+            value for values in trials if (value := _find_first_at(values, first * factor**rung)) is not None
         ]
         if len(rung_values) < factor:
             break
@@ -133,14 +133,14 @@ def _rungs(trials: list[dict[int, float]], factor: int, direction: str, first: i
     return Border(tuple(points), direction, True, why)
 
 
-def _first_at(values: dict[int, float], step: int) -> float | None:
+def _find_first_at(values: dict[int, float], step: int) -> float | None:
     """The first value at ``step`` or after it: there a trial reaches its rung."""
     steps = list(values)
     place = bisect_left(steps, step)
     return values[steps[place]] if place < len(steps) else None
 
 
-def _threshold(study: s.Study, trials: list[dict[int, float]], direction: str) -> Border:
+def _find_threshold(study: s.Study, trials: list[dict[int, float]], direction: str) -> Border:
     bounds, warmup = study.settings.study.threshold, study.settings.study.pruner_warmup_steps
     bound = bounds.upper if direction == "minimize" else bounds.lower
     if bound is None:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.trials import trial_fields
 
 LONGEST = 2000
@@ -48,5 +48,5 @@ def _cell(value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return "" if value is None else value
     text = "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    text = plain(text, LONGEST)
+    text = sanitize(text, LONGEST)
     return f"'{text}" if text.startswith(FORMULA) else text

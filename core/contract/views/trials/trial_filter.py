@@ -24,7 +24,7 @@ from core.contract.events.trial_states import (
 from core.contract.spec.metric_table import METRICS, PATTERNS, suggest_name
 from core.contract.state import best_and_counts
 from core.contract.state import engine_state as s
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.views.trials.trial_fields import FIXED, STAR, Field, find_field, list_words
 
 STATES = (QUEUED, STARTING, RUNNING, PAUSED, COMPLETE, PRUNED, FAILED, INFEASIBLE)
@@ -92,8 +92,8 @@ def parse_filter(study: s.Study, text: str) -> TrialFilter:
         test = _read_term(study, term)
         alternatives[-1].append(_negate(test) if term["not"] else test)
         of_others |= (term["word"] or "").lower() in (BEST, MARKED)
-    kept = tuple(tuple(tests) for tests in alternatives if tests)
-    return TrialFilter(text.strip(), kept or ((),), of_others)
+    alternatives_kept = tuple(tuple(tests) for tests in alternatives if tests)
+    return TrialFilter(text.strip(), alternatives_kept or ((),), of_others)
 
 
 def _negate(test: Test) -> Test:
@@ -103,25 +103,25 @@ def _negate(test: Test) -> Test:
 def _read_term(study: s.Study, term: re.Match[str]) -> Test:
     if term["op"]:
         return _read_comparison(study, term)
-    return _word(term["quoted"] if term["quoted"] is not None else term["word"])
+    return _read_word(term["quoted"] if term["quoted"] is not None else term["word"])
 
 
-def _word(word: str) -> Test:
+def _read_word(word: str) -> Test:
     """A free word: a number, best, marked, a sign, or a part of a state, a note or a knob's text."""
-    wanted = word.lower()
-    if wanted == BEST:
+    lower_word = word.lower()
+    if lower_word == BEST:
         return lambda context, trial: trial.number == context.best
-    if wanted == MARKED:
+    if lower_word == MARKED:
         return lambda context, trial: trial.number in context.marked
-    if wanted.removeprefix("#").isdecimal():
-        number = int(wanted.removeprefix("#"))
+    if lower_word.removeprefix("#").isdecimal():
+        number = int(lower_word.removeprefix("#"))
         return lambda context, trial: trial.number == number
-    if wanted == STAR:
+    if lower_word == STAR:
         return lambda context, trial: trial.starred
-    return lambda context, trial: any(wanted in text.lower() for text in _texts(trial))
+    return lambda context, trial: any(lower_word in text.lower() for text in _list_texts(trial))
 
 
-def _texts(trial: s.Trial) -> list[str]:
+def _list_texts(trial: s.Trial) -> list[str]:
     values = [value for value in (trial.knobs | trial.params).values() if isinstance(value, str)]
     return [trial.state, trial.asked, trial.note, trial.device, *list_words(trial), *values]
 
@@ -131,13 +131,13 @@ def _read_comparison(study: s.Study, term: re.Match[str]) -> Test:
     field = find_field(study, name)
     if field is None:
         raise FilterFault(
-            term.start("name"), f"no knob or metric is called {plain(name, 40)!r}{_hint(study, name)}"
+            term.start("name"), f"no knob or metric is called {sanitize(name, 40)!r}{_hint(study, name)}"
         )
     if not value:
-        raise FilterFault(term.start("value"), f"a value is missing after {plain(name, 40)}{sign}")
+        raise FilterFault(term.start("value"), f"a value is missing after {sanitize(name, 40)}{sign}")
     tests = [_compare(field, sign, part, term.start("value")) for part in value.split(",") if part]
-    every = all if sign == "!=" else any
-    return lambda context, trial: every(test(context, trial) for test in tests)
+    combine = all if sign == "!=" else any
+    return lambda context, trial: combine(test(context, trial) for test in tests)
 
 
 def _hint(study: s.Study, name: str) -> str:
@@ -145,7 +145,7 @@ def _hint(study: s.Study, name: str) -> str:
     knobs = [knob.name for knob in study.settings.knobs]
     shorts = [knob.short for knob in study.settings.knobs if knob.short]
     endings = [metric.split("/")[-1] for metric in METRICS]
-    names = [*shorts, *endings, *knobs, *(known.name for known in FIXED), *METRICS]
+    names = [*shorts, *endings, *knobs, *(field.name for field in FIXED), *METRICS]
     suggestion = suggest_name(name, names)
     return f"; {suggestion}" if suggestion.startswith("did") else ""
 
@@ -154,40 +154,40 @@ def _compare(field: Field, sign: str, value: str, at: int) -> Test:
     if field.kind == "text":
         return _compare_text(field, sign, value, at)
     if ".." in value and sign in ("=", ":"):
-        low, high = (_number(field, end, at) for end in value.split("..", 1))
-        return _numeric(field, lambda number: low <= number <= high)
-    wanted = _number(field, value, at)
+        low, high = (_read_number(field, end, at) for end in value.split("..", 1))
+        return _make_numeric(field, lambda number: low <= number <= high)
+    wanted = _read_number(field, value, at)
     if sign in COMPARE:
-        return _numeric(field, lambda number: COMPARE[sign](number, wanted))
-    slack = _slack(value, wanted)
-    equal = _numeric(field, lambda number: abs(number - wanted) <= slack)
+        return _make_numeric(field, lambda number: COMPARE[sign](number, wanted))
+    slack = _find_slack(value, wanted)
+    equal = _make_numeric(field, lambda number: abs(number - wanted) <= slack)
     return _negate(equal) if sign == "!=" else equal
 
 
 def _compare_text(field: Field, sign: str, value: str, at: int) -> Test:
-    wanted = value.lower()
+    lower_value = value.lower()
     if sign in COMPARE:
         raise FilterFault(at, f"{field.name} is text: compare it with =, : or !=")
-    if field.name == "state" and not any(state.startswith(wanted) for state in STATES):
-        raise FilterFault(at, f"no state is called {plain(value, 30)!r}; there are {', '.join(STATES)}")
+    if field.name == "state" and not any(state.startswith(lower_value) for state in STATES):
+        raise FilterFault(at, f"no state is called {sanitize(value, 30)!r}; there are {', '.join(STATES)}")
     if field.name == "state":
 
         def test(text: str) -> bool:
-            return text.startswith(wanted)
+            return text.startswith(lower_value)
     else:
 
         def test(text: str) -> bool:
-            return wanted in text if sign == ":" else wanted == text
+            return lower_value in text if sign == ":" else lower_value == text
 
-    found: Test = lambda context, trial: test(_text_of(field.value(context.study, trial)))  # noqa: E731
-    return _negate(found) if sign == "!=" else found
+    text_test: Test = lambda context, trial: test(_format_value(field.value(context.study, trial)))  # noqa: E731
+    return _negate(text_test) if sign == "!=" else text_test
 
 
-def _text_of(value: object) -> str:
+def _format_value(value: object) -> str:
     return "+".join(map(str, value)).lower() if isinstance(value, list | tuple) else str(value or "").lower()
 
 
-def _numeric(field: Field, holds: Callable[[float], bool]) -> Test:
+def _make_numeric(field: Field, holds: Callable[[float], bool]) -> Test:
     def test(context: Context, trial: s.Trial) -> bool:
         value = field.value(context.study, trial)
         return isinstance(value, int | float) and math.isfinite(value) and holds(float(value))
@@ -195,19 +195,19 @@ def _numeric(field: Field, holds: Callable[[float], bool]) -> Test:
     return test
 
 
-def _number(field: Field, text: str, at: int) -> float:
+def _read_number(field: Field, text: str, at: int) -> float:
     """Such as 1e-4, 50%, 2k, 1.5G of bytes, 1h30m of seconds. Raises FilterFault for anything else."""
     if field.kind == "seconds" and _SPAN.match(text):
         return sum(float(count) * UNITS[unit] for count, unit in re.findall(r"([\d.]+)([smhd])", text))
-    found = _NUMBER.match(text)
-    unit = found[2].lower() if found is not None else ""
+    number_match = _NUMBER.match(text)
+    unit = number_match[2].lower() if number_match is not None else ""
     units = BYTES if field.kind == "bytes" else COUNTS
-    if found is None or unit not in ("", "%", *units):
-        raise FilterFault(at, f"{plain(text, 30)!r} is not a number to compare {field.name} with")
-    return float(found[1]) * (0.01 if unit == "%" else units.get(unit, 1.0))
+    if number_match is None or unit not in ("", "%", *units):
+        raise FilterFault(at, f"{sanitize(text, 30)!r} is not a number to compare {field.name} with")
+    return float(number_match[1]) * (0.01 if unit == "%" else units.get(unit, 1.0))
 
 
-def _slack(text: str, value: float) -> float:
+def _find_slack(text: str, value: float) -> float:
     """How far an equal number may be: a fraction is meant as it was rounded, a whole number exactly."""
     mantissa = re.split("e", text.lower())[0].rstrip("%").lstrip("+-")
     digits = mantissa.replace(".", "").lstrip("0")
@@ -220,9 +220,9 @@ def _slack(text: str, value: float) -> float:
 def choose_trials(study: s.Study, trials: list[s.Trial], text: str) -> list[s.Trial]:
     """Return the trials that a filter lets through, none for one that cannot be read."""
     try:
-        wanted = parse_filter(study, text)
+        trial_filter = parse_filter(study, text)
     except FilterFault:
         return []
-    best = best_and_counts.best(study)
+    best = best_and_counts.find_best(study)
     context = Context(study, best.number if best is not None else None)
-    return [trial for trial in trials if wanted.matches(context, trial)]
+    return [trial for trial in trials if trial_filter.matches(context, trial)]

@@ -19,22 +19,24 @@ DIRECTIONS = "refusal directions"  # the base's, row after row: what its trials 
 NO_STATES = "the model has no stack of layers whose states can be read"
 
 
-def direction_probe(harmful: Sequence[tuple[Prompt, Ask]], harmless: Sequence[tuple[Prompt, Ask]]) -> Probe:
+def make_direction_probe(
+    harmful: Sequence[tuple[Prompt, Ask]], harmless: Sequence[tuple[Prompt, Ask]]
+) -> Probe:
     """How far the model holds harmful from harmless requests apart, of how far the base does.
 
     The asks are those of the odds of a refusal, so that no pass is made for it: the state before the first
     word of an answer is that of the prompt's last token.
     """
-    pairs = list(zip(_fitting(harmful), _fitting(harmless), strict=False))
+    pairs = list(zip(_select_fitting(harmful), _select_fitting(harmless), strict=False))
     asks = [[bad, good] for (_, bad), (_, good) in pairs]
     why = "" if pairs else "there are no requests of both kinds that fit into the context"
 
     def score(answers: Readings, base: Values) -> ProbeResult:
         result = ProbeResult()
-        differences = _differences(answers)
+        differences = _compute_differences(answers)
         if differences is None:
             return result.add(METRIC, Score.unsaid(NO_STATES, len(answers)))
-        own, why = _directions(differences, base)
+        own, why = _find_directions(differences, base)
         if is_base(base):
             result.values[DIRECTIONS] = own.ravel().tolist() if own is not None else []
         if own is None:
@@ -49,23 +51,23 @@ def direction_probe(harmful: Sequence[tuple[Prompt, Ask]], harmless: Sequence[tu
     return Probe((METRIC,), asks, score, whole=True, why_none=why)
 
 
-def _fitting(requests: Sequence[tuple[Prompt, Ask]]) -> list[tuple[Prompt, Ask]]:
+def _select_fitting(requests: Sequence[tuple[Prompt, Ask]]) -> list[tuple[Prompt, Ask]]:
     """The requests after which the context has room for an answer."""
     return [(prompt, ask) for prompt, ask in requests if ask.row is not None and count_targets([ask.row])]
 
 
-def _differences(answers: Readings) -> np.ndarray | None:
+def _compute_differences(answers: Readings) -> np.ndarray | None:
     """States of harmful requests less those of harmless ones (n, H), pair by pair; None if one is missing."""
     if not all(reading.state for sample in answers for reading in sample):
         return None
     states = np.array(
-        [[np.frombuffer(each.state, np.float32) for each in sample] for sample in answers], float
+        [[np.frombuffer(answer.state, np.float32) for answer in sample] for sample in answers], float
     )
     differences: np.ndarray = states[:, 0] - states[:, 1]
     return differences
 
 
-def _directions(differences: np.ndarray, base: Values) -> tuple[np.ndarray | None, str]:
+def _find_directions(differences: np.ndarray, base: Values) -> tuple[np.ndarray | None, str]:
     if is_base(base):
         return refusal_direction.directions(differences)
     if DIRECTIONS not in base:

@@ -34,16 +34,16 @@ class BaseStates:
     def read(self) -> None:
         """Read what the file has. A damaged file has nothing."""
         try:
-            with open(self._place, "rb", opener=paths.no_link) as file:
-                kept = load(file.read())
+            with open(self._place, "rb", opener=paths.open_without_link) as file:
+                states = load(file.read())
         except (OSError, ValueError, KeyError, SafetensorError):
             return
-        self._known = {name: state.tobytes() for name, state in kept.items()} | self._known
+        self._known = {name: state.tobytes() for name, state in states.items()} | self._known
 
     def write(self) -> None:
         """Write what is new. Raises OSError or TrimtabError."""
         if self._new:
-            paths.private(self._place.parent)
+            paths.make_private(self._place.parent)
             states = {name: np.frombuffer(state, np.float32) for name, state in self._known.items()}
             evidence_files.put(self._place, save(states))
             self._new = False

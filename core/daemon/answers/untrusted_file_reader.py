@@ -22,7 +22,7 @@ def read(folder: Path, name: str, kind: type[T]) -> T:
     for place in (folder, folder.parent, folder.parent.parent):
         if place.is_symlink():
             raise OSError(f"{place.name} is a link")
-    with open(folder / name, "rb", opener=paths.no_link) as file:
+    with open(folder / name, "rb", opener=paths.open_without_link) as file:
         content = file.read(LARGEST_BYTES + 1)
     if len(content) > LARGEST_BYTES:
         raise OSError(f"{name} is larger than 4 MiB")

@@ -135,18 +135,20 @@ def _make(shape: Shape, read: Read, render: Render | None) -> Frame | None:
     answers = _find_answers(spans, places)
     if len(answers) != len(spans):
         return None
-    asked = _ask(turns, rendered, render) if render is not None else None
-    return Frame(tuple(around), answers, asked)
+    template_calls = _ask(turns, rendered, render) if render is not None else None
+    return Frame(tuple(around), answers, template_calls)
 
 
 def _find_answers(spans: Sequence[Span], places: Sequence[Span]) -> tuple[tuple[int, int, int], ...]:
     """The turn that each span holds, with the span's characters on both sides; none for a span with more."""
-    found = []
+    answer_places = []
     for begin, end in spans:
-        held = [at for at, place in enumerate(places) if begin < place[1] and end > place[0]]
-        if len(held) == 1 and begin <= places[held[0]][0] and end >= places[held[0]][1]:
-            found.append((held[0], places[held[0]][0] - begin, end - places[held[0]][1]))
-    return tuple(found)
+        held_places = [at for at, place in enumerate(places) if begin < place[1] and end > place[0]]
+        if len(held_places) == 1 and begin <= places[held_places[0]][0] and end >= places[held_places[0]][1]:
+            answer_places.append(
+                (held_places[0], places[held_places[0]][0] - begin, end - places[held_places[0]][1])
+            )
+    return tuple(answer_places)
 
 
 # -- what a template does with a turn's text -------------------------------------------------------
@@ -170,9 +172,9 @@ class Probe(str):
 
     def _note(self, place: str, words: object) -> bool:
         """Note that words are looked for; they are not there."""
-        for each in words if isinstance(words, tuple) else (words,):
-            if type(each) is str and not self.is_part:
-                self.asked.append((place, each))
+        for word in words if isinstance(words, tuple) else (words,):
+            if type(word) is str and not self.is_part:
+                self.asked.append((place, word))
             else:
                 self.read()
         return False
@@ -217,7 +219,7 @@ class Probe(str):
         return True
 
 
-def _noting(name: str) -> Callable[..., Any]:
+def _make_noting(name: str) -> Callable[..., Any]:
     method = getattr(str, name)
 
     @wraps(method)
@@ -239,8 +241,8 @@ KNOWN = {
     *vars(Probe),
 }
 for _name in (name for name in vars(str) if name not in KNOWN):
-    setattr(Probe, _name, _noting(_name))
-Probe.__hash__ = _noting("__hash__")  # type: ignore[method-assign]
+    setattr(Probe, _name, _make_noting(_name))
+Probe.__hash__ = _make_noting("__hash__")  # type: ignore[method-assign]
 
 
 def _has(text: str, place: str, words: str) -> bool:
@@ -260,8 +262,12 @@ def render_probes(template: Any, source: str, names: Mapping[str, Any]) -> Rende
     environment = template.environment.overlay()
     if next(environment.parse(source).find_all(UNSEEN), None) is not None:
         return None
-    environment.filters = {name: _watch(name, each, {"trim"}) for name, each in environment.filters.items()}
-    environment.tests = {name: _watch(name, each, OF_KINDS) for name, each in environment.tests.items()}
+    environment.filters = {
+        name: _watch(name, filter_function, {"trim"}) for name, filter_function in environment.filters.items()
+    }
+    environment.tests = {
+        name: _watch(name, filter_function, OF_KINDS) for name, filter_function in environment.tests.items()
+    }
     watched = environment.from_string(source)
     return lambda turns: str(
         watched.render(messages=turns, tools=None, documents=None, add_generation_prompt=False, **names)
@@ -273,8 +279,8 @@ def _watch(name: str, function: Callable[..., Any], harmless: set[str]) -> Calla
 
     @wraps(function)
     def watched(*arguments: Any, **named: Any) -> Any:
-        given = [*arguments, *named.values()]
-        for probe in () if name in harmless else _find_probes(given, deep=name not in OF_LISTS):
+        values = [*arguments, *named.values()]
+        for probe in () if name in harmless else _find_probes(values, deep=name not in OF_LISTS):
             probe.read()
         return function(*arguments, **named)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from core.contract.spec.study_spec import DataOptions
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.formats.file_lines import Count, count_nothing
 from core.data.mixture.row_filter import keep_rows
 from core.data.readers.shaped_rows import ShapedRows
@@ -27,4 +27,4 @@ def read_shaped(source: Source, data: DataOptions, rows: Iterable[Raw] | None = 
     training reads them. Raises TrimtabError with the file and the line."""
     read = read_rows(source, count_nothing) if rows is None else rows
     matching = keep_rows(lambda: read, data.where)
-    return ShapedRows(matching(), data, f"{source.key} = {plain(source.name, 300)!r}")
+    return ShapedRows(matching(), data, f"{source.key} = {sanitize(source.name, 300)!r}")

@@ -15,7 +15,7 @@ import msgspec
 from core import paths
 from core.train.evaluation import evidence_files
 from core.train.probes.metric_probe import Ask, Probe
-from core.train.scoring.base_states import BaseStates
+from core.train.scoring.residual_stream_cache import BaseStates
 from core.train.step.compute_requests import Written
 from core.train.step.row_likelihood import Reading
 
@@ -60,7 +60,7 @@ class BaseAnswers:
             for ask, answer in zip(sample, new_answer, strict=True):
                 name = self._digest(probe, ask)
                 if name not in self._known:
-                    self._known[name] = _raw(answer)
+                    self._known[name] = _convert_to_raw(answer)
                     self._new = True
                 if ask.state:
                     self._states.keep(name, answer.state)
@@ -68,7 +68,7 @@ class BaseAnswers:
     def read(self) -> bool:
         """Read what the file has; returns whether it has changed. A damaged file has nothing."""
         try:
-            with open(self.place, "rb", opener=paths.no_link) as file:
+            with open(self.place, "rb", opener=paths.open_without_link) as file:
                 stamp = self.place.stat().st_mtime_ns
                 if stamp == self._stamp:
                     return False
@@ -84,7 +84,7 @@ class BaseAnswers:
         self.saved_at = time.monotonic()
         self._states.write()  # before the answers, which other workers look for
         if self._new:
-            paths.private(self.place.parent)
+            paths.make_private(self.place.parent)
             evidence_files.put(self.place, msgspec.json.encode(self._known))
             self._new = False
 
@@ -97,7 +97,7 @@ class BaseAnswers:
         return self._digests[id(ask)]
 
 
-def _raw(answer: Reading | Written) -> list[Any]:
+def _convert_to_raw(answer: Reading | Written) -> list[Any]:
     if isinstance(answer, Written):
         return [answer.ids, answer.first_s, answer.took_s]
     return [answer.losses, answer.firsts]

@@ -55,73 +55,73 @@ class Room:
     tried: tuple[str, ...] = field(default=())
 
 
-def room(model: Model, device: Device, limit: Limit, ask: Ask) -> Room:
+def find_room(model: Model, device: Device, limit: Limit, ask: Ask) -> Room:
     """Return the first setting in which a trial fits, with the most rows that still leave room for two
     trials."""
     tried: dict[str, str] = {}
     for rows in sorted({min(LEAST_ROWS, ask.batch), 1}, reverse=True):
-        for precision, checkpointing in _settings(device):
-            case = _case(model, device, limit, ask, precision, checkpointing, rows)
+        for precision, checkpointing in _list_settings(device):
+            case = _make_case(model, device, limit, ask, precision, checkpointing, rows)
             if case.fits():
                 return _fill_room(case, ask, tuple(tried.values()))
             name = precision + (" with checkpointing" if checkpointing else "")
             tried[name] = f"{name} needs {format_bytes(case.estimate().device_bytes)}"
-    return _shrunk(model, device, limit, ask, tuple(tried.values()))
+    return _shrink(model, device, limit, ask, tuple(tried.values()))
 
 
-def _settings(device: Device) -> list[tuple[str, bool]]:
+def _list_settings(device: Device) -> list[tuple[str, bool]]:
     choices = SETTINGS[device.kind]
     if device.kind == "cpu" or device.bf16:
         return list(choices)
     return [("fp32" if precision == "bf16" else precision, again) for precision, again in choices]
 
 
-def _case(
+def _make_case(
     model: Model, device: Device, limit: Limit, ask: Ask, precision: str, checkpointing: bool, rows: int
 ) -> Case:
     setting = Setting(precision, True, checkpointing, ask.judged)
     need = Need(ask.rank, rows, ask.length, dropout=ask.dropout, accumulates=rows < ask.batch)
-    most = None if limit.bytes_ is None else round((1 - SPARE) * limit.bytes_)
-    return Case(model, setting, need, 1, device, most)
+    most_bytes = None if limit.bytes_ is None else round((1 - SPARE) * limit.bytes_)
+    return Case(model, setting, need, 1, device, most_bytes)
 
 
 def _fill_room(least: Case, ask: Ask, tried: tuple[str, ...]) -> Room:
     for pack in (TOGETHER, 1):
-        for rows in _halves(ask.batch):
+        for rows in _list_halves(ask.batch):
             case = replace(least.with_need(rows=rows, accumulates=rows < ask.batch), pack=pack)
             if rows >= least.need.rows and case.fits():
-                return _room(replace(case, pack=1), True, tried)
-    return _room(least, True, tried)
+                return _make_room(replace(case, pack=1), True, tried)
+    return _make_room(least, True, tried)
 
 
-def _shrunk(model: Model, device: Device, limit: Limit, ask: Ask, tried: tuple[str, ...]) -> Room:
+def _shrink(model: Model, device: Device, limit: Limit, ask: Ask, tried: tuple[str, ...]) -> Room:
     """Try shorter rows, then lower ranks, in the setting with the least memory."""
-    precision, checkpointing = _settings(device)[-1]
-    case = _case(model, device, limit, ask, precision, checkpointing, 1)
-    for rank in _ranks(ask.rank):
+    precision, checkpointing = _list_settings(device)[-1]
+    case = _make_case(model, device, limit, ask, precision, checkpointing, 1)
+    for rank in _list_ranks(ask.rank):
         at = case.with_need(rank=rank)
         length = min(
-            ask.length, memory_advice.largest_length(at.with_need(length=LEAST_LENGTH)) // GRAIN * GRAIN
+            ask.length, memory_advice.find_largest_length(at.with_need(length=LEAST_LENGTH)) // GRAIN * GRAIN
         )
         if length >= min(LEAST_LENGTH, ask.length) and at.with_need(length=length).fits():
             return _fill_room(at.with_need(length=length), ask, tried)
     least = case.with_need(rank=min(LEAST_RANK, ask.rank), length=min(LEAST_LENGTH, ask.length))
-    return _room(least, least.fits(), tried)
+    return _make_room(least, least.fits(), tried)
 
 
-def _ranks(rank: int) -> Iterator[int]:
+def _list_ranks(rank: int) -> Iterator[int]:
     while rank >= LEAST_RANK:
         yield rank
         rank //= 2
 
 
-def _halves(batch: int) -> Sequence[int]:
+def _list_halves(batch: int) -> Sequence[int]:
     return [batch >> shift for shift in range(batch.bit_length())]
 
 
-def _room(case: Case, fits: bool, tried: tuple[str, ...]) -> Room:
+def _make_room(case: Case, fits: bool, tried: tuple[str, ...]) -> Room:
     need, setting = case.need, case.setting
-    pack = max(1, memory_advice.largest_pack(case)) if fits else 0
+    pack = max(1, memory_advice.find_largest_pack(case)) if fits else 0
     used = case.estimate().device_bytes
     return Room(
         setting.precision, setting.checkpointing, need.rows, need.length, need.rank, pack, fits, used, tried

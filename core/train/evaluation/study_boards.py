@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.detector_quality import DetectorQuality
 from core.evaluate.text.leaked_names import NameFinder
@@ -57,8 +57,8 @@ class Boards:
         library = Library(section)
         self.detectors = detectors or _load_detectors(section, base)
         self.probes: list[Probe] = [
-            _with_sources(probe, library)
-            for board, probes in _probes(spec, encoder, library, data, self.detectors)
+            _add_source_note(probe, library)
+            for board, probes in _make_probes(spec, encoder, library, data, self.detectors)
             if board in section.boards
             for probe in probes
         ]
@@ -80,7 +80,7 @@ class Boards:
         return self.probes if writes else self.tier(False)
 
     def score(
-        self, mine: Factors, writes: bool, enough: Callable[[], bool], trained: Collection[int] | None
+        self, factors: Factors, writes: bool, enough: Callable[[], bool], trained: Collection[int] | None
     ) -> Life:
         """Score a snapshot that has seen the ``trained`` rows. Changes are known once the base has answered
         the same questions."""
@@ -89,10 +89,10 @@ class Boards:
             known = all(self.base_samples.get(metrics, 0) >= count for metrics, count in needs.items())
             return self.base_values if known or self.base_is_over else None
 
-        return score_probes(self.select_probes(writes), mine, base, enough, trained)
+        return score_probes(self.select_probes(writes), factors, base, enough, trained)
 
 
-def _with_sources(probe: Probe, library: Library) -> Probe:
+def _add_source_note(probe: Probe, library: Library) -> Probe:
     """The probe with a note on prompts that are neither packaged nor the user's."""
     sources = library.describe_sources(probe.metrics)
     return (
@@ -103,18 +103,18 @@ def _with_sources(probe: Probe, library: Library) -> Probe:
 def _load_detectors(section: EvaluateOptions, base: Base) -> Detectors:
     judge = load_judge(section.judge, base.device) if section.judge else AnswerJudge()
     names = load_name_finder(section.names, base.device) if section.names else None
-    return Detectors(*_scorer(section, base), judge, names)
+    return Detectors(*_load_scorer(section, base), judge, names)
 
 
-def _scorer(section: EvaluateOptions, base: Base) -> tuple[Scorer, DetectorQuality]:
+def _load_scorer(section: EvaluateOptions, base: Base) -> tuple[Scorer, DetectorQuality]:
     """The scorer of toxicity, and how often it is right."""
     if not section.classifier:
         return toxicity, toxicity_quality()
     classifier = load_classifier(section.classifier, base.device)
-    return classifier, scorer_quality(classifier, f"classifier {plain(section.classifier, 60)}")
+    return classifier, scorer_quality(classifier, f"classifier {sanitize(section.classifier, 60)}")
 
 
-def _probes(
+def _make_probes(
     spec: StudySpec,
     encoder: PromptEncoder,
     library: Library,
@@ -130,7 +130,7 @@ def _probes(
     rated = (encoder, library, detectors.scorer, detectors.quality, samples, seed, triggers)
     yield "quality", quality_probes.probes(encoder, library, data, samples, tokens, seed, named)
     yield "safety", safety_probes.probes(*rated)
-    yield "safety", refusal_probes.safety_probes(*arguments)
+    yield "safety", refusal_probes.make_safety_probes(*arguments)
     yield "security", privacy_probes.probes(encoder, data, spec, samples, detectors.names)
-    yield "security", refusal_probes.security_probes(*arguments)
+    yield "security", refusal_probes.make_security_probes(*arguments)
     yield "security", security_probes.probes(encoder, library, samples, seed)

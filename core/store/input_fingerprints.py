@@ -15,7 +15,7 @@ import msgspec
 from core import paths
 from core.contract import garak_prompt_files
 from core.contract.spec.study_spec import StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.errors import SpecError
 
 WHOLE_BYTES = 8 << 30  # weights in a larger folder are identified by names and sizes, not hashed
@@ -52,7 +52,7 @@ class Print(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-def fingerprints(spec: StudySpec) -> dict[str, Print]:
+def fingerprint_inputs(spec: StudySpec) -> dict[str, Print]:
     """Return the fingerprints of base model, data and evaluation inputs, by key in the study file."""
     evaluate = spec.evaluate
     prints = {"model.base": fingerprint_model(spec.model.base, spec.model.revision)}
@@ -78,11 +78,15 @@ def fingerprint_data(source: str, split: str) -> Print:
         return Print("demo", source, note=f"made from Python {platform.python_version()}'s own docstrings")
     path = paths.expand_home(source)
     if path.is_file():
-        return _file(path)
+        return _fingerprint_file(path)
     if path.is_dir():
-        return _folder(path, split)
+        return _fingerprint_folder(path, split)
     matched = paths.match_pattern(source)
-    return _files(path.name, path.parent, matched, "") if matched else _hub(source, "datasets", None, split)
+    return (
+        _fingerprint_files(path.name, path.parent, matched, "")
+        if matched
+        else _fingerprint_hub(source, "datasets", None, split)
+    )
 
 
 def fingerprint_prompts(text: str, key: str) -> Print:
@@ -93,7 +97,9 @@ def fingerprint_prompts(text: str, key: str) -> Print:
         source = garak_prompt_files.find(text, key)
     except SpecError as error:
         return Print("missing", text, note=error.problems[0].what)
-    fingerprint = _folder(source.path, "") if source.path.is_dir() else _file(source.path)
+    fingerprint = (
+        _fingerprint_folder(source.path, "") if source.path.is_dir() else _fingerprint_file(source.path)
+    )
     return msgspec.structs.replace(fingerprint, name=text, modified_at=None, note=str(source))
 
 
@@ -102,35 +108,35 @@ def fingerprint_model(base: str, revision: str | None) -> Print:
     if base.startswith("demo:"):
         return Print("demo", base, note="part of a package: see versions.json")
     path = paths.expand_home(base)
-    return _folder(path, "") if path.is_dir() else _hub(base, "models", revision, "")
+    return _fingerprint_folder(path, "") if path.is_dir() else _fingerprint_hub(base, "models", revision, "")
 
 
-def _file(path: Path) -> Print:
+def _fingerprint_file(path: Path) -> Print:
     status = path.stat()
-    rows, note = _rows(path)
+    rows, note = _count_rows(path)
     return Print(
-        "file", path.name, file_sum(path), status.st_size, rows, modified_at=status.st_mtime, note=note
+        "file", path.name, hash_file(path), status.st_size, rows, modified_at=status.st_mtime, note=note
     )
 
 
-def file_sum(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file's content. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _folder(path: Path, split: str) -> Print:
+def _fingerprint_folder(path: Path, split: str) -> Print:
     files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
-    return _files(path.name, path, files, split)
+    return _fingerprint_files(path.name, path, files, split)
 
 
-def _files(name: str, path: Path, files: list[Path], split: str) -> Print:
+def _fingerprint_files(name: str, path: Path, files: list[Path], split: str) -> Print:
     """The fingerprint of several files as a folder; their names are relative to ``path``."""
     sizes = {file: file.stat().st_size for file in files}
     total, newest = sum(sizes.values()), max((status.stat().st_mtime for status in files), default=None)
     hashes_all, digest = total <= WHOLE_BYTES, hashlib.sha256()
     for file in files:
-        identity = file_sum(file) if hashes_all or file.suffix not in WEIGHTS else f"{sizes[file]} bytes"
+        identity = hash_file(file) if hashes_all or file.suffix not in WEIGHTS else f"{sizes[file]} bytes"
         digest.update(f"{os.path.relpath(file, path)}\0{identity}\n".encode(errors="replace"))
     note = "" if hashes_all else "weights are identified by names and sizes: hashing them takes too long"
     return Print(
@@ -138,7 +144,7 @@ def _files(name: str, path: Path, files: list[Path], split: str) -> Print:
     )
 
 
-def _hub(name: str, kind: str, revision: str | None, split: str) -> Print:
+def _fingerprint_hub(name: str, kind: str, revision: str | None, split: str) -> Print:
     """Return the commit of ``name`` in huggingface_hub's cache."""
     if name.startswith(("/", ".", "~")) or Path(name).suffix in FILES:
         return Print("missing", Path(name).name, note="the file no longer exists")
@@ -148,10 +154,10 @@ def _hub(name: str, kind: str, revision: str | None, split: str) -> Print:
     except (OSError, ValueError):
         commit = revision if revision and len(revision) == 40 else None
     note = "" if commit else "the commit is unknown: it is not in this machine's Hub cache"
-    return Print("hub", plain(name, 200), revision=commit, split=split or None, note=note)
+    return Print("hub", sanitize(name, 200), revision=commit, split=split or None, note=note)
 
 
-def _rows(path: Path) -> tuple[int | None, str]:
+def _count_rows(path: Path) -> tuple[int | None, str]:
     """Return the number of rows of a file, or why it is unknown."""
     try:
         match path.suffix.lower():
@@ -169,5 +175,5 @@ def _rows(path: Path) -> tuple[int | None, str]:
 
                 return int(parquet.ParquetFile(path).metadata.num_rows), ""
     except Exception as error:  # errors of csv, json, pyarrow: the hash matters more
-        return None, f"the rows cannot be counted: {plain(str(error), 200)}"
+        return None, f"the rows cannot be counted: {sanitize(str(error), 200)}"
     return None, "rows are not counted for this file type"

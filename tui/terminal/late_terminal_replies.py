@@ -25,8 +25,8 @@ class AnswerFilter:
     def keep_keys(self, data: str) -> str:
         """Return ``data`` without answers."""
         data = ANSWER.sub("", self._begun + data)
-        found = BEGUN.search(data)
-        self._begun = found.group() if found is not None else ""
+        begun_match = BEGUN.search(data)
+        self._begun = begun_match.group() if begun_match is not None else ""
         return data[: len(data) - len(self._begun)]
 
 
@@ -39,5 +39,5 @@ class KeyParser(XTermParser):
 
     def feed(self, data: str) -> Iterable[Message]:
         """Parse ``data``; an empty one is the end."""
-        kept = self._filter.keep_keys(data)
-        return () if data and not kept else super().feed(kept)
+        key_data = self._filter.keep_keys(data)
+        return () if data and not key_data else super().feed(key_data)

@@ -18,16 +18,16 @@ from core import paths
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.spec.study_spec import StudySpec
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.contract.wire.evidence_answer import Sample
 from core.train.base.base_model import Base
 from core.train.evaluation import evidence_files
-from core.train.evaluation.board_plan import Boards
 from core.train.evaluation.lm_eval_scoring import Tasks
 from core.train.evaluation.probe_runner import FIRST, ProbeRun, Scored
+from core.train.evaluation.study_boards import Boards
 from core.train.probes.metric_probe import ITSELF
 from core.train.reporter import Reporter
-from core.train.scoring.base_answers import BaseAnswers
+from core.train.scoring.base_answer_cache import BaseAnswers
 from core.train.scoring.file_lease import FileLease
 from core.train.step.compute_requests import ScoringRequest, TimedResult, Wait
 
@@ -61,7 +61,7 @@ class BaseScoring:
         """Let trials be scored without the base: metrics relative to it get a reason instead of a value."""
         self.report_progress(0, finished=True)
         self._boards.base_is_over = True
-        problem = plain(f"{type(error).__name__}: {error}", 300)
+        problem = sanitize(f"{type(error).__name__}: {error}", 300)
         self._reporter.warn(f"the base model could not be scored: {problem}")
 
     def report_progress(self, answered: int, finished: bool) -> None:
@@ -105,19 +105,19 @@ class BaseScoring:
             yield from self._do_tasks(self._boards.tasks)
 
     def _turn(self, run: ProbeRun, most: int | None = None) -> Generator[ScoringRequest, TimedResult, bool]:
-        more = yield from run.turn(most)
+        has_more = yield from run.turn(most)
         for probe, answers in zip(run.probes, run.answers, strict=True):
             self._cache.keep(probe, answers)
         if time.monotonic() - self._cache.saved_at > SAVE_S:
             self._save()
-        return more
+        return has_more
 
     def _catch_up(self, run: ProbeRun) -> Generator[ScoringRequest, TimedResult, None]:
         """Publish the samples that another worker has cached meanwhile."""
-        known = ProbeRun([self._cache.known(probe) for probe in run.probes], None, self._cache.recall)
-        while (yield from known.turn()):
+        known_run = ProbeRun([self._cache.known(probe) for probe in run.probes], None, self._cache.recall)
+        while (yield from known_run.turn()):
             pass
-        self._publish(known, report=True)
+        self._publish(known_run, report=True)
 
     def _publish(self, run: ProbeRun, report: bool) -> None:
         """Let trials be compared with the answers so far; ``report``: to the user, too."""
@@ -139,56 +139,64 @@ class BaseScoring:
         long."""
         place = paths.cache() / "scores" / f"{self._digest(tasks.list_inputs())}.json"
         work = partial(tasks.score, None, {}, lambda done: None)
-        kept = yield from self._cached_or(place, work)
+        cached_scores = yield from self._read_or_compute(place, work)
         self._boards.base_values |= {
             name: [math.nan if value is None else value for value in values]
-            for name, values in kept.values.items()
+            for name, values in cached_scores.values.items()
         }
-        self._report(kept.scores, kept.worst)
+        self._report(cached_scores.scores, cached_scores.worst)
 
-    def _cached_or(
+    def _read_or_compute(
         self, place: Path, work: Callable[[], Generator[ScoringRequest, TimedResult, Scored]]
     ) -> Generator[ScoringRequest, TimedResult, CachedScores]:
         """The cached scores in ``place``, else those that ``work`` computes; if another worker computes them
         now, wait for its result."""
         lease = FileLease(place)
         try:
-            while (kept := _read(place)) is None and not lease.acquire():
+            while (cached_scores := _read(place)) is None and not lease.acquire():
                 yield Wait()
-            kept = kept or _read(place)  # another worker may have finished in between
-            if kept is None:
-                kept = _cacheable((yield from work()))
-                if not all(score.reason.startswith("lm-eval: ") for score in kept.scores.values()):
-                    self._write(place, kept)
+            cached_scores = cached_scores or _read(place)  # another worker may have finished in between
+            if cached_scores is None:
+                cached_scores = _select_cacheable((yield from work()))
+                if not all(score.reason.startswith("lm-eval: ") for score in cached_scores.scores.values()):
+                    self._write(place, cached_scores)
         finally:
             lease.release()
-        return kept
+        return cached_scores
 
     def _save(self) -> None:
         try:
             self._cache.write()
         except Exception as error:
-            self._reporter.warn(f"the base's answers could not be cached: {plain(str(error), 200)}")
+            self._reporter.warn(f"the base's answers could not be cached: {sanitize(str(error), 200)}")
 
-    def _write(self, place: Path, kept: CachedScores) -> None:
+    def _write(self, place: Path, cached_scores: CachedScores) -> None:
         try:
-            paths.private(place.parent)
-            evidence_files.put(place, msgspec.json.encode(kept))
+            paths.make_private(place.parent)
+            evidence_files.put(place, msgspec.json.encode(cached_scores))
         except Exception as error:
-            self._reporter.warn(f"the base's scores could not be cached: {plain(str(error), 200)}")
+            self._reporter.warn(f"the base's scores could not be cached: {sanitize(str(error), 200)}")
 
-    def _digest(self, more: Sequence[Any] = ()) -> str:
-        """Identify the model, and ``more`` that its answers depend on."""
+    def _digest(self, extra_parts: Sequence[Any] = ()) -> str:
+        """Identify the model, and ``extra_parts`` that its answers depend on."""
         model = self._spec.model
         folder = Path(self._base.name)
         weights = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
         stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in weights]
-        where = self._base.device.type
-        known = [VERSION, self._base.name, model.revision, self._base.precision, where, stamps, *more]
-        return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
+        device_kind = self._base.device.type
+        parts = [
+            VERSION,
+            self._base.name,
+            model.revision,
+            self._base.precision,
+            device_kind,
+            stamps,
+            *extra_parts,
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _cacheable(scored: Scored) -> CachedScores:
+def _select_cacheable(scored: Scored) -> CachedScores:
     values = {
         name: [value if math.isfinite(value) else None for value in values]
         for name, values in scored.values.items()
@@ -199,7 +207,7 @@ def _cacheable(scored: Scored) -> CachedScores:
 def _read(place: Path) -> CachedScores | None:
     """The cached scores; None if there are none or the file is damaged."""
     try:
-        with open(place, "rb", opener=paths.no_link) as file:
+        with open(place, "rb", opener=paths.open_without_link) as file:
             return msgspec.json.decode(file.read(), type=CachedScores)
     except (OSError, ValueError):
         return None

@@ -19,8 +19,8 @@ import numpy as np
 
 from core import cpu_count
 from core.data.readers.row_values import UnusableRow
-from core.train.data.chat_frames import Span
 from core.train.data.chat_spans import Text
+from core.train.data.chat_template_frames import Span
 
 BATCH = 256  # texts per call of the tokenizer
 BATCH_CHARACTERS = 1 << 20  # per call; a longer text gets a call of its own
@@ -44,54 +44,56 @@ class Encoder:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._backend = _find_backend(tokenizer)
-        self._control = control_ids(tokenizer)
+        self._control = list_control_ids(tokenizer)
 
-    def encode(self, texts: Iterable[Text], most: int) -> Iterator[Encoded | UnusableRow]:
-        """Encode the first ``most`` tokens of each text; UnusableRow where its targets cannot be located.
+    def encode(self, texts: Iterable[Text], longest: int) -> Iterator[Encoded | UnusableRow]:
+        """Encode the first ``longest`` tokens of each text; UnusableRow where its targets cannot be located.
 
         The next texts are taken from the iterable while threads encode those before them: the tokenizer
         holds no lock of the interpreter, and a worker's tokenizer has no threads of its own.
         """
         if not getattr(self._tokenizer, "is_fast", False):
-            yield from (_encode_by_prefixes(self._tokenizer, text, most) for text in texts)
+            yield from (_encode_by_prefixes(self._tokenizer, text, longest) for text in texts)
             return
-        limit = CHARACTERS * most
-        threads = cpu_count.threads(None, cpu_count.cpus().usable, os.environ) if self._backend else 1
+        limit = CHARACTERS * longest
+        threads = (
+            cpu_count.choose_threads(None, cpu_count.count_cpus().usable, os.environ) if self._backend else 1
+        )
         waiting: deque[tuple[list[Text], Future[list[Any]]]] = deque()
         with ThreadPoolExecutor(threads, "tokenizer") as pool:
-            for batch in _batches(texts, limit):
+            for batch in _split_batches(texts, limit):
                 waiting.append((batch, pool.submit(self._tokenise, batch, limit)))
                 if len(waiting) > threads:
-                    yield from self._finish(*waiting.popleft(), most)
+                    yield from self._finish(*waiting.popleft(), longest)
             while waiting:
-                yield from self._finish(*waiting.popleft(), most)
+                yield from self._finish(*waiting.popleft(), longest)
 
-    def _finish(self, batch: Sequence[Text], future: Future[list[Any]], most: int) -> Iterator[Encoded]:
+    def _finish(self, batch: Sequence[Text], future: Future[list[Any]], longest: int) -> Iterator[Encoded]:
         for text, encoding in zip(batch, future.result(), strict=True):
-            limit, ids = CHARACTERS * most, encoding.ids
-            while len(text.text) > limit and len(ids) < most + BEHIND:
+            limit, ids = CHARACTERS * longest, encoding.ids
+            while len(text.text) > limit and len(ids) < longest + BEHIND:
                 limit *= 2
                 encoding = self._tokenise([text], limit)[0]
                 ids = encoding.ids
             tokens = np.array(ids, np.int32)
             targets = self._find_targets(encoding, tokens, text)
-            yield Encoded(tokens[:most], targets[:most], len(ids) > most or len(text.text) > limit)
+            yield Encoded(tokens[:longest], targets[:longest], len(ids) > longest or len(text.text) > limit)
 
     def _tokenise(self, batch: Sequence[Text], limit: int) -> list[Any]:
         texts = [text.text[:limit] for text in batch]
         if self._backend is not None:
             return list(self._backend(texts))
-        whole = self._tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
-        pairs = zip(whole["input_ids"], whole["offset_mapping"], strict=True)
+        encoded = self._tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+        pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
         return [_Encoding(ids, offsets) for ids, offsets in pairs]
 
     def _find_targets(self, encoding: Any, ids: Array, text: Text) -> Array:
         targets = np.zeros(len(ids), bool)
         for span in text.spans:
-            found = self._find_range(encoding, ids, text.text, span)
-            if found is None:
+            target_range = self._find_range(encoding, ids, text.text, span)
+            if target_range is None:
                 return find_targets(encoding.offsets, text, np.isin(ids, self._control))
-            targets[slice(*found)] = True
+            targets[slice(*target_range)] = True
         return targets
 
     def _find_range(self, encoding: Any, ids: Array, text: str, span: Span) -> tuple[int, int] | None:
@@ -124,7 +126,7 @@ class _Encoding(NamedTuple):
     offsets: list[Span]
 
 
-def control_ids(tokenizer: Any) -> Array:
+def list_control_ids(tokenizer: Any) -> Array:
     """The ids of the control tokens, sorted."""
     added = getattr(tokenizer, "added_tokens_decoder", {}).items()
     special = {number for number, token in added if token.special}
@@ -156,8 +158,10 @@ def _find_backend(tokenizer: Any) -> Callable[[list[str]], list[Any]] | None:
     from transformers import PreTrainedTokenizerFast
 
     kind, base = type(tokenizer), PreTrainedTokenizerFast
-    ways = ("__call__", "_encode_plus")
-    if not isinstance(tokenizer, base) or any(getattr(kind, way) is not getattr(base, way) for way in ways):
+    methods = ("__call__", "_encode_plus")
+    if not isinstance(tokenizer, base) or any(
+        getattr(kind, method) is not getattr(base, method) for method in methods
+    ):
         return None
     backend = tokenizer.backend_tokenizer
 
@@ -165,13 +169,13 @@ def _find_backend(tokenizer: Any) -> Callable[[list[str]], list[Any]] | None:
         backend.no_truncation()
         backend.no_padding()
         backend.encode_special_tokens = tokenizer.split_special_tokens
-        found: list[Any] = backend.encode_batch(texts, add_special_tokens=False)
-        return found
+        encodings: list[Any] = backend.encode_batch(texts, add_special_tokens=False)
+        return encodings
 
     return encode
 
 
-def _batches(texts: Iterable[Text], limit: int) -> Iterator[list[Text]]:
+def _split_batches(texts: Iterable[Text], limit: int) -> Iterator[list[Text]]:
     batch: list[Text] = []
     size = 0
     for text in texts:
@@ -185,7 +189,7 @@ def _batches(texts: Iterable[Text], limit: int) -> Iterator[list[Text]]:
         yield batch
 
 
-def _encode_by_prefixes(tokenizer: Any, text: Text, most: int) -> Encoded | UnusableRow:
+def _encode_by_prefixes(tokenizer: Any, text: Text, longest: int) -> Encoded | UnusableRow:
     """Encode with a tokenizer that has no offsets: the tokens of the text up to each end of a target span
     must equal the first tokens of the full text."""
 
@@ -201,4 +205,4 @@ def _encode_by_prefixes(tokenizer: Any, text: Text, most: int) -> Encoded | Unus
                 "this tokenizer has no offsets, and the answer's first token cannot be located"
             )
         targets[len(begin) : len(end)] = True
-    return Encoded(np.array(ids[:most], np.int32), targets[:most], len(ids) > most)
+    return Encoded(np.array(ids[:longest], np.int32), targets[:longest], len(ids) > longest)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from core.contract.state import engine_state as s
 from core.contract.views.trials.trial_fields import Field, find_field
-from tui.column_format import ColumnFormat, format_of, half_width
+from tui.column_format import ColumnFormat, choose_format, measure_half_width
 from tui.study_table.table_choice import CURVE
-from tui.widgets.steering_row_signs import has_signs, signs_width
+from tui.widgets.steering_row_signs import has_signs, measure_signs
 
 STRETCHES = 10  # of a curve: their means are what a sparkline shows
 GRAIN = 20  # a scale ends on steps of this part of its length, so that it seldom moves
@@ -23,9 +23,9 @@ class ColumnMeasures:
     """Formats, widths and scales of the columns ``keys`` of one study; widths only grow."""
 
     def __init__(self, study: s.Study, keys: Sequence[str]) -> None:
-        found = {key: find_field(study, key) for key in keys}
-        self.fields: dict[str, Field] = {key: field for key, field in found.items() if field is not None}
-        self.formats = {key: format_of(study, field) for key, field in self.fields.items()}
+        fields = {key: find_field(study, key) for key in keys}
+        self.fields: dict[str, Field] = {key: field for key, field in fields.items() if field is not None}
+        self.formats = {key: choose_format(study, field) for key, field in self.fields.items()}
         self._margins: dict[str, int] = {}  # as texts, of the ± of a value
         self.texts: dict[str, int] = {}  # the widest text of a column; of "fixed" its part before the point
         self.signs = self.state = 0
@@ -40,10 +40,10 @@ class ColumnMeasures:
             self._take_texts(study, trial)
             self.state = max(self.state, 2 + len(trial.state))
             if has_signs(trial):
-                self.signs = max(self.signs, signs_width(trial))
+                self.signs = max(self.signs, measure_signs(trial))
             for metric, ends in self._ends.items():
                 curve = trial.series.get(metric)
-                found = curve_ends(curve.values) if curve is not None else None
+                found = find_curve_ends(curve.values) if curve is not None else None
                 if found is not None:
                     ends[trial.number] = found
 
@@ -52,20 +52,20 @@ class ColumnMeasures:
             value = field.value(study, trial)
             form = self.formats[key] = self.formats[key].widened(value)
             text = form.write(value)
-            self.texts[key] = max(self.texts.get(key, 0), _cells(form, text))
-            margin = margin_of(trial, field, value)
+            self.texts[key] = max(self.texts.get(key, 0), _count_cells(form, text))
+            margin = find_margin(trial, field, value)
             if margin is not None:
-                self._margins[key] = max(self._margins.get(key, 0), _cells(form, form.write(margin)))
+                self._margins[key] = max(self._margins.get(key, 0), _count_cells(form, form.write(margin)))
 
     def width_of(self, key: str) -> int:
         """Return the cells that a column's values take, with their ±."""
-        return self.texts.get(key, 1) + self._point(key) + self.margin_cells(key)
+        return self.texts.get(key, 1) + self._find_point(key) + self.margin_cells(key)
 
     def margin_cells(self, key: str) -> int:
         """Return the cells of " ±0.031"; 0 where no trial has an interval."""
-        return self._margins[key] + self._point(key) + 2 if key in self._margins else 0
+        return self._margins[key] + self._find_point(key) + 2 if key in self._margins else 0
 
-    def _point(self, key: str) -> int:
+    def _find_point(self, key: str) -> int:
         """The cells of the point and of what follows it."""
         form = self.formats[key]
         return form.decimals + (form.decimals > 0) if form.style == "fixed" else 0
@@ -74,7 +74,7 @@ class ColumnMeasures:
         """Fit the scale of each metric to the trials that are shown."""
         shown = list(numbers)
         for metric, ends in self._ends.items():
-            self._scales[metric] = common_scale([ends[number] for number in shown if number in ends])
+            self._scales[metric] = find_common_scale([ends[number] for number in shown if number in ends])
 
     def scale_of(self, metric: str) -> Scale:
         """Return the values at the foot and at the top of every sparkline of ``metric``."""
@@ -97,18 +97,18 @@ class ColumnMeasures:
         return self.formats[key]
 
 
-def margin_of(trial: s.Trial, field: Field, value: object) -> float | None:
+def find_margin(trial: s.Trial, field: Field, value: object) -> float | None:
     """Return the ± of a field's value; of a smoothed one none is known."""
     score = trial.scores.get(field.metric) if field.metric and field.reading != "smooth" else None
-    return half_width(score, value)
+    return measure_half_width(score, value)
 
 
-def _cells(form: ColumnFormat, text: str) -> int:
+def _count_cells(form: ColumnFormat, text: str) -> int:
     """The cells of a text; of a fixed number those before its point, as its decimals may grow."""
     return len(text.partition(".")[0]) if form.style == "fixed" else len(text)
 
 
-def curve_ends(values: Sequence[float]) -> Scale | None:
+def find_curve_ends(values: Sequence[float]) -> Scale | None:
     """Return the lowest and the highest mean of a curve's stretches; None where it has no finite value."""
     size = max(1, math.ceil(len(values) / STRETCHES))
     means = [statistics.fmean(values[first : first + size]) for first in range(0, len(values), size)]
@@ -116,7 +116,7 @@ def curve_ends(values: Sequence[float]) -> Scale | None:
     return (min(finite), max(finite)) if finite else None
 
 
-def common_scale(ends: Sequence[Scale]) -> Scale:
+def find_common_scale(ends: Sequence[Scale]) -> Scale:
     """Return one scale for many curves: from the lowest of all to where half of them begin. What is above it
     stands at the top, so that one bad curve does not flatten the others."""
     if not ends:

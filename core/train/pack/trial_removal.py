@@ -33,10 +33,10 @@ class Departures:
         self._remove(trial.number)
         self._keeper.after(lambda: trial.reporter.emit(e.TrialPruned, step=step, why=why))
 
-    def requeue(self, number: int, why: str, whole: bool = True) -> None:
-        """Requeue a trial, checkpointed as it is if its state is ``whole``."""
+    def requeue(self, number: int, why: str, with_checkpoint: bool = True) -> None:
+        """Requeue a trial, checkpointed as it is if its state is ``with_checkpoint``."""
         member = self._members[number]
-        if whole:
+        if with_checkpoint:
             self._keeper.keep(member.trial)
         self._remove(number)
         reporter = member.trial.reporter

@@ -16,30 +16,30 @@ def keep_extremes(places: Sequence[Place], columns: int) -> list[Place]:
     """
     if len(places) <= 4 * columns:
         return list(places)
-    kept: list[Place] = []
+    kept_points: list[Place] = []
     for _, group in groupby(places, key=lambda place: round(place[0] * (columns - 1))):
         column = list(group)
         lowest = min(range(len(column)), key=lambda index: column[index][1])
         highest = max(range(len(column)), key=lambda index: column[index][1])
-        kept += [column[index] for index in sorted({0, lowest, highest, len(column) - 1})]
-    return kept
+        kept_points += [column[index] for index in sorted({0, lowest, highest, len(column) - 1})]
+    return kept_points
 
 
 def clip_places(places: Sequence[Place]) -> list[Place]:
     """Return the places from 0 to 1, with the points where the line between two of them crosses an end."""
     if not places or (places[0][0] >= 0 and places[-1][0] <= 1):
         return list(places)
-    kept: list[Place] = []
+    kept_points: list[Place] = []
     for index, (x, y) in enumerate(places):
         if index:
             before = places[index - 1]
-            kept += [_interpolate_crossing(before, (x, y), end) for end in _ends_between(before[0], x)]
+            kept_points += [_interpolate_crossing(before, (x, y), end) for end in _list_ends(before[0], x)]
         if 0 <= x <= 1:
-            kept.append((x, y))
-    return kept
+            kept_points.append((x, y))
+    return kept_points
 
 
-def _ends_between(low: float, high: float) -> list[float]:
+def _list_ends(low: float, high: float) -> list[float]:
     return [end for end in (0.0, 1.0) if low < end < high]
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from core.contract.spec.study_spec import DataOptions
-from core.contract.text.sanitize import plain
+from core.contract.text.sanitize import sanitize
 from core.data.readers import column_guess as guess
-from core.data.readers.chat_shapes import chat_of, find_chat
+from core.data.readers.chat_shapes import find_chat, make_chat
 from core.data.readers.column_guess import Columns
-from core.data.readers.pair_shapes import find_classes, find_pair, find_preference, pair_of
+from core.data.readers.pair_shapes import find_classes, find_pair, find_preference, make_pair
 from core.data.readers.row_shape import Raw, Shape
-from core.data.readers.row_values import text
+from core.data.readers.row_values import read_text
 from core.errors import TrimtabError
 
 Finder = Callable[[Columns, DataOptions], Shape | None]
@@ -28,44 +28,45 @@ def choose(rows: Sequence[Raw], data: DataOptions) -> Shape:
     """
     for share in (0.5, 0.0):
         columns = Columns(rows, share)
-        for finder in _finders(data):
+        for finder in _list_finders(data):
             shape = finder(columns, data)
             if shape is not None:
                 return shape
-    shape = _by_names_alone(columns, data)
+    shape = _find_by_names(columns, data)
     if shape is None:
-        raise _nothing_fits(columns, data)
+        raise _explain_nothing_fits(columns, data)
     return shape
 
 
-def _finders(data: DataOptions) -> tuple[Finder, ...]:
+def _list_finders(data: DataOptions) -> tuple[Finder, ...]:
     by_format: dict[str, tuple[Finder, ...]] = {
-        "chat": (find_chat,), "instruction": (find_preference, find_pair, find_classes), "text": (_text,),
+        "chat": (find_chat,), "instruction": (find_preference, find_pair, find_classes),
+        "text": (_find_text,),
     }  # fmt: skip
     if data.format in by_format:
         return by_format[data.format]
     named = {key for key, _ in guess.KEYS if guess.is_named(data, key)}
     finders: list[Finder] = [find_chat] if "messages_key" in named else []
     finders += [find_preference, find_pair] if named & {"prompt_key", "completion_key"} else []
-    finders += [_text] if "text_key" in named else []
-    return tuple(finders) or (find_preference, find_chat, find_pair, find_classes, _text)
+    finders += [_find_text] if "text_key" in named else []
+    return tuple(finders) or (find_preference, find_chat, find_pair, find_classes, _find_text)
 
 
-def _by_names_alone(columns: Columns, data: DataOptions) -> Shape | None:
+def _find_by_names(columns: Columns, data: DataOptions) -> Shape | None:
     """Take the columns that the study file or its defaults name, whatever they hold: each row then has a
     reason."""
     if data.format in ("auto", "chat") and columns.has(data.messages_key):
-        return chat_of(data.messages_key, columns, ())
+        return make_chat(data.messages_key, columns, ())
     pair = data.prompt_key, data.completion_key
     if data.format in ("auto", "instruction") and all(map(columns.has, pair)):
-        return pair_of(*pair, columns, ())
+        return make_pair(*pair, columns, ())
     if data.format in ("auto", "text") and columns.has(data.text_key):
-        return _text_of(data.text_key, ())
+        return _make_text(data.text_key, ())
     return None
 
 
-def _nothing_fits(columns: Columns, data: DataOptions) -> UnknownColumnsError:
-    shown = plain(", ".join(map(str, columns.names[: guess.MOST_COMPARED])), 200) or "none"
+def _explain_nothing_fits(columns: Columns, data: DataOptions) -> UnknownColumnsError:
+    shown = sanitize(", ".join(map(str, columns.names[: guess.MOST_COMPARED])), 200) or "none"
     kind = "" if data.format == "auto" else f" as {data.format!r}"
     named = [
         f"data.{key} = {getattr(data, key)!r}"
@@ -73,7 +74,7 @@ def _nothing_fits(columns: Columns, data: DataOptions) -> UnknownColumnsError:
         if guess.is_named(data, key) and not columns.has(getattr(data, key))
     ]
     near = guess.suggest_keys(columns, data)
-    fix = f"perhaps: {plain(near, 200)} in [data]" if near else (
+    fix = f"perhaps: {sanitize(near, 200)} in [data]" if near else (
         "name the columns with data.messages_key, prompt_key and completion_key, or text_key"
     )  # fmt: skip
     message = f"the rows cannot be read{kind}; their columns are: {shown}"
@@ -82,13 +83,13 @@ def _nothing_fits(columns: Columns, data: DataOptions) -> UnknownColumnsError:
     return UnknownColumnsError.of(message, "", fix)
 
 
-def _text(columns: Columns, data: DataOptions) -> Shape | None:
-    column = columns.find(guess.names_of(data, "text_key"), guess.is_text)
+def _find_text(columns: Columns, data: DataOptions) -> Shape | None:
+    column = columns.find(guess.list_names(data, "text_key"), guess.is_text)
     if not column:
         return None
     is_own = column == data.text_key
-    return _text_of(column, () if is_own else (f"read as text: the column {column!r} is learnt",))
+    return _make_text(column, () if is_own else (f"read as text: the column {column!r} is learnt",))
 
 
-def _text_of(column: str, notes: tuple[str, ...]) -> Shape:
-    return Shape(lambda raw: {"text": text(raw.get(column), column)}, (column,), notes)
+def _make_text(column: str, notes: tuple[str, ...]) -> Shape:
+    return Shape(lambda raw: {"text": read_text(raw.get(column), column)}, (column,), notes)

@@ -22,7 +22,7 @@ class KeptView(msgspec.Struct, frozen=True):
     wanted: int = 0
 
 
-def view_of(charts: ChartGrid) -> KeptView:
+def find_view(charts: ChartGrid) -> KeptView:
     """Return what is kept of a grid."""
     view = charts.view
     return KeptView(view.along, view.log_x, view.log_y, view.smoothing, charts.wanted)
@@ -31,13 +31,17 @@ def view_of(charts: ChartGrid) -> KeptView:
 def restore(charts: ChartGrid, file: StateFile, part: str, study: str) -> None:
     """Look at the charts as they were looked at last; what cannot be read is left as it is."""
     try:
-        kept = msgspec.convert(file.read(part)[study], KeptView)
+        kept_view = msgspec.convert(file.read(part)[study], KeptView)
     except (KeyError, msgspec.ValidationError):  # nothing kept, of a newer trimtab, or edited by hand
         return
-    if kept.smoothing in SMOOTHING and 0 <= kept.wanted <= MOST:
-        charts.wanted = kept.wanted
+    if kept_view.smoothing in SMOOTHING and 0 <= kept_view.wanted <= MOST:
+        charts.wanted = kept_view.wanted
         charts.look_at(
             replace(
-                charts.view, along=kept.along, log_x=kept.log_x, log_y=kept.log_y, smoothing=kept.smoothing
+                charts.view,
+                along=kept_view.along,
+                log_x=kept_view.log_x,
+                log_y=kept_view.log_y,
+                smoothing=kept_view.smoothing,
             )
         )
