@@ -7,6 +7,8 @@ import resource
 
 import pytest
 
+from core.data.readers.local_files import read_rows
+from core.data.readers.row_values import read_text
 from core.errors import TrimtabError
 from core.train.commands import show_rows
 from core.train.data import row_loader
@@ -76,9 +78,6 @@ def test_values_of_json_keep_their_digits_and_zero_is_no_empty_answer(answers):
 def test_numbers_of_parquet_have_their_shortest_digits_and_objects_no_foreign_keys(tmp_path):
     import pyarrow
     from pyarrow import parquet
-
-    from core.data.readers.local_files import read_rows
-    from core.data.readers.row_values import read_text
 
     path = tmp_path / "a[1].parquet"
     calls = [{"city": "Oslo"}, {"zone": "CET"}]
