@@ -88,7 +88,7 @@ def _out_of_memory(where: Callable[[Bench], Any], may_lose: int) -> Outcome:
 @fault("out of memory in forward")
 def forward(count: int) -> Outcome:
     """The pass is halved."""
-    return _out_of_memory(lambda bench: _scarce(bench.pack.parts.rounds._forward, "_pass", 1), 0)
+    return _out_of_memory(lambda bench: _scarce(bench.pack.parts.rounds._forward, "_run_pass", 1), 0)
 
 
 @fault("out of memory in backward")

@@ -20,7 +20,7 @@ from core.contract.views.axis_scale import AxisScale, thin_out
 def test_a_value_has_a_position_and_a_position_its_value(scale, value, position):
     assert scale.position(value) == pytest.approx(position)
     assert scale.value_at(position) == pytest.approx(value)
-    assert scale.find_positions([value, scale.high]) == pytest.approx([position, 1.0])
+    assert scale.positions([value, scale.high]) == pytest.approx([position, 1.0])
     assert scale.contains(value)
 
 

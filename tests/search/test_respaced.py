@@ -90,7 +90,7 @@ def test_a_copy_that_was_cut_short_is_made_again(tmp_path):
     oracle = told(tmp_path, count=3, **SQLITE)
     optuna.create_study(study_name="small · 2", storage=oracle.study._storage)
     after = again(tmp_path, study=SQLITE, learning_rate=NARROW)
-    assert after.study.make_study_name == "small · 2" and after.count() == 3
+    assert after.study.study_name == "small · 2" and after.count() == 3
 
 
 def test_a_foreign_study_in_the_storage_is_refused_in_words(tmp_path):
@@ -125,4 +125,4 @@ def test_a_reconciled_storage_knows_of_trials_by_hand(tmp_path):
 def test_the_space_is_compared_as_the_file_says_it(tmp_path):
     told(tmp_path, count=1)
     raw = spec_file.convert_to_raw(studies.spec("tpe", storage=studies.journal(tmp_path)))
-    assert OptunaStudy(raw, str(tmp_path)).study.make_study_name == "small"
+    assert OptunaStudy(raw, str(tmp_path)).study.study_name == "small"

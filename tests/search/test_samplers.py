@@ -106,7 +106,7 @@ def test_a_list_of_modules_can_be_fixed(tmp_path):
 def test_brute_force_tries_each_point_once_whatever_else_the_storage_holds(tmp_path):
     oracle = studies.oracle(tmp_path, "bruteforce")
     oracle.study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))  # an unknown one
-    other = {"lora_rank": optuna.make_distributions.IntDistribution(1, 99)}
+    other = {"lora_rank": optuna.distributions.IntDistribution(1, 99)}
     oracle.study.add_trial(
         optuna.trial.create_trial(value=1.0, params={"lora_rank": 50}, distributions=other)
     )
@@ -167,7 +167,7 @@ def test_cmaes_kept_in_memory_equals_one_replayed(tmp_path):
     run(again, 1)
     kept, replayed = oracle.study.sampler._kept, again.study.sampler._kept
     assert kept.generation == replayed.generation == 2
-    np.testing.assert_allclose(kept._average, replayed._average, rtol=1e-9)
+    np.testing.assert_allclose(kept._mean, replayed._mean, rtol=1e-9)
     np.testing.assert_allclose(kept._C, replayed._C, rtol=1e-9)
 
 

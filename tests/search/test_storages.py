@@ -54,7 +54,7 @@ def test_a_space_may_change_in_a_journal_file_too(tmp_path):
     run_a_little(tmp_path, storage=where)
     space = {**studies.SPACE, "learning_rate": NARROW}
     after = OptunaStudy(studies.raw("tpe", space, pruner="halving", storage=where), str(tmp_path))
-    assert after.study.make_study_name == "small · 2" and after.count() == 4
+    assert after.study.study_name == "small · 2" and after.count() == 4
 
 
 def test_a_database_of_ones_own_is_named_by_its_url_and_secrets_stay_in_the_environment(

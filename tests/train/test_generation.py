@@ -98,8 +98,8 @@ def test_what_prompts_begin_with_is_read_once_and_changes_no_text(two, limit_s, 
     count = lambda kind, name, size: monkeypatch.setattr(  # noqa: E731
         kind, name, lambda self, *given: (read.append(size(self, *given)), real[name](self, *given))[1]
     )
-    real = {"_pass": batched_generation.Generation._run_pass, "read": TreeReader.read}
-    count(batched_generation.Generation, "_pass", lambda self, ids: ids.numel())
+    real = {"_run_pass": batched_generation.Generation._run_pass, "read": TreeReader.read}
+    count(batched_generation.Generation, "_run_pass", lambda self, ids: ids.numel())
     count(TreeReader, "read", lambda self, tokens: 0)
     shared = written(one, requests(), limit_s)
     once = sum(read) + trees_read(one, requests())

@@ -117,7 +117,7 @@ def test_knobs_that_cannot_be_had_are_infeasible_with_the_reason(bench, tmp_path
     assert one.of(e.TrialCompleted, 1)
 
 
-@pytest.mark.parametrize("where", ["_pass", "step_together"])
+@pytest.mark.parametrize("where", ["_run_pass", "step_together"])
 def test_a_device_that_fails_is_no_trials_fault(bench, tmp_path, monkeypatch, where):
     """The worker ends, and the engine gives its trials to another."""
     one = bench()
@@ -128,7 +128,7 @@ def test_a_device_that_fails_is_no_trials_fault(bench, tmp_path, monkeypatch, wh
     def lost(*arguments, **more):
         raise torch.AcceleratorError("CUDA error: unspecified launch failure")
 
-    monkeypatch.setattr(one.pack.parts.rounds._forward if where == "_pass" else optimizers, where, lost)
+    monkeypatch.setattr(one.pack.parts.rounds._forward if where == "_run_pass" else optimizers, where, lost)
     with pytest.raises(torch.AcceleratorError):
         one.pack.turn()
     assert not any(one.of(e.TrialFailed, number) for number in range(2))

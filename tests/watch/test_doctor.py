@@ -30,7 +30,7 @@ def probed() -> Probed:
 def examine(probed, monkeypatch):
     def run(home, nvml, found=probed, load=QUIET):
         monkeypatch.setattr(doctor_checks, "probe_libraries", lambda: found)
-        monkeypatch.setattr(doctor_checks.cpu_load, "now", lambda: (Cpus(2, 2), load))
+        monkeypatch.setattr(doctor_checks.cpu_load, "measure_now", lambda: (Cpus(2, 2), load))
         return {one.name: one for one in doctor_checks.examine(home, GpuReader(nvml))}
 
     return run

@@ -48,7 +48,7 @@ class MemoryScreen(StudyScreen):
     MemoryScreen.wide #page { grid-size: 2; grid-rows: 1fr 10; grid-columns: 1fr 1fr; }
     MemoryScreen.wide Box, MemoryScreen.wider Box { height: 100%; scrollbar-gutter: stable; }
     MemoryScreen.wider #page { grid-size: 3; grid-rows: 1fr 2fr; grid-columns: 7fr 7fr 6fr; }
-    MemoryScreen.wider Memories, MemoryScreen.wider WhatIf { row-span: 2; }
+    MemoryScreen.wider DeviceMemoryBars, MemoryScreen.wider WhatIf { row-span: 2; }
     """
 
     def __init__(self, trial: int | None) -> None:
