@@ -70,7 +70,9 @@ def test_a_locale_without_the_signs(monkeypatch):
 
 
 def test_a_session_that_ends(monkeypatch):
-    monkeypatch.setattr(operating_system_checks.systemd_logout, "explain_kill", lambda pid: f"systemd ends {pid}")
+    monkeypatch.setattr(
+        operating_system_checks.systemd_logout, "explain_kill", lambda pid: f"systemd ends {pid}"
+    )
     assert operating_system_checks.session(None).found == "the engine will stop: systemd ends self"
     assert operating_system_checks.session(7).found.endswith("systemd ends 7")
 
