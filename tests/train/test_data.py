@@ -218,7 +218,8 @@ def test_the_demo_is_read_once_and_again_where_what_was_kept_is_damaged(tmp_path
 
 def test_the_demo_is_the_same_in_every_process():
     code = (
-        "import hashlib; from core.train.data.stdlib_pairs import find_pairs; found = find_pairs(lambda *a: None); "
+        "import hashlib; from core.train.data.stdlib_pairs import find_pairs; "
+        "found = find_pairs(lambda *a: None); "
         "print(hashlib.sha256(repr(found).encode()).hexdigest()); "
         "print(len(found) == len({row['prompt'] for row in found}))"
     )
