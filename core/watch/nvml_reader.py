@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from core.contract.events.event_types import Device, Process
 from core.contract.text.sanitize import sanitize
 from core.watch.nvml_details import XidLog, read_details
 
+PROCESS_WINDOW_S = 3.0  # in which a process's newest utilisation sample counts
 NAME_LIMIT = 80  # characters of a card's or process's name
 INSTANCES = 100  # the first MIG instance of card 0 has this number, that of card 1 twice as much
 
@@ -186,8 +188,26 @@ class GpuReader:
         ):
             for process in self._or_none(call, handle) or ():
                 used[process.pid] = max(used.get(process.pid) or 0, process.usedGpuMemory or 0) or None
-        processes = [Process(pid, *_owner(pid), used_bytes) for pid, used_bytes in used.items()]
+        shares = self._process_utilisations(handle) if used else None
+        processes = [
+            Process(pid, *_owner(pid), used_bytes, None if shares is None else shares.get(pid, 0.0))
+            for pid, used_bytes in used.items()
+        ]
         return tuple(sorted(processes, key=lambda process: (-(process.used_bytes or 0), process.pid)))
+
+    def _process_utilisations(self, handle: Any) -> dict[int, float] | None:
+        """The share of the card's time that each process computed in the last seconds, 0 to 1; a process that
+        is missing did not. None where the driver does not say, such as for MIG instances."""
+        since_us = int((time.time() - PROCESS_WINDOW_S) * 1e6)
+        try:
+            samples = self._reading(self._nvml.nvmlDeviceGetProcessUtilization, handle, since_us)
+        except AttributeError:  # of a library older than the function
+            return None
+        except _NoValue as error:
+            is_idle = getattr(error.__cause__, "value", None) == self._nvml.NVML_ERROR_NOT_FOUND
+            return {} if is_idle else None
+        newest = sorted(samples, key=lambda sample: sample.timeStamp)
+        return {sample.pid: min(1.0, sample.smUtil / 100) for sample in newest if sample.timeStamp > since_us}
 
 
 def _owner(pid: int) -> tuple[str, str]:

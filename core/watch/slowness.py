@@ -236,13 +236,17 @@ def _find_shared_card(circumstances: Circumstances) -> list[SlowReason]:
     names = _join_names(other_processes)
     count = f"{len(other_processes)} other process{'es' * (len(other_processes) > 1)}"
     sentence = f"{count} on this card: {names}, {held_bytes / GIB:.1f} GiB"
-    if busy is not None and busy >= BUSY:
+    shares = [process.utilisation for process in other_processes if process.utilisation is not None]
+    cost = min(1.0, sum(shares)) if shares else None
+    if cost is not None:
+        sentence += f"; they compute {cost:.0%} of its time"
+    elif busy is not None and busy >= BUSY:
         sentence += f"; the card is {busy:.0%} busy with all of them"
     return [
         SlowReason(
             "shared",
             sentence,
-            None,
+            cost,
             {"processes": float(len(other_processes)), "used_bytes": float(held_bytes)},
         )
     ]

@@ -116,7 +116,7 @@ def study_events(name: str = "tidy-7b", ends: list[str] | None = None) -> list[e
 def four_cards() -> list[e.Event]:
     """Four GPUs for a while; the second says half of what one could ask, the fourth has fallen off."""
     gib = 2**30
-    user = e.Process(4321, "python", "ada", 9 * gib)
+    user = e.Process(4321, "python", "ada", 9 * gib, 0.58)
     told: list[e.Event] = []
     for tick in range(30):
         share = 0.6 + 0.35 * math.sin(tick / 4)

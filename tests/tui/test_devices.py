@@ -101,7 +101,7 @@ def test_a_state_of_an_older_version_has_no_tracks_and_can_be_read():
 
 
 def test_processes_are_listed_by_user_and_ours_named_by_trial():
-    other = e.Process(99, "blender", "bob", 30 * 2**30)
+    other = e.Process(99, "blender", "bob", 30 * 2**30, 0.4)
     machine = ON_CARDS.machine
     devices = (
         replace(machine.devices[0], processes=(*machine.devices[0].processes, other)),
@@ -111,6 +111,7 @@ def test_processes_are_listed_by_user_and_ours_named_by_trial():
     assert (bob.user, ada.user) == ("bob", "ada") and not bob.holders[0].ours
     assert ada.holders[0].trials == (5, 6, 7, 8) and ada.holders[0].study == "tidy-7b"
     assert bob.holders[0].share == pytest.approx(30 / 80)
+    assert bob.utilisation == pytest.approx(0.4 / 4), "of the time of four cards"
 
 
 def test_without_a_gpu_the_host_alone_has_charts():

@@ -128,6 +128,16 @@ class FakeNvml:
         mine = SimpleNamespace(pid=os.getpid(), usedGpuMemory=3 * GIB)
         return [SimpleNamespace(pid=2**22 + 1, usedGpuMemory=None), mine]
 
+    def nvmlDeviceGetProcessUtilization(self, handle: int, since_us: int) -> list[SimpleNamespace]:
+        self._card(handle, rich=True)
+        if isinstance(handle, MigInstance):
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        if handle:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        old, new = since_us - 1, since_us + 1_000_000
+        shares = ((os.getpid(), new, 61), (os.getpid(), new - 1, 5), (1, old, 99))
+        return [SimpleNamespace(pid=pid, timeStamp=at, smUtil=share) for pid, at, share in shares]
+
     def nvmlDeviceGetGraphicsRunningProcesses(self, handle: int) -> list[SimpleNamespace]:
         self._card(handle, rich=True)
         return [] if handle else [SimpleNamespace(pid=os.getpid(), usedGpuMemory=GIB)]

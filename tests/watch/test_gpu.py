@@ -124,8 +124,11 @@ def test_a_library_without_a_function_still_reads_the_rest(nvml, monkeypatch):
     assert card.utilisation == 0.42 and card.fault == ""
 
 
-def test_processes_of_both_lists_once_with_name_and_user(nvml):
+def test_processes_of_both_lists_once_with_name_user_and_their_share_of_the_card(nvml, monkeypatch):
     mine, stranger = GpuReader(nvml).read()[0][0].processes
+    assert (mine.utilisation, stranger.utilisation) == (0.61, 0.0), "the newest sample of the last seconds"
+    monkeypatch.delattr(FakeNvml, "nvmlDeviceGetProcessUtilization")
+    assert GpuReader(nvml).read()[0][0].processes[0].utilisation is None
     assert (mine.pid, mine.used_bytes) == (os.getpid(), 3 * GIB)
     assert mine.user == psutil.Process().username() and mine.name == psutil.Process().name()
     assert (stranger.pid, stranger.name, stranger.user, stranger.used_bytes) == (2**22 + 1, "", "", None)

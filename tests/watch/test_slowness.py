@@ -86,6 +86,12 @@ def test_the_memory_of_others_is_named():
     )
 
 
+def test_the_computing_of_others_is_what_they_cost():
+    others = (Process(7, "python", "me", GIB, 0.5), Process(8, "vllm", "ann", 20 * GIB, 0.4))
+    (reason,) = explain(Circumstances(card(processes=others), own_pids=OWN))
+    assert reason.sentence.endswith("vllm ann, 20.0 GiB; they compute 40% of its time") and reason.cost == 0.4
+
+
 def test_a_full_link_is_told_and_a_narrow_one_that_is_not_used_is_not():
     narrow = card(pcie_link=(3, 4))
     assert kinds(Circumstances(narrow, own_pids=OWN)) == []

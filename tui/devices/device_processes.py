@@ -27,6 +27,7 @@ class UserHolds:
     user: str
     used_bytes: int
     share: float | None  # of the memory of all devices
+    utilisation: float | None  # of the time of all devices, as far as the driver says it
     holders: tuple[Holder, ...]
 
 
@@ -42,7 +43,16 @@ def group_by_user(state: s.State) -> list[UserHolds]:
     for user, holders in by_user.items():
         used = sum(holder.process.used_bytes or 0 for holder in holders)
         holders.sort(key=lambda holder: -(holder.process.used_bytes or 0))
-        users.append(UserHolds(user, used, used / total_bytes if total_bytes else None, tuple(holders)))
+        busy = [holder.process.utilisation for holder in holders if holder.process.utilisation is not None]
+        users.append(
+            UserHolds(
+                user,
+                used,
+                used / total_bytes if total_bytes else None,
+                sum(busy) / len(devices) if busy else None,
+                tuple(holders),
+            )
+        )
     return sorted(users, key=lambda holds: (-holds.used_bytes, holds.user))
 
 

@@ -19,7 +19,7 @@ def make_process_lines(state: s.State, look: Palette) -> list[Text]:
     if not users:
         words = "no process holds GPU memory" if state.machine.devices else "no GPU: nothing to list"
         return [Text(words, style=look["muted"])]
-    lines = [Text("GPU   memory  share      pid  process", style=look["muted"], no_wrap=True)]
+    lines = [Text("GPU   memory  share   busy      pid  process", style=look["muted"], no_wrap=True)]
     for holds in users:
         lines.append(_make_user_line(holds, look))
         lines += [_describe_process(holder, look) for holder in holds.holders]
@@ -31,6 +31,8 @@ def _make_user_line(holds: UserHolds, look: Palette) -> Text:
     line.append(f"  {format_size(holds.used_bytes)}", style="")
     if holds.share is not None:
         line.append(f", {format_percent(holds.share)} of all GPU memory", style=look["muted"])
+    if holds.utilisation is not None:
+        line.append(f", {format_percent(holds.utilisation)} of all GPU time", style=look["muted"])
     return line
 
 
@@ -39,7 +41,8 @@ def _describe_process(holder: Holder, look: Palette) -> Text:
     tone = "" if holder.ours else look["muted"]
     line = Text(f"{holder.device:>3} ", style="bold", no_wrap=True, overflow="ellipsis")
     line.append(
-        f"{format_size(process.used_bytes):>8} {format_percent(holder.share):>6} {process.pid:>8}  ",
+        f"{format_size(process.used_bytes):>8} {format_percent(holder.share):>6} "
+        f"{format_percent(process.utilisation):>6} {process.pid:>8}  ",
         style=tone,
     )
     line.append(sanitize(process.name, 40) or "not named by the driver", style=tone)

@@ -8,12 +8,14 @@ from core.contract.events.event_base import Event
 
 
 class Process(msgspec.Struct, frozen=True, array_like=True):
-    """A process that holds device memory; ``used_bytes`` None where the driver does not say."""
+    """A process that holds device memory. ``used_bytes`` and ``utilisation`` are None where the driver does
+    not say."""
 
     pid: int
     name: str
     user: str
     used_bytes: int | None
+    utilisation: float | None = None  # of the device's multiprocessors in the last seconds, 0 to 1
 
 
 class Device(msgspec.Struct, frozen=True, omit_defaults=True):
