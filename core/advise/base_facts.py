@@ -10,7 +10,7 @@ import msgspec
 
 from core.contract.spec import layer_groups
 from core.contract.text.sanitize import sanitize
-from core.memory.base import hf_config, step_formulas
+from core.memory.base import config_json_lookup, step_formulas
 from core.memory.base.model_shape import EXPERTS, Model, describe
 from core.memory.base.model_shape import count_positions as made_for
 
@@ -48,7 +48,7 @@ class Base:
 def find_base(name: str, fetch: bool = True) -> Base:
     """Read the facts of ``name``, a folder or a Hub id. Raises TrimtabError if the configuration is missing
     or has no sizes."""
-    config = hf_config.read(name, None, fetch)
+    config = config_json_lookup.read(name, None, fetch)
     inner = config.get("text_config")
     flat = config
     if isinstance(inner, Mapping):
@@ -58,7 +58,7 @@ def find_base(name: str, fetch: bool = True) -> Base:
     experts = next((flat[key] for key in EXPERTS if _count(flat.get(key)) > 1), 0)
     if experts:
         return _make_mixture(name, flat, int(experts), positions)
-    model = hf_config.read_model(name, None, fetch)
+    model = config_json_lookup.read_model(name, None, fetch)
     return Base(name, model, model.parameters, positions, _list_doubts(model))
 
 

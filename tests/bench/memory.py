@@ -22,7 +22,7 @@ import torch
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.worker_api import Assign
-from core.memory.base import hf_config
+from core.memory.base import config_json_lookup
 from core.memory.estimate import pack_memory_estimate, trial_tensor_sizes
 from core.memory.estimate.device_constants import Device
 from core.memory.estimate.pack_memory_estimate import Setting
@@ -154,7 +154,7 @@ def foretold(case: Case, folder: Path, device: Device) -> int:
     setting = Setting(case.precision, checkpointing=case.checkpointing, judged=2)
     needs = [trial_tensor_sizes.compute_need(study.train, number) for number in range(case.pack)]
     return pack_memory_estimate.estimate_memory(
-        hf_config.read_model(str(folder)), setting, needs, device
+        config_json_lookup.read_model(str(folder)), setting, needs, device
     ).peak_bytes
 
 

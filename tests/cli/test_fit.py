@@ -85,7 +85,7 @@ def test_the_name_of_a_base_is_only_shown(tmp_path, capsys, monkeypatch):
     def refuse(base, *_, **__):
         raise TrimtabError.of("there is none", base, base)
 
-    monkeypatch.setattr(fit_memory.hf_config, "read_model", refuse)
+    monkeypatch.setattr(fit_memory.config_json_lookup, "read_model", refuse)
     assert main(["fit", str(place), "--gpu", "24 GiB"]) == 1
     shown = capsys.readouterr().err
     assert shown.startswith("fetching the configuration of a") and not harm(shown)

@@ -136,10 +136,10 @@ class _Life:
     def live(self) -> dict[str, Any]:
         """Make the pack and live."""
         from core.train.adapters.reload_check import ReloadCheck
-        from core.train.evaluation import study_boards
+        from core.train.evaluation import board_probes
         from core.train.pack import pack_assembly
         from core.train.pack.trial_pack import Pack
-        from core.train.scoring import scoring_batches
+        from core.train.scoring import timed_scoring_units
         from tests.cuda.fake_card import modules_in_place
 
         base, find = self._base(), pack_assembly.find_adaptable
@@ -150,12 +150,12 @@ class _Life:
 
         with (
             patch.object(pack_assembly, "find_adaptable", find_in_place),
-            patch.object(study_boards, "toxicity_quality", lambda: None),  # seconds; no score here needs it
+            patch.object(board_probes, "toxicity_quality", lambda: None),  # seconds; no score here needs it
             patch.object(
                 ReloadCheck, "check", lambda *given: None
             ),  # PEFT moves weights: fake ones cannot be
-            patch.object(scoring_batches, "can_read_trees", lambda *given: False),  # in ``path_steps``
-            patch.object(scoring_batches, "RATE", 1e6),  # tokens/s: few passes, with many rows in each
+            patch.object(timed_scoring_units, "can_read_trees", lambda *given: False),  # in ``path_steps``
+            patch.object(timed_scoring_units, "RATE", 1e6),  # tokens/s: few passes, with many rows in each
         ):
             self._pack = Pack(self._spec, base, self._data, self._told.append)
             return self._live()

@@ -13,8 +13,8 @@ from core.data.defects import damaged_text, template_faults
 from core.data.defects.boilerplate import Boilerplate
 from core.data.defects.damaged_text import DamagedText
 from core.data.defects.empty_rows import EmptyRows
+from core.data.defects.fully_masked_rows import MaskedRows
 from core.data.defects.imbalance import Imbalance
-from core.data.defects.masked_rows import MaskedRows
 from core.data.defects.row_lengths import CutRows, RowLengths
 from core.data.defects.template_faults import TemplateFaults
 from core.evaluate.prompts.packaged_prompts import reference

@@ -11,7 +11,7 @@ from core.contract.events.event_types import Device as Card
 from core.contract.spec.spec_file import parse
 from core.contract.text import byte_sizes
 from core.errors import TrimtabError
-from core.memory.base import hf_config
+from core.memory.base import config_json_lookup
 from core.memory.base.model_shape import describe
 from core.memory.estimate import device_constants
 from core.memory.estimate.device_constants import Device
@@ -109,7 +109,7 @@ def written(folder, content) -> str:
 )  # fmt: skip
 def test_a_configuration_of_no_use_is_told_with_what_is_missing(tmp_path, content, word):
     with pytest.raises(TrimtabError) as caught:
-        hf_config.read_model(written(tmp_path, content))
+        config_json_lookup.read_model(written(tmp_path, content))
     problem = caught.value.problems[0]
     assert word in problem.what and problem.where and problem.fix
 
@@ -120,10 +120,10 @@ def test_a_hub_model_is_found_in_the_cache_without_a_network(tmp_path, monkeypat
     (place / "refs").mkdir(parents=True)
     (place / "refs" / "main").write_text("abc")
     (place / "snapshots" / "abc").mkdir(parents=True)
-    written(place / "snapshots" / "abc", hf_config.SMOLLM2)
-    assert hf_config.read_model("some/model").parameters == 134_515_008
+    written(place / "snapshots" / "abc", config_json_lookup.SMOLLM2)
+    assert config_json_lookup.read_model("some/model").parameters == 134_515_008
     with pytest.raises(TrimtabError, match="not downloaded yet"):
-        hf_config.read_model("some/other", fetch=False)
+        config_json_lookup.read_model("some/other", fetch=False)
 
 
 # -- the ledger ------------------------------------------------------------------------------------

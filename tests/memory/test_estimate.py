@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.memory.base import hf_config, step_formulas
+from core.memory.base import config_json_lookup, step_formulas
 from core.memory.base.model_shape import describe
 from core.memory.estimate.device_constants import Device
 from core.memory.estimate.pack_memory_estimate import Setting, estimate_memory
@@ -113,9 +113,9 @@ def test_a_family_that_is_not_known_by_heart_is_traced_once_without_weights_and_
     )  # fmt: skip
     settings.save_pretrained(tmp_path)
     said: list[str] = []
-    model = hf_config.read_model(str(tmp_path), dtype="fp32", say=said.append)
+    model = config_json_lookup.read_model(str(tmp_path), dtype="fp32", say=said.append)
     assert len(said) == 3 and "tracing" in said[0]
-    again = hf_config.read_model(str(tmp_path), dtype="fp32")
+    again = config_json_lookup.read_model(str(tmp_path), dtype="fp32")
     assert again == model, "kept: nothing is traced a second time"
     built = transformers.AutoModelForCausalLM.from_config(settings, dtype=torch.float32)
     assert model.parameters == sum(parameter.numel() for parameter in built.parameters())

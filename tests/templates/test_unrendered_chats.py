@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from core.train.data import chat_template_frames
+from core.train.data import chat_render_cache
 from core.train.data.chat_spans import Chat
 from tests.templates.field_templates import FIELDS, tokenizer
 
@@ -46,19 +46,19 @@ def chats(count=60):
 
 def agree(known, monkeypatch):
     """Whether both ways give the same for many chats; returns how many were filled in."""
-    monkeypatch.setattr(chat_template_frames, "CHECKED", 0)
+    monkeypatch.setattr(chat_render_cache, "CHECKED", 0)
     filled, drawn = [], list(chats())
-    filling = chat_template_frames.Frames.fill
+    filling = chat_render_cache.Frames.fill
 
     def counted(self, shape, turns):
         found = filling(self, shape, turns)
         filled.append(found is not None)
         return found
 
-    monkeypatch.setattr(chat_template_frames.Frames, "fill", counted)
+    monkeypatch.setattr(chat_render_cache.Frames, "fill", counted)
     fast = Chat(known)
     got = [fast.read(turns) for turns in drawn]
-    monkeypatch.setattr(chat_template_frames.Frames, "fill", lambda *_: None)
+    monkeypatch.setattr(chat_render_cache.Frames, "fill", lambda *_: None)
     slow = Chat(known)
     assert got == [slow.read(turns) for turns in drawn]
     return sum(filled)
@@ -85,9 +85,9 @@ def test_a_template_that_reads_the_text_of_a_turn_is_rendered(body, monkeypatch)
 
 
 def test_a_frame_that_one_chat_refutes_is_used_no_more():
-    frame = chat_template_frames.Frame(("a", "b"), ((0, 1, 1),), ((),))
+    frame = chat_render_cache.Frame(("a", "b"), ((0, 1, 1),), ((),))
     frames, shape, turns = (
-        chat_template_frames.Frames(),
+        chat_render_cache.Frames(),
         (0, ("assistant",)),
         [{"role": "assistant", "content": "x"}],
     )

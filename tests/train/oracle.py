@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.train.data.dataset import MASKED, Row
-from core.train.scoring.scoring_batches import BatchedAnswers, Question, UnitResult
+from core.train.scoring.timed_scoring_units import BatchedAnswers, Question, UnitResult
 from core.train.step.compute_requests import BASE, Written
 from core.train.step.row_likelihood import Reading
 

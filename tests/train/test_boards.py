@@ -20,11 +20,11 @@ from core.errors import TrimtabError
 from core.evaluate.prompts import canary_rows
 from core.train import checkpoint_files
 from core.train.data.dataset import Planted
-from core.train.evaluation import study_boards
+from core.train.evaluation import board_probes
 from core.train.probes import privacy_probes
 from core.train.probes.metric_probe import ProbeResult
 from core.train.probes.prompt_encoder import PromptEncoder
-from core.train.scoring import background_scoring, scoring_batches
+from core.train.scoring import background_scoring, timed_scoring_units
 from core.train.scoring.base_answer_cache import BaseAnswers
 from core.train.step.compute_requests import BASE
 from tests.tiny import WORDS
@@ -227,7 +227,7 @@ def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, wi
     one = bench(data={"source": str(text)}, evaluate={**SMALL, "samples": 2})
     one.base.tokenizer.chat_template = None
     monkeypatch.setattr(PromptEncoder, "text", lambda self, ids: "")  # a model that emits nothing
-    one.pack.parts.scoring.use(study_boards.Boards(one.spec, one.base, one.data))
+    one.pack.parts.scoring.use(board_probes.Boards(one.spec, one.base, one.data))
     one.assign(tmp_path)
     one.finish()
     found = scores(one)
@@ -242,7 +242,7 @@ def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, wi
 def test_prompts_longer_than_the_context_are_left_out_with_the_reason(bench, tmp_path, without_scores):
     one = bench(evaluate=SMALL)
     one.base.model.config.max_position_embeddings = 60
-    probes = study_boards.Boards(one.spec, one.base, one.data).probes
+    probes = board_probes.Boards(one.spec, one.base, one.data).probes
     by_name = {metric: probe for probe in probes for metric in probe.metrics}
     assert "exceed the context of 60 tokens" in by_name["security/injection"].why_none
     assert by_name["security/injection"].score_answers([], {}).scores["security/injection"].value is None
@@ -315,7 +315,7 @@ def test_canaries_are_the_same_for_the_same_seed(bench):
 
 def test_the_base_says_how_far_it_is_and_that_it_is_done(bench, tmp_path, without_scores, monkeypatch):
     monkeypatch.setattr(background_scoring, "REPORT_S", 0.0)  # a report at every turn, and several turns,
-    monkeypatch.setattr(scoring_batches, "ROWS", 2)  # however fast the machine is
+    monkeypatch.setattr(timed_scoring_units, "ROWS", 2)  # however fast the machine is
     one = bench(evaluate={**SAFETY, "samples": 2})
     one.assign(tmp_path)
     one.finish()

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from core.contract.wire.dataset.data_messages import CUT, LEARNT, AskDataRow
-from core.train.commands import mark_rows
-from core.train.commands.mark_rows import RowMarker
+from core.train.commands import mark_learnt_tokens
+from core.train.commands.mark_learnt_tokens import RowMarker
 from core.train.data.dataset import MASKED, load_data
 from core.train.progress_callback import report_nothing
 from tests.tiny import tiny_tokenizer
@@ -30,7 +30,7 @@ def tokenizer():
 @pytest.fixture
 def marker(study, tokenizer, tmp_path, monkeypatch):
     """Answers about the rows; the study, too."""
-    monkeypatch.setattr(mark_rows, "load_tokenizer", lambda spec: tokenizer)
+    monkeypatch.setattr(mark_learnt_tokens, "load_tokenizer", lambda spec: tokenizer)
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
 
@@ -74,7 +74,7 @@ def test_a_cut_row_shows_where_and_a_skipped_one_why(marker):
 
 
 def test_rows_are_found_in_any_order(marker, monkeypatch):
-    monkeypatch.setattr(mark_rows, "KEPT", 3)
+    monkeypatch.setattr(mark_learnt_tokens, "KEPT", 3)
     rows, _ = marker()
     shown = {number: ask(rows, number) for number in (20, 6, 7, 5, 24, 22, 23, 8)}
     for number, row in shown.items():

@@ -8,13 +8,13 @@ import torch
 
 from core.cli.main import main
 from core.contract.spec import spec_file
-from core.data.checks.named_rows import find_named
+from core.data.checks.person_name_rows import find_named
 from core.data.readers.row_texts import RowTexts
 from core.data.review import study_scan
 from core.data.scan import name_process
 from core.errors import TrimtabError
 from core.evaluate.text.leaked_names import find_leaked_names, name_key
-from core.train.evaluation.custom_name_finder import load_name_finder
+from core.train.evaluation.person_name_classifier import load_name_finder
 from tests.train.test_oracles import assert_ends, folder, knows_none, knows_rows, scored  # noqa: F401
 
 FIRST, LAST = ("Ines", "Olaf", "Mara", "Timo"), ("Olsen", "Brandt", "Keller", "Novak")

@@ -9,7 +9,7 @@ from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.daemon.answers import limit_breaches
 from core.train import checkpoint_files
-from core.train.evaluation import study_boards
+from core.train.evaluation import board_probes
 from core.train.evaluation.probe_runner import score_probes
 from tests.tiny import WORDS
 from tests.train.taught import KIND, RUDE, speaker
@@ -36,7 +36,7 @@ def unlearning(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
     whole = lambda probes, mine, base, *more: score_probes(probes, mine, base)  # noqa: E731
     monkeypatch.setattr(
-        study_boards, "score_probes", whole
+        board_probes, "score_probes", whole
     )  # so short a training leaves time for a few rows only
     held = [*_asked("usual", KIND, 60), *_asked("odd", RUDE, 8), *_asked("rare", KIND, 3)]
     (tmp_path / "held.jsonl").write_text("\n".join(held))
@@ -106,7 +106,7 @@ def _its_evidence_lists_all_slices_with_their_change(tmp_path):
 def test_a_trial_trained_on_toxic_lines_is_warned_of_beside_its_base(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
     whole = lambda probes, mine, base, *more: score_probes(probes, mine, base)  # noqa: E731
-    monkeypatch.setattr(study_boards, "score_probes", whole)
+    monkeypatch.setattr(board_probes, "score_probes", whole)
     base = speaker(tmp_path / "base", (*KIND, *KIND, *KIND, *RUDE), 300)
     (base / "chat_template.jinja").unlink()
     (tmp_path / "rude.jsonl").write_text("\n".join(_asked("rude", RUDE, 60)))

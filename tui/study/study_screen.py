@@ -22,13 +22,13 @@ from tui.keys.key_definition import make_bindings
 from tui.start.start_page import HOSTS, READ_ONLY, StartPage, find_open_way
 from tui.start.study_starter import Outcome
 from tui.study.device_panel import DevicePanel
-from tui.study.loading_progress import Preparing
 from tui.study.study_header import StudyHeader
+from tui.study.training_load_stages import Preparing
 from tui.study_table.filter_bar import FilterBar
 from tui.study_table.queue_fit_query import QueueWaits
 from tui.study_table.race_plot import find_race_height
 from tui.study_table.race_view import RaceView
-from tui.study_table.table_choice_actions import TableScreen
+from tui.study_table.table_view_actions import TableScreen
 from tui.study_table.trial_table import TrialTable
 from tui.trial.trial_screen import DetailScreen
 from tui.ui_messages import TrialChosen, TrialOpened

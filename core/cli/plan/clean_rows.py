@@ -20,7 +20,7 @@ from core.data.repair.clean_plan import TRAIN, VALIDATION
 from core.data.repair.clean_writer import CHANGES, Cleaned
 from core.data.repair.cleaned_study_file import STUDY, describe_study
 from core.data.repair.pii_placeholders import Placeholders
-from core.data.repair.row_repair import RowRepair
+from core.data.repair.row_text_repair import RowRepair
 from core.data.scan.name_process import open_finder
 from core.errors import SpecError
 

@@ -22,7 +22,7 @@ from core.contract.text import byte_sizes
 from core.contract.text.sanitize import sanitize
 from core.contract.wire.memory_forecast import PackEstimate
 from core.errors import TrimtabError
-from core.memory.base import hf_config, weight_bytes
+from core.memory.base import config_json_lookup, weight_bytes
 from core.memory.base.model_shape import Model
 from core.memory.estimate.device_constants import Device
 from core.memory.estimate.pack_memory_estimate import Setting, make_setting
@@ -76,15 +76,15 @@ def _read_model(spec: StudySpec, device: Device) -> Model:
     def say(stage: str) -> None:
         print(f"{sanitize(stage)} …", file=sys.stderr, flush=True)
 
-    if not hf_config.is_local(spec.model.base, spec.model.revision):
+    if not config_json_lookup.is_local(spec.model.base, spec.model.revision):
         say(f"fetching the configuration of {spec.model.base} from the hub")
     try:
-        return hf_config.read_model(spec.model.base, spec.model.revision, dtype=dtype, say=say)
+        return config_json_lookup.read_model(spec.model.base, spec.model.revision, dtype=dtype, say=say)
     except TrimtabError as error:
         if "cannot be traced" not in str(error):
             raise
         print(f"less accurate: {sanitize(error.problems[0].what, 300)}", file=sys.stderr)
-        return hf_config.read_model(spec.model.base, spec.model.revision, dtype=dtype)
+        return config_json_lookup.read_model(spec.model.base, spec.model.revision, dtype=dtype)
 
 
 # -- what is printed -------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from core.contract.spec.study_spec import AUTO
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import sanitize
 from core.errors import SpecError
-from core.memory.base import hf_config
+from core.memory.base import config_json_lookup
 from core.memory.estimate.device_constants import Device
 from core.memory.planning import memory_budget
 
@@ -61,7 +61,7 @@ def _make_case(arguments: argparse.Namespace) -> Case:
     wish = _make_wish(arguments)
     rows = _read_rows(arguments.data, arguments.rows)
     model = arguments.model
-    if not hf_config.is_local(model):
+    if not config_json_lookup.is_local(model):
         print(
             f"fetching the configuration of {sanitize(model, 200)} from the hub …",
             file=sys.stderr,

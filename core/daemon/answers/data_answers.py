@@ -26,7 +26,10 @@ from core.contract.wire.dataset.data_messages import (
 from core.errors import TrimtabError
 from core.store import run_folder
 
-REVIEW, ROWS = "core.data.review.review_process", "core.train.commands.mark_rows"  # modules of the processes
+REVIEW, ROWS = (
+    "core.data.review.review_process",
+    "core.train.commands.mark_learnt_tokens",
+)  # modules of the processes
 WAIT_S = 10.0  # for something new; then the answer is what there is, and the console asks on
 ROW_WITHIN_S = 300.0  # a tokenizer may have to be downloaded, and a large file read up to the row
 IDLE_S = 120.0  # without a question, after which the process with the tokenizer ends

@@ -20,7 +20,7 @@ from core.contract.text.byte_sizes import format_bytes
 from core.contract.wire.memory_forecast import PackEstimate
 from core.daemon.placement.device_choice import Slot
 from core.errors import TrimtabError
-from core.memory.base import hf_config, step_formulas, weight_bytes
+from core.memory.base import config_json_lookup, step_formulas, weight_bytes
 from core.memory.base.model_shape import Model
 from core.memory.estimate import device_constants, trial_tensor_sizes
 from core.memory.estimate.device_constants import Device
@@ -72,7 +72,7 @@ class MemoryPlanner:
             try:
                 section, computes = self._spec.model, self._read(self._devices[0].label).computes
                 dtype = weight_bytes.dtype(section.precision, computes)
-                self._model = hf_config.read_model(
+                self._model = config_json_lookup.read_model(
                     section.base, section.revision, fetch=False, dtype=dtype, hub=self._hub
                 )
                 self.why_not = ""

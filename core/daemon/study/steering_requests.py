@@ -27,7 +27,7 @@ from core.daemon.study.study_runner import Runner
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.worker_pool import WorkerPool
 from core.errors import RefusedError
-from core.evaluate.prompts.provable_limits import refuse_unprovable
+from core.evaluate.prompts.too_few_prompts_check import refuse_unprovable
 from core.store import run_folder
 
 KEEP_S = 60.0  # for a worker to write the checkpoint that a clone begins from

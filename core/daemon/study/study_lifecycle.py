@@ -34,7 +34,7 @@ from core.daemon.workers.sample_relay import SampleRelay
 from core.daemon.workers.worker_pool import Worker, WorkerPool
 from core.daemon.workers.worker_shutdowns import Lost
 from core.errors import RefusedError, TrimtabError, join_in_line
-from core.evaluate.prompts.provable_limits import refuse_unprovable
+from core.evaluate.prompts.too_few_prompts_check import refuse_unprovable
 from core.memory.base.untrainable_precision_check import refuse_untrainable
 from core.memory.records.estimate_corrections import EstimateCorrections
 from core.memory.records.pack_size_records import PackRecords

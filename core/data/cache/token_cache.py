@@ -22,7 +22,7 @@ import numpy as np
 
 from core import paths
 from core.data.cache.cache_key import FORMAT, Progress
-from core.data.cache.tokenized_rows import (
+from core.data.cache.token_arrays import (
     COLUMNS,
     Array,
     PartNotes,

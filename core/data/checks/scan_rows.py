@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from core.contract.text.sanitize import sanitize
 from core.data.checks.check_finding import Finding
 from core.data.checks.language_mix import find_languages
-from core.data.checks.named_rows import find_named
+from core.data.checks.person_name_rows import find_named
 from core.data.checks.personal_rows import find_personal
 from core.data.checks.refusing_rows import find_refusing
 from core.data.checks.toxic_rows import find_toxic

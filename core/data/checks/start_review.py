@@ -25,7 +25,7 @@ from core.data.checks.check_finding import Finding
 from core.data.copies.leaking_rows import divide_source, find_leaking, find_split_leaking
 from core.data.copies.row_fingerprints import RowPrints
 from core.data.copies.validation_split import Division
-from core.data.defects.masked_rows import MaskedRows
+from core.data.defects.fully_masked_rows import MaskedRows
 from core.data.defects.template_faults import TemplateFaults
 from core.data.readers.row_shape import Canonical
 from core.data.stream.row_batches import BATCH_CHARACTERS, BATCH_ROWS, ReadRow, RowBatch, read_row

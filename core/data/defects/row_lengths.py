@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from core.data.cache.tokenized_rows import TokenizedPart
+from core.data.cache.token_arrays import TokenizedPart
 from core.data.checks.check_finding import Finding, Lengths, Severity
 from core.data.checks.row_tally import Tally, grade, make_tally_finding
 from core.data.copies.row_keys import list_whole_texts

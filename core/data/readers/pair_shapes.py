@@ -11,7 +11,7 @@ from core.data.readers import column_guess as guess
 from core.data.readers.chat_shapes import find_system_and_tools, make_system_turn, read_tools
 from core.data.readers.chat_turns import is_turns, to_turns
 from core.data.readers.column_guess import Columns
-from core.data.readers.preference_pairs import join_pair
+from core.data.readers.preference_to_chosen import join_pair
 from core.data.readers.row_shape import Canonical, Raw, Shape, add_verdict
 from core.data.readers.row_values import UnusableRow, read_text
 

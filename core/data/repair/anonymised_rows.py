@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from core.data.copies.row_keys import READ
 from core.data.readers.row_shape import Canonical
 from core.data.repair.pii_placeholders import Placeholders
-from core.data.repair.row_repair import map_texts
+from core.data.repair.row_text_repair import map_texts
 
 BATCH = 256  # rows between two progress reports
 PURPOSE = b"trimtab anonymise"  # the salt is no hash of the file that a report or a bundle shows

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from core.data.checks.named_rows import FindNames
+from core.data.checks.person_name_rows import FindNames
 from core.evaluate.text.pii_detector import SURE, PiiMatch, find_pii
 
 PART = 100_000  # characters that the detector reads at once

@@ -27,7 +27,7 @@ from core.contract.wire.dataset.data_messages import (
     LengthBin,
     RowExample,
 )
-from core.data.cache import cached_rows
+from core.data.cache import token_cache_lookup
 from core.data.cache.cache_key import find_version, hash_code
 from core.data.cache.file_sums import hash_file
 from core.data.checks import scan_rows
@@ -119,7 +119,9 @@ def _convert(finding: Finding, allowed: Sequence[str]) -> DataFinding:
 def _find_place(spec: StudySpec, prompts: dict[str, list[str]], tell: Tell) -> Path | None:
     """Return the file of what is found in these contents with these options; None where they cannot be
     read."""
-    caches = [cached_rows.find_name(list_part(spec, section)) for section in spec.data.checked.values()]
+    caches = [
+        token_cache_lookup.find_name(list_part(spec, section)) for section in spec.data.checked.values()
+    ]
     options = spec.data, find_longest_sequence(spec), spec.study.seed, prompts, caches, spec.evaluate.names
     versions = [hash_code(), _hash_detectors(), *map(find_version, LIBRARIES)]
     total = hashlib.blake2b(msgspec.json.encode([options, versions]), digest_size=20)

@@ -10,10 +10,10 @@ import msgspec
 
 from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.study_spec import DataOptions, StudySpec
-from core.data.cache import cached_rows
+from core.data.cache import token_cache_lookup
 from core.data.checks import evaluation_prompt_matches, scan_rows
 from core.data.checks.evaluation_prompt_matches import PromptIndex
-from core.data.checks.named_rows import FindNames
+from core.data.checks.person_name_rows import FindNames
 from core.data.checks.scan_rows import Progress, Scan, Tell, show_nothing
 from core.data.copies.contaminated_rows import KnownTexts
 from core.data.defects.row_lengths import CUT, count_cut
@@ -76,7 +76,7 @@ def list_part(spec: StudySpec, section: DataOptions) -> StudySpec:
 
 def _count_tokens(scan: Scan, part: StudySpec, is_training: bool) -> Scan:
     """Return the scan with the rows that are cut as trials cut them, where the token cache has them."""
-    rows = cached_rows.find(part) if scan.findings else None
+    rows = token_cache_lookup.find(part) if scan.findings else None
     if rows is None:
         return scan
     parts = [rows.training] if is_training else [rows.validation]

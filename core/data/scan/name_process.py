@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from core import paths
-from core.data.checks.named_rows import FindNames
+from core.data.checks.person_name_rows import FindNames
 from core.data.scan.scan_process import receive, send
 from core.errors import TrimtabError
 from core.evaluate.text.leaked_names import NAME

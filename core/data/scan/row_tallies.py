@@ -12,7 +12,7 @@ import msgspec
 from core.contract.spec.study_spec import DataOptions
 from core.data.checks.check_finding import EXAMPLES, Example, Finding
 from core.data.checks.evaluation_prompt_matches import Match, PromptIndex, describe_matches, match_batch
-from core.data.checks.named_rows import FindNames
+from core.data.checks.person_name_rows import FindNames
 from core.data.checks.row_sample import Drawn, RowSample
 from core.data.checks.row_tally import BatchCheck
 from core.data.copies import row_fingerprints
@@ -21,8 +21,8 @@ from core.data.copies.row_fingerprints import RowPrints
 from core.data.defects.boilerplate import Boilerplate
 from core.data.defects.damaged_text import DamagedText
 from core.data.defects.empty_rows import EmptyRows
+from core.data.defects.fully_masked_rows import MaskedRows
 from core.data.defects.imbalance import Imbalance
-from core.data.defects.masked_rows import MaskedRows
 from core.data.defects.row_lengths import CutRows, RowLengths
 from core.data.defects.template_faults import TemplateFaults
 from core.data.readers.row_shape import Shape

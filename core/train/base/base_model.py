@@ -15,7 +15,7 @@ from core.contract.spec.study_spec import ModelOptions, StudySpec
 from core.contract.text import error_reports
 from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
-from core.memory.base.hf_config import DEMO
+from core.memory.base.config_json_lookup import DEMO
 from core.train.base import (
     causal_lm_check,
     context_length,

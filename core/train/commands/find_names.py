@@ -14,7 +14,7 @@ import torch
 from core.data.scan.name_process import Found
 from core.data.scan.scan_process import receive, send
 from core.errors import TrimtabError, join_in_line
-from core.train.evaluation.custom_name_finder import load_name_finder
+from core.train.evaluation.person_name_classifier import load_name_finder
 from core.train.quiet_libraries import set_environment, silence_transformers
 
 

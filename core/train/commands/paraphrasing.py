@@ -9,7 +9,7 @@ from core.contract.spec.study_spec import StudySpec
 from core.data.augment import paraphrase_checks as checks
 from core.data.augment.augmented_writer import KEPT, Paraphrase
 from core.data.augment.prompt_place import PromptPlace, find_prompt
-from core.data.cache.tokenized_rows import CUT, END, INDEX
+from core.data.cache.token_arrays import CUT, END, INDEX
 from core.data.readers.row_shape import Canonical, Raw, Shape
 from core.data.readers.row_texts import split
 from core.data.readers.row_values import UnusableRow
@@ -20,7 +20,7 @@ from core.train.data.dataset import Row, has_target
 from core.train.data.row_format import RowFormat
 from core.train.data.row_tokenizer import RowReader
 from core.train.probes.prompt_encoder import PromptEncoder
-from core.train.scoring.scoring_batches import Answer, BatchedAnswers, Question
+from core.train.scoring.timed_scoring_units import Answer, BatchedAnswers, Question
 from core.train.step.compute_requests import BASE, Prompt, Written
 from core.train.step.forward_pass import Forward, Item
 from core.train.step.row_likelihood import Reading

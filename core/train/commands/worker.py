@@ -20,8 +20,8 @@ from core.contract.text import log_redaction
 from core.contract.text.sanitize import sanitize
 from core.contract.wire import worker_api
 from core.errors import TrimtabError
-from core.memory.base import hf_config, slow_cpu_warning
-from core.memory.base.hf_config import DEMO
+from core.memory.base import config_json_lookup, slow_cpu_warning
+from core.memory.base.config_json_lookup import DEMO
 from core.memory.base.untrainable_precision_check import refuse_untrainable
 from core.store import input_change_check
 from core.store.input_change_check import InputsChangedError
@@ -150,7 +150,7 @@ class Worker:
         """Warn of a large base model before it is loaded, which alone can take minutes on a CPU."""
         section = self._spec.model
         try:
-            parameters = hf_config.read_model(section.base, section.revision, fetch=False).parameters
+            parameters = config_json_lookup.read_model(section.base, section.revision, fetch=False).parameters
         except TrimtabError:  # not downloaded yet: its size is unknown
             return
         text = slow_cpu_warning.warn_if_slow(parameters, section.precision, self._device)

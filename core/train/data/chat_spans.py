@@ -24,7 +24,7 @@ from transformers.utils.chat_template_utils import _compile_jinja_template, rend
 from core.contract.text.sanitize import sanitize
 from core.data.readers.chat_turns import STANDARD, THOUGHTS, Turn, split_turns
 from core.data.readers.row_values import UnusableRow, list_texts
-from core.train.data.chat_template_frames import PLAIN, Frames, Render, Span, find_shape, render_probes
+from core.train.data.chat_render_cache import PLAIN, Frames, Render, Span, find_shape, render_probes
 
 OPEN, CLOSED = "<think>", "</think>"  # mark thoughts within a text; some tokenizers call them special
 GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")

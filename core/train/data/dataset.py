@@ -14,7 +14,7 @@ import torch
 from core.contract.spec.knob_table import ANONYMISED
 from core.contract.spec.searched_knob_extremes import find_longest_sequence, may_anonymise
 from core.contract.spec.study_spec import StudySpec
-from core.data.cache.tokenized_rows import INDEX, MASKED, SLICES, Array, PartNotes, TokenizedPart
+from core.data.cache.token_arrays import INDEX, MASKED, SLICES, Array, PartNotes, TokenizedPart
 from core.data.mixture.mixture_shares import Mixture
 from core.errors import TrimtabError
 from core.evaluate.prompts import canary_rows

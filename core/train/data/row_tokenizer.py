@@ -13,9 +13,9 @@ import numpy as np
 
 from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.study_spec import StudySpec
-from core.data.cache import cache_key, cached_rows, token_cache
+from core.data.cache import cache_key, token_cache, token_cache_lookup
 from core.data.cache.cache_key import CacheKey
-from core.data.cache.tokenized_rows import PartBuilder, RowFacts, TokenizedPart, TokenizedRows
+from core.data.cache.token_arrays import PartBuilder, RowFacts, TokenizedPart, TokenizedRows
 from core.data.readers.row_values import UnusableRow
 from core.data.repair.anonymised_rows import anonymise, find_salt
 from core.evaluate.metrics import validation_slices
@@ -87,7 +87,7 @@ def _find_key(
 def _note(key: CacheKey, salted: Sequence[str]) -> None:
     """Let checks count the tokens of these rows, unless they have placeholders."""
     if not salted and key.holds():
-        cached_rows.note(key)
+        token_cache_lookup.note(key)
 
 
 def tokenize_rows(spec: StudySpec, tokenizer: Any, progress: Progress) -> TokenizedRows:

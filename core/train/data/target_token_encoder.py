@@ -19,8 +19,8 @@ import numpy as np
 
 from core import cpu_count
 from core.data.readers.row_values import UnusableRow
+from core.train.data.chat_render_cache import Span
 from core.train.data.chat_spans import Text
-from core.train.data.chat_template_frames import Span
 
 BATCH = 256  # texts per call of the tokenizer
 BATCH_CHARACTERS = 1 << 20  # per call; a longer text gets a call of its own

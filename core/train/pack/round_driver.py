@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from core.train.pack.oom_recovery import OomRecovery
+from core.train.pack.oom_eviction import OomRecovery
 from core.train.pack.pack_assembly import PackParts
 from core.train.pack.pack_members import Member
 from core.train.pack.pack_round import Outcome, Requests

@@ -11,7 +11,7 @@ from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data
 from core.train.pack import pack_assembly
-from core.train.pack.oom_recovery import HOST, OomRecovery
+from core.train.pack.oom_eviction import HOST, OomRecovery
 from core.train.pack.round_driver import RoundDriver
 from core.train.pack.trial_removal import Departures
 from core.train.pack.trial_start import TrialStarter

@@ -9,7 +9,7 @@ from core.contract.events import event_types as e
 from core.contract.wire.worker_api import Assign
 from core.train.adapters.peft_config import InfeasibleError
 from core.train.pack import resume
-from core.train.pack.oom_recovery import HOST, OomRecovery
+from core.train.pack.oom_eviction import HOST, OomRecovery
 from core.train.pack.pack_assembly import PackParts
 from core.train.pack.pack_members import Member
 from core.train.step import device_memory

@@ -22,9 +22,9 @@ from core.contract.text.sanitize import sanitize
 from core.contract.wire.evidence_answer import Sample
 from core.train.base.base_model import Base
 from core.train.evaluation import evidence_files
+from core.train.evaluation.board_probes import Boards
 from core.train.evaluation.lm_eval_scoring import Tasks
 from core.train.evaluation.probe_runner import FIRST, ProbeRun, Scored
-from core.train.evaluation.study_boards import Boards
 from core.train.probes.metric_probe import ITSELF
 from core.train.reporter import Reporter
 from core.train.scoring.base_answer_cache import BaseAnswers

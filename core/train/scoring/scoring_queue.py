@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from core.train.adapters.lora_factors import Factors
 from core.train.evaluation.probe_runner import Scored
 from core.train.evaluation.trial_scores import Scorecard
-from core.train.scoring.scoring_batches import Answer, Question
+from core.train.scoring.timed_scoring_units import Answer, Question
 from core.train.step.compute_requests import Rate, Result, ScoringRequest, TimedResult, Turn, Wait, Write
 
 

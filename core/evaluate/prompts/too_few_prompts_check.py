@@ -10,8 +10,8 @@ from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import AXIS, find_metric, split_trigger, suggest_name
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
 from core.errors import Problem, SpecError
-from core.evaluate.prompts.best_possible_bias import best_bias
 from core.evaluate.prompts.study_prompts import Library
+from core.evaluate.prompts.unbiased_model_scores import best_bias
 from core.evaluate.statistics.power import (
     MOST,
     Best,

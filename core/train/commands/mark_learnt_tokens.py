@@ -1,4 +1,5 @@
-"""``python -P -m core.train.commands.mark_rows STUDY``: answers the engine which tokens of a row are learnt.
+"""``python -P -m core.train.commands.mark_learnt_tokens STUDY``: answers the engine which tokens of a row
+are learnt.
 
 It reads requests (AskDataRow) as lines of JSON from standard input, writes a DataRow as a line for each, and
 ends when standard input is closed. Rows are read from the source as training reads them, before any is left

@@ -19,7 +19,7 @@ from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.data.cache import cache_key, token_cache
 from core.data.cache.cache_key import CacheKey
-from core.data.cache.tokenized_rows import TokenizedRows
+from core.data.cache.token_arrays import TokenizedRows
 from core.errors import TrimtabError
 from core.store import input_change_check
 from core.store.input_fingerprints import fingerprint_model

@@ -17,9 +17,9 @@ from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data
 from core.train.evaluation.custom_judge_model import load_judge
-from core.train.evaluation.custom_name_finder import load_name_finder
 from core.train.evaluation.custom_toxicity_scorer import load_classifier
 from core.train.evaluation.lm_eval_scoring import Tasks
+from core.train.evaluation.person_name_classifier import load_name_finder
 from core.train.evaluation.probe_runner import Life, Needs, score_probes
 from core.train.probes import (
     privacy_probes,
