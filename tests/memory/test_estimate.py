@@ -8,13 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from core.memory.base import config_json_lookup, step_formulas
 from core.memory.base.model_shape import describe
 from core.memory.estimate.device_constants import Device
 from core.memory.estimate.pack_memory_estimate import Setting, estimate_memory
+from core.memory.estimate.row_batching import MOST
 from core.memory.estimate.trial_tensor_sizes import Need
 from core.train.base.base_model import Base, load_rest
 from core.train.tracing import derive_formulas, tensor_storage_trace, tiny_models, trace_model, traced_step
@@ -168,7 +169,8 @@ needs = st.builds(
 
 @settings(max_examples=40, deadline=None)
 @given(needs, st.sampled_from(["bf16", "nf4", "int8"]), st.booleans())
-def test_more_of_anything_never_takes_less(one, precision, checkpointing):
+def test_more_of_anything_in_one_pass_never_takes_less(one, precision, checkpointing):
+    assume((one.rows + 3) * one.length <= MOST and one.rows * (one.length + 3) <= MOST)  # else: two passes
     setting = Setting(precision, checkpointing=checkpointing)
 
     def peak(*needs: Need) -> int:
