@@ -9,7 +9,7 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
-from core.store.bundle import adapter_hashes, bundle_manifest, bundle_writer, rerun_comparison
+from core.store.bundle import adapter_hashes, bundle_manifest, bundle_writer, rerun_comparison, rerun_study
 from core.store.input_fingerprints import Print, fingerprint_inputs
 
 
@@ -23,7 +23,7 @@ def original(report, tmp_path, monkeypatch):
         folder = bundle_manifest.make_manifest(
             tmp_path / "bundle", lambda one: bundle_writer.fill(made, one)[0], False, False
         )
-        one = rerun_comparison.read(folder, trial)
+        one = rerun_study.read(folder, trial)
         return one if change is None else change(one)
 
     return make
@@ -31,24 +31,24 @@ def original(report, tmp_path, monkeypatch):
 
 def test_the_repeating_study_has_one_trial_with_its_knobs_and_the_same_data_and_seed(original):
     one = original()
-    spec = rerun_comparison.make_spec(one, "again", {})
+    spec = rerun_study.make_spec(one, "again", {})
     assert (spec.study.name, spec.study.trials, spec.study.pruner) == ("again", 1, "none")
     assert not spec.space and spec.train == one.trial["knobs"]
     assert spec.study.seed == 0 and spec.data.source == one.raw["data"]["source"]
     assert spec.resources.pack == 1 and spec.evaluate.on_breach == "warn"
-    assert rerun_comparison.make_spec(one, "again", {"model.base": "other/base"}).model.base == "other/base"
+    assert rerun_study.make_spec(one, "again", {"model.base": "other/base"}).model.base == "other/base"
 
 
 def test_a_bundle_cannot_name_a_storage(original):
     one = original()
     one.raw["study"] |= {"storage": "postgresql://evil/${HF_TOKEN}", "warm_start": ["/elsewhere"]}
-    study = rerun_comparison.make_spec(one, "again", {}).study
+    study = rerun_study.make_spec(one, "again", {}).study
     assert study.storage == "" and study.warm_start == ()
 
 
 def test_another_complete_trial_can_be_repeated_and_one_that_failed_cannot(original):
     assert (
-        rerun_comparison.make_spec(original(2), "again", {}).train["lora_rank"]
+        rerun_study.make_spec(original(2), "again", {}).train["lora_rank"]
         == original(2).trial["params"]["lora_rank"]
     )
     with pytest.raises(bundle_manifest.BundleError, match="trial 3 is not complete"):
@@ -56,22 +56,22 @@ def test_another_complete_trial_can_be_repeated_and_one_that_failed_cannot(origi
 
 
 def test_names_are_free_and_short_enough():
-    assert rerun_comparison.free_name("s", {}) == "s-rerun-1"
-    assert rerun_comparison.free_name("s", {"s-rerun-1": 0, "s-rerun-2": 0}) == "s-rerun-3"
-    assert len(rerun_comparison.free_name("x" * 64, {})) == 64
+    assert rerun_study.free_name("s", {}) == "s-rerun-1"
+    assert rerun_study.free_name("s", {"s-rerun-1": 0, "s-rerun-2": 0}) == "s-rerun-3"
+    assert len(rerun_study.free_name("x" * 64, {})) == 64
 
 
 def test_other_rows_are_seen_and_what_has_no_sum_is_not_sure(original, tmp_path):
     one = original()
-    spec = rerun_comparison.make_spec(one, "again", {})
-    same, unsure = rerun_comparison.compare_data(one, fingerprint_inputs(spec))
+    spec = rerun_study.make_spec(one, "again", {})
+    same, unsure = rerun_study.compare_data(one, fingerprint_inputs(spec))
     assert same == [] and len(unsure) == 1 and unsure[0].startswith("model.base")
     (tmp_path / "train.jsonl").write_text('{"text": "b"}\n')
-    assert rerun_comparison.compare_data(one, fingerprint_inputs(spec))[0] == [
+    assert rerun_study.compare_data(one, fingerprint_inputs(spec))[0] == [
         "data.source: the content of train.jsonl has changed"
     ]
     (tmp_path / "train.jsonl").unlink()
-    assert rerun_comparison.compare_data(one, fingerprint_inputs(spec))[0] == [
+    assert rerun_study.compare_data(one, fingerprint_inputs(spec))[0] == [
         "data.source: train.jsonl is not on this machine"
     ]
 
@@ -79,7 +79,7 @@ def test_other_rows_are_seen_and_what_has_no_sum_is_not_sure(original, tmp_path)
 def test_a_commit_of_the_base_is_pinned(original):
     one = original()
     one.prints["model.base"] = Print("hub", "a/b", revision="c" * 40)
-    assert rerun_comparison.make_spec(one, "again", {}).model.revision == "c" * 40
+    assert rerun_study.make_spec(one, "again", {}).model.revision == "c" * 40
 
 
 def ran(one, **how):
@@ -100,11 +100,11 @@ def ran(one, **how):
     ],
 )
 def test_the_same_bits_are_expected_only_where_they_can_be(original, how, why):
-    found = rerun_comparison.list_doubts(ran(original(), **how), [])
+    found = rerun_study.list_doubts(ran(original(), **how), [])
     assert len(found) == len(why) and all(
         text.startswith(start) for text, start in zip(found, why, strict=True)
     )
-    assert rerun_comparison.list_doubts(ran(original()), ["torch 2.12 → 2.13"]) == [
+    assert rerun_study.list_doubts(ran(original()), ["torch 2.12 → 2.13"]) == [
         "different here: torch 2.12 → 2.13"
     ]
 
@@ -161,8 +161,8 @@ def test_a_bundle_of_another_version_is_explained(original, tmp_path):
     manifest["files"]["data.json"]["sha256"] = hashlib.sha256(b"[1]").hexdigest()
     (folder / bundle_manifest.MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(bundle_manifest.BundleError, match="the bundle cannot be read"):
-        rerun_comparison.read(folder, None)
+        rerun_study.read(folder, None)
     del manifest["files"]["data.json"]
     (folder / bundle_manifest.MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(bundle_manifest.BundleError, match=r"missing from the manifest: data\.json"):
-        rerun_comparison.read(folder, None)
+        rerun_study.read(folder, None)

@@ -1,4 +1,4 @@
-"""The importance and sampler pages: how much each knob matters, and the sampler's state. Pure."""
+"""The importance page: how much each knob matters, by the importance that Optuna computes. Pure."""
 
 from __future__ import annotations
 
@@ -64,24 +64,9 @@ def _wrap(text: str, view: View) -> list[Text]:
     return [Text(line, style=view.look["muted"], no_wrap=True) for line in [*lines, line]]
 
 
-def sampler(view: View) -> list[Text]:
-    """What the sampler says of itself."""
-    look = view.look
-    if view.search is None:
-        return [
-            Text(view.why or "asking the engine for the sampler's state …", style=look["muted"], no_wrap=True)
-        ]
-    rows = []
-    for name, text in view.search.sampler:
-        line = Text(pad(sanitize(name, 16), 18), style=look["muted"], no_wrap=True, overflow="ellipsis")
-        rows.append(line.append(sanitize(text, 300), style=look["info"]))
-    return rows
-
-
 def trials(view: View) -> list[int]:
     """The best first."""
     return [point.trial for point in i.order_points(view.study, view.objective)]
 
 
-IMPORTANCE = Page("importance", shares, trials, list_knobs, asks="importance")
-SAMPLER = Page("sampler", sampler, trials, asks="search")
+PAGE = Page("importance", shares, trials, list_knobs, asks="importance")

@@ -23,6 +23,7 @@ from tui.insight import (
     importance_page,
     parallel_page,
     pareto_page,
+    sampler_page,
     slice_page,
     stopped_page,
 )
@@ -34,10 +35,10 @@ from tui.trial.trial_screen import DetailScreen
 from tui.widgets.cached_static import Sheet
 
 PAGES = (
-    history_page.PAGE, importance_page.IMPORTANCE, slice_page.PAGE, contour_page.PAGE, parallel_page.PAGE,
-    pareto_page.PAGE, stopped_page.PAGE, importance_page.SAMPLER,
+    history_page.PAGE, importance_page.PAGE, slice_page.PAGE, contour_page.PAGE, parallel_page.PAGE,
+    pareto_page.PAGE, stopped_page.PAGE, sampler_page.PAGE,
 )  # fmt: skip
-OF_ALL = (importance_page.IMPORTANCE, stopped_page.PAGE, importance_page.SAMPLER)  # show all trials always
+OF_ALL = (importance_page.PAGE, stopped_page.PAGE, sampler_page.PAGE)  # show all trials always
 AGAIN_S = 5.0  # before a question that was not answered is asked again
 
 
@@ -295,6 +296,6 @@ class InsightScreen(StudyScreen):
     def action_method(self) -> None:
         """PED-ANOVA or fANOVA."""
         self._method = (self._method + 1) % len(METHODS)
-        self._page = PAGES.index(importance_page.IMPORTANCE)
+        self._page = PAGES.index(importance_page.PAGE)
         self._failed.pop("importance", None)
         self.show()

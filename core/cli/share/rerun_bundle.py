@@ -1,7 +1,7 @@
 """``trimtab rerun``: trains a bundle's trial again and compares the results.
 
 Exit code 0: bit-identical; or equal within the tolerance, where identical bits cannot be expected. 1: not
-equal. ``core.store.bundle.rerun_comparison`` documents what is guaranteed.
+equal. ``core.store.bundle.rerun_study`` documents what is guaranteed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api, shell_environment
 from core.errors import Problem, TrimtabError
 from core.store import input_fingerprints
-from core.store.bundle import bundle_manifest, package_versions, rerun_comparison
+from core.store.bundle import bundle_manifest, package_versions, rerun_comparison, rerun_study
 
 FLAGS = {"model.base": "base", "data.source": "data", "data.validation": "validation"}
 
@@ -34,18 +34,16 @@ def rerun(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="trimtab-") as scratch:
         bundle = paths.expand_home(arguments.bundle).absolute()
         with bundle_manifest.open_bundle(bundle, Path(scratch)) as folder:
-            return _rerun(arguments, rerun_comparison.read(folder, arguments.trial))
+            return _rerun(arguments, rerun_study.read(folder, arguments.trial))
 
 
-def _rerun(arguments: argparse.Namespace, original: rerun_comparison.Original) -> int:
+def _rerun(arguments: argparse.Namespace, original: rerun_study.Original) -> int:
     _check_foreign_code(original, arguments.trust_remote_code)
     replaced_paths = {
         key: paths.resolve_here(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))
     }
-    name = rerun_comparison.free_name(
-        str(original.raw["study"]["name"]), reach_engine.read_state()[0].studies
-    )
-    spec = rerun_comparison.make_spec(original, name, replaced_paths)
+    name = rerun_study.free_name(str(original.raw["study"]["name"]), reach_engine.read_state()[0].studies)
+    spec = rerun_study.make_spec(original, name, replaced_paths)
     doubts = _list_differences(original, spec, arguments.anyway)
     print(
         f"{name}: trial {original.number} of {sanitize(str(original.raw['study']['name']), 80)} again",
@@ -58,7 +56,7 @@ def _rerun(arguments: argparse.Namespace, original: rerun_comparison.Original) -
     return _judge(arguments, original, study, resolve_trial.find_best(study), doubts)
 
 
-def _check_foreign_code(original: rerun_comparison.Original, allowed: bool) -> None:
+def _check_foreign_code(original: rerun_study.Original, allowed: bool) -> None:
     """Raise TrimtabError if the bundle would run foreign code that the user has not allowed."""
     model, evaluate = original.raw.get("model", {}), original.raw.get("evaluate", {})
     foreign_code = []
@@ -77,12 +75,12 @@ def _check_foreign_code(original: rerun_comparison.Original, allowed: bool) -> N
         )
 
 
-def _list_differences(original: rerun_comparison.Original, spec: StudySpec, anyway: bool) -> list[str]:
+def _list_differences(original: rerun_study.Original, spec: StudySpec, anyway: bool) -> list[str]:
     """Print the differences from the original run. Returns why identical bits cannot be expected.
 
     Raises BundleError where data or base differ, unless ``anyway``.
     """
-    different, unsure = rerun_comparison.compare_data(original, input_fingerprints.fingerprint_inputs(spec))
+    different, unsure = rerun_study.compare_data(original, input_fingerprints.fingerprint_inputs(spec))
     if different and not anyway:
         flags = "locate it with --data FILE, --validation FILE or --base MODEL, or run with --anyway"
         raise bundle_manifest.BundleError(*(Problem(text, str(original.folder), flags) for text in different))
@@ -93,7 +91,7 @@ def _list_differences(original: rerun_comparison.Original, spec: StudySpec, anyw
         print(f"differs: {sanitize(text, 300)}")
     for text in unsure:
         print(f"uncertain: {sanitize(text, 300)}")
-    return rerun_comparison.list_doubts(original, [*different, *other_versions])
+    return rerun_study.list_doubts(original, [*different, *other_versions])
 
 
 def _run(spec: StudySpec, folder: Path) -> int:
@@ -120,7 +118,7 @@ def _run(spec: StudySpec, folder: Path) -> int:
 
 def _judge(
     arguments: argparse.Namespace,
-    original: rerun_comparison.Original,
+    original: rerun_study.Original,
     study: s.Study,
     trial: s.Trial,
     doubts: list[str],
@@ -152,7 +150,7 @@ def _format_difference(relative: float) -> str:
     return "identical bits" if relative == 0 else f"relative difference {relative:.2g}"
 
 
-def _describe_adapter(original: rerun_comparison.Original, outcome: rerun_comparison.Outcome) -> str:
+def _describe_adapter(original: rerun_study.Original, outcome: rerun_comparison.Outcome) -> str:
     if outcome.other is None:
         return f"not compared: the bundle has no adapter of trial {original.number}"
     if outcome.other == 0:
