@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.study_spec import StudySpec
@@ -22,11 +21,12 @@ from core.evaluate.metrics import validation_slices
 from core.train.data import labelled_questions, row_loader, stdlib_pairs
 from core.train.data.chat_spans import Text
 from core.train.data.row_format import RowFormat
-from core.train.data.target_token_encoder import Encoded, Encoder
+from core.train.data.target_token_encoder import Encoder
 from core.train.progress_callback import Progress, report_nothing
 
 BATCH = 256  # rows between two progress reports
 SLICE_COLUMNS = ("source", "task", "label", "category", "topic")  # columns whose values split the rows
+_SLICING = frozenset(SLICE_COLUMNS)
 Raw = dict[str, Any]
 
 
@@ -128,6 +128,8 @@ def _list_columns(rows: Sequence[Raw]) -> list[str]:
 
 def _name_slices(raw: Raw) -> tuple[str, ...]:
     """The names of the row's slices, such as ("source:web", "task:sums")."""
+    if _SLICING.isdisjoint(raw):
+        return ()
     names = (
         validation_slices.slice_name(column, raw[column])
         for column in SLICE_COLUMNS
@@ -147,33 +149,25 @@ class RowReader:
     def read(self, rows: Sequence[Raw], name: str) -> TokenizedPart:
         """Read the rows of a part; progress is reported under its ``name``."""
         part, waiting = PartBuilder(len(rows)), deque[int]()  # indices of rows whose text is being encoded
-        for encoded in self._encoder.encode(self._list_texts(rows, name, part, waiting), self._most):
-            index = waiting.popleft()
-            if isinstance(encoded, UnusableRow):
-                part.drop(index, str(encoded))
-            else:
-                self._add(part, index, rows[index], encoded)
+        for batch in self._encoder.encode(self._list_texts(rows, name, part, waiting), self._most):
+            indices = [waiting.popleft() for _ in batch.ends]
+            batch = batch if self._first is None else batch.begin_with(self._first)
+            slices = [_name_slices(rows[at]) for at in indices]
+            part.add(indices, batch.ids, batch.targets, batch.ends, slices, batch.is_cut, batch.faults)
         return part.build()
 
     def _list_texts(
-        self, rows: Iterable[Raw], name: str, part: PartBuilder, waiting: deque[int]
+        self, rows: Sequence[Raw], name: str, part: PartBuilder, waiting: deque[int]
     ) -> Iterator[Text]:
-        for index, row in enumerate(rows):
-            if index % BATCH == 0:
-                self._progress(f"tokenising {name} rows", index, part.count, "rows")
-            try:
-                text = self._form.read(row)
-            except UnusableRow as error:
-                part.drop(index, str(error))
-                continue
-            part.missed.update(text.missed)
-            part.remarks.update(text.remarks)
-            waiting.append(index)
-            yield text
-
-    def _add(self, part: PartBuilder, index: int, raw: Raw, encoded: Encoded) -> None:
-        ids, targets = encoded.ids, encoded.targets
-        if self._first is not None and ids[:1].tolist() != [self._first]:
-            ids = np.concatenate((np.array([self._first], np.int32), ids))
-            targets = np.concatenate((np.zeros(1, bool), targets))
-        part.add(index, ids, targets, _name_slices(raw), encoded.cut)
+        for begin in range(0, len(rows), BATCH):
+            self._progress(f"tokenising {name} rows", begin, part.count, "rows")
+            texts = self._form.read_many(rows[begin : begin + BATCH])
+            for index, text in enumerate(texts, begin):
+                if isinstance(text, UnusableRow):
+                    part.drop(index, str(text))
+                    continue
+                if text.missed or text.remarks:
+                    part.missed.update(text.missed)
+                    part.remarks.update(text.remarks)
+                waiting.append(index)
+                yield text
