@@ -1,7 +1,8 @@
 """Keeps tokenised rows in the user's cache as memory-mapped arrays, for all trials, workers and studies.
 
 A cache is a folder of files of plain numbers and a JSON manifest with their SHA-256 sums. It is written
-aside, fsynced and renamed. One that is damaged, not the user's own or of another format is made again. It
+aside and renamed, and not synced to the disk: what a crash of the machine leaves of it does not match its
+sums. One that is damaged, not the user's own or of another format is made again. It
 holds the longest rows that a study needed, from which shorter ones are cut.
 """
 
@@ -145,14 +146,11 @@ def _write(aside: Path, key: str, rows: TokenizedRows) -> None:
             _write_file(aside / f"{name}-{each}", content)
     manifest = Manifest(FORMAT, key, rows.facts, {name: part.notes for name, part in parts.items()}, sums)
     _write_file(aside / MANIFEST, msgspec.json.encode(manifest))
-    paths.sync_to_disk(aside)
 
 
 def _write_file(path: Path, content: bytes | memoryview) -> None:
     with open(path, "wb", opener=paths.open_without_link) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _replace(aside: Path, place: Path) -> None:
@@ -161,7 +159,6 @@ def _replace(aside: Path, place: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         place.rename(before)
     aside.rename(place)
-    paths.sync_to_disk(place.parent)
     shutil.rmtree(before, ignore_errors=True)
 
 

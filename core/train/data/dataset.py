@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -148,7 +149,6 @@ def load_data(
     data = Data([], [], most=find_longest_sequence(spec), system=facts.system, kind=facts.kind)
     data.questions = facts.questions
     data.train = _take(spec, data, found_rows.training, "training")
-    data.train = [replace(row, number=number) for number, row in enumerate(data.train)]
     if may_anonymise(spec):
         data.anonymised = _list_anonymised(spec, data, found_rows.training, tokenizer, progress, salt)
     data.validation = _take(spec, data, found_rows.validation, "validation")
@@ -178,12 +178,9 @@ def _list_anonymised(
     kept_places = [
         at for at in part.find_learnable(data.most).tolist() if int(part.rows[at, INDEX]) in plain_rows
     ]
-    rows = _list_rows(part, np.array(kept_places, np.int64), data.most)
     data.cut_rows += part.count_longer(data.most)
-    return [
-        replace(row, number=plain_rows[int(part.rows[at, INDEX])])
-        for at, row in zip(kept_places, rows, strict=True)
-    ]
+    numbers = [plain_rows[int(part.rows[at, INDEX])] for at in kept_places]
+    return _list_rows(part, np.array(kept_places, np.int64), data.most, numbers)
 
 
 def _load_part(
@@ -203,17 +200,18 @@ def _take(spec: StudySpec, data: Data, part: TokenizedPart, name: str) -> list[R
     data.dropped[name] = part.count_dropped(data.most)
     data.cut_rows += longer
     _add_notes(spec, data, part.notes, name, len(kept_places), longer)
-    return _list_rows(part, kept_places, data.most)
+    numbers = itertools.count() if name == "training" else itertools.repeat(-1)
+    return _list_rows(part, kept_places, data.most, numbers)
 
 
-def _list_rows(part: TokenizedPart, kept_places: Array, longest: int) -> list[Row]:
-    """The ``kept_places`` rows of a part, at most ``longest`` tokens of each."""
+def _list_rows(part: TokenizedPart, kept_places: Array, longest: int, numbers: Iterable[int]) -> list[Row]:
+    """The ``kept_places`` rows of a part with their ``numbers``, at most ``longest`` tokens of each."""
     begins, slices = part.begins[kept_places].tolist(), part.rows[kept_places, SLICES].tolist()
     lengths = np.minimum(part.lengths[kept_places], longest).tolist()
-    ids, labels, names = part.ids, part.labels, part.notes.slices
+    ids, labels, names = part.ids, part.labels, list(map(tuple, part.notes.slices))
     return [
-        Row(ids[begin : begin + length], labels[begin : begin + length], tuple(names[number]))
-        for begin, length, number in zip(begins, lengths, slices, strict=True)
+        Row(ids[begin : begin + length], labels[begin : begin + length], names[number], place)
+        for place, begin, length, number in zip(numbers, begins, lengths, slices, strict=False)
     ]
 
 
