@@ -21,6 +21,7 @@ from core.errors import TrimtabError
 from core.evaluate.prompts import canary_rows
 from core.evaluate.prompts.prompt_schema import Question
 from core.train.data import mixture_rows, row_tokenizer
+from core.train.data.row_tokenizer import StudyAnonymiser
 from core.train.progress_callback import Progress
 
 __all__ = ["MASKED", "Data", "Planted", "Row", "collate", "cut", "find_bos_tokens", "has_target", "load_data"]
@@ -132,15 +133,17 @@ def collate(rows: Sequence[Row], pad_id: int, device: torch.device) -> dict[str,
 
 
 def load_data(
-    spec: StudySpec, tokenizer: Any, progress: Progress, salt: row_tokenizer.StudySalt | None = None
+    spec: StudySpec, tokenizer: Any, progress: Progress, anonymiser: StudyAnonymiser | None = None
 ) -> Data:
     """The rows of a study, read, split and tokenised, or from the cache. Raises TrimtabError if no training
-    or validation rows are left. ``salt``: of the study that this one is a source of."""
-    salt = salt or row_tokenizer.StudySalt(spec)
+    or validation rows are left. ``anonymiser``: of the study that this one is a source of."""
+    if anonymiser is None:
+        with StudyAnonymiser(spec) as anonymiser:
+            return load_data(spec, tokenizer, progress, anonymiser)
     if spec.data.mixture:
         parts = mixture_rows.list_parts(spec)
         data = mixture_rows.join(
-            spec, [(name, _load_part(part, name, tokenizer, progress, salt)) for name, part in parts]
+            spec, [(name, _load_part(part, name, tokenizer, progress, anonymiser)) for name, part in parts]
         )
         _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
         return data
@@ -150,7 +153,7 @@ def load_data(
     data.questions = facts.questions
     data.train = _take(spec, data, found_rows.training, "training")
     if may_anonymise(spec):
-        data.anonymised = _list_anonymised(spec, data, found_rows.training, tokenizer, progress, salt)
+        data.anonymised = _list_anonymised(spec, data, found_rows.training, tokenizer, progress, anonymiser)
     data.validation = _take(spec, data, found_rows.validation, "validation")
     data.notes += [facts.fault] if facts.fault else []
     _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
@@ -167,10 +170,10 @@ def _list_anonymised(
     plain: TokenizedPart,
     tokenizer: Any,
     progress: Progress,
-    salt: row_tokenizer.StudySalt,
+    anonymiser: StudyAnonymiser,
 ) -> list[Row]:
     """The training rows with placeholders, each with the number of the row that it comes from."""
-    found_rows = row_tokenizer.find_rows(spec, tokenizer, progress, salt)
+    found_rows = row_tokenizer.find_rows(spec, tokenizer, progress, anonymiser)
     part, data.notes = found_rows.training, [*data.notes, *found_rows.facts.notes]
     plain_rows = {
         int(index): number for number, index in enumerate(plain.rows[plain.find_learnable(data.most), INDEX])
@@ -184,11 +187,11 @@ def _list_anonymised(
 
 
 def _load_part(
-    spec: StudySpec, name: str, tokenizer: Any, progress: Progress, salt: row_tokenizer.StudySalt
+    spec: StudySpec, name: str, tokenizer: Any, progress: Progress, anonymiser: StudyAnonymiser
 ) -> Data:
     """Load a source of the mixture alone. Raises TrimtabError with its name."""
     try:
-        return load_data(spec, tokenizer, progress, salt)
+        return load_data(spec, tokenizer, progress, anonymiser)
     except TrimtabError as error:
         raise mixture_rows.name_source(error, name) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -15,8 +16,10 @@ from core.contract.spec.study_spec import StudySpec
 from core.data.cache import cache_key, token_cache, token_cache_lookup
 from core.data.cache.cache_key import CacheKey
 from core.data.cache.token_arrays import PartBuilder, RowFacts, TokenizedPart, TokenizedRows
+from core.data.checks.person_name_rows import FindNames
 from core.data.readers.row_values import UnusableRow
 from core.data.repair.anonymised_rows import anonymise, find_salt
+from core.data.scan.name_process import open_finder
 from core.evaluate.metrics import validation_slices
 from core.train.data import labelled_questions, row_loader, stdlib_pairs
 from core.train.data.chat_spans import Text
@@ -30,37 +33,54 @@ _SLICING = frozenset(SLICE_COLUMNS)
 Raw = dict[str, Any]
 
 
-class StudySalt:
-    """The salt of the placeholders in all sources of a study, whose rows are read when it is asked for."""
+class StudyAnonymiser:
+    """What the placeholders in all sources of a study follow from: a salt, and the model that finds names.
+    Both are made when they are asked for; leaving the context ends the model's process."""
 
     def __init__(self, spec: StudySpec) -> None:
         self._parts = [msgspec.structs.replace(spec, data=section) for _, section in spec.data.sources]
+        self._names, self._opened = spec.evaluate.names, contextlib.ExitStack()
+
+    def __enter__(self) -> StudyAnonymiser:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
 
     @cached_property
-    def value(self) -> str:
+    def salt(self) -> str:
         """The salt. Raises TrimtabError for rows that cannot be read."""
         return find_salt(row_loader.load(part, report_nothing)[0] for part in self._parts)
 
+    @cached_property
+    def find_names(self) -> FindNames | None:
+        """Finds names with the study's model; None without one. Raises TrimtabError for one that cannot be
+        used."""
+        return self._opened.enter_context(open_finder(self._names)) if self._names is not None else None
+
     def find_keys(self, tokenizer: Any, progress: Progress) -> list[str]:
-        """The names of the caches of all sources; none if one has none."""
+        """What the cached rows with placeholders follow from besides their own: the names of the caches of
+        all sources, and the model that finds names; none if one of these is not known."""
         keys = [_find_key(part, tokenizer, progress) for part in self._parts]
-        names = [key.name for key in keys if key is not None]
-        return names if len(names) == len(keys) else []
+        names = [key.name if key is not None else None for key in keys]
+        names += [cache_key.describe_model("evaluate.names", self._names)] if self._names is not None else []
+        known = [name for name in names if name is not None]
+        return known if len(known) == len(names) else []
 
 
 def find_rows(
-    spec: StudySpec, tokenizer: Any, progress: Progress, salt: StudySalt | None = None
+    spec: StudySpec, tokenizer: Any, progress: Progress, anonymiser: StudyAnonymiser | None = None
 ) -> TokenizedRows:
-    """The tokenised rows of a study, from the cache if it has them. With a ``salt``: only the training rows,
-    with placeholders for personal data. Raises TrimtabError."""
+    """The tokenised rows of a study, from the cache if it has them. With an ``anonymiser``: only the training
+    rows, with placeholders for personal data. Raises TrimtabError."""
 
     def tokenize() -> TokenizedRows:
-        if salt is None:
+        if anonymiser is None:
             return tokenize_rows(spec, tokenizer, progress)
-        return tokenize_anonymised(spec, tokenizer, progress, salt)
+        return tokenize_anonymised(spec, tokenizer, progress, anonymiser)
 
-    salted = salt.find_keys(tokenizer, progress) if salt is not None else []
-    key = _find_key(spec, tokenizer, progress, salted) if salted or salt is None else None
+    salted = anonymiser.find_keys(tokenizer, progress) if anonymiser is not None else []
+    key = _find_key(spec, tokenizer, progress, salted) if salted or anonymiser is None else None
     longest = find_longest_sequence(spec)
     if key is None:
         return tokenize()
@@ -109,12 +129,14 @@ def tokenize_rows(spec: StudySpec, tokenizer: Any, progress: Progress) -> Tokeni
 
 
 def tokenize_anonymised(
-    spec: StudySpec, tokenizer: Any, progress: Progress, salt: StudySalt
+    spec: StudySpec, tokenizer: Any, progress: Progress, anonymiser: StudyAnonymiser
 ) -> TokenizedRows:
     """Read and split the rows as they are, then replace personal data in the training rows: the validation
     rows, which are none of these, are the same for all trials."""
     train, _ = row_loader.load(spec, progress)
-    train, note = anonymise(train, salt.value, progress)
+    if spec.evaluate.names is not None:
+        progress("loading the model that finds names", 0, 0, "")
+    train, note = anonymise(train, anonymiser.salt, anonymiser.find_names, progress)
     form = RowFormat(spec, tokenizer, _list_columns(train))
     reader = RowReader(form, find_longest_sequence(spec), progress)
     facts = RowFacts(find_longest_sequence(spec), form.kind, notes=[note])
