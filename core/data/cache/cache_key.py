@@ -194,4 +194,4 @@ def _list_files(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
     else:
-        yield from sorted(file for file in path.rglob("*") if file.is_file())
+        yield from sorted(filter(Path.is_file, paths.walk_files(path)))
