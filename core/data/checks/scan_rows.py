@@ -81,8 +81,8 @@ class _SourceScan:
             reader = SourceReader(self._source, self._options, MOST_READ)
             reader.read(self._show_progress)
         except TrimtabError as error:
-            notes = (f"the scan ends here: {join_in_line(error)}",)
-            return Scan(self._source, notes=notes, faults=error.problems)
+            note = f"the scan ends here: {join_in_line(error)}"
+            return Scan(self._source, notes=(note,), faults=error.problems)
         tallies, self.prints = reader.tallies, reader.tallies.prints
         faults = (Problem(tallies.fault),) if tallies.fault else ()
         sample, count = tallies.draw(), tallies.sample.count

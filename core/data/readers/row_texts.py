@@ -91,10 +91,10 @@ def _split_chat(messages: Any, context_turns: int = 0) -> Parts:
     turns, weights = split_turns(messages)
     for at, (turn, weight) in enumerate(zip(turns, weights, strict=True)):
         learnt = turn["role"] == "assistant" and weight and at >= context_turns
-        (answers if learnt else context).append(turn["content"])
-        more = [turn[key] for key in MORE if key in turn]
-        if more:
-            (other if learnt else context).extend(itertools.islice(list_texts(more), MOST_TEXTS))
+        more = list(itertools.islice(list_texts([turn[key] for key in MORE if key in turn]), MOST_TEXTS))
+        if not more or is_filled(turn["content"]):  # a call or a thought without words is no empty answer
+            (answers if learnt else context).append(turn["content"])
+        (other if learnt else context).extend(more)
     return context, answers, other
 
 
