@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,8 +51,8 @@ class ReadLock:
         if not lock(self._descriptor, fcntl.LOCK_SH):
             raise OSError("it is being deleted")
 
-    def __del__(self) -> None:
-        os.close(self._descriptor)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # modules may be gone at the exit
+        close(self._descriptor)
 
 
 class Cleared(NamedTuple):
