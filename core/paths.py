@@ -7,7 +7,7 @@ import glob
 import itertools
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from platformdirs import user_cache_path, user_data_path
@@ -192,6 +192,20 @@ def replaced_studies(of_home: Path | None = None) -> Path:
 def study_folder(study: str, of_home: Path | None = None) -> Path:
     """One study's folder. The spec has validated the name."""
     return studies(of_home) / study
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, also those in linked folders; each folder once, in order of names."""
+    seen = set[tuple[int, int]]()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        with contextlib.suppress(OSError):  # it is gone
+            status = Path(place).stat()
+            if (status.st_dev, status.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            folders.sort()
+            yield from (Path(place, name) for name in sorted(names))
 
 
 def match_pattern(text: str) -> list[Path]:

@@ -297,6 +297,14 @@ def _add_machine(commands: Any) -> None:
             commands, "doctor", "plan.run_doctor:doctor", "check driver, CUDA, libraries, disk and terminal"
         )
     )
+    caches = add_command(
+        commands,
+        "caches",
+        "plan.clear_caches:caches",
+        "show the size of what is kept of rows, or delete it",
+    )
+    caches.add_argument("action", choices=("list", "clear"))
+    add_json_option(caches)
     hooks = add_command(
         commands, "hooks", "plan.check_hooks:hooks", "list what on_event.toml does at events, or test it"
     )

@@ -261,13 +261,13 @@ def hash_contents(key: str, path: Path, stop: Stop) -> str | None:
 
 def _list_files(key: str, path: Path) -> Iterator[tuple[str, Path]]:
     """Return the relevant files of an input, by name; other files in a folder may change. For a model these
-    are directly in the folder, for data anywhere below it."""
+    are directly in the folder, for data anywhere below it, also in linked folders."""
     if not path.is_dir():
         yield "", path
         return
     model = key in MODELS
     suffixes = OF_MODEL if model else OF_DATA
-    inside = path.iterdir() if model else path.rglob("*")
+    inside = path.iterdir() if model else paths.walk_files(path)
     for file in sorted(inside):
         hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
         if not hidden and file.suffix.lower() in suffixes and file.is_file():

@@ -126,7 +126,9 @@ def hash_file(path: Path) -> str:
 
 
 def _fingerprint_folder(path: Path, split: str) -> Print:
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    files = sorted(
+        file for file in paths.walk_files(path) if file.is_file() and not file.name.startswith(".")
+    )
     return _fingerprint_files(path.name, path, files, split)
 
 

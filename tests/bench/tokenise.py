@@ -25,6 +25,7 @@ from core.train.progress_callback import report_nothing
 from tests.templates.field_templates import source
 
 ROUNDS, ROWS = 3, 4000
+TEXTS, CHATS = "tokenizer(texts)", "apply_chat_template"
 SIZE = 16_000  # of the vocabulary
 
 
@@ -53,29 +54,38 @@ def _measure(name: str, tokenizer: Any, chats: list[Any], file: Path) -> None:
     )  # fmt: skip
     backend = tokenizer.backend_tokenizer
     ways: dict[str, Callable[[], Any]] = {
-        "transformers' call": lambda: tokenizer(texts, add_special_tokens=False),
+        TEXTS: lambda: tokenizer(texts, add_special_tokens=False),
         "tokenizers' batch": lambda: backend.encode_batch(texts, add_special_tokens=False),
+        CHATS: lambda: tokenizer.apply_chat_template(chats, tokenize=True),
         "without the cache": lambda: row_tokenizer.tokenize_rows(spec, tokenizer, report_nothing),
-        "all, cache written": lambda: _afresh(spec, tokenizer),
+        "all, cache written": lambda: _afresh(spec, tokenizer, "tokens/*/manifest.json"),
+        "all, first review": lambda: _afresh(spec, tokenizer, "tokens/*/manifest.json", "checks-*"),
         "from the cache": lambda: load_data(spec, tokenizer, report_nothing),
     }
-    best = {way: min(_seconds(run) for _ in range(ROUNDS)) for way, run in ways.items()}
+    rounds = [{way: _measure_call(run) for way, run in ways.items()} for _ in range(ROUNDS)]
+    best = {
+        way: [min(values) for values in zip(*(each[way] for each in rounds), strict=True)] for way in ways
+    }
     print(f"\n{name}: {len(texts)} rows, {sum(map(len, texts)) / 1e6:.1f} MB of text")
-    for way, seconds in best.items():
-        ratios = "".join(f"{best[each] / seconds:>8.2f}" for each in list(best)[:2])
-        print(f"  {way:<20}{seconds:>8.2f} s  rate relative to both calls of the library: {ratios}")
+    print(f"  {'':<22}{'s':>7}{'CPU ms a row':>14}  rate relative to the library's tokenizer(texts) and,")
+    print(f"  {'':<22}{'':>21}  another measure, to its apply_chat_template(chats, tokenize=True)")
+    for way, (seconds, cpu_s) in best.items():
+        ratios = "".join(f"{best[each][0] / seconds:>8.2f}" for each in (TEXTS, CHATS))
+        print(f"  {way:<22}{seconds:>7.2f}{1000 * cpu_s / len(texts):>14.3f}  {ratios}")
 
 
-def _afresh(spec: Any, tokenizer: Any) -> None:
-    for manifest in Path(os.environ["TRIMTAB_CACHE"]).glob("tokens/*/manifest.json"):
-        manifest.unlink()
+def _afresh(spec: Any, tokenizer: Any, *patterns: str) -> None:
+    for pattern in patterns:
+        for file in Path(os.environ["TRIMTAB_CACHE"]).glob(pattern):
+            file.unlink()
     load_data(spec, tokenizer, report_nothing)
 
 
-def _seconds(run: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
+def _measure_call(run: Callable[[], Any]) -> tuple[float, float]:
+    """Return the seconds of a call, and those of all threads of this process."""
+    begin, cpu = time.perf_counter(), time.process_time()
     run()
-    return time.perf_counter() - begin
+    return time.perf_counter() - begin, time.process_time() - cpu
 
 
 def _chats(rows: int) -> list[list[dict[str, str]]]:

@@ -62,6 +62,7 @@ VERBS = {
     "rerun": ["rerun OUT"],
     "merge": ["merge --out OUT"],
     "doctor": ["doctor"],
+    "caches": ["caches list", "caches clear"],
     "hooks": ["hooks list", "hooks test none"],
     "engine": ["engine status", "engine stop", "engine socket"],
     "help": ["help", "help keys", "help nothing", "help --man"],

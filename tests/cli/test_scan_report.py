@@ -89,8 +89,9 @@ def test_a_fault_names_the_file_and_the_line(check, tmp_path, capsys):
     check(FINE)
     with (tmp_path / "rows.jsonl").open("a") as file:
         file.write("{broken\n")
-    assert main(["check", str(tmp_path / "study.toml")]) == exit_codes.OK
+    assert main(["check", str(tmp_path / "study.toml")]) == exit_codes.BAD_INPUT
     printed = capsys.readouterr()
+    assert "line 51" in printed.err, "training would refuse the file, too"
     told = " ".join(printed.out.replace("#", "").split())
     assert "the scan ends here" in told and "rows.jsonl', line 51" in told and "Traceback" not in told
 
@@ -129,3 +130,25 @@ def test_rows_are_compared_with_evaluation_data(tmp_path, capsys):
     assert "high    rows that contain evaluation data: 1 of 1 rows" in capsys.readouterr().out
     assert main(["check", str(spec), "--against", str(tmp_path / "none.jsonl")]) == 1
     assert "--against = " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("rows.jsonl", b"", "the file is empty"), ("rows.jsonl", b"\n\n", "it has no rows"),
+        ("rows.zip", b"PK", "this file type is not supported"),
+        ("rows.jsonl", b'{"text": "caf\xe9"}\n', "byte 0xe9 is not valid UTF-8"),
+        ("rows.jsonl.gz", b"hello", "Not a gzipped file"),
+        ("rows.jsonl", b"[1]\n", "a row must be an object"),
+        ("rows.jsonl", b'{"text": "\\ud800"}\n', "training skips all of its rows (1: text contains a lone"),
+    ],
+    ids=["empty", "blank", "type", "Latin-1", "no gzip", "a list", "skipped"],
+)  # fmt: skip
+def test_a_file_that_training_cannot_read_is_an_error_of_check(tmp_path, capsys, name, content, told):
+    (tmp_path / name).write_bytes(content)
+    spec = tmp_path / "study.toml"
+    spec.write_text(f'[study]\nname = "s"\n[model]\nbase = "org/m"\n[data]\nsource = "{tmp_path / name}"\n')
+    assert main(["check", str(spec)]) == exit_codes.BAD_INPUT
+    shown = capsys.readouterr().err
+    assert told in " ".join(shown.split()) and name in shown
+    assert main(["check", str(spec), "--scan", "0"]) == exit_codes.OK

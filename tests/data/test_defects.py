@@ -110,7 +110,7 @@ UNREADABLE = {
     "trailing_comma.jsonl": ('{"text": "a",}\n', "line 1", "not valid JSON"),
     "two_on_a_line.jsonl": ('{"text": "a"} {"text": "b"}\n', "line 1", "Extra data at column 15"),
     "old_mac.jsonl": (LINES.replace("\n", "\r"), "line 1", "Extra data"),
-    "control.jsonl": (ROW + '{"text": "a\x01"}\n', "line 2", "Invalid control character"),
+    "control.jsonl": (ROW + '{"text": "a\x01"}\n', "line 2", "Invalid control character at column 12"),
     "list.jsonl": (ROW + "\n[1]\n", "line 3", "must be an object such as {…}, not a list"),
     "null.jsonl": ("null\n", "line 1", "not null"),
     "number.json": ("7", "line 1", "row 1: a row must be an object such as {…}, not 7"),

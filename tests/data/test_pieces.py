@@ -6,12 +6,15 @@ import json
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.contract.spec.study_spec import DataOptions
 from core.data.checks import scan_rows
 from core.data.checks.evaluation_prompt_matches import PromptIndex
 from core.data.copies.contaminated_rows import KnownTexts
 from core.data.formats.file_lines import count_nothing
+from core.data.readers import local_files
 from core.data.readers.source_files import find_sources
 from core.data.scan import scan_processes
 from core.data.scan.row_tallies import ScanOptions
@@ -123,3 +126,36 @@ def test_a_line_that_spans_pieces_is_read_once_and_two_values_in_a_line_are_refu
     assert [len(row["a"]) for piece in pieces[:5] for row in read_piece(piece, "k", count_nothing)] == [1000]
     with pytest.raises(TrimtabError, match="line 2"):
         [*read_piece(pieces[-1], "k", count_nothing)]
+
+
+VALUES = st.recursive(
+    st.sampled_from(
+        ["1.10", "1e5", "-0", "-0.0", "1E400", "12345678901234567890123", "NaN", "-Infinity", "null", "01"]
+        + ['"\\ud800"', '"\\u00e9"', '"a\tb"', '"é\\n"', "[", '{"a":1,"a":2.50}', ""]
+    ),
+    lambda inner: st.lists(inner, max_size=3).map(lambda made: f"[{','.join(made)}]") | st.lists(
+        inner, max_size=3
+    ).map(lambda made: "{" + ",".join(f'"k{at}": {one}' for at, one in enumerate(made)) + "}"),
+    max_leaves=6,
+)  # fmt: skip
+
+
+def describe(rows):
+    """The rows with each number's type and digits, up to a fault and with its message."""
+    read = []
+    try:
+        for row in rows:
+            read.append((str(row), [(type(value), str(value)) for value in row.values()]))
+    except TrimtabError as error:
+        read.append(error.problems)
+    return read
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(VALUES.map(lambda made: made if made.startswith("{") else f'{{"v": {made}}}'), max_size=4))
+def test_training_reads_the_rows_that_the_usual_reader_reads(tmp_path_factory, lines):
+    path = tmp_path_factory.getbasetemp() / "exact.jsonl"
+    path.write_text("\n".join(lines))
+    pieces = plan_pieces([path])
+    got = describe(row for piece in pieces for row in read_piece(piece, "k", count_nothing, is_exact=True))
+    assert got == describe(local_files.read_rows(path, "k"))

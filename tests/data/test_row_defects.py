@@ -137,6 +137,17 @@ def test_empty_rows_and_unwanted_answers_are_no_faults_of_roles():
     assert finding(EmptyRows(), rows).hits == 60
 
 
+def test_a_tool_call_or_a_thought_without_words_is_no_empty_answer():
+    call = {"type": "function", "function": {"name": "look", "arguments": "{}"}}
+    turns = [{"role": "user", "content": "Where is it?"}, {"role": "assistant", "content": None}]
+    rows = [
+        {"messages": [turns[0], turns[1] | more]} for more in ({"tool_calls": [call]}, {"thinking": "Hm."})
+    ]
+    assert finding(EmptyRows(), rows).hits == 0 and finding(MaskedRows(), rows).hits == 0
+    blank = [{"messages": [turns[0], turns[1] | {"content": " ", "tool_calls": []}]}]
+    assert finding(EmptyRows(), blank).hits == 1
+
+
 def test_a_study_in_which_every_answer_is_cut_off_is_blocked():
     long = chat(("user", "word " * 200), ("assistant", "Yes."))
     found = finding(CutRows(100), [long] * 3)

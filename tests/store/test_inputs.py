@@ -7,8 +7,11 @@ import os
 import pytest
 
 from core.contract.spec import spec_file
+from core.data.cache import cache_key
+from core.data.readers.folder_splits import find_splits
 from core.store import input_change_check
 from core.store.input_change_check import InputsChangedError
+from core.store.input_fingerprints import fingerprint_data
 
 
 @pytest.fixture
@@ -182,3 +185,25 @@ def test_the_hubs_branch_may_move_and_the_study_stays_on_its_commit(files, spec,
     with pytest.raises(InputsChangedError, match=r"the data is at commit b+, but the study began with a+:"):
         input_change_check.hold_commits(of_hub, files / "study")
     assert sorted(one.name for one in (files / "study").iterdir()) == ["commits.json"]
+
+
+def test_rows_in_a_linked_folder_are_watched_as_they_are_read(files):
+    elsewhere, rows = files / "elsewhere", files / "rows"
+    for folder in (elsewhere, rows, rows / "more"):
+        folder.mkdir()
+    (rows / "a.jsonl").write_text('{"text": "a"}\n')
+    (elsewhere / "b.jsonl").write_text('{"text": "b"}\n')
+    (rows / "linked").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(rows)  # a circle
+    spec = spec_file.parse(
+        {"study": {"name": "s"}, "model": {"base": str(files / "base")}, "data": {"source": str(rows)}}
+    )
+    read = [file.name for file in find_splits(rows)["train"]]
+    assert read == ["a.jsonl", "b.jsonl"]
+    before, stamps = fingerprint_data(str(rows), "train").sha256, cache_key.stamp_places(spec)
+    input_change_check.note(spec, files / "study")
+    (elsewhere / "b.jsonl").write_text('{"text": "another"}\n')
+    with pytest.raises(InputsChangedError, match=r"data.source"):
+        input_change_check.refuse_changed(spec, files / "study")
+    assert fingerprint_data(str(rows), "train").sha256 != before
+    assert cache_key.stamp_places(spec) != stamps, "no token cache of the rows before is used"

@@ -1,5 +1,6 @@
 """People's names, which a token classifier of the user's finds in the rows: who knows the rows leaks them."""
 
+import contextlib
 import json
 import re
 
@@ -14,7 +15,11 @@ from core.data.review import study_scan
 from core.data.scan import name_process
 from core.errors import TrimtabError
 from core.evaluate.text.leaked_names import find_leaked_names, name_key
+from core.train.data import row_tokenizer
+from core.train.data.dataset import load_data
 from core.train.evaluation.person_name_classifier import load_name_finder
+from core.train.progress_callback import report_nothing
+from tests.templates import field_templates
 from tests.train.test_oracles import assert_ends, folder, knows_none, knows_rows, scored  # noqa: F401
 
 FIRST, LAST = ("Ines", "Olaf", "Mara", "Timo"), ("Olsen", "Brandt", "Keller", "Novak")
@@ -74,6 +79,37 @@ def test_names_known_by_heart_leak_and_without_a_model_none_is_looked_for(scored
     assert blind.scores["security/leak"].value is None
     assert "no PII was found" in blind.scores["security/leak"].reason
     assert "not for names" in blind.scores["security/leak"].reason
+
+
+def test_the_knob_anonymise_replaces_the_names_that_clean_replaces(study, tmp_path, data, monkeypatch):
+    model = token_classifier(tmp_path / "ner")
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
+    opened = []
+
+    @contextlib.contextmanager
+    def open_here(name):
+        """Without a process of its own, which the test of `clean` has."""
+        opened.append(name)
+        yield load_name_finder(name, CPU)
+
+    monkeypatch.setattr(row_tokenizer, "open_finder", open_here)
+    tokenizer = field_templates.tokenizer("bytes", "chatml")
+    source = {"source": str(data), "validation": 0.2, "allow": ["leakage"]}
+    asked = {"data": source, "space": {"anonymise": ["off", "on"]}, "train": {"sequence_length": 200}}
+    spec = study(**asked, evaluate={"names": str(model)})
+    loaded = load_data(spec, tokenizer, report_nothing)
+    texts = [tokenizer.decode(row.ids) for row in loaded.anonymised]
+    assert texts and not any(first in text for text in texts for first in FIRST)
+    assert any("placeholders (name: " in note for note in loaded.notes)
+    load_data(spec, tokenizer, report_nothing)
+    assert opened == [str(model)], "names are looked for once"
+    token_classifier(model, known=LAST)
+    load_data(spec, tokenizer, report_nothing)
+    assert len(opened) == 2, "another model may find other names"
+    blind = load_data(study(**asked), tokenizer, report_nothing)
+    assert any("only with evaluate.names" in note for note in blind.notes)
+    with pytest.raises(TrimtabError, match=r"evaluate\.names"):
+        load_data(study(**asked, evaluate={"names": str(tmp_path / "none")}), tokenizer, report_nothing)
 
 
 def test_clean_and_check_find_names_with_the_model_of_the_study(tmp_path, data, monkeypatch):

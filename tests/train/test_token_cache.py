@@ -292,7 +292,7 @@ def test_caches_that_were_used_least_recently_make_room(study, tokenizer, file, 
     load_data(spec_of(study, file), tokenizer, report_nothing)
     (first,) = cache.iterdir()
     size = sum(each.stat().st_size for each in first.iterdir())
-    monkeypatch.setattr(token_cache, "LIMIT_BYTES", 5 * size // 2)  # room for two
+    monkeypatch.setenv("TRIMTAB_CACHE_SIZE", str(5 * size // 2))  # room for two
     load_data(spec_of(study, file, validation=0.2), tokenizer, report_nothing)
     (second,) = set(cache.iterdir()) - {first}
     for place, used_at in ((first, 2000), (second, 1000)):
@@ -300,7 +300,7 @@ def test_caches_that_were_used_least_recently_make_room(study, tokenizer, file, 
     load_data(spec_of(study, file, validation=0.3), tokenizer, report_nothing)
     left = set(cache.iterdir())
     assert first in left and second not in left and len(left) == 2
-    monkeypatch.setattr(token_cache, "LIMIT_BYTES", 1)
+    monkeypatch.setenv("TRIMTAB_CACHE_SIZE", "1")
     load_data(
         spec_of(study, file, prompt_key="completion", completion_key="prompt"), tokenizer, report_nothing
     )

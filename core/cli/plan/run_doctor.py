@@ -23,12 +23,13 @@ SIGNS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Print every check; code 1 when one fails."""
-    from core.cli.plan import check_hooks
+    from core.cli.plan import check_hooks, clear_caches
     from core.watch.doctor_checks import examine
 
     activity_line.set_activity("querying the libraries")
     findings = []
-    for check in itertools.chain(examine(used=find_used_devices), check_hooks.list_findings()):
+    more = itertools.chain(clear_caches.list_findings(), check_hooks.list_findings())
+    for check in itertools.chain(examine(used=find_used_devices), more):
         findings.append(check)
         if not arguments.json:
             _print(check)

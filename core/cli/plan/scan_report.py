@@ -40,7 +40,7 @@ def print_scan(spec: StudySpec, size: int, against: Sequence[str] = ()) -> list[
     for section, scan in study_scan.scan_study(spec, prompts, size, tell, bar.show, against):
         bar.clear()
         print("\n".join(describe(scan)), flush=True)
-        problems += find_blocking(scan.findings, section.allow, scan.source.key)
+        problems += [*scan.faults, *find_blocking(scan.findings, section.allow, scan.source.key)]
     return problems
 
 

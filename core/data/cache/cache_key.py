@@ -26,10 +26,16 @@ from core.contract.spec.study_spec import StudySpec
 from core.data.cache import file_sums
 from core.data.readers import folder_splits
 from core.store import input_change_check
+from core.store.input_change_check import read_state
+from core.store.input_fingerprints import fingerprint_model
 
 FORMAT = 1  # of the files of the cache
 CODE = ("data", "train/data", "evaluate/metrics/validation_slices.py", "evaluate/prompts/prompt_schema.py")
-ANONYMISING = tuple(f"evaluate/text/{name}.py" for name in ("pii_detector", "pii_patterns", "id_checksums"))
+ANONYMISING = (
+    *(f"evaluate/text/{name}.py" for name in ("pii_detector", "pii_patterns", "id_checksums")),
+    "evaluate/text/leaked_names.py", "train/evaluation/person_name_classifier.py",
+    "train/commands/find_names.py",
+)  # fmt: skip
 LIBRARIES = ("tokenizers", "transformers", "jinja2", "datasets", "pyarrow")
 CLOCK = re.compile(r"%-?[HIMSfpcXTRrsz]")  # parts of a time that change within a day
 ELSEWHERE = re.compile(r"""(?:^|[\s"'\[,-])(?:/|~|\w+://)|\.\./""", re.MULTILINE)  # paths out of a folder
@@ -100,6 +106,13 @@ def describe_tokenizer(tokenizer: Any) -> list[Any] | None:
         {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
         bool(tokenizer.split_special_tokens), str(datetime.date.today()) if dated else "",
     ]  # fmt: skip
+
+
+def describe_model(key: str, name: str) -> str | None:
+    """Return what identifies the content of the model that ``key`` names: the names, sizes and times of its
+    files, or its Hub commit; None if that is not known. Raises TrimtabError."""
+    path = paths.expand_home(name)
+    return read_state(key, path).stamp if path.is_dir() else fingerprint_model(name, None).revision
 
 
 @functools.cache
@@ -181,4 +194,4 @@ def _list_files(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
     else:
-        yield from sorted(file for file in path.rglob("*") if file.is_file())
+        yield from sorted(filter(Path.is_file, paths.walk_files(path)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,14 +134,34 @@ class PartBuilder:
     _slices: dict[tuple[str, ...], int] = field(default_factory=dict)
     _reasons: dict[str, int] = field(default_factory=dict)
 
-    def add(self, index: int, ids: Array, targets: Array, slices: tuple[str, ...], is_cut: bool) -> None:
-        """Add a row: its tokens, (T,) int32, and which of them are targets, (T,) bool."""
-        labels = np.where(targets, ids, np.int32(MASKED))
-        place = int(targets[1:].argmax()) + 1 if targets[1:].any() else NO_TARGET
+    def add(
+        self,
+        indices: Sequence[int],
+        ids: Array,
+        targets: Array,
+        ends: Array,
+        slices: Sequence[tuple[str, ...]],
+        is_cut: Array,
+        faults: Mapping[int, str],
+    ) -> None:
+        """Add the rows at these ``indices``, (R,): their tokens, (N,) int32, which of them are targets, (N,)
+        bool, and where those of each row end, (R,) int64. A row with a fault, by its place among them, is
+        dropped."""
+        if faults:
+            for place, reason in faults.items():
+                self.drop(indices[place], reason)
+            kept = [at for at in range(len(indices)) if at not in faults]
+            lengths = np.diff(ends, prepend=0)
+            inside = np.repeat(np.isin(np.arange(len(indices)), kept), lengths)
+            ids, targets, ends = ids[inside], targets[inside], np.cumsum(lengths[kept])
+            indices, slices, is_cut = [indices[at] for at in kept], [slices[at] for at in kept], is_cut[kept]
+        rows = np.empty((len(indices), COLUMNS), np.int64)
+        rows[:, END], rows[:, INDEX], rows[:, CUT] = ends + len(self._ids), indices, is_cut
+        rows[:, FIRST] = _find_first_targets(targets, ends)
+        rows[:, SLICES] = [self._slices.setdefault(names, len(self._slices)) for names in slices]
         self._ids.frombytes(ids.tobytes())
-        self._labels.frombytes(labels.tobytes())
-        number = self._slices.setdefault(slices, len(self._slices))
-        self._rows.extend((len(self._ids), index, place, number, is_cut))
+        self._labels.frombytes(np.where(targets, ids, np.int32(MASKED)).tobytes())
+        self._rows.frombytes(rows.tobytes())
 
     def drop(self, index: int, reason: str) -> None:
         """Skip a row."""
@@ -158,3 +179,13 @@ class PartBuilder:
             np.frombuffer(self._dropped, np.int64).reshape(-1, 2),
             notes,
         )
+
+
+def _find_first_targets(targets: Array, ends: Array) -> Array:
+    """The place of each row's first target, (R,) int64; the first token is none, as it is never predicted."""
+    begins = np.concatenate(([0], ends[:-1]))[: len(ends)].astype(np.int64)
+    predicted = targets.copy()
+    predicted[begins[ends > begins]] = False
+    places = np.append(np.flatnonzero(predicted), NO_TARGET)
+    first = places[np.searchsorted(places, begins)]
+    return np.where(first < ends, first - begins, NO_TARGET)

@@ -1,8 +1,10 @@
 """Keeps tokenised rows in the user's cache as memory-mapped arrays, for all trials, workers and studies.
 
 A cache is a folder of files of plain numbers and a JSON manifest with their SHA-256 sums. It is written
-aside, fsynced and renamed. One that is damaged, not the user's own or of another format is made again. It
-holds the longest rows that a study needed, from which shorter ones are cut.
+aside and renamed, and not synced to the disk: what a crash of the machine leaves of it does not match its
+sums. One that is damaged, not the user's own or of another format is made again. It
+holds the longest rows that a study needed, from which shorter ones are cut. While a process has rows of it
+mapped, ``cache_limit`` does not delete it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ import msgspec
 import numpy as np
 
 from core import paths
+from core.data.cache import cache_limit
 from core.data.cache.cache_key import FORMAT, Progress
+from core.data.cache.cache_limit import ReadLock
 from core.data.cache.token_arrays import (
     COLUMNS,
     Array,
@@ -32,15 +36,12 @@ from core.data.cache.token_arrays import (
 )
 from core.errors import TrimtabError
 
-FOLDER = "tokens"
-MANIFEST = "manifest.json"
+MANIFEST = cache_limit.LOCKED
 PARTS = ("training", "validation")
 ARRAYS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {  # dtype and shape of each array
     "ids": (np.int32, (-1,)), "labels": (np.int32, (-1,)),
     "rows": (np.int64, (-1, COLUMNS)), "dropped": (np.int64, (-1, 2)),
 }  # fmt: skip
-LIMIT_BYTES = 20 << 30  # of all caches; those that were used least recently are deleted
-ABANDONED_S = 24 * 3600  # an unfinished folder of this age belongs to nobody
 POLLED_S = 0.2
 UNUSABLE = (OSError, ValueError, EOFError, TrimtabError, msgspec.DecodeError)
 
@@ -57,7 +58,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
 
 def find_folder() -> Path:
     """The folder of all token caches."""
-    return paths.cache() / FOLDER
+    return paths.cache() / cache_limit.TOKENS
 
 
 def load(key: str, length: int) -> TokenizedRows | None:
@@ -67,12 +68,13 @@ def load(key: str, length: int) -> TokenizedRows | None:
         if not (paths.is_own(place) and paths.is_own(place / MANIFEST)):
             return None
         with open(place / MANIFEST, "rb", opener=paths.open_without_link) as file:
+            lock = ReadLock(file.fileno())
             manifest = msgspec.json.decode(file.read(), type=Manifest)
         if (manifest.format, manifest.key) != (FORMAT, key):
             return None
-        training, validation = (_load_part(place, name, manifest) for name in PARTS)
+        training, validation = (_load_part(place, name, manifest, lock) for name in PARTS)
         rows = TokenizedRows(training, validation, manifest.facts)
-        os.utime(place / MANIFEST)
+        cache_limit.touch(place / MANIFEST)
     except (*UNUSABLE, KeyError):
         return None
     return rows if rows.reaches(length) else None
@@ -86,7 +88,7 @@ def save(key: str, rows: TokenizedRows) -> TokenizedRows:
         aside.mkdir(mode=0o700)
         try:
             _write(aside, key, rows)
-            _make_room(_count_bytes(aside))
+            cache_limit.make_room(_count_bytes(aside))
             _replace(aside, place)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
@@ -118,22 +120,32 @@ def _lock(descriptor: int, progress: Progress) -> None:
             time.sleep(POLLED_S)
 
 
-def _load_part(place: Path, name: str, manifest: Manifest) -> TokenizedPart:
+class _Mapped(mmap.mmap):
+    """A mapped file that keeps the lock on its cache for as long as it is used."""
+
+    lock: ReadLock
+
+
+def _load_part(place: Path, name: str, manifest: Manifest, lock: ReadLock) -> TokenizedPart:
     """Map the arrays of a part. Raises ValueError if they are damaged."""
-    arrays = {each: _map(place / f"{name}-{each}", manifest.sums, *ARRAYS[each]) for each in ARRAYS}
+    arrays = {each: _map(place / f"{name}-{each}", manifest.sums, lock, *ARRAYS[each]) for each in ARRAYS}
     part = TokenizedPart(**arrays, notes=manifest.parts[name])
     if fault := part.fault():
         raise ValueError(fault)
     return part
 
 
-def _map(path: Path, sums: dict[str, str], dtype: type[np.generic], shape: tuple[int, ...]) -> Array:
+def _map(
+    path: Path, sums: dict[str, str], lock: ReadLock, dtype: type[np.generic], shape: tuple[int, ...]
+) -> Array:
     with open(path, "rb", opener=paths.open_without_link) as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != sums[path.name]:
             raise ValueError(f"{path.name} is damaged")
         if not os.fstat(file.fileno()).st_size:  # nothing can be mapped
             return np.zeros(0, dtype).reshape(shape)
-        return np.frombuffer(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ), dtype).reshape(shape)
+        mapped = _Mapped(file.fileno(), 0, prot=mmap.PROT_READ)
+        mapped.lock = lock
+        return np.frombuffer(mapped, dtype).reshape(shape)
 
 
 def _write(aside: Path, key: str, rows: TokenizedRows) -> None:
@@ -145,14 +157,11 @@ def _write(aside: Path, key: str, rows: TokenizedRows) -> None:
             _write_file(aside / f"{name}-{each}", content)
     manifest = Manifest(FORMAT, key, rows.facts, {name: part.notes for name, part in parts.items()}, sums)
     _write_file(aside / MANIFEST, msgspec.json.encode(manifest))
-    paths.sync_to_disk(aside)
 
 
 def _write_file(path: Path, content: bytes | memoryview) -> None:
     with open(path, "wb", opener=paths.open_without_link) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _replace(aside: Path, place: Path) -> None:
@@ -161,26 +170,7 @@ def _replace(aside: Path, place: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         place.rename(before)
     aside.rename(place)
-    paths.sync_to_disk(place.parent)
     shutil.rmtree(before, ignore_errors=True)
-
-
-def _make_room(needed: int) -> None:
-    """Delete abandoned folders, and caches until the new one fits: those that were used least recently."""
-    known = list[tuple[float, int, Path]]()
-    for place in find_folder().iterdir():
-        with contextlib.suppress(OSError):
-            if place.name.startswith("."):
-                if place.is_dir() and time.time() - place.stat().st_mtime > ABANDONED_S:
-                    shutil.rmtree(place, ignore_errors=True)
-            elif place.is_dir():
-                known.append(((place / MANIFEST).stat().st_mtime, _count_bytes(place), place))
-    used = needed + sum(size for _, size, _ in known)
-    for _, size, place in sorted(known):
-        if used <= LIMIT_BYTES:
-            break
-        shutil.rmtree(place, ignore_errors=True)
-        used -= size
 
 
 def _count_bytes(place: Path) -> int:

@@ -17,7 +17,7 @@ import msgspec
 from core import paths
 from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.study_spec import StudySpec
-from core.data.cache import cache_key, token_cache
+from core.data.cache import cache_key, cache_limit, token_cache
 from core.data.cache.cache_key import CacheKey
 from core.data.cache.token_arrays import TokenizedRows
 from core.errors import TrimtabError
@@ -30,7 +30,7 @@ NAME_LENGTH = 64  # hexadecimal digits of SHA-256
 def note(key: CacheKey) -> None:
     """Note that these rows are in the cache of this name."""
     with contextlib.suppress(OSError, TrimtabError):
-        paths.keep(_find_place(key.spec), key.name.encode())
+        cache_limit.keep(_find_place(key.spec), key.name.encode())
 
 
 def find(spec: StudySpec) -> TokenizedRows | None:
@@ -43,8 +43,10 @@ def find(spec: StudySpec) -> TokenizedRows | None:
 def find_name(spec: StudySpec) -> str:
     """Return the name of the cache that is noted for these rows; "" if none is."""
     try:
-        with open(_find_place(spec), "rb", opener=paths.open_without_link) as file:
+        place = _find_place(spec)
+        with open(place, "rb", opener=paths.open_without_link) as file:
             name = file.read(NAME_LENGTH + 1).decode("ascii")
+        cache_limit.touch(place)
     except (OSError, ValueError, TrimtabError):
         return ""
     return name if len(name) == NAME_LENGTH and name.isalnum() else ""

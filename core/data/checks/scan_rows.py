@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from core import paths
 from core.contract.text.sanitize import sanitize
 from core.data.checks.check_finding import Finding
 from core.data.checks.language_mix import find_languages
@@ -19,7 +20,7 @@ from core.data.readers.row_texts import RowTexts
 from core.data.readers.source_files import Source
 from core.data.scan.row_tallies import ScanOptions
 from core.data.scan.source_reader import SourceReader
-from core.errors import TrimtabError, join_in_line
+from core.errors import Problem, TrimtabError, join_in_line
 
 MOST_READ = 10_000_000  # rows of a source
 TOLD = 50  # rows of the sample between two progress reports
@@ -34,13 +35,15 @@ Progress = Callable[[int, int], None]  # bytes that are read, and those of all f
 
 @dataclass(frozen=True)
 class Scan:
-    """The findings in one source; ``notes`` say what was not read and why."""
+    """The findings in one source; ``notes`` say what was not read and why. ``faults``: why training cannot
+    read what is there; a file that is missing may be on another machine."""
 
     source: Source
     read: int = 0  # rows with text
     sampled: int = 0
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    faults: tuple[Problem, ...] = ()
 
 
 def show_nothing(done: int, total: int) -> None:
@@ -71,18 +74,23 @@ class _SourceScan:
     def run(self, train: RowPrints | None) -> Scan:
         """Return the findings; validation rows are compared with those of ``train``."""
         if self._source.reason:
-            return Scan(self._source, notes=(f"not scanned: {self._source.reason}",))
+            faults = _list_unreadable(self._source)
+            return Scan(self._source, notes=(f"not scanned: {self._source.reason}",), faults=faults)
         self._progress(0, self._total)
         try:
             reader = SourceReader(self._source, self._options, MOST_READ)
             reader.read(self._show_progress)
         except TrimtabError as error:
-            return Scan(self._source, notes=(f"the scan ends here: {join_in_line(error)}",))
+            note = f"the scan ends here: {join_in_line(error)}"
+            return Scan(self._source, notes=(note,), faults=error.problems)
         tallies, self.prints = reader.tallies, reader.tallies.prints
+        faults = (Problem(tallies.fault),) if tallies.fault else ()
         sample, count = tallies.draw(), tallies.sample.count
         notes = (*_list_notes(reader), *_cut_note(sample))
         if not count:
-            return Scan(self._source, notes=notes)
+            return Scan(
+                self._source, notes=notes, faults=faults or (_describe_useless(reader, self._source),)
+            )
         checks = CHECKS if sample else {}  # their errors take seconds to measure
         findings = [check(_tell_progress(sample, name, self._tell)) for name, check in checks.items()]
         if sample and self._options.find_names is not None:
@@ -90,7 +98,7 @@ class _SourceScan:
         self._tell("comparing rows")
         findings += tallies.describe()
         findings += [*find_duplicates(self.prints, reader.fetch), *self._find_leaking(train, reader)]
-        return Scan(self._source, count, len(sample), tuple(findings), notes)
+        return Scan(self._source, count, len(sample), tuple(findings), notes, faults)
 
     def _find_leaking(self, train: RowPrints | None, reader: SourceReader) -> list[Finding]:
         if train is not None:
@@ -106,6 +114,19 @@ class _SourceScan:
         self._progress(done, self._total)
         share = f"{min(99, 100 * done // self._total)} %, " if self._total and done else ""
         self._tell(f"reading {sanitize(self._source.name, 60)}, {share}{rows:,} rows")
+
+
+def _list_unreadable(source: Source) -> tuple[Problem, ...]:
+    if source.is_elsewhere or not paths.expand_home(source.name).exists():
+        return ()
+    return (Problem(source.reason, f"{source.key} = {sanitize(source.name, 300)!r}", source.fix),)
+
+
+def _describe_useless(reader: SourceReader, source: Source) -> Problem:
+    skipped = reader.tallies.skipped.most_common(REASONS)
+    reasons = sanitize("; ".join(f"{count}: {reason}" for reason, count in skipped), 300)
+    what = f"training skips all of its rows ({reasons})" if skipped else "it has no rows"
+    return Problem(what, f"{source.key} = {sanitize(source.name, 300)!r}", "check the file and data.where")
 
 
 def _list_notes(reader: SourceReader) -> Iterator[str]:

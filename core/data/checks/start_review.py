@@ -18,6 +18,7 @@ import numpy as np
 
 from core import paths
 from core.contract.spec.study_spec import DataOptions
+from core.data.cache import cache_limit
 from core.data.cache.cache_key import find_version, hash_code
 from core.data.cache.file_sums import hash_file
 from core.data.checks.blocking_findings import describe_allowed, find_blocking
@@ -162,10 +163,11 @@ def _read(place: Path | None) -> Known | None:
     with contextlib.suppress(OSError, ValueError):
         if place is not None:
             with open(place, "rb", opener=paths.open_without_link) as file:
+                cache_limit.touch(place)
                 return msgspec.json.decode(file.read(), type=Known)
     return None
 
 
 def _keep(place: Path | None, known: Known) -> None:
     if place is not None and not place.exists():
-        paths.keep(place, msgspec.json.encode(known))
+        cache_limit.keep(place, msgspec.json.encode(known))

@@ -124,7 +124,7 @@ def parse_line(text: str) -> Raw:
 
 
 def _explain_invalid(error: json.JSONDecodeError) -> str:
-    return f"it is not valid JSON: {error.msg} at column {error.colno}"
+    return f"it is not valid JSON: {error.msg.removesuffix(' at')} at column {error.colno}"
 
 
 def _make_fault(error: Exception, line: int | None) -> Fault:

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from core import paths
 from core.data.readers import local_files
 from core.errors import TrimtabError
 
@@ -51,7 +52,7 @@ def find_splits(folder: Path) -> Splits:
 def _list_files(folder: Path) -> list[Path]:
     """Return the files of the most frequent format; those of others, such as LICENSE.txt, hold no rows."""
     files = list[Path]()
-    for file in folder.rglob("*"):
+    for file in paths.walk_files(folder):
         inside = file.relative_to(folder).parts
         is_hidden = any(part.startswith((".", "__")) for part in inside)
         if not is_hidden and file.name not in IGNORED and local_files.find_kind(file.name) and file.is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from operator import itemgetter, not_
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ LONGEST = 20_000  # characters kept of one text: about 5,000 tokens, more than m
 MOST_TEXTS = 200  # kept of one row
 BYTES_A_TOKEN = 4  # of UTF-8 text: about right for English, too high for code and other scripts
 MORE = (*THOUGHTS, "tool_calls")  # keys of a turn with text in their values
+_read_role, _read_content = itemgetter("role"), itemgetter("content")
 Parts = tuple[list[str], list[str], list[str]]  # context, answers, other
 
 
@@ -89,32 +91,28 @@ def _split_chat(messages: Any, context_turns: int = 0) -> Parts:
     turns, weights = split_turns(messages)
     for at, (turn, weight) in enumerate(zip(turns, weights, strict=True)):
         learnt = turn["role"] == "assistant" and weight and at >= context_turns
-        (answers if learnt else context).append(turn["content"])
-        more = [turn[key] for key in MORE if key in turn]
-        if more:
-            (other if learnt else context).extend(itertools.islice(list_texts(more), MOST_TEXTS))
+        more = list(itertools.islice(list_texts([turn[key] for key in MORE if key in turn]), MOST_TEXTS))
+        if not more or is_filled(turn["content"]):  # a call or a thought without words is no empty answer
+            (answers if learnt else context).append(turn["content"])
+        (other if learnt else context).extend(more)
     return context, answers, other
 
 
 def _split_plain_chat(messages: Any, context_turns: int) -> Parts | None:
     """Return the same for turns with nothing but a role and a text, as most have; None for others."""
-    if type(messages) is not list or not messages:
+    if type(messages) is not list or set(map(type, messages)) != {dict} or set(map(len, messages)) != {2}:
         return None
-    context, answers, left = list[str](), list[str](), context_turns
-    for turn in messages:
-        if type(turn) is not dict or len(turn) != 2 or "role" not in turn or "content" not in turn:
-            return None
-        role, content = turn["role"], turn["content"]
-        if type(role) is not str or type(content) is not str:
-            return None
-        if not (content.isascii() or is_encodable(content)):
-            return None
-        if role == "assistant" and left <= 0:
-            answers.append(content)
-        else:
-            context.append(content)
-        left -= 1
-    return context, answers, []
+    try:
+        roles, contents = list(map(_read_role, messages)), list(map(_read_content, messages))
+    except KeyError:
+        return None
+    if set(map(type, roles)) | set(map(type, contents)) != {str}:
+        return None
+    if not (all(map(str.isascii, contents)) or all(map(is_encodable, contents))):
+        return None
+    learnt = [role == "assistant" and at >= context_turns for at, role in enumerate(roles)]
+    context = list(itertools.compress(contents, map(not_, learnt)))
+    return context, list(itertools.compress(contents, learnt)), []
 
 
 def _split_instruction(row: Canonical) -> Parts:

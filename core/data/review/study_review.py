@@ -27,7 +27,7 @@ from core.contract.wire.dataset.data_messages import (
     LengthBin,
     RowExample,
 )
-from core.data.cache import token_cache_lookup
+from core.data.cache import cache_limit, token_cache_lookup
 from core.data.cache.cache_key import find_version, hash_code
 from core.data.cache.file_sums import hash_file
 from core.data.checks import scan_rows
@@ -64,7 +64,7 @@ def review_study(spec: StudySpec, tell: Tell, again: bool = False) -> DataReview
         is_done=True, sources=sources, notes=notes, sequence_length=length, checked_at=began, took_s=took_s
     )
     if place is not None and _find_place(spec, prompts, tell) == place:  # no file changed meanwhile
-        paths.keep(place, msgspec.json.encode(review))
+        cache_limit.keep(place, msgspec.json.encode(review))
     return review
 
 
@@ -151,5 +151,6 @@ def _read(place: Path | None) -> DataReview | None:
     with contextlib.suppress(OSError, ValueError):
         if place is not None:
             with open(place, "rb", opener=paths.open_without_link) as file:
+                cache_limit.touch(place)
                 return msgspec.json.decode(file.read(), type=DataReview)
     return None

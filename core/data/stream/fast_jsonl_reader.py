@@ -16,15 +16,16 @@ from core.data.stream.file_pieces import plan_pieces, read_piece
 Raw = dict[str, Any]
 
 
-def read_rows(source: Source, count: Count) -> Iterator[Raw]:
-    """Read the rows of all files. Raises TrimtabError with the file and the line."""
+def read_rows(source: Source, count: Count = count_nothing, is_exact: bool = False) -> Iterator[Raw]:
+    """Read the rows of all files; with ``is_exact`` numbers keep their digits. Raises TrimtabError with the
+    file and the line."""
     for piece in plan_pieces(source.files):
-        yield from read_piece(piece, source.key, count)
+        yield from read_piece(piece, source.key, count, is_exact)
 
 
 def read_shaped(source: Source, data: DataOptions, rows: Iterable[Raw] | None = None) -> ShapedRows:
     """Read those of the ``rows`` of a source, by default all, that match ``data.where``, in the shape that
     training reads them. Raises TrimtabError with the file and the line."""
-    read = read_rows(source, count_nothing) if rows is None else rows
+    read = read_rows(source) if rows is None else rows
     matching = keep_rows(lambda: read, data.where)
     return ShapedRows(matching(), data, f"{source.key} = {sanitize(source.name, 300)!r}")

@@ -120,8 +120,8 @@ class RowMarker:
             encoded = next(iter(self._encoder.encode([text], self._most + BEHIND)))
         except UnusableRow as error:
             return msgspec.structs.replace(data_row, why_none=f"training skips this row: {error}")
-        if isinstance(encoded, UnusableRow):
-            return msgspec.structs.replace(data_row, why_none=f"training skips this row: {encoded}")
+        if encoded.faults:
+            return msgspec.structs.replace(data_row, why_none=f"training skips this row: {encoded.faults[0]}")
         ids, targets = _add_bos(encoded.ids, encoded.targets, form)
         kinds = np.where(targets, LEARNT, CONTEXT)
         kinds[self._most :] = CUT
@@ -131,8 +131,8 @@ class RowMarker:
         why = "" if learnt else f"training skips this row: no target token within the first {self._most}"
         return msgspec.structs.replace(
             data_row, pieces=pieces, tokens=min(len(ids), self._most), targets=learnt,
-            is_cut=encoded.cut or len(ids) > self._most, is_shortened=is_shortened, notes=tuple(notes),
-            why_none=why,
+            is_cut=bool(encoded.is_cut[0]) or len(ids) > self._most, is_shortened=is_shortened,
+            notes=tuple(notes), why_none=why,
         )  # fmt: skip
 
     def _decode(self, ids: Any, kinds: Any) -> tuple[tuple[RowPiece, ...], bool]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, NamedTuple
 
 from jinja2 import nodes
@@ -22,6 +22,7 @@ from jinja2 import nodes
 Turn = dict[str, Any]
 Span = tuple[int, int]  # characters, from and to
 Shape = tuple[int, tuple[str, ...]]
+Filled = tuple[str, tuple[Span, ...]]  # a chat's text, and the spans of its answers
 PLAIN = {"role", "content"}  # the keys of a turn without anything that a template may treat in its own way
 MOST_SHAPES = 1000
 CHECKED, EVERY = 8, 256  # the first chats of a shape, and then one of so many, are rendered all the same
@@ -38,23 +39,30 @@ Render = Callable[[list[Turn]], str]
 
 
 class Frame(NamedTuple):
-    """``around`` has the text before each turn and that after the last; ``answers`` the turns that are
-    answers, each with the characters that its span has before and after the turn's own."""
+    """``pieces`` has the text before each turn and that after the last, with "" for each turn between them.
+    ``answers`` are the turns that are answers, each with the first and the last character of its span if no
+    turn had a text."""
 
-    around: tuple[str, ...]
+    pieces: tuple[str, ...]
     answers: tuple[tuple[int, int, int], ...]
     asked: tuple[tuple[Asked, ...], ...] | None = None  # of each turn; None: the template does something else
+
+    @classmethod
+    def of(cls, around: Sequence[str], answers: Iterable[tuple[int, int, int]], asked: Any = None) -> Frame:
+        """Make a frame of the text ``around`` the turns; ``answers`` have the turn of each, and the
+        characters that its span has before and after it."""
+        ends = list(itertools.accumulate(map(len, around)))
+        pieces = [piece for text in around for piece in (text, "")][:-1]
+        spans = ((at, ends[at] - before, ends[at] + after) for at, before, after in answers)
+        return cls(tuple(pieces), tuple(spans), asked)
 
     def find_spans(self, turns: Sequence[Turn], rendered: str) -> tuple[Span, ...] | None:
         """The spans of the answers; None if the text is not this frame around these turns."""
         told = [turn["content"] for turn in turns]
         for contents in (told, [content.strip() for content in told]):
-            pieces = [*itertools.chain.from_iterable(zip(self.around, contents, strict=False))]
-            if "".join([*pieces, self.around[-1]]) == rendered:
-                ends = list(itertools.accumulate(map(len, pieces)))
-                return tuple(
-                    (ends[2 * at] - before, ends[2 * at + 1] + after) for at, before, after in self.answers
-                )
+            text, spans = self.put(contents)
+            if text == rendered:
+                return spans
         return None
 
     def fits(self, turns: Sequence[Turn]) -> bool:
@@ -65,11 +73,12 @@ class Frame(NamedTuple):
             for turn, asked in zip(turns, self.asked, strict=True)
         )
 
-    def fill(self, turns: Sequence[Turn]) -> str:
-        """The text with these turns."""
-        contents = (turn["content"] for turn in turns)
-        pieces = itertools.chain.from_iterable(zip(self.around, contents, strict=False))
-        return "".join([*pieces, self.around[-1]])
+    def put(self, contents: Sequence[str]) -> Filled:
+        """The text with the contents of these turns, and the spans of the answers."""
+        pieces, ends = list(self.pieces), list(itertools.accumulate(map(len, contents), initial=0))
+        pieces[1::2] = contents
+        spans = [(ends[at] + begin, ends[at + 1] + end) for at, begin, end in self.answers]
+        return "".join(pieces), tuple(spans)
 
 
 class Frames:
@@ -78,20 +87,32 @@ class Frames:
     def __init__(self, render: Render | None = None) -> None:
         """``render`` renders turns that are probes; without it every chat is rendered."""
         self._frames: dict[Shape, Frame | None] = {}
-        self._counts = Counter[Shape]()
+        self._counts, self._owed = Counter[Shape](), Counter[Shape]()
         self._render = render
 
-    def fill(self, shape: Shape, turns: Sequence[Turn]) -> tuple[str, tuple[Span, ...]] | None:
+    def fill(self, shape: Shape, turns: Sequence[Turn]) -> Filled | None:
         """The text and the spans of a chat that need not be rendered; None for another."""
-        frame = self._frames.get(shape)
+        frame = self.find_certain(shape)
         if frame is None or not frame.fits(turns):
             return None
-        self._counts[shape] += 1
-        if self._counts[shape] <= CHECKED or self._counts[shape] % EVERY == 0:
+        if self._owed[shape]:
+            self._owed[shape] -= 1
             return None
-        text = frame.fill(turns)
-        spans = frame.find_spans(turns, text)
-        return None if spans is None else (text, spans)
+        return None if self.is_due(shape) else frame.put([turn["content"] for turn in turns])
+
+    def find_certain(self, shape: Shape) -> Frame | None:
+        """The frame that a chat of this shape has if its turns have nothing that the template looks for."""
+        frame = self._frames.get(shape)
+        return None if frame is None or frame.asked is None else frame
+
+    def is_due(self, shape: Shape) -> bool:
+        """Count a chat that has its frame for certain; tell whether it is to be rendered all the same."""
+        self._counts[shape] += 1
+        return self._counts[shape] <= CHECKED or self._counts[shape] % EVERY == 0
+
+    def owe(self, shape: Shape) -> None:
+        """Have the next chat of this shape rendered that ``fill`` is asked for."""
+        self._owed[shape] += 1
 
     def find_spans(self, shape: Shape, turns: Sequence[Turn], rendered: str) -> tuple[Span, ...] | None:
         """The spans of the answers of a chat; None where no known frame has it."""
@@ -136,7 +157,7 @@ def _make(shape: Shape, read: Read, render: Render | None) -> Frame | None:
     if len(answers) != len(spans):
         return None
     template_calls = _ask(turns, rendered, render) if render is not None else None
-    return Frame(tuple(around), answers, template_calls)
+    return Frame.of(around, answers, template_calls)
 
 
 def _find_answers(spans: Sequence[Span], places: Sequence[Span]) -> tuple[tuple[int, int, int], ...]:
@@ -259,6 +280,17 @@ def _has(text: str, place: str, words: str) -> bool:
 def render_probes(template: Any, source: str, names: Mapping[str, Any]) -> Render | None:
     """Return what renders probes with a compiled template, and notes which of them its filters and tests see;
     None for a template in which a probe would not see all. ``names`` are those of the special tokens."""
+    watched = _make_watched(template, source)
+    if watched is None:
+        return None
+    return lambda turns: str(
+        watched.render(messages=turns, tools=None, documents=None, add_generation_prompt=False, **names)
+    )
+
+
+@lru_cache(8)
+def _make_watched(template: Any, source: str) -> Any:
+    """Compile a template whose filters and tests note probes; None if a probe would not see all."""
     environment = template.environment.overlay()
     if next(environment.parse(source).find_all(UNSEEN), None) is not None:
         return None
@@ -268,10 +300,7 @@ def render_probes(template: Any, source: str, names: Mapping[str, Any]) -> Rende
     environment.tests = {
         name: _watch(name, filter_function, OF_KINDS) for name, filter_function in environment.tests.items()
     }
-    watched = environment.from_string(source)
-    return lambda turns: str(
-        watched.render(messages=turns, tools=None, documents=None, add_generation_prompt=False, **names)
-    )
+    return environment.from_string(source)
 
 
 def _watch(name: str, function: Callable[..., Any], harmless: set[str]) -> Callable[..., Any]:

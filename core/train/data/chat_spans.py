@@ -24,6 +24,7 @@ from transformers.utils.chat_template_utils import _compile_jinja_template, rend
 from core.contract.text.sanitize import sanitize
 from core.data.readers.chat_turns import STANDARD, THOUGHTS, Turn, split_turns
 from core.data.readers.row_values import UnusableRow, list_texts
+from core.train.data.batches.plain_chats import RawChat, fill_chats
 from core.train.data.chat_render_cache import PLAIN, Frames, Render, Span, find_shape, render_probes
 
 OPEN, CLOSED = "<think>", "</think>"  # mark thoughts within a text; some tokenizers call them special
@@ -52,6 +53,9 @@ class Chat:
         special_tokens |= {str(token) for token in added if token.special}
         ordered = sorted(special_tokens - {OPEN, CLOSED}, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        self._hints = tuple(
+            {token[:2] for token in ordered} | {CLOSED}
+        )  # a text without them has no control token
         self._names = getattr(tokenizer, "special_tokens_map", {})
         self._template = _find_template(tokenizer)
         self._frames = Frames(self._render_probes())
@@ -74,6 +78,16 @@ class Chat:
         if shape and not spans.missed and not spans.remarks:
             self._frames.learn(shape, lambda marked: self._read_marked(marked, answers))
         return spans
+
+    def fill_many(self, chats: Sequence[RawChat]) -> list[Text | None]:
+        """Return what ``read`` returns for each chat; None for one that it has to read by itself."""
+        filled = fill_chats(self._frames, chats, self._is_suspicious)
+        return [None if each is None else Text(*each) for each in filled]
+
+    def _is_suspicious(self, text: str) -> bool:
+        if not any(hint in text for hint in self._hints):
+            return False
+        return CLOSED in text or (self._control is not None and self._control.search(text) is not None)
 
     def _read_marked(self, turns: list[Turn], answers: list[int]) -> tuple[str, tuple[Span, ...]]:
         rendered = self._try_render(turns, None)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from core.errors import TrimtabError
 from core.evaluate.prompts import canary_rows
 from core.evaluate.prompts.prompt_schema import Question
 from core.train.data import mixture_rows, row_tokenizer
+from core.train.data.row_tokenizer import StudyAnonymiser
 from core.train.progress_callback import Progress
 
 __all__ = ["MASKED", "Data", "Planted", "Row", "collate", "cut", "find_bos_tokens", "has_target", "load_data"]
@@ -131,15 +133,17 @@ def collate(rows: Sequence[Row], pad_id: int, device: torch.device) -> dict[str,
 
 
 def load_data(
-    spec: StudySpec, tokenizer: Any, progress: Progress, salt: row_tokenizer.StudySalt | None = None
+    spec: StudySpec, tokenizer: Any, progress: Progress, anonymiser: StudyAnonymiser | None = None
 ) -> Data:
     """The rows of a study, read, split and tokenised, or from the cache. Raises TrimtabError if no training
-    or validation rows are left. ``salt``: of the study that this one is a source of."""
-    salt = salt or row_tokenizer.StudySalt(spec)
+    or validation rows are left. ``anonymiser``: of the study that this one is a source of."""
+    if anonymiser is None:
+        with StudyAnonymiser(spec) as anonymiser:
+            return load_data(spec, tokenizer, progress, anonymiser)
     if spec.data.mixture:
         parts = mixture_rows.list_parts(spec)
         data = mixture_rows.join(
-            spec, [(name, _load_part(part, name, tokenizer, progress, salt)) for name, part in parts]
+            spec, [(name, _load_part(part, name, tokenizer, progress, anonymiser)) for name, part in parts]
         )
         _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
         return data
@@ -148,9 +152,8 @@ def load_data(
     data = Data([], [], most=find_longest_sequence(spec), system=facts.system, kind=facts.kind)
     data.questions = facts.questions
     data.train = _take(spec, data, found_rows.training, "training")
-    data.train = [replace(row, number=number) for number, row in enumerate(data.train)]
     if may_anonymise(spec):
-        data.anonymised = _list_anonymised(spec, data, found_rows.training, tokenizer, progress, salt)
+        data.anonymised = _list_anonymised(spec, data, found_rows.training, tokenizer, progress, anonymiser)
     data.validation = _take(spec, data, found_rows.validation, "validation")
     data.notes += [facts.fault] if facts.fault else []
     _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
@@ -167,10 +170,10 @@ def _list_anonymised(
     plain: TokenizedPart,
     tokenizer: Any,
     progress: Progress,
-    salt: row_tokenizer.StudySalt,
+    anonymiser: StudyAnonymiser,
 ) -> list[Row]:
     """The training rows with placeholders, each with the number of the row that it comes from."""
-    found_rows = row_tokenizer.find_rows(spec, tokenizer, progress, salt)
+    found_rows = row_tokenizer.find_rows(spec, tokenizer, progress, anonymiser)
     part, data.notes = found_rows.training, [*data.notes, *found_rows.facts.notes]
     plain_rows = {
         int(index): number for number, index in enumerate(plain.rows[plain.find_learnable(data.most), INDEX])
@@ -178,20 +181,17 @@ def _list_anonymised(
     kept_places = [
         at for at in part.find_learnable(data.most).tolist() if int(part.rows[at, INDEX]) in plain_rows
     ]
-    rows = _list_rows(part, np.array(kept_places, np.int64), data.most)
     data.cut_rows += part.count_longer(data.most)
-    return [
-        replace(row, number=plain_rows[int(part.rows[at, INDEX])])
-        for at, row in zip(kept_places, rows, strict=True)
-    ]
+    numbers = [plain_rows[int(part.rows[at, INDEX])] for at in kept_places]
+    return _list_rows(part, np.array(kept_places, np.int64), data.most, numbers)
 
 
 def _load_part(
-    spec: StudySpec, name: str, tokenizer: Any, progress: Progress, salt: row_tokenizer.StudySalt
+    spec: StudySpec, name: str, tokenizer: Any, progress: Progress, anonymiser: StudyAnonymiser
 ) -> Data:
     """Load a source of the mixture alone. Raises TrimtabError with its name."""
     try:
-        return load_data(spec, tokenizer, progress, salt)
+        return load_data(spec, tokenizer, progress, anonymiser)
     except TrimtabError as error:
         raise mixture_rows.name_source(error, name) from None
 
@@ -203,17 +203,18 @@ def _take(spec: StudySpec, data: Data, part: TokenizedPart, name: str) -> list[R
     data.dropped[name] = part.count_dropped(data.most)
     data.cut_rows += longer
     _add_notes(spec, data, part.notes, name, len(kept_places), longer)
-    return _list_rows(part, kept_places, data.most)
+    numbers = itertools.count() if name == "training" else itertools.repeat(-1)
+    return _list_rows(part, kept_places, data.most, numbers)
 
 
-def _list_rows(part: TokenizedPart, kept_places: Array, longest: int) -> list[Row]:
-    """The ``kept_places`` rows of a part, at most ``longest`` tokens of each."""
+def _list_rows(part: TokenizedPart, kept_places: Array, longest: int, numbers: Iterable[int]) -> list[Row]:
+    """The ``kept_places`` rows of a part with their ``numbers``, at most ``longest`` tokens of each."""
     begins, slices = part.begins[kept_places].tolist(), part.rows[kept_places, SLICES].tolist()
     lengths = np.minimum(part.lengths[kept_places], longest).tolist()
-    ids, labels, names = part.ids, part.labels, part.notes.slices
+    ids, labels, names = part.ids, part.labels, list(map(tuple, part.notes.slices))
     return [
-        Row(ids[begin : begin + length], labels[begin : begin + length], tuple(names[number]))
-        for begin, length, number in zip(begins, lengths, slices, strict=True)
+        Row(ids[begin : begin + length], labels[begin : begin + length], names[number], place)
+        for place, begin, length, number in zip(numbers, begins, lengths, slices, strict=False)
     ]
 
 

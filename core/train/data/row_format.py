@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +11,10 @@ from core.contract.spec.study_spec import StudySpec
 from core.data.readers.row_shape import Canonical
 from core.data.readers.row_values import UnusableRow
 from core.errors import TrimtabError
+from core.train.data.batches.plain_chats import RawChat
 from core.train.data.chat_spans import Chat, Text
 
+TOGETHER = 32  # rows filled in at once: more save little, and a template's first chats are all rendered
 NO_TEMPLATE = "the tokenizer has no chat template"
 
 
@@ -50,8 +53,8 @@ class RowFormat:
         """The row's full text with its target spans. Raises UnusableRow."""
         if "unusable" in row:
             raise UnusableRow(row["unusable"])
-        if "messages" in row:
-            return self._chat.read(row["messages"], row.get("tools"))
+        if (chat := self._find_chat(row)) is not None:
+            return self._chat.read(*chat)
         end = self.tokenizer.eos_token or ""
         if "text" in row:
             content = row["text"]
@@ -60,6 +63,31 @@ class RowFormat:
             remarks = self._chat.control_token_remarks(content)
             return Text(content + end, ((0, len(content + end)),), (), remarks)
         return self._make_instruction(row, end)
+
+    def read_many(self, rows: Sequence[Canonical]) -> list[Text | UnusableRow]:
+        """Read rows as ``read`` does: the text of each, or why it is unusable. Many plain chats at once cost
+        a tenth of as many alone."""
+        texts = list[Text | UnusableRow]()
+        for begin in range(0, len(rows), TOGETHER):
+            part = rows[begin : begin + TOGETHER]
+            filled = self._fill_chats(part)
+            texts += [filled.get(at) or self._read_or_refuse(row) for at, row in enumerate(part)]
+        return texts
+
+    def _fill_chats(self, rows: Sequence[Canonical]) -> dict[int, Text]:
+        chats = dict[int, RawChat]()
+        for at, row in enumerate(rows):
+            with contextlib.suppress(UnusableRow):
+                if "unusable" not in row and (chat := self._find_chat(row)) is not None:
+                    chats[at] = chat
+        texts = self._chat.fill_many(list(chats.values()))
+        return {at: text for at, text in zip(chats, texts, strict=True) if text is not None}
+
+    def _read_or_refuse(self, row: Canonical) -> Text | UnusableRow:
+        try:
+            return self.read(row)
+        except UnusableRow as error:
+            return error
 
     def common_system(self, rows: Sequence[Canonical]) -> str:
         """The system prompt of at least half of the rows; "" without one."""
@@ -75,20 +103,30 @@ class RowFormat:
             at = end
         return [piece for piece in [*pieces, (read.text[at:], False)] if piece[0]]
 
-    def _make_instruction(self, row: Canonical, end: str) -> Text:
-        """Read a prompt and its completion: texts, or chat turns; targets are those of the completion."""
-        prompt, answer, tools = row["prompt"], row["completion"], row.get("tools")
+    def _find_chat(self, row: Canonical) -> RawChat | None:
+        """The row as a chat: turns, or a prompt and its completion, texts or turns, whose targets are those
+        of the completion. None for a row that no chat template renders. Raises UnusableRow."""
+        if "messages" in row:
+            return RawChat(row["messages"], row.get("tools"))
+        if "text" in row:
+            return None
+        prompt, answer = row["prompt"], row["completion"]
         if isinstance(prompt, list):
             if not self.tokenizer.chat_template:
                 raise UnusableRow(NO_TEMPLATE)
-            return self._chat.read([*prompt, *answer], tools, len(prompt))
+            return RawChat([*prompt, *answer], row.get("tools"), len(prompt))
         if not answer.strip():
             raise UnusableRow("completion is empty")
+        if not self.tokenizer.chat_template:
+            return None
         system = row.get("system", "")
-        if self.tokenizer.chat_template:
-            turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
-            system_turns = [{"role": "system", "content": system}] if system else []
-            return self._chat.read([*system_turns, *turns], tools)
+        turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+        return RawChat(
+            [*([{"role": "system", "content": system}] if system else []), *turns], row.get("tools")
+        )
+
+    def _make_instruction(self, row: Canonical, end: str) -> Text:
+        prompt, answer, system = row["prompt"], row["completion"], row.get("system", "")
         prompt_text = f"{system}\n\n{prompt}" if system else prompt
         target = (len(prompt_text), len(prompt_text + answer + end))
         remarks = self._chat.control_token_remarks(prompt_text + answer)

@@ -17,6 +17,7 @@ from core.data.readers import source_files
 from core.data.readers.row_shape import Canonical
 from core.data.readers.shaped_rows import ShapedRows
 from core.data.readers.source_files import Source
+from core.data.stream.fast_jsonl_reader import read_rows
 from core.errors import TrimtabError
 from core.train.progress_callback import Progress
 
@@ -135,7 +136,7 @@ def _open_validation(data: DataOptions, progress: Progress) -> Opened:
 def open_source(data: DataOptions, source: Source, split: str, progress: Progress) -> Opened:
     """Open ``source``. Raises TrimtabError that names its key."""
     if source.files:
-        return source.rows
+        return partial(read_rows, source, is_exact=True)
     location = f"{source.key} = {source.name!r}"
     if source.key == "data.validation" and source.name == data.source:
         location = f"{source.key} = {split!r}, a split of {source.name!r}"

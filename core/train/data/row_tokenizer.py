@@ -2,65 +2,85 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.data.cache import cache_key, token_cache, token_cache_lookup
 from core.data.cache.cache_key import CacheKey
 from core.data.cache.token_arrays import PartBuilder, RowFacts, TokenizedPart, TokenizedRows
+from core.data.checks.person_name_rows import FindNames
 from core.data.readers.row_values import UnusableRow
 from core.data.repair.anonymised_rows import anonymise, find_salt
+from core.data.scan.name_process import open_finder
 from core.evaluate.metrics import validation_slices
 from core.train.data import labelled_questions, row_loader, stdlib_pairs
 from core.train.data.chat_spans import Text
 from core.train.data.row_format import RowFormat
-from core.train.data.target_token_encoder import Encoded, Encoder
+from core.train.data.target_token_encoder import Encoder
 from core.train.progress_callback import Progress, report_nothing
 
 BATCH = 256  # rows between two progress reports
 SLICE_COLUMNS = ("source", "task", "label", "category", "topic")  # columns whose values split the rows
+_SLICING = frozenset(SLICE_COLUMNS)
 Raw = dict[str, Any]
 
 
-class StudySalt:
-    """The salt of the placeholders in all sources of a study, whose rows are read when it is asked for."""
+class StudyAnonymiser:
+    """What the placeholders in all sources of a study follow from: a salt, and the model that finds names.
+    Both are made when they are asked for; leaving the context ends the model's process."""
 
     def __init__(self, spec: StudySpec) -> None:
         self._parts = [msgspec.structs.replace(spec, data=section) for _, section in spec.data.sources]
+        self._names, self._opened = spec.evaluate.names, contextlib.ExitStack()
+
+    def __enter__(self) -> StudyAnonymiser:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
 
     @cached_property
-    def value(self) -> str:
+    def salt(self) -> str:
         """The salt. Raises TrimtabError for rows that cannot be read."""
         return find_salt(row_loader.load(part, report_nothing)[0] for part in self._parts)
 
+    @cached_property
+    def find_names(self) -> FindNames | None:
+        """Finds names with the study's model; None without one. Raises TrimtabError for one that cannot be
+        used."""
+        return self._opened.enter_context(open_finder(self._names)) if self._names is not None else None
+
     def find_keys(self, tokenizer: Any, progress: Progress) -> list[str]:
-        """The names of the caches of all sources; none if one has none."""
+        """What the cached rows with placeholders follow from besides their own: the names of the caches of
+        all sources, and the model that finds names; none if one of these is not known."""
         keys = [_find_key(part, tokenizer, progress) for part in self._parts]
-        names = [key.name for key in keys if key is not None]
-        return names if len(names) == len(keys) else []
+        names = [key.name if key is not None else None for key in keys]
+        names += [cache_key.describe_model("evaluate.names", self._names)] if self._names is not None else []
+        known = [name for name in names if name is not None]
+        return known if len(known) == len(names) else []
 
 
 def find_rows(
-    spec: StudySpec, tokenizer: Any, progress: Progress, salt: StudySalt | None = None
+    spec: StudySpec, tokenizer: Any, progress: Progress, anonymiser: StudyAnonymiser | None = None
 ) -> TokenizedRows:
-    """The tokenised rows of a study, from the cache if it has them. With a ``salt``: only the training rows,
-    with placeholders for personal data. Raises TrimtabError."""
+    """The tokenised rows of a study, from the cache if it has them. With an ``anonymiser``: only the training
+    rows, with placeholders for personal data. Raises TrimtabError."""
 
     def tokenize() -> TokenizedRows:
-        if salt is None:
+        if anonymiser is None:
             return tokenize_rows(spec, tokenizer, progress)
-        return tokenize_anonymised(spec, tokenizer, progress, salt)
+        return tokenize_anonymised(spec, tokenizer, progress, anonymiser)
 
-    salted = salt.find_keys(tokenizer, progress) if salt is not None else []
-    key = _find_key(spec, tokenizer, progress, salted) if salted or salt is None else None
+    salted = anonymiser.find_keys(tokenizer, progress) if anonymiser is not None else []
+    key = _find_key(spec, tokenizer, progress, salted) if salted or anonymiser is None else None
     longest = find_longest_sequence(spec)
     if key is None:
         return tokenize()
@@ -109,12 +129,14 @@ def tokenize_rows(spec: StudySpec, tokenizer: Any, progress: Progress) -> Tokeni
 
 
 def tokenize_anonymised(
-    spec: StudySpec, tokenizer: Any, progress: Progress, salt: StudySalt
+    spec: StudySpec, tokenizer: Any, progress: Progress, anonymiser: StudyAnonymiser
 ) -> TokenizedRows:
     """Read and split the rows as they are, then replace personal data in the training rows: the validation
     rows, which are none of these, are the same for all trials."""
     train, _ = row_loader.load(spec, progress)
-    train, note = anonymise(train, salt.value, progress)
+    if spec.evaluate.names is not None:
+        progress("loading the model that finds names", 0, 0, "")
+    train, note = anonymise(train, anonymiser.salt, anonymiser.find_names, progress)
     form = RowFormat(spec, tokenizer, _list_columns(train))
     reader = RowReader(form, find_longest_sequence(spec), progress)
     facts = RowFacts(find_longest_sequence(spec), form.kind, notes=[note])
@@ -128,6 +150,8 @@ def _list_columns(rows: Sequence[Raw]) -> list[str]:
 
 def _name_slices(raw: Raw) -> tuple[str, ...]:
     """The names of the row's slices, such as ("source:web", "task:sums")."""
+    if _SLICING.isdisjoint(raw):
+        return ()
     names = (
         validation_slices.slice_name(column, raw[column])
         for column in SLICE_COLUMNS
@@ -147,33 +171,25 @@ class RowReader:
     def read(self, rows: Sequence[Raw], name: str) -> TokenizedPart:
         """Read the rows of a part; progress is reported under its ``name``."""
         part, waiting = PartBuilder(len(rows)), deque[int]()  # indices of rows whose text is being encoded
-        for encoded in self._encoder.encode(self._list_texts(rows, name, part, waiting), self._most):
-            index = waiting.popleft()
-            if isinstance(encoded, UnusableRow):
-                part.drop(index, str(encoded))
-            else:
-                self._add(part, index, rows[index], encoded)
+        for batch in self._encoder.encode(self._list_texts(rows, name, part, waiting), self._most):
+            indices = [waiting.popleft() for _ in batch.ends]
+            batch = batch if self._first is None else batch.begin_with(self._first)
+            slices = [_name_slices(rows[at]) for at in indices]
+            part.add(indices, batch.ids, batch.targets, batch.ends, slices, batch.is_cut, batch.faults)
         return part.build()
 
     def _list_texts(
-        self, rows: Iterable[Raw], name: str, part: PartBuilder, waiting: deque[int]
+        self, rows: Sequence[Raw], name: str, part: PartBuilder, waiting: deque[int]
     ) -> Iterator[Text]:
-        for index, row in enumerate(rows):
-            if index % BATCH == 0:
-                self._progress(f"tokenising {name} rows", index, part.count, "rows")
-            try:
-                text = self._form.read(row)
-            except UnusableRow as error:
-                part.drop(index, str(error))
-                continue
-            part.missed.update(text.missed)
-            part.remarks.update(text.remarks)
-            waiting.append(index)
-            yield text
-
-    def _add(self, part: PartBuilder, index: int, raw: Raw, encoded: Encoded) -> None:
-        ids, targets = encoded.ids, encoded.targets
-        if self._first is not None and ids[:1].tolist() != [self._first]:
-            ids = np.concatenate((np.array([self._first], np.int32), ids))
-            targets = np.concatenate((np.zeros(1, bool), targets))
-        part.add(index, ids, targets, _name_slices(raw), encoded.cut)
+        for begin in range(0, len(rows), BATCH):
+            self._progress(f"tokenising {name} rows", begin, part.count, "rows")
+            texts = self._form.read_many(rows[begin : begin + BATCH])
+            for index, text in enumerate(texts, begin):
+                if isinstance(text, UnusableRow):
+                    part.drop(index, str(text))
+                    continue
+                if text.missed or text.remarks:
+                    part.missed.update(text.missed)
+                    part.remarks.update(text.remarks)
+                waiting.append(index)
+                yield text
