@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.screen import Screen
 
@@ -47,6 +46,7 @@ from tui.study.studies_screen import StudiesScreen
 from tui.study.study_screen import AllTrials
 from tui.theme_colors import Palette
 from tui.trial.trial_screen import DetailScreen
+from tui.widgets.lasting_toast import NotifyingApp
 
 if TYPE_CHECKING:
     from core.contract.hosts.ssh_tunnel import Tunnel
@@ -66,7 +66,7 @@ KINDS_OF_SCREEN: dict[str, type[Screen[Any]]] = {
 }
 
 
-class Navigation(App[None]):
+class Navigation(NotifyingApp):
     """An app whose lowest study screen shows all trials; the others are opened above it."""
 
     engine: Engine
