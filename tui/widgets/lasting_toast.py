@@ -85,8 +85,8 @@ def _show(rack: ToastRack, notifications: Notifications) -> Any:
     for toast in rack.query(Toast):
         if toast._notification not in notifications:
             toast.remove()
-    shown = {toast._notification.identity for toast in rack.query(Toast)}
-    new = [one for one in notifications if one.identity not in shown and not one.has_expired]
+    shown = {holder.id for holder in rack.children}
+    new = [one for one in notifications if rack._toast_id(one) not in shown and not one.has_expired]
     if new:
         rack.mount_all(ToastHolder(LastingToast(one), id=rack._toast_id(one)) for one in new)
         rack.call_later(rack.scroll_end, animate=False, force=True)
