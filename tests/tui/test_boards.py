@@ -179,6 +179,11 @@ async def test_the_selected_trials_past_stands_below_and_large_where_there_is_ro
     assert draw_spark([0.0, 1.0], 4) != draw_spark([1.0, 0.0], 4)
 
 
+SCORING_BASE = e.Preparing(
+    at=NOW, study="tidy-7b", worker="w", stage="scoring the base model in the background", done=2, total=68
+)
+
+
 @pytest.mark.parametrize(
     ("groups", "words"),
     [
@@ -186,8 +191,18 @@ async def test_the_selected_trials_past_stands_below_and_large_where_there_is_ro
             (study_events(),),
             ["no board is switched on", 'set evaluate.boards = ["quality", "safety", "security"]'],
         ),
-        ((scored_study(trials=False, base=False),), ["scored at the first evaluation (step 20)"]),
-        ((scored_study(trials=False),), ["scored at the first evaluation (step 20)", "base", "21.4"]),
+        (
+            (scored_study(trials=False, base=False, ends=["starting"]),),
+            ["scored at the first evaluation (step 20)"],
+        ),
+        ((scored_study(trials=False),), ["evaluated trials wait for", "base", "21.4"]),
+        (
+            (scored_study(trials=False, base=False), [SCORING_BASE]),
+            [
+                "wait for scores, which are computed while others train; the",
+                "base model answers first, 2 of 68",
+            ],
+        ),
         ((), ["no study yet", "trimtab run SPEC"]),
     ],
 )

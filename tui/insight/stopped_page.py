@@ -47,11 +47,17 @@ def _describe_saved_steps(view: View) -> Text:
 def _draw_rungs(view: View) -> list[Text]:
     look = view.look
     if view.search is None:
-        return [Text(view.why or "asking the engine for the rungs …", style=look["muted"], no_wrap=True)]
+        return [
+            Text(
+                view.why or "asking the engine at which steps the pruner compares trials …",
+                style=look["muted"],
+                no_wrap=True,
+            )
+        ]
     if not view.search.rungs:
         return [Text(sanitize(view.search.why_no_rungs, 200), style=look["muted"], no_wrap=True)]
     several = len({rung.bracket for rung in view.search.rungs}) > 1
-    signs = Text(no_wrap=True, overflow="ellipsis")
+    signs = Text("rungs are the steps where the pruner compares trials:  ", no_wrap=True, overflow="ellipsis")
     for fate, (sign, meaning) in FATES.items():
         signs.append(f"{sign} {fate}  ", style=look[meaning])
     return [signs, *(_draw_rung(view, rung, several) for rung in view.search.rungs)]

@@ -73,5 +73,5 @@ DEVICES = Group(
             "TERM, INT or KILL to a process of yours",
         ),
     ),
-    ("devices.back", "devices.span", "devices.next", "devices.enlarge", "study.devices", "devices.signal"),
+    ("devices.back", "devices.span", "study.devices", "devices.next", "devices.enlarge", "devices.signal"),
 )
