@@ -110,6 +110,8 @@ async def test_digits_lead_to_the_screens_and_back(seat):
         for screen in (CompareScreen, AllTrials, CompareScreen):
             await you.press("grave_accent")
             await you.until(lambda screen=screen: isinstance(you.app.screen, screen), f"back to {screen}")
+        await you.press("escape", "4", "grave_accent")
+        await you.until(lambda: isinstance(you.app.screen, AllTrials), "where the digit was pressed")
 
 
 DIALOGS = {

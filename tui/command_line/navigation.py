@@ -128,24 +128,29 @@ class Navigation(NotifyingApp):
         if screen is None and place != "trials":
             self.say(f"{place}: there is nothing to show yet")
             return
+        here = self._here()
         self._return_to_trials()
         if screen is not None:
             self.push_screen(screen)
+        self._left = here
 
     def pop_screen(self) -> AwaitComplete:
         """Remember the place that is left, so that a key leads back to it."""
-        if place := _place_of(self.screen):
-            self._left = (place, self.selected_trial())
+        if _place_of(self.screen):
+            self._left = self._here()
         return super().pop_screen()
 
     def action_last(self) -> None:
         """Open the place before; from there the key leads back here."""
         place, number = self._left
-        here = (_place_of(self.screen) or "trials", self.selected_trial())
+        here = self._here()
         self._return_to_trials()
         if place != "trials" and (screen := self.places[place](number)) is not None:
             self.push_screen(screen)
         self._left = here
+
+    def _here(self) -> tuple[str, int | None]:
+        return _place_of(self.screen) or "trials", self.selected_trial()
 
     def action_go(self, place: str) -> None:
         """Open a screen by its digit."""
@@ -157,8 +162,10 @@ class Navigation(NotifyingApp):
         if study is None or number not in study.trials:
             self.say(f"there is no trial {number}")
             return
+        here = self._here()
         self._return_to_trials()
         self.push_screen(DetailScreen(number))
+        self._left = here
 
     def show_trial(self, number: int) -> None:
         """Open the trial above the present screen, to which Esc leads back."""
