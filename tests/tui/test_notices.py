@@ -127,6 +127,11 @@ async def test_a_message_that_the_machine_was_too_busy_to_show_is_shown_later_an
         now = NOW + 600  # before the loop comes to it
         await you.sees("trial 3 is pruned")
         await you.until(lambda: painted, "its time to begin")
-        painted[0]._notification.timeout = 0.01
+        message = painted[0]._notification
+        monkeypatch.setattr(TrimtabApp, "is_frame_due", True)
+        begin(painted[0])
+        assert message.painted_at is None, "the line has not taken the frame yet"
+        monkeypatch.setattr(TrimtabApp, "is_frame_due", False)
+        message.timeout = 0.01
         begin(painted[0])
         await you.until(lambda: "trial 3 is pruned" not in you.screen(), "it has had its time")

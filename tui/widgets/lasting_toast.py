@@ -14,6 +14,8 @@ from textual.css.query import NoMatches
 from textual.notifications import Notification, Notifications, Notify, SeverityLevel
 from textual.widgets._toast import Toast, ToastHolder, ToastRack
 
+LOOK_AGAIN_S = 0.05  # whether the frame with a toast has been written
+
 
 class LastingNotification(Notification):
     """Expires ``timeout`` seconds after it was painted first; Textual counts from when it was raised."""
@@ -47,6 +49,9 @@ class LastingToast(Toast):
         return super().render()
 
     def _begin(self) -> None:
+        if getattr(self.app, "is_frame_due", False):  # drawn, but not on the terminal yet
+            self.set_timer(LOOK_AGAIN_S, self._begin)
+            return
         if isinstance(self._notification, LastingNotification):
             self._notification.note_painted()
         self.set_timer(max(0.0, self._notification.time_left), self._expire)
