@@ -7,6 +7,7 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import find_metric
+from core.contract.views.metric_format import format_interval
 from core.contract.views.metric_verdict import Reading
 from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence, Sample
@@ -177,6 +178,11 @@ async def test_the_selected_trials_past_stands_below_and_large_where_there_is_ro
         await you.sees("the base is scored once")
     assert draw_spark([], 4) == "    " and draw_spark([1.0, float("nan"), 1.0], 4).strip()
     assert draw_spark([0.0, 1.0], 4) != draw_spark([1.0, 0.0], 4)
+
+
+def test_an_interval_that_ends_next_to_nothing_ends_at_0():
+    assert format_interval(Score(0.111, 2e-8, 0.892, 2), "fraction") == "0–89.2%"
+    assert format_interval(Score(0.111, 2e-4, 0.892, 2), "fraction") == "0.02–89.2%"
 
 
 SCORING_BASE = e.Preparing(
