@@ -26,6 +26,7 @@ from tui.boards.boards_screen import BoardsScreen
 from tui.command_line.navigation import Navigation
 from tui.console_settings import Settings
 from tui.data.data_screen import DataScreen
+from tui.devices.device_use import DeviceUse
 from tui.devices.devices_screen import DevicesScreen
 from tui.engine_connection import Engine
 from tui.insight.insight_screen import InsightScreen
@@ -283,6 +284,10 @@ class TrimtabApp(Navigation, FrameDisplay):
     def open_devices(self) -> None:
         """Open the devices screen."""
         self.push_screen(DevicesScreen())
+
+    def action_use_devices(self) -> None:
+        """Give a device of the study back, or use another."""
+        self.run_worker(DeviceUse(self).begin(), group="requests", exit_on_error=False)
 
     def open_samples(self, trial: int | None) -> None:
         """Open the samples screen on ``trial``."""

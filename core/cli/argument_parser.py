@@ -94,13 +94,16 @@ def _add_steering(commands: Any) -> None:
     )
     _add_trials(commands)
     change = add_command(
-        commands, "change", "steer.change_settings:change", "change a running study: space, sampler, limits …"
+        commands,
+        "change",
+        "steer.change_settings:change",
+        "change a running study: space, sampler, devices, limits …",
     )
     change.add_argument(
         "changes", metavar="KEY=VALUE", nargs="+",
         help="such as study.sampler=gp  resources.pack=4  space.lora_rank='[8, 16]'\n"
         "  space.learning_rate='{low=1e-5, high=1e-4, log=true}'  study.fixed.lora_rank=16\n"
-        "  study.stop_after.hours=4; the value none removes a key",
+        "  study.stop_after.hours=4  resources.devices='[0, 1]'; the value none removes a key",
     )  # fmt: skip
     change.add_argument(
         "--yes", action="store_true", help="apply the change; without it only a preview is shown"

@@ -5,11 +5,14 @@ lists each curve where rules and labels differ. The parts, in the order in which
 
 - develop: the rules were tuned on it. judge: judged once, then the rules were tuned on it, too.
 - fresh: judged by the rules as they were then; one of them (under-trained) was changed because of it.
-- last: judged by the rules as they are.
+- last: judged by the rules as they were after that.
+- first, second: all curves in two halves by a fixed seed. Plateau, divergence and under-trained were tuned on
+  the first once more; nothing was changed after the second was judged.
 """
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +24,7 @@ from core.watch.diagnosis.trial_curves import read_curves
 from tests.watch.recorded_curves import Recorded, load_all
 
 KEPT = ("fresh", "last")
+HALVES, SEED = ("first", "second"), 20261130
 SHARES = (0.25, 0.5, 0.75)  # of a run at which a healthy trial is looked at
 
 
@@ -45,7 +49,12 @@ class Count:
 
 def part(split: str) -> list[Recorded]:
     """The curves of one part."""
-    return [curve for curve in load_all() if curve.split == split]
+    if split not in HALVES:
+        return [curve for curve in load_all() if curve.split == split]
+    curves = sorted(load_all(), key=lambda curve: curve.name)
+    random.Random(SEED).shuffle(curves)
+    middle = len(curves) // 2
+    return curves[:middle] if split == HALVES[0] else curves[middle:]
 
 
 def told(curve: Recorded, share: float = 1.0) -> frozenset[str]:

@@ -95,7 +95,7 @@ class Slow:
     """A worker that does not go."""
 
     def __init__(self) -> None:
-        self.name, self.leaving, self.killed = "cpu-1", False, 0
+        self.name, self.device, self.leaving, self.killed = "cpu-1", "cpu", False, 0
 
     def tell(self, message) -> None: ...
 
@@ -108,7 +108,9 @@ def test_a_worker_that_does_not_go_is_ended():
     slow, some = Slow(), WorkerShutdowns(lambda: now)
     some.send(slow, "the study is paused", at_once=False)
     some.hurry()
-    assert slow.leaving and not slow.killed and some.under_way({"cpu-1"}) and not some.under_way(())
+    assert slow.leaving and not slow.killed and some.under_way({"cpu-1"}, {"cpu"})
+    assert not some.under_way((), {"cpu"}), "it has gone"
+    assert not some.under_way({"cpu-1"}, {"gpu0"}), "the memory of another device is free"
     now = worker_shutdowns.GRACE_S + 1
     some.hurry()
     assert slow.killed

@@ -46,17 +46,17 @@ class Pty:
         self.seen, self.late = b"", False
         self.modes = self._modes()
 
-    def until(self, word: bytes | None) -> bytes:
-        """All that is written until ``word``, or until the process ends."""
+    def until(self, word: bytes | None, after: int = 0) -> bytes:
+        """All that is written until ``word`` comes ``after`` so many bytes, or until the process ends."""
         deadline = time.monotonic() + DEADLINE_S
-        while (word is None or word not in self.seen) and time.monotonic() < deadline:
+        while (word is None or word not in self.seen[after:]) and time.monotonic() < deadline:
             if not select.select([self.file], [], [], 1.0)[0]:
                 continue
             try:
                 self.seen += os.read(self.file, 65_536)
             except OSError:  # its other end is closed
                 return self.seen
-        self.late = word is None or word not in self.seen
+        self.late = word is None or word not in self.seen[after:]
         return self.seen
 
     def code(self) -> int:

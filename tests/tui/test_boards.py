@@ -7,6 +7,7 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import find_metric
+from core.contract.views.metric_format import format_interval
 from core.contract.views.metric_verdict import Reading
 from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence, Sample
@@ -179,6 +180,16 @@ async def test_the_selected_trials_past_stands_below_and_large_where_there_is_ro
     assert draw_spark([0.0, 1.0], 4) != draw_spark([1.0, 0.0], 4)
 
 
+def test_an_interval_that_ends_next_to_nothing_ends_at_0():
+    assert format_interval(Score(0.111, 2e-8, 0.892, 2), "fraction") == "0–89.2%"
+    assert format_interval(Score(0.111, 2e-4, 0.892, 2), "fraction") == "0.02–89.2%"
+
+
+SCORING_BASE = e.Preparing(
+    at=NOW, study="tidy-7b", worker="w", stage="scoring the base model in the background", done=2, total=68
+)
+
+
 @pytest.mark.parametrize(
     ("groups", "words"),
     [
@@ -186,8 +197,18 @@ async def test_the_selected_trials_past_stands_below_and_large_where_there_is_ro
             (study_events(),),
             ["no board is switched on", 'set evaluate.boards = ["quality", "safety", "security"]'],
         ),
-        ((scored_study(trials=False, base=False),), ["scored at the first evaluation (step 20)"]),
-        ((scored_study(trials=False),), ["scored at the first evaluation (step 20)", "base", "21.4"]),
+        (
+            (scored_study(trials=False, base=False, ends=["starting"]),),
+            ["scored at the first evaluation (step 20)"],
+        ),
+        ((scored_study(trials=False),), ["evaluated trials wait for", "base", "21.4"]),
+        (
+            (scored_study(trials=False, base=False), [SCORING_BASE]),
+            [
+                "wait for scores, which are computed while others train; the",
+                "base model answers first, 2 of 68",
+            ],
+        ),
         ((), ["no study yet", "trimtab run SPEC"]),
     ],
 )

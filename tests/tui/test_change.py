@@ -204,7 +204,7 @@ def test_triggers_that_do_not_fit_on_a_line_are_locked():
 async def test_triggers_and_what_an_open_limit_does_are_previewed_before_they_change(seat):
     async with seat(state_of(scored_study(), no_card())) as you:
         you.backend.answers = answers
-        await you.press("E", *["down"] * 18, "right")
+        await you.press("E", *["down"] * 19, "right")
         await you.sees("▸ on_unsure", "was warn")
         await you.press("down")
         await type_in(you, "cf mn")

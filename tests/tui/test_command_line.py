@@ -13,6 +13,7 @@ from tui.keys.dialog_key_groups import (
     CHOICE,
     COMMAND_LINE,
     CONFIRM,
+    DEVICE_USE,
     FIELD,
     FORM,
     HELP_PAGE,
@@ -109,10 +110,13 @@ async def test_digits_lead_to_the_screens_and_back(seat):
         for screen in (CompareScreen, AllTrials, CompareScreen):
             await you.press("grave_accent")
             await you.until(lambda screen=screen: isinstance(you.app.screen, screen), f"back to {screen}")
+        await you.press("escape", "4", "grave_accent")
+        await you.until(lambda: isinstance(you.app.screen, AllTrials), "where the digit was pressed")
 
 
 DIALOGS = {
-    group.title for group in (FORM, CONFIRM, PIN, SIGNALS, HELP_PAGE, COLUMNS, COMMAND_LINE, FIELD, CHOICE)
+    group.title
+    for group in (FORM, CONFIRM, PIN, DEVICE_USE, SIGNALS, HELP_PAGE, COLUMNS, COMMAND_LINE, FIELD, CHOICE)
 }
 MOTIONS = {
     "down", "up", "left", "right", "j", "k", "h", "l", "g", "G", "home", "end", "pagedown", "pageup", "tab",

@@ -73,7 +73,7 @@ SHOTS = [
     ("steered", (80, 24), ("E",)),
     ("steered", (200, 60), ("E", *"1e-5,1e-4", "tab", "=", "4")),
     ("steered", (80, 24), ("E", *"1e-5,1e-4", "enter")),
-    ("scored", (100, 70), ("E", *["down"] * 19, *"cf,mn")),
+    ("scored", (100, 70), ("E", *["down"] * 20, *"cf,mn")),
     ("steered", (80, 24), (*"jjjjjjjjj", "D")),
     ("explored", (80, 24), ("v", "j", "j", "v", "j")),
     ("explored", (80, 24), ("i", "right")),

@@ -14,6 +14,7 @@ from tests.tui.scored import scored_study
 from tui.app import TrimtabApp, describe_knobs
 from tui.console_settings import Notices
 from tui.terminal import clipboard, terminal_notifications
+from tui.widgets.lasting_toast import LastingNotification, LastingToast
 
 TERM = {"TERM": "xterm-256color"}
 ENDED = e.StudyEnded(at=NOW, study="tidy-7b", outcome="complete", why="all trials ended")
@@ -101,3 +102,36 @@ async def test_a_key_copies_the_selected_trial_and_the_engines_return_is_told(se
         you.backend.happen(FAILED)
         await you.until(you.up_to_date, "the failure")
         assert len(sent) == before  # and sees it
+
+
+def test_a_message_has_all_its_time_until_it_was_painted():
+    now = 100.0
+    message = LastingNotification("paused", timeout=3.0)
+    message.clock = lambda: now
+    now = 900.0
+    assert message.time_left == 3.0 and not message.has_expired, "the machine was busy"
+    message.note_painted()
+    now = 902.0
+    message.note_painted()
+    assert message.time_left == 1.0
+    now = 904.0
+    assert message.has_expired
+
+
+async def test_a_message_that_the_machine_was_too_busy_to_show_is_shown_later_and_goes(seat, monkeypatch):
+    now, begin, painted = NOW, LastingToast._begin, list[LastingToast]()
+    async with seat(state_of(study_events(), no_card())) as you:
+        you.app.clock = lambda: now
+        monkeypatch.setattr(LastingToast, "_begin", lambda toast: painted.append(toast))
+        you.app.say("trial 3 is pruned")
+        now = NOW + 600  # before the loop comes to it
+        await you.sees("trial 3 is pruned")
+        await you.until(lambda: painted, "its time to begin")
+        message = painted[0]._notification
+        monkeypatch.setattr(TrimtabApp, "is_frame_due", True)
+        begin(painted[0])
+        assert message.painted_at is None, "the line has not taken the frame yet"
+        monkeypatch.setattr(TrimtabApp, "is_frame_due", False)
+        message.timeout = 0.01
+        begin(painted[0])
+        await you.until(lambda: "trial 3 is pruned" not in you.screen(), "it has had its time")

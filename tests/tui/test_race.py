@@ -4,7 +4,7 @@ import msgspec
 
 from core.contract.views.trials.pruner_border import find_border
 from tests.tui.explored import explored_study
-from tests.tui.scene import state_of, study_events
+from tests.tui.scene import no_card, state_of, study_events
 from tui.study_table.race_plot import (
     CURSOR,
     LEAST_LINES,
@@ -87,3 +87,20 @@ def test_places_have_their_endings():
     assert [format_ordinal(place) for place in (1, 2, 3, 4, 11, 12, 13, 21, 112)] == [
         "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th",
     ]  # fmt: skip
+
+
+async def test_the_race_follows_a_filter_that_matched_nothing_while_it_was_typed(seat):
+    async with seat(state_of(study_events(), no_card()), (120, 50)) as you:
+        await you.sees("race eval/loss")
+        for typed in ("lr>9", "state:complete"):
+            you.app.screen.choose(filter=typed)
+            await you.pilot.pause()
+        await you.sees("of 3")
+        assert "no trial has been evaluated" not in you.screen()
+        for typed in ("lr>9", "state:complete"):
+            you.app.screen.choose(filter=typed)
+        await you.sees("of 3")
+        you.app.screen.choose(filter="lr>9")
+        await you.sees("no trial matches")
+        you.app.screen.choose(filter="state:complete")
+        await you.sees("of 3")

@@ -9,6 +9,7 @@ from textual._compositor import Compositor
 
 from core.contract.events import event_types as e
 from core.contract.views.trials.trial_csv import write_curves, write_trials
+from tests.store import recorded_home
 from tests.tui.conftest import render_update
 from tests.tui.scene import NOW, no_card, state_of, study_events
 from tui.export.saved_kinds import Shown, list_savings
@@ -61,3 +62,20 @@ async def test_ctrl_s_saves_the_shown_trials_and_asks_before_a_file_is_replaced(
         await you.sees("tidy-7b-trial-0 ")
         await you.press("enter")
         await you.sees("no study exists yet")
+
+
+async def test_a_report_and_a_bundle_are_written_and_said_to_be(seat, tmp_path, monkeypatch):
+    recorded_home.copy_to(tmp_path / "home")
+    monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    async with seat(state_of(recorded_home.events(), no_card()), (120, 40)) as you:
+        for kind, name, part in (
+            ("report", "recorded.html", ""),
+            ("bundle", "recorded-trial-0", "README.md"),
+        ):
+            await you.press("g", "colon", *f"save {kind}", "enter")
+            await you.sees(name)
+            await you.press("enter")
+            await you.until(lambda: len(you.app.screen_stack) == 2, "the dialog is left")
+            await you.sees("saved")
+            assert "recorded" in (tmp_path / name / part).read_text(), kind

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,26 @@ def test_the_terminal_is_as_it_was(kind, number, tmp_path):
     if kind == "broken":
         shown = one.seen.rpartition(b"\x1b[?1049l")[2]
         assert b"trimtab failed: RuntimeError: boom" in shown and b"Traceback" not in shown
+    os.close(one.file)
+
+
+def test_without_the_mouse_the_terminal_keeps_it_and_an_own_command_gets_the_terminal(tmp_path):
+    script = tmp_path / "ask.py"
+    script.write_text("import os; print(os.isatty(0), 'and', input('a name? '), flush=True)")
+    own = f"[[command]]\nkey = 'f6'\nterminal = true\nrun = '{sys.executable} {script}'\n"
+    (tmp_path / "console.toml").write_text(f"mouse = false\n{own}")
+    one = opened("calm", tmp_path)
+    one.until(b"ready")
+    os.write(one.file, b"\x1b[17~")
+    one.until(b"a name? ")
+    assert one.seen.rpartition(b"\x1b[?1049l")[2].count(DRAWN) == 0, "the console's screen is left"
+    os.write(one.file, b"ada\n")
+    one.until(b"True and ada")
+    one.until(DRAWN, after=len(one.seen))
+    os.kill(one.pid, signal.SIGTERM)
+    one.until(None)
+    assert one.code() == 128 + signal.SIGTERM and b"\x1b[?1049l" in one.seen.rpartition(DRAWN)[2]
+    assert not re.findall(rb"\x1b\[\?(?:1000|1003|1006|1015|1016)h", one.seen), "the mouse is the terminal's"
     os.close(one.file)
 
 

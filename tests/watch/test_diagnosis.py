@@ -163,6 +163,18 @@ def test_a_run_that_was_still_falling_at_its_end_is_under_trained():
     assert kinds(trial(train[:100], values[:5])) == [], "half of the run is still to come"
 
 
+def test_a_short_run_that_falls_in_a_bend_is_under_trained_although_its_noise_is_small():
+    values = [3.151, 2.877, 2.691, 2.571, 2.461, 2.443]
+    train = noisy([3.5 - 0.01 * at for at in range(120)])
+    assert kinds(trial(train, values, state=s.COMPLETE, total_steps=120)) == ["under-trained"]
+
+
+def test_a_rise_that_a_noisy_evaluation_shows_clearly_is_a_divergence():
+    rise = [4.6, 3.9, 4.0, 3.7, 3.8, 3.5, 5.3, 5.6, 5.2, 5.5]
+    told = trial(noisy([*falling(120), *[2.5] * 80], 0.4), rise)
+    assert "divergence" in kinds(told)
+
+
 def test_an_evaluation_that_jumps_says_by_how_much():
     jumps = [2.6, 2.9, 2.5, 2.95, 2.55, 2.9, 2.5, 2.85, 2.6, 2.9]
     assert kinds(trial(noisy([2.8 - 0.0005 * at for at in range(STEPS)]), jumps)) == ["noisy-evaluation"]
@@ -180,13 +192,13 @@ def test_the_recorded_curves_are_many_and_each_has_a_known_label():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_is_told_where_it_is_and_seldom_elsewhere(kind):
-    """On parts that these rules were not tuned on; the figures: python -m tests.bench.diagnosis."""
-    found = count([*part("fresh"), *part("last")], kind)
+    """On the half of the curves that the rules were not tuned on: python -m tests.bench.diagnosis second."""
+    found = count(part("second"), kind)
     assert found.right + found.missed >= 2, "too few curves to judge"
-    assert found.precision is not None and found.precision >= 0.75
-    assert found.recall is not None and found.recall >= 0.6
+    assert found.precision is not None and found.precision >= 0.8
+    assert found.recall is not None and found.recall >= 0.7
 
 
 def test_healthy_trials_are_left_alone():
-    silent, healthy = silent_share(part("last"))
-    assert healthy >= 12 and silent / healthy >= 0.95
+    silent, healthy = silent_share(part("second"))
+    assert healthy >= 50 and silent / healthy >= 0.95

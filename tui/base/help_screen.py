@@ -87,6 +87,7 @@ class Help(ModalScreen[None]):
         return [
             Text("signs", style=f"bold {self._look['primary']}"),
             signs,
+            Text("  infeasible: it never fits in the memory of a device"),
             Text("  * starred  ¶ noted  ✎ edited  ←3 clone of 3  hand  @gpu0 pinned  +1"),
             Text("  boards: ✓ kept  ✗ breached  ? unsure   ▲ better  ▼ worse than the base"),
             Text("  △ ▽ better or worse, but within the error bars"),

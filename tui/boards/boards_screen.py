@@ -168,7 +168,8 @@ class BoardsScreen(StudyScreen):
     def _describe_state(self, study: s.Study) -> str:
         scored = sum(bool(trial.scores) for trial in study.trials.values())
         if not scored:
-            return r.explain_absent(study)[1] if r.list_boards(study) else ""
+            is_told_below = not study.base_scores
+            return "" if is_told_below or not r.list_boards(study) else r.explain_absent(study)[1]
         shown = f"{scored} of {len(study.trials)} trials scored"
         shown += f", matching {sanitize(self._filter, 20)!r}" if self._filter else ""
         return f"{shown}, best {sanitize(self._sorted, 30)} first" if self._sorted else shown

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.screen import Screen
 
@@ -47,6 +46,7 @@ from tui.study.studies_screen import StudiesScreen
 from tui.study.study_screen import AllTrials
 from tui.theme_colors import Palette
 from tui.trial.trial_screen import DetailScreen
+from tui.widgets.lasting_toast import NotifyingApp
 
 if TYPE_CHECKING:
     from core.contract.hosts.ssh_tunnel import Tunnel
@@ -66,7 +66,7 @@ KINDS_OF_SCREEN: dict[str, type[Screen[Any]]] = {
 }
 
 
-class Navigation(App[None]):
+class Navigation(NotifyingApp):
     """An app whose lowest study screen shows all trials; the others are opened above it."""
 
     engine: Engine
@@ -128,24 +128,29 @@ class Navigation(App[None]):
         if screen is None and place != "trials":
             self.say(f"{place}: there is nothing to show yet")
             return
+        here = self._here()
         self._return_to_trials()
         if screen is not None:
             self.push_screen(screen)
+        self._left = here
 
     def pop_screen(self) -> AwaitComplete:
         """Remember the place that is left, so that a key leads back to it."""
-        if place := _place_of(self.screen):
-            self._left = (place, self.selected_trial())
+        if _place_of(self.screen):
+            self._left = self._here()
         return super().pop_screen()
 
     def action_last(self) -> None:
         """Open the place before; from there the key leads back here."""
         place, number = self._left
-        here = (_place_of(self.screen) or "trials", self.selected_trial())
+        here = self._here()
         self._return_to_trials()
         if place != "trials" and (screen := self.places[place](number)) is not None:
             self.push_screen(screen)
         self._left = here
+
+    def _here(self) -> tuple[str, int | None]:
+        return _place_of(self.screen) or "trials", self.selected_trial()
 
     def action_go(self, place: str) -> None:
         """Open a screen by its digit."""
@@ -157,8 +162,10 @@ class Navigation(App[None]):
         if study is None or number not in study.trials:
             self.say(f"there is no trial {number}")
             return
+        here = self._here()
         self._return_to_trials()
         self.push_screen(DetailScreen(number))
+        self._left = here
 
     def show_trial(self, number: int) -> None:
         """Open the trial above the present screen, to which Esc leads back."""

@@ -39,6 +39,7 @@ class DevicesScreen(ChartKeys, StudyScreen):
     """Pushed on top of any screen."""
 
     KEYS = (DEVICES,)
+    BAR = DEVICES.footer
     TOPIC = "memory"
     CRUMB = "devices"
     BINDINGS = make_bindings(*KEYS, EVERYWHERE)

@@ -13,11 +13,13 @@ from tui.number_text import GLYPHS
 FATES = {"promoted": ("▲", "good"), "stopped": ("×", "pruned"), "complete": ("✓", "complete")}
 FATES |= {"running": ("●", "running"), "ended": ("!", "failed")}
 
+WHAT = "rungs are the steps where the pruner compares trials; the best go on"
+
 
 def lines(view: View) -> list[Text]:
     """Counts, rungs as far as half of the page has room, then the list."""
     head = _draw_counts(view)
-    rungs = _draw_rungs(view)[: max(2, (view.height - 3) // 2)]
+    rungs = _draw_rungs(view)[: max(3, (view.height - 3) // 2)]
     stops = i.list_stops(view.study)
     title = Text(f"{'trial':>6} {'ended at step':>14} {view.metric[:12]:>12}  why", style="", no_wrap=True)
     title.stylize("bold")
@@ -47,14 +49,24 @@ def _describe_saved_steps(view: View) -> Text:
 def _draw_rungs(view: View) -> list[Text]:
     look = view.look
     if view.search is None:
-        return [Text(view.why or "asking the engine for the rungs …", style=look["muted"], no_wrap=True)]
+        return [
+            Text(
+                view.why or "asking the engine at which steps the pruner compares trials …",
+                style=look["muted"],
+                no_wrap=True,
+            )
+        ]
     if not view.search.rungs:
         return [Text(sanitize(view.search.why_no_rungs, 200), style=look["muted"], no_wrap=True)]
     several = len({rung.bracket for rung in view.search.rungs}) > 1
     signs = Text(no_wrap=True, overflow="ellipsis")
     for fate, (sign, meaning) in FATES.items():
         signs.append(f"{sign} {fate}  ", style=look[meaning])
-    return [signs, *(_draw_rung(view, rung, several) for rung in view.search.rungs)]
+    return [
+        Text(WHAT, style=look["muted"], no_wrap=True),
+        signs,
+        *(_draw_rung(view, rung, several) for rung in view.search.rungs),
+    ]
 
 
 def _draw_rung(view: View, rung: Rung, several: bool) -> Text:

@@ -58,6 +58,14 @@ DEVICES = Group(
         Key("devices.down", "down,j,pagedown", "scroll(1)", "down", "further down the processes"),
         Key("devices.up", "up,k,pageup", "scroll(-1)", "up", "further up"),
         Key(
+            "study.devices",
+            "Y",
+            "app.use_devices",
+            "give back",
+            "give a device back, or use another; trials move",
+            "Give a device back, or use another",
+        ),
+        Key(
             "devices.signal",
             "exclamation_mark",
             "signal",
@@ -65,5 +73,5 @@ DEVICES = Group(
             "TERM, INT or KILL to a process of yours",
         ),
     ),
-    ("devices.back", "devices.span", "devices.next", "devices.enlarge", "devices.signal"),
+    ("devices.back", "devices.span", "study.devices", "devices.next", "devices.enlarge", "devices.signal"),
 )

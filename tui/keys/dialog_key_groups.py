@@ -50,6 +50,16 @@ PIN = Group(
 )
 
 
+DEVICE_USE = Group(
+    "giving a device back",
+    (
+        Key("use.close", "escape", "dismiss(None)", "close", "leave without a change"),
+        Key("use.next", "Y,j", "next", "next", "the next device"),
+    ),
+    ("use.close",),
+)
+
+
 SIGNALS = Group(
     "sending a signal",
     (
@@ -111,4 +121,4 @@ START_FORM = Group(
     ("start.complete", "start.close"),
 )
 
-DIALOGS = (CONFIRM, PIN, SIGNALS, SAVE, AWAY, START_FORM, HELP_PAGE, COMMAND_LINE)
+DIALOGS = (CONFIRM, PIN, DEVICE_USE, SIGNALS, SAVE, AWAY, START_FORM, HELP_PAGE, COMMAND_LINE)

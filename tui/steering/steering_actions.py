@@ -210,7 +210,7 @@ def list_places(study: s.Study, machine: s.Machine) -> dict[str, str]:
     devices_setting = study.settings.resources.devices
     cards = {f"gpu{device.index}": device.name for device in machine.devices if not device.fault}
     if isinstance(devices_setting, tuple):
-        cards = {f"gpu{index}": cards.get(f"gpu{index}", "") for index in devices_setting}
+        return {f"gpu{index}": cards.get(f"gpu{index}", "") for index in devices_setting}
     devices = cards if cards and devices_setting != "cpu" else {"cpu": "the CPU"}
     return devices | {
         trial.device: devices.get(trial.device, "") for trial in study.trials.values() if trial.device

@@ -196,9 +196,13 @@ def _make_end_rows(study: s.Study) -> list[Row]:
 
 def _make_resource_rows(study: s.Study) -> list[Row]:
     section = study.settings.resources
+    devices = section.devices if isinstance(section.devices, str) else ", ".join(map(str, section.devices))
     return [
+        Row("resources.devices", devices, "auto, all, cpu, or GPU numbers: 0, 1",
+            "what trials train on; those on a device that is left out go on elsewhere", _read_devices,
+            heading="resources", label="devices"),
         Row("resources.pack", str(section.pack), "auto, or a number from 1",
-            "trials at once on a device", _read_pack, heading="resources", label="pack"),
+            "trials at once on a device", _read_pack, label="pack"),
         Row("resources.memory", str(section.memory), 'auto, or such as "22 GiB"',
             "device memory that the trials may use", _read_memory, label="memory"),
     ]  # fmt: skip
@@ -280,6 +284,16 @@ def _read_bound(text: str) -> Read:
 
 def _read_pack(text: str) -> Read:
     return Read(AUTO) if text.strip().lower() == AUTO else _read_whole(text)
+
+
+def _read_devices(text: str) -> Read:
+    word = text.strip().lower()
+    if word in ("auto", "all", "cpu"):
+        return Read(word)
+    parts = [part.strip() for part in word.split(",")]
+    if not all(part.isdecimal() and len(part) <= 4 for part in parts):
+        return Read(wrong="must be auto, all, cpu, or numbers of GPUs such as 0, 1")
+    return Read(list(dict.fromkeys(map(int, parts))))
 
 
 def _read_memory(text: str) -> Read:

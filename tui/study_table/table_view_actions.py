@@ -34,6 +34,7 @@ class TableScreen(BulkScreen):
         if self.study is not None:
             self._kept.keep(self.study.name, msgspec.structs.replace(self.choice, **changes))
             self.show()
+            self.call_after_refresh(self.show)  # the race has the room that the new rows leave
 
     @property
     def table(self) -> TrialTable:

@@ -61,6 +61,11 @@ class FrameDisplay(App[None]):
         driver = self._driver
         return isinstance(driver, ConsoleDriver) and self.pacing.is_busy(time.monotonic(), driver.backlog)
 
+    @property
+    def is_frame_due(self) -> bool:
+        """Tell whether something that was drawn is still to be written, or to be taken by the line."""
+        return self._frame_due is not None or self.line_is_busy
+
     def repaint(self) -> None:
         """Write the whole screen again, whatever the terminal shows."""
         self._difference.forget()

@@ -26,6 +26,8 @@ class DiagnosisPanel(OptionList):
         height: auto; max-height: 25%; border: round $border; border-title-color: $text-muted; padding: 0 1;
         background: $background; scrollbar-size-vertical: 1;
     }
+    DiagnosisPanel { border-subtitle-color: $text-muted; }
+    DiagnosisPanel > .option-list--option-disabled { color: $foreground; }
     DiagnosisPanel:focus { max-height: 50%; border: round $primary; border-title-color: $primary; }
     """
 

@@ -17,7 +17,7 @@ ALLOWED: dict[str, tuple[str, ...] | None] = {
         "trials", "sampler", "pruner", "startup_trials", "pruner_warmup_steps", "fixed", "threshold",
         "stop_after", "constraints", "population",
     ),
-    "resources": ("pack", "memory", "retries"),
+    "resources": ("devices", "pack", "memory", "retries"),
     "evaluate": ("limits", "on_breach", "on_unsure", "triggers", "ratings"),
     "space": None,  # any knob
     "train": None,  # a knob that leaves the space
@@ -53,6 +53,9 @@ def _refuse(changes: Mapping[str, Mapping[str, Any]]) -> None:
                 fix = f"changeable: {'; '.join(_join_keys(table, keys) for table, keys in ALLOWED.items())}"
                 message = f"{sanitize(name, 40)}.{sanitize(key, 40)} cannot change while the study runs"
                 problems.append(Problem(message, "change", fix))
+    if changes.get("resources", {}).get("devices", True) in ([], ()):
+        fix = "`trimtab pause --all` (P in the console) gives all devices back until the study is resumed"
+        problems.append(Problem("no device would be left for the study", "resources.devices", fix))
     if problems:
         raise RefusedError(*problems)
 

@@ -320,7 +320,7 @@ class TrialInfeasible(TrialEvent, frozen=True, tag="trial-infeasible"):
     @property
     def title(self) -> Title:
         """Return the event's line in the event list."""
-        return f"infeasible: {self.why}", "warning"
+        return f"infeasible, it never fits: {self.why}", "warning"
 
 
 class TrialRequeued(TrialEvent, frozen=True, tag="trial-requeued"):

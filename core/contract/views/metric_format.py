@@ -11,6 +11,7 @@ NOTHING = "–"
 SHARE = "fraction"  # written in percent, its changes in percentage points
 POINTS = "points"  # a change of a share is a metric of its own: a fraction, written in percentage points
 HUNDREDTHS = (SHARE, POINTS)
+NEAR_NONE = 5e-5  # an end of an interval below a hundredth of a percent
 
 
 def format_figure(value: float | None, unit: str = "") -> str:
@@ -45,7 +46,8 @@ def format_interval(score: Score, unit: str = "") -> str:
     """Format the interval, such as 7.1–20.2%, or -7.1…+2 of a change; without one the text is empty."""
     if score.interval is None:
         return ""
-    low, high = (format_figure(end, unit) for end in score.interval)
+    ends = (0.0 if unit == SHARE and abs(end) < NEAR_NONE else end for end in score.interval)
+    low, high = (format_figure(end, unit) for end in ends)
     return f"{low}…{high}" if unit == POINTS else f"{low.removesuffix('%')}–{high}"
 
 

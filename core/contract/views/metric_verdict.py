@@ -10,9 +10,10 @@ from core.contract.metric_score import Score
 from core.contract.significance_levels import TAIL
 from core.contract.spec.metric_limits import Limit, Verdict
 from core.contract.spec.metric_table import BOARDS, METRICS, STRENGTH, Metric, find_metric, split_trigger
-from core.contract.state.engine_state import Study, Trial
+from core.contract.state.engine_state import FAILED, INFEASIBLE, PRUNED, Study, Trial
 from core.errors import SpecError
 
+NEVER_SCORED = frozenset({PRUNED, FAILED, INFEASIBLE})  # unless they have scores already
 BASE = -1  # the "trial" that is the base model itself
 WORST: tuple[Verdict, ...] = ("breached", "unsure", "ok")
 
@@ -171,7 +172,16 @@ def explain_absent(study: Study) -> tuple[str, str]:
     """Return why there is no score, and what to do or when it comes."""
     if not list_boards(study):
         return "no board is switched on", 'set evaluate.boards = ["quality", "safety", "security"]'
-    return "no trial is scored yet", f"scored at the first evaluation (step {find_first_step(study)})"
+    step = find_first_step(study)
+    waiting = sum(
+        1 for trial in study.trials.values() if trial.step >= step and trial.state not in NEVER_SCORED
+    )
+    if not waiting:
+        return "no trial is scored yet", f"scored at the first evaluation (step {step})"
+    base = next((work for work in study.preparing.values() if "scoring" in work.stage), None)
+    answers = f"; the base model answers first, {base.done} of {base.total}" if base is not None else ""
+    trials = "1 evaluated trial waits" if waiting == 1 else f"{waiting} evaluated trials wait"
+    return "no trial is scored yet", f"{trials} for scores, which are computed while others train{answers}"
 
 
 def explain_unscored(study: Study) -> str:

@@ -63,7 +63,7 @@ def choose_slots(
             f"resources.devices = {list(devices_setting)}",
             f"GPUs here: {indices}" + ("" if visible is None else f", by {_quote_visible(visible)}"),
         )
-    return [_make_slot(by_index[index]) for index in devices_setting]
+    return [_make_slot(by_index[index]) for index in dict.fromkeys(devices_setting)]
 
 
 def note(

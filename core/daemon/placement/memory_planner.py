@@ -84,6 +84,10 @@ class MemoryPlanner:
         """Use a changed study file: its memory limit may differ, its base is the same."""
         self._spec = spec
 
+    def use(self, devices: Sequence[Slot]) -> None:
+        """Plan for ``devices`` from now on; what was learnt about the others stays."""
+        self._devices = devices
+
     @property
     def slots(self) -> Sequence[Slot]:
         """Return the study's devices."""

@@ -43,6 +43,11 @@ class TrialSlots:
         """Return the devices in use."""
         return self._devices
 
+    @property
+    def labels(self) -> frozenset[str]:
+        """Return the labels of the devices in use."""
+        return frozenset(slot.label for slot in self._devices)
+
     def change(self, pack: int | str) -> None:
         """Change resources.pack to ``pack``. Running trials continue."""
         calibrations = self._measured if pack == AUTO else {}
@@ -50,6 +55,14 @@ class TrialSlots:
             slot.label: self._find_calibration(slot.label) for slot in self._devices if pack == AUTO
         } | calibrations
         self._pack = pack
+
+    def use(self, devices: Sequence[Slot]) -> None:
+        """Use exactly ``devices`` from now on. Trials that run elsewhere are not affected."""
+        self._devices = devices
+        if self._pack == AUTO:
+            self._measured = {
+                label: self._measured.get(label) or self._find_calibration(label) for label in self.labels
+            }
 
     def _find_calibration(self, label: str) -> Calibration:
         return Calibration(label, self._foresight.proven_size(label) if self._foresight is not None else None)
@@ -99,9 +112,8 @@ class TrialSlots:
         running = _on_devices(study)
         free = self._free(study, running)
         self._note_why_few(study)
-        used_labels = {slot.label for slot in self._devices}
         for trial in list_queue(study):
-            pinned = trial.pinned if trial.pinned in used_labels else ""  # a lost card does not bind trials
+            pinned = trial.pinned if trial.pinned in self.labels else ""  # a lost card does not bind trials
             its = [device for device in free if pinned in ("", device.slot.label)]
             if not its:
                 continue
@@ -154,7 +166,7 @@ class TrialSlots:
         now = self._clock()
         self._caps = {label: cap for label, cap in self._caps.items() if now - cap[1] <= FORGOTTEN_S}
         for label, (most_trials, _) in self._caps.items():
-            if most_trials < targets[label][0]:
+            if label in targets and most_trials < targets[label][0]:  # else the device is no longer used
                 targets[label] = most_trials, f"out of memory with {most_trials + 1} at once"
         return sort_by_room(self._devices, loads, targets)
 

@@ -4,13 +4,10 @@ edits, marks, an undone prune, a changed spec."""
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from core import paths
 from core.contract.edits import knob_edit_checks, spec_changes
 from core.contract.events import event_types as e
 from core.contract.spec.spec_file import convert_to_raw, parse, write
@@ -21,6 +18,9 @@ from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api, worker_api
 from core.contract.wire.sample_messages import BASE, RateSamples
 from core.daemon.answers import sample_ratings
+from core.daemon.placement import device_changes
+from core.daemon.placement.device_choice import Slot
+from core.daemon.placement.memory_planner import MemoryPlanner
 from core.daemon.study import request_checks
 from core.daemon.study.request_checks import Handler
 from core.daemon.study.study_runner import Runner
@@ -29,6 +29,7 @@ from core.daemon.workers.worker_pool import WorkerPool
 from core.errors import RefusedError
 from core.evaluate.prompts.too_few_prompts_check import refuse_unprovable
 from core.store import run_folder
+from core.store.checkpoint_links import link_checkpoint
 
 KEEP_S = 60.0  # for a worker to write the checkpoint that a clone begins from
 # A trial that leaves reports its checkpoint first, if it writes one.
@@ -37,7 +38,7 @@ GONE = e.TrialCompleted | e.TrialPruned | e.TrialFailed | e.TrialInfeasible | e.
 
 class SteeringRequests:
     """Handles the requests. ``runner_of`` gives the runner of a live study; ``reopen`` continues a complete
-    one."""
+    one; ``foresight`` finds the devices of a changed spec and plans their memory."""
 
     def __init__(
         self,
@@ -45,17 +46,19 @@ class SteeringRequests:
         crew: WorkerPool,
         runner_of: Callable[[str], Runner | None],
         reopen: Callable[[s.Study, str], Awaitable[None]],
+        foresight: Callable[[StudySpec], MemoryPlanner],
     ) -> None:
-        self._supervisor, self._crew = supervisor, crew
+        self._supervisor, self._crew, self._foresight = supervisor, crew, foresight
         self._runner_of, self._reopen = runner_of, reopen
         self._rating = asyncio.Lock()  # strengths depend on all ratings before
+        self._changing = asyncio.Lock()  # a change is made to the spec that the change before left
         self.handlers: dict[type, Handler] = {
             console_api.EnqueueTrial: self._enqueue,
             console_api.CloneTrial: self._clone,
             console_api.EditTrial: self._edit,
             console_api.ReprieveTrial: self._reprieve,
             console_api.MarkTrial: self._mark,
-            console_api.ChangeStudy: self._change,
+            console_api.ChangeStudy: self._change_in_turn,
             RateSamples: self._rate,
         }
         self._awaited: dict[tuple[str, int], asyncio.Future[e.TrialCheckpointed | None]] = {}
@@ -212,7 +215,7 @@ class SteeringRequests:
                 self._supervisor.state, request.study, request.trial
             )  # it still has to run
         if request.device:
-            labels = [slot.label for slot in runner.weighing.foresight.slots] if runner else []
+            labels = self._list_labels(study.name)
             if request.device not in labels:
                 message = f"the study has no device {sanitize(request.device, 20)!r}"
                 raise RefusedError.of(message, f"study {study.name}", f"devices: {', '.join(labels)}")
@@ -232,6 +235,10 @@ class SteeringRequests:
 
     # -- the study --------------------------------------------------------------------------------
 
+    async def _change_in_turn(self, request: console_api.ChangeStudy) -> console_api.Change:
+        async with self._changing:
+            return await self._change(request)
+
     async def _change(self, request: console_api.ChangeStudy) -> console_api.Change:
         study = request_checks.find_live_study(self._supervisor.state, request.study)
         before = study.settings
@@ -243,7 +250,10 @@ class SteeringRequests:
             raise RefusedError.of("nothing is other than it is", f"study {study.name}", "change something")
         if before.evaluate.limits != after.evaluate.limits:
             await asyncio.to_thread(refuse_unprovable, after, f"study {study.name}")
-        effects = spec_changes.describe_effects(study, before, after)
+        effects, slots = spec_changes.describe_effects(study, before, after), None
+        if before.resources.devices != after.resources.devices:
+            slots = await self._choose_devices(study, after)
+            effects += device_changes.describe(study, self._list_labels(study.name), slots)
         if not request.preview:
             event = e.StudyChanged(
                 at=time.time(),
@@ -253,9 +263,29 @@ class SteeringRequests:
                 changes=differences,
             )
             await self._put(event)
+            self._use_devices(study.name, slots, request.by)
             await asyncio.to_thread(run_folder.write_spec, Path(study.folder), write(after))
             self._tell_triggers(before, after, study.name)
         return console_api.Change(differences, effects)
+
+    async def _choose_devices(self, study: s.Study, after: StudySpec) -> Sequence[Slot]:
+        """Return the devices of the changed spec. Raises TrimtabError as the start of a study does: for a
+        missing card, and for one whose memory the base does not fit in."""
+        planner = self._foresight(after)
+        await asyncio.to_thread(planner.check, f"study {study.name} [resources]")
+        return planner.slots
+
+    def _list_labels(self, study: str) -> list[str]:
+        runner = self._runner_of(study)
+        return [slot.label for slot in runner.weighing.foresight.slots] if runner is not None else []
+
+    def _use_devices(self, study: str, slots: Sequence[Slot] | None, by: str) -> None:
+        runner = self._runner_of(study)
+        if runner is None or slots is None:
+            return
+        kept = {slot.label for slot in slots}
+        gone = [label for label in self._list_labels(study) if label not in kept]
+        runner.use_devices(slots, f"{sanitize(by, 60)} gave {', '.join(gone)} back")
 
     def _tell_triggers(self, before: StudySpec, after: StudySpec, study: str) -> None:
         runner = self._runner_of(study)
@@ -311,30 +341,3 @@ def find_best_checkpoint(study: s.Study, trial: s.Trial) -> e.TrialCheckpointed:
     return e.TrialCheckpointed(
         at=time.time(), study=study.name, trial=trial.number, step=step, path=str(max(kept))
     )
-
-
-def link_checkpoint(source: Path, place: Path) -> None:
-    """Make the files of the folder ``source`` available at ``place``, by hard links if the file system has
-    them.
-
-    The folder appears complete or not at all. Files of a checkpoint are never modified, so either folder may
-    be deleted. Raises OSError.
-    """
-    paths.make_private(place.parent)
-    aside = place.with_name(f"{place.name}.new")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(mode=0o700)
-    try:
-        for file in sorted(source.iterdir()):
-            _link_or_copy(file, aside / file.name)
-        aside.rename(place)
-    except OSError:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-
-
-def _link_or_copy(file: Path, to: Path) -> None:
-    try:
-        os.link(file, to, follow_symlinks=False)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(file, to, follow_symlinks=False)

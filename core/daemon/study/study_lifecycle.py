@@ -79,7 +79,7 @@ class Studies:
             console_api.PauseStudy: self._pause_all,
             console_api.ResumeStudy: self._resume_all,
             **TrialRequests(supervisor, self.crew).handlers,
-            **SteeringRequests(supervisor, self.crew, self.runner_of, self._reopen).handlers,
+            **SteeringRequests(supervisor, self.crew, self.runner_of, self._reopen, self.foresight).handlers,
             **self._questions.handlers,
         }
 

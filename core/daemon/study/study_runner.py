@@ -195,7 +195,7 @@ class Runner:
         """Fill free slots with queued trials, then new ones; end the study when there are none."""
         await self._check_enough()
         while self.study.state == "running" and not self.closing:
-            if self.departures.under_way(self._crew.workers):
+            if self._is_memory_held():
                 break  # their memory is not free yet
             await self.weighing.notes(self.name)
             assignment = self._places.next(self.study)
@@ -233,8 +233,12 @@ class Runner:
             return
         if self.study.state == "stopping":
             await self._afterwards.end(late_scores.list_pending(self.study), self.study.why)
-        elif self.study.state == "running" and not self.departures.under_way(self._crew.workers):
+        elif self.study.state == "running" and not self._is_memory_held():
             await self._afterwards.see(self.study, self._places.slots, self._lost.grace_is_over)
+
+    def _is_memory_held(self) -> bool:
+        """Tell whether a worker that is leaving still holds memory of a device that is in use."""
+        return self.departures.under_way(self._crew.workers, self._places.labels)
 
     def _is_more_expected(self) -> bool:
         """Tell whether a trial, from the sampler or a person, a score or a rating is still to come."""
@@ -263,6 +267,13 @@ class Runner:
         self._places.change(spec.resources.pack)
         self.weighing.foresight.change(spec)
         await self.proposing.change(spec)
+
+    def use_devices(self, slots: Sequence[Slot], why: str) -> None:
+        """Use exactly ``slots`` from now on, without waiting for the sampler: workers elsewhere write
+        checkpoints of their trials, which are queued again, and leave."""
+        self._places.use(slots)
+        self.weighing.foresight.use(slots)
+        self.stopping.give_back(self._places.labels, why)
 
     async def _start_trial(self, trial: s.Trial, slot: Slot, why: str) -> None:
         if self.closing:  # since the sampler was asked
@@ -303,6 +314,9 @@ class Runner:
         """Bring a worker that said Hello up to date: its trials, and requests made meanwhile."""
         if self.study.state == "paused":  # before the engine was away
             self.stopping.yield_devices()
+            return
+        if worker.device not in self._places.labels:  # so was its device given back
+            self.stopping.give_back(self._places.labels, f"{worker.device} was given back")
             return
         self.tell_triggers(worker)
         worker.tell_all(

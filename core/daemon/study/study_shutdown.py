@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
@@ -52,6 +52,13 @@ class StudyStopping:
         """Keep every trial, shut down every worker and pause the study."""
         for worker in self._crew.of(self._now().name):
             self._departures.send(worker, "the study is paused", at_once=self._is_loading(worker))
+
+    def give_back(self, kept: Container[str], why: str) -> None:
+        """Shut down the workers on devices that are not ``kept``; their trials are queued again, each from
+        its checkpoint."""
+        for worker in self._crew.of(self._now().name):
+            if worker.device not in kept:
+                self._departures.send(worker, why, at_once=self._is_loading(worker))
 
     def hurry(self) -> None:
         """Kill workers that did not release their trials in time."""

@@ -47,9 +47,9 @@ class WorkerShutdowns:
         """Return why the worker was told to exit; ``otherwise`` if it was not."""
         return self._whys.get(worker, otherwise)
 
-    def under_way(self, living: Container[str]) -> bool:
-        """Tell whether some of these workers still hold their device."""
-        return any(name in living for name in self._sent)
+    def under_way(self, living: Container[str], devices: Container[str]) -> bool:
+        """Tell whether some of these workers still hold one of ``devices``."""
+        return any(name in living and worker.device in devices for name, (worker, _) in self._sent.items())
 
     def hurry(self) -> None:
         """Kill the workers whose grace period is over. Repeated calls are harmless."""

@@ -72,7 +72,7 @@ def find_dominant_part(estimate: PackEstimate, pack: int = 1) -> str:
         "gradients": "they depend on lora_rank and target_modules",
         "loss": "it depends on batch_size × sequence_length",
     }
-    verb = "dominate" if name.endswith("s") else "dominates"
+    verb = "dominate" if name in ("activations", "gradients") else "dominates"
     return f"{name} {verb} with {format_bytes(most_bytes)} ({share:.0%}); {causes.get(name, '')}".rstrip("; ")
 
 

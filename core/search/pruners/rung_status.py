@@ -18,9 +18,12 @@ def list_rungs(spec: StudySpec, study: Any, trials: list[FrozenTrial]) -> tuple[
     """Return every rung that a trial has reached, by bracket and step; or none and the reason."""
     name = spec.study.pruner
     if len(spec.study.objectives) > 1:
-        return (), "studies with several objectives are not pruned: there are no rungs"
+        return (), "studies with several objectives are not pruned"
     if name not in ("halving", "hyperband"):
-        return (), f'the pruner is {name}: only pruner = "halving" or "hyperband" has rungs'
+        return (
+            (),
+            f'the pruner is {name}; only "halving" and "hyperband" compare trials at fixed steps (rungs)',
+        )
     bracket_of = _find_brackets(spec, study) if name == "hyperband" else lambda trial: 0
     factor = HYPERBAND_FACTOR if name == "hyperband" else HALVING_FACTOR
     by_rung: dict[tuple[int, int], list[Entry]] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 from core.contract.views.trial_diagnosis import Finding
 from core.watch.diagnosis.trial_curves import Curves
 
@@ -11,6 +13,7 @@ SIGMAS_ALONE = 5.0  # without an evaluation: the lowest of many levels is low by
 LEARNED_SIGMAS = 2.0
 SMALLEST = 0.07  # share of the best loss
 AGREES = 0.03  # share of the best evaluation loss
+CLEAR = 3.0  # times the noise of the evaluation
 
 
 def find_divergence(curves: Curves) -> Finding | None:
@@ -43,6 +46,7 @@ def _has_evaluation_risen(curves: Curves, step: int) -> bool | None:
     before = [value for at, value in points if at <= step]
     if not before or curves.evaluation.steps[-1] <= step:
         return None
-    if curves.evaluation.noise > AGREES * min(before):
-        return None
-    return curves.evaluation.values[-1] > min(before) * (1 + AGREES)
+    least, noise = min(before), curves.evaluation.noise
+    if median(curves.evaluation.values[-3:]) > least + max(AGREES * least, CLEAR * noise):
+        return True
+    return None if noise > AGREES * least else curves.evaluation.values[-1] > least * (1 + AGREES)

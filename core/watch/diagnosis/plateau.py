@@ -1,4 +1,4 @@
-"""Plateau: for most of the run the evaluation loss has not improved, and it does not rise either."""
+"""Plateau: for more than half of the run the evaluation loss has not improved, nor does it rise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from core.contract.views.trial_diagnosis import Finding
 from core.watch.diagnosis.trial_curves import Curves
 
 FEWEST = 8  # evaluations
-FLAT = 0.6  # share of the evaluations since the last improvement
+FLAT = 0.55  # share of the evaluations since the last improvement
 GAIN = 0.02  # share of what was gained in all that counts as an improvement
 LEARNED = 0.04  # share of the loss that was gained before
 

@@ -13,6 +13,7 @@ from core.contract.state import engine_state as s
 from core.contract.state.thinned_series import Series
 
 MAD = 1.4826  # makes a median of absolute deviations the standard deviation of normal noise
+FEWEST_GAPS = 4  # from which a bend can be told from noise
 MEDIAN_ERROR = 1.25  # standard error of a median over that of a mean
 
 
@@ -29,11 +30,25 @@ class Curve:
     @cached_property
     def noise(self) -> float:
         """Standard deviation from point to point, trend left out, robust against spikes."""
-        gaps = [
-            after - (before + value) / 2
-            for before, after, value in zip(self.values, self.values[1:], self.values[2:], strict=False)
+        return MAD * median(map(abs, self._gaps)) / math.sqrt(1.5) if self._gaps else 0.0
+
+    @cached_property
+    def _gaps(self) -> list[float]:
+        """How far each value lies from the middle of its neighbours."""
+        return [
+            value - (before + after) / 2
+            for before, value, after in zip(self.values, self.values[1:], self.values[2:], strict=False)
         ]
-        return MAD * median(map(abs, gaps)) / math.sqrt(1.5) if gaps else 0.0
+
+    @cached_property
+    def noise_on_bend(self) -> float:
+        """The same of a curve that bends throughout, as early in a run: the bend is not taken for noise."""
+        gaps = self._gaps
+        if len(gaps) < FEWEST_GAPS:
+            return self.noise
+        bend = median(gaps)
+        few = math.sqrt(len(gaps) / (len(gaps) - 1))
+        return few * MAD * median(abs(gap - bend) for gap in gaps) / math.sqrt(1.5)
 
     @cached_property
     def window(self) -> int:

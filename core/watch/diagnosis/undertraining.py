@@ -25,7 +25,9 @@ def find_undertraining(curves: Curves) -> Finding | None:
     place = min(len(values) - 2, round(len(values) * (1 - LAST)) - 1)
     before, now = median(values[place - 1 : place + 2]), mean(values[-2:])
     late, whole_fall = before - now, values[0] - values[-1]
-    if whole_fall <= 0 or late < max(STILL * whole_fall, SMALLEST * values[-1], SIGMAS * evaluation.noise):
+    if whole_fall <= 0 or late < max(
+        STILL * whole_fall, SMALLEST * values[-1], SIGMAS * evaluation.noise_on_bend
+    ):
         return None
     if values[-1] > min(values) or not _is_rate_kept(curves):
         return None
