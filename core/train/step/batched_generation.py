@@ -17,6 +17,7 @@ import torch
 from core.train.adapters.adapter_stack import Stack
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
+from core.train.kernels import pinned_transfer
 from core.train.step.compute_requests import Prompt, Written
 from core.train.step.token_tree import TokenTree
 from core.train.step.tree_attention import (
@@ -67,9 +68,10 @@ class Generation:
         width, device = max(len(prompt) for prompt in ids), self._base.device
         pads = [width - len(prompt) for prompt in ids]
         padded = [[self._base.pad_id] * pad + prompt for pad, prompt in zip(pads, ids, strict=True)]
-        self._unread = torch.tensor(padded, device=device)  # (rows, T) int64
         masked = [[0] * pad + [1] * (width - pad) for pad in pads]
-        self._masked = torch.tensor(masked, device=device)  # (rows, T), the mask of all that is read
+        # the prompts and the mask of all that is read, (rows, T) int64
+        on_host = (torch.tensor(padded), torch.tensor(masked))
+        self._unread, self._masked = pinned_transfer.copy_to_device(device, *on_host)
         self._ids = self._unread[:, :0]
         self._mask = self._masked[:, :0]
 
@@ -192,7 +194,7 @@ class Generation:
         stay = [at for at, row in enumerate(self._rows) if not self._over[row]]
         if not stay or self._cache is None or len(stay) > LEAVE * len(self._rows):
             return
-        at_stay = torch.tensor(stay, device=self._base.device)
+        (at_stay,) = pinned_transfer.copy_to_device(self._base.device, torch.tensor(stay))
         self._cache.batch_select_indices(at_stay)
         self._ids, self._mask = self._ids[at_stay], self._mask[at_stay]
         self._rows, self._owners = [self._rows[at] for at in stay], [self._owners[at] for at in stay]
@@ -227,12 +229,14 @@ class Generation:
         chosen = logits.argmax(-1)
         if self._drawn is None:
             places = [at for at, row in enumerate(self._rows) if self._draws[row]]
-            self._drawn = [self._rows[at] for at in places], torch.tensor(places, device=logits.device)
+            (moved,) = pinned_transfer.copy_to_device(logits.device, torch.tensor(places, dtype=torch.int64))
+            self._drawn = [self._rows[at] for at in places], moved
         rows, at = self._drawn
         if rows:
             draws = [self._draws[row][min(len(self._written[row]), self._most[row] - 1)] for row in rows]
             cumulative = _cut_to_nucleus(self._apply_temperature(logits[at], rows).softmax(-1)).cumsum(-1)
-            thresholds = torch.tensor(draws, device=logits.device)[:, None] * cumulative[:, -1:]
+            (shares,) = pinned_transfer.copy_to_device(logits.device, torch.tensor(draws)[:, None])
+            thresholds = shares * cumulative[:, -1:]
             sampled = torch.searchsorted(cumulative, thresholds).squeeze(-1)
             chosen[at] = sampled.clamp(max=logits.shape[-1] - 1)
         return chosen
@@ -242,7 +246,8 @@ class Generation:
         temperatures = [self.prompts[row].temperature for row in rows]
         if all(temperature == 1.0 for temperature in temperatures):
             return logits
-        return logits / torch.tensor(temperatures, device=logits.device)[:, None]
+        (moved,) = pinned_transfer.copy_to_device(logits.device, torch.tensor(temperatures)[:, None])
+        return logits / moved
 
 
 def _cut_to_nucleus(probabilities: torch.Tensor) -> torch.Tensor:
