@@ -115,8 +115,8 @@ def _prepare(base: Base, case: Case) -> Callable[[], object]:
         item, look = pack.items(0, LENGTH // 2)[0], Inspection(base, pack.stack, pack.forward)
         return lambda: look.do(item, [False] * LENGTH)
     ids = list(range(1, PROMPT + 1))
-    prompts = [Prompt(owner, ids, 100) for owner in pack.factors]
-    generation = Generation(base, pack.stack, pack.head, prompts, trees=False)
+    prompts = [Prompt(owner, ids[at:], 100) for at, owner in enumerate(pack.factors)]  # some are padded
+    generation = Generation(base, pack.stack, pack.head, prompts, trees=True)
     generation.run_until(time.perf_counter() + 0.01, rate=1e9)  # reads the prompts in one pass
     return lambda: generation.run_until(0.0)
 

@@ -31,6 +31,7 @@ from core.train.step.tree_attention import (
 
 LEAVE = 0.9  # the batch shrinks when at most this share of its rows is still running
 NUCLEUS = 0.9  # share of the probability that sampled tokens are drawn from, as in RealToxicityPrompts
+ASYNCHRONOUS = ("cuda",)  # devices for which the host waits when it reads a value
 LIKELY = 1024  # tokens that are looked at first for the NUCLEUS
 
 
@@ -211,7 +212,7 @@ class Generation:
     def _compute_logits(self, ids: torch.Tensor) -> torch.Tensor:
         positions = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         inputs: dict[str, Any] = {
-            "input_ids": ids, "attention_mask": self._mask, "position_ids": positions,
+            "input_ids": ids, "attention_mask": self._make_mask(ids), "position_ids": positions,
             "past_key_values": self._own_cache if self._cache is None else self._cache, "use_cache": True,
         }  # fmt: skip
         if self._head is None:
@@ -221,6 +222,18 @@ class Generation:
         output = self._base.model.base_model(**inputs)
         self._own_cache = output.past_key_values
         return self._convert_to_logits(output.last_hidden_state[:, -1])
+
+    def _make_mask(self, ids: torch.Tensor) -> torch.Tensor | None:
+        """What the tokens ``ids`` attend to. Of a mask (B, T) transformers reads whether anything is masked,
+        and waits for the device. So on a GPU tokens that are generated have none if no prompt is padded, else
+        an additive one (B, 1, 1, T), which bases that read trees take."""
+        if not self._trees or ids.shape[1] > 1 or ids.device.type not in ASYNCHRONOUS:
+            return self._mask
+        if len({len(prompt.ids) for prompt in self.prompts}) == 1:
+            return None
+        dtype = self._base.model.dtype
+        seen = torch.zeros(self._mask.shape, dtype=dtype, device=ids.device)
+        return seen.masked_fill_(self._mask == 0, torch.finfo(dtype).min)[:, None, None]
 
     _own_cache: Any = None  # the model's own cache, where a DynamicCache cannot be used
 
