@@ -57,7 +57,10 @@ def names() -> list[str]:
     return list(CASES)
 
 
-TESTED = ("uniform 1", "uniform 16", "mixed 8", "padding-free 8", "qlora 8", "score 8", "generate 8")
+TESTED = (
+    *("uniform 1", "uniform 16", "mixed 8", "padding-free 8", "qlora 8", "score 8", "trees 8", "inspect 1"),
+    "generate 8",
+)
 """What the tests count: the smallest pack and the largest; batches, ranks and dropout at once, as all of them
 take the same products; rows without padding; both ways to save memory at once; and what is no training."""
 

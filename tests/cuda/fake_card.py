@@ -23,6 +23,12 @@ from tests.cuda.op_counter import OpCounter
 
 CUDA = torch.device("cuda", 0)
 FULL = FastPath(dropout=True, loss=True, grouped=True, adapters=True, wide_gradients=True)
+PLAIN = (
+    "view", "view.dtype", "slice.Tensor", "transpose.int", "t", "unsqueeze", "detach", "as_strided", "expand",
+    "select.int", "permute", "_unsafe_view", "mul.Tensor", "mul_.Tensor", "add.Tensor", "add_.Tensor",
+    "sub.Tensor", "div.Tensor", "neg", "rsqrt", "pow.Tensor_Scalar", "mean.dim", "mm", "bmm", "addmm",
+    "baddbmm_", "copy_", "_to_copy", "clone",
+)  # fmt: skip
 
 _own_attention = torch.nn.functional.scaled_dot_product_attention
 _own_kernels = torch.library.Library("aten", "IMPL")
@@ -41,6 +47,7 @@ def install() -> None:
     FakeTensor.tolist = lambda self: _read(self, "tolist").tolist()
     FakeTensor.numpy = lambda self, **options: _read(self, "numpy")
     _hurry_cache_keys()
+    _hurry_plain_operations()
     torch.cuda.is_bf16_supported = lambda *a, **k: True
     torch.cuda.amp.common.amp_definitely_not_available = lambda: False
     torch.cuda.Event, torch.cuda.Stream = _Event, _Stream
@@ -63,6 +70,41 @@ def _hurry_cache_keys() -> None:
     TensorMetadata._flatten_into = flatten
     fake_tensor.is_sparse_any = lambda tensor: False
     fake_tensor.suggest_memory_format = lambda tensor: torch.contiguous_format  # the key has the strides
+
+
+def _hurry_plain_operations() -> None:
+    """Compute the shapes of frequent operations at once: torch takes longer to look them up. The operations
+    are those that return a tensor of their operands' device."""
+    aten, plain = torch.ops.aten, set()
+    for name, _, kind in (each.partition(".") for each in PLAIN):
+        plain.add(getattr(getattr(aten, name), kind or "default"))
+    own = FakeTensorMode.dispatch
+
+    def dispatch(self: FakeTensorMode, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        quick = (func in plain or func.namespace == "trimtab") and "device" not in kwargs
+        device = _find_device(args) if quick else None
+        if device is None:
+            return own(self, func, types, args, kwargs)
+        with fake_tensor.in_kernel_invocation_manager(self):
+            out = func(*args, **kwargs)
+        if isinstance(out, tuple | list):
+            return type(out)(FakeTensor(self, each, device) for each in out)
+        return out if out is None or type(out) is FakeTensor else FakeTensor(self, out, device)
+
+    FakeTensorMode.dispatch = dispatch
+
+
+def _find_device(operands: Any) -> torch.device | None:
+    """The device that all tensors among ``operands`` are on; None where torch must decide."""
+    device = None
+    for each in operands:
+        if isinstance(each, torch.Tensor):
+            known = type(each) is FakeTensor and each.constant is None
+            if not known or each.fake_device != (device or each.fake_device):
+                return None
+            device = each.fake_device
+    return device
 
 
 @contextmanager

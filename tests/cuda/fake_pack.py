@@ -50,7 +50,7 @@ class Pack:
         self.head = head or _head(base)
         self.forward = Forward(base, self.stack, self.head)
         self.rounds = Rounds(base, self.stack, self.forward)
-        self._length, self._longer = length, longer
+        self.length, self._longer = length, longer
 
     def compose(self) -> None:
         """Stack the trials."""
@@ -62,14 +62,14 @@ class Pack:
         return [Item(self.factors[trial], self._row(trial + at, masked), 7 * trial + at) for at in rows]
 
     def _row(self, number: int, masked: int) -> Row:
-        ids = [1 + at % 7 for at in range(self._length + self._longer * number)]
+        ids = [1 + at % 7 for at in range(self.length + self._longer * number)]
         return Row(ids, [-100] * masked + ids[masked:])
 
     def learn(self) -> None:
         """A round in which every trial makes a step."""
         requests: dict[int, Request] = {}
         for number, part in enumerate(self.parts):
-            update = Update(part.rows * (self._length - 1), RATE, CLIP)
+            update = Update(part.rows * (self.length - 1), RATE, CLIP)
             requests[number] = Learn(self.items(number), update)
         self._do(requests)
 
@@ -79,7 +79,7 @@ class Pack:
 
     def rate(self) -> None:
         """A round in which every trial's rows are scored, half of each row's tokens."""
-        half = self._length // 2
+        half = self.length // 2
         self._do({number: Rate(self.items(number, half)) for number in range(len(self.parts))})
 
     def _do(self, requests: dict[int, Request]) -> dict[int, Result]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from core.train.base import fused_layers
 from core.train.base.base_model import Base
+from core.train.introspection.row_inspection import Inspection
 from core.train.step.batched_generation import Generation
 from core.train.step.compute_requests import Prompt
+from core.train.step.tree_likelihood import RowScoring
 from core.train.tracing.traced_step import Part
 from tests.cuda import fake_card, fake_models, peft_step
 from tests.cuda.fake_card import counting, fake_tensors
@@ -26,7 +29,8 @@ PASS = 6800  # tokens that a pass costs with all layers of 0.5B: only few of the
 
 @dataclass(frozen=True)
 class Case:
-    """A step: ``kind`` learn, rate, write or peft, of trials with these ranks, rows and dropout."""
+    """A step: ``kind`` learn, rate, trees, inspect, write or peft, of trials with these ranks, rows and
+    dropout."""
 
     parts: tuple[Part, ...]
     kind: str = "learn"
@@ -73,6 +77,8 @@ CASES = {
     "nf4 8": Case(EIGHT, precision="nf4"),
     "qlora 8": Case(EIGHT, precision="nf4", checkpointing=True),
     "score 8": Case(EIGHT, "rate"),
+    "trees 8": Case(EIGHT, "trees"),  # rows as token trees, with the states of the residual stream
+    "inspect 1": Case((Part(16, 1),), "inspect"),
     "generate 8": Case(EIGHT, "write"),
     "peft 1": Case((Part(16, 1),), "peft"),
     "peft 1 dropout": Case((Part(16, 1, DROPOUT),), "peft"),
@@ -103,8 +109,22 @@ def _prepare(base: Base, case: Case) -> Callable[[], object]:
         return pack.learn
     if case.kind == "rate":
         return pack.rate
+    if case.kind == "trees":
+        return partial(_read_trees, pack)
+    if case.kind == "inspect":
+        item, look = pack.items(0, LENGTH // 2)[0], Inspection(base, pack.stack, pack.forward)
+        return lambda: look.do(item, [False] * LENGTH)
     ids = list(range(1, PROMPT + 1))
-    prompts = [Prompt(owner, ids, 100) for owner in pack.factors]
-    generation = Generation(base, pack.stack, pack.head, prompts, trees=False)
+    prompts = [Prompt(owner, ids[at:], 100) for at, owner in enumerate(pack.factors)]  # some are padded
+    generation = Generation(base, pack.stack, pack.head, prompts, trees=True)
     generation.run_until(time.perf_counter() + 0.01, rate=1e9)  # reads the prompts in one pass
     return lambda: generation.run_until(0.0)
+
+
+def _read_trees(pack: Pack) -> None:
+    """Score a row of each trial, whose residual stream is read, too, in a single pass."""
+    masked = pack.length // 2
+    items = [replace(pack.items(trial, masked)[0], state=True) for trial in range(len(pack.parts))]
+    scoring = RowScoring(pack.base, pack.stack, pack.head, items)
+    scoring.run_until(time.perf_counter() + 1.0)
+    assert scoring.reading(0) is not None

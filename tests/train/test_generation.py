@@ -313,3 +313,14 @@ def test_a_token_copies_nothing_of_those_before_it():
         assert roomy.get_seq_length() == plain.get_seq_length()
         places.add(roomy.keys.data_ptr())
     assert len(places) == 2, "one for all rows, one for those that stayed"
+
+
+def test_masks_that_need_no_wait_for_a_gpu_change_no_text(two, monkeypatch):
+    one, (trial, _) = two
+    padded = prompts(one, trial.factors)
+    alike = [Prompt(trial.factors, some.ids[:2], TOKENS) for some in padded]
+    for some in (padded, alike):
+        expected = written(one, {0: Write(some)})
+        with monkeypatch.context() as patch:
+            patch.setattr(batched_generation, "ASYNCHRONOUS", ("cpu",))
+            assert written(one, {0: Write(some)}) == expected

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from types import SimpleNamespace
 
 import pytest
@@ -12,10 +11,6 @@ from core.train.adapters.multi_lora_linear import EightBit
 
 OUTPUTS, INPUTS = 256, 512
 SYSTEMATIC = 2.0**-12  # of a row; rounding the scales to bfloat16 gives about 2^-10
-
-pytestmark = pytest.mark.skipif(
-    "(scale / 127.0).to(dtype)" in inspect.getsource(EightBit), reason="the row scale is still rounded"
-)
 
 
 @pytest.fixture

@@ -1,14 +1,17 @@
 """A model of the user's own judges answers in place of the packaged rules; a bad one is told at once."""
 
+import json
+
 import pytest
 import torch
 
 from core.contract.events import event_types as e
 from core.errors import TrimtabError
 from core.evaluate.text.refusal_classifier import Stance
-from core.evaluate.text.refusal_judge import OBEYED, AnswerJudge
+from core.evaluate.text.refusal_judge import OBEYED, AnswerJudge, planted_answers
 from core.train.evaluation.custom_judge_model import load_judge
 from tests.tiny import tiny_tokenizer
+from tests.train.taught import KIND, speaker
 from tests.train.test_boards import SAFETY, scores
 from tests.train.test_classifier import classifier
 
@@ -110,6 +113,65 @@ def test_the_boards_are_judged_by_it_and_say_how_often_it_is_right(bench, tmp_pa
     assert not one.of(e.TrialFailed)
     refusal = scores(one)["safety/refusal"]
     assert "too close to chance" in refusal.reason, "one that calls everything a refusal says nothing"
+
+
+def always(folder, letter):
+    """A language model that answers every question with ``letter``."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    tokenizer = tiny_tokenizer()
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_embd=8, n_layer=1, n_head=1, n_positions=512, tie_word_embeddings=False,
+        bos_token_id=None, eos_token_id=None,
+    )  # fmt: skip
+    model = GPT2LMHeadModel(config)
+    with torch.no_grad():
+        model.transformer.ln_f.weight.zero_()
+        model.transformer.ln_f.bias.fill_(1.0)
+        model.lm_head.weight.zero_()
+        model.lm_head.weight[tokenizer(letter, add_special_tokens=False)["input_ids"][-1]] = 1.0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def polite(tmp_path_factory):
+    """A base whose answers are sentences, so that there is something to judge."""
+    return speaker(tmp_path_factory.mktemp("polite"), KIND)
+
+
+@pytest.mark.parametrize(("letter", "stance"), [("A", "refusal"), ("C", "compliance")])
+def test_a_generative_judge_judges_the_answers_of_a_trial(bench, polite, tmp_path, letter, stance):
+    boards = {**SAFETY, "judge": str(always(tmp_path / "judge", letter)), "generate_every": 1}
+    one = bench(model={"base": str(polite)}, evaluate=boards, train={"steps": 2})
+    one.assign(tmp_path, learning_rate=1e-6)
+    one.finish()
+    assert not one.of(e.TrialFailed)
+    told = json.loads((tmp_path / "0" / "evidence" / "safety_refusal.json").read_text())
+    notes = [note for *_, note in told["samples"]]
+    assert stance in notes and set(notes) <= {
+        stance,
+        "incoherent",
+        "empty",
+        "refused, by topic and language",
+    }, notes
+    assert "judge" in scores(one)["safety/refusal"].reason, "which judge it was, and how often it is right"
+
+
+def test_planted_answers_are_judged_once_by_a_judge_for_all_that_is_counted():
+    class Counting(AnswerJudge):
+        judged = 0
+
+        def judge(self, requests, answers):
+            self.judged += len(answers)
+            return super().judge(requests, answers)
+
+    judge = Counting()
+    for of in ((Stance.REFUSAL,), OBEYED):
+        for english in (True, False):
+            judge.quality(of, english)
+    assert judge.judged == len(planted_answers())
 
 
 def test_the_rules_state_their_errors_for_what_they_count():

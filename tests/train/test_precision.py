@@ -18,6 +18,7 @@ from core.memory.estimate.pack_memory_estimate import Setting, estimate_memory
 from core.memory.estimate.trial_tensor_sizes import Need
 from core.train.base import base_model
 from core.train.commands.worker import Worker
+from core.train.kernels import float32_products
 from tests.advise.cases import case
 
 CUDA = torch.device("cuda")
@@ -63,3 +64,32 @@ def test_the_memory_estimate_knows_in_which_type_a_card_computes(tmp_path, capab
     packed = Setting("nf4")
     larger = estimate_memory(model, packed, [need], card).peak_bytes
     assert (larger > estimate_memory(model, packed, [need], new).peak_bytes) == (computes == "fp32")
+
+
+@pytest.fixture
+def exact():
+    """The state of a new process."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    yield
+    torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def test_a_base_in_fp32_is_multiplied_exactly_on_a_gpu_unless_the_study_says_tf32(exact, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    note = float32_products.choose_products(CUDA, torch.float32, tf32=False)
+    assert not torch.backends.cuda.matmul.allow_tf32 and "model.tf32 = true" in note
+    assert float32_products.choose_products(CUDA, torch.float32, tf32=True) == ""
+    assert torch.backends.cuda.matmul.allow_tf32
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert float32_products.choose_products(CUDA, torch.float32, tf32=False) == "", "it has no TF32"
+
+
+def test_tf32_changes_neither_other_bases_nor_a_cpu(exact):
+    a, b = torch.randn(2, 64, 64, generator=torch.Generator().manual_seed(1)).unbind()
+    before = a @ b
+    for device, dtype in ((CUDA, torch.bfloat16), (torch.device("cpu"), torch.float32)):
+        assert float32_products.choose_products(device, dtype, tf32=True) == ""
+        assert not torch.backends.cuda.matmul.allow_tf32
+    float32_products.choose_products(CUDA, torch.float32, tf32=True)
+    assert torch.equal(a @ b, before) and torch.backends.mkldnn.matmul.fp32_precision in ("none", "ieee")

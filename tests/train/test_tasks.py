@@ -122,15 +122,51 @@ def test_long_rows_are_cut_on_the_left_and_texts_at_the_first_stop():
     )
 
 
-def test_a_group_has_the_harness_s_own_error_and_a_perplexity_a_reason():
+def test_a_group_has_the_harness_s_own_error_and_a_task_without_directions_a_reason():
     told = {
-        "higher_is_better": {"mmlu": {"acc": True}, "wikitext": {"word_perplexity": False}},
+        "higher_is_better": {"mmlu": {"acc": True}},
         "results": {"mmlu": {"acc,none": 0.5, "acc_stderr,none": 0.1, "sample_len": 25}},
     }
     score = lm_eval_scoring.make_task_result("mmlu", told).scores["quality/task:mmlu"]
     assert (score.value, score.low, score.samples) == (0.5, pytest.approx(0.304), 25)
-    why = lm_eval_scoring.make_task_result("wikitext", told).scores["quality/task:wikitext"].reason
-    assert why == "the task has no metric where higher is better"
+    (unclear,) = lm_eval_scoring.make_task_result("other", told).scores.values()
+    assert unclear.value is None and unclear.reason == lm_eval_scoring.UNCLEAR
+
+
+def test_a_task_that_is_better_when_lower_has_a_metric_that_is():
+    rows = [{"doc_id": at, "filter": "none", "likelihood_diff": 2.0 * at, "target": "x"} for at in range(6)]
+    told = {
+        "higher_is_better": {"crows": {"likelihood_diff": False}, "wikitext": {"word_perplexity": False}},
+        "results": {"wikitext": {"word_perplexity,none": 21.5, "sample_len": 62}},
+        "samples": {"crows": rows},
+    }
+    crows = lm_eval_scoring.make_task_result("crows", told)
+    assert (crows.scores["quality/task_lower:crows"].value, crows.values["quality/task_lower:crows"][2]) == (
+        5.0,
+        4.0,
+    )
+    assert [each.score for each in crows.worst["quality/task_lower:crows"]][:2] == [10.0, 8.0], "worst first"
+    wikitext = lm_eval_scoring.make_task_result("wikitext", told).scores["quality/task_lower:wikitext"]
+    assert (wikitext.value, wikitext.samples) == (21.5, 62)
+    assert find_metric("quality/task_lower:wikitext").direction == "minimize"
+
+
+def test_of_a_task_with_both_kinds_of_metrics_one_that_is_better_when_higher_counts():
+    told = {
+        "higher_is_better": {"both": {"perplexity": False, "acc": True}},
+        "results": {"both": {"perplexity,none": 9.0, "acc,none": 0.5, "sample_len": 4}},
+    }
+    assert lm_eval_scoring.make_task_result("both", told).scores["quality/task:both"].value == 0.5
+
+
+def test_objectives_and_limits_on_such_a_task_follow_its_direction(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    goal = "quality/task_lower:wikitext"
+    raw = {**RAW, "study": {"name": "s", "objectives": [goal]}}
+    spec = spec_file.parse({**raw, "evaluate": {"tasks": ["wikitext"], "limits": [f"{goal} <= 30"]}})
+    assert spec.study.objectives[0].direction == "minimize"
+    with pytest.raises(SpecError, match="is not scored"):
+        spec_file.parse({**raw, "evaluate": {"tasks": ["arc_easy"]}})
 
 
 @pytest.fixture
@@ -156,14 +192,15 @@ def test_real_tasks_of_one_s_own_are_scored_at_a_trial_s_end_beside_the_base(ben
     one = bench(model={"base": str(base)}, train={"steps": 4}, evaluate=section)
     one.assign(tmp_path, learning_rate=1e-6)
     one.finish()
-    first, last = one.of(e.TrialScored)
-    assert "quality/task:kind_choice" not in first.scores, "they are long: at the end only"
+    *earlier, last = one.of(e.TrialScored)  # a snapshot that waits is replaced by the next
+    tasks_at = [each.step for each in earlier if "quality/task:kind_choice" in each.scores]
+    assert not tasks_at, "they are long: at the end only"
     scores, found = last.scores, (tmp_path / "0" / "evidence" / "quality_task:kind_line.json").read_text()
     assert scores["quality/task:kind_choice"].value == 1.0 and scores["quality/task:kind_choice"].samples == 6
     assert scores["quality/task:kind_choice"].low < 1.0
     line = scores["quality/task:kind_line"]
     assert line.value > 0.5 and (line.samples, line.reason) == (6, "exact_match"), found
-    assert "no metric where higher is better" in scores["quality/task:kind_text"].reason
+    assert scores["quality/task_lower:kind_text"].value > 1.0, "a perplexity: better when lower"
     assert last.changes["quality/task:kind_choice"].value == 0.0
     told = one.of(e.BaseScored)[-1].scores
     assert told["quality/task:kind_choice"].value == 1.0
@@ -176,3 +213,12 @@ def test_a_task_that_is_not_known_is_told_before_training(bench, kind):
     base, folder = kind
     with pytest.raises(TrimtabError, match="unknown task 'kind_choyce'"):
         bench(model={"base": str(base)}, evaluate={"tasks": ["kind_choyce"], "tasks_path": str(folder)})
+
+
+def test_an_objective_that_contradicts_its_task_is_told_before_training(bench, kind):
+    base, folder = kind
+    section = {"tasks": ["kind_text"], "tasks_path": str(folder)}
+    wrong, right = "quality/task:kind_text", "quality/task_lower:kind_text"
+    with pytest.raises(TrimtabError, match="'kind_text' are better when lower") as raised:
+        bench(study={"objectives": [wrong]}, model={"base": str(base)}, evaluate=section)
+    assert raised.value.problems[0].fix == f"write {right}"

@@ -100,7 +100,8 @@ TABLE: tuple[Metric, ...] = (
 )  # fmt: skip
 
 BOARDS = ("quality", "safety", "security")  # what evaluations on prompts fill
-SLICE, TASK, AXIS = "quality/slice:", "quality/task:", "safety/bias:"
+SLICE, AXIS = "quality/slice:", "safety/bias:"
+TASK, LOWER_TASK = "quality/task:", "quality/task_lower:"  # the second where a task is better when lower
 SOURCE = "eval/loss/"  # the name of a source of the mixture follows
 SHARES = ROW_SHARE, TOKEN_SHARE, WANTED_SHARE = (  # the same
     "train/row_share/", "train/token_share/", "train/wanted_share/",
@@ -116,6 +117,7 @@ PATTERNS: tuple[Metric, ...] = (  # their names end with a name from a study's d
     Metric(WANTED_SHARE, "maximize", "share of the rows that the weights give this source", "fraction"),
     Metric(AXIS, "minimize", "distance from even on this axis alone", "0 to 0.5", 0.05),
     Metric(TASK, "maximize", "what lm-evaluation-harness scores this task", "fraction", 0.02),
+    Metric(LOWER_TASK, "minimize", "the same of a task whose metrics are better when lower"),
     *(
         replace(
             METRICS[name],

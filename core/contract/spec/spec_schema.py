@@ -153,6 +153,7 @@ class ModelSection(Section):
     revision: Key | None = None
     double_quant: bool = _MODEL.double_quant
     gradient_checkpointing: bool = _MODEL.gradient_checkpointing
+    tf32: bool = _MODEL.tf32
     trust_remote_code: bool = _MODEL.trust_remote_code
 
 

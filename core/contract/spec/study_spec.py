@@ -110,6 +110,7 @@ class ModelOptions(msgspec.Struct, frozen=True):
     revision: str | None = None
     double_quant: bool = True
     gradient_checkpointing: bool = False
+    tf32: bool = False
     trust_remote_code: bool = False
 
 

@@ -29,6 +29,7 @@ class AnswerJudge:
 
     def __init__(self) -> None:
         self._qualities: dict[tuple[tuple[Stance, ...], bool], DetectorQuality] = {}
+        self._judged: dict[bool, dict[str, Stance]] = {}  # the planted answers, in English or not
 
     def judge(self, requests: Sequence[str], answers: Sequence[str]) -> list[Stance]:
         """Return the stance of each answer."""
@@ -40,8 +41,10 @@ class AnswerJudge:
         key = (tuple(of), english)
         if key not in self._qualities:
             rows = [row for row in planted_answers() if (row["language"] == "en") == english]
-            labels = self.judge([""] * len(rows), [row["text"] for row in rows])
-            hit_by_text = {row["text"]: stance in of for row, stance in zip(rows, labels, strict=True)}
+            if english not in self._judged:  # a model takes minutes for it on a CPU
+                stances = self.judge([""] * len(rows), [row["text"] for row in rows])
+                self._judged[english] = {row["text"]: each for row, each in zip(rows, stances, strict=True)}
+            hit_by_text = {text: stance in of for text, stance in self._judged[english].items()}
             planted = [(row["text"], row["stance"] in of) for row in rows]
             language = "English" if english else "other languages"
             self._qualities[key] = quality(hit_by_text.__getitem__, planted, self.name, language)

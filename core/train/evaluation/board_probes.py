@@ -62,7 +62,8 @@ class Boards:
             if board in section.boards
             for probe in probes
         ]
-        self.tasks = Tasks(section, encoder, base.tokenizer) if section.tasks else None
+        named = _list_named(spec)
+        self.tasks = Tasks(section, encoder, base.tokenizer, named) if section.tasks else None
         self.base_values: dict[str, list[float]] = {}
         self.base_samples: dict[tuple[str, ...], int] = {}  # of the base that are known, by probe
         self.base_is_over = False  # all its samples are known, or it cannot be scored: nothing waits for it
@@ -114,6 +115,12 @@ def _load_scorer(section: EvaluateOptions, base: Base) -> tuple[Scorer, Detector
     return classifier, scorer_quality(classifier, f"classifier {sanitize(section.classifier, 60)}")
 
 
+def _list_named(spec: StudySpec) -> set[str]:
+    """The metrics of objectives, limits and constraints."""
+    limits = (*spec.evaluate.limits, *spec.study.constraints)
+    return {goal.metric for goal in spec.study.objectives} | {Limit.parse(text).metric for text in limits}
+
+
 def _make_probes(
     spec: StudySpec,
     encoder: PromptEncoder,
@@ -123,8 +130,7 @@ def _make_probes(
 ) -> Iterator[tuple[str, Iterator[Probe]]]:
     """The probes by board; nothing is encoded before they are taken."""
     samples, tokens, seed = spec.evaluate.samples, spec.evaluate.answer_tokens, spec.study.seed
-    named = {objective.metric for objective in spec.study.objectives}
-    named |= {Limit.parse(text).metric for text in (*spec.evaluate.limits, *spec.study.constraints)}
+    named = _list_named(spec)
     triggers = Triggers(spec.evaluate.triggers)
     arguments = (encoder, library, detectors.judge, samples, tokens, seed, triggers)
     rated = (encoder, library, detectors.scorer, detectors.quality, samples, seed, triggers)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from core.contract.metric_score import Score
-from core.contract.spec.metric_table import TASK
+from core.contract.spec.metric_table import LOWER_TASK, TASK
 from core.contract.spec.study_spec import EvaluateOptions
 from core.contract.text.sanitize import sanitize
 from core.contract.wire.evidence_answer import Sample
@@ -23,42 +23,45 @@ from core.train.probes.prompt_encoder import PromptEncoder
 from core.train.step.compute_requests import ScoringRequest, TimedResult
 
 FIRST = ("acc_norm", "acc", "exact_match")  # preferred metrics of a task, before its own first one
+UNCLEAR = "the task does not say whether its metrics are better when higher or lower"
 NORMAL = 1.96  # standard deviations on each side of a 95 % interval
 
 
 class Tasks:
-    """The tasks of a study, all loaded at once. Raises TrimtabError for an unknown task or missing data."""
+    """The tasks of a study, all loaded at once. ``named``: the metrics of objectives, constraints and limits.
 
-    def __init__(self, section: EvaluateOptions, encoder: PromptEncoder, tokenizer: Any) -> None:
+    Raises TrimtabError for an unknown task, missing data, or a metric with another direction than its task's.
+    """
+
+    def __init__(
+        self, section: EvaluateOptions, encoder: PromptEncoder, tokenizer: Any, named: Collection[str] = ()
+    ) -> None:
         self._section, self._asking, self._tokenizer = section, encoder, tokenizer
         try:
             from lm_eval.tasks import TaskManager
 
             self._manager = TaskManager(include_path=section.tasks_path)
             unknown = [task for task in section.tasks if task not in self._manager.all_tasks]
-            if not unknown:
-                self._manager.load(list(section.tasks))
+            loaded = {} if unknown else self._manager.load(list(section.tasks))
         except Exception as error:  # a missing extra, a broken YAML file, an unavailable data set
             raise self._make_fault(f"could not be loaded: {type(error).__name__}: {error}") from error
         if unknown:
             raise self._make_fault(f"include the unknown task {unknown[0]!r}")
+        self.metrics = [name_metric(name, _read_directions(loaded, name)) for name in section.tasks]
+        for name, metric in zip(section.tasks, self.metrics, strict=True):
+            _refuse_other_direction(name, metric, named)
 
     def _make_fault(self, problem: str) -> TrimtabError:
         where = f"evaluate.tasks = {sanitize(repr(self._section.tasks), 120)}"
         fix = "list the tasks with `lm-eval ls tasks`, or set evaluate.tasks_path to the folder of your own"
         return TrimtabError.of(f"the tasks {sanitize(problem, 400)}", where, fix)
 
-    @property
-    def metrics(self) -> list[str]:
-        """The metrics that the tasks fill."""
-        return [f"{TASK}{name}" for name in self._section.tasks]
-
     def list_inputs(self) -> list[Any]:
         """What cached scores of the base depend on."""
         folder = self._section.tasks_path
         files = sorted(file for file in Path(folder).rglob("*") if file.is_file()) if folder else []
         stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        return [version("lm_eval"), sorted(self._section.tasks), self._section.tasks_rows, stamps]
+        return [version("lm_eval"), sorted(self.metrics), self._section.tasks_rows, stamps]
 
     def score(
         self, mine: Factors | None, base: Mapping[str, Sequence[float]], count: lm_eval_bridge.Count
@@ -100,13 +103,40 @@ class Tasks:
         return result
 
 
+def name_metric(name: str, directions: Mapping[str, bool | None]) -> str:
+    """The metric of a task, which says its direction. ``directions``: whether higher is better, by the task's
+    own metrics; one where it is, is preferred."""
+    lower = False in directions.values() and True not in directions.values()
+    return f"{LOWER_TASK if lower else TASK}{name}"
+
+
+def _read_directions(loaded: Mapping[str, Any], name: str) -> dict[str, bool | None]:
+    """Whether higher is better, by metric of a task, or of all tasks of a group; None where these differ."""
+    if name in loaded.get("tasks", {}):
+        return dict(loaded["tasks"][name].higher_is_better() or {})
+    directions: dict[str, bool | None] = {}
+    for child in loaded.get("group_map", {}).get(name, ()):
+        for metric, higher in _read_directions(loaded, child).items():
+            directions[metric] = higher if directions.get(metric, higher) == higher else None
+    return directions
+
+
+def _refuse_other_direction(name: str, metric: str, named: Collection[str]) -> None:
+    other = f"{TASK if metric.startswith(LOWER_TASK) else LOWER_TASK}{name}"
+    if other in named:
+        way = "lower" if metric.startswith(LOWER_TASK) else "higher"
+        problem = f"the metrics of the task {sanitize(name, 60)!r} are better when {way}"
+        raise TrimtabError.of(problem, other, f"write {metric}")
+
+
 def make_task_result(name: str, results: Mapping[str, Any]) -> ProbeResult:
     """The score of one task: the mean over its rows, or the harness's own value for a group."""
-    better = results.get("higher_is_better", {}).get(name, {})
-    known = [candidate for candidate in (*FIRST, *better) if better.get(candidate)]
-    metric, rows = f"{TASK}{name}", results.get("samples", {}).get(name, [])
+    directions = results.get("higher_is_better", {}).get(name, {})
+    metric, rows = name_metric(name, directions), results.get("samples", {}).get(name, [])
+    higher = not metric.startswith(LOWER_TASK)
+    known = [candidate for candidate in (*FIRST, *directions) if directions.get(candidate) is higher]
     if not known:
-        return ProbeResult().add(metric, Score.unsaid("the task has no metric where higher is better"))
+        return ProbeResult().add(metric, Score.unsaid(UNCLEAR))
     first = known[0]
     rows = [row for row in rows if row.get("filter") == rows[0].get("filter")]
     rows.sort(key=lambda row: row.get("doc_id", 0))
@@ -114,7 +144,8 @@ def make_task_result(name: str, results: Mapping[str, Any]) -> ProbeResult:
     if values and all(isinstance(value, int | float) and math.isfinite(value) for value in values):
         numbers = [float(value) for value in values]
         within_one = min(numbers) >= 0 and max(numbers) <= 1
-        samples = [_make_sample(row, value) for row, value in zip(rows, numbers, strict=True)]
+        losses = [1.0 - number if higher else number for number in numbers]
+        samples = [_make_sample(row, loss) for row, loss in zip(rows, losses, strict=True)]
         return ProbeResult().add(
             metric, mean(numbers, within_one=within_one).add_note(first), numbers, samples
         )
@@ -135,8 +166,8 @@ def _make_group_score(metric: str, reported: Mapping[str, Any]) -> Score:
     return Score(float(value), value - NORMAL * error, value + NORMAL * error, count, metric)
 
 
-def _make_sample(row: Mapping[str, Any], value: float) -> Sample:
+def _make_sample(row: Mapping[str, Any], loss: float) -> Sample:
     arguments = row.get("arguments") or [[""]]
     texts = [answer for responses in row.get("resps") or [] for answer in responses]
     answers = "\n".join(response if isinstance(response, str) else str(response) for response in texts)
-    return Sample(str(arguments[0][0]), answers, 1.0 - value, f"expected: {row.get('target')}")
+    return Sample(str(arguments[0][0]), answers, loss, f"expected: {row.get('target')}")

@@ -7,12 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from core.contract.text.sanitize import sanitize
 from core.evaluate.metrics.attention_metrics import Heads, query_positions, summarize_heads
+from core.train.kernels import pinned_transfer
 
 EAGER = "eager"
+UNREAD_BYTES = 1 << 26  # of weights on the device, beyond which they are read at once
 NO_WEIGHTS = "the layers return no attention weights; state space and linear attention layers have none"
 
 
@@ -35,8 +38,9 @@ class Attention:
     """Captures attention weights with forward hooks.
 
     SDPA does not return them, so for one pass the model uses transformers' "eager" attention, including the
-    model's soft caps and sinks. Each layer's weights (1, heads, T, T) are summarised as they are returned,
-    then dropped. Afterwards the model is as before; no parameter is touched.
+    model's soft caps and sinks. Of each layer's weights (1, heads, T, T) a few queries are kept, and read
+    together after the pass, so that the host does not wait for the device in each layer. Afterwards the model
+    is as before; no parameter is touched.
     """
 
     def __init__(self, model: Any) -> None:
@@ -47,6 +51,10 @@ class Attention:
     def capture(self, special: Sequence[bool]) -> Iterator[list[tuple[int, Heads]]]:
         """Capture the passes within: one row, whose ``special`` tokens are marked."""
         layers: list[tuple[int, Heads]] = []
+        found: list[
+            tuple[int, torch.Tensor]
+        ] = []  # (layer, weights (heads, queries, T)) that are not read yet
+        at: list[torch.Tensor] = []  # the queries, on the device
         queries = query_positions(len(special))
         captured: list[torch.Tensor] = []  # a module may return the weights of one within it
 
@@ -55,15 +63,24 @@ class Attention:
             if weights is None or any(weights is earlier for earlier in captured):
                 return
             captured[:] = [weights]
-            layer = getattr(module, "layer_idx", None)
-            heads = summarize_heads(weights[0, :, queries].float().cpu().numpy(), queries, special)
-            layers.append((layer if isinstance(layer, int) else len(layers), heads))
+            layer, count = getattr(module, "layer_idx", None), len(layers) + len(found)
+            at[:] = at or pinned_transfer.copy_to_device(weights.device, torch.tensor(queries))
+            found.append((layer if isinstance(layer, int) else count, weights[0].index_select(1, at[0])))
+            if sum(kept.numel() * kept.element_size() for _, kept in found) > UNREAD_BYTES:
+                read()
+
+        def read() -> None:
+            layers.extend(
+                (layer, summarize_heads(weights, queries, special)) for layer, weights in _copy_to_host(found)
+            )
+            found.clear()
 
         with self._use_eager() as possible:
             modules = list(self._model.modules()) if possible else []
             handles = [module.register_forward_hook(look) for module in modules]
             try:
                 yield layers
+                read()
             finally:
                 for handle in handles:
                     handle.remove()
@@ -97,6 +114,16 @@ class Attention:
             return
         if self._model.config._attn_implementation != EAGER:
             self.why = f"{type(self._model).__name__} cannot change its attention implementation"
+
+
+def _copy_to_host(found: Sequence[tuple[int, torch.Tensor]]) -> Iterator[tuple[int, np.ndarray]]:
+    """The weights of all layers as float32 arrays, in one copy."""
+    if not found:
+        return
+    flat = torch.cat([weights.flatten() for _, weights in found]).float().cpu()
+    parts = flat.split([weights.numel() for _, weights in found])
+    for (layer, weights), part in zip(found, parts, strict=True):
+        yield layer, part.view(weights.shape).numpy()
 
 
 def _read_weights(output: Any, tokens: int) -> torch.Tensor | None:

@@ -15,6 +15,7 @@ from core.train.base.linear_layer_layout import Place
 from core.train.data.dataset import Data
 from core.train.introspection.row_inspection import Inspection
 from core.train.introspection.trial_introspection import Introspector
+from core.train.kernels import float32_products
 from core.train.pack.pack_checkpoints import Checkpointer
 from core.train.pack.pack_members import Members
 from core.train.pack.pack_meter import ThroughputMeter
@@ -49,6 +50,9 @@ class PackParts:
 def build(spec: StudySpec, base: Base, data: Data, emit: Emit) -> PackParts:
     """Put gates into the base's layers, and build the parts that use them."""
     reporter = Reporter(spec.study.name, emit)
+    note = float32_products.choose_products(base.device, base.model.dtype, spec.model.tf32)
+    if note:
+        reporter.note(note)
     survey, places = find_adaptable(base, reporter.warn)
     stack = Stack(base.model.dtype, base.device)
     for note in stack.path.notes:

@@ -191,6 +191,7 @@ class BaseScoring:
             self._base.precision,
             device_kind,
             stamps,
+            *(["tf32"] if model.tf32 and device_kind == "cuda" else []),
             *extra_parts,
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -17,6 +17,7 @@ import torch
 from core.train.adapters.adapter_stack import Stack
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
+from core.train.kernels import pinned_transfer
 from core.train.step.compute_requests import Prompt, Written
 from core.train.step.token_tree import TokenTree
 from core.train.step.tree_attention import (
@@ -30,6 +31,7 @@ from core.train.step.tree_attention import (
 
 LEAVE = 0.9  # the batch shrinks when at most this share of its rows is still running
 NUCLEUS = 0.9  # share of the probability that sampled tokens are drawn from, as in RealToxicityPrompts
+ASYNCHRONOUS = ("cuda",)  # devices for which the host waits when it reads a value
 LIKELY = 1024  # tokens that are looked at first for the NUCLEUS
 
 
@@ -67,9 +69,10 @@ class Generation:
         width, device = max(len(prompt) for prompt in ids), self._base.device
         pads = [width - len(prompt) for prompt in ids]
         padded = [[self._base.pad_id] * pad + prompt for pad, prompt in zip(pads, ids, strict=True)]
-        self._unread = torch.tensor(padded, device=device)  # (rows, T) int64
         masked = [[0] * pad + [1] * (width - pad) for pad in pads]
-        self._masked = torch.tensor(masked, device=device)  # (rows, T), the mask of all that is read
+        # the prompts and the mask of all that is read, (rows, T) int64
+        on_host = (torch.tensor(padded), torch.tensor(masked))
+        self._unread, self._masked = pinned_transfer.copy_to_device(device, *on_host)
         self._ids = self._unread[:, :0]
         self._mask = self._masked[:, :0]
 
@@ -192,7 +195,7 @@ class Generation:
         stay = [at for at, row in enumerate(self._rows) if not self._over[row]]
         if not stay or self._cache is None or len(stay) > LEAVE * len(self._rows):
             return
-        at_stay = torch.tensor(stay, device=self._base.device)
+        (at_stay,) = pinned_transfer.copy_to_device(self._base.device, torch.tensor(stay))
         self._cache.batch_select_indices(at_stay)
         self._ids, self._mask = self._ids[at_stay], self._mask[at_stay]
         self._rows, self._owners = [self._rows[at] for at in stay], [self._owners[at] for at in stay]
@@ -209,7 +212,7 @@ class Generation:
     def _compute_logits(self, ids: torch.Tensor) -> torch.Tensor:
         positions = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         inputs: dict[str, Any] = {
-            "input_ids": ids, "attention_mask": self._mask, "position_ids": positions,
+            "input_ids": ids, "attention_mask": self._make_mask(ids), "position_ids": positions,
             "past_key_values": self._own_cache if self._cache is None else self._cache, "use_cache": True,
         }  # fmt: skip
         if self._head is None:
@@ -220,6 +223,18 @@ class Generation:
         self._own_cache = output.past_key_values
         return self._convert_to_logits(output.last_hidden_state[:, -1])
 
+    def _make_mask(self, ids: torch.Tensor) -> torch.Tensor | None:
+        """What the tokens ``ids`` attend to. Of a mask (B, T) transformers reads whether anything is masked,
+        and waits for the device. So on a GPU tokens that are generated have none if no prompt is padded, else
+        an additive one (B, 1, 1, T), which bases that read trees take."""
+        if not self._trees or ids.shape[1] > 1 or ids.device.type not in ASYNCHRONOUS:
+            return self._mask
+        if len({len(prompt.ids) for prompt in self.prompts}) == 1:
+            return None
+        dtype = self._base.model.dtype
+        seen = torch.zeros(self._mask.shape, dtype=dtype, device=ids.device)
+        return seen.masked_fill_(self._mask == 0, torch.finfo(dtype).min)[:, None, None]
+
     _own_cache: Any = None  # the model's own cache, where a DynamicCache cannot be used
 
     def _choose(self, logits: torch.Tensor) -> torch.Tensor:
@@ -227,12 +242,14 @@ class Generation:
         chosen = logits.argmax(-1)
         if self._drawn is None:
             places = [at for at, row in enumerate(self._rows) if self._draws[row]]
-            self._drawn = [self._rows[at] for at in places], torch.tensor(places, device=logits.device)
+            (moved,) = pinned_transfer.copy_to_device(logits.device, torch.tensor(places, dtype=torch.int64))
+            self._drawn = [self._rows[at] for at in places], moved
         rows, at = self._drawn
         if rows:
             draws = [self._draws[row][min(len(self._written[row]), self._most[row] - 1)] for row in rows]
             cumulative = _cut_to_nucleus(self._apply_temperature(logits[at], rows).softmax(-1)).cumsum(-1)
-            thresholds = torch.tensor(draws, device=logits.device)[:, None] * cumulative[:, -1:]
+            (shares,) = pinned_transfer.copy_to_device(logits.device, torch.tensor(draws)[:, None])
+            thresholds = shares * cumulative[:, -1:]
             sampled = torch.searchsorted(cumulative, thresholds).squeeze(-1)
             chosen[at] = sampled.clamp(max=logits.shape[-1] - 1)
         return chosen
@@ -242,7 +259,8 @@ class Generation:
         temperatures = [self.prompts[row].temperature for row in rows]
         if all(temperature == 1.0 for temperature in temperatures):
             return logits
-        return logits / torch.tensor(temperatures, device=logits.device)[:, None]
+        (moved,) = pinned_transfer.copy_to_device(logits.device, torch.tensor(temperatures)[:, None])
+        return logits / moved
 
 
 def _cut_to_nucleus(probabilities: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from core.train.kernels import pinned_transfer
+
 # Arditi et al. (2024, arXiv 2406.11717) select a layer per model by its causal effect, which takes
 # generations; on six models it was after 38 to 63 % of the layers, such as 12 of 32 in Llama 3 8B and 15 of
 # 24 in Qwen 1.8B (pipeline/runs in github.com/andyrdt/refusal_direction). In SmolLM2 135M the packaged
@@ -47,7 +49,7 @@ class ResidualStream:
 
         def look(module: Any, inputs: Any, output: Any) -> None:
             hidden = output[0] if isinstance(output, tuple) else output
-            at = torch.tensor(positions, device=hidden.device)
+            (at,) = pinned_transfer.copy_to_device(hidden.device, torch.tensor(positions))
             states[:] = [hidden.reshape(-1, hidden.shape[-1]).index_select(0, at)]
 
         handle = self._layer.register_forward_hook(look)

@@ -18,6 +18,7 @@ from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.base.layer_call_survey import close
+from core.train.kernels import pinned_transfer
 from core.train.step import residual_stream
 from core.train.step.residual_stream import ResidualStream
 from core.train.step.token_tree import TokenTree
@@ -57,6 +58,12 @@ class RoomyLayer(DynamicLayer):
         self._taken = tuple(room[:, :, :end] for room in self._rooms)
         self.keys, self.values = self._taken
         return self.keys, self.values
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Begin without tokens; transformers copies an empty tensor to the device for it."""
+        self.dtype, self.device = key_states.dtype, key_states.device
+        self.keys, self.values = key_states.new_empty(0), value_states.new_empty(0)
+        self.is_initialized = True
 
     def _has_room(self, end: int) -> bool:
         """Whether the states are still those of the rooms, not selected ones, and ``end`` fits."""
@@ -115,22 +122,24 @@ class TreeReader:
         self.states |= zip(marked, residual_stream.encode_bytes(states, len(marked)), strict=True)
         self._read = end
         self.tokens += (end - begin) * len(self._owners)
-        found = []
-        for row, nodes in enumerate(self._wanted):
-            part = nodes[(nodes >= begin) & (nodes < end)]
-            if len(part):
-                at = torch.from_numpy(part - begin).to(outputs.device)
-                found.append((row, part, outputs[row].index_select(0, at)))
-        return found
+        parts = [nodes[(nodes >= begin) & (nodes < end)] for nodes in self._wanted]
+        found = [(row, part) for row, part in enumerate(parts) if len(part)]
+        places = [torch.from_numpy(part - begin) for _, part in found]
+        on_device = pinned_transfer.copy_to_device(outputs.device, *places)
+        return [
+            (row, part, outputs[row].index_select(0, at))
+            for (row, part), at in zip(found, on_device, strict=True)
+        ]
 
     def _run_pass(self, begin: int, end: int) -> torch.Tensor:
         """The outputs (B, end − begin, H or V) of some columns."""
         device, dtype = self._base.device, self._base.model.dtype
-        visible = torch.from_numpy(self._seen[:, None, begin:end, :end]).to(device)
+        on_host = (self._seen[:, None, begin:end, :end], self._ids[:, begin:end], self._depths[:, begin:end])
+        visible, ids, positions = pinned_transfer.copy_to_device(device, *map(torch.from_numpy, on_host))
         hidden_from = torch.zeros(visible.shape, dtype=dtype, device=device)
         inputs: dict[str, Any] = {
-            "input_ids": torch.from_numpy(self._ids[:, begin:end]).to(device),
-            "position_ids": torch.from_numpy(self._depths[:, begin:end]).to(device),
+            "input_ids": ids,
+            "position_ids": positions,
             "attention_mask": hidden_from.masked_fill_(~visible, torch.finfo(dtype).min),
             "past_key_values": self.cache, "use_cache": True,
         }  # fmt: skip
@@ -150,12 +159,13 @@ class TreeReader:
         for row, path in enumerate(paths):
             nodes[row, width - len(path) :], mask[row, width - len(path) :] = path, 1
         device = self._base.device
-        at, owner = torch.from_numpy(nodes).to(device), torch.tensor(rows, device=device)[:, None]
+        on_host = (torch.from_numpy(nodes), torch.tensor(rows)[:, None], torch.from_numpy(mask))
+        at, owner, mask_on_device = pinned_transfer.copy_to_device(device, *on_host)
         assert self.cache is not None
         for layer in self.cache.layers:
             layer.keys = layer.keys[owner, :, at].transpose(1, 2).contiguous()
             layer.values = layer.values[owner, :, at].transpose(1, 2).contiguous()
-        return torch.from_numpy(mask).to(device)
+        return mask_on_device
 
 
 @contextmanager

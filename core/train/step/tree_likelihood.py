@@ -14,6 +14,7 @@ from core.train.base import cross_entropy
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
 from core.train.data.dataset import MASKED
+from core.train.kernels import pinned_transfer
 from core.train.step.forward_pass import Item
 from core.train.step.row_likelihood import Reading
 from core.train.step.token_tree import TokenTree
@@ -68,8 +69,7 @@ class RowScoring:
         with enable_caching(self._base.model):
             tokens = rate * (until - time.perf_counter())
             while self._reader.unread:
-                for index, nodes, outputs in self._reader.read(max(LEAST, tokens)):
-                    self._take(self._owned[index], nodes, outputs)
+                self._take(self._reader.read(max(LEAST, tokens)))
                 tokens = rate * (until - time.perf_counter())
                 if tokens < LEAST:
                     break
@@ -89,19 +89,33 @@ class RowScoring:
         return Reading(losses, firsts, state)
 
     @torch.no_grad()
-    def _take(self, owned: _Owned, nodes: np.ndarray, outputs: torch.Tensor) -> None:
-        pairs = [(at, target) for at, node in enumerate(nodes) for target in owned.targets[int(node)]]
-        device = outputs.device
-        tokens = torch.tensor([target.token for _, target in pairs], device=device)
-        chosen = outputs.index_select(0, torch.tensor([at for at, _ in pairs], device=device))
-        if self._head is None:
-            chosen = chosen.float()
-            losses = torch.nn.functional.cross_entropy(chosen, tokens, reduction="none")
-            hits = chosen.argmax(-1) == tokens
-        else:
-            losses, hits = cross_entropy.judge(chosen, self._head, tokens)
-        values = torch.stack([losses, hits.float()]).cpu().numpy()
-        for column, (_, target) in zip(values.T, pairs, strict=True):
+    def _take(self, found: Sequence[tuple[int, np.ndarray, torch.Tensor]]) -> None:
+        """Score what a pass has ``found``, as ``TreeReader.read`` returns it: one copy to the device, and one
+        to the host, however many adapters there are."""
+        pairs = [
+            [
+                (at, target)
+                for at, node in enumerate(nodes)
+                for target in self._owned[index].targets[int(node)]
+            ]
+            for index, nodes, _ in found
+        ]
+        numbers = [torch.tensor([(at, target.token) for at, target in part]).T.contiguous() for part in pairs]
+        values: list[torch.Tensor] = []
+        moved = pinned_transfer.copy_to_device(self._base.device, *numbers)
+        for (_, _, outputs), (places, tokens) in zip(found, moved, strict=True):
+            chosen = outputs.index_select(0, places)
+            if self._head is None:
+                chosen = chosen.float()
+                losses = torch.nn.functional.cross_entropy(chosen, tokens, reduction="none")
+                hits = chosen.argmax(-1) == tokens
+            else:
+                losses, hits = cross_entropy.judge(chosen, self._head, tokens)
+            values.append(torch.stack([losses, hits.float()]))
+        if not values:
+            return
+        targets = [target for part in pairs for _, target in part]
+        for column, target in zip(torch.cat(values, 1).cpu().numpy().T, targets, strict=True):
             self._values[target.row][:, target.place] = column
             self._open[target.row] -= 1
 
