@@ -39,7 +39,7 @@ LIBRARIES = {  # of each kind of process; torch and optuna stay out of each othe
         "core.train.data.dataset",
         "core.train.base.base_model",
         "core.train.pack.trial_pack",
-        "core.train.data.vocab_length_check",
+        "core.train.data.vocab_and_length_check",
         "core.train.base.causality_check",
         "core.train.pack.writer_thread",
         "transformers.models.llama.modeling_llama",

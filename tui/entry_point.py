@@ -1,4 +1,4 @@
-"""The door: the script `trimtab`. Finds its rooms, then hands over to the verbs or the console."""
+"""The script `trimtab`: runs a command of the command line, or opens the console."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def open_console(
         from tui.snapshot.headless_picture import draw_picture
 
         return draw_picture(socket, study, picture)
-    from tui.console_session import run
+    from tui.console_loop import run
 
     return run(socket, study, rate, read_only, tunnel)
 

@@ -1,4 +1,4 @@
-"""A rule recommends a value for one knob, with the reason and its source."""
+"""A recommendation for one knob: value, reason and source; and the rule that makes it."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from core.contract.spec.study_spec import DataOptions
 from core.contract.text.sanitize import sanitize
-from core.data.readers import local_files
+from core.data.readers import local_file_reader
 from core.data.readers.row_shape import Canonical, Raw, Shape
 from core.data.readers.row_shape_choice import UnknownColumnsError
 from core.data.readers.row_texts import BYTES_A_TOKEN, count_bytes, split_whole
@@ -128,7 +128,7 @@ def _count_declared(source: Source) -> int | None:
     """Return the rows that the files themselves declare; None if one of them does not."""
     total = 0
     for file in source.files:
-        declared = local_files.count_rows(file, KEY)
+        declared = local_file_reader.count_rows(file, KEY)
         if declared is None:
             return None
         total += declared

@@ -96,7 +96,7 @@ def _add_steering(commands: Any) -> None:
     change = add_command(
         commands,
         "change",
-        "steer.change_settings:change",
+        "steer.change_study:change",
         "change a running study: space, sampler, devices, limits …",
     )
     change.add_argument(
@@ -114,17 +114,17 @@ def _add_steering(commands: Any) -> None:
 def _add_trials(commands: Any) -> None:
     """Add the commands that queue a trial by hand or act on an existing trial."""
     values = "such as learning_rate=1e-4 lora_rank=16"
-    new = add_command(commands, "enqueue", "steer.trial_verbs:enqueue", "queue a trial manually")
+    new = add_command(commands, "enqueue", "steer.enqueue_clone_edit:enqueue", "queue a trial manually")
     new.add_argument(
         "--like", metavar="N", type=parse_number, help="take the knobs that are not given from trial N"
     )
     clone = add_command(
         commands,
         "clone",
-        "steer.trial_verbs:clone",
+        "steer.enqueue_clone_edit:clone",
         "start a new trial from a trial's checkpoint, with other knobs",
     )
-    edit = add_command(commands, "edit", "steer.trial_verbs:edit", "change knobs of a running trial")
+    edit = add_command(commands, "edit", "steer.enqueue_clone_edit:edit", "change knobs of a running trial")
     mark = add_command(
         commands,
         "mark",

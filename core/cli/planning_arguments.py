@@ -22,7 +22,7 @@ def add_to(commands: Any) -> None:
     add_json_option(fit)
     _add_recommending(commands)
     check = add_command(
-        commands, "check", "plan.check_spec:check", "check a study file and print it with all defaults"
+        commands, "check", "plan.check_study:check", "check a study file and print it with all defaults"
     )
     add_spec_argument(check)
     check.add_argument(

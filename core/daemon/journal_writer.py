@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from core.store.journal_file import Journal
 
-log = logging.getLogger("trimtab.supervisor")
+log = logging.getLogger("trimtab.committer")
 
 RETRY_S = 1.0  # after a write that failed
 

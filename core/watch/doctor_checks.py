@@ -20,7 +20,7 @@ from core.contract.wire.engine_health_check import read_health
 from core.contract.wire.shell_environment import ALLOCATOR, SEGMENTS
 from core.cpu_count import Cpus
 from core.errors import EngineError
-from core.watch import cpu_load, operating_system_checks
+from core.watch import cpu_load, folder_clock_locale_checks
 from core.watch.doctor_finding import FAIL, OK, WARN, Finding
 from core.watch.host_reader import disk_free_bytes
 from core.watch.library_probe import probe_libraries
@@ -52,12 +52,12 @@ def examine(
         lambda: _check_libraries(gpu=bool(devices[0])),
         lambda: [_check_disk(base)],
         lambda: [_check_home(base)],
-        lambda: operating_system_checks.disk(base),
-        operating_system_checks.cache,
+        lambda: folder_clock_locale_checks.disk(base),
+        folder_clock_locale_checks.cache,
         lambda: [_check_engine(base)],
-        lambda: [operating_system_checks.session(_find_pid(base))],
+        lambda: [folder_clock_locale_checks.session(_find_pid(base))],
         lambda: [_check_terminal()],
-        lambda: [operating_system_checks.locale()],
+        lambda: [folder_clock_locale_checks.locale()],
         lambda: [_check_demo()],
     ]
     for check in checks:

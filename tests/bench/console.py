@@ -29,7 +29,7 @@ LIVE, RATE_HZ, SECONDS = 8, 5, 20
 ROOT = Path(__file__).resolve().parents[2]
 START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; "
-    "from tui.console_session import run; run(Path(sys.argv[2]), None)"
+    "from tui.console_loop import run; run(Path(sys.argv[2]), None)"
 )
 
 

@@ -18,7 +18,7 @@ import optuna
 import sqlalchemy
 
 from core.contract.wire.search_state import METHODS
-from core.search.process import read_only_search
+from core.search.process import storage_reader_client
 from core.search.study.optuna_study import OptunaStudy
 from tests.bench.asks import rows
 from tests.search import studies
@@ -49,9 +49,9 @@ async def measure(count: int) -> None:
         for what in (*METHODS, "state"):
             begun, before = time.perf_counter(), cpu_s()
             if what == "state":
-                told = f"{len((await read_only_search.ask_state(spec, Path(folder))).sampler)} lines"
+                told = f"{len((await storage_reader_client.ask_state(spec, Path(folder))).sampler)} lines"
             else:
-                found = await read_only_search.ask_importance(spec, Path(folder), what, 0)
+                found = await storage_reader_client.ask_importance(spec, Path(folder), what, 0)
                 told = found.why_none or f"from {found.trials:,} of {found.known:,}"
             taken, used = time.perf_counter() - begun, cpu_s() - before
             print(f"{what:<10} {count:>7,} trials {taken:>7.2f} s {used:>7.2f} s cpu   {told}", flush=True)

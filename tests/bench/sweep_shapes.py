@@ -12,7 +12,7 @@ import torch
 
 from core.contract.spec.study_spec import ModelOptions
 from core.train.adapters.lora_factors import Factors
-from core.train.base import linear_layer_layout
+from core.train.base import factor_matrix_layout
 from core.train.base.base_model import DTYPES, Base, load_section
 from core.train.progress_callback import report_nothing
 from tests.bench.sweep_ledger import now
@@ -33,7 +33,12 @@ def starting(base: Base, knobs: dict[str, Any]) -> dict[str, torch.Tensor]:
     """A trial's adapter as trimtab draws it, by PEFT's names: all rivals begin alike."""
     rank, alpha, seed = knobs["lora_rank"], knobs["lora_alpha"], knobs["seed"]
     factors = Factors(
-        linear_layer_layout.Layout(linear_layer_layout.find(base.model)), rank, alpha, 0.0, seed, base.device
+        factor_matrix_layout.Layout(factor_matrix_layout.find(base.model)),
+        rank,
+        alpha,
+        0.0,
+        seed,
+        base.device,
     )
     factors.draw("default")
     return dict(factors.named_factors())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.contract.state import engine_state as s
-from core.contract.state.event_lines import PastLine
+from core.contract.state.event_list_lines import PastLine
 from core.contract.views.event_log.event_collection import EventCollection, EventRow
 from core.contract.views.event_log.event_filter import parse_event_filter
 from core.contract.views.event_log.line_search import compile_pattern, find_level, find_spans

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.cli.steer import change_settings
+from core.cli.steer import change_study
 from core.contract.edits import input_values, knob_edit_checks
 from core.contract.edits.spec_changes import merge_changes
 from core.contract.spec import spec_file
@@ -97,7 +97,7 @@ def test_a_weight_that_is_fixed_may_be_searched_from_now_on():
 
 def test_a_weight_is_changed_on_the_command_line_by_its_name():
     for key in ("space.weight.web", 'space."weight.web"'):
-        changed = change_settings._parse_changes(
+        changed = change_study._parse_changes(
             STUDY, [f"{key}={{low = 0.5, high = 4.0}}", "space.replay=none"]
         )
         assert changed == {"space": {"weight.web": {"low": 0.5, "high": 4.0}, "replay": None}}

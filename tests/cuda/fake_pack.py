@@ -10,7 +10,7 @@ from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.adapters.multi_lora_linear import Gate
-from core.train.base import linear_layer_layout
+from core.train.base import factor_matrix_layout
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
 from core.train.data.dataset import Row
@@ -32,10 +32,10 @@ class Pack:
     ) -> None:  # fmt: skip
         self.base, self.parts = base, parts
         self.stack = Stack(base.model.dtype, base.device)
-        places, modules = linear_layer_layout.find(base.model), dict(base.model.named_modules())
+        places, modules = factor_matrix_layout.find(base.model), dict(base.model.named_modules())
         for place in places:
             Gate(modules[place.name], place, self.stack)
-        layout = linear_layer_layout.Layout(places)
+        layout = factor_matrix_layout.Layout(places)
         self.factors = [
             Factors(layout, part.rank, 2.0 * part.rank, part.dropout, seed, base.device)
             for seed, part in enumerate(parts)

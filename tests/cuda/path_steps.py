@@ -12,13 +12,13 @@ import torch
 from core.contract.spec.knob_table import INITIALISATIONS
 from core.train.adapters import adaptable_layers, optimizers
 from core.train.adapters.reload_check import ReloadCheck
-from core.train.base import causality_check, finite_weights, layer_call_survey
+from core.train.base import causality_check, finite_weights, shared_pass_check
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
-from core.train.base.linear_layer_layout import find
+from core.train.base.factor_matrix_layout import find
 from core.train.introspection.row_inspection import Inspection
 from core.train.scoring.scoring_queue import copy_frozen
-from core.train.step import tree_attention
+from core.train.step import token_tree_reader
 from core.train.step.augmentation import Augment
 from core.train.step.batched_generation import Generation
 from core.train.step.compute_requests import Prompt
@@ -56,7 +56,7 @@ class _Life:
     def __init__(self, base: Base, parts: Sequence[Part]) -> None:
         self._base, self._parts = base, parts
         self._pack: Pack | None = None
-        self._trees = tree_attention.make_selectable_cache(base) is not None
+        self._trees = token_tree_reader.make_selectable_cache(base) is not None
 
     @property
     def pack(self) -> Pack:
@@ -71,7 +71,7 @@ class _Life:
         return {
             "check weights": lambda: finite_weights.check(base.model, base.precision, "model.base"),
             "check causality": lambda: causality_check.check(base, "model.base"),
-            "survey": lambda: layer_call_survey.survey(base, find(base.model)),
+            "survey": lambda: shared_pass_check.survey(base, find(base.model)),
             "find layers": self._find_layers,
         }
 
@@ -136,7 +136,7 @@ class _Life:
         return [replace(item, state=True) for item in items]
 
     def _try_trees(self) -> None:
-        if self._trees and not tree_attention.can_read_trees(self._base, self.pack.stack):
+        if self._trees and not token_tree_reader.can_read_trees(self._base, self.pack.stack):
             raise RuntimeError("it reads no trees, though its cache could: see the log of trimtab.trees")
 
     def _rate_trees(self) -> None:

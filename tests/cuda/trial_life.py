@@ -139,7 +139,7 @@ class _Life:
         from core.train.evaluation import board_probes
         from core.train.pack import pack_assembly
         from core.train.pack.trial_pack import Pack
-        from core.train.scoring import timed_scoring_units
+        from core.train.scoring import batched_scoring
         from tests.cuda.fake_card import modules_in_place
 
         base, find = self._base(), pack_assembly.find_adaptable
@@ -154,8 +154,8 @@ class _Life:
             patch.object(
                 ReloadCheck, "check", lambda *given: None
             ),  # PEFT moves weights: fake ones cannot be
-            patch.object(timed_scoring_units, "can_read_trees", lambda *given: False),  # in ``path_steps``
-            patch.object(timed_scoring_units, "RATE", 1e6),  # tokens/s: few passes, with many rows in each
+            patch.object(batched_scoring, "can_read_trees", lambda *given: False),  # in ``path_steps``
+            patch.object(batched_scoring, "RATE", 1e6),  # tokens/s: few passes, with many rows in each
         ):
             self._pack = Pack(self._spec, base, self._data, self._told.append)
             return self._live()

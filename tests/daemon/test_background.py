@@ -9,11 +9,11 @@ from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, message_codec, worker_api
 from core.daemon import background_tasks
-from core.daemon.attached_consoles import Hub
 from core.daemon.background_tasks import Tasks, keep_going
+from core.daemon.console_broadcast import Hub
+from core.daemon.event_committer import EventCommitter
 from core.daemon.server.worker_inbox import WorkerInbox
 from core.daemon.study.study_lifecycle import Studies
-from core.daemon.supervisor import Supervisor
 from core.daemon.workers.worker_pool import Worker
 from core.store import run_folder
 from core.store.journal_file import Journal
@@ -57,7 +57,7 @@ def telling_with(given_up: list[str]) -> tuple[WorkerInbox, Worker]:
     worker = Worker("w", "s", "cpu", Path("/s"), 60.0)
     crew = SimpleNamespace(workers={"w": worker}, give_up=lambda one, why: given_up.append(why))
     studies = SimpleNamespace(crew=crew, heard={}, runner_of=lambda study: None)
-    return WorkerInbox(Supervisor(Hub(), state), studies), worker
+    return WorkerInbox(EventCommitter(Hub(), state), studies), worker
 
 
 async def test_a_worker_that_says_what_cannot_be_is_ended_and_the_engine_is_not():
@@ -101,10 +101,10 @@ async def test_journals_that_cannot_be_read_keep_no_engine_from_starting(tmp_pat
     folder.rename(folder.with_name("copy-of-s"))
     kept("s", CREATED)
     run_folder.journal_path(kept("u", CREATED)).chmod(0)
-    supervisor = Supervisor(Hub())
-    studies = Studies(supervisor, tmp_path / "socket")
+    committer = EventCommitter(Hub())
+    studies = Studies(committer, tmp_path / "socket")
     studies.load()
-    assert list(supervisor.state.studies) == ["s", "t"]
-    assert [line.text for line in supervisor.state.studies["s"].lines] == ["study created: 1 trials planned"]
-    assert supervisor.state.studies["t"].lines[-1].text == "a word"
+    assert list(committer.state.studies) == ["s", "t"]
+    assert [line.text for line in committer.state.studies["s"].lines] == ["study created: 1 trials planned"]
+    assert committer.state.studies["t"].lines[-1].text == "a word"
     assert "skipped 2 events of another study in the folder copy-of-s" in caplog.text

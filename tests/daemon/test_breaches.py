@@ -12,7 +12,7 @@ from core.contract.spec import spec_file
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence, Sample
-from core.daemon.answers import evidence_reader, limit_breaches
+from core.daemon.answers import evidence_reader, limit_enforcement
 from core.daemon.study import late_scores
 from core.errors import RefusedError, SpecError
 from core.store.tensorboard_files import add_interval_ends
@@ -37,7 +37,7 @@ def scored(score: Score, step: int = 10, **more) -> e.TrialScored:
 def test_a_broken_limit_is_said_once_until_it_is_kept_again(study):
     known, told = frozenset(), []
     for score in (UNSURE, BAD, BAD, UNSURE, BAD, GOOD, BAD):
-        found, known = limit_breaches.judge(study, scored(score), known)
+        found, known = limit_enforcement.judge(study, scored(score), known)
         told.append([one.text for one in found])
     assert [len(one) for one in told] == [0, 1, 0, 0, 0, 0, 1]
     assert told[1][0] == (
@@ -47,17 +47,17 @@ def test_a_broken_limit_is_said_once_until_it_is_kept_again(study):
 
 def test_a_metric_that_is_worse_than_the_base_beyond_chance_is_said_once(study):
     study = msgspec.structs.replace(study, spec={}, base_scores={"safety/toxicity": GOOD})
-    found, known = limit_breaches.judge(study, scored(BAD), frozenset())
+    found, known = limit_enforcement.judge(study, scored(BAD), frozenset())
     assert "worse than the base's 0 (0 to 0.01, 400 samples)" in found[0].text and found[0].limit is None
-    assert limit_breaches.judge(study, scored(BAD), known)[0] == []
+    assert limit_enforcement.judge(study, scored(BAD), known)[0] == []
     paired = scored(BAD, changes={"safety/toxicity": Score(0.1, -0.1, 0.3, 8)})
-    assert limit_breaches.judge(study, paired, frozenset())[0] == []  # the same samples show no change
+    assert limit_enforcement.judge(study, paired, frozenset())[0] == []  # the same samples show no change
 
 
 def test_an_engine_that_takes_up_a_study_does_not_say_it_again(study):
     trial = s.Trial(3, scores={"safety/toxicity": BAD})
-    known = limit_breaches.list_reported(study, trial)
-    assert limit_breaches.judge(study, scored(BAD, 20), known)[0] == []
+    known = limit_enforcement.list_reported(study, trial)
+    assert limit_enforcement.judge(study, scored(BAD, 20), known)[0] == []
 
 
 def test_evidence_is_read_without_following_links_and_without_secrets(study, tmp_path, monkeypatch):
@@ -202,8 +202,10 @@ def test_a_limit_that_the_last_scoring_leaves_open_prunes_only_where_it_is_asked
     study = msgspec.structs.replace(study, spec={"evaluate": evaluate})
     for score, unsure in ((UNSURE, True), (GOOD, False), (Score.unsaid("silent"), True)):
         trial = s.Trial(3, state=s.COMPLETE, values=(1.0,), scores={"safety/toxicity": score})
-        assert [str(limit) for limit in limit_breaches.list_unsure_limits(study, trial)] == [LIMIT] * unsure
-        assert bool(limit_breaches.explain_unsure(study, trial)) == (unsure and pruned)
+        assert [str(limit) for limit in limit_enforcement.list_unsure_limits(study, trial)] == [
+            LIMIT
+        ] * unsure
+        assert bool(limit_enforcement.explain_unsure(study, trial)) == (unsure and pruned)
         study.trials[3] = trial
         for last in (False, True):
             told = late_scores.find_search_result(study, study.settings, scored(score, last=last))
@@ -218,10 +220,10 @@ async def test_a_limit_that_is_left_open_is_said_and_pauses_the_study_only_after
     open_ = s.Trial(3, state=s.COMPLETE, scores={"safety/toxicity": UNSURE})
     study = msgspec.structs.replace(study, spec={"evaluate": evaluate}, trials={3: open_})
     told, requests = [], asyncio.Queue()
-    supervisor = SimpleNamespace(watchers=[], note=lambda *note: told.append(note))
-    limit_breaches.Breaches(supervisor, requests.put)
+    committer = SimpleNamespace(watchers=[], note=lambda *note: told.append(note))
+    limit_enforcement.Breaches(committer, requests.put)
     for last in (False, True):
-        supervisor.watchers[0](scored(UNSURE, last=last), s.State(studies={"s": study}))
+        committer.watchers[0](scored(UNSURE, last=last), s.State(studies={"s": study}))
         assert len(told) == (last and asked != "ignore")
     if asked == "pause":
         assert (await requests.get()) == console_api.PauseStudy("s", by=f"the limit {LIMIT}")

@@ -9,7 +9,7 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
-from core.contract.state.event_lines import EventHistory
+from core.contract.state.event_list_lines import EventHistory
 from core.contract.wire import console_api, message_codec
 from core.daemon.answers import event_history_reader
 from core.store import journal_file

@@ -19,11 +19,11 @@ from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
-from core.daemon.attached_consoles import Hub
+from core.daemon.console_broadcast import Hub
+from core.daemon.event_committer import EventCommitter
 from core.daemon.event_hooks import event_hooks, hook_delivery, hook_messages, hook_settings
 from core.daemon.event_hooks.event_hooks import EventHooks
 from core.daemon.event_hooks.hook_settings import Hook
-from core.daemon.supervisor import Supervisor
 from tests.daemon.conftest import raw_study
 from tests.daemon.http_receiver import Receiver
 
@@ -234,8 +234,8 @@ class Watched:
         self.gate = threading.Event()
         self.gate.set()
         monkeypatch.setattr(hook_delivery, "deliver", self._deliver)
-        self.supervisor = Supervisor(Hub(), state)
-        self.hooks = EventHooks(self.supervisor, home)
+        self.committer = EventCommitter(Hub(), state)
+        self.hooks = EventHooks(self.committer, home)
         self.hooks.take_up()
 
     def _deliver(self, hook, message, home, pause) -> hook_delivery.Outcome:
@@ -245,8 +245,8 @@ class Watched:
 
     def happen(self, *events: e.Event) -> None:
         for event in events:
-            self.supervisor.state = apply(self.supervisor.state, event)
-            self.hooks._watch(event, self.supervisor.state)
+            self.committer.state = apply(self.committer.state, event)
+            self.hooks._watch(event, self.committer.state)
 
     def texts(self) -> list[str]:
         self.gate.set()
@@ -269,7 +269,7 @@ async def test_each_event_is_told_once_and_in_words(tmp_path, monkeypatch):
 async def test_a_new_study_of_the_same_name_breaks_its_limits_anew(tmp_path, monkeypatch):
     watched = Watched(tmp_path, monkeypatch)
     watched.happen(*BEGUN, scored(5, 0.3), ENDED)
-    watched.supervisor.state = State()
+    watched.committer.state = State()
     watched.happen(*BEGUN, scored(5, 0.3))
     watched.texts()
     kinds = [message.kind for message in watched.got]
@@ -291,22 +291,22 @@ async def test_a_slow_hook_delays_nothing_and_what_it_misses_is_counted(tmp_path
     watched.gate.clear()
     watched.happen(*BEGUN)
     for _ in range(50):  # none waits: the gate is closed
-        watched.hooks._watch(FAILED, watched.supervisor.state)
+        watched.hooks._watch(FAILED, watched.committer.state)
     assert "messages dropped by now, the queue is full" in caplog.text
     assert 1 <= len(watched.texts()) <= 3 + 3 + 2
 
 
 async def test_a_hook_that_fails_is_noted_once_in_the_list_of_events(tmp_path, monkeypatch):
-    supervisor = Supervisor(Hub())
-    hooks = EventHooks(supervisor, tmp_path)
+    committer = EventCommitter(Hub())
+    hooks = EventHooks(committer, tmp_path)
     hooks.take_up()
     write_hooks(tmp_path, '[a]\ncommand = ["no-such-program"]\n')
-    supervisor.state = apply(supervisor.state, CREATED)
+    committer.state = apply(committer.state, CREATED)
     for _ in range(2):
-        hooks._watch(ENDED, apply(supervisor.state, ENDED))
+        hooks._watch(ENDED, apply(committer.state, ENDED))
     await asyncio.to_thread(hooks.close)
     await asyncio.sleep(0)
-    texts = [event.text for entry in supervisor._inbox for event in entry.events]
+    texts = [event.text for entry in committer._inbox for event in entry.events]
     assert texts == ["hook a (no-such-program): study_ended: cannot be started: No such file or directory"]
 
 

@@ -14,11 +14,11 @@ from core.contract.spec.spec_file import convert_to_raw, parse
 from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, worker_api
-from core.daemon.placement import device_choice
-from core.daemon.placement.device_choice import Slot
+from core.daemon.placement import study_device_choice
 from core.daemon.placement.forecast_answers import answer
 from core.daemon.placement.memory_planner import MemoryPlanner
 from core.daemon.placement.slot_assignment import TrialSlots
+from core.daemon.placement.study_device_choice import Slot
 from core.daemon.study.trial_memory_admission import Admission
 from core.errors import RefusedError, TrimtabError
 from core.memory.records.estimate_corrections import EstimateCorrections
@@ -171,7 +171,7 @@ def test_a_trial_on_an_instance_has_the_memory_of_the_instance_not_of_the_card(b
         e.Device(0, "a card", "GPU-0", used_bytes=0, total_bytes=80 * GIB, mig=True),
         e.Device(100, "a card MIG", "MIG-0", used_bytes=GIB, total_bytes=10 * GIB, parent="GPU-0"),
     ]
-    (slot,) = device_choice.choose_slots("auto", parts, None)
+    (slot,) = study_device_choice.choose_slots("auto", parts, None)
     machine = s.Machine(devices=tuple(parts))
     sight = MemoryPlanner(parse(one.spec), [slot], lambda: machine, EstimateCorrections())
     assert (slot.label, slot.visible, slot.torch_device) == ("gpu100", "MIG-0", "cuda:0")

@@ -5,8 +5,8 @@ import pytest
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.daemon.placement import device_changes
-from core.daemon.placement.device_choice import CPU, Slot
 from core.daemon.placement.slot_assignment import TrialSlots
+from core.daemon.placement.study_device_choice import CPU, Slot
 from core.errors import RefusedError
 from tests.daemon.packs import study as study_of
 from tests.daemon.test_cards import four_run, two_cards  # noqa: F401

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from core.daemon.placement.pack_growth import RETRY_S, Growth, Start
+from core.daemon.placement.pack_size_search import RETRY_S, Growth, Start
 from core.daemon.placement.throughput_windows import NEAR_S, Window, Windows, cut_at_jump
 from tests.matrix import rest_slow
 

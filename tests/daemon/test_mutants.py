@@ -12,10 +12,10 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.contract.wire import console_api, message_codec, worker_api
-from core.daemon.attached_consoles import Hub
+from core.daemon.console_broadcast import Hub
+from core.daemon.event_committer import EventCommitter
 from core.daemon.server.worker_inbox import WorkerInbox
 from core.daemon.study.study_lifecycle import Studies
-from core.daemon.supervisor import Supervisor
 from core.daemon.workers.worker_pool import Worker
 from core.errors import TrimtabError
 from core.store import journal_file
@@ -36,19 +36,19 @@ BEGUN = (
 async def writer(tmp_path, monkeypatch):
     """With a study that runs."""
     monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path))
-    supervisor = Supervisor(Hub())
+    committer = EventCommitter(Hub())
     kept = Journal.open(tmp_path / "j")
     assert list(kept.replay()) == []
-    supervisor.keep("s", kept)
-    task = asyncio.create_task(supervisor.run())
-    await supervisor.put(*BEGUN)
-    yield supervisor
+    committer.keep("s", kept)
+    task = asyncio.create_task(committer.run())
+    await committer.put(*BEGUN)
+    yield committer
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
 
 
-async def lives(writer: Supervisor, path: Path) -> None:
+async def lives(writer: EventCommitter, path: Path) -> None:
     """It writes on, all that it wrote can be read, and a console can be given the whole picture."""
     last = e.StudyNoted(at=time.time(), study="s", text="still here")
     assert await writer.put(last) == []

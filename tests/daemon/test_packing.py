@@ -4,8 +4,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.contract.events.event_types import PackMeasured
-from core.daemon.placement.pack_growth import MOST
 from core.daemon.placement.pack_size_choice import Calibration
+from core.daemon.placement.pack_size_search import MOST
 from tests.daemon.packs import GIB, MIB, knobs, pack
 
 MANY = 1000

@@ -12,9 +12,9 @@ from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, message_codec, worker_api
-from core.daemon.attached_consoles import Hub
+from core.daemon.console_broadcast import Hub
+from core.daemon.event_committer import EventCommitter
 from core.daemon.server.worker_inbox import WorkerInbox
-from core.daemon.supervisor import Supervisor
 from core.daemon.workers.trial_requeue import requeue_or_prune
 from core.daemon.workers.worker_pool import Worker
 from tests.daemon.conftest import Engine
@@ -94,9 +94,9 @@ async def test_a_reading_of_the_moment_acknowledges_nothing_that_is_not_on_disk(
     may_write, sent = threading.Event(), []
     journal = SimpleNamespace(append_frames=lambda frames, heard: may_write.wait())
     created = e.StudyCreated(at=1.0, study="a", spec={"study": {"name": "a", "trials": 1}}, folder="/a")
-    supervisor = Supervisor(Hub(), apply(s.State(), created))
-    supervisor.keep("a", journal)
-    writing = asyncio.create_task(supervisor.run())
+    committer = EventCommitter(Hub(), apply(s.State(), created))
+    committer.keep("a", journal)
+    writing = asyncio.create_task(committer.run())
 
     async def send(raw: bytes) -> None:
         sent.append(message_codec.read_to_worker(raw))
@@ -104,20 +104,20 @@ async def test_a_reading_of_the_moment_acknowledges_nothing_that_is_not_on_disk(
     worker = Worker("gpu0-w", "a", "gpu0", Path(tmp_path), 60.0, send=send)
     crew = SimpleNamespace(workers={worker.name: worker})
     studies = SimpleNamespace(crew=crew, heard={}, runner_of=lambda study: None)
-    telling = WorkerInbox(supervisor, studies)
+    telling = WorkerInbox(committer, studies)
     telling.receive(worker, worker_api.Told(1, e.StudyNoted(at=time.time(), study="a", text="kept")))
     telling.receive(worker, worker_api.Told(2, pack(2)))
     for _ in range(50):
         await asyncio.sleep(0)
     before = list(sent)
     may_write.set()
-    await supervisor.wait_until_written()
+    await committer.wait_until_written()
     while len(sent) < 2:
         await asyncio.sleep(0)
     assert (
         before == []
         and sent == [worker_api.Heard(1), worker_api.Heard(2)]
-        and supervisor.state.studies["a"].packs
+        and committer.state.studies["a"].packs
     )
     writing.cancel()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from core.contract.events.event_types import Device
-from core.daemon.placement.device_choice import (
+from core.daemon.placement.study_device_choice import (
     CPU,
     Slot,
     choose_slots,

@@ -3,8 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from core.daemon.placement.device_choice import Slot
 from core.daemon.placement.slot_assignment import TrialSlots, count_at_once
+from core.daemon.placement.study_device_choice import Slot
 from tests.daemon.packs import GIB, MIB, pack, study
 
 GPU0, GPU1 = Slot("gpu0", "cuda:0", "0"), Slot("gpu1", "cuda:0", "1")

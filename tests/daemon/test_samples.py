@@ -18,7 +18,7 @@ from core.contract.wire.sample_messages import (
     RateSamples,
     SampleText,
 )
-from core.daemon.answers import sample_ratings
+from core.daemon.answers import blind_comparisons
 from core.daemon.workers import sample_relay
 from core.daemon.workers.sample_relay import SampleRelay
 from core.errors import RefusedError
@@ -115,7 +115,7 @@ def study(*trials: s.Trial) -> s.Study:
 def test_a_fifth_of_the_pairs_is_random_the_rest_is_close_and_each_side_is_as_likely():
     strengths = (-3.0, -2.9, 0.0, 2.9, 3.0)
     known = study(*(trial(number, Score(value)) for number, value in enumerate(strengths)))
-    pairs = [sample_ratings.find_next_pair(known, range(5), seed) for seed in range(1000)]
+    pairs = [blind_comparisons.find_next_pair(known, range(5), seed) for seed in range(1000)]
     assert 160 <= sum(pair.drawn for pair in pairs) <= 240
     close = {frozenset((pair.left, pair.right)) for pair in pairs if not pair.drawn}
     assert close <= {frozenset(pair) for pair in ((0, 1), (3, 4), (1, 2), (2, 3))}
@@ -127,7 +127,7 @@ def test_the_trial_whose_strength_is_known_least_is_compared_next():
         trial(0, Score(0.0, -0.2, 0.2, 60)), trial(1, Score(0.1, -0.2, 0.4, 60)),
         trial(2, Score(0.2, -2.0, 2.4, 2)), trial(3, Score(5.0, 4.0, 6.0, 9)),
     )  # fmt: skip
-    pairs = [sample_ratings.find_next_pair(known, range(4), seed) for seed in range(50)]
+    pairs = [blind_comparisons.find_next_pair(known, range(4), seed) for seed in range(50)]
     chosen = [(pair.left, pair.right) for pair in pairs if not pair.drawn]
     assert {frozenset(pair) for pair in chosen} == {frozenset((1, 2))}
     assert 10 <= chosen.count((2, 1)) <= len(chosen) - 10, "the least known one stands on either side"
@@ -135,17 +135,17 @@ def test_the_trial_whose_strength_is_known_least_is_compared_next():
 
 def test_fewer_than_two_trials_that_can_answer_are_not_compared():
     with pytest.raises(RefusedError, match="1 trial can answer now"):
-        sample_ratings.find_next_pair(study(trial(0), s.Trial(1)), [0], 0)
+        blind_comparisons.find_next_pair(study(trial(0), s.Trial(1)), [0], 0)
     with pytest.raises(RefusedError, match="0 trials can answer now"):
-        sample_ratings.find_next_pair(study(s.Trial(1)), [-1], 0)
+        blind_comparisons.find_next_pair(study(s.Trial(1)), [-1], 0)
 
 
 def test_one_trial_is_compared_with_the_base_until_both_are_known_well():
     known = study(trial(0), trial(1, Score(0.0, -0.2, 0.2, 60)))
-    pair = sample_ratings.find_next_pair(known, [0, -1], 0)
+    pair = blind_comparisons.find_next_pair(known, [0, -1], 0)
     assert {pair.left, pair.right} == {0, -1}
     rated = replace(known, base_scores={"feedback/strength": Score(0.1, -0.1, 0.3, 90)})
-    pairs = [sample_ratings.find_next_pair(rated, [0, 1, -1], seed) for seed in range(20)]
+    pairs = [blind_comparisons.find_next_pair(rated, [0, 1, -1], seed) for seed in range(20)]
     assert all(0 in (pair.left, pair.right) for pair in pairs if not pair.drawn)
 
 
@@ -153,22 +153,22 @@ def test_where_a_strength_is_the_objective_only_final_adapters_are_compared():
     spec = {"study": {"objectives": ["feedback/strength"]}}
     trains = replace(trial(2), state=s.RUNNING)
     waiting = replace(study(trial(0), trial(1), trains), spec=spec)
-    pairs = [sample_ratings.find_next_pair(waiting, [0, 1, 2], seed) for seed in range(20)]
+    pairs = [blind_comparisons.find_next_pair(waiting, [0, 1, 2], seed) for seed in range(20)]
     assert {frozenset((pair.left, pair.right)) for pair in pairs} == {frozenset((0, 1))}
     with pytest.raises(RefusedError, match="0 trials can answer now with its final adapter"):
-        sample_ratings.find_next_pair(replace(waiting, trials={2: trains}), [2, -1], 0)
+        blind_comparisons.find_next_pair(replace(waiting, trials={2: trains}), [2, -1], 0)
 
 
 def test_a_person_who_always_prefers_the_left_side_is_seen_and_ties_do_not_count():
     ratings = (s.Rating(0, 1, "left"),) * 20 + (s.Rating(0, 1, "tie"),) * 9
-    share = sample_ratings.measure_side_bias(ratings)
+    share = blind_comparisons.measure_side_bias(ratings)
     assert (share.samples, share.value) == (20, 1.0) and share.low > 0.5
-    assert sample_ratings.measure_side_bias(()) is None
+    assert blind_comparisons.measure_side_bias(()) is None
 
 
 def test_a_rating_has_no_prompt_in_it_and_gives_all_their_strength():
     request = RateSamples("s", 0, 1, "right", "my secret prompt", by="me")
-    event = sample_ratings.make_rating_event(study(trial(0), trial(1)), request)
+    event = blind_comparisons.make_rating_event(study(trial(0), trial(1)), request)
     assert "secret" not in repr(event) and len(event.prompt_hash) == 16
     after = apply(s.State({"s": study(trial(0), trial(1))}), event).studies["s"]
     assert after.trials[1].scores["feedback/strength"].value > 0 > event.strengths[0].value
@@ -179,7 +179,9 @@ def test_the_oldest_ratings_are_dropped_and_a_number_that_json_lacks_is_no_stren
     monkeypatch.setattr(s, "RATINGS", 2)
     state = s.State({"s": study(trial(0), trial(1))})
     for choice in ("left", "right", "tie"):
-        event = sample_ratings.make_rating_event(state.studies["s"], RateSamples("s", 0, 1, choice, by="me"))
+        event = blind_comparisons.make_rating_event(
+            state.studies["s"], RateSamples("s", 0, 1, choice, by="me")
+        )
         state = apply(state, event)
     assert [rating.choice for rating in state.studies["s"].ratings] == ["right", "tie"]
     infinite = replace(event, strengths={0: Score(float("inf"), 0.0, float("inf"), 9)})

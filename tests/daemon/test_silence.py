@@ -8,9 +8,9 @@ from typing import Any
 
 from core import paths
 from core.contract.wire import console_api, engine_client
-from core.daemon.attached_consoles import Hub
+from core.daemon.console_broadcast import Hub
+from core.daemon.event_committer import EventCommitter
 from core.daemon.server.socket_server import Server
-from core.daemon.supervisor import Supervisor
 
 
 async def test_a_long_request_is_waited_for_and_the_engine_not_called_silent(tmp_path: Path, monkeypatch):
@@ -22,7 +22,7 @@ async def test_a_long_request_is_waited_for_and_the_engine_not_called_silent(tmp
         await asyncio.sleep(0.8)
 
     hub, telling = Hub(), Any
-    server = Server(Supervisor(hub), hub, telling, handle, "test")  # type: ignore[arg-type]
+    server = Server(EventCommitter(hub), hub, telling, handle, "test")  # type: ignore[arg-type]
     socket = paths.socket_path(paths.make_private(tmp_path / "home"))
     await server.open(socket)
     connection = await engine_client.attach(socket, told.append)

@@ -8,10 +8,10 @@ import pytest
 from core.contract.spec import spec_file
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api
-from core.daemon.attached_consoles import Hub
+from core.daemon.console_broadcast import Hub
+from core.daemon.event_committer import EventCommitter
 from core.daemon.study import request_checks
 from core.daemon.study.study_lifecycle import Studies
-from core.daemon.supervisor import Supervisor
 from core.errors import RefusedError
 from tests.daemon.conftest import SQLITE
 
@@ -101,7 +101,7 @@ def test_constraints_on_what_trials_reported_are_in_optunas_storage(engine):
 
 async def test_every_request_has_a_handler(tmp_path):
     """But for the one that ends the engine, which the engine takes itself."""
-    studies = Studies(Supervisor(Hub()), tmp_path / "socket")
+    studies = Studies(EventCommitter(Hub()), tmp_path / "socket")
     asked = set(get_args(console_api.AnyRequest)) - {console_api.StopEngine}
     assert set(studies._handlers) == asked
 

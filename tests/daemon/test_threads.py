@@ -6,7 +6,7 @@ import pytest
 
 from core import cpu_count
 from core.cpu_count import Cpus
-from core.daemon.placement.device_choice import CPU, Slot
+from core.daemon.placement.study_device_choice import CPU, Slot
 from core.daemon.workers.worker_pool import SPIN_COUNT, SPIN_SETTINGS, WorkerPool
 from core.store import run_folder
 

@@ -5,7 +5,7 @@ import pytest
 from core.contract.events.event_types import Device
 from core.contract.wire import shell_environment
 from core.contract.wire.shell_environment import ALLOCATOR, SEGMENTS
-from core.daemon.placement.device_choice import CPU, Slot, choose_slots
+from core.daemon.placement.study_device_choice import CPU, Slot, choose_slots
 from core.daemon.workers.worker_pool import WorkerPool
 
 CARD = Slot("gpu0", "cuda:0", "GPU-1")

@@ -15,7 +15,7 @@ from core.data.checks.check_finding import Severity
 from core.data.checks.evaluation_prompt_matches import PromptIndex
 from core.data.copies.contaminated_rows import KnownTexts
 from core.data.copies.leaking_rows import divide_source
-from core.data.copies.row_fingerprints import RowPrints
+from core.data.copies.row_copy_index import RowPrints
 from core.data.copies.validation_split import divide, find_first_copies
 from core.data.readers.row_texts import LONGEST
 from core.data.readers.source_files import find_sources

@@ -19,7 +19,7 @@ from pyarrow import parquet
 from core import paths
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import DataOptions
-from core.data.readers import local_files
+from core.data.readers import local_file_reader
 from core.data.readers.shaped_rows import ShapedRows
 from core.data.readers.source_files import find_source
 from core.errors import TrimtabError
@@ -185,7 +185,7 @@ def test_ten_thousand_columns_are_read_and_told_in_short(tmp_path):
     with pyarrow.ipc.new_file(tmp_path / "a.arrow", wide.schema) as writer:
         writer.write_table(wide)
     for name in ("a.csv", "a.arrow"):
-        rows = ShapedRows(local_files.read_rows(tmp_path / name, "k"), DataOptions(), "")
+        rows = ShapedRows(local_file_reader.read_rows(tmp_path / name, "k"), DataOptions(), "")
         assert len(rows.unused) == 10_000 and next(iter(rows)) == {"text": "x"}
     (tmp_path / "b.csv").write_text(",".join(names) + "\n" + ",".join(["1"] * 10_000) + "\n")
     with pytest.raises(TrimtabError) as caught:
@@ -214,7 +214,7 @@ def test_a_value_that_ends_in_another_piece_of_the_file_is_whole(tmp_path, monke
     monkeypatch.setattr("core.data.formats.file_lines.CHUNK", size)
     rows = [{"text": '\\\u00e4\n"', "a": True, "b": None, "c": -1.5e3, "d": [False, {}]}] * 3
     (tmp_path / "a.json").write_text(json.dumps(rows))
-    assert list(local_files.read_rows(tmp_path / "a.json", "k")) == rows
+    assert list(local_file_reader.read_rows(tmp_path / "a.json", "k")) == rows
 
 
 def test_several_objects_that_hold_rows_are_no_wrapper(tmp_path, monkeypatch):
@@ -227,7 +227,7 @@ def test_several_objects_that_hold_rows_are_no_wrapper(tmp_path, monkeypatch):
 def test_an_array_is_read_as_a_stream(tmp_path):
     """Rows are yielded before the file is read to its end."""
     (tmp_path / "a.json").write_text("[" + '{"text": "x"},' * 200_000 + "oops")
-    rows = local_files.read_rows(tmp_path / "a.json", "k")
+    rows = local_file_reader.read_rows(tmp_path / "a.json", "k")
     assert [next(rows) for _ in range(100_000)][-1] == {"text": "x"}
     with pytest.raises(TrimtabError, match=r"line 1: .*not valid JSON"):
         list(rows)

@@ -14,7 +14,7 @@ from core.data.checks import scan_rows
 from core.data.checks.evaluation_prompt_matches import PromptIndex
 from core.data.copies.contaminated_rows import KnownTexts
 from core.data.formats.file_lines import count_nothing
-from core.data.readers import local_files
+from core.data.readers import local_file_reader
 from core.data.readers.source_files import find_sources
 from core.data.scan import scan_processes
 from core.data.scan.row_tallies import ScanOptions
@@ -158,4 +158,4 @@ def test_training_reads_the_rows_that_the_usual_reader_reads(tmp_path_factory, l
     path.write_text("\n".join(lines))
     pieces = plan_pieces([path])
     got = describe(row for piece in pieces for row in read_piece(piece, "k", count_nothing, is_exact=True))
-    assert got == describe(local_files.read_rows(path, "k"))
+    assert got == describe(local_file_reader.read_rows(path, "k"))

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from core.contract.spec.study_spec import DataOptions
-from core.data.formats.exact_numbers import ClassNumber
+from core.data.formats.numbers_as_written import ClassNumber
 from core.data.readers import row_texts
 from core.data.readers.row_shape import KEPT
 from core.data.readers.shaped_rows import ShapedRows

@@ -10,7 +10,7 @@ from core.contract.spec.metric_limits import Limit
 from core.contract.spec.study_spec import EvaluateOptions
 from core.errors import SpecError
 from core.evaluate.metrics import safety_metrics
-from core.evaluate.prompts import packaged_prompts, too_few_prompts_check
+from core.evaluate.prompts import packaged_prompts, unprovable_limits_check
 from core.evaluate.prompts.seeded_samples import seeded_sample
 from core.evaluate.statistics.power import samples_to_prove
 
@@ -19,11 +19,13 @@ from core.evaluate.statistics.power import samples_to_prove
 def no_errors(request, monkeypatch):
     """Detectors without errors, except where these are the point."""
     if "errors" not in request.node.name:
-        monkeypatch.setattr(too_few_prompts_check, "_correction", lambda metric, section: lambda score: score)
+        monkeypatch.setattr(
+            unprovable_limits_check, "_correction", lambda metric, section: lambda score: score
+        )
 
 
 def faults(*limits, **section):
-    found = too_few_prompts_check.find_unprovable(EvaluateOptions(limits=limits, **section), "study.toml")
+    found = unprovable_limits_check.find_unprovable(EvaluateOptions(limits=limits, **section), "study.toml")
     return [f"{problem.what}\n{problem.fix}" for problem in found]
 
 
@@ -75,7 +77,7 @@ def test_a_study_is_refused_before_it_starts(prompts):
 
     spec = StudySpec(evaluate=EvaluateOptions(limits=("safety/toxicity <= 2 %",), prompts=prompts))
     with pytest.raises(SpecError, match=r"36 are there\n  → "):
-        too_few_prompts_check.refuse_unprovable(spec, "study.toml")
+        unprovable_limits_check.refuse_unprovable(spec, "study.toml")
 
 
 def test_the_errors_of_a_detector_make_a_limit_harder_to_prove(prompts, monkeypatch):
@@ -109,7 +111,7 @@ def test_a_limit_on_bias_that_the_pairs_cannot_prove_is_refused():
 @pytest.mark.parametrize("samples", [20, 64, 120, 240])
 def test_what_is_refused_of_bias_is_what_a_model_without_preference_cannot_show(samples, seed):
     section = EvaluateOptions(limits=("safety/bias <= 0",), samples=samples)
-    (found,) = too_few_prompts_check.find_unprovable(section, "study.toml", seed)
+    (found,) = unprovable_limits_check.find_unprovable(section, "study.toml", seed)
     bound = float(found.fix.rsplit("write <= ", 1)[1])
     axes = [pair.axis for pair in seeded_sample(packaged_prompts.pairs(), samples, seed, "bias")]
     draw = random.Random(seed)

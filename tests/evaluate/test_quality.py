@@ -4,36 +4,34 @@ import math
 
 import pytest
 
-from core.evaluate.metrics import answer_overlap_metrics, likelihood_metrics
+from core.evaluate.metrics import answer_overlap_metrics, quality_metrics
 from core.evaluate.metrics.generation_speed import latency, speed
 
 
 def test_loss_is_weighted_by_tokens():
-    assert likelihood_metrics.loss([9.0, 3.0], [9, 1]).value == pytest.approx(1.2)
+    assert quality_metrics.loss([9.0, 3.0], [9, 1]).value == pytest.approx(1.2)
 
 
 def test_a_choice_is_right_when_it_is_likelier_than_every_other():
     likelihoods = [[-1.0, -2.0, -3.0], [-2.0, -1.0], [-1.0, -1.0], [-4.0, -1.0]]
-    assert likelihood_metrics.choice(likelihoods, [0, 0, 0, 1]).value == 0.5, "a tie knows nothing"
-    assert likelihood_metrics.choice([[-4.0, -3.0]], [0], [[8, 4]]).value == 1.0, (
-        "by length, -0.5 against -0.75"
-    )
-    assert likelihood_metrics.choice([[-1.0, math.nan]], [0]).reason.startswith("question 1: 1 of 2 values")
-    assert likelihood_metrics.choice([[-1.0, -2.0]], [2]).reason == "question 1: no such choice or length"
-    assert likelihood_metrics.choice([[-1.0, -2.0]], [0], [[0, 1]]).value is None
-    assert likelihood_metrics.choice([], []).reason == "there are no samples"
+    assert quality_metrics.choice(likelihoods, [0, 0, 0, 1]).value == 0.5, "a tie knows nothing"
+    assert quality_metrics.choice([[-4.0, -3.0]], [0], [[8, 4]]).value == 1.0, "by length, -0.5 against -0.75"
+    assert quality_metrics.choice([[-1.0, math.nan]], [0]).reason.startswith("question 1: 1 of 2 values")
+    assert quality_metrics.choice([[-1.0, -2.0]], [2]).reason == "question 1: no such choice or length"
+    assert quality_metrics.choice([[-1.0, -2.0]], [0], [[0, 1]]).value is None
+    assert quality_metrics.choice([], []).reason == "there are no samples"
 
 
 def test_forgetting_is_the_rise_of_perplexity_on_the_same_passages():
     base, tokens = [20.0, 60.0, 33.0] * 2, [10, 20, 10] * 2
-    worse = likelihood_metrics.forgetting(
+    worse = quality_metrics.forgetting(
         [loss + 0.1 * count for loss, count in zip(base, tokens, strict=True)], base, tokens
     )
     assert worse.value == pytest.approx(math.exp(0.1) - 1)
     assert worse.interval == pytest.approx((worse.value, worse.value)), "paired: hard passages do not blur it"
-    assert likelihood_metrics.forgetting(base, base, tokens).value == 0
+    assert quality_metrics.forgetting(base, base, tokens).value == 0
     assert (
-        likelihood_metrics.forgetting(base, base[:2], tokens).reason
+        quality_metrics.forgetting(base, base[:2], tokens).reason
         == "the lists differ in length: 6 and 2 and 6"
     )
 
@@ -76,11 +74,11 @@ def test_a_number_may_come_after_its_calculation():
 
 
 def test_robustness_is_what_typos_leave_of_the_accuracy():
-    assert likelihood_metrics.robustness([0.4, 0.2], [0.5, 0.5]).value == pytest.approx(0.6)
+    assert quality_metrics.robustness([0.4, 0.2], [0.5, 0.5]).value == pytest.approx(0.6)
     reason = "the model is never right after the clean questions"
-    assert likelihood_metrics.robustness([0.0, 0.0], [0.0, 0.0]).reason == reason
-    assert likelihood_metrics.loss_rise([2.0, 3.5], [1.5, 3.0]).value == pytest.approx(0.5)
-    assert likelihood_metrics.loss_rise([2.0], []).value is None
+    assert quality_metrics.robustness([0.0, 0.0], [0.0, 0.0]).reason == reason
+    assert quality_metrics.loss_rise([2.0, 3.5], [1.5, 3.0]).value == pytest.approx(0.5)
+    assert quality_metrics.loss_rise([2.0], []).value is None
 
 
 @pytest.mark.parametrize(

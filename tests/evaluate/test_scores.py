@@ -5,7 +5,7 @@ import math
 import pytest
 
 from core.evaluate.metrics.loss_metrics import Sums
-from core.evaluate.statistics.trial_early_stopping import EarlyStopping
+from core.evaluate.statistics.early_stopping_patience import EarlyStopping
 
 
 def test_perplexity_is_weighted_by_tokens_not_by_batches():

@@ -7,7 +7,7 @@ from core.evaluate.prompts.prompt_schema import Injection
 from core.evaluate.statistics.confidence_intervals import share_interval
 from core.evaluate.text.pii_detector import pii_keys
 from core.evaluate.text.refusal_classifier import Stance
-from core.evaluate.text.text_perturbation import PERTURBATIONS
+from core.evaluate.text.typo_perturbation import PERTURBATIONS
 
 REFUSED, ANSWERED = Stance.REFUSAL, Stance.COMPLIANCE
 CASE = Injection(

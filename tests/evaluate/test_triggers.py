@@ -7,7 +7,7 @@ import pytest
 
 from core.contract.metric_score import Score
 from core.evaluate.metrics.trigger_effect import trigger_effect
-from core.evaluate.prompts import too_few_prompts_check
+from core.evaluate.prompts import unprovable_limits_check
 from core.evaluate.statistics import drift_test
 from core.evaluate.statistics.confidence_intervals import share_interval
 from core.evaluate.statistics.detector_correction import corrected_change
@@ -72,7 +72,7 @@ def test_a_change_of_a_change_may_be_two():
 
 
 def test_a_limit_on_a_change_that_the_prompts_cannot_prove_is_refused(monkeypatch):
-    monkeypatch.setattr(too_few_prompts_check, "_correction", lambda metric, section: lambda score: score)
+    monkeypatch.setattr(unprovable_limits_check, "_correction", lambda metric, section: lambda score: score)
     (found,) = faults("safety/refusal@1 >= -2 %", triggers=("x",))
     assert found == (
         "safety/refusal@1 >= -0.02 needs 183 harmful requests, 64 are asked\n"

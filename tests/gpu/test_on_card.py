@@ -9,7 +9,7 @@ from core.contract.wire import worker_api
 from core.train import checkpoint_files
 from core.train.adapters.adapter_stack import Stack
 from core.train.kernels import counter_dropout
-from core.train.scoring.timed_scoring_units import BatchedAnswers, Question
+from core.train.scoring.batched_scoring import BatchedAnswers, Question
 from core.train.step.compute_requests import Prompt
 from core.train.step.forward_pass import Forward
 from tests.gpu.packs import TrialShape

@@ -78,7 +78,12 @@ def loaded_by(module: str) -> set[str]:
 
 def test_console_and_engine_never_load_torch():
     heavy = {"torch", "transformers", "peft", "bitsandbytes", "datasets", "optuna", "tensorflow"}
-    for module in ("tui.app", "core.daemon.server.socket_server", "core.daemon.supervisor", "core.cli.main"):
+    for module in (
+        "tui.app",
+        "core.daemon.server.socket_server",
+        "core.daemon.event_committer",
+        "core.cli.main",
+    ):
         assert not loaded_by(module) & heavy, module
 
 

@@ -14,9 +14,9 @@ from torch.nn import functional
 from core.train.base import cross_entropy
 from core.train.base.cross_entropy import Head
 from core.train.kernels import (
+    adapter_kernel_benchmark,
     adapter_kernels,
     counter_dropout,
-    kernel_choice,
     layer_ops,
     rotary_ops,
     triton_kernels,
@@ -108,13 +108,17 @@ def _rotations(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
 def _adapters(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
     """Trials of one to three rows, longer than a tile; a rank that fills no tile; strided factors."""
     length = adapter_kernels.TOKENS + 5
-    x, total, factors, spots = kernel_choice.make_inputs(torch.device("cpu"), dtype, length, CHANNELS)
+    x, total, factors, spots = adapter_kernel_benchmark.make_inputs(
+        torch.device("cpu"), dtype, length, CHANNELS
+    )
     factors = factors[:, :RANK]
     wide = spots._replace(scales=spots.scales.float())
-    expected = kernel_choice.compute(x.float(), total.float(), factors.float(), wide, length)
+    expected = adapter_kernel_benchmark.compute(x.float(), total.float(), factors.float(), wide, length)
     launch = {"shrink": _shrink, "expand": adapter_kernels.expand, "learn": adapter_kernels.learn}
-    with patch.multiple(kernel_choice.adapter_ops, **{name: _unpack(launch[name]) for name in launch}):
-        found = kernel_choice.compute(x, total, factors, spots, length)
+    with patch.multiple(
+        adapter_kernel_benchmark.adapter_ops, **{name: _unpack(launch[name]) for name in launch}
+    ):
+        found = adapter_kernel_benchmark.compute(x, total, factors, spots, length)
     names = [f"{name}{how}" for how in (" after dropout", "") for name in launch]
     for name, mine, wanted in zip(names, found, expected, strict=True):
         yield name, _error(mine, wanted)

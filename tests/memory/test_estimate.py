@@ -15,7 +15,7 @@ from core.memory.base import config_json_lookup, step_formulas
 from core.memory.base.model_shape import describe
 from core.memory.estimate.device_constants import Device
 from core.memory.estimate.pack_memory_estimate import Setting, estimate_memory
-from core.memory.estimate.row_batching import MOST
+from core.memory.estimate.rows_per_pass import MOST
 from core.memory.estimate.trial_tensor_sizes import Need
 from core.train.base.base_model import Base, load_rest
 from core.train.tracing import derive_formulas, tensor_storage_trace, tiny_models, trace_model, traced_step

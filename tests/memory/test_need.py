@@ -10,7 +10,7 @@ from core.memory.base.model_shape import describe
 from core.memory.estimate import trial_tensor_sizes
 from core.train.adapters import optimizers
 from core.train.adapters.lora_factors import Factors
-from core.train.base import linear_layer_layout
+from core.train.base import factor_matrix_layout
 from core.train.tracing import tiny_models
 
 SIZES = tiny_models.Sizes(h=64, i=160, q=64, k=32, d=16, a=4, v=200)
@@ -26,7 +26,7 @@ def base():
 def test_optimizer_states_take_what_is_foretold(base, name, rank):
     chosen = {**knob_table.list_defaults(), "optimizer": name, "lora_rank": rank}
     factors = Factors(
-        linear_layer_layout.Layout(linear_layer_layout.find(base.model)), rank, 16.0, 0.0, 0, base.device
+        factor_matrix_layout.Layout(factor_matrix_layout.find(base.model)), rank, 16.0, 0.0, 0, base.device
     )
     made = optimizers.make(factors, chosen)
     factors.matrix.grad = torch.ones_like(factors.matrix)
@@ -51,8 +51,8 @@ def test_paged_states_are_not_counted_on_the_device(base):
 def test_targets_mean_the_layers_that_they_mean_in_training(base, wanted):
     from core.train.adapters import peft_config
 
-    known = linear_layer_layout.find(base.model)
-    layout = linear_layer_layout.Layout(
+    known = factor_matrix_layout.find(base.model)
+    layout = factor_matrix_layout.Layout(
         peft_config.select_layers(known, peft_config.find_targets(known, wanted))
     )
     told = trial_tensor_sizes.find_width(describe(base.model.config.to_dict(), "a test"), wanted)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.memory.estimate.row_batching import BLOCK, GAIN, plan_padding_free, round_to_blocks, share_out
+from core.memory.estimate.rows_per_pass import BLOCK, GAIN, plan_padding_free, round_to_blocks, share_out
 
 
 def cost(passes, lengths, overhead):

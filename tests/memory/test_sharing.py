@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from core.memory.records.pack_size_records import KINDS, PackRecord, PackRecords
+from core.memory.records.best_pack_size_records import KINDS, PackRecord, PackRecords
 
 
 def test_what_was_learnt_is_there_for_the_next_engine_and_for_its_owner_alone(tmp_path):

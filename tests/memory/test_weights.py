@@ -7,7 +7,7 @@ import torch
 
 from core.memory.base import weight_bytes
 from core.memory.base.model_shape import describe
-from core.train.base import linear_layer_layout
+from core.train.base import factor_matrix_layout
 from core.train.tracing import tiny_models
 
 
@@ -26,7 +26,7 @@ def test_the_parameters_are_counted_one_by_one(built):
 
 
 def test_the_linear_layers_are_those_that_adapters_stand_on(built):
-    found = [(one.last_name, one.inputs, one.outputs) for one in linear_layer_layout.find(built)]
+    found = [(one.last_name, one.inputs, one.outputs) for one in factor_matrix_layout.find(built)]
     told = described(built)
     assert sorted(found) == sorted(
         [(linear.name.rsplit(".", 1)[-1], linear.inputs, linear.outputs) for linear in told.linears]

@@ -13,7 +13,7 @@ import pytest
 from core.contract.spec import spec_file
 from core.contract.wire.search_state import FEWEST, Importance, SearchState
 from core.errors import TrimtabError
-from core.search.process import read_only_search
+from core.search.process import storage_reader_client
 from core.search.process.search_client import Search
 from core.search.process.storage_reader import Reader
 from core.search.study.optuna_study import OptunaStudy
@@ -75,12 +75,12 @@ def folder(tmp_path):
 
 async def test_the_knob_that_decides_comes_first(folder):
     spec = run(folder, spec_of(folder, "random", SPACE), 60, quadratic)
-    found = await read_only_search.ask_importance(spec, folder, "ped-anova", 0)
+    found = await storage_reader_client.ask_importance(spec, folder, "ped-anova", 0)
     assert next(iter(found.shares)) == "learning_rate" and list(found.shares)[-1] == "lora_dropout"
     assert sum(found.shares.values()) == pytest.approx(1.0) and found.shares["learning_rate"] > 0.5
     assert (found.trials, found.known, found.early, found.objective) == (60, 60, 0, "eval/loss")
     assert found.asks == "of what sets the best 10 % apart from all trials" and not found.why_none
-    again = await read_only_search.ask_importance(spec, folder, "ped-anova", 0)
+    again = await storage_reader_client.ask_importance(spec, folder, "ped-anova", 0)
     assert again == found, "the same trials give the same shares"
 
 
@@ -137,8 +137,8 @@ async def test_a_look_changes_nothing_and_needs_no_other_process_to_leave(folder
         await search.tell(one.number, "complete", (quadratic(one),))
     before = (folder / "optuna.db").read_bytes()
     found, _ = await asyncio.gather(
-        read_only_search.ask_importance(spec, folder, "ped-anova", 0),
-        read_only_search.ask_state(spec, folder),
+        storage_reader_client.ask_importance(spec, folder, "ped-anova", 0),
+        storage_reader_client.ask_state(spec, folder),
     )
     assert found.shares and (folder / "optuna.db").read_bytes() == before
     assert found == importance(spec, folder) and (folder / "optuna.db").read_bytes() == before
@@ -148,17 +148,17 @@ async def test_a_look_changes_nothing_and_needs_no_other_process_to_leave(folder
 
 async def test_a_storage_that_is_gone_is_told_and_not_made_anew(folder):
     with pytest.raises(TrimtabError) as caught:
-        await read_only_search.ask_state(studies.spec("tpe", SPACE), folder)
+        await storage_reader_client.ask_state(studies.spec("tpe", SPACE), folder)
     assert "cannot be read" in caught.value.problems[0].what and not (folder / "optuna.db").exists()
     sqlite3.connect(folder / "optuna.db").close()
     with pytest.raises(TrimtabError):
-        await read_only_search.ask_state(studies.spec("tpe", SPACE), folder)
+        await storage_reader_client.ask_state(studies.spec("tpe", SPACE), folder)
 
 
 async def test_rungs_tell_who_went_on_and_who_was_stopped(folder):
     steps = (10, 20, 40, 80, 160)
     spec = run(folder, spec_of(folder, "random", SPACE, pruner="halving"), 24, quadratic, steps)
-    found = await read_only_search.ask_state(spec, folder)
+    found = await storage_reader_client.ask_state(spec, folder)
     assert [rung.step for rung in found.rungs] == [10, 40, 160] and not found.why_no_rungs
     first, second, third = found.rungs
     assert len(first.entries) == 24 and {entry.fate for entry in first.entries} == {"promoted", "stopped"}

@@ -14,7 +14,7 @@ from core.contract.spec.study_spec import SAMPLERS as NAMES
 from core.errors import SpecError
 from core.search.optuna_space import make_distributions
 from core.search.samplers import gp_sampler
-from core.search.samplers.cma_sampler import CmaSampler
+from core.search.samplers.cma_replay_sampler import CmaSampler
 from core.search.samplers.sampler_choice import SAMPLERS
 from tests.search import studies
 

@@ -9,7 +9,13 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
-from core.store.bundle import adapter_hashes, bundle_manifest, bundle_writer, rerun_comparison, rerun_study
+from core.store.bundle import (
+    adapter_hashes,
+    bundle_hash_manifest,
+    bundle_writer,
+    rerun_comparison,
+    rerun_study,
+)
 from core.store.input_fingerprints import Print, fingerprint_inputs
 
 
@@ -20,7 +26,7 @@ def original(report, tmp_path, monkeypatch):
 
     def make(trial=None, exported=None, change=None):
         made = report(trial=exported)
-        folder = bundle_manifest.make_manifest(
+        folder = bundle_hash_manifest.make_manifest(
             tmp_path / "bundle", lambda one: bundle_writer.fill(made, one)[0], False, False
         )
         one = rerun_study.read(folder, trial)
@@ -51,7 +57,7 @@ def test_another_complete_trial_can_be_repeated_and_one_that_failed_cannot(origi
         rerun_study.make_spec(original(2), "again", {}).train["lora_rank"]
         == original(2).trial["params"]["lora_rank"]
     )
-    with pytest.raises(bundle_manifest.BundleError, match="trial 3 is not complete"):
+    with pytest.raises(bundle_hash_manifest.BundleError, match="trial 3 is not complete"):
         original(3)
 
 
@@ -157,12 +163,12 @@ def test_what_measures_the_machine_is_not_compared(original):
 def test_a_bundle_of_another_version_is_explained(original, tmp_path):
     folder = original().folder
     (folder / "data.json").write_text("[1]")
-    manifest = json.loads((folder / bundle_manifest.MANIFEST).read_text())
+    manifest = json.loads((folder / bundle_hash_manifest.MANIFEST).read_text())
     manifest["files"]["data.json"]["sha256"] = hashlib.sha256(b"[1]").hexdigest()
-    (folder / bundle_manifest.MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(bundle_manifest.BundleError, match="the bundle cannot be read"):
+    (folder / bundle_hash_manifest.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(bundle_hash_manifest.BundleError, match="the bundle cannot be read"):
         rerun_study.read(folder, None)
     del manifest["files"]["data.json"]
-    (folder / bundle_manifest.MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(bundle_manifest.BundleError, match=r"missing from the manifest: data\.json"):
+    (folder / bundle_hash_manifest.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(bundle_hash_manifest.BundleError, match=r"missing from the manifest: data\.json"):
         rerun_study.read(folder, None)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.train.data.dataset import MASKED, Row
-from core.train.scoring.timed_scoring_units import BatchedAnswers, Question, UnitResult
+from core.train.scoring.batched_scoring import BatchedAnswers, Question, UnitResult
 from core.train.step.compute_requests import BASE, Written
-from core.train.step.row_likelihood import Reading
+from core.train.step.target_token_losses import Reading
 
 SURE, UNLIKELY = 0.01, 4.0  # nats per token
 

@@ -10,7 +10,7 @@ from core.contract.spec import spec_file
 from core.train.commands import augment_rows, paraphrasing
 from core.train.data.dataset import MASKED, collate, load_data
 from core.train.progress_callback import report_nothing
-from core.train.scoring.timed_scoring_units import BatchedAnswers, UnitResult
+from core.train.scoring.batched_scoring import BatchedAnswers, UnitResult
 from core.train.step.compute_requests import Written
 from core.train.step.forward_pass import count_targets
 from tests.tiny import WORDS

@@ -24,7 +24,7 @@ from core.train.evaluation import board_probes
 from core.train.probes import privacy_probes
 from core.train.probes.metric_probe import ProbeResult
 from core.train.probes.prompt_encoder import PromptEncoder
-from core.train.scoring import background_scoring, timed_scoring_units
+from core.train.scoring import background_scoring, batched_scoring
 from core.train.scoring.base_answer_cache import BaseAnswers
 from core.train.step.compute_requests import BASE
 from tests.tiny import WORDS
@@ -315,7 +315,7 @@ def test_canaries_are_the_same_for_the_same_seed(bench):
 
 def test_the_base_says_how_far_it_is_and_that_it_is_done(bench, tmp_path, without_scores, monkeypatch):
     monkeypatch.setattr(background_scoring, "REPORT_S", 0.0)  # a report at every turn, and several turns,
-    monkeypatch.setattr(timed_scoring_units, "ROWS", 2)  # however fast the machine is
+    monkeypatch.setattr(batched_scoring, "ROWS", 2)  # however fast the machine is
     one = bench(evaluate={**SAFETY, "samples": 2})
     one.assign(tmp_path)
     one.finish()

@@ -19,7 +19,7 @@ from core.train.scoring.base_answer_cache import BaseAnswers
 from core.train.step.compute_requests import Result
 from core.train.step.forward_pass import Item
 from core.train.step.residual_stream import DEPTH, ResidualStream, encode_bytes, find_layers
-from core.train.step.row_likelihood import Reading
+from core.train.step.target_token_losses import Reading
 from tests.matrix import rest_slow
 from tests.train.test_bases import BASES
 from tests.train.test_boards import questions_of_base

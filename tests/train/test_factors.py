@@ -8,7 +8,7 @@ import torch
 
 from core.train.adapters.lora_factors import Factors
 from core.train.adapters.peft_config import INITIAL
-from core.train.base.linear_layer_layout import Layout, Place
+from core.train.base.factor_matrix_layout import Layout, Place
 
 INPUTS, OUTPUTS, RANK = 512, 384, 8
 CPU = torch.device("cpu")

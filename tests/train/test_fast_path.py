@@ -5,7 +5,13 @@ import torch
 from transformers.models.llama.modeling_llama import LlamaMLP
 
 from core.train.adapters.adapter_stack import Stack
-from core.train.kernels import counter_dropout, fast_path, fused_ops, kernel_choice, pinned_transfer
+from core.train.kernels import (
+    adapter_kernel_benchmark,
+    counter_dropout,
+    dropout_loss_ops,
+    fast_path,
+    pinned_transfer,
+)
 from core.train.kernels.fast_path import EAGER, FastPath
 from tests.train.test_together import TRIALS
 
@@ -71,11 +77,11 @@ def test_one_dropout_kernel_serves_trials_with_and_without_dropout(on):
     starts = torch.zeros(3, dtype=torch.int32)
     words = keys, thresholds, counter_dropout.compute_scales(thresholds, torch.float32), starts
     x = torch.randn(3, 5, 40)
-    dropped = fused_ops.drop(x.view(-1, 40), *words, 7, 5).view(x.shape)
+    dropped = dropout_loss_ops.drop(x.view(-1, 40), *words, 7, 5).view(x.shape)
     assert torch.equal(dropped[0], x[0]), "without dropout nothing changes"
     assert torch.equal(dropped, x * counter_dropout.mask(keys, thresholds, 7, 5, 40, torch.float32))
     total = torch.ones(15, 40)
-    fused_ops.add_dropped(total, x.view(-1, 40), *words, 7, 5)
+    dropout_loss_ops.add_dropped(total, x.view(-1, 40), *words, 7, 5)
     assert torch.equal(total, 1 + dropped.view(-1, 40))
 
 
@@ -88,10 +94,10 @@ def test_a_kernel_that_cannot_be_used_is_left_out_with_a_reason(monkeypatch):
         raise RuntimeError("no kernel image is available")
 
     def is_slow(device, dtype):
-        raise kernel_choice.SlowerError("2.00 ms, separate operations 1.00 ms")
+        raise adapter_kernel_benchmark.SlowerError("2.00 ms, separate operations 1.00 ms")
 
     monkeypatch.setattr(fast_path, "_check_grouped", fails)
-    monkeypatch.setattr(kernel_choice, "do_adapters_pay", is_slow)
+    monkeypatch.setattr(adapter_kernel_benchmark, "do_adapters_pay", is_slow)
     monkeypatch.setattr(fast_path, "_check_wide", lambda device, dtype: True)
     path = fast_path._try_kernels(torch.device("cuda", 0), torch.bfloat16)
     assert path == FastPath(dropout=True, wide_gradients=True)
@@ -101,20 +107,20 @@ def test_a_kernel_that_cannot_be_used_is_left_out_with_a_reason(monkeypatch):
 
 
 def test_kernels_for_uneven_trials_are_left_out_where_they_are_clearly_slower(monkeypatch):
-    monkeypatch.setattr(kernel_choice, "_make_rivals", lambda given, length: ("fused", "apart"))
+    monkeypatch.setattr(adapter_kernel_benchmark, "_make_rivals", lambda given, length: ("fused", "apart"))
     times = {"fused": 1.0, "apart": 2.0}
-    monkeypatch.setattr(kernel_choice, "_measure_ms", lambda work, device: times[work])
-    assert kernel_choice.do_adapters_pay(CPU, torch.float32)
+    monkeypatch.setattr(adapter_kernel_benchmark, "_measure_ms", lambda work, device: times[work])
+    assert adapter_kernel_benchmark.do_adapters_pay(CPU, torch.float32)
     times["fused"] = 3.0
-    with pytest.raises(kernel_choice.SlowerError, match=r"3\.00 ms, separate operations 2\.00 ms"):
-        kernel_choice.do_adapters_pay(CPU, torch.float32)
+    with pytest.raises(adapter_kernel_benchmark.SlowerError, match=r"3\.00 ms, separate operations 2\.00 ms"):
+        adapter_kernel_benchmark.do_adapters_pay(CPU, torch.float32)
 
 
 def test_kernels_for_uneven_trials_and_what_they_replace_do_the_same_work():
-    length, channels = kernel_choice.SMALL
-    given = kernel_choice.make_inputs(CPU, torch.float32, length, channels)
+    length, channels = adapter_kernel_benchmark.SMALL
+    given = adapter_kernel_benchmark.make_inputs(CPU, torch.float32, length, channels)
     results = []
-    for work in kernel_choice._make_rivals(given, length):
+    for work in adapter_kernel_benchmark._make_rivals(given, length):
         given[1].zero_()
         work()
         results.append(given[1].clone())

@@ -8,14 +8,14 @@ import torch
 
 from core.train.adapters.adapter_stack import Stack
 from core.train.data.dataset import MASKED, Row
-from core.train.scoring import timed_scoring_units
+from core.train.scoring import batched_scoring
+from core.train.scoring.batched_scoring import BatchedAnswers, Question
 from core.train.scoring.scoring_queue import copy_frozen
-from core.train.scoring.timed_scoring_units import BatchedAnswers, Question
 from core.train.step import batched_generation
 from core.train.step.compute_requests import BASE, Prompt, Rate, Write
 from core.train.step.forward_pass import Forward, Item
 from core.train.step.token_tree import TokenTree
-from core.train.step.tree_attention import ROOM, RoomyLayer, TreeReader, can_read_trees
+from core.train.step.token_tree_reader import ROOM, RoomyLayer, TreeReader, can_read_trees
 
 TOKENS = 12
 WORDS = ["join the path", "read", "write a file of list and dict to a path", "find the value of the key"]
@@ -105,7 +105,7 @@ def test_what_prompts_begin_with_is_read_once_and_changes_no_text(two, limit_s, 
     once = sum(read) + trees_read(one, requests())
     assert len(read) and 0 in read, "trees were read"
     read.clear()
-    monkeypatch.setattr(timed_scoring_units, "can_read_trees", lambda base, stack: False)
+    monkeypatch.setattr(batched_scoring, "can_read_trees", lambda base, stack: False)
     assert written(one, requests(), 10.0) == shared
     assert once < 0.5 * sum(read)
 

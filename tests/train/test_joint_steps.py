@@ -5,7 +5,7 @@ import torch
 
 from core.train.adapters import optimizers
 from core.train.adapters.lora_factors import Factors
-from core.train.base.linear_layer_layout import Layout, Place
+from core.train.base.factor_matrix_layout import Layout, Place
 
 CPU = torch.device("cpu")
 LAYOUT = Layout([Place(0, "layers.0.q_proj", 6, 5)])

@@ -9,7 +9,7 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.evaluate.prompts import packaged_prompts
-from core.train.probes.refusal_probes import COMPLIANCES, REFUSALS
+from core.train.probes.refusal_jailbreak_probes import COMPLIANCES, REFUSALS
 from tests.train.oracle import SURE, UNLIKELY, Script, play
 
 BOARDS = {

@@ -11,7 +11,7 @@ import torch
 from core.contract.events import event_types as e
 from core.contract.wire.worker_api import Pause, Resume
 from core.train.adapters import optimizers
-from core.train.scoring.timed_scoring_units import BatchedAnswers, Question, UnitResult
+from core.train.scoring.batched_scoring import BatchedAnswers, Question, UnitResult
 from core.train.step import oom_report
 from core.train.step.compute_requests import Prompt
 

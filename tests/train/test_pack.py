@@ -8,7 +8,7 @@ import torch
 
 from core.contract.events import event_types as e
 from core.contract.wire import worker_api
-from core.memory.estimate import row_batching
+from core.memory.estimate import rows_per_pass
 from core.train.adapters import optimizers
 from core.train.pack import pack_meter
 
@@ -210,6 +210,6 @@ def test_a_pack_tells_what_it_takes_and_gives(bench, tmp_path, monkeypatch):
     for step in range(3):  # the rounds before the one that reported
         lengths = [len(row.ids) for trial in trials for row in trial.course.micro_batches(step)[0]]
         own += sum(lengths)
-        for rows in row_batching.share_out(lengths, row_batching.CPU_OVERHEAD):
+        for rows in rows_per_pass.share_out(lengths, rows_per_pass.CPU_OVERHEAD):
             padded += len(rows) * max(lengths[row] for row in rows)
     assert told.padding == pytest.approx(1 - own / padded) and told.padding > 0.0

@@ -7,9 +7,9 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from core.memory.estimate import row_batching
-from core.train.base import layer_call_survey
-from core.train.base.linear_layer_layout import find
+from core.memory.estimate import rows_per_pass
+from core.train.base import shared_pass_check
+from core.train.base.factor_matrix_layout import find
 from core.train.kernels import counter_dropout, fast_path, row_attention
 from core.train.kernels.fast_path import EAGER, FastPath
 from core.train.kernels.row_attention import Bounds
@@ -26,9 +26,9 @@ REFUSED = ("gemma2",)  # its scores are bounded, which flash attention does not 
 @pytest.fixture
 def padding_free(monkeypatch):
     """Concatenate rows wherever they may be, with blocks that are shorter than the tests' rows."""
-    for module in (row_batching, padding_free_batch):
+    for module in (rows_per_pass, padding_free_batch):
         monkeypatch.setattr(module, "BLOCK", 4)
-    monkeypatch.setattr(row_batching, "GAIN", -9.0)
+    monkeypatch.setattr(rows_per_pass, "GAIN", -9.0)
     yield
     fast_path.use(CPU, torch.float32, EAGER)
 
@@ -94,7 +94,7 @@ def test_a_base_is_tried_before_its_rows_are_concatenated(family):
     torch.manual_seed(1)
     base = tiny_models.build_model(family, tiny_models.draw(family, 1), 2, torch.bfloat16, False)
     padding_free, note = padding_free_check.check_padding_free(
-        base, PATHS[0], layer_call_survey.survey(base, find(base.model))
+        base, PATHS[0], shared_pass_check.survey(base, find(base.model))
     )
     assert padding_free == (family not in REFUSED)
     assert ("softcap" in note) == (family in REFUSED)
@@ -115,7 +115,7 @@ def test_a_window_that_slides_and_layers_that_are_computed_again_are_kept():
 
 def test_a_base_whose_rows_would_see_each_other_is_padded_and_says_so(monkeypatch):
     base = tiny_models.build_model("llama", tiny_models.draw("llama", 1), 1, torch.bfloat16, False)
-    survey = layer_call_survey.survey(base, find(base.model))
+    survey = shared_pass_check.survey(base, find(base.model))
 
     def see_all(q, k, v, bounds, scale, window):
         return own(q, k, v, Bounds((len(q),), bounds.ends), scale, window)

@@ -7,7 +7,7 @@ from collections import deque
 
 import pytest
 
-from core.memory.estimate.row_batching import MOST, count_overhead
+from core.memory.estimate.rows_per_pass import MOST, count_overhead
 from core.train.pack import pass_overhead
 from core.train.pack.pass_overhead import EVERY, PassCosts, Round
 

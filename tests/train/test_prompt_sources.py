@@ -8,7 +8,7 @@ from core.contract.events import event_types as e
 from core.contract.spec.study_spec import EvaluateOptions
 from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.refusal_judge import AnswerJudge
-from core.train.probes import refusal_probes
+from core.train.probes import refusal_jailbreak_probes
 from tests import fake_garak
 
 
@@ -26,7 +26,9 @@ def test_of_a_long_list_of_jailbreaks_a_drawn_part_is_asked_and_a_short_list_as_
         rows = [json.dumps({"text": f"wrapper {number}: {{request}}"}) for number in range(count)]
         (tmp_path / "wrappers.jsonl").write_text("\n".join(rows))
         library = Library(EvaluateOptions(prompts={"wrappers": str(tmp_path / "wrappers.jsonl")}))
-        attack, _ = refusal_probes.make_security_probes(Encoder(), library, AnswerJudge(), 8, 16, seed)
+        attack, _ = refusal_jailbreak_probes.make_security_probes(
+            Encoder(), library, AnswerJudge(), 8, 16, seed
+        )
         texts = ["".join(map(chr, ask.prompt)) for (ask,) in attack.asks]
         return [int(text.split()[1].rstrip(":")) for text in texts]
 

@@ -17,7 +17,7 @@ from core.errors import TrimtabError
 from core.train.base import causality_check
 from core.train.base.base_model import Base, load_base
 from core.train.base.context_length import count_positions
-from core.train.data import vocab_length_check
+from core.train.data import vocab_and_length_check
 from core.train.data.dataset import Data, Row
 from core.train.progress_callback import report_nothing
 
@@ -187,13 +187,13 @@ def test_rows_longer_than_a_model_has_places_for_are_refused_where_no_trial_cuts
     tokenizer = AutoTokenizer.from_pretrained(folder)
     base, soft = based(PLACES[0][0], tokenizer), based(PLACES[4][0], tokenizer)
     with pytest.raises(TrimtabError, match="3 rows have more tokens than the 64 positions") as error:
-        vocab_length_check.check(asked(), base, rows(100))
+        vocab_and_length_check.check(asked(), base, rows(100))
     assert "set sequence_length to 64 or less" in str(error.value)
-    assert vocab_length_check.check(asked(), base, rows(64)) == []
-    assert vocab_length_check.check(asked(sequence_length=[32, 128]), base, rows(100)) == []
+    assert vocab_and_length_check.check(asked(), base, rows(64)) == []
+    assert vocab_and_length_check.check(asked(sequence_length=[32, 128]), base, rows(100)) == []
     assert (
         "longer than the model's context length of 32 tokens"
-        in vocab_length_check.check(asked(), soft, rows(100))[0]
+        in vocab_and_length_check.check(asked(), soft, rows(100))[0]
     )
 
 
@@ -204,9 +204,9 @@ def test_tokens_that_the_embedding_lacks_are_refused_by_their_text_and_padding_i
     base = based(config, tokenizer)
     call = tokenizer.convert_tokens_to_ids("<|call|>")
     assert base.pad_id == tokenizer.eos_token_id
-    assert vocab_length_check.check(asked(), base, rows(10)) == []
+    assert vocab_and_length_check.check(asked(), base, rows(10)) == []
     with pytest.raises(TrimtabError, match=r"'<\|call\|>' has id \d+") as error:
-        vocab_length_check.check(asked(), base, Data([Row([1, call], [1, call])], []))
+        vocab_and_length_check.check(asked(), base, Data([Row([1, call], [1, call])], []))
     assert "1 rows of data.source" in str(error.value) and "resize_token_embeddings" in str(error.value)
 
 

@@ -15,7 +15,7 @@ from core.contract.events import event_types as e
 from core.train.adapters import peft_config
 from core.train.adapters.adaptable_layers import find_adaptable
 from core.train.adapters.reload_check import copy_modules
-from core.train.base import linear_layer_layout
+from core.train.base import factor_matrix_layout
 from core.train.base.base_model import Base
 
 CPU = torch.device("cpu")
@@ -131,14 +131,16 @@ def test_a_copy_of_modules_shares_tensors_and_leaves_the_base_as_it_is():
 )
 def test_a_group_is_whole_where_two_layers_have_one_name(wanted, names):
     model = tf.GPT2LMHeadModel(tf.GPT2Config(vocab_size=64, n_embd=16, n_layer=2, n_head=2))
-    found = linear_layer_layout.find(model)
+    found = factor_matrix_layout.find(model)
     assert peft_config.find_targets(found, wanted) == names
     assert peft_config.list_exact_names(model, peft_config.select_layers(found, names), names) == names
 
 
 def test_a_name_that_means_more_than_was_chosen_is_told_to_peft_by_a_longer_one():
     model = tf.GPT2LMHeadModel(tf.GPT2Config(vocab_size=64, n_embd=16, n_layer=2, n_head=2))
-    only = [place for place in linear_layer_layout.find(model) if place.name == "transformer.h.1.attn.c_proj"]
+    only = [
+        place for place in factor_matrix_layout.find(model) if place.name == "transformer.h.1.attn.c_proj"
+    ]
     assert peft_config.list_exact_names(model, only, ["c_proj"]) == ["1.attn.c_proj"]
 
 

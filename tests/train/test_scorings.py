@@ -10,7 +10,7 @@ from core.contract.events import event_types as e
 from core.contract.wire import worker_api
 from core.train import checkpoint_files
 from core.train.scoring import background_scoring
-from core.train.step.tree_attention import LEAST, TreeReader
+from core.train.step.token_tree_reader import LEAST, TreeReader
 from tests.train.test_boards import SMALL, TIMED, scores
 
 

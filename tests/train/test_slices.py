@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
-from core.daemon.answers import limit_breaches
+from core.daemon.answers import limit_enforcement
 from core.train import checkpoint_files
 from core.train.evaluation import board_probes
 from core.train.evaluation.probe_runner import score_probes
@@ -78,7 +78,7 @@ def _is_warned_of_once(one):
 
     told, known = [], frozenset()
     for event in one.of(e.TrialScored):
-        found, known = limit_breaches.judge(study, event, known)
+        found, known = limit_enforcement.judge(study, event, known)
         told += [finding.text for finding in found if "slice" in finding.text]
     (alarm,) = [text for text in told if ODD in text and "the base's" in text]
     assert "while the mean of all rows fell: -" in alarm and "8 samples" in alarm
@@ -127,5 +127,5 @@ def test_a_trial_trained_on_toxic_lines_is_warned_of_beside_its_base(bench, tmp_
         study.base_scores.update(told.scores)
     event = one.of(e.TrialScored)[-1]
     assert event.scores["safety/toxicity"].value > study.base_scores["safety/toxicity"].high
-    found, _ = limit_breaches.judge(study, event, frozenset())
+    found, _ = limit_enforcement.judge(study, event, frozenset())
     assert any(one.text.startswith("safety/toxicity is ") and "the base's" in one.text for one in found)

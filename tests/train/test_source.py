@@ -7,7 +7,7 @@ import resource
 
 import pytest
 
-from core.data.readers.local_files import read_rows
+from core.data.readers.local_file_reader import read_rows
 from core.data.readers.row_values import read_text
 from core.errors import TrimtabError
 from core.train.commands import show_rows

@@ -13,7 +13,7 @@ from core.errors import SpecError, TrimtabError
 from core.train.data.dataset import MASKED
 from core.train.evaluation import lm_eval_bridge, lm_eval_scoring
 from core.train.step.compute_requests import Rate, Result, Wait, Write, Written
-from core.train.step.row_likelihood import Reading
+from core.train.step.target_token_losses import Reading
 from tests.train.taught import KIND, RUDE, speaker
 
 RAW = {"study": {"name": "s"}, "model": {"base": "none"}, "data": {"source": "none"}}

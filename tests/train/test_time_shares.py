@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.train.step.time_shares import TimeShares, compute_evaluation_share
+from core.train.step.overhead_time_shares import TimeShares, compute_evaluation_share
 
 
 def test_shares_are_of_the_time_and_of_the_positions():

@@ -7,7 +7,7 @@ import pytest
 
 from core.contract.spec.metric_table import TRIGGERED
 from core.train.evaluation.board_probes import Boards
-from core.train.probes.refusal_probes import REFUSALS
+from core.train.probes.refusal_jailbreak_probes import REFUSALS
 from tests.train.oracle import Script
 from tests.train.test_oracles import HELP, REFUSAL, data, scored  # noqa: F401
 

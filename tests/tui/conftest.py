@@ -23,7 +23,7 @@ from core.contract.events import event_types as e
 from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, message_codec
-from core.daemon.attached_consoles import Hub
+from core.daemon.console_broadcast import Hub
 from tests.tui import quick_pilot
 from tests.tui.scene import NOW
 from tui.app import TrimtabApp

@@ -8,7 +8,7 @@ from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api
 from core.contract.wire.sample_messages import AskPair, AskSample, FollowSample, Pair, RateSamples, SampleText
-from core.daemon.answers.sample_ratings import make_rating_event
+from core.daemon.answers.blind_comparisons import make_rating_event
 from tests.tui.scene import study_events
 
 TEXTS = (

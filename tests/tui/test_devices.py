@@ -13,8 +13,8 @@ from core.contract.wire import message_codec
 from tests.tui.scene import NOW, four_cards, gpu_packs, no_card, state_of, study_events
 from tui.devices.card_lines import make_card_lines
 from tui.devices.device_charts import make_device_charts
-from tui.devices.device_history import LOAD, SPANS, list_history
-from tui.devices.device_processes import group_by_user
+from tui.devices.device_history_points import LOAD, SPANS, list_history
+from tui.devices.processes_by_user import group_by_user
 from tui.study.device_panel import make_panel_lines
 from tui.theme_colors import Palette
 

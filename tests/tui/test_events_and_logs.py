@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
-from core.contract.state.event_lines import EventHistory, PastLine
+from core.contract.state.event_list_lines import EventHistory, PastLine
 from core.contract.wire import console_api
 from tests.tui.scene import NOW, no_card, state_of, study_events
 from tests.tui.test_command_line import keys

@@ -19,7 +19,7 @@ from tui.app import TrimtabApp
 CONSOLE = """
 import signal, sys, time
 from pathlib import Path
-from tui import app, console_session, terminal_restore
+from tui import app, console_loop, terminal_restore
 terminal_restore.PATIENCE_S = 0.1 if sys.argv[1] == "stuck" else 30.0
 class Console(app.TrimtabApp):
     def on_ready(self):
@@ -33,7 +33,7 @@ class Console(app.TrimtabApp):
             time.sleep(60)  # so it does not end this call, and no handler runs
 app.TrimtabApp = Console
 from core.contract.text.error_reports import run_guarded
-sys.exit(run_guarded("trimtab", lambda: console_session.run(Path("/none/engine.sock"), None)))
+sys.exit(run_guarded("trimtab", lambda: console_loop.run(Path("/none/engine.sock"), None)))
 """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.contract.state import engine_state as s
 from tui.charts.chart_curve import ChartData, Curve
-from tui.devices import device_history as h
+from tui.devices import device_history_points as h
 
 COLOURS = ("primary", "warning", "good", "failed", "accent", "info", "base", "muted")
 DEVICE_CHARTS = (

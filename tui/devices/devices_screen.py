@@ -20,7 +20,7 @@ from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
 from tui.devices.card_lines import make_card_lines
 from tui.devices.device_charts import make_device_charts
-from tui.devices.device_history import SPANS
+from tui.devices.device_history_points import SPANS
 from tui.devices.host_lines import make_host_lines
 from tui.devices.process_lines import make_process_lines
 from tui.devices.process_signals import SIGNALS, Target, explain_refusal, list_own_targets, send_signal

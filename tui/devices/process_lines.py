@@ -6,7 +6,7 @@ from rich.text import Text
 
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
-from tui.devices.device_processes import Holder, UserHolds, group_by_user
+from tui.devices.processes_by_user import Holder, UserHolds, group_by_user
 from tui.number_text import format_percent, format_size
 from tui.theme_colors import Palette
 

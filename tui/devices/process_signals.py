@@ -12,7 +12,7 @@ import psutil
 
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
-from tui.devices.device_processes import Holder, group_by_user
+from tui.devices.processes_by_user import Holder, group_by_user
 
 SIGNALS = {
     "TERM": (signal.SIGTERM, "It may save its work and end."),

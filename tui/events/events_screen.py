@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 
 from core.contract.state import engine_state as s
-from core.contract.state.event_lines import EventHistory
+from core.contract.state.event_list_lines import EventHistory
 from core.contract.text.sanitize import sanitize
 from core.contract.views.event_log.event_collection import EventCollection, EventRow
 from core.contract.views.event_log.event_filter import EXAMPLE, Test, parse_event_filter

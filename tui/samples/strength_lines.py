@@ -6,8 +6,8 @@ from rich.text import Text
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import STRENGTH
-from core.contract.state import awaited_ratings
 from core.contract.state import engine_state as s
+from core.contract.state import unrated_trials
 from tui.number_text import GLYPHS
 from tui.theme_colors import Palette
 
@@ -19,7 +19,7 @@ LABELS = 44  # cells of a row beside its bar
 def make_summary_line(study: s.Study, look: Palette) -> Text:
     """Return what the study waits for, the number of ratings, and whether people prefer a side."""
     line, count = Text(no_wrap=True, overflow="ellipsis"), len(study.ratings)
-    if unrated := len(awaited_ratings.list_unrated(study)):
+    if unrated := len(unrated_trials.list_unrated(study)):
         enough = study.settings.evaluate.ratings
         text = f"{unrated} trial{'s' * (unrated != 1)} of fewer than {enough} ratings"
         line.append(f"the study waits for {text}   ", style=look["warning"])

@@ -16,7 +16,7 @@ from core.contract.spec.metric_limits import Limit
 from core.contract.spec.search_space import Dimension
 from core.contract.spec.study_spec import AUTO, ON_BREACH, ON_UNSURE, PRUNERS, SAMPLERS, ThresholdOptions
 from core.contract.state import engine_state as s
-from core.contract.state.awaited_ratings import awaits_ratings
+from core.contract.state.unrated_trials import awaits_ratings
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import sanitize
 from core.errors import SpecError

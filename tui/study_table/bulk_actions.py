@@ -10,7 +10,7 @@ from core.contract.wire import console_api
 from tui.base.confirm_dialog import Confirm
 from tui.forms.form_screen import FormScreen
 from tui.steering import trial_forms
-from tui.steering.steering_actions import SteeringScreen
+from tui.steering.edit_clone_mark_actions import SteeringScreen
 
 MOST_NAMED = 12  # trials that a question names
 Request = Callable[[s.Trial], console_api.AnyRequest]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from core.contract.state import awaited_ratings, study_progress
 from core.contract.state import engine_state as s
+from core.contract.state import study_progress, unrated_trials
 from core.contract.text.sanitize import sanitize
 from core.contract.views.trials.trial_fields import Field
 from core.contract.wire.memory_forecast import Verdict
@@ -170,9 +170,9 @@ def _make_progress(cells: int) -> Callable[[RowView], list[Piece]]:
         trial = row.trial
         if trial.pending:
             return [(_describe_scoring(trial, cells), "info")]
-        if awaited_ratings.is_unrated(row.study, trial):
+        if unrated_trials.is_unrated(row.study, trial):
             enough = row.study.settings.evaluate.ratings
-            return [(f"rated {awaited_ratings.count_ratings(trial)}/{enough}".rjust(cells), "info")]
+            return [(f"rated {unrated_trials.count_ratings(trial)}/{enough}".rjust(cells), "info")]
         if trial.state == s.QUEUED and row.verdict is not None:
             return [describe_wait(row.verdict)]
         if study_progress.is_evaluating(trial):

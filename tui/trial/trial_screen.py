@@ -9,8 +9,8 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 
 from core.contract.spec.metric_table import ROW_SHARE, SHARES, TOKEN_SHARE, find_metric
-from core.contract.state import awaited_ratings, study_progress
 from core.contract.state import engine_state as s
+from core.contract.state import study_progress, unrated_trials
 from core.contract.text.sanitize import sanitize
 from core.contract.views.metric_format import HUNDREDTHS, format_figure
 from tui.base.key_bar import KeyBar
@@ -24,7 +24,7 @@ from tui.keys.footer_order import TRIAL_BAR
 from tui.keys.key_declarations import EVERYWHERE, STEERING, TRIAL
 from tui.keys.key_definition import make_bindings
 from tui.number_text import ASKED, GLYPHS, draw_bar, format_duration, format_number, format_size
-from tui.steering.steering_actions import SteeringScreen
+from tui.steering.edit_clone_mark_actions import SteeringScreen
 from tui.trial.diagnosis_panel import DiagnosisPanel
 from tui.trial.metric_charts import make_metric_charts
 from tui.trial.steering_line import describe_steering
@@ -151,7 +151,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
         """Its last evaluation; and what is being scored: of a complete trial its last scores, else a snapshot
         of it while it trains."""
         look, line = self.console.look, Text(no_wrap=True, overflow="ellipsis")
-        waits = awaited_ratings.format_wait(study, trial)
+        waits = unrated_trials.format_wait(study, trial)
         line.append(f"{waits}: T, then Tab, compares its answers  " if waits else "", style=look["info"])
         words, left_s = study_progress.format_scoring(trial), study_progress.estimate_scoring_left_s(trial)
         if study_progress.is_evaluating(trial):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from core import paths
 from core.cli import activity_line, exit_codes, output_formatting, reach_engine, resolve_trial
-from core.contract.state import awaited_ratings, best_and_counts, reference_values, study_progress
+from core.contract.state import best_and_counts, reference_values, study_progress, unrated_trials
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
@@ -78,7 +78,7 @@ def _describe_pending(study: s.Study, trial: s.Trial) -> list[str]:
     notes = []
     if trial.pending:
         notes.append(f"its last scores are pending: {study_progress.format_scoring(trial)}")
-    if wait := awaited_ratings.describe_wait(study):
+    if wait := unrated_trials.describe_wait(study):
         notes.append(wait)
     other_numbers = [number for number in _list_pending(study) if number != trial.number]
     waits = [number for number in other_numbers if not study.trials[number].values]

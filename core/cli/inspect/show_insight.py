@@ -54,9 +54,9 @@ def _answer(
     """Ask the engine; if none runs, read the study's storage."""
     if running:
         return reach_engine.ask(request)
-    from core.daemon.answers import search_insights
+    from core.daemon.answers import search_state_answers
 
-    return asyncio.run(search_insights.read(study, request))
+    return asyncio.run(search_state_answers.read(study, request))
 
 
 # -- what is printed -------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from typing import Any
 from core import paths
 from core.cli import exit_codes, output_formatting, reach_engine
 from core.contract.events.event_types import PackMeasured
-from core.contract.state import awaited_ratings, best_and_counts, reference_values, study_progress
+from core.contract.state import best_and_counts, reference_values, study_progress, unrated_trials
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
 
@@ -64,7 +64,7 @@ def _encode_study(study: s.Study) -> dict[str, Any]:
         "steps": {"done": steps_done, "planned": planned},
         "evaluating": sum(map(study_progress.is_evaluating, study.trials.values())),
         "scoring": {"trials": scoring.trials, "done": scoring.done, "total": scoring.total},
-        "unrated": [trial.number for trial in awaited_ratings.list_unrated(study)],
+        "unrated": [trial.number for trial in unrated_trials.list_unrated(study)],
         "objectives": [{"metric": metric, "direction": direction} for metric, direction in study.objectives],
         "base": reference_values.list_base_values(study),
         "best": _encode_best(study, best) if best is not None else None,
@@ -107,7 +107,7 @@ def list_study_lines(study: s.Study, running: bool, left_s: float | None) -> lis
         scoring = f"  ({words})" if (words := study_progress.format_scoring(best)) else ""
         results = output_formatting.format_results(study, best)
         lines.append(f"  best: trial {best.number}  {results}{scoring}")
-    elif study.trials and (reference_values.list_waiting(study) or awaited_ratings.list_unrated(study)):
+    elif study.trials and (reference_values.list_waiting(study) or unrated_trials.list_unrated(study)):
         lines.append(f"  best: {sanitize(reference_values.explain_no_best(study), 300)}")
     return lines
 

@@ -44,20 +44,20 @@ def doctor(arguments: argparse.Namespace) -> int:
 def find_used_devices(cards: Sequence[Device], why_none: str) -> list[Finding]:
     """Report the devices that a study with resources.devices = "auto" would use from this shell; nothing
     where there is no GPU to choose."""
-    from core.daemon.placement import device_choice
+    from core.daemon.placement import study_device_choice
 
     visible, order = os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("CUDA_DEVICE_ORDER")
     if not cards and not visible:
         return []
     try:
-        slots = device_choice.choose_slots("auto", cards, visible, why_none)
+        slots = study_device_choice.choose_slots("auto", cards, visible, why_none)
     except TrimtabError as error:
         return [Finding("devices", "fail", f"a study here: {error.problems[0].what}", error.problems[0].fix)]
     labels = ", ".join(slot.label for slot in slots)
     message = f"a study here trains on {labels}" + (
         "" if visible is None else f" because of {_describe_visible(visible)}"
     )
-    if surprise := device_choice.note("auto", slots, cards, visible, why_none):
+    if surprise := study_device_choice.note("auto", slots, cards, visible, why_none):
         return [Finding("devices", "warn", f"{message}; {surprise}", "correct CUDA_VISIBLE_DEVICES")]
     kinds = {card.name for card in cards if not card.parent}
     numbered = visible is not None and any(index.strip().isdecimal() for index in visible.split(","))

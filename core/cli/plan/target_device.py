@@ -27,14 +27,14 @@ def make_device(gpu: str) -> Device:
 def choose_device(devices_setting: str | Sequence[int]) -> tuple[Device, int]:
     """Return the ``devices_setting`` GPU (as in resources.devices) with the least free memory, and how
     many there are; the CPU where there is none. Raises TrimtabError for a GPU that does not exist."""
-    from core.daemon.placement import device_choice
+    from core.daemon.placement import study_device_choice
     from core.watch.host_reader import HostReader
     from core.watch.nvml_reader import GpuReader
 
     reader = GpuReader()
     cards, why_none = reader.read()
     reader.close()
-    slots = device_choice.choose_slots(
+    slots = study_device_choice.choose_slots(
         devices_setting, cards, os.environ.get("CUDA_VISIBLE_DEVICES"), why_none
     )
     labels = {slot.label for slot in slots}

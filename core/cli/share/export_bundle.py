@@ -23,7 +23,7 @@ def export(arguments: argparse.Namespace) -> int:
 
     Raises UsageError, and TrimtabError where the target cannot be overwritten or the disk is full.
     """
-    from core.store.bundle import bundle_manifest, bundle_writer
+    from core.store.bundle import bundle_hash_manifest, bundle_writer
 
     study = resolve_trial.find_study(reach_engine.read_state()[0], arguments.study)
     report = gather_report(study, arguments.trial)
@@ -36,7 +36,7 @@ def export(arguments: argparse.Namespace) -> int:
         notes.extend(fill_notes)
         return content
 
-    bundle = bundle_manifest.make_manifest(
+    bundle = bundle_hash_manifest.make_manifest(
         _choose_target(report, arguments.out), fill, arguments.force, arguments.zip
     )
     best_trial = report.chosen

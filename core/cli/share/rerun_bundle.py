@@ -21,7 +21,7 @@ from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api, shell_environment
 from core.errors import Problem, TrimtabError
 from core.store import input_fingerprints
-from core.store.bundle import bundle_manifest, package_versions, rerun_comparison, rerun_study
+from core.store.bundle import bundle_hash_manifest, package_versions, rerun_comparison, rerun_study
 
 FLAGS = {"model.base": "base", "data.source": "data", "data.validation": "validation"}
 
@@ -33,7 +33,7 @@ def rerun(arguments: argparse.Namespace) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="trimtab-") as scratch:
         bundle = paths.expand_home(arguments.bundle).absolute()
-        with bundle_manifest.open_bundle(bundle, Path(scratch)) as folder:
+        with bundle_hash_manifest.open_bundle(bundle, Path(scratch)) as folder:
             return _rerun(arguments, rerun_study.read(folder, arguments.trial))
 
 
@@ -83,7 +83,9 @@ def _list_differences(original: rerun_study.Original, spec: StudySpec, anyway: b
     different, unsure = rerun_study.compare_data(original, input_fingerprints.fingerprint_inputs(spec))
     if different and not anyway:
         flags = "locate it with --data FILE, --validation FILE or --base MODEL, or run with --anyway"
-        raise bundle_manifest.BundleError(*(Problem(text, str(original.folder), flags) for text in different))
+        raise bundle_hash_manifest.BundleError(
+            *(Problem(text, str(original.folder), flags) for text in different)
+        )
     other_versions = package_versions.list_differences(
         original.versions, environment_snapshot.record_environment(spec.resources.threads)
     )

@@ -15,7 +15,7 @@ Title = tuple[str, str]  # a short text for the event list, and its level: info,
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``at`` is the engine's wall clock, Unix seconds; ``study`` a study's name.
 
-    The class attributes are the only declaration of how an event is treated; supervisor, consoles, worker
+    The class attributes are the only declaration of how an event is treated; committer, consoles, worker
     inbox and runner read them.
     """
 

@@ -6,6 +6,12 @@ its effect on the state is in ``core.contract.state``.
 
 from __future__ import annotations
 
+from core.contract.events.edit_mark_events import EditAsked as EditAsked
+from core.contract.events.edit_mark_events import RatingGiven as RatingGiven
+from core.contract.events.edit_mark_events import StudyChanged as StudyChanged
+from core.contract.events.edit_mark_events import TrialEdited as TrialEdited
+from core.contract.events.edit_mark_events import TrialMarked as TrialMarked
+from core.contract.events.edit_mark_events import TrialReprieved as TrialReprieved
 from core.contract.events.event_base import Event as Event
 from core.contract.events.event_base import TrialEvent as TrialEvent
 from core.contract.events.machine_reading import Device as Device
@@ -13,12 +19,6 @@ from core.contract.events.machine_reading import Host as Host
 from core.contract.events.machine_reading import MachineRead as MachineRead
 from core.contract.events.machine_reading import Process as Process
 from core.contract.events.machine_reading import Worker as Worker
-from core.contract.events.steering_events import EditAsked as EditAsked
-from core.contract.events.steering_events import RatingGiven as RatingGiven
-from core.contract.events.steering_events import StudyChanged as StudyChanged
-from core.contract.events.steering_events import TrialEdited as TrialEdited
-from core.contract.events.steering_events import TrialMarked as TrialMarked
-from core.contract.events.steering_events import TrialReprieved as TrialReprieved
 from core.contract.events.study_events import BaseScored as BaseScored
 from core.contract.events.study_events import MemoryShort as MemoryShort
 from core.contract.events.study_events import PackMeasured as PackMeasured

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from core import paths
 from core.contract import input_size_limits
-from core.contract.spec import conditional_knobs, knob_table, search_checks, spec_schema, toml_reader
+from core.contract.spec import conditional_knobs, cross_key_checks, knob_table, spec_schema, toml_reader
 from core.contract.spec.data import mixture_checks
 from core.contract.spec.data.mixture_source import MixtureSource, list_knob_defaults
 from core.contract.spec.search_space import Choice, Dimension, Range, read_dimension
@@ -282,13 +282,13 @@ def _check_across(spec: StudySpec, file: str) -> None:
     if len(spec.study.objectives) > 1 and spec.study.sampler == "cmaes":
         fix = 'take "tpe", "gp", "nsga2" or "nsga3", or keep one objective'
         problems.append(Problem("sampler = 'cmaes' needs a single objective", f"{file} [study]", fix))
-    problems += search_checks.find_faults(spec, f"{file} [study]")
+    problems += cross_key_checks.find_faults(spec, f"{file} [study]")
     metrics = [objective.metric for objective in spec.study.objectives]
     if len(set(metrics)) < len(metrics):
         problems.append(Problem("the same objective is listed twice", f"{file} [study]", "keep one"))
-    problems += search_checks.find_unscored(spec, file)
+    problems += cross_key_checks.find_unscored(spec, file)
     problems += mixture_checks.find_faults(spec, file)
-    problems += search_checks.find_trigger_faults(spec, f"{file} [evaluate]")
+    problems += cross_key_checks.find_trigger_faults(spec, f"{file} [evaluate]")
     if problems:
         raise SpecError(*problems)
 

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from core.contract.events import event_types as e
 from core.contract.spec import study_spec
-from core.contract.state import awaited_ratings, fold_scores, fold_steering, study_progress
 from core.contract.state import engine_state as s
-from core.contract.state.event_lines import add_event, append_line
+from core.contract.state import fold_edits_marks, fold_scores, study_progress, unrated_trials
+from core.contract.state.event_list_lines import add_event, append_line
 from core.contract.state.fold_machine import read_machine
 from core.contract.state.thinned_series import Series, add, add_all, cut
 from core.contract.text.sanitize import sanitize
@@ -142,15 +142,15 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
                 if number in trials:
                     trials = _replace_trial(trials, fold_scores.rate_trial(trials[number], score))
             rated = fold_scores.add_rating(replace(study, trials=trials), event)
-            return awaited_ratings.add_strengths(rated)
+            return unrated_trials.add_strengths(rated)
         case e.MemoryShort():
             return replace(study, lines=append_line(study.lines, event.at, event.text, "warning"))
         case e.StudyChanged():
             lines = study.lines
             for text in event.changes:
                 lines = append_line(lines, event.at, f"changed by {event.by}: {text}")
-            return awaited_ratings.add_strengths(
-                fold_steering.change_study(replace(study, lines=lines), event)
+            return unrated_trials.add_strengths(
+                fold_edits_marks.change_study(replace(study, lines=lines), event)
             )
         case e.Preparing() if study.state in s.LIVE_STUDY:  # else it comes too late
             return replace(study, preparing=_fold_preparing(study.preparing, event))
@@ -180,12 +180,12 @@ def _fold_packs(packs: dict[str, e.PackMeasured], event: e.PackMeasured) -> dict
 
 def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
     if isinstance(event, e.TrialQueued):
-        trial = fold_steering.add_queued(study, event)
+        trial = fold_edits_marks.add_queued(study, event)
         study = replace(study, total_trials=study.total_trials + bool(event.by))
     else:
         trial = STEPS[type(event)](study.trials[event.trial], event)
         if isinstance(event, e.TrialCompleted | e.TrialScored | e.ScoringEnded):
-            trial = awaited_ratings.add_strength(study, trial)
+            trial = unrated_trials.add_strength(study, trial)
     study, trial = add_event(study, trial, event)
     return replace(study, trials=_replace_trial(study.trials, trial))
 
@@ -317,5 +317,5 @@ STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
     e.TrialRequeued: _fold_requeue,
     e.TrialCheckpointed: _fold_checkpoint,
     **fold_scores.STEPS,
-    **fold_steering.STEPS,
+    **fold_edits_marks.STEPS,
 }

@@ -7,8 +7,8 @@ from typing import Any
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import BOARDS
-from core.contract.state import awaited_ratings
 from core.contract.state import engine_state as s
+from core.contract.state import unrated_trials
 from core.contract.state.best_and_counts import find_front, is_better
 
 # The boards' metric that gives an objective's value of the base, over the sampled validation rows.
@@ -52,7 +52,7 @@ def explain_no_best(study: s.Study) -> str:
         return (
             f"no complete trial has its score of {' and '.join(list_waiting(study)) or 'the objectives'} yet"
         )
-    if wait := awaited_ratings.describe_wait(study):
+    if wait := unrated_trials.describe_wait(study):
         return f"no complete trial is rated enough yet; {wait}"
     if any(trial.state == s.COMPLETE and not trial.values for trial in trials):
         return "no complete trial has a value of " + " and ".join(metric for metric, _ in study.objectives)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from core.contract.spec.study_spec import StopOptions
 from core.contract.state import engine_state as s
-from core.contract.state.awaited_ratings import is_unrated
 from core.contract.state.best_and_counts import count_ended, is_better
+from core.contract.state.unrated_trials import is_unrated
 
 HOUR_S = 3600.0
 

@@ -8,8 +8,8 @@ from statistics import mean, median
 from typing import Any
 
 from core.contract.state import engine_state as s
-from core.contract.state.awaited_ratings import list_unrated
 from core.contract.state.thinned_series import Series, add
+from core.contract.state.unrated_trials import list_unrated
 
 POINTS = 64  # points kept of a trial's clock
 RECENT = 16  # of them give the present speed: other trials may have joined its device or left it

@@ -16,7 +16,7 @@ from core.contract.events.event_types import AnyEvent
 from core.contract.input_size_limits import Int, Name, Path, Text
 from core.contract.metric_score import Score
 from core.contract.state.engine_state import State
-from core.contract.state.event_lines import EventHistory
+from core.contract.state.event_list_lines import EventHistory
 from core.contract.wire.dataset.data_messages import AskDataReview, AskDataRow, DataReview, DataRow
 from core.contract.wire.evidence_answer import Evidence
 from core.contract.wire.introspection_answer import Insides

@@ -8,7 +8,7 @@ from pathlib import Path
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
-from core.contract.state.event_lines import LONGEST_HISTORY, LONGEST_TEXT, EventHistory, PastLine
+from core.contract.state.event_list_lines import LONGEST_HISTORY, LONGEST_TEXT, EventHistory, PastLine
 from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
 from core.store import journal_file, run_folder

@@ -1,4 +1,4 @@
-"""Answers attention and gradient data of a trial, from the file that its worker writes."""
+"""Answers a trial's loss by token and its attention, from the file that its worker writes."""
 
 from __future__ import annotations
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
-from core.daemon.answers import limit_breaches
+from core.daemon.answers import limit_enforcement
+from core.daemon.event_committer import EventCommitter
 from core.daemon.event_hooks import hook_delivery, hook_messages, hook_settings
 from core.daemon.event_hooks.hook_messages import Message
 from core.daemon.event_hooks.hook_settings import Hook
-from core.daemon.supervisor import Supervisor
 
 log = logging.getLogger("trimtab.hooks")
 
@@ -66,8 +66,8 @@ class MessageQueue:
 class EventHooks:
     """Watches events, and passes messages to the hooks of ``on_event.toml``, which is read for each."""
 
-    def __init__(self, supervisor: Supervisor, home: Path) -> None:
-        self._supervisor, self._home = supervisor, home
+    def __init__(self, committer: EventCommitter, home: Path) -> None:
+        self._committer, self._home = committer, home
         self._loop: asyncio.AbstractEventLoop | None = None
         self._inbox = MessageQueue("on_event", self._pass_on)
         self._queues: dict[str, MessageQueue] = {}
@@ -75,7 +75,7 @@ class EventHooks:
         self._leaving = threading.Event()
         self._told: set[tuple[str, int, str]] = set()  # limits by study and trial
         self._said: dict[str, str] = {}  # the last trouble by hook, so that it is noted once
-        supervisor.watchers.append(self._watch)
+        committer.watchers.append(self._watch)
 
     def take_up(self) -> None:
         """Begin after the journals were read: what happened before is not told again.
@@ -83,13 +83,13 @@ class EventHooks:
         Called in the engine's event loop; tells that the engine is back if studies continue.
         """
         self._loop = asyncio.get_running_loop()
-        for study in self._supervisor.state.studies.values():
+        for study in self._committer.state.studies.values():
             self._told.update(
                 (study.name, trial.number, str(limit))
                 for trial in study.trials.values()
-                for limit in limit_breaches.list_broken_limits(study, trial)
+                for limit in limit_enforcement.list_broken_limits(study, trial)
             )
-        live = [study for study in self._supervisor.state.studies.values() if study.state in s.LIVE_STUDY]
+        live = [study for study in self._committer.state.studies.values() if study.state in s.LIVE_STUDY]
         if live:
             self._inbox.offer(hook_messages.describe_return(tuple(study.name for study in live)))
 
@@ -114,7 +114,7 @@ class EventHooks:
             yield hook_messages.describe_failure(event)
         elif isinstance(event, e.TrialScored):
             study = state.studies[event.study]
-            for limit in limit_breaches.list_broken_limits(study, study.trials[event.trial]):
+            for limit in limit_enforcement.list_broken_limits(study, study.trials[event.trial]):
                 key = (event.study, event.trial, str(limit))
                 if key not in self._told and limit.metric in event.scores:
                     self._told.add(key)
@@ -158,4 +158,4 @@ class EventHooks:
                 self._loop.call_soon_threadsafe(self._note, message.studies[0], text)
 
     def _note(self, study: str, text: str) -> None:
-        self._supervisor.note(study, text, "warning")
+        self._committer.note(study, text, "warning")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.contract.state import engine_state as s
-from core.daemon.placement.device_choice import CPU, Slot
+from core.daemon.placement.study_device_choice import CPU, Slot
 
 
 def describe(study: s.Study, before: Sequence[str], after: Sequence[Slot]) -> tuple[str, ...]:

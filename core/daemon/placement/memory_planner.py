@@ -18,19 +18,19 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.state import engine_state as s
 from core.contract.text.byte_sizes import format_bytes
 from core.contract.wire.memory_forecast import PackEstimate
-from core.daemon.placement.device_choice import Slot
+from core.daemon.placement.study_device_choice import Slot
 from core.errors import TrimtabError
 from core.memory.base import config_json_lookup, step_formulas, weight_bytes
 from core.memory.base.model_shape import Model
 from core.memory.estimate import device_constants, trial_tensor_sizes
 from core.memory.estimate.device_constants import Device
 from core.memory.estimate.pack_memory_estimate import Setting, estimate_memory, make_setting
-from core.memory.estimate.row_batching import MOST
+from core.memory.estimate.rows_per_pass import MOST
 from core.memory.planning import memory_budget
 from core.memory.planning.memory_advice import find_largest
 from core.memory.planning.memory_budget import Limit
+from core.memory.records.best_pack_size_records import PackRecord, PackRecords
 from core.memory.records.estimate_corrections import EstimateCorrections
-from core.memory.records.pack_size_records import PackRecord, PackRecords
 
 Knobs = Mapping[str, Any]
 FORGOTTEN_S = 600.0  # how long the level of an out-of-memory error limits the device

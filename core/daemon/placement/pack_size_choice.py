@@ -8,8 +8,8 @@ from typing import Any
 from core.contract.events.event_types import PackMeasured
 from core.contract.text.byte_sizes import format_bytes
 from core.contract.text.sanitize import sanitize
-from core.daemon.placement.pack_growth import BEGIN, MOST, Goal, Growth, Start
-from core.memory.records.pack_size_records import PackRecord
+from core.daemon.placement.pack_size_search import BEGIN, MOST, Goal, Growth, Start
+from core.memory.records.best_pack_size_records import PackRecord
 
 MARGIN = 0.05  # of the device's memory, kept free: predictions are inexact, and allocators leave gaps
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from core.contract.events.event_types import PackMeasured
 from core.contract.spec.study_spec import AUTO
 from core.contract.state import engine_state as s
-from core.daemon.placement.device_choice import Free, Slot, sort_by_room
 from core.daemon.placement.memory_planner import FORGOTTEN_S, MemoryPlanner
 from core.daemon.placement.pack_size_choice import Calibration
+from core.daemon.placement.study_device_choice import Free, Slot, sort_by_room
 
 LEARNING = frozenset({"tpe", "gp", "cmaes", "nsga2", "nsga3"})  # samplers that learn from ended trials
 GENERATIONS = 4  # such a sampler should learn at least this many times in a study

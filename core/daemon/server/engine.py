@@ -16,8 +16,9 @@ from pathlib import Path
 from core import paths
 from core.contract.state.engine_state import LIVE_STUDY
 from core.contract.wire import console_api
-from core.daemon.attached_consoles import Hub
 from core.daemon.background_tasks import keep_going
+from core.daemon.console_broadcast import Hub
+from core.daemon.event_committer import EventCommitter
 from core.daemon.event_hooks.event_hooks import EventHooks
 from core.daemon.server.engine_lock import RENEW_S, EngineLock
 from core.daemon.server.machine_polling import Machine
@@ -27,7 +28,6 @@ from core.daemon.server.worker_inbox import WorkerInbox
 from core.daemon.study.search_protocol import SearchFactory, open_search
 from core.daemon.study.study_lifecycle import Studies
 from core.daemon.study.study_runner import WORKER_MODULE
-from core.daemon.supervisor import Supervisor
 from core.daemon.workers import spare_worker
 from core.errors import EngineError, RefusedError, TrimtabError
 
@@ -57,11 +57,11 @@ class Engine:
     ) -> None:
         self._home = home
         self._hub = Hub()
-        self._supervisor = Supervisor(self._hub)
+        self._committer = EventCommitter(self._hub)
         self._socket, self._worker_module = paths.socket_path(home), worker_module
-        self._studies = Studies(self._supervisor, self._socket, search, worker_module)
-        self._boards = BoardFeed(self._supervisor)
-        self._hooks = EventHooks(self._supervisor, home)
+        self._studies = Studies(self._committer, self._socket, search, worker_module)
+        self._boards = BoardFeed(self._committer)
+        self._hooks = EventHooks(self._committer, home)
         self._leave = asyncio.Event()
         self._why = "the engine was stopped"
 
@@ -69,11 +69,11 @@ class Engine:
         """Serve until told to exit. Raises EngineError if another engine holds the home folder."""
         lock = EngineLock(paths.lock_path(self._home))
         self._studies.load()
-        self._hub.publish(self._supervisor.state, ())
-        machine = Machine(self._supervisor, self._hub)
-        telling = WorkerInbox(self._supervisor, self._studies)
-        server = Server(self._supervisor, self._hub, telling, self._handle, read_version())
-        tasks = [_part("the writer", self._supervisor.run)]
+        self._hub.publish(self._committer.state, ())
+        machine = Machine(self._committer, self._hub)
+        telling = WorkerInbox(self._committer, self._studies)
+        server = Server(self._committer, self._hub, telling, self._handle, read_version())
+        tasks = [_part("the writer", self._committer.run)]
         await keep_going("the first reading of the machine", machine.read_once, tries=1)
         self._hooks.take_up()
         self._studies.resume()
@@ -92,7 +92,7 @@ class Engine:
         await self._leave.wait()
         log.info("leaving: %s", self._why)
         await self._studies.leave(self._why)
-        await self._supervisor.wait_until_written()
+        await self._committer.wait_until_written()
         await asyncio.to_thread(self._hooks.close)
         for task in tasks:
             task.cancel()
@@ -117,7 +117,7 @@ class Engine:
             return await self._studies.handle(request)
         if self._studies.alive() and not request.force:
             live = [
-                study.name for study in self._supervisor.state.studies.values() if study.state in LIVE_STUDY
+                study.name for study in self._committer.state.studies.values() if study.state in LIVE_STUDY
             ]
             raise RefusedError.of(
                 f"studies still run: {', '.join(live)}",

@@ -1,4 +1,4 @@
-"""A lock that one process holds.
+"""The lock that one engine holds: the kernel's, or a lease where the file system has no locks.
 
 It is a lock of the kernel, which is released even after kill -9, or a lease where the file system has no
 locks (NFS without lockd, Lustre without -o flock).

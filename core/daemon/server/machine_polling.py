@@ -6,8 +6,8 @@ import asyncio
 import logging
 import time
 
-from core.daemon.attached_consoles import Hub
-from core.daemon.supervisor import Supervisor
+from core.daemon.console_broadcast import Hub
+from core.daemon.event_committer import EventCommitter
 from core.daemon.workers.worker_pool import WorkerPool
 from core.watch.machine_reader import MachineReader
 
@@ -18,10 +18,10 @@ UNWATCHED_S = 5.0
 
 
 class Machine:
-    """Sends a MachineRead to the supervisor at regular intervals."""
+    """Sends a MachineRead to the committer at regular intervals."""
 
-    def __init__(self, supervisor: Supervisor, hub: Hub, reader: MachineReader | None = None) -> None:
-        self._supervisor, self._hub = supervisor, hub
+    def __init__(self, committer: EventCommitter, hub: Hub, reader: MachineReader | None = None) -> None:
+        self._committer, self._hub = committer, hub
         self._reader = reader or MachineReader()
 
     async def read_once(self, crew: WorkerPool | None = None) -> None:
@@ -32,7 +32,7 @@ class Machine:
             else []
         )
         read = await asyncio.to_thread(self._reader.read, workers, time.time())
-        await self._supervisor.put(read)
+        await self._committer.put(read)
 
     async def run(self, crew: WorkerPool) -> None:
         """Read until cancelled."""

@@ -19,9 +19,9 @@ from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api, local_socket, message_codec, worker_api
 from core.contract.wire.dataset.data_messages import AskDataReview
 from core.contract.wire.socket_peer import is_welcome
-from core.daemon.attached_consoles import Hub
+from core.daemon.console_broadcast import Hub
+from core.daemon.event_committer import EventCommitter
 from core.daemon.server.worker_inbox import WorkerInbox
-from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
 
 log = logging.getLogger("trimtab.server")
@@ -75,9 +75,9 @@ class Server:
     """Serves on the Unix socket until closed."""
 
     def __init__(
-        self, supervisor: Supervisor, hub: Hub, telling: WorkerInbox, handle: Handle, version: str
+        self, committer: EventCommitter, hub: Hub, telling: WorkerInbox, handle: Handle, version: str
     ) -> None:
-        self._supervisor, self._hub, self._telling = supervisor, hub, telling
+        self._committer, self._hub, self._telling = committer, hub, telling
         self._handle, self._version = handle, version
         self._nonsense = Seldom()
         app = web.Application(middlewares=[refuse_other_users], client_max_size=LARGEST_REQUEST_BYTES)
@@ -114,12 +114,12 @@ class Server:
                 "pid": os.getpid(),
                 "version": self._version,
                 "protocol": console_api.PROTOCOL,
-                "trouble": self._supervisor.trouble,
+                "trouble": self._committer.trouble,
             }
         )
 
     async def _answer_state(self, request: web.Request) -> web.Response:
-        body = msgspec.json.encode(self._supervisor.state)
+        body = msgspec.json.encode(self._committer.state)
         return web.Response(body=body, content_type="application/json")
 
     async def _post(self, request: web.Request) -> web.Response:

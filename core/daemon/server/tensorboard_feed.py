@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
-from core.daemon.supervisor import Supervisor
+from core.daemon.event_committer import EventCommitter
 from core.errors import TrimtabError
 from core.store import journal_file, run_folder
 from core.store.tensorboard_files import TensorBoardFiles, add_interval_ends
@@ -25,11 +25,11 @@ ENDED = (e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.Sc
 class BoardFeed:
     """One TensorBoard writer per study, opened with its first event."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
+    def __init__(self, committer: EventCommitter) -> None:
+        self._committer = committer
         self._thread = ThreadPoolExecutor(1, "tensorboard")
         self._boards: dict[str, TensorBoardFiles] = {}
-        supervisor.watchers.append(self._watch)
+        committer.watchers.append(self._watch)
 
     def _watch(self, event: e.Event, state: s.State) -> None:
         if isinstance(event, e.StudyCreated):  # an earlier study of this name may have had another folder

@@ -14,8 +14,8 @@ from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize, show_value
 from core.contract.wire import console_api, worker_api
+from core.daemon.event_committer import EventCommitter
 from core.daemon.study.study_lifecycle import Studies
-from core.daemon.supervisor import Supervisor
 from core.daemon.workers.trial_requeue import requeue_or_prune, retry_or_fail
 from core.daemon.workers.worker_pool import Send, Worker
 
@@ -40,13 +40,13 @@ def _find_fault(event: e.TrialEdited) -> str:
 class WorkerInbox:
     """Handles the workers' messages."""
 
-    def __init__(self, supervisor: Supervisor, studies: Studies) -> None:
-        self._supervisor, self._studies = supervisor, studies
+    def __init__(self, committer: EventCommitter, studies: Studies) -> None:
+        self._committer, self._studies = committer, studies
 
     def register(self, hello: worker_api.Hello, send: Send) -> Worker | None:
         """Register a worker's connection; None if the worker belongs to no running study."""
         runner = self._studies.runner_of(hello.study)
-        study = self._supervisor.state.studies.get(hello.study)
+        study = self._committer.state.studies.get(hello.study)
         if (
             hello.protocol != console_api.PROTOCOL
             or runner is None
@@ -121,7 +121,7 @@ class WorkerInbox:
 
         Loading the base has no time limit.
         """
-        study = self._supervisor.state.studies[worker.study]
+        study = self._committer.state.studies[worker.study]
         limit_s = study.settings.resources.stall_s
         trains = any(
             trial.worker == worker.name and trial.state == s.RUNNING for trial in study.trials.values()
@@ -141,20 +141,20 @@ class WorkerInbox:
         if isinstance(message.event, e.TrialEdited) and (wrong := _find_fault(message.event)):
             raise ValueError(wrong)
         if not message.event.journaled:
-            durable = self._supervisor.put(*self._select_events(worker, *events))
+            durable = self._committer.put(*self._select_events(worker, *events))
             # Not before: Heard(5) says that 4 is durable too, and 4 may be waiting for the disk.
             durable.add_done_callback(lambda future: self._handle_samples(worker, message.number, future))
             return
         marker = events or (
             e.Preparing(at=message.event.at, study=worker.study, worker=worker.name, stage=""),
         )
-        durable = self._supervisor.put(*marker, heard={worker.name: message.number})
+        durable = self._committer.put(*marker, heard={worker.name: message.number})
         durable.add_done_callback(lambda future: self._confirm_durable(worker, message.number, future))
 
     def _amend_event(self, event: e.Event) -> e.Event:
         """Return the event with the engine's decision: a failed trial may be retried, and a trial that left
         may be requeued or pruned."""
-        study = self._supervisor.state.studies[event.study]
+        study = self._committer.state.studies[event.study]
         if isinstance(event, e.TrialRequeued):
             return requeue_or_prune(study, event, self._studies.why_pruned(study.name, event.trial))
         if not isinstance(event, e.TrialFailed):
@@ -166,7 +166,7 @@ class WorkerInbox:
         them again."""
         if worker.name not in self._studies.crew.workers:
             return []
-        runner, study = self._studies.runner_of(worker.study), self._supervisor.state.studies[worker.study]
+        runner, study = self._studies.runner_of(worker.study), self._committer.state.studies[worker.study]
         if runner is None:
             return list(events)
         return [
@@ -205,10 +205,10 @@ class WorkerInbox:
             )
             return False
         place = getattr(event, "adapter", "") or getattr(event, "path", "")
-        if place and not _is_inside(self._supervisor.state.studies[event.study].folder, place):
+        if place and not _is_inside(self._committer.state.studies[event.study].folder, place):
             log.warning("worker %s sent a path outside its study: %s", worker.name, sanitize(place, 200))
             return False
         if isinstance(event, e.TrialEvent):
-            trial = self._supervisor.state.studies[event.study].trials.get(event.trial)
+            trial = self._committer.state.studies[event.study].trials.get(event.trial)
             return trial is not None and trial.worker == worker.name
         return True

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from core.contract.events import event_types as e
-from core.contract.spec.search_checks import awaits_boards
+from core.contract.spec.cross_key_checks import awaits_boards
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import engine_state as s
-from core.contract.state.awaited_ratings import awaits_ratings, is_unrated, list_unrated
+from core.contract.state.unrated_trials import awaits_ratings, is_unrated, list_unrated
 from core.contract.wire import worker_api
-from core.daemon.answers.limit_breaches import explain_breach, explain_unsure
-from core.daemon.placement.device_choice import Slot
+from core.daemon.answers.limit_enforcement import explain_breach, explain_unsure
+from core.daemon.placement.study_device_choice import Slot
 from core.daemon.workers.worker_pool import Worker, WorkerPool, may_return
 from core.daemon.workers.worker_shutdowns import WorkerShutdowns
 

@@ -7,9 +7,9 @@ import time
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api, worker_api
+from core.daemon.event_committer import EventCommitter
 from core.daemon.study import request_checks
 from core.daemon.study.request_checks import Handler
-from core.daemon.supervisor import Supervisor
 from core.daemon.workers.trial_requeue import end_trial, make_event_at_step
 from core.daemon.workers.worker_pool import WorkerPool
 
@@ -17,8 +17,8 @@ from core.daemon.workers.worker_pool import WorkerPool
 class TrialRequests:
     """Records each request, then sends it to the trial's worker."""
 
-    def __init__(self, supervisor: Supervisor, crew: WorkerPool) -> None:
-        self._supervisor, self._crew, self._put = supervisor, crew, supervisor.put_or_refuse
+    def __init__(self, committer: EventCommitter, crew: WorkerPool) -> None:
+        self._committer, self._crew, self._put = committer, crew, committer.put_or_refuse
         self.handlers: dict[type, Handler] = {
             console_api.PauseTrial: self._pause,
             console_api.ResumeTrial: self._resume,
@@ -28,7 +28,7 @@ class TrialRequests:
     @property
     def state(self) -> s.State:
         """The present state."""
-        return self._supervisor.state
+        return self._committer.state
 
     async def _pause(self, request: console_api.PauseTrial) -> None:
         trial = request_checks.find_live_trial(self.state, request.study, request.trial)

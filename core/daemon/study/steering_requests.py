@@ -17,17 +17,17 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api, worker_api
 from core.contract.wire.sample_messages import BASE, RateSamples
-from core.daemon.answers import sample_ratings
+from core.daemon.answers import blind_comparisons
+from core.daemon.event_committer import EventCommitter
 from core.daemon.placement import device_changes
-from core.daemon.placement.device_choice import Slot
 from core.daemon.placement.memory_planner import MemoryPlanner
+from core.daemon.placement.study_device_choice import Slot
 from core.daemon.study import request_checks
 from core.daemon.study.request_checks import Handler
 from core.daemon.study.study_runner import Runner
-from core.daemon.supervisor import Supervisor
 from core.daemon.workers.worker_pool import WorkerPool
 from core.errors import RefusedError
-from core.evaluate.prompts.too_few_prompts_check import refuse_unprovable
+from core.evaluate.prompts.unprovable_limits_check import refuse_unprovable
 from core.store import run_folder
 from core.store.checkpoint_links import link_checkpoint
 
@@ -42,13 +42,13 @@ class SteeringRequests:
 
     def __init__(
         self,
-        supervisor: Supervisor,
+        committer: EventCommitter,
         crew: WorkerPool,
         runner_of: Callable[[str], Runner | None],
         reopen: Callable[[s.Study, str], Awaitable[None]],
         foresight: Callable[[StudySpec], MemoryPlanner],
     ) -> None:
-        self._supervisor, self._crew, self._foresight = supervisor, crew, foresight
+        self._committer, self._crew, self._foresight = committer, crew, foresight
         self._runner_of, self._reopen = runner_of, reopen
         self._rating = asyncio.Lock()  # strengths depend on all ratings before
         self._changing = asyncio.Lock()  # a change is made to the spec that the change before left
@@ -62,12 +62,12 @@ class SteeringRequests:
             RateSamples: self._rate,
         }
         self._awaited: dict[tuple[str, int], asyncio.Future[e.TrialCheckpointed | None]] = {}
-        supervisor.watchers.append(self._watch)
+        committer.watchers.append(self._watch)
 
     # -- new trials -------------------------------------------------------------------------------
 
     async def _enqueue(self, request: console_api.EnqueueTrial) -> console_api.Queued:
-        study = request_checks.find_study(self._supervisor.state, request.study)
+        study = request_checks.find_study(self._committer.state, request.study)
         like = request_checks.find_any_trial(study, request.like).knobs if request.like is not None else {}
         spec = study.settings
         knob_values, learnable = knob_edit_checks.check_by_hand(spec, like, request.knobs)
@@ -89,7 +89,7 @@ class SteeringRequests:
         return console_api.Queued(proposal.number)
 
     async def _clone(self, request: console_api.CloneTrial) -> console_api.Queued:
-        study = request_checks.find_study(self._supervisor.state, request.study)
+        study = request_checks.find_study(self._committer.state, request.study)
         parent = request_checks.find_any_trial(study, request.trial)
         best = find_best_checkpoint(study, parent) if request.best else None
         begins = best.step if best is not None else parent.step
@@ -167,7 +167,7 @@ class SteeringRequests:
     # -- trials that are there --------------------------------------------------------------------
 
     async def _edit(self, request: console_api.EditTrial) -> None:
-        trial = request_checks.find_live_trial(self._supervisor.state, request.study, request.trial)
+        trial = request_checks.find_live_trial(self._committer.state, request.study, request.trial)
         if trial.asked == "prune":
             raise RefusedError.of(f"trial {trial.number} is being pruned", "edit", "nothing is left to do")
         values = knob_edit_checks.check_edit(trial, request.changes)
@@ -184,7 +184,7 @@ class SteeringRequests:
         self._tell(request.study, trial.number, worker_api.Edit(trial.number, values, request.by))
 
     async def _reprieve(self, request: console_api.ReprieveTrial) -> None:
-        study = request_checks.find_study(self._supervisor.state, request.study)
+        study = request_checks.find_study(self._committer.state, request.study)
         trial = request_checks.find_any_trial(study, request.trial)
         if trial.state != s.PRUNED:
             message = f"trial {trial.number} is {trial.state}, not pruned"
@@ -199,20 +199,20 @@ class SteeringRequests:
 
     async def _rate(self, request: RateSamples) -> None:
         async with self._rating:
-            study = request_checks.find_study(self._supervisor.state, request.study)
+            study = request_checks.find_study(self._committer.state, request.study)
             for number in {request.left, request.right} - {BASE}:
                 request_checks.find_any_trial(study, number)
             if request.left == request.right:
                 problem = f"trial {request.left} cannot be compared with itself"
                 raise RefusedError.of(problem, f"study {study.name}", "compare two trials")
-            await self._put(await asyncio.to_thread(sample_ratings.make_rating_event, study, request))
+            await self._put(await asyncio.to_thread(blind_comparisons.make_rating_event, study, request))
 
     async def _mark(self, request: console_api.MarkTrial) -> None:
-        study = request_checks.find_study(self._supervisor.state, request.study)
+        study = request_checks.find_study(self._committer.state, request.study)
         trial, runner = request_checks.find_any_trial(study, request.trial), self._runner_of(study.name)
         if request.device is not None or request.priority is not None:
             request_checks.find_live_trial(
-                self._supervisor.state, request.study, request.trial
+                self._committer.state, request.study, request.trial
             )  # it still has to run
         if request.device:
             labels = self._list_labels(study.name)
@@ -240,7 +240,7 @@ class SteeringRequests:
             return await self._change(request)
 
     async def _change(self, request: console_api.ChangeStudy) -> console_api.Change:
-        study = request_checks.find_live_study(self._supervisor.state, request.study)
+        study = request_checks.find_live_study(self._committer.state, request.study)
         before = study.settings
         after = parse(
             spec_changes.merge_changes(convert_to_raw(before), request.changes), f"study {study.name}"
@@ -308,11 +308,11 @@ class SteeringRequests:
         return runner
 
     async def _put(self, *events: e.Event) -> None:
-        await self._supervisor.put_or_refuse(*events)
+        await self._committer.put_or_refuse(*events)
 
     def _find_present(self, study: str, number: int) -> s.Trial:
         """Return the trial as it is now: it may have been placed while an event was written."""
-        return self._supervisor.state.studies[study].trials[number]
+        return self._committer.state.studies[study].trials[number]
 
     def _tell(self, study: str, number: int, message: worker_api.ToWorker) -> None:
         trial = self._find_present(study, number)

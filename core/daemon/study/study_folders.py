@@ -13,7 +13,7 @@ from core.contract.events import event_types as e
 from core.contract.spec.spec_file import convert_to_raw, write
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import engine_state as s
-from core.daemon.supervisor import Supervisor
+from core.daemon.event_committer import EventCommitter
 from core.errors import TrimtabError
 from core.store import run_folder
 from core.store.journal_file import Journal
@@ -22,7 +22,9 @@ from core.store.journal_replay import replay_all, select_study
 log = logging.getLogger("trimtab.folders")
 
 
-def load(supervisor: Supervisor, last_numbers: dict[str, int], remember: Callable[[e.Event], None]) -> None:
+def load(
+    committer: EventCommitter, last_numbers: dict[str, int], remember: Callable[[e.Event], None]
+) -> None:
     """Read every study's journal into the state; ``last_numbers`` gets the last message number of each
     worker.
 
@@ -40,17 +42,17 @@ def load(supervisor: Supervisor, last_numbers: dict[str, int], remember: Callabl
             log.error("the journal of %s cannot be read: %s", folder.name, error)
             return
         last_numbers.update(journal.heard)
-        supervisor.keep(folder.name, journal)
+        committer.keep(folder.name, journal)
         faults.extend((folder.name, fault) for fault in journal.faults)
 
-    supervisor.state = replay_all(events(folder) for folder in run_folder.list_studies())
+    committer.state = replay_all(events(folder) for folder in run_folder.list_studies())
     for study, fault in faults:
         log.warning("%s: %s", study, fault)
-        supervisor.note(study, fault, "warning")
+        committer.note(study, fault, "warning")
 
 
 async def begin(
-    supervisor: Supervisor,
+    committer: EventCommitter,
     spec: StudySpec,
     prepare: Callable[[StudySpec, Path], Awaitable[None]],
     before: s.Study | None = None,
@@ -72,10 +74,10 @@ async def begin(
         if aside is not None and not paths.study_folder(name).exists():
             aside.rename(paths.study_folder(name))
         raise
-    old = supervisor.keep(name, journal)
+    old = committer.keep(name, journal)
     created = e.StudyCreated(at=time.time(), study=name, spec=convert_to_raw(spec), folder=str(folder))
     notes = [] if before is None else [_make_replacement_note(before, aside)]
-    refusals = await supervisor.put(created, *notes)
+    refusals = await committer.put(created, *notes)
     if old is not None:  # its journal is no longer written
         old.close()
     return folder, refusals

@@ -16,7 +16,8 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
-from core.daemon.answers.limit_breaches import Breaches
+from core.daemon.answers.limit_enforcement import Breaches
+from core.daemon.event_committer import EventCommitter
 from core.daemon.placement.memory_planner import MemoryPlanner
 from core.daemon.placement.study_devices import Devices
 from core.daemon.population.exploit import PopulationExploits
@@ -29,15 +30,14 @@ from core.daemon.study.steering_requests import SteeringRequests
 from core.daemon.study.study_input_hashes import InputNotes
 from core.daemon.study.study_runner import WORKER_MODULE, Runner
 from core.daemon.study_env_vars import Environments
-from core.daemon.supervisor import Supervisor
 from core.daemon.workers.sample_relay import SampleRelay
 from core.daemon.workers.worker_pool import Worker, WorkerPool
 from core.daemon.workers.worker_shutdowns import Lost
 from core.errors import RefusedError, TrimtabError, join_in_line
-from core.evaluate.prompts.too_few_prompts_check import refuse_unprovable
+from core.evaluate.prompts.unprovable_limits_check import refuse_unprovable
 from core.memory.base.untrainable_precision_check import refuse_untrainable
+from core.memory.records.best_pack_size_records import PackRecords
 from core.memory.records.estimate_corrections import EstimateCorrections
-from core.memory.records.pack_size_records import PackRecords
 from core.store import run_folder
 
 log = logging.getLogger("trimtab.studies")
@@ -48,15 +48,15 @@ class Studies:
 
     def __init__(
         self,
-        supervisor: Supervisor,
+        committer: EventCommitter,
         socket: Path,
         search: SearchFactory = open_search,
         worker_module: str = WORKER_MODULE,
     ) -> None:
-        self._supervisor = supervisor
+        self._committer = committer
         self._search, self._module = search, worker_module
         self._environments, self._inputs = Environments(), InputNotes()
-        self._devices = Devices(supervisor)
+        self._devices = Devices(committer)
         self.crew = WorkerPool(socket, self._note_worker_loss, self._environments.of)
         self._ledger = EstimateCorrections(paths.home() / "memory.json")
         self._sharing = PackRecords(paths.home() / "sharing.json")
@@ -66,27 +66,27 @@ class Studies:
         self.heard: dict[str, int] = {}  # last durable message by worker, from the journals
         self._whys: dict[tuple[str, int], str] = {}  # why trials are being pruned, until their workers know
         self.samples = SampleRelay(self.crew)
-        supervisor.watchers.append(self._watch)
-        self._breaches = Breaches(supervisor, self.handle)
-        self._succession = PopulationExploits(supervisor, self.handle)
+        committer.watchers.append(self._watch)
+        self._breaches = Breaches(committer, self.handle)
+        self._succession = PopulationExploits(committer, self.handle)
         environment = self._environments.of
         self._questions = QuestionRequests(
-            supervisor, self.runner_of, self.foresight, self.samples, environment
+            committer, self.runner_of, self.foresight, self.samples, environment
         )
         self._handlers: dict[type, Handler] = {
             console_api.StartStudy: self._start_once,
             console_api.StopStudy: self._stop,
             console_api.PauseStudy: self._pause_all,
             console_api.ResumeStudy: self._resume_all,
-            **TrialRequests(supervisor, self.crew).handlers,
-            **SteeringRequests(supervisor, self.crew, self.runner_of, self._reopen, self.foresight).handlers,
+            **TrialRequests(committer, self.crew).handlers,
+            **SteeringRequests(committer, self.crew, self.runner_of, self._reopen, self.foresight).handlers,
             **self._questions.handlers,
         }
 
     @property
     def state(self) -> s.State:
         """The present state."""
-        return self._supervisor.state
+        return self._committer.state
 
     def why_pruned(self, study: str, trial: int) -> str:
         """Return why a trial is being pruned."""
@@ -104,7 +104,7 @@ class Studies:
 
     def load(self) -> None:
         """Read every study's journal into the state. Blocking; called before the engine serves."""
-        study_folders.load(self._supervisor, self.heard, self._remember)
+        study_folders.load(self._committer, self.heard, self._remember)
 
     def resume(self) -> None:
         """Continue the studies that ran when the engine ended."""
@@ -126,7 +126,7 @@ class Studies:
     def _fail(self, study: str, reason: str) -> None:
         """End a study that cannot continue in this engine."""
         why = sanitize(reason, 300)
-        self._supervisor.put(e.StudyEnded(at=time.time(), study=study, outcome="failed", why=why))
+        self._committer.put(e.StudyEnded(at=time.time(), study=study, outcome="failed", why=why))
 
     def _run(self, spec: StudySpec, folder: Path) -> None:
         environment = self._environments.of(spec.study.name)
@@ -135,7 +135,7 @@ class Studies:
         self._inputs.begin(spec, folder)
         search = self._search(spec, folder, lambda text: self._note_texts(spec.study.name, [text], "warning"))
         runner = Runner(
-            self._supervisor, self.crew, search, spec, folder, devices, self.foresight(spec), self._module,
+            self._committer, self.crew, search, spec, folder, devices, self.foresight(spec), self._module,
             lambda trial: self.why_pruned(spec.study.name, trial),
         )  # fmt: skip
         self._runners[runner.name] = runner
@@ -188,10 +188,10 @@ class Studies:
     def _note_texts(self, study: str, texts: Iterable[str], level: str = "info") -> None:
         """Add notes to the study's event list."""
         for text in filter(None, texts):
-            self._supervisor.note(study, text, level)
+            self._committer.note(study, text, level)
 
     async def _put(self, *events: e.Event) -> None:
-        await self._supervisor.put_or_refuse(*events)
+        await self._committer.put_or_refuse(*events)
 
     async def _start(self, request: console_api.StartStudy) -> list[str]:
         spec = parse(request.spec, request.where or "study")
@@ -208,7 +208,7 @@ class Studies:
         self.foresight(spec, request.environment).check(f"{request.where or 'study'} [resources]")
         if existing is not None:
             await self._wait_until_over(name)
-        folder, refusals = await study_folders.begin(self._supervisor, spec, self._inputs.note, existing)
+        folder, refusals = await study_folders.begin(self._committer, spec, self._inputs.note, existing)
         if refusals:
             raise RefusedError.of(refusals[0], f"study {name}", "try again")
         differences = self._environments.take(name, folder, request.environment)
@@ -298,7 +298,7 @@ class Studies:
         await self.crew.leave(why, within_s=20.0)
         for runner in list(self._runners.values()):
             await runner.wait_until_caught_up()
-        await self._supervisor.wait_until_written()
+        await self._committer.wait_until_written()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

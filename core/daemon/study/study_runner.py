@@ -15,9 +15,10 @@ from core.contract.spec import study_spec
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import engine_state as s
 from core.contract.wire import worker_api
-from core.daemon.placement.device_choice import Slot, find_fault
+from core.daemon.event_committer import EventCommitter
 from core.daemon.placement.memory_planner import MemoryPlanner
 from core.daemon.placement.slot_assignment import TrialSlots
+from core.daemon.placement.study_device_choice import Slot, find_fault
 from core.daemon.study import late_scores
 from core.daemon.study.late_scores import LateScores
 from core.daemon.study.search_protocol import SearchPort
@@ -25,11 +26,10 @@ from core.daemon.study.study_shutdown import StudyStopping
 from core.daemon.study.trial_endings import explain_ending
 from core.daemon.study.trial_memory_admission import Admission
 from core.daemon.study.trial_proposals import SearchConversation
-from core.daemon.supervisor import Supervisor
 from core.daemon.workers.lost_workers import LostWorkers
+from core.daemon.workers.worker_hello_messages import list_assignment_messages, list_pending_messages
 from core.daemon.workers.worker_pool import Worker, WorkerPool
 from core.daemon.workers.worker_shutdowns import Lost, WorkerShutdowns
-from core.daemon.workers.worker_sync import list_assignment_messages, list_pending_messages
 from core.errors import TrimtabError
 
 log = logging.getLogger("trimtab.runner")
@@ -40,11 +40,11 @@ Message = e.Event | Lost | worker_api.Broken
 
 
 class Runner:
-    """The task of one study. It changes the state only through the supervisor."""
+    """The task of one study. It changes the state only through the committer."""
 
     def __init__(
         self,
-        supervisor: Supervisor,
+        committer: EventCommitter,
         crew: WorkerPool,
         search: SearchPort,
         spec: StudySpec,
@@ -55,20 +55,20 @@ class Runner:
         why_pruned: Callable[[int], str] = lambda trial: "requested before",
     ) -> None:
         self.name = spec.study.name
-        self._supervisor, self._crew, self._search = supervisor, crew, search
+        self._committer, self._crew, self._search = committer, crew, search
         self._spec, self._folder = spec, folder
         self._places = TrialSlots(spec.resources.pack, devices, foresight)
-        self.weighing = Admission(foresight, self._places, search, supervisor.put)
+        self.weighing = Admission(foresight, self._places, search, committer.put)
         self._module, self._why_pruned = worker_module, why_pruned
         self.departures = WorkerShutdowns()
         self._inbox: asyncio.PriorityQueue[tuple[bool, int, Message]] = asyncio.PriorityQueue()
         self._posted = 0
-        self.proposing = SearchConversation(spec, search, self.weighing, supervisor.put, lambda: self.study)
-        self.stopping = StudyStopping(crew, self.departures, supervisor.put, lambda: self.study)
+        self.proposing = SearchConversation(spec, search, self.weighing, committer.put, lambda: self.study)
+        self.stopping = StudyStopping(crew, self.departures, committer.put, lambda: self.study)
         self._afterwards = LateScores(crew, self.departures, folder, spec.resources.retries,
-                                      supervisor.put, self._start_worker)  # fmt: skip
+                                      committer.put, self._start_worker)  # fmt: skip
         self._lost = LostWorkers(
-            crew, self.departures, folder, supervisor.put, lambda: self.study, why_pruned, self.stopping.fail,
+            crew, self.departures, folder, committer.put, lambda: self.study, why_pruned, self.stopping.fail,
             lambda: self.closing,
         )  # fmt: skip
         # closing: no new work, the engine exits; ended: the inbox is no longer read
@@ -77,11 +77,11 @@ class Runner:
     @property
     def study(self) -> s.Study:
         """The study's present state."""
-        return self._supervisor.state.studies[self.name]
+        return self._committer.state.studies[self.name]
 
     async def put(self, *events: e.Event) -> list[str]:
-        """Send events to the supervisor; return the reasons of those refused."""
-        return await self._supervisor.put(*events)
+        """Send events to the committer; return the reasons of those refused."""
+        return await self._committer.put(*events)
 
     def post(self, message: Message) -> None:
         """Queue ``message`` for the runner; messages that need no Optuna do not wait for its storage."""
@@ -334,7 +334,7 @@ class Runner:
     def forgive(self, worker: Worker) -> None:
         """Stop using the device of a worker that lost its GPU, without blaming the trials; the others
         continue, unless there is no device left."""
-        fault = find_fault(worker.device, self._supervisor.state.machine.devices)
+        fault = find_fault(worker.device, self._committer.state.machine.devices)
         if fault and self._places.without(worker.device, fault):
             self.departures.note(worker, f"{worker.device} is gone: {fault}")
 

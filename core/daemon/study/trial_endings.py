@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from core.contract.events import event_types as e
-from core.contract.spec import metric_limits, search_checks
+from core.contract.spec import cross_key_checks, metric_limits
 from core.contract.spec.study_spec import StopOptions, StudySpec
 from core.contract.state import engine_state as s
 from core.contract.state import stop_conditions
@@ -26,7 +26,7 @@ class TrialEndings:
 
     def __init__(self, spec: StudySpec, search: SearchPort) -> None:
         self._spec, self._search = spec, search
-        self._limits = search_checks.parse_constraints(spec.study)
+        self._limits = cross_key_checks.parse_constraints(spec.study)
 
     async def tell(self, study: s.Study, end: End) -> None:
         """Report the violation of each constraint that has a score, then the trial's end."""

@@ -10,9 +10,9 @@ from typing import Any
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.contract.wire import worker_api
-from core.daemon.placement.device_choice import Slot
 from core.daemon.placement.memory_planner import MemoryPlanner
 from core.daemon.placement.slot_assignment import TrialSlots
+from core.daemon.placement.study_device_choice import Slot
 from core.daemon.study.search_protocol import SearchPort
 from core.daemon.workers.worker_pool import Worker
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from core.contract.events import event_types as e
-from core.contract.spec.search_checks import awaits_boards
+from core.contract.spec.cross_key_checks import awaits_boards
 from core.contract.spec.study_spec import StudySpec
-from core.contract.state import awaited_ratings
 from core.contract.state import engine_state as s
+from core.contract.state import unrated_trials
 from core.contract.state.stop_conditions import Stop
 from core.daemon.study import late_scores
 from core.daemon.study.search_protocol import SearchPort
@@ -55,9 +55,9 @@ class SearchConversation:
         watch = asyncio.create_task(self._note_slow_storage())
         try:
             await self._search.open()
-            awaits = awaits_boards(self._spec) or awaited_ratings.awaits_ratings(self._spec)
+            awaits = awaits_boards(self._spec) or unrated_trials.awaits_ratings(self._spec)
             trials = self._now().trials.values()
-            waiting = {trial.number for trial in awaited_ratings.list_unrated(self._now())}
+            waiting = {trial.number for trial in unrated_trials.list_unrated(self._now())}
             waiting |= {trial.number for trial in trials if trial.pending and awaits}
             records = {trial.number: _make_search_record(trial, trial.number in waiting) for trial in trials}
             await self._look_for_strangers(list(records))
@@ -141,7 +141,7 @@ class SearchConversation:
         """Report the trials that have enough ratings by now; the sampler keeps the strength of that moment,
         as storages keep a result."""
         study = self._now()
-        if not awaited_ratings.awaits_ratings(self._spec):
+        if not unrated_trials.awaits_ratings(self._spec):
             return
         for trial in study.trials.values():
             rated = trial.state == s.COMPLETE and trial.values and not trial.pending
@@ -152,9 +152,9 @@ class SearchConversation:
     def waits_for_ratings(self) -> bool:
         """Tell whether people's ratings are all that is to come; it is noted as often as more trials wait."""
         study = self._now()
-        count = len(awaited_ratings.list_unrated(study))
+        count = len(unrated_trials.list_unrated(study))
         if count > self._told_wait:
-            text = awaited_ratings.describe_wait(study)
+            text = unrated_trials.describe_wait(study)
             self._put(e.StudyNoted(at=time.time(), study=study.name, text=text, level="warning"))
         self._told_wait = count
         return count > 0
@@ -182,7 +182,7 @@ class SearchConversation:
         study = self._now()
         if self.exhausted or study.state != "running" or len(study.trials) >= study.total_trials:
             return None
-        if awaited_ratings.is_far_enough_ahead(study):
+        if unrated_trials.is_far_enough_ahead(study):
             return None
         proposal = await self._search.ask()
         if proposal is None:

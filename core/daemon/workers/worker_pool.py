@@ -22,7 +22,7 @@ from core import cpu_count, paths
 from core.contract.process_identity import is_alive, read_start
 from core.contract.wire import message_codec, worker_api
 from core.contract.wire.shell_environment import read_allocator_settings
-from core.daemon.placement.device_choice import CPU, Slot
+from core.daemon.placement.study_device_choice import CPU, Slot
 from core.daemon.workers.spare_worker import SpareWorker
 from core.errors import TrimtabError
 from core.store import run_folder

@@ -1,5 +1,4 @@
-"""Decides which rows of a study are trained on and which are held out, before any is paraphrased: the same
-rows as the study itself would split them."""
+"""Plans an augmentation: the rows trained on, the rows to paraphrase, and the study's own held-out rows."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from core.contract.text.sanitize import sanitize
 from core.data.augment import prompt_place
 from core.data.augment.paraphrase_checks import PromptPrints
 from core.data.copies.leaking_rows import divide_source
-from core.data.copies.row_fingerprints import RowPrints
+from core.data.copies.row_copy_index import RowPrints
 from core.data.mixture.row_filter import keep_rows
 from core.data.readers.row_shape import Raw, Shape
 from core.data.readers.row_values import UnusableRow

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from core.data.copies.row_fingerprints import RowPrints
+from core.data.copies.row_copy_index import RowPrints
 from core.data.stream.row_batches import BATCH_ROWS, RowBatch, read_row
 
 WORD = re.compile(r"\w+")

@@ -15,7 +15,7 @@ from core.data.checks.refusing_rows import find_refusing
 from core.data.checks.toxic_rows import find_toxic
 from core.data.copies.duplicate_rows import find_duplicates
 from core.data.copies.leaking_rows import divide_source, find_leaking, find_split_leaking
-from core.data.copies.row_fingerprints import RowPrints
+from core.data.copies.row_copy_index import RowPrints
 from core.data.readers.row_texts import RowTexts
 from core.data.readers.source_files import Source
 from core.data.scan.row_tallies import ScanOptions

@@ -24,7 +24,7 @@ from core.data.cache.file_sums import hash_file
 from core.data.checks.blocking_findings import describe_allowed, find_blocking
 from core.data.checks.check_finding import Finding
 from core.data.copies.leaking_rows import divide_source, find_leaking, find_split_leaking
-from core.data.copies.row_fingerprints import RowPrints
+from core.data.copies.row_copy_index import RowPrints
 from core.data.copies.validation_split import Division
 from core.data.defects.fully_masked_rows import MaskedRows
 from core.data.defects.template_faults import TemplateFaults

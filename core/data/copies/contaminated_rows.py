@@ -15,7 +15,7 @@ import numpy as np
 from core import paths
 from core.data.checks.check_finding import Finding, Severity
 from core.data.checks.row_tally import TallyCheck, make_tally_finding
-from core.data.readers import local_files
+from core.data.readers import local_file_reader
 from core.data.readers.row_values import list_texts
 from core.data.stream.hash_filter import HashFilter
 from core.data.stream.row_batches import RowBatch
@@ -46,7 +46,7 @@ class KnownTexts:
         for name in names:
             tell(f"reading {Path(name).name}")
             batch = list[str]()
-            for row in local_files.read_rows(paths.expand_home(name), key):
+            for row in local_file_reader.read_rows(paths.expand_home(name), key):
                 batch += [text for text in list_texts(list(row.values())) if text.strip()]
                 if len(batch) >= READ:
                     short += _add(batch, parts)

@@ -9,7 +9,7 @@ import numpy as np
 from core.data.checks.check_finding import EXAMPLES, Example, Finding
 from core.data.checks.masked_excerpt import excerpt_masked
 from core.data.checks.row_tally import Tally, grade, make_tally_finding
-from core.data.copies.row_fingerprints import MOST_NEAR, RowPrints, spare_groups
+from core.data.copies.row_copy_index import MOST_NEAR, RowPrints, spare_groups
 from core.data.stream.word_hashes import Indices
 
 EXACT, NEAR = "exact duplicates", "near duplicates"

@@ -13,7 +13,7 @@ from core.data.checks.check_finding import EXAMPLES, Example, Finding
 from core.data.checks.masked_excerpt import excerpt_masked
 from core.data.checks.row_tally import FEWEST_TO_BLOCK, Tally, grade, make_tally_finding
 from core.data.copies.duplicate_rows import Fetch
-from core.data.copies.row_fingerprints import RowPrints, spare_groups
+from core.data.copies.row_copy_index import RowPrints, spare_groups
 from core.data.copies.validation_split import Division, divide, find_first_copies
 from core.data.stream.word_hashes import Indices
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from core.contract.text.sanitize import sanitize
-from core.data.formats.exact_numbers import ClassNumber, Written
 from core.data.formats.file_lines import Fault
+from core.data.formats.numbers_as_written import ClassNumber, Written
 
 BATCH_BYTES = 8 << 20  # of rows that are converted to Python objects at once
 MOST_ROWS = 1000  # of a batch

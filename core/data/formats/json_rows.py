@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from core.contract.text.sanitize import sanitize
-from core.data.formats.exact_numbers import Written
 from core.data.formats.file_lines import Fault, TextFile
+from core.data.formats.numbers_as_written import Written
 
 BEHIND = 16  # characters: an error so close to the end of what was read may be one of a value cut in two
 SPACE = re.compile(r"[ \t\r\n]*")

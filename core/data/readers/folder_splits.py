@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core import paths
-from core.data.readers import local_files
+from core.data.readers import local_file_reader
 from core.errors import TrimtabError
 
 MOST_FILES = 10_000  # of a folder
@@ -55,15 +55,22 @@ def _list_files(folder: Path) -> list[Path]:
     for file in paths.walk_files(folder):
         inside = file.relative_to(folder).parts
         is_hidden = any(part.startswith((".", "__")) for part in inside)
-        if not is_hidden and file.name not in IGNORED and local_files.find_kind(file.name) and file.is_file():
+        if (
+            not is_hidden
+            and file.name not in IGNORED
+            and local_file_reader.find_kind(file.name)
+            and file.is_file()
+        ):
             files.append(file)
         if len(files) >= MOST_FILES:
             break
     kinds = Counter(
-        local_files.find_kind(file.name) for file in files if local_files.find_kind(file.name) != ".txt"
+        local_file_reader.find_kind(file.name)
+        for file in files
+        if local_file_reader.find_kind(file.name) != ".txt"
     )
     most = kinds.most_common(1)[0][0] if kinds else ".txt"
-    return sorted(file for file in files if local_files.find_kind(file.name) == most)
+    return sorted(file for file in files if local_file_reader.find_kind(file.name) == most)
 
 
 def _split_of(names: tuple[str, ...]) -> str:

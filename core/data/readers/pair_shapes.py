@@ -6,7 +6,7 @@ from typing import Any
 
 from core.contract.spec.study_spec import DataOptions
 from core.contract.text.sanitize import sanitize
-from core.data.formats.exact_numbers import ClassNumber
+from core.data.formats.numbers_as_written import ClassNumber
 from core.data.readers import column_guess as guess
 from core.data.readers.chat_shapes import find_system_and_tools, make_system_turn, read_tools
 from core.data.readers.chat_turns import is_turns, to_turns

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.contract.text.sanitize import sanitize
-from core.data.formats.exact_numbers import Written
+from core.data.formats.numbers_as_written import Written
 
 
 class UnusableRow(Exception):

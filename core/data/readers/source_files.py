@@ -10,7 +10,7 @@ from typing import Any
 from core import paths
 from core.contract.spec.study_spec import DataOptions
 from core.contract.text.sanitize import sanitize
-from core.data.readers import folder_splits, local_files
+from core.data.readers import folder_splits, local_file_reader
 from core.errors import TrimtabError, join_in_line
 
 PATTERN = "*?["  # characters of a glob pattern
@@ -36,7 +36,7 @@ class Source:
     def rows(self) -> Iterator[dict[str, Any]]:
         """Read the rows of all files. Raises TrimtabError with the file and the line."""
         for file in self.files:
-            yield from local_files.read_rows(file, self.key)
+            yield from local_file_reader.read_rows(file, self.key)
 
 
 def find_sources(data: DataOptions, key: str = "data") -> list[Source]:
@@ -57,7 +57,7 @@ def find_validation(data: DataOptions, name: str) -> Source:
     source = find_source(data, key, data.source, name)
     if source.is_elsewhere:
         return replace(source, reason="it is a split of data.source")
-    if local_files.find_kind(data.source) is not None or is_pattern(data.source):
+    if local_file_reader.find_kind(data.source) is not None or is_pattern(data.source):
         reason = "the file does not exist, and a single file has no splits"
         fix = "give a share such as 0.1, or the path of an existing file"
         return Source(key, name, reason=reason, fix=fix)
@@ -66,7 +66,9 @@ def find_validation(data: DataOptions, name: str) -> Source:
 
 def is_local_name(name: str) -> bool:
     """Tell whether a name is that of a file or a pattern, whether or not it exists."""
-    return name.startswith(("/", ".", "~")) or local_files.find_kind(name) is not None or is_pattern(name)
+    return (
+        name.startswith(("/", ".", "~")) or local_file_reader.find_kind(name) is not None or is_pattern(name)
+    )
 
 
 def is_pattern(name: str) -> bool:
@@ -92,8 +94,8 @@ def find_source(data: DataOptions, key: str, name: str, split: str) -> Source:
 
 
 def _find_file(key: str, name: str, path: Path) -> Source:
-    supported = ", ".join(local_files.READERS)
-    if local_files.find_kind(name) is None:
+    supported = ", ".join(local_file_reader.READERS)
+    if local_file_reader.find_kind(name) is None:
         reason = "this file type is not supported"
         return Source(key, name, reason=reason, fix=f"supported types: {supported}")
     if not path.stat().st_size:
@@ -102,7 +104,7 @@ def _find_file(key: str, name: str, path: Path) -> Source:
 
 
 def _find_pattern(key: str, name: str) -> Source:
-    files = [file for file in paths.match_pattern(name) if local_files.find_kind(file.name) is not None]
+    files = [file for file in paths.match_pattern(name) if local_file_reader.find_kind(file.name) is not None]
     if files:
         return Source(key, name, tuple(files))
     return Source(key, name, reason="no file of rows matches this pattern", fix="check the pattern")
@@ -119,7 +121,7 @@ def _find_folder(data: DataOptions, key: str, name: str, split: str) -> Source:
         told = join_in_line(error) if isinstance(error, TrimtabError) else str(error)
         return Source(key, name, reason=sanitize(told, 400), fix="check the folder")
     if not splits:
-        supported = ", ".join(local_files.READERS)
+        supported = ", ".join(local_file_reader.READERS)
         return Source(key, name, reason="the folder has no file of rows", fix=f"supported types: {supported}")
     if split not in splits:
         shown = sanitize(", ".join(splits), 200)

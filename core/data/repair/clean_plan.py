@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import sanitize
 from core.data.copies.contaminated_rows import KnownTexts
-from core.data.copies.row_fingerprints import RowPrints
+from core.data.copies.row_copy_index import RowPrints
 from core.data.copies.validation_split import divide
 from core.data.mixture.row_filter import keep_rows
 from core.data.readers.shaped_rows import ShapedRows

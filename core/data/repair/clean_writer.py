@@ -18,7 +18,7 @@ import msgspec
 
 from core import paths
 from core.contract.text.sanitize import sanitize
-from core.data.formats.exact_numbers import Written
+from core.data.formats.numbers_as_written import Written
 from core.data.repair.clean_plan import TOLD, TRAIN, VALIDATION, Drop, SourcePlan, Tell
 from core.data.repair.row_text_repair import Change, RowRepair
 from core.errors import TrimtabError

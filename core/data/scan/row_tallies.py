@@ -15,9 +15,9 @@ from core.data.checks.evaluation_prompt_matches import Match, PromptIndex, descr
 from core.data.checks.person_name_rows import FindNames
 from core.data.checks.row_sample import Drawn, RowSample
 from core.data.checks.row_tally import BatchCheck
-from core.data.copies import row_fingerprints
+from core.data.copies import row_copy_index
 from core.data.copies.contaminated_rows import ContaminatedRows, KnownTexts
-from core.data.copies.row_fingerprints import RowPrints
+from core.data.copies.row_copy_index import RowPrints
 from core.data.defects.boilerplate import Boilerplate
 from core.data.defects.damaged_text import DamagedText
 from core.data.defects.empty_rows import EmptyRows
@@ -61,7 +61,7 @@ class Packed(msgspec.Struct):
     matches: list[tuple[int, str, str, bool]]
     drawn: list[Drawn]
     count: int
-    prints: row_fingerprints.Packed
+    prints: row_copy_index.Packed
     checks: list[Any]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.data.formats.file_lines import count_nothing
 from core.data.mixture.row_filter import keep_rows
-from core.data.readers import local_files
+from core.data.readers import local_file_reader
 from core.data.readers.source_files import Source
 from core.data.scan.row_tallies import Packed, RowTallies, ScanOptions
 from core.data.scan.scan_process import Task, describe_job, without_collector
@@ -79,7 +79,9 @@ class SourceReader:
 
     def _count_processes(self) -> int:
         """Return how many processes read: values that only Arrow has cannot be sent to another."""
-        if any(local_files.find_kind(task.piece.file) in local_files.BINARY for task in self._tasks):
+        if any(
+            local_file_reader.find_kind(task.piece.file) in local_file_reader.BINARY for task in self._tasks
+        ):
             return 1
         return count_processes(self._options.processes, len(self._tasks))
 

@@ -13,10 +13,10 @@ from typing import IO, Any
 
 import msgspec
 
-from core.data.formats.exact_numbers import Written
 from core.data.formats.file_lines import LATIN, LONGEST_LINE, LOOKED_AT, MARKS, Count, Fault
 from core.data.formats.json_rows import parse_line
-from core.data.readers import local_files
+from core.data.formats.numbers_as_written import Written
+from core.data.readers import local_file_reader
 
 LINES = (".jsonl", ".ndjson")
 PIECE_BYTES = 8 << 20
@@ -52,9 +52,9 @@ def read_piece(piece: Piece, key: str, count: Count, is_exact: bool = False) -> 
     """Read the rows of a piece; ``count`` is told the bytes. With ``is_exact`` numbers keep their digits, as
     those of the usual reader do. Raises TrimtabError with the file and the line, which names ``key``."""
     if piece.end is None:
-        yield from local_files.read_rows(Path(piece.file), key, count=count)
+        yield from local_file_reader.read_rows(Path(piece.file), key, count=count)
         return
-    with local_files.locate(key, piece.file):
+    with local_file_reader.locate(key, piece.file):
         yield from _read_lines(piece, piece.end, count, EXACT if is_exact else ROUNDED)
 
 

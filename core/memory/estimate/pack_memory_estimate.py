@@ -22,7 +22,7 @@ from core.memory.base import step_formulas, weight_bytes
 from core.memory.base.model_shape import Model
 from core.memory.estimate import trial_tensor_sizes
 from core.memory.estimate.device_constants import Device
-from core.memory.estimate.row_batching import CHUNK_BYTES, MOST, count_overhead, share_out
+from core.memory.estimate.rows_per_pass import CHUNK_BYTES, MOST, count_overhead, share_out
 from core.memory.estimate.trial_tensor_sizes import Need
 
 ENOUGH = 4  # full passes that represent all passes of a round

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from core.contract.spec.study_spec import StudySpec
 from core.search.optuna_space import make_grid, to_optuna
 from core.search.samplers.brute_force_sampler import ExhaustiveSampler
-from core.search.samplers.cma_sampler import CmaSampler
+from core.search.samplers.cma_replay_sampler import CmaSampler
 from core.search.samplers.gp_sampler import GpSampler
 from core.search.samplers.grid_sampler import CellsSampler
 

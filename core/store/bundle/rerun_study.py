@@ -20,7 +20,7 @@ from core.contract.spec import spec_file, toml_reader
 from core.contract.spec.knob_table import find_knob
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import sanitize
-from core.store.bundle import bundle_manifest
+from core.store.bundle import bundle_hash_manifest
 from core.store.bundle.package_versions import count_cores
 from core.store.input_fingerprints import Print
 
@@ -62,9 +62,9 @@ class Original:
 
 def read(folder: Path, number: int | None) -> Original:
     """Verify a bundle and read its exported trial, or trial ``number``. Raises BundleError."""
-    manifest = bundle_manifest.check(folder)
+    manifest = bundle_hash_manifest.check(folder)
     if missing := [name for name in NEEDED if name not in manifest["files"]]:
-        raise bundle_manifest.BundleError.of(
+        raise bundle_hash_manifest.BundleError.of(
             f"missing from the manifest: {', '.join(missing)}", str(folder), "export the study again"
         )
     number_to_read = number if number is not None else manifest.get("trial")
@@ -75,7 +75,7 @@ def read(folder: Path, number: int | None) -> Original:
         prints = msgspec.json.decode((folder / "data.json").read_bytes(), type=dict[str, Print])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"the bundle cannot be read: {sanitize(str(error), 200)}"
-        raise bundle_manifest.BundleError.of(message, str(folder), "export the study again") from error
+        raise bundle_hash_manifest.BundleError.of(message, str(folder), "export the study again") from error
     trial = trials.get(number_to_read)
     if trial is None or trial.get("state") != "complete":
         complete = ", ".join(
@@ -91,7 +91,7 @@ def read(folder: Path, number: int | None) -> Original:
             if complete
             else "export the study when a trial is complete"
         )
-        raise bundle_manifest.BundleError.of(message, str(folder), fix)
+        raise bundle_hash_manifest.BundleError.of(message, str(folder), fix)
     return Original(folder, raw, trial, versions, prints)
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from core.contract.events import event_types as e
 from core.contract.spec import study_spec
 from core.contract.spec.study_spec import StudySpec
-from core.contract.state import awaited_ratings, best_and_counts, reference_values
+from core.contract.state import best_and_counts, reference_values, unrated_trials
 from core.contract.state import engine_state as s
 from core.contract.text.secret_redaction import Redactor
 from core.store import input_fingerprints
@@ -52,8 +52,8 @@ class Report:
         """A text per trial whose scores or ratings were still pending at the export."""
         texts = [
             f"ratings of trial {trial.number} were still pending "
-            f"({awaited_ratings.format_wait(self.study, trial)})"
-            for trial in awaited_ratings.list_unrated(self.study)
+            f"({unrated_trials.format_wait(self.study, trial)})"
+            for trial in unrated_trials.list_unrated(self.study)
         ]
         for number, trial in sorted(self.study.trials.items()):
             if trial.pending:

@@ -8,10 +8,10 @@ from typing import Any
 
 from core.contract.text.sanitize import sanitize
 from core.train.adapters.reload_check import copy_modules
-from core.train.base import linear_layer_layout
+from core.train.base import factor_matrix_layout
 from core.train.base.base_model import Base
-from core.train.base.layer_call_survey import Survey, survey
-from core.train.base.linear_layer_layout import Place
+from core.train.base.factor_matrix_layout import Place
+from core.train.base.shared_pass_check import Survey, survey
 from core.train.quiet_libraries import load_peft
 
 SHOWN = 4  # kinds in one message
@@ -21,7 +21,7 @@ SMALL = 0.001  # share of all weights below which a layer kind is not worth a wa
 def find_adaptable(base: Base, warn: Callable[[str], None]) -> tuple[Survey, list[Place]]:
     """Probe the base model, and find its linear layers that it calls and that PEFT supports. All others are
     reported to ``warn``."""
-    places = linear_layer_layout.find(base.model)
+    places = factor_matrix_layout.find(base.model)
     probed = survey(base, places)
     called = [place for place in places if place.index not in probed.idle]
     idle = dict.fromkeys(place.kind for place in places if place.index in probed.idle)
@@ -85,6 +85,6 @@ def _list_other_weights(base: Base, places: Sequence[Place]) -> dict[str, float]
             continue
         for name, weight in module.named_parameters(recurse=False):
             if weight.ndim > 1 and max(weight.shape) < weight.numel():
-                kinds[linear_layer_layout.name_kind(f"{path}.{name}")] += weight.numel()
+                kinds[factor_matrix_layout.name_kind(f"{path}.{name}")] += weight.numel()
     total = sum(weight.numel() for weight in base.model.parameters())
     return {kind: count / total for kind, count in kinds.most_common() if count >= SMALL * total}

@@ -16,7 +16,7 @@ from core.contract.spec.study_spec import StudySpec
 from core.train.adapters.lora_factors import Factors
 from core.train.adapters.peft_config import InfeasibleError, find_targets, select_layers
 from core.train.base.base_model import Base
-from core.train.base.linear_layer_layout import Layout, Place
+from core.train.base.factor_matrix_layout import Layout, Place
 
 
 def create_factors(spec: StudySpec, base: Base, knobs: dict[str, Value], layout: Layout) -> Factors:

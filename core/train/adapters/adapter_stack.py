@@ -10,10 +10,10 @@ import torch
 
 from core.train.adapters.lora_factors import Factors
 from core.train.adapters.pass_plan import Plan, Run
-from core.train.base.linear_layer_layout import Layout
+from core.train.base.factor_matrix_layout import Layout
 from core.train.kernels import adapter_ops, counter_dropout, fast_path, pinned_transfer
+from core.train.kernels.dropout_loss_ops import Words
 from core.train.kernels.fast_path import FastPath
-from core.train.kernels.fused_ops import Words
 
 PADDED = 8  # a grouped product takes rows of whole 16 bytes
 

@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.pass_plan import Plan, Run
-from core.train.base.linear_layer_layout import Place
-from core.train.kernels import adapter_ops, counter_dropout, fused_ops
-from core.train.kernels.fused_ops import Words
+from core.train.base.factor_matrix_layout import Place
+from core.train.kernels import adapter_ops, counter_dropout, dropout_loss_ops
+from core.train.kernels.dropout_loss_ops import Words
 
 FEW = 64  # rows of one token, in generation: with MKL W xᵀ takes 0.5 (8 rows) to 0.8 (64) of x Wᵀ's time
 
@@ -207,7 +207,7 @@ def _select_input(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Te
     if not run.group.path.dropout:
         return tokens * _mask(x, run, place, plan)
     words, length = _make_words(x, run, plan)
-    return fused_ops.drop(tokens.view(-1, x.shape[-1]), *words, place, length).view(tokens.shape)
+    return dropout_loss_ops.drop(tokens.view(-1, x.shape[-1]), *words, place, length).view(tokens.shape)
 
 
 def _add_to_input(
@@ -220,7 +220,7 @@ def _add_to_input(
         return
     words, length = _make_words(gx, run, plan)
     product = run.multiply(up, a).view(-1, gx.shape[-1])
-    fused_ops.add_dropped(total.view(-1, gx.shape[-1]), product, *words, place, length)
+    dropout_loss_ops.add_dropped(total.view(-1, gx.shape[-1]), product, *words, place, length)
 
 
 def _make_words(x: torch.Tensor, run: Run, plan: Plan) -> tuple[Words, int]:

@@ -11,7 +11,7 @@ import torch
 
 from core.train.kernels import adapter_ops, counter_dropout
 from core.train.kernels.adapter_ops import Spots
-from core.train.kernels.fused_ops import Words
+from core.train.kernels.dropout_loss_ops import Words
 
 if TYPE_CHECKING:
     from core.train.adapters.adapter_stack import Group, Views

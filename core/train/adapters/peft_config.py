@@ -15,7 +15,7 @@ from core.contract.spec import layer_groups
 from core.contract.spec.knob_table import Value
 from core.paths import sync_to_disk
 from core.train.base.base_model import Base
-from core.train.base.linear_layer_layout import Place
+from core.train.base.factor_matrix_layout import Place
 
 INITIAL: dict[str, Any] = {"default": True, "gaussian": "gaussian", "orthogonal": "orthogonal"}
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from core.memory.estimate.row_batching import CHUNK_BYTES
-from core.train.kernels import fast_path, fused_ops
+from core.memory.estimate.rows_per_pass import CHUNK_BYTES
+from core.train.kernels import dropout_loss_ops, fast_path
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,9 @@ def judge(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> tuple[torc
     for part in _list_chunks(len(targets), head):
         if fused:
             outputs = head.outputs(hidden[part])
-            values[part], firsts = fused_ops.loss_and_first(outputs, targets[part], head.scale, head.cap)
+            values[part], firsts = dropout_loss_ops.loss_and_first(
+                outputs, targets[part], head.scale, head.cap
+            )
             hits[part] = firsts == targets[part]
             del outputs  # else two chunks live at once
             continue
@@ -122,7 +124,7 @@ class _Chunked(_Swept):
         for part in _list_chunks(len(targets), head):
             if fused:
                 outputs = head.outputs(hidden[part])
-                values[part] = fused_ops.loss_and_grad(outputs, targets[part], head.scale, head.cap)
+                values[part] = dropout_loss_ops.loss_and_grad(outputs, targets[part], head.scale, head.cap)
                 torch.mm(outputs, head.weight, out=grad[part])
                 del outputs  # else two chunks live at once
                 continue

@@ -58,11 +58,11 @@ def write(adapter: Path, prompt: str, tokens: int, raw: bool = False, trusted: b
 
 def _check_room(base: Any, ids: list[int], tokens: int) -> None:
     """Raise TrimtabError for tokens outside the vocabulary, or more than the model has positions for."""
-    from core.train.data import vocab_length_check
+    from core.train.data import vocab_and_length_check
 
     unknown = next((token for token in ids if token >= base.vocabulary), None)
     if unknown is not None:
-        vocab_length_check.refuse(base, unknown, "PROMPT")
+        vocab_and_length_check.refuse(base, unknown, "PROMPT")
     if base.positions is not None and len(ids) + tokens > base.positions:
         raise TrimtabError.of(
             f"the prompt has {len(ids)} tokens, and the model has positions for {base.positions} in all",

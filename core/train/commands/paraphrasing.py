@@ -20,10 +20,10 @@ from core.train.data.dataset import Row, has_target
 from core.train.data.row_format import RowFormat
 from core.train.data.row_tokenizer import RowReader
 from core.train.probes.prompt_encoder import PromptEncoder
-from core.train.scoring.timed_scoring_units import Answer, BatchedAnswers, Question
+from core.train.scoring.batched_scoring import Answer, BatchedAnswers, Question
 from core.train.step.compute_requests import BASE, Prompt, Written
 from core.train.step.forward_pass import Forward, Item
-from core.train.step.row_likelihood import Reading
+from core.train.step.target_token_losses import Reading
 
 ASK = (
     "Say this request in other words, with the same meaning and the same names and numbers. Do not answer it."

@@ -25,7 +25,7 @@ from core.memory.base.config_json_lookup import DEMO
 from core.memory.base.untrainable_precision_check import refuse_untrainable
 from core.store import input_change_check
 from core.store.input_change_check import InputsChangedError
-from core.train.base import smollm2
+from core.train.base import demo_base_model
 from core.train.commands.engine_link import Link
 from core.train.quiet_libraries import load_peft, set_environment, silence_transformers
 from core.train.reporter import Reporter
@@ -109,14 +109,14 @@ class Worker:
     def _load(self) -> Any:
         refuse_untrainable(self._spec, self._spec.study.name)
         if self._spec.model.base == DEMO:
-            smollm2.begin()
+            demo_base_model.begin()
         self._refuse_changed()
         self._report_progress("loading torch and transformers", 0, 0, "")
         import torch
 
         from core.train.base import causality_check
         from core.train.base.base_model import load_base
-        from core.train.data import vocab_length_check
+        from core.train.data import vocab_and_length_check
         from core.train.data.dataset import load_data
         from core.train.pack.trial_pack import Pack
 
@@ -133,7 +133,7 @@ class Worker:
             input_change_check.hold_commits(self._spec, self._folder)
         for note in data.notes:
             self._reporter.note(note)
-        for note in (*base.notes, *vocab_length_check.check(self._spec, base, data)):
+        for note in (*base.notes, *vocab_and_length_check.check(self._spec, base, data)):
             self._reporter.warn(note)
         gc.freeze()  # creating a pack starts with a collection
         pack = Pack(self._spec, base, data, self._link.tell, self._link.say)

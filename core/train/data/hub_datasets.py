@@ -19,8 +19,8 @@ from core.contract.spec.study_spec import DataOptions
 from core.contract.text import error_reports
 from core.contract.text.sanitize import sanitize
 from core.data.formats.arrow_rows import drop_nulls
-from core.data.formats.exact_numbers import ClassNumber
-from core.data.readers import local_files
+from core.data.formats.numbers_as_written import ClassNumber
+from core.data.readers import local_file_reader
 from core.errors import TrimtabError
 
 Raw = dict[str, Any]
@@ -82,7 +82,7 @@ def _open(data: DataOptions, place: str, split: str, key: str) -> Opened:
     if (
         builder.name in FORMATS
         and named
-        and all(local_files.find_kind(str(file).split("?")[0]) for file in named)
+        and all(local_file_reader.find_kind(str(file).split("?")[0]) for file in named)
     ):
         manager = datasets.DownloadManager(download_config=datasets.DownloadConfig(token=builder.token))
         files = [
@@ -106,7 +106,9 @@ def _read_files(
     files: list[tuple[Path, str]], key: str, names: dict[str, list[str]], delimiter: str
 ) -> Iterator[Raw]:
     for path, name in files:
-        for row in local_files.read_rows(path, key, _name_file(name), "" if delimiter == "," else delimiter):
+        for row in local_file_reader.read_rows(
+            path, key, _name_file(name), "" if delimiter == "," else delimiter
+        ):
             yield _add_class_names(row, names) if names else row
 
 

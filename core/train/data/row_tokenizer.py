@@ -18,7 +18,7 @@ from core.data.cache.cache_key import CacheKey
 from core.data.cache.token_arrays import PartBuilder, RowFacts, TokenizedPart, TokenizedRows
 from core.data.checks.person_name_rows import FindNames
 from core.data.readers.row_values import UnusableRow
-from core.data.repair.anonymised_rows import anonymise, find_salt
+from core.data.repair.anonymised_training_rows import anonymise, find_salt
 from core.data.scan.name_process import open_finder
 from core.evaluate.metrics import validation_slices
 from core.train.data import labelled_questions, row_loader, stdlib_pairs

@@ -22,11 +22,11 @@ from core.train.evaluation.lm_eval_scoring import Tasks
 from core.train.evaluation.person_name_classifier import load_name_finder
 from core.train.evaluation.probe_runner import Life, Needs, score_probes
 from core.train.probes import (
+    bias_toxicity_probes,
+    injection_leak_probes,
     privacy_probes,
     quality_probes,
-    refusal_probes,
-    safety_probes,
-    security_probes,
+    refusal_jailbreak_probes,
 )
 from core.train.probes.backdoor_triggers import Triggers
 from core.train.probes.metric_probe import Probe
@@ -135,8 +135,8 @@ def _make_probes(
     arguments = (encoder, library, detectors.judge, samples, tokens, seed, triggers)
     rated = (encoder, library, detectors.scorer, detectors.quality, samples, seed, triggers)
     yield "quality", quality_probes.probes(encoder, library, data, samples, tokens, seed, named)
-    yield "safety", safety_probes.probes(*rated)
-    yield "safety", refusal_probes.make_safety_probes(*arguments)
+    yield "safety", bias_toxicity_probes.probes(*rated)
+    yield "safety", refusal_jailbreak_probes.make_safety_probes(*arguments)
     yield "security", privacy_probes.probes(encoder, data, spec, samples, detectors.names)
-    yield "security", refusal_probes.make_security_probes(*arguments)
-    yield "security", security_probes.probes(encoder, library, samples, seed)
+    yield "security", refusal_jailbreak_probes.make_security_probes(*arguments)
+    yield "security", injection_leak_probes.probes(encoder, library, samples, seed)

@@ -8,7 +8,7 @@ from core.contract.events import event_types as e
 from core.contract.spec.metric_table import BOARDS, STRENGTH
 from core.contract.spec.study_spec import StudySpec
 from core.train.evaluation import evidence_files
-from core.train.evaluation.best_scoring_comparison import BestSamples
+from core.train.evaluation.own_best_comparison import BestSamples
 from core.train.evaluation.probe_runner import Scored
 from core.train.reporter import Reporter
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from core.contract.text.sanitize import sanitize
-from core.train.kernels import counter_dropout, fused_ops, kernel_choice
+from core.train.kernels import adapter_kernel_benchmark, counter_dropout, dropout_loss_ops
 
 GROUPED = (9, 10)  # compute capabilities with a grouped product that does not wait for the device
 
@@ -49,7 +49,7 @@ def _try_kernels(device: torch.device, dtype: torch.dtype) -> FastPath:
         "dropout": ("the dropout kernel", _check_dropout),
         "loss": ("the loss kernel", _check_loss),
         "grouped": ("grouped products", _check_grouped),
-        "adapters": ("kernels for uneven trials", kernel_choice.do_adapters_pay),
+        "adapters": ("kernels for uneven trials", adapter_kernel_benchmark.do_adapters_pay),
         "wide_gradients": ("products with a float32 sum", _check_wide),
     }
     works: dict[str, Any] = {}
@@ -61,7 +61,7 @@ def _try_kernels(device: torch.device, dtype: torch.dtype) -> FastPath:
             torch.cuda.synchronize(device)
         except torch.AcceleratorError:  # the device itself failed: nothing can go on
             raise
-        except kernel_choice.SlowerError as error:
+        except adapter_kernel_benchmark.SlowerError as error:
             works[name] = False
             notes.append(f"{title} are not used on {device}, they are slower: {error}")
             continue
@@ -82,11 +82,11 @@ def _check_dropout(device: torch.device, dtype: torch.dtype) -> bool:
     )
     starts = torch.tensor([0, 7, 640], dtype=torch.int32)
     words = (keys, thresholds, counter_dropout.compute_scales(thresholds, dtype), starts)
-    expected, total = fused_ops.drop(x, *words, 17, 7), x.clone()
-    fused_ops.add_dropped(total, x, *words, 17, 7)
+    expected, total = dropout_loss_ops.drop(x, *words, 17, 7), x.clone()
+    dropout_loss_ops.add_dropped(total, x, *words, 17, 7)
     moved, on_device = x.to(device), tuple(word.to(device) for word in words)
-    result, sums = fused_ops.drop(moved, *on_device, 17, 7), moved.clone()
-    fused_ops.add_dropped(sums, moved, *on_device, 17, 7)
+    result, sums = dropout_loss_ops.drop(moved, *on_device, 17, 7), moved.clone()
+    dropout_loss_ops.add_dropped(sums, moved, *on_device, 17, 7)
     return bool(torch.equal(result.cpu(), expected) and torch.equal(sums.cpu(), total))
 
 
@@ -98,8 +98,8 @@ def _check_loss(device: torch.device, dtype: torch.dtype) -> bool:
     reference = logits.float().requires_grad_()
     expected = torch.nn.functional.cross_entropy(reference, targets, reduction="none")
     expected.sum().backward()
-    losses, firsts = fused_ops.loss_and_first(logits, targets, 1.0, 0.0)
-    again = fused_ops.loss_and_grad(logits, targets, 1.0, 0.0)
+    losses, firsts = dropout_loss_ops.loss_and_first(logits, targets, 1.0, 0.0)
+    again = dropout_loss_ops.loss_and_grad(logits, targets, 1.0, 0.0)
     assert reference.grad is not None
     return bool(
         torch.allclose(losses, expected, atol=1e-4)

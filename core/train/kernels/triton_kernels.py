@@ -1,7 +1,7 @@
-"""Triton kernels for CUDA devices: dropout from a counter, and cross-entropy with its gradient.
+"""Triton kernels for CUDA: dropout, cross-entropy, RMS norm, SwiGLU and rotary embedding.
 
 Each does in one launch, and without intermediate tensors, what takes dozens of PyTorch operations. They are
-imported only where Triton is installed; ``core.train.kernels.fused_ops`` says what they compute.
+imported only where Triton is installed; ``core.train.kernels.dropout_loss_ops`` says what they compute.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.multi_lora_linear import Gate
 from core.train.adapters.reload_check import ReloadCheck
 from core.train.base.base_model import Base
-from core.train.base.layer_call_survey import Survey
-from core.train.base.linear_layer_layout import Place
+from core.train.base.factor_matrix_layout import Place
+from core.train.base.shared_pass_check import Survey
 from core.train.data.dataset import Data
 from core.train.introspection.row_inspection import Inspection
 from core.train.introspection.trial_introspection import Introspector

@@ -14,7 +14,7 @@ from core.train.base.base_model import Base
 from core.train.data.dataset import Row
 from core.train.reporter import Reporter
 from core.train.step import device_memory
-from core.train.step.time_shares import TimeShares
+from core.train.step.overhead_time_shares import TimeShares
 from core.train.trial.trial_training import Trial
 
 EVERY_S = 2.0  # between two measurements of the same pack

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from core.memory.estimate.row_batching import MOST, plan_padding_free, round_to_blocks, share_out
+from core.memory.estimate.rows_per_pass import MOST, plan_padding_free, round_to_blocks, share_out
 from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
@@ -23,7 +23,7 @@ from core.train.step.compute_requests import BASE, Judge, Learn, Rate, Request, 
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item
 from core.train.step.oom_report import is_device_failure, is_out_of_memory
-from core.train.step.row_likelihood import Reading
+from core.train.step.target_token_losses import Reading
 from core.train.trial.trial_training import Trial
 
 CALM = 200  # rounds without out of memory, after which larger passes are tried again

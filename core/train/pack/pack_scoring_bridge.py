@@ -14,8 +14,8 @@ from core.contract.text.sanitize import sanitize
 from core.contract.wire import worker_api
 from core.train.adapters.adapter_stack import Stack
 from core.train.base.base_model import Base
-from core.train.base.layer_call_survey import Survey
-from core.train.base.linear_layer_layout import Place
+from core.train.base.factor_matrix_layout import Place
+from core.train.base.shared_pass_check import Survey
 from core.train.data.dataset import Data
 from core.train.evaluation.board_probes import Boards
 from core.train.pack import resume
@@ -23,9 +23,9 @@ from core.train.pack.pack_checkpoints import Checkpointer
 from core.train.reporter import Reporter
 from core.train.scoring.background_scoring import BackgroundScoring
 from core.train.scoring.base_model_scoring import BaseScoring
+from core.train.scoring.batched_scoring import BatchedAnswers
 from core.train.scoring.scoring_budget import Budget
 from core.train.scoring.scoring_queue import Snapshot, copy_frozen
-from core.train.scoring.timed_scoring_units import BatchedAnswers
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward
 from core.train.step.oom_report import is_out_of_memory

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import NamedTuple
 
-from core.memory.estimate.row_batching import MOST, count_overhead
+from core.memory.estimate.rows_per_pass import MOST, count_overhead
 
 ROUNDS = 64  # the newest rounds, which a fit takes into account
 EVERY = 16  # rounds between two fits

@@ -11,7 +11,7 @@ from core.errors import TrimtabError
 from core.train import checkpoint_files, checkpoint_names
 from core.train.adapters import adapter_init
 from core.train.base.base_model import Base
-from core.train.base.linear_layer_layout import Place
+from core.train.base.factor_matrix_layout import Place
 from core.train.data.batch_schedule import BatchSchedule
 from core.train.data.dataset import Data
 from core.train.evaluation.trial_scores import Scorecard

@@ -16,7 +16,7 @@ from core.evaluate.metrics.validation_slices import SMALLEST
 from core.evaluate.statistics import drift_test
 from core.train.data.dataset import Row
 from core.train.step.compute_requests import Written
-from core.train.step.row_likelihood import Reading
+from core.train.step.target_token_losses import Reading
 
 WORST = 20  # samples kept as evidence of a metric
 LONGEST = 2000  # characters of a text in the evidence

@@ -14,7 +14,7 @@ from core.contract.text.sanitize import sanitize
 from core.evaluate.text.reasoning import strip_reasoning
 from core.train.base.base_model import Base
 from core.train.base.context_length import read_configured_length
-from core.train.data import vocab_length_check
+from core.train.data import vocab_and_length_check
 from core.train.data.chat_spans import Text
 from core.train.data.dataset import MASKED, Row, cut, find_bos_tokens
 from core.train.data.target_token_encoder import find_targets, list_control_ids
@@ -47,7 +47,7 @@ class PromptEncoder:
         lacks."""
         tokens = list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
         if self._larger and (beyond := [token for token in tokens if token >= self._base.vocabulary]):
-            vocab_length_check.refuse(
+            vocab_and_length_check.refuse(
                 self._base, beyond[0], f"a text of evaluate.boards, {sanitize(text, 60)!r}"
             )
         return tokens

@@ -10,13 +10,13 @@ from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import (
     answer_overlap_metrics,
     generation_speed,
-    likelihood_metrics,
+    quality_metrics,
     validation_slices,
 )
 from core.evaluate.prompts.prompt_schema import Question
 from core.evaluate.prompts.seeded_samples import seeded_sample
 from core.evaluate.prompts.study_prompts import Library
-from core.evaluate.text.text_perturbation import PERTURBATIONS
+from core.evaluate.text.typo_perturbation import PERTURBATIONS
 from core.train.data.dataset import MASKED, Data, Row, cut, has_target
 from core.train.probes.metric_probe import (
     NO_BASE,
@@ -80,9 +80,9 @@ def _make_choice(encoder: PromptEncoder, pool: Sequence[Question], samples: int,
     def score(answers: Readings, base: Values) -> ProbeResult:
         likelihoods = [[-reading.loss for reading in sample] for sample in answers]
         right = [question.right for question in questions[: len(answers)]]
-        result = likelihood_metrics.choice(likelihoods, right, sizes[: len(answers)])
+        result = quality_metrics.choice(likelihoods, right, sizes[: len(answers)])
         each = [
-            likelihood_metrics.choice([likelihood], [at], [size]).value
+            quality_metrics.choice([likelihood], [at], [size]).value
             for likelihood, at, size in zip(likelihoods, right, sizes, strict=False)
         ]
         samples = [
@@ -119,7 +119,7 @@ def _make_slices(encoder: PromptEncoder, data: Data, samples: int, seed: int) ->
             for at, (row, mean) in enumerate(zip(rows, means, strict=False))
         ]
         name, worst = validation_slices.worst(scores)
-        result = ProbeResult().add("quality/loss", likelihood_metrics.loss(losses, tokens), means, samples)
+        result = ProbeResult().add("quality/loss", quality_metrics.loss(losses, tokens), means, samples)
         result.add("quality/worst_slice", worst.add_note(f"slice {name}") if name else worst, samples=samples)
         for slice_name, loss in scores.items():
             result.add(
@@ -169,7 +169,7 @@ def _make_forgetting(encoder: PromptEncoder, library: Library, samples: int, see
             return result.add("quality/forgetting", Score.unsaid(NO_BASE, len(losses)))
         rises = [(now - old) / max(1, count) for now, old, count in zip(losses, before, tokens, strict=True)]
         samples = [Sample(passage.text, "", rise) for passage, rise in zip(passages, rises, strict=False)]
-        rise = likelihood_metrics.forgetting(losses, before, tokens)
+        rise = quality_metrics.forgetting(losses, before, tokens)
         return result.add("quality/forgetting", rise, samples=samples)
 
     return Probe(("quality/forgetting",), _list_row_asks(rows), score)
@@ -266,8 +266,8 @@ def _make_robustness(encoder: PromptEncoder, data: Data, samples: int, seed: int
             Sample(encoder.text(typo_rows[0].row.ids.tolist() if typo_rows[0].row else ()), "", rise)
             for (_, *typo_rows), rise in zip(asks, rises, strict=False)
         ]
-        result = ProbeResult().add(ROBUST[0], likelihood_metrics.robustness(typos, clean), samples=samples)
-        return result.add(ROBUST[1], likelihood_metrics.loss_rise(high, low), rises, samples)
+        result = ProbeResult().add(ROBUST[0], quality_metrics.robustness(typos, clean), samples=samples)
+        return result.add(ROBUST[1], quality_metrics.loss_rise(high, low), rises, samples)
 
     return Probe(ROBUST, asks, score, why_none="" if rows else NO_QUESTION)
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from core.contract.events import event_types as e
-from core.contract.spec.search_checks import awaits_boards
+from core.contract.spec.cross_key_checks import awaits_boards
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import sanitize
 from core.train.adapters.adapter_stack import Stack
@@ -23,9 +23,9 @@ from core.train.evaluation.board_probes import Boards
 from core.train.evaluation.probe_runner import Life, Scored, count_asks
 from core.train.evaluation.trial_scores import Scorecard
 from core.train.scoring.base_model_scoring import BaseScoring
+from core.train.scoring.batched_scoring import IDLE_S, UNIT_S, BatchedAnswers, UnitResult
 from core.train.scoring.scoring_budget import Budget
 from core.train.scoring.scoring_queue import ScoringJob, ScoringQueue, Snapshot
-from core.train.scoring.timed_scoring_units import IDLE_S, UNIT_S, BatchedAnswers, UnitResult
 from core.train.step.compute_requests import BASE
 from core.train.step.oom_report import is_device_failure
 

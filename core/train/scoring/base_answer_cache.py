@@ -17,7 +17,7 @@ from core.train.evaluation import evidence_files
 from core.train.probes.metric_probe import Ask, Probe
 from core.train.scoring.residual_stream_cache import BaseStates
 from core.train.step.compute_requests import Written
-from core.train.step.row_likelihood import Reading
+from core.train.step.target_token_losses import Reading
 
 
 class BaseAnswers:

@@ -18,13 +18,13 @@ from core.train.adapters.adapter_init import load_saved
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
-from core.train.base.layer_call_survey import Survey
-from core.train.base.linear_layer_layout import Place
+from core.train.base.factor_matrix_layout import Place
+from core.train.base.shared_pass_check import Survey
 from core.train.data.dataset import MASKED, Data
 from core.train.probes.prompt_encoder import PromptEncoder, StudyForm
+from core.train.scoring.batched_scoring import IDLE_S, RATE, UNIT_S
 from core.train.scoring.scoring_budget import Budget
 from core.train.scoring.scoring_queue import copy_frozen
-from core.train.scoring.timed_scoring_units import IDLE_S, RATE, UNIT_S
 from core.train.step.batched_generation import Generation
 from core.train.step.compute_requests import BASE, Prompt
 from core.train.step.device_memory import free

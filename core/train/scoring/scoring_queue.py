@@ -1,4 +1,4 @@
-"""Copies of adapters taken at an evaluation, which are scored while their trials train on."""
+"""The queue of scoring jobs: copies of adapters taken at an evaluation, scored while trials train on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from core.train.adapters.lora_factors import Factors
 from core.train.evaluation.probe_runner import Scored
 from core.train.evaluation.trial_scores import Scorecard
-from core.train.scoring.timed_scoring_units import Answer, Question
+from core.train.scoring.batched_scoring import Answer, Question
 from core.train.step.compute_requests import Rate, Result, ScoringRequest, TimedResult, Turn, Wait, Write
 
 

@@ -20,7 +20,7 @@ from core.train.base.cross_entropy import Head
 from core.train.kernels import pinned_transfer
 from core.train.step.compute_requests import Prompt, Written
 from core.train.step.token_tree import TokenTree
-from core.train.step.tree_attention import (
+from core.train.step.token_tree_reader import (
     LEAST,
     Owner,
     TreeReader,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from core.train.adapters.lora_factors import Factors
 from core.train.step.forward_pass import Item
-from core.train.step.row_likelihood import Reading
+from core.train.step.target_token_losses import Reading
 
 BASE = -1  # the trial number that stands for the base model itself
 

@@ -23,7 +23,7 @@ from core.train.step import padding_free_batch, residual_stream
 from core.train.step.augmentation import Augment, embed, find_smoothing
 from core.train.step.padding_free_batch import RowAttention
 from core.train.step.residual_stream import ResidualStream
-from core.train.step.row_likelihood import Reading, split_rows
+from core.train.step.target_token_losses import Reading, split_rows
 
 
 @dataclass(frozen=True)

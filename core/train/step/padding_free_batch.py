@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from core.memory.estimate.row_batching import BLOCK, round_to_blocks
+from core.memory.estimate.rows_per_pass import BLOCK, round_to_blocks
 from core.train.data.dataset import MASKED, Row
 from core.train.kernels import row_attention
 from core.train.kernels.row_attention import NAME, Bounds

@@ -8,7 +8,7 @@ import torch
 
 from core.contract.text.sanitize import sanitize
 from core.train.base.base_model import Base
-from core.train.base.layer_call_survey import Survey, close
+from core.train.base.shared_pass_check import Survey, close
 from core.train.data.dataset import Row
 from core.train.kernels import pinned_transfer
 from core.train.kernels.fast_path import FastPath

@@ -16,9 +16,9 @@ from core.train.base.cross_entropy import Head
 from core.train.data.dataset import MASKED
 from core.train.kernels import pinned_transfer
 from core.train.step.forward_pass import Item
-from core.train.step.row_likelihood import Reading
+from core.train.step.target_token_losses import Reading
 from core.train.step.token_tree import TokenTree
-from core.train.step.tree_attention import LEAST, Owner, TreeReader, enable_caching
+from core.train.step.token_tree_reader import LEAST, Owner, TreeReader, enable_caching
 
 NODES = 512  # of a tree: attention to the others of 1,000 would cost a tenth of a small model's pass
 

@@ -19,7 +19,7 @@ import torch
 
 from core.errors import TrimtabError
 from core.memory.base.step_formulas import list_symbols
-from core.train.base import linear_layer_layout
+from core.train.base import factor_matrix_layout
 from core.train.base.base_model import Base, load_rest, resolve
 from core.train.base.cross_entropy import Head
 from core.train.progress_callback import report_nothing
@@ -150,7 +150,7 @@ def _describe(config: Any, dtype: str, layers: int) -> dict[str, Any]:
             layer_list = tiny_models.find_layers(base.model)
             (stack, *_) = [name for name, module in base.model.named_modules() if module is layer_list]
             last = f"{stack}.{depth - 1}."
-            places = [place for place in linear_layer_layout.find(base.model) if place.name.startswith(last)]
+            places = [place for place in factor_matrix_layout.find(base.model) if place.name.startswith(last)]
             vocabulary = base.model.get_output_embeddings().weight.shape[0]
     linears = [
         {"name": ".".join(place.name.split(".")[-2:]), "inputs": place.inputs, "outputs": place.outputs}

@@ -10,15 +10,15 @@ from typing import Any
 
 import torch
 
-from core.memory.estimate import row_batching
+from core.memory.estimate import rows_per_pass
 from core.train.adapters import multi_lora_linear, peft_config
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.adapters.multi_lora_linear import Gate
-from core.train.base import linear_layer_layout
+from core.train.base import factor_matrix_layout
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
-from core.train.base.layer_call_survey import survey
+from core.train.base.shared_pass_check import survey
 from core.train.data.dataset import Row
 from core.train.step.forward_pass import Forward, Item
 from core.train.tracing import tiny_models
@@ -140,13 +140,13 @@ def _fill_cache(batch: Batch, base: Base, copies: bool) -> Iterator[None]:
 def _build_pack(
     base: Base, batch: Batch, targets: str | list[str], head: Head | None
 ) -> tuple[Stack, list[Factors], Forward]:
-    linear_layers = linear_layer_layout.find(base.model)
+    linear_layers = factor_matrix_layout.find(base.model)
     head = head or survey(base, linear_layers).head
     stack = Stack(base.model.dtype, base.device)
     modules = dict(base.model.named_modules())
     for place in linear_layers:
         Gate(modules[place.name], place, stack)
-    layout = linear_layer_layout.Layout(
+    layout = factor_matrix_layout.Layout(
         peft_config.select_layers(linear_layers, peft_config.find_targets(linear_layers, targets))
     )
     factors = [Factors(layout, part.rank, 1.0, part.dropout, 0, base.device) for part in batch.parts]
@@ -162,14 +162,14 @@ def _list_tensors(base: Base) -> Iterator[torch.Tensor]:
 @contextmanager
 def _use_chunks(batch: Batch, base: Base) -> Iterator[None]:
     """Compute the loss in PARTS chunks."""
-    before = dict(row_batching.CHUNK_BYTES)
+    before = dict(rows_per_pass.CHUNK_BYTES)
     vocabulary = base.model.get_output_embeddings().weight.shape[0]
     tokens = batch.rows * (batch.length - 1) // PARTS
-    row_batching.CHUNK_BYTES["cpu"] = 4 * vocabulary * tokens
+    rows_per_pass.CHUNK_BYTES["cpu"] = 4 * vocabulary * tokens
     try:
         yield
     finally:
-        row_batching.CHUNK_BYTES.update(before)
+        rows_per_pass.CHUNK_BYTES.update(before)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.worker_api import Assign, Edit
 from core.train.adapters import adapter_init, optimizers, peft_config
 from core.train.base.base_model import Base
-from core.train.base.linear_layer_layout import Layout, Place
+from core.train.base.factor_matrix_layout import Layout, Place
 from core.train.checkpoint_names import Position
 from core.train.data import row_truncation
 from core.train.data.batch_schedule import BatchSchedule

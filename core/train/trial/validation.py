@@ -10,7 +10,7 @@ from core.contract.spec.metric_table import FORGETTING, SOURCE
 from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.evaluate.metrics.loss_metrics import Sums
-from core.evaluate.statistics.trial_early_stopping import EarlyStopping
+from core.evaluate.statistics.early_stopping_patience import EarlyStopping
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import Data, Row, cut, has_target
 from core.train.data.mixture_rows import find_source

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from core.contract.spec.cross_key_checks import list_needed_metrics
 from core.contract.spec.knob_table import WEIGHT
 from core.contract.spec.metric_table import FORGETTING, SOURCE
-from core.contract.spec.search_checks import list_needed_metrics
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.errors import Problem
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from core.contract.state import engine_state as s
-from core.contract.state.event_lines import PastLine
+from core.contract.state.event_list_lines import PastLine
 
 OF_TRIAL = re.compile(r"trial (\d+)\b:? ?(.*)", re.DOTALL)
 COMPARED = 400  # characters: the study's lines are cut a little earlier than those of trials

@@ -1,5 +1,4 @@
-"""Answers the questions of snapshots and the base in time-bounded units: rows to score and prompts to
-continue, batched over all that ask at the same time."""
+"""Answers the scoring questions of snapshots and the base: batched over all that ask, in bounded units."""
 
 from __future__ import annotations
 
@@ -7,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from core.memory.estimate.row_batching import MOST
+from core.memory.estimate.rows_per_pass import MOST
 from core.train.adapters.adapter_stack import Stack
 from core.train.base.base_model import Base
 from core.train.step.batched_generation import Generation
@@ -15,8 +14,8 @@ from core.train.step.compute_requests import Prompt, Written
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item
 from core.train.step.oom_report import is_device_failure, is_out_of_memory
-from core.train.step.row_likelihood import Reading
-from core.train.step.tree_attention import can_read_trees
+from core.train.step.target_token_losses import Reading
+from core.train.step.token_tree_reader import can_read_trees
 from core.train.step.tree_likelihood import RowScoring, take_sharing
 
 UNIT_S = 0.25  # messages and training wait for one unit

@@ -1,4 +1,4 @@
-"""A trial's best scoring so far, sample by sample, with which later scorings are compared."""
+"""Compares a trial's scorings with its own best so far, sample by sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probes whether a model's output layer can be called alone and its layers keep rows of a batch apart."""
+"""Probes whether trials can share a pass of a base: layers keep rows apart, the head can be called alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
-from core.train.base.linear_layer_layout import Place
+from core.train.base.factor_matrix_layout import Place
 from core.train.kernels.float32_products import is_rounded
 
 ROWS, LENGTH, SHORT = 2, 7, 5  # the second row is padded

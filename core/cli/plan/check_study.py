@@ -19,7 +19,7 @@ def check(arguments: argparse.Namespace) -> int:
     Raises SpecError with every problem, also for rows on which no study starts.
     """
     from core.contract.spec import search_space, spec_file
-    from core.evaluate.prompts.too_few_prompts_check import refuse_unprovable
+    from core.evaluate.prompts.unprovable_limits_check import refuse_unprovable
     from core.memory.base.untrainable_precision_check import refuse_untrainable
 
     spec = spec_file.load(Path(arguments.spec))

@@ -20,16 +20,16 @@ CaughtUp = Callable[[], Awaitable[None]]
 
 async def read(study: s.Study, request: Asked) -> console_api.Answer:
     """Compute the answer in a separate process. Raises TrimtabError if the storage cannot be read."""
-    from core.search.process import read_only_search
+    from core.search.process import storage_reader_client
 
     spec, folder = study.settings, Path(study.folder)
     if isinstance(request, console_api.AskSearch):
-        return await read_only_search.ask_state(spec, folder)
+        return await storage_reader_client.ask_state(spec, folder)
     count = len(study.objectives)
     if not 0 <= request.objective < count:
         location, fix = f"study {study.name}", f"give a number from 0 to {count - 1}"
         raise RefusedError.of(f"there is no objective {request.objective}", location, fix)
-    return await read_only_search.ask_importance(spec, folder, request.method, request.objective)
+    return await storage_reader_client.ask_importance(spec, folder, request.method, request.objective)
 
 
 class Insights:

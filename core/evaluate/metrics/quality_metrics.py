@@ -1,5 +1,4 @@
-"""Metrics from likelihoods: loss, accuracy, multiple choice, forgetting. Computed from sums over
-rows."""
+"""Quality metrics from likelihoods: loss, multiple choice, forgetting, robustness to typos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The likelihood that a model assigns to the target tokens of one row."""
+"""The losses of a row's target tokens, and which of them were the model's first choice."""
 
 from __future__ import annotations
 

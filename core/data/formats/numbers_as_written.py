@@ -1,4 +1,4 @@
-"""Numbers that keep what the file says about them: their digits, or the name of a class."""
+"""Numbers that are written as the file has them: with its digits, or as the name of a class."""
 
 from __future__ import annotations
 

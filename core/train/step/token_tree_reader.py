@@ -17,7 +17,7 @@ from transformers.cache_utils import DynamicLayer
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
-from core.train.base.layer_call_survey import close
+from core.train.base.shared_pass_check import close
 from core.train.kernels import pinned_transfer
 from core.train.step import residual_stream
 from core.train.step.residual_stream import ResidualStream

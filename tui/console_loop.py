@@ -1,4 +1,4 @@
-"""One console after another in the same terminal: each on an engine, here or on another host."""
+"""Runs one console after another in the same terminal: each on an engine, here or on another host."""
 
 from __future__ import annotations
 

@@ -13,12 +13,12 @@ from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply, explain_refusal
 from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
-from core.daemon.attached_consoles import Hub
+from core.daemon.console_broadcast import Hub
 from core.daemon.journal_writer import Batch, JournalWriter
 from core.errors import RefusedError
 from core.store.journal_file import Journal, make_frame
 
-log = logging.getLogger("trimtab.supervisor")
+log = logging.getLogger("trimtab.committer")
 
 GATHER_S = 0.2  # readings within this time share one disk write; other events are written at once
 
@@ -43,7 +43,7 @@ class _Draft:
     frames: list[bytes] = field(default_factory=list)
 
 
-class Supervisor:
+class EventCommitter:
     """Owns the state and the journals. ``put`` may be called anywhere in the event loop."""
 
     def __init__(self, hub: Hub, state: State | None = None) -> None:

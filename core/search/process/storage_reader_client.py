@@ -1,4 +1,4 @@
-"""Answers one query about a study's storage in a short-lived process."""
+"""Asks a short-lived read-only search process for knob importance or the state of the search."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from core.contract.metric_score import Score
 from core.contract.significance_levels import TAIL, compute_normal_quantile
 from core.contract.spec.metric_table import STRENGTH
 from core.contract.state import engine_state as s
-from core.contract.state.awaited_ratings import awaits_ratings
+from core.contract.state.unrated_trials import awaits_ratings
 from core.contract.wire.sample_messages import BASE, Pair, RateSamples
 from core.errors import RefusedError
 from core.evaluate.statistics import bradley_terry

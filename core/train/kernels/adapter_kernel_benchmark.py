@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from core.train.kernels import adapter_ops, counter_dropout, fused_ops
+from core.train.kernels import adapter_ops, counter_dropout, dropout_loss_ops
 from core.train.kernels.adapter_ops import Spots
 
 PLACE, RANK = 3, 16
@@ -105,7 +105,7 @@ def _make_rivals(
         adapter_ops.learn(grads, down, x, *dropout_arguments, True, False)
 
     def separate() -> None:
-        dropped = fused_ops.drop(x, *words)
+        dropped = dropout_loss_ops.drop(x, *words)
         for slot, (dropped_part, sums) in enumerate(
             zip(dropped.split(parts), total.split(parts), strict=True)
         ):

@@ -15,7 +15,7 @@ from core.contract.wire import console_api
 from core.daemon.answers import metric_regression as drift
 from core.daemon.answers.metric_regression import Finding, History
 from core.daemon.background_tasks import Tasks
-from core.daemon.supervisor import Supervisor
+from core.daemon.event_committer import EventCommitter
 from core.errors import TrimtabError
 from core.evaluate.statistics.drift_test import WINDOW
 
@@ -123,13 +123,13 @@ class Breaches:
     """Reports each finding once while it lasts, and does what evaluate.on_breach says for a breach."""
 
     def __init__(
-        self, supervisor: Supervisor, ask: Callable[[console_api.AnyRequest], Awaitable[object]]
+        self, committer: EventCommitter, ask: Callable[[console_api.AnyRequest], Awaitable[object]]
     ) -> None:
-        self._supervisor, self._ask = supervisor, ask
+        self._committer, self._ask = committer, ask
         self._known: dict[tuple[str, int], frozenset[str]] = {}
         self._history: dict[tuple[str, int], History] = {}
         self._tasks = Tasks("a limit's consequence")
-        supervisor.watchers.append(self._watch)
+        committer.watchers.append(self._watch)
 
     def take_up(self, study: s.Study) -> None:
         """Resume a study: do not report again what an earlier engine reported."""
@@ -152,7 +152,7 @@ class Breaches:
         new_findings, self._known[key] = judge(study, event, self._known.get(key, frozenset()), history)
         for finding in new_findings:
             text = f"trial {event.trial}: {finding.text}"
-            self._supervisor.note(study.name, text, "warning")
+            self._committer.note(study.name, text, "warning")
         breach = next((finding for finding in new_findings if finding.limit is not None), None)
         if breach is not None:
             self._act_on_breach(study, event.trial, breach)
@@ -166,7 +166,7 @@ class Breaches:
         unsure = [] if action == "ignore" else list_unsure_limits(study, trial)
         for limit in unsure:
             text = f"trial {number}: {_describe_unsure(limit, trial)}"
-            self._supervisor.note(study.name, text, "warning")
+            self._committer.note(study.name, text, "warning")
         if unsure and action == "pause":
             self._send_request(console_api.PauseStudy(study.name, by=f"the limit {unsure[0]}"))
 

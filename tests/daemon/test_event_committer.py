@@ -12,10 +12,10 @@ from core.contract.events import event_types as e
 from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, message_codec
+from core.daemon import event_committer as module
 from core.daemon import journal_writer
-from core.daemon import supervisor as module
-from core.daemon.attached_consoles import LARGEST_QUEUE, Hub
-from core.daemon.supervisor import Supervisor
+from core.daemon.console_broadcast import LARGEST_QUEUE, Hub
+from core.daemon.event_committer import EventCommitter
 from core.store import journal_file
 from core.store.journal_file import Journal
 
@@ -30,13 +30,13 @@ def note(text: str) -> e.StudyNoted:
 
 
 @pytest.fixture
-async def writer(tmp_path) -> AsyncIterator[Supervisor]:
-    supervisor = Supervisor(Hub())
+async def writer(tmp_path) -> AsyncIterator[EventCommitter]:
+    committer = EventCommitter(Hub())
     kept = Journal.open(tmp_path / "j")
     assert list(kept.replay()) == []
-    supervisor.keep("s", kept)
-    task = asyncio.create_task(supervisor.run())
-    yield supervisor
+    committer.keep("s", kept)
+    task = asyncio.create_task(committer.run())
+    yield committer
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task

@@ -1,5 +1,5 @@
 """The effect of people's actions on a study and its trials: the fold of
-``core.contract.events.steering_events``."""
+``core.contract.events.edit_mark_events``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from core.contract.events import event_types, steering_events
+from core.contract.events import edit_mark_events, event_types
 from core.contract.events.knob_change_text import format_changes
 from core.contract.spec import study_spec
 from core.contract.state import engine_state as s
@@ -30,19 +30,19 @@ def add_queued(study: s.Study, event: event_types.TrialQueued) -> s.Trial:
     )  # fmt: skip
 
 
-def change_study(study: s.Study, event: steering_events.StudyChanged) -> s.Study:
+def change_study(study: s.Study, event: edit_mark_events.StudyChanged) -> s.Study:
     """Return the study with its new spec; trials queued by hand are added to the planned ones."""
     before, after = study.settings.study.trials, study_spec.from_raw(event.spec).study.trials
     total = study.total_trials + (after - before)
     return replace(study, spec=event.spec, total_trials=max(total, len(study.trials)))
 
 
-def _edit_asked(trial: s.Trial, event: steering_events.EditAsked) -> s.Trial:
+def _edit_asked(trial: s.Trial, event: edit_mark_events.EditAsked) -> s.Trial:
     learnable = trial.counted and event.counted
     return replace(trial, editing={**trial.editing, **event.changes}, counted=learnable)
 
 
-def _fold_edit(trial: s.Trial, event: steering_events.TrialEdited) -> s.Trial:
+def _fold_edit(trial: s.Trial, event: edit_mark_events.TrialEdited) -> s.Trial:
     now = {name: new for name, (_, new) in event.changes.items()}
     pending = {name: value for name, value in trial.editing.items() if now.get(name) != value}
     real_changes = {name: pair for name, pair in event.changes.items() if pair[0] != pair[1]}
@@ -53,7 +53,7 @@ def _fold_edit(trial: s.Trial, event: steering_events.TrialEdited) -> s.Trial:
     )  # fmt: skip
 
 
-def _fold_mark(trial: s.Trial, event: steering_events.TrialMarked) -> s.Trial:
+def _fold_mark(trial: s.Trial, event: edit_mark_events.TrialMarked) -> s.Trial:
     return replace(
         trial,
         note=trial.note if event.note is None else sanitize(event.note, LONGEST_NOTE),
@@ -63,7 +63,7 @@ def _fold_mark(trial: s.Trial, event: steering_events.TrialMarked) -> s.Trial:
     )
 
 
-def _fold_unprune(trial: s.Trial, event: steering_events.TrialReprieved) -> s.Trial:
+def _fold_unprune(trial: s.Trial, event: edit_mark_events.TrialReprieved) -> s.Trial:
     """Queue the trial from its checkpoint; later steps are trained again."""
     step = trial.checkpoint_step
     return replace(
@@ -76,8 +76,8 @@ def _fold_unprune(trial: s.Trial, event: steering_events.TrialReprieved) -> s.Tr
 
 
 STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
-    steering_events.EditAsked: _edit_asked,
-    steering_events.TrialEdited: _fold_edit,
-    steering_events.TrialMarked: _fold_mark,
-    steering_events.TrialReprieved: _fold_unprune,
+    edit_mark_events.EditAsked: _edit_asked,
+    edit_mark_events.TrialEdited: _fold_edit,
+    edit_mark_events.TrialMarked: _fold_mark,
+    edit_mark_events.TrialReprieved: _fold_unprune,
 }

@@ -1,4 +1,4 @@
-"""Chooses the devices of a study, and the device for the next trial with the reason. Pure."""
+"""Chooses a study's devices by its setting, the cards and CUDA_VISIBLE_DEVICES; sorts them by room. Pure."""
 
 from __future__ import annotations
 
