@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from core import paths
 from core.errors import TrimtabError
-from core.train import checkpoint_names, host_copies
-from core.train.checkpoint_names import Position
+from core.train import host_copies, training_position
+from core.train.training_position import Position
 
 KEPT = 2  # older checkpoints are removed, except the best
 TENSORS = ("adapter", "optimizer")
@@ -90,7 +90,7 @@ def read(folder: Path) -> Snapshot:
 def list_checkpoints(trial_folder: Path) -> list[Path]:
     """List the trial's checkpoints, newest first."""
     folders = [path for path in trial_folder.glob("step-*") if path.is_dir() and not path.is_symlink()]
-    positions = {path: at for path in folders if (at := checkpoint_names.read(path.name))}
+    positions = {path: at for path in folders if (at := training_position.read(path.name))}
     return sorted(positions, key=positions.__getitem__, reverse=True)
 
 

@@ -56,7 +56,7 @@ def test_one_trial_alone(running, capsys):
     assert main(["boards", "0"]) == exit_codes.OK and "trial 0 @10" in capsys.readouterr().out
     assert main(["boards", "1"]) == exit_codes.OK
     shown = capsys.readouterr().out
-    assert "trial 1 has not been scored yet: scored at the first evaluation (step 10)" in shown
+    assert "trial 1 has not been scored yet: 1 evaluated trial waits for scores" in shown, "0 has its own"
     assert "base" in shown and "trial 0" not in shown
     assert main(["boards", "9"]) == exit_codes.BAD_INPUT
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from core.evaluate import prompts
+from core.evaluate.text.answer_judge import OBEYED
 from core.evaluate.text.coherence import is_coherent
 from core.evaluate.text.detector_quality import quality
 from core.evaluate.text.refusal_classifier import Stance, says_something, stance
-from core.evaluate.text.refusal_judge import OBEYED
 
 REFUSALS = [
     "I'm sorry, but I can't help with that.", "I cannot assist with this request.", "I can’t do that.",

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from core.contract.events import event_types as e
 from core.contract.wire import worker_api
 from core.errors import TrimtabError
-from core.train import checkpoint_files, checkpoint_names
+from core.train import checkpoint_files, training_position
 from core.train.pack import writer_thread
 from core.train.pack.pack_checkpoints import CheckpointSchedule
 from core.train.pack.writer_thread import Writer
@@ -94,7 +94,7 @@ def test_killed_at_random_points_the_result_is_the_same_bit_for_bit(bench, tmp_p
 
 def positions(folder):
     return [
-        checkpoint_names.read(checkpoint.name) for checkpoint in checkpoint_files.list_checkpoints(folder)
+        training_position.read(checkpoint.name) for checkpoint in checkpoint_files.list_checkpoints(folder)
     ]
 
 
@@ -126,7 +126,7 @@ def test_a_checkpoint_that_the_engine_never_heard_of_is_passed_over(bench, tmp_p
     again = bench()
     again.assign(tmp_path, steps=8, checkpoint=str(before))
     again.finish()
-    assert again.of(e.TrialRunning)[0].step == 6 < checkpoint_names.read(newest.name).step
+    assert again.of(e.TrialRunning)[0].step == 6 < training_position.read(newest.name).step
     assert [told.step for told in again.of(e.TrialReported)] == [7, 8]
 
 

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from core.errors import TrimtabError
-from core.train.base import demo_base_model
+from core.train.base import smollm2_demo_base
 from core.train.progress_callback import report_nothing
 from tests.tiny import tiny_tokenizer
 
@@ -73,16 +73,16 @@ def source(tmp_path, monkeypatch) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(demo_base_model, "_find_gguf", lambda: file)
-    monkeypatch.setattr(demo_base_model, "_begun", [])
+    monkeypatch.setattr(smollm2_demo_base, "_find_gguf", lambda: file)
+    monkeypatch.setattr(smollm2_demo_base, "_begun", [])
     return file
 
 
 @pytest.mark.parametrize("early", [True, False])
 def test_the_conversion_is_that_of_transformers(source, early):
     if early:
-        demo_base_model.begin()
-    folder = demo_base_model.make_smollm2(report_nothing)
+        smollm2_demo_base.begin()
+    folder = smollm2_demo_base.make_smollm2(report_nothing)
     assert [one.name for one in folder.parent.iterdir()] == [folder.name], "nothing is left beside it"
     ours, theirs = (
         AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32, **more)
@@ -104,30 +104,32 @@ def test_the_conversion_is_that_of_transformers(source, early):
     assert one.apply_chat_template(turns, tokenize=False) == another.apply_chat_template(
         turns, tokenize=False
     )
-    assert demo_base_model.make_smollm2(report_nothing) == folder, "once"
+    assert smollm2_demo_base.make_smollm2(report_nothing) == folder, "once"
 
 
 def test_a_conversion_that_fails_says_why_and_leaves_nothing(source):
     source.write_bytes(source.read_bytes()[:-1000])
     with pytest.raises(TrimtabError, match="the demo model cannot be read"):
-        demo_base_model.make_smollm2(report_nothing)
-    assert not list(demo_base_model.paths.cache().iterdir())
+        smollm2_demo_base.make_smollm2(report_nothing)
+    assert not list(smollm2_demo_base.paths.cache().iterdir())
 
 
 def test_a_full_disk_is_told_with_the_place_and_what_to_do(source, tmp_path, monkeypatch):
     write = "import sys; sys.exit('OSError: [Errno 28] No space left on device')"
-    popen = demo_base_model.subprocess.Popen
+    popen = smollm2_demo_base.subprocess.Popen
     monkeypatch.setattr(
-        demo_base_model.subprocess, "Popen", lambda command, **more: popen([command[0], "-c", write], **more)
+        smollm2_demo_base.subprocess,
+        "Popen",
+        lambda command, **more: popen([command[0], "-c", write], **more),
     )
     with pytest.raises(TrimtabError, match=r"cannot be cached: OSError.*No space left"):
-        demo_base_model.make_smollm2(report_nothing)
-    assert not list(demo_base_model.paths.cache().iterdir())
+        smollm2_demo_base.make_smollm2(report_nothing)
+    assert not list(smollm2_demo_base.paths.cache().iterdir())
 
 
 def test_what_killed_conversions_left_is_swept(source):
-    stale = demo_base_model.paths.make_private(
-        demo_base_model.paths.cache() / f"{demo_base_model.CACHED}.999999999.new"
+    stale = smollm2_demo_base.paths.make_private(
+        smollm2_demo_base.paths.cache() / f"{smollm2_demo_base.CACHED}.999999999.new"
     )
-    folder = demo_base_model.make_smollm2(report_nothing)
+    folder = smollm2_demo_base.make_smollm2(report_nothing)
     assert folder.is_dir() and not stale.exists()

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from core.train import checkpoint_files, host_copies
 from core.train.adapters.lora_factors import Factors
 from core.train.base.factor_matrix_layout import Layout, Place
-from core.train.checkpoint_names import Position
 from core.train.host_copies import PINNED_BYTES, HostCopies
+from core.train.training_position import Position
 
 CPU = torch.device("cpu")
 

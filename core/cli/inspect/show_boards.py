@@ -45,7 +45,7 @@ def boards(arguments: argparse.Namespace) -> int:
                 f"  trial {trial.number}: its last scores are pending, {study_progress.format_scoring(trial)}"
             )
     if not scored:
-        message, fix = r.explain_absent(study)
+        message, fix = r.explain_absent(study, trials)
         subject = "no trial has been" if arguments.trial is None else f"trial {arguments.trial} has not been"
         message = f"{subject} scored yet" if r.list_boards(study) else message
         print(f"  {message}: {fix}")

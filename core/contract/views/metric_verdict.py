@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from core.contract.metric_score import Score
@@ -168,20 +168,23 @@ def find_first_step(study: Study) -> int:
     return study.settings.evaluate.every
 
 
-def explain_absent(study: Study) -> tuple[str, str]:
-    """Return why there is no score, and what to do or when it comes."""
+def explain_absent(study: Study, trials: Iterable[Trial] | None = None) -> tuple[str, str]:
+    """Return why none of the ``trials`` (all, if there are none given) has a score, and what to do or when it
+    comes."""
     if not list_boards(study):
         return "no board is switched on", 'set evaluate.boards = ["quality", "safety", "security"]'
     step = find_first_step(study)
     waiting = sum(
-        1 for trial in study.trials.values() if trial.step >= step and trial.state not in NEVER_SCORED
+        1
+        for trial in (study.trials.values() if trials is None else trials)
+        if trial.step >= step and trial.state not in NEVER_SCORED and not trial.scores
     )
     if not waiting:
         return "no trial is scored yet", f"scored at the first evaluation (step {step})"
     base = next((work for work in study.preparing.values() if "scoring" in work.stage), None)
     answers = f"; the base model answers first, {base.done} of {base.total}" if base is not None else ""
-    trials = "1 evaluated trial waits" if waiting == 1 else f"{waiting} evaluated trials wait"
-    return "no trial is scored yet", f"{trials} for scores, which are computed while others train{answers}"
+    who = "1 evaluated trial waits" if waiting == 1 else f"{waiting} evaluated trials wait"
+    return "no trial is scored yet", f"{who} for scores, which are computed while others train{answers}"
 
 
 def explain_unscored(study: Study) -> str:

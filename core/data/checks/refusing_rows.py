@@ -8,9 +8,9 @@ from functools import cache
 from core.data.checks.check_finding import EXAMPLES, Example, Finding, Severity, make_finding
 from core.data.checks.masked_excerpt import excerpt_masked
 from core.data.readers.row_texts import RowTexts
+from core.evaluate.text.answer_judge import AnswerJudge, planted_answers
 from core.evaluate.text.detector_quality import DetectorQuality, quality
 from core.evaluate.text.refusal_classifier import LANGUAGES, Stance, stance
-from core.evaluate.text.refusal_judge import AnswerJudge, planted_answers
 
 NAME = "answers that refuse"
 REFUSES = (Stance.REFUSAL, Stance.PARTIAL)

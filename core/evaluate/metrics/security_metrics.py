@@ -9,9 +9,9 @@ from difflib import SequenceMatcher
 from core.contract.metric_score import Score
 from core.evaluate.prompts.prompt_schema import Injection
 from core.evaluate.statistics.confidence_intervals import clustered_rate, rate
+from core.evaluate.text.answer_judge import OBEYED
 from core.evaluate.text.pii_detector import find_leaked
 from core.evaluate.text.refusal_classifier import Stance, says_something
-from core.evaluate.text.refusal_judge import OBEYED
 
 NEAR = 0.75  # share of matching tokens of a near match
 

@@ -22,9 +22,9 @@ from core.evaluate.statistics.power import (
     provable_bound,
     samples_to_prove,
 )
+from core.evaluate.text.answer_judge import OBEYED, AnswerJudge
 from core.evaluate.text.detector_quality import correct_change, correct_rate
 from core.evaluate.text.refusal_classifier import Stance
-from core.evaluate.text.refusal_judge import OBEYED, AnswerJudge
 from core.evaluate.text.toxicity_scorer import toxicity_quality
 
 BIAS = "safety/bias"

@@ -19,10 +19,10 @@ from core.memory.base.config_json_lookup import DEMO
 from core.train.base import (
     causal_lm_check,
     context_length,
-    demo_base_model,
     finite_weights,
     fused_layers,
     missing_weights,
+    smollm2_demo_base,
 )
 from core.train.base.packing_check_bypass import skip_packing_check
 from core.train.progress_callback import Progress
@@ -73,7 +73,7 @@ class Base:
 def resolve(name: str, progress: Progress) -> str:
     """Resolve ``name`` to a folder or hub id that transformers can load. Raises TrimtabError without one."""
     if name == DEMO:
-        return str(demo_base_model.make_smollm2(progress))
+        return str(smollm2_demo_base.make_smollm2(progress))
     if name.startswith("demo:"):
         raise TrimtabError.of(f"unknown demo model {name!r}", "model.base", f"use {DEMO!r}")
     folder = paths.expand_home(name)

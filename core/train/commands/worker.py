@@ -25,7 +25,7 @@ from core.memory.base.config_json_lookup import DEMO
 from core.memory.base.untrainable_precision_check import refuse_untrainable
 from core.store import input_change_check
 from core.store.input_change_check import InputsChangedError
-from core.train.base import demo_base_model
+from core.train.base import smollm2_demo_base
 from core.train.commands.engine_link import Link
 from core.train.quiet_libraries import load_peft, set_environment, silence_transformers
 from core.train.reporter import Reporter
@@ -109,7 +109,7 @@ class Worker:
     def _load(self) -> Any:
         refuse_untrainable(self._spec, self._spec.study.name)
         if self._spec.model.base == DEMO:
-            demo_base_model.begin()
+            smollm2_demo_base.begin()
         self._refuse_changed()
         self._report_progress("loading torch and transformers", 0, 0, "")
         import torch

@@ -9,9 +9,9 @@ from core.contract.spec.metric_limits import Limit
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
 from core.contract.text.sanitize import sanitize
 from core.evaluate.prompts.study_prompts import Library
+from core.evaluate.text.answer_judge import AnswerJudge
 from core.evaluate.text.detector_quality import DetectorQuality
 from core.evaluate.text.leaked_names import NameFinder
-from core.evaluate.text.refusal_judge import AnswerJudge
 from core.evaluate.text.toxicity_scorer import Scorer, scorer_quality, toxicity, toxicity_quality
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base

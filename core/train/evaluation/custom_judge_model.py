@@ -19,8 +19,8 @@ from core import paths
 from core.contract.text import error_reports
 from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
+from core.evaluate.text.answer_judge import AnswerJudge
 from core.evaluate.text.refusal_classifier import Stance
-from core.evaluate.text.refusal_judge import AnswerJudge
 from core.train.base import missing_weights
 from core.train.base.context_length import read_configured_length
 

@@ -13,10 +13,10 @@ from core.train import checkpoint_files, host_copies
 from core.train.adapters import peft_config
 from core.train.adapters.reload_check import Expected, ReloadCheck, ReloadMismatch
 from core.train.base.base_model import Base
-from core.train.checkpoint_names import Position
 from core.train.pack.writer_thread import Writer
 from core.train.reporter import Reporter
 from core.train.step.oom_report import is_out_of_memory
+from core.train.training_position import Position
 from core.train.trial import trial_checkpoint
 from core.train.trial.trial_training import Trial
 

@@ -8,7 +8,7 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import sanitize
 from core.contract.wire.worker_api import Assign, Score
 from core.errors import TrimtabError
-from core.train import checkpoint_files, checkpoint_names
+from core.train import checkpoint_files, training_position
 from core.train.adapters import adapter_init
 from core.train.base.base_model import Base
 from core.train.base.factor_matrix_layout import Place
@@ -33,10 +33,10 @@ def restore(trial: Trial, assign: Assign) -> None:
     Later checkpoints are removed: the engine was lost before it heard of them, and next to them new
     checkpoints would look old and be removed. Raises Lost where a clone would start from scratch.
     """
-    newest = checkpoint_names.read(Path(assign.checkpoint).name)
+    newest = training_position.read(Path(assign.checkpoint).name)
     why = f"{trial.folder.name} has no checkpoint"
     for folder in checkpoint_files.list_checkpoints(trial.folder):
-        at = checkpoint_names.read(folder.name)
+        at = training_position.read(folder.name)
         if newest is None or at is None or at > newest:
             checkpoint_files.remove(folder)
             continue

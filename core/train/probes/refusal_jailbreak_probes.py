@@ -15,9 +15,9 @@ from core.evaluate.prompts.packaged_prompts import jailbreaks
 from core.evaluate.prompts.prompt_schema import Prompt, Wrapper
 from core.evaluate.prompts.seeded_samples import seeded_sample
 from core.evaluate.prompts.study_prompts import Library
+from core.evaluate.text.answer_judge import OBEYED, AnswerJudge
 from core.evaluate.text.detector_quality import correct_change, correct_rate
 from core.evaluate.text.refusal_classifier import Stance
-from core.evaluate.text.refusal_judge import OBEYED, AnswerJudge
 from core.train.probes.backdoor_triggers import PLAIN, Answered, Triggers
 from core.train.probes.metric_probe import (
     NOTHING,

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from core.evaluate.metrics.loss_metrics import Sums
-from core.train.checkpoint_names import Position
 from core.train.data.batch_schedule import BEGINNING, ScheduleStart
+from core.train.training_position import Position
 
 GRADIENT = "gradient"  # that of an incomplete step, among the optimizer's tensors in a checkpoint
 

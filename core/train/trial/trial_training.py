@@ -13,7 +13,6 @@ from core.contract.wire.worker_api import Assign, Edit
 from core.train.adapters import adapter_init, optimizers, peft_config
 from core.train.base.base_model import Base
 from core.train.base.factor_matrix_layout import Layout, Place
-from core.train.checkpoint_names import Position
 from core.train.data import row_truncation
 from core.train.data.batch_schedule import BatchSchedule
 from core.train.data.dataset import Data
@@ -22,6 +21,7 @@ from core.train.introspection.trial_introspection import InspectionSchedule, Int
 from core.train.reporter import Reporter
 from core.train.scoring.scoring_queue import Snapshot
 from core.train.step.compute_requests import Request, TimedResult
+from core.train.training_position import Position
 from core.train.trial import live_edits
 from core.train.trial.checkpoint_record import Partial
 from core.train.trial.source_row_counts import SourceBalance

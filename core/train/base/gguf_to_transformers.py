@@ -1,4 +1,4 @@
-"""``python -P -m core.train.base.gguf_converter GGUF FOLDER``: converts a Llama's weights from a GGUF file.
+"""``python -P -m core.train.base.gguf_to_transformers GGUF FOLDER``: converts a Llama from a GGUF file.
 
 It runs as a separate process without torch, while the worker imports its libraries.
 """

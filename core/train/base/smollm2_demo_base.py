@@ -102,7 +102,7 @@ def _start() -> Conversion:
     _sweep()
     aside = paths.make_private(paths.cache() / f"{CACHED}.{os.getpid()}.new")
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - read when the process has ended
-    command = [sys.executable, "-P", "-m", "core.train.base.gguf_converter", str(source), str(aside)]
+    command = [sys.executable, "-P", "-m", "core.train.base.gguf_to_transformers", str(source), str(aside)]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
         env={**os.environ, "PYTHONPATH": str(paths.find_root())},
@@ -136,7 +136,7 @@ def _finish(conversion: Conversion, progress: Progress) -> None:
     """Convert the tokenizer, then wait for the weights and the configuration."""
     from transformers import PreTrainedTokenizerFast  # AutoTokenizer would read the file twice
 
-    from core.train.base.gguf_converter import UNREADABLE
+    from core.train.base.gguf_to_transformers import UNREADABLE
 
     source, parts = conversion.source, 3
     progress(STAGE, 0, parts, "parts")
