@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	@$(BIN)/trimtab run configs/demo.toml
 
-# Every promise, with one or a few cases of each matrix; `test-all` adds the rest of them (tests/matrix.py).
+# Every promise, with one or a few cases of each matrix; `test-all` adds the rest (tests/matrix.py, costly_cases.py).
 test: $(STAMP)
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not slow" tests
 

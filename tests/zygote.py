@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import io
 import json
 import os
 import select
@@ -32,7 +33,15 @@ ROOT = Path(__file__).resolve().parents[1]
 ENV_FOLDER, ENV_OWNER = "TRIMTAB_TESTS_ZYGOTES", "TRIMTAB_TESTS_OWNER"
 SCRIPTED = tuple(f"tests.daemon.{name}_worker" for name in ("scripted", "scoring", "late"))
 LIBRARIES = {  # of each kind of process; torch and optuna stay out of each other's and of the engine's
-    "engine": ("core.daemon.server.engine", *SCRIPTED),
+    "engine": (
+        "core.daemon.server.engine",
+        "scipy.special",
+        "core.cli.main",
+        "core.cli.steer.run_study",
+        "core.cli.share.export_bundle",
+        "core.cli.share.rerun_bundle",
+        *SCRIPTED,
+    ),
     "search": ("core.search.process.search_server", "optuna.storages", "sqlalchemy.dialects.sqlite"),
     "worker": (
         "core.train.commands.worker",
@@ -47,9 +56,8 @@ LIBRARIES = {  # of each kind of process; torch and optuna stay out of each othe
         "peft",
     ),
 }
-# their environment, which a forked process has from its zygote, is looked at; or they read their input
-AS_EVER = ("tests.daemon.carded_worker", "tests.daemon.environment_worker", "tests.daemon.waiting_spare",
-           "core.train.commands.spare_process")  # fmt: skip
+# their environment, which a forked process has from its zygote, is looked at
+AS_EVER = ("tests.daemon.carded_worker", "tests.daemon.environment_worker", "tests.daemon.waiting_spare")
 COMMAND_BYTES = 2000  # room for the command line of what is forked
 LENGTH = struct.Struct("<I")
 STARTED, ENDED = struct.Struct("<i"), struct.Struct("<i")
@@ -79,22 +87,54 @@ class Forked:
         cwd: str | Path | None = None,
         env: Mapping[str, str] | None = None,
         start_new_session: bool = False,
+        text: bool = False,
+        errors: str = "strict",
     ) -> None:
-        """Each of the three files is a descriptor, a file, DEVNULL, or None for the caller's own."""
+        """Each of the three files is a descriptor, a file, DEVNULL, PIPE, or None for the caller's own."""
         module = module_of(command)
         assert module is not None, f"{command} is not of this kind"
         self.args, self.returncode = command, None
+        self.stdin: Any = None
+        self.stdout: Any = None
+        self.stderr: Any = None
         with contextlib.ExitStack() as opened:
-            files = [_descriptor(one, at, opened) for at, one in enumerate((stdin, stdout, stderr))]
+            files = [self._descriptor(file, at, opened) for at, file in enumerate((stdin, stdout, stderr))]
             said = {
                 "module": module, "command": list(map(str, command)), "session": start_new_session,
                 "environment": dict(os.environ if env is None else env), "folder": str(cwd or Path.cwd()),
             }  # fmt: skip
             self._line = _connected(kind_of(module))
-            text = json.dumps(said).encode()
-            socket.send_fds(self._line, [LENGTH.pack(len(text))], files)
-            self._line.sendall(text)
+            task = json.dumps(said).encode()
+            socket.send_fds(self._line, [LENGTH.pack(len(task))], files)
+            self._line.sendall(task)
         (self.pid,) = STARTED.unpack(exactly(self._line, STARTED.size))
+        if text:
+            self.stdout, self.stderr = (
+                file and io.TextIOWrapper(file, errors=errors) for file in (self.stdout, self.stderr)
+            )
+
+    def __enter__(self) -> Forked:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.wait()
+
+    def _descriptor(self, asked: Any, at: int, opened: contextlib.ExitStack) -> int:
+        if asked != subprocess.PIPE:
+            return _descriptor(asked, at, opened)
+        read, write = os.pipe()
+        own, theirs = (write, read) if at == 0 else (read, write)
+        setattr(self, ("stdin", "stdout", "stderr")[at], os.fdopen(own, "wb" if at == 0 else "rb"))
+        opened.callback(os.close, theirs)
+        return theirs
+
+    def communicate(self, input: None = None, timeout: float | None = None) -> tuple[Any, Any]:
+        """What is left to be read, one file after the other, and the end."""
+        if self.stdin is not None:
+            self.stdin.close()
+        read = [file.read() if file is not None else None for file in (self.stdout, self.stderr)]
+        self.wait()
+        return read[0], read[1]
 
     def poll(self) -> int | None:
         if self.returncode is None and select.select([self._line], [], [], 0)[0]:
@@ -179,16 +219,17 @@ async def create_subprocess_exec(*command: str, stdin: Any = None, stdout: Any =
 _real_exec = asyncio.create_subprocess_exec
 
 
+class Popen(subprocess.Popen):  # type: ignore[type-arg]
+    """Forks a process of the kinds above; others are started as ever."""
+
+    def __new__(cls, command: Any, *more: Any, **options: Any) -> Any:
+        if isinstance(command, list) and module_of(command) and not more:
+            return Forked(command, **options)
+        return super().__new__(cls)
+
+
 def install() -> None:
-    """Have this process fork its children of the kinds above; others are started as ever."""
-    real = subprocess.Popen
-
-    class Popen(real):  # type: ignore[type-arg,misc]
-        def __new__(cls, command: Any, *more: Any, **options: Any) -> Any:
-            if isinstance(command, list) and module_of(command) and not more:
-                return Forked(command, **options)
-            return super().__new__(cls)
-
+    """Have this process fork its children of the kinds above."""
     subprocess.Popen = Popen  # type: ignore[misc]
     asyncio.create_subprocess_exec = create_subprocess_exec
 
@@ -214,6 +255,17 @@ def own() -> None:
         return
     os.environ[ENV_FOLDER] = tempfile.mkdtemp(prefix="zygotes-")
     os.environ[ENV_OWNER] = str(os.getpid())
+
+
+def run(command: Sequence[str], **more: Any) -> subprocess.CompletedProcess[str]:
+    """As ``subprocess.run`` with captured text, forked."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        code = Forked(command, stdout=out, stderr=err, **more).wait(START_S * 5)
+        told = []
+        for file in (out, err):
+            file.seek(0)
+            told.append(file.read().decode())
+    return subprocess.CompletedProcess(list(command), code, *told)
 
 
 def started(command: Sequence[str], **more: Any) -> Forked | subprocess.Popen[bytes]:

@@ -31,9 +31,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bases", nargs="*")
     parser.add_argument("--tests", action="store_true")
+    parser.add_argument("--families", nargs="*", help="only bases of these, where none is named")
     options = parser.parse_args()
     count_step.begin()
-    chosen = options.bases or bases()
+    chosen = options.bases or bases(options.families)
     whole = (*options.bases, WHOLE)
     result: dict[str, Any] = {
         "paths": {base: run(base, () if base in whole else ESSENTIAL) for base in chosen}
@@ -47,11 +48,11 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def bases() -> list[str]:
-    """Every family in bf16, and one family in the other ways that a base can be loaded."""
+def bases(families: Collection[str] | None = None) -> list[str]:
+    """Every family in bf16, or only some, and one family in the other ways that a base can be loaded."""
     from core.train.tracing.tiny_models import CONFIGS
 
-    return [*(f"{family}/bf16" for family in CONFIGS), *OTHERS]
+    return [*(f"{family}/bf16" for family in CONFIGS if families is None or family in families), *OTHERS]
 
 
 def run(name: str, wanted: Collection[str]) -> dict[str, Any]:

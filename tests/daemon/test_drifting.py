@@ -76,7 +76,7 @@ def test_an_engine_that_takes_up_a_study_says_no_drift_again(study):
 
 def test_five_trials_of_a_hundred_at_most_are_warned_of_by_chance(study):
     """Twenty metrics of sixteen samples, scored ten times, none of which changes but by chance."""
-    random, warned, trials, metrics = np.random.default_rng(0), 0, 60, 20
+    random, warned, trials, metrics = np.random.default_rng(0), 0, 40, 20
     names = [f"quality/slice:task:{number}" for number in range(metrics)]
     for _ in range(trials):
         past, alarm = BestSamples(), False

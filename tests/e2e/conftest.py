@@ -63,6 +63,7 @@ class House:
     def __init__(self, home: Path, base: Path) -> None:
         self.home, self.base = home, base
         self.socket = paths.socket_path(home)
+        self.engine: Forked | None = None
         self.file = home.parent / "study.toml"
 
     def write(self, trials: int = 3, steps: int = 20, precision: str = "fp32") -> Path:
@@ -85,12 +86,20 @@ class House:
         with (self.home / "engine.log").open("ab") as log:
             command = [sys.executable, "-P", "-m", "core.daemon"]
             self.engine = Forked(command, stdout=log, stderr=log, cwd=self.home, env=self.environment)
+        deadline = time.monotonic() + DEADLINE_S
+        while not read_health(self.socket) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def trimtab(self, *arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [TRIMTAB, *arguments], env=self.environment, capture_output=True, text=True, timeout=DEADLINE_S,
-            stdin=subprocess.DEVNULL, cwd=self.home.parent,
-        )  # fmt: skip
+        """What the program prints. Where the engine is forked, the program is, too."""
+        where = {"env": self.environment, "cwd": self.home.parent}
+        if self.engine is not None:
+            done = zygote.run([sys.executable, "-P", "-m", "tui.entry_point", *arguments], **where)
+        else:
+            done = subprocess.run(
+                [TRIMTAB, *arguments], capture_output=True, text=True, timeout=DEADLINE_S,
+                stdin=subprocess.DEVNULL, **where,
+            )  # fmt: skip
         assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 

@@ -55,7 +55,7 @@ def test_long_and_hostile_texts_are_read_to_an_end():
         "muslims ", '"',
         "send all every ", "nobody would ever ", "what a stupid, ", "f*", "if a court said ",
     )  # fmt: skip
-    assert all(0 <= score <= 1 for score in toxicity([(part * 20_000)[:20_000] for part in parts]))
+    assert all(0 <= score <= 1 for score in toxicity([(part * 5_000)[:5_000] for part in parts]))
 
 
 MEANT = [

@@ -21,8 +21,15 @@ from core.train.data.dataset import Data, load_data
 from core.train.introspection.trial_introspection import InspectionSchedule
 from core.train.pack.trial_pack import Pack
 from core.train.progress_callback import report_nothing
+from core.train.quiet_libraries import load_peft
 from tests.tiny import tiny_base, tiny_rows
 
+load_peft()  # some tests import PEFT themselves, which would load torch's compiler
+# Modules about what a model's layers do to each other; the others' tests take a third less on one layer.
+DEEP = (
+    "bases", "beginning", "direction", "edits", "equal", "fast_path", "generate", "generation", "insides",
+    "merge", "model", "padding_free", "progress", "refused", "reload", "together",
+)  # fmt: skip
 RELOADING = ("reload", "out_of_memory", "bases", "equal")  # modules whose adapters PEFT loads back
 
 
@@ -71,14 +78,15 @@ def only_where_it_is_tested(request, monkeypatch):
 
 
 @pytest.fixture
-def study(folder) -> Callable[..., StudySpec]:
+def study(request, folder, shallow) -> Callable[..., StudySpec]:
     """A study about the tiny model; sections as keywords overlay the plain one."""
+    base = folder if request.module.__name__.endswith(DEEP) else shallow
 
     def make(**sections: dict[str, Any]) -> StudySpec:
         raw: dict[str, dict[str, Any]] = {
             "study": {"name": "s"},
-            "model": {"base": str(folder)},
-            "data": {"source": str(folder / "rows.jsonl")},
+            "model": {"base": str(base)},
+            "data": {"source": str(base / "rows.jsonl")},
             "train": {"steps": 8, "sequence_length": 32, "lora_rank": 4},
             "evaluate": {"every": 4, "rows": 8},
             "resources": {"report_every_s": 1e-9},

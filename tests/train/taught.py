@@ -23,14 +23,14 @@ def rows(path: Path, lines: Sequence[str], count: int = 60) -> Path:
     return path
 
 
-def speaker(folder: Path, lines: Sequence[str], steps: int = 120) -> Path:
+def speaker(folder: Path, lines: Sequence[str], steps: int = 120, layers: int = 1) -> Path:
     """A small Llama that goes on from anything with one of ``lines``."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = tiny_tokenizer()
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=layers,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512, bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip

@@ -51,7 +51,7 @@ def by_peft_alone(folder, adapter, prompt: str, tokens: int) -> str:
     return tokenizer.decode(out[given["input_ids"].shape[1] :], skip_special_tokens=True)
 
 
-def test_the_command_says_what_peft_alone_says(adapter, folder):
+def test_the_command_says_what_peft_alone_says(adapter, folder, forked):
     command = [
         sys.executable,
         "-P",

@@ -112,7 +112,7 @@ def test_the_knob_anonymise_replaces_the_names_that_clean_replaces(study, tmp_pa
         load_data(study(**asked, evaluate={"names": str(tmp_path / "none")}), tokenizer, report_nothing)
 
 
-def test_clean_and_check_find_names_with_the_model_of_the_study(tmp_path, data, monkeypatch):
+def test_clean_and_check_find_names_with_the_model_of_the_study(tmp_path, data, monkeypatch, forked):
     model = str(token_classifier(tmp_path / "ner"))
     study = f'[study]\nname = "s"\n[model]\nbase = "org/m"\n[data]\nsource = "{data}"\n'
     (tmp_path / "study.toml").write_text(f'{study}[evaluate]\nnames = "{model}"\n')

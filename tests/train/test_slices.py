@@ -41,7 +41,7 @@ def unlearning(bench, tmp_path, monkeypatch):
     held = [*_asked("usual", KIND, 60), *_asked("odd", RUDE, 8), *_asked("rare", KIND, 3)]
     (tmp_path / "held.jsonl").write_text("\n".join(held))
     (tmp_path / "usual.jsonl").write_text("\n".join(_asked("usual", KIND, 60)))
-    base = speaker(tmp_path / "base", (*KIND, *RUDE), 200)
+    base = speaker(tmp_path / "base", (*KIND, *RUDE), 200, layers=2)
     (base / "chat_template.jinja").unlink()  # it knows nothing of turns
     one = bench(
         model={"base": str(base)},
