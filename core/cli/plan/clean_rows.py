@@ -25,6 +25,7 @@ from core.data.scan.name_process import open_finder
 from core.errors import SpecError
 
 SUFFIX = "-clean"  # of the new study's name
+LOCAL = "give a local file or folder"
 
 
 def clean(arguments: argparse.Namespace) -> int:
@@ -68,7 +69,7 @@ def find_local_sources(spec: StudySpec, done: str) -> list[Source]:
     for source in sources:
         if source.reason:
             location = f"{source.key} = {sanitize(source.name, 200)!r}"
-            raise SpecError.of(f"not {done}: {source.reason}", location, "give a local file or folder")
+            raise SpecError.of(f"not {done}: {source.reason}", location, source.fix or LOCAL)
     return sources
 
 
