@@ -45,6 +45,7 @@ def test_the_process_with_the_model_gets_files_and_options(augment, tmp_path):
         ((), {"out": ""}, "no folder is given"),
         ((), {"out": "."}, "nothing is overwritten"),
         (("--rows", "0"), {}, "--rows 0 is not above 0"),
+        (("--per-row", "100000"), {}, "--per-row 100000 is above 64"),
         (("--temperature", "nan"), {}, "--temperature nan is not above 0"),
     ],
 )
