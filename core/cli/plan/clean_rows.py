@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import secrets
+import tempfile
 from pathlib import Path
 
 from core.cli import activity_line, exit_codes
@@ -85,7 +86,19 @@ def choose_new_folder(name: str | None, sources: list[Source], instead: str = ""
         inside = [file.parent.resolve() for file in source.files if Path(source.name).is_dir()]
         if any(folder in (out.resolve(), *out.resolve().parents) for folder in inside):
             raise SpecError.of("it lies within the source: the study would read both", f"-o {out}", fix)
+    _check_writable(out)
     return out
+
+
+def _check_writable(out: Path) -> None:
+    """Raise SpecError where no folder can be made, before rows are read for minutes or a model for hours."""
+    existing = next(folder for folder in out.parents if folder.exists())
+    try:
+        with tempfile.TemporaryDirectory(prefix=".trimtab-", dir=existing):
+            return
+    except OSError as error:
+        problem = f"nothing can be written to {sanitize(str(existing), 300)}: {error.strerror or error}"
+        raise SpecError.of(problem, f"-o {out}", "give a folder that you can write to") from error
 
 
 def _print(cleaned: Cleaned) -> None:
