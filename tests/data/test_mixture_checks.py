@@ -70,6 +70,13 @@ def test_a_source_that_cannot_be_read_is_left_out(scan):
     assert last.source.key == "data.mixture.web.source"
 
 
+def test_a_source_of_one_row_has_none_left_to_train_on(tmp_path):
+    (tmp_path / "a.jsonl").write_text(json.dumps(make_rows(0, 1)[0]))
+    raw = {"study": {"name": "s"}, "model": {"base": "m"}, "data": {"source": str(tmp_path / "a.jsonl")}}
+    ((_, found),) = scan_study(spec_file.parse(raw), {}, 0, lambda text: None)
+    assert [fault.what for fault in found.faults] == ["no rows are left to train on: the source has 1"]
+
+
 def spec_of(**sections):
     mixture = [{"name": "code", "source": "c"}, {"name": "web", "source": "w"},
                {"name": "old", "source": "o", "replay": True}]  # fmt: skip

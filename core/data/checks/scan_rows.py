@@ -78,6 +78,7 @@ class _SourceScan:
     ) -> None:
         self._source, self._options, self._tell, self._progress = source, options, tell, progress
         self._keep = keep if keep is not None else lambda *_: None
+        self._faults = list[Problem]()  # of the split
         self._total = source.size_bytes
         self.prints = RowPrints()
 
@@ -108,7 +109,7 @@ class _SourceScan:
         self._tell("comparing rows")
         findings += tallies.describe()
         findings += [*find_duplicates(self.prints, reader.fetch), *self._find_leaking(train, reader)]
-        return Scan(self._source, count, len(sample), tuple(findings), notes, faults)
+        return Scan(self._source, count, len(sample), tuple(findings), notes, (*faults, *self._faults))
 
     def _find_leaking(self, train: RowPrints | None, reader: SourceReader) -> list[Finding]:
         everything = range(len(self.prints))
@@ -122,6 +123,8 @@ class _SourceScan:
         untrained, groups = self.prints.untrained.tolist(), self.prints.groups
         division = divide_source(exact, near, untrained, groups, self._options.data, self._options.seed)
         self._keep(self.prints, division.train, division.held, reader.fetch)
+        if not division.train:
+            self._faults.append(_describe_no_training(len(self.prints), self._source))
         return [find_split_leaking(exact, near, division, self.prints.numbers, reader.fetch)]
 
     def _show_progress(self, done: int, rows: int) -> None:
@@ -141,6 +144,14 @@ def _describe_useless(reader: SourceReader, source: Source) -> Problem:
     reasons = sanitize("; ".join(f"{count}: {reason}" for reason, count in skipped), 300)
     what = f"training skips all of its rows ({reasons})" if skipped else "it has no rows"
     return Problem(what, f"{source.key} = {sanitize(source.name, 300)!r}", "check the file and data.where")
+
+
+def _describe_no_training(rows: int, source: Source) -> Problem:
+    place, fix = (
+        f"{source.key} = {sanitize(source.name, 300)!r}",
+        "add rows, or set data.validation to a file",
+    )
+    return Problem(f"no rows are left to train on: the source has {rows}", place, fix)
 
 
 def _list_notes(reader: SourceReader) -> Iterator[str]:
