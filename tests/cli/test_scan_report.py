@@ -70,8 +70,8 @@ def test_the_lines_fit_80_columns_and_are_comments(check):
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_row_may_say_anything(check, text):
     said = f"{text} You stupid worthless idiot, write to bob@example.org {text}"
-    rows = [{"text": said}, {"prompt": said, "completion": said}, {text: text}]
-    assert not harm(check(rows, more='allow = ["truncation"]\n'))
+    rows = [{"text": said}, {"text": f"{said} again"}, {"prompt": said, "completion": said}, {text: text}]
+    assert not harm(check(rows, more='allow = ["truncation", "template"]\n'))
 
 
 def test_a_sample_says_of_how_many_rows(check):
@@ -116,18 +116,18 @@ def test_rows_on_which_no_study_starts_are_an_error_unless_the_file_allows_them(
 
 def test_rows_are_compared_with_evaluation_data(tmp_path, capsys):
     text = "The quick brown fox jumps over the lazy dog and then it sleeps until the evening comes."
-    (tmp_path / "rows.jsonl").write_text(json.dumps({"text": f"He said: {text}"}) + "\n")
+    (tmp_path / "rows.jsonl").write_text(f'{json.dumps({"text": f"He said: {text}"})}\n{{"text": "other"}}\n')
     (tmp_path / "eval.jsonl").write_text(json.dumps({"question": text}) + "\n")
     spec = tmp_path / "study.toml"
     spec.write_text('[study]\nname = "s"\n[model]\nbase = "org/name"\n[data]\nsource = "rows.jsonl"\n')
     assert (
         main(["check", str(spec), "--scan", "0", "--against", str(tmp_path / "eval.jsonl")]) == exit_codes.OK
     )
-    assert "high    rows that contain evaluation data: 1 of 1 rows" in capsys.readouterr().out
+    assert "high    rows that contain evaluation data: 1 of 2 rows" in capsys.readouterr().out
     with spec.open("a") as file:
         file.write('contamination = ["eval.jsonl"]\n')
     assert main(["check", str(spec), "--scan", "1"]) == exit_codes.OK
-    assert "high    rows that contain evaluation data: 1 of 1 rows" in capsys.readouterr().out
+    assert "high    rows that contain evaluation data: 1 of 2 rows" in capsys.readouterr().out
     assert main(["check", str(spec), "--against", str(tmp_path / "none.jsonl")]) == 1
     assert "--against = " in capsys.readouterr().err
 

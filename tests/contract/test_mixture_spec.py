@@ -168,6 +168,15 @@ def test_a_knob_of_no_source_is_unknown(raw):
     assert "weight.web is 3.0 in [train] and 2 in the mixture" in faults(raw)
 
 
+def test_a_knob_of_a_mixture_says_what_the_study_lacks(raw):
+    raw["space"] = {"replay": [0.1, 0.2], "neftune_noise_alpha": ["none", 5.0]}
+    raw["data"]["mixture"] = [part | {"replay": False} for part in raw["data"]["mixture"]]
+    assert "it needs a source with replay = true" in faults(raw) and "a number; 0 is none" in faults(raw)
+    raw["data"] = {"source": "all.jsonl"}
+    raw["space"] = {"weight.code": [1.0, 2.0]}
+    assert "it needs [[data.mixture]] with a source of this name" in faults(raw)
+
+
 def test_all_weights_cannot_be_zero(raw):
     del raw["space"]["weight.code"]
     raw["data"]["mixture"][0]["weight"] = raw["data"]["mixture"][1]["weight"] = 0.0

@@ -144,6 +144,16 @@ def test_groups_of_the_source_are_kept_and_a_row_limit_is_that_of_the_study(plan
     assert made.choose(1, 0) == made.choose(1, 0) and len(made.choose(9, 0)) == 2
 
 
+def test_rows_without_an_answer_are_not_paraphrased_and_nothing_is_planned_without_rows(planned):
+    silent = [row | {"completion": ""} for row in ROWS]
+    made = planned([*ROWS, *silent], validation=0.25)
+    assert made.choose(None, 0) == [at for at in made.train if at < len(ROWS)]
+    with pytest.raises(SpecError, match="no row has both a prompt and an answer"):
+        planned(silent)
+    with pytest.raises(SpecError, match="no rows are left to train on: the source has 1"):
+        planned(ROWS[:1])
+
+
 def test_plain_text_is_refused_in_clear_words(planned):
     with pytest.raises(SpecError, match="plain text: there is no prompt to paraphrase"):
         planned([{"text": "some words"}] * 4)

@@ -74,6 +74,30 @@ def test_bad_rows_keep_a_study_from_starting_unless_the_file_allows_them(reviewe
     assert any(note.startswith(f'data.allow = ["{kind}"]: ') and " rows, " in note for note in notes)
 
 
+@pytest.mark.parametrize(
+    ("kind", "few", "many"),
+    [("masked", 3, 4), ("template", 1, 2), ("leakage", 1, 20)],
+)
+def test_a_few_bad_rows_of_a_small_file_are_no_obstacle_and_many_are(reviewed, kind, few, many):
+    def make(bad):
+        rows = fine(20 - bad) if kind != "leakage" else fine(20)
+        changed = [nearly(row) for row in rows[:bad]]
+        silent = [{"prompt": f"Go on {at}.", "completion": ""} for at in range(bad)]
+        marked = [{"prompt": f"[INST] {at} [/INST]", "completion": "Yes."} for at in range(bad)]
+        return rows + {"leakage": changed, "masked": silent, "template": marked}[kind]
+
+    reviewed(make(few))
+    with pytest.raises(TrimtabError, match=kind):
+        reviewed(make(many), validation=0.3)
+
+
+def test_a_small_validation_file_of_training_rows_is_refused(reviewed):
+    rows = fine(30)
+    reviewed(rows, held=[*fine(9), rows[0]])
+    with pytest.raises(TrimtabError, match="2 of 10 rows"):
+        reviewed(rows, held=[*fine(8), *rows[:2]])
+
+
 def test_good_rows_start_without_a_note(reviewed):
     assert reviewed(fine()) == []
 

@@ -7,6 +7,7 @@ from transformers import AutoModelForCausalLM
 from transformers.optimization import Adafactor
 
 from core.contract.events import event_types as e
+from core.train.adapters import multi_lora_linear
 from core.train.base.base_model import load_base
 from core.train.data.dataset import collate
 from core.train.kernels import counter_dropout
@@ -165,6 +166,23 @@ def test_activations_computed_again_give_the_same_losses(bench, tmp_path):
     assert layer.gradient_checkpointing and layer.training and not layer.self_attn.training
     assert again.losses() == kept.losses()
     assert again.of(e.TrialCompleted)[0].values == kept.of(e.TrialCompleted)[0].values
+
+
+def test_the_last_layer_of_a_checkpointed_block_is_dequantised_once_in_backward(bench, tmp_path, monkeypatch):
+    from bitsandbytes import functional
+
+    seen, dequantise = [], functional.dequantize_4bit
+    monkeypatch.setattr(functional, "dequantize_4bit", lambda *given: seen.append(1) or dequantise(*given))
+    counts, losses = [], []
+    for again in (False, True):
+        one = bench(model={"precision": "nf4", "gradient_checkpointing": again}, train={"steps": 3})
+        one.assign(tmp_path)
+        one.turn(), seen.clear(), one.turn()
+        counts.append(len(seen) / len(one.base.model.model.layers))
+        assert multi_lora_linear.FourBit._again is None, "no weight is kept after a step"
+        one.finish()
+        losses.append(one.losses())
+    assert losses[0] == losses[1] and counts[1] == 3 * 7 - 1
 
 
 @pytest.mark.parametrize("precision", ["nf4", "int8", "bf16", "fp16"])

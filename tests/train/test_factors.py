@@ -6,9 +6,11 @@ import peft
 import pytest
 import torch
 
+from core.train.adapters.adapter_stack import Group
 from core.train.adapters.lora_factors import Factors
 from core.train.adapters.peft_config import INITIAL
 from core.train.base.factor_matrix_layout import Layout, Place
+from core.train.kernels.fast_path import FastPath
 
 INPUTS, OUTPUTS, RANK = 512, 384, 8
 CPU = torch.device("cpu")
@@ -49,3 +51,17 @@ def test_an_adapter_begins_with_pefts_distribution(initialisation):
 def test_the_seed_decides_how_it_begins():
     assert torch.equal(begun("default", 1)[0], begun("default", 1)[0])
     assert not torch.equal(begun("default", 1)[0], begun("default", 2)[0])
+
+
+def test_a_gradient_of_a_bf16_base_is_rounded_before_it_is_scaled_and_not_after():
+    factors = Factors(Layout([Place(0, "0", INPUTS, OUTPUTS)]), RANK, 11.0, 0.0, 0, CPU)
+    factors.draw("default")
+    group = Group([factors], torch.bfloat16, CPU, FastPath())
+    group.begin()
+    group.grads.normal_()
+    expected = group.grads[0].float()
+    expected[:, INPUTS:] *= factors.scale
+    group.collect(factors)
+    assert torch.equal(factors.grad, expected) and factors.scale == 11 / RANK
+    group.collect(factors)
+    assert torch.equal(factors.grad, 2 * expected), "of two passes"

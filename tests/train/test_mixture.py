@@ -100,6 +100,21 @@ def test_all_trials_are_judged_on_the_same_rows_whatever_their_weights(mixed, tm
     assert values["eval/loss"] == pytest.approx(total / sum(counts.values()), rel=1e-5)
 
 
+def test_no_source_trains_on_a_row_that_another_source_is_judged_on(mixed, tmp_path):
+    shared = [{"prompt": f"sort {number}", "completion": f"value {number} key"} for number in range(40)]
+    (tmp_path / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in shared))
+    mixture = [{"name": "web", "where": {"task": "web"}}, {"name": "more", "source": "more.jsonl"}]
+    mixture[1]["source"] = str(tmp_path / "more.jsonl")
+    one = mixed(data={"mixture": mixture}, evaluate={"rows": 20})
+    held = {row.ids.tobytes(): find_source(row) for row in one.data.validation}
+    trained = {row.ids.tobytes(): find_source(row) for row in one.data.train}
+    assert held.keys() and not held.keys() & trained.keys()
+    (note,) = [note for note in one.data.notes if "more: " in note and "left out" in note]
+    assert "training rows are left out: they are validation rows of other sources" in note
+    assert [row.number for row in one.data.train] == list(range(len(one.data.train)))
+    assert sum(size.rows for size in one.data.mixture.sizes) == len(one.data.train)
+
+
 def test_what_one_source_has_too_few_rows_for_goes_to_the_others():
     assert share_out([100, 3, 50], 60) == [28, 3, 29] and share_out([2, 2], 60) == [2, 2]
     assert share_out([0, 10], 4) == [0, 4]

@@ -7,12 +7,24 @@ import asyncio
 import msgspec
 import pytest
 
+from core.contract.spec.study_spec import DataOptions
 from core.contract.wire import console_api
-from core.contract.wire.dataset.data_messages import AskDataReview, AskDataRow, DataReview, DataRow, RowPiece
+from core.contract.wire.dataset.data_messages import (
+    MIXTURE,
+    AskDataReview,
+    AskDataRow,
+    DataFinding,
+    DataReview,
+    DataRow,
+    DataSource,
+    RowPiece,
+)
 from tests.hostile import TEXTS, hostile
 from tests.tui.dataset import REVIEW, answers, mixed_study, row
 from tests.tui.scene import no_card, state_of, study_events
 from tests.tui.test_hostile import look
+from tui.data import data_entries
+from tui.data.data_entries import Entry
 from tui.widgets.cached_static import Sheet
 
 STATE = state_of(study_events(), no_card())
@@ -188,3 +200,14 @@ async def test_nothing_is_sent_while_nothing_changes(seat):
         you.app.screen.show()
         await you.pilot.pause()
         assert [sheet._shown for sheet in sheets] == shown
+
+
+def test_what_is_found_in_all_sources_together_stands_below_the_mixture_and_has_no_rows_to_open():
+    leak = DataFinding("validation rows that other sources train on", 3, 40, "medium")
+    together = DataSource(MIXTURE, "all sources together", rows=400, findings=(leak,))
+    review = DataReview(is_done=True, sources=(*REVIEW.sources, together))
+    data = msgspec.convert({"mixture": [{"name": "a"}, {"name": "b"}]}, DataOptions)
+    entries = data_entries.list_entries(data, review)
+    assert entries[0] == Entry() and entries[1] == Entry(together, leak)
+    assert entries[2].source == REVIEW.sources[0]
+    assert Entry(together) not in entries, "there is no such file"

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from core.contract.spec.study_spec import DataOptions
 from core.contract.text.sanitize import sanitize
-from core.contract.wire.dataset.data_messages import DataFinding, DataReview, DataSource
+from core.contract.wire.dataset.data_messages import MIXTURE, DataFinding, DataReview, DataSource
 from tui.number_text import format_short
 from tui.theme_colors import Palette
 
@@ -40,8 +40,9 @@ def list_entries(data: DataOptions, review: DataReview | None) -> list[Entry]:
     """Return the entries: of each source first what blocks, then by severity. Before the first review, the
     sources of the study file stand alone: their rows can be shown all the same."""
     entries = [Entry()] if data.mixture else []
-    for source in review.sources if review is not None else _list_planned_sources(data):
-        entries.append(Entry(source))
+    sources = review.sources if review is not None else tuple(_list_planned_sources(data))
+    for source in sorted(sources, key=lambda source: source.key != MIXTURE):  # stable
+        entries += [Entry(source)] if source.key != MIXTURE else []
         findings = [finding for finding in source.findings if finding.severity != "none"]
         entries += [Entry(source, finding) for finding in sorted(findings, key=make_rank)]
         if absent := tuple(finding for finding in source.findings if finding.severity == "none"):

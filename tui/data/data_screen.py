@@ -12,7 +12,7 @@ from textual.containers import Container, VerticalScroll
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
-from core.contract.wire.dataset.data_messages import DataReview
+from core.contract.wire.dataset.data_messages import MIXTURE, DataReview
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.data import data_entries, entry_detail, mixture_balance
@@ -206,7 +206,7 @@ class DataScreen(StudyScreen):
     def _find_opened(self) -> RowsScreen | None:
         """Return the screen of the rows of the chosen entry; None for the mixture."""
         entry = self._chosen
-        if entry is None or entry.source is None:
+        if entry is None or entry.source is None or entry.source.key == MIXTURE:
             return None
         examples = entry.finding.examples if entry.finding is not None else ()
         numbers = tuple(example.row for example in examples if example.row > 0)

@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import os
 import shlex
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from core import paths
@@ -25,6 +29,7 @@ from core.contract.text.sanitize import sanitize
 from core.errors import TrimtabError
 
 LEAVE_S = 10.0  # after Ctrl-C a process that computes gets this time to leave
+SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def best(arguments: argparse.Namespace) -> int:
@@ -126,12 +131,12 @@ def find_adapter_folder(arguments: argparse.Namespace) -> str:
 
 
 def run_with_torch(module: str, *arguments: str) -> int:
-    """Run a core.train module in a separate process and return the exit code."""
+    """Run a core.train module in a separate process, which ends with this one, and return the exit code."""
     environment = {**os.environ, "PYTHONPATH": str(paths.find_root())}
     command = [sys.executable, "-P", "-m", module, *arguments]
     print("loading the libraries …", file=sys.stderr, flush=True)
     activity_line.stop_activity()  # the process reports its own progress
-    process = subprocess.Popen(command, env=environment)
+    process = subprocess.Popen(command, env=environment, preexec_fn=_make_end_with_parent())
     try:
         code = process.wait()
     except KeyboardInterrupt:  # the process has it, too, and removes what is half written
@@ -140,7 +145,15 @@ def run_with_torch(module: str, *arguments: str) -> int:
         raise
     finally:
         process.kill()
-    return exit_codes.OK if code == 0 else exit_codes.FAILURE
+    return code if code in (exit_codes.OK, exit_codes.BAD_INPUT) else exit_codes.FAILURE
+
+
+def _make_end_with_parent() -> Callable[[], object] | None:
+    """Return what a new process calls so that Linux ends it when this one is killed. A model would go on for
+    hours, and write what nobody waits for."""
+    with contextlib.suppress(OSError, AttributeError):
+        return partial(ctypes.CDLL(None).prctl, SET_PDEATHSIG, signal.SIGTERM)
+    return None
 
 
 def _find_adapter(study: s.Study, trial: s.Trial) -> str:

@@ -14,6 +14,7 @@ from core.data.augment.augment_plan import refuse_plain_text
 from core.errors import SpecError, TrimtabError
 
 HOTTEST = 2.0  # above, texts are noise
+MOST_PER_ROW = 64  # of more, most are copies
 
 
 def augment(arguments: argparse.Namespace) -> int:
@@ -39,6 +40,10 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
     for name, value in (("--per-row", arguments.per_row), ("--rows", arguments.rows)):
         if value is not None and value < 1:
             raise SpecError.of(f"{name} {value} is not above 0", "command line", f"such as {name} 2")
+    if arguments.per_row > MOST_PER_ROW:
+        raise SpecError.of(
+            f"--per-row {arguments.per_row} is above {MOST_PER_ROW}", "command line", "such as --per-row 2"
+        )
     if not (math.isfinite(arguments.temperature) and 0 < arguments.temperature <= HOTTEST):
         problem = f"--temperature {arguments.temperature:g} is not above 0 and at most {HOTTEST:g}"
         raise SpecError.of(problem, "command line", "such as --temperature 0.8")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import secrets
+import tempfile
 from pathlib import Path
 
 from core.cli import activity_line, exit_codes
@@ -25,6 +26,7 @@ from core.data.scan.name_process import open_finder
 from core.errors import SpecError
 
 SUFFIX = "-clean"  # of the new study's name
+LOCAL = "give a local file or folder"
 
 
 def clean(arguments: argparse.Namespace) -> int:
@@ -68,7 +70,7 @@ def find_local_sources(spec: StudySpec, done: str) -> list[Source]:
     for source in sources:
         if source.reason:
             location = f"{source.key} = {sanitize(source.name, 200)!r}"
-            raise SpecError.of(f"not {done}: {source.reason}", location, "give a local file or folder")
+            raise SpecError.of(f"not {done}: {source.reason}", location, source.fix or LOCAL)
     return sources
 
 
@@ -84,7 +86,19 @@ def choose_new_folder(name: str | None, sources: list[Source], instead: str = ""
         inside = [file.parent.resolve() for file in source.files if Path(source.name).is_dir()]
         if any(folder in (out.resolve(), *out.resolve().parents) for folder in inside):
             raise SpecError.of("it lies within the source: the study would read both", f"-o {out}", fix)
+    _check_writable(out)
     return out
+
+
+def _check_writable(out: Path) -> None:
+    """Raise SpecError where no folder can be made, before rows are read for minutes or a model for hours."""
+    existing = next(folder for folder in out.parents if folder.exists())
+    try:
+        with tempfile.TemporaryDirectory(prefix=".trimtab-", dir=existing):
+            return
+    except OSError as error:
+        problem = f"nothing can be written to {sanitize(str(existing), 300)}: {error.strerror or error}"
+        raise SpecError.of(problem, f"-o {out}", "give a folder that you can write to") from error
 
 
 def _print(cleaned: Cleaned) -> None:

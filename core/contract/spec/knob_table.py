@@ -185,7 +185,8 @@ def _find_modules_fault(value: object) -> str | None:
 
 def _find_number_fault(knob: Knob, value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return "must be a number"
+        can_be_off = isinstance(value, str) and knob.low == 0 and knob.kind == "float"
+        return "must be a number" + ("; 0 is none" if can_be_off and knob.name not in POSITIVE else "")
     if knob.kind == "int" and not isinstance(value, int):
         return "must be a whole number"
     if value != value or value in (float("inf"), float("-inf")):

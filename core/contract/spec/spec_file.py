@@ -15,7 +15,7 @@ from core import paths
 from core.contract import input_size_limits
 from core.contract.spec import conditional_knobs, cross_key_checks, knob_table, spec_schema, toml_reader
 from core.contract.spec.data import mixture_checks
-from core.contract.spec.data.mixture_source import MixtureSource, list_knob_defaults
+from core.contract.spec.data.mixture_source import MixtureSource, list_knob_defaults, name_missing_source
 from core.contract.spec.search_space import Choice, Dimension, Range, read_dimension
 from core.contract.spec.study_spec import COUNTED, DataOptions, StudySpec
 from core.contract.text.sanitize import sanitize, show_value
@@ -150,7 +150,8 @@ def _find_unknown_keys(
     options = list(names)
     unknown = [str(key) for key in raw if key not in options]
     for key in unknown[:MOST_NEAREST]:
-        remedy = suggest_name(key[: input_size_limits.LONGEST_NAME], options)
+        remedy = name_missing_source(key, options) if noun == "knob" else ""
+        remedy = remedy or suggest_name(key[: input_size_limits.LONGEST_NAME], options)
         problems.append(Problem(f"unknown {noun} {sanitize(key, 80)!r}", file, remedy))
     if len(unknown) > MOST_NEAREST:
         problems.append(Problem(f"{len(unknown) - MOST_NEAREST} more unknown {noun}s", file, ""))

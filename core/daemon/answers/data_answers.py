@@ -201,4 +201,8 @@ def _find_moment(study: s.Study) -> Moment:
     from core.data.review.source_stamps import stamp_files  # it loads the readers of all formats
 
     spec = study.settings
-    return study.created_at, msgspec.json.encode([spec.data, spec.evaluate, spec.space]), stamp_files(spec)
+    return (
+        study.created_at,
+        msgspec.json.encode([spec.data, spec.evaluate, spec.train, spec.space]),
+        stamp_files(spec),
+    )

@@ -20,7 +20,7 @@ from core.data.readers.shaped_rows import ShapedRows
 from core.data.readers.source_files import Source
 from core.data.stream.fast_jsonl_reader import read_shaped
 from core.data.stream.row_batches import make_batches
-from core.errors import SpecError, TrimtabError
+from core.errors import SpecError
 
 TOLD = 20_000  # rows between two progress reports
 Tell = Callable[[str], None]
@@ -39,6 +39,7 @@ class AugmentPlan:
     has_groups: bool = False  # by which a study splits the rows
     prompts: PromptPrints = field(default_factory=PromptPrints)
     prompt_of: dict[int, int] = field(default_factory=dict)
+    untrained: frozenset[int] = frozenset()  # rows without an answer that is learnt
 
     def read(self) -> ShapedRows:
         """Read the rows that were planned for, with the digits of the file."""
@@ -48,7 +49,7 @@ class AugmentPlan:
     def choose(self, count: int | None, seed: int) -> list[int]:
         """Choose rows to paraphrase, in their order: all that are trained on and have a prompt, or ``count``
         of them at random."""
-        asking = [at for at in self.train if at in self.prompt_of]
+        asking = [at for at in self.train if at in self.prompt_of and at not in self.untrained]
         if count is None or count >= len(asking):
             return asking
         return sorted(random.Random(f"augment {seed}").sample(asking, count))
@@ -68,7 +69,7 @@ class AugmentPlan:
 
 
 def make_plan(spec: StudySpec, source: Source, tell: Tell) -> AugmentPlan:
-    """Read all rows once. Raises TrimtabError for rows that cannot be read or have no prompts."""
+    """Read all rows once. Raises TrimtabError for rows that cannot be read, and where none is left."""
     refuse_plain_text(source, spec.data)
     made, prints, count = AugmentPlan(source, spec.data), RowPrints(), 0
     for batch in make_batches(read_shaped(source, spec.data)):
@@ -84,9 +85,11 @@ def make_plan(spec: StudySpec, source: Source, tell: Tell) -> AugmentPlan:
             count += 1
             if count % TOLD == 0:
                 tell(f"reading {sanitize(source.name, 60)}, {count:,} rows")
-    if not made.prompt_of:
-        raise TrimtabError.of(
-            "no row has a prompt to paraphrase", source.key, "run `trimtab check` on the study"
+    made.untrained = frozenset(prints.untrained.tolist())
+    if not made.prompt_of.keys() - made.untrained:
+        location = f"{source.key} = {sanitize(source.name, 200)!r}"
+        raise SpecError.of(
+            "no row has both a prompt and an answer that is learnt", location, "`trimtab check` shows why"
         )
     made.groups = list(prints.groups)
     made.has_groups = {type(group) for group in made.groups} in ({str}, {int})
@@ -110,10 +113,18 @@ def _divide(made: AugmentPlan, prints: RowPrints, spec: StudySpec) -> None:
     if isinstance(spec.data.validation, str):
         made.train = list(range(len(prints)))
     else:
-        untrained = prints.untrained.tolist()
         division = divide_source(
-            prints.exact_copies, prints.near_copies, untrained, made.groups, spec.data, spec.study.seed
+            prints.exact_copies,
+            prints.near_copies,
+            sorted(made.untrained),
+            made.groups,
+            spec.data,
+            spec.study.seed,
         )
         made.train, made.held = division.train, division.held
+    if not made.train:
+        fix = "add rows, or set data.validation to another share or file"
+        location = f"{made.source.key} = {sanitize(made.source.name, 200)!r}"
+        raise SpecError.of(f"no rows are left to train on: the source has {len(prints)}", location, fix)
     if spec.data.rows is not None and len(made.train) > spec.data.rows:
         made.train = sorted(random.Random(spec.study.seed + 1).sample(made.train, spec.data.rows))

@@ -10,9 +10,11 @@ from typing import Any, Protocol
 from core.data.checks.check_finding import EXAMPLES, Example, Finding, Severity, count_share
 from core.data.checks.masked_excerpt import excerpt_around, excerpt_masked
 from core.data.stream.row_batches import RowBatch
+from core.evaluate.statistics.confidence_intervals import share_interval
 
 SHOWN_KINDS = 6
-FEWEST_TO_BLOCK = 100  # rows: of fewer, a single one is more than 1 %
+ENOUGH = 100  # rows: of fewer, a single one is more than 1 %
+FEWEST_HITS = 2  # that keep a study of fewer rows from starting
 
 
 class BatchCheck(Protocol):
@@ -64,9 +66,8 @@ class Tally:
         self.examples += [Example(row + first, text) for row, text in examples[:room]]
 
     def exceeds(self, most: float) -> bool:
-        """Tell whether more than this share of the rows is hit, and there are enough rows for a study not
-        to start for that."""
-        return self.rows >= FEWEST_TO_BLOCK and self.share > most
+        """Tell whether more than this share of the rows is hit, so that no study starts on them."""
+        return is_beyond(self.hits, self.rows, most, self.rows)
 
     @property
     def share(self) -> float:
@@ -91,6 +92,14 @@ class TallyCheck:
     def merge(self, packed: Any, first: int) -> None:
         """Take in what was kept of the rows that follow, of which the first is row ``first`` + 1."""
         self._tally.merge(packed, first)
+
+
+def is_beyond(hits: int, rows: int, most: float, all_rows: int) -> bool:
+    """Tell whether more than the share ``most`` of ``rows`` is hit; in a source of fewer than ENOUGH
+    ``all_rows`` the 95 % interval of the share must be beyond it, too, and no single row is enough."""
+    if not rows or hits / rows <= most:
+        return False
+    return all_rows >= ENOUGH or (hits >= FEWEST_HITS and share_interval(hits, rows)[0] > most)
 
 
 def make_tally_finding(

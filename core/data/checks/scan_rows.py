@@ -13,7 +13,7 @@ from core.data.checks.person_name_rows import find_named
 from core.data.checks.personal_rows import find_personal
 from core.data.checks.refusing_rows import find_refusing
 from core.data.checks.toxic_rows import find_toxic
-from core.data.copies.duplicate_rows import find_duplicates
+from core.data.copies.duplicate_rows import Fetch, find_duplicates
 from core.data.copies.leaking_rows import divide_source, find_leaking, find_split_leaking
 from core.data.copies.row_copy_index import RowPrints
 from core.data.readers.row_texts import RowTexts
@@ -31,6 +31,7 @@ CHECKS: dict[str, Callable[[Iterator[RowTexts]], Finding]] = {
 }  # fmt: skip
 Tell = Callable[[str], None]  # what the scan is doing, in a few words
 Progress = Callable[[int, int], None]  # bytes that are read, and those of all files
+Keep = Callable[[RowPrints, Sequence[int], Sequence[int], Fetch], None]
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,20 @@ def show_nothing(done: int, total: int) -> None:
 
 
 def scan_all(
-    sources: Sequence[Source], options: ScanOptions, tell: Tell, progress: Progress = show_nothing
+    sources: Sequence[Source],
+    options: ScanOptions,
+    tell: Tell,
+    progress: Progress = show_nothing,
+    keep: Keep | None = None,
 ) -> Iterator[Scan]:
     """Scan the sources of a study in turn: training rows, then validation rows if they have a source of
-    their own. ``tell`` gets in words what the scan does, ``progress`` the bytes read and those of all files.
-    Raises nothing for bad data: what was readable before a fault is scanned."""
+    their own. ``tell`` gets in words what the scan does, ``progress`` the bytes read and those of all files;
+    ``keep`` gets the fingerprints of the rows, the indices of those that are trained on and of those that are
+    held out, and what reads rows again. Raises nothing for bad data: what was readable before a fault is
+    scanned."""
     train: RowPrints | None = None
     for source in sources:
-        scanned = _SourceScan(source, options, tell, progress)
+        scanned = _SourceScan(source, options, tell, progress, keep)
         yield scanned.run(train)
         train = scanned.prints if source is sources[0] else train
 
@@ -66,8 +73,12 @@ def scan_all(
 class _SourceScan:
     """Runs all checks on a source in one pass; those that are slow, on a sample."""
 
-    def __init__(self, source: Source, options: ScanOptions, tell: Tell, progress: Progress) -> None:
+    def __init__(
+        self, source: Source, options: ScanOptions, tell: Tell, progress: Progress, keep: Keep | None
+    ) -> None:
         self._source, self._options, self._tell, self._progress = source, options, tell, progress
+        self._keep = keep if keep is not None else lambda *_: None
+        self._faults = list[Problem]()  # of the split
         self._total = source.size_bytes
         self.prints = RowPrints()
 
@@ -98,16 +109,22 @@ class _SourceScan:
         self._tell("comparing rows")
         findings += tallies.describe()
         findings += [*find_duplicates(self.prints, reader.fetch), *self._find_leaking(train, reader)]
-        return Scan(self._source, count, len(sample), tuple(findings), notes, faults)
+        return Scan(self._source, count, len(sample), tuple(findings), notes, (*faults, *self._faults))
 
     def _find_leaking(self, train: RowPrints | None, reader: SourceReader) -> list[Finding]:
+        everything = range(len(self.prints))
         if train is not None:
+            self._keep(self.prints, [], everything, reader.fetch)
             return [find_leaking(train, self.prints, reader.fetch)]
         if isinstance(self._options.data.validation, str):
+            self._keep(self.prints, everything, [], reader.fetch)
             return []
         exact, near = self.prints.exact_copies, self.prints.near_copies
         untrained, groups = self.prints.untrained.tolist(), self.prints.groups
         division = divide_source(exact, near, untrained, groups, self._options.data, self._options.seed)
+        self._keep(self.prints, division.train, division.held, reader.fetch)
+        if not division.train:
+            self._faults.append(_describe_no_training(len(self.prints), self._source))
         return [find_split_leaking(exact, near, division, self.prints.numbers, reader.fetch)]
 
     def _show_progress(self, done: int, rows: int) -> None:
@@ -127,6 +144,14 @@ def _describe_useless(reader: SourceReader, source: Source) -> Problem:
     reasons = sanitize("; ".join(f"{count}: {reason}" for reason, count in skipped), 300)
     what = f"training skips all of its rows ({reasons})" if skipped else "it has no rows"
     return Problem(what, f"{source.key} = {sanitize(source.name, 300)!r}", "check the file and data.where")
+
+
+def _describe_no_training(rows: int, source: Source) -> Problem:
+    place, fix = (
+        f"{source.key} = {sanitize(source.name, 300)!r}",
+        "add rows, or set data.validation to a file",
+    )
+    return Problem(f"no rows are left to train on: the source has {rows}", place, fix)
 
 
 def _list_notes(reader: SourceReader) -> Iterator[str]:

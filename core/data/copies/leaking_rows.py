@@ -11,7 +11,7 @@ import numpy as np
 from core.contract.spec.study_spec import DataOptions
 from core.data.checks.check_finding import EXAMPLES, Example, Finding
 from core.data.checks.masked_excerpt import excerpt_masked
-from core.data.checks.row_tally import FEWEST_TO_BLOCK, Tally, grade, make_tally_finding
+from core.data.checks.row_tally import Tally, grade, is_beyond, make_tally_finding
 from core.data.copies.duplicate_rows import Fetch
 from core.data.copies.row_copy_index import RowPrints, spare_groups
 from core.data.copies.validation_split import Division, divide, find_first_copies
@@ -34,7 +34,7 @@ def find_leaking(train: RowPrints, held: RowPrints, fetch: Fetch) -> Finding:
     is_copy, is_near = exact[count:] < count, near[count:] < count
     leaking = np.flatnonzero(is_near)
     finding = _describe(leaking, int(is_copy.sum()), len(held), FILE_REMEDY, held.numbers, fetch)
-    return finding if len(both) >= FEWEST_TO_BLOCK else replace(finding, blocks="")
+    return _block(finding, len(both))
 
 
 def divide_source(
@@ -67,7 +67,12 @@ def find_split_leaking(
     is_near, is_copy = (np.isin(labels[held], labels[division.train]) for labels in (near, exact))
     finding = _describe(held[is_near], int(is_copy.sum()), len(held), SPLIT_REMEDY, numbers, fetch)
     finding = replace(finding, detail="; ".join(filter(None, [finding.detail, division.unheld])))
-    return finding if len(exact) >= FEWEST_TO_BLOCK else replace(finding, blocks="")
+    return _block(finding, len(exact))
+
+
+def _block(finding: Finding, all_rows: int) -> Finding:
+    is_blocking = is_beyond(finding.hits, finding.rows, MOST, all_rows)
+    return replace(finding, blocks=BLOCKS) if is_blocking else finding
 
 
 def _describe(
@@ -79,5 +84,4 @@ def _describe(
     texts = fetch(shown)
     tally.examples = [Example(int(numbers[at]), excerpt_masked(texts.get(at, ""))) for at in shown]
     detail = f"{exact:,} are equal to a training row, {tally.hits - exact:,} nearly" if tally.hits else ""
-    blocks = BLOCKS if tally.share > MOST else ""
-    return make_tally_finding(NAME, tally, grade(tally.share, 0.0, MOST), remedy, detail, blocks)
+    return make_tally_finding(NAME, tally, grade(tally.share, 0.0, MOST), remedy, detail)

@@ -32,6 +32,7 @@ from core.data.cache.cache_key import find_version, hash_code
 from core.data.cache.file_sums import hash_file
 from core.data.checks import scan_rows
 from core.data.checks.check_finding import Finding
+from core.data.mixture.source_passes import list_settings
 from core.data.readers.row_texts import BYTES_A_TOKEN
 from core.data.readers.source_files import Source
 from core.data.review import study_scan
@@ -82,7 +83,7 @@ def _describe(scan: scan_rows.Scan, section: DataOptions) -> DataSource:
     if lengths is not None:
         bins = tuple(LengthBin(*pair) for pair in lengths.bins)
         found = msgspec.structs.replace(found, tokens=lengths.characters // BYTES_A_TOKEN, lengths=bins)
-    return _add_shape(found, source, section)
+    return _add_shape(found, source, section) if source.files else found
 
 
 def _add_shape(found: DataSource, source: Source, section: DataOptions) -> DataSource:
@@ -122,7 +123,8 @@ def _find_place(spec: StudySpec, prompts: dict[str, list[str]], tell: Tell) -> P
     caches = [
         token_cache_lookup.find_name(list_part(spec, section)) for section in spec.data.checked.values()
     ]
-    options = spec.data, find_longest_sequence(spec), spec.study.seed, prompts, caches, spec.evaluate.names
+    options = (spec.data, find_longest_sequence(spec), spec.study.seed, prompts, caches, spec.evaluate.names,
+               list_settings(spec))  # fmt: skip
     versions = [hash_code(), _hash_detectors(), *map(find_version, LIBRARIES)]
     total = hashlib.blake2b(msgspec.json.encode([options, versions]), digest_size=20)
     try:

@@ -88,15 +88,15 @@ class Group:
 
     def collect(self, factors: Factors) -> None:
         """Give the trial its gradient of the pass, as a view until the next pass where that is possible."""
-        grad = self.grads[self.members.index(factors), : factors.rank]
+        view = self.grads[self.members.index(factors), : factors.rank]
+        grad = view.float()  # before it is scaled: a product is rounded to the view's dtype
         grad[:, self.layout.split :].mul_(factors.scale)
         if factors.grad is not None:
             factors.grad += grad
-        elif grad.dtype == torch.float32:
-            factors.grad = grad
+            return
+        factors.grad = grad
+        if grad is view:
             self._lent.append((factors, grad))
-        else:
-            factors.grad = grad.float()
 
 
 class Stack:

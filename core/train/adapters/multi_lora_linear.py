@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch.nn import functional
@@ -58,14 +58,33 @@ class Transposed(Dense):
 
 
 class FourBit(Dense):
-    """bitsandbytes' Linear4bit."""
+    """bitsandbytes' Linear4bit.
+
+    With gradient checkpointing the backward pass of a block runs its layers again, then goes back through
+    them from the last. The weight of the last one is not dequantised a second time: it is kept until any
+    other weight is needed, so that there is never more than one.
+    """
+
+    _again: ClassVar[tuple[FourBit, torch.Tensor] | None] = None  # the layer that ran again last
 
     def weight(self, dtype: torch.dtype) -> torch.Tensor:
         """(outputs, inputs), dequantised."""
         from bitsandbytes.functional import dequantize_4bit
 
+        again, FourBit._again = FourBit._again, None
+        if again is not None and again[0] is self and again[1].dtype == dtype:
+            return again[1]
+        del again  # else there are two weights
         packed = self._module.weight
-        return dequantize_4bit(packed.data, packed.quant_state).to(dtype)
+        weight: torch.Tensor = dequantize_4bit(packed.data, packed.quant_state).to(dtype)
+        if torch._C._current_graph_task_id() >= 0:  # within a backward pass
+            FourBit._again = self, weight
+        return weight
+
+    def backward(self, g: torch.Tensor, kept: Any) -> torch.Tensor:
+        """Compute g W."""
+        weight, FourBit._again = self.weight(g.dtype), None
+        return g @ weight
 
 
 class EightBit(Dense):
@@ -130,9 +149,10 @@ class _Adapted(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
         place, plan, g = ctx.place, ctx.plan, grads[0].contiguous()
-        gx = ctx.kind.backward(g, ctx.kept) if ctx.needs_input_grad[0] else None
         runs = plan.runs_at(place)
+        # first, as with checkpointing this runs the block again, which leaves the weight that is needed next
         x, *downs = ctx.saved_tensors if runs else (grads[0],)
+        gx = ctx.kind.backward(g, ctx.kept) if ctx.needs_input_grad[0] else None
         for run, down in zip(runs, downs, strict=True):
             if run.spots is not None:
                 _learn_fused(gx, g, (x, down), run, place, plan)

@@ -143,6 +143,8 @@ def _report(tried: Sequence[Paraphrase], rows: Counter[str], chosen: int) -> Non
     for verdict, count in verdicts.most_common():
         if verdict != KEPT:
             print(f"dropped: {sanitize(verdict, 120)}: {count:,}")
+    if not verdicts[KEPT]:
+        print("no paraphrase is kept: the new files have the rows of the study and nothing else")
     for title, is_kept in (("kept", True), ("dropped", False)):
         for attempt in [attempt for attempt in tried if (attempt.verdict == KEPT) is is_kept][:EXAMPLES]:
             why = "" if is_kept else f" ({sanitize(attempt.verdict, 60)})"

@@ -44,6 +44,7 @@ UNIT_S = 5.0  # of work between two progress reports
 SLACK = 1e-4  # share of the loss by which two readings of one row may differ
 UNFINISHED, UNLIKELY, UNREADABLE = "too long", "the answer is less likely", "cannot be read as a row"
 TOO_LONG = "the row is longer than the model's context"
+NO_ROOM = "asking for it takes more tokens than the model's context has"
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Paraphraser:
             tokens = LONGER * len(self._encoder.ids(attempt.place.text)) + MORE
             tokens = min(tokens, self._encoder.context - len(ids))
             if tokens < 1:
-                attempt.report.verdict = TOO_LONG
+                attempt.report.verdict = NO_ROOM
                 continue
             seed = f"paraphrase {options.seed} {attempt.at} {attempt.draw}"
             prompt = Prompt(None, ids, tokens, seed, temperature=options.temperature)

@@ -41,23 +41,29 @@ def name_source(error: TrimtabError, name: str) -> TrimtabError:
 
 def join(spec: StudySpec, parts: Sequence[tuple[str, Data]]) -> Data:
     """Join the rows of all sources. The validation rows are the same for all trials: each source has an equal
-    part of ``evaluate.rows``, as far as its rows go."""
+    part of ``evaluate.rows``, as far as its rows go. No source trains on a validation row of another."""
     first, quotas = parts[0][1], share_out([len(data.validation) for _, data in parts], spec.evaluate.rows)
+    held = {name: data.validation[:quota] for (name, data), quota in zip(parts, quotas, strict=True)}
     joined = dataclasses.replace(
         first, train=[], validation=[], notes=[], questions=[], dropped={}, cut_rows=0,
         anonymised=None if first.anonymised is None else [],
     )  # fmt: skip
     sizes = list[SourceSize]()
-    for (name, data), quota in zip(parts, quotas, strict=True):
-        begin = len(joined.train)
-        joined.train += _renumber(data.train, name, begin)
+    for name, data in parts:
+        copies = _find_held_elsewhere(data.train, [rows for of, rows in held.items() if of != name])
+        kept = [row.number for row in data.train if row.number not in copies]
+        numbers = {number: place for place, number in enumerate(kept, len(joined.train))}
         if joined.anonymised is not None and data.anonymised is not None:
-            joined.anonymised += _renumber(data.anonymised, name, begin)
+            joined.anonymised += _renumber(data.anonymised, name, numbers)
+        joined.train += _renumber(data.train, name, numbers)
         joined.validation += [
-            dataclasses.replace(row, parts=_list_row_parts(row, name)) for row in data.validation[:quota]
+            dataclasses.replace(row, parts=_list_row_parts(row, name)) for row in held[name]
         ]
-        sizes.append(SourceSize(name, len(data.train), _is_replay(spec, name)))
+        sizes.append(SourceSize(name, len(kept), _is_replay(spec, name)))
         joined.notes += [f"{name}: {note}" for note in data.notes]
+        if copies:
+            joined.notes.append(f"{name}: {len(copies)} training rows are left out: they are validation "
+                                "rows of other sources")  # fmt: skip
         joined.questions += data.questions
         joined.cut_rows += data.cut_rows
         for part, reasons in data.dropped.items():
@@ -91,10 +97,19 @@ def _list_row_parts(row: Row, name: str) -> tuple[str, ...]:
     return (validation_slices.slice_name(SLICE, name), *other_parts)
 
 
-def _renumber(rows: Sequence[Row], name: str, begin: int) -> list[Row]:
-    """The rows of a source, whose numbers begin at ``begin`` in the mixture."""
+def _find_held_elsewhere(rows: Sequence[Row], held: Sequence[Sequence[Row]]) -> set[int]:
+    """Return the numbers of the training rows of a source that equal a validation row of another one."""
+    texts = {row.ids.tobytes() for part in held for row in part}
+    sizes = set(map(len, texts))
+    return {row.number for row in rows if row.ids.nbytes in sizes and row.ids.tobytes() in texts}
+
+
+def _renumber(rows: Sequence[Row], name: str, numbers: Mapping[int, int]) -> list[Row]:
+    """The rows of a source that have a number in the mixture."""
     return [
-        dataclasses.replace(row, parts=_list_row_parts(row, name), number=begin + row.number) for row in rows
+        dataclasses.replace(row, parts=_list_row_parts(row, name), number=numbers[row.number])
+        for row in rows
+        if row.number in numbers
     ]
 
 

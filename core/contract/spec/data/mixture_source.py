@@ -47,3 +47,13 @@ def list_knob_defaults(mixture: Sequence[MixtureSource]) -> dict[str, Value]:
     """Return the knobs of a mixture at their defaults; none without a mixture."""
     weights: dict[str, Value] = {f"{WEIGHT}{source.name}": source.weight for source in mixture}
     return weights | ({REPLAY.name: REPLAY.default} if any(source.replay for source in mixture) else {})
+
+
+def name_missing_source(knob: str, others: Sequence[str]) -> str:
+    """Return what a study lacks to have this knob of a mixture, if it has these ``others``; "" for a knob of
+    another kind, or a misspelled one."""
+    if knob == REPLAY.name:
+        return "it needs a source with replay = true in [[data.mixture]]"
+    has_weights = any(other.startswith(WEIGHT) for other in others)
+    is_first = knob.startswith(WEIGHT) and not has_weights
+    return "it needs [[data.mixture]] with a source of this name" if is_first else ""

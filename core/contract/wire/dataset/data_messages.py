@@ -10,6 +10,7 @@ import msgspec
 from core.contract import input_size_limits
 from core.contract.input_size_limits import Name, Step
 
+MIXTURE = "data.mixture"  # the key of what is found in all sources of a mixture together
 CONTEXT, LEARNT, CUT = range(3)  # kinds of a piece of a row
 LARGEST_LINE_BYTES = 8 << 20  # of a message from the processes that read rows
 RowNumber = Annotated[int, msgspec.Meta(ge=1, le=input_size_limits.MOST_ROWS)]
