@@ -246,7 +246,8 @@ def test_answers_that_are_right(scored, data):
     for metric in ("quality/exact", "quality/f1"):
         assert_ends(base, event, metric, 0.0, 1.0)
     for metric in ("quality/bleu", "quality/chrf"):
-        assert base[metric].value < 10 and event.scores[metric].low > 99, metric
+        assert base[metric].value < 10 and event.scores[metric].value > 99, metric
+        assert base[metric].high < 20 and event.scores[metric].low > 80, metric
 
 
 def test_choices_and_rows_that_a_model_knows_and_text_that_it_forgets(scored, tmp_path):

@@ -10,6 +10,7 @@ from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import AXIS, find_metric, split_trigger, suggest_name
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
 from core.errors import Problem, SpecError
+from core.evaluate.metrics.membership_inference import even_true_positives
 from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.prompts.unbiased_model_scores import best_bias
 from core.evaluate.statistics.power import (
@@ -92,6 +93,8 @@ def _means(limit: Limit, library: Library | None, seed: int) -> _Means:
         return _Means("pairs", len(library.pairs), best_bias(library.pairs, seed, axis), len(library.pairs))
     if metric == "security/membership":
         return _Means("samples", None, even_area)
+    if metric == "security/membership_tpr":
+        return _Means("samples", None, even_true_positives)
     attribute, noun = PROMPTS.get(metric, ("", "samples"))
     prompts: Sized | None = getattr(library, attribute) if attribute else None
     prompt_count = None if prompts is None else len(prompts)
