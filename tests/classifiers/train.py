@@ -1,11 +1,11 @@
 """``python -m tests.classifiers.train``: trains the packaged classifiers of answers, of toxic texts and of
 nonsense among refusals.
 
-The texts are in answers.jsonl, toxicity.jsonl, ordinary.jsonl and nonsense.jsonl next to this file. Ordinary texts (manual,
-docstrings, code, short facts) comply and are not toxic, nor are answers that comply or make no sense.
-Nonsense is what models with damaged weights or a high temperature wrote, and words and letters at random. The
-planted texts that a classifier's errors are measured on are other authors', in the package, and are never
-trained on.
+The texts are in answers.jsonl, toxicity.jsonl, ordinary.jsonl and nonsense.jsonl next to this file. Ordinary
+texts (manual, docstrings, code, short facts) comply and are not toxic, nor are answers that comply or make no
+sense. Nonsense is what models with damaged weights or a high temperature wrote, and words and letters at
+random. The planted texts that a classifier's errors are measured on are other authors', in the package, and
+are never trained on.
 """
 
 from __future__ import annotations
