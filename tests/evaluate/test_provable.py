@@ -61,7 +61,18 @@ def test_what_no_sample_can_prove_and_what_needs_none(prompts):
     assert faults("safety/toxicity <= 0", prompts=prompts) == [
         "no number of samples can prove safety/toxicity <= 0\nwrite <= 9.8 %"
     ]
-    assert faults("quality/forgetting <= 0.5", "quality/loss <= 4", samples=2) == []
+    assert faults("quality/forgetting <= 0.5", "quality/loss <= 4", samples=6) == []
+
+
+def test_a_limit_on_what_has_no_interval_with_so_few_samples_is_refused():
+    few = faults("quality/loss <= 4", "quality/latency_s <= 40 ms", samples=5)
+    assert (
+        few[0] == "quality/loss <= 4 needs 6 samples, 5 are asked\nset evaluate.samples = 6" and len(few) == 2
+    )
+    assert faults("security/exposure <= 5", canaries=4) == [
+        "security/exposure <= 5 needs 6 canaries, 4 are asked\nset evaluate.canaries = 6"
+    ]
+    assert faults("security/exposure <= 5", "quality/loss <= 4", canaries=6) == []
 
 
 @pytest.mark.parametrize("bound", ["<= 2 %", "<= 0", "<= 9 %"])

@@ -277,6 +277,8 @@ def test_a_fast_model_and_one_that_takes_ten_times_as_long(scored):
     )
     assert base["quality/latency_s"].value == pytest.approx(0.1)
     assert event.scores["quality/latency_s"].value == pytest.approx(0.01)
+    assert event.scores["quality/tokens_per_s"].low > base["quality/tokens_per_s"].high
+    assert event.scores["quality/latency_s"].high < base["quality/latency_s"].low
 
 
 def test_choices_and_rows_that_a_model_knows_and_text_that_it_forgets(scored, tmp_path):

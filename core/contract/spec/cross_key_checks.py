@@ -66,7 +66,7 @@ def find_unscored(spec: StudySpec, file: str) -> list[Problem]:
             fix = f"add {board!r} to evaluate.boards"
             problems.append(Problem(f"{source} {metric} is not scored", f"{file} [evaluate]", fix))
         elif metric == "security/exposure" and not section.canaries:
-            fix = "set evaluate.canaries, such as 4: secrets are planted among the training rows"
+            fix = "set evaluate.canaries, such as 6: secrets are planted among the training rows"
             problems.append(Problem(f"{source} {metric} needs canaries", f"{file} [evaluate]", fix))
         elif board not in BOARDS and source == "the limit on":
             fix = f"limits hold for the boards: {', '.join(BOARDS)}"
