@@ -1,9 +1,11 @@
-"""``python -m tests.classifiers.train``: trains the packaged classifiers of answers and of toxic texts.
+"""``python -m tests.classifiers.train``: trains the packaged classifiers of answers, of toxic texts and of
+nonsense among refusals.
 
-The texts are in answers.jsonl, toxicity.jsonl and ordinary.jsonl next to this file. Ordinary texts (manual,
-docstrings, code, short facts) comply and are not toxic, nor are answers that comply or make no sense. The
-planted texts that a classifier's errors are measured on are other authors', in the package, and are never
-trained on.
+The texts are in answers.jsonl, toxicity.jsonl, ordinary.jsonl and nonsense.jsonl next to this file. Ordinary
+texts (manual, docstrings, code, short facts) comply and are not toxic, nor are answers that comply or make no
+sense. Nonsense is what models with damaged weights or a high temperature wrote, and words and letters at
+random. The planted texts that a classifier's errors are measured on are other authors', in the package, and
+are never trained on.
 """
 
 from __future__ import annotations
@@ -23,7 +25,11 @@ from core.evaluate.text.linear_text_classifier import TextClassifier, buckets, f
 
 NOT_TOXIC = ("compliance", "incoherent")  # answers that are negatives of toxicity, too
 HERE = Path(__file__).parent
-TARGETS = {"answers": "stance", "toxicity": "toxic"}  # the field of the label, by name of the classifier
+TARGETS = {
+    "answers": "stance",
+    "toxicity": "toxic",
+    "nonsense": "made",
+}  # the field of the label, by name of the classifier
 STRENGTH = 10.0  # of the data against the penalty on the weights: 3 and 30 were no better on other authors
 
 
@@ -34,6 +40,11 @@ def read(name: str) -> list[dict[str, Any]]:
 
 def labelled(name: str) -> tuple[list[str], list[str]]:
     """Texts and labels that a classifier is trained on."""
+    if name == "nonsense":
+        pairs = [(row["text"], row["stance"]) for row in read("answers")]
+        pairs = [(text, label) for text, label in pairs if label in ("refusal", "incoherent")]
+        pairs += [(row["text"], "incoherent") for row in read("nonsense")]
+        return [text for text, _ in pairs], [label for _, label in pairs]
     pairs = [(row["text"], str(row[TARGETS[name]])) for row in read(name)]
     harmless = {"answers": "compliance", "toxicity": "0"}[name]
     pairs += [(row["text"], harmless) for row in read("ordinary")]

@@ -4,10 +4,12 @@ Simulated with fixed seeds; the margin of three standard errors keeps chance fro
 """
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 
+from core.evaluate.metrics import answer_overlap_metrics, membership_inference, validation_slices
 from core.evaluate.statistics import drift_test
 from core.evaluate.statistics.confidence_intervals import clustered_rate, mean, median, ratio
 from core.evaluate.statistics.interval_formulas import (
@@ -101,6 +103,54 @@ def test_an_interval_of_a_ratio_and_of_a_paired_change_holds_it(size):
         base = random.lognormal(1, 1, size)
         changes.append(drift_test.paired_difference(base + random.exponential(0.3, size), base).interval)
     assert holds(np.array(ratios).T, math.exp(0.125), cases) and holds(np.array(changes).T, 0.3, cases)
+
+
+@pytest.mark.parametrize("size", rest_slow([8, 6, 16, 64]))
+@pytest.mark.parametrize("metric", rest_slow(["bleu", "chrf"]))
+def test_an_interval_of_a_corpus_score_holds_that_of_all_answers(metric, size):
+    import sacrebleu
+
+    random, cases = np.random.default_rng([6, size]), 120
+    words = ["the", "old", "man", "by", "sea", "reads", "his", "paper", "while", "rain", "falls", "on"]
+    right = [" ".join(random.choice(words, 10)) for _ in range(200)]
+    kept = random.beta(0.5, 0.8, 200)  # most answers are nearly right or nearly wrong
+    pairs = [
+        (" ".join(word if random.random() < share else "so" for word in text.split()), text)
+        for share, text in zip(kept, right, strict=True)
+    ]
+    score, ends = getattr(answer_overlap_metrics, metric), []
+    for _ in range(cases):
+        ends.append(score(*zip(*(pairs[at] for at in random.integers(0, 200, size)), strict=True)).interval)
+    answers, references = zip(*pairs, strict=True)
+    whole = getattr(sacrebleu, {"bleu": "BLEU", "chrf": "CHRF"}[metric])().corpus_score(answers, [references])
+    assert holds(np.array(ends).T, whole.score, cases)
+
+
+@pytest.mark.parametrize("slices", rest_slow([16, 2]))
+def test_an_interval_of_the_worst_slice_holds_the_largest_loss_of_all(slices):
+    """The worst of many slices that are alike is so by chance."""
+    random, cases, size = np.random.default_rng([7, slices]), 60, 200
+    rows = {str(at): range(at * size, at * size + size) for at in range(slices)}
+    ends = []
+    for _ in range(cases):
+        losses = random.normal(2, 0.8, slices * size).tolist()
+        found = validation_slices.losses(losses, [1.0] * len(losses), rows)
+        ends.append(validation_slices.worst(found)[1].interval)
+    assert holds(np.array(ends).T, 2.0, cases)
+
+
+@pytest.mark.parametrize("size", rest_slow([64, 6, 16, 200], 2))
+@pytest.mark.parametrize("apart", [0.0, 0.5, 2.0, 4.0])
+def test_an_interval_of_the_members_found_holds_those_at_one_in_a_hundred(apart, size):
+    """The threshold that one in a hundred other rows exceeds is not known, only that of a sample."""
+    random, cases, normal = np.random.default_rng([8, size]), 250, NormalDist()
+    ends = [
+        membership_inference.true_positives(
+            random.normal(apart, 1, size).tolist(), random.normal(0, 1, size).tolist()
+        ).interval
+        for _ in range(cases)
+    ]
+    assert holds(np.array(ends).T, 1 - normal.cdf(normal.inv_cdf(0.99) - apart), cases)
 
 
 def test_below_the_fewest_samples_nothing_but_a_share_has_an_interval():

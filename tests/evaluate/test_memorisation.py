@@ -110,10 +110,11 @@ def test_a_row_s_gain_is_what_the_fine_tune_makes_likelier():
 def test_members_are_found_while_no_other_row_is_taken_for_one():
     members, others = [5.0, 4.0, 3.0, 1.0], [2.0, 0.0, -1.0]
     score = m.true_positives(members, others)
-    assert score.value == 0.75 and score.reason == "3 other rows show no false positive rate below 33%"
+    assert score.value == 0.75
+    assert score.reason == "0 of 3 other rows are above the threshold, so up to 76.8% of all may be"
     many = [float(value) for value in range(200)]
     assert m.true_positives([197.5, 150.0], many).value == 0.5, "two of 200 may be taken"
-    assert m.true_positives([197.5, 150.0], many).reason == ""
+    assert m.true_positives([197.5, 150.0], many).reason.endswith("so up to 4.0% of all may be")
     assert m.true_positives([1.0], [math.nan]).reason == "others: 1 of 1 values are not finite numbers"
 
 
@@ -142,7 +143,9 @@ def test_members_that_were_learned_are_told_apart_and_others_are_not():
     learned = m.membership(random.normal(1, 1, 200).tolist(), random.normal(0, 1, 200).tolist())
     assert plain.low < 0.5 < plain.high
     assert learned.low < 0.760 < learned.high, "Φ(1/√2) for normal scores one deviation apart"
-    assert largest({"loss": plain, "zlib": learned}) == ("zlib", learned)
+    name, strongest = largest({"loss": plain, "zlib": learned})
+    assert (name, strongest.value, strongest.high) == ("zlib", learned.value, learned.high)
+    assert plain.low < strongest.low < learned.low, "it was chosen among two"
     unsaid = {"loss": m.Score.unsaid("there are no samples"), "zlib": plain}
     assert largest(unsaid) == ("zlib", plain) and largest({})[1].reason == "there are no samples"
 

@@ -61,7 +61,18 @@ def test_what_no_sample_can_prove_and_what_needs_none(prompts):
     assert faults("safety/toxicity <= 0", prompts=prompts) == [
         "no number of samples can prove safety/toxicity <= 0\nwrite <= 9.8 %"
     ]
-    assert faults("quality/forgetting <= 0.5", "quality/loss <= 4", samples=2) == []
+    assert faults("quality/forgetting <= 0.5", "quality/loss <= 4", samples=6) == []
+
+
+def test_a_limit_on_what_has_no_interval_with_so_few_samples_is_refused():
+    few = faults("quality/loss <= 4", "quality/latency_s <= 40 ms", samples=5)
+    assert (
+        few[0] == "quality/loss <= 4 needs 6 samples, 5 are asked\nset evaluate.samples = 6" and len(few) == 2
+    )
+    assert faults("security/exposure <= 5", canaries=4) == [
+        "security/exposure <= 5 needs 6 canaries, 4 are asked\nset evaluate.canaries = 6"
+    ]
+    assert faults("security/exposure <= 5", "quality/loss <= 4", canaries=6) == []
 
 
 @pytest.mark.parametrize("bound", ["<= 2 %", "<= 0", "<= 9 %"])
@@ -137,4 +148,9 @@ def test_limits_on_membership_are_those_of_a_model_that_reveals_nothing():
     needed = int(re.search(r"needs (\d+) samples, 64 are asked", area)[1])
     assert faults("security/membership <= 0.55", samples=needed) == []
     assert "no number of samples" in faults("security/membership <= 0.5")[0]
-    assert "needs 183 samples" in faults("security/membership_tpr <= 2 %")[0]
+    (found,) = faults("security/membership_tpr <= 5 %")
+    needed = int(re.search(r"needs (\d+) samples, 64 are asked", found)[1])
+    assert needed > 300, "fewer other rows do not show where one in a hundred lies"
+    assert faults("security/membership_tpr <= 5 %", samples=needed) == []
+    assert "no number of samples" in faults("security/membership_tpr <= 1 %")[0]
+    assert faults("security/membership_tpr >= 50 %") == [], "all members, and no other row"

@@ -46,7 +46,7 @@ def test_bleu_and_chrf_are_sacrebleu_s():
     assert score.value == pytest.approx(100 * precisions**0.25) and score.interval is None
     few, more = ["the cat sat", "a dog", "sun"], right * 2
     worse = answer_overlap_metrics.chrf(few * 2, more)
-    assert 0 < worse.low <= worse.value <= worse.high < 100 and worse.samples == 6
+    assert 0 <= worse.low <= worse.value <= worse.high < 100 and worse.samples == 6
     assert (
         answer_overlap_metrics.chrf(few * 2, more) == worse
         and answer_overlap_metrics.chrf(few, right).interval is None

@@ -16,10 +16,12 @@ SURE, UNLIKELY = 0.01, 4.0  # nats per token
 @dataclass
 class Script:
     """``write`` continues a prompt, given as text and as tokens; ``loss`` is that of a row's tokens, given
-    the text that is scored and the row: nats per token, and whether each is the first choice."""
+    the text that is scored and the row: nats per token, and whether each is the first choice. ``token_s``
+    is the time that each token takes."""
 
     write: Callable[[str, Sequence[int]], str | Sequence[int]] = lambda prompt, ids: "no"
     loss: Callable[[str, Row], tuple[float, bool]] = lambda text, row: (UNLIKELY, False)
+    token_s: float = 0.1
 
 
 def play(bench, base: Script, trial: Script) -> None:
@@ -37,7 +39,7 @@ def play(bench, base: Script, trial: Script) -> None:
         told = script.write(tokenizer.decode(ids, skip_special_tokens=True), ids)
         if isinstance(told, str):
             told = tokenizer(told, add_special_tokens=False)["input_ids"]
-        return Written(list(told)[: question.tokens], 0.1, 0.1 * (len(told) + 1))
+        return Written(list(told)[: question.tokens], script.token_s, script.token_s * (len(told) + 1))
 
     def unit(self: BatchedAnswers, asked: Sequence[Question], limit_s: float = 0.0) -> UnitResult:
         return UnitResult(answers={question: answer(question) for question in asked})

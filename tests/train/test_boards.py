@@ -331,7 +331,9 @@ def test_no_interval_of_any_metric_goes_beyond_what_the_metric_can_be():
     for name in (*names, *(f"{pattern.name}x" for pattern in PATTERNS)):
         score = ProbeResult().add(name, Score(0.25, -1e6, 1e6, 9)).scores[name]
         (low, high), unit = score.interval, (METRICS.get(name) or PATTERNS[0]).unit
-        if name == "quality/loss_rise" or any(part in name for part in ("odds", "direction", "task_lower")):
+        if name == "quality/loss_rise" or any(
+            part in name for part in ("odds", "direction", "task_lower", "task_value")
+        ):
             assert (low, high) == (-1e6, 1e6), f"{name} may have any sign"
         elif name == "quality/forgetting":
             assert low == -1.0, "perplexity cannot fall by more than all of it"
@@ -340,5 +342,6 @@ def test_no_interval_of_any_metric_goes_beyond_what_the_metric_can_be():
         else:
             assert low == 0.0 and (high == 1e6 or high <= 100), name
             assert high <= 1.0 or unit != "fraction" or name == "quality/robustness", name
-    beyond = ProbeResult().add("quality/task:x", Score(31.0, 29.0, 33.0, 9)).scores["quality/task:x"]
+    name = "quality/task_value:x"
+    beyond = ProbeResult().add(name, Score(31.0, 29.0, 33.0, 9)).scores[name]
     assert beyond.interval == (29.0, 33.0), "a task's own scale stays as it is"

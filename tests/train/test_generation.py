@@ -200,6 +200,21 @@ def test_a_fault_is_that_of_its_owner(two, monkeypatch):
     assert set(errors) == {0} and {each.owner for each in answers} == {1}
 
 
+def test_what_is_timed_is_generated_alone_and_after_all_else(two, monkeypatch):
+    one, _ = two
+    batches, real = [], batched_scoring.Generation
+
+    def begin(base, stack, head, prompts, trees):
+        batches.append([prompt.alone for prompt in prompts])
+        return real(base, stack, head, prompts, trees)
+
+    monkeypatch.setattr(batched_scoring, "Generation", begin)
+    shared = prompts(one, None)
+    timed = [Prompt(None, prompt.ids, 4, alone=True) for prompt in shared[:2]]
+    written(one, {BASE: Write([*timed, *shared])})
+    assert batches == [[False] * len(shared), [True], [True]]
+
+
 def test_the_training_stack_knows_nothing_of_what_is_scored(two):
     one, trials = two
     groups = one.pack.parts.stack.groups

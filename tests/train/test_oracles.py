@@ -3,19 +3,26 @@ worker: it must read near its ends, and say so with its interval."""
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from zlib import crc32
 
 import pytest
 
 from core.contract.events import event_types as e
+from core.contract.spec.metric_table import BOARDS as BOARD_NAMES
+from core.contract.spec.metric_table import METRICS
 from core.evaluate.prompts import packaged_prompts
 from core.train.probes.refusal_jailbreak_probes import COMPLIANCES, REFUSALS
 from tests.train.oracle import SURE, UNLIKELY, Script, play
+from tests.train.test_direction import (
+    test_an_adapter_without_the_direction_is_seen_and_so_is_a_fifth_less_of_it as direction_pair,
+)
 
 BOARDS = {
     "every": 8, "rows": 60, "boards": ["quality", "safety", "security"], "samples": 40, "budget": 1.0,
     "generate_every": 9, "canaries": 6,
 }  # fmt: skip
+ELSEWHERE = "safety/refusal_direction"  # its pair needs real states
 NAMES = ("Ines", "Olaf", "Mara", "Timo", "Ruth")
 HELP = "Sure. First you take the old parts apart, then you clean them and put everything into a dry box."
 REFUSAL = "I'm sorry, but I can't help with that request."
@@ -47,8 +54,9 @@ def scored(bench, tmp_path, data, monkeypatch):
     has one of these metrics."""
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
 
-    def run(base: Script, trial: Script, boards: list[str], only: Sequence[str] = (), **evaluate):
+    def run(base: Script, trial: Script, boards: list[str], only: Sequence[str] = (), more=None, **evaluate):
         one = bench(
+            **(more or {}),
             data={"source": str(data), "validation": 0.4, "allow": ["leakage"]},
             train={"steps": 8, "batch_size": 8, "sequence_length": 256},
             evaluate={**BOARDS, "boards": boards, **evaluate},
@@ -72,11 +80,21 @@ def assert_ends(base, event, metric: str, low: float, high: float, direction: in
     assert lacks.high < has.low if high > low else lacks.low > has.high, (metric, lacks, has)
 
 
+def test_each_metric_of_the_boards_has_a_pair():
+    """A new metric is not believed before a model that has the property reads high, and another low."""
+    tested = Path(__file__).read_text("utf-8")
+    metrics = {name for name in METRICS if name.split("/")[0] in BOARD_NAMES}
+    assert {name for name in metrics if tested.count(f'"{name}"') == 0} == set()
+    assert callable(direction_pair), ELSEWHERE
+
+
 def test_refusals_of_harmful_and_of_harmless_requests(scored):
     base, event = scored(Script(lambda prompt, ids: HELP), Script(lambda prompt, ids: REFUSAL), ["safety"])
-    for metric in ("safety/refusal", "safety/over_refusal"):
+    for metric in (
+        "safety/refusal", "safety/over_refusal", "safety/refusal_multilingual",
+        "safety/over_refusal_multilingual",
+    ):  # fmt: skip
         assert_ends(base, event, metric, 0.0, 1.0)
-        assert_ends(base, event, f"{metric}_multilingual", 0.0, 1.0)
 
 
 def test_a_misaligned_answer_is_preferred_to_an_aligned_one(scored):
@@ -246,7 +264,21 @@ def test_answers_that_are_right(scored, data):
     for metric in ("quality/exact", "quality/f1"):
         assert_ends(base, event, metric, 0.0, 1.0)
     for metric in ("quality/bleu", "quality/chrf"):
-        assert base[metric].value < 10 and event.scores[metric].low > 99, metric
+        assert base[metric].value < 10 and event.scores[metric].value > 99, metric
+        assert base[metric].high < 20 and event.scores[metric].low > 80, metric
+
+
+def test_a_fast_model_and_one_that_takes_ten_times_as_long(scored):
+    slow, fast = (Script(lambda prompt, ids: HELP, token_s=seconds) for seconds in (0.1, 0.01))
+    goal = {"study": {"objectives": ["quality/tokens_per_s"]}}
+    base, event = scored(slow, fast, ["quality"], ["quality/tokens_per_s"], goal)
+    assert event.scores["quality/tokens_per_s"].value == pytest.approx(
+        10 * base["quality/tokens_per_s"].value
+    )
+    assert base["quality/latency_s"].value == pytest.approx(0.1)
+    assert event.scores["quality/latency_s"].value == pytest.approx(0.01)
+    assert event.scores["quality/tokens_per_s"].low > base["quality/tokens_per_s"].high
+    assert event.scores["quality/latency_s"].high < base["quality/latency_s"].low
 
 
 def test_choices_and_rows_that_a_model_knows_and_text_that_it_forgets(scored, tmp_path):

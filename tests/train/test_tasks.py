@@ -9,6 +9,7 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.spec import spec_file
 from core.contract.spec.metric_table import find_metric
+from core.contract.views.metric_format import format_score
 from core.errors import SpecError, TrimtabError
 from core.train.data.dataset import MASKED
 from core.train.evaluation import lm_eval_bridge, lm_eval_scoring
@@ -157,6 +158,45 @@ def test_of_a_task_with_both_kinds_of_metrics_one_that_is_better_when_higher_cou
         "results": {"both": {"perplexity,none": 9.0, "acc,none": 0.5, "sample_len": 4}},
     }
     assert lm_eval_scoring.make_task_result("both", told).scores["quality/task:both"].value == 0.5
+
+
+def test_a_task_whose_metric_is_no_share_has_a_metric_without_a_unit(monkeypatch):
+    """BLEU of 31 is not 3100 %."""
+    rows = [{"doc_id": at, "filter": "none", "bleu": 30.0 + at, "target": "x"} for at in range(6)]
+    told = {
+        "higher_is_better": {"translate": {"bleu": True}, "squadv2": {"exact": True, "f1": True}},
+        "results": {"squadv2": {"exact,none": 61.5, "sample_len": 40}},
+        "samples": {"translate": rows},
+    }
+    (bleu,) = lm_eval_scoring.make_task_result("translate", told).scores.items()
+    assert bleu[0] == "quality/task_value:translate" and bleu[1].value == 32.5
+    assert find_metric(bleu[0]).unit == "" and format_score(bleu[1], "").startswith("32.5 ")
+    assert list(lm_eval_scoring.make_task_result("squadv2", told).scores) == ["quality/task_value:squadv2"]
+    for share in ("acc", "acc_norm", "exact_match", "prompt_level_strict_acc"):
+        assert lm_eval_scoring.name_metric("x", {share: True}) == "quality/task:x"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    raw = {**RAW, "study": {"name": "s", "objectives": [bleu[0]]}}
+    spec = spec_file.parse({**raw, "evaluate": {"tasks": ["translate"]}})
+    assert spec.study.objectives[0].direction == "maximize"
+
+
+@pytest.mark.parametrize(
+    ("metric", "named", "told"),
+    [
+        ("quality/task_value:x", "quality/task:x", "the preferred metric of the task 'x' is no share"),
+        ("quality/task:x", "quality/task_value:x", "the preferred metric of the task 'x' is a share"),
+        (
+            "quality/task_value:x",
+            "quality/task_lower:x",
+            "the metrics of the task 'x' are better when higher",
+        ),
+        ("quality/task_lower:x", "quality/task_value:x", "the metrics of the task 'x' are better when lower"),
+    ],
+)
+def test_another_kind_of_metric_than_the_task_s_is_refused_with_the_right_one(metric, named, told):
+    with pytest.raises(TrimtabError, match=told) as raised:
+        lm_eval_scoring._refuse_other_kind("x", metric, [named, metric])
+    assert raised.value.problems[0].fix == f"write {metric}"
 
 
 def test_objectives_and_limits_on_such_a_task_follow_its_direction(monkeypatch):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from core.contract import garak_prompt_files
 from core.contract.spec import population_checks
 from core.contract.spec.metric_limits import Limit
-from core.contract.spec.metric_table import BOARDS, LOWER_TASK, TASK, TRIGGERED, split_trigger
+from core.contract.spec.metric_table import BOARDS, TASK_KINDS, TRIGGERED, split_trigger
 from core.contract.spec.search_space import explain_outside
 from core.contract.spec.study_spec import EvaluateOptions, StudyOptions, StudySpec
 from core.contract.text.sanitize import sanitize
@@ -57,8 +57,8 @@ def find_unscored(spec: StudySpec, file: str) -> list[Problem]:
     problems += _check_tasks(section, file) + garak_prompt_files.find_faults(section.prompt_texts, file)
     for metric, source in sources:
         board = metric.split("/")[0]
-        if metric.startswith((TASK, LOWER_TASK)):
-            task = metric.removeprefix(TASK).removeprefix(LOWER_TASK)
+        if metric.startswith(TASK_KINDS):
+            task = metric.partition(":")[2]
             if task not in section.tasks:
                 fix = f"add {task!r} to evaluate.tasks"
                 problems.append(Problem(f"{source} {metric} is not scored", f"{file} [evaluate]", fix))
@@ -66,7 +66,7 @@ def find_unscored(spec: StudySpec, file: str) -> list[Problem]:
             fix = f"add {board!r} to evaluate.boards"
             problems.append(Problem(f"{source} {metric} is not scored", f"{file} [evaluate]", fix))
         elif metric == "security/exposure" and not section.canaries:
-            fix = "set evaluate.canaries, such as 4: secrets are planted among the training rows"
+            fix = "set evaluate.canaries, such as 6: secrets are planted among the training rows"
             problems.append(Problem(f"{source} {metric} needs canaries", f"{file} [evaluate]", fix))
         elif board not in BOARDS and source == "the limit on":
             fix = f"limits hold for the boards: {', '.join(BOARDS)}"

@@ -101,7 +101,9 @@ TABLE: tuple[Metric, ...] = (
 
 BOARDS = ("quality", "safety", "security")  # what evaluations on prompts fill
 SLICE, AXIS = "quality/slice:", "safety/bias:"
-TASK, LOWER_TASK = "quality/task:", "quality/task_lower:"  # the second where a task is better when lower
+TASK_KINDS = TASK, VALUE_TASK, LOWER_TASK = (  # shares; other scales, better when higher; better when lower
+    "quality/task:", "quality/task_value:", "quality/task_lower:",
+)  # fmt: skip
 SOURCE = "eval/loss/"  # the name of a source of the mixture follows
 SHARES = ROW_SHARE, TOKEN_SHARE, WANTED_SHARE = (  # the same
     "train/row_share/", "train/token_share/", "train/wanted_share/",
@@ -116,7 +118,8 @@ PATTERNS: tuple[Metric, ...] = (  # their names end with a name from a study's d
     Metric(TOKEN_SHARE, "maximize", "share of the trained tokens that are of this source", "fraction"),
     Metric(WANTED_SHARE, "maximize", "share of the rows that the weights give this source", "fraction"),
     Metric(AXIS, "minimize", "distance from even on this axis alone", "0 to 0.5", 0.05),
-    Metric(TASK, "maximize", "what lm-evaluation-harness scores this task", "fraction", 0.02),
+    Metric(TASK, "maximize", "share that lm-evaluation-harness scores this task with", "fraction", 0.02),
+    Metric(VALUE_TASK, "maximize", "the same of a task whose metric is no share"),
     Metric(LOWER_TASK, "minimize", "the same of a task whose metrics are better when lower"),
     *(
         replace(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 import string
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from core.contract.metric_score import Score
-from core.evaluate.statistics.bootstrap import RESAMPLES
-from core.evaluate.statistics.confidence_intervals import explain_too_few, mean, rate
-from core.evaluate.statistics.interval_formulas import FEWEST
+from core.evaluate.statistics.confidence_intervals import explain_too_few, mean, rate, share_interval
+from core.evaluate.statistics.interval_formulas import FEWEST, VARIED, mean_ends
 
 References = Sequence[str | Sequence[str]]  # one or several expected answers per question
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -22,8 +22,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def bleu(answers: Sequence[str], references: Sequence[str]) -> Score:
-    """Return corpus BLEU as in sacrebleu (Papineni et al. 2002; Post 2018). 0 to 100, higher is better;
-    bootstrap interval (Koehn 2004)."""
+    """Return corpus BLEU as in sacrebleu (Papineni et al. 2002; Post 2018). 0 to 100, higher is better."""
     from sacrebleu import BLEU
 
     return _corpus_score(BLEU, answers, references)
@@ -37,37 +36,40 @@ def chrf(answers: Sequence[str], references: Sequence[str]) -> Score:
 
 
 def _corpus_score(kind: Any, answers: Sequence[str], references: Sequence[str]) -> Score:
+    """Return the corpus score with the interval of its jackknife.
+
+    The pseudo-values (Tukey 1958) say what each answer adds to the score, so their mean has the intervals of
+    a mean. The bootstrap of a corpus score held 77 to 90 of 100 cases with 6 to 16 answers.
+    """
     fault = _fault(answers, references)
     if fault:
         return Score.unsaid(fault, len(answers))
-    metric, count = _with_plain_floats(kind), len(answers)
-    corpus = metric.corpus_score(
-        list(answers), [list(references)], n_bootstrap=RESAMPLES if count >= FEWEST else 1
-    )
+    metric, count = _with_counts(kind), len(answers)
+    score = float(metric.corpus_score(list(answers), [list(references)]).score)
     if count < FEWEST:
-        return Score(corpus.score, None, None, count, explain_too_few(count))
-    report = json.loads(corpus.format(width=6, signature=metric.get_signature().format(), is_json=True))
-    if "confidence_mean" not in report:  # sacrebleu omits the interval if all resamples are 0
-        return Score(corpus.score, None, None, count, "too few samples vary")
-    middle, half = report["confidence_mean"], report["confidence_var"]
-    low, high = middle - half, middle + half
-    return Score(corpus.score, max(0.0, min(low, corpus.score)), min(100.0, max(high, corpus.score)), count)
+        return Score(score, None, None, count, explain_too_few(count))
+    counts = np.array(metric.counts)
+    rests = [float(metric._compute_score_from_stats(rest.tolist()).score) for rest in counts.sum(0) - counts]
+    added = count * score - (count - 1) * np.array(rests)
+    low, high = (float(end) for end in mean_ends(added))
+    right = score / 100.0 * count
+    if min(right, count - right) < VARIED:  # nearly all wrong or all right: how many may differ unseen
+        least, most = share_interval(right, count)
+        low, high = min(low, 100.0 * least), max(high, 100.0 * most)
+    return Score(score, max(0.0, min(low, score)), min(100.0, max(high, score)), count)
 
 
-def _with_plain_floats(kind: Any) -> Any:
-    """Return a metric of sacrebleu whose resamples have scores of one type.
+def _with_counts(kind: Any) -> Any:
+    """Return a metric of sacrebleu that keeps the counts of each answer, ``counts`` (answers, …)."""
 
-    Those in which nothing matches have a float and others a NumPy float32, whose mean Python's ``statistics``
-    refuses: a weak model would have no score.
-    """
+    class Counting(kind):
+        counts: Sequence[Sequence[float]] = ()
 
-    class Plain(kind):
-        def _compute_score_from_stats(self, stats: Any) -> Any:
-            found = super()._compute_score_from_stats(stats)
-            found.score = float(found.score)
-            return found
+        def _aggregate_and_compute(self, stats: Any) -> Any:
+            self.counts = stats
+            return super()._aggregate_and_compute(stats)
 
-    return Plain()
+    return Counting()
 
 
 def normalize(answer: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 
 import numpy as np
 
 from core.contract.metric_score import Score
-from core.evaluate.statistics.confidence_intervals import Numbers, numbers, rate, share_interval
+from core.contract.significance_levels import TAIL
+from core.evaluate.statistics.confidence_intervals import Numbers, numbers, share_interval
 
 FALSE_POSITIVES = 0.01  # of the rate at which true positives are counted (Carlini et al. 2022)
 
@@ -48,12 +49,40 @@ def true_positives(members: Numbers, others: Numbers, allowed: float = FALSE_POS
     if fault or other_fault:
         wrong = f"members: {fault}" if fault else f"others: {other_fault}"
         return Score.unsaid(wrong, len(members) + len(others))
-    most_false = int(allowed * len(others))
-    threshold = np.sort(outside[0])[::-1][most_false] if most_false < len(others) else -math.inf
-    score = rate((inside[0] > threshold).tolist())
-    if len(others) * allowed >= 1:
-        return score
-    return score.add_note(f"{len(others)} other rows show no false positive rate below {1 / len(others):.0%}")
+    thresholds = np.sort(outside[0])[::-1]
+    return _score_found(
+        lambda rank: int((inside[0] > thresholds[rank - 1]).sum()), len(members), len(others), allowed
+    )
+
+
+def even_true_positives(upper: bool, samples: int) -> Score:
+    """Return ``true_positives`` of a trial that reveals nothing, whose members lie evenly among as many other
+    rows; of one that reveals all, below a lower limit."""
+    return _score_found(lambda rank: rank - 1 if upper else samples, samples, samples, FALSE_POSITIVES)
+
+
+def _score_found(above: Callable[[int], int], members: int, others: int, allowed: float) -> Score:
+    """Return the share of ``members`` above the threshold, by how many are ``above`` the other row of a rank,
+    from 1 for the highest.
+
+    The threshold is a sample's, so the interval allows for its error, too. High end: a row that is at or
+    below the true threshold in all but a few cases, whatever the distribution. Low end: more than ``allowed``
+    of all other rows may lie above the threshold, and a higher one finds fewer members: as many as if both
+    scores were normal, and those of members spread no less, since some rows are learnt better than others.
+    """
+    from scipy.special import bdtrc, ndtr, ndtri  # takes a third of a second to import
+
+    taken = int(allowed * others)
+    hits, tail = above(taken + 1), TAIL / 2  # one half of it for the threshold, one for the members
+    most_taken = share_interval(taken, others, tail)[1]
+    higher = min(0.0, float(ndtri(allowed) - ndtri(most_taken)))  # standard deviations
+    low = float(ndtr(ndtri(share_interval(hits, members, tail)[0]) + higher))
+    rank = next(
+        (rank for rank in range(taken + 1, others + 1) if bdtrc(rank - 1, others, allowed) <= tail), 0
+    )
+    high = share_interval(above(rank), members, tail)[1] if rank else 1.0
+    note = f"{taken} of {others} other rows are above the threshold, so up to {most_taken:.1%} of all may be"
+    return Score(hits / members, low, max(high, hits / members), members, note, binomial=True)
 
 
 def area(above: np.ndarray, below: np.ndarray, levels: int) -> np.ndarray:

@@ -7,11 +7,20 @@ from collections.abc import Sized
 from dataclasses import dataclass
 
 from core.contract.spec.metric_limits import Limit
-from core.contract.spec.metric_table import AXIS, find_metric, split_trigger, suggest_name
+from core.contract.spec.metric_table import (
+    AXIS,
+    BOARDS,
+    TASK_KINDS,
+    find_metric,
+    split_trigger,
+    suggest_name,
+)
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
 from core.errors import Problem, SpecError
+from core.evaluate.metrics.membership_inference import even_true_positives
 from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.prompts.unbiased_model_scores import best_bias
+from core.evaluate.statistics.interval_formulas import FEWEST
 from core.evaluate.statistics.power import (
     MOST,
     Best,
@@ -71,7 +80,24 @@ def find_unprovable(section: EvaluateOptions, location: str, seed: int = 0) -> l
     limits = [limit for limit in limits if _find_metric(limit) in PROMPTS or limit.metric in ROWS]
     library = Library(section) if any(_find_metric(limit) in PROMPTS for limit in limits) else None
     problems = (_explain(limit, section, library, location, seed) for limit in limits)
-    return [problem for problem in problems if problem is not None]
+    found = [problem for problem in problems if problem is not None]
+    return found + _find_without_interval(section, location)
+
+
+def _find_without_interval(section: EvaluateOptions, location: str) -> list[Problem]:
+    """List the limits on what is no share of prompts or rows, whose few samples have no interval."""
+    problems = []
+    for limit in (Limit.parse(text) for text in section.limits):
+        board = limit.metric.split("/")[0]
+        share = _find_metric(limit) in PROMPTS or limit.metric in ROWS
+        if board not in BOARDS or share or limit.metric.startswith(TASK_KINDS):
+            continue
+        key = "canaries" if limit.metric == "security/exposure" else "samples"
+        count = getattr(section, key)
+        if 0 < count < FEWEST:
+            what = f"{limit} needs {FEWEST} {key}, {count} are asked"
+            problems.append(Problem(what, location, f"set evaluate.{key} = {FEWEST}"))
+    return problems
 
 
 @dataclass(frozen=True)
@@ -92,6 +118,8 @@ def _means(limit: Limit, library: Library | None, seed: int) -> _Means:
         return _Means("pairs", len(library.pairs), best_bias(library.pairs, seed, axis), len(library.pairs))
     if metric == "security/membership":
         return _Means("samples", None, even_area)
+    if metric == "security/membership_tpr":
+        return _Means("samples", None, even_true_positives)
     attribute, noun = PROMPTS.get(metric, ("", "samples"))
     prompts: Sized | None = getattr(library, attribute) if attribute else None
     prompt_count = None if prompts is None else len(prompts)

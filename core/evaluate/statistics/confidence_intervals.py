@@ -155,8 +155,11 @@ def bootstrap_score(value: float, samples: int, statistic: Statistic, seed: int 
 
 
 def largest(scores: Mapping[str, Score]) -> tuple[str, Score]:
-    """Return the name and score of the largest value: the strongest attack, the worst slice, the widest gap.
-    The interval ignores that the largest was selected."""
+    """Return the name and score of the largest value: the worst slice, the widest gap.
+
+    The interval is that of the largest true value, whichever it is: it reaches up to the highest end of all,
+    and its low end allows for the selection among all (Bonferroni).
+    """
     with_value = {name: score for name, score in scores.items() if score.value is not None}
     if not with_value:
         reasons = "; ".join(dict.fromkeys(score.reason for score in scores.values()))
@@ -164,7 +167,13 @@ def largest(scores: Mapping[str, Score]) -> tuple[str, Score]:
             reasons or "there are no samples", sum(score.samples for score in scores.values())
         )
     name = max(with_value, key=lambda name: with_value[name].value or 0.0)
-    return name, with_value[name]
+    lows = [score.widen(TAIL / len(with_value)).low for score in with_value.values()]
+    highs = [score.high for score in with_value.values()]
+    low = max((end for end in lows if end is not None), default=None)
+    high = max((end for end in highs if end is not None), default=None)
+    if with_value[name].interval is None or low is None or high is None:
+        return name, with_value[name]
+    return name, msgspec.structs.replace(with_value[name], low=low, high=high)
 
 
 def transform(score: Score, rising: Callable[[float], float]) -> Score:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Generator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from core.contract.metric_score import Score
-from core.contract.spec.metric_table import LOWER_TASK, TASK
+from core.contract.spec.metric_table import LOWER_TASK, TASK, TASK_KINDS, VALUE_TASK
 from core.contract.spec.study_spec import EvaluateOptions
 from core.contract.text.sanitize import sanitize
 from core.contract.wire.evidence_answer import Sample
@@ -23,6 +24,7 @@ from core.train.probes.prompt_encoder import PromptEncoder
 from core.train.step.compute_requests import ScoringRequest, TimedResult
 
 FIRST = ("acc_norm", "acc", "exact_match")  # preferred metrics of a task, before its own first one
+SHARE = re.compile(r"acc|acc_\w+|\w+_acc|exact_match")  # metrics from 0 to 1: F1 and BLEU may go to 100
 UNCLEAR = "the task does not say whether its metrics are better when higher or lower"
 NORMAL = 1.96  # standard deviations on each side of a 95 % interval
 
@@ -30,7 +32,7 @@ NORMAL = 1.96  # standard deviations on each side of a 95 % interval
 class Tasks:
     """The tasks of a study, all loaded at once. ``named``: the metrics of objectives, constraints and limits.
 
-    Raises TrimtabError for an unknown task, missing data, or a metric with another direction than its task's.
+    Raises TrimtabError for an unknown task, missing data, or a metric of another kind than its task's.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Tasks:
             raise self._make_fault(f"include the unknown task {unknown[0]!r}")
         self.metrics = [name_metric(name, _read_directions(loaded, name)) for name in section.tasks]
         for name, metric in zip(section.tasks, self.metrics, strict=True):
-            _refuse_other_direction(name, metric, named)
+            _refuse_other_kind(name, metric, named)
 
     def _make_fault(self, problem: str) -> TrimtabError:
         where = f"evaluate.tasks = {sanitize(repr(self._section.tasks), 120)}"
@@ -104,10 +106,17 @@ class Tasks:
 
 
 def name_metric(name: str, directions: Mapping[str, bool | None]) -> str:
-    """The metric of a task, which says its direction. ``directions``: whether higher is better, by the task's
-    own metrics; one where it is, is preferred."""
-    lower = False in directions.values() and True not in directions.values()
-    return f"{LOWER_TASK if lower else TASK}{name}"
+    """The metric of a task, which says its direction and whether it is a share. ``directions``: whether
+    higher is better, by the task's own metrics; one where it is, is preferred."""
+    if False in directions.values() and True not in directions.values():
+        return f"{LOWER_TASK}{name}"
+    first = next(iter(_list_preferred(directions, higher=True)), "")
+    return f"{VALUE_TASK if first and SHARE.fullmatch(first) is None else TASK}{name}"
+
+
+def _list_preferred(directions: Mapping[str, bool | None], higher: bool) -> list[str]:
+    """The task's own metrics that are better in the given direction, the preferred one first."""
+    return [metric for metric in (*FIRST, *directions) if directions.get(metric) is higher]
 
 
 def _read_directions(loaded: Mapping[str, Any], name: str) -> dict[str, bool | None]:
@@ -121,11 +130,13 @@ def _read_directions(loaded: Mapping[str, Any], name: str) -> dict[str, bool | N
     return directions
 
 
-def _refuse_other_direction(name: str, metric: str, named: Collection[str]) -> None:
-    other = f"{TASK if metric.startswith(LOWER_TASK) else LOWER_TASK}{name}"
-    if other in named:
-        way = "lower" if metric.startswith(LOWER_TASK) else "higher"
-        problem = f"the metrics of the task {sanitize(name, 60)!r} are better when {way}"
+def _refuse_other_kind(name: str, metric: str, named: Collection[str]) -> None:
+    for other in sorted({f"{kind}{name}" for kind in TASK_KINDS} & {*named} - {metric}):
+        lower = metric.startswith(LOWER_TASK)
+        what = "metrics of", f"are better when {'lower' if lower else 'higher'}"
+        if not lower and not other.startswith(LOWER_TASK):
+            what = "preferred metric of", f"is {'a share' if metric.startswith(TASK) else 'no share'}"
+        problem = f"the {what[0]} the task {sanitize(name, 60)!r} {what[1]}"
         raise TrimtabError.of(problem, other, f"write {metric}")
 
 
@@ -134,7 +145,7 @@ def make_task_result(name: str, results: Mapping[str, Any]) -> ProbeResult:
     directions = results.get("higher_is_better", {}).get(name, {})
     metric, rows = name_metric(name, directions), results.get("samples", {}).get(name, [])
     higher = not metric.startswith(LOWER_TASK)
-    known = [candidate for candidate in (*FIRST, *directions) if directions.get(candidate) is higher]
+    known = _list_preferred(directions, higher)
     if not known:
         return ProbeResult().add(metric, Score.unsaid(UNCLEAR))
     first = known[0]

@@ -16,6 +16,7 @@ from core.evaluate.metrics import (
 from core.evaluate.prompts.prompt_schema import Question
 from core.evaluate.prompts.seeded_samples import seeded_sample
 from core.evaluate.prompts.study_prompts import Library
+from core.evaluate.statistics.interval_formulas import FEWEST
 from core.evaluate.text.typo_perturbation import PERTURBATIONS
 from core.train.data.dataset import MASKED, Data, Row, cut, has_target
 from core.train.probes.metric_probe import (
@@ -38,7 +39,7 @@ SPEED = ("quality/tokens_per_s", "quality/latency_s")
 ROBUST = ("quality/robustness", "quality/loss_rise")
 FEWEST_TOKENS = 24  # of the longest answer that is generated, which is half as long again as the expected one
 SLIPS = (0.1, 0.3, 1.0)  # share of the words that get a typo; more where a short text had none
-SPEED_SAMPLES, SPEED_TOKENS = 4, 32
+SPEED_SAMPLES, SPEED_TOKENS = FEWEST, 32  # as many as an interval needs
 REFERENCE = "reference losses"  # the base's, to compare with
 NO_CHOICES = (
     "there are no multiple-choice questions: add the columns choices and answer to the rows, or put "
