@@ -18,7 +18,8 @@ from core.contract.wire.evidence_answer import Evidence, Sample
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.base.latest_query import Latest
-from tui.keys.key_declarations import EVERYWHERE, EVIDENCE
+from tui.keys.evidence_key_groups import EVIDENCE
+from tui.keys.key_declarations import EVERYWHERE
 from tui.keys.key_definition import make_bindings
 from tui.number_text import format_number
 from tui.widgets.cached_static import Sheet

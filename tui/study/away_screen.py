@@ -88,7 +88,7 @@ class AwayScreen(ModalScreen[int]):
                 options += [self._make_heading(section, len(lines)), *map(self._make_row, lines[:MOST])]
                 options += [self._note(f"… and {len(lines) - MOST} more")] if len(lines) > MOST else []
         if self._summary.earlier:
-            options.append(self._note("older events are no longer kept here: `trimtab events` has all"))
+            options.append(self._note("older events are on the events screen: 8"))
         page = OptionList(*options)
         away = format_duration(max(0.0, self._now - self._summary.since))
         page.border_title = f"while you were away ({away}): {sanitize(self._summary.study, 40)}"
