@@ -10,6 +10,7 @@ from core.contract.views.charts.curve_point_thinning import clip_places, keep_ex
 from tui.charts.braille_canvas import Canvas, find_column, find_row
 from tui.charts.chart_curve import ChartData, Curve, format_place, format_tick, write_figure
 from tui.charts.chart_view import ChartView
+from tui.number_text import is_whole
 
 Cell = tuple[str, str]  # a character and its meaning; a meaning with "bold " before it is bold
 Place = tuple[float, float]
@@ -212,7 +213,8 @@ def _draw_below(chart: ChartData, view: ChartView, across: AxisScale, width: int
     line = _make_row("╰", "─" * (width - 2), "╯", border)
     inner, left = width - LABELS - 2, LABELS + 1
     most = max(3, inner // 12)
-    for value in thin_ticks(chart.ticks(across, most), most):
+    ticks = [value for value in chart.ticks(across, most) if view.along == "time" or is_whole(value)]
+    for value in thin_ticks(ticks, most):
         _write(
             line, left + find_column(across.position(value), inner), format_place(value, view.along), "muted"
         )

@@ -47,7 +47,7 @@ class StudyHeader(Sheet):
     ) -> None:
         """Draw ``study``; ``away`` says that the engine is away or silent, ``hidden_count`` counts the
         others, ``place`` is user and host, at the right where there is room; the way begins at ``root``."""
-        width = max(40, self.size.width - 2)
+        width = max(1, self.size.width - 2)
         first = Text(no_wrap=True, overflow="ellipsis")
         second = Text(no_wrap=True, overflow="ellipsis")
         if root and width >= ROOTED:

@@ -177,7 +177,9 @@ def _make_axis(
 ) -> list[tuple[float, str]]:
     if along == "time":
         return [(inside * part / 4, format_duration(last * part / 4)) for part in range(5)]
-    labels = list_axis_labels(0, last, round(width * inside)) if last >= 1 else [(1.0, format_short(last))]
+    if last < 1:
+        return [(inside, format_short(last))]
+    labels = list_axis_labels(0, last, round(width * inside), whole=True)
     return [(place * inside, label) for place, label in labels]
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from core.contract.views.axis_scale import AxisScale
 from tui.charts.braille_canvas import Canvas, find_column, find_row
-from tui.number_text import format_number
+from tui.number_text import format_number, is_whole
 from tui.theme_colors import Palette
 
 AXIS = 8  # cells for the labels of the values
@@ -67,11 +67,16 @@ class Plane:
         shown = []
         for row, cells in enumerate(self._lines.rows()):
             line = Text(no_wrap=True)
+            run, run_style = "", ""
             for column, (dots, owner) in enumerate(cells):
                 meaning = self._meanings[owner] if owner >= 0 else ""
                 sign, meaning = self._signs.get((column, row), (dots, meaning))
-                line.append(sign, style=find_style(look, meaning))
-            shown.append(line)
+                style = find_style(look, meaning)
+                if style != run_style:
+                    line.append(run, style=run_style)
+                    run, run_style = "", style
+                run += sign
+            shown.append(line.append(run, style=run_style))
         return shown
 
 
@@ -107,12 +112,14 @@ def add_axes(
     return shown
 
 
-def list_axis_labels(first: float, last: float, width: int) -> list[tuple[float, str]]:
-    """Round numbers along an axis from ``first`` to ``last``, by their places."""
+def list_axis_labels(first: float, last: float, width: int, whole: bool = False) -> list[tuple[float, str]]:
+    """Round numbers along an axis from ``first`` to ``last``, by their places; ``whole`` ones of what is
+    counted."""
     if last <= first:
         return [(0.0, format_number(first))]
     scale = AxisScale(first, last)
-    return [(scale.position(value), format_short(value)) for value in scale.ticks(max(2, width // 14))]
+    ticks = [value for value in scale.ticks(max(2, width // 14)) if not whole or is_whole(value)]
+    return [(scale.position(value), format_short(value)) for value in ticks]
 
 
 def format_short(value: float) -> str:
