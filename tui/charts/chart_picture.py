@@ -16,6 +16,7 @@ Cell = tuple[str, str]  # a character and its meaning; a meaning with "bold " be
 Place = tuple[float, float]
 LABELS = 7  # cells for the values beside the axis, and one between
 LEAST = (16, 4)  # cells and lines of the smallest chart
+ELSEWHERE = "no value in this part"
 APART = 14  # cells between the signs of a curve
 KINDS = {"checkpoint": "▪", "resume": "▸", "best": "★", "spike": "▲", "edit": "✎"}  # later ones hide earlier
 LINES = {"edit": "┊"}  # what is also drawn through the plot
@@ -46,9 +47,10 @@ def draw_chart(
     values = [value for _, places in curves for _, value in places]
     top = _fit(_make_title(chart, view, chosen), "╭", "╮", width, border)
     if not values:
+        is_elsewhere = view.window is not None and any(curve.steps for curve in chart.curves)
         return [
             top,
-            *_lay_out_words(chart.empty, width, rows, border),
+            *_lay_out_words(ELSEWHERE if is_elsewhere else chart.empty, width, rows, border),
             _make_row("╰", "─" * (width - 2), "╯", border),
         ]
     up = AxisScale(*chart.range) if chart.range else round_values(values, view.log_y)
