@@ -1,8 +1,10 @@
 """The race of all trials: which lines it gets, what it draws, how the trial under the cursor stands."""
 
+from dataclasses import replace
+
 import msgspec
 
-from core.contract.views.trials.pruner_border import find_border
+from core.contract.views.trials.pruner_border import Border, find_border
 from tests.tui.explored import explored_study
 from tests.tui.scene import no_card, state_of, study_events
 from tui.study_table.race_plot import (
@@ -55,6 +57,26 @@ def test_the_cursors_curve_is_drawn_above_all_others_in_its_own_colour():
     lines = make_race_lines(race(cursor=1), (100, 20), LOOK)
     coloured = {str(span.style) for line in lines[1:-2] for span in line.spans}
     assert LOOK[CURSOR] in coloured and LOOK["good"] in coloured and LOOK["muted"] in coloured
+
+
+def test_the_border_hides_neither_the_cursors_curve_nor_the_best_one():
+    plain = replace(race(cursor=6), border=Border(why_none="none"))
+    series = STUDY.trials[6].series["eval/loss"]
+    on_it = replace(
+        plain, border=Border(tuple(zip(series.steps, series.values, strict=True)), "minimize", False)
+    )
+
+    def dots(shown):
+        lines = make_race_lines(shown, (100, 20), LOOK)[1:]
+        return [
+            line.plain[span.start : span.end]
+            for line in lines
+            for span in line.spans
+            if str(span.style) in (LOOK[CURSOR], LOOK["good"])
+            and "\u2800" < line.plain[span.start] < "\u2900"
+        ]
+
+    assert dots(plain) == dots(on_it) != []
 
 
 def test_numbers_at_two_ends_do_not_cover_each_other():

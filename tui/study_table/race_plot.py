@@ -152,7 +152,7 @@ def _draw_border(plane: Plane, points: Places, stepwise: bool) -> None:
         first, last = find_column(max(0.0, x0), plane.width), find_column(min(1.0, x1), plane.width)
         for column in range(first, last + 1):
             share = (column - first) / max(1, last - first)
-            plane.mark((column + 0.5) / plane.width, y0 + share * (y1 - y0), "╌", BORDER)
+            plane.mark((column + 0.5) / plane.width, y0 + share * (y1 - y0), "╌", BORDER, (CURSOR, BANDS[0]))
 
 
 def _name_ends(plane: Plane, curves: dict[int, Places], race: Race, ranked: Sequence[int]) -> None:

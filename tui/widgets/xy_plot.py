@@ -45,6 +45,7 @@ class Plane:
         self._lines = Canvas(self.width, self.height)
         self._meanings: list[str] = []
         self._signs: dict[tuple[int, int], tuple[str, str]] = {}
+        self._below: dict[tuple[int, int], tuple[str, ...]] = {}  # signs under the lines of these meanings
 
     def line(self, places: Sequence[tuple[float, float]], meaning: str) -> None:
         """Dots through all ``places``."""
@@ -53,14 +54,17 @@ class Plane:
         owner = self._meanings.index(meaning)
         self._lines.curve(places, owner)
 
-    def mark(self, x: float, y: float, sign: str, meaning: str) -> None:
-        """A sign of one cell."""
-        self.put(find_column(x, self.width), find_row(y, self.height), sign, meaning)
+    def mark(self, x: float, y: float, sign: str, meaning: str, below: tuple[str, ...] = ()) -> None:
+        """A sign of one cell; it does not hide lines of the meanings ``below`` which it stands."""
+        column, row = find_column(x, self.width), find_row(y, self.height)
+        self.put(column, row, sign, meaning)
+        self._below[column, row] = below
 
     def put(self, column: int, row: int, sign: str, meaning: str) -> None:
         """A sign in a cell, counted from the upper left."""
         if 0 <= column < self.width and 0 <= row < self.height:
             self._signs[column, row] = (sign, meaning)
+            self._below.pop((column, row), None)
 
     def rows(self, look: Palette) -> list[Text]:
         """The cells, line by line."""
@@ -69,13 +73,14 @@ class Plane:
             line = Text(no_wrap=True)
             run, run_style = "", ""
             for column, (dots, owner) in enumerate(cells):
-                meaning = self._meanings[owner] if owner >= 0 else ""
-                sign, meaning = self._signs.get((column, row), (dots, meaning))
+                meaning, place = self._meanings[owner] if owner >= 0 else "", (column, row)
+                if owner < 0 or meaning not in self._below.get(place, ()):
+                    dots, meaning = self._signs.get(place, (dots, meaning))
                 style = find_style(look, meaning)
                 if style != run_style:
                     line.append(run, style=run_style)
                     run, run_style = "", style
-                run += sign
+                run += dots
             shown.append(line.append(run, style=run_style))
         return shown
 
