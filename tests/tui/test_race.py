@@ -94,6 +94,12 @@ def test_without_evaluations_the_training_losses_race():
         early[number] = msgspec.structs.replace(trial, series=series)
     shown = text(race(msgspec.structs.replace(study, trials=early), cursor=0))
     assert "train/loss by steps" in shown
+    pruned = msgspec.structs.replace(
+        STUDY.trials[1], series={"train/loss": STUDY.trials[1].series["train/loss"]}
+    )
+    other = msgspec.structs.replace(STUDY, trials=STUDY.trials | {1: pruned})
+    ended = replace(race(numbers=[1], cursor=1), study=other)
+    assert "train/loss by steps" in text(ended) and "border" not in text(ended), "it is of the other loss"
     nothing = state_of(study_events(ends=["queued"])).studies["tidy-7b"]
     assert "no trial has been evaluated twice" in text(race(nothing, cursor=0))
 

@@ -51,3 +51,9 @@ async def test_user_and_host_are_left_out_of_a_header_without_room(seat):
         you.app.screen.show()
         await you.pilot.pause()
         assert you.screen().splitlines()[0].strip() == "trimtab"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120])
+async def test_the_best_line_of_the_header_ends_with_a_whole_word(seat, width):
+    async with seat(state_of(scored_study(), no_card()), (width, 24)) as you:
+        assert "…" not in you.screen().splitlines()[1]

@@ -56,6 +56,11 @@ class Race:
         objective, direction = self.study.objectives[0]
         return direction if self.metric == objective else "minimize"
 
+    @property
+    def is_bordered(self) -> bool:
+        """Tell whether the pruner's border is on this axis, and of this metric."""
+        return self.along == "steps" and self.metric == self.study.objectives[0][0]
+
 
 def find_race_height(lines: int, rows: int) -> int:
     """Return how many of the ``lines`` the race gets below a table of ``rows``; 0 for none."""
@@ -87,8 +92,7 @@ def make_race_lines(race: Race, room: tuple[int, int], look: Palette) -> list[Te
     head = _make_head(race, ranked, room[0], look)
     if not values:
         return [head, Text(" no trial has been evaluated twice", style=look["muted"])]
-    bordered = race.along == "steps" and race.metric == race.study.objectives[0][0]
-    points = [(float(step), value) for step, value in race.border.points] if bordered else []
+    points = [(float(step), value) for step, value in race.border.points] if race.is_bordered else []
     scale = make_race_scale(values, race.direction)
     last = max(curve[-1][0] for curve in curves.values() if curve) or 1.0
     plane = Plane(max(8, room[0] - AXIS - 1), max(3, room[1] - 3))
@@ -203,6 +207,8 @@ def describe_border(race: Race, roomy: bool = True) -> tuple[str, str]:
     trial = race.study.trials.get(race.cursor) if race.cursor is not None else None
     if race.border.why_none:
         return race.border.why_none, "muted"
+    if not race.is_bordered:
+        return "", "muted"
     if trial is None or trial.state in s.ENDED:
         return "╌ the pruner's border", "muted"
     standing = judge_standing(race.study, trial)
