@@ -160,6 +160,15 @@ def test_queued_trials_say_when_they_fit():
     assert describe_wait(Verdict(9, "fits when a device is empty", "warning"))[0] == "alone"
 
 
+def test_a_trial_of_a_paused_study_keeps_its_progress():
+    study = msgspec.structs.replace(STUDIES["plain"], state="paused")
+    study = study_with(study, 6, state="queued")
+    progress = next(column for column in drawn(study, 80)[0] if column.key == "progress")
+    waits = Verdict(6, "waits for resume: the study is paused", "warning")
+    assert progress.draw(RowView(study, study.trials[6], verdict=waits))[-1] == ("  57%", "")
+    assert progress.draw(RowView(study, study.trials[9], verdict=waits)) == [("for resume", "warning")]
+
+
 def test_all_curves_are_drawn_on_one_scale_and_ended_ones_dimly():
     study = STUDIES["plain"]
     low = Series(tuple(range(40)), tuple(2.0 - place / 40 for place in range(40)))

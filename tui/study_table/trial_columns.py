@@ -158,12 +158,16 @@ def _make_signs(roomy: bool) -> Callable[[RowView], list[Piece]]:
 
 def _make_state(row: RowView) -> list[Piece]:
     trial = row.trial
-    waits = row.study.state == "paused" and trial.state == s.QUEUED and trial.step
-    state = s.PAUSED if waits else trial.state
+    state = s.PAUSED if _is_interrupted(row) else trial.state
     word = ASKED.get(trial.asked, state) if trial.state in s.ON_WORKER else state
     if trial.editing and not trial.asked:
         word = "editing…"
     return [(f"{GLYPHS[state]} {word}", "warning" if trial.asked or trial.editing else state)]
+
+
+def _is_interrupted(row: RowView) -> bool:
+    """Tell whether the study was paused while the trial trained: it is in the queue until then."""
+    return row.study.state == "paused" and row.trial.state == s.QUEUED and bool(row.trial.step)
 
 
 def _make_progress(cells: int) -> Callable[[RowView], list[Piece]]:
@@ -176,7 +180,7 @@ def _make_progress(cells: int) -> Callable[[RowView], list[Piece]]:
         if unrated_trials.is_unrated(row.study, trial):
             enough = row.study.settings.evaluate.ratings
             return [(f"rated {unrated_trials.count_ratings(trial)}/{enough}".rjust(cells), "info")]
-        if trial.state == s.QUEUED and row.verdict is not None:
+        if trial.state == s.QUEUED and row.verdict is not None and not _is_interrupted(row):
             return [describe_wait(row.verdict)]
         if study_progress.is_evaluating(trial):
             return [(f"{study_progress.EVALUATING:>{cells}}", trial.state)]
