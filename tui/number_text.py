@@ -74,6 +74,11 @@ def format_number(value: object) -> str:
     return str(value)
 
 
+def is_whole(value: float) -> bool:
+    """Tell whether a value is a whole number, but for rounding."""
+    return abs(value - round(value)) < 1e-6
+
+
 def format_loss(value: float | None) -> str:
     """A metric in a column: five characters for the common range."""
     if value is None or not math.isfinite(value):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from textual.color import ColorParseError
+from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
 from core.contract.text.sanitize import sanitize
 
 THEMES = Path(__file__).resolve().parent.parent / "themes"
 DEFAULT = "harbour"
+FAINT = 0.22  # of the way from muted text to the background: lines of this colour still have 3 : 1
 # meaning → colour variable of the theme; glyph and word always say the same
 MEANINGS = {
     "queued": "text-muted",
@@ -76,6 +77,10 @@ class Palette:
         return f"{front} on {back}" if front and back and front != back else "reverse"
 
     def __getitem__(self, meaning: str) -> str:
+        if meaning == "faint":  # many lines behind those that matter
+            muted, back = self["muted"], self["background"]
+            seen = muted.startswith("#") and back.startswith("#")
+            return Color.parse(muted).blend(Color.parse(back), FAINT).hex6 if seen else muted
         own = self._variables.get(f"memory-{meaning}", "")  # where two colours of a theme are the same
         colour = own or self._variables.get(MEANINGS.get(meaning, meaning), "")
         if colour.startswith("auto"):  # text-muted is "auto 60%" in some themes

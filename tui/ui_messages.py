@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from textual.message import Message
+
+
+@dataclass(frozen=True)
+class ShownMessage:
+    """A notification that was shown ``at`` (Unix seconds); ``level`` is information, warning or error."""
+
+    at: float
+    level: str
+    title: str
+    text: str
 
 
 class TrialChosen(Message):

@@ -71,12 +71,12 @@ def test_a_host_is_added_listed_with_its_state_and_removed(far, home, capsys):
     there = far.host()
     line = ["hosts", "add", "gpu2", there.address, "--home", there.home, "--command", there.command]
     assert main(line) == exit_codes.OK
-    assert "1 of 1 studies run: small" in capsys.readouterr().out
+    assert "1 of 1 study runs: small" in capsys.readouterr().out
     assert (home / "hosts.toml").stat().st_mode & 0o777 == 0o600
     assert host_list.read(home) == {"gpu2": there}
     assert main(["hosts", "list"]) == exit_codes.OK
     shown = capsys.readouterr().out
-    assert shown.startswith("gpu2 ") and "1 of 1 studies run: small" in shown
+    assert shown.startswith("gpu2 ") and "1 of 1 study runs: small" in shown
     assert main(["hosts", "remove", "gpu2"]) == exit_codes.OK and host_list.read(home) == {}
     assert main(["attach", "--host", "gpu2"]) == exit_codes.BAD_INPUT
     assert "there is no host 'gpu2'" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import optuna
 import pytest
+from msgspec.structs import replace
 
 from core.contract.events import event_types as e
 from core.contract.spec import study_spec
@@ -75,6 +76,9 @@ def test_without_a_border_the_reason_is_told():
     assert judge_standing(few, few.trials[0]) is None
     five = running("median", {number: [2.0 + number] for number in range(5)})
     assert find_border(five).points == ((20, 4.0),) and judge_standing(five, five.trials[0]).behind == -2.5
+    ended = {number: replace(trial, state="complete") for number, trial in five.trials.items()}
+    four = replace(five, trials={number: trial for number, trial in ended.items() if number})
+    assert find_border(four).points == ((20, 4.5),), "nobody's own values are among them"
     assert "no pruner" in find_border(running("none")).why_none
     assert "compares rows" in find_border(running("wilcoxon")).why_none
 

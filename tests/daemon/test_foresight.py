@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from core import paths
@@ -15,7 +16,7 @@ from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, worker_api
 from core.daemon.placement import study_device_choice
-from core.daemon.placement.forecast_answers import answer
+from core.daemon.placement.forecast_answers import answer, describe_memory_now
 from core.daemon.placement.memory_planner import MemoryPlanner
 from core.daemon.placement.slot_assignment import TrialSlots
 from core.daemon.placement.study_device_choice import Slot
@@ -329,6 +330,16 @@ def test_the_queue_says_what_it_waits_for(base):
     assert now.devices[0].trials == (0, 1) and now.devices[0].foretold is not None
     roomy = ask(study(base, 8, 16, running=1), card(80), console_api.WeighMemory("a"))
     assert roomy.queued[0].text == "fits"
+
+
+@pytest.mark.parametrize(("pack", "state", "words"), [
+    (2, "running", "fits"), (1, "running", "waits for a slot: all are taken, 1 on gpu0"),
+    (2, "paused", "waits for resume: the study is paused"),
+])  # fmt: skip
+def test_a_trial_that_fits_in_memory_says_what_else_it_waits_for(base, pack, state, words):
+    one = msgspec.structs.replace(study(base, 8, 16, running=1), state=state)
+    now = describe_memory_now(foresight(one, card(80)), one, TrialSlots(pack, [GPU0]).explain_wait)
+    assert now.queued[0].text == words
 
 
 def test_a_limit_below_what_the_base_takes_is_refused_at_the_start(base):

@@ -36,6 +36,21 @@ async def test_each_line_opens_its_trial_and_a_line_without_one_opens_nothing():
     assert opened == [7, 3, None]
 
 
+async def test_a_long_line_goes_on_below_its_words():
+    why = (
+        "trial 3 pruned at step 80 of 400: median pruner: eval/loss 3.18 is worse than the median 2.942 of 3"
+    )
+    app: App[None] = App()
+    async with app.run_test(size=(80, 24)) as pilot:
+        page = AwaySummary("tidy-7b", 1000.0, (AwayLine("pruned", 3000.0, why, 3),))
+        app.push_screen(AwayScreen(page, 8200.0, Palette(app.get_css_variables())))
+        await pilot.pause()
+        first, second = [
+            strip.text for strip in strips_of(app) if "trial 3" in strip.text or "median 2" in strip.text
+        ]
+        assert first.index("trial 3") == len(second) - len(second.lstrip("│ "))
+
+
 def test_the_last_look_is_kept_for_this_user_alone(tmp_path):
     home = tmp_path / "home"
     seen = LastSeen(home)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -126,6 +127,16 @@ def test_what_cannot_be_drawn_is_left_out():
         drawn(),
     ):
         assert "no value yet" in "".join(lines) and not has_dots(lines)
+
+
+def test_a_part_without_values_is_not_a_chart_without_values():
+    last = Curve("x", [8], [2.0], "train")
+    assert "no value in this part" in "".join(drawn(last, view=ChartView(window=(0.0, 4.0))))
+
+
+def test_a_place_between_two_steps_has_no_label():
+    steps = Curve("x", [0, 1, 2], [3.0, 2.0, 1.0], "train")
+    assert "".join(re.findall(r"\d", drawn(steps, width=120)[-1])) == "012"
 
 
 @pytest.mark.parametrize("values", [[3.0], [3.0, 3.0], [0.0, 0.0], [-1.0, -1.0]])

@@ -17,6 +17,7 @@ from tui.keys.dialog_key_groups import (
     FIELD,
     FORM,
     HELP_PAGE,
+    MESSAGE_LIST,
     PIN,
     SIGNALS,
 )
@@ -114,9 +115,50 @@ async def test_digits_lead_to_the_screens_and_back(seat):
         await you.until(lambda: isinstance(you.app.screen, AllTrials), "where the digit was pressed")
 
 
+@pytest.mark.parametrize(("keys", "last"), [
+    (("b",), AllTrials),
+    (("b", "m"), BoardsScreen),
+    (("enter", "i"), DetailScreen),
+    (("b", "enter"), AllTrials),  # evidence belongs to the boards
+    (("S",), AllTrials),
+    (("b", "escape"), BoardsScreen),
+    (("d", "question_mark", "escape"), AllTrials),
+])  # fmt: skip
+async def test_a_key_leads_back_to_the_screen_before_whatever_key_left_it(seat, keys, last):
+    async with seat(state_of(*SCENE)) as you:
+        await you.press(*keys)
+        await you.press("grave_accent")
+        await you.until(lambda: isinstance(you.app.screen, last), f"back to {last}")
+
+
+async def test_messages_that_have_gone_can_be_read_again(seat):
+    async with seat(state_of(*SCENE)) as you:
+        you.app.say("first words")
+        you.app.notify("why not\nand what to do", title="refused", severity="warning", timeout=0.01)
+        await you.until(lambda: len(you.app.messages) == 2, "two messages")
+        await you.press("at")
+        await you.sees("messages", "refused: why not and what to do", "first words")
+        text = you.screen()
+        assert text.index("why not") < text.index("first words"), "the newest is on top"
+        await you.press("at")
+        await you.until(lambda: isinstance(you.app.screen, AllTrials), "the messages to close")
+
+
 DIALOGS = {
     group.title
-    for group in (FORM, CONFIRM, PIN, DEVICE_USE, SIGNALS, HELP_PAGE, COLUMNS, COMMAND_LINE, FIELD, CHOICE)
+    for group in (
+        FORM,
+        CONFIRM,
+        PIN,
+        DEVICE_USE,
+        SIGNALS,
+        HELP_PAGE,
+        MESSAGE_LIST,
+        COLUMNS,
+        COMMAND_LINE,
+        FIELD,
+        CHOICE,
+    )
 }
 MOTIONS = {
     "down", "up", "left", "right", "j", "k", "h", "l", "g", "G", "home", "end", "pagedown", "pageup", "tab",

@@ -192,6 +192,16 @@ async def test_hostile_names_findings_and_rows_are_harmless(seat, size):
                 look(you)
 
 
+async def test_a_source_that_was_not_checked_is_not_one_without_findings(seat):
+    sources = tuple(
+        msgspec.structs.replace(one, findings=(), why_not="it is a hub data set") for one in REVIEW.sources
+    )
+    async with seat(STATE) as you:
+        you.backend.answers = lambda request: msgspec.structs.replace(REVIEW, sources=sources)
+        await you.press("J")
+        await you.sees("nothing checked")
+
+
 async def test_nothing_is_sent_while_nothing_changes(seat):
     async with seat(MIXED) as you:
         await open_page(you)

@@ -1,8 +1,10 @@
 """The race of all trials: which lines it gets, what it draws, how the trial under the cursor stands."""
 
+from dataclasses import replace
+
 import msgspec
 
-from core.contract.views.trials.pruner_border import find_border
+from core.contract.views.trials.pruner_border import Border, find_border
 from tests.tui.explored import explored_study
 from tests.tui.scene import no_card, state_of, study_events
 from tui.study_table.race_plot import (
@@ -57,6 +59,26 @@ def test_the_cursors_curve_is_drawn_above_all_others_in_its_own_colour():
     assert LOOK[CURSOR] in coloured and LOOK["good"] in coloured and LOOK["muted"] in coloured
 
 
+def test_the_border_hides_neither_the_cursors_curve_nor_the_best_one():
+    plain = replace(race(cursor=6), border=Border(why_none="none"))
+    series = STUDY.trials[6].series["eval/loss"]
+    on_it = replace(
+        plain, border=Border(tuple(zip(series.steps, series.values, strict=True)), "minimize", False)
+    )
+
+    def dots(shown):
+        lines = make_race_lines(shown, (100, 20), LOOK)[1:]
+        return [
+            line.plain[span.start : span.end]
+            for line in lines
+            for span in line.spans
+            if str(span.style) in (LOOK[CURSOR], LOOK["good"])
+            and "\u2800" < line.plain[span.start] < "\u2900"
+        ]
+
+    assert dots(plain) == dots(on_it) != []
+
+
 def test_numbers_at_two_ends_do_not_cover_each_other():
     shown = text(race(EXPLORED, cursor=26), (120, 16))
     assert "●#26" in shown
@@ -72,6 +94,12 @@ def test_without_evaluations_the_training_losses_race():
         early[number] = msgspec.structs.replace(trial, series=series)
     shown = text(race(msgspec.structs.replace(study, trials=early), cursor=0))
     assert "train/loss by steps" in shown
+    pruned = msgspec.structs.replace(
+        STUDY.trials[1], series={"train/loss": STUDY.trials[1].series["train/loss"]}
+    )
+    other = msgspec.structs.replace(STUDY, trials=STUDY.trials | {1: pruned})
+    ended = replace(race(numbers=[1], cursor=1), study=other)
+    assert "train/loss by steps" in text(ended) and "border" not in text(ended), "it is of the other loss"
     nothing = state_of(study_events(ends=["queued"])).studies["tidy-7b"]
     assert "no trial has been evaluated twice" in text(race(nothing, cursor=0))
 

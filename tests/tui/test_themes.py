@@ -43,6 +43,7 @@ def test_each_meaning_can_be_read_on_each_background(theme: Theme):
         for meaning in MEANINGS:
             least = VISIBLE if meaning in AREAS else READABLE
             assert contrast(palette[meaning], palette[back]) >= least, (meaning, back)
+    assert contrast(palette["faint"], palette["background"]) >= VISIBLE
 
 
 def unreadable(seat) -> set[tuple[str, str, str]]:

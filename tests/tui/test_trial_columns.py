@@ -5,6 +5,7 @@ import pytest
 from rich.cells import cell_len
 
 from core.contract.events import event_types as e
+from core.contract.state import best_and_counts
 from core.contract.state.thinned_series import Series
 from core.contract.wire.memory_forecast import Verdict
 from tests.tui.explored import explored_study
@@ -129,8 +130,23 @@ def test_the_last_value_is_shown_as_its_distance_from_the_best():
     study = STUDIES["plain"]
     worse = study.trials[6].latest | {"eval/loss": study.trials[6].latest["eval/loss"] + 0.25}
     changed = study_with(study, 6, latest=worse)
-    texts = drawn(changed, 300)[1]["now"]
+    texts = drawn(changed, 300, TableChoice(columns=("now",)))[1]["now"]
     assert texts[6] == "+0.250" and texts[5] == "=", "a value at its best is not told twice"
+
+
+def test_a_trial_is_compared_with_the_best_one_which_says_so():
+    study = STUDIES["plain"]
+    made, _ = drawn(study, 200)
+    column = next(column for column in made if column.key == "vs-best")
+    best = best_and_counts.find_best(study)
+    told = {
+        number: column.draw(RowView(study, trial, trial is best, None, best.values[0]))[0]
+        for number, trial in study.trials.items()
+    }
+    assert told[best.number] == ("best", "good") and told[0] == ("+0.243", "")
+    ahead = study_with(study, 6, series={}, latest={"eval/loss": best.values[0] - 0.1})
+    view = RowView(ahead, ahead.trials[6], False, None, best.values[0])
+    assert column.draw(view) == [("-0.100", "good")]
 
 
 def test_queued_trials_say_when_they_fit():
@@ -138,8 +154,19 @@ def test_queued_trials_say_when_they_fit():
     progress = next(column for column in drawn(study, 80)[0] if column.key == "progress")
     assert progress.draw(RowView(study, study.trials[9], verdict=waits)) == [("after #8", "warning")]
     assert describe_wait(Verdict(9, "fits"))[0] == "fits"
+    taken = Verdict(9, "waits for a slot: all are taken, 2 on cpu", "warning")
+    assert describe_wait(taken) == ("for a slot", "warning")
     assert describe_wait(Verdict(9, "never fits: 93.4 GiB of 72.0 GiB", "error")) == ("never fits", "error")
     assert describe_wait(Verdict(9, "fits when a device is empty", "warning"))[0] == "alone"
+
+
+def test_a_trial_of_a_paused_study_keeps_its_progress():
+    study = msgspec.structs.replace(STUDIES["plain"], state="paused")
+    study = study_with(study, 6, state="queued")
+    progress = next(column for column in drawn(study, 80)[0] if column.key == "progress")
+    waits = Verdict(6, "waits for resume: the study is paused", "warning")
+    assert progress.draw(RowView(study, study.trials[6], verdict=waits))[-1] == ("  57%", "")
+    assert progress.draw(RowView(study, study.trials[9], verdict=waits)) == [("for resume", "warning")]
 
 
 def test_all_curves_are_drawn_on_one_scale_and_ended_ones_dimly():

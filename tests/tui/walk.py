@@ -32,7 +32,7 @@ WALK = (  # a key, and the screen that it leads to
     ("N", "FormScreen"), ("escape", "AllTrials"), ("asterisk", "AllTrials"), ("D", "Pin"),
     ("escape", "AllTrials"), ("E", "ChangeScreen"), ("escape", "AllTrials"), ("S", "StudiesScreen"),
     ("escape", "AllTrials"), ("colon", "CommandScreen"), ("escape", "AllTrials"),
-    ("question_mark", "Help"), ("escape", "AllTrials"),
+    ("question_mark", "Help"), ("escape", "AllTrials"), ("at", "MessagesScreen"), ("escape", "AllTrials"),
     ("ctrl+s", "SaveDialog"), ("escape", "AllTrials"),
     ("C", "ColumnDialog"), ("escape", "AllTrials"),
     ("ctrl+p", "CommandPalette"), ("escape", "AllTrials"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -17,6 +19,7 @@ from tui.number_text import GLYPHS
 from tui.theme_colors import Palette
 
 PAGE_WIDTH = 68
+MEANING_AT = 13  # cells of the keys before what they do
 
 
 class Help(ModalScreen[None]):
@@ -96,8 +99,9 @@ class Help(ModalScreen[None]):
     def _make_line(self, key: Key) -> Text:
         keys = getattr(self.app, "key_map", {}).get(key.id)
         line = Text(f"  {spell(keys) if keys else key.spelt:<10} ", style=self._look["warning"])
-        line.append(key.meaning, style=self._look["info"])
-        return line
+        room = max(20, min(PAGE_WIDTH, self.app.size.width * 96 // 100 - 8) - MEANING_AT)
+        meaning = f"\n{' ' * MEANING_AT}".join(textwrap.wrap(key.meaning, room, break_on_hyphens=False))
+        return line.append(meaning, style=self._look["info"])
 
 
 def _has(words: list[str], text: str) -> bool:

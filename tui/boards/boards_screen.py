@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -19,7 +20,7 @@ from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.boards.board_cells import MARKS
 from tui.boards.board_table import BoardTable
-from tui.boards.cell_detail import list_curves, make_foot
+from tui.boards.cell_detail import count_lines, list_curves, make_foot
 from tui.boards.evidence_screen import EvidenceScreen
 from tui.boards.report_card_screen import ReportCardScreen
 from tui.keys.key_declarations import BOARDS, EVERYWHERE
@@ -31,6 +32,8 @@ from tui.widgets.line_chart import Chart
 Limits = dict[str, tuple[Limit, ...]]
 WIDE = 150  # columns from which the intervals stand in the table
 LOW = 16  # lines below which the table alone is shown
+SIDE = 14  # lines at least of words and chart side by side
+AROUND = 10  # lines of title, heads, base, history and footer
 TALL = 32  # lines from which the selected cell's past is drawn large
 
 
@@ -47,13 +50,13 @@ class BoardsScreen(StudyScreen):
     }
     BoardsScreen #lower { height: auto; layout: vertical; }
     BoardsScreen #foot {
-        height: 6; padding: 0 1; border-top: solid $border; text-wrap: nowrap; text-overflow: ellipsis;
+        padding: 0 1; border-top: solid $border; text-wrap: nowrap; text-overflow: ellipsis;
     }
-    BoardsScreen Chart { display: none; height: 9; }
+    BoardsScreen Chart { display: none; }
     BoardsScreen.tall Chart { display: block; }
-    BoardsScreen.tall.wide #lower { layout: horizontal; height: 14; }
-    BoardsScreen.tall.wide #foot { width: 1fr; height: 100%; }
-    BoardsScreen.tall.wide Chart { width: 1fr; height: 100%; }
+    BoardsScreen.tall.wide #lower { layout: horizontal; }
+    BoardsScreen.tall.wide #foot { width: 1fr; }
+    BoardsScreen.tall.wide Chart { width: 1fr; }
     BoardsScreen #empty {
         height: 1fr; content-align: center middle; text-align: center; color: $text-muted; display: none;
     }
@@ -68,6 +71,7 @@ class BoardsScreen(StudyScreen):
         self._all = False
         self._turned = False  # intervals otherwise than the width says
         self._filter = ""
+        self._heights: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Title with the boards' names, table, words on the selected cell, footer."""
@@ -95,12 +99,13 @@ class BoardsScreen(StudyScreen):
     def draw(self) -> None:
         """Draw the current board."""
         study, look, table = self.study, self.console.look, self.query_one(BoardTable)
-        self._arrange()
         boards = r.list_boards(study) if study is not None else ()
         if self._board not in boards:
             self._board = next(iter(boards), "")
         names = r.list_names(study, self._board) if study is not None else ()
         limits = r.list_limits(study) if study is not None else {}
+        trials = self._list_trials(study) if study is not None else []
+        self._arrange(names, len(trials))
         self.query_one("#title", Sheet).draw(self._make_title(study, boards, limits))
         table.display = bool(names)
         self.query_one("#lower").display = bool(names) and self.size.height >= LOW
@@ -108,26 +113,38 @@ class BoardsScreen(StudyScreen):
         if study is None or not names:
             return
         sort_and_layout = (self._sorted, (self.size.width >= WIDE) != self._turned)
-        table.show(study, limits, names, self._list_trials(study), sort_and_layout, look)
+        table.show(study, limits, names, trials, sort_and_layout, look)
         if self._trial is not None:
             table.choose(self._trial)
             self._trial = None
         self._show_foot()
 
-    def _arrange(self) -> None:
-        """Show the parts that fit. The chart is drawn once its size is known."""
-        before = self.classes
-        self.set_class(self.size.height >= TALL, "tall")
-        self.set_class(self.size.width >= WIDE, "wide")
-        if self.classes != before:
-            self.call_after_refresh(self.show)
+    def _arrange(self, names: Sequence[str], trials: int) -> None:
+        """Show the parts that fit; the chart has the lines that the table leaves. It is drawn once its size
+        is known."""
+        width, height = self.size
+        tall, wide = height >= TALL, width >= WIDE
+        words = 1 + count_lines(names, (width // 2 if tall and wide else width) - 2)
+        spare = height - AROUND - trials
+        heights: tuple[int | str, ...] = ("auto", words, max(9, spare - words))
+        if tall and wide:
+            heights = (max(SIDE, spare), "100%", "100%")
+        if (tall, wide, heights) == self._heights:
+            return
+        self._heights = (tall, wide, heights)
+        self.set_class(tall, "tall")
+        self.set_class(wide, "wide")
+        for part, lines in zip(("#lower", "#foot", "Chart"), heights, strict=True):
+            self.query_one(part).styles.height = lines
+        self.call_after_refresh(self.show)
 
     def _show_foot(self) -> None:
         study, chosen, look = self.study, self.query_one(BoardTable).chosen, self.console.look
         if study is None or chosen is None:
             return
         limits, box, chart = r.list_limits(study), self.query_one("#foot", Sheet), self.query_one(Chart)
-        box.draw(make_foot(study, *chosen, limits, max(20, box.size.width - 2), look))
+        size = max(20, box.size.width - 2), max(1, box.size.height)
+        box.draw(make_foot(study, *chosen, limits, size, look))
         scale = {SHARE: ", in percent", POINTS: ", in points"}.get(r.describe_metric(chosen[1]).unit, "")
         chart.border_title = f"{sanitize(chosen[1], 40)} over its steps{scale}"
         why = "the base is scored once" if chosen[0] == r.BASE else "no score yet"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterable
+
 from rich.text import Text
 
 from core.contract.spec.metric_limits import Limit
+from core.contract.spec.metric_table import Metric
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
 from core.contract.views import metric_verdict as r
@@ -14,9 +18,11 @@ from tui.theme_colors import Palette
 from tui.widgets.line_chart import Curve
 from tui.widgets.text_wrapping import wrap_text
 
+INDENT = " " * 10  # as the lines below it
 WAYS = {"minimize": "lower is better", "maximize": "higher is better"}
 SAID = {"ok": "kept", "breached": "breached", "unsure": "unsure: it may be chance"}
-LINES = 5
+LINES = 5  # of the words, with one for the metric's meaning
+MEANING_LINES = 3
 
 
 def make_foot(
@@ -24,29 +30,43 @@ def make_foot(
     number: int,
     name: str,
     limits: dict[str, tuple[Limit, ...]],
-    width: int,
+    size: tuple[int, int],
     look: Palette,
 ) -> Text:
-    """LINES lines on a metric of a trial, or of the base for BASE."""
+    """At most ``size`` (cells, lines) on a metric of a trial, or of the base for BASE."""
     trial = study.trials.get(number)
-    reading = r.read(study, trial, name, limits)
+    reading, (width, height) = r.read(study, trial, name, limits), size
     lines = [
-        _explain_meaning(reading, look),
+        *_explain_meaning(reading.metric, width, look),
         _format_value(reading, trial, look),
-        _describe_base(reading, trial, look),
+        _describe_base(reading, trial, width, look),
         _describe_limit(study, reading, look),
     ]
     lines += _describe_reason(study, reading, width, look)
-    lines = (lines + [Text()] * LINES)[:LINES]
+    lines = (lines + [Text()] * height)[:height]
     return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
 
-def _explain_meaning(reading: r.Reading, look: Palette) -> Text:
-    line = Text(sanitize(reading.metric.name, 40), style="", no_wrap=True, overflow="ellipsis")
-    line.stylize("bold")
-    unit = f" [{reading.metric.unit}]" if reading.metric.unit not in ("", SHARE) else ""
-    line.append(f"  {reading.metric.meaning}{unit}; {WAYS[reading.metric.direction]}", style=look["muted"])
-    return line
+def count_lines(names: Iterable[str], width: int) -> int:
+    """Return how many lines the words on any of these metrics need."""
+    meanings = (len(_wrap_meaning(r.describe_metric(name), width)) for name in names)
+    return LINES - 1 + min(MEANING_LINES, max(meanings, default=1))
+
+
+def _wrap_meaning(metric: Metric, width: int) -> list[str]:
+    """Name and meaning, unit and direction, in lines."""
+    unit = f" [{metric.unit}]" if metric.unit not in ("", SHARE) else ""
+    words = f"{sanitize(metric.name, 40)}  {metric.meaning}{unit}; {WAYS[metric.direction]}"
+    return textwrap.wrap(words, max(20, width), subsequent_indent=INDENT, break_on_hyphens=False)
+
+
+def _explain_meaning(metric: Metric, width: int, look: Palette) -> list[Text]:
+    rows = [
+        Text(row, style=look["muted"], no_wrap=True, overflow="ellipsis")
+        for row in _wrap_meaning(metric, width)[:MEANING_LINES]
+    ]
+    rows[0].stylize(f"bold {look['info']}", 0, len(sanitize(metric.name, 40)))
+    return rows
 
 
 def _format_value(reading: r.Reading, trial: s.Trial | None, look: Palette) -> Text:
@@ -60,7 +80,7 @@ def _format_value(reading: r.Reading, trial: s.Trial | None, look: Palette) -> T
     return line
 
 
-def _describe_base(reading: r.Reading, trial: s.Trial | None, look: Palette) -> Text:
+def _describe_base(reading: r.Reading, trial: s.Trial | None, width: int, look: Palette) -> Text:
     if trial is None:
         return Text("          all trials are compared with the base", style=look["muted"])
     line = Text("base      ", style=look["muted"])
@@ -73,7 +93,9 @@ def _describe_base(reading: r.Reading, trial: s.Trial | None, look: Palette) -> 
         line.append(
             f"  {arrow} {format_change(reading.change, reading.metric.unit)}{points} ", style=look[meaning]
         )
-        line.append(_describe_comparison(reading), style=look[meaning])
+        words = _describe_comparison(reading)
+        short = words.replace("within the error bars", "may be chance")
+        line.append(words if line.cell_len + len(words) <= width else short, style=look[meaning])
     return line
 
 

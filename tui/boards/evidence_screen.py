@@ -11,14 +11,15 @@ from textual.widgets import Static
 
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
-from core.contract.views.metric_format import format_score
+from core.contract.views.metric_format import format_figure, format_score
 from core.contract.views.metric_verdict import BASE, describe_metric
 from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence, Sample
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.base.latest_query import Latest
-from tui.keys.key_declarations import EVERYWHERE, EVIDENCE
+from tui.keys.evidence_key_groups import EVIDENCE
+from tui.keys.key_declarations import EVERYWHERE
 from tui.keys.key_definition import make_bindings
 from tui.number_text import format_number
 from tui.widgets.cached_static import Sheet
@@ -131,7 +132,8 @@ class EvidenceScreen(StudyScreen):
         )
         score = sample_note.get(self._metric)
         if score is not None:
-            line.append(f"  {format_score(score, metric.unit)}")
+            long, short = format_score(score, metric.unit), format_figure(score.value, metric.unit)
+            line.append(f"  {long if line.cell_len + 2 + len(long) <= self.size.width - 2 else short}")
         of_step = (
             f"; samples of step {self._evidence.step}" if self._evidence is not None and self._samples else ""
         )

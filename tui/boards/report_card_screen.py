@@ -11,7 +11,8 @@ from core.contract.text.sanitize import sanitize
 from core.contract.views import report_card
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
-from tui.keys.key_declarations import EVERYWHERE, REPORT_CARD
+from tui.keys.evidence_key_groups import REPORT_CARD
+from tui.keys.key_declarations import EVERYWHERE
 from tui.keys.key_definition import make_bindings
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet

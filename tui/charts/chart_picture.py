@@ -10,11 +10,13 @@ from core.contract.views.charts.curve_point_thinning import clip_places, keep_ex
 from tui.charts.braille_canvas import Canvas, find_column, find_row
 from tui.charts.chart_curve import ChartData, Curve, format_place, format_tick, write_figure
 from tui.charts.chart_view import ChartView
+from tui.number_text import is_whole
 
 Cell = tuple[str, str]  # a character and its meaning; a meaning with "bold " before it is bold
 Place = tuple[float, float]
 LABELS = 7  # cells for the values beside the axis, and one between
 LEAST = (16, 4)  # cells and lines of the smallest chart
+ELSEWHERE = "no value in this part"
 APART = 14  # cells between the signs of a curve
 KINDS = {"checkpoint": "▪", "resume": "▸", "best": "★", "spike": "▲", "edit": "✎"}  # later ones hide earlier
 LINES = {"edit": "┊"}  # what is also drawn through the plot
@@ -45,9 +47,10 @@ def draw_chart(
     values = [value for _, places in curves for _, value in places]
     top = _fit(_make_title(chart, view, chosen), "╭", "╮", width, border)
     if not values:
+        is_elsewhere = view.window is not None and any(curve.steps for curve in chart.curves)
         return [
             top,
-            *_lay_out_words(chart.empty, width, rows, border),
+            *_lay_out_words(ELSEWHERE if is_elsewhere else chart.empty, width, rows, border),
             _make_row("╰", "─" * (width - 2), "╯", border),
         ]
     up = AxisScale(*chart.range) if chart.range else round_values(values, view.log_y)
@@ -212,7 +215,8 @@ def _draw_below(chart: ChartData, view: ChartView, across: AxisScale, width: int
     line = _make_row("╰", "─" * (width - 2), "╯", border)
     inner, left = width - LABELS - 2, LABELS + 1
     most = max(3, inner // 12)
-    for value in thin_ticks(chart.ticks(across, most), most):
+    ticks = [value for value in chart.ticks(across, most) if view.along == "time" or is_whole(value)]
+    for value in thin_ticks(ticks, most):
         _write(
             line, left + find_column(across.position(value), inner), format_place(value, view.along), "muted"
         )

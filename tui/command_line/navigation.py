@@ -1,4 +1,4 @@
-"""The part of the app that moves between screens: by number, by name, and by a typed command."""
+"""The part of the app that runs commands, and goes to other studies and hosts."""
 
 from __future__ import annotations
 
@@ -6,91 +6,44 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from textual.await_complete import AwaitComplete
-from textual.screen import Screen
+from typing import TYPE_CHECKING, Literal
 
 from core import paths
 from core.contract.hosts import host_list
 from core.contract.hosts.daemon_thread import run_in_daemon_thread
 from core.contract.hosts.host_list import Host
-from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
-from core.contract.views import trial_comparison
 from core.errors import TrimtabError, join_in_line
-from tui.base.base_screen import StudyScreen
 from tui.base.confirm_dialog import Confirm
-from tui.boards.boards_screen import BoardsScreen
 from tui.command_line.command_input import CommandScreen
 from tui.command_line.command_parser import Parsed
 from tui.command_line.console_commands import build_table, run_command
 from tui.command_line.save_file import open_save_dialog
+from tui.command_line.screen_places import ScreenPlaces
 from tui.command_line.terminal_command import run_in_terminal
-from tui.compare.compare_screen import CompareScreen
 from tui.console_settings import OwnCommand
-from tui.data.data_screen import DataScreen
-from tui.devices.devices_screen import DevicesScreen
 from tui.engine_connection import Engine
-from tui.events.events_screen import EventsScreen
 from tui.export.background_command import run_in_background
-from tui.insight.insight_screen import InsightScreen
 from tui.keys.key_definition import Key
 from tui.keys.own_commands import check_own_commands, fill, title
-from tui.logs.logs_screen import LogsScreen
-from tui.memory.memory_screen import MemoryScreen
-from tui.samples.samples_screen import SamplesScreen
 from tui.study.away_page_decision import AwayNotice
 from tui.study.away_screen import AwayScreen
 from tui.study.studies_screen import StudiesScreen
-from tui.study.study_screen import AllTrials
-from tui.theme_colors import Palette
-from tui.trial.trial_screen import DetailScreen
-from tui.widgets.lasting_toast import NotifyingApp
 
 if TYPE_CHECKING:
     from core.contract.hosts.ssh_tunnel import Tunnel
 
 
-KINDS_OF_SCREEN: dict[str, type[Screen[Any]]] = {
-    "trial": DetailScreen,
-    "boards": BoardsScreen,
-    "memory": MemoryScreen,
-    "insight": InsightScreen,
-    "compare": CompareScreen,
-    "devices": DevicesScreen,
-    "events": EventsScreen,
-    "logs": LogsScreen,
-    "samples": SamplesScreen,
-    "data": DataScreen,
-}
-
-
-class Navigation(NotifyingApp):
-    """An app whose lowest study screen shows all trials; the others are opened above it."""
+class Navigation(ScreenPlaces):
+    """An app that runs typed commands and commands of its user, and goes to studies and hosts."""
 
     engine: Engine
     next_engine: tuple[Path, Tunnel | None] | None = None  # to attach to after this console has left
     key_map: dict[str, str]
     own_commands: Sequence[OwnCommand] = ()
-    _left: tuple[str, int | None] = ("trials", None)  # the place before, and its trial
     next_study = ""  # which is shown there first
     clock: Callable[[], float]
     away_notice: AwayNotice | None = None
-
-    @property
-    def study(self) -> s.Study | None:
-        """Return the displayed study."""
-        raise NotImplementedError
-
-    @property
-    def look(self) -> Palette:
-        """Return the colours of the current theme."""
-        raise NotImplementedError
-
-    def say(self, text: str) -> None:
-        """Show a short notification."""
-        raise NotImplementedError
 
     def show_study(self, name: str) -> None:
         """Display the study ``name`` from now on."""
@@ -103,73 +56,6 @@ class Navigation(NotifyingApp):
     def action_detach(self) -> None:
         """Leave."""
         raise NotImplementedError
-
-    @property
-    def places(self) -> dict[str, Callable[[int | None], Screen[Any] | None]]:
-        """Return the screens by name, each made for the selected trial; None where it cannot be shown now."""
-        return {
-            "trials": lambda trial: None,
-            "trial": lambda trial: None if trial is None else DetailScreen(trial),
-            "boards": BoardsScreen,
-            "memory": MemoryScreen,
-            "insight": InsightScreen,
-            "compare": self._make_comparison,
-            "devices": lambda trial: DevicesScreen(),
-            "events": lambda trial: EventsScreen(),
-            "logs": lambda trial: LogsScreen(),
-            "samples": SamplesScreen,
-            "data": DataScreen,
-        }
-
-    def go(self, place: str) -> None:
-        """Open the screen ``place`` on the selected trial, above the screen of all trials."""
-        trial = self.selected_trial()
-        screen = self.places[place](trial)
-        if screen is None and place != "trials":
-            self.say(f"{place}: there is nothing to show yet")
-            return
-        here = self._here()
-        self._return_to_trials()
-        if screen is not None:
-            self.push_screen(screen)
-        self._left = here
-
-    def pop_screen(self) -> AwaitComplete:
-        """Remember the place that is left, so that a key leads back to it."""
-        if _place_of(self.screen):
-            self._left = self._here()
-        return super().pop_screen()
-
-    def action_last(self) -> None:
-        """Open the place before; from there the key leads back here."""
-        place, number = self._left
-        here = self._here()
-        self._return_to_trials()
-        if place != "trials" and (screen := self.places[place](number)) is not None:
-            self.push_screen(screen)
-        self._left = here
-
-    def _here(self) -> tuple[str, int | None]:
-        return _place_of(self.screen) or "trials", self.selected_trial()
-
-    def action_go(self, place: str) -> None:
-        """Open a screen by its digit."""
-        self.go(place)
-
-    def open_trial(self, number: int) -> None:
-        """Open the trial ``number``."""
-        study = self.study
-        if study is None or number not in study.trials:
-            self.say(f"there is no trial {number}")
-            return
-        here = self._here()
-        self._return_to_trials()
-        self.push_screen(DetailScreen(number))
-        self._left = here
-
-    def show_trial(self, number: int) -> None:
-        """Open the trial above the present screen, to which Esc leads back."""
-        self.push_screen(DetailScreen(number))
 
     def filter_trials(self, text: str) -> None:
         """Show the trials that match ``text``."""
@@ -248,20 +134,19 @@ class Navigation(NotifyingApp):
         if fault or not command.terminal:
             self.notify(words, title=title(command), severity=severity, timeout=5, markup=False)
 
-    def selected_trial(self) -> int | None:
-        """Return the number of the trial that the uppermost study screen acts on."""
-        for screen in reversed(self.screen_stack):
-            if isinstance(screen, StudyScreen) and (trial := screen.selected_trial()) is not None:
-                return trial.number
-        return None
-
     def action_studies(self) -> None:
         """Let the user choose one of the engine's studies, or another host."""
-        hosts = list(self._read_hosts().values())
-        if not (self.engine.state.studies or hosts or self.engine.host):
+        if isinstance(self.screen, StudiesScreen):
+            return
+        screen = self._make_studies()
+        if screen is None:
             self.say("no study exists yet; `trimtab hosts add` adds other hosts")
-        elif not isinstance(self.screen, StudiesScreen):
-            self.push_screen(StudiesScreen(hosts))
+        else:
+            self.push_screen(screen)
+
+    def _make_studies(self) -> StudiesScreen | None:
+        hosts = list(self._read_hosts().values())
+        return StudiesScreen(hosts) if self.engine.state.studies or hosts or self.engine.host else None
 
     def open_study(self, host: str, study: str) -> None:
         """Show ``study``, on the engine of ``host`` (empty: this host's own); empty: what it shows first."""
@@ -328,22 +213,3 @@ class Navigation(NotifyingApp):
     def _open_chosen(self, trial: int | None) -> None:
         if trial is not None and trial >= 0:
             self.open_trial(trial)
-
-    def _find_trials_screen(self) -> AllTrials:
-        return next(screen for screen in self.screen_stack if isinstance(screen, AllTrials))
-
-    def _return_to_trials(self) -> None:
-        lowest = self._find_trials_screen()
-        while self.screen is not lowest:
-            self.pop_screen()
-
-    def _make_comparison(self, trial: int | None) -> CompareScreen | None:
-        study = self.study
-        marks = self._find_trials_screen().choice.marks
-        chosen = trial_comparison.choose_trials(study, marks, trial) if study is not None else ()
-        return CompareScreen(chosen) if len(chosen) > 1 else None
-
-
-def _place_of(screen: Screen[Any]) -> str:
-    """Return the place that a screen is, empty for one that no digit or name leads to."""
-    return next((place for place, kind in KINDS_OF_SCREEN.items() if type(screen) is kind), "")

@@ -137,9 +137,11 @@ class DataScreen(StudyScreen):
         look, review, line = self.console.look, self._review, self.way()
         if review is not None:
             findings = [finding for source in review.sources for finding in source.findings]
-            counts = data_entries.count_words(findings) or "nothing found"
+            checked = any(not source.why_not for source in review.sources)
+            counts = data_entries.count_words(findings) or ("nothing found" if checked else "nothing checked")
             line.append(f"  {counts}", style="not bold")
-            line.append(f"  checked {self._describe_age(review)}", style=f"not bold {look['muted']}")
+            age = f"  checked {self._describe_age(review)}" if checked else ""
+            line.append(age, style=f"not bold {look['muted']}")
         if self._why:
             for part in wrap_text(
                 self._why, max(20, self.size.width - 2), f"not bold {look['warning']}", "! "

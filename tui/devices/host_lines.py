@@ -11,6 +11,8 @@ from tui.devices.card_lines import choose_heat_color
 from tui.number_text import NOTHING, draw_bar, draw_sparkline, format_percent, format_size
 from tui.theme_colors import Palette
 
+SHORTEST = 4  # cells of a history that says something
+
 
 def make_host_line(machine: s.Machine, width: int, look: Palette) -> Text:
     """All in one line; what does not fit is left out from the right."""
@@ -39,9 +41,9 @@ def make_host_lines(machine: s.Machine, width: int, look: Palette) -> list[Text]
     cpu, ram = Text(no_wrap=True, overflow="ellipsis"), Text(no_wrap=True, overflow="ellipsis")
     cores = f"{format_percent(host.cpu)} of {host.cores} cores"
     _add_gauge(cpu, "cpu", host.cpu, f"{cores:<16}", room, look)
-    cpu.append(
-        draw_sparkline(past.utilisation, max(4, min(24, width - room - 26)), 0.0, 1.0), style=look["primary"]
-    )
+    cells = min(24, width - cpu.cell_len)
+    if cells >= SHORTEST:
+        cpu.append(draw_sparkline(past.utilisation, cells, 0.0, 1.0), style=look["primary"])
     _add_gauge(
         ram, "ram", share, f"{format_size(host.used_bytes)}/{format_size(host.total_bytes)}", room, look
     )
@@ -53,13 +55,16 @@ def make_host_lines(machine: s.Machine, width: int, look: Palette) -> list[Text]
     return [cpu, ram]
 
 
-def make_worker_line(worker: Worker, look: Palette) -> Text:
-    """One worker process."""
+def make_worker_line(worker: Worker, width: int, look: Palette) -> Text:
+    """One worker process; what does not fit is left out from the right."""
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f"worker {sanitize(worker.name, 20)} ", style=look["muted"])
     line.append(f"{format_size(worker.rss_bytes)}")
     cpu = NOTHING if worker.cpu is None else f"{worker.cpu:.1f}"
-    line.append(f"  {cpu} cores  pid {worker.pid}", style=look["muted"])
+    for text in (f"  {cpu} cores", f"  pid {worker.pid}"):
+        if line.cell_len + len(text) > width:
+            break
+        line.append(text, style=look["muted"])
     return line
 
 

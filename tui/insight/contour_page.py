@@ -20,8 +20,8 @@ from tui.insight.page_context import (
     draw_legend,
     explain_no_values,
     format_value,
+    label_axis,
 )
-from tui.number_text import format_number
 from tui.widgets.xy_plot import AXIS, Plane, add_axes
 
 SHADES = "█▓▒░·"  # the best first
@@ -54,9 +54,9 @@ def lines(view: View) -> list[Text]:
                 plane.put(column, row, SHADES[_find_level(value, borders, view.direction)], "base")
     _draw_trials(view, plane, across, up)
     labels = {
-        find_row(place, plane.height): sanitize(format_number(value), AXIS) for place, value in up.marks()
+        find_row(place, plane.height): label_axis(view, up.name, value, AXIS) for place, value in up.marks()
     }
-    marks = [(place, sanitize(format_number(value), 16)) for place, value in across.marks()]
+    marks = [(place, label_axis(view, across.name, value)) for place, value in across.marks()]
     head = draw_legend(view, meaning="warning")
     head.append(f"{SHADES} ", style=view.look["base"])
     best = f"{'≤' if view.direction == 'minimize' else '≥'} {format_value(borders[0])}"

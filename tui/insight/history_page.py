@@ -51,7 +51,7 @@ def lines(view: View) -> list[Text]:
         *add_axes(
             plane,
             list_row_labels(scale, plane.height),
-            list_axis_labels(1, len(moments), plane.width),
+            list_axis_labels(1, len(moments), plane.width, whole=True),
             caption,
             view.look,
         ),

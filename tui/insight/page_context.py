@@ -12,6 +12,7 @@ from core.contract.text.sanitize import sanitize
 from core.contract.views import study_insight as i
 from core.contract.views.knob_axes import Axis, list_axes
 from core.contract.wire.search_state import Importance, SearchState
+from tui.column_format import write_knob
 from tui.number_text import GLYPHS, format_loss
 from tui.theme_colors import Palette
 from tui.widgets.xy_plot import Plane, pad
@@ -133,6 +134,11 @@ def find_window(rows: Sequence[int], focus: int | None, room: int) -> slice:
     place = rows.index(focus) if focus in rows else 0
     first = max(0, min(place - room // 2, len(rows) - room))
     return slice(first, first + room)
+
+
+def label_axis(view: View, name: str, value: object, cells: int = 16) -> str:
+    """A knob's value at its axis, as its column has it, but for zeros after the point: 1e-4."""
+    return sanitize(write_knob(view.study, name, value).replace(".00e", "e"), cells)
 
 
 def format_value(value: float | None) -> str:

@@ -7,8 +7,7 @@ from rich.text import Text
 from core.contract.text.sanitize import sanitize
 from core.contract.views import study_insight as i
 from tui.charts.braille_canvas import find_column
-from tui.insight.page_context import Page, View, explain_no_values
-from tui.number_text import format_number
+from tui.insight.page_context import Page, View, explain_no_values, label_axis
 from tui.widgets.xy_plot import Plane, pad
 
 MOST = 250  # lines: more are a grey field
@@ -31,7 +30,7 @@ def lines(view: View) -> list[Text]:
     shown = sorted(points[:MOST], key=lambda point: (point.trial == view.focus, -ranks[point.trial]))
     for point in shown:
         focused = point.trial == view.focus
-        meaning = "warning" if focused else "good" if ranks[point.trial] <= BEST else "border"
+        meaning = "warning" if focused else "good" if ranks[point.trial] <= BEST else "faint"
         for stretch in _list_stretches(view, point, 1 - ranks[point.trial], stops):
             plane.line(stretch, meaning)
     upper, lower = _make_ends(view, stops, True), _make_ends(view, stops, False)
@@ -57,7 +56,7 @@ def _make_head(view: View, count: int) -> Text:
     look = view.look
     line = Text("━━ ", style=look["good"], no_wrap=True, overflow="ellipsis")
     line.append(f"best quarter by {view.metric}   ", style=look["info"])
-    line.append("━━ ", style=look["border"]).append("the others   ", style=look["info"])
+    line.append("━━ ", style=look["faint"]).append("the others   ", style=look["info"])
     if view.focus is not None:
         line.append("━━ ", style=look["warning"]).append(f"trial {view.focus}   ", style=look["info"])
     if count > MOST:
@@ -67,8 +66,9 @@ def _make_head(view: View, count: int) -> Text:
 
 def _make_ends(view: View, stops: list[float], upper: bool) -> Text:
     """What stands at the upper or the lower end of each axis."""
-    ends = [axis.marks()[-1 if upper else 0][1] for axis in view.axes]
-    labels = [*(sanitize(format_number(end), 12) for end in ends), "best" if upper else "worst"]
+    ends = [(axis.name, axis.marks()[-1 if upper else 0][1]) for axis in view.axes]
+    written = [label_axis(view, name, value, 12) for name, value in ends]
+    labels = [*written, "best" if upper else "worst"]
     return _spread_labels(view, stops, labels, "muted")
 
 

@@ -15,11 +15,11 @@ from tui.insight.page_context import (
     draw_dot,
     draw_legend,
     explain_no_values,
+    label_axis,
     list_knobs,
     mark_focus,
     note_outliers,
 )
-from tui.number_text import format_number
 from tui.widgets.xy_plot import AXIS, Plane, add_axes, join_side_by_side, list_row_labels, make_axis
 
 NARROWEST, LOWEST = 56, 14  # cells and lines of one of several slices
@@ -67,7 +67,7 @@ def _draw_slice(
     for x, y, point in placed:
         draw_dot(plane, view, x, y, point)
     mark_focus(plane, view, placed)
-    marks = [(place, sanitize(format_number(value), 16)) for place, value in axis.marks()]
+    marks = [(place, label_axis(view, axis.name, value)) for place, value in axis.marks()]
     return _draw_framed(view, axis, chosen, plane, scale, marks)[: height - 1]
 
 

@@ -16,7 +16,8 @@ from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.base.latest_query import Latest
 from tui.introspection import layer_attention_table, token_loss_table
-from tui.keys.key_declarations import EVERYWHERE, INTROSPECTION
+from tui.keys.evidence_key_groups import INTROSPECTION
+from tui.keys.key_declarations import EVERYWHERE
 from tui.keys.key_definition import make_bindings
 from tui.widgets.cached_static import Sheet
 

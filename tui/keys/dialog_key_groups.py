@@ -92,6 +92,13 @@ HELP_PAGE = Group(
 )
 
 
+MESSAGE_LIST = Group(
+    "messages",
+    (Key("messages.close", "escape,at,q", "dismiss", "close", "close the messages"),),
+    ("messages.close",),
+)
+
+
 SAVE = Group(
     "saving",
     (
@@ -121,4 +128,4 @@ START_FORM = Group(
     ("start.complete", "start.close"),
 )
 
-DIALOGS = (CONFIRM, PIN, DEVICE_USE, SIGNALS, SAVE, AWAY, START_FORM, HELP_PAGE, COMMAND_LINE)
+DIALOGS = (CONFIRM, PIN, DEVICE_USE, SIGNALS, SAVE, MESSAGE_LIST, AWAY, START_FORM, HELP_PAGE, COMMAND_LINE)

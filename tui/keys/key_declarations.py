@@ -5,6 +5,7 @@ from __future__ import annotations
 from tui.keys.chart_key_groups import CHART_CHOICE, CHARTS, DEVICES
 from tui.keys.data_key_groups import DATA, ROWS
 from tui.keys.dialog_key_groups import CHOICE, DIALOGS, FIELD, FORM
+from tui.keys.evidence_key_groups import EVIDENCE, INTROSPECTION, REPORT_CARD
 from tui.keys.filter_column_keys import COLUMNS, FILTER, TABLE
 from tui.keys.key_definition import Group, Key
 from tui.keys.log_key_groups import EVENTS, LOGS, STUDIES
@@ -71,6 +72,9 @@ SAVE_FILE = Key(
     "app.save", "ctrl+s", "app.save", "save", "save table, curves, screen, report or bundle as a file", "Save"
 )
 LAST_PLACE = Key("app.last", "grave_accent", "app.last", "last", "back to the screen before, and again")
+MESSAGES = Key(
+    "app.messages", "at", "app.messages", "messages", "the messages that were shown, newest first", "Messages"
+)
 SUSPEND = Key("app.suspend", "ctrl+z", "suspend_process", "suspend", "suspend to the shell; fg returns")
 REPAINT = Key("app.repaint", "ctrl+l", "app.repaint", "repaint", "draw the whole screen again")
 COMMAND = Key(
@@ -166,21 +170,6 @@ TRIAL = Group(
     ("detail.back", "trial.pause", "trial.prune", "app.memory", "app.boards", "detail.insides"),
 )
 
-INTROSPECTION = Group(
-    "inside a trial",
-    (
-        Key("insides.back", "escape,backspace,a", "back", "back", "back to the trial"),
-        Key("insides.down", "down,j", "layer(1)", "layers", "further down the layers"),
-        Key("insides.up", "up,k", "layer(-1)", "up", "further up the layers"),
-        Key("insides.further", "pagedown", "page(1)", "tokens", "further down the tokens"),
-        Key("insides.nearer", "pageup", "page(-1)", "up", "further up the tokens"),
-        Key("insides.next", "right_square_bracket,right", "neighbour(1)", "next", "next trial"),
-        Key("insides.previous", "left_square_bracket,left", "neighbour(-1)", "prev", "previous trial"),
-        Key("insides.again", "r", "again", "ask again", "ask the engine again"),
-    ),
-    ("insides.back", "insides.down", "insides.further", "insides.next", "insides.again"),
-)
-
 MEMORY = Group(
     "memory",
     (
@@ -237,31 +226,6 @@ BOARDS = Group(
     ("boards.back", "boards.evidence", "boards.next", "boards.card", "boards.sort", "boards.intervals"),
 )
 
-REPORT_CARD = Group(
-    "report card of a trial",
-    (
-        Key("card.back", "escape,backspace,K", "back", "back", "back to the boards"),
-        Key("card.down", "down,j", "line(1)", "down", "further down"),
-        Key("card.up", "up,k", "line(-1)", "up", "further up"),
-        Key("card.further", "pagedown", "page(1)", "page", "a page further down"),
-        Key("card.nearer", "pageup", "page(-1)", "up", "a page further up"),
-    ),
-    ("card.back", "card.down", "card.further"),
-)
-
-EVIDENCE = Group(
-    "evidence of a score",
-    (
-        Key("evidence.back", "escape,backspace", "back", "back", "back to the boards"),
-        Key("evidence.next", "down,j", "sample(1)", "next", "the next sample"),
-        Key("evidence.previous", "up,k", "sample(-1)", "previous", "the previous sample"),
-        Key("evidence.down", "pagedown", "page(1)", "down", "further down a long sample"),
-        Key("evidence.up", "pageup", "page(-1)", "up", "further up"),
-        Key("evidence.again", "r", "again", "ask again", "ask the engine again"),
-    ),
-    ("evidence.back", "evidence.next", "evidence.previous", "evidence.down", "evidence.again"),
-)
-
 INSIGHT = Group(
     "insight",
     (
@@ -300,7 +264,7 @@ COMPARE = Group(
 
 EVERYWHERE = Group(
     "everywhere",
-    (HELP, COMMAND, COPY, SAVE_FILE, LAST_PLACE, DETACH, *DIGITS),
+    (HELP, COMMAND, COPY, SAVE_FILE, LAST_PLACE, MESSAGES, DETACH, *DIGITS),
     (HELP.id, COMMAND.id, DETACH.id),
 )
 ALWAYS = Group("everywhere", (SUSPEND, REPAINT))  # also under a form or a dialog
@@ -332,9 +296,12 @@ GROUPS = (
     Group("forms", (*FORM, *FIELD, *CHOICE)),
     *DIALOGS,
     Group(
-        "everywhere", (HELP, COMMAND, *DIGITS, LAST_PLACE, COPY, SAVE_FILE, DETACH, SUSPEND, REPAINT, PALETTE)
+        "everywhere",
+        (
+            HELP, COMMAND, *DIGITS, LAST_PLACE, MESSAGES, COPY, SAVE_FILE, DETACH, SUSPEND, REPAINT, PALETTE,
+        ),
     ),
-)
+)  # fmt: skip
 
 
 def list_command_keys() -> dict[str, Key]:

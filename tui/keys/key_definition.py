@@ -22,6 +22,7 @@ SPELT = {
     "number_sign": "#",
     "exclamation_mark": "!",
     "grave_accent": "`",
+    "at": "@",
     "underscore": "_",
     "shift+left": "⇧←",
     "shift+right": "⇧→",

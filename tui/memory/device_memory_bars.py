@@ -94,9 +94,8 @@ def _make_head(now: DeviceMemory, machine: s.Machine, width: int, look: Palette)
 def _make_estimate_lines(now: DeviceMemory, width: int, look: Palette, tall: bool) -> list[Text]:
     """Return estimate and measurement, or why there is none; the limit's reason; the correction if there is
     room, as the table of trials shows it too."""
-    lines = (
-        [_make_estimate_line(now, look)] if now.foretold is not None or now.measured_bytes is not None else []
-    )
+    is_known = now.foretold is not None or now.measured_bytes is not None
+    lines = [_make_estimate_line(now, width, look)] if is_known else []
     if now.why_not:
         lines += wrap_text(now.why_not, width, look["warning"], "no estimate: ")
     for note in now.foretold.notes if now.foretold is not None else ():
@@ -108,7 +107,7 @@ def _make_estimate_lines(now: DeviceMemory, width: int, look: Palette, tall: boo
     return lines
 
 
-def _make_estimate_line(now: DeviceMemory, look: Palette) -> Text:
+def _make_estimate_line(now: DeviceMemory, width: int, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     peak = now.foretold.peak_bytes if now.foretold is not None else None
     if peak is not None:
@@ -122,5 +121,6 @@ def _make_estimate_line(now: DeviceMemory, look: Palette) -> Text:
         text, meaning = describe_error(share)
         line.append(f"  {text}", style=look[meaning])
     if now.foretold is not None:
-        line.append(f"  at {sanitize(now.foretold.moment, 40)}", style=look["muted"])
+        moment = f"  at {sanitize(now.foretold.moment, 40)}"
+        line.append(moment if line.cell_len + len(moment) <= width else "", style=look["muted"])
     return line

@@ -27,7 +27,7 @@ from tui.theme_colors import Palette
 
 ROWS = (  # id, label, what may be typed
     ("model", "model", "a folder, or a Hugging Face id such as HuggingFaceTB/SmolLM2-135M"),
-    ("data", "data", "a file such as JSONL, CSV or Parquet, a folder, or a hub data set with its rows"),
+    ("data", "data", "JSONL, CSV or Parquet, a folder, or a hub data set (with its rows)"),
     ("rows", "rows", "empty: all rows of the file"),
     ("device", "device", 'empty: this machine; or a card to plan for, such as "24 GiB" or "H100"'),
     ("file", "study file", "where it is saved"),

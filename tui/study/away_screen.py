@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tui.keys.key_definition import make_bindings
 from tui.number_text import format_duration
 from tui.theme_colors import Palette
 
+WIDTH, FRAME = 100, 6  # cells of the page, and of what is around its words
 MARK_EVERY_S = 10.0
 SHORTEST_AWAY_S = 60.0  # a shorter absence is none
 MOST = 12  # lines of a section
@@ -88,7 +90,7 @@ class AwayScreen(ModalScreen[int]):
                 options += [self._make_heading(section, len(lines)), *map(self._make_row, lines[:MOST])]
                 options += [self._note(f"… and {len(lines) - MOST} more")] if len(lines) > MOST else []
         if self._summary.earlier:
-            options.append(self._note("older events are no longer kept here: `trimtab events` has all"))
+            options.append(self._note("older events are on the events screen: 8"))
         page = OptionList(*options)
         away = format_duration(max(0.0, self._now - self._summary.since))
         page.border_title = f"while you were away ({away}): {sanitize(self._summary.study, 40)}"
@@ -106,7 +108,9 @@ class AwayScreen(ModalScreen[int]):
         row.append(f"  {clock}  ", style=self._look["muted"])
         level = "good" if line.section == "best" else line.level
         style = "" if level == "info" else self._look[level]
-        row.append(sanitize(line.text, 300), style=style)
+        room = max(20, min(WIDTH, self.app.size.width * 94 // 100) - FRAME - row.cell_len)
+        words = textwrap.wrap(sanitize(line.text, 300), room) or [""]
+        row.append(f"\n{' ' * row.cell_len}".join(words), style=style)
         return Option(row, disabled=line.trial < 0)
 
     def _note(self, text: str) -> Option:

@@ -75,7 +75,7 @@ def _make_rest(machine: s.Machine, packs: Sequence[e.PackMeasured], width: int, 
     lines = [make_pack_line(pack, width, look) for pack in sorted(packs, key=lambda pack: pack.device)]
     for device in machine.devices:
         lines += [_describe_process(device, process, look) for process in device.processes]
-    return [*lines, *(make_worker_line(worker, look) for worker in machine.workers)]
+    return [*lines, *(make_worker_line(worker, width, look) for worker in machine.workers)]
 
 
 def _describe_process(device: e.Device, process: e.Process, look: Palette) -> Text:

@@ -10,6 +10,8 @@ from tui.number_text import format_short, format_size
 from tui.theme_colors import Palette
 
 ONE_AFTER_ANOTHER = "{} trials, one after another"
+INDEX = 2  # cells of the card before it
+REASON = 24  # cells of a reason that can be understood
 ROOMY = 50  # cells from which there is room for words
 
 
@@ -32,7 +34,10 @@ def _list_forms(pack: PackMeasured, width: int) -> list[list[tuple[str, str]]]:
     if pack.why_alone:
         why = sanitize(pack.why_alone, 200)
         words = ONE_AFTER_ANOTHER.format(count) if count > 1 else "1 trial"
-        roomy = [("pack ", "muted"), (words, "warning"), (f" · {speed}", ""), (f" · {why}", "muted")]
+        roomy = [("pack ", "muted"), (words, "warning"), (f" · {speed}", "")]
+        left = width - INDEX - sum(len(text) for text, _ in roomy)
+        if left >= min(len(why) + 3, REASON):
+            roomy.append((f" · {why}", "muted"))
         return [roomy if width >= ROOMY else [("not packed: ", "warning"), (why, "muted")]]
     held_bytes = sum(pack.trial_bytes.values())
     base, trial_size = format_size(pack.base_bytes), format_size(held_bytes / max(1, len(pack.trial_bytes)))

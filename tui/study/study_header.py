@@ -47,14 +47,14 @@ class StudyHeader(Sheet):
     ) -> None:
         """Draw ``study``; ``away`` says that the engine is away or silent, ``hidden_count`` counts the
         others, ``place`` is user and host, at the right where there is room; the way begins at ``root``."""
-        width = max(40, self.size.width - 2)
+        width = max(1, self.size.width - 2)
         first = Text(no_wrap=True, overflow="ellipsis")
         second = Text(no_wrap=True, overflow="ellipsis")
         if root and width >= ROOTED:
             first.append(f"{sanitize(root, 40)}{BETWEEN}", style=look["muted"])
         if study is not None:
             _write_first_line(first, study, now, look, width, hidden_count)
-            _write_second_line(second, study, look, narrow=width < 100)
+            _write_second_line(second, study, look, width)
         else:
             first.append("trimtab", style="bold")
         room = width - first.cell_len - len(place)
@@ -91,7 +91,8 @@ def _write_first_line(
         line.append(f" · {format_duration(left_s)} left", style=look["muted"])
 
 
-def _write_second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> None:
+def _write_second_line(line: Text, study: s.Study, look: Palette, width: int) -> None:
+    narrow = width < 100
     if study.state == "paused":
         line.append(f"{sanitize(study.why, 40)}: P resumes  ", style=look["warning"])
     best = best_and_counts.find_best(study)
@@ -110,9 +111,11 @@ def _write_second_line(line: Text, study: s.Study, look: Palette, narrow: bool) 
         front = len(best_and_counts.find_front(study))
         if front > 1:
             line.append(f"first of {front} on the front  ", style=look["muted"])
-        knobs = list(best_and_counts.list_searched_values(study, best).items())[:4]
-        shown = " ".join(f"{_shorten(key)}={write_knob(study, key, value)}" for key, value in knobs)
-        line.append(sanitize(shown, 80), style=look["muted"])
+        for place, (key, value) in enumerate(
+            list(best_and_counts.list_searched_values(study, best).items())[:4]
+        ):
+            knob = f"{_shorten(key)}={write_knob(study, key, value)}"
+            _append_if_room(line, sanitize(f" {knob}" if place else knob, 40), width, look)
     else:
         _describe_activity(line, study, look, narrow)
         words = (
@@ -125,10 +128,16 @@ def _write_second_line(line: Text, study: s.Study, look: Palette, narrow: bool) 
         if base is not None:
             line.append(f", base {format_loss(base)}", style=look["muted"])
     section = study.settings.study
-    line.append(f"  {section.sampler} · {section.pruner}", style=look["muted"])
+    _append_if_room(line, f"  {section.sampler} · {section.pruner}", width, look)
     if study.state in ("failed", "stopped"):
         style = look["error" if study.state == "failed" else "warning"]
         line.append(f"  {sanitize(study.why, 200)}", style=style)
+
+
+def _append_if_room(line: Text, words: str, width: int, look: Palette) -> None:
+    """Add what tells less than the rest, where all of it fits."""
+    if line.cell_len + len(words) <= width:
+        line.append(words, style=look["muted"])
 
 
 def _describe_activity(line: Text, study: s.Study, look: Palette, narrow: bool) -> None:

@@ -21,6 +21,7 @@ from tui.study_table.table_choice import (
     CURVE,
     NOW,
     SIGNS,
+    VS_BEST,
     TableChoice,
     flip_order,
     list_all_columns,
@@ -30,17 +31,19 @@ from tui.theme_colors import Palette
 
 MEANINGS = {
     "number": "the trial's number, ★ the best",
-    SIGNS: "starred, noted, edited, cloned, pinned, moved in the queue",
+    SIGNS: "star, note, edit, clone, device, queue",
     "state": "what it does",
-    "progress": "steps done; of queued trials when they fit",
-    "left": "time left, of trials that have not ended",
+    "progress": "steps done, or what it waits for",
+    "left": "time left of live trials",
     "elapsed": "training time so far",
+    VS_BEST: "its best value less that of the study's best trial",
     NOW: "how far its last value is from its best one",
     "step": "optimizer steps done",
     "device": "where it trains",
     "by": "who queued it",
     "note": "its note",
 }
+NAMES = {VS_BEST: "vs best", NOW: "since best"}
 HINT = "Space shows · ⇧↑↓ moves · o orders · r as trimtab chooses · Esc done"
 
 
@@ -157,7 +160,7 @@ def make_title(key: str) -> str:
         return f"{key.removeprefix(CURVE)}, curve"
     metric, _, reading = key.rpartition(".")
     words = {"best": "best", "last": "last", "smooth": "smoothed"}
-    return f"{metric}, {words[reading]}" if metric and reading in words else {NOW: "vs best"}.get(key, key)
+    return f"{metric}, {words[reading]}" if metric and reading in words else NAMES.get(key, key)
 
 
 def explain(study: s.Study, key: str) -> str:

@@ -56,6 +56,11 @@ class Race:
         objective, direction = self.study.objectives[0]
         return direction if self.metric == objective else "minimize"
 
+    @property
+    def is_bordered(self) -> bool:
+        """Tell whether the pruner's border is on this axis, and of this metric."""
+        return self.along == "steps" and self.metric == self.study.objectives[0][0]
+
 
 def find_race_height(lines: int, rows: int) -> int:
     """Return how many of the ``lines`` the race gets below a table of ``rows``; 0 for none."""
@@ -87,8 +92,7 @@ def make_race_lines(race: Race, room: tuple[int, int], look: Palette) -> list[Te
     head = _make_head(race, ranked, room[0], look)
     if not values:
         return [head, Text(" no trial has been evaluated twice", style=look["muted"])]
-    bordered = race.along == "steps" and race.metric == race.study.objectives[0][0]
-    points = [(float(step), value) for step, value in race.border.points] if bordered else []
+    points = [(float(step), value) for step, value in race.border.points] if race.is_bordered else []
     scale = make_race_scale(values, race.direction)
     last = max(curve[-1][0] for curve in curves.values() if curve) or 1.0
     plane = Plane(max(8, room[0] - AXIS - 1), max(3, room[1] - 3))
@@ -152,7 +156,7 @@ def _draw_border(plane: Plane, points: Places, stepwise: bool) -> None:
         first, last = find_column(max(0.0, x0), plane.width), find_column(min(1.0, x1), plane.width)
         for column in range(first, last + 1):
             share = (column - first) / max(1, last - first)
-            plane.mark((column + 0.5) / plane.width, y0 + share * (y1 - y0), "╌", BORDER)
+            plane.mark((column + 0.5) / plane.width, y0 + share * (y1 - y0), "╌", BORDER, (CURSOR, BANDS[0]))
 
 
 def _name_ends(plane: Plane, curves: dict[int, Places], race: Race, ranked: Sequence[int]) -> None:
@@ -177,7 +181,9 @@ def _make_axis(
 ) -> list[tuple[float, str]]:
     if along == "time":
         return [(inside * part / 4, format_duration(last * part / 4)) for part in range(5)]
-    labels = list_axis_labels(0, last, round(width * inside)) if last >= 1 else [(1.0, format_short(last))]
+    if last < 1:
+        return [(inside, format_short(last))]
+    labels = list_axis_labels(0, last, round(width * inside), whole=True)
     return [(place * inside, label) for place, label in labels]
 
 
@@ -201,6 +207,8 @@ def describe_border(race: Race, roomy: bool = True) -> tuple[str, str]:
     trial = race.study.trials.get(race.cursor) if race.cursor is not None else None
     if race.border.why_none:
         return race.border.why_none, "muted"
+    if not race.is_bordered:
+        return "", "muted"
     if trial is None or trial.state in s.ENDED:
         return "╌ the pruner's border", "muted"
     standing = judge_standing(race.study, trial)

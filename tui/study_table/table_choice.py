@@ -14,7 +14,7 @@ from core.contract.views.trials.trial_fields import READINGS, Field, find_field
 CURVE = "curve:"  # before a metric: its sparkline
 Panels = Literal["both", "devices", "events", "neither"]  # below the table
 PANELS: tuple[Panels, ...] = ("both", "devices", "events", "neither")
-SIGNS, NOW = "signs", "now"
+SIGNS, NOW, VS_BEST = "signs", "now", "vs-best"
 
 
 class TableChoice(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class TableChoice(msgspec.Struct, frozen=True):
 def list_default_columns(study: s.Study) -> tuple[str, ...]:
     """Return the columns that trimtab chooses, in their order."""
     objectives = [f"{metric}.best" for metric, _ in study.objectives]
-    fixed = ["number", SIGNS, "state", "progress", "left", f"{CURVE}train/loss", objectives[0], NOW]
+    fixed = ["number", SIGNS, "state", "progress", "left", f"{CURVE}train/loss", objectives[0], VS_BEST]
     return (*fixed, *objectives[1:], *study.settings.space, "elapsed")
 
 
@@ -41,13 +41,13 @@ def list_all_columns(study: s.Study, metrics: Sequence[str], knobs: Iterable[str
     """Return every column that there may be: those that trimtab chooses first."""
     metric_columns = [f"{metric}.{reading}" for metric in metrics for reading in READINGS]
     curves = [f"{CURVE}{metric}" for metric in metrics if not metric.startswith("memory/")]
-    fixed = ("step", "device", "by", "note")
+    fixed = (NOW, "step", "device", "by", "note")
     return list(dict.fromkeys([*list_default_columns(study), *fixed, *metric_columns, *curves, *knobs]))
 
 
 def flip_order(study: s.Study, choice: TableChoice, name: str) -> TableChoice:
     """Return the choice ordered by ``name``, its better end first; once more turns the order round."""
-    field = find_field(study, name)
+    field = find_field(study, study.objectives[0][0] if name == VS_BEST else name)
     if field is None:
         return choice
     if choice.order == field.name:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from core.contract.state import engine_state as s
 from core.contract.state import study_progress, unrated_trials
 from core.contract.text.sanitize import sanitize
-from core.contract.views.trials.trial_fields import Field
+from core.contract.views.trials.trial_fields import Field, find_field
 from core.contract.wire.memory_forecast import Verdict
+from tui.column_format import choose_format
 from tui.number_text import ASKED, GLYPHS, draw_bar, draw_sparkline, format_duration
 from tui.study_table.column_widths import ColumnMeasures, find_margin
-from tui.study_table.table_choice import CURVE, NOW, SIGNS, TableChoice, list_default_columns
+from tui.study_table.table_choice import CURVE, NOW, SIGNS, VS_BEST, TableChoice, list_default_columns
 from tui.widgets.steering_row_signs import LONGEST_SIGNS, SIGN_CELLS, Piece, list_brief_signs, list_signs
 
 ROOMY = 100  # cells of a table from which progress and signs have their long form
@@ -20,18 +21,20 @@ GAP = 2  # cells between columns
 CURVE_LEAST, CURVE_MOST = 7, 24
 LABEL_MOST = 16
 ENDED_EARLY = (s.PRUNED, s.FAILED, s.INFEASIBLE)
-RANKS = {"number": 0, "state": 0, SIGNS: 1, "progress": 1, "left": 4, NOW: 6, "elapsed": 5}
-NAMES = {"number": "# ", SIGNS: "", NOW: "vs best", "by": "queued by"}
+RANKS = {"number": 0, "state": 0, SIGNS: 1, "progress": 1, "left": 4, VS_BEST: 6, NOW: 6, "elapsed": 5}
+NAMES = {"number": "# ", SIGNS: "", VS_BEST: "vs best", NOW: "since best", "by": "queued by"}
 
 
 @dataclass(frozen=True)
 class RowView:
-    """A trial as a row is drawn from it: is it the best, what the queue says of it."""
+    """A trial as a row is drawn from it: is it the best, what the queue says of it, and the first objective
+    of the best trial."""
 
     study: s.Study
     trial: s.Trial
     best: bool = False
     verdict: Verdict | None = None
+    best_value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,8 @@ def _make(study: s.Study, measures: ColumnMeasures, key: str, width: int) -> Col
     if key == SIGNS:
         cells = min(LONGEST_SIGNS, measures.signs) if roomy else min(SIGN_CELLS, measures.signs)
         return Column(key, "", cells, rank, _make_signs(roomy)) if measures.signs else None
-    if key == NOW:
-        return _make_behind(study, measures, rank)
+    if key in (NOW, VS_BEST):
+        return _make_difference(study, measures, key, rank)
     if key.startswith(CURVE):
         return _make_curve(measures, key, CURVE_LEAST)
     if key == "state":
@@ -155,12 +158,16 @@ def _make_signs(roomy: bool) -> Callable[[RowView], list[Piece]]:
 
 def _make_state(row: RowView) -> list[Piece]:
     trial = row.trial
-    waits = row.study.state == "paused" and trial.state == s.QUEUED and trial.step
-    state = s.PAUSED if waits else trial.state
+    state = s.PAUSED if _is_interrupted(row) else trial.state
     word = ASKED.get(trial.asked, state) if trial.state in s.ON_WORKER else state
     if trial.editing and not trial.asked:
         word = "editing…"
     return [(f"{GLYPHS[state]} {word}", "warning" if trial.asked or trial.editing else state)]
+
+
+def _is_interrupted(row: RowView) -> bool:
+    """Tell whether the study was paused while the trial trained: it is in the queue until then."""
+    return row.study.state == "paused" and row.trial.state == s.QUEUED and bool(row.trial.step)
 
 
 def _make_progress(cells: int) -> Callable[[RowView], list[Piece]]:
@@ -173,7 +180,7 @@ def _make_progress(cells: int) -> Callable[[RowView], list[Piece]]:
         if unrated_trials.is_unrated(row.study, trial):
             enough = row.study.settings.evaluate.ratings
             return [(f"rated {unrated_trials.count_ratings(trial)}/{enough}".rjust(cells), "info")]
-        if trial.state == s.QUEUED and row.verdict is not None:
+        if trial.state == s.QUEUED and row.verdict is not None and not _is_interrupted(row):
             return [describe_wait(row.verdict)]
         if study_progress.is_evaluating(trial):
             return [(f"{study_progress.EVALUATING:>{cells}}", trial.state)]
@@ -187,12 +194,14 @@ def _make_progress(cells: int) -> Callable[[RowView], list[Piece]]:
 
 
 def describe_wait(verdict: Verdict) -> Piece:
-    """Return when a queued trial fits, in few cells: "fits", "after #8", "never fits"."""
+    """Return when a queued trial fits, in few cells: "fits", "after #8", "for a slot", "never fits"."""
     text = sanitize(verdict.text, 80)
     if verdict.level == "error":
         return ("never fits", "error")
     if text.startswith("fits after "):
         return (text.removeprefix("fits ").removesuffix(" ends"), "warning")
+    if text.startswith("waits for "):
+        return (text.removeprefix("waits ").partition(":")[0], "warning")
     return ("alone", "warning") if "empty" in text else ("fits", "good")
 
 
@@ -254,24 +263,31 @@ def _make_time(field: Field) -> Callable[[RowView], list[Piece]]:
     return draw
 
 
-def _make_behind(study: s.Study, measures: ColumnMeasures, rank: int) -> Column | None:
-    """How far the last value is from the trial's best one: it rises where a trial overfits."""
-    field = measures.fields.get(f"{study.objectives[0][0]}.best")
+def _make_difference(study: s.Study, measures: ColumnMeasures, key: str, rank: int) -> Column | None:
+    """How far a trial's best value is from that of the study's best trial; or, since its best, how far its
+    last value is from its own best one: that rises where a trial overfits."""
+    field = find_field(study, f"{study.objectives[0][0]}.best")
     if field is None:
         return None
-    form = replace(measures.format(field.name))
+    measured = field.name in measures.fields
+    form = measures.format(field.name) if measured else choose_format(study, field)
+    cells = 1 + measures.width_of(field.name) - measures.margin_cells(field.name) if measured else 0
+    sign = 1 if field.direction == "minimize" else -1
 
     def draw(row: RowView) -> list[Piece]:
-        best = field.value(row.study, row.trial)
-        last = row.trial.latest.get(field.metric)
-        if not isinstance(best, int | float) or last is None:
+        own = field.value(row.study, row.trial)
+        pair = (own, row.best_value) if key == VS_BEST else (row.trial.latest.get(field.metric), own)
+        if key == VS_BEST and row.best:
+            return [("best", "good")]
+        if not isinstance(pair[0], int | float) or not isinstance(pair[1], int | float):
             return [("", "")]
-        away = last - best
+        away = pair[0] - pair[1]
         text = form.write(abs(away))
-        nothing = not text.strip("0.%")
-        return [("=", "muted")] if nothing else [(f"{'+' if away > 0 else '-'}{text}", "")]
+        if not text.strip("0.%"):
+            return [("=", "muted")]
+        return [(f"{'+' if away > 0 else '-'}{text}", "good" if key == VS_BEST and sign * away < 0 else "")]
 
-    return Column(NOW, NAMES[NOW], 7, rank, draw, right=True)
+    return Column(key, NAMES[key], max(7, len(NAMES[key]), cells), rank, draw, right=True)
 
 
 def list_chosen_keys(study: s.Study, chosen: Sequence[str] | None) -> list[str]:

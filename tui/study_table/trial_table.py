@@ -43,6 +43,7 @@ class TrialTable(VirtualTable):
         self._drawn: list[Column] = []
         self._shape: tuple[object, ...] = ()
         self._best: int | None = None
+        self._best_value: float | None = None
         self._marked: frozenset[int] = frozenset()
         self._verdicts: Mapping[int, Verdict] = {}
 
@@ -72,6 +73,7 @@ class TrialTable(VirtualTable):
             return
         best = best_and_counts.find_best(study)
         self._best = best.number if best is not None else None
+        self._best_value = best_and_counts.find_objective_value(study, best, 0) if best is not None else None
         numbers = self.selection.update(study, choice, self._marked)
         self._measure(study)
         self._fit_columns(study, look)
@@ -109,7 +111,8 @@ class TrialTable(VirtualTable):
         self.forget_rows()
 
     def source(self, key: int) -> tuple[object, ...]:
-        """Return what the row is drawn from: the trial, whether it is the best, selected, and its wait."""
+        """Return what the row is drawn from: the trial, whether it is the best or selected, its wait, and the
+        best trial's value."""
         assert self._study is not None
         return (
             self._study.trials[key],
@@ -117,13 +120,15 @@ class TrialTable(VirtualTable):
             key == self._best,
             key in self._marked,
             self._verdicts.get(key),
+            self._best_value,
         )
 
     def cells(self, key: int) -> Cells:
         """Return the mark and what each column shows of the trial."""
         study = self._study
         assert study is not None
-        row = RowView(study, study.trials[key], key == self._best, self._verdicts.get(key))
+        verdict = self._verdicts.get(key)
+        row = RowView(study, study.trials[key], key == self._best, verdict, self._best_value)
         mark = (MARK, "accent") if key in self._marked else (" ", "")
         return [[mark], *(column.draw(row) for column in self._drawn)]
 

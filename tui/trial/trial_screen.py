@@ -33,6 +33,7 @@ from tui.widgets.event_list import EventList
 from tui.widgets.label_value import format_pair
 
 NARROW, SLIM = 76, 50  # columns below which the latest metrics, then the parameters, make room for the events
+ROOMY = 30  # cells of a box from which a cell can stay free
 LOW = 15  # lines below which the charts have it all
 
 
@@ -204,8 +205,10 @@ class DetailScreen(ChartKeys, SteeringScreen):
         return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
 
     def _measure_inside(self, box: str) -> int:
-        """The cells that a line of ``box`` may take."""
-        return max(16, self.query_one(box).size.width)
+        """The cells that a line of ``box`` may take: one stays free before the scroll bar where there is
+        room."""
+        width = self.query_one(box).size.width
+        return max(16, width - (width >= ROOMY))
 
     # -- keys -------------------------------------------------------------------------------------
 

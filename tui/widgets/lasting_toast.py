@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,9 @@ from textual.css.query import NoMatches
 from textual.notifications import Notification, Notifications, Notify, SeverityLevel
 from textual.widgets._toast import Toast, ToastHolder, ToastRack
 
+from tui.ui_messages import ShownMessage
+
+KEPT = 200  # messages that can be read after they have gone
 LOOK_AGAIN_S = 0.05  # whether the frame with a toast has been written
 
 
@@ -58,9 +62,13 @@ class LastingToast(Toast):
 
 
 class NotifyingApp(App[None]):
-    """An app with such notifications."""
+    """An app with such notifications; ``messages`` has the last of them, the newest last."""
 
     clock: Callable[[], float]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.messages: deque[ShownMessage] = deque(maxlen=KEPT)
 
     def notify(
         self,
@@ -75,6 +83,7 @@ class NotifyingApp(App[None]):
         seconds = self.NOTIFICATION_TIMEOUT if timeout is None else timeout
         notification = LastingNotification(message, title, severity, seconds, markup=markup)
         notification.clock = self.clock
+        self.messages.append(ShownMessage(self.clock(), severity, title, message))
         self.post_message(Notify(notification))
 
     def _refresh_notifications(self) -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from core.contract.views.axis_scale import AxisScale
 from tui.charts.braille_canvas import Canvas, find_column, find_row
-from tui.number_text import format_number
+from tui.number_text import format_number, is_whole
 from tui.theme_colors import Palette
 
 AXIS = 8  # cells for the labels of the values
@@ -45,6 +45,7 @@ class Plane:
         self._lines = Canvas(self.width, self.height)
         self._meanings: list[str] = []
         self._signs: dict[tuple[int, int], tuple[str, str]] = {}
+        self._below: dict[tuple[int, int], tuple[str, ...]] = {}  # signs under the lines of these meanings
 
     def line(self, places: Sequence[tuple[float, float]], meaning: str) -> None:
         """Dots through all ``places``."""
@@ -53,25 +54,34 @@ class Plane:
         owner = self._meanings.index(meaning)
         self._lines.curve(places, owner)
 
-    def mark(self, x: float, y: float, sign: str, meaning: str) -> None:
-        """A sign of one cell."""
-        self.put(find_column(x, self.width), find_row(y, self.height), sign, meaning)
+    def mark(self, x: float, y: float, sign: str, meaning: str, below: tuple[str, ...] = ()) -> None:
+        """A sign of one cell; it does not hide lines of the meanings ``below`` which it stands."""
+        column, row = find_column(x, self.width), find_row(y, self.height)
+        self.put(column, row, sign, meaning)
+        self._below[column, row] = below
 
     def put(self, column: int, row: int, sign: str, meaning: str) -> None:
         """A sign in a cell, counted from the upper left."""
         if 0 <= column < self.width and 0 <= row < self.height:
             self._signs[column, row] = (sign, meaning)
+            self._below.pop((column, row), None)
 
     def rows(self, look: Palette) -> list[Text]:
         """The cells, line by line."""
         shown = []
         for row, cells in enumerate(self._lines.rows()):
             line = Text(no_wrap=True)
+            run, run_style = "", ""
             for column, (dots, owner) in enumerate(cells):
-                meaning = self._meanings[owner] if owner >= 0 else ""
-                sign, meaning = self._signs.get((column, row), (dots, meaning))
-                line.append(sign, style=find_style(look, meaning))
-            shown.append(line)
+                meaning, place = self._meanings[owner] if owner >= 0 else "", (column, row)
+                if owner < 0 or meaning not in self._below.get(place, ()):
+                    dots, meaning = self._signs.get(place, (dots, meaning))
+                style = find_style(look, meaning)
+                if style != run_style:
+                    line.append(run, style=run_style)
+                    run, run_style = "", style
+                run += dots
+            shown.append(line.append(run, style=run_style))
         return shown
 
 
@@ -107,12 +117,14 @@ def add_axes(
     return shown
 
 
-def list_axis_labels(first: float, last: float, width: int) -> list[tuple[float, str]]:
-    """Round numbers along an axis from ``first`` to ``last``, by their places."""
+def list_axis_labels(first: float, last: float, width: int, whole: bool = False) -> list[tuple[float, str]]:
+    """Round numbers along an axis from ``first`` to ``last``, by their places; ``whole`` ones of what is
+    counted."""
     if last <= first:
         return [(0.0, format_number(first))]
     scale = AxisScale(first, last)
-    return [(scale.position(value), format_short(value)) for value in scale.ticks(max(2, width // 14))]
+    ticks = [value for value in scale.ticks(max(2, width // 14)) if not whole or is_whole(value)]
+    return [(scale.position(value), format_short(value)) for value in ticks]
 
 
 def format_short(value: float) -> str:

@@ -22,8 +22,8 @@ RETRY_S = 2.0  # after the connection was lost
 MOST_EVENTS = 10  # new events of a study that are printed at once
 NO_STUDY = "no studies; start one with `trimtab run SPEC`"
 STEERING = (
-    "steer in another shell: `trimtab pause N`, `resume N`, `prune N`, `edit N KNOB=VALUE`, `clone N`,"
-    " `stop`;\n"
+    "steer in another shell: `trimtab pause N`, `resume N`, `prune N`, `clone N`,\n"
+    "`edit N KNOB=VALUE`, `stop`; "
     "`trimtab help steering` lists all. Ctrl-C leaves, and the studies continue."
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 
 import msgspec
 
@@ -50,15 +51,20 @@ class Remote(msgspec.Struct, frozen=True):
     def describe(self) -> str:
         """Return a few words about the studies."""
         if not self.running:
-            waits = f", {len(self.studies)} studies" if self.studies else ""
+            waits = f", {_count_studies(self.studies)}" if self.studies else ""
             return f"no engine runs{waits}"
         live = [study.name for study in self.studies if study.is_live]
         shown = f": {sanitize(', '.join(live), 60)}" if live else ""
-        return f"{len(live)} of {len(self.studies)} studies run{shown}"
+        verb = "runs" if len(live) == 1 else "run"
+        return f"{len(live)} of {_count_studies(self.studies)} {verb}{shown}"
 
     def place(self) -> str:
         """Return user and host as they call themselves."""
         return sanitize(f"{self.user}@{self.host}", 60)
+
+
+def _count_studies(studies: Sequence[object]) -> str:
+    return f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}"
 
 
 def query(host: Host, start: bool = False) -> Remote:

@@ -105,11 +105,12 @@ def make_grid(
 
 
 def interpolate(
-    means: dict[tuple[int, int], float], columns: int, rows: int, reach: float = 0.25
+    means: dict[tuple[int, int], float], columns: int, rows: int, reach: float = 0.3
 ) -> list[list[float | None]]:
     """Return a value for every cell, row 0 the lowest: the means weighted by 1 / distance² (Shepard 1968).
 
-    None if no cell with a mean is within ``reach`` of the grid's size.
+    None if no cell with a mean is within ``reach`` of the grid's size: a little more than half of the way
+    between two of three choices.
     """
     rows_of_values: list[list[float | None]] = []
     for row in range(rows):

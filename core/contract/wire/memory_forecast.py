@@ -58,7 +58,8 @@ class Forecast(msgspec.Struct, frozen=True, tag="forecast"):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """When a queued trial will fit: ``text`` is "fits", "fits after #12 ends", "never fits: …"."""
+    """When a queued trial will fit: ``text`` is "fits", "fits after #12 ends", "waits for a slot:
+    …", "never fits: …"."""
 
     trial: int
     text: str

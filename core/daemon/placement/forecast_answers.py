@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from core.memory.planning.memory_advice import Case, advise
 
 OF_BASE = {"precision": "precision", "gradient_checkpointing": "checkpointing"}
 MOST_PACK = 256
+FITS = "fits"
 
 
 def forecast(
@@ -77,14 +78,30 @@ def _merge_knobs(study: s.Study, spec: StudySpec, request: console_api.Foresee) 
     return knobs
 
 
-def describe_memory_now(foresight: MemoryPlanner, study: s.Study) -> MemoryNow:
-    """Return the memory of every device of the study, and what each queued trial waits for."""
+def describe_memory_now(
+    foresight: MemoryPlanner, study: s.Study, explain_wait: Callable[[s.Study, s.Trial], str] | None = None
+) -> MemoryNow:
+    """Return the memory of every device of the study, and what each queued trial waits for;
+    ``explain_wait`` says that of a trial that fits in memory."""
     running_by_device = {slot.label: _list_running_knobs(study, slot.label) for slot in foresight.slots}
     devices = tuple(
         _describe_device(foresight, study, label, knobs) for label, knobs in running_by_device.items()
     )
     queued = [trial for trial in study.trials.values() if trial.state == s.QUEUED]
-    return MemoryNow(devices, tuple(_judge_trial(foresight, trial, running_by_device) for trial in queued))
+    verdicts = [_judge_trial(foresight, trial, running_by_device) for trial in queued]
+    for place, (trial, verdict) in enumerate(zip(queued, verdicts, strict=True)):
+        wait = _explain_wait(study, trial, explain_wait) if verdict.text == FITS else ""
+        if wait:
+            verdicts[place] = Verdict(trial.number, wait, "warning", verdict.needs_bytes)
+    return MemoryNow(devices, tuple(verdicts))
+
+
+def _explain_wait(
+    study: s.Study, trial: s.Trial, explain_wait: Callable[[s.Study, s.Trial], str] | None
+) -> str:
+    if study.state == "paused":
+        return "waits for resume: the study is paused"
+    return explain_wait(study, trial) if explain_wait is not None else ""
 
 
 def _list_running_knobs(study: s.Study, label: str) -> dict[int, Mapping[str, Any]]:
@@ -120,7 +137,7 @@ def _judge_trial(
         label: planner.refusal_reason(label, trial.knobs, knobs) for label, knobs in running_by_device.items()
     }
     if "" in refusals.values():
-        return Verdict(trial.number, "fits", "info", needs)
+        return Verdict(trial.number, FITS, "info", needs)
     never = [planner.explain_never(label, trial.knobs) for label in running_by_device]
     if never and all(never):
         return Verdict(trial.number, f"never fits: {never[0]}", "error", needs)
@@ -133,9 +150,13 @@ def _judge_trial(
 
 
 def answer(
-    planner: MemoryPlanner, study: s.Study, spec: StudySpec, request: msgspec.Struct
+    planner: MemoryPlanner,
+    study: s.Study,
+    spec: StudySpec,
+    request: msgspec.Struct,
+    explain_wait: Callable[[s.Study, s.Trial], str] | None = None,
 ) -> console_api.Answer:
-    """Answer a memory request."""
+    """Answer a memory request; ``explain_wait`` says which slots a queued trial waits for."""
     if isinstance(request, console_api.Foresee):
         return forecast(planner, study, spec, request)
-    return describe_memory_now(planner, study)
+    return describe_memory_now(planner, study, explain_wait)

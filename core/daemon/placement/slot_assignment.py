@@ -154,6 +154,16 @@ class TrialSlots:
             return ""
         return self._measured[slot.label].fits(trial.knobs, knobs)
 
+    def explain_wait(self, study: s.Study, trial: s.Trial) -> str:
+        """Return that all slots are taken where the queued ``trial`` may run; empty while one is free."""
+        running = _on_devices(study)
+        free = {device.slot.label for device in self._free(study, running)}
+        labels = {trial.pinned} if trial.pinned in self.labels else self.labels
+        if labels & free:
+            return ""
+        taken = [f"{len(running.get(label, ()))} on {label}" for label in sorted(labels)]
+        return f"waits for a slot: all are taken, {', '.join(taken)}"
+
     def may_ask(self, study: s.Study) -> bool:
         """Tell whether to ask the sampler for another trial; not while several trials already wait for
         memory."""

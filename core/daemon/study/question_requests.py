@@ -87,7 +87,8 @@ class QuestionRequests:
         study = request_checks.find_study(self._committer.state, request.study)
         spec, runner = study.settings, self._runner_of(study.name)
         foresight = runner.weighing.foresight if runner is not None else self._foresight(spec)
-        return answer(foresight, study, spec, request)
+        explain_wait = runner.weighing.explain_wait if runner is not None else None
+        return answer(foresight, study, spec, request, explain_wait)
 
     async def _answer_evidence(self, request: console_api.AskEvidence) -> console_api.Answer:
         study = request_checks.find_study(self._committer.state, request.study)

@@ -30,6 +30,10 @@ class Admission:
         self._places, self._search, self._put = places, search, put
         self._bounds: dict[str, int] = {}  # by worker: the last bound sent
 
+    def explain_wait(self, study: s.Study, trial: s.Trial) -> str:
+        """Return that all slots are taken where the queued ``trial`` may run; empty while one is free."""
+        return self._places.explain_wait(study, trial)
+
     def early(self, study: s.Study, knobs: Mapping[str, Any]) -> Slot | None:
         """Return the slot on which a worker may start before there is a trial for it.
 

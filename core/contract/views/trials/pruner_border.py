@@ -41,7 +41,8 @@ class Standing:
 
 def find_border(study: s.Study, without: int | None = None) -> Border:
     """Return the border of the study's pruner for its objective, as far as the trials have got; the one that
-    the trial ``without`` is held against, to which its own values do not belong."""
+    the trial ``without`` is held against, to which its own values do not belong; without it, of one more
+    trial while one is live, which has its own values among them."""
     options, (metric, direction) = study.settings.study, study.objectives[0]
     if len(study.objectives) > 1:
         return Border(why_none="studies with several objectives are not pruned")
@@ -53,7 +54,8 @@ def find_border(study: s.Study, without: int | None = None) -> Border:
             for trial in study.trials.values()
             if trial.state in COMPARED and trial.number != without
         ]
-        first, fewest = options.pruner_warmup_steps, max(1, options.startup_trials) + (without is None)
+        own = without is None and any(trial.state in s.ON_WORKER for trial in study.trials.values())
+        first, fewest = options.pruner_warmup_steps, max(1, options.startup_trials) + own
         return _find_percentiles(compared, share, direction, first, fewest)
     if options.pruner in RUNG_FACTORS:
         first = max(1, study.settings.evaluate.every, options.pruner_warmup_steps)
