@@ -15,6 +15,12 @@ COSTLY: dict[str, tuple[str, ...]] = {
     "tests/daemon/test_succession.py has scripted workers and tests/train/test_cloning.py trains clones": (
         "tests/e2e/test_population.py::test_losers_train_on_from_the_weights_of_winners",
     ),
+    "the same runs in processes that have imported their libraries, in the same file": (
+        "tests/e2e/test_study.py::test_where_nothing_runs_yet_the_program_starts_all_itself",
+    ),
+    "tests/watch/test_doctor.py has findings of such a probe, tests/house/test_structure.py who loads torch": (
+        "tests/watch/test_doctor.py::test_the_probe_finds_the_libraries_and_brings_no_torch_here",
+    ),
     "what is packaged changes with pyproject.toml, and a release runs all tests": (
         "tests/house/test_wheel.py::",
     ),
@@ -38,12 +44,22 @@ COSTLY: dict[str, tuple[str, ...]] = {
         "tests/train/test_merge.py::test_a_quantised_base_is_dequantised_and_that_is_said[int8]",
         "tests/train/test_bases.py::test_a_pack_on_it_trains_as_each_trial_alone_and_peft_loads_the_results[gpt2]",
     ),
+    "rows of several trials in one pass, a cached base and one without scores are tested in the same files": (
+        "tests/train/test_direction.py::test_together_each_trial_reads_what_it_reads_alone",
+        "tests/train/test_direction.py::test_a_second_study_asks_the_base_nothing_and_lost_states_are_asked_again",
+        "tests/train/test_no_base.py::test_a_base_that_fails_midway_is_not_compared_with_on_samples_that_it_lacks",
+        "tests/train/test_boards.py::test_two_workers_that_begin_together_score_the_base_once",
+    ),
+    "a classifier judges a board run, and a generative model judges answers, in the same file": (
+        "tests/train/test_judge.py::test_a_generative_judge_judges_the_answers_of_a_trial[A-refusal]",
+    ),
     "another end of the same matrix stays": (
         "tests/train/test_together.py::test_what_happens_to_a_trial_stays_its_own[paused]",
         "tests/train/test_together.py::test_what_happens_to_a_trial_stays_its_own[ends early]",
         "tests/train/test_together.py::test_what_happens_to_a_trial_stays_its_own[broken]",
         "tests/train/test_short.py::test_the_youngest_leaves_kept_as_it_stands_and_the_others_lose_nothing[1]",
         "tests/train/test_fast_path.py::test_batches_ranks_and_dropout_share_a_product_and_losses_stay[path2]",
+        "tests/train/test_fast_path.py::test_batches_ranks_and_dropout_share_a_product_and_losses_stay[path1]",
         "tests/train/test_edits.py::test_dropout_begins_and_ends_and_costs_the_neighbour_nothing[1]",
         "tests/train/test_judge.py::test_a_generative_judge_judges_the_answers_of_a_trial[C-compliance]",
         "tests/bench/test_faults.py::test_memory_that_runs_out_anywhere_costs_at_most_the_trial_that_asked[forward]",
@@ -54,6 +70,11 @@ COSTLY: dict[str, tuple[str, ...]] = {
         "tests/e2e/test_terminal.py::test_each_kind_of_terminal_gets_signs_that_it_has_and_its_screen_back[screen-utf-8]",
         "tests/e2e/test_terminal.py::test_each_kind_of_terminal_gets_signs_that_it_has_and_its_screen_back[vt100-ascii]",
         "tests/tui/test_hostile_forms.py::test_what_is_typed_and_pasted_is_harmless[c]",
+        "tests/tui/test_hostile_forms.py::test_what_is_typed_and_pasted_is_harmless[n]",
+        "tests/tui/test_memory.py::test_all_of_it_can_be_reached_by_keys[size1]",
+        "tests/tui/test_memory.py::test_all_of_it_can_be_reached_by_keys[size2]",
+        "tests/tui/test_memory.py::test_all_of_it_can_be_reached_by_keys[size3]",
+        "tests/tui/test_looks.py::test_picture[scored-100-70-E-",
         "tests/tui/test_hostile_forms.py::test_what_is_typed_and_pasted_is_harmless[e]",
         "tests/tui/test_hostile_forms.py::test_what_is_typed_and_pasted_is_harmless[N]",
         "tests/tui/test_frame_difference.py::test_the_console_shows_what_textual_would_paint[False]",

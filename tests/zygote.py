@@ -89,8 +89,10 @@ class Forked:
         start_new_session: bool = False,
         text: bool = False,
         errors: str = "strict",
+        preexec_fn: Any = None,
     ) -> None:
-        """Each of the three files is a descriptor, a file, DEVNULL, PIPE, or None for the caller's own."""
+        """Each of the three files is a descriptor, a file, DEVNULL, PIPE, or None for the caller's own.
+        ``preexec_fn`` is not called: ours ends a process with its parent, which is the zygote here."""
         module = module_of(command)
         assert module is not None, f"{command} is not of this kind"
         self.args, self.returncode = command, None

@@ -15,8 +15,15 @@ from tests.e2e.conftest import DEADLINE_S, House
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("e2e")]
 
 
-def test_from_the_file_to_the_best_adapter(cold: House):
-    house = cold
+def test_from_the_file_to_the_best_adapter(house: House):
+    from_the_file_to_the_best_adapter(house)
+
+
+def test_where_nothing_runs_yet_the_program_starts_all_itself(cold: House):
+    from_the_file_to_the_best_adapter(cold)
+
+
+def from_the_file_to_the_best_adapter(house: House) -> None:
     out = house.trimtab("run", str(house.write()), "--headless")
     assert "trial 0 running from step 0 of 20" in out and "study complete: 3 of 3 trials complete" in out
     status = json.loads(house.trimtab("status", "--json"))

@@ -40,7 +40,7 @@ def frame_of(lines: list[list[Segment]]) -> list[Strip]:
     return [Strip(line).adjust_cell_length(SIZE[0], Style(bgcolor="#10161c")) for line in lines]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(FRAMES, min_size=1, max_size=4), st.booleans(), st.booleans())
 def test_the_cells_are_those_of_a_full_paint_after_any_changes(frames, erases_in_color, lost):
     """``lost``: something else wrote to the terminal, and the console was told to paint again."""

@@ -68,7 +68,13 @@ def unreadable(seat) -> set[tuple[str, str, str]]:
     return found
 
 
-@pytest.mark.parametrize("theme", rest_slow([theme.name for theme in OURS if not theme.ansi], 3))
+PLAINEST = ("harbour", "chart-paper")  # the dark one and the light one that are used unless another is chosen
+
+
+@pytest.mark.parametrize(
+    "theme",
+    rest_slow([*PLAINEST, *sorted({theme.name for theme in OURS if not theme.ansi} - {*PLAINEST})], 2),
+)
 async def test_all_words_on_the_screens_can_be_read_in_every_theme(seat, theme):
     async with seat(state_of(explored_study(), four_cards()), (120, 40)) as you:
         you.app.theme = theme

@@ -19,16 +19,17 @@ from tests.watch.fake_nvml import FakeNvml
 pytestmark = pytest.mark.xdist_group("doctor")  # one probe for all
 
 QUIET = Load(ours=0.0, others=0.1)
+WHOLE = Probed(versions=dict.fromkeys(("torch", "transformers", "peft", "bitsandbytes", "optuna"), "2"))
 
 
 @pytest.fixture(scope="module")
 def probed() -> Probed:
-    return probe_libraries()  # the real libraries, once: it takes seconds
+    return probe_libraries()  # the real libraries: it takes seconds
 
 
 @pytest.fixture
-def examine(probed, monkeypatch):
-    def run(home, nvml, found=probed, load=QUIET):
+def examine(monkeypatch):
+    def run(home, nvml, found=WHOLE, load=QUIET):
         monkeypatch.setattr(doctor_checks, "probe_libraries", lambda: found)
         monkeypatch.setattr(doctor_checks.cpu_load, "measure_now", lambda: (Cpus(2, 2), load))
         return {one.name: one for one in doctor_checks.examine(home, GpuReader(nvml))}

@@ -20,7 +20,7 @@ from core.memory.base.model_shape import Model
 
 MODULE = "core.train.tracing.trace_model"
 LIMIT_S = 600.0
-VERSION = 2  # of the derivation: formulas of an earlier version are traced again
+VERSION = 3  # of the derivation: formulas of an earlier version are traced again
 Say = Callable[[str], None]
 
 
