@@ -18,7 +18,7 @@ COSTLY: dict[str, tuple[str, ...]] = {
     "the same runs in processes that have imported their libraries, in the same file": (
         "tests/e2e/test_study.py::test_where_nothing_runs_yet_the_program_starts_all_itself",
     ),
-    "tests/watch/test_doctor.py has findings of such a probe, tests/house/test_structure.py who loads torch": (
+    "tests/watch/test_doctor.py has findings of a probe, tests/house/test_structure.py who loads torch": (
         "tests/watch/test_doctor.py::test_the_probe_finds_the_libraries_and_brings_no_torch_here",
     ),
     "what is packaged changes with pyproject.toml, and a release runs all tests": (
