@@ -53,6 +53,22 @@ COSTLY: dict[str, tuple[str, ...]] = {
     "a classifier judges a board run, and a generative model judges answers, in the same file": (
         "tests/train/test_judge.py::test_a_generative_judge_judges_the_answers_of_a_trial[A-refusal]",
     ),
+    "tests/tui/test_keys.py lists every key, and the palette's commands": (
+        "tests/tui/test_memory.py::test_it_is_in_the_palette_and_in_the_help",
+        "tests/tui/test_insides.py::test_it_is_in_the_help",
+        "tests/tui/test_insight.py::test_it_is_in_the_palette_and_in_the_help",
+        "tests/tui/test_boards.py::test_it_is_in_the_palette_and_in_the_help",
+    ),
+    "tests/daemon/test_faults.py kills engines, tests/daemon/test_succession.py replaces losers": (
+        "tests/daemon/test_succession.py::test_a_population_that_lost_its_engine_and_its_workers_and_was_paused",
+    ),
+    "tests/tui/test_command_line.py: a console that only reads refuses what changes something": (
+        "tests/tui/test_samples.py::test_a_console_that_only_reads_neither_asks_nor_rates",
+    ),
+    "tests/train/test_equal.py has 8-bit AdamW beside bitsandbytes, test_together.py Adafactor": (
+        "tests/train/test_together.py::test_losses_together_are_those_alone[adamw-8bit-bf16]",
+        "tests/train/test_equal.py::test_a_pack_of_one_equals_peft_and_plain_pytorch[adafactor-0.2-fp32]",
+    ),
     "another end of the same matrix stays": (
         "tests/train/test_together.py::test_what_happens_to_a_trial_stays_its_own[paused]",
         "tests/train/test_together.py::test_what_happens_to_a_trial_stays_its_own[ends early]",

@@ -67,7 +67,10 @@ _parsed: dict[tuple[Any, ...], list[RuleSet]] = {}
 def parse_once(stylesheet: Stylesheet, css: str, *place: Any, **about: Any) -> list[RuleSet]:
     """Parse a style sheet as Textual does, but once for all apps with the same colours: each app parses all
     of them several times while it starts, a sixth of that."""
-    key = (css, place, tuple(about.items()), frozenset(stylesheet._variables.items()))
+    colors: Any = stylesheet
+    if getattr(colors, "_keyed", None) is not stylesheet._variables:
+        colors._keyed, colors._key = stylesheet._variables, frozenset(stylesheet._variables.items())
+    key = (css, place, tuple(about.items()), colors._key)
     if key not in _parsed:
         _parsed[key] = parse_rules(stylesheet, css, *place, **about)
     return _parsed[key]
