@@ -27,6 +27,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False  # and the tests with their assertions rewritten, a third of a collection
 
 
+# Garbage collections were an eighth of the tests of the console. What is loaded while tests are collected
+# stays; afterwards they come more seldom than after Python's 700 new objects.
+gc.disable()
+OBJECTS_BETWEEN_COLLECTIONS = (50_000, 20, 100)
+
 # The disk syncs of SQLite and of journals are a twentieth of a run; a file system in memory has none.
 MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 << 30
 if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
@@ -69,6 +74,8 @@ def pytest_collection_finish() -> None:
     """What collecting loaded stays: garbage collections need not walk over it a hundred times."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*OBJECTS_BETWEEN_COLLECTIONS)
+    gc.enable()
 
 
 @pytest.fixture

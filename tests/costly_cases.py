@@ -115,6 +115,17 @@ COSTLY: dict[str, tuple[str, ...]] = {
         "tests/search/test_surface.py::test_trials_are_those_of_plain_optuna[tpe-hyperband]",
         "tests/search/test_surface.py::test_trials_are_those_of_plain_optuna[tpe-median]",
     ),
+    "tests/train/test_together.py has losses in packs, tests/store/test_repeat.py what a rerun may promise": (
+        "tests/e2e/test_rerun.py::test_out_of_a_pack_it_is_equal_within_rounding_and_that_is_said",
+    ),
+    "tests/e2e/test_terminal.py steers real trials on a terminal, tests/train/test_equal.py trains on NF4": (
+        "tests/e2e/test_study.py::test_steered_by_keys_detached_and_found_again",
+    ),
+    "another signal and another kind of terminal stay": (
+        "tests/tui/test_terminal.py::test_the_terminal_is_as_it_was[calm-3]",
+        "tests/tui/test_terminal.py::test_the_terminal_is_as_it_was[answering-15]",
+        "tests/e2e/test_terminal.py::test_each_kind_of_terminal_gets_signs_that_it_has_and_its_screen_back[xterm-",
+    ),
     "the other names of a home stay": tuple(
         f"tests/search/test_storages.py::test_a_home_of_any_name_holds_its_own_database[{name}]"
         for name in ("h {x}", "a#b&c=d;e", "%", "{0}")

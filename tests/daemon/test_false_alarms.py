@@ -66,7 +66,7 @@ def test_at_most_one_in_twenty_trials_that_change_nothing_is_warned_of_in_its_li
 
 
 @pytest.mark.parametrize("size", rest_slow([8, 4, 16, 64]))
-@pytest.mark.parametrize("family", ["share", "normal", "lognormal"])
+@pytest.mark.parametrize("family", rest_slow(["share", "lognormal", "normal"], 2))
 def test_at_most_one_in_a_hundred_trials_at_a_limit_is_pruned_for_it(family, size):
     """The prompts are new at every look, which is the worst case: the same ones err together."""
     random, trials, pruned = np.random.default_rng([2, size]), 300, 0

@@ -13,7 +13,7 @@ from tests.matrix import rest_slow
 CASES = 250
 
 
-@pytest.mark.parametrize("samples", rest_slow([16, 200, 36, 64], 2))
+@pytest.mark.parametrize("samples", rest_slow([16, 200, 36, 64]))
 @pytest.mark.parametrize("planted", rest_slow([30, 100]))
 @pytest.mark.parametrize("true", [0.0, 0.02, 0.1, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize("errors", [(0.95, 0.98), (0.8, 0.9), (0.6, 0.95), (0.98, 0.7)])

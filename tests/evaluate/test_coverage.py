@@ -55,7 +55,7 @@ def test_an_interval_of_a_share_holds_it_at_every_size_and_share(size):
     assert (binom.pmf(hits[:, None], size, shares) * inside).sum(axis=0).min() >= 0.95 - 1e-9
 
 
-@pytest.mark.parametrize("size", rest_slow([8, 64, 16, 256], 2))
+@pytest.mark.parametrize("size", rest_slow([8, 64, 16, 256]))
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
 @pytest.mark.parametrize("alike", [0.0, 0.5, 1.0])  # of how many clusters all four answers are one answer
 def test_an_interval_of_clustered_answers_holds_the_share(size, share, alike):

@@ -13,6 +13,7 @@ from core.evaluate.statistics.confidence_intervals import share_interval
 from core.evaluate.statistics.detector_correction import corrected_change
 from tests.evaluate.test_coverage import holds
 from tests.evaluate.test_provable import faults
+from tests.matrix import rest_slow
 
 
 def test_it_is_the_mean_change_of_the_same_requests():
@@ -51,7 +52,7 @@ def test_the_errors_of_a_detector_shrink_a_change_and_are_undone():
     assert "too close to chance" in corrected_change(counted, 0.5, 0.5, 200, 200).reason
 
 
-@pytest.mark.parametrize("size", [6, 12, 32, 128])
+@pytest.mark.parametrize("size", rest_slow([6, 128, 12, 32]))
 @pytest.mark.parametrize("moved", [0.01, 0.05, 0.3, 0.95])
 def test_an_interval_of_the_change_of_a_change_holds_it(size, moved):
     """Of trial against base: the trial's answers change by the trigger, and sometimes the base's."""

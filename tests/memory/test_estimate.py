@@ -70,7 +70,7 @@ def test_what_comes_and_goes_with_a_pass_is_foretold(family, precision, checkpoi
     assert found.passing_bytes == pytest.approx(traced(base, needs), rel=1e-3)
 
 
-@pytest.mark.parametrize("family", ["llama", "mistral", "smollm3"])
+@pytest.mark.parametrize("family", rest_slow(["llama", "mistral", "smollm3"]))
 def test_fused_layers_store_less_and_as_much_as_is_foretold(family):
     needs = PACKS["dropout beside none"]
     base = tiny_models.build_model(family, SIZES, 2, torch.bfloat16, False)

@@ -70,7 +70,7 @@ def test_every_template_has_its_description():
     assert {path.stem for path in FOLDER.glob("*.jinja")} == set(FIELDS)
 
 
-@pytest.mark.parametrize("kind", rest_slow(KINDS, 2))
+@pytest.mark.parametrize("kind", rest_slow(KINDS))
 @pytest.mark.parametrize("name", list(FIELDS))
 def test_the_learnt_tokens_are_those_of_the_whole_rendering(name, kind):
     field, known = FIELDS[name], tokenizer(kind, name)

@@ -12,6 +12,7 @@ from core.train.base.base_model import load_base
 from core.train.data.dataset import collate
 from core.train.kernels import counter_dropout
 from core.train.progress_callback import report_nothing
+from tests.matrix import rest_slow
 
 STEPS = 25
 
@@ -185,7 +186,7 @@ def test_the_last_layer_of_a_checkpointed_block_is_dequantised_once_in_backward(
     assert losses[0] == losses[1] and counts[1] == 3 * 7 - 1
 
 
-@pytest.mark.parametrize("precision", ["nf4", "int8", "bf16", "fp16"])
+@pytest.mark.parametrize("precision", rest_slow(["nf4", "bf16", "int8", "fp16"], 2))
 def test_a_quantised_base_is_really_trained_on(bench, tmp_path, precision):
     one = bench(model={"precision": precision}, train={"steps": 12, "learning_rate": 2e-2, "warmup": 0.0})
     one.assign(tmp_path)

@@ -16,6 +16,7 @@ from core.train.step.compute_requests import BASE, Prompt, Rate, Write
 from core.train.step.forward_pass import Forward, Item
 from core.train.step.token_tree import TokenTree
 from core.train.step.token_tree_reader import ROOM, RoomyLayer, TreeReader, can_read_trees
+from tests.matrix import rest_slow
 
 TOKENS = 12
 WORDS = ["join the path", "read", "write a file of list and dict to a path", "find the value of the key"]
@@ -68,7 +69,7 @@ def written(one, requests, limit_s=10.0) -> dict[int, list[list[int]]]:
 
 
 @pytest.mark.parametrize("limit_s", [10.0, 0.0])
-@pytest.mark.parametrize("seed", ["", "drawn"])
+@pytest.mark.parametrize("seed", rest_slow(["drawn", ""]))
 def test_texts_together_are_those_alone(two, seed, limit_s):
     one, trials = two
     requests = {number: Write(prompts(one, trial.factors, seed)) for number, trial in enumerate(trials)}

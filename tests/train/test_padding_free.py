@@ -16,6 +16,7 @@ from core.train.kernels.row_attention import Bounds
 from core.train.step import padding_free_batch, padding_free_check
 from core.train.step.forward_pass import Item
 from core.train.tracing import tiny_models
+from tests.matrix import rest_slow
 from tests.train.test_together import TRIALS
 
 CPU = torch.device("cpu")
@@ -89,7 +90,7 @@ def test_rows_whose_embeddings_are_augmented_are_padded_and_so_are_their_neighbo
     assert not attend.called and one.losses(0) and one.losses(1)
 
 
-@pytest.mark.parametrize("family", tiny_models.CONFIGS)
+@pytest.mark.parametrize("family", rest_slow(tiny_models.CONFIGS, 4))
 def test_a_base_is_tried_before_its_rows_are_concatenated(family):
     torch.manual_seed(1)
     base = tiny_models.build_model(family, tiny_models.draw(family, 1), 2, torch.bfloat16, False)

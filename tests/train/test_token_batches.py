@@ -24,6 +24,7 @@ from core.data.cache.token_arrays import (
 from core.train.data.batches.token_batch import TokenBatch
 from core.train.data.chat_spans import Chat, Text
 from core.train.data.target_token_encoder import Encoder, find_byte_tokens
+from tests.matrix import rest_slow
 from tests.templates.field_templates import tokenizer
 
 WORDS = [
@@ -82,7 +83,7 @@ TOKENIZERS = {
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-@pytest.mark.parametrize("longest", [7, 1000])
+@pytest.mark.parametrize("longest", rest_slow([7, 1000]))
 def test_targets_found_from_the_lengths_of_tokens_are_those_found_from_offsets(name, longest):
     known, texts = TOKENIZERS[name], draw_texts(300, 1)
     fast, usual = Encoder(known), Encoder(known)

@@ -11,6 +11,7 @@ from core.contract.views.metric_format import format_interval
 from core.contract.views.metric_verdict import Reading
 from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence, Sample
+from tests.matrix import rest_slow
 from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
 from tests.tui.scored import EVALUATE, evidence, scored_study
 from tui.boards.board_cells import draw_spark, make_heads
@@ -303,7 +304,7 @@ async def test_it_waits_for_the_engine_and_says_so(seat):
         await you.sees("sample 1 of 12")
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50), (40, 10)])
+@pytest.mark.parametrize("size", rest_slow([((80, 24),), ((120, 40),), ((200, 50),), ((40, 10),)]))
 async def test_the_cursor_is_always_in_sight(seat, size):
     many = state_of(scored_study(ends=["complete", "pruned"] * 20, **EVALUATE), four_cards())
     async with seat(many, size) as you:

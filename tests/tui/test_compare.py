@@ -8,6 +8,7 @@ from core.contract.metric_score import Score
 from core.contract.state import best_and_counts
 from core.contract.views.trial_comparison import choose_trials
 from core.contract.wire import console_api
+from tests.matrix import rest_slow
 from tests.tui.explored import SCENES
 from tests.tui.scene import NOW, no_card, state_of, study_events
 
@@ -113,7 +114,7 @@ async def test_more_marks_than_there_is_room_for_are_told(seat):
         await you.sees("the first 8 of 10 marked: #0", "3 more do not fit")
 
 
-@pytest.mark.parametrize("size", [(40, 12), (80, 24), (200, 60)])
+@pytest.mark.parametrize("size", rest_slow([((80, 24),), ((40, 12),), ((200, 60),)]))
 async def test_it_stands_in_every_size(seat, size):
     async with seat(ONE, size) as you:
         await you.press(*MARKS, "V", "j", "j", "k", "pagedown")

@@ -20,6 +20,7 @@ from core.contract.wire.dataset.data_messages import (
     RowPiece,
 )
 from tests.hostile import TEXTS, hostile
+from tests.matrix import rest_slow
 from tests.tui.dataset import REVIEW, answers, mixed_study, row
 from tests.tui.scene import no_card, state_of, study_events
 from tests.tui.test_hostile import look
@@ -116,7 +117,7 @@ async def test_r_checks_again_and_the_findings_stay_meanwhile(seat):
         you.backend.held.set()
 
 
-@pytest.mark.parametrize("size", [(40, 10), (80, 24), (200, 60)])
+@pytest.mark.parametrize("size", rest_slow([((40, 10),), ((80, 24),), ((200, 60),)]))
 async def test_a_refusal_and_a_study_that_cannot_be_checked_say_why(seat, size):
     async with seat(STATE, size) as you:
         you.backend.answers = lambda request: DataReview(1, True, why_none="the disk is gone")
@@ -166,7 +167,7 @@ async def test_enter_on_a_finding_opens_its_examples(seat):
         await you.sees("row 12 ")
 
 
-@pytest.mark.parametrize("size", [(40, 10), (80, 24), (200, 60)])
+@pytest.mark.parametrize("size", rest_slow([((40, 10),), ((80, 24),), ((200, 60),)]))
 async def test_hostile_names_findings_and_rows_are_harmless(seat, size):
     chat, code = hostile(REVIEW).sources
     read = (msgspec.structs.replace(chat, why_not=""), code)

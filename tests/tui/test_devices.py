@@ -10,6 +10,7 @@ from core.contract.state import engine_state as s
 from core.contract.state.event_fold import apply
 from core.contract.state.machine_history import Track, add_reading, average
 from core.contract.wire import message_codec
+from tests.matrix import rest_slow
 from tests.tui.scene import NOW, four_cards, gpu_packs, no_card, state_of, study_events
 from tui.devices.card_lines import make_card_lines
 from tui.devices.device_charts import make_device_charts
@@ -137,7 +138,7 @@ async def test_d_opens_the_devices_from_every_main_screen_and_t_shows_more_of_th
         await you.sees("› trial 0")
 
 
-@pytest.mark.parametrize("size", [(40, 10), (80, 24), (200, 60)])
+@pytest.mark.parametrize("size", rest_slow([((80, 24),), ((40, 10),), ((200, 60),)]))
 async def test_the_devices_stand_in_every_size(seat, size):
     async with seat(ON_CARDS, size) as you:
         await you.press("d", "t", "enter")

@@ -7,6 +7,7 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.wire import console_api
 from core.contract.wire.search_state import Importance
+from tests.matrix import rest_slow
 from tests.tui.explored import SCENES, answers, explored_study
 from tests.tui.scene import NOW, no_card, state_of, study_events
 
@@ -60,7 +61,7 @@ async def test_it_is_in_the_palette_and_in_the_help(seat):
         await you.sees("› insight")
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 10)])
+@pytest.mark.parametrize("size", rest_slow([((80, 24),), ((200, 60),), ((40, 10),)]))
 async def test_every_page_stands_in_every_size_and_tab_goes_round(seat, size):
     async with seat(ONE, size) as you:
         you.backend.answers = answers

@@ -6,10 +6,11 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
+from tests.matrix import rest_slow
 from tests.tui.scene import NOW, no_card, state_of, study_events, trial_events
 
 STUDY = "tidy-7b"
-SIZES = [(80, 24), (120, 40), (200, 60)]
+SIZES = rest_slow([((80, 24),), ((120, 40),), ((200, 60),)])
 
 
 def based() -> e.Event:

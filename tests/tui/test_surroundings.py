@@ -20,6 +20,7 @@ from core.contract.spec import spec_file
 from core.store import run_folder
 from core.store.journal_file import Journal
 from tests.daemon.conftest import Engine
+from tests.matrix import rest_slow
 from tests.stranger import NOBODY
 from tests.tui import walk
 from tests.tui.ptys import DRAWN, Pty
@@ -154,7 +155,9 @@ def test_where_no_screen_can_be_opened_it_is_said_and_why(tmp_path):
         )
 
 
-@pytest.mark.parametrize("text", [b"\xff\xfe", b"[", b"", b"primary = 'no colour'", b"primary = 3", b"x = 1"])
+@pytest.mark.parametrize(
+    "text", rest_slow([b"\xff\xfe", b"primary = 'no colour'", b"[", b"", b"primary = 3", b"x = 1"], 2)
+)
 async def test_a_damaged_theme_is_named_and_keeps_nobody_from_the_console(seat, tmp_path, monkeypatch, text):
     for name in ("harbour.toml", "odd.toml"):
         (tmp_path / name).write_bytes(text)
