@@ -13,6 +13,7 @@ from core.contract.state.unrated_trials import list_unrated
 
 POINTS = 64  # points kept of a trial's clock
 RECENT = 16  # of them give the present speed: other trials may have joined its device or left it
+FEW = 3  # steps without an evaluation since a start, from which they alone give the pace
 EVALUATING = "evaluating"
 
 
@@ -152,17 +153,20 @@ def make_scoring_record(trial: s.Trial) -> dict[str, Any] | None:
 
 
 def measure_pace(study: s.Study, trial: s.Trial) -> Pace | None:
-    """Return the trial's speed by the wall time since it last started, or else by the mean time of its steps.
+    """Return the trial's speed by the wall time of its steps, or else by their mean time.
 
-    None before the first step.
+    The first step after a start counts only while it is all that is known: it also warms up. Until a few are
+    done since then, those of the run before count too. None before the first step.
     """
     eval_interval = int(trial.knobs.get("evaluate_every") or study.settings.evaluate.every)
-    moments = list(zip(trial.clock.steps, trial.clock.values, strict=True))
-    gaps = [
-        (after - before, late - early, (after - 1) // eval_interval - max(0, before - 1) // eval_interval)
-        for (before, early), (after, late) in pairwise(moments)
-    ]
-    bare = [seconds / count for count, seconds, looks in gaps[-RECENT:] if not looks]
+    earlier, gaps = (_list_gaps(clock, eval_interval) for clock in (trial.earlier_clock, trial.clock))
+    earlier = earlier[1:] or earlier
+    gaps = gaps[1:] if earlier else gaps[1:] or gaps
+    if sum(not looks for *_, looks in gaps) < FEW:
+        gaps = earlier + gaps
+    elif not any(looks for *_, looks in gaps):
+        gaps = [gap for gap in earlier if gap[2]] + gaps
+    bare = [seconds / count for count, seconds, looks in gaps if not looks][-RECENT:]
     if bare:
         step_s = median(bare)
         evaluation_times = [(seconds - count * step_s) / looks for count, seconds, looks in gaps if looks]
@@ -172,6 +176,15 @@ def measure_pace(study: s.Study, trial: s.Trial) -> Pace | None:
     if trial.step and trial.elapsed_s:
         return Pace(trial.elapsed_s / trial.step, 0.0, eval_interval)
     return None
+
+
+def _list_gaps(clock: Series, eval_interval: int) -> list[tuple[int, float, int]]:
+    """Return (steps, seconds, evaluations) between each two entries of ``clock``."""
+    moments = zip(clock.steps, clock.values, strict=True)
+    return [
+        (after - before, late - early, (after - 1) // eval_interval - max(0, before - 1) // eval_interval)
+        for (before, early), (after, late) in pairwise(moments)
+    ]
 
 
 def estimate_trial_left_s(study: s.Study, trial: s.Trial) -> float | None:
@@ -235,17 +248,19 @@ def _count_remaining(study: s.Study) -> float:
 
 
 def _measure_rate(study: s.Study, now: float) -> float:
-    """Return the steps per second of all running trials; 0 before the first step.
+    """Return the steps per second of all trials on workers; 0 before the first step.
 
-    Running trials without a measurement count as fast as the others. If none runs, it is the mean over the
-    whole time.
+    Trials without a measurement count as fast as the others. If none has one, it is the mean over the whole
+    time.
     """
-    running = [
-        trial for trial in study.trials.values() if trial.state == s.RUNNING and not is_evaluating(trial)
+    active = [
+        trial
+        for trial in study.trials.values()
+        if trial.state in (s.RUNNING, s.STARTING) and not is_evaluating(trial)
     ]
-    speeds = [speed.steps_per_s for trial in running if (speed := measure_pace(study, trial)) is not None]
+    speeds = [speed.steps_per_s for trial in active if (speed := measure_pace(study, trial)) is not None]
     if speeds:
-        return mean(speeds) * len(running)
+        return mean(speeds) * len(active)
     start_times = [trial.started_at for trial in study.trials.values() if trial.started_at]
     steps_done = sum(trial.step for trial in study.trials.values())
     return steps_done / max(1e-9, now - min(start_times)) if start_times else 0.0
