@@ -212,6 +212,19 @@ def test_where_nothing_runs_the_whole_time_tells():
     assert study_progress.estimate_study_left_s(study, 300.0) == pytest.approx(40 * 200.0 / 40)
 
 
+def test_what_is_left_of_a_study_counts_the_scoring_that_its_budget_leaves_for_the_end():
+    at = {"study": "a", "worker": "w", "stage": "scoring the base model in the background", "unit": "answers"}
+    events = [created(trials=2), *begun(0), *trained(0, 40), completed(0, 40, 40, 1.0), *begun(1)]
+    events += [*trained(1, 25), e.Preparing(at=100.0, done=0, total=50, **at)]
+    training_s = 15 * 2.0 + 2 * 6.0
+    unknown = study_progress.estimate_study_left_s(folded(*events), 150.0)
+    assert unknown == pytest.approx(training_s), "no answer was given yet"
+    study = folded(*events, e.Preparing(at=150.0, done=10, total=50, **at))
+    answers = 40 + 2 * 50  # of the base, the complete trial and the one that trains; 10 took a tenth of 50 s
+    left = study_progress.estimate_study_left_s(study, 150.0)
+    assert left == pytest.approx(training_s + answers * 0.5 - 0.1 * training_s)
+
+
 def test_only_scorings_left_is_their_time():
     events = [created(trials=1), *begun(), *trained(steps=40), completed(0, 40, 40, 1.0)]
     assert study_progress.estimate_study_left_s(folded(*events), 400.0) is None
