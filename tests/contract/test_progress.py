@@ -138,7 +138,28 @@ def test_a_pause_is_no_time_of_a_step():
     assert study_progress.estimate_trial_left_s(study, study.trials[0]) == 32 * 2.0  # by its mean step
     more = e.TrialReported(at=9003.0, study="a", trial=0, step=9, elapsed_s=18.0, metrics={})
     study = folded(created(), *begun(), *trained(steps=8), *pause, more)
-    assert study_progress.estimate_trial_left_s(study, study.trials[0]) == 31 * 3.0
+    assert study_progress.estimate_trial_left_s(study, study.trials[0]) == 31 * 2.0
+
+
+def test_a_trial_that_starts_again_has_its_earlier_pace_until_the_present_one_is_known():
+    events = [created(trials=2), *begun(), *trained(steps=25)]
+    at = {"study": "a", "trial": 0}
+    events += [e.TrialCheckpointed(at=160.0, step=20, path="/c", **at)]
+    events += [e.TrialRequeued(at=170.0, why="the engine was stopped", retry=0, **at)]
+    events += [e.TrialStarting(at=9000.0, worker="v", device="cpu", **at)]
+    loading = folded(*events)
+    to_come = 80 - loading.trials[0].step
+    assert study_progress.estimate_study_left_s(loading, 9050.0) == pytest.approx(to_come * 2.6)
+    events += [e.TrialRunning(at=9060.0, step=20, total_steps=40, **at)]
+    assert study_progress.estimate_study_left_s(folded(*events), 9060.0) == pytest.approx(60 * 2.6)
+    events += [e.TrialReported(at=9090.0, step=21, elapsed_s=80.0, metrics={}, **at)]  # the first is slow
+    assert study_progress.estimate_study_left_s(folded(*events), 9090.0) == pytest.approx(59 * 2.6)
+    for step in range(22, 27):  # now three times as fast, and evaluations still take what they took
+        late = 9090.0 + (step - 21) * 0.6
+        events += [e.TrialReported(at=late, step=step, elapsed_s=80.0, metrics={}, **at)]
+    assert study_progress.measure_pace(folded(*events), folded(*events).trials[0]) == study_progress.Pace(
+        pytest.approx(0.6), pytest.approx(7.4), 10
+    )
 
 
 def test_all_steps_done_is_said_in_words_and_not_0s():
@@ -189,6 +210,19 @@ def test_trials_to_come_are_taken_to_end_as_early_as_those_before():
 def test_where_nothing_runs_the_whole_time_tells():
     study = folded(created(trials=2), *begun(), *trained(steps=40), completed(0, 40, -1, 1.0))
     assert study_progress.estimate_study_left_s(study, 300.0) == pytest.approx(40 * 200.0 / 40)
+
+
+def test_what_is_left_of_a_study_counts_the_scoring_that_its_budget_leaves_for_the_end():
+    at = {"study": "a", "worker": "w", "stage": "scoring the base model in the background", "unit": "answers"}
+    events = [created(trials=2), *begun(0), *trained(0, 40), completed(0, 40, 40, 1.0), *begun(1)]
+    events += [*trained(1, 25), e.Preparing(at=100.0, done=0, total=50, **at)]
+    training_s = 15 * 2.0 + 2 * 6.0
+    unknown = study_progress.estimate_study_left_s(folded(*events), 150.0)
+    assert unknown == pytest.approx(training_s), "no answer was given yet"
+    study = folded(*events, e.Preparing(at=150.0, done=10, total=50, **at))
+    answers = 40 + 2 * 50  # of the base, the complete trial and the one that trains; 10 took a tenth of 50 s
+    left = study_progress.estimate_study_left_s(study, 150.0)
+    assert left == pytest.approx(training_s + answers * 0.5 - 0.1 * training_s)
 
 
 def test_only_scorings_left_is_their_time():

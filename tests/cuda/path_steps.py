@@ -11,13 +11,13 @@ import torch
 
 from core.contract.spec.knob_table import INITIALISATIONS
 from core.train.adapters import adaptable_layers, optimizers
+from core.train.adapters.lora_factors import copy_frozen
 from core.train.adapters.reload_check import ReloadCheck
 from core.train.base import causality_check, finite_weights, shared_pass_check
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
 from core.train.base.factor_matrix_layout import find
 from core.train.introspection.row_inspection import Inspection
-from core.train.scoring.scoring_queue import copy_frozen
 from core.train.step import token_tree_reader
 from core.train.step.augmentation import Augment
 from core.train.step.batched_generation import Generation
@@ -158,7 +158,7 @@ class _Life:
         Forward(self._base, stack, self.pack.head).rate([Item(copy, row), Item(None, row)])
 
     def _inspect(self, item: Item) -> None:
-        look = Inspection(self._base, self.pack.stack, self.pack.forward)
+        look = Inspection(self._base, self.pack.forward)
         found = look.do(item, [False] * len(item.row.ids))
         if found.fault:
             raise RuntimeError(found.fault)

@@ -112,7 +112,7 @@ def _prepare(base: Base, case: Case) -> Callable[[], object]:
     if case.kind == "trees":
         return partial(_read_trees, pack)
     if case.kind == "inspect":
-        item, look = pack.items(0, LENGTH // 2)[0], Inspection(base, pack.stack, pack.forward)
+        item, look = pack.items(0, LENGTH // 2)[0], Inspection(base, pack.forward)
         return lambda: look.do(item, [False] * LENGTH)
     ids = list(range(1, PROMPT + 1))
     prompts = [Prompt(owner, ids[at:], 100) for at, owner in enumerate(pack.factors)]  # some are padded

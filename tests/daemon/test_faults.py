@@ -63,6 +63,21 @@ def test_kill_9_of_engine_and_workers_goes_on_from_the_queue(engine):
     assert "did not come back" in begun[0] and "did not come back" in begun[1], "both, and at once"
 
 
+def test_an_engine_that_comes_back_starts_no_second_worker_beside_one_that_still_runs(engine):
+    engine.run(study={"trials": 1}, train={"steps": 1_000_000})
+    engine.until_study(lambda study: study.trials and study.trials[0].step > 3, "it runs")
+    (worker,) = engine.workers()
+    worker.suspend()
+    engine.kill()
+    engine.start()
+    engine.ask(console_api.EnqueueTrial("s", {"lora_rank": 16}, by="me"))
+    engine.ask(console_api.EnqueueTrial("s", {"lora_rank": 4}, by="me"))
+    worker.resume()
+    study = engine.until_study(lambda study: study.trials[1].step > 0, "the free slot is taken")
+    assert study.trials[1].worker == study.trials[0].worker
+    assert [one.pid for one in engine.workers()] == [worker.pid], "it would load the base a second time"
+
+
 def test_a_worker_that_dies_costs_its_trials_a_retry_and_not_more(engine):
     engine.run(train={"steps": 20, "seed": 1}, resources={"pack": 1})
     study = engine.until_study(complete, "the study ends")

@@ -90,6 +90,7 @@ async def test_all_readings_of_the_objective_are_told_again_when_a_study_is_take
 async def test_a_storage_that_does_not_answer_is_shown_while_it_does_not(monkeypatch):
     monkeypatch.setattr(module, "LATE_S", 0.0)
     monkeypatch.setattr(module, "LOOK_S", 0.0)
+    monkeypatch.setattr(module, "LOCKED_S", 0.05)
     search, picture = Search(), Picture(taken_up())
     search.loaded = False
     opening = asyncio.create_task(picture.proposing(search).open())
@@ -102,8 +103,13 @@ async def test_a_storage_that_does_not_answer_is_shown_while_it_does_not(monkeyp
     for _ in range(5):
         await asyncio.sleep(0.001)
     (wait,) = picture.state.studies["s"].preparing.values()
+    assert wait.stage == "opening Optuna's storage", "a busy machine takes seconds for it"
+    assert not picture.state.studies["s"].lines[1:]
+    while len(picture.state.studies["s"].lines) < 2:
+        await asyncio.sleep(0.001)
+    (wait,) = picture.state.studies["s"].preparing.values()
     assert wait.stage == "waiting for Optuna's storage: another program may hold it locked"
-    assert "Optuna's storage has not answered for 0 s" in picture.state.studies["s"].lines[-1].text
+    assert "Optuna's storage has not answered for 0.05 s" in picture.state.studies["s"].lines[-1].text
     search.may_open.set()
     await opening
     assert not picture.state.studies["s"].preparing

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from core.contract.state import engine_state as s
-from core.contract.wire import console_api
+from core.contract.wire import console_api, worker_api
 from core.daemon.workers import worker_pool
+from core.store import run_folder
 from tests.daemon.conftest import Engine
 
 pytestmark = pytest.mark.real
@@ -118,3 +119,29 @@ async def test_an_engine_that_stood_still_does_not_take_its_workers_for_dead(tmp
             await asyncio.sleep(0.01)
         assert "did not respond for" in lost[0]
         watching.cancel()
+
+
+async def test_a_worker_that_reconnects_while_the_engine_exits_is_asked_to_exit_too(tmp_path):
+    some = worker_pool.WorkerPool(tmp_path / "socket", lambda worker, why: None)
+    processes = [subprocess.Popen(["sleep", "600"]) for _ in range(2)]  # noqa: ASYNC220 - they only live
+    try:
+        first, late = (process.pid for process in processes)
+        some._add(worker_pool.Worker("cpu-1", "s", "cpu", tmp_path, lease_s=60, pid=first))
+        exiting = asyncio.create_task(some.leave("the engine was stopped", within_s=60.0))
+        await asyncio.sleep(0)
+        hello = worker_api.Hello(console_api.PROTOCOL, "cpu-2", late, "s", "cpu", ())
+        assert some.adopt(hello, tmp_path, 60.0, 0).leaving, "its Hello is answered with a Shutdown"
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    await exiting
+    assert not some.workers
+
+
+def test_the_record_of_a_worker_that_ended_at_once_says_that_it_has_ended(tmp_path):
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    run_folder.worker_log(tmp_path, "cpu-1").parent.mkdir(parents=True, exist_ok=True)
+    worker_pool._note_process(tmp_path, "cpu-1", process.pid)
+    assert not worker_pool.may_return(tmp_path, "cpu-1"), "nobody waits for it"

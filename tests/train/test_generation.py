@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from core.train.adapters.adapter_stack import Stack
+from core.train.adapters.lora_factors import copy_frozen
 from core.train.data.dataset import MASKED, Row
 from core.train.scoring import batched_scoring
 from core.train.scoring.batched_scoring import BatchedAnswers, Question
-from core.train.scoring.scoring_queue import copy_frozen
 from core.train.step import batched_generation
 from core.train.step.compute_requests import BASE, Prompt, Rate, Write
 from core.train.step.forward_pass import Forward, Item

@@ -10,6 +10,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, MambaConfig, MambaForCausalLM
 
 from core.contract.events import event_types as e
+from core.contract.wire import worker_api
 from core.contract.wire.introspection_answer import Insides
 from core.evaluate.metrics.attention_metrics import QUERIES, query_positions, summarize_heads
 from core.train import checkpoint_files
@@ -29,11 +30,18 @@ def trained(bench, folder, **knobs):
     return one
 
 
+def looked_into(one) -> None:
+    """Train up to the first evaluation, and inspect as on an idle device."""
+    while not one.of(e.TrialEvaluated):
+        one.turn()
+    while one.pack.parts.inspections.busy:
+        one.pack.parts.inspections.turn(training=False)
+
+
 def test_a_trial_is_looked_into_at_its_first_evaluation_and_at_its_end(bench, tmp_path):
     one = bench()
     one.assign(tmp_path, learning_rate=1e-2)
-    while not one.of(e.TrialEvaluated):
-        one.turn()
+    looked_into(one)
     first = told(tmp_path / "0")
     assert (first.trial, first.step, first.rows, first.why_none) == (0, 4, 8, "")
     one.finish()
@@ -52,16 +60,16 @@ def test_training_is_the_same_bit_for_bit_with_and_without(bench, tmp_path, monk
     knobs = {"lora_dropout": 0.2, "learning_rate": 1e-2}
     for name in ("with", "without"):
         (tmp_path / name).mkdir()
-    looked_into = trained(bench, tmp_path / "with", **knobs)
+    inspected = trained(bench, tmp_path / "with", **knobs)
     monkeypatch.setattr(trial_introspection.InspectionSchedule, "due", lambda *given: False)
     left_alone = trained(bench, tmp_path / "without", **knobs)
     assert (tmp_path / "with" / "0" / "insides.json").exists()
     assert not (tmp_path / "without" / "0" / "insides.json").exists()
-    assert looked_into.losses() == left_alone.losses()
-    assert [one.metrics for one in looked_into.of(e.TrialEvaluated)] == [
+    assert inspected.losses() == left_alone.losses()
+    assert [one.metrics for one in inspected.of(e.TrialEvaluated)] == [
         one.metrics for one in left_alone.of(e.TrialEvaluated)
     ]
-    assert looked_into.base.model.config._attn_implementation == "sdpa"
+    assert inspected.base.model.config._attn_implementation == "sdpa"
 
 
 def plain_attention(folder, base: str, ids: list[int]) -> tuple[list[np.ndarray], list[float]]:
@@ -81,11 +89,12 @@ def plain_attention(folder, base: str, ids: list[int]) -> tuple[list[np.ndarray]
 def test_attention_is_that_of_transformers_and_peft(bench, tmp_path, folder, tuned, monkeypatch):
     seen = []
     kept = trial_introspection.Introspector.look
-    monkeypatch.setattr(
-        trial_introspection.Introspector,
-        "look",
-        lambda self, mine: seen.append(kept(self, mine)) or seen[-1],
-    )
+
+    def look(self, mine):
+        seen.append((yield from kept(self, mine)))
+        return seen[-1]
+
+    monkeypatch.setattr(trial_introspection.Introspector, "look", look)
     one = trained(bench, tmp_path, learning_rate=3e-2, steps=8)
     place = tmp_path / "0" / "adapter" if tuned else None
     special = set(one.base.tokenizer.all_special_ids)
@@ -158,12 +167,13 @@ def test_a_look_that_fails_costs_nobody_a_trial(bench, tmp_path, monkeypatch, er
 def test_what_was_said_is_known_after_a_restart_and_nothing_is_looked_at_twice(bench, tmp_path):
     one = bench()
     one.assign(tmp_path)
-    while not one.of(e.TrialEvaluated):
-        one.turn()
+    looked_into(one)
+    one.turn()
     one.pack.checkpoint_all()
     (tmp_path / "0" / "insides.json").unlink()
     again = bench()
     again.assign(tmp_path, checkpoint=str(checkpoint_files.list_checkpoints(tmp_path / "0")[0]))
+    assert not again.pack.parts.inspections.busy
     again.turn()
     assert not (tmp_path / "0" / "insides.json").exists()
     again.finish()
@@ -175,8 +185,7 @@ def test_a_trial_that_is_not_in_the_pack_yet_is_not_taken_for_the_base(bench, tm
     monkeypatch.setattr(trial_introspection.InspectionSchedule, "snapshot", lambda self: [])
     one = bench()
     one.assign(tmp_path)
-    while not one.of(e.TrialEvaluated):
-        one.turn()
+    looked_into(one)
     one.pack.checkpoint_all()
     (tmp_path / "0" / "insides.json").unlink()
     again = bench()
@@ -206,3 +215,40 @@ def test_a_link_in_its_place_is_replaced_and_secrets_are_taken_out(bench, tmp_pa
     (tmp_path / "0" / "insides.json").symlink_to(outside)
     trained(bench, tmp_path)
     assert outside.read_text() == "mine" and json.loads((tmp_path / "0" / "insides.json").read_text())
+
+
+def test_inspections_wait_for_their_share_of_the_time_and_never_hold_up_a_round(bench, tmp_path):
+    one = bench(evaluate={"every": 4, "budget": 1e-6})
+    one.pack.parts.budget.spend(1.0)  # a unit is known to be long: none fits while a trial trains
+    one.assign(tmp_path)
+    while not one.of(e.TrialCompleted):
+        one.turn()
+    assert one.pack.busy and not (tmp_path / "0" / "insides.json").exists()
+    one.finish()
+    assert told(tmp_path / "0").step == 8
+
+
+def test_what_is_complete_is_looked_into_before_the_worker_exits_and_nothing_else_is(bench, tmp_path):
+    one = bench(evaluate={"every": 4, "budget": 1e-6})
+    one.pack.parts.budget.spend(1.0)
+    one.assign(tmp_path, steps=4)
+    one.assign(tmp_path, 1, steps=8)
+    while not one.of(e.TrialCompleted):
+        one.turn()
+    one.pack.checkpoint_all()
+    assert told(tmp_path / "0").step == 4 and not (tmp_path / "1" / "insides.json").exists()
+
+
+@pytest.mark.parametrize(
+    "leaves", [worker_api.Prune(0, "weak"), worker_api.Leave(0, "so"), worker_api.Pause(0)]
+)
+def test_a_trial_that_leaves_or_pauses_before_its_turn_is_not_looked_into(bench, tmp_path, leaves):
+    one = bench(evaluate={"every": 4, "budget": 1e-6})
+    one.pack.parts.budget.spend(1.0)
+    one.assign(tmp_path)
+    while not one.of(e.TrialEvaluated):
+        one.turn()
+    assert one.pack.parts.inspections.busy
+    one.pack.do(leaves)
+    one.finish()
+    assert not (tmp_path / "0" / "insides.json").exists()

@@ -97,6 +97,7 @@ class Trial(msgspec.Struct, frozen=True):
     scoring_from: tuple[int, float] = (0, 0.0)  # answers at the first report, and its time
     scoring_at: float = 0.0  # the time of the latest report
     clock: Series = Series()  # times of steps, Unix seconds, since it last started
+    earlier_clock: Series = Series()  # those before that start: its pace until the present one is known
     foretold_bytes: int | None = None  # of its device's memory, without the base
     measured_bytes: int | None = None
     by: str = ""  # who queued it; empty: the sampler

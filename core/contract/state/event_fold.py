@@ -193,16 +193,25 @@ def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
 def _fold_start(trial: s.Trial, event: e.TrialStarting) -> s.Trial:
     started = trial.started_at or event.at
     return replace(
-        trial, state=s.STARTING, worker=event.worker, device=event.device, started_at=started, clock=Series()
-    )
+        trial, state=s.STARTING, worker=event.worker, device=event.device, started_at=started,
+        **_restart_clock(trial),
+    )  # fmt: skip
+
+
+def _restart_clock(trial: s.Trial, *now: float) -> dict[str, Series]:
+    """Return the clocks of a trial that starts, or goes on at its step ``now``: the time until then is no
+    time of a step."""
+    earlier = trial.clock if len(trial.clock.steps) > 1 else trial.earlier_clock
+    clock = Series((trial.step,), now, seen=1) if now else Series()
+    return {"clock": clock, "earlier_clock": earlier}
 
 
 def _fold_running(trial: s.Trial, event: e.TrialRunning) -> s.Trial:
     state = s.PAUSED if trial.state == s.PAUSED else s.RUNNING
-    return replace(
-        trial, state=state, step=event.step, total_steps=event.total_steps, trainable=event.trainable,
-        clock=Series((event.step,), (event.at,), seen=1),
-    )  # fmt: skip
+    trial = replace(
+        trial, state=state, step=event.step, total_steps=event.total_steps, trainable=event.trainable
+    )
+    return replace(trial, **_restart_clock(trial, event.at))
 
 
 def _fold_measurement(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated) -> s.Trial:
@@ -252,7 +261,7 @@ def _fold_resume(trial: s.Trial, event: e.TrialResumed) -> s.Trial:
     if not trial.has_begun:
         return replace(trial, state=s.STARTING, asked=request)
     trial = _mark_stop(trial, trial.step, "resumed")
-    return replace(trial, state=s.RUNNING, asked=request, clock=Series((trial.step,), (event.at,), seen=1))
+    return replace(trial, state=s.RUNNING, asked=request, **_restart_clock(trial, event.at))
 
 
 def _fold_end(to: str) -> Callable[[s.Trial, Any], s.Trial]:

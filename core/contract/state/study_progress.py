@@ -13,7 +13,9 @@ from core.contract.state.unrated_trials import list_unrated
 
 POINTS = 64  # points kept of a trial's clock
 RECENT = 16  # of them give the present speed: other trials may have joined its device or left it
+FEW = 3  # steps without an evaluation since a start, from which they alone give the pace
 EVALUATING = "evaluating"
+ANSWERS = "answers"  # unit of the base's scoring
 
 
 @dataclass(frozen=True)
@@ -152,17 +154,20 @@ def make_scoring_record(trial: s.Trial) -> dict[str, Any] | None:
 
 
 def measure_pace(study: s.Study, trial: s.Trial) -> Pace | None:
-    """Return the trial's speed by the wall time since it last started, or else by the mean time of its steps.
+    """Return the trial's speed by the wall time of its steps, or else by their mean time.
 
-    None before the first step.
+    The first step after a start counts only while it is all that is known: it also warms up. Until a few are
+    done since then, those of the run before count too. None before the first step.
     """
     eval_interval = int(trial.knobs.get("evaluate_every") or study.settings.evaluate.every)
-    moments = list(zip(trial.clock.steps, trial.clock.values, strict=True))
-    gaps = [
-        (after - before, late - early, (after - 1) // eval_interval - max(0, before - 1) // eval_interval)
-        for (before, early), (after, late) in pairwise(moments)
-    ]
-    bare = [seconds / count for count, seconds, looks in gaps[-RECENT:] if not looks]
+    earlier, gaps = (_list_gaps(clock, eval_interval) for clock in (trial.earlier_clock, trial.clock))
+    earlier = earlier[1:] or earlier
+    gaps = gaps[1:] if earlier else gaps[1:] or gaps
+    if sum(not looks for *_, looks in gaps) < FEW:
+        gaps = earlier + gaps
+    elif not any(looks for *_, looks in gaps):
+        gaps = [gap for gap in earlier if gap[2]] + gaps
+    bare = [seconds / count for count, seconds, looks in gaps if not looks][-RECENT:]
     if bare:
         step_s = median(bare)
         evaluation_times = [(seconds - count * step_s) / looks for count, seconds, looks in gaps if looks]
@@ -172,6 +177,15 @@ def measure_pace(study: s.Study, trial: s.Trial) -> Pace | None:
     if trial.step and trial.elapsed_s:
         return Pace(trial.elapsed_s / trial.step, 0.0, eval_interval)
     return None
+
+
+def _list_gaps(clock: Series, eval_interval: int) -> list[tuple[int, float, int]]:
+    """Return (steps, seconds, evaluations) between each two entries of ``clock``."""
+    moments = zip(clock.steps, clock.values, strict=True)
+    return [
+        (after - before, late - early, (after - 1) // eval_interval - max(0, before - 1) // eval_interval)
+        for (before, early), (after, late) in pairwise(moments)
+    ]
 
 
 def estimate_trial_left_s(study: s.Study, trial: s.Trial) -> float | None:
@@ -197,21 +211,51 @@ def estimate_scoring_left_s(trial: s.Trial) -> float | None:
 def estimate_study_left_s(study: s.Study, now: float) -> float | None:
     """Return the seconds left in a study; None while it is paused, or if there is no estimate.
 
-    The remaining steps at the pace of the running trials, or of the whole time if none runs; at least the
-    time that the slowest trial and the scorings need.
+    The remaining steps at the pace of the running trials, or of the whole time if none runs, and the scoring
+    that they leave for afterwards; at least the time that the slowest trial and the scorings need.
     """
     if study.state not in s.LIVE_STUDY or study.state == "paused":
         return None
     trials = study.trials.values()
     if list_unrated(study) and not any(trial.state in s.ON_WORKER or trial.pending for trial in trials):
         return None  # people decide how long it takes
-    estimates = [estimate_trial_left_s(study, trial) for trial in trials if trial.state == s.RUNNING]
-    estimates += [estimate_scoring_left_s(trial) for trial in trials if trial.pending]
-    at_least = max((seconds for seconds in estimates if seconds is not None), default=None)
+    training = [estimate_trial_left_s(study, trial) for trial in trials if trial.state == s.RUNNING]
+    scoring = [estimate_scoring_left_s(trial) for trial in trials if trial.pending]
     to_come, rate = _count_remaining(study), _measure_rate(study, now)
     if not to_come:
-        return at_least
-    return max(to_come / rate, at_least or 0.0) if rate else None
+        return max((seconds for seconds in [*training, *scoring] if seconds is not None), default=None)
+    if not rate:
+        return None
+    training_s = max([to_come / rate, *(seconds for seconds in training if seconds is not None)])
+    return training_s + _estimate_late_scoring_s(study, training_s, now)
+
+
+def _estimate_late_scoring_s(study: s.Study, training_s: float, now: float) -> float:
+    """Return the seconds of scoring that are left once everything has trained, ``training_s`` from now: as
+    long as anything trains, scoring takes ``evaluate.budget`` of the time. 0 while its speed is unknown.
+
+    Trials that have not ended are assumed to be complete, and thus scored, as often as those that have.
+    """
+    base = [work for work in study.preparing.values() if work.unit == ANSWERS and work.total]
+    begun = [trial for trial in study.trials.values() if trial.scoring >= 0 and trial.scoring_total]
+    speeds = [work.done / (now - work.since) for work in base if now > work.since]
+    speeds += [
+        (trial.scoring_done - trial.scoring_from[0]) / (trial.scoring_at - trial.scoring_from[1])
+        for trial in begun
+        if trial.scoring_at > trial.scoring_from[1]
+    ]
+    if not sum(speeds):
+        return 0.0
+    usual = max([*(work.total for work in base), *(trial.scoring_total for trial in begun)])
+    states = [trial.state for trial in study.trials.values()]
+    ended, complete = sum(state in s.ENDED for state in states), states.count(s.COMPLETE)
+    unended = max(0, study.total_trials - ended)
+    answers = sum(work.total - work.done for work in base)
+    answers += sum(max(0, (trial.scoring_total or usual) - trial.scoring_done)
+                   for trial in study.trials.values() if trial.pending)  # fmt: skip
+    expected = answers + usual * unended * (complete / ended if ended else 1.0)
+    share = study.settings.evaluate.budget
+    return max(0.0, share * expected / sum(speeds) - share * training_s)
 
 
 def _count_remaining(study: s.Study) -> float:
@@ -235,17 +279,19 @@ def _count_remaining(study: s.Study) -> float:
 
 
 def _measure_rate(study: s.Study, now: float) -> float:
-    """Return the steps per second of all running trials; 0 before the first step.
+    """Return the steps per second of all trials on workers; 0 before the first step.
 
-    Running trials without a measurement count as fast as the others. If none runs, it is the mean over the
-    whole time.
+    Trials without a measurement count as fast as the others. If none has one, it is the mean over the whole
+    time.
     """
-    running = [
-        trial for trial in study.trials.values() if trial.state == s.RUNNING and not is_evaluating(trial)
+    active = [
+        trial
+        for trial in study.trials.values()
+        if trial.state in (s.RUNNING, s.STARTING) and not is_evaluating(trial)
     ]
-    speeds = [speed.steps_per_s for trial in running if (speed := measure_pace(study, trial)) is not None]
+    speeds = [speed.steps_per_s for trial in active if (speed := measure_pace(study, trial)) is not None]
     if speeds:
-        return mean(speeds) * len(running)
+        return mean(speeds) * len(active)
     start_times = [trial.started_at for trial in study.trials.values() if trial.started_at]
     steps_done = sum(trial.step for trial in study.trials.values())
     return steps_done / max(1e-9, now - min(start_times)) if start_times else 0.0

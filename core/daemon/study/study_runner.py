@@ -237,8 +237,10 @@ class Runner:
             await self._afterwards.see(self.study, self._places.slots, self._lost.grace_is_over)
 
     def _is_memory_held(self) -> bool:
-        """Tell whether a worker that is leaving still holds memory of a device that is in use."""
-        return self.departures.under_way(self._crew.workers, self._places.labels)
+        """Tell whether a worker that is leaving, or has not reconnected yet, holds memory of a device in
+        use."""
+        leaving = self.departures.under_way(self._crew.workers, self._places.labels)
+        return leaving or self._lost.are_awaited(self._places.labels)
 
     def _is_more_expected(self) -> bool:
         """Tell whether a trial, from the sampler or a person, a score or a rating is still to come."""

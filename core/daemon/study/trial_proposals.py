@@ -20,7 +20,8 @@ from core.daemon.study.trial_endings import End, TrialEndings
 from core.daemon.study.trial_memory_admission import Admission, Put
 from core.errors import TrimtabError
 
-LATE_S = 2.0  # for Optuna to load, and then for the storage to answer, before it is told
+LATE_S = 2.0  # for Optuna to load, and then for the storage to answer, before it is shown
+LOCKED_S = 10.0  # for the storage to answer before another program is suspected: a busy machine takes seconds
 LOOK_S = 0.1  # between two looks whether Optuna is loaded
 WAITING = "search"  # whose wait is shown
 
@@ -101,8 +102,8 @@ class SearchConversation:
         )
 
     async def _note_slow_storage(self) -> None:
-        """Show that the search is still being loaded, and warn of a storage that does not answer after
-        that."""
+        """Show that the search is being loaded or its storage opened; warn of a storage that does not answer
+        after that."""
         await asyncio.sleep(LATE_S)
         at, name = time.time(), self._now().name
         if not self._search.loaded:
@@ -110,9 +111,12 @@ class SearchConversation:
         while not self._search.loaded:
             await asyncio.sleep(LOOK_S)
         await asyncio.sleep(LATE_S)
+        opening = "opening Optuna's storage"
+        self._put(e.Preparing(at=time.time(), study=name, worker=WAITING, stage=opening))
+        await asyncio.sleep(LOCKED_S - LATE_S)
         at = time.time()
         stage = "waiting for Optuna's storage: another program may hold it locked"
-        text = f"Optuna's storage has not answered for {LATE_S:g} s: another program may hold it locked"
+        text = f"Optuna's storage has not answered for {LOCKED_S:g} s: another program may hold it locked"
         self._put(
             e.Preparing(at=at, study=name, worker=WAITING, stage=stage),
             e.StudyNoted(at=at, study=name, text=f"{text}; trials begin when it answers", level="warning"),

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from pathlib import Path
 
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
 from core.daemon.workers.trial_requeue import clear_worker, end_trial, requeue
-from core.daemon.workers.worker_pool import Worker, WorkerPool, end_stray, may_return, read_log_tail
+from core.daemon.workers.worker_pool import (
+    Worker,
+    WorkerPool,
+    end_stray,
+    is_running,
+    may_return,
+    read_log_tail,
+)
 from core.daemon.workers.worker_shutdowns import WorkerShutdowns
 
 RETURN_GRACE_S = 20.0  # for workers to come back after the engine was away
@@ -36,12 +43,28 @@ class LostWorkers:
         self._crew, self._departures, self._folder, self._put = crew, departures, folder, put
         self._study, self._why_pruned, self._fail, self._leaves = study, why_pruned, fail, leaves
         self._begun = time.monotonic()
+        self._absent: dict[str, str] | None = (
+            None  # device by worker, of those that an earlier engine started
+        )
         self._fruitless = 0  # workers in a row that ended before any trial ran
 
     @property
     def grace_is_over(self) -> bool:
         """Whether a worker that survived the engine's absence would have reconnected by now."""
         return time.monotonic() - self._begun > RETURN_GRACE_S
+
+    def are_awaited(self, devices: Container[str]) -> bool:
+        """Tell whether workers of an earlier engine still run on ``devices`` and have not reconnected yet:
+        others there would load the base a second time."""
+        if self.grace_is_over:
+            return False
+        if self._absent is None:
+            trials = self._study().trials.values()
+            self._absent = {trial.worker: trial.device for trial in trials if trial.worker}
+        for name in list(self._absent):
+            if name in self._crew.known or not is_running(self._folder, name):
+                del self._absent[name]
+        return any(device in devices for device in self._absent.values())
 
     async def requeue(self, worker: Worker, why: str) -> None:
         """Requeue the trials of a lost worker; those that lost too many workers fail."""

@@ -37,6 +37,7 @@ CHECK_S = 1.0
 # long. This count lasts microseconds, enough for threads that are running; then the thread sleeps.
 # `python -m tests.bench.busy` measures it.
 SPIN_COUNT = 1000
+ENDED = "ended"  # start time in the record of a process that ended before it was read
 SPIN_SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")  # variables by which a user sets it
 
 
@@ -101,6 +102,7 @@ class WorkerPool:
         self.spare = SpareWorker()
         self._latest: tuple[Slot, str] | None = None  # device and study of the latest worker
         self.known: set[str] = set()  # every worker that this engine has had: their losses are reported
+        self._closing = False  # the engine exits: who comes now is asked to shut down, too
 
     def of(self, study: str) -> list[Worker]:
         """Return the running workers of ``study`` that were not told to shut down."""
@@ -164,6 +166,7 @@ class WorkerPool:
         return worker
 
     def _add(self, worker: Worker) -> None:
+        worker.leaving = worker.leaving or self._closing  # its Hello is answered with a Shutdown
         self.workers[worker.name] = worker
         self.known.add(worker.name)
         if not hasattr(os, "pidfd_open"):
@@ -214,7 +217,9 @@ class WorkerPool:
                     self._note_exit(worker)
 
     async def leave(self, why: str, within_s: float) -> None:
-        """Ask all workers to checkpoint and exit; kill them after ``within_s``."""
+        """Ask all workers, also those that come meanwhile, to checkpoint and exit; kill them after
+        ``within_s``."""
+        self._closing = True
         for worker in self.workers.values():
             worker.leaving = True
             worker.tell(worker_api.Shutdown(why))
@@ -243,10 +248,14 @@ def _start_process(
 
 def _note_process(folder: Path, name: str, pid: int) -> None:
     """Record pid and start time of the worker for the next engine: the pid alone may be reused by then."""
+    try:
+        start = read_start(pid)
+    except OSError:
+        start = ENDED
     with contextlib.suppress(OSError):
         note = run_folder.worker_log(folder, name).with_suffix(".pid")
         with open(note, "w", encoding="utf-8", opener=paths.open_without_link) as file:
-            file.write(f"{pid} {read_start(pid)}\n")
+            file.write(f"{pid} {start}\n")
 
 
 def _forget(folder: Path, name: str) -> None:
@@ -266,15 +275,21 @@ def _find_recorded(folder: Path, name: str) -> psutil.Process | None:
         return None
 
 
-def may_return(folder: Path, name: str) -> bool:
-    """Tell whether the worker that an earlier engine started may still run."""
+def is_running(folder: Path, name: str) -> bool | None:
+    """Tell whether the worker that an earlier engine started still runs; None without a readable record."""
     try:
         process = _find_recorded(folder, name)
         return process is not None and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
     except (OSError, ValueError, psutil.Error):
-        return True  # unknown: it gets its grace period
+        return None
+
+
+def may_return(folder: Path, name: str) -> bool:
+    """Tell whether the worker that an earlier engine started may still run: if that is unknown, it gets its
+    grace period."""
+    return is_running(folder, name) is not False
 
 
 def end_stray(folder: Path, name: str) -> None:

@@ -88,3 +88,12 @@ class Factors:
         self.matrix.data = self.matrix.data.to(device)
         if self.grad is not None:
             self.grad = self.grad.to(device)
+
+
+def copy_frozen(factors: Factors) -> Factors:
+    """A copy of the factors on the same device, without dropout, that later steps do not change."""
+    copy = Factors(
+        factors.layout, factors.rank, factors.scale * factors.rank, 0.0, factors.seed, factors.matrix.device
+    )
+    copy.matrix.data.copy_(factors.matrix.data)
+    return copy

@@ -6,8 +6,6 @@ import time
 from collections.abc import Sequence
 
 from core.contract.text.sanitize import sanitize
-from core.train.adapters.adapter_stack import Stack
-from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.introspection.attention_capture import Attention, RowIntrospection
 from core.train.step.device_memory import free
@@ -19,13 +17,9 @@ class Inspection:
     """Inspects rows one at a time, without gradients, so that it needs little memory next to a training
     pass."""
 
-    def __init__(self, base: Base, stack: Stack, forward: Forward) -> None:
-        self._device, self._stack, self._forward = base.device, stack, forward
+    def __init__(self, base: Base, forward: Forward) -> None:
+        self._device, self._forward = base.device, forward
         self._attention = Attention(base.model)
-
-    def can(self, factors: Factors | None) -> bool:
-        """Whether the trial is stacked, so that its adapter takes part."""
-        return factors is None or bool(self._stack.order([factors]))
 
     def do(self, item: Item, special: Sequence[bool]) -> RowIntrospection:
         """Inspect one row, whose ``special`` tokens are marked.

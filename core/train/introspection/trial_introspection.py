@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from core.train.step.forward_pass import Item
 log = logging.getLogger("trimtab.insides")
 ROWS = 8
 LENGTHS = (128, 512)  # tokens of a row; the second if no row has a target within the first
-LIMIT_S = 1.0  # after it no further row except the first FEWEST, since messages wait
+LIMIT_S = 1.0  # after it no further row except the first FEWEST
 SHARE = 0.01  # of the training time, for inspections between the first and the last
 WORST = 24  # tokens
 BEFORE, AFTER = 16, 8  # tokens of context around a token
@@ -40,6 +40,7 @@ LONGEST = 200  # characters of a text
 NO_ROWS = f"no validation row has a target token within its first {LENGTHS[-1]} tokens"
 
 Pairs = list[tuple[RowIntrospection, RowIntrospection]]  # (trial, base) for each row
+Look = Generator[None, None, Pairs]
 
 
 class Introspector:
@@ -52,19 +53,17 @@ class Introspector:
         self.rows = _choose_rows(data, spec.study.seed)
         self._base: list[RowIntrospection] = []
 
-    def look(self, factors: Factors) -> Pairs | None:
-        """Inspect the base, if that is not done, then the trial, on as many rows as the time allows.
-
-        Runs at once between two rounds, whose results do not change. The last pair may have a fault. None if
-        the trial is not stacked: it can be inspected later.
-        """
-        if not self._inspection.can(factors):
-            return None
+    def look(self, factors: Factors) -> Look:
+        """Inspect the base, if that is not done, then the trial, which is stacked, on as many rows as the
+        time allows; yields after each row. The last pair may have a fault."""
         if not self._base:
-            self._base = self._ask(None, self.rows)
-        return list(zip(self._ask(factors, self.rows[: len(self._base)]), self._base, strict=False))
+            self._base = yield from self._ask(None, self.rows)
+        now = yield from self._ask(factors, self.rows[: len(self._base)])
+        return list(zip(now, self._base, strict=False))
 
-    def _ask(self, factors: Factors | None, rows: Sequence[Row]) -> list[RowIntrospection]:
+    def _ask(
+        self, factors: Factors | None, rows: Sequence[Row]
+    ) -> Generator[None, None, list[RowIntrospection]]:
         results: list[RowIntrospection] = []
         for row in rows:
             late = sum(result.took_s for result in results) >= LIMIT_S
@@ -72,6 +71,7 @@ class Introspector:
                 break
             special = [token in self._special for token in row.ids.tolist()]
             results.append(self._inspection.do(Item(factors, row), special))
+            yield
         return results
 
     # -- the report ------------------------------------------------------------------------------
@@ -161,14 +161,10 @@ class InspectionSchedule:
             return False
         return self._step < 0 or last or self._spent_s + self._last_s <= SHARE * trained_s
 
-    def look(self, insides: Introspector, trial: int, factors: Factors, step: int) -> None:
-        """Inspect the trial, write the report, and warn once."""
-        pairs = insides.look(factors)
-        if pairs is None:
-            return
-        report = insides.report(trial, step, pairs)
-        self._step, self._last_s = step, sum(now.took_s for now, _ in pairs)
-        self._spent_s += self._last_s
+    def finish(self, report: contract.Insides, took_s: float) -> None:
+        """Write the report of an inspection that took ``took_s`` seconds, and warn once."""
+        self._step, self._last_s = report.step, took_s
+        self._spent_s += took_s
         if report.warning and not self._warned:
             self._warned = True
             self._warn(f"{report.warning} (details: key a, or `trimtab insides {report.trial}`)")

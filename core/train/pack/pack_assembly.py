@@ -13,6 +13,7 @@ from core.train.base.base_model import Base
 from core.train.base.factor_matrix_layout import Place
 from core.train.base.shared_pass_check import Survey
 from core.train.data.dataset import Data
+from core.train.introspection.background_inspection import BackgroundInspection
 from core.train.introspection.row_inspection import Inspection
 from core.train.introspection.trial_introspection import Introspector
 from core.train.kernels import float32_products
@@ -40,6 +41,7 @@ class PackParts:
     stack: Stack
     rounds: Rounds
     introspector: Introspector
+    inspections: BackgroundInspection
     keeper: Checkpointer
     meter: ThroughputMeter
     budget: Budget
@@ -66,14 +68,17 @@ def build(spec: StudySpec, base: Base, data: Data, emit: Emit) -> PackParts:
         rounds.padding_free, note = check_padding_free(base, stack.path, survey)
         if note:
             reporter.note(note)
-    introspector = Introspector(spec, base, data, Inspection(base, stack, forward))
+    apart = Stack(base.model.dtype, base.device, stack)  # a trial is inspected as a copy
+    inspection = Inspection(base, Forward(base, apart, survey.head))
+    introspector = Introspector(spec, base, data, inspection)
     longest = max((len(row.ids) for row in [*data.train, *(data.anonymised or ())]), default=0)
     keeper = Checkpointer(spec, base, reporter, ReloadCheck(base, stack, data.validation[0].ids.tolist()))
     meter = ThroughputMeter(base, stack, longest, reporter)
     budget = Budget(spec.evaluate.budget)
+    inspections = BackgroundInspection(introspector, apart, budget)
     scoring = PackScoring(spec, base, data, places, stack, survey, keeper, reporter, budget)
     members = Members(stack)
     return PackParts(
-        spec, base, data, reporter, survey, places, stack, rounds, introspector, keeper, meter, budget,
-        scoring, members,
+        spec, base, data, reporter, survey, places, stack, rounds, introspector, inspections, keeper, meter,
+        budget, scoring, members,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import sanitize
 from core.contract.wire import worker_api
 from core.train.adapters.adapter_stack import Stack
+from core.train.adapters.lora_factors import copy_frozen
 from core.train.base.base_model import Base
 from core.train.base.factor_matrix_layout import Place
 from core.train.base.shared_pass_check import Survey
@@ -25,7 +26,7 @@ from core.train.scoring.background_scoring import BackgroundScoring
 from core.train.scoring.base_model_scoring import BaseScoring
 from core.train.scoring.batched_scoring import BatchedAnswers
 from core.train.scoring.scoring_budget import Budget
-from core.train.scoring.scoring_queue import Snapshot, copy_frozen
+from core.train.scoring.scoring_queue import Snapshot
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward
 from core.train.step.oom_report import is_out_of_memory

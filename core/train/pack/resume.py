@@ -10,13 +10,14 @@ from core.contract.wire.worker_api import Assign, Score
 from core.errors import TrimtabError
 from core.train import checkpoint_files, training_position
 from core.train.adapters import adapter_init
+from core.train.adapters.lora_factors import copy_frozen
 from core.train.base.base_model import Base
 from core.train.base.factor_matrix_layout import Place
 from core.train.data.batch_schedule import BatchSchedule
 from core.train.data.dataset import Data
 from core.train.evaluation.trial_scores import Scorecard
 from core.train.reporter import Reporter
-from core.train.scoring.scoring_queue import Snapshot, copy_frozen
+from core.train.scoring.scoring_queue import Snapshot
 from core.train.step.oom_report import is_device_failure, is_out_of_memory
 from core.train.trial import trial_checkpoint
 from core.train.trial.trial_training import Trial

@@ -53,8 +53,8 @@ class Pack:
 
     @property
     def busy(self) -> bool:
-        """Whether there is anything to train, score or answer."""
-        return self.trains or self.parts.scoring.busy or self._samples.busy
+        """Whether there is anything to train, score, inspect or answer."""
+        return self.trains or self.parts.scoring.busy or self.parts.inspections.busy or self._samples.busy
 
     # -- messages ---------------------------------------------------------------------------------
 
@@ -115,6 +115,7 @@ class Pack:
                 return
             member.paused = paused
             if paused:
+                self.parts.inspections.drop(number, begun=False)
                 self.parts.keeper.keep(member.trial)
                 self._recovery.stack_active()
                 member.trial.to(HOST)
@@ -126,21 +127,23 @@ class Pack:
 
     def turn(self) -> None:
         """Run one round of all active trials and, if the budget allows it, a piece of a sample that was asked
-        for or a unit of scoring. Raises torch.AcceleratorError if the device fails: no trial is at fault, and
-        none can continue here."""
+        for, a few rows of an inspection or a unit of scoring. Raises torch.AcceleratorError if the device
+        fails: no trial is at fault, and none can continue here."""
         trains, began = self.trains, time.perf_counter()
         if trains:
             self._driver.run_round()
         trained = time.perf_counter()
         self._samples.turn(trains)
+        self.parts.inspections.turn(trains)
         self.parts.scoring.turn(trains)
         if trains:
             self.parts.meter.shares.add_turn(trained - began, time.perf_counter() - trained)
 
     def checkpoint_all(self) -> None:
-        """Checkpoint every trial; returns once all are on disk."""
+        """Checkpoint every trial, and inspect those that are complete; returns once all are on disk."""
         for trial in self._members.trials.values():
             self.parts.keeper.keep(trial)
+        self.parts.inspections.finish(self._members)
         self.parts.keeper.settle(patient=False)
 
     def settle(self) -> None:

@@ -22,7 +22,7 @@ class Departures:
         value."""
         last = [snapshot.step for snapshot in trial.list_pending() if snapshot.last]
         self._keeper.complete(trial, why, last[-1] if last else -1)
-        self._remove(trial.number, scored=bool(last))
+        self._remove(trial.number, complete=True, scored=bool(last))
 
     def prune(self, trial: Trial, why: str) -> None:
         """Prune a trial, and checkpoint it first, since the prune may be undone."""
@@ -55,9 +55,12 @@ class Departures:
         else:  # after the checkpoint that the next attempt starts from
             self._keeper.after(partial(trial.reporter.fail, error, trial.step))
 
-    def _remove(self, number: int, scored: bool = False) -> None:
-        """Remove the trial and free its tensors. Its scoring goes on only if it is complete (``scored``)."""
+    def _remove(self, number: int, complete: bool = False, scored: bool = False) -> None:
+        """Remove the trial and free its tensors. Its inspection goes on only if it is ``complete``, and so
+        does its scoring, if there is any (``scored``)."""
         self._members.pop(number, None)
+        if not complete:
+            self._parts.inspections.drop(number)
         if not scored:
             self._parts.scoring.drop(number)
         self._keeper.forget(number)

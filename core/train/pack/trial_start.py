@@ -45,7 +45,7 @@ class TrialStarter:
             paths.make_private(Path(assign.folder))
             trial = Trial(
                 parts.spec, parts.base, parts.places, parts.data, assign, parts.reporter,
-                parts.scoring.submit, parts.introspector,
+                parts.scoring.submit, parts.inspections.submit,
             )  # fmt: skip
             resume.restore(trial, assign)
             return trial

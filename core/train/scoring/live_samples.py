@@ -16,7 +16,7 @@ from core.contract.wire.worker_api import Sample, SamplePiece
 from core.errors import TrimtabError
 from core.train.adapters.adapter_init import load_saved
 from core.train.adapters.adapter_stack import Stack
-from core.train.adapters.lora_factors import Factors
+from core.train.adapters.lora_factors import Factors, copy_frozen
 from core.train.base.base_model import Base
 from core.train.base.factor_matrix_layout import Place
 from core.train.base.shared_pass_check import Survey
@@ -24,7 +24,6 @@ from core.train.data.dataset import MASKED, Data
 from core.train.probes.prompt_encoder import PromptEncoder, StudyForm
 from core.train.scoring.batched_scoring import IDLE_S, RATE, UNIT_S
 from core.train.scoring.scoring_budget import Budget
-from core.train.scoring.scoring_queue import copy_frozen
 from core.train.step.batched_generation import Generation
 from core.train.step.compute_requests import BASE, Prompt
 from core.train.step.device_memory import free

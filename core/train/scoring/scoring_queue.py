@@ -11,16 +11,6 @@ from core.train.evaluation.trial_scores import Scorecard
 from core.train.scoring.batched_scoring import Answer, Question
 from core.train.step.compute_requests import Rate, Result, ScoringRequest, TimedResult, Turn, Wait, Write
 
-
-def copy_frozen(factors: Factors) -> Factors:
-    """A copy of the factors on the same device, without dropout, that later steps do not change."""
-    copy = Factors(
-        factors.layout, factors.rank, factors.scale * factors.rank, 0.0, factors.seed, factors.matrix.device
-    )
-    copy.matrix.data.copy_(factors.matrix.data)
-    return copy
-
-
 Life = Generator[ScoringRequest, TimedResult, Scored | None]
 
 

@@ -8,7 +8,8 @@ import torch
 
 from core.train import checkpoint_files
 from core.train.adapters import optimizers
-from core.train.scoring.scoring_queue import Snapshot, copy_frozen
+from core.train.adapters.lora_factors import copy_frozen
+from core.train.scoring.scoring_queue import Snapshot
 from core.train.trial import checkpoint_adaptation, checkpoint_record
 from core.train.trial.checkpoint_record import GRADIENT, Partial, PendingSnapshot, TrialProgress
 from core.train.trial.trial_training import Trial

@@ -17,7 +17,7 @@ from core.train.data import row_truncation
 from core.train.data.batch_schedule import BatchSchedule
 from core.train.data.dataset import Data
 from core.train.evaluation.trial_scores import Scorecard
-from core.train.introspection.trial_introspection import InspectionSchedule, Introspector
+from core.train.introspection.trial_introspection import InspectionSchedule
 from core.train.reporter import Reporter
 from core.train.scoring.scoring_queue import Snapshot
 from core.train.step.compute_requests import Request, TimedResult
@@ -43,12 +43,12 @@ class Trial:
         assign: Assign,
         reporter: Reporter,
         submit: Submit | None = None,
-        introspector: Introspector | None = None,
+        inspect: Callable[[Trial], None] | None = None,
     ) -> None:
         """Raises InfeasibleError if the base cannot have the trial's adapter."""
         self.number, self.knobs, self.folder = assign.trial, dict(assign.knobs), Path(assign.folder)
         self.base, self.reporter = base, reporter.of(assign.trial)
-        self._spec, self._submit, self._introspector = spec, submit, introspector
+        self._spec, self._submit, self._inspect = spec, submit, inspect
         self.card = Scorecard(spec, self.reporter, self.folder)
         self.inspections = InspectionSchedule(self.folder, self.reporter.warn)
         self.validation = Validation(spec, data, base.positions, self.card)
@@ -161,7 +161,7 @@ class Trial:
         return bool(self.validation.why) or self.step >= self.total_steps
 
     def _evaluate_and_submit(self) -> Generator[Request, TimedResult, None]:
-        """Evaluate, queue a snapshot for scoring, and collect introspection data, unless that is done
+        """Evaluate, and queue a snapshot for scoring and the trial for inspection, unless that is done
         already."""
         if self.validation.step != self.step:
             evaluation = self.validation.evaluate(self.factors, self.step, self.elapsed_s, self.partial)
@@ -172,8 +172,8 @@ class Trial:
         if self._submit is not None and self.submitted_step != self.step:
             self.submitted_step = self.step
             self._submit(self, self._last)
-        if self._introspector is not None and self.inspections.due(self.step, self._last, self.elapsed_s):
-            self.inspections.look(self._introspector, self.number, self.factors, self.step)
+        if self._inspect is not None and self.inspections.due(self.step, self._last, self.elapsed_s):
+            self._inspect(self)
 
     def _train_step(self) -> Generator[Request, TimedResult, None]:
         """Train one step, continuing from ``partial``."""
