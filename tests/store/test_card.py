@@ -33,6 +33,13 @@ def test_it_tells_data_knobs_boards_limits_and_how_to_repeat_it(report):
     assert "torch 2.13.0" in shown and "sampler | tpe" in shown
 
 
+def test_a_key_that_the_study_file_leaves_out_has_its_default(report, events):
+    spec = {**events[0].spec, "data": {"source": "train.jsonl"}, "study": {"name": "tidy"}}
+    shown = write_card(report([replace(events[0], spec=spec), *events[1:]]))
+    assert "rows as auto, split train; 10 % of the rows held out for validation" in shown
+    assert "sampler | tpe" in shown and "pruner | median" in shown
+
+
 def test_data_that_changed_since_the_study_began_is_said_to_have(report, tmp_path):
     os.utime(tmp_path / "train.jsonl", (1.0, 1.0))
     assert "changed after the study began" not in write_card(report())

@@ -38,15 +38,15 @@ def rerun(arguments: argparse.Namespace) -> int:
 
 
 def _rerun(arguments: argparse.Namespace, original: rerun_study.Original) -> int:
-    _check_foreign_code(original, arguments.trust_remote_code)
     replaced_paths = {
         key: paths.resolve_here(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))
     }
-    name = rerun_study.free_name(str(original.raw["study"]["name"]), reach_engine.read_state()[0].studies)
+    name = rerun_study.free_name(original.spec.study.name, reach_engine.read_state()[0].studies)
     spec = rerun_study.make_spec(original, name, replaced_paths)
+    _check_foreign_code(spec, arguments.trust_remote_code)
     doubts = _list_differences(original, spec, arguments.anyway)
     print(
-        f"{name}: trial {original.number} of {sanitize(str(original.raw['study']['name']), 80)} again",
+        f"{name}: trial {original.number} of {sanitize(original.spec.study.name, 80)} again",
         flush=True,
     )
     code = _run(spec, original.folder)
@@ -56,18 +56,17 @@ def _rerun(arguments: argparse.Namespace, original: rerun_study.Original) -> int
     return _judge(arguments, original, study, resolve_trial.find_best(study), doubts)
 
 
-def _check_foreign_code(original: rerun_study.Original, allowed: bool) -> None:
-    """Raise TrimtabError if the bundle would run foreign code that the user has not allowed."""
-    model, evaluate = original.raw.get("model", {}), original.raw.get("evaluate", {})
+def _check_foreign_code(spec: StudySpec, allowed: bool) -> None:
+    """Raise TrimtabError if the study would run foreign code that the user has not allowed."""
     foreign_code = []
-    if model.get("trust_remote_code"):
+    if spec.model.trust_remote_code:
         message = "the base model of this bundle runs code from its repository (model.trust_remote_code)"
-        foreign_code.append((message, model.get("base", "")))
-    if evaluate.get("tasks_path"):
+        foreign_code.append((message, spec.model.base))
+    if spec.evaluate.tasks_path:
         message = (
             "the evaluation tasks of this bundle may run code named in their YAML files (evaluate.tasks_path)"
         )
-        foreign_code.append((message, evaluate["tasks_path"]))
+        foreign_code.append((message, spec.evaluate.tasks_path))
     if foreign_code and not allowed:
         fix = "review that code, then add --trust-remote-code"
         raise TrimtabError(

@@ -39,7 +39,7 @@ PROMPT_SETS = (
 )  # fmt: skip
 AUTO = "auto"  # resources.pack: the engine measures how many trials at once pay off
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a study; it names its folder
-MOST_KEPT = 64  # specs that ``of`` remembers
+MOST_KEPT = 64  # specs that ``from_raw`` remembers
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Section = TypeVar("Section", bound=msgspec.Struct)

@@ -18,7 +18,7 @@ ADAPTER = "adapter"  # its folder in a bundle
 
 def find_tolerance(original: Original) -> float:
     """Return the largest relative difference of an objective that counts as the same result."""
-    plainly = original.on_cpu and original.raw.get("model", {}).get("precision", "auto") in ("auto", "fp32")
+    plainly = original.on_cpu and original.spec.model.precision in ("auto", "fp32")
     return PLAIN_TOLERANCE if plainly else ROUGH_TOLERANCE
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from core.contract.spec import spec_file, toml_reader
+from core.contract.spec import spec_file, study_spec, toml_reader
 from core.contract.spec.knob_table import find_knob
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import sanitize
@@ -45,6 +45,11 @@ class Original:
     trial: dict[str, Any]  # its entry of trials.json
     versions: dict[str, Any]
     prints: dict[str, Print]
+
+    @property
+    def spec(self) -> StudySpec:
+        """The recorded study, not validated: ``make_spec`` does that."""
+        return study_spec.from_raw(self.raw)
 
     @property
     def number(self) -> int:
@@ -99,14 +104,17 @@ def make_spec(original: Original, name: str, replacements: Mapping[str, str]) ->
     """Return the study ``name`` that repeats the trial, with its knobs in [train], alone on its device.
     ``replacements`` replaces paths for this machine, by key such as "data.source". Raises SpecError."""
     raw = copy.deepcopy(original.raw)
+    for section in ("study", "model", "data", "evaluate", "resources"):
+        if not isinstance(raw.get(section), dict):  # the bundle may come from anybody
+            raw[section] = {}
     raw["study"] = {key: value for key, value in raw["study"].items() if key not in DROPPED}
     raw["study"] |= {"name": name, "trials": 1, "sampler": "random", "pruner": "none"}
     raw["train"] = {
         key: value for key, value in original.trial["knobs"].items() if find_knob(key) and value is not None
     }
     raw["space"] = {}
-    raw.setdefault("evaluate", {}).update(on_breach="warn", on_unsure="warn")
-    resources = raw.setdefault("resources", {})
+    raw["evaluate"].update(on_breach="warn", on_unsure="warn")
+    resources = raw["resources"]
     resources |= {"pack": 1, "devices": "cpu" if original.on_cpu else "auto"}
     if original.on_cpu and original.versions.get("threads") not in (None, count_cores()):
         resources.setdefault("threads", original.versions["threads"])
@@ -150,11 +158,11 @@ def compare_data(original: Original, now: Mapping[str, Print]) -> tuple[list[str
 def list_doubts(original: Original, differences: list[str]) -> list[str]:
     """Return why the same bits cannot be expected; empty if they can."""
     reasons = [f"different here: {difference}" for difference in differences]
-    precision = original.raw.get("model", {}).get("precision", "auto")
+    precision = original.spec.model.precision
     if not original.on_cpu:
         reasons.append("it ran on a GPU, where the order of summation may vary")
     elif precision not in ("auto", "fp32"):
-        reasons.append(f"its base is in {sanitize(str(precision), 20)}, not fp32")
+        reasons.append(f"its base is in {sanitize(precision, 20)}, not fp32")
     pack_mates = original.ran.get("beside") or ()
     if pack_mates:
         reasons.append(

@@ -66,17 +66,17 @@ def write_report_card(report: Report) -> list[str]:
 
 def write_search(report: Report) -> list[str]:
     """Return how the search found the trial."""
-    section, study = report.raw.get("study", {}), report.study
+    search, study = report.spec.study, report.study
     goals = ", ".join(f"{md.escape_code(metric)} ({direction})" for metric, direction in study.objectives)
     counts = (
         ", ".join(f"{count} {name}" for name, count in best_and_counts.count_states(study).items()) or "none"
     )
     rows = [
         ("objective", goals),
-        ("sampler", md.escape(section.get("sampler", ""))),
-        ("pruner", md.escape(section.get("pruner", ""))),
+        ("sampler", md.escape(search.sampler)),
+        ("pruner", md.escape(search.pruner)),
         ("trials", f"{counts} of {study.total_trials} planned"),
-        ("seed of the search", md.escape(section.get("seed", 0))),
+        ("seed of the search", md.escape(search.seed)),
         ("searched", ", ".join(map(md.escape_code, list_searched_knobs(study))) or "nothing"),
     ]
     return [

@@ -26,7 +26,6 @@ from core.store.report.trial_table_export import list_searched_knobs
 DECISIONS = 2000  # lines on the page; decisions.jsonl has all
 ROWS = 2000  # trials on the page; trials.csv has all
 OPEN = 4  # plots shown initially; the others are folded
-SEARCH = ("sampler", "pruner", "seed")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # even unescaped markup could not load anything
 
 
@@ -94,7 +93,8 @@ def _write_value(value: Any) -> str:
 
 
 def _write_head(report: Report) -> str:
-    study, section = report.study, report.raw.get("study", {})
+    study, spec = report.study, report.spec
+    search = {"sampler": spec.study.sampler, "pruner": spec.study.pruner, "seed": spec.study.seed}
     counts = (
         ", ".join(f"{count} {name}" for name, count in best_and_counts.count_states(study).items()) or "none"
     )
@@ -106,9 +106,9 @@ def _write_head(report: Report) -> str:
         ("trials", f"{counts} of {study.total_trials} planned"),
         *([("pending", _write_text("; ".join(report.pending)))] if report.pending else []),
         ("objectives", _write_text(", ".join(f"{metric} ({goal})" for metric, goal in study.objectives))),
-        ("search", ", ".join(f"{name} {_write_text(section.get(name, '–'))}" for name in SEARCH)),
-        ("base model", _write_text(report.raw.get("model", {}).get("base", ""))),
-        ("data", _write_text(report.raw.get("data", {}).get("source", ""))),
+        ("search", ", ".join(f"{name} {_write_text(value)}" for name, value in search.items())),
+        ("base model", _write_text(spec.model.base)),
+        ("data", _write_text(spec.data.source)),
     ]  # fmt: skip
     subtitle = f'<p class="faint">A study by trimtab, written {_write_date(report.made_at)}</p>'
     return f"<h1>{_write_text(study.name)}</h1>{subtitle}{_write_pairs(pairs)}"

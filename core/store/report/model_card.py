@@ -98,17 +98,13 @@ def _write_base_and_data(report: Report) -> list[str]:
         (labels.get(key, key), md.escape_code(source.name), _describe_source(source))
         for key, source in report.prints.items()
     ]
-    model, data = report.raw.get("model", {}), report.raw.get("data", {})
-    sentences = [f"Base in {md.escape(model.get('precision', 'auto'))}"]
-    sentences.append(
-        f"rows as {md.escape(data.get('format', 'auto'))}, split {md.escape(data.get('split', 'train'))}"
-    )
-    validation = data.get("validation")
-    sentences += (
-        [f"{100 * validation:g} % of the rows held out for validation"]
-        if isinstance(validation, float)
-        else []
-    )
+    data = report.spec.data
+    sentences = [
+        f"Base in {md.escape(report.spec.model.precision)}",
+        f"rows as {md.escape(data.format)}, split {md.escape(data.split)}",
+    ]
+    if isinstance(data.validation, float):
+        sentences.append(f"{100 * data.validation:g} % of the rows held out for validation")
     table = md.write_table(("", "name", "fingerprint"), cells)
     return ["## Base model and data", "", *table, f"{'; '.join(sentences)}.", ""]
 

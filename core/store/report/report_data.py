@@ -28,11 +28,12 @@ CHANGED = "changed after the study began: the trials may have used another versi
 @dataclass(frozen=True)
 class Report:
     """The data of a report. ``chosen`` is the exported trial, None if none is complete; ``raw`` is the study
-    file's content without secrets."""
+    file's content without secrets, ``spec`` the same with its defaults."""
 
     study: s.Study
     chosen: s.Trial | None
     raw: dict[str, Any]
+    spec: StudySpec
     decisions: tuple[Decision, ...]
     ran: dict[int, Ran]
     rows: list[Row]
@@ -89,10 +90,11 @@ def gather(
             study, trials={number: _add_progress(trial, live) for number, trial in study.trials.items()}
         )
     raw = Redactor().redact_all(study.spec)
+    spec = study_spec.read(raw)
     chosen = study.trials[trial] if trial is not None else best_and_counts.find_best(study)
     return Report(
-        study, chosen, raw, tuple(list_decisions(events)), find_pack_mates(events), list_rows(study),
-        make_plots(study, chosen), _find_prints(study_spec.read(raw), study.created_at), versions, made_at,
+        study, chosen, raw, spec, tuple(list_decisions(events)), find_pack_mates(events), list_rows(study),
+        make_plots(study, chosen), _find_prints(spec, study.created_at), versions, made_at,
     )  # fmt: skip
 
 
