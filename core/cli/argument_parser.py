@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from core.cli import console_options, exit_codes, planning_arguments
-from core.cli.argument_helpers import (
+from core.cli import console_options, exit_codes, plan_command_parsers
+from core.cli.shared_options import (
     add_command,
     add_json_option,
     add_name_option,
@@ -38,7 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
     console_options.add_to(top)
     commands = top.add_subparsers(metavar="COMMAND", title="commands")
     _add_running(commands)
-    planning_arguments.add_to(commands)
+    plan_command_parsers.add_to(commands)
     _add_steering(commands)
     _add_reading(commands)
     _add_sharing(commands)

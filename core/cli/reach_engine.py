@@ -24,9 +24,18 @@ def read_state() -> tuple[State, bool]:
             return asyncio.run(engine_client.fetch_state(socket)), True
         except AbsentError:
             pass  # a socket that an engine left behind
-    from core.cli import offline_state
+    return read_journals(), False
 
-    return offline_state.read_state(), False
+
+def read_journals() -> State:
+    """Return the state as the studies' journals tell it. Nothing is started, locked or changed."""
+    from core.store import journal_file, run_folder
+    from core.store.journal_replay import replay_all, select_study
+
+    return replay_all(
+        select_study(folder.name, journal_file.read(run_folder.journal_path(folder)))
+        for folder in run_folder.list_studies()
+    )
 
 
 def ensure_engine() -> Path:

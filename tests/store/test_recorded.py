@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.cli import offline_state
+from core.cli import reach_engine
 from core.cli.main import main
 from core.store.journal_replay import replay_all
 from tests.store import recorded_home
@@ -26,6 +26,6 @@ def test_the_recorded_journal_gives_the_recorded_state():
 def test_the_recorded_home_is_read_without_an_engine(tmp_path, monkeypatch, capsys):
     recorded_home.copy_to(tmp_path / "home")
     monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path / "home"))
-    assert list(offline_state.read_state().studies) == [recorded_home.NAME]
+    assert list(reach_engine.read_journals().studies) == [recorded_home.NAME]
     assert main(["status"]) == 0
     assert recorded_home.NAME in capsys.readouterr().out

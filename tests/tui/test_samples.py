@@ -23,9 +23,9 @@ from tui.kept_state import FILE, StateFile
 from tui.samples import samples_screen
 from tui.samples.answer_box import format_answer
 from tui.samples.answer_stream import Answer, follow
+from tui.samples.blind_rating_results import make_strength_lines, make_summary_line
 from tui.samples.prompt_history import PromptHistory
 from tui.samples.sample_settings import SampleSettings
-from tui.samples.strength_lines import make_strength_lines, make_summary_line
 from tui.theme_colors import Palette
 
 SCENE = (study_events(), no_card())

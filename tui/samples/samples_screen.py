@@ -22,10 +22,10 @@ from tui.keys.sample_key_groups import SAMPLES
 from tui.samples.answer_box import AnswerBox
 from tui.samples.answer_stream import Answer, follow
 from tui.samples.answer_titles import make_about_line, make_prompt_line, name_answers, name_pages, name_pair
+from tui.samples.blind_rating_results import make_strength_lines, make_summary_line
 from tui.samples.prompt_history import PromptHistory
 from tui.samples.prompt_line import PromptLine, PromptTyped
 from tui.samples.sample_settings import SEEDS, SampleSettings
-from tui.samples.strength_lines import make_strength_lines, make_summary_line
 from tui.widgets.cached_static import Sheet
 from tui.widgets.focus_box import Box
 

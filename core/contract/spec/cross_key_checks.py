@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Iterator
 from contextlib import suppress
 
-from core.contract import garak_prompt_files
+from core.contract import garak_prompt_finder
 from core.contract.spec import population_checks
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import BOARDS, TASK_KINDS, TRIGGERED, split_trigger
@@ -54,7 +54,7 @@ def find_unscored(spec: StudySpec, file: str) -> list[Problem]:
                 sources.append((Limit.parse(text, f"{file} [evaluate] limits").metric, source))
             except SpecError as error:  # find_faults reports those of constraints
                 problems += error.problems if source == "the limit on" else ()
-    problems += _check_tasks(section, file) + garak_prompt_files.find_faults(section.prompt_texts, file)
+    problems += _check_tasks(section, file) + garak_prompt_finder.find_faults(section.prompt_texts, file)
     for metric, source in sources:
         board = metric.split("/")[0]
         if metric.startswith(TASK_KINDS):

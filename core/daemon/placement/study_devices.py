@@ -6,7 +6,7 @@ from core.contract.spec.study_spec import StudySpec
 from core.daemon.event_committer import EventCommitter
 from core.daemon.placement import study_device_choice
 from core.daemon.placement.study_device_choice import Slot
-from core.daemon.study_env_vars import read_visible_cards
+from core.daemon.recorded_shell_variables import read_visible_cards
 
 
 class Devices:

@@ -21,6 +21,7 @@ from core.daemon.event_committer import EventCommitter
 from core.daemon.placement.memory_planner import MemoryPlanner
 from core.daemon.placement.study_devices import Devices
 from core.daemon.population.exploit import PopulationExploits
+from core.daemon.recorded_shell_variables import Environments
 from core.daemon.study import request_checks, study_folders
 from core.daemon.study.pause_prune_requests import TrialRequests
 from core.daemon.study.question_requests import QuestionRequests
@@ -29,7 +30,6 @@ from core.daemon.study.search_protocol import SearchFactory, open_search
 from core.daemon.study.steering_requests import SteeringRequests
 from core.daemon.study.study_input_hashes import InputNotes
 from core.daemon.study.study_runner import WORKER_MODULE, Runner
-from core.daemon.study_env_vars import Environments
 from core.daemon.workers.sample_relay import SampleRelay
 from core.daemon.workers.worker_pool import Worker, WorkerPool
 from core.daemon.workers.worker_shutdowns import Lost

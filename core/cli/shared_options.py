@@ -1,4 +1,4 @@
-"""What the command line's parts share: how a command is added, and options of several commands."""
+"""Options and arguments that several commands have, and how a command is added to the parser."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.train import checkpoint_files, host_copies
+from core.train import checkpoint_files, checkpoint_tensor_copies
 from core.train.adapters.lora_factors import Factors
 from core.train.base.factor_matrix_layout import Layout, Place
-from core.train.host_copies import PINNED_BYTES, HostCopies
+from core.train.checkpoint_tensor_copies import PINNED_BYTES, HostCopies
 from core.train.training_position import Position
 
 CPU = torch.device("cpu")
@@ -78,7 +78,7 @@ def on_card(count: int) -> SimpleNamespace:
 @pytest.mark.parametrize(("size", "pins"), [(1000, True), (PINNED_BYTES + 1, False)])
 def test_copies_from_a_gpu_arrive_later_unless_they_are_too_large_to_pin(monkeypatch, size, pins):
     asked = []
-    monkeypatch.setattr(host_copies, "_copy", lambda value, pinned: asked.append(pinned))
+    monkeypatch.setattr(checkpoint_tensor_copies, "_copy", lambda value, pinned: asked.append(pinned))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)

@@ -1,4 +1,4 @@
-"""Environment variables of each study, from the shell that started it.
+"""Environment variables of the shell that started a study, recorded for its processes.
 
 They are kept while the engine runs; those that are not secret and name no device are stored with the study
 for the next engine.

@@ -1,10 +1,10 @@
-"""The commands that plan a study: memory, recommendation, check."""
+"""The parsers of the commands that plan a study: fit, recommend, check, clean, augment."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from core.cli.argument_helpers import add_command, add_json_option, add_spec_argument, parse_number
+from core.cli.shared_options import add_command, add_json_option, add_spec_argument, parse_number
 
 
 def add_to(commands: Any) -> None:
