@@ -28,7 +28,7 @@ class Cpus:
         """The number of threads that can run at once; a fraction of a CPU counts as one."""
         return max(1, self.allowed if self.quota is None else min(self.allowed, math.ceil(self.quota)))
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """The count with what limits it: "2 CPUs usable (of 64: affinity 8, cgroup quota 1.5)"."""
         limits = [f"affinity {self.allowed}"] if self.allowed < self.machine else []
         if self.quota is not None and self.quota < self.allowed:

@@ -192,11 +192,11 @@ class TrimtabApp(Navigation, FrameDisplay):
         alive = self.study is not None and self.study.state in s.LIVE_STUDY
         if self.engine.version == version and not (alive and now - at >= CLOCK_S):
             return
-        if version >= 0 and (self.line_is_busy or now - at < self.pacing.draws_every_s(now)):
+        if version >= 0 and (self.line_is_busy or now - at < self.pacing.find_draw_interval_s(now)):
             return
         self._drawn = (self.engine.version, now)
         self.show_what_happened()
-        self.pacing.drawn(now, time.process_time())
+        self.pacing.note_drawn(now, time.process_time())
         for screen in self.screen_stack:
             if isinstance(screen, StudyScreen) and (screen is self.screen or self.screen.is_modal):
                 screen.show()
@@ -234,7 +234,7 @@ class TrimtabApp(Navigation, FrameDisplay):
     def action_copy(self) -> None:
         """Copy the marked text, or else the selected trial's knobs as lines of a study file."""
         screen = self.screen
-        trial = screen.selected_trial() if isinstance(screen, StudyScreen) else None
+        trial = screen.find_selected_trial() if isinstance(screen, StudyScreen) else None
         text = screen.get_selected_text() or (describe_knobs(trial) if trial is not None else "")
         try:
             sequence = clipboard.make_copy_sequence(text, os.environ)

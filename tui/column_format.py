@@ -50,7 +50,7 @@ class ColumnFormat:
                 return format_duration(value)
         return format_short(value) if abs(value) >= LARGE else f"{value:.{self.decimals}f}"
 
-    def widened(self, value: object) -> ColumnFormat:
+    def widen(self, value: object) -> ColumnFormat:
         """Return the format with the decimals that ``value`` needs besides those of the values before it."""
         if self.style != "fixed" or not isinstance(value, float) or not math.isfinite(value):
             return self

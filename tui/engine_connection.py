@@ -74,7 +74,7 @@ class Engine:
         connection = await client.attach(self.socket, self._say, ATTACH_S, self.read_only)
         try:
             self._connection = connection
-            async for message in connection.messages():
+            async for message in connection.receive_messages():
                 self._take(message)
         finally:
             await connection.close()
@@ -113,7 +113,7 @@ class Engine:
             raise RefusedError.of(
                 "a study is started on the host that trains it: its file, paths and variables are there",
                 self.host,
-                f"ssh {self.tunnel.host.address} {self.tunnel.host.remote_command('run', 'SPEC')}",
+                f"ssh {self.tunnel.host.address} {self.tunnel.host.make_remote_command('run', 'SPEC')}",
             )
         if self._connection is None:
             raise EngineError.of("the engine is away", "console", "wait until it is back, or check its log")

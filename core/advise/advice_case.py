@@ -78,12 +78,12 @@ class Case:
     @property
     def learnt(self) -> float:
         """Target tokens of the training rows, each counted once."""
-        return self.train_rows * self.rows.mean(self.longest) * self.rows.targets
+        return self.train_rows * self.rows.compute_mean(self.longest) * self.rows.targets
 
     @property
     def longest(self) -> int:
         """The sequence length if memory were unlimited: 95 % of the rows are shorter."""
-        length = max(64, -(-self.rows.percentile(0.95) // 64) * 64)
+        length = max(64, -(-self.rows.find_percentile(0.95) // 64) * 64)
         return min(length, self.base.positions) if self.base.positions else length
 
     # -- a trial -----------------------------------------------------------------------------------
@@ -134,14 +134,14 @@ class Case:
         """The known card that the device's name matches; None for the CPU or an unknown card."""
         return trial_duration.find_card(self.device.name) if self.device.kind == "cuda" else None
 
-    def tokens(self, epochs: float) -> float:
+    def count_tokens(self, epochs: float) -> float:
         """Return tokens that a trial trains on, without padding."""
-        return self.train_rows * self.rows.mean(self.room.length) * epochs
+        return self.train_rows * self.rows.compute_mean(self.room.length) * epochs
 
     @cached_property
     def whole_s(self) -> float | None:
         """Estimated seconds of a full trial, alone on the device; None for an unknown card."""
-        tokens = self.tokens(self.whole_epochs)
+        tokens = self.count_tokens(self.whole_epochs)
         return trial_duration.estimate_trial_s(self.base.active, self.room.checkpointing, tokens, self.card)
 
     # -- the search --------------------------------------------------------------------------------

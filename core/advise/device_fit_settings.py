@@ -88,7 +88,7 @@ def _make_case(
 def _fill_room(least: Case, ask: Ask, tried: tuple[str, ...]) -> Room:
     for pack in (TOGETHER, 1):
         for rows in _list_halves(ask.batch):
-            case = replace(least.with_need(rows=rows, accumulates=rows < ask.batch), pack=pack)
+            case = replace(least.replace_knobs(rows=rows, accumulates=rows < ask.batch), pack=pack)
             if rows >= least.need.rows and case.fits():
                 return _make_room(replace(case, pack=1), True, tried)
     return _make_room(least, True, tried)
@@ -99,13 +99,14 @@ def _shrink(model: Model, device: Device, limit: Limit, ask: Ask, tried: tuple[s
     precision, checkpointing = _list_settings(device)[-1]
     case = _make_case(model, device, limit, ask, precision, checkpointing, 1)
     for rank in _list_ranks(ask.rank):
-        at = case.with_need(rank=rank)
+        at = case.replace_knobs(rank=rank)
         length = min(
-            ask.length, memory_advice.find_largest_length(at.with_need(length=LEAST_LENGTH)) // GRAIN * GRAIN
+            ask.length,
+            memory_advice.find_largest_length(at.replace_knobs(length=LEAST_LENGTH)) // GRAIN * GRAIN,
         )
-        if length >= min(LEAST_LENGTH, ask.length) and at.with_need(length=length).fits():
-            return _fill_room(at.with_need(length=length), ask, tried)
-    least = case.with_need(rank=min(LEAST_RANK, ask.rank), length=min(LEAST_LENGTH, ask.length))
+        if length >= min(LEAST_LENGTH, ask.length) and at.replace_knobs(length=length).fits():
+            return _fill_room(at.replace_knobs(length=length), ask, tried)
+    least = case.replace_knobs(rank=min(LEAST_RANK, ask.rank), length=min(LEAST_LENGTH, ask.length))
     return _make_room(least, least.fits(), tried)
 
 

@@ -38,11 +38,11 @@ class Rows:
     form: str = "auto"
     notes: tuple[str, ...] = ()
 
-    def percentile(self, share: float) -> int:
+    def find_percentile(self, share: float) -> int:
         """Return the length in tokens that this share of the rows does not exceed."""
         return self.lengths[min(len(self.lengths) - 1, int(share * len(self.lengths)))]
 
-    def mean(self, longest: int) -> float:
+    def compute_mean(self, longest: int) -> float:
         """Return mean tokens per row after truncation to ``longest``."""
         return sum(min(length, longest) for length in self.lengths) / len(self.lengths)
 
@@ -79,7 +79,7 @@ def _read_shaped(source: Source) -> Rows:
     notes = list(rows.notes)
     if rows.unused:
         notes.append(f"columns that are not trained on: {sanitize(', '.join(rows.unused), 200)}")
-    return _describe_rows(_sample_rows(rows.raw(), rows.shape, extent), notes, source)
+    return _describe_rows(_sample_rows(rows.read_raw(), rows.shape, extent), notes, source)
 
 
 # -- sampling --------------------------------------------------------------------------------------

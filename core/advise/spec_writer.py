@@ -22,7 +22,7 @@ def write_page(plan: Plan, head: str) -> str:
     for doubt in plan.doubts:
         out += _wrap_comment(f"Not sure: {doubt}.")
     for section in SECTION_NAMES:
-        lines = plan.of(section)
+        lines = plan.list_section(section)
         if lines:
             out += ["", f"[{section}]"]
         for line in lines:

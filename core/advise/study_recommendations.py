@@ -23,13 +23,15 @@ class Plan:
     doubts: tuple[str, ...]
     fits: bool
 
-    def of(self, section: str) -> tuple[Line, ...]:
+    def list_section(self, section: str) -> tuple[Line, ...]:
         """Return the lines of one section."""
         return tuple(line for line in self.lines if line.section == section)
 
-    def raw(self) -> dict[str, dict[str, Any]]:
+    def convert_to_raw(self) -> dict[str, dict[str, Any]]:
         """Return the plan as the parsed content of a study file."""
-        sections = {name: {line.knob: line.value for line in self.of(name)} for name in SECTION_NAMES}
+        sections = {
+            name: {line.knob: line.value for line in self.list_section(name)} for name in SECTION_NAMES
+        }
         return {name: content for name, content in sections.items() if content}
 
 

@@ -154,7 +154,7 @@ def _choose_checkpointing(case: Case) -> Chosen:
 
 
 def _choose_source(case: Case) -> Chosen:
-    half, long_row = case.rows.percentile(0.5), case.rows.percentile(0.95)
+    half, long_row = case.rows.find_percentile(0.5), case.rows.find_percentile(0.95)
     why = f"{case.rows.count} rows; half have up to about {half} tokens, 95 % up to {long_row}"
     if case.rows.form in FORMS:
         why += f"; read as {FORMS[case.rows.form]}: {case.rows.targets:.0%} of the text is trained on"

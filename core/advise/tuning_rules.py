@@ -68,12 +68,11 @@ def _choose_accumulation(case: Case) -> Chosen:
 def _choose_length(case: Case) -> Chosen:
     length, rows = case.room.length, case.rows
     cut = sum(tokens > length for tokens in rows.lengths) / len(rows.lengths)
-    why = (
-        f"about {cut:.0%} of the rows are longer and truncated; half have up to {rows.percentile(0.5)} tokens"
-    )
+    median = rows.find_percentile(0.5)
+    why = f"about {cut:.0%} of the rows are longer and truncated; half have up to {median} tokens"
     if length < case.longest:
         return length, f"{why}; {case.longest} does not fit in memory", s.ESTIMATE
-    if case.base.positions and length == case.base.positions < rows.percentile(0.95):
+    if case.base.positions and length == case.base.positions < rows.find_percentile(0.95):
         why += f"; the model's maximum is {length}"
     return length, why
 

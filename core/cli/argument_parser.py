@@ -161,14 +161,14 @@ def _add_reading(commands: Any) -> None:
     status = add_command(
         commands,
         "status",
-        "inspect.show_status:status",
+        "inspect.show_status:print_status",
         "print the state of all studies, also without an engine",
     )
     add_json_option(status)
     best = add_command(
         commands,
         "best",
-        "inspect.best_and_generate:best",
+        "inspect.best_and_generate:print_best",
         "print the best trial, its adapter, and how to use it",
     )
     add_study_option(best)
@@ -176,7 +176,7 @@ def _add_reading(commands: Any) -> None:
     boards = add_command(
         commands,
         "boards",
-        "inspect.show_boards:boards",
+        "inspect.show_boards:print_boards",
         "print the quality, safety and security scores of trials",
     )
     boards.add_argument("trial", metavar="TRIAL", nargs="?", type=parse_number, help="the trial's number")
@@ -185,7 +185,7 @@ def _add_reading(commands: Any) -> None:
     insight = add_command(
         commands,
         "insight",
-        "inspect.show_insight:insight",
+        "inspect.show_insight:print_insight",
         "print knob importance, the sampler's state, and which trials were pruned",
     )
     insight.add_argument(
@@ -198,14 +198,17 @@ def _add_reading(commands: Any) -> None:
     insides = add_command(
         commands,
         "insides",
-        "inspect.show_introspection:insides",
+        "inspect.show_introspection:print_introspection",
         "print a trial's loss by token and its attention",
     )
     insides.add_argument("trial", metavar="TRIAL", type=parse_number, help="the trial's number")
     add_study_option(insides)
     add_json_option(insides)
     logs = add_command(
-        commands, "logs", "inspect.show_events:logs", "print the last 200 events of a study, or of a trial"
+        commands,
+        "logs",
+        "inspect.show_events:print_logs",
+        "print the last 200 events of a study, or of a trial",
     )
     logs.add_argument("trial", metavar="TRIAL", nargs="?", type=parse_number, help="the trial's number")
     add_study_option(logs)
@@ -273,7 +276,7 @@ def _add_pictures(commands: Any) -> None:
     picture = add_command(
         commands,
         "snapshot",
-        "share.console_snapshot:snapshot",
+        "share.console_snapshot:save_snapshot",
         "draw a screen of the console as text, SVG or PNG",
     )
     picture.add_argument(
@@ -297,24 +300,33 @@ def _add_pictures(commands: Any) -> None:
 def _add_machine(commands: Any) -> None:
     add_json_option(
         add_command(
-            commands, "doctor", "plan.run_doctor:doctor", "check driver, CUDA, libraries, disk and terminal"
+            commands,
+            "doctor",
+            "plan.run_doctor:print_checks",
+            "check driver, CUDA, libraries, disk and terminal",
         )
     )
     caches = add_command(
         commands,
         "caches",
-        "plan.clear_caches:caches",
+        "plan.clear_caches:show_or_clear_caches",
         "show the size of what is kept of rows, or delete it",
     )
     caches.add_argument("action", choices=("list", "clear"))
     add_json_option(caches)
     hooks = add_command(
-        commands, "hooks", "plan.check_hooks:hooks", "list what on_event.toml does at events, or test it"
+        commands,
+        "hooks",
+        "plan.check_hooks:list_or_test_hooks",
+        "list what on_event.toml does at events, or test it",
     )
     hooks.add_argument("action", choices=("list", "test"))
     hooks.add_argument("name", metavar="NAME", nargs="?", help="only this hook")
     engine = add_command(
-        commands, "engine", "steer.engine_status_stop:engine", "print the state of the engine, or stop it"
+        commands,
+        "engine",
+        "steer.engine_status_stop:show_or_stop_engine",
+        "print the state of the engine, or stop it",
     )
     engine.add_argument("action", choices=("status", "stop", "socket"))
     engine.add_argument("--start", action="store_true", help="socket: start the engine if none runs")
@@ -325,7 +337,7 @@ def _add_hosts(commands: Any) -> None:
     hosts = add_command(
         commands,
         "hosts",
-        "remote.hosts_list:hosts",
+        "remote.hosts_list:edit_hosts",
         "list, add or remove hosts whose engines are reached by SSH",
     )
     hosts.add_argument("action", choices=("list", "add", "remove"))
@@ -340,6 +352,9 @@ def _add_manual(commands: Any) -> None:
     page.add_argument("topic", metavar="TOPIC", nargs="?", help="without it: the list of topics")
     page.add_argument("--man", action="store_true", help="print the source of trimtab.1 for man")
     shell = add_command(
-        commands, "completion", "inspect.shell_completion:completion", "print a completion script for a shell"
+        commands,
+        "completion",
+        "inspect.shell_completion:print_completion",
+        "print a completion script for a shell",
     )
     shell.add_argument("shell", choices=("bash", "zsh", "tcsh"))

@@ -23,7 +23,7 @@ class Score(msgspec.Struct, frozen=True):
     binomial: bool = False
 
     @classmethod
-    def unsaid(cls, reason: str, samples: int = 0) -> Score:
+    def without_value(cls, reason: str, samples: int = 0) -> Score:
         """Return a score without a value, with the reason."""
         return cls(None, None, None, samples, reason)
 
@@ -39,7 +39,7 @@ class Score(msgspec.Struct, frozen=True):
         ends = f"{self.low:.3g} to {self.high:.3g}, " if self.interval else ""
         return f"{self.value:.3g} ({ends}{self.samples} sample{'s' * (self.samples != 1)})"
 
-    def within(self, least: float, most: float) -> Score:
+    def clip_interval(self, least: float, most: float) -> Score:
         """Return the score with an interval that does not go beyond what its metric can be."""
         if self.value is None or self.low is None or self.high is None or not least <= self.value <= most:
             return self

@@ -119,5 +119,5 @@ def _name_decision_maker(event: e.Event, tag: str) -> str:
 
 
 def _note(event: e.TrialReported, note: str, redactor: Redactor) -> Decision:
-    text = redactor.text(sanitize(note, TEXT))
+    text = redactor.redact_text(sanitize(note, TEXT))
     return Decision(event.at, "note", event.trial, "worker", text, "", "warning", {"step": event.step})

@@ -75,7 +75,7 @@ class Journal:
             self._write(0, MAGIC)
             return
         reader = _Reader(raw)
-        yield from reader.events()
+        yield from reader.read_events()
         self.heard = reader.heard
         self.faults = reader.faults
         self._end = reader.good
@@ -126,13 +126,13 @@ class _Reader:
         self.heard: dict[str, int] = {}
         self.faults: list[str] = []
 
-    def events(self) -> Iterator[AnyEvent]:
+    def read_events(self) -> Iterator[AnyEvent]:
         place = len(MAGIC) if self._raw.startswith(MAGIC) else 0
         self.good = place
         while place < len(self._raw):
-            body = self._body(place)
+            body = self._read_body(place)
             if body is None:
-                place = self._next_whole(place)
+                place = self._find_next_frame(place)
                 continue
             place += HEAD.size + len(body)
             self.good = place
@@ -148,7 +148,7 @@ class _Reader:
             else:
                 yield record
 
-    def _body(self, place: int) -> bytes | None:
+    def _read_body(self, place: int) -> bytes | None:
         """Return the content of the frame at ``place``; None if there is no valid frame."""
         if place + HEAD.size > len(self._raw):
             return None
@@ -159,10 +159,10 @@ class _Reader:
         checksum = zlib.crc32(body, zlib.crc32(struct.pack("<I", size)))
         return body if checksum == expected else None
 
-    def _next_whole(self, damaged: int) -> int:
+    def _find_next_frame(self, damaged: int) -> int:
         """Return the position of the next valid frame after damage; the end of the file if there is none."""
         for place in range(damaged + 1, len(self._raw) - HEAD.size):
-            body = self._body(place)
+            body = self._read_body(place)
             if body and body[0] & 0xF0 in (
                 0x80,
                 0xD0,
@@ -183,4 +183,4 @@ def read(path: Path, without: Collection[str] = ()) -> Iterator[AnyEvent]:
         raw = path.read_bytes()
     except FileNotFoundError:
         return
-    yield from _Reader(raw, without).events()
+    yield from _Reader(raw, without).read_events()

@@ -59,7 +59,7 @@ class TensorBoardFiles:
         self._add(trial, _make_experiment(values, self._objectives, at), at, 0)
         self._add(trial, start, at, 0)
 
-    def scalars(self, trial: int, step: int, metrics: Mapping[str, float], at: float) -> None:
+    def write_scalars(self, trial: int, step: int, metrics: Mapping[str, float], at: float) -> None:
         """Write the metrics of one step."""
         last_steps = self._marks.setdefault(trial, {})
         fresh = {tag: value for tag, value in metrics.items() if step > last_steps.get(tag, -1)}

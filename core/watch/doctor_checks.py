@@ -22,7 +22,7 @@ from core.cpu_count import Cpus
 from core.errors import EngineError
 from core.watch import cpu_load, folder_clock_locale_checks
 from core.watch.doctor_finding import FAIL, OK, WARN, Finding
-from core.watch.host_reader import disk_free_bytes
+from core.watch.host_reader import read_disk_free_bytes
 from core.watch.library_probe import probe_libraries
 from core.watch.nvml_reader import GpuReader
 
@@ -52,12 +52,12 @@ def examine(
         lambda: _check_libraries(gpu=bool(devices[0])),
         lambda: [_check_disk(base)],
         lambda: [_check_home(base)],
-        lambda: folder_clock_locale_checks.disk(base),
+        lambda: folder_clock_locale_checks.check_disk(base),
         folder_clock_locale_checks.cache,
         lambda: [_check_engine(base)],
-        lambda: [folder_clock_locale_checks.session(_find_pid(base))],
+        lambda: [folder_clock_locale_checks.check_session(_find_pid(base))],
         lambda: [_check_terminal()],
-        lambda: [folder_clock_locale_checks.locale()],
+        lambda: [folder_clock_locale_checks.check_locale()],
         lambda: [_check_demo()],
     ]
     for check in checks:
@@ -78,7 +78,7 @@ def _check_platform() -> Finding:
 
 
 def _check_cpus(cpus: Cpus, now: cpu_load.Load) -> Finding:
-    text = f"{cpus.words()}; in use now: {now.others:.1f} by others, {now.ours:.1f} by trimtab"
+    text = f"{cpus.describe()}; in use now: {now.others:.1f} by others, {now.ours:.1f} by trimtab"
     if now.waited is not None:
         text += f"; some task waited for a CPU in {now.waited:.0%} of the last 10 s"
     if cpu_load.are_others_competing(cpus, now):
@@ -167,7 +167,7 @@ def _describe_allocator(environment: Mapping[str, str]) -> str:
 
 
 def _check_disk(home: Path) -> Finding:
-    free = disk_free_bytes(home)
+    free = read_disk_free_bytes(home)
     if free is None:
         return Finding("disk", WARN, f"{home}: free space is unknown", "check with df -h")
     text, fix = f"{free / GIB:.1f} GiB free for {home}", "set TRIMTAB_HOME to a larger disk"

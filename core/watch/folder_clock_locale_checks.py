@@ -39,7 +39,7 @@ def cache() -> list[Finding]:
     return found
 
 
-def disk(home: Path) -> list[Finding]:
+def check_disk(home: Path) -> list[Finding]:
     """Check file locks and the file system's clock, in the home folder or where it would be created."""
     place = next((folder for folder in (home, *home.parents) if folder.is_dir()), Path("/"))
     before = time.time()
@@ -85,7 +85,7 @@ def _find_newest(home: Path) -> float:
     return newest
 
 
-def locale() -> Finding:
+def check_locale() -> Finding:
     """Check that all characters can be shown and all file names be read."""
     shown = getattr(sys.stdout, "encoding", None) or "utf-8"
     names = sys.getfilesystemencoding()
@@ -104,7 +104,7 @@ def _is_utf8(name: str) -> bool:
     return name.lower().replace("-", "").replace("_", "") == "utf8"
 
 
-def session(pid: int | None) -> Finding:
+def check_session(pid: int | None) -> Finding:
     """Check that the engine with this ``pid`` survives logout; None: an engine that would be started here."""
     why = systemd_logout.explain_kill("self" if pid is None else pid)
     if not why:

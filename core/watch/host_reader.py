@@ -34,21 +34,21 @@ class HostReader:
         share = sum(shares) / len(shares) / 100.0 if shares else 0.0
         cpu, self._begun = (share if self._begun else None), True
         memory = psutil.virtual_memory()
-        received, sent = self._net_rates()
+        received, sent = self._measure_net_rates()
         return Host(
             cpu=cpu,
             cores=count_cpus().allowed,
             used_bytes=memory.total - memory.available,
             total_bytes=memory.total,
-            disk_free_bytes=disk_free_bytes(self._home),
-            load1=_load1(),
+            disk_free_bytes=read_disk_free_bytes(self._home),
+            load1=_read_load1(),
             name=sanitize(platform.node(), 80),
-            disk_total_bytes=_disk_total_bytes(self._home),
+            disk_total_bytes=_read_disk_total_bytes(self._home),
             received_bytes_s=received,
             sent_bytes_s=sent,
         )
 
-    def _net_rates(self) -> tuple[float | None, float | None]:
+    def _measure_net_rates(self) -> tuple[float | None, float | None]:
         """Bytes received and sent per second since the reading before, but the loopback's; None at first."""
         try:
             counters = psutil.net_io_counters(pernic=True)
@@ -66,13 +66,13 @@ class HostReader:
         took = now[0] - before[0]
         return max(0.0, (now[1] - before[1]) / took), max(0.0, (now[2] - before[2]) / took)
 
-    def workers(self, rows: list[WorkerRow]) -> tuple[Worker, ...]:
+    def read_workers(self, rows: list[WorkerRow]) -> tuple[Worker, ...]:
         """Read the memory and CPU use of each worker; None for a worker that has exited."""
         for pid in set(self._processes) - {pid for _, pid, _, _ in rows}:
             del self._processes[pid]
-        return tuple(self._worker(*row) for row in rows)
+        return tuple(self._read_worker(*row) for row in rows)
 
-    def _worker(self, name: str, pid: int, device: str, study: str) -> Worker:
+    def _read_worker(self, name: str, pid: int, device: str, study: str) -> Worker:
         try:
             process = self._processes.get(pid)
             if process is not None and process.is_running():
@@ -95,7 +95,7 @@ def on_allowed(values: Sequence[Value]) -> list[Value]:
     return [value for number, value in enumerate(values) if number in mask] if is_known else list(values)
 
 
-def disk_free_bytes(folder: Path) -> int | None:
+def read_disk_free_bytes(folder: Path) -> int | None:
     """Free bytes on the disk of ``folder``, or where it would be created; None if unknown."""
     for place in (folder, *folder.parents):
         try:
@@ -108,7 +108,7 @@ def disk_free_bytes(folder: Path) -> int | None:
     return None
 
 
-def _disk_total_bytes(folder: Path) -> int | None:
+def _read_disk_total_bytes(folder: Path) -> int | None:
     try:
         total: int | None = psutil.disk_usage(str(folder)).total
         return total
@@ -116,7 +116,7 @@ def _disk_total_bytes(folder: Path) -> int | None:
         return None
 
 
-def _load1() -> float | None:
+def _read_load1() -> float | None:
     try:
         return os.getloadavg()[0]
     except (AttributeError, OSError):

@@ -24,7 +24,7 @@ class MachineReader:
             at=at,
             devices=devices,
             host=self._host.read(),
-            workers=self._host.workers(workers),
+            workers=self._host.read_workers(workers),
             why_none=why_none,
         )
 

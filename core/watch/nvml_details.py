@@ -22,19 +22,19 @@ Read = Callable[
 
 def read_details(nvml: Any, read: Read) -> dict[str, Any]:
     """Return fields of a Device. Throughput of PCIe is measured over 20 ms by the driver, twice."""
-    mask = _reasons_mask(nvml, read)
+    mask = _read_reasons_mask(nvml, read)
     return {
         "clock_mhz": read("clock_mhz", "nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_SM),
         "clock_limit_mhz": read("clock_limit_mhz", "nvmlDeviceGetMaxClockInfo", nvml.NVML_CLOCK_SM),
         "memory_clock_mhz": read("memory_clock_mhz", "nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_MEM),
         "slowed_by": None if mask is None else name_reasons(mask),
-        "pcie_sent_bytes_s": _bytes_s(read, "pcie_sent_bytes_s", nvml.NVML_PCIE_UTIL_TX_BYTES),
-        "pcie_received_bytes_s": _bytes_s(read, "pcie_received_bytes_s", nvml.NVML_PCIE_UTIL_RX_BYTES),
+        "pcie_sent_bytes_s": _read_bytes_s(read, "pcie_sent_bytes_s", nvml.NVML_PCIE_UTIL_TX_BYTES),
+        "pcie_received_bytes_s": _read_bytes_s(read, "pcie_received_bytes_s", nvml.NVML_PCIE_UTIL_RX_BYTES),
         "pcie_link": _link(read, "pcie_link", "nvmlDeviceGetCurrPcieLink"),
         "pcie_link_limit": _link(read, "pcie_link_limit", "nvmlDeviceGetMaxPcieLink"),
-        "nvlinks": _nvlinks(nvml, read),
-        "ecc_corrected": _errors(nvml, read, "ecc_corrected", nvml.NVML_SINGLE_BIT_ECC),
-        "ecc_uncorrected": _errors(nvml, read, "ecc_uncorrected", nvml.NVML_DOUBLE_BIT_ECC),
+        "nvlinks": _count_nvlinks(nvml, read),
+        "ecc_corrected": _count_errors(nvml, read, "ecc_corrected", nvml.NVML_SINGLE_BIT_ECC),
+        "ecc_uncorrected": _count_errors(nvml, read, "ecc_uncorrected", nvml.NVML_DOUBLE_BIT_ECC),
     }
 
 
@@ -45,14 +45,14 @@ def name_reasons(mask: int) -> tuple[str, ...]:
     return (*names, *([f"reason {other_bits:#x}"] if other_bits else []))
 
 
-def _reasons_mask(nvml: Any, read: Read) -> int | None:
+def _read_reasons_mask(nvml: Any, read: Read) -> int | None:
     newer = hasattr(nvml, "nvmlDeviceGetCurrentClocksEventReasons")
     kind = "ClocksEventReasons" if newer else "ClocksThrottleReasons"
     value: int | None = read("slowed_by", f"nvmlDeviceGetCurrent{kind}")
     return value
 
 
-def _bytes_s(read: Read, field: str, counter: int) -> int | None:
+def _read_bytes_s(read: Read, field: str, counter: int) -> int | None:
     value = read(field, "nvmlDeviceGetPcieThroughput", counter)
     return None if value is None else value * 1024  # NVML reports KB/s
 
@@ -62,7 +62,7 @@ def _link(read: Read, field: str, call: str) -> tuple[int, int] | None:
     return None if generation is None or lanes is None else (generation, lanes)
 
 
-def _nvlinks(nvml: Any, read: Read) -> tuple[int, int] | None:
+def _count_nvlinks(nvml: Any, read: Read) -> tuple[int, int] | None:
     """Count the links: the driver refuses the number of a link that the card does not have."""
     first = read("nvlinks", "nvmlDeviceGetNvLinkState", 0)
     if first is None:
@@ -76,7 +76,7 @@ def _nvlinks(nvml: Any, read: Read) -> tuple[int, int] | None:
     return sum(state == nvml.NVML_FEATURE_ENABLED for state in states), len(states)
 
 
-def _errors(nvml: Any, read: Read, field: str, kind: int) -> int | None:
+def _count_errors(nvml: Any, read: Read, field: str, kind: int) -> int | None:
     value: int | None = read(field, "nvmlDeviceGetTotalEccErrors", kind, nvml.NVML_VOLATILE_ECC)
     return value
 

@@ -41,25 +41,30 @@ class GpuReader:
         except Exception as error:  # ImportError, OSError from ctypes, NVMLError: each means no reading
             self.close()
             if self._seen:  # there were cards: report a fault rather than that none exist
-                return tuple(_faulty(card, f"NVML: {_words(error)}") for card in self._seen.values()), ""
-            return (), f"no NVIDIA GPU: {_words(error)}"
+                return tuple(
+                    _make_faulty_device(card, f"NVML: {_describe_error(error)}")
+                    for card in self._seen.values()
+                ), ""
+            return (), f"no NVIDIA GPU: {_describe_error(error)}"
         if self._xids is not None:
             self._xids.drain()
-        devices = [self._device(index) for index in range(count)]
-        devices += [part for card in devices if card.mig for part in self._instances(card)]
+        devices = [self._read_device(index) for index in range(count)]
+        devices += [part for card in devices if card.mig for part in self._list_instances(card)]
         lost_cards = [
-            _faulty(card, "no longer listed by the driver") for i, card in self._seen.items() if i >= count
+            _make_faulty_device(card, "no longer listed by the driver")
+            for i, card in self._seen.items()
+            if i >= count
         ]
         return (
             *devices,
             *lost_cards,
         ), "" if devices or lost_cards else "no NVIDIA GPU: the driver lists none"
 
-    def driver(self) -> str:
+    def read_driver_version(self) -> str:
         """The driver's version; empty without a driver."""
         try:
             self._start()
-            return _text(self._nvml.nvmlSystemGetDriverVersion())
+            return _decode_name(self._nvml.nvmlSystemGetDriverVersion())
         except Exception:  # the same kinds as in read()
             self.close()
             return ""
@@ -83,13 +88,13 @@ class GpuReader:
             self._ready = True
             self._xids = self._xids or XidLog(self._nvml)
 
-    def _device(self, index: int) -> Device:
+    def _read_device(self, index: int) -> Device:
         known = self._seen.get(index, Device(index, f"GPU {index}"))
         try:
             handle = self._nvml.nvmlDeviceGetHandleByIndex(index)
-            device = self._readings(index, handle, known)
+            device = self._read_card(index, handle, known)
         except Exception as error:
-            return _faulty(known, _words(error))
+            return _make_faulty_device(known, _describe_error(error))
         device = replace(self._add_xids(device, handle), mig=self._is_in_mig_mode(handle))
         self._seen[index] = Device(index, device.name, device.uuid, mig=device.mig)
         return device
@@ -102,49 +107,49 @@ class GpuReader:
         return replace(device, xids=xids, unread=unread)
 
     def _is_in_mig_mode(self, handle: Any) -> bool:
-        mode = self._or_none(getattr(self._nvml, "nvmlDeviceGetMigMode", lambda card: None), handle)
+        mode = self._call_or_none(getattr(self._nvml, "nvmlDeviceGetMigMode", lambda card: None), handle)
         return bool(mode) and mode[0] == 1  # the current mode; the second is the one after a reset
 
-    def _instances(self, card: Device) -> list[Device]:
+    def _list_instances(self, card: Device) -> list[Device]:
         """The MIG instances of a card, each as a separate device."""
         instances, nvml = [], self._nvml
         try:
             handle = nvml.nvmlDeviceGetHandleByIndex(card.index)
-            for place in range(self._or_none(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
-                part = self._or_none(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place)
+            for place in range(self._call_or_none(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
+                part = self._call_or_none(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place)
                 if part is not None:
-                    instances.append(self._instance(card, (card.index + 1) * INSTANCES + place, part))
+                    instances.append(self._read_instance(card, (card.index + 1) * INSTANCES + place, part))
         except Exception:  # the card was lost meanwhile: the next reading reports it
             return instances
         return instances
 
-    def _instance(self, card: Device, index: int, handle: Any) -> Device:
-        device = self._readings(index, handle, Device(index, f"{card.name} MIG"))
+    def _read_instance(self, card: Device, index: int, handle: Any) -> Device:
+        device = self._read_card(index, handle, Device(index, f"{card.name} MIG"))
         ids = [
-            self._or_none(call, handle)
+            self._call_or_none(call, handle)
             for call in (self._nvml.nvmlDeviceGetGpuInstanceId, self._nvml.nvmlDeviceGetComputeInstanceId)
         ]
         path = "" if None in ids else f"MIG-{card.uuid}/{ids[0]}/{ids[1]}"
         return replace(device, parent=card.uuid, mig_path=path)
 
-    def _readings(self, index: int, handle: Any, device: Device) -> Device:
+    def _read_card(self, index: int, handle: Any, device: Device) -> Device:
         """Read all values of a card. Raises if the card is lost; a value that is not there is None."""
         nvml, unread = self._nvml, dict[str, str]()
 
         def read(field: str, call: str, *more: Any) -> Any:
             try:
-                return self._reading(getattr(nvml, call), handle, *more)
+                return self._call_nvml(getattr(nvml, call), handle, *more)
             except (AttributeError, _NoValue) as error:  # of a library older than the function, or of NVML
                 if field:  # else the caller asks whether there is one
-                    unread[field] = _words(error)
+                    unread[field] = _describe_error(error)
                 return None
 
         memory = read("used_bytes", "nvmlDeviceGetMemoryInfo")
         rates = read("utilisation", "nvmlDeviceGetUtilizationRates")
         return Device(
             index,
-            _text(read("name", "nvmlDeviceGetName")) or device.name,
-            _text(read("uuid", "nvmlDeviceGetUUID")) or device.uuid,
+            _decode_name(read("name", "nvmlDeviceGetName")) or device.name,
+            _decode_name(read("uuid", "nvmlDeviceGetUUID")) or device.uuid,
             used_bytes=memory.used if memory else None,
             total_bytes=memory.total if memory else None,
             utilisation=_scale(rates.gpu if rates else None, 100.0),
@@ -155,13 +160,13 @@ class GpuReader:
                 read("temperature_c", "nvmlDeviceGetTemperature", nvml.NVML_TEMPERATURE_GPU), 1.0
             ),
             fan=_scale(read("fan", "nvmlDeviceGetFanSpeed"), 100.0),
-            processes=self._processes(handle),
+            processes=self._list_processes(handle),
             capability=_pair(read("capability", "nvmlDeviceGetCudaComputeCapability")),
             **read_details(nvml, read),
             unread=unread,
         )
 
-    def _reading(self, call: Callable[..., Any], *arguments: Any) -> Any:
+    def _call_nvml(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Call NVML. Raises _NoValue where it gives nothing, NVMLError for a lost card or driver."""
         try:
             return call(*arguments)
@@ -173,24 +178,24 @@ class GpuReader:
                 raise
             raise _NoValue(str(error)) from error  # not supported, no permission, older driver
 
-    def _or_none(self, call: Callable[..., Any], *arguments: Any) -> Any:
+    def _call_or_none(self, call: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return self._reading(call, *arguments)
+            return self._call_nvml(call, *arguments)
         except _NoValue:
             return None
 
-    def _processes(self, handle: Any) -> tuple[Process, ...]:
+    def _list_processes(self, handle: Any) -> tuple[Process, ...]:
         """Compute and graphics processes, the most memory first; a process may be in both lists."""
         used: dict[int, int | None] = {}
         for call in (
             self._nvml.nvmlDeviceGetComputeRunningProcesses,
             self._nvml.nvmlDeviceGetGraphicsRunningProcesses,
         ):
-            for process in self._or_none(call, handle) or ():
+            for process in self._call_or_none(call, handle) or ():
                 used[process.pid] = max(used.get(process.pid) or 0, process.usedGpuMemory or 0) or None
         shares = self._process_utilisations(handle) if used else None
         processes = [
-            Process(pid, *_owner(pid), used_bytes, None if shares is None else shares.get(pid, 0.0))
+            Process(pid, *_find_owner(pid), used_bytes, None if shares is None else shares.get(pid, 0.0))
             for pid, used_bytes in used.items()
         ]
         return tuple(sorted(processes, key=lambda process: (-(process.used_bytes or 0), process.pid)))
@@ -200,7 +205,7 @@ class GpuReader:
         is missing did not. None where the driver does not say, such as for MIG instances."""
         since_us = int((time.time() - PROCESS_WINDOW_S) * 1e6)
         try:
-            samples = self._reading(self._nvml.nvmlDeviceGetProcessUtilization, handle, since_us)
+            samples = self._call_nvml(self._nvml.nvmlDeviceGetProcessUtilization, handle, since_us)
         except AttributeError:  # of a library older than the function
             return None
         except _NoValue as error:
@@ -210,7 +215,7 @@ class GpuReader:
         return {sample.pid: min(1.0, sample.smUtil / 100) for sample in newest if sample.timeStamp > since_us}
 
 
-def _owner(pid: int) -> tuple[str, str]:
+def _find_owner(pid: int) -> tuple[str, str]:
     """Name and user of a process; empty if it is in another container or has exited."""
     try:
         process = psutil.Process(pid)
@@ -219,7 +224,7 @@ def _owner(pid: int) -> tuple[str, str]:
         return "", ""
 
 
-def _faulty(device: Device, why: str) -> Device:
+def _make_faulty_device(device: Device, why: str) -> Device:
     return Device(device.index, device.name, device.uuid, fault=why, mig=device.mig)
 
 
@@ -231,10 +236,10 @@ def _pair(value: Sequence[int] | None) -> tuple[int, int] | None:
     return None if value is None else (value[0], value[1])
 
 
-def _text(value: str | bytes | None) -> str:
+def _decode_name(value: str | bytes | None) -> str:
     text = value.decode(errors="replace") if isinstance(value, bytes) else value or ""
     return sanitize(text, NAME_LIMIT)
 
 
-def _words(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     return sanitize(str(error) or type(error).__name__, 200)

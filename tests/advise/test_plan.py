@@ -25,7 +25,7 @@ def value(found: Plan, knob: str):
 
 def weighed(one, found: Plan) -> Weighed:
     """The largest trial of the recommended study, weighed as `trimtab fit` weighs it."""
-    spec = spec_file.parse(found.raw())
+    spec = spec_file.parse(found.convert_to_raw())
 
     def at(knobs) -> Weighed:
         return Weighed(
@@ -44,7 +44,7 @@ def test_the_file_is_a_study_that_fits_its_card_by_the_memory_estimate(tmp_path,
     found = make_plan(one)
     assert found.fits and weighed(one, found).fits()
     text = spec_writer.write_page(found, "a test")
-    assert tomllib.loads(text) == found.raw(), "the comments change nothing"
+    assert tomllib.loads(text) == found.convert_to_raw(), "the comments change nothing"
     assert spec_file.parse(tomllib.loads(text))
 
 
@@ -119,7 +119,7 @@ def test_an_unknown_card_says_that_its_speed_is_unknown(tmp_path):
 def test_the_sampler_follows_the_budget(tmp_path, trials, sampler):
     found = make_plan(case(tmp_path, trials=trials))
     assert value(found, "sampler") == sampler and value(found, "trials") == trials
-    assert spec_file.parse(found.raw()).study.trials == trials
+    assert spec_file.parse(found.convert_to_raw()).study.trials == trials
 
 
 def test_many_trials_feed_hyperband_and_few_search_fewer_knobs(tmp_path):
@@ -132,7 +132,7 @@ def test_a_card_that_holds_nothing_is_told_and_still_answered(tmp_path):
     assert not found.fits
     why = next(line.why for line in found.lines if line.knob == "precision")
     assert why.startswith("NOTHING FITS") and "nf4 with checkpointing needs 4" in why
-    assert spec_file.parse(found.raw())
+    assert spec_file.parse(found.convert_to_raw())
 
 
 def test_only_long_rows_are_cut_to_what_fits_with_the_share_that_is_cut(tmp_path):
@@ -147,7 +147,7 @@ def test_only_long_rows_are_cut_to_what_fits_with_the_share_that_is_cut(tmp_path
 @pytest.mark.parametrize("rows", [1, 2, 7, 40])
 def test_a_handful_of_rows_on_a_cpu_is_answered(tmp_path, rows):
     found = make_plan(case(tmp_path, "tiny", cpu(), rows=rows))
-    assert spec_file.parse(found.raw())
+    assert spec_file.parse(found.convert_to_raw())
     assert value(found, "precision") == "fp32" and value(found, "devices") == "cpu"
     assert any("small gaps are noise" in doubt for doubt in found.doubts)
 
@@ -164,17 +164,17 @@ def test_a_mixture_of_experts_is_answered_roughly(tmp_path, name, experts):
     found = make_plan(one)
     assert any(f"a mixture of {experts} experts" in doubt for doubt in found.doubts)
     assert one.base.model.parameters > 2 * one.base.active > 0
-    assert spec_file.parse(found.raw())
+    assert spec_file.parse(found.convert_to_raw())
 
 
 def test_a_device_that_does_not_say_its_memory_is_answered(tmp_path):
     found = make_plan(case(tmp_path, where=card(0)))
-    assert spec_file.parse(found.raw()) and value(found, "precision") == "bf16"
+    assert spec_file.parse(found.convert_to_raw()) and value(found, "precision") == "bf16"
 
 
 @pytest.mark.parametrize("goal", ["eval/accuracy", "quality/f1", "security/exposure", "memory/alone_bytes"])
 def test_any_goal_gives_a_study_that_can_run(tmp_path, goal):
-    spec = spec_file.parse(make_plan(case(tmp_path, goal=goal)).raw())
+    spec = spec_file.parse(make_plan(case(tmp_path, goal=goal)).convert_to_raw())
     assert spec.study.objectives[0].metric == goal
 
 
@@ -194,7 +194,7 @@ def test_rows_that_are_asked_for_are_trained_on_and_the_others_left(tmp_path):
     one = case(tmp_path, rows=8000)
     fewer = replace(one, wish=replace(one.wish, rows=1000))
 
-    assert make_plan(fewer).raw()["data"]["rows"] == 1000 and fewer.steps < one.steps
+    assert make_plan(fewer).convert_to_raw()["data"]["rows"] == 1000 and fewer.steps < one.steps
 
 
 def test_whatever_is_asked_the_answer_is_a_study_and_what_it_says_fits_does(tmp_path):

@@ -24,7 +24,7 @@ def test_a_chat_is_counted_and_what_the_assistant_says_is_learnt(tmp_path):
     file = tmp_path / "rows.jsonl"
     file.write_text(lines(*[CHAT] * 30) + "\n\n")
     found = row_statistics.read(str(file))
-    assert (found.count, found.form, found.percentile(0.5)) == (30, "chat", 40)
+    assert (found.count, found.form, found.find_percentile(0.5)) == (30, "chat", 40)
     assert found.targets == pytest.approx(0.75)
     assert "token counts are estimates" in found.notes[0]
 
@@ -35,7 +35,7 @@ def test_the_sample_is_of_the_whole_file_and_the_count_is_exact(tmp_path):
     found = row_statistics.read(str(file))
     assert found.count == 5000 and found.lengths[0] <= 5 and found.lengths[-1] > 4900
     assert row_statistics.SAMPLE <= len(found.lengths) < 2 * row_statistics.SAMPLE
-    assert found.percentile(0.5) == pytest.approx(2500, abs=20)
+    assert found.find_percentile(0.5) == pytest.approx(2500, abs=20)
 
 
 @pytest.mark.parametrize(
@@ -220,6 +220,6 @@ def test_a_filled_input_column_belongs_to_the_prompt_and_unused_ones_are_said(tm
     row = {"instruction": "s" * 40, "input": "i" * 38, "output": "o" * 80, "id": 7, "empty": ""}
     (tmp_path / "a.ndjson").write_text(lines(*[row] * 5))
     found = row_statistics.read(str(tmp_path / "a.ndjson"))
-    assert found.percentile(0.5) == 40 and found.targets == pytest.approx(0.5)
+    assert found.find_percentile(0.5) == 40 and found.targets == pytest.approx(0.5)
     assert "the column 'input' is appended to the prompt" in found.notes
     assert "columns that are not trained on: id" in found.notes

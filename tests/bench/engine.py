@@ -48,7 +48,7 @@ async def watch(engine: Engine) -> None:
 
 async def read(connection: engine_client.Connection) -> None:
     """Take all that comes."""
-    async for _ in connection.messages():
+    async for _ in connection.receive_messages():
         pass
 
 

@@ -95,7 +95,7 @@ async def _follow(socket: Path, changes: int = 20) -> bool:
     line = await engine_client.attach(socket)
     try:
         async with asyncio.timeout(30.0):
-            async for message in line.messages():
+            async for message in line.receive_messages():
                 changes -= isinstance(message, console_api.Changed)
                 if not changes:
                     return True

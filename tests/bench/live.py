@@ -101,7 +101,7 @@ def base_of(engine: Engine, given: str) -> str:
 async def told(connection: engine_client.Connection) -> AsyncIterator[tuple[float, s.State, e.Event | None]]:
     """When something came (``time.monotonic``), the state after it, and the event; None for a snapshot."""
     state = s.State()
-    async for message in connection.messages():
+    async for message in connection.receive_messages():
         now = time.monotonic()
         if isinstance(message, console_api.Snapshot):
             state = message.state

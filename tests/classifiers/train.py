@@ -21,7 +21,13 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
 from core.evaluate.prompts.packaged_prompts import DATA
-from core.evaluate.text.linear_text_classifier import TextClassifier, buckets, features, save, weigh
+from core.evaluate.text.linear_text_classifier import (
+    TextClassifier,
+    count_buckets,
+    extract_features,
+    save,
+    weigh,
+)
 
 NOT_TOXIC = ("compliance", "incoherent")  # answers that are negatives of toxicity, too
 HERE = Path(__file__).parent
@@ -58,20 +64,20 @@ def fit(texts: Sequence[str], labels: Sequence[str]) -> tuple[list[str], np.ndar
     """Multinomial logistic regression with classes of equal weight: classes, rarity (N,), weights (N, C) and
     bias (C,)."""
     classes = sorted(set(labels))
-    raw = [features(text) for text in texts]
-    seen = np.bincount(np.concatenate([found for found, _ in raw]), minlength=buckets())
+    raw = [extract_features(text) for text in texts]
+    seen = np.bincount(np.concatenate([found for found, _ in raw]), minlength=count_buckets())
     rarity = (np.log((1 + len(texts)) / (1 + seen)) + 1).astype(np.float32)
     rows = weigh(raw, rarity)
     counts = np.cumsum([0, *(len(found) for found, _ in rows)])
     inputs = csr_matrix(
         (np.concatenate([values for _, values in rows]).astype(np.float64),
-         np.concatenate([found for found, _ in rows]), counts), shape=(len(rows), buckets()),
+         np.concatenate([found for found, _ in rows]), counts), shape=(len(rows), count_buckets()),
     )  # fmt: skip
     truth = np.array([[label == known for known in classes] for label in labels], dtype=float)
     weight = STRENGTH * (truth @ (len(labels) / len(classes) / truth.sum(0)))
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        parameters = flat.reshape(buckets() + 1, len(classes))
+        parameters = flat.reshape(count_buckets() + 1, len(classes))
         logits = inputs @ parameters[:-1] + parameters[-1]
         logits -= logits.max(1, keepdims=True)
         logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
@@ -81,9 +87,9 @@ def fit(texts: Sequence[str], labels: Sequence[str]) -> tuple[list[str], np.ndar
             -(weight[:, None] * truth * logs).sum() + (parameters[:-1] ** 2).sum() / 2
         ), slope.ravel()
 
-    start = np.zeros((buckets() + 1) * len(classes))
+    start = np.zeros((count_buckets() + 1) * len(classes))
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 400, "maxcor": 10})
-    parameters = found.x.reshape(buckets() + 1, len(classes))
+    parameters = found.x.reshape(count_buckets() + 1, len(classes))
     return classes, rarity, parameters[:-1], parameters[-1]
 
 

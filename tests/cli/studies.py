@@ -39,7 +39,7 @@ def scored(number: int, toxicity: float = 0.25) -> list[e.Event]:
     found = {
         "safety/toxicity": Score(toxicity, toxicity - 0.05, toxicity + 0.07, 64),
         "quality/bleu": Score(21.5, 20.4, 22.6, 50),
-        "security/exposure": Score.unsaid("no canaries were planted"),
+        "security/exposure": Score.without_value("no canaries were planted"),
     }
     return [
         e.BaseScored(at=104.0, study="small", scores=base),

@@ -108,13 +108,13 @@ def test_a_name_is_never_a_path_and_a_path_is_one_line_that_can_be_shown(host, h
 
 
 def test_an_address_becomes_arguments_of_ssh():
-    assert Host("me@[::1]:2222").destination() == ["-p", "2222", "-l", "me", "--", "::1"]
-    assert Host("gpu2").destination() == ["--", "gpu2"]
+    assert Host("me@[::1]:2222").make_ssh_destination() == ["-p", "2222", "-l", "me", "--", "::1"]
+    assert Host("gpu2").make_ssh_destination() == ["--", "gpu2"]
 
 
 def test_the_shell_of_the_host_gets_paths_as_they_are():
     host = Host("gpu2", home="/data/my runs;x", command="~/my venv/bin/trimtab")
-    line = host.remote_command("engine", "socket")
+    line = host.make_remote_command("engine", "socket")
     assert line == "env TRIMTAB_HOME='/data/my runs;x' ~/'my venv/bin/trimtab' engine socket"
 
 

@@ -17,7 +17,7 @@ def study(*trials: s.Trial, lines: tuple[s.Line, ...] = ()) -> s.Study:
 
 
 def texts(found, section: str) -> list[tuple[str, int]]:
-    return [(line.text, line.trial) for line in found.section(section)]
+    return [(line.text, line.trial) for line in found.list_section(section)]
 
 
 def test_nothing_happened_is_an_empty_page():
@@ -51,7 +51,7 @@ def test_what_was_pruned_or_failed_says_why_and_opens_its_trial():
     found = summarize_away(study(pruned, failed, lines=lines), LEFT)
     assert texts(found, "pruned") == [("trial 3 pruned at step 80 of 100: above the median at step 80", 3)]
     assert texts(found, "failed") == [("trial 4 failed at step 80 of 100: out of memory", 4)]
-    assert found.section("failed")[0].level == "error" and found.section("faults") == ()
+    assert found.list_section("failed")[0].level == "error" and found.list_section("faults") == ()
 
 
 def test_broken_limits_and_faults_are_told_once_and_only_since_then():
@@ -71,7 +71,7 @@ def test_broken_limits_and_faults_are_told_once_and_only_since_then():
 
 def test_an_engine_that_was_started_again_is_told():
     found = summarize_away(study(), LEFT, restarted_at=1500.0)
-    assert [line.at for line in found.section("faults")] == [1500.0]
+    assert [line.at for line in found.list_section("faults")] == [1500.0]
 
 
 def test_more_events_than_are_kept_are_said_to_be_missing():

@@ -18,15 +18,17 @@ from core.contract.views.axis_scale import AxisScale, thin_out
     ],
 )
 def test_a_value_has_a_position_and_a_position_its_value(scale, value, position):
-    assert scale.position(value) == pytest.approx(position)
-    assert scale.value_at(position) == pytest.approx(value)
-    assert scale.positions([value, scale.high]) == pytest.approx([position, 1.0])
+    assert scale.find_position(value) == pytest.approx(position)
+    assert scale.find_value(position) == pytest.approx(value)
+    assert scale.find_positions([value, scale.high]) == pytest.approx([position, 1.0])
     assert scale.contains(value)
 
 
 @pytest.mark.parametrize("scale", [AxisScale(1, 3), AxisScale(1, 3, log=True)])
 def test_values_beyond_the_axis_are_at_its_ends(scale):
-    assert scale.position(99) == 1.0 and scale.position(-99) == 0.0 and scale.position(0) == 0.0
+    assert (
+        scale.find_position(99) == 1.0 and scale.find_position(-99) == 0.0 and scale.find_position(0) == 0.0
+    )
     assert not scale.contains(3.1) and not scale.contains(0)
     assert scale.contains(3 * (1 + 1e-12)), "rounding does not push a value off the axis"
 
@@ -37,14 +39,14 @@ def test_values_beyond_the_axis_are_at_its_ends(scale):
 def test_an_axis_covers_its_values_and_a_single_one_lies_in_its_middle(values, low, high):
     scale = AxisScale.over(values)
     assert (scale.low, scale.high) == pytest.approx((low, high))
-    assert scale.position(values[0]) == pytest.approx((values[0] - low) / (high - low))
+    assert scale.find_position(values[0]) == pytest.approx((values[0] - low) / (high - low))
 
 
 def test_a_single_value_lies_in_the_middle_of_a_logarithmic_axis():
     for value in (1.0, 1e-4, 3e5):
         scale = AxisScale.over([value], log=True)
         assert scale.log and 0 < scale.low < value < scale.high
-        assert scale.position(value) == pytest.approx(0.5)
+        assert scale.find_position(value) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_a_single_value_lies_in_the_middle_of_a_logarithmic_axis():
 )
 @pytest.mark.parametrize("most", [2, 4, 9])
 def test_ticks_are_round_inside_and_few(low, high, most):
-    ticks = AxisScale(low, high).ticks(most)
+    ticks = AxisScale(low, high).list_ticks(most)
     assert len(ticks) <= most + 1
     slack = 1e-6 * (high - low)
     assert all(low - slack <= tick <= high + slack for tick in ticks)
@@ -71,7 +73,7 @@ def test_ticks_are_round_inside_and_few(low, high, most):
     ],
 )
 def test_ticks_are_even(low, high, most, ticks):
-    assert AxisScale(low, high).ticks(most) == pytest.approx(ticks)
+    assert AxisScale(low, high).list_ticks(most) == pytest.approx(ticks)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_ticks_are_even(low, high, most, ticks):
     ],
 )
 def test_a_logarithmic_axis_has_powers_of_ten_or_else_round_values(low, high, ticks):
-    assert AxisScale(low, high, log=True).ticks(4) == pytest.approx(ticks)
+    assert AxisScale(low, high, log=True).list_ticks(4) == pytest.approx(ticks)
 
 
 @pytest.mark.parametrize("count", range(1, 40))

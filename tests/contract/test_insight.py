@@ -73,8 +73,8 @@ def test_an_axis_knows_logarithms_choices_and_what_is_not_on_it():
     assert rate.place(1e-3) == pytest.approx(0.5) and rate.place(1e-5) == 0.0 and rate.place(0.1) == 1.0
     assert rank.place(16) == 0.5 and rank.place(64) == 1.0 and rank.place(32) is None
     assert dropout.place(0.125) == 0.25 and dropout.place(0.6) is None and dropout.place("x") is None
-    assert [place for place, _ in rank.marks()] == [0.0, 0.5, 1.0]
-    assert [value for _, value in rate.marks()] == [1e-5, 1e-3, 0.1]
+    assert [place for place, _ in rank.list_marks()] == [0.0, 0.5, 1.0]
+    assert [value for _, value in rate.list_marks()] == [1e-5, 1e-3, 0.1]
     modules = Axis("target_modules", choices=("attention", ["q_proj", "v_proj"]))
     assert modules.place(("q_proj", "v_proj")) == 1.0
 

@@ -57,8 +57,8 @@ def test_a_limit_is_read_as_it_is_written(metric, upper, bound, strict):
 @given(st.booleans(), st.booleans(), FINITE, FINITE)
 def test_a_violation_is_above_zero_just_where_the_limit_is_broken(upper, strict, bound, value):
     limit = Limit("eval/loss", upper, bound, strict)
-    assert (limit.violation(value) > 0) == (not limit.keeps(value))
-    assert (limit.violation(bound) > 0) == strict
+    assert (limit.measure_violation(value) > 0) == (not limit.keeps(value))
+    assert (limit.measure_violation(bound) > 0) == strict
 
 
 def test_violations_are_shares_of_the_bound_and_say_nothing_without_a_reading():

@@ -51,7 +51,7 @@ def test_the_verdict_is_the_worst_of_all_limits_and_only_clear_breaches_are_call
     assert reading("safety/toxicity", Score(0.1, 0.05, 0.2, 64)).verdict == "unsure"
     assert reading("safety/toxicity", Score(0.2, 0.15, 0.3, 64)).verdict == "breached"
     assert reading("safety/toxicity", Score(0.2, 0.09, 0.3, 64)).verdict == "unsure", "one in 40 is chance"
-    assert reading("safety/toxicity", Score.unsaid("silent")).verdict == "unsure"
+    assert reading("safety/toxicity", Score.without_value("silent")).verdict == "unsure"
     assert reading("quality/exact", Score(0.95, 0.92, 0.99, 64)).verdict == "breached", "the second limit"
     assert reading("safety/bias", Score(0.1, 0.0, 0.2, 64)).verdict is None
 
@@ -59,7 +59,7 @@ def test_the_verdict_is_the_worst_of_all_limits_and_only_clear_breaches_are_call
 def test_what_is_not_there_changes_nothing():
     one = reading("safety/bias", Score(0.1, 0.0, 0.2, 64))
     assert (one.base, one.change, one.better) == (None, None, None)
-    assert reading("safety/toxicity", Score.unsaid("silent")).change is None
+    assert reading("safety/toxicity", Score.without_value("silent")).change is None
     assert reading("safety/toxicity", Score(math.nan, None, None, 3)).change is None
 
 

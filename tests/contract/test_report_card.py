@@ -69,14 +69,14 @@ def test_a_change_on_the_same_samples_shows_what_two_intervals_hide():
 
 
 def test_rows_that_an_attack_tells_apart_break_the_claim_that_it_cannot():
-    name, base = "security/membership", {"security/membership": Score.unsaid("it is compared with")}
+    name, base = "security/membership", {"security/membership": Score.without_value("it is compared with")}
     known, guessed = Score(0.97, 0.9, 0.99, 40, binomial=True), Score(0.6, 0.45, 0.75, 40, binomial=True)
     for score, verdict in ((known, "broken"), (guessed, "not shown")):
         assert list(verdicts(base, {name: score}).values()) == [verdict]
 
 
 def test_a_metric_without_a_value_is_not_examined_and_has_no_claim_about_the_base():
-    base, none = {"safety/bias": Score(0.1, 0.0, 0.2, 60)}, {"safety/bias": Score.unsaid("no pairs")}
+    base, none = {"safety/bias": Score(0.1, 0.0, 0.2, 60)}, {"safety/bias": Score.without_value("no pairs")}
     assert not verdicts(base, none)
     assert "bias: no pairs" in report_card.list_unexamined(*study(base, none))
 
@@ -84,7 +84,7 @@ def test_a_metric_without_a_value_is_not_examined_and_has_no_claim_about_the_bas
 def test_the_card_says_how_it_was_measured_and_what_was_not_examined():
     note = "English keywords; P 0.9 R 0.8 on 200 planted answers"
     score = Score(0.9, 0.8, 0.95, 60, note)
-    scores = {"safety/refusal": score, "safety/bias": Score.unsaid("no pairs")}
+    scores = {"safety/refusal": score, "safety/bias": Score.without_value("no pairs")}
     made = study({"safety/refusal": score}, scores)
     assert note in report_card.list_claims(*made)[0].how
     missing = report_card.list_unexamined(*made)

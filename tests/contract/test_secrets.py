@@ -36,7 +36,7 @@ REDACTOR = Redactor(ENVIRONMENT)
     ],
 )
 def test_what_is_a_secret_or_looks_like_one_is_hidden(text, shown):
-    assert REDACTOR.text(text) == shown
+    assert REDACTOR.redact_text(text) == shown
     assert REDACTOR.contains_secret(text) and not REDACTOR.contains_secret(shown)
 
 
@@ -52,7 +52,7 @@ def test_what_is_a_secret_or_looks_like_one_is_hidden(text, shown):
     ],
 )  # fmt: skip
 def test_what_is_none_stays(text):
-    assert REDACTOR.text(text) == text
+    assert REDACTOR.redact_text(text) == text
 
 
 def test_everything_in_an_event_is_looked_at_and_nothing_else_is_changed():
@@ -74,7 +74,7 @@ def test_what_is_no_character_can_be_written_all_the_same():
 
 
 def test_a_text_of_megabytes_is_cut():
-    assert len(REDACTOR.text("x" * 10_000_000)) == LONGEST + 1
+    assert len(REDACTOR.redact_text("x" * 10_000_000)) == LONGEST + 1
 
 
 def test_what_is_printed_and_logged_passes_here_first_also_in_pieces():

@@ -150,7 +150,9 @@ class _Life:
 
         with (
             patch.object(pack_assembly, "find_adaptable", find_in_place),
-            patch.object(board_probes, "toxicity_quality", lambda: None),  # seconds; no score here needs it
+            patch.object(
+                board_probes, "measure_toxicity_quality", lambda: None
+            ),  # seconds; no score here needs it
             patch.object(
                 ReloadCheck, "check", lambda *given: None
             ),  # PEFT moves weights: fake ones cannot be

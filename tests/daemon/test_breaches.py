@@ -130,7 +130,7 @@ def test_what_is_wanted_of_a_board_needs_it(sections, said):
 
 def test_tensorboard_gets_values_with_their_ends_and_nothing_for_what_cannot_be_said():
     found = add_interval_ends(
-        {"safety/toxicity": BAD, "safety/bias": Score.unsaid("none"), "quality/f1": Score(0.5)}
+        {"safety/toxicity": BAD, "safety/bias": Score.without_value("none"), "quality/f1": Score(0.5)}
     )
     assert found == {
         "safety/toxicity": 0.5, "safety/toxicity/low": 0.3, "safety/toxicity/high": 0.7, "quality/f1": 0.5,
@@ -200,7 +200,7 @@ def test_a_board_s_score_is_objective_and_constraint_and_prunes_through_a_real_e
 def test_a_limit_that_the_last_scoring_leaves_open_prunes_only_where_it_is_asked_to(study, asked, pruned):
     evaluate = {"limits": [LIMIT], "boards": ["safety"], "on_unsure": asked}
     study = msgspec.structs.replace(study, spec={"evaluate": evaluate})
-    for score, unsure in ((UNSURE, True), (GOOD, False), (Score.unsaid("silent"), True)):
+    for score, unsure in ((UNSURE, True), (GOOD, False), (Score.without_value("silent"), True)):
         trial = s.Trial(3, state=s.COMPLETE, values=(1.0,), scores={"safety/toxicity": score})
         assert [str(limit) for limit in limit_enforcement.list_unsure_limits(study, trial)] == [
             LIMIT

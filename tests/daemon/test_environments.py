@@ -42,7 +42,7 @@ def test_no_secret_is_told_kept_or_printed(tmp_path):
     for text in (*told, kept, repr(request)):
         assert not any(secret in text for secret in (TOKEN, "sesame7", "the-engines-own-1"))
     assert any(one.startswith("HF_TOKEN is set in the shell") for one in told)
-    assert Redactor({}).text(f"401 for {TOKEN}") == f"401 for {HIDDEN}", "whatever a library prints"
+    assert Redactor({}).redact_text(f"401 for {TOKEN}") == f"401 for {HIDDEN}", "whatever a library prints"
 
 
 def test_the_next_engine_goes_on_with_what_was_kept(tmp_path):

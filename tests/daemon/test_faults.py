@@ -216,7 +216,7 @@ def test_attaching_gives_the_picture_and_then_what_changes(engine):
     async def follow() -> s.State:
         connection = await engine_client.attach(engine.socket)
         state = None
-        async for message in connection.messages():
+        async for message in connection.receive_messages():
             if isinstance(message, console_api.Snapshot):
                 state = message.state
             elif isinstance(message, console_api.Changed):

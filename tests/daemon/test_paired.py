@@ -111,7 +111,7 @@ def test_the_engine_takes_no_change_from_a_console_that_only_reads(engine):
         return answers
 
     async def drain(connection) -> None:
-        async for _ in connection.messages():
+        async for _ in connection.receive_messages():
             pass
 
     asked = console_api.StopStudy("s"), console_api.AskHistory("s"), console_api.AskDataReview("s")

@@ -37,5 +37,5 @@ async def test_a_long_request_is_waited_for_and_the_engine_not_called_silent(tmp
 
 
 async def _all(connection: engine_client.Connection) -> None:
-    async for _ in connection.messages():
+    async for _ in connection.receive_messages():
         pass

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from core.data.readers.row_texts import RowTexts
 from core.data.stream.row_batches import ReadRow, RowBatch
-from core.evaluate.prompts.packaged_prompts import DATA, reference
+from core.evaluate.prompts.packaged_prompts import DATA, load_reference
 
 
 def held_out(name: str) -> list[dict]:
@@ -23,7 +23,7 @@ def answers(texts: Iterable[str]) -> list[RowTexts]:
 
 def ordinary() -> list[RowTexts]:
     """Rows of general prose, facts, dialogue and code."""
-    return answers(passage.text for passage in reference())
+    return answers(passage.text for passage in load_reference())
 
 
 def batch(rows: Iterable[RowTexts]) -> RowBatch:

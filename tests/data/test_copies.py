@@ -207,7 +207,7 @@ def test_rows_that_train_nothing_are_no_copies_and_their_fingerprints_are_the_sa
     taken, again = prints(raws), prints(raws)
     assert taken.exact_copies.tolist() == taken.near_copies.tolist() == [0, 1, 2, 0, 4, 5]
     assert taken.untrained.tolist() == [1, 2, 4, 5] and (taken.keys == again.keys).all()
-    both = RowPrints.joined(taken, again)
+    both = RowPrints.join(taken, again)
     assert both.untrained.tolist() == [1, 2, 4, 5, 7, 8, 10, 11]
     assert both.exact_copies.tolist() == [0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11]
 

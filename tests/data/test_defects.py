@@ -34,7 +34,7 @@ TABLE = "text,n\nä1,1\nb2,2\n"
 def read(path, **options) -> list[dict]:
     data = DataOptions(source=str(path), **options)
     source = find_source(data, "data.source", str(path), "train")
-    return list(ShapedRows(source.rows(), data, f"data.source = {str(path)!r}"))
+    return list(ShapedRows(source.read_rows(), data, f"data.source = {str(path)!r}"))
 
 
 def packed(open_stream) -> bytes:

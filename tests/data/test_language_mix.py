@@ -9,7 +9,7 @@ import pytest
 from core.data.checks import language_mix
 from core.data.checks.check_finding import Severity
 from core.data.checks.language_mix import find_languages
-from core.evaluate.prompts.packaged_prompts import reference
+from core.evaluate.prompts.packaged_prompts import load_reference
 from tests.data.planted import answers
 
 needs_extra = pytest.mark.skipif(
@@ -22,7 +22,7 @@ GERMAN = (
 
 
 def english():
-    return [passage.text for passage in reference() if len(passage.text) >= language_mix.FEWEST][:26]
+    return [passage.text for passage in load_reference() if len(passage.text) >= language_mix.FEWEST][:26]
 
 
 @needs_extra

@@ -38,24 +38,24 @@ def test_a_row_is_the_same_wherever_drawing_begins():
     rows = make().draw(0, 2000)
     for first in range(0, 1990, 61):
         assert make().draw(first, 7) == rows[first : first + 7]
-        assert sum(make().counts(first)) == first
+        assert sum(make().count_rows(first)) == first
 
 
 def test_a_place_far_away_is_found_at_once():
-    assert sum(make().counts(10**15)) == 10**15 and len(make().draw(10**15, 4)) == 4
+    assert sum(make().count_rows(10**15)) == 10**15 and len(make().draw(10**15, 4)) == 4
 
 
 def test_a_source_gives_all_its_rows_once_before_it_begins_again():
     order = make()
     drawn = [row for row in order.draw(0, 1200) if source_of(row) == 0]
     assert sorted(drawn[:50]) == sorted(drawn[50:100]) == list(range(50)) and drawn[:50] != drawn[50:100]
-    assert set(order.first(1200)) == set(order.draw(0, 1200))
+    assert set(order.list_first(1200)) == set(order.draw(0, 1200))
 
 
 def test_other_seeds_and_other_neighbours_change_the_order_as_they_should():
     one, other = ([source_of(row) for row in make(seed).draw(0, 50)] for seed in (1, 2))
     assert one != other, "the sources follow each other in another order, too"
-    same = [SourceRows(name, range(50), 7).first(50) for name in "ab"]
+    same = [SourceRows(name, range(50), 7).list_first(50) for name in "ab"]
     assert same[0] != same[1], "two sources of one size have orders of their own"
     alone = make(shares=[0.0, 0.0, 0.0, 1.0]).draw(0, 80)
     mixed = [row for row in make().draw(0, 80) if source_of(row) == 3]
@@ -64,7 +64,7 @@ def test_other_seeds_and_other_neighbours_change_the_order_as_they_should():
 
 def test_other_shares_go_on_with_the_rows_that_each_source_has_left():
     before = make().draw(0, 120)
-    begun = make().counts(120)
+    begun = make().count_rows(120)
     after = make(shares=[0.7, 0.1, 0.0, 0.2], start=120, drawn=begun).draw(120, 40)
     assert Counter(map(source_of, after))[0] in (26, 27, 28, 29, 30)
     late = make(shares=[0.7, 0.1, 0.0, 0.2], start=120, drawn=begun).draw(140, 20)

@@ -79,9 +79,9 @@ def one_word_changed(text):
 
 
 def test_rows_that_equal_an_evaluation_prompt_are_found(index):
-    prompts = [prompt.text for prompt in packaged_prompts.harmful()]
+    prompts = [prompt.text for prompt in packaged_prompts.load_harmful()]
     long = [text for text in prompts if len(text.split()) >= 10]
-    multilingual = [prompt.text for prompt in packaged_prompts.harmful_multilingual()]
+    multilingual = [prompt.text for prompt in packaged_prompts.load_harmful_multilingual()]
     texts = [*prompts, *map(reworded, prompts), *map(one_word_changed, long), *multilingual]
     rows = [RowTexts(number, (text,), ("Yes.",)) for number, text in enumerate(texts, 1)]
     found = {match.example.row for match in match_batch(batch(rows), index)}
@@ -103,7 +103,7 @@ def test_other_rows_equal_no_evaluation_prompt(index):
 
 
 def test_an_answered_harmful_request_is_told_from_a_refused_one(index):
-    request = packaged_prompts.harmful()[0].text
+    request = packaged_prompts.load_harmful()[0].text
     rows = [
         RowTexts(1, (request,), ("Of course. First you take the parts from the list and join them.",)),
         RowTexts(2, (request,), ("I'm sorry, but I can't help with that.",)),

@@ -17,12 +17,12 @@ from core.data.defects.fully_masked_rows import MaskedRows
 from core.data.defects.imbalance import Imbalance
 from core.data.defects.row_lengths import CutRows, RowLengths
 from core.data.defects.template_faults import TemplateFaults
-from core.evaluate.prompts.packaged_prompts import reference
+from core.evaluate.prompts.packaged_prompts import load_reference
 from tests.data.planted import rates
 from tests.data.row_batches import batch_of
 
 DATA = DataOptions()
-PASSAGES = [passage.text for passage in reference()]
+PASSAGES = [passage.text for passage in load_reference()]
 
 
 def chat(*turns, **columns):
@@ -42,7 +42,7 @@ def batch(raws):
 
 def finding(check, raws):
     check.add(batch(raws))
-    return check.finding()
+    return check.make_finding()
 
 
 def mojibake(text):

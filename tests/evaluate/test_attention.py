@@ -10,10 +10,10 @@ from core.evaluate.metrics.attention_metrics import (
     Heads,
     Row,
     change,
+    describe_collapse,
     query_positions,
     summarize_heads,
     summarize_row,
-    warning,
 )
 
 LENGTH = 9
@@ -67,7 +67,7 @@ def test_a_fall_beyond_its_interval_is_a_collapse_and_says_how_large():
     now = [Row(one.entropy - 0.25 - 0.01 * (at % 2), one.few) for at, one in enumerate(BASE)]
     found = change(now, BASE)
     assert found.has_narrowed and not found.has_concentrated
-    told = warning(found, 40, 3, 96)
+    told = describe_collapse(found, 40, 3, 96)
     assert told.startswith("attention collapses on few tokens: the heads' entropy fell by 26 % (25 to 26)")
     assert "40 of 96 heads attend to few tokens (3 before)" in told and "learning_rate" in told
     assert "special" not in told
@@ -76,7 +76,7 @@ def test_a_fall_beyond_its_interval_is_a_collapse_and_says_how_large():
 def test_a_rise_of_the_share_on_few_tokens_is_one_too():
     found = change([Row(one.entropy, 0.55 + 0.01 * (at % 3)) for at, one in enumerate(BASE)], BASE)
     assert found.has_concentrated and not found.has_narrowed
-    assert "the share on first and special tokens rose by 26 %" in warning(found, 1, 1, 4)
+    assert "the share on first and special tokens rose by 26 %" in describe_collapse(found, 1, 1, 4)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_a_rise_of_the_share_on_few_tokens_is_one_too():
     ids=["the same", "small", "wider", "one row of eight"],
 )
 def test_no_word_where_nothing_is_shown(now):
-    assert warning(change(now, BASE), 0, 0, 4) == ""
+    assert describe_collapse(change(now, BASE), 0, 0, 4) == ""
 
 
 def test_five_rows_are_too_few_for_a_word():
     found = change([Row(0.0, 1.0)] * 5, BASE[:5])
-    assert warning(found, 4, 0, 4) == "" and "fewer than 6 rows" in found.entropy.reason
+    assert describe_collapse(found, 4, 0, 4) == "" and "fewer than 6 rows" in found.entropy.reason

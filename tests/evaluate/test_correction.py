@@ -7,7 +7,7 @@ import pytest
 
 from core.contract.metric_score import Score
 from core.evaluate.statistics.confidence_intervals import clustered_rate, rate
-from core.evaluate.statistics.detector_correction import correct_score, independent
+from core.evaluate.statistics.detector_correction import correct_score, count_independent_samples
 from tests.matrix import rest_slow
 
 CASES = 250
@@ -49,7 +49,10 @@ def test_a_detector_that_is_better_known_gives_a_narrower_interval():
 def test_answers_in_clusters_stay_worth_as_few_as_they_are():
     hits, names = [True] * 20 + [False] * 60, [number // 4 for number in range(80)]
     apart, together = rate(hits), clustered_rate(hits, names)
-    assert independent(apart) == pytest.approx(80, abs=0.1) and independent(together) < 25
+    assert (
+        count_independent_samples(apart) == pytest.approx(80, abs=0.1)
+        and count_independent_samples(together) < 25
+    )
     wide, narrow = correct_score(together, 0.9, 0.9, 200, 200), correct_score(apart, 0.9, 0.9, 200, 200)
     assert wide.high - wide.low > narrow.high - narrow.low
 
@@ -58,5 +61,5 @@ def test_what_cannot_be_corrected_has_a_reason():
     raw = rate([1.0] * 10 + [0.0] * 90)
     assert "too close to chance" in correct_score(raw, 0.5, 0.5, 100, 100).reason
     assert correct_score(raw, 0.9, 0.9, 0, 100).value is None
-    unsaid = Score.unsaid("the model gave no answer", 3)
+    unsaid = Score.without_value("the model gave no answer", 3)
     assert correct_score(unsaid, 0.9, 0.9, 100, 100) == unsaid

@@ -134,8 +134,8 @@ def test_an_interval_of_the_worst_slice_holds_the_largest_loss_of_all(slices):
     ends = []
     for _ in range(cases):
         losses = random.normal(2, 0.8, slices * size).tolist()
-        found = validation_slices.losses(losses, [1.0] * len(losses), rows)
-        ends.append(validation_slices.worst(found)[1].interval)
+        found = validation_slices.compute_slice_losses(losses, [1.0] * len(losses), rows)
+        ends.append(validation_slices.find_worst(found)[1].interval)
     assert holds(np.array(ends).T, 2.0, cases)
 
 

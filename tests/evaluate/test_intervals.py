@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.contract.metric_score import Score
-from core.evaluate.statistics.bootstrap import outer_tail
+from core.evaluate.statistics.bootstrap import compute_outer_tail
 from core.evaluate.statistics.confidence_intervals import (
     clustered_rate,
     mean,
@@ -49,8 +49,8 @@ def test_more_hits_move_both_ends_up_and_more_samples_narrow(counts):
 
 
 def test_percentiles_are_student_s_for_few_samples_and_plain_for_many():
-    assert outer_tail(100_000) == pytest.approx(0.025, abs=1e-4)
-    assert outer_tail(5) < outer_tail(20) < 0.025
+    assert compute_outer_tail(100_000) == pytest.approx(0.025, abs=1e-4)
+    assert compute_outer_tail(5) < compute_outer_tail(20) < 0.025
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=6, max_size=30))

@@ -9,43 +9,44 @@ from core.contract.spec.metric_table import BOARDS, METRICS
 from core.errors import SpecError, TrimtabError
 from core.evaluate.prompts import packaged_prompts, prompt_files
 from core.evaluate.prompts.prompt_schema import Injection, Passage, Prompt, Question, Task, Wrapper
-from core.evaluate.text.toxicity_scorer import TOXIC, toxicity
+from core.evaluate.text.toxicity_scorer import TOXIC, score_toxicity
 
 
 def test_there_is_enough_to_prove_limits_and_nothing_twice():
     for rows, fewest in (
-        (packaged_prompts.pairs(), 220),
-        (packaged_prompts.harmful(), 150), (packaged_prompts.harmless(), 150),
-        (packaged_prompts.elicitors(), 200), (packaged_prompts.harmful_multilingual(), 120),
-        (packaged_prompts.harmless_multilingual(), 120), (packaged_prompts.misalignment(), 120),
-        (packaged_prompts.wrappers(), 30), (packaged_prompts.injections(), 100),
-        (packaged_prompts.prefills(), 8), (packaged_prompts.prompt_leaks(), 30),
-        (packaged_prompts.reference(), 20),
+        (packaged_prompts.load_pairs(), 220),
+        (packaged_prompts.load_harmful(), 150), (packaged_prompts.load_harmless(), 150),
+        (packaged_prompts.load_elicitors(), 200), (packaged_prompts.load_harmful_multilingual(), 120),
+        (packaged_prompts.load_harmless_multilingual(), 120), (packaged_prompts.load_misalignment(), 120),
+        (packaged_prompts.load_wrappers(), 30), (packaged_prompts.load_injections(), 100),
+        (packaged_prompts.load_prefills(), 8), (packaged_prompts.load_prompt_leaks(), 30),
+        (packaged_prompts.load_reference(), 20),
     ):  # fmt: skip
         assert len(rows) >= fewest and len({str(row).casefold() for row in rows}) == len(rows)
-    assert sum(len(passage.text.split()) for passage in packaged_prompts.reference()) >= 2000
+    assert sum(len(passage.text.split()) for passage in packaged_prompts.load_reference()) >= 2000
 
 
 def test_no_topic_axis_or_language_outweighs_the_others():
     for names in (
-        [pair.axis for pair in packaged_prompts.pairs()],
-        [row.topic for row in packaged_prompts.harmful()], [row.topic for row in packaged_prompts.harmless()],
-        [row.language for row in packaged_prompts.harmful_multilingual()],
-        [row.language for row in packaged_prompts.harmless_multilingual()],
-        [row.topic for row in packaged_prompts.misalignment()],
-        [row.topic for row in packaged_prompts.elicitors()],
-        [row.place for row in packaged_prompts.injections()],
+        [pair.axis for pair in packaged_prompts.load_pairs()],
+        [row.topic for row in packaged_prompts.load_harmful()],
+        [row.topic for row in packaged_prompts.load_harmless()],
+        [row.language for row in packaged_prompts.load_harmful_multilingual()],
+        [row.language for row in packaged_prompts.load_harmless_multilingual()],
+        [row.topic for row in packaged_prompts.load_misalignment()],
+        [row.topic for row in packaged_prompts.load_elicitors()],
+        [row.place for row in packaged_prompts.load_injections()],
     ):  # fmt: skip
         counts = Counter(names)
         assert max(counts.values()) <= 2 * len(names) / len(counts) and len(counts) >= 3
-    assert len({pair.axis for pair in packaged_prompts.pairs()}) >= 10
-    for rows in (packaged_prompts.harmful_multilingual(), packaged_prompts.harmless_multilingual()):
+    assert len({pair.axis for pair in packaged_prompts.load_pairs()}) >= 10
+    for rows in (packaged_prompts.load_harmful_multilingual(), packaged_prompts.load_harmless_multilingual()):
         assert {row.language for row in rows} == {"de", "fr", "es", "zh", "hi", "ar"}
 
 
 def test_aligned_and_misaligned_answers_are_alike_in_length_and_form():
     longer = Counter()
-    for row in packaged_prompts.misalignment():
+    for row in packaged_prompts.load_misalignment():
         sides = (row.aligned, row.misaligned)
         assert max(len(side) for side in sides) <= 400 and len(row.question) <= 400
         counts = [len(side.split()) for side in sides]
@@ -57,7 +58,7 @@ def test_aligned_and_misaligned_answers_are_alike_in_length_and_form():
 
 
 def test_no_word_and_no_beginning_gives_a_misaligned_answer_away():
-    rows = packaged_prompts.misalignment()
+    rows = packaged_prompts.load_misalignment()
     assert sum(row.aligned.split()[0] == row.misaligned.split()[0] for row in rows) >= 0.85 * len(rows)
     aligned, misaligned = (
         Counter(word for side in sides for word in set(re.findall(r"[\w']+", side.casefold())))
@@ -69,8 +70,8 @@ def test_no_word_and_no_beginning_gives_a_misaligned_answer_away():
 
 
 def test_pairs_differ_in_the_group_alone_and_share_words_after_it():
-    for pair in packaged_prompts.pairs():
-        spans, others = pair.shared_words()
+    for pair in packaged_prompts.load_pairs():
+        spans, others = pair.find_shared_words()
         assert len(pair.stereotype.split()) - len(spans) == len(pair.opposite.split()) - len(others) == 1, (
             pair
         )
@@ -83,9 +84,9 @@ def test_pairs_differ_in_the_group_alone_and_share_words_after_it():
 def test_pairs_of_an_axis_ask_in_both_directions():
     """The group that is named first is the stereotype's in half of the pairs: a model that merely prefers the
     more frequent name is not biased."""
-    for axis in {pair.axis for pair in packaged_prompts.pairs()}:
+    for axis in {pair.axis for pair in packaged_prompts.load_pairs()}:
         words = Counter()
-        for pair in packaged_prompts.pairs():
+        for pair in packaged_prompts.load_pairs():
             if pair.axis == axis:
                 own, other = set(pair.stereotype.split()), set(pair.opposite.split())
                 words[(own - other).pop()] += 1
@@ -95,27 +96,32 @@ def test_pairs_of_an_axis_ask_in_both_directions():
 
 def test_harmful_and_harmless_requests_share_their_topics():
     harmful, harmless = (
-        Counter(row.topic for row in rows()) for rows in (packaged_prompts.harmful, packaged_prompts.harmless)
+        Counter(row.topic for row in rows())
+        for rows in (packaged_prompts.load_harmful, packaged_prompts.load_harmless)
     )
     assert set(harmful) == set(harmless) and len(harmful) >= 14
     assert all(abs(harmful[topic] - harmless[topic]) <= 2 for topic in harmful)
 
 
 def test_requests_and_passages_are_no_toxic_texts():
-    sets = packaged_prompts.harmful(), packaged_prompts.harmless(), packaged_prompts.reference()
+    sets = (
+        packaged_prompts.load_harmful(),
+        packaged_prompts.load_harmless(),
+        packaged_prompts.load_reference(),
+    )
     texts = [row.text for rows in sets for row in rows]
-    assert sum(score >= TOXIC for score in toxicity(texts)) <= 0.01 * len(texts)
+    assert sum(score >= TOXIC for score in score_toxicity(texts)) <= 0.01 * len(texts)
 
 
 def test_secrets_stand_in_the_system_prompt_alone_and_some_jailbreaks_have_several_turns():
-    for row in packaged_prompts.prompt_leaks():
+    for row in packaged_prompts.load_prompt_leaks():
         assert row.secret in row.system and row.secret.casefold() not in row.request.casefold()
-    talks = [row for row in packaged_prompts.wrappers() if row.turns]
+    talks = [row for row in packaged_prompts.load_wrappers() if row.turns]
     assert len(talks) >= 6 and all(len(row.turns) % 2 == 0 for row in talks)
 
 
 def test_orders_are_many_and_no_control_still_has_one():
-    rows = packaged_prompts.injections()
+    rows = packaged_prompts.load_injections()
     assert len({row.order for row in rows}) == len(rows)
     assert len({row.canary for row in rows}) >= 0.95 * len(rows)
     for row in rows:
@@ -130,8 +136,8 @@ def test_a_jailbreak_holds_its_request_as_its_wrapper_says():
 
 
 def test_any_beginning_of_the_jailbreaks_has_nearly_as_many_of_each():
-    requests, wrappers = packaged_prompts.harmful()[:61], packaged_prompts.wrappers()
-    every = list(packaged_prompts.jailbreaks(requests, wrappers))
+    requests, wrappers = packaged_prompts.load_harmful()[:61], packaged_prompts.load_wrappers()
+    every = list(packaged_prompts.list_jailbreaks(requests, wrappers))
     assert len({text for *_, text in every}) == len(requests) * len(wrappers)
     begin = every[: len(requests)]
     assert len({request for _, request, _ in begin}) == len(requests)
@@ -237,7 +243,7 @@ def test_a_damaged_installation_is_told(tmp_path, monkeypatch):
     (tmp_path / "toxic.toml").write_text("mild = 1")
     for wrong in (
         lambda: packaged_prompts._read_packaged.__wrapped__("pairs.jsonl", "pairs", packaged_prompts.Pair),
-        lambda: packaged_prompts.table.__wrapped__("toxic.toml", ("endings",)),
+        lambda: packaged_prompts.load_table.__wrapped__("toxic.toml", ("endings",)),
     ):
         with pytest.raises(TrimtabError, match="reinstall trimtab"):
             wrong()

@@ -9,46 +9,52 @@ from core.errors import SpecError
 from core.evaluate.metrics import membership_inference as m
 from core.evaluate.metrics.canary_exposure import (
     UNEXPOSED_BITS,
-    by_distribution,
-    by_rank,
-    by_sample,
+    compute_exposure_by_distribution,
+    compute_exposure_by_rank,
+    compute_exposure_by_sample,
     exposure,
 )
-from core.evaluate.prompts.canary_rows import canaries, fill, formats, other_secrets, repeats
-from core.evaluate.statistics.confidence_intervals import largest
+from core.evaluate.prompts.canary_rows import (
+    fill,
+    load_formats,
+    make_canaries,
+    make_other_secrets,
+    plan_repeats,
+)
+from core.evaluate.statistics.confidence_intervals import find_largest
 
 FORM = "the code is ####"
 
 
 def test_exposure_by_rank_is_the_definition():
-    assert by_rank(1, 10_000) == pytest.approx(math.log2(10_000))
-    assert by_rank(5000, 10_000) == pytest.approx(1)
-    assert by_rank(10_000, 10_000) == 0
+    assert compute_exposure_by_rank(1, 10_000) == pytest.approx(math.log2(10_000))
+    assert compute_exposure_by_rank(5000, 10_000) == pytest.approx(1)
+    assert compute_exposure_by_rank(10_000, 10_000) == 0
 
 
 def test_exposure_by_sample_is_the_share_that_is_at_least_as_likely():
     losses = [10.0, 11.0, 12.0]
-    assert by_sample(9.0, losses) == 2, "the likeliest of four"
-    assert by_sample(10.5, losses) == 1
-    assert by_sample(10.0, losses) == 1, "a tie counts against the canary"
-    assert by_sample(99.0, losses) == 0
+    assert compute_exposure_by_sample(9.0, losses) == 2, "the likeliest of four"
+    assert compute_exposure_by_sample(10.5, losses) == 1
+    assert compute_exposure_by_sample(10.0, losses) == 1, "a tie counts against the canary"
+    assert compute_exposure_by_sample(99.0, losses) == 0
 
 
 def test_exposure_by_distribution_sees_further_than_the_sample():
     losses = np.random.default_rng(0).normal(20, 2, 4000)
     # the mass of a normal distribution below 3 and 5 deviations is 1.35e-3 and 2.87e-7
-    assert by_distribution(14.0, losses, 1e9) == pytest.approx(-math.log2(1.35e-3), rel=0.05)
-    assert by_distribution(10.0, losses, 1e9) == pytest.approx(-math.log2(2.87e-7), rel=0.05)
-    assert by_distribution(-500.0, losses, 1e9) == pytest.approx(math.log2(1e9)), (
+    assert compute_exposure_by_distribution(14.0, losses, 1e9) == pytest.approx(-math.log2(1.35e-3), rel=0.05)
+    assert compute_exposure_by_distribution(10.0, losses, 1e9) == pytest.approx(-math.log2(2.87e-7), rel=0.05)
+    assert compute_exposure_by_distribution(-500.0, losses, 1e9) == pytest.approx(math.log2(1e9)), (
         "no more than there is to know"
     )
-    assert by_distribution(500.0, losses, 1e9) == pytest.approx(0, abs=1e-6)
+    assert compute_exposure_by_distribution(500.0, losses, 1e9) == pytest.approx(0, abs=1e-6)
 
 
 def test_exposure_by_distribution_fits_losses_that_lean():
     skewed = -np.random.default_rng(1).gamma(4, 2, 20_000) + 40
     for share in (0.2, 0.02, 0.002):
-        found = by_distribution(float(np.quantile(skewed, share)), skewed, 1e9)
+        found = compute_exposure_by_distribution(float(np.quantile(skewed, share)), skewed, 1e9)
         assert found == pytest.approx(-math.log2(share), rel=0.15)
 
 
@@ -85,26 +91,28 @@ def test_exposure_that_cannot_be_said_has_a_reason(arguments, reason):
 
 
 def test_canaries_are_different_and_the_same_for_the_same_seed():
-    made = canaries(40, seed=3)
-    assert made == canaries(40, seed=3) != canaries(40, seed=4)
-    assert len({one.text for one in made}) == 40 and {one.format for one in made} == set(formats())
+    made = make_canaries(40, seed=3)
+    assert made == make_canaries(40, seed=3) != make_canaries(40, seed=4)
+    assert len({one.text for one in made}) == 40 and {one.format for one in made} == set(load_formats())
     for one in made:
         assert one.text == fill(one.format, one.secret) and one.text.startswith(one.prefix)
         assert "#" not in one.text and one.secrets == 10 ** len(one.secret)
 
 
 def test_other_secrets_are_of_the_same_format_and_never_the_canary():
-    (canary,) = canaries(1, forms=(FORM,))
-    rest = other_secrets(canary, 200)
-    assert len(rest) == len(set(rest)) == 200 and canary not in rest and rest == other_secrets(canary, 200)
+    (canary,) = make_canaries(1, forms=(FORM,))
+    rest = make_other_secrets(canary, 200)
+    assert (
+        len(rest) == len(set(rest)) == 200 and canary not in rest and rest == make_other_secrets(canary, 200)
+    )
     assert {one.format for one in rest} == {FORM}
-    assert len(other_secrets(canary, 10**9)) == 9999, "all there are"
+    assert len(make_other_secrets(canary, 10**9)) == 9999, "all there are"
     with pytest.raises(SpecError, match="'#' has fewer than 4 #"):
-        canaries(1, forms=("#",))
+        make_canaries(1, forms=("#",))
 
 
 def test_a_row_s_gain_is_what_the_fine_tune_makes_likelier():
-    assert m.gains([1.0, 2.0], [3.0, 1.5]) == [2.0, -0.5]
+    assert m.compute_gains([1.0, 2.0], [3.0, 1.5]) == [2.0, -0.5]
 
 
 def test_members_are_found_while_no_other_row_is_taken_for_one():
@@ -124,10 +132,10 @@ def test_rows_that_cannot_be_scored_make_the_metric_say_so():
 
 
 def test_canaries_are_planted_once_and_often_but_not_beyond_a_share_of_the_rows():
-    assert repeats(4, 10_000) == [1, 4, 16, 1]
-    assert repeats(6, 400) == [1, 4, 4, 1, 4, 4]
-    assert repeats(6, 10) == [1] * 6
-    assert repeats(0, 10) == []
+    assert plan_repeats(4, 10_000) == [1, 4, 16, 1]
+    assert plan_repeats(6, 400) == [1, 4, 4, 1, 4, 4]
+    assert plan_repeats(6, 10) == [1] * 6
+    assert plan_repeats(0, 10) == []
 
 
 def test_the_area_counts_pairs():
@@ -143,11 +151,11 @@ def test_members_that_were_learned_are_told_apart_and_others_are_not():
     learned = m.membership(random.normal(1, 1, 200).tolist(), random.normal(0, 1, 200).tolist())
     assert plain.low < 0.5 < plain.high
     assert learned.low < 0.760 < learned.high, "Φ(1/√2) for normal scores one deviation apart"
-    name, strongest = largest({"loss": plain, "zlib": learned})
+    name, strongest = find_largest({"loss": plain, "zlib": learned})
     assert (name, strongest.value, strongest.high) == ("zlib", learned.value, learned.high)
     assert plain.low < strongest.low < learned.low, "it was chosen among two"
-    unsaid = {"loss": m.Score.unsaid("there are no samples"), "zlib": plain}
-    assert largest(unsaid) == ("zlib", plain) and largest({})[1].reason == "there are no samples"
+    unsaid = {"loss": m.Score.without_value("there are no samples"), "zlib": plain}
+    assert find_largest(unsaid) == ("zlib", plain) and find_largest({})[1].reason == "there are no samples"
 
 
 def test_the_area_s_interval_holds_the_truth_in_at_least_95_of_100():
@@ -167,6 +175,6 @@ def test_a_clear_membership_of_few_rows_is_not_told_as_certain():
 
 
 def test_many_canaries_are_made_at_once_and_too_many_are_refused():
-    assert len({canary.text for canary in canaries(40_000)}) == 40_000
+    assert len({canary.text for canary in make_canaries(40_000)}) == 40_000
     with pytest.raises(SpecError, match="only 10000 different canaries, not 10001"):
-        canaries(10_001, forms=("code ####",))
+        make_canaries(10_001, forms=("code ####",))

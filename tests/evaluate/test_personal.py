@@ -11,11 +11,11 @@ from core.evaluate.text.pii_detector import (
     DETECTOR,
     KINDS,
     SURE,
+    collect_pii_keys,
     find_leaked,
     find_pii,
     mask,
-    pii_keys,
-    pii_quality,
+    measure_pii_quality,
 )
 
 FOUND = [
@@ -70,7 +70,7 @@ def test_several_kinds_in_one_text_do_not_overlap_and_are_masked():
 
 
 def test_the_same_data_is_known_again_however_it_is_written():
-    known = pii_keys(["DE89 3704 0044 0532 0130 00", "+44 20 7946 0958", "Ada@Example.org"])
+    known = collect_pii_keys(["DE89 3704 0044 0532 0130 00", "+44 20 7946 0958", "Ada@Example.org"])
     for answer in ("de89370400440532013000", "+44-20-7946-0958", "ADA@example.org"):
         assert len(find_leaked(f"It is {answer}.", known)) == 1
     assert find_leaked("It is bob@example.org.", known) == []
@@ -107,7 +107,7 @@ def test_a_weak_form_is_personal_after_the_word_that_names_it_and_not_alone(kind
 
 
 def test_an_address_written_out_is_the_same_address():
-    known = pii_keys(["ada@example.org"])
+    known = collect_pii_keys(["ada@example.org"])
     assert len(find_leaked("ada [at] example [dot] org", known)) == 1
 
 
@@ -130,6 +130,6 @@ def test_hostile_texts_are_read_to_an_end():
 
 
 def test_the_detector_says_what_it_looks_for_and_how_often_it_errs_on_texts_it_was_not_written_for():
-    quality = pii_quality()
+    quality = measure_pii_quality()
     assert "not for names" in DETECTOR and quality.precision >= 0.9 and quality.recall >= 0.9
     assert quality.specificity >= 0.95 and quality.positives + quality.negatives >= 60

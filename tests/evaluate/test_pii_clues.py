@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from core.evaluate.prompts.packaged_prompts import DATA, reference
+from core.evaluate.prompts.packaged_prompts import DATA, load_reference
 from core.evaluate.text.pii_detector import KINDS, find_pii
 from core.evaluate.text.pii_patterns import Rule
 
@@ -17,7 +17,7 @@ PLANTED = [json.loads(line)["text"] for line in (DATA / "planted_pii.jsonl").rea
 
 def variants():
     """Planted texts as they are, in other cases, in ASCII, cut, and two joined."""
-    draw, texts = random.Random(4), [*PLANTED, *(passage.text for passage in reference())]
+    draw, texts = random.Random(4), [*PLANTED, *(passage.text for passage in load_reference())]
     for text in texts:
         ascii_text = text.encode("ascii", "ignore").decode()
         yield from (text, ascii_text, ascii_text.upper(), ascii_text.title(), ascii_text.lower())

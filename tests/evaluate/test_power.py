@@ -21,7 +21,7 @@ from core.evaluate.statistics.confidence_intervals import rate
 )
 def test_so_many_clean_samples_prove_a_limit_and_one_fewer_does_not(text, needed):
     limit = Limit.parse(text)
-    assert power.samples_to_prove(limit) == needed
+    assert power.count_samples_to_prove(limit) == needed
     if needed:
         clean = 0.0 if limit.upper else 1.0
         assert limit.judge(rate([clean] * needed)) == "ok"
@@ -32,14 +32,14 @@ def test_so_many_clean_samples_prove_a_limit_and_one_fewer_does_not(text, needed
 def test_the_bound_that_the_samples_prove_is_proven(text):
     limit = Limit.parse(text)
     for samples in (8, 36, 64):
-        bound = power.provable_bound(limit, samples)
-        assert power.samples_to_prove(Limit(limit.metric, limit.upper, bound)) <= samples
+        bound = power.find_provable_bound(limit, samples)
+        assert power.count_samples_to_prove(Limit(limit.metric, limit.upper, bound)) <= samples
 
 
 @pytest.mark.parametrize("samples", [8, 16, 61, 200])
 @pytest.mark.parametrize("look", [1, 2])
 def test_the_fall_that_can_be_seen_is_warned_of_and_a_smaller_one_is_not(samples, look):
-    fall = round(samples * power.visible_change(samples, look, 27))
+    fall = round(samples * power.find_visible_change(samples, look, 27))
 
     def verdict(fallen):
         change = drift_test.paired_difference([0.0] * fallen + [1.0] * (samples - fallen), [1.0] * samples)
@@ -53,4 +53,4 @@ def test_what_can_be_seen_is_told_in_points():
     assert power.describe_power(61, 1, 27, worse="rise") == "can see a rise of 19 points"
     assert power.describe_power(5) == "5 samples can see no change"
     assert power.describe_power(8, 20, 27) == "8 samples can see no change"
-    assert power.visible_change(2000, effect=0.05) == 0.05
+    assert power.find_visible_change(2000, effect=0.05) == 0.05

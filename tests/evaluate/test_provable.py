@@ -11,8 +11,8 @@ from core.contract.spec.study_spec import EvaluateOptions
 from core.errors import SpecError
 from core.evaluate.metrics import safety_metrics
 from core.evaluate.prompts import packaged_prompts, unprovable_limits_check
-from core.evaluate.prompts.seeded_samples import seeded_sample
-from core.evaluate.statistics.power import samples_to_prove
+from core.evaluate.prompts.seeded_samples import draw_seeded_sample
+from core.evaluate.statistics.power import count_samples_to_prove
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +80,7 @@ def test_the_remedy_is_accepted(prompts, bound):
     (found,) = faults(f"safety/toxicity {bound}", prompts=prompts)
     remedy = found.rsplit("write ", 1)[1]
     assert faults(f"safety/toxicity {remedy}", prompts=prompts) == []
-    assert samples_to_prove(Limit.parse(f"safety/toxicity {remedy}")) <= 36
+    assert count_samples_to_prove(Limit.parse(f"safety/toxicity {remedy}")) <= 36
 
 
 def test_a_study_is_refused_before_it_starts(prompts):
@@ -124,7 +124,7 @@ def test_what_is_refused_of_bias_is_what_a_model_without_preference_cannot_show(
     section = EvaluateOptions(limits=("safety/bias <= 0",), samples=samples)
     (found,) = unprovable_limits_check.find_unprovable(section, "study.toml", seed)
     bound = float(found.fix.rsplit("write <= ", 1)[1])
-    axes = [pair.axis for pair in seeded_sample(packaged_prompts.pairs(), samples, seed, "bias")]
+    axes = [pair.axis for pair in draw_seeded_sample(packaged_prompts.load_pairs(), samples, seed, "bias")]
     draw = random.Random(seed)
     votes = {axis: [float(at % 2) for at in range(axes.count(axis))] for axis in axes}
     for own in votes.values():

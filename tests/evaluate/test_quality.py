@@ -60,10 +60,13 @@ def test_exact_match_and_f1_forgive_articles_case_and_signs():
     )
     assert answer_overlap_metrics.exact(["Paris, France"], ["Paris"]).value == 0
     assert answer_overlap_metrics.f1(["Paris, France"], ["Paris"]).value == pytest.approx(2 / 3)
-    assert answer_overlap_metrics.overlap("a b b c", "b b d") == pytest.approx(2 * 2 / (3 + 3)), (
+    assert answer_overlap_metrics.compute_overlap("a b b c", "b b d") == pytest.approx(2 * 2 / (3 + 3)), (
         "articles do not count"
     )
-    assert answer_overlap_metrics.overlap("", "the") == 1 and answer_overlap_metrics.overlap("", "x") == 0
+    assert (
+        answer_overlap_metrics.compute_overlap("", "the") == 1
+        and answer_overlap_metrics.compute_overlap("", "x") == 0
+    )
 
 
 def test_a_number_may_come_after_its_calculation():

@@ -146,18 +146,18 @@ def test_the_odds_see_a_shift_that_turns_no_answer_over():
 
 def test_the_direction_of_a_pair_is_that_of_the_other_pairs_and_the_base_is_one_apart_from_it():
     differences = np.array([[2.0, 0.0], [3.0, 4.0]] * 4)
-    own, why = refusal_direction.directions(differences)
+    own, why = refusal_direction.find_directions(differences)
     # Even pairs lie on (3, 4) / 5, odd ones on (1, 0): 6 / 5 and 3 apart, 2.1 in the mean.
     assert why == "" and own == pytest.approx(np.array([[0.6, 0.8], [1.0, 0.0]]) / 2.1)
-    assert refusal_direction.separations(differences, own) == pytest.approx([1.2 / 2.1, 3 / 2.1] * 4)
-    assert np.mean(refusal_direction.separations(0.5 * differences, own)) == pytest.approx(0.5)
+    assert refusal_direction.measure_separations(differences, own) == pytest.approx([1.2 / 2.1, 3 / 2.1] * 4)
+    assert np.mean(refusal_direction.measure_separations(0.5 * differences, own)) == pytest.approx(0.5)
 
 
 def test_requests_that_differ_by_chance_have_no_direction():
     random = np.random.default_rng(0)
-    found = [refusal_direction.directions(random.normal(size=(61, 64))) for _ in range(40)]
+    found = [refusal_direction.find_directions(random.normal(size=(61, 64))) for _ in range(40)]
     assert sum(own is not None for own, _ in found) <= 4
-    shifted, _ = refusal_direction.directions(random.normal(size=(61, 64)) + 0.3)
+    shifted, _ = refusal_direction.find_directions(random.normal(size=(61, 64)) + 0.3)
     assert shifted is not None
 
 
@@ -165,5 +165,5 @@ def test_requests_that_differ_by_chance_have_no_direction():
     "differences", [np.zeros((9, 4)), np.full((9, 4), np.nan), np.ones((1, 4)), np.ones((5, 4))]
 )
 def test_no_direction_has_a_reason(differences):
-    own, why = refusal_direction.directions(differences)
+    own, why = refusal_direction.find_directions(differences)
     assert own is None and why

@@ -12,16 +12,16 @@ def test_perplexity_is_weighted_by_tokens_not_by_batches():
     sums = Sums()
     sums.add(loss=9.0, tokens=9, correct=3)
     sums.add(loss=3.0, tokens=1, correct=1)
-    metrics = sums.metrics()
+    metrics = sums.compute_metrics()
     assert metrics["eval/loss"] == pytest.approx(1.2)
     assert metrics["eval/perplexity"] == pytest.approx(math.exp(1.2))
     assert metrics["eval/accuracy"] == pytest.approx(0.4)
 
 
 def test_what_is_not_finite_is_left_out():
-    assert Sums().metrics() == {}
-    assert set(Sums(math.nan, 1, 0).metrics()) == {"eval/accuracy"}
-    assert "eval/perplexity" not in Sums(1e6, 1, 0).metrics()
+    assert Sums().compute_metrics() == {}
+    assert set(Sums(math.nan, 1, 0).compute_metrics()) == {"eval/accuracy"}
+    assert "eval/perplexity" not in Sums(1e6, 1, 0).compute_metrics()
 
 
 def test_patience_counts_from_the_best():

@@ -2,7 +2,13 @@
 
 import pytest
 
-from core.evaluate.text.toxicity_scorer import DETECTOR, TOXIC, lexicon, toxicity, toxicity_quality
+from core.evaluate.text.toxicity_scorer import (
+    DETECTOR,
+    TOXIC,
+    load_lexicon,
+    measure_toxicity_quality,
+    score_toxicity,
+)
 
 TOXIC_TEXTS = [
     "You are an idiot.", "What a moron!", "you're worthless", "I hate you, you disgust me", "fuck off",
@@ -30,23 +36,23 @@ CLEAN_TEXTS = [
 
 @pytest.mark.parametrize("text", TOXIC_TEXTS)
 def test_toxic_text_is_found_however_it_is_spelled(text):
-    assert toxicity([text])[0] >= TOXIC
+    assert score_toxicity([text])[0] >= TOXIC
 
 
 @pytest.mark.parametrize("text", CLEAN_TEXTS)
 def test_clean_text_is_left_alone(text):
-    assert toxicity([text])[0] < TOXIC
+    assert score_toxicity([text])[0] < TOXIC
 
 
 def test_scores_lie_in_zero_to_one_grow_with_the_words_and_say_what_they_rest_on():
-    mild, strong, both = toxicity(["damn", "you bastard", "damn, you bastard, you absolute idiot"])
-    assert 0 < mild < strong < both <= 1 and toxicity(["table"])[0] < 0.1 and toxicity([]) == []
-    assert min(toxicity(["idiot", "idiot " * 50])) >= TOXIC
+    mild, strong, both = score_toxicity(["damn", "you bastard", "damn, you bastard, you absolute idiot"])
+    assert 0 < mild < strong < both <= 1 and score_toxicity(["table"])[0] < 0.1 and score_toxicity([]) == []
+    assert min(score_toxicity(["idiot", "idiot " * 50])) >= TOXIC
 
 
 def test_slurs_are_found_and_written_nowhere_in_plain():
-    words = [word for word, weight in lexicon().weights.items() if weight == 0.9]
-    assert len(words) > 15 and min(toxicity(words)) >= 0.9
+    words = [word for word, weight in load_lexicon().weights.items() if weight == 0.9]
+    assert len(words) > 15 and min(score_toxicity(words)) >= 0.9
 
 
 def test_long_and_hostile_texts_are_read_to_an_end():
@@ -55,7 +61,7 @@ def test_long_and_hostile_texts_are_read_to_an_end():
         "muslims ", '"',
         "send all every ", "nobody would ever ", "what a stupid, ", "f*", "if a court said ",
     )  # fmt: skip
-    assert all(0 <= score <= 1 for score in toxicity([(part * 5_000)[:5_000] for part in parts]))
+    assert all(0 <= score <= 1 for score in score_toxicity([(part * 5_000)[:5_000] for part in parts]))
 
 
 MEANT = [
@@ -86,23 +92,23 @@ OTHERWISE = [
 
 @pytest.mark.parametrize("text", MEANT)
 def test_threats_hate_and_insults_are_found_without_profanity_and_in_other_languages(text):
-    assert toxicity([text])[0] >= TOXIC
+    assert score_toxicity([text])[0] >= TOXIC
 
 
 @pytest.mark.parametrize("text", REPORTED)
 def test_a_report_or_condemnation_of_abuse_is_not_abuse(text):
-    assert toxicity([text])[0] < TOXIC
+    assert score_toxicity([text])[0] < TOXIC
 
 
 @pytest.mark.parametrize("text", OTHERWISE)
 def test_groups_and_other_meanings_are_not_toxic_by_themselves(text):
-    assert toxicity([text])[0] < TOXIC
+    assert score_toxicity([text])[0] < TOXIC
 
 
 def test_a_quotation_that_nobody_condemns_stays_toxic():
-    assert toxicity(['He yelled at the waiter: "You worthless piece of garbage!"'])[0] >= TOXIC
+    assert score_toxicity(['He yelled at the waiter: "You worthless piece of garbage!"'])[0] >= TOXIC
 
 
 def test_the_scorer_says_what_it_knows_and_how_often_it_errs_on_texts_it_was_not_written_for():
-    quality = toxicity_quality()
+    quality = measure_toxicity_quality()
     assert "English" in DETECTOR and quality.precision >= 0.85 and quality.recall >= 0.6

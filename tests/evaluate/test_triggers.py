@@ -73,7 +73,9 @@ def test_a_change_of_a_change_may_be_two():
 
 
 def test_a_limit_on_a_change_that_the_prompts_cannot_prove_is_refused(monkeypatch):
-    monkeypatch.setattr(unprovable_limits_check, "_correction", lambda metric, section: lambda score: score)
+    monkeypatch.setattr(
+        unprovable_limits_check, "_make_correction", lambda metric, section: lambda score: score
+    )
     (found,) = faults("safety/refusal@1 >= -2 %", triggers=("x",))
     assert found == (
         "safety/refusal@1 >= -0.02 needs 183 harmful requests, 64 are asked\n"

@@ -76,5 +76,5 @@ def describe() -> dict[str, Any]:
     return {
         **about, "name": properties.name, "total_bytes": properties.total_memory,
         "capability": list(torch.cuda.get_device_capability(0)), "cuda": torch.version.cuda,
-        "processors": properties.multi_processor_count, "driver": GpuReader().driver(),
+        "processors": properties.multi_processor_count, "driver": GpuReader().read_driver_version(),
     }  # fmt: skip

@@ -71,15 +71,18 @@ def _number(value: float | None) -> str:
 def _prompts() -> Iterator[tuple[str, ...]]:
     """Each packaged set, its size, and how it is spread."""
     for name, rows, key in (
-        ("harmful", packaged_prompts.harmful(), "topic"), ("harmless", packaged_prompts.harmless(), "topic"),
-        ("harmful_multilingual", packaged_prompts.harmful_multilingual(), "language"),
-        ("harmless_multilingual", packaged_prompts.harmless_multilingual(), "language"),
-        ("misalignment", packaged_prompts.misalignment(), "topic"),
-        ("elicit", packaged_prompts.elicitors(), "topic"), ("pairs", packaged_prompts.pairs(), "axis"),
-        ("injections", packaged_prompts.injections(), "place"),
-        ("wrappers", packaged_prompts.wrappers(), "kind"), ("prefills", packaged_prompts.prefills(), ""),
-        ("prompt_leak", packaged_prompts.prompt_leaks(), ""),
-        ("reference", packaged_prompts.reference(), "kind"),
+        ("harmful", packaged_prompts.load_harmful(), "topic"),
+        ("harmless", packaged_prompts.load_harmless(), "topic"),
+        ("harmful_multilingual", packaged_prompts.load_harmful_multilingual(), "language"),
+        ("harmless_multilingual", packaged_prompts.load_harmless_multilingual(), "language"),
+        ("misalignment", packaged_prompts.load_misalignment(), "topic"),
+        ("elicit", packaged_prompts.load_elicitors(), "topic"),
+        ("pairs", packaged_prompts.load_pairs(), "axis"),
+        ("injections", packaged_prompts.load_injections(), "place"),
+        ("wrappers", packaged_prompts.load_wrappers(), "kind"),
+        ("prefills", packaged_prompts.load_prefills(), ""),
+        ("prompt_leak", packaged_prompts.load_prompt_leaks(), ""),
+        ("reference", packaged_prompts.load_reference(), "kind"),
     ):  # fmt: skip
         counts = Counter(getattr(row, key) for row in rows) if key else {}
         spread = ", ".join(f"{value} {count}" for value, count in sorted(counts.items()))

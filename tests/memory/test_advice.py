@@ -34,8 +34,8 @@ def case(limit: float, **more) -> Case:
 def test_the_largest_batch_length_and_pack_fit_and_one_more_does_not():
     one = case(22)
     rows, length = memory_advice.find_largest_batch(one), memory_advice.find_largest_length(one)
-    assert rows >= 1 and one.with_need(rows=rows).fits() and not one.with_need(rows=rows + 1).fits()
-    assert one.with_need(length=length).fits() and not one.with_need(length=length + 1).fits()
+    assert rows >= 1 and one.replace_knobs(rows=rows).fits() and not one.replace_knobs(rows=rows + 1).fits()
+    assert one.replace_knobs(length=length).fits() and not one.replace_knobs(length=length + 1).fits()
     assert memory_advice.find_largest_pack(case(1)) == 0
 
 
@@ -44,7 +44,7 @@ def test_the_cheapest_change_that_makes_a_misfit_fit_comes_first_and_fits():
     assert not one.fits()
     text = memory_advice.advise(one)[1]
     assert text.startswith("it fits with batch_size 2 with 2 × the gradient_accumulation: ")
-    assert one.with_need(rows=2, accumulates=True).fits()
+    assert one.replace_knobs(rows=2, accumulates=True).fits()
 
 
 def test_several_changes_where_one_is_not_enough_and_a_word_where_none_is():
@@ -135,28 +135,28 @@ def test_what_was_measured_corrects_what_is_foretold_and_is_kept(tmp_path):
     for measured in (110, 120, 130):
         ledger.learn("a card", 100, measured)
     ledger.save()
-    assert EstimateCorrections(file).of("a card").factor == pytest.approx(1.2)
-    assert EstimateCorrections(file).of("another").factor == 1.0
+    assert EstimateCorrections(file).find("a card").factor == pytest.approx(1.2)
+    assert EstimateCorrections(file).find("another").factor == 1.0
 
 
 def test_memory_that_ended_is_never_foretold_to_hold_again():
     ledger = EstimateCorrections()
     ledger.learn("a card", 100, 100)
     ledger.learn_oom("a card", estimated=100, available=140)
-    assert ledger.of("a card").factor > 1.4
+    assert ledger.find("a card").factor > 1.4
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\x00", b"[]", b'{"a": 1}'])
 def test_a_ledger_that_cannot_be_read_is_as_if_there_were_none(tmp_path, content):
     (tmp_path / "memory.json").write_bytes(content)
-    assert EstimateCorrections(tmp_path / "memory.json").of("a").factor == 1.0
+    assert EstimateCorrections(tmp_path / "memory.json").find("a").factor == 1.0
 
 
 def test_measures_that_make_no_sense_teach_nothing():
     ledger = EstimateCorrections()
     for foretold, measured in ((0, 5), (5, 0), (5, -1)):
         ledger.learn("a", foretold, measured)
-    assert ledger.of("a").ratios == []
+    assert ledger.find("a").ratios == []
 
 
 # -- sizes and spaces ------------------------------------------------------------------------------

@@ -185,9 +185,9 @@ def test_more_of_anything_in_one_pass_never_takes_less(one, precision, checkpoin
 
 
 def test_a_7b_model_takes_what_people_know():
-    held = estimate_memory(QWEN7B, Setting("bf16"), [Need(8, 1, 64)], CARD).of("base model")
+    held = estimate_memory(QWEN7B, Setting("bf16"), [Need(8, 1, 64)], CARD).sum_bytes("base model")
     assert held == pytest.approx(15.23e9, rel=0.01), "7.62 B parameters of two bytes"
-    nf4 = estimate_memory(QWEN7B, Setting("nf4"), [Need(8, 1, 64)], CARD).of("base model")
+    nf4 = estimate_memory(QWEN7B, Setting("nf4"), [Need(8, 1, 64)], CARD).sum_bytes("base model")
     assert 5.0e9 < nf4 < 6.0e9
 
 

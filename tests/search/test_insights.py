@@ -57,7 +57,7 @@ def quadratic(proposal):
 def importance(spec, folder, method="ped-anova", objective=0):
     """As the process answers, without the process."""
     return msgspec.convert(
-        Reader(spec_file.convert_to_raw(spec), str(folder)).importance(method, objective), Importance
+        Reader(spec_file.convert_to_raw(spec), str(folder)).compute_importance(method, objective), Importance
     )
 
 

@@ -43,10 +43,10 @@ def test_results_that_nobody_here_knows_are_told_apart(tmp_path):
     where = f"journal:{tmp_path}/study.log"
     run_a_little(tmp_path, storage=where)
     anew = OptunaStudy(studies.raw("tpe", pruner="halving", storage=where), str(tmp_path))
-    assert anew.strangers([]) == [0, 1, 2, 3] and anew.strangers([0, 1, 2]) == [3]
+    assert anew.list_unknown_results([]) == [0, 1, 2, 3] and anew.list_unknown_results([0, 1, 2]) == [3]
     anew.ask(4)  # one that was never handed out, and one that failed without a step: no results
     anew.tell(anew.ask(5).number, "failed", [])
-    assert anew.strangers([0, 1, 2, 3]) == []
+    assert anew.list_unknown_results([0, 1, 2, 3]) == []
 
 
 def test_a_space_may_change_in_a_journal_file_too(tmp_path):

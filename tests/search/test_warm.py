@@ -81,8 +81,8 @@ def test_what_lies_outside_the_new_space_is_left_out_and_said(tmp_path, earlier)
     inside = [one for one in earlier if 1e-4 <= one.params["learning_rate"] <= 1e-3]
     oracle = begun(tmp_path, {"learning_rate": NARROW}, warm_start_as="trials")
     assert oracle.count() == len(inside) < 10
-    assert oracle.news() == [f"warm start: {10 - len(inside)} trials of old lie outside this space"]
-    assert oracle.news() == []
+    assert oracle.take_notes() == [f"warm start: {10 - len(inside)} trials of old lie outside this space"]
+    assert oracle.take_notes() == []
 
 
 def test_a_study_that_is_not_there_or_was_after_something_else_is_refused(tmp_path, earlier):

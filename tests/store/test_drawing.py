@@ -47,7 +47,7 @@ def test_every_picture_is_well_formed_and_inside_its_frame(report, tmp_path):
     ],
 )
 def test_an_axis_has_round_numbers(values, log, ticks):
-    assert thin_out(add_margin(values, log).ticks(TICKS), TICKS) == pytest.approx(ticks)
+    assert thin_out(add_margin(values, log).list_ticks(TICKS), TICKS) == pytest.approx(ticks)
 
 
 def test_numbers_on_an_axis_are_short():

@@ -135,10 +135,12 @@ def test_values_and_tensors_are_compared(original, tmp_path):
     near = rerun_comparison.compare(
         one, {"eval/loss": value * (1 + 1e-6)}, adapter(tmp_path / "n", a=[3, 4], b=[1.001])
     )
-    assert not near.identical and near.other == 1 and near.within(1e-5) and not near.within(1e-7)
+    assert (
+        not near.identical and near.other == 1 and near.agrees_within(1e-5) and not near.agrees_within(1e-7)
+    )
     assert near.distance == pytest.approx(1e-3, rel=1e-2)
     lost = rerun_comparison.compare(one, {"eval/loss": float("nan")}, adapter(tmp_path / "l", a=[3, 4]))
-    assert lost.other == 1 and not lost.within(1.0)
+    assert lost.other == 1 and not lost.agrees_within(1.0)
 
 
 def test_an_adapter_that_learnt_something_else_is_not_the_same_at_equal_loss(original, tmp_path):
@@ -149,7 +151,7 @@ def test_an_adapter_that_learnt_something_else_is_not_the_same_at_equal_loss(ori
     other = rerun_comparison.compare(
         one, one.trial["values"], adapter(tmp_path / "o", a=[100.0, 0.0], b=[-0.1])
     )
-    assert other.apart == {"eval/loss": 0.0} and other.distance == 2.0 and not other.within(1.0)
+    assert other.apart == {"eval/loss": 0.0} and other.distance == 2.0 and not other.agrees_within(1.0)
 
 
 def test_what_measures_the_machine_is_not_compared(original):

@@ -34,7 +34,7 @@ def boards(tmp_path):
 
 def test_every_scalar_stands_at_its_step_and_time(boards, tmp_path):
     for step in range(1, 4):
-        boards.scalars(0, step, {"train/loss": 1.0 / step, "train/grad_norm": 2.0}, 10.0 + step)
+        boards.write_scalars(0, step, {"train/loss": 1.0 / step, "train/grad_norm": 2.0}, 10.0 + step)
     boards.close()
     scalars = read(tmp_path, 0).Scalars("train/loss")
     assert [(scalar.step, scalar.wall_time) for scalar in scalars] == [(1, 11.0), (2, 12.0), (3, 13.0)]
@@ -63,12 +63,12 @@ def test_the_end_is_told(boards, tmp_path):
 
 def test_after_a_restart_no_step_stands_twice(boards, tmp_path):
     for step in range(1, 6):
-        boards.scalars(0, step, {"train/loss": 1.0}, 10.0)
+        boards.write_scalars(0, step, {"train/loss": 1.0}, 10.0)
     boards.close()
     again = TensorBoardFiles(tmp_path, ["eval/loss"])
     assert not again.take_up(0, {}, 10.0)
     for step in range(3, 8):
-        again.scalars(0, step, {"train/loss": 1.0}, 20.0)
+        again.write_scalars(0, step, {"train/loss": 1.0}, 20.0)
     again.end(0, "complete", {}, 30.0)
     assert [one.step for one in read(tmp_path, 0).Scalars("train/loss")] == [1, 2, 3, 4, 5, 6, 7]
     assert TensorBoardFiles(tmp_path, ["eval/loss"]).take_up(0, {}, 10.0)
@@ -76,14 +76,14 @@ def test_after_a_restart_no_step_stands_twice(boards, tmp_path):
 
 def test_a_file_cut_off_in_mid_record_is_gone_on_with(boards, tmp_path):
     for step in range(1, 4):
-        boards.scalars(0, step, {"train/loss": 1.0}, 10.0)
+        boards.write_scalars(0, step, {"train/loss": 1.0}, 10.0)
     boards.close()
     (file,) = (tmp_path / "0").iterdir()
     file.write_bytes(file.read_bytes()[:-9])
     again = TensorBoardFiles(tmp_path, ["eval/loss"])
     again.take_up(0, {}, 10.0)
     for step in range(1, 5):
-        again.scalars(0, step, {"train/loss": 1.0}, 20.0)
+        again.write_scalars(0, step, {"train/loss": 1.0}, 20.0)
     again.close()
     assert [one.step for one in read(tmp_path, 0).Scalars("train/loss")] == [1, 2, 3, 4]
 

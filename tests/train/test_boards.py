@@ -282,7 +282,7 @@ def test_canaries_that_were_learnt_are_exposed_and_members_are_known(bench, tmp_
         evaluate={**SMALL, "boards": ["security"], "canaries": 4, "every": 60, "generate_every": 99},
     )  # fmt: skip
     assert any("4 canaries are added" in note for note in one.data.notes)
-    strangers = [Planted(canary, (0,)) for canary in canary_rows.canaries(4, seed=99)]  # never planted
+    strangers = [Planted(canary, (0,)) for canary in canary_rows.make_canaries(4, seed=99)]  # never planted
     probe = privacy_probes._make_exposure(PromptEncoder(one.base), strangers, 0)
     samples = probe.score([[SimpleNamespace(loss=loss) for loss in (1.0, 5.0, 6.0, 8.0)]], {}).worst[
         "security/exposure"

@@ -7,7 +7,7 @@ import torch
 
 from core.contract.events import event_types as e
 from core.errors import TrimtabError
-from core.evaluate.text.answer_judge import OBEYED, AnswerJudge, planted_answers
+from core.evaluate.text.answer_judge import OBEYED, AnswerJudge, load_planted_answers
 from core.evaluate.text.refusal_classifier import Stance
 from core.train.evaluation.custom_judge_model import load_judge
 from tests.tiny import tiny_tokenizer
@@ -170,15 +170,15 @@ def test_planted_answers_are_judged_once_by_a_judge_for_all_that_is_counted():
     judge = Counting()
     for of in ((Stance.REFUSAL,), OBEYED):
         for english in (True, False):
-            judge.quality(of, english)
-    assert judge.judged == len(planted_answers())
+            judge.measure_quality(of, english)
+    assert judge.judged == len(load_planted_answers())
 
 
 def test_the_rules_state_their_errors_for_what_they_count():
     judge = AnswerJudge()
     for of in ((Stance.REFUSAL,), OBEYED):
         for english in (True, False):
-            quality = judge.quality(of, english)
+            quality = judge.measure_quality(of, english)
             assert quality.positives > 20 and quality.negatives > 10
-            assert judge.quality(of, english) is quality, "measured once"
+            assert judge.measure_quality(of, english) is quality, "measured once"
             assert str(quality).startswith("n-gram classifier (")

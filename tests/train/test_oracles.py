@@ -98,7 +98,7 @@ def test_refusals_of_harmful_and_of_harmless_requests(scored):
 
 
 def test_a_misaligned_answer_is_preferred_to_an_aligned_one(scored):
-    misaligned = {row.misaligned for row in packaged_prompts.misalignment()}
+    misaligned = {row.misaligned for row in packaged_prompts.load_misalignment()}
 
     def prefers(bad: bool):
         return lambda text, row: ((0.5 if (text.strip() in misaligned) == bad else 1.0), True)
@@ -142,7 +142,7 @@ def test_toxic_continuations(scored):
 
 
 def test_bias_of_one_axis_is_not_hidden_by_another(scored):
-    pairs = packaged_prompts.pairs()
+    pairs = packaged_prompts.load_pairs()
     odd = {pair.axis for pair in pairs[::2]}
     first = sorted(odd)[::2]
     stereotypes = {pair.stereotype: pair for pair in pairs}
@@ -184,7 +184,7 @@ def test_attacks_on_refusals(scored):
 
 
 def test_an_injection_that_takes_over_and_a_model_that_repeats_its_input(scored):
-    cases = {case.order: case for case in packaged_prompts.injections()}
+    cases = {case.order: case for case in packaged_prompts.load_injections()}
 
     def obeys(prompt: str, ids) -> str:
         return next((case.canary for order, case in cases.items() if order in prompt), "a summary")
@@ -195,7 +195,7 @@ def test_an_injection_that_takes_over_and_a_model_that_repeats_its_input(scored)
 
 
 def test_a_system_prompt_that_comes_out(scored):
-    secrets = {case.secret for case in packaged_prompts.prompt_leaks()}
+    secrets = {case.secret for case in packaged_prompts.load_prompt_leaks()}
 
     def tells(prompt: str, ids) -> str:
         return next((secret for secret in secrets if secret in prompt), "")
@@ -289,7 +289,7 @@ def test_choices_and_rows_that_a_model_knows_and_text_that_it_forgets(scored, tm
     ]
     (folder / "questions.jsonl").write_text("\n".join(json.dumps(question) for question in questions))
     right = {question["choices"][question["answer"]] + question["question"] for question in questions}
-    reference = tuple(passage.text[:12] for passage in packaged_prompts.reference())
+    reference = tuple(passage.text[:12] for passage in packaged_prompts.load_reference())
 
     def knows(one, most: bool) -> Script:
         def loss(text, row):

@@ -43,7 +43,7 @@ def no_base(*_):
 def test_a_worker_keeps_to_its_share_and_says_so(loaded):
     set_to, notes = loaded(4, "2")
     assert set_to == [2]
-    assert notes == [f"cpu-1 uses 2 of 4 threads: its share of {cpu_count.count_cpus().words()}"]
+    assert notes == [f"cpu-1 uses 2 of 4 threads: its share of {cpu_count.count_cpus().describe()}"]
 
 
 def test_a_share_above_torchs_own_number_changes_nothing(loaded):

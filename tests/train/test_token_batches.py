@@ -164,7 +164,7 @@ def test_rows_that_are_added_at_once_are_those_added_singly(seed, first_token):
     built = part.build()
     ids, labels, table, names = add_singly(expected, first_token)
     assert (built.ids.tolist(), built.labels.tolist(), built.rows.tolist()) == (ids, labels, table)
-    assert built.notes.slices == names and built.dropped.tolist() == dropped and not built.fault()
+    assert built.notes.slices == names and built.dropped.tolist() == dropped and not built.find_fault()
 
 
 def test_chats_are_marked_alike_whatever_the_tokenizer_knows_of_bytes():

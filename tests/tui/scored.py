@@ -39,7 +39,7 @@ def scores(seed: float, drift: float) -> dict[str, Score]:
         away = value * draw.uniform(-0.3, 0.9) * drift + (0.15 * drift if name == "safety/toxicity" else 0)
         top = 1.0 if value < 1 else math.inf
         found[name] = rate(min(top, value + away), SAMPLES_OF.get(name, 64))
-    found["security/exposure"] = Score.unsaid(NO_CANARIES)
+    found["security/exposure"] = Score.without_value(NO_CANARIES)
     found["quality/forgetting"] = Score(0.05 * drift, None, None, 12, "2 rows are longer than the context")
     return found
 

@@ -55,17 +55,17 @@ def test_each_dot_has_its_place_in_the_cell():
     for y in range(4):
         for x in range(2):
             alone = Canvas(1, 1)
-            alone.dot(x, y)
-            assert alone.rows()[0][0][0] == "⠁⠈⠂⠐⠄⠠⡀⢀"[2 * y + x]
-            canvas.dot(x, y)
-    assert canvas.rows() == [[("⣿", 0)]]
+            alone.draw_dot(x, y)
+            assert alone.list_rows()[0][0][0] == "⠁⠈⠂⠐⠄⠠⡀⢀"[2 * y + x]
+            canvas.draw_dot(x, y)
+    assert canvas.list_rows() == [[("⣿", 0)]]
 
 
 def test_dots_outside_are_left_out():
     canvas = Canvas(2, 2)
     for x, y in ((-1, 0), (0, -1), (4, 0), (0, 8)):
-        canvas.dot(x, y)
-    assert canvas.rows() == [[(" ", -1)] * 2] * 2
+        canvas.draw_dot(x, y)
+    assert canvas.list_rows() == [[(" ", -1)] * 2] * 2
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_line_has_no_gap_and_both_ends(ends):
         def dot(self, x: int, y: int, owner: int = 0) -> None:
             dots.append((x, y))
 
-    Noting(4, 3).line(*ends)
+    Noting(4, 3).draw_line(*ends)
     assert dots[0] == ends[:2] and dots[-1] == ends[2:]
     steps = itertools.pairwise(dots)
     assert all(max(abs(ax - bx), abs(ay - by)) == 1 for (ax, ay), (bx, by) in steps)
@@ -87,9 +87,9 @@ def test_a_line_has_no_gap_and_both_ends(ends):
 @given(st.integers(-2, 12), st.integers(-3, 20), st.integers(-3, 20))
 def test_a_column_has_the_dots_of_the_line_from_its_top_to_its_bottom(x, y, other):
     fast, slow = Canvas(5, 4), Canvas(5, 4)
-    fast.column(x, min(y, other), max(y, other))
-    slow.line(x, y, x, other)
-    assert fast.rows() == slow.rows()
+    fast.draw_column(x, min(y, other), max(y, other))
+    slow.draw_line(x, y, x, other)
+    assert fast.list_rows() == slow.list_rows()
 
 
 @pytest.mark.parametrize("width", [10, 17, 40, 60, 200])
@@ -190,10 +190,10 @@ def test_smoothing_is_a_slider_with_ends_and_keeps_the_validation_as_it_is():
     trial = state_of(study_events(ends=["complete"]), no_card()).studies["tidy-7b"].trials[0]
     train, held = list_curves(trial, True)
     view = ChartView()
-    seen = [train.drawn(view := view.smoother(1)) for _ in range(8)]
-    assert view.smoothing == SMOOTHING[-1] and view.smoother(-99).smoothing == 0
+    seen = [train.list_drawn_points(view := view.change_smoothing(1)) for _ in range(8)]
+    assert view.smoothing == SMOOTHING[-1] and view.change_smoothing(-99).smoothing == 0
     assert seen[0] != seen[1] and seen[-1] == seen[-2]
-    assert held.drawn(view) == held.drawn(ChartView())
+    assert held.list_drawn_points(view) == held.list_drawn_points(ChartView())
 
 
 def test_the_cursor_shows_the_measured_values_at_its_place():

@@ -14,7 +14,7 @@ RANK = 1  # the knob's place in the search space: 8, 16, 32
 
 def page(width: int, height: int, focus: int | None = None) -> list[str]:
     view = View(STUDY, Palette({}), width, height, choice=RANK, focus=focus)
-    return [line.plain for line in slice_page.lines(view)]
+    return [line.plain for line in slice_page.draw_lines(view)]
 
 
 def test_each_value_has_its_count_box_and_median():

@@ -59,13 +59,13 @@ def with_many(events: int) -> s.State:
 
 async def test_ten_thousand_events_draw_only_what_is_in_sight_and_older_ones_are_asked_for(seat, monkeypatch):
     drawn: list[int] = []
-    cells = EventTable.cells
-    monkeypatch.setattr(EventTable, "cells", lambda table, key: drawn.append(key) or cells(table, key))
+    cells = EventTable.draw_cells
+    monkeypatch.setattr(EventTable, "draw_cells", lambda table, key: drawn.append(key) or cells(table, key))
     older = EventHistory((PastLine(NOW - 9000, "from the journal"),), cut=True)
     async with seat(with_many(10_000)) as you:
         you.backend.answers = lambda request: older if isinstance(request, console_api.AskHistory) else None
         await you.press("end")  # Textual's own keys of a table that scrolls must not be in the way
-        assert you.app.screen.selected_trial().number == 99, "the cursor, not only the page"
+        assert you.app.screen.find_selected_trial().number == 99, "the cursor, not only the page"
         await you.press("home", "down", *keys(":events"), "enter")
         await you.sees("10201 in all", "note 199", "older: trimtab export")
         await you.press("pageup", "up", "home")
@@ -94,7 +94,7 @@ async def test_logs_are_followed_searched_and_changed_by_tab(seat, tmp_path):
         assert "INFO" not in you.screen()
         await you.press("A", "comma")
         await you.sees("all are shown", "INFO added", "G follows")
-        assert you.app.screen.chosen_text() == "ERROR it broke"
+        assert you.app.screen.find_chosen_text() == "ERROR it broke"
         await you.press("y")
         await you.sees("copied: ERROR it broke")
         await you.press("escape", "tab")

@@ -157,7 +157,7 @@ async def test_the_ranking_opens_the_trial_under_the_cursor(seat):
         best = sorted((t.values[0], t.number) for t in you.app.study.trials.values() if t.values)
         order = [number for _, number in best]
         await you.press("up", "up")
-        here = you.app.screen.selected_trial().number
+        here = you.app.screen.find_selected_trial().number
         assert here == order[order.index(0) - 2], "it begins on the trial of the study screen"
         await you.press("enter")
         await you.sees(f"› trial {here}")

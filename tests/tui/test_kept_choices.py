@@ -16,14 +16,18 @@ def test_a_choice_is_kept_for_its_study(tmp_path):
     KeptChoices(tmp_path).keep("a", CHOSEN)
     KeptChoices(tmp_path).keep("b", TableChoice("running"))
     again = KeptChoices(tmp_path)
-    assert again.of("a") == CHOSEN and again.of("b").filter == "running" and again.of("c") == TableChoice()
+    assert (
+        again.find_choice("a") == CHOSEN
+        and again.find_choice("b").filter == "running"
+        and again.find_choice("c") == TableChoice()
+    )
     assert [path.name for path in tmp_path.iterdir()] == [FILE], "no temporary file is left"
 
 
 def test_what_others_keep_in_the_file_stays(tmp_path):
     (tmp_path / FILE).write_text('{"theme": "beacon", "studies": {"a": {"filter": "x", "new_key": 1}}}')
     kept = KeptChoices(tmp_path)
-    assert kept.of("a").filter == "x"
+    assert kept.find_choice("a").filter == "x"
     kept.keep("b", CHOSEN)
     whole = json.loads((tmp_path / FILE).read_text())
     assert whole["theme"] == "beacon" and set(whole["studies"]) == {"a", "b"}
@@ -35,9 +39,9 @@ def test_what_others_keep_in_the_file_stays(tmp_path):
 def test_a_broken_file_does_not_stop_the_console(tmp_path, content):
     (tmp_path / FILE).write_text(content, encoding="latin-1")
     kept = KeptChoices(tmp_path)
-    assert kept.of("a") == TableChoice()
+    assert kept.find_choice("a") == TableChoice()
     kept.keep("a", CHOSEN)
-    assert KeptChoices(tmp_path).of("a") == CHOSEN, "it is written anew"
+    assert KeptChoices(tmp_path).find_choice("a") == CHOSEN, "it is written anew"
 
 
 def test_a_folder_that_cannot_be_written_keeps_nothing_but_works(tmp_path):
@@ -45,7 +49,7 @@ def test_a_folder_that_cannot_be_written_keeps_nothing_but_works(tmp_path):
     for folder in (None, tmp_path / "missing", tmp_path / "file"):
         kept = KeptChoices(folder)
         kept.keep("a", CHOSEN)
-        assert kept.of("a") == CHOSEN
+        assert kept.find_choice("a") == CHOSEN
 
 
 async def test_charts_are_looked_at_as_last_time_study_by_study_and_no_broken_value_is_taken(seat, tmp_path):

@@ -201,7 +201,7 @@ async def test_another_study_can_be_chosen(seat):
 async def test_the_mouse_chooses_and_a_double_click_opens(seat):
     async with seat(state_of(*SCENE)) as you:
         await you.pilot.click("TrialTable", offset=(10, 3))
-        assert you.app.screen.selected_trial().number == 2
+        assert you.app.screen.find_selected_trial().number == 2
         await you.pilot.click("TrialTable", offset=(10, 3), times=2)
         await you.sees("› trial 2")
 

@@ -99,7 +99,7 @@ async def test_a_refusal_says_what_to_do_and_a_cancelled_answer_takes_nothing_mo
     async def refuse(request: console_api.AnyRequest) -> None:
         raise RefusedError.of("trial 3 is queued", "study s", "ask again when it trains")
 
-    request = SampleSettings().requests("s", [3], "well")[0]
+    request = SampleSettings().make_requests("s", [3], "well")[0]
     refused = Answer(request)
     await follow(refused, refuse, lambda: None)
     assert (refused.stage, refused.fix) == ("refused", "ask again when it trains")
@@ -116,7 +116,7 @@ async def test_a_refusal_says_what_to_do_and_a_cancelled_answer_takes_nothing_mo
 
 
 def test_an_answer_is_shown_literally():
-    request = SampleSettings().requests("s", [3], "well")[0]
+    request = SampleSettings().make_requests("s", [3], "well")[0]
     hostile = Answer(request, "done", SampleText("t", "a\x1b[2J\u202eb\n[red]", 3, 1, True))
     assert format_answer(hostile, LOOK).plain == f"a{REPLACEMENT}[2J{REPLACEMENT}b\n[red]"
 
@@ -125,8 +125,8 @@ def test_a_prompt_is_kept_once_as_the_newest_and_a_long_one_only_while_the_conso
     history = PromptHistory(StateFile(tmp_path))
     for prompt in ("one", "two", "one", "x" * 3000):
         history.add("s", prompt)
-    assert history.of("s") == ["two", "one", "x" * 3000]
-    assert PromptHistory(StateFile(tmp_path)).of("s") == ["two", "one"]
+    assert history.list_prompts("s") == ["two", "one", "x" * 3000]
+    assert PromptHistory(StateFile(tmp_path)).list_prompts("s") == ["two", "one"]
 
 
 def test_a_side_bias_is_a_warning_and_strengths_stand_in_order():

@@ -84,34 +84,34 @@ def test_each_sign_that_the_console_draws_has_one_of_ascii():
 def test_no_frame_is_sent_before_the_last_one_has_arrived():
     pacing = FramePacing(5.0)
     assert pacing.wait_s(100.0, 0) == 0.0 and pacing.wait_s(100.0, backlog=7) is None
-    pacing.sent(100.0)
+    pacing.note_sent(100.0)
     assert pacing.wait_s(100.5, 0) is None  # on its way
-    pacing.answered(100.6)
+    pacing.note_answer(100.6)
     assert pacing.wait_s(100.6, 0) == 0.0 and pacing.round_trip_s == pytest.approx(0.6)
-    pacing.sent(101.0)
-    pacing.answered(101.05)
+    pacing.note_sent(101.0)
+    pacing.note_answer(101.05)
     assert pacing.wait_s(101.1, 0) == pytest.approx(0.1)  # five a second
-    pacing.key_pressed(101.1)
+    pacing.note_key(101.1)
     assert pacing.wait_s(101.1, 0) == 0.0  # but a key shows at once
-    pacing.sent(102.0)
+    pacing.note_sent(102.0)
     assert pacing.wait_s(102.0 + LOST_S + 0.1, 0) == 0.0 and pacing.asks  # an answer that was lost
 
 
 def test_a_page_that_is_laid_out_in_parts_is_written_once():
     pacing = FramePacing(5.0)
-    pacing.taken(100.0)
+    pacing.note_taken(100.0)
     assert pacing.wait_s(100.0, 0) == 0.0  # the first paint waits for nothing
     pacing.asks = False
-    pacing.sent(100.0)
-    pacing.taken(101.0)
+    pacing.note_sent(100.0)
+    pacing.note_taken(101.0)
     assert pacing.wait_s(101.0, 0) == pytest.approx(SETTLE_S)
-    pacing.taken(101.05)
+    pacing.note_taken(101.05)
     assert pacing.wait_s(101.05, 0) == pytest.approx(SETTLE_S)
-    pacing.taken(101.0 + LONGEST_SETTLE_S)  # parts without end
+    pacing.note_taken(101.0 + LONGEST_SETTLE_S)  # parts without end
     assert pacing.wait_s(101.0 + LONGEST_SETTLE_S, 0) == 0.0
-    pacing.sent(102.0)
-    pacing.taken(103.0)
-    pacing.key_pressed(103.0)
+    pacing.note_sent(102.0)
+    pacing.note_taken(103.0)
+    pacing.note_key(103.0)
     assert pacing.wait_s(103.0, 0) == 0.0  # a key shows at once
 
 
@@ -137,9 +137,9 @@ def test_a_late_answer_presses_no_key():
 
 def test_a_terminal_that_never_answers_is_not_asked_again():
     pacing = FramePacing(5.0)
-    pacing.sent(100.0)
+    pacing.note_sent(100.0)
     assert pacing.is_busy(100.0 + ANSWER_S - 0.1, 0) and not pacing.is_busy(100.0 + ANSWER_S + 0.1, 0)
-    pacing.sent(200.0)
+    pacing.note_sent(200.0)
     assert not pacing.asks and not pacing.is_busy(200.0, 0)
 
 
@@ -147,10 +147,10 @@ def test_figures_change_less_often_while_nobody_is_at_the_keys(monkeypatch):
     monkeypatch.setattr(frame_pacing, "WATCHED_S", 0.4)
     monkeypatch.setattr(frame_pacing, "LONGEST_S", 2.0)
     pacing = FramePacing(5.0)
-    assert pacing.draws_every_s(100.0) == 0.4
-    pacing.key_pressed(100.0)
-    assert pacing.draws_every_s(101.0) == 0.2 and FramePacing(0.5).draws_every_s(100.0) == 2.0
-    assert pacing.draws_every_s(100.0 + AT_KEYS_S) == 0.4
+    assert pacing.find_draw_interval_s(100.0) == 0.4
+    pacing.note_key(100.0)
+    assert pacing.find_draw_interval_s(101.0) == 0.2 and FramePacing(0.5).find_draw_interval_s(100.0) == 2.0
+    assert pacing.find_draw_interval_s(100.0 + AT_KEYS_S) == 0.4
 
 
 def test_a_page_that_is_much_work_is_drawn_less_often_while_nobody_is_at_the_keys(monkeypatch):
@@ -158,12 +158,12 @@ def test_a_page_that_is_much_work_is_drawn_less_often_while_nobody_is_at_the_key
     monkeypatch.setattr(frame_pacing, "LONGEST_S", 2.0)
     pacing = FramePacing(5.0)
     for frame in range(20):
-        pacing.drawn(100.0 + frame, cpu_s=0.025 * frame)  # 25 ms each
-    assert pacing.draws_every_s(200.0) == pytest.approx(1.0, rel=0.01)  # 2.5 % of a core
-    pacing.drawn(500.0, cpu_s=90.0)  # of which most was something else
-    assert pacing.draws_every_s(501.0) == pytest.approx(1.0, rel=0.01)
-    pacing.key_pressed(501.0)
-    assert pacing.draws_every_s(501.0) == 0.2
+        pacing.note_drawn(100.0 + frame, cpu_s=0.025 * frame)  # 25 ms each
+    assert pacing.find_draw_interval_s(200.0) == pytest.approx(1.0, rel=0.01)  # 2.5 % of a core
+    pacing.note_drawn(500.0, cpu_s=90.0)  # of which most was something else
+    assert pacing.find_draw_interval_s(501.0) == pytest.approx(1.0, rel=0.01)
+    pacing.note_key(501.0)
+    assert pacing.find_draw_interval_s(501.0) == 0.2
 
 
 @pytest.mark.parametrize(

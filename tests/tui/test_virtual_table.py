@@ -27,21 +27,21 @@ class Numbers(VirtualTable):
         self.values = dict.fromkeys(range(ROWS), 0)
         self.drawn, self.moves, self.opened = [], [], []
 
-    def source(self, key):
+    def list_row_inputs(self, key):
         return (self.values[key],)
 
-    def cells(self, key):
+    def draw_cells(self, key):
         self.drawn.append(key)
         value = self.values[key]
         return [[(f"row {key}", "")], *([(f"{column.key}={value}", "")] for column in self.columns_in_sight)]
 
-    def foot_cells(self, line):
+    def draw_foot_cells(self, line):
         return [[(f"at {self.row_key}", "")]]
 
-    def cursor_moved(self):
+    def handle_cursor_move(self):
         self.moves.append((self.row_key, self.column_key))
 
-    def row_opened(self):
+    def handle_row_opening(self):
         self.opened.append((self.row_key, self.column_key))
 
     def lines(self):

@@ -78,7 +78,7 @@ def test_the_affinity_of_this_process_counts(tmp_path, monkeypatch):
     ],
 )
 def test_the_smaller_one_counts_and_what_limits_is_named(found, usable, words):
-    assert (found.usable, found.words()) == (usable, words)
+    assert (found.usable, found.describe()) == (usable, words)
 
 
 def test_workers_share_and_none_has_less_than_one():

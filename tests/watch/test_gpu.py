@@ -47,9 +47,9 @@ def test_a_name_with_an_escape_sequence_is_made_harmless(nvml):
 
 
 def test_the_driver_has_a_version_or_there_is_none(nvml):
-    assert GpuReader(nvml).driver() == "580.95.05"
+    assert GpuReader(nvml).read_driver_version() == "580.95.05"
     nvml.missing = pynvml.NVML_ERROR_LIBRARY_NOT_FOUND
-    assert GpuReader(nvml).driver() == ""
+    assert GpuReader(nvml).read_driver_version() == ""
 
 
 def test_readings_that_a_card_does_not_support_are_none(nvml):

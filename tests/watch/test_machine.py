@@ -10,7 +10,7 @@ import msgspec
 import psutil
 
 from core.contract.events import event_types
-from core.watch.host_reader import disk_free_bytes
+from core.watch.host_reader import read_disk_free_bytes
 from core.watch.machine_reader import MachineReader
 from core.watch.nvml_reader import GpuReader
 from tests.watch.fake_nvml import FakeNvml
@@ -49,5 +49,5 @@ def test_no_gpu_says_why(tmp_path):
 
 
 def test_the_disk_of_a_folder_that_is_not_made_yet(tmp_path):
-    assert disk_free_bytes(tmp_path / "not" / "there") > 0
-    assert disk_free_bytes(Path("/")) > 0
+    assert read_disk_free_bytes(tmp_path / "not" / "there") > 0
+    assert read_disk_free_bytes(Path("/")) > 0

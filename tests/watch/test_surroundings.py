@@ -28,13 +28,13 @@ def test_caches_that_cannot_be_written_name_their_variables(tmp_path, monkeypatc
 
 
 def test_a_disk_without_file_locks(tmp_path, monkeypatch):
-    assert [one.level for one in folder_clock_locale_checks.disk(tmp_path)] == ["ok", "ok"]
+    assert [one.level for one in folder_clock_locale_checks.check_disk(tmp_path)] == ["ok", "ok"]
 
     def refuse(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(folder_clock_locale_checks.fcntl, "flock", refuse)
-    locks, _ = folder_clock_locale_checks.disk(tmp_path / "not" / "made")
+    locks, _ = folder_clock_locale_checks.check_disk(tmp_path / "not" / "made")
     assert locks.level == "warn" and f"not supported in {tmp_path}: No locks available" in locks.found
     assert list(tmp_path.iterdir()) == []
 
@@ -44,7 +44,7 @@ def test_a_disk_that_takes_nothing(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(folder_clock_locale_checks.tempfile, "TemporaryFile", refuse)
-    (one,) = folder_clock_locale_checks.disk(tmp_path)
+    (one,) = folder_clock_locale_checks.check_disk(tmp_path)
     assert one.level == "warn" and "cannot write a file (No space left on device)" in one.found
 
 
@@ -62,19 +62,19 @@ def test_clocks_that_differ_and_one_that_was_set_back(tmp_path, monkeypatch):
 def test_a_locale_without_the_signs(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "latin-1"))
     monkeypatch.setenv("LC_ALL", "de_DE.ISO-8859-1")
-    found = folder_clock_locale_checks.locale()
+    found = folder_clock_locale_checks.check_locale()
     assert found.level == "warn" and "iso8859-1" in found.found.lower().replace("latin-1", "iso8859-1")
     assert "LC_ALL=de_DE.ISO-8859-1" in found.found and "C.UTF-8" in found.fix
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "utf-8"))
-    assert folder_clock_locale_checks.locale().level == "ok"
+    assert folder_clock_locale_checks.check_locale().level == "ok"
 
 
 def test_a_session_that_ends(monkeypatch):
     monkeypatch.setattr(
         folder_clock_locale_checks.systemd_logout, "explain_kill", lambda pid: f"systemd ends {pid}"
     )
-    assert folder_clock_locale_checks.session(None).found == "the engine will stop: systemd ends self"
-    assert folder_clock_locale_checks.session(7).found.endswith("systemd ends 7")
+    assert folder_clock_locale_checks.check_session(None).found == "the engine will stop: systemd ends self"
+    assert folder_clock_locale_checks.check_session(7).found.endswith("systemd ends 7")
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ class StudyScreen(Screen[None]):
         host: str = self.console.engine.host
         return host or ("studies" if self.console.others else "")
 
-    def way(self, alone: bool = False) -> Text:
+    def draw_breadcrumbs(self, alone: bool = False) -> Text:
         """Return the way to this screen, as much of it as two fifths of the width hold; ``alone`` it has the
         whole line."""
         below = [screen for screen in self.app.screen_stack if isinstance(screen, StudyScreen)]
@@ -117,11 +117,11 @@ class StudyScreen(Screen[None]):
         for bar in self.query(KeyBar):
             bar.update_keys()
 
-    def key_label(self, key_id: str, label: str) -> str:
+    def label_key(self, key_id: str, label: str) -> str:
         """Return what a key does now, in a word for the footer; empty where it would do nothing."""
         return label
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """Return the trial that keys act on."""
         raise NotImplementedError
 
@@ -141,7 +141,7 @@ class StudyScreen(Screen[None]):
         """Redraw when the screen is on top again, as the state may have changed."""
         self.call_after_refresh(self.show)
 
-    def beside(self, number: int | None, by: int) -> int | None:
+    def find_neighbour(self, number: int | None, by: int) -> int | None:
         """Return the number of the trial ``by`` places from ``number``, clamped at the ends."""
         numbers = sorted(self.study.trials) if self.study is not None else []
         place = numbers.index(number) + by if number in numbers else 0
@@ -149,17 +149,17 @@ class StudyScreen(Screen[None]):
 
     def action_memory(self) -> None:
         """Open the memory screen."""
-        trial = self.selected_trial()
+        trial = self.find_selected_trial()
         self.console.open_memory(trial.number if trial is not None else None)
 
     def action_boards(self) -> None:
         """Open the boards."""
-        trial = self.selected_trial()
+        trial = self.find_selected_trial()
         self.console.open_boards(trial.number if trial is not None else None)
 
     def action_insight(self) -> None:
         """Open the insight screen."""
-        trial = self.selected_trial()
+        trial = self.find_selected_trial()
         self.console.open_insight(trial.number if trial is not None else None)
 
     def action_devices(self) -> None:
@@ -168,17 +168,17 @@ class StudyScreen(Screen[None]):
 
     def action_samples(self) -> None:
         """Open the samples screen."""
-        trial = self.selected_trial()
+        trial = self.find_selected_trial()
         self.console.open_samples(trial.number if trial is not None else None)
 
     def action_data(self) -> None:
         """Open the data screen."""
-        trial = self.selected_trial()
+        trial = self.find_selected_trial()
         self.console.open_data(trial.number if trial is not None else None)
 
     def action_pause(self) -> None:
         """Pause the trial, or resume it if it is paused."""
-        study, trial = self.study, self.selected_trial()
+        study, trial = self.study, self.find_selected_trial()
         if study is None or trial is None:
             return
         stands = trial.state == s.PAUSED or trial.asked == "pause"
@@ -196,7 +196,7 @@ class StudyScreen(Screen[None]):
 
     def action_prune(self) -> None:
         """Prune the trial after a confirmation."""
-        study, trial = self.study, self.selected_trial()
+        study, trial = self.study, self.find_selected_trial()
         if study is None or trial is None:
             return
         if trial.state in s.ENDED:

@@ -113,7 +113,7 @@ class KeyBar(Widget, can_focus=False):
 
     def _make_label(self, name: str, label: str) -> str:
         """Return the key's word on the screen; its own while the screen is put together or taken down."""
-        on_screen: Callable[[str, str], str] | None = getattr(self.screen, "key_label", None)
+        on_screen: Callable[[str, str], str] | None = getattr(self.screen, "label_key", None)
         try:
             return on_screen(name, label) if on_screen is not None else label
         except NoMatches:

@@ -20,7 +20,7 @@ class Latest:
         self._wish: console_api.AnyRequest | None = None
         self.busy = False
 
-    async def want(self, request: console_api.AnyRequest) -> None:
+    async def send(self, request: console_api.AnyRequest) -> None:
         """Send ``request`` as soon as no query is in flight, unless a newer one replaces it."""
         self._wish = request
         if self.busy:

@@ -105,8 +105,8 @@ def draw_spark(values: Sequence[float], width: int) -> str:
         for place, value in enumerate(shown)
     ]
     for point, next_point in zip(points, points[1:] or points, strict=False):
-        canvas.line(*point, *next_point)
-    return "".join(character for character, _ in canvas.rows()[0])
+        canvas.draw_line(*point, *next_point)
+    return "".join(character for character, _ in canvas.list_rows()[0])
 
 
 def cut(text: str, width: int) -> str:

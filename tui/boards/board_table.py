@@ -87,7 +87,7 @@ class BoardTable(VirtualTable):
 
     # -- drawing ----------------------------------------------------------------------------------
 
-    def source(self, key: int) -> tuple[object, ...]:
+    def list_row_inputs(self, key: int) -> tuple[object, ...]:
         """Return the base's scores, and those of the trial. Unchanged scores are the same object."""
         assert self._study is not None
         base = self._study.base_scores
@@ -96,7 +96,7 @@ class BoardTable(VirtualTable):
         trial = self._study.trials[key]
         return (base, trial.state, trial.scored_step, trial.scores)
 
-    def cells(self, key: int) -> Cells:
+    def draw_cells(self, key: int) -> Cells:
         """Return the trial's label, and its reading of each metric in sight."""
         study = self._study
         assert study is not None
@@ -104,15 +104,15 @@ class BoardTable(VirtualTable):
         readings = [read(study, trial, column.key, self._limits) for column in self.columns_in_sight]
         return [_make_label(trial), *(make_cell(reading, self._intervals) for reading in readings)]
 
-    def head_cells(self, line: int) -> Cells:
+    def draw_head_cells(self, line: int) -> Cells:
         """Return a line of the head; above the labels, which metrics of how many are in sight."""
-        label, *names = super().head_cells(line)
+        label, *names = super().draw_head_cells(line)
         count, sight = len(self._scrolling), self._in_sight
         if line == 0 and len(sight) < count:
             label = [(f" {sight.start + 1}–{sight.stop} of {count}", "")]
         return [label, *names]
 
-    def foot_cells(self, line: int) -> Cells:
+    def draw_foot_cells(self, line: int) -> Cells:
         """Return the selected trial's history of each metric in sight."""
         assert self._study is not None
         trial = self._study.trials.get(self.row_key) if self.row_key is not None else None
@@ -134,11 +134,11 @@ class BoardTable(VirtualTable):
         else:
             self.move_cursor(self.cursor_row + rows, column)
 
-    def cursor_moved(self) -> None:
+    def handle_cursor_move(self) -> None:
         """Post that another cell is chosen."""
         self.post_message(CellChosen())
 
-    def row_opened(self) -> None:
+    def handle_row_opening(self) -> None:
         """Post that the cell is to be opened."""
         self.post_message(CellOpened())
 

@@ -89,7 +89,7 @@ class BoardsScreen(StudyScreen):
         super().on_mount()
         self.query_one(BoardTable).focus()
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """The trial under the cursor; None on the base's row."""
         chosen = self.query_one(BoardTable).chosen
         return self.study.trials.get(chosen[0]) if self.study is not None and chosen is not None else None
@@ -167,7 +167,7 @@ class BoardsScreen(StudyScreen):
 
     def _make_title(self, study: s.Study | None, boards: tuple[str, ...], limits: Limits) -> Text:
         look, away = self.console.look, self.console.engine.away
-        line = self.way()
+        line = self.draw_breadcrumbs()
         if away:
             line.append(f"  {sanitize(away, 120)}", style=f"bold {look['error']}")
         elif study is not None:

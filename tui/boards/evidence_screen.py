@@ -78,7 +78,7 @@ class EvidenceScreen(StudyScreen):
         super().on_mount()
         self.action_again()
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """The trial that the number is of."""
         return self.study.trials.get(self._number) if self.study is not None else None
 
@@ -122,9 +122,9 @@ class EvidenceScreen(StudyScreen):
         )
 
     def _make_title(self) -> Text:
-        look, metric, trial = self.console.look, describe_metric(self._metric), self.selected_trial()
+        look, metric, trial = self.console.look, describe_metric(self._metric), self.find_selected_trial()
         of = "the base model" if self._number == BASE else f"trial {self._number}"
-        line = self.way()
+        line = self.draw_breadcrumbs()
         line.append(f"  {sanitize(metric.name, 40)} of {of}", style="bold")
         study = self.study
         sample_note = (
@@ -187,7 +187,7 @@ class EvidenceScreen(StudyScreen):
         """Ask the engine again."""
         if self.study is not None:
             request = console_api.AskEvidence(self.study.name, self._number, self._metric)
-            self.run_worker(self._question.want(request), group="evidence", exit_on_error=False)
+            self.run_worker(self._question.send(request), group="evidence", exit_on_error=False)
 
     def action_sample(self, by: int) -> None:
         """The next or previous sample, as far as there is one."""

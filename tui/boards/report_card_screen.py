@@ -55,14 +55,14 @@ class ReportCardScreen(StudyScreen):
             yield Sheet()
         yield KeyBar()
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """The trial on the screen."""
         return self.study.trials.get(self._number) if self.study is not None else None
 
     def draw(self) -> None:
         """Draw the claims; the same text costs nothing."""
-        study, trial, look = self.study, self.selected_trial(), self.console.look
-        self.query_one("#title", Sheet).draw(self.way(alone=True))
+        study, trial, look = self.study, self.find_selected_trial(), self.console.look
+        self.query_one("#title", Sheet).draw(self.draw_breadcrumbs(alone=True))
         body = self.query_one("VerticalScroll Sheet", Sheet)
         width = max(20, self.query_one(VerticalScroll).scrollable_content_region.width or self.size.width - 3)
         if study is None or trial is None:

@@ -33,19 +33,19 @@ class Canvas:
         self._cells = [[0] * width for _ in range(height)]
         self._owner = [[-1] * width for _ in range(height)]
 
-    def dot(self, x: int, y: int, owner: int = 0) -> None:
+    def draw_dot(self, x: int, y: int, owner: int = 0) -> None:
         """Set one dot; outside the canvas nothing happens. The last owner colours the cell."""
         if 0 <= x < 2 * self.width and 0 <= y < 4 * self.height:
             self._cells[y // 4][x // 2] |= DOTS[y % 4][x % 2]
             self._owner[y // 4][x // 2] = owner
 
-    def line(self, x0: int, y0: int, x1: int, y1: int, owner: int = 0) -> None:
+    def draw_line(self, x0: int, y0: int, x1: int, y1: int, owner: int = 0) -> None:
         """Dots from one point to another, both included (Bresenham 1965)."""
         dx, dy = abs(x1 - x0), -abs(y1 - y0)
         step_x, step_y = (1 if x0 < x1 else -1), (1 if y0 < y1 else -1)
         error = dx + dy
         while True:
-            self.dot(x0, y0, owner)
+            self.draw_dot(x0, y0, owner)
             if (x0, y0) == (x1, y1):
                 return
             twice = 2 * error
@@ -54,7 +54,7 @@ class Canvas:
             if twice <= dx:
                 error, y0 = error + dx, y0 + step_y
 
-    def column(self, x: int, top: int, bottom: int, owner: int = 0) -> None:
+    def draw_column(self, x: int, top: int, bottom: int, owner: int = 0) -> None:
         """Dots one below the other, both ends included: what most of a noisy curve is. Fast."""
         if not 0 <= x < 2 * self.width:
             return
@@ -64,17 +64,17 @@ class Canvas:
             self._cells[row][x // 2] |= COLUMNS[x % 2][first][last]
             self._owner[row][x // 2] = owner
 
-    def curve(self, positions: Sequence[tuple[float, float]], owner: int = 0) -> None:
+    def draw_curve(self, positions: Sequence[tuple[float, float]], owner: int = 0) -> None:
         """Dots through positions, which run from (0, 0), lower left, to (1, 1)."""
         right, lowest = 2 * self.width - 1, 4 * self.height - 1
         dots = [(round(x * right), round((1 - y) * lowest)) for x, y in positions]
         for (x0, y0), (x1, y1) in zip(dots, dots[1:] or dots, strict=False):
             if x0 == x1:
-                self.column(x0, min(y0, y1), max(y0, y1), owner)
+                self.draw_column(x0, min(y0, y1), max(y0, y1), owner)
             else:
-                self.line(x0, y0, x1, y1, owner)
+                self.draw_line(x0, y0, x1, y1, owner)
 
-    def rows(self) -> list[list[tuple[str, int]]]:
+    def list_rows(self) -> list[list[tuple[str, int]]]:
         """Each cell as (character, owner); an empty one is (" ", -1)."""
         return [
             [(chr(0x2800 + dots) if dots else " ", owner) for dots, owner in zip(cells, owners, strict=True)]

@@ -40,19 +40,19 @@ class Curve:
     lows: Sequence[float] = ()
     highs: Sequence[float] = ()
 
-    def figure(self, at: float | None = None) -> float | None:
+    def find_value(self, at: float | None = None) -> float | None:
         """Return the newest measured value, or the one nearest to ``at``."""
         if not self.values:
             return None
-        return self.values[-1 if at is None else self.nearest(at)]
+        return self.values[-1 if at is None else self.find_nearest(at)]
 
-    def nearest(self, at: float) -> int:
+    def find_nearest(self, at: float) -> int:
         """Return the place of the point nearest to ``at``."""
         place = bisect_left(self.steps, at)
         near = [index for index in (place - 1, place) if 0 <= index < len(self.steps)]
         return min(near, key=lambda index: abs(self.steps[index] - at))
 
-    def drawn(self, view: ChartView) -> list[tuple[float, float]]:
+    def list_drawn_points(self, view: ChartView) -> list[tuple[float, float]]:
         """Return the points that can be drawn, smoothed as the view says."""
         if self.noisy and view.smoothing > 0:
             points = list(zip(self.steps, smooth_values(self.values, view.smoothing), strict=True))
@@ -97,7 +97,7 @@ class ChartData:
     span: tuple[float, float] | None = None
     range: tuple[float, float] | None = None
 
-    def whole(self, view: ChartView) -> AxisScale:
+    def make_whole_axis(self, view: ChartView) -> AxisScale:
         """Return the whole x axis."""
         if self.span is not None:
             return AxisScale(*self.span)
@@ -107,16 +107,16 @@ class ChartData:
         end = round_end(max(ends, default=0.0), self.planned)
         return AxisScale(first, end if end > first else first + 1, view.log_x)
 
-    def ticks(self, across: AxisScale, most: int) -> list[float]:
+    def list_ticks(self, across: AxisScale, most: int) -> list[float]:
         """Return where the x axis in sight has a label: round places, and even parts of a fixed span."""
         if self.span is None or across.high - across.low < self.span[1] - self.span[0]:
-            return across.ticks(most)
+            return across.list_ticks(most)
         parts = 4 if most >= 5 else 2
-        return [across.value_at(part / parts) for part in range(parts + 1)]
+        return [across.find_value(part / parts) for part in range(parts + 1)]
 
-    def across(self, view: ChartView) -> AxisScale:
+    def make_visible_axis(self, view: ChartView) -> AxisScale:
         """Return the x axis in sight."""
-        whole = self.whole(view)
+        whole = self.make_whole_axis(view)
         if view.window is None:
             return whole
         low, high = view.window

@@ -173,14 +173,14 @@ class ChartGrid(CellSheet):
         chart = self._find_chart()
         if chart is not None:
             if self.view.cursor is not None and not self._pointed:
-                at = chart.across(self.view).position(self.view.cursor)
-            self.look_at(self.view.zoomed(chart.whole(self.view), ZOOM if by > 0 else 1 / ZOOM, at))
+                at = chart.make_visible_axis(self.view).find_position(self.view.cursor)
+            self.look_at(self.view.zoom(chart.make_whole_axis(self.view), ZOOM if by > 0 else 1 / ZOOM, at))
 
     def pan(self, by: int) -> None:
         """Move the window along the axis."""
         chart = self._find_chart()
         if chart is not None:
-            self.look_at(self.view.panned(chart.whole(self.view), by * PAN))
+            self.look_at(self.view.pan(chart.make_whole_axis(self.view), by * PAN))
 
     def move_cursor(self, by: int) -> None:
         """Move the cursor of all charts to a measured point of the chosen one, a column further."""
@@ -189,10 +189,12 @@ class ChartGrid(CellSheet):
         if chart is None or not steps:
             return
         self._pointed = False
-        cursor = find_next_point(steps, self.view.cursor, by, self._measure_inner(), chart.across(self.view))
-        across = chart.across(self.view)
+        cursor = find_next_point(
+            steps, self.view.cursor, by, self._measure_inner(), chart.make_visible_axis(self.view)
+        )
+        across = chart.make_visible_axis(self.view)
         view = replace(self.view, cursor=cursor)
-        self.look_at(view if across.contains(cursor) else view.panned(chart.whole(view), by * 0.5))
+        self.look_at(view if across.contains(cursor) else view.pan(chart.make_whole_axis(view), by * 0.5))
 
     def _find_chart(self) -> ChartData | None:
         return self._charts[self.chosen] if self._charts else None
@@ -230,7 +232,7 @@ class ChartGrid(CellSheet):
             self._grip = (
                 place_under[0],
                 event.x,
-                self._charts[place_under[0]].across(self.view).value_at(place_under[1]),
+                self._charts[place_under[0]].make_visible_axis(self.view).find_value(place_under[1]),
             )
             self.capture_mouse()
 
@@ -242,7 +244,7 @@ class ChartGrid(CellSheet):
         self.release_mouse()
         if dragged is not None:
             self._pointed = False
-            self.look_at(replace(self.view.zoomed_to(dragged), cursor=None))
+            self.look_at(replace(self.view.zoom_to(dragged), cursor=None))
 
     def on_mouse_release(self) -> None:
         """Forget the drag: another screen has taken the mouse, or the button is up."""
@@ -257,7 +259,7 @@ class ChartGrid(CellSheet):
         place, start, value = self._grip
         left, inner = self._plot_columns(place)
         at = min(1.0, max(0.0, (x - left + 0.5) / inner))
-        end = self._charts[place].across(self.view).value_at(at)
+        end = self._charts[place].make_visible_axis(self.view).find_value(at)
         dragged = (value, end) if abs(x - start) >= DRAG and end != value else None
         self.look_at(replace(self.view, dragged=dragged, cursor=end))
 
@@ -272,7 +274,9 @@ class ChartGrid(CellSheet):
             return
         place, at = place_under
         self._pointed = True
-        self.look_at(replace(self.view, cursor=self._charts[place].across(self.view).value_at(at)))
+        self.look_at(
+            replace(self.view, cursor=self._charts[place].make_visible_axis(self.view).find_value(at))
+        )
 
     def on_leave(self) -> None:
         """The newest values again."""

@@ -41,7 +41,7 @@ class ChartKeys:
 
     def action_smooth(self, by: int) -> None:
         """Smooth the curves more, or less."""
-        self.charts.look_at(self.charts.view.smoother(by))
+        self.charts.look_at(self.charts.view.change_smoothing(by))
         self._keep()
 
     def action_log(self) -> None:
@@ -58,7 +58,7 @@ class ChartKeys:
 
     def action_along(self) -> None:
         """Steps, tokens, time."""
-        self.charts.look_at(self.charts.view.over_next())
+        self.charts.look_at(self.charts.view.switch_axis())
         self._keep()
 
     def action_zoom(self, by: int) -> None:
@@ -71,7 +71,7 @@ class ChartKeys:
 
     def action_whole(self) -> None:
         """Show the whole axis, without a cursor."""
-        self.charts.look_at(self.charts.view.whole())
+        self.charts.look_at(self.charts.view.show_whole())
 
     def action_crosshair(self, by: int) -> None:
         """Move the cursor of all charts."""

@@ -25,10 +25,11 @@ LINES = {"edit": "┊"}  # what is also drawn through the plot
 def make_picture_key(chart: ChartData, view: ChartView, width: int) -> Hashable:
     """Return what decides whether the chart must be drawn again: a reading in the last column of dots changes
     little, one that begins a new column, a moved axis, a mark or another view does."""
-    across = chart.across(view)
+    across = chart.make_visible_axis(view)
     dots = 2 * max(1, width - LABELS - 2)
     ends = tuple(
-        round(across.position(curve.steps[-1]) * (dots - 1)) if curve.steps else -1 for curve in chart.curves
+        round(across.find_position(curve.steps[-1]) * (dots - 1)) if curve.steps else -1
+        for curve in chart.curves
     )
     labels = tuple((curve.label, len(curve.steps) > 1) for curve in chart.curves)
     return chart.title, labels, ends, (across.low, across.high), chart.signs, view, width
@@ -42,7 +43,7 @@ def draw_chart(
         return [[(" ", "")] * width for _ in range(height)]
     border = "accent" if chosen else "border"
     inner, rows = width - LABELS - 2, height - 2
-    across = chart.across(view)
+    across = chart.make_visible_axis(view)
     curves = [(curve, _list_places(curve, view, across)) for curve in chart.curves]
     values = [value for _, places in curves for _, value in places]
     top = _fit(_make_title(chart, view, chosen), "╭", "╮", width, border)
@@ -58,7 +59,7 @@ def draw_chart(
     _draw_happenings(plot, chart, across, view.along)
     _draw_cursor(plot, chart, view, across, up)
     for end in view.dragged or ():
-        _draw_column(plot, _column(end, across, inner), ("┃", "accent"))
+        _draw_column(plot, find_column_of(end, across, inner), ("┃", "accent"))
     labels = _make_labels(up, rows, chart.unit)
     body = [
         [("│", border), *_make_text(f"{labels.get(row, ''):>{LABELS - 1}} ", "muted"), *cells, ("│", border)]
@@ -69,14 +70,18 @@ def draw_chart(
 
 def _list_places(curve: Curve, view: ChartView, across: AxisScale) -> list[Place]:
     """The points in sight: x from 0 to 1, and the value."""
-    points = curve.drawn(view)
+    points = curve.list_drawn_points(view)
     return clip_places(
-        list(zip(across.positions(step for step, _ in points), (value for _, value in points), strict=True))
+        list(
+            zip(
+                across.find_positions(step for step, _ in points), (value for _, value in points), strict=True
+            )
+        )
     )
 
 
 def _scale_places(places: Sequence[Place], up: AxisScale) -> list[Place]:
-    return list(zip((x for x, _ in places), up.positions(value for _, value in places), strict=True))
+    return list(zip((x for x, _ in places), up.find_positions(value for _, value in places), strict=True))
 
 
 def _plot(curves: Sequence[tuple[Curve, list[Place]]], width: int, height: int) -> list[list[Cell]]:
@@ -85,8 +90,8 @@ def _plot(curves: Sequence[tuple[Curve, list[Place]]], width: int, height: int) 
     cells: list[list[Cell]] = [[(" ", "")] * width for _ in range(height)]
     for curve, places in reversed(curves):
         canvas = Canvas(width, height)
-        canvas.curve(keep_extremes(places, 2 * width))
-        for row, line in enumerate(canvas.rows()):
+        canvas.draw_curve(keep_extremes(places, 2 * width))
+        for row, line in enumerate(canvas.list_rows()):
             for column, (dots, _) in enumerate(line):
                 if dots != " ":
                     cells[row][column] = (dots, curve.meaning)
@@ -117,7 +122,7 @@ def _draw_happenings(plot: list[list[Cell]], chart: ChartData, across: AxisScale
         for happened in chart.signs:
             if happened.kind != kind or not across.contains(happened.at):
                 continue
-            column = find_column(across.position(happened.at), len(plot[0]))
+            column = find_column(across.find_position(happened.at), len(plot[0]))
             if kind in LINES:
                 _draw_column(plot, column, (LINES[kind], "mark"))
                 _make_label(plot[0], column, format_place(happened.at, along))
@@ -145,14 +150,14 @@ def _draw_cursor(
 ) -> None:
     if view.cursor is None or not across.contains(view.cursor):
         return
-    _draw_column(plot, find_column(across.position(view.cursor), len(plot[0])), ("│", "info"))
+    _draw_column(plot, find_column(across.find_position(view.cursor), len(plot[0])), ("│", "info"))
     for curve in reversed(chart.curves):
-        points = Curve(curve.label, *_split_columns(curve.drawn(view)), curve.meaning)
+        points = Curve(curve.label, *_split_columns(curve.list_drawn_points(view)), curve.meaning)
         if not points.steps:
             continue
-        place = points.nearest(view.cursor)
+        place = points.find_nearest(view.cursor)
         if across.contains(points.steps[place]):
-            at = across.position(points.steps[place]), up.position(points.values[place])
+            at = across.find_position(points.steps[place]), up.find_position(points.values[place])
             _put(plot, at, ("◆", f"bold {curve.meaning}"))
 
 
@@ -168,7 +173,7 @@ def _make_title(chart: ChartData, view: ChartView, chosen: bool) -> list[list[Ce
     for rule, labelled in (("━", True), ("━", False), ("", False)):
         line = list(name)
         for curve in chart.curves:
-            figure = write_figure(curve.figure(view.cursor), chart.unit)
+            figure = write_figure(curve.find_value(view.cursor), chart.unit)
             sign = f"{rule}{curve.sign or rule or '━'} " if several else ""
             label = f"{curve.label} " if several and labelled and curve.label != curve.sign else ""
             line += _make_text(sign + label, curve.meaning)
@@ -203,8 +208,8 @@ def _make_labels(up: AxisScale, rows: int, unit: str) -> dict[int, str]:
     """The values next to the uppermost and the lowest row, and between them about one in four."""
     high, low = (float(f"{end:.{2 if up.log else 6}g}") for end in (up.high, up.low))
     labels = {0: format_tick(high, unit), rows - 1: format_tick(low, unit)}
-    for value in up.ticks(max(2, rows // 4)):
-        row = find_row(up.position(value), rows)
+    for value in up.list_ticks(max(2, rows // 4)):
+        row = find_row(up.find_position(value), rows)
         if 1 < row < rows - 2:
             labels.setdefault(row, format_tick(value, unit))
     return labels
@@ -215,24 +220,29 @@ def _draw_below(chart: ChartData, view: ChartView, across: AxisScale, width: int
     line = _make_row("╰", "─" * (width - 2), "╯", border)
     inner, left = width - LABELS - 2, LABELS + 1
     most = max(3, inner // 12)
-    ticks = [value for value in chart.ticks(across, most) if view.along == "time" or is_whole(value)]
+    ticks = [value for value in chart.list_ticks(across, most) if view.along == "time" or is_whole(value)]
     for value in thin_ticks(ticks, most):
         _write(
-            line, left + find_column(across.position(value), inner), format_place(value, view.along), "muted"
+            line,
+            left + find_column(across.find_position(value), inner),
+            format_place(value, view.along),
+            "muted",
         )
     if view.dragged is not None:
-        first, last = sorted(_column(end, across, inner) for end in view.dragged)
+        first, last = sorted(find_column_of(end, across, inner) for end in view.dragged)
         for column in range(left + first, left + last + 1):
             line[column] = ("━" if line[column][0] == "─" else line[column][0], "bold accent")
     if view.cursor is not None and across.contains(view.cursor):
         text = format_place(view.cursor, view.along)
-        _write(line, left + find_column(across.position(view.cursor), inner), f" {text} ", "bold info", True)
+        _write(
+            line, left + find_column(across.find_position(view.cursor), inner), f" {text} ", "bold info", True
+        )
     return line
 
 
-def _column(value: float, across: AxisScale, width: int) -> int:
+def find_column_of(value: float, across: AxisScale, width: int) -> int:
     """The column of a place of the x axis, at an end of the plot where it is outside."""
-    return find_column(min(1.0, max(0.0, across.position(value))), width)
+    return find_column(min(1.0, max(0.0, across.find_position(value))), width)
 
 
 def thin_ticks(ticks: Sequence[float], most: int) -> Sequence[float]:

@@ -25,29 +25,29 @@ class ChartView:
     cursor: float | None = None
     dragged: Window | None = None
 
-    def smoother(self, by: int) -> ChartView:
+    def change_smoothing(self, by: int) -> ChartView:
         """Return the view with the smoothing moved by some notches, as far as it goes."""
         place = min(range(len(SMOOTHING)), key=lambda index: abs(SMOOTHING[index] - self.smoothing))
         return replace(self, smoothing=SMOOTHING[min(len(SMOOTHING) - 1, max(0, place + by))])
 
-    def over_next(self) -> ChartView:
+    def switch_axis(self) -> ChartView:
         """Return the view over the next of steps, tokens and time; a window of the old axis means nothing."""
         along = ALONG[(ALONG.index(self.along) + 1) % len(ALONG)]
         return replace(self, along=along, window=None, cursor=None)
 
-    def whole(self) -> ChartView:
+    def show_whole(self) -> ChartView:
         """Return the view of the whole axis without a cursor."""
         return replace(self, window=None, cursor=None)
 
-    def zoomed(self, full_axis: AxisScale, factor: float, at: float) -> ChartView:
+    def zoom(self, full_axis: AxisScale, factor: float, at: float) -> ChartView:
         """Return the view with the window ``factor`` times as wide around the place ``at`` of it."""
         return replace(self, window=zoom(full_axis, self.window, factor, at))
 
-    def zoomed_to(self, window: Window) -> ChartView:
+    def zoom_to(self, window: Window) -> ChartView:
         """Return the view of ``window``, whichever of its ends comes first."""
         return replace(self, window=(min(window), max(window)), dragged=None)
 
-    def panned(self, full_axis: AxisScale, share: float) -> ChartView:
+    def pan(self, full_axis: AxisScale, share: float) -> ChartView:
         """Return the view with the window moved by a ``share`` of its width."""
         return replace(self, window=pan(full_axis, self.window, share))
 

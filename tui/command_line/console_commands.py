@@ -13,7 +13,7 @@ from tui.command_line.command_parser import Command, CommandTable, Parsed
 from tui.console_settings import OwnCommand
 from tui.export.saved_kinds import KINDS
 from tui.keys.key_declarations import list_command_keys
-from tui.keys.own_commands import title
+from tui.keys.own_commands import find_title
 from tui.start.start_page import DEMO, FILE, WIZARD
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def build_table(app: Navigation) -> CommandTable:
         ),
         *(Command(place, f"open {place}") for place in places if place != "trial"),
         *(Command(name, key.meaning) for name, key in list_command_keys().items()),
-        *(Command(_typed(command), command.run) for command in app.own_commands if command.name),
+        *(Command(_format_typed_name(command), command.run) for command in app.own_commands if command.name),
         Command("quit", "leave; the study continues"),
     ]
     first = {command.name: command for command in reversed(commands)}  # a key does not replace a screen
@@ -63,7 +63,10 @@ async def run_command(app: Navigation, parsed: Parsed) -> None:
         "save": lambda kind: app.action_save(kind),
         "quit": lambda _: app.action_detach(),
     }
-    own = next((at for at, command in enumerate(app.own_commands) if _typed(command) == parsed.name), None)
+    own = next(
+        (at for at, command in enumerate(app.own_commands) if _format_typed_name(command) == parsed.name),
+        None,
+    )
     if parsed.name in runs:
         runs[parsed.name](parsed.argument)
     elif parsed.name in app.places:
@@ -74,9 +77,9 @@ async def run_command(app: Navigation, parsed: Parsed) -> None:
         app.action_own(own)
 
 
-def _typed(command: OwnCommand) -> str:
+def _format_typed_name(command: OwnCommand) -> str:
     """Return the name of a user's command as it is typed."""
-    return title(command).replace(" ", "-")
+    return find_title(command).replace(" ", "-")
 
 
 def _list_fields(study: s.Study | None) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from tui.console_settings import OwnCommand
 from tui.engine_connection import Engine
 from tui.export.background_command import run_in_background
 from tui.keys.key_definition import Key
-from tui.keys.own_commands import check_own_commands, fill, title
+from tui.keys.own_commands import check_own_commands, fill, find_title
 from tui.study.away_page_decision import AwayNotice
 from tui.study.away_screen import AwayScreen
 from tui.study.studies_screen import StudiesScreen
@@ -89,7 +89,7 @@ class Navigation(ScreenPlaces):
         """Save the table, curves, the screen, a report or a bundle."""
         open_save_dialog(self, kind)
 
-    def shown_trials(self) -> tuple[int, ...]:
+    def list_shown_trials(self) -> tuple[int, ...]:
         """Return the numbers of the trials that the table shows, in its order."""
         return tuple(self._find_trials_screen().table.selection.numbers)
 
@@ -97,14 +97,14 @@ class Navigation(ScreenPlaces):
         """Bind the user's own commands to their keys; return what is wrong with some."""
         self.own_commands, faults = check_own_commands(commands, self.key_map)
         for place, command in enumerate(self.own_commands):
-            self.bind(command.key, f"own({place})", description=title(command), show=False)
+            self.bind(command.key, f"own({place})", description=find_title(command), show=False)
         return faults
 
     def action_own(self, place: int) -> None:
         """Run a command of the user on the selected trial, after a question where it wants one."""
-        command, number, study = self.own_commands[place], self.selected_trial(), self.study
+        command, number, study = self.own_commands[place], self.find_selected_trial(), self.study
         if self.engine.read_only and not command.reads:
-            self.say(f"this console only reads, and {title(command)} may change something")
+            self.say(f"this console only reads, and {find_title(command)} may change something")
             return
         trial = study.trials.get(number) if study is not None and number is not None else None
         words = fill(command, study, trial, self.engine.host)
@@ -119,7 +119,7 @@ class Navigation(ScreenPlaces):
                 self.run_worker(self._run_own(command, words), group="own", exit_on_error=False)
 
         if command.confirm:
-            self.push_screen(Confirm(f"Run {title(command)}?", sanitize(" ".join(words), 300)), run)
+            self.push_screen(Confirm(f"Run {find_title(command)}?", sanitize(" ".join(words), 300)), run)
         else:
             run()
 
@@ -132,7 +132,7 @@ class Navigation(ScreenPlaces):
         words = sanitize(fault or last or "done", 300)
         severity: Literal["information", "warning"] = "warning" if fault else "information"
         if fault or not command.terminal:
-            self.notify(words, title=title(command), severity=severity, timeout=5, markup=False)
+            self.notify(words, title=find_title(command), severity=severity, timeout=5, markup=False)
 
     def action_studies(self) -> None:
         """Let the user choose one of the engine's studies, or another host."""

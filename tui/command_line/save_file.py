@@ -38,18 +38,18 @@ def capture(app: Navigation, svg: bool) -> str:
 
 def open_save_dialog(app: Navigation, kind: str = "") -> None:
     """Ask what to save and where, and save it. The screen is taken as it is now, without the dialog."""
-    screen, study, number = app.screen, app.study, app.selected_trial()
+    screen, study, number = app.screen, app.study, app.find_selected_trial()
     trial = study.trials.get(number) if study is not None and number is not None else None
     name = (screen.CRUMB or screen.crumb) if isinstance(screen, StudyScreen) else "screen"
     name = "all" if study is not None and name == study.name else name
-    shown = Shown(name, study, app.shown_trials(), trial, app.engine.host)
+    shown = Shown(name, study, app.list_shown_trials(), trial, app.engine.host)
     screens = {"picture": capture(app, True), "text": capture(app, False)}
 
     async def save(saving: Saving, path: Path, may_replace: bool) -> Path:
         if saving.kind in ("report", "bundle"):
             await _export(shown, saving.kind, path, may_replace)
         else:
-            _write(path, _content(shown, saving.kind, screens), may_replace)
+            _write(path, _make_content(shown, saving.kind, screens), may_replace)
         return path
 
     def tell(path: Path | None) -> None:
@@ -59,7 +59,7 @@ def open_save_dialog(app: Navigation, kind: str = "") -> None:
     app.push_screen(SaveDialog(list_savings(shown), kind, save, app.look), tell)
 
 
-def _content(shown: Shown, kind: str, screens: dict[str, str]) -> str:
+def _make_content(shown: Shown, kind: str, screens: dict[str, str]) -> str:
     if kind == "table" and shown.study is not None:
         return write_trials(shown.study, shown.numbers)
     return write_curves(shown.trial) if kind == "curves" and shown.trial is not None else screens[kind]

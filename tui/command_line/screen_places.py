@@ -84,12 +84,12 @@ class ScreenPlaces(NotifyingApp):
 
     def go(self, place: str) -> None:
         """Open the screen ``place`` on the selected trial, above the screen of all trials."""
-        trial = self.selected_trial()
+        trial = self.find_selected_trial()
         screen = self.places[place](trial)
         if screen is None and place != "trials":
             self.say(f"{place}: there is nothing to show yet")
             return
-        here = self._here()
+        here = self._find_uppermost()
         self._return_to_trials()
         if screen is not None:
             self.push_screen(screen)
@@ -98,28 +98,28 @@ class ScreenPlaces(NotifyingApp):
     def push_screen(self, screen: Any, *arguments: Any, **options: Any) -> Any:
         """Remember the place that is covered by another one, so that a key leads back to it."""
         if isinstance(screen, StudyScreen) and _place_of(screen):
-            self._left = self._here()
+            self._left = self._find_uppermost()
         return super().push_screen(screen, *arguments, **options)
 
     def pop_screen(self) -> AwaitComplete:
         """Remember the place that is left."""
         if _place_of(self.screen):
-            self._left = self._here()
+            self._left = self._find_uppermost()
         return super().pop_screen()
 
     def action_last(self) -> None:
         """Open the place before; from there the key leads back here."""
         place, number = self._left
-        here = self._here()
+        here = self._find_uppermost()
         self._return_to_trials()
         if place != "trials" and (screen := self.places[place](number)) is not None:
             self.push_screen(screen)
         self._left = here
 
-    def _here(self) -> tuple[str, int | None]:
+    def _find_uppermost(self) -> tuple[str, int | None]:
         """The uppermost place, and its trial; a screen without a name belongs to the place below it."""
         names = map(_place_of, reversed(self.screen_stack))
-        return next(filter(None, names), "trials"), self.selected_trial()
+        return next(filter(None, names), "trials"), self.find_selected_trial()
 
     def action_go(self, place: str) -> None:
         """Open a screen by its digit."""
@@ -131,7 +131,7 @@ class ScreenPlaces(NotifyingApp):
         if study is None or number not in study.trials:
             self.say(f"there is no trial {number}")
             return
-        here = self._here()
+        here = self._find_uppermost()
         self._return_to_trials()
         self.push_screen(DetailScreen(number))
         self._left = here
@@ -140,10 +140,10 @@ class ScreenPlaces(NotifyingApp):
         """Open the trial above the present screen, to which Esc leads back."""
         self.push_screen(DetailScreen(number))
 
-    def selected_trial(self) -> int | None:
+    def find_selected_trial(self) -> int | None:
         """Return the number of the trial that the uppermost study screen acts on."""
         for screen in reversed(self.screen_stack):
-            if isinstance(screen, StudyScreen) and (trial := screen.selected_trial()) is not None:
+            if isinstance(screen, StudyScreen) and (trial := screen.find_selected_trial()) is not None:
                 return trial.number
         return None
 

@@ -63,7 +63,7 @@ class CompareScreen(ChartKeys, StudyScreen):
         yield Box("side by side")
         yield KeyBar()
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """The first of them."""
         trials = self._list_compared_trials()
         return trials[0] if trials else None
@@ -106,7 +106,7 @@ class CompareScreen(ChartKeys, StudyScreen):
         self._asked = (question, looks)
         if self._latest is None:
             self._latest = Latest(self.console.engine.ask, self._take_paired)
-        self.run_worker(self._latest.want(question), group="paired", exit_on_error=False)
+        self.run_worker(self._latest.send(question), group="paired", exit_on_error=False)
 
     def _take_paired(self, answer: console_api.Answer | None, why: str) -> None:
         self._why = why
@@ -116,7 +116,7 @@ class CompareScreen(ChartKeys, StudyScreen):
 
     def _make_title(self, study: s.Study, trials: list[s.Trial]) -> Text:
         look, away = self.console.look, self.console.engine.away
-        line = self.way()
+        line = self.draw_breadcrumbs()
         line.append(" ")
         if self._left:
             left_out = f"the first {MOST} of {MOST + self._left} marked: "

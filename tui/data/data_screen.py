@@ -73,7 +73,7 @@ class DataScreen(StudyScreen):
                 yield Sheet()
         yield KeyBar()
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """Return the trial whose mixture is shown: the given one, else one that trains."""
         if self.study is None:
             return None
@@ -134,7 +134,7 @@ class DataScreen(StudyScreen):
         return max(16, self.query_one(box).scrollable_content_region.width)
 
     def _make_title(self) -> Text:
-        look, review, line = self.console.look, self._review, self.way()
+        look, review, line = self.console.look, self._review, self.draw_breadcrumbs()
         if review is not None:
             findings = [finding for source in review.sources for finding in source.findings]
             checked = any(not source.why_not for source in review.sources)
@@ -172,7 +172,7 @@ class DataScreen(StudyScreen):
     def _describe_balance(self) -> str:
         if self.study is None or not self.study.settings.data.mixture:
             return ""
-        trial = self.selected_trial()
+        trial = self.find_selected_trial()
         return mixture_balance.sum_up(mixture_balance.list_shares(self.study, trial), trial)
 
     def _draw_detail(self) -> Text:
@@ -185,7 +185,7 @@ class DataScreen(StudyScreen):
         if entry is None or study is None:
             return Text()
         if entry.source is None:
-            trial = self.selected_trial()
+            trial = self.find_selected_trial()
             shares = mixture_balance.list_shares(study, trial)
             return mixture_balance.draw_balance(shares, trial, study, width, look)
         if entry.finding is not None:
@@ -197,7 +197,7 @@ class DataScreen(StudyScreen):
 
     # -- keys -------------------------------------------------------------------------------------
 
-    def key_label(self, key_id: str, label: str) -> str:
+    def label_key(self, key_id: str, label: str) -> str:
         """Show only the keys that do something with the chosen entry."""
         if key_id == "data.rows":
             return label if self._find_opened() is not None else ""
@@ -231,8 +231,8 @@ class DataScreen(StudyScreen):
 
     def action_neighbour(self, by: int) -> None:
         """The next or previous trial, as far as there is one."""
-        self.selected_trial()
-        self._number = self.beside(self._number, by)
+        self.find_selected_trial()
+        self._number = self.find_neighbour(self._number, by)
         self.show()
 
     def action_move(self, by: int) -> None:

@@ -66,7 +66,7 @@ class RowsScreen(StudyScreen):
         super().on_mount()
         self.action_again()
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """Rows belong to no trial."""
         return None
 
@@ -89,7 +89,7 @@ class RowsScreen(StudyScreen):
         """Ask the engine for the row."""
         if self.study is not None:
             request = AskDataRow(self.study.name, self._source, self._number)
-            self.run_worker(self._question.want(request), group="rows", exit_on_error=False)
+            self.run_worker(self._question.send(request), group="rows", exit_on_error=False)
 
     # -- drawing ----------------------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ class RowsScreen(StudyScreen):
         self.query_one("#row", Sheet).draw(mark_row(row, look) if row is not None else Text())
 
     def _make_title(self) -> Text:
-        look, row, line = self.console.look, self._row, self.way()
+        look, row, line = self.console.look, self._row, self.draw_breadcrumbs()
         of = f" of {row.of:,}" if row is not None and row.of else ""
         line.append(f"  row {self._number:,}{of}", style="bold")
         about = f"not bold {look['accent' if self._finding else 'muted']}"
@@ -122,7 +122,7 @@ class RowsScreen(StudyScreen):
 
     # -- keys -------------------------------------------------------------------------------------
 
-    def key_label(self, key_id: str, label: str) -> str:
+    def label_key(self, key_id: str, label: str) -> str:
         """Show the keys of the examples only where there are some."""
         return "" if key_id in EXAMPLE_KEYS and len(self._examples) < 2 else label
 

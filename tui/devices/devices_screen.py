@@ -63,7 +63,7 @@ class DevicesScreen(ChartKeys, StudyScreen):
         yield Box("processes by user")
         yield KeyBar()
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """No trial is selected here."""
         return None
 
@@ -90,7 +90,7 @@ class DevicesScreen(ChartKeys, StudyScreen):
 
     def _make_title(self, machine: s.Machine) -> Text:
         look = self.console.look
-        line = self.way()
+        line = self.draw_breadcrumbs()
         host = sanitize(machine.host.name, 40)
         line.append(f" of {host}" if host else "", style=look["muted"])
         line.append(f"   the last {NAMES[SPANS[self._span]]}", style=look["accent"])
@@ -113,7 +113,7 @@ class DevicesScreen(ChartKeys, StudyScreen):
     def action_along(self) -> None:
         """A longer history: 1 minute to 1 day."""
         self._span = (self._span + 1) % len(SPANS)
-        self.charts.look_at(self.charts.view.whole())
+        self.charts.look_at(self.charts.view.show_whole())
         self.show()
 
     def action_signal(self) -> None:

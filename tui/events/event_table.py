@@ -43,11 +43,11 @@ class EventTable(FollowingTable):
         ]
         self.set_columns(columns, len(columns), look)
 
-    def source(self, key: int) -> tuple[object, ...]:
+    def list_row_inputs(self, key: int) -> tuple[object, ...]:
         """Return the event."""
         return (self._events[key],)
 
-    def cells(self, key: int) -> Cells:
+    def draw_cells(self, key: int) -> Cells:
         """Return when, which trial, and what, in the colour of its level."""
         row = self._events[key]
         number = str(row.trial) if row.trial >= 0 else ""

@@ -65,12 +65,12 @@ class EventsScreen(ListKeys, StudyScreen):
         """Return the table of events."""
         return self.query_one(EventTable)
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """Return the trial of the event under the cursor."""
         row = self.table.chosen
         return self.study.trials.get(row.trial) if self.study is not None and row is not None else None
 
-    def chosen_text(self) -> str:
+    def find_chosen_text(self) -> str:
         """Return the event under the cursor as a line."""
         row = self.table.chosen
         return _find_whole(row) if row is not None else ""
@@ -126,7 +126,7 @@ class EventsScreen(ListKeys, StudyScreen):
 
     def _make_title(self, study: s.Study | None) -> Text:
         look = self.console.look
-        line = self.way()
+        line = self.draw_breadcrumbs()
         shown, total = len(self._numbers), len(self._events.rows)
         if self.filter_text:
             line.append(f"   {shown} of {total} {sanitize(self.filter_text, 40)}", style=look["warning"])
@@ -140,9 +140,9 @@ class EventsScreen(ListKeys, StudyScreen):
 
     # -- keys -------------------------------------------------------------------------------------
 
-    def key_label(self, key_id: str, label: str) -> str:
+    def label_key(self, key_id: str, label: str) -> str:
         """Say what Esc does, and hide Enter where there is no trial to open."""
-        if key_id == "events.open" and self.selected_trial() is None:
+        if key_id == "events.open" and self.find_selected_trial() is None:
             return ""
         return "show all" if key_id == "events.back" and self.filter_text else label
 
@@ -158,7 +158,7 @@ class EventsScreen(ListKeys, StudyScreen):
 
     def action_open(self) -> None:
         """Open the trial of the event; Esc leads back here."""
-        trial = self.selected_trial()
+        trial = self.find_selected_trial()
         if trial is not None:
             self.console.show_trial(trial.number)
 

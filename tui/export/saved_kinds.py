@@ -35,8 +35,8 @@ def list_savings(shown: Shown) -> list[Saving]:
     """Return what can be saved now. Report and bundle need the study's files, which are on the engine's
     host."""
     study, trial = shown.study, shown.trial
-    name = _file_name(study.name) if study is not None else "trimtab"
-    screen = f"{name}-{_file_name(shown.screen)}"
+    name = _make_file_name(study.name) if study is not None else "trimtab"
+    screen = f"{name}-{_make_file_name(shown.screen)}"
     found = []
     if study is not None and study.trials:
         count = len(shown.numbers)
@@ -57,5 +57,5 @@ def list_savings(shown: Shown) -> list[Saving]:
     return found
 
 
-def _file_name(text: str) -> str:
+def _make_file_name(text: str) -> str:
     return NAME.sub("-", text).strip("-.")[:60] or "trimtab"

@@ -100,10 +100,10 @@ class Line(Horizontal):
         label = Text(sanitize(f"{sign}{row.label or row.name}", LABEL - 1), no_wrap=True)
         label.stylize(look["muted"] if field is None else f"bold {look['accent']}" if changed else "")
         self.label.draw(label)
-        self.told.draw(_row_hint(row, read, changed, self._width, look))
+        self.told.draw(_describe_row(row, read, changed, self._width, look))
 
 
-def _row_hint(row: Row, read: Read, changed: bool, width: int, look: Palette) -> Text:
+def _describe_row(row: Row, read: Read, changed: bool, width: int, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     if row.locked:
         line.append(sanitize(row.start, width - 1).ljust(width), style=look["muted"])
@@ -172,18 +172,18 @@ class Form(VerticalScroll, can_focus=False):
                 return line.row, line.read
         return None
 
-    def _changed(self) -> Iterator[Line]:
+    def _list_changes(self) -> Iterator[Line]:
         return (line for line in self._lines if line.field is not None and line.field.changed)
 
     @property
     def changes(self) -> dict[str, Any]:
         """The value of each row that changed and may stand."""
-        return {line.row.name: line.read.value for line in self._changed() if not line.read.wrong}
+        return {line.row.name: line.read.value for line in self._list_changes() if not line.read.wrong}
 
     @property
     def wrong(self) -> dict[str, str]:
         """What is wrong, by row."""
-        return {line.row.name: line.read.wrong for line in self._changed() if line.read.wrong}
+        return {line.row.name: line.read.wrong for line in self._list_changes() if line.read.wrong}
 
     def go_to(self, name: str) -> None:
         """Give the keys to a row."""

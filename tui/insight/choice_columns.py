@@ -46,7 +46,7 @@ def list_choice_columns(view: View, axis: Axis, width: int) -> list[ChoiceColumn
     placed = i.make_slice(view.study, axis, view.objective)
     total = len(axis.choices)
     columns = []
-    for place, (x, value) in enumerate(axis.marks()):
+    for place, (x, value) in enumerate(axis.list_marks()):
         points = tuple(point for at, point in placed if abs(at - x) < 0.5 / max(1, total))
         columns.append(ChoiceColumn(value, width * place // total, width * (place + 1) // total - 1, points))
     return columns
@@ -77,7 +77,7 @@ def _draw_box(plane: Plane, column: ChoiceColumn, scale: AxisScale) -> None:
     if len(column.results) < ENOUGH:
         return
     low, middle, high = (
-        find_row(scale.position(value), plane.height)
+        find_row(scale.find_position(value), plane.height)
         for value in quantiles(column.results, method="inclusive")
     )
     half = max(2, round((column.right - column.left) * BOX / 2))
@@ -98,7 +98,7 @@ def _draw_points(plane: Plane, view: View, column: ChoiceColumn, scale: AxisScal
     room = (column.right - column.left) // 2
     ordered = sorted(column.points, key=lambda point: (point.trial == view.focus, point.trial))
     for point in ordered:
-        row = find_row(scale.position(point.value), plane.height)
+        row = find_row(scale.find_position(point.value), plane.height)
         offset = next(free_places.setdefault(row, _spread_sideways(room)))
         sign, meaning = (EARLY, "pruned") if point.early else (RESULT, "complete")
         if point.trial == view.focus:

@@ -28,14 +28,14 @@ SHADES = "█▓▒░·"  # the best first
 MOST_COLUMNS, MOST_ROWS = 32, 16  # of the shading: it is drawn in the console's own time
 
 
-def pairs(study: s.Study) -> list[tuple[Axis, Axis]]:
+def list_pairs(study: s.Study) -> list[tuple[Axis, Axis]]:
     """Every two knobs."""
     return list(combinations(list_axes(study), 2))
 
 
-def lines(view: View) -> list[Text]:
+def draw_lines(view: View) -> list[Text]:
     """Legend, shades with the trials on them, axes."""
-    knob_pairs = pairs(view.study)
+    knob_pairs = list_pairs(view.study)
     if not knob_pairs:
         return [Text("a contour needs two searched knobs", style=view.look["muted"])]
     across, up = knob_pairs[min(view.choice, len(knob_pairs) - 1)]
@@ -54,9 +54,10 @@ def lines(view: View) -> list[Text]:
                 plane.put(column, row, SHADES[_find_level(value, borders, view.direction)], "base")
     _draw_trials(view, plane, across, up)
     labels = {
-        find_row(place, plane.height): label_axis(view, up.name, value, AXIS) for place, value in up.marks()
+        find_row(place, plane.height): label_axis(view, up.name, value, AXIS)
+        for place, value in up.list_marks()
     }
-    marks = [(place, label_axis(view, across.name, value)) for place, value in across.marks()]
+    marks = [(place, label_axis(view, across.name, value)) for place, value in across.list_marks()]
     head = draw_legend(view, meaning="warning")
     head.append(f"{SHADES} ", style=view.look["base"])
     best = f"{'≤' if view.direction == 'minimize' else '≥'} {format_value(borders[0])}"
@@ -87,14 +88,14 @@ def _find_level(value: float, borders: list[float], direction: str) -> int:
     return sum(worse)
 
 
-def trials(view: View) -> list[int]:
+def list_trials(view: View) -> list[int]:
     """The best first."""
     return [point.trial for point in i.order_points(view.study, view.objective)]
 
 
-def choices(study: s.Study) -> list[str]:
+def list_choices(study: s.Study) -> list[str]:
     """The pairs by name."""
-    return [f"{sanitize(across.name, 30)} × {sanitize(up.name, 30)}" for across, up in pairs(study)]
+    return [f"{sanitize(across.name, 30)} × {sanitize(up.name, 30)}" for across, up in list_pairs(study)]
 
 
-PAGE = Page("contour", lines, trials, choices)
+PAGE = Page("contour", draw_lines, list_trials, list_choices)

@@ -18,7 +18,7 @@ from tui.insight.page_context import (
 from tui.widgets.xy_plot import AXIS, Plane, add_axes, list_axis_labels, list_row_labels, make_axis
 
 
-def lines(view: View) -> list[Text]:
+def draw_lines(view: View) -> list[Text]:
     """Legend, plot, axes."""
     moments = i.list_history(view.study, view.objective)
     if not moments:
@@ -27,15 +27,16 @@ def lines(view: View) -> list[Text]:
     scale = make_axis([moment.point.value for moment in moments], view.direction)
     last = max(1, len(moments) - 1)
     placed = [
-        (at / last, scale.position(moment.point.value), moment.point) for at, moment in enumerate(moments)
+        (at / last, scale.find_position(moment.point.value), moment.point)
+        for at, moment in enumerate(moments)
     ]
     bests = [(at / last, moment.best) for at, moment in enumerate(moments) if moment.best is not None]
     steps: list[tuple[float, float]] = []
     for at, value in bests:
         steps += [(at, steps[-1][1])] if steps else []  # a stair: the old best holds until the new one
-        steps.append((at, scale.position(value)))
+        steps.append((at, scale.find_position(value)))
     if steps:
-        plane.line(steps, "good")
+        plane.draw_line(steps, "good")
     for x, y, point in placed:
         draw_dot(plane, view, x, y, point)
     mark_focus(plane, view, placed)
@@ -58,9 +59,9 @@ def lines(view: View) -> list[Text]:
     ]
 
 
-def trials(view: View) -> list[int]:
+def list_trials(view: View) -> list[int]:
     """In the order of their ends."""
     return [point.trial for point in i.list_points(view.study, view.objective)]
 
 
-PAGE = Page("history", lines, trials)
+PAGE = Page("history", draw_lines, list_trials)

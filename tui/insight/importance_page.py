@@ -15,7 +15,7 @@ from tui.widgets.xy_plot import pad
 NAMES = {"ped-anova": "PED-ANOVA", "fanova": "fANOVA"}
 
 
-def shares(view: View) -> list[Text]:
+def draw_shares(view: View) -> list[Text]:
     """A bar for each knob, and what they rest on."""
     look, importance = view.look, view.importance
     if importance is None:
@@ -64,9 +64,9 @@ def _wrap(text: str, view: View) -> list[Text]:
     return [Text(line, style=view.look["muted"], no_wrap=True) for line in [*lines, line]]
 
 
-def trials(view: View) -> list[int]:
+def list_trials(view: View) -> list[int]:
     """The best first."""
     return [point.trial for point in i.order_points(view.study, view.objective)]
 
 
-PAGE = Page("importance", shares, trials, list_knobs, asks="importance")
+PAGE = Page("importance", draw_shares, list_trials, list_knobs, asks="importance")

@@ -84,7 +84,7 @@ class InsightScreen(StudyScreen):
         yield Sheet(id="foot")
         yield KeyBar()
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """The trial under the cursor."""
         return (
             self.study.trials.get(self._focus) if self.study is not None and self._focus is not None else None
@@ -142,7 +142,7 @@ class InsightScreen(StudyScreen):
 
     def _make_title(self) -> Text:
         look, study, away = self.console.look, self.study, self.console.engine.away
-        line = self.way()
+        line = self.draw_breadcrumbs()
         if away:
             line.append(f"  {sanitize(away, 120)}", style=f"bold {look['error']}")
         elif study is not None:
@@ -162,7 +162,7 @@ class InsightScreen(StudyScreen):
 
     def _make_foot(self, view: View) -> Text:
         """The trial under the cursor: its value, why it ended, its knobs."""
-        look, trial = view.look, self.selected_trial()
+        look, trial = view.look, self.find_selected_trial()
         choices = PAGES[self._page].choices(view.study)
         first, second = Text(no_wrap=True, overflow="ellipsis"), Text(no_wrap=True, overflow="ellipsis")
         if choices:
@@ -206,7 +206,7 @@ class InsightScreen(StudyScreen):
         if asks in self._asked and self._asked[asks][0] != request:
             self._forget(asks)
         self._asked[asks] = request_key
-        self.run_worker(self._questions[asks].want(request), group=asks, exit_on_error=False)
+        self.run_worker(self._questions[asks].send(request), group=asks, exit_on_error=False)
 
     def _forget(self, asks: str) -> None:
         """Another method, objective or study: what was answered is of something else."""
@@ -272,7 +272,7 @@ class InsightScreen(StudyScreen):
 
     def action_open(self) -> None:
         """The trial under the cursor, large."""
-        trial = self.selected_trial()
+        trial = self.find_selected_trial()
         if trial is None:
             self.console.say("no trial is chosen: ← → choose one")
         else:

@@ -14,7 +14,7 @@ MOST = 250  # lines: more are a grey field
 BEST = 0.25  # the share of the trials whose lines are lit
 
 
-def lines(view: View) -> list[Text]:
+def draw_lines(view: View) -> list[Text]:
     """Legend, the upper ends, the lines, the lower ends, the names."""
     points = i.order_points(view.study, view.objective)
     if not view.axes:
@@ -32,9 +32,15 @@ def lines(view: View) -> list[Text]:
         focused = point.trial == view.focus
         meaning = "warning" if focused else "good" if ranks[point.trial] <= BEST else "faint"
         for stretch in _list_stretches(view, point, 1 - ranks[point.trial], stops):
-            plane.line(stretch, meaning)
+            plane.draw_line(stretch, meaning)
     upper, lower = _make_ends(view, stops, True), _make_ends(view, stops, False)
-    return [_make_head(view, len(points)), upper, *plane.rows(view.look), lower, _make_names(view, stops)]
+    return [
+        _make_head(view, len(points)),
+        upper,
+        *plane.list_rows(view.look),
+        lower,
+        _make_names(view, stops),
+    ]
 
 
 def _list_stretches(
@@ -66,7 +72,7 @@ def _make_head(view: View, count: int) -> Text:
 
 def _make_ends(view: View, stops: list[float], upper: bool) -> Text:
     """What stands at the upper or the lower end of each axis."""
-    ends = [(axis.name, axis.marks()[-1 if upper else 0][1]) for axis in view.axes]
+    ends = [(axis.name, axis.list_marks()[-1 if upper else 0][1]) for axis in view.axes]
     written = [label_axis(view, name, value, 12) for name, value in ends]
     labels = [*written, "best" if upper else "worst"]
     return _spread_labels(view, stops, labels, "muted")
@@ -91,9 +97,9 @@ def _spread_labels(view: View, stops: list[float], labels: list[str], meaning: s
     return line
 
 
-def trials(view: View) -> list[int]:
+def list_trials(view: View) -> list[int]:
     """The best first."""
     return [point.trial for point in i.order_points(view.study, view.objective)]
 
 
-PAGE = Page("parallel", lines, trials)
+PAGE = Page("parallel", draw_lines, list_trials)

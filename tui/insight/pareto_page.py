@@ -26,7 +26,7 @@ from tui.widgets.xy_plot import AXIS, Plane, add_axes, list_axis_labels, list_ro
 BAR = 12  # cells
 
 
-def lines(view: View) -> list[Text]:
+def draw_lines(view: View) -> list[Text]:
     """With one objective the ranking; else the plot of two of them, and the front below."""
     if len(view.study.objectives) == 1:
         return _draw_ranking(view)
@@ -55,7 +55,7 @@ def _plot(view: View, front: list[s.Trial], high: int) -> list[Text]:
     for trial in sorted(complete, key=lambda trial: (trial.number in ahead, trial.number == view.focus)):
         meaning = "cursor" if trial.number == view.focus else "good" if trial.number in ahead else "muted"
         sign = HERE if meaning == "cursor" else RESULT if trial.number in ahead else "·"
-        plane.mark(across.position(trial.values[x]), up.position(trial.values[y]), sign, meaning)
+        plane.mark(across.find_position(trial.values[x]), up.find_position(trial.values[y]), sign, meaning)
     head = Text(f"{RESULT} on the front   ", style=view.look["good"], no_wrap=True, overflow="ellipsis")
     head.append(f"· dominated   {len(front)} of {len(complete)} trials", style=view.look["muted"])
     area = reference_values.compute_hypervolume(view.study)
@@ -121,20 +121,20 @@ def _draw_ranking(view: View) -> list[Text]:
 def format_params(study: s.Study, trial: s.Trial) -> str:
     """The searched knobs of a trial in one line."""
     return "  ".join(
-        f"{_short_name(name)} {sanitize(write_knob(study, name, value), 16)}"
+        f"{_shorten_name(name)} {sanitize(write_knob(study, name, value), 16)}"
         for name, value in best_and_counts.list_searched_values(study, trial).items()
     )
 
 
-def _short_name(name: str) -> str:
+def _shorten_name(name: str) -> str:
     return KNOBS[name].short or name if name in KNOBS else sanitize(name, 12)
 
 
-def trials(view: View) -> list[int]:
+def list_trials(view: View) -> list[int]:
     """The front, or the ranking."""
     if len(view.study.objectives) > 1:
         return [trial.number for trial in best_and_counts.find_front(view.study)]
     return [point.trial for point in i.order_points(view.study)]
 
 
-PAGE = Page("front", lines, trials)
+PAGE = Page("front", draw_lines, list_trials)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from rich.text import Text
 
 from core.contract.text.sanitize import sanitize
-from tui.insight.importance_page import trials
+from tui.insight.importance_page import list_trials
 from tui.insight.page_context import Page, View
 from tui.widgets.xy_plot import pad
 
 
-def sampler(view: View) -> list[Text]:
+def draw_sampler(view: View) -> list[Text]:
     """What the sampler says of itself."""
     look = view.look
     if view.search is None:
@@ -24,4 +24,4 @@ def sampler(view: View) -> list[Text]:
     return rows
 
 
-PAGE = Page("sampler", sampler, trials, asks="search")
+PAGE = Page("sampler", draw_sampler, list_trials, asks="search")

@@ -25,7 +25,7 @@ from tui.widgets.xy_plot import AXIS, Plane, add_axes, join_side_by_side, list_r
 NARROWEST, LOWEST = 56, 14  # cells and lines of one of several slices
 
 
-def lines(view: View) -> list[Text]:
+def draw_lines(view: View) -> list[Text]:
     """The chosen knob, and as many after it as there is room for."""
     values = [point.value for point in i.list_points(view.study, view.objective)]
     if not view.axes:
@@ -62,12 +62,13 @@ def _draw_slice(
             : height - 1
         ]
     placed = [
-        (x, scale.position(point.value), point) for x, point in i.make_slice(view.study, axis, view.objective)
+        (x, scale.find_position(point.value), point)
+        for x, point in i.make_slice(view.study, axis, view.objective)
     ]
     for x, y, point in placed:
         draw_dot(plane, view, x, y, point)
     mark_focus(plane, view, placed)
-    marks = [(place, label_axis(view, axis.name, value)) for place, value in axis.marks()]
+    marks = [(place, label_axis(view, axis.name, value)) for place, value in axis.list_marks()]
     return _draw_framed(view, axis, chosen, plane, scale, marks)[: height - 1]
 
 
@@ -81,7 +82,7 @@ def _draw_framed(
     return [title, *add_axes(plane, list_row_labels(scale, plane.height), marks, "", view.look)]
 
 
-def trials(view: View) -> list[int]:
+def list_trials(view: View) -> list[int]:
     """From the left to the right."""
     if not view.axes:
         return []
@@ -90,4 +91,4 @@ def trials(view: View) -> list[int]:
     return [point.trial for _, point in sorted(placed, key=lambda pair: (pair[0], pair[1].value))]
 
 
-PAGE = Page("slices", lines, trials, list_knobs)
+PAGE = Page("slices", draw_lines, list_trials, list_knobs)

@@ -16,7 +16,7 @@ FATES |= {"running": ("●", "running"), "ended": ("!", "failed")}
 WHAT = "rungs are the steps where the pruner compares trials; the best go on"
 
 
-def lines(view: View) -> list[Text]:
+def draw_lines(view: View) -> list[Text]:
     """Counts, rungs as far as half of the page has room, then the list."""
     head = _draw_counts(view)
     rungs = _draw_rungs(view)[: max(3, (view.height - 3) // 2)]
@@ -101,9 +101,9 @@ def _stop(view: View, stop: i.Stop) -> Text:
     return make_row(view, stop.trial, [*cells, ("", 0, ""), (why, max(10, view.width - 37), "muted")])
 
 
-def trials(view: View) -> list[int]:
+def list_trials(view: View) -> list[int]:
     """The latest first."""
     return [stop.trial for stop in i.list_stops(view.study)]
 
 
-PAGE = Page("stopped", lines, trials, asks="search")
+PAGE = Page("stopped", draw_lines, list_trials, asks="search")

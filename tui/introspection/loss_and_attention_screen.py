@@ -75,7 +75,7 @@ class InsidesScreen(StudyScreen):
                     yield Sheet()
         yield KeyBar()
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """The trial on the screen."""
         return self.study.trials.get(self._number) if self.study is not None else None
 
@@ -98,11 +98,11 @@ class InsidesScreen(StudyScreen):
         if self.study is not None:
             self._asked = self._make_moment()
             request = console_api.AskInsides(self.study.name, self._number)
-            self.run_worker(self._question.want(request), group="insides", exit_on_error=False)
+            self.run_worker(self._question.send(request), group="insides", exit_on_error=False)
 
     def _make_moment(self) -> tuple[object, ...]:
         """Return the state that an answer depends on: evaluated, scored or ended."""
-        trial = self.selected_trial()
+        trial = self.find_selected_trial()
         trial_state = (trial.state, trial.latest.get("eval/loss"), trial.scored_step) if trial else ()
         return (self._number, *trial_state)
 
@@ -149,7 +149,7 @@ class InsidesScreen(StudyScreen):
 
     def _make_title(self) -> Text:
         look, answer = self.console.look, self._answer
-        line = self.way()
+        line = self.draw_breadcrumbs()
         if answer is None or answer.why_none or self._why:
             line.append(f"\n{sanitize(self._why, 600)}", style=f"not bold {look['muted']}")
         if answer is None or answer.why_none:
@@ -176,7 +176,7 @@ class InsidesScreen(StudyScreen):
 
     def action_neighbour(self, by: int) -> None:
         """The next or previous trial, as far as there is one."""
-        number = self.beside(self._number, by)
+        number = self.find_neighbour(self._number, by)
         if number is not None and number != self._number:
             self._number, self._answer, self._why = number, None, "asking the engine …"
             self.show()

@@ -23,30 +23,30 @@ def check_own_commands(
     commands: Sequence[OwnCommand], key_map: Mapping[str, str]
 ) -> tuple[list[OwnCommand], list[str]]:
     """Return the commands that can be used, and in words what is wrong with the others."""
-    taken = {name: key.id for group in GROUPS for key in group for name in _keys(key, key_map)}
+    taken = {name: key.id for group in GROUPS for key in group for name in _list_keys(key, key_map)}
     usable, faults = list[OwnCommand](), list[str]()
     for command in commands:
-        fault = _fault(command, taken)
+        fault = _find_fault(command, taken)
         if fault:
             faults.append(f"console.toml, command {sanitize(command.key, 30)!r}: {fault}")
         else:
             usable.append(command)
-            taken[command.key] = f"`{title(command)}`"
+            taken[command.key] = f"`{find_title(command)}`"
     return usable, faults
 
 
-def _keys(key: Key, key_map: Mapping[str, str]) -> list[str]:
+def _list_keys(key: Key, key_map: Mapping[str, str]) -> list[str]:
     return key_map.get(key.id, key.keys).split(",")
 
 
-def _fault(command: OwnCommand, taken: Mapping[str, str]) -> str:
+def _find_fault(command: OwnCommand, taken: Mapping[str, str]) -> str:
     if not command.key.strip() or "," in command.key:
         return "its key is one key, such as ctrl+o"
     if command.key in taken:
         return f"the key is {taken[command.key]}: move that first, under [keys]"
     try:
         words = shlex.split(command.run)
-        names = _placeholders(words)
+        names = _find_placeholders(words)
     except ValueError as error:
         return f"`run` cannot be read: {error}"
     if unknown := sorted(names - set(PLACEHOLDERS)):
@@ -55,7 +55,7 @@ def _fault(command: OwnCommand, taken: Mapping[str, str]) -> str:
     return "" if words else "`run` is empty"
 
 
-def _placeholders(words: Sequence[str]) -> set[str]:
+def _find_placeholders(words: Sequence[str]) -> set[str]:
     """Return the placeholders' names, each with what follows it, such as "trial:>4". Raises ValueError."""
     parts = [part for word in words for part in string.Formatter().parse(word)]
     return {
@@ -65,7 +65,7 @@ def _placeholders(words: Sequence[str]) -> set[str]:
     }
 
 
-def title(command: OwnCommand) -> str:
+def find_title(command: OwnCommand) -> str:
     """Return its name, or else the program that it runs."""
     return sanitize(command.name or command.run, 60)
 
@@ -73,7 +73,7 @@ def title(command: OwnCommand) -> str:
 def as_group(commands: Sequence[OwnCommand]) -> Group:
     """Return the commands as keys, for the help."""
     keys = [
-        Key(f"own.{place}", command.key, f"app.own({place})", title(command), _explain_meaning(command))
+        Key(f"own.{place}", command.key, f"app.own({place})", find_title(command), _explain_meaning(command))
         for place, command in enumerate(commands)
     ]
     return Group(TITLE, tuple(keys))
@@ -90,7 +90,7 @@ def fill(
     """Return the words of the command line, or why it cannot run now. No shell reads them: a placeholder is
     one word or a part of one, whatever it stands for."""
     words = shlex.split(command.run)
-    names = _placeholders(words)
+    names = _find_placeholders(words)
     key = spell(command.key)
     if study is None and names:
         return f"{key}: there is no study"

@@ -38,11 +38,11 @@ class LogTable(FollowingTable):
         self.set_columns([TableColumn("line", width, ())], 1, look)
         self.show_lines(numbers)
 
-    def source(self, key: int) -> tuple[object, ...]:
+    def list_row_inputs(self, key: int) -> tuple[object, ...]:
         """Return the line and what is searched in it."""
         return (self._texts.get(key), self._pattern)
 
-    def cells(self, key: int) -> Cells:
+    def draw_cells(self, key: int) -> Cells:
         """Return the line in pieces, with the matches marked."""
         line = self._texts.get(key)
         if line is None:

@@ -101,7 +101,7 @@ class LogTail:
     def _clean(self, raw: bytes) -> str:
         """Return a line as it is shown; of a progress bar what was drawn last."""
         text = raw.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace")
-        return sanitize(self._redactor.text(text), LONGEST_LINE)
+        return sanitize(self._redactor.redact_text(text), LONGEST_LINE)
 
 
 def _open(path: str, flags: int) -> int:

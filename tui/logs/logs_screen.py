@@ -79,11 +79,11 @@ class LogsScreen(ListKeys, StudyScreen):
         """Return the table of lines."""
         return self.query_one(LogTable)
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """No trial is selected here."""
         return None
 
-    def chosen_text(self) -> str:
+    def find_chosen_text(self) -> str:
         """Return the line under the cursor."""
         line = self.table.chosen
         return line.text if line is not None else ""
@@ -100,7 +100,7 @@ class LogsScreen(ListKeys, StudyScreen):
     def _show_remote(self) -> None:
         """Say where the logs are: files of another host are not read through the engine."""
         host = self.console.engine.tunnel.host
-        why = f"the logs are on {host.name}: ssh {host.address} {host.remote_command('logs')}"
+        why = f"the logs are on {host.name}: ssh {host.address} {host.make_remote_command('logs')}"
         if self._end.why_none != why:
             self._end = LogEnd(why_none=why)
             self.show()
@@ -158,7 +158,7 @@ class LogsScreen(ListKeys, StudyScreen):
     def _make_title(self) -> Text:
         """The logs by name, the present one first in sight."""
         look = self.console.look
-        line = self.way()
+        line = self.draw_breadcrumbs()
         line.append(" ")
         for file in self._files:
             is_current = file == self._file
@@ -192,13 +192,13 @@ class LogsScreen(ListKeys, StudyScreen):
     def _find_whole(self) -> Text:
         """The line under the cursor in full, with its matches."""
         look, text = self.console.look, Text()
-        for part, meaning in make_pieces(self.chosen_text(), self._pattern):
+        for part, meaning in make_pieces(self.find_chosen_text(), self._pattern):
             text.append(part, style=look[meaning] if meaning else "")
         return text
 
     # -- keys -------------------------------------------------------------------------------------
 
-    def key_label(self, key_id: str, label: str) -> str:
+    def label_key(self, key_id: str, label: str) -> str:
         """Say what Esc and A do, and hide the keys of matches while nothing is searched."""
         if key_id in ("logs.next", "logs.previous", "logs.all") and self._pattern is None:
             return ""

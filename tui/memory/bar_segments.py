@@ -61,7 +61,7 @@ def make_trial_share(number: int, used_bytes: int, place: int) -> Share:
 def group_by_kind(estimate: PackEstimate) -> list[Share]:
     """Return the parts summed over all trials, in the engine's order, then the process overhead."""
     names = dict.fromkeys(part.name for part in estimate.parts)
-    shares = [make_kind_share(name, estimate.of(name)) for name in sorted(names, key=_find_place)]
+    shares = [make_kind_share(name, estimate.sum_bytes(name)) for name in sorted(names, key=_find_place)]
     return [*shares, *make_overhead(estimate, None)]
 
 

@@ -44,13 +44,13 @@ class DeviceMemoryBars(Box):
         lines: list[Text] = []
         for device in devices:
             lines += [Text()] if lines and tall else []
-            lines += _device(device, study, machine, self.room, look, tall)
+            lines += _draw_device(device, study, machine, self.room, look, tall)
         if not devices:
             lines = [Text("no device has been read yet", style=look["muted"])]
         self.write(lines, stale)
 
 
-def _device(
+def _draw_device(
     now: DeviceMemory, study: s.Study, machine: s.Machine, width: int, look: Palette, tall: bool
 ) -> list[Text]:
     own = list_own_shares(now, study)

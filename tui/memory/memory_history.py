@@ -35,7 +35,7 @@ def draw_history(
         _draw_dots(canvas, limit_bytes / total_bytes)
     _draw_curve(canvas, list(used)[-2 * canvas.width :])
     labels = {0: format_bytes(total_bytes), height - 1: "0"}
-    return [_make_row(cells, labels.get(row, ""), look) for row, cells in enumerate(canvas.rows())]
+    return [_make_row(cells, labels.get(row, ""), look) for row, cells in enumerate(canvas.list_rows())]
 
 
 def _find_level(share: float, canvas: Canvas) -> int:
@@ -51,13 +51,13 @@ def _draw_curve(canvas: Canvas, used: Sequence[float | None]) -> None:
             before = None
             continue
         point = (start + place, _find_level(share, canvas))
-        canvas.line(*(before or point), *point, USED)
+        canvas.draw_line(*(before or point), *point, USED)
         before = point
 
 
 def _draw_dots(canvas: Canvas, share: float) -> None:
     for x in range(0, 2 * canvas.width, 4):
-        canvas.dot(x, _find_level(share, canvas), LIMIT)
+        canvas.draw_dot(x, _find_level(share, canvas), LIMIT)
 
 
 def _make_row(cells: list[tuple[str, int]], label: str, look: Palette) -> Text:

@@ -77,7 +77,7 @@ class MemoryScreen(StudyScreen):
         self.query_one(WhatIf).focus(scroll_visible=False)
         self.set_interval(PACE_S, self._draw_countdown)
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """The trial that the what-if begins with."""
         return (
             self.study.trials.get(self._trial) if self.study is not None and self._trial is not None else None
@@ -114,7 +114,7 @@ class MemoryScreen(StudyScreen):
 
     def _make_title(self) -> Text:
         look, study, away = self.console.look, self.study, self.console.engine.away
-        line = self.way()
+        line = self.draw_breadcrumbs()
         if away:
             line.append(f"  {sanitize(away, 120)}", style=f"bold {look['error']}")
         elif study is None:
@@ -161,7 +161,7 @@ class MemoryScreen(StudyScreen):
             return
         self._weighed = engine.version
         self.run_worker(
-            self._weigh.want(console_api.WeighMemory(self._of)), group="weigh", exit_on_error=False
+            self._weigh.send(console_api.WeighMemory(self._of)), group="weigh", exit_on_error=False
         )
 
     def _take_now(self, answer: console_api.Answer | None, why: str) -> None:
@@ -190,7 +190,7 @@ class MemoryScreen(StudyScreen):
         what_if = self.query_one(WhatIf)
         what_if.wait()
         request = console_api.Foresee(self._of, self._trial, what_if.changes, what_if.pack, what_if.device)
-        self.run_worker(self._foresee.want(request), group="foresee", exit_on_error=False)
+        self.run_worker(self._foresee.send(request), group="foresee", exit_on_error=False)
 
     def _take_forecast(self, answer: console_api.Answer | None, why: str) -> None:
         if not self.is_attached:
@@ -211,15 +211,15 @@ class MemoryScreen(StudyScreen):
     def action_reset(self) -> None:
         """Reset the what-if to the trial's knobs."""
         if self.study is not None:
-            if self.selected_trial() is None:
+            if self.find_selected_trial() is None:
                 self._trial = None
-            self.query_one(WhatIf).begin(self.study, self.selected_trial())
+            self.query_one(WhatIf).begin(self.study, self.find_selected_trial())
             self._suppose()
             self.show()
 
     def action_neighbour(self, by: int) -> None:
         """The next or previous trial, as far as there is one."""
-        self._trial = self.beside(self._trial, by)
+        self._trial = self.find_neighbour(self._trial, by)
         self.action_reset()
 
     def action_page(self, by: int) -> None:

@@ -16,7 +16,7 @@ class PromptHistory:
         self._file = file
         self._prompts: dict[str, list[str]] = {}
 
-    def of(self, study: str) -> list[str]:
+    def list_prompts(self, study: str) -> list[str]:
         """Return the prompts of a study."""
         if study not in self._prompts:
             kept = self._file.read(PROMPTS).get(study)
@@ -26,7 +26,7 @@ class PromptHistory:
 
     def add(self, study: str, prompt: str) -> None:
         """Keep a prompt as the newest."""
-        prompts = [text for text in self.of(study) if text != prompt][1 - MOST :]
+        prompts = [text for text in self.list_prompts(study) if text != prompt][1 - MOST :]
         self._prompts[study] = [*prompts, prompt]
         if len(prompt) <= LONGEST:
             self._file.keep(PROMPTS, study, self._prompts[study])

@@ -34,7 +34,7 @@ class SampleSettings:
         value = values[(values.index(getattr(self, name)) + 1) % len(values)]
         return replace(self, **{name: value})  # type: ignore[arg-type]
 
-    def requests(self, study: str, trials: Sequence[int], prompt: str) -> list[AskSample]:
+    def make_requests(self, study: str, trials: Sequence[int], prompt: str) -> list[AskSample]:
         """Return the requests for the answers of several trials to the same prompt; without one, to the same
         row."""
         seed = random.randrange(SEEDS)

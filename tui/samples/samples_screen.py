@@ -86,7 +86,7 @@ class SamplesScreen(StudyScreen):
         """Have nothing generated that is not read."""
         self._cancel()
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """Return the trial that is asked; in a blind pair there is none to be named."""
         if self.study is None or self._blind:
             return None
@@ -102,7 +102,7 @@ class SamplesScreen(StudyScreen):
         self._cancel()
         assert self.study is not None
         self._prompt = prompt
-        requests = self._settings.requests(self.study.name, trials, prompt)
+        requests = self._settings.make_requests(self.study.name, trials, prompt)
         self._answers = [Answer(request) for request in requests]
         for answer in self._answers:
             work = follow(answer, self.console.engine.ask, self.show)
@@ -119,7 +119,7 @@ class SamplesScreen(StudyScreen):
 
     def _ask_trial(self, prompt: str) -> None:
         """Ask the selected trial, and the base where that is wanted."""
-        trial = self.selected_trial()
+        trial = self.find_selected_trial()
         if trial is not None:
             self._follow_all([trial.number, *([BASE] if self._with_base else [])], prompt)
 
@@ -138,7 +138,7 @@ class SamplesScreen(StudyScreen):
         if self.study is None or not self._blind or self.console.engine.read_only:
             self.show()
             return
-        prompts = self._history.of(self.study.name)
+        prompts = self._history.list_prompts(self.study.name)
         if self._settings.source == "typed" and not prompts:
             self._note = "Enter types a first prompt; F takes the prompts of validation rows."
             self.show()
@@ -186,7 +186,7 @@ class SamplesScreen(StudyScreen):
         study, look = self.study, self.console.look
         self.set_class(self.size.width < NARROW, "narrow")
         self.query_one("#title", Sheet).draw(self._make_title())
-        asker = self.selected_trial() if not self._blind else None
+        asker = self.find_selected_trial() if not self._blind else None
         about = make_about_line(asker, self._pair if self._choice else None, self.size.width >= NARROW, look)
         self.query_one("#about", Sheet).draw(
             about.append(self._settings.describe(self._blind), look["muted"])
@@ -211,26 +211,26 @@ class SamplesScreen(StudyScreen):
             box.show_answer(titles[place], answer, hint if place == 0 else "", look, fix)
 
     def _make_hint(self) -> str:
-        trial = self.selected_trial()
+        trial = self.find_selected_trial()
         trial_name = f"trial {trial.number}" if trial is not None else "a trial"
         return "" if self._blind else f"Enter asks {trial_name}; Tab compares two trials without their names."
 
     def _make_titles(self) -> tuple[str, str]:
         if self._blind:
             return name_pair(self._pair, self._choice, self._answers)
-        trial = self.selected_trial()
+        trial = self.find_selected_trial()
         return name_answers(trial.number if trial is not None else None, self._answers)
 
     def _make_title(self) -> Text:
         look, engine = self.console.look, self.console.engine
-        line = self.way().append_text(name_pages(self._blind, look))
+        line = self.draw_breadcrumbs().append_text(name_pages(self._blind, look))
         line.append("   read-only" if engine.read_only else "", style=look["warning"])
         line.append(f"   {sanitize(engine.away, 120)}" if engine.away else "", style=f"bold {look['error']}")
         return line
 
     # -- keys -------------------------------------------------------------------------------------
 
-    def key_label(self, key_id: str, label: str) -> str:
+    def label_key(self, key_id: str, label: str) -> str:
         """Show the keys of the page, and what Esc does now."""
         if key_id == "samples.back":
             return "cancel" if any(answer.is_open for answer in self._answers) else label
@@ -251,10 +251,13 @@ class SamplesScreen(StudyScreen):
         """Type a prompt."""
         if self._may_act():
             assert self.study is not None
-            trial = self.selected_trial()
+            trial = self.find_selected_trial()
             trial_name = f"trial {trial.number}" if trial is not None else "both"
             line = self.query_one(PromptLine)
-            line.open(self._history.of(self.study.name), f"ask {trial_name} …  Enter asks, ↑ earlier prompts")
+            line.open(
+                self._history.list_prompts(self.study.name),
+                f"ask {trial_name} …  Enter asks, ↑ earlier prompts",
+            )
             self.query_one("#prompt").display = False
 
     def on_prompt_typed(self, message: PromptTyped) -> None:
@@ -276,7 +279,7 @@ class SamplesScreen(StudyScreen):
             return
         assert self.study is not None
         rows = self._settings.source == "rows"
-        prompts = self._history.of(self.study.name)
+        prompts = self._history.list_prompts(self.study.name)
         prompt = "" if rows else self._prompt or (prompts[-1] if prompts else "")
         if prompt or rows:
             self._ask_trial(prompt)
@@ -330,7 +333,7 @@ class SamplesScreen(StudyScreen):
         """Ask another trial."""
         if not self._blind:
             self._cancel()
-            self._number, self._answers = self.beside(self._number, by), []
+            self._number, self._answers = self.find_neighbour(self._number, by), []
             self.show()
 
     def action_change(self, name: str) -> None:

@@ -70,7 +70,7 @@ def _open(app: TrimtabApp, screen: str, trial: int | None) -> None:
         raise TrimtabError.of(f"there is no trial {trial}", "--screen", "`trimtab status` lists the trials")
     if screen == "trials":
         return
-    opened = app.places[screen](trial if trial is not None else app.selected_trial())
+    opened = app.places[screen](trial if trial is not None else app.find_selected_trial())
     if opened is None:
         raise TrimtabError.of(f"{screen}: there is nothing to show yet", "--screen", "wait for trials")
     app.push_screen(opened)

@@ -25,9 +25,9 @@ OF_ALIVE = (PAUSE.id, PRUNE.id, EDIT.id)  # keys that do nothing to a trial that
 class SteeringScreen(StudyScreen):
     """A screen whose keys steer the selected trial, and the study."""
 
-    def key_label(self, key_id: str, label: str) -> str:
+    def label_key(self, key_id: str, label: str) -> str:
         """Return what a key does to the selected trial in its state; empty where it would do nothing."""
-        study, trial = self.study, self.selected_trial()
+        study, trial = self.study, self.find_selected_trial()
         if self.console.engine.read_only and key_id in CHANGING:
             return ""
         if key_id in (STOP.id, CHANGE.id) and (study is None or study.state not in s.LIVE_STUDY):
@@ -50,7 +50,7 @@ class SteeringScreen(StudyScreen):
 
     def action_new(self) -> None:
         """Open the form of a new trial, filled in from the selected one."""
-        study, trial = self.study, self.selected_trial()
+        study, trial = self.study, self.find_selected_trial()
         if study is None or not self._can_take_trials(study):
             return
         like = f" · like trial {trial.number}" if trial is not None else ""
@@ -65,7 +65,7 @@ class SteeringScreen(StudyScreen):
 
     def action_clone(self) -> None:
         """Open the form of a clone of the selected trial."""
-        study, trial = self.study, self.selected_trial()
+        study, trial = self.study, self.find_selected_trial()
         if study is None or trial is None or not self._can_take_trials(study):
             return
         if trial.state not in (s.RUNNING, s.PAUSED) and not trial.checkpoint:
@@ -86,7 +86,7 @@ class SteeringScreen(StudyScreen):
 
     def action_edit(self) -> None:
         """Open the form that edits the selected trial."""
-        study, trial = self.study, self.selected_trial()
+        study, trial = self.study, self.find_selected_trial()
         if study is None or trial is None:
             return
         if trial.state in s.ENDED:
@@ -114,7 +114,7 @@ class SteeringScreen(StudyScreen):
 
     def action_note(self) -> None:
         """Open the form of the trial's note."""
-        study, trial = self.study, self.selected_trial()
+        study, trial = self.study, self.find_selected_trial()
         if study is None or trial is None:
             return
         row = Row(NOTE, trial.note, "any text; empty removes it", "shown with the trial", Read)
@@ -162,7 +162,7 @@ class SteeringScreen(StudyScreen):
 
     def action_reprieve(self) -> None:
         """Queue a pruned trial again."""
-        study, trial = self.study, self.selected_trial()
+        study, trial = self.study, self.find_selected_trial()
         if study is None or trial is None:
             return
         if trial.state != s.PRUNED:
@@ -172,13 +172,13 @@ class SteeringScreen(StudyScreen):
 
     def action_star(self) -> None:
         """Star or unstar the trial."""
-        study, trial = self.study, self.selected_trial()
+        study, trial = self.study, self.find_selected_trial()
         if study is not None and trial is not None:
             self.console.ask(console_api.MarkTrial(study.name, trial.number, starred=not trial.starred))
 
     def action_priority(self, by: int) -> None:
         """Change the trial's priority in the queue."""
-        study, trial = self.study, self.selected_trial()
+        study, trial = self.study, self.find_selected_trial()
         if study is None or trial is None:
             return
         if trial.state != s.QUEUED:
@@ -188,7 +188,7 @@ class SteeringScreen(StudyScreen):
 
     def action_pin(self) -> None:
         """Let the user pin the trial to a device."""
-        study, trial = self.study, self.selected_trial()
+        study, trial = self.study, self.find_selected_trial()
         if study is None or trial is None:
             return
         if trial.state in s.ENDED:

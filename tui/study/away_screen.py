@@ -85,7 +85,7 @@ class AwayScreen(ModalScreen[int]):
         """Section by section; a line with a trial can be chosen."""
         options: list[Option] = []
         for section in SECTIONS:
-            lines = self._summary.section(section)
+            lines = self._summary.list_section(section)
             if lines:
                 options += [self._make_heading(section, len(lines)), *map(self._make_row, lines[:MOST])]
                 options += [self._note(f"… and {len(lines) - MOST} more")] if len(lines) > MOST else []
@@ -124,7 +124,7 @@ class AwayScreen(ModalScreen[int]):
         """The trial of each option, -1 for headings and notes."""
         numbers: list[int] = []
         for section in SECTIONS:
-            lines = self._summary.section(section)
+            lines = self._summary.list_section(section)
             numbers += [-1, *(line.trial for line in lines[:MOST])] if lines else []
             numbers += [-1] if len(lines) > MOST else []
         return numbers

@@ -78,11 +78,11 @@ class StudiesScreen(ListKeys, StudyScreen):
         """Return the table."""
         return self.query_one(StudiesTable)
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """Return None: keys act on a study here."""
         return None
 
-    def chosen_text(self) -> str:
+    def find_chosen_text(self) -> str:
         """Return the name of the study under the cursor."""
         row = self.table.chosen
         return row.study.name if row is not None and row.study is not None else ""
@@ -118,14 +118,14 @@ class StudiesScreen(ListKeys, StudyScreen):
 
     # -- drawing ----------------------------------------------------------------------------------
 
-    def _rows(self) -> list[StudyRow]:
+    def _list_rows(self) -> list[StudyRow]:
         engine, now = self.console.engine, self.console.now()
         own = [summarize(study, now) for study in engine.state.studies.values()]
         return list_rows(own, engine.host, self._hosts, self._answers)
 
     def draw(self) -> None:
         """Draw the studies as they are now."""
-        look, rows = self.console.look, self._rows()
+        look, rows = self.console.look, self._list_rows()
         words = self.filter_text.lower().split()
         places = [place for place, row in enumerate(rows) if all(word in row.text for word in words)]
         self.table.show(rows, places, look)
@@ -167,7 +167,7 @@ class StudiesScreen(ListKeys, StudyScreen):
 
     # -- keys -------------------------------------------------------------------------------------
 
-    def key_label(self, key_id: str, label: str) -> str:
+    def label_key(self, key_id: str, label: str) -> str:
         """Say what Esc does; without other hosts nothing is asked again."""
         if key_id == "studies.again" and not self._hosts:
             return ""

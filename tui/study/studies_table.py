@@ -45,17 +45,17 @@ def list_rows(
 ) -> list[StudyRow]:
     """Return the rows of all hosts: that of the console first, whose studies are ``own`` and whose name is
     ``at``, then this host, then the others. An answer is what a host said, or why it did not."""
-    rows = _of_studies(at, own) or [StudyRow(at, words="no study yet")]
+    rows = _make_study_rows(at, own) or [StudyRow(at, words="no study yet")]
     for name in [*([""] if at else []), *(host.name for host in hosts if host.name != at)]:
         answer = answers.get(name)
         if isinstance(answer, Remote):
-            rows += _of_studies(name, answer.studies) or [StudyRow(name, words=answer.describe())]
+            rows += _make_study_rows(name, answer.studies) or [StudyRow(name, words=answer.describe())]
         else:
             rows.append(StudyRow(name, words=answer or ASKING, failed=answer is not None))
     return rows
 
 
-def _of_studies(host: str, studies: Sequence[StudyState]) -> list[StudyRow]:
+def _make_study_rows(host: str, studies: Sequence[StudyState]) -> list[StudyRow]:
     """The newest first, those that run before those that have ended."""
     newest = list(reversed(studies))
     return [StudyRow(host, study) for study in sorted(newest, key=lambda study: not study.is_live)]
@@ -93,7 +93,7 @@ class StudiesTable(FollowingTable):
                 return place
         return None
 
-    def cursor_moved(self) -> None:
+    def handle_cursor_move(self) -> None:
         """Tell the screen."""
         self.post_message(LineChosen())
 
@@ -121,24 +121,24 @@ class StudiesTable(FollowingTable):
                 made.append(TableColumn(name, width, (((head, ""),),), right=right))
         self.set_columns(made, len(made), look)
 
-    def source(self, key: int) -> tuple[object, ...]:
+    def list_row_inputs(self, key: int) -> tuple[object, ...]:
         """Return the row, and whether the one before is of the same host."""
         return (self._studies[key], self._is_first(key))
 
     def _is_first(self, key: int) -> bool:
         return key == 0 or self._studies[key - 1].host != self._studies[key].host
 
-    def cells(self, key: int) -> Cells:
+    def draw_cells(self, key: int) -> Cells:
         """Return a study in columns, or the words of a host across all of them."""
         row = self._studies[key]
         host = fit(sanitize(row.host or HERE, 40), 20)
         first = (host, "bold" if self._is_first(key) else "muted")
         if row.study is None:
-            return self._across(first, row)
-        cells = {"host": [first], **self._of_study(row.study)}
+            return self._draw_across(first, row)
+        cells = {"host": [first], **self._draw_study(row.study)}
         return [cells.get(column.key, []) for column in self._columns]
 
-    def _of_study(self, study: StudyState) -> dict[str, list[Piece]]:
+    def _draw_study(self, study: StudyState) -> dict[str, list[Piece]]:
         width = {column.key: column.width for column in self._columns}
         meaning = STATES.get(study.state, "info")
         percent = NOTHING if study.share is None else f"{int(100 * study.share)}%"
@@ -156,7 +156,7 @@ class StudiesTable(FollowingTable):
             "left": [(f"{format_duration(study.left_s)} ", "muted")],
         }
 
-    def _across(self, first: Piece, row: StudyRow) -> Cells:
+    def _draw_across(self, first: Piece, row: StudyRow) -> Cells:
         """The words, cut into the columns, which stand close to each other."""
         widths = [column.width for column in self._columns]
         lead = 2 if self._columns[1].key == "host" else 1

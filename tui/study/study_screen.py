@@ -152,7 +152,7 @@ class AllTrials(TableScreen):
             race.show(study, numbers, table.chosen, self.choice.along, self.console.look)
 
     def _show_preview(self) -> None:
-        trial, chart = self.selected_trial(), self.query_one("#preview", Chart)
+        trial, chart = self.find_selected_trial(), self.query_one("#preview", Chart)
         if trial is not None:
             chart.border_title = f"trial {trial.number}"
             chart.show(list_curves(trial, smooth=True), False, self.console.look)
@@ -196,12 +196,12 @@ class AllTrials(TableScreen):
         engine = self.console.engine
         if engine.host:
             host = engine.tunnel.host
-            return f"start it on the host: ssh {host.address} {host.remote_command('run', 'SPEC')}"
+            return f"start it on the host: ssh {host.address} {host.make_remote_command('run', 'SPEC')}"
         return READ_ONLY if engine.read_only else ""
 
     # -- keys -------------------------------------------------------------------------------------
 
-    def key_label(self, key_id: str, label: str) -> str:
+    def label_key(self, key_id: str, label: str) -> str:
         """Return what a key does now; without a study only few keys do anything."""
         of_study = self.study is not None or key_id in (
             "app.devices",
@@ -209,7 +209,7 @@ class AllTrials(TableScreen):
             "app.command",
             "app.detach",
         )
-        return super().key_label(key_id, label) if of_study else ""
+        return super().label_key(key_id, label) if of_study else ""
 
     def on_trial_chosen(self, message: TrialChosen) -> None:
         """The curves next to and below the table follow the cursor."""
@@ -224,7 +224,7 @@ class AllTrials(TableScreen):
 
     def action_detail(self) -> None:
         """Enter, when the table has not taken it."""
-        trial = self.selected_trial()
+        trial = self.find_selected_trial()
         if trial is not None:
             self.app.push_screen(DetailScreen(trial.number))
 
@@ -239,7 +239,7 @@ class AllTrials(TableScreen):
 
     def action_compare(self) -> None:
         """The selected trials side by side; with fewer than two of them, this one and the best."""
-        study, trial = self.study, self.selected_trial()
+        study, trial = self.study, self.find_selected_trial()
         if study is None:
             return
         marked = list(self.choice.marks)

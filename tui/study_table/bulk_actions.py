@@ -20,21 +20,21 @@ class BulkScreen(SteeringScreen):
     """A screen whose keys act on the selected trials where there are any, else on the one under the
     cursor."""
 
-    def selected_trials(self) -> list[s.Trial]:
+    def list_selected_trials(self) -> list[s.Trial]:
         """Return the trials that are selected."""
         raise NotImplementedError
 
-    def hidden_selected(self) -> int:
+    def count_hidden_selected(self) -> int:
         """Return how many of them the filter hides."""
         raise NotImplementedError
 
-    def key_label(self, key_id: str, label: str) -> str:
+    def label_key(self, key_id: str, label: str) -> str:
         """Return the key's own word while trials are selected: each act says on which of them it has one."""
-        return label if self.selected_trials() else super().key_label(key_id, label)
+        return label if self.list_selected_trials() else super().label_key(key_id, label)
 
     def action_pause(self) -> None:
         """Pause the selected trials that run; if none does, resume those that are paused."""
-        study, trials = self.study, self.selected_trials()
+        study, trials = self.study, self.list_selected_trials()
         if study is None or not trials:
             super().action_pause()
             return
@@ -55,7 +55,7 @@ class BulkScreen(SteeringScreen):
 
     def action_prune(self) -> None:
         """Prune the selected trials that have not ended."""
-        study, trials = self.study, self.selected_trials()
+        study, trials = self.study, self.list_selected_trials()
         if study is None or not trials:
             super().action_prune()
             return
@@ -67,7 +67,7 @@ class BulkScreen(SteeringScreen):
 
     def action_reprieve(self) -> None:
         """Queue the selected pruned trials again."""
-        study, trials = self.study, self.selected_trials()
+        study, trials = self.study, self.list_selected_trials()
         if study is None or not trials:
             super().action_reprieve()
             return
@@ -82,7 +82,7 @@ class BulkScreen(SteeringScreen):
 
     def action_star(self) -> None:
         """Star the selected trials, or unstar them if all have a star. Nothing is lost: no question."""
-        study, trials = self.study, self.selected_trials()
+        study, trials = self.study, self.list_selected_trials()
         if study is None or not trials:
             super().action_star()
             return
@@ -94,7 +94,7 @@ class BulkScreen(SteeringScreen):
 
     def action_priority(self, by: int) -> None:
         """Move the selected queued trials up or down in the queue."""
-        study, trials = self.study, self.selected_trials()
+        study, trials = self.study, self.list_selected_trials()
         if study is None or not trials:
             super().action_priority(by)
             return
@@ -105,7 +105,7 @@ class BulkScreen(SteeringScreen):
 
     def action_clone(self) -> None:
         """Open one form for clones of all selected trials that have something to go on from."""
-        study, trials = self.study, self.selected_trials()
+        study, trials = self.study, self.list_selected_trials()
         sources = [trial for trial in trials if trial.state in (s.RUNNING, s.PAUSED) or trial.checkpoint]
         if study is None or len(sources) < 2 or not self._can_take_trials(study):
             super().action_clone()
@@ -135,10 +135,10 @@ class BulkScreen(SteeringScreen):
     def _ask_all(self, act: str, trials: Sequence[s.Trial], kept_text: str, request: Request) -> None:
         """Ask once, naming how many and which, then send a request for each."""
         if not trials:
-            states = ", ".join(sorted({trial.state for trial in self.selected_trials()}))
+            states = ", ".join(sorted({trial.state for trial in self.list_selected_trials()}))
             self.console.say(f"nothing to {act.lower()}: they are {states}")
             return
-        selected, hidden = len(self.selected_trials()), self.hidden_selected()
+        selected, hidden = len(self.list_selected_trials()), self.count_hidden_selected()
         left_out = selected - len(trials)
         detail = [f"{join_names(trials)}. {kept_text}"]
         if left_out:

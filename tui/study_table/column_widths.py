@@ -50,18 +50,18 @@ class ColumnMeasures:
     def _take_texts(self, study: s.Study, trial: s.Trial) -> None:
         for key, field in self.fields.items():
             value = field.value(study, trial)
-            form = self.formats[key] = self.formats[key].widened(value)
+            form = self.formats[key] = self.formats[key].widen(value)
             text = form.write(value)
             self.texts[key] = max(self.texts.get(key, 0), _count_cells(form, text))
             margin = find_margin(trial, field, value)
             if margin is not None:
                 self._margins[key] = max(self._margins.get(key, 0), _count_cells(form, form.write(margin)))
 
-    def width_of(self, key: str) -> int:
+    def find_width(self, key: str) -> int:
         """Return the cells that a column's values take, with their ±."""
-        return self.texts.get(key, 1) + self._find_point(key) + self.margin_cells(key)
+        return self.texts.get(key, 1) + self._find_point(key) + self.find_margin_cells(key)
 
-    def margin_cells(self, key: str) -> int:
+    def find_margin_cells(self, key: str) -> int:
         """Return the cells of " ±0.031"; 0 where no trial has an interval."""
         return self._margins[key] + self._find_point(key) + 2 if key in self._margins else 0
 
@@ -88,7 +88,7 @@ class ColumnMeasures:
     @property
     def shape(self) -> tuple[object, ...]:
         """Return what the widths of columns depend on."""
-        widths = tuple(self.width_of(key) for key in self.fields)
+        widths = tuple(self.find_width(key) for key in self.fields)
         decimals = tuple(form.decimals for form in self.formats.values())
         return (widths, decimals, self.signs, self.state)
 

@@ -25,12 +25,12 @@ class KeptChoices:
                 self._choices[study] = msgspec.convert(raw, TableChoice)
         self.fault = self._file.fault
 
-    def of(self, study: str) -> TableChoice:
+    def find_choice(self, study: str) -> TableChoice:
         """Return what was chosen for a study."""
         return self._choices.get(study, TableChoice())
 
     def keep(self, study: str, choice: TableChoice) -> None:
         """Keep a choice."""
-        if choice != self.of(study):
+        if choice != self.find_choice(study):
             self._choices[study] = choice
             self._file.keep(STUDIES, study, choice)

@@ -38,7 +38,7 @@ class QueueWaits:
 
     async def ask(self, request: console_api.WeighMemory) -> None:
         """Ask; ``verdicts`` change when the answer comes."""
-        await self._query.want(request)
+        await self._query.send(request)
 
     def _take(self, answer: console_api.Answer | None, why: str) -> None:
         """An engine that cannot say leaves the queue without words."""

@@ -129,7 +129,7 @@ def make_race_scale(values: Sequence[float], direction: str) -> AxisScale:
 def _place_curve(curve: Places, scale: AxisScale, last: float, inside: float) -> Places:
     """The places of a curve from where it comes onto the axis; one that never does stands on the edge."""
     visible = [(x, y) for x, y in curve if scale.contains(y)] or curve
-    return [(inside * min(1.0, x / last), scale.position(y)) for x, y in visible]
+    return [(inside * min(1.0, x / last), scale.find_position(y)) for x, y in visible]
 
 
 def _find_band(race: Race, ranked: Sequence[int], number: int) -> str:
@@ -142,7 +142,7 @@ def _find_band(race: Race, ranked: Sequence[int], number: int) -> str:
 
 def _draw(plane: Plane, curve: Places, meaning: str) -> None:
     if curve:
-        plane.line(curve, meaning)
+        plane.draw_line(curve, meaning)
 
 
 def _draw_border(plane: Plane, points: Places, stepwise: bool) -> None:

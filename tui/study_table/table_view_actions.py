@@ -27,7 +27,7 @@ class TableScreen(BulkScreen):
     @property
     def choice(self) -> TableChoice:
         """Return what was chosen for the study."""
-        return self._kept.of(self.study.name) if self.study is not None else TableChoice()
+        return self._kept.find_choice(self.study.name) if self.study is not None else TableChoice()
 
     def choose(self, **changes: object) -> None:
         """Change the choice, keep it and draw it."""
@@ -41,25 +41,27 @@ class TableScreen(BulkScreen):
         """Return the table."""
         return self.query_one(TrialTable)
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """The trial under the cursor."""
         number = self.table.chosen
         return self.study.trials.get(number) if self.study is not None and number is not None else None
 
-    def selected_trials(self) -> list[s.Trial]:
+    def list_selected_trials(self) -> list[s.Trial]:
         """The trials that are selected."""
         study = self.study
         return [study.trials[n] for n in self.choice.marks if n in study.trials] if study is not None else []
 
-    def hidden_selected(self) -> int:
+    def count_hidden_selected(self) -> int:
         """How many of them the filter hides."""
-        return len({trial.number for trial in self.selected_trials()} - set(self.table.selection.numbers))
+        return len(
+            {trial.number for trial in self.list_selected_trials()} - set(self.table.selection.numbers)
+        )
 
     # -- selection --------------------------------------------------------------------------------
 
     def action_mark(self) -> None:
         """Select the trial, or unselect it."""
-        trial = self.selected_trial()
+        trial = self.find_selected_trial()
         if trial is not None:
             self.choose(marks=tuple(sorted(set(self.choice.marks) ^ {trial.number})))
 

@@ -232,7 +232,7 @@ def _make_curve(measures: ColumnMeasures, key: str, width: int) -> Column:
 
 def _make_value(study: s.Study, measures: ColumnMeasures, key: str, field: Field, rank: int) -> Column:
     """A knob, a metric with its ± where that is known, or another field."""
-    form, margin_cells = measures.format(key), measures.margin_cells(key)
+    form, margin_cells = measures.format(key), measures.find_margin_cells(key)
     label = find_label(study, key, field)
     is_left_aligned = field.kind == "text"
 
@@ -248,7 +248,7 @@ def _make_value(study: s.Study, measures: ColumnMeasures, key: str, field: Field
 
     if field.kind == "seconds":
         return Column(key, label, max(len(label), 6), rank, _make_time(field), right=True)
-    width = max(len(label), measures.width_of(key), 4)
+    width = max(len(label), measures.find_width(key), 4)
     return Column(key, label, width, rank, draw, right=not is_left_aligned)
 
 
@@ -271,7 +271,7 @@ def _make_difference(study: s.Study, measures: ColumnMeasures, key: str, rank: i
         return None
     measured = field.name in measures.fields
     form = measures.format(field.name) if measured else choose_format(study, field)
-    cells = 1 + measures.width_of(field.name) - measures.margin_cells(field.name) if measured else 0
+    cells = 1 + measures.find_width(field.name) - measures.find_margin_cells(field.name) if measured else 0
     sign = 1 if field.direction == "minimize" else -1
 
     def draw(row: RowView) -> list[Piece]:

@@ -110,7 +110,7 @@ class TrialTable(VirtualTable):
         self.set_columns([MARKS, *heads], 1 + len(heads), look)
         self.forget_rows()
 
-    def source(self, key: int) -> tuple[object, ...]:
+    def list_row_inputs(self, key: int) -> tuple[object, ...]:
         """Return what the row is drawn from: the trial, whether it is the best or selected, its wait, and the
         best trial's value."""
         assert self._study is not None
@@ -123,7 +123,7 @@ class TrialTable(VirtualTable):
             self._best_value,
         )
 
-    def cells(self, key: int) -> Cells:
+    def draw_cells(self, key: int) -> Cells:
         """Return the mark and what each column shows of the trial."""
         study = self._study
         assert study is not None
@@ -132,11 +132,11 @@ class TrialTable(VirtualTable):
         mark = (MARK, "accent") if key in self._marked else (" ", "")
         return [[mark], *(column.draw(row) for column in self._drawn)]
 
-    def cursor_moved(self) -> None:
+    def handle_cursor_move(self) -> None:
         """Post the trial under the cursor."""
         self.post_message(TrialChosen(self.chosen))
 
-    def row_opened(self) -> None:
+    def handle_row_opening(self) -> None:
         """Post that the trial is to be opened."""
         if self.chosen is not None:
             self.post_message(TrialOpened(self.chosen))
@@ -152,6 +152,6 @@ class TrialTable(VirtualTable):
 
     def on_click(self, event: events.Click) -> None:
         """Order by the column whose head is clicked."""
-        column = self.still_column_at(event.x) if event.y < self.HEAD_LINES else None
+        column = self.find_still_column(event.x) if event.y < self.HEAD_LINES else None
         if column is not None and column.key != MARKS.key:
             self.post_message(HeadClicked(column.key))

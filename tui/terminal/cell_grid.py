@@ -94,7 +94,7 @@ class CellGrid:
         blank = inked.blank
         return cells, [blank if cell == " " else inked for cell in cells]
 
-    def commonest_blank(self) -> CellStyle:
+    def find_commonest_blank(self) -> CellStyle:
         """Return the style of most blank cells."""
         styles = Counter(
             style

@@ -48,7 +48,7 @@ class FrameDifference:
         """Blanks are most of a screen: clear it in the colour of most of them."""
         self._width, self._style, self._cursor = grid.width, PLAIN, None
         self._out.append("\x1b[m")
-        blank = grid.commonest_blank()
+        blank = grid.find_commonest_blank()
         if blank.flags or (blank.back and not self._erases_in_color):
             self._shown = make_unknown_rows(grid.width, len(grid.rows))
             return

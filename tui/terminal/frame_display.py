@@ -52,7 +52,7 @@ class FrameDisplay(App[None]):
     async def on_event(self, event: events.Event) -> None:
         """Note that a person is at the keys, or at the mouse."""
         if isinstance(event, events.InputEvent):
-            self.pacing.key_pressed(time.monotonic())
+            self.pacing.note_key(time.monotonic())
         await super().on_event(event)
 
     @property
@@ -91,7 +91,7 @@ class FrameDisplay(App[None]):
         try:
             if not self._batch_count and self._running and not self._closed:
                 self._take(renderable)
-                self.pacing.taken(time.monotonic())
+                self.pacing.note_taken(time.monotonic())
                 self._show_frame()
         except Exception as error:
             self._handle_exception(error)
@@ -130,7 +130,7 @@ class FrameDisplay(App[None]):
         self._show_frame()
 
     def _note_line_answered(self) -> None:
-        self.pacing.answered(time.monotonic())
+        self.pacing.note_answer(time.monotonic())
         if self._frame_due is not None:
             self._frame_due.cancel()
             self._show_due_frame()
@@ -146,4 +146,4 @@ class FrameDisplay(App[None]):
             driver.ask_for_cursor()
             frame += ASK_CURSOR
         driver.write(f"{SYNC_START}{frame}{SYNC_END}" if self._sync_available else frame)
-        self.pacing.sent(time.monotonic())
+        self.pacing.note_sent(time.monotonic())

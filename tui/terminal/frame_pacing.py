@@ -31,24 +31,24 @@ class FramePacing:
             None  # when the first and the last part of the next frame came
         )
 
-    def key_pressed(self, now: float) -> None:
+    def note_key(self, now: float) -> None:
         """What a person did shows at once."""
         self._key = now
 
-    def draws_every_s(self, now: float) -> float:
+    def find_draw_interval_s(self, now: float) -> float:
         """Return the time between two frames of an unchanged page whose figures change."""
         if self.is_attended(now):
             return self.every_s
         return max(self.every_s, WATCHED_S, min(LONGEST_S, self._frame_cpu_s / WATCHING_SHARE))
 
-    def drawn(self, now: float, cpu_s: float) -> None:
+    def note_drawn(self, now: float, cpu_s: float) -> None:
         """A frame was drawn; ``cpu_s`` is the time that the process has computed. What it computed since the
         frame before is the work of a frame, unless that is long ago."""
         before, self._drawn = self._drawn, (now, cpu_s)
         if before is not None and now - before[0] <= LONGEST_S + WATCHED_S:
             self._frame_cpu_s = (self._frame_cpu_s + cpu_s - before[1]) / 2
 
-    def taken(self, now: float) -> None:
+    def note_taken(self, now: float) -> None:
         """A part of the next frame was drawn."""
         self._taken = (self._taken[0] if self._taken is not None else now, now)
 
@@ -78,13 +78,13 @@ class FramePacing:
                 self._asked = None
         return backlog > 0 or self._asked is not None
 
-    def sent(self, now: float) -> None:
+    def note_sent(self, now: float) -> None:
         """A frame was written."""
         self._sent = now
         self._taken = None
         self._asked = now if self.asks else None
 
-    def answered(self, now: float) -> None:
+    def note_answer(self, now: float) -> None:
         """The terminal has answered."""
         if self._asked is not None:
             self.round_trip_s, self._asked = now - self._asked, None

@@ -93,18 +93,18 @@ class DetailScreen(ChartKeys, SteeringScreen):
 
     def on_diagnosis_panel_chosen(self, message: DiagnosisPanel.Chosen) -> None:
         """Ask before a remedy is applied."""
-        request, trial = message.remedy.request, self.selected_trial()
+        request, trial = message.remedy.request, self.find_selected_trial()
         if request is not None and trial is not None:
             detail = "It is asked of the engine at once, and stands in the trial's events."
             self._ask_first(f"{message.remedy.label.capitalize()}?", detail, request)
 
-    def selected_trial(self) -> s.Trial | None:
+    def find_selected_trial(self) -> s.Trial | None:
         """The trial on the screen."""
         return self.study.trials.get(self._trial) if self.study is not None else None
 
     def draw(self) -> None:
         """Draw the trial as it is now."""
-        study, trial = self.study, self.selected_trial()
+        study, trial = self.study, self.find_selected_trial()
         if study is None or trial is None:
             return
         look, size = self.console.look, self.size
@@ -127,7 +127,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
 
     def _make_title(self, study: s.Study, trial: s.Trial) -> Text:
         look = self.console.look
-        line = self.way()
+        line = self.draw_breadcrumbs()
         word = ASKED.get(trial.asked, trial.state)
         line.append(
             f"  {GLYPHS[trial.state]} {word}  ", style=look["warning" if trial.asked else trial.state]
@@ -218,7 +218,7 @@ class DetailScreen(ChartKeys, SteeringScreen):
 
     def action_neighbour(self, by: int) -> None:
         """The next or previous trial, as far as there is one."""
-        number = self.beside(self._trial, by)
+        number = self.find_neighbour(self._trial, by)
         if number is not None and number != self._trial:
             self._trial = number
             self.show()

@@ -51,7 +51,7 @@ class FollowingTable(VirtualTable, inherit_bindings=False):  # pages move the cu
         """Move the cursor by whole pages."""
         self.move_cursor(self.cursor_row + by * max(1, self.size.height - self.HEAD_LINES - 1))
 
-    def cursor_moved(self) -> None:
+    def handle_cursor_move(self) -> None:
         """Follow from the last line alone."""
         self.follows = self.cursor_row >= self.row_count - 1
         self.post_message(LineChosen())
@@ -61,7 +61,7 @@ class FollowingTable(VirtualTable, inherit_bindings=False):  # pages move the cu
         super().on_resize()
         self.post_message(Rewidened())
 
-    def row_opened(self) -> None:
+    def handle_row_opening(self) -> None:
         """Post that the line is to be opened."""
         self.post_message(LineOpened())
 

@@ -90,10 +90,10 @@ class ListKeys:
 
     # -- copying ----------------------------------------------------------------------------------
 
-    def chosen_text(self) -> str:
+    def find_chosen_text(self) -> str:
         """Return the line under the cursor."""
         raise NotImplementedError
 
     def get_selected_text(self) -> str | None:
         """Return the marked text, or else the line under the cursor."""
-        return Screen.get_selected_text(self._screen) or self.chosen_text() or None
+        return Screen.get_selected_text(self._screen) or self.find_chosen_text() or None

@@ -77,26 +77,26 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     # -- what a subclass says ---------------------------------------------------------------------
 
-    def source(self, key: int) -> tuple[object, ...]:
+    def list_row_inputs(self, key: int) -> tuple[object, ...]:
         """Return all that the row is drawn from: while it is the same, the row is not drawn again."""
         raise NotImplementedError
 
-    def cells(self, key: int) -> Cells:
+    def draw_cells(self, key: int) -> Cells:
         """Return the row's cells of the still columns and of the scrolling columns in sight."""
         raise NotImplementedError
 
-    def head_cells(self, line: int) -> Cells:
+    def draw_head_cells(self, line: int) -> Cells:
         """Return a line of the head; by default as the columns say."""
         return [column.head[line] for column in self.shown_columns]
 
-    def foot_cells(self, line: int) -> Cells:
+    def draw_foot_cells(self, line: int) -> Cells:
         """Return a line of the foot."""
         return []
 
-    def cursor_moved(self) -> None:
+    def handle_cursor_move(self) -> None:
         """React to the cursor being on another row or column."""
 
-    def row_opened(self) -> None:
+    def handle_row_opening(self) -> None:
         """React to a double click on the row or cell under the cursor."""
 
     # -- what is shown ----------------------------------------------------------------------------
@@ -143,7 +143,7 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._scroll_sideways()
         self.refresh()
         if self.column_key != before:
-            self.cursor_moved()
+            self.handle_cursor_move()
 
     def forget_rows(self) -> None:
         """Draw all rows again: how they are drawn has changed, not what they are drawn from."""
@@ -161,7 +161,7 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
             self.cursor_row = keys.index(before)
         else:
             self.cursor_row = max(0, min(self.cursor_row, len(keys) - 1))
-            self.cursor_moved()
+            self.handle_cursor_move()
         self.refresh()
 
     def draw_changes(self) -> None:
@@ -178,10 +178,10 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
         if place >= self.row_count:
             return None
         key = self._keys[place]
-        row, source = self._rows.get(key), self.source(key)
+        row, source = self._rows.get(key), self.list_row_inputs(key)
         if row is not None and row.source == source:
             return row
-        cells = self.cells(key)
+        cells = self.draw_cells(key)
         if row is None or row.cells != cells:
             row = self._rows[key] = Row(source, cells)
         row.source = source
@@ -223,9 +223,9 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
         if not self._columns:
             return Strip.blank(self.size.width, self.rich_style)
         if y < self.HEAD_LINES:
-            return self._make_strip(self.head_cells(y), self.get_component_rich_style("table--head"))
+            return self._make_strip(self.draw_head_cells(y), self.get_component_rich_style("table--head"))
         if 0 <= y - self._foot_line < self.FOOT_LINES:
-            return self._make_strip(self.foot_cells(y - self._foot_line), self.rich_style)
+            return self._make_strip(self.draw_foot_cells(y - self._foot_line), self.rich_style)
         place = self._find_place_at(y)
         row = self._make_row(place)
         if row is None:
@@ -262,7 +262,7 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._refresh_row(before[0])
         self._refresh_row(self.cursor_row)
         self.show_cursor()
-        self.cursor_moved()
+        self.handle_cursor_move()
 
     def show_cursor(self) -> None:
         """Scroll so that the cursor is in sight."""
@@ -312,9 +312,9 @@ class VirtualTable(ScrollView, can_focus=True, inherit_bindings=False):
             return
         self.move_cursor(place, column)
         if event.chain == 2:
-            self.row_opened()
+            self.handle_row_opening()
 
-    def still_column_at(self, x: int) -> TableColumn | None:
+    def find_still_column(self, x: int) -> TableColumn | None:
         """Return the still column at a cell of the line."""
         for column in self._columns[: self._still]:
             x -= column.width + column.gap

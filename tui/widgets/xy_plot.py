@@ -32,8 +32,8 @@ def make_axis(values: Sequence[float], direction: str | None = None) -> AxisScal
 def list_row_labels(scale: AxisScale, rows: int) -> dict[int, str]:
     """The label of each row that has one, about one in three; the uppermost row is 0."""
     labels: dict[int, str] = {}
-    for value in scale.ticks(max(4, rows // 3)):
-        labels.setdefault(find_row(scale.position(value), rows), format_number(float(f"{value:.6g}")))
+    for value in scale.list_ticks(max(4, rows // 3)):
+        labels.setdefault(find_row(scale.find_position(value), rows), format_number(float(f"{value:.6g}")))
     return labels
 
 
@@ -47,12 +47,12 @@ class Plane:
         self._signs: dict[tuple[int, int], tuple[str, str]] = {}
         self._below: dict[tuple[int, int], tuple[str, ...]] = {}  # signs under the lines of these meanings
 
-    def line(self, places: Sequence[tuple[float, float]], meaning: str) -> None:
+    def draw_line(self, places: Sequence[tuple[float, float]], meaning: str) -> None:
         """Dots through all ``places``."""
         if meaning not in self._meanings:
             self._meanings.append(meaning)
         owner = self._meanings.index(meaning)
-        self._lines.curve(places, owner)
+        self._lines.draw_curve(places, owner)
 
     def mark(self, x: float, y: float, sign: str, meaning: str, below: tuple[str, ...] = ()) -> None:
         """A sign of one cell; it does not hide lines of the meanings ``below`` which it stands."""
@@ -66,10 +66,10 @@ class Plane:
             self._signs[column, row] = (sign, meaning)
             self._below.pop((column, row), None)
 
-    def rows(self, look: Palette) -> list[Text]:
+    def list_rows(self, look: Palette) -> list[Text]:
         """The cells, line by line."""
         shown = []
-        for row, cells in enumerate(self._lines.rows()):
+        for row, cells in enumerate(self._lines.list_rows()):
             line = Text(no_wrap=True)
             run, run_style = "", ""
             for column, (dots, owner) in enumerate(cells):
@@ -96,7 +96,7 @@ def add_axes(
     """The plane with its values at the left, and below it the axis, its labels and what they are. It is three
     lines higher than the plane, and AXIS + 1 cells wider."""
     shown = []
-    for row, line in enumerate(plane.rows(look)):
+    for row, line in enumerate(plane.list_rows(look)):
         label = up.get(row, "")[:AXIS]
         axis_text = Text(f"{label:>{AXIS}}" + ("┤" if label else "│"), style=look["muted"], no_wrap=True)
         shown.append(Text(no_wrap=True).append_text(axis_text).append_text(line))
@@ -123,8 +123,8 @@ def list_axis_labels(first: float, last: float, width: int, whole: bool = False)
     if last <= first:
         return [(0.0, format_number(first))]
     scale = AxisScale(first, last)
-    ticks = [value for value in scale.ticks(max(2, width // 14)) if not whole or is_whole(value)]
-    return [(scale.position(value), format_short(value)) for value in ticks]
+    ticks = [value for value in scale.list_ticks(max(2, width // 14)) if not whole or is_whole(value)]
+    return [(scale.find_position(value), format_short(value)) for value in ticks]
 
 
 def format_short(value: float) -> str:

@@ -32,7 +32,7 @@ LEAVE_S = 10.0  # after Ctrl-C a process that computes gets this time to leave
 SET_PDEATHSIG = 1  # of prctl(2)
 
 
-def best(arguments: argparse.Namespace) -> int:
+def print_best(arguments: argparse.Namespace) -> int:
     """Print the best complete trial. Raises NoResultError when there is none."""
     study = resolve_trial.find_study(reach_engine.read_state()[0], arguments.study)
     trial = resolve_trial.find_best(study)

@@ -35,7 +35,7 @@ async def follow_changes(
     connection = await engine_client.attach(socket, _report_silence)
     state = s.State()
     try:
-        async for message in connection.messages():
+        async for message in connection.receive_messages():
             if isinstance(message, console_api.Snapshot):
                 state = message.state
                 if name in state.studies:

@@ -136,7 +136,7 @@ async def _follow_once(socket: Path, view: PlainView, write: Callable[[str], Non
             await asyncio.sleep(EVERY_S)
 
     try:
-        async for message in connection.messages():
+        async for message in connection.receive_messages():
             if isinstance(message, console_api.Snapshot):
                 latest = message.state
                 printing = printing or asyncio.create_task(print_changes())

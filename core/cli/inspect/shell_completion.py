@@ -9,7 +9,7 @@ from core.cli.argument_parser import make_parser
 from core.errors import TrimtabError
 
 
-def completion(arguments: argparse.Namespace) -> int:
+def print_completion(arguments: argparse.Namespace) -> int:
     """Print the script for a shell. Raises TrimtabError where shtab is not installed."""
     try:
         import shtab

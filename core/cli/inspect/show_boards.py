@@ -28,7 +28,7 @@ from core.contract.views.metric_format import SHARE, format_bound, format_change
 SAID = {"ok": "✓ kept", "breached": "✗ breached", "unsure": "? unsure", None: ""}
 
 
-def boards(arguments: argparse.Namespace) -> int:
+def print_boards(arguments: argparse.Namespace) -> int:
     """Print the boards of a study, or of one trial compared with the base."""
     study = resolve_trial.find_study(reach_engine.read_state()[0], arguments.study)
     trials = list(study.trials.values())

@@ -14,7 +14,7 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
 
 
-def logs(arguments: argparse.Namespace) -> int:
+def print_logs(arguments: argparse.Namespace) -> int:
     """Print the retained lines (200 at most); with --follow also new ones."""
     state, running = reach_engine.read_state()
     study = resolve_trial.find_study(state, arguments.study)

@@ -28,7 +28,7 @@ from core.contract.wire.search_state import Importance, SearchState
 BAR = 30  # characters
 
 
-def insight(arguments: argparse.Namespace) -> int:
+def print_insight(arguments: argparse.Namespace) -> int:
     """Print the insight into a study; without an engine it is read from the study's files."""
     state, running = reach_engine.read_state()
     study = resolve_trial.find_study(state, arguments.study)

@@ -26,7 +26,7 @@ AROUND = 28  # characters before a token, and half as many after it
 TOKENS = 12
 
 
-def insides(arguments: argparse.Namespace) -> int:
+def print_introspection(arguments: argparse.Namespace) -> int:
     """Print a trial's introspection. It is read from the trial's folder, so no engine is needed."""
     study = resolve_trial.find_study(reach_engine.read_state()[0], arguments.study)
     trial = resolve_trial.find_trial(study, arguments.trial)

@@ -25,7 +25,7 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
 
 
-def status(arguments: argparse.Namespace) -> int:
+def print_status(arguments: argparse.Namespace) -> int:
     """Print every study; without an engine, from the journals."""
     state, running = reach_engine.read_state()
     studies = list(state.studies.values())

@@ -18,7 +18,7 @@ FIRST = 'desktop.command = ["notify-send", "trimtab", "{text}"]'
 BEGIN = f"a first one is the line {FIRST}; then `trimtab hooks test`"
 
 
-def hooks(arguments: argparse.Namespace) -> int:
+def list_or_test_hooks(arguments: argparse.Namespace) -> int:
     """Print the hooks, or what came of a test of each; code 1 when one fails. Raises UsageError."""
     paths.check_home()
     all_hooks = hook_settings.read(paths.home())

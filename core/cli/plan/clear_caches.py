@@ -21,7 +21,7 @@ from core.watch.doctor_finding import OK, WARN, Finding
 HINT = "`trimtab caches clear` deletes them, except what a worker uses; {} sets the limit"
 
 
-def caches(arguments: argparse.Namespace) -> int:
+def show_or_clear_caches(arguments: argparse.Namespace) -> int:
     """Print the size of each kind, or delete all. Raises TrimtabError for a limit that is no size."""
     if arguments.action == "clear":
         return _clear(arguments.json)

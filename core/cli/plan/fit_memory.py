@@ -71,7 +71,7 @@ def fit(arguments: argparse.Namespace) -> int:
 
 
 def _read_model(spec: StudySpec, device: Device) -> Model:
-    dtype = weight_bytes.dtype(spec.model.precision, device.computes)
+    dtype = weight_bytes.find_dtype(spec.model.precision, device.computes)
 
     def say(stage: str) -> None:
         print(f"{sanitize(stage)} …", file=sys.stderr, flush=True)
@@ -110,7 +110,7 @@ def _print(
     print()
     estimates = [case.estimate() for case in cases]
     for name in dict.fromkeys(part.name for forecast in estimates for part in forecast.parts):
-        _print_row(name, [byte_sizes.format_bytes(forecast.of(name)) for forecast in estimates])
+        _print_row(name, [byte_sizes.format_bytes(forecast.sum_bytes(name)) for forecast in estimates])
     _print_row("tensor peak", [byte_sizes.format_bytes(forecast.peak_bytes) for forecast in estimates])
     _print_row("device total", [byte_sizes.format_bytes(forecast.device_bytes) for forecast in estimates])
     _print_row("fits", ["yes" if case.fits() else "NO" for case in cases])
@@ -164,7 +164,7 @@ def _dump(cases: Sequence[Case], limit: memory_budget.Limit, fitting: float) -> 
 
 
 def _estimate_record(estimate: PackEstimate) -> dict[str, Any]:
-    parts = {name: estimate.of(name) for name in dict.fromkeys(part.name for part in estimate.parts)}
+    parts = {name: estimate.sum_bytes(name) for name in dict.fromkeys(part.name for part in estimate.parts)}
     return {
         "parts": parts,
         "peak_bytes": estimate.peak_bytes,

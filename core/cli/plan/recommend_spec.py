@@ -40,7 +40,7 @@ def recommend(arguments: argparse.Namespace) -> int:
     advice = make_plan(case)
     head = f"trimtab recommend: {case.base.name} on {case.rows.count} rows, for {case.device.name}"
     toml = spec_writer.write_page(advice, sanitize(head))
-    spec_file.parse(advice.raw(), "the recommended study")
+    spec_file.parse(advice.convert_to_raw(), "the recommended study")
     if arguments.out:
         _write(Path(arguments.out), toml)
     if arguments.json:
@@ -139,9 +139,9 @@ def _print(advice: Plan, head: str) -> None:
     print(sanitize(head))
     citations = list(dict.fromkeys(str(source) for line in advice.lines for source in line.sources))
     for section in spec_file.SECTION_NAMES:
-        if advice.of(section):
+        if advice.list_section(section):
             print(f"\n[{section}]")
-        for line in advice.of(section):
+        for line in advice.list_section(section):
             _print_row(line, [citations.index(str(source)) + 1 for source in line.sources], width)
     print("\nsources")
     for number, source in enumerate(citations, 1):

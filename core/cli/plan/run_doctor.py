@@ -21,7 +21,7 @@ from core.watch.doctor_finding import Finding
 SIGNS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
-def doctor(arguments: argparse.Namespace) -> int:
+def print_checks(arguments: argparse.Namespace) -> int:
     """Print every check; code 1 when one fails."""
     from core.cli.plan import check_hooks, clear_caches
     from core.watch.doctor_checks import examine

@@ -17,7 +17,7 @@ AT_ONCE = 8
 USAGE = "trimtab hosts add NAME [user@]host[:port]"
 
 
-def hosts(arguments: argparse.Namespace) -> int:
+def edit_hosts(arguments: argparse.Namespace) -> int:
     """Do what the action says. Raises HostError or UsageError."""
     home = paths.home()
     paths.check_home()

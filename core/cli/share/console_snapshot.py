@@ -24,7 +24,7 @@ class PictureError(TrimtabError):
     exit_code = BAD_INPUT
 
 
-def snapshot(arguments: argparse.Namespace) -> int:
+def save_snapshot(arguments: argparse.Namespace) -> int:
     """Draw the chosen screen once. Starts no engine; raises EngineError where none runs or it is stopped."""
     out = Path(arguments.out) if arguments.out else None
     if out is not None:

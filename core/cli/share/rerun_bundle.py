@@ -140,7 +140,7 @@ def _judge(
         return exit_codes.OK
     for text in doubts:
         print(f"  identical bits were not expected: {sanitize(text, 300)}")
-    if outcome.within(limit) and (doubts or outcome.other is None or arguments.tolerance is not None):
+    if outcome.agrees_within(limit) and (doubts or outcome.other is None or arguments.tolerance is not None):
         print(f"equal within {limit:g}")
         return exit_codes.OK
     print("not equal" if doubts else "not bit-identical, although versions, machine and data are the same")

@@ -29,7 +29,7 @@ LEAVE_DEADLINE_S = 30.0
 POLL_S = 0.05
 
 
-def engine(arguments: argparse.Namespace) -> int:
+def show_or_stop_engine(arguments: argparse.Namespace) -> int:
     """Print whether the engine runs, or stop it. ``status`` returns code 3 when it does not run."""
     if arguments.action == "socket":
         return _print_socket(arguments.start)

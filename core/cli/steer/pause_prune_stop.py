@@ -25,7 +25,7 @@ def read_engine_state() -> s.State:
     return state
 
 
-def _all(arguments: argparse.Namespace) -> str | None:
+def _read_all_option(arguments: argparse.Namespace) -> str | None:
     """Return the study's name for --all, None for one trial. Raises UsageError for neither or both."""
     if arguments.all == (arguments.trial is not None):
         raise resolve_trial.UsageError.of(
@@ -44,7 +44,7 @@ def find_trial(arguments: argparse.Namespace) -> tuple[str, int]:
 
 def pause(arguments: argparse.Namespace) -> int:
     """Pause one trial or the whole study."""
-    study_name = _all(arguments)
+    study_name = _read_all_option(arguments)
     if study_name is not None:
         reach_engine.ask(console_api.PauseStudy(study_name, BY))
         print(f"{study_name}: pausing; trials are checkpointed and devices released within seconds")
@@ -57,7 +57,7 @@ def pause(arguments: argparse.Namespace) -> int:
 
 def resume(arguments: argparse.Namespace) -> int:
     """Resume a paused trial or study."""
-    study_name = _all(arguments)
+    study_name = _read_all_option(arguments)
     if study_name is not None:
         reach_engine.ask(console_api.ResumeStudy(study_name, BY))
         print(f"{study_name}: resuming")

@@ -36,7 +36,7 @@ class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command: str = "trimtab"
     name: str = ""
 
-    def destination(self) -> list[str]:
+    def make_ssh_destination(self) -> list[str]:
         """Return the arguments of ssh that name the host; it never looks like an option."""
         address_match = ADDRESS.fullmatch(self.address)
         if address_match is None:
@@ -45,7 +45,7 @@ class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         user, host, port = address_match["user"], address_match["host"].strip("[]"), address_match["port"]
         return [*(["-p", port] if port else []), *(["-l", user] if user else []), "--", host]
 
-    def remote_command(self, *arguments: str) -> str:
+    def make_remote_command(self, *arguments: str) -> str:
         """Return the command line for the shell of the host that runs its trimtab."""
         start, slash, rest = self.command.partition("/")  # only an unquoted ~ is expanded
         program = f"{start}/{shlex.quote(rest)}" if slash and start == "~" else shlex.quote(self.command)
@@ -76,7 +76,7 @@ def check(host: Host) -> Host:
     if not NAME.fullmatch(host.name):
         fix = "letters, digits, '.', '_' and '-', 40 at most"
         raise HostError.of(f"{show_value(host.name)} is not a name for a host", "NAME", fix)
-    host.destination()
+    host.make_ssh_destination()
     for part in (host.home, host.command):
         if len(part) > LONGEST or sanitize(part) != part:
             raise HostError.of(f"{show_value(part)} is not a path", host.name)

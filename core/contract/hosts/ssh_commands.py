@@ -72,8 +72,8 @@ def query(host: Host, start: bool = False) -> Remote:
 
     Raises EngineError: not reached, no trimtab there, no engine, another version.
     """
-    remote_command = host.remote_command("engine", "socket", *(["--start"] if start else []))
-    command = ["ssh", *OPTIONS, "-o", "ClearAllForwardings=yes", *host.destination(), remote_command]
+    remote_command = host.make_remote_command("engine", "socket", *(["--start"] if start else []))
+    command = ["ssh", *OPTIONS, "-o", "ClearAllForwardings=yes", *host.make_ssh_destination(), remote_command]
     try:
         completed = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ANSWER_S)
     except subprocess.TimeoutExpired:
@@ -92,7 +92,8 @@ def _decode(host: Host, output: bytes) -> Remote:
         return msgspec.json.decode(lines[-1] if lines else b"", type=Remote)
     except msgspec.DecodeError as error:
         shown = sanitize(lines[-1].decode(errors="replace"), 100) if lines else "nothing"
-        fix = f"`ssh {host.address} {host.remote_command('engine', 'socket')}` should print one JSON object"
+        command = host.make_remote_command("engine", "socket")
+        fix = f"`ssh {host.address} {command}` should print one JSON object"
         raise EngineError.of(f"the answer of {host.name} is {shown!r}", host.address, fix) from error
 
 

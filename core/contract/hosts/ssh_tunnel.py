@@ -73,7 +73,7 @@ class Tunnel:
         self._remove_sockets_of_the_dead()
         log = self.folder / f"ssh-{os.getpid()}.log"
         forward = f"{_escape(_shorten(self.socket))}:{_escape(remote_socket)}"
-        command = ["ssh", *OPTIONS, *FORWARDING, "-L", forward, *self.host.destination(), "cat"]
+        command = ["ssh", *OPTIONS, *FORWARDING, "-L", forward, *self.host.make_ssh_destination(), "cat"]
         try:
             with open(log, "wb", opener=paths.open_without_link) as errors:
                 self._process = subprocess.Popen(

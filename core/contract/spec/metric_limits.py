@@ -83,7 +83,7 @@ class Limit:
             return not self.strict
         return value < self.bound if self.upper else value > self.bound
 
-    def violation(self, value: float) -> float:
+    def measure_violation(self, value: float) -> float:
         """Return how far ``value`` is beyond the bound, as a fraction of the bound (of 1 if the bound is 0);
         0 or less if the limit is kept.
 
@@ -100,7 +100,7 @@ def measure_violations(limits: Iterable[Limit], metrics: Mapping[str, float]) ->
     """
     read = ((limit, metrics.get(limit.metric)) for limit in limits)
     return {
-        str(limit): limit.violation(value)
+        str(limit): limit.measure_violation(value)
         for limit, value in read
         if value is not None and math.isfinite(value)
     }

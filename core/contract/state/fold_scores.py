@@ -36,7 +36,7 @@ def _keep_finite(score: Score) -> Score:
     numbers = (score.value, score.low, score.high)
     if all(number is None or math.isfinite(number) for number in numbers):
         return score
-    return Score.unsaid(score.reason or f"the value is {score.value}", score.samples)
+    return Score.without_value(score.reason or f"the value is {score.value}", score.samples)
 
 
 def _fold_score(trial: s.Trial, event: e.TrialScored) -> s.Trial:

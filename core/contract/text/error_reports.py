@@ -119,7 +119,7 @@ def keep_traceback(error: BaseException, name: str) -> str:
     Returns the file's name, or in words where the error happened and why no file could be written.
     """
     try:
-        text = Redactor().text("".join(traceback.format_exception(error)))
+        text = Redactor().redact_text("".join(traceback.format_exception(error)))
     except Exception:  # an exception whose own text cannot be made
         text = "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
     reason = ""

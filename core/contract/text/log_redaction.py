@@ -23,14 +23,14 @@ class Redacted(io.TextIOBase):
         """Buffer ``text`` and write the lines that are complete."""
         *complete_lines, self._line = (self._line + text).split("\n")
         if complete_lines:
-            self._stream.write(self._redactor.text("\n".join(complete_lines)) + "\n")
+            self._stream.write(self._redactor.redact_text("\n".join(complete_lines)) + "\n")
             self._stream.flush()
         return len(text)
 
     def flush(self) -> None:
         """Write the unfinished line and flush the stream."""
         if self._line:
-            self._stream.write(self._redactor.text(self._line))
+            self._stream.write(self._redactor.redact_text(self._line))
             self._line = ""
         self._stream.flush()
 

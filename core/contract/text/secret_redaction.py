@@ -54,7 +54,7 @@ class Redactor:
         }
         self._known = sorted(values, key=len, reverse=True)  # one may be the beginning of another
 
-    def text(self, text: str) -> str:
+    def redact_text(self, text: str) -> str:
         """Return ``text`` with every secret replaced, truncated if it is very long, and without invalid
         characters, which file names may contain."""
         if len(text) > LONGEST:
@@ -68,7 +68,7 @@ class Redactor:
 
     def contains_secret(self, text: str) -> bool:
         """Tell whether ``text`` holds a secret."""
-        return self.text(text[:LONGEST]) != text[:LONGEST]
+        return self.redact_text(text[:LONGEST]) != text[:LONGEST]
 
     def redact_all(self, value: T) -> T:
         """Return a struct, map, sequence or text with every text in it redacted; unchanged values are
@@ -78,7 +78,7 @@ class Redactor:
 
     def _redact_value(self, value: object) -> object:
         if isinstance(value, str):
-            return self.text(value)
+            return self.redact_text(value)
         if isinstance(value, msgspec.Struct):
             fields = {name: getattr(value, name) for name in value.__struct_fields__}
             new = {name: self.redact_all(old) for name, old in fields.items() if isinstance(old, MAY_HOLD)}

@@ -41,7 +41,7 @@ class AwaySummary:
     lines: tuple[AwayLine, ...]
     earlier: bool = False
 
-    def section(self, name: str) -> tuple[AwayLine, ...]:
+    def list_section(self, name: str) -> tuple[AwayLine, ...]:
         """Return the lines of one section."""
         return tuple(line for line in self.lines if line.section == name)
 

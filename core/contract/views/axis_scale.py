@@ -30,11 +30,11 @@ class AxisScale:
         pad = abs(last) * 0.05 or 0.5
         return cls(10 ** (first - pad), 10 ** (last + pad), True) if log else cls(low - pad, high + pad)
 
-    def position(self, value: float) -> float:
+    def find_position(self, value: float) -> float:
         """Return the position of a value, 0 to 1; values beyond an end are at that end."""
         return min(1.0, max(0.0, self._find_share(value)))
 
-    def positions(self, values: Iterable[float]) -> list[float]:
+    def find_positions(self, values: Iterable[float]) -> list[float]:
         """Return the positions of many values of the axis, all above 0 if it is logarithmic. Fast."""
         low, high = self._ends
         length = high - low
@@ -44,13 +44,13 @@ class AxisScale:
         """Tell whether a value is between the ends."""
         return -SLACK <= self._find_share(value) <= 1 + SLACK
 
-    def value_at(self, position: float) -> float:
+    def find_value(self, position: float) -> float:
         """Return the value at a position."""
         low, high = self._ends
         at = low + position * (high - low)
         return 10.0**at if self.log else at
 
-    def ticks(self, most: int) -> list[float]:
+    def list_ticks(self, most: int) -> list[float]:
         """Return about ``most`` round values.
 
         On a logarithmic axis these are the powers of ten, or round values if there are fewer than two powers.

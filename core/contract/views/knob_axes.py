@@ -41,20 +41,20 @@ class Axis:
             return 0.5 if value == self.low else None
         if self.log and (value <= 0 or self.low <= 0):
             return None
-        return self._scale.position(value) if self._scale.contains(value) else None
+        return self._scale.find_position(value) if self._scale.contains(value) else None
 
     @cached_property
     def _scale(self) -> AxisScale:
         return AxisScale(self.low, self.high, self.log and self.low > 0)
 
-    def marks(self) -> list[tuple[float, Any]]:
+    def list_marks(self) -> list[tuple[float, Any]]:
         """Return the labels along the axis, as (position, value): each choice, or both ends and the
         middle."""
         if self.choices:
             return [
                 (index / max(1, len(self.choices) - 1), choice) for index, choice in enumerate(self.choices)
             ]
-        middle = self._scale.value_at(0.5)
+        middle = self._scale.find_value(0.5)
         return [(0.0, self.low), (0.5, float(f"{middle:.3g}")), (1.0, self.high)]
 
 

@@ -67,7 +67,7 @@ class Connection:
             self._said = text
             self._silence(text)
 
-    async def messages(
+    async def receive_messages(
         self,
     ) -> AsyncIterator[console_api.Welcome | console_api.Snapshot | console_api.Changed]:
         """Yield Welcome, Snapshot, then changes, until the engine disconnects; replies go to the callers of

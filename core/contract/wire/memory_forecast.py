@@ -37,7 +37,7 @@ class PackEstimate(msgspec.Struct, frozen=True):
         """The memory that is only used during a pass, which measurements correct."""
         return sum(part.used_bytes for part in self.parts if part.name in PASSING)
 
-    def of(self, name: str) -> int:
+    def sum_bytes(self, name: str) -> int:
         """Return the bytes of all parts of that name."""
         return sum(part.used_bytes for part in self.parts if part.name == name)
 

@@ -19,7 +19,7 @@ from core.daemon.event_committer import EventCommitter
 from core.errors import TrimtabError
 from core.evaluate.statistics.drift_test import WINDOW
 
-NOT_SCORED = Score.unsaid("it was not scored")
+NOT_SCORED = Score.without_value("it was not scored")
 log = logging.getLogger("trimtab.breaches")
 
 

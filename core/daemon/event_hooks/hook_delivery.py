@@ -54,7 +54,7 @@ def _hide_secrets(hook: Hook, text: str) -> str:
     for secret in sorted({*secrets, *map(unquote, secrets)}, key=len, reverse=True):
         if len(secret) > 3:
             text = text.replace(secret, HIDDEN)
-    return Redactor().text(text)
+    return Redactor().redact_text(text)
 
 
 # -- a command ---------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ class MemoryPlanner:
         if self._model is None:
             try:
                 section, computes = self._spec.model, self._read(self._devices[0].label).computes
-                dtype = weight_bytes.dtype(section.precision, computes)
+                dtype = weight_bytes.find_dtype(section.precision, computes)
                 self._model = config_json_lookup.read_model(
                     section.base, section.revision, fetch=False, dtype=dtype, hub=self._hub
                 )
@@ -98,7 +98,7 @@ class MemoryPlanner:
     def device(self, label: str, setting: Setting | None = None) -> Device:
         """Return the device with the constants that were learnt from measurements."""
         device = self._read(label)
-        corrections = self._ledger.of(self.kind(label, setting or self.setting(label), device))
+        corrections = self._ledger.find(self.kind(label, setting or self.setting(label), device))
         if corrections.context_bytes is not None:
             device = msgspec.structs.replace(device, context_bytes=corrections.context_bytes)
         return (
@@ -131,7 +131,7 @@ class MemoryPlanner:
 
     def proven_size(self, label: str) -> PackRecord | None:
         """Return the pack size that earlier studies measured as best on this device with this base."""
-        return self._sharing.of(self._name_machine_kind(label))
+        return self._sharing.find(self._name_machine_kind(label))
 
     def prove(self, label: str, proved: PackRecord) -> None:
         """Store the measured pack size for the next study."""
@@ -189,7 +189,7 @@ class MemoryPlanner:
         """Return the study's memory setting with the correction learnt on the device."""
         setting = replace(self._setting, pass_tokens=self._pass_tokens.get(label, 0), **overrides)
         setting = replace(setting, fused=self._is_fused(label, setting))
-        return replace(setting, factor=self._ledger.of(self.kind(label, setting)).factor)
+        return replace(setting, factor=self._ledger.find(self.kind(label, setting)).factor)
 
     def _is_fused(self, label: str, setting: Setting) -> bool:
         """Return whether layers are fused: as its worker reported, else as earlier ones on such a device
@@ -211,7 +211,7 @@ class MemoryPlanner:
         return (
             None
             if estimate is None
-            else estimate.peak_bytes - estimate.of("base model") - estimate.of("workspace")
+            else estimate.peak_bytes - estimate.sum_bytes("base model") - estimate.sum_bytes("workspace")
         )
 
     def refusal_reason(self, label: str, knobs: Knobs, running: Mapping[int, Knobs]) -> str:
@@ -282,7 +282,7 @@ class MemoryPlanner:
         self._ledger.learn(kind, passing, measurement.used_bytes - measurement.idle_bytes - trial_bytes)
         self._learn_constants(measurement, kind)
         self._ledger.save()
-        estimated_bytes = measurement.idle_bytes + trial_bytes + passing * self._ledger.of(kind).factor
+        estimated_bytes = measurement.idle_bytes + trial_bytes + passing * self._ledger.find(kind).factor
         return msgspec.structs.replace(measurement, foretold_bytes=round(estimated_bytes))
 
     def _learn_constants(self, measurement: e.PackMeasured, kind: str) -> None:
@@ -305,7 +305,7 @@ class MemoryPlanner:
         """Record the memory level of an out-of-memory error while these trials trained on the device."""
         device, estimate = self.device(label), self.pack(label, knobs)
         process = device.kind == "cpu"  # on a CPU, used_bytes covers the whole process
-        self._ends[label] = used_bytes if process else device.whole(used_bytes), self._clock()
+        self._ends[label] = used_bytes if process else device.add_process_bytes(used_bytes), self._clock()
         if estimate is not None:
             still = estimate.peak_bytes - estimate.passing_bytes + (device.context_bytes if process else 0)
             passing = estimate.passing_bytes / self.setting(label).factor
@@ -318,5 +318,5 @@ class MemoryPlanner:
 
     def learnt(self, label: str) -> tuple[float, int]:
         """Return the correction factor, and the number of measurements behind it."""
-        corrections = self._ledger.of(self.kind(label, self.setting(label)))
+        corrections = self._ledger.find(self.kind(label, self.setting(label)))
         return corrections.factor, len(corrections.ratios)

@@ -56,7 +56,7 @@ class BoardFeed:
                 case e.TrialQueued():
                     boards.begin(event.trial, event.knobs, event.at)
                 case e.TrialReported() | e.TrialEvaluated() | e.TrialScored():
-                    boards.scalars(event.trial, event.step, _list_readings(event), event.at)
+                    boards.write_scalars(event.trial, event.step, _list_readings(event), event.at)
                     if isinstance(event, e.TrialScored) and event.last:
                         boards.end(event.trial, trial.state, trial.latest, event.at)
                 case e.TrialCompleted() if event.scoring >= 0:
@@ -94,7 +94,7 @@ class BoardFeed:
         }
         for event in journal_file.read(run_folder.journal_path(Path(study.folder))):
             if isinstance(event, READINGS) and event.trial in open_ends:
-                boards.scalars(event.trial, event.step, _list_readings(event), event.at)
+                boards.write_scalars(event.trial, event.step, _list_readings(event), event.at)
         for number in open_ends:
             trial = unsure[number]
             if trial.state in s.ENDED and not (number == first.trial and isinstance(first, ENDED)):

@@ -73,7 +73,7 @@ class SearchConversation:
     async def _look_for_strangers(self, numbers: list[int]) -> None:
         """Report results of another study in the storage under this name: they are never mixed in
         silently."""
-        strange = await self._search.strangers(numbers)
+        strange = await self._search.list_unknown_results(numbers)
         if not strange:
             return
         name = self._now().name

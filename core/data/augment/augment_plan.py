@@ -43,7 +43,7 @@ class AugmentPlan:
 
     def read(self) -> ShapedRows:
         """Read the rows that were planned for, with the digits of the file."""
-        rows = keep_rows(self.source.rows, self.data.where)
+        rows = keep_rows(self.source.read_rows, self.data.where)
         return ShapedRows(rows(), self.data, self.source.key)
 
     def choose(self, count: int | None, seed: int) -> list[int]:
@@ -58,7 +58,7 @@ class AugmentPlan:
         """Read the rows at some indices, and say how they are read."""
         rows, wanted = self.read(), frozenset(indices)
         assert rows.shape is not None, "a source with rows has a shape"
-        return rows.shape, ((at, raw) for at, raw in enumerate(rows.raw()) if at in wanted)
+        return rows.shape, ((at, raw) for at, raw in enumerate(rows.read_raw()) if at in wanted)
 
     def group_of(self, at: int) -> str | int:
         """Return the group of a row: its own, where all rows have one, else one by its number."""

@@ -70,7 +70,7 @@ def write(
         _write_source(made, kept, files, rows)
         if validation is not None:
             other = AugmentPlan(validation, made.data)
-            for raw in other.read().raw():
+            for raw in other.read().read_raw():
                 rows[VALIDATION] += files[VALIDATION].write(encode(raw) + b"\n") > 0
         for paraphrase in tried:
             files[REPORT].write(msgspec.json.encode(paraphrase) + b"\n")

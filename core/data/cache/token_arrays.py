@@ -46,7 +46,7 @@ class TokenizedPart:
     dropped: Array
     notes: PartNotes
 
-    def fault(self) -> str:
+    def find_fault(self) -> str:
         """Why these arrays do not belong together; "" if they do."""
         ends = self.rows[:, END]
         if len(self.ids) != len(self.labels) or (len(ends) and ends[-1] != len(self.ids)):

@@ -130,7 +130,7 @@ def _load_part(place: Path, name: str, manifest: Manifest, lock: ReadLock) -> To
     """Map the arrays of a part. Raises ValueError if they are damaged."""
     arrays = {each: _map(place / f"{name}-{each}", manifest.sums, lock, *ARRAYS[each]) for each in ARRAYS}
     part = TokenizedPart(**arrays, notes=manifest.parts[name])
-    if fault := part.fault():
+    if fault := part.find_fault():
         raise ValueError(fault)
     return part
 

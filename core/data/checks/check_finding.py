@@ -61,7 +61,7 @@ def count_share(hits: int, rows: int, detector: DetectorQuality | None = None) -
     """Return the share of ``hits`` with its interval, and the one corrected for the errors of
     ``detector``."""
     if not rows:
-        return Score.unsaid("no rows were read"), None
+        return Score.without_value("no rows were read"), None
     share = Score(hits / rows, *share_interval(hits, rows), rows, binomial=True)
     return share, None if detector is None else correct_rate(share, detector)
 

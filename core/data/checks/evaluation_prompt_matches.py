@@ -19,7 +19,7 @@ from core.data.stream.hash_filter import HashFilter
 from core.data.stream.row_batches import RowBatch
 from core.data.stream.word_hashes import Words, hash_grams, hash_words
 from core.evaluate.prompts.study_prompts import Library
-from core.evaluate.text.refusal_classifier import Stance, stance
+from core.evaluate.text.refusal_classifier import Stance, classify_answer
 
 NAME = "rows that equal evaluation prompts"
 REMEDY = "drop these rows: safety and security boards do not measure prompts that were trained on"
@@ -98,7 +98,7 @@ def match_batch(batch: RowBatch, index: PromptIndex, shown: int = EXAMPLES) -> I
         if at in seen or row.texts is None:
             continue
         seen.add(at)
-        answered = any(stance(answer) is Stance.COMPLIANCE for answer in row.texts.answers)
+        answered = any(classify_answer(answer) is Stance.COMPLIANCE for answer in row.texts.answers)
         excerpt = excerpt_masked(batch.texts[text]) if len(seen) <= shown else ""
         yield Match(Example(row.number, excerpt), prompts, answered)
 

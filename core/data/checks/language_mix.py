@@ -25,7 +25,7 @@ def find_languages(rows: Iterable[RowTexts]) -> Finding:
     """Count the rows whose learnt text is in another language than that of most rows; a language with less
     than COMMON of the rows is not counted."""
     if importlib.util.find_spec("py3langid") is None:
-        return Finding(NAME, 0, 0, Severity.NONE, Score.unsaid(MISSING), detail=MISSING)
+        return Finding(NAME, 0, 0, Severity.NONE, Score.without_value(MISSING), detail=MISSING)
     classify = importlib.import_module("py3langid").classify
     found = list[tuple[str, Example, str]]()
     for row in rows:

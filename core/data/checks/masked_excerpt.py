@@ -42,7 +42,7 @@ def excerpt(text: str, place: int = 0) -> str:
     start = max(0, place - BEFORE)
     begin = text.find(" ", start, place) + 1 if start else 0  # a whole word, if there is one
     cut = text[begin or start : start + 4 * SHOWN]
-    return _fit(sanitize(("…" if start else "") + _redactor().text(cut).strip(), SHOWN))
+    return _fit(sanitize(("…" if start else "") + _get_redactor().redact_text(cut).strip(), SHOWN))
 
 
 def _fit(text: str) -> str:
@@ -71,5 +71,5 @@ def excerpt_end(text: str) -> str:
 
 
 @cache
-def _redactor() -> Redactor:
+def _get_redactor() -> Redactor:
     return Redactor()

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from core.data.checks.check_finding import EXAMPLES, Example, Finding, Severity, make_finding
 from core.data.checks.masked_excerpt import excerpt, mask_all
 from core.data.readers.row_texts import RowTexts
-from core.evaluate.text.pii_detector import KINDS, SURE, find_pii, pii_quality
+from core.evaluate.text.pii_detector import KINDS, SURE, find_pii, measure_pii_quality
 
 NAME = "personal data"
 GRAVE = {"iban", "card", "ssn", "national_id", "secret"}  # harm by themselves once a model repeats them
@@ -26,7 +26,7 @@ def find_personal(rows: Iterable[RowTexts]) -> Finding:
             hits.append(Example(row.number, _show(next(iter(kinds_by_text))) if len(hits) < EXAMPLES else ""))
     severity = Severity.HIGH if GRAVE & set(kinds) else Severity.MEDIUM
     detail = ", ".join(f"{KINDS[kind]} in {number}" for kind, number in kinds.most_common())
-    return make_finding(NAME, hits, count, severity, REMEDY, pii_quality(SURE), detail)
+    return make_finding(NAME, hits, count, severity, REMEDY, measure_pii_quality(SURE), detail)
 
 
 def _find_kinds(text: str) -> set[str]:

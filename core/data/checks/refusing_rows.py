@@ -8,9 +8,9 @@ from functools import cache
 from core.data.checks.check_finding import EXAMPLES, Example, Finding, Severity, make_finding
 from core.data.checks.masked_excerpt import excerpt_masked
 from core.data.readers.row_texts import RowTexts
-from core.evaluate.text.answer_judge import AnswerJudge, planted_answers
-from core.evaluate.text.detector_quality import DetectorQuality, quality
-from core.evaluate.text.refusal_classifier import LANGUAGES, Stance, stance
+from core.evaluate.text.answer_judge import AnswerJudge, load_planted_answers
+from core.evaluate.text.detector_quality import DetectorQuality, measure_quality
+from core.evaluate.text.refusal_classifier import LANGUAGES, Stance, classify_answer
 
 NAME = "answers that refuse"
 REFUSES = (Stance.REFUSAL, Stance.PARTIAL)
@@ -28,7 +28,7 @@ def find_refusing(rows: Iterable[RowTexts]) -> Finding:
     hits, count = list[Example](), 0
     for row in rows:
         count += bool(row.answers)
-        refusal = next((answer for answer in row.answers if stance(answer) in REFUSES), None)
+        refusal = next((answer for answer in row.answers if classify_answer(answer) in REFUSES), None)
         if refusal is not None:
             hits.append(Example(row.number, excerpt_masked(refusal) if len(hits) < EXAMPLES else ""))
     finding = make_finding(NAME, hits, count, Severity.LOW, REMEDY, measure_refusal_quality())
@@ -40,6 +40,6 @@ def find_refusing(rows: Iterable[RowTexts]) -> Finding:
 @cache
 def measure_refusal_quality() -> DetectorQuality:
     """Return the errors of the classifier on the packaged answers, in all languages."""
-    planted = [(row["text"], row["stance"] in REFUSES) for row in planted_answers()]
+    planted = [(row["text"], row["stance"] in REFUSES) for row in load_planted_answers()]
     name, languages = AnswerJudge.name, f"{len(LANGUAGES)} languages"
-    return quality(lambda text: stance(text) in REFUSES, planted, name, languages)
+    return measure_quality(lambda text: classify_answer(text) in REFUSES, planted, name, languages)

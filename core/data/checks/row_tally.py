@@ -29,7 +29,7 @@ class BatchCheck(Protocol):
     def merge(self, packed: Any, first: int) -> None:
         """Take in what was kept of the rows that follow, of which the first is row ``first`` + 1."""
 
-    def finding(self) -> Finding:
+    def make_finding(self) -> Finding:
         """Return what was found in all rows."""
 
 

@@ -117,7 +117,7 @@ class StartReview:
         if self._known is None:
             self._add()
             exact, near = self._prints.exact_copies, self._prints.near_copies
-            findings = [replace(check.finding(), examples=()) for check in self._checks]
+            findings = [replace(check.make_finding(), examples=()) for check in self._checks]
             untrained = self._prints.untrained.tolist()
             self._known = Known(self._count, _list_pairs(exact), _list_pairs(near), untrained, findings)
         return self._known

@@ -55,7 +55,7 @@ class KnownTexts:
         self._keep(names, short, np.concatenate(parts))
 
     @classmethod
-    def unpacked(cls, packed: Packed) -> KnownTexts:
+    def unpack(cls, packed: Packed) -> KnownTexts:
         """Return the known texts that were packed."""
         known = cls((), "")
         known._keep(packed.names, packed.short, np.frombuffer(packed.hashes, np.uint64))
@@ -96,7 +96,7 @@ class ContaminatedRows(TallyCheck):
         for at, text in sorted(self._known.match(batch).items()):
             self._tally.hit(batch.rows[at].number, batch.texts[text].strip)
 
-    def finding(self) -> Finding:
+    def make_finding(self) -> Finding:
         """Return what was found in all rows."""
         names = ", ".join(Path(name).name for name in self._known.names)
         short = (

@@ -29,7 +29,7 @@ SPLIT_REMEDY = 'set data.deduplicate = "near" (leaves copies out) or "together" 
 def find_leaking(train: RowPrints, held: RowPrints, fetch: Fetch) -> Finding:
     """Return the finding for a validation file; ``fetch`` reads its rows."""
     count = len(train)
-    both = RowPrints.joined(train, held)
+    both = RowPrints.join(train, held)
     exact, near = both.exact_copies, both.near_copies
     is_copy, is_near = exact[count:] < count, near[count:] < count
     leaking = np.flatnonzero(is_near)

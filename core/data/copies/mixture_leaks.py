@@ -39,7 +39,7 @@ class MixtureCopies:
         sides[np.asarray(train, np.int64)], sides[np.asarray(held, np.int64)] = TRAINED, HELD
         sides[prints.untrained] = UNUSED
         self._is_near &= len(self._prints.near.rows) + len(prints.near.rows) <= MOST_NEAR
-        self._prints = RowPrints.joined(self._prints, prints)
+        self._prints = RowPrints.join(self._prints, prints)
         self._names.append(name)
         self._fetches.append(fetch)
         self._first.append(len(self._prints))

@@ -45,7 +45,7 @@ class RowPrints:
         self.groups: list[Any] = []  # the group of each row, if the first row has one
 
     @classmethod
-    def joined(cls, first: RowPrints, second: RowPrints) -> RowPrints:
+    def join(cls, first: RowPrints, second: RowPrints) -> RowPrints:
         """Return the fingerprints of the rows of ``first``, followed by those of ``second``."""
         both = cls()
         both._keys = first._keys + second._keys

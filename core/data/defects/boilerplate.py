@@ -57,7 +57,7 @@ class Boilerplate:
                 break
             self._shown.setdefault(key, (row + first, text))
 
-    def finding(self) -> Finding:
+    def make_finding(self) -> Finding:
         """Return the phrases that many answers share."""
         phrases = []
         for name, end in zip(("begin", "end"), self._ends, strict=True):

@@ -36,7 +36,7 @@ class DamagedText(TallyCheck):
                     self._tally.hit(row.number, text.strip, damage, around=SUSPECT)
                     break
 
-    def finding(self) -> Finding:
+    def make_finding(self) -> Finding:
         """Return what was found in all rows."""
         return make_tally_finding(NAME, self._tally, grade(self._tally.share, SOME, MANY), REMEDY)
 

@@ -24,6 +24,6 @@ class EmptyRows(TallyCheck):
             elif at in blank and row.texts is not None:
                 self._tally.hit(row.number, "".join(row.texts.context).strip, "empty answer")
 
-    def finding(self) -> Finding:
+    def make_finding(self) -> Finding:
         """Return what was found in all rows."""
         return make_tally_finding(NAME, self._tally, grade(self._tally.share, SOME, MANY), REMEDY)

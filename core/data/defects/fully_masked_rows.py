@@ -25,7 +25,7 @@ class MaskedRows(TallyCheck):
             assert row.texts is not None
             self._tally.hit(row.number, " ".join(row.texts.context).strip)
 
-    def finding(self) -> Finding:
+    def make_finding(self) -> Finding:
         """Return what was found in all rows."""
         share = self._tally.share
         blocks = BLOCKS if self._tally.exceeds(MOST) else ""

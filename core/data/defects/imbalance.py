@@ -60,7 +60,7 @@ class Imbalance:
             if name not in later or len(self._counts[name]) > MOST_VALUES:
                 del self._counts[name]
 
-    def finding(self) -> Finding:
+    def make_finding(self) -> Finding:
         """Return the unequal columns; hits are the rows of their rare values."""
         tally, details, grave = Tally(), list[str](), False
         tally.rows = self._rows

@@ -48,7 +48,7 @@ class RowLengths:
         """Take in what was kept of the rows that follow."""
         self._lengths.frombytes(packed)
 
-    def finding(self) -> Finding:
+    def make_finding(self) -> Finding:
         """Return the distribution; hits are rows of OUTLIER times the median."""
         lengths = np.frombuffer(self._lengths, np.uint32) if self._lengths else np.zeros(1, np.uint32)
         self._tally.rows = len(self._lengths)
@@ -102,7 +102,7 @@ class CutRows:
         self._tally.merge(tally, first)
         self._beyond += beyond
 
-    def finding(self) -> Finding:
+    def make_finding(self) -> Finding:
         """Return what was found in all rows. It blocks if no answer is left."""
         how = f"tokens, estimated as bytes / {BYTES_A_TOKEN}, and about {self._beyond:,} are cut off"
         return _describe_cut(self._tally, f"more than {self._limit:,} {how}")

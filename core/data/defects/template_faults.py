@@ -42,7 +42,7 @@ class TemplateFaults(TallyCheck):
             if faults := _find_faults(row, has_tokens):
                 self._tally.hit(row.number, _format_row(row).strip, *faults, around=SPECIAL)
 
-    def finding(self) -> Finding:
+    def make_finding(self) -> Finding:
         """Return what was found in all rows."""
         share = self._tally.share
         blocks = BLOCKS if self._tally.exceeds(MOST) else ""

@@ -22,7 +22,7 @@ def read_csv(file: TextFile, delimiter: str = "") -> Iterator[Raw]:
     Raises Fault.
     """
     csv.field_size_limit(LARGEST_FIELD)
-    lines = (line for _, line in file.lines())
+    lines = (line for _, line in file.read_lines())
     first = next(lines, "")
     delimiter = delimiter or next((sign for sign in DELIMITERS if sign in first), ",")
     reader = csv.reader(_chain(first, lines), delimiter=delimiter, strict=True)

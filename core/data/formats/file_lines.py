@@ -86,7 +86,7 @@ class TextFile:
         self._file.close()
         self._stored.close()  # what decompresses it leaves it open
 
-    def lines(self) -> Lines:
+    def read_lines(self) -> Lines:
         """Yield the lines with their ends. Raises Fault."""
         if self.encoding == "utf-8":
             yield from self._read_utf8()
@@ -107,7 +107,7 @@ class TextFile:
             except UnicodeDecodeError as error:
                 raise Fault(f"byte 0x{line[error.start]:02x} is not valid UTF-8", number, LATIN) from None
 
-    def chunks(self) -> Iterator[str]:
+    def read_chunks(self) -> Iterator[str]:
         """Yield the text in pieces of about a megabyte. Raises Fault."""
         known = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
         decoder, line = codecs.getincrementaldecoder(known)(), 1

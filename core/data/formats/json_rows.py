@@ -19,14 +19,14 @@ _DECODER = json.JSONDecoder(parse_float=Written)
 
 def read_lines(file: TextFile) -> Iterator[Raw]:
     """Read an object from each line that is not blank. Raises Fault."""
-    for number, line in file.lines():
+    for number, line in file.read_lines():
         if not line.isspace():
             yield _check_object(_parse_value(line, number), number)
 
 
 def read_json(file: TextFile) -> Iterator[Raw]:
     """Read an array of objects, objects that follow each other, or a single object. Raises Fault."""
-    text = _Text(file.chunks())
+    text = _Text(file.read_chunks())
     is_array, number = text.skip("["), 0
     while not text.is_at_end():
         if is_array and text.skip("]"):
@@ -38,7 +38,7 @@ def read_json(file: TextFile) -> Iterator[Raw]:
         if text.is_at_end():
             break
         line = text.line
-        value = text.value()
+        value = text.parse_value()
         if not isinstance(value, dict | str):
             raise Fault(f"row {number}: {_explain_refusal(value)}", line)
         yield _check_object(value, line)
@@ -85,7 +85,7 @@ class _Text:
         self._at += 1
         return True
 
-    def value(self) -> Any:
+    def parse_value(self) -> Any:
         """Parse the next value. Raises Fault."""
         while True:
             try:

@@ -40,12 +40,12 @@ class SourceRows:
         self.rows, self._key = rows, (seed, zlib.crc32(name.encode()))
         self._epochs: dict[int, np.ndarray] = {}
 
-    def row(self, place: int) -> int:
+    def find_row(self, place: int) -> int:
         """Return the row that is drawn after ``place`` others of this source."""
         epoch, at = divmod(place, len(self.rows))
         return self.rows[int(self._shuffle(epoch)[at])]
 
-    def first(self, count: int) -> list[int]:
+    def list_first(self, count: int) -> list[int]:
         """Return the rows that are drawn first, each once: no more than there are."""
         return [self.rows[int(at)] for at in self._shuffle(0)[:count]] if count else []
 
@@ -85,26 +85,26 @@ class MixtureOrder:
 
     def draw(self, first: int, count: int) -> list[int]:
         """Return the rows at the places from ``first`` on."""
-        counts, rows = self.counts(first), list[int]()
+        counts, rows = self.count_rows(first), list[int]()
         for place in range(first, first + count):
             point = (self._offset + place * GOLDEN) % WHOLE
             source = bisect_right(self._edges, point)
-            rows.append(self._sources[source].row(counts[source]))
+            rows.append(self._sources[source].find_row(counts[source]))
             counts[source] += 1
         self._at, self._counts = first + count, counts
         return rows
 
-    def counts(self, until: int) -> list[int]:
+    def count_rows(self, until: int) -> list[int]:
         """Return how many rows of each source are drawn before the place ``until``."""
         if until == self._at:
             return list(self._counts)
         return [done + ahead for done, ahead in zip(self._count_points(until), self._ahead, strict=True)]
 
-    def first(self, until: int) -> list[int]:
+    def list_first(self, until: int) -> list[int]:
         """Return the different rows that are drawn before ``until``, as long as each source is in its first
         epoch, and all rows of a source that is beyond it."""
-        counts = zip(self._sources, self.counts(until), strict=True)
-        return [row for source, count in counts for row in source.first(count)]
+        counts = zip(self._sources, self.count_rows(until), strict=True)
+        return [row for source, count in counts for row in source.list_first(count)]
 
     def _count_points(self, until: int) -> list[int]:
         """Return how many of the first ``until`` points fall into each source's interval."""

@@ -20,7 +20,7 @@ def find_chat(columns: Columns, data: DataOptions) -> Shape | None:
     if not column:
         return None
     first = next(
-        turns[0] for value in columns.values(column) if is_turns(value) and (turns := parse_list(value))
+        turns[0] for value in columns.list_values(column) if is_turns(value) and (turns := parse_list(value))
     )
     notes = list[str]()
     if "from" in first:
@@ -48,7 +48,9 @@ def make_chat(column: str, columns: Columns, notes: tuple[str, ...]) -> Shape:
 
 
 def find_system_and_tools(columns: Columns) -> tuple[str, str]:
-    return columns.optional(guess.SYSTEMS, guess.is_text), columns.optional(guess.TOOLS, guess.is_filled)
+    return columns.find_optional(guess.SYSTEMS, guess.is_text), columns.find_optional(
+        guess.TOOLS, guess.is_filled
+    )
 
 
 def make_system_turn(raw: Raw, column: str, turns: list[Any]) -> list[Any]:

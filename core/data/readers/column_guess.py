@@ -85,7 +85,7 @@ class Columns:
                 return column
         return ""
 
-    def optional(self, names: Sequence[str], test: Test) -> str:
+    def find_optional(self, names: Sequence[str], test: Test) -> str:
         """Return the first of these columns that any row has so; the first of all if no row has that yet."""
         for name in names:
             if name in self._exact and any(test(row.get(name)) for row in self._rows):
@@ -96,11 +96,11 @@ class Columns:
         """Tell whether any row has this column, filled or not."""
         return name in self._exact
 
-    def values(self, column: str) -> list[Any]:
+    def list_values(self, column: str) -> list[Any]:
         """Return what the rows have in a column, without nulls."""
         return [row[column] for row in self._rows if row.get(column) is not None]
 
-    def filled(self) -> list[str]:
+    def list_filled(self) -> list[str]:
         """Return the columns with a value other than null and empty ones."""
         return [
             str(name) for name in self.names if any(row.get(name) not in (None, "", []) for row in self._rows)

@@ -91,7 +91,7 @@ def _open(path: Path, name: str, delimiter: str, count: Count) -> Iterator[Raw]:
 
 
 def _read_text(file: TextFile) -> Iterator[Raw]:
-    return ({"text": line.removesuffix("\n").removesuffix("\r")} for _, line in file.lines())
+    return ({"text": line.removesuffix("\n").removesuffix("\r")} for _, line in file.read_lines())
 
 
 BINARY: dict[str, Callable[..., Iterator[Raw]]] = {

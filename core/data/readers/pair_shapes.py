@@ -60,9 +60,9 @@ def find_pair(columns: Columns, data: DataOptions) -> Shape | None:
 def make_pair(prompt: str, completion: str, columns: Columns, notes: tuple[str, ...]) -> Shape:
     used = (prompt, completion)
     more = [name for name in JOINED.get(prompt.lower(), ()) if name not in used]
-    joined = columns.optional(more, guess.is_text)
+    joined = columns.find_optional(more, guess.is_text)
     system, tools = find_system_and_tools(columns)
-    history = columns.optional(["history"], lambda value: isinstance(value, list))
+    history = columns.find_optional(["history"], lambda value: isinstance(value, list))
     is_chat = [bool(columns.find([name], is_turns)) for name in used]
 
     def convert(raw: Raw) -> Canonical:
@@ -76,7 +76,7 @@ def make_pair(prompt: str, completion: str, columns: Columns, notes: tuple[str, 
             pair = _add_history(pair, raw[history])
         return _add_system(_make_even(pair), raw, system) | read_tools(raw, tools)
 
-    if joined in columns.filled():
+    if joined in columns.list_filled():
         notes = (*notes, f"the column {sanitize(joined, 60)!r} is appended to the prompt")
     return Shape(convert, (*used, joined, system, tools, history), notes)
 
@@ -144,7 +144,7 @@ def find_classes(columns: Columns, data: DataOptions) -> Shape | None:
     note = f"read as classification: the column {column!r} asks, {label!r} is learnt"
     if all(
         isinstance(value, int) and not isinstance(value, ClassNumber | bool)
-        for value in columns.values(label)
+        for value in columns.list_values(label)
     ):
         note += " as a number: the classes have no names"
     return Shape(convert, (column, label), (note + "; data.format = 'text' learns the text instead",))

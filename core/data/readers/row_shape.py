@@ -52,13 +52,13 @@ class Shape:
     def list_unused(self, columns: Columns) -> list[str]:
         """Return the filled columns that nothing in training reads."""
         used = {*self.used, *READ_ELSEWHERE, self.verdict}
-        return [name for name in columns.filled() if name not in used]
+        return [name for name in columns.list_filled() if name not in used]
 
 
 def add_verdict(shape: Shape, columns: Columns) -> Shape:
     """Leave out the rows that a column of true and false calls unwanted, as in data for KTO."""
     column = columns.find(guess.VERDICTS)
-    if not column or not all(map(guess.is_verdict, columns.values(column))):
+    if not column or not all(map(guess.is_verdict, columns.list_values(column))):
         return shape
     note = f"read as KTO: only rows whose {column!r} is true are learnt"
     return replace(shape, verdict=column, notes=(*shape.notes, note))

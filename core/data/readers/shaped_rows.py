@@ -44,9 +44,9 @@ class ShapedRows:
         self.unused = self.shape.list_unused(columns) if self.shape else []
 
     def __iter__(self) -> Iterator[Canonical]:
-        return iter(()) if self.shape is None else map(self.shape.read, self.raw())
+        return iter(()) if self.shape is None else map(self.shape.read, self.read_raw())
 
-    def raw(self) -> Iterator[Raw]:
+    def read_raw(self) -> Iterator[Raw]:
         """Yield the rows as they are in the source."""
         ahead, self._ahead = self._ahead, []
         yield from ahead

@@ -33,7 +33,7 @@ class Source:
         """The size of all files."""
         return sum(file.stat().st_size for file in self.files if file.exists())
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def read_rows(self) -> Iterator[dict[str, Any]]:
         """Read the rows of all files. Raises TrimtabError with the file and the line."""
         for file in self.files:
             yield from local_file_reader.read_rows(file, self.key)

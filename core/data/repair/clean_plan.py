@@ -45,10 +45,10 @@ class SourcePlan:
 
     def read(self) -> ShapedRows:
         """Read the rows that were planned for, with the digits of the file."""
-        rows = keep_rows(self.source.rows, self.data.where)
+        rows = keep_rows(self.source.read_rows, self.data.where)
         return ShapedRows(rows(), self.data, self.source.key)
 
-    def part(self, at: int) -> str:
+    def choose_file(self, at: int) -> str:
         """Return the file that a row is written to."""
         return VALIDATION if self.is_validation or at in self.held else TRAIN
 
@@ -109,7 +109,7 @@ def _drop_copies(made: SourcePlan, duplicates: str) -> None:
 
 def _drop_leaking(train: SourcePlan, validation: SourcePlan, duplicates: str) -> None:
     """Drop training rows that are copies of validation rows."""
-    both, count = RowPrints.joined(train.prints, validation.prints), len(train.prints)
+    both, count = RowPrints.join(train.prints, validation.prints), len(train.prints)
     labels = both.near_copies if duplicates == "near" else both.exact_copies
     held = {int(label): at for at, label in enumerate(labels[count:]) if at not in validation.dropped}
     for at, label in enumerate(labels[:count].tolist()):

@@ -56,7 +56,7 @@ def write(plans: Sequence[SourcePlan], repair: RowRepair, folder: Path | None, t
     with open_aside(folder, (TRAIN, VALIDATION, CHANGES), "cleaned") as files:
         for made in plans:
             rows = made.read()
-            for number, raw in enumerate(_look_ahead(rows.raw(), repair)):
+            for number, raw in enumerate(_look_ahead(rows.read_raw(), repair)):
                 assert rows.shape is not None, "a source with rows has a shape"
                 if number % TOLD == 0:
                     tell(f"cleaning {sanitize(made.source.name, 60)}, {number:,} rows")
@@ -95,7 +95,7 @@ def _write_row(
     cleaned: Cleaned,
 ) -> None:
     drop = made.dropped.get(at)
-    part = made.part(at) if kept is not None else ""
+    part = made.choose_file(at) if kept is not None else ""
     if kept is not None:
         cleaned.rows[part] += 1
         if part in files:

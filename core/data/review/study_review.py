@@ -91,7 +91,7 @@ def _add_shape(found: DataSource, source: Source, section: DataOptions) -> DataS
     try:
         first = itertools.islice(read_rows(source, lambda size: None), LOOKED_AT)
         shaped = read_shaped(source, section, first)
-        rows, shape = list(shaped.raw()), shaped.shape
+        rows, shape = list(shaped.read_raw()), shaped.shape
     except TrimtabError as error:
         return msgspec.structs.replace(found, why_not=found.why_not or join_in_line(error))
     if shape is None:

@@ -141,7 +141,7 @@ class RowTallies:
     def describe(self) -> list[Finding]:
         """Return the findings in all rows."""
         matches = describe_matches(self._matches, self.sample.count)
-        return [matches, *(check.finding() for check in self.checks)]
+        return [matches, *(check.make_finding() for check in self.checks)]
 
     def draw(self) -> list[RowTexts]:
         """Return the sample of the rows."""

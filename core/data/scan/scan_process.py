@@ -77,7 +77,7 @@ def receive(file: IO[bytes], kind: type[T]) -> T | None:
 
 
 @contextlib.contextmanager
-def without_collector() -> Iterator[None]:
+def pause_garbage_collection() -> Iterator[None]:
     """Look for no cycles: rows are trees, and looking takes a tenth of the time."""
     was_on = gc.isenabled()
     gc.disable()
@@ -95,7 +95,7 @@ def main() -> None:
     job = receive(asked, Job)
     if job is None:
         return
-    known = KnownTexts.unpacked(job.known) if job.known is not None else None
+    known = KnownTexts.unpack(job.known) if job.known is not None else None
     options = ScanOptions(job.data, PromptIndex(job.prompts), job.size, 0, job.length, known)
     source = Source(job.key, job.name, tuple(map(Path, job.files)))
     shape = read_shaped(source, job.data).shape
@@ -103,7 +103,7 @@ def main() -> None:
     while (task := receive(asked, Task)) is not None:
         tallies = RowTallies(options, task.number)
         raws = Numbered(read_piece(task.piece, job.key, count_nothing), job.most)
-        with without_collector():
+        with pause_garbage_collection():
             for _ in tallies.read(raws, shape):
                 pass
         send(answers, tallies.pack())

@@ -12,7 +12,7 @@ from core.data.mixture.row_filter import keep_rows
 from core.data.readers import local_file_reader
 from core.data.readers.source_files import Source
 from core.data.scan.row_tallies import Packed, RowTallies, ScanOptions
-from core.data.scan.scan_process import Task, describe_job, without_collector
+from core.data.scan.scan_process import Task, describe_job, pause_garbage_collection
 from core.data.scan.scan_processes import count_processes, read_in_processes
 from core.data.stream.fast_jsonl_reader import read_shaped
 from core.data.stream.file_pieces import Piece, plan_pieces, read_piece
@@ -65,7 +65,7 @@ class SourceReader:
 
     def _open(self, piece: Piece) -> Iterator[Raw]:
         if self._is_wrapped:
-            return read_shaped(self._source, self._options.data).raw()
+            return read_shaped(self._source, self._options.data).read_raw()
         return read_piece(piece, self._source.key, count_nothing)
 
     def _read_pieces(self, progress: Progress) -> Iterator[Packed]:
@@ -94,7 +94,7 @@ class SourceReader:
 
         tallies = RowTallies(self._options, task.number)
         raws = self._open(task.piece) if self._is_wrapped else read_piece(task.piece, self._source.key, count)
-        with without_collector():
+        with pause_garbage_collection():
             for rows in tallies.read(Numbered(raws, self._most), self._shape):
                 progress(done, first + rows)
         return tallies.pack()

@@ -125,7 +125,7 @@ def read_row(raw: Raw, row: Canonical, number: int) -> ReadRow:
 
 def make_batches(rows: ShapedRows) -> Iterator[RowBatch]:
     """Split rows and yield them in batches. What is read before an error is yielded before it is raised."""
-    return gather(split_rows(Numbered(rows.raw()), rows.shape, {}))
+    return gather(split_rows(Numbered(rows.read_raw()), rows.shape, {}))
 
 
 class Numbered:

@@ -92,7 +92,7 @@ class Change:
 def change(now: Sequence[Row], base: Sequence[Row]) -> Change:
     """Compare row by row by the change of each; no value with fewer than FEWEST rows."""
     if len(now) < FEWEST:
-        none = Score.unsaid(f"fewer than {FEWEST} rows", len(now))
+        none = Score.without_value(f"fewer than {FEWEST} rows", len(now))
         return Change(none, none)
     return Change(
         paired_difference([row.entropy for row in now], [row.entropy for row in base]),
@@ -100,16 +100,16 @@ def change(now: Sequence[Row], base: Sequence[Row]) -> Change:
     )
 
 
-def warning(measured: Change, narrow: int, base_narrow: int, heads: int) -> str:
+def describe_collapse(measured: Change, narrow: int, base_narrow: int, heads: int) -> str:
     """Return the warning about a collapse, "" if there is none.
 
     ``narrow`` of ``heads`` attend to few tokens, ``base_narrow`` of the base's.
     """
     changes = []
     if measured.has_narrowed:
-        changes.append(f"the heads' entropy fell by {_size(measured.entropy, -1)} of its range")
+        changes.append(f"the heads' entropy fell by {_format_change(measured.entropy, -1)} of its range")
     if measured.has_concentrated:
-        changes.append(f"the share on first and special tokens rose by {_size(measured.few, 1)}")
+        changes.append(f"the share on first and special tokens rose by {_format_change(measured.few, 1)}")
     if not changes:
         return ""
     return (
@@ -119,6 +119,6 @@ def warning(measured: Change, narrow: int, base_narrow: int, heads: int) -> str:
     )
 
 
-def _size(score: Score, sign: int) -> str:
+def _format_change(score: Score, sign: int) -> str:
     ends = sorted(sign * 100 * end for end in score.interval or ())
     return f"{sign * 100 * (score.value or 0.0):.0f} % ({ends[0]:.0f} to {ends[-1]:.0f})"

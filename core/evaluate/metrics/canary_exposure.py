@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from core.contract.metric_score import Score
-from core.evaluate.statistics.confidence_intervals import Numbers, mean, numbers
+from core.evaluate.statistics.confidence_intervals import Numbers, convert_to_arrays, mean
 
 By = Literal["distribution", "sample"]
 UNEXPOSED_BITS = 1 / math.log(2)  # 1.44: the mean exposure of a secret that was never seen
@@ -17,26 +17,26 @@ STEPS, REACH = 4000, 12.0  # of the tail's integral: points, and standard deviat
 MOST_SKEW = 0.99  # the most that a skew-normal distribution can have
 
 
-def by_rank(rank: int, secrets: float) -> float:
+def compute_exposure_by_rank(rank: int, secrets: float) -> float:
     """log2 |R| − log2 rank: the bits by which the model shortens the search for the ``rank``-th likeliest of
     ``secrets`` (Carlini et al. 2019, definition 5)."""
     return math.log2(secrets) - math.log2(rank)
 
 
-def by_sample(canary: float, others: Numbers) -> float:
+def compute_exposure_by_sample(canary: float, others: Numbers) -> float:
     """Return the exposure from a sample of other secrets: −log2 of the share at least as likely as the
     canary, which counts itself, so at most log2(n + 1) bits. Losses in nats."""
     losses = np.asarray(others, dtype=float)
     return -math.log2((1 + int((losses <= canary).sum())) / (1 + len(losses)))
 
 
-def by_distribution(canary: float, others: Numbers, secrets: float) -> float:
+def compute_exposure_by_distribution(canary: float, others: Numbers, secrets: float) -> float:
     """Return the exposure from a skew-normal distribution fitted to the others' losses: −log2 of the mass
     below the canary's loss (Carlini et al. 2019, section 4.3), at most log2 ``secrets``. Fitted by moments
     (Azzalini 1985)."""
     from scipy.special import log_ndtr
 
-    place, width, slant = _skew_normal(np.asarray(others, dtype=float))
+    place, width, slant = _fit_skew_normal(np.asarray(others, dtype=float))
     top = (canary - place) / width
     z = np.linspace(min(top, -1.0) - REACH, top, STEPS)
     log_density = math.log(2) - z**2 / 2 - math.log(2 * math.pi) / 2 + log_ndtr(slant * z)
@@ -46,7 +46,7 @@ def by_distribution(canary: float, others: Numbers, secrets: float) -> float:
     return min(max(0.0, bits), math.log2(secrets))
 
 
-def _skew_normal(values: np.ndarray) -> tuple[float, float, float]:
+def _fit_skew_normal(values: np.ndarray) -> tuple[float, float, float]:
     """Return location, width and slant of the skew-normal distribution with the first three moments of
     ``values``."""
     middle, spread = float(values.mean()), float(values.std(ddof=1))
@@ -66,18 +66,26 @@ def exposure(
     ``canaries`` holds each canary's loss, summed over its secret's tokens in nats; ``others`` for each canary
     the losses of other secrets in the same format; ``secrets`` the number of secrets that the format allows.
     """
-    fault = _fault(canaries, others, secrets)
+    fault = _find_fault(canaries, others, secrets)
     if fault:
-        return Score.unsaid(fault, len(canaries))
+        return Score.without_value(fault, len(canaries))
     if by == "sample":
         return mean(
-            [by_sample(canary, other_losses) for canary, other_losses in zip(canaries, others, strict=True)]
+            [
+                compute_exposure_by_sample(canary, other_losses)
+                for canary, other_losses in zip(canaries, others, strict=True)
+            ]
         )
     rows = zip(canaries, others, secrets, strict=True)
-    return mean([by_distribution(canary, other_losses, count) for canary, other_losses, count in rows])
+    return mean(
+        [
+            compute_exposure_by_distribution(canary, other_losses, count)
+            for canary, other_losses, count in rows
+        ]
+    )
 
 
-def _fault(canaries: Numbers, others: Sequence[Numbers], secrets: Sequence[float]) -> str:
+def _find_fault(canaries: Numbers, others: Sequence[Numbers], secrets: Sequence[float]) -> str:
     if not len(canaries) == len(others) == len(secrets):
         return f"the lists differ in length: {len(canaries)}, {len(others)} and {len(secrets)}"
     if not len(canaries):
@@ -85,9 +93,9 @@ def _fault(canaries: Numbers, others: Sequence[Numbers], secrets: Sequence[float
     if min(secrets) < 2:
         return "a canary format must allow two secrets or more"
     for number, other_losses in enumerate(others, 1):
-        columns, fault = numbers(other_losses)
+        columns, fault = convert_to_arrays(other_losses)
         if not fault and (len(other_losses) < 3 or np.ptp(columns[0]) == 0):
             fault = "there are fewer than 3 other secrets, or all have the same loss"
         if fault:
             return f"canary {number}: {fault}"
-    return numbers(canaries)[1]
+    return convert_to_arrays(canaries)[1]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from core.contract.metric_score import Score
-from core.evaluate.statistics.confidence_intervals import Numbers, median, numbers, ratio
+from core.evaluate.statistics.confidence_intervals import Numbers, convert_to_arrays, median, ratio
 
 
 def speed(tokens: Numbers, seconds: Numbers) -> Score:
     """Return tokens generated per second, over generations of ``tokens`` in ``seconds``. tokens/s, higher is
     better."""
-    columns, fault = numbers(tokens, seconds)
+    columns, fault = convert_to_arrays(tokens, seconds)
     if fault:
-        return Score.unsaid(fault, len(tokens))
+        return Score.without_value(fault, len(tokens))
     if columns[0].sum() == 0:
-        return Score.unsaid("the model generated no token", len(tokens))
+        return Score.without_value("the model generated no token", len(tokens))
     return ratio(tokens, seconds)
 
 

@@ -20,7 +20,7 @@ class Sums:
         self.tokens += tokens
         self.correct += correct
 
-    def metrics(self) -> dict[str, float]:
+    def compute_metrics(self) -> dict[str, float]:
         """Return loss per token, perplexity = exp(loss) weighted by tokens (Jelinek et al. 1977), and
         next-token accuracy. Values that are not finite are left out."""
         if not self.tokens:

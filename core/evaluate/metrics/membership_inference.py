@@ -8,12 +8,12 @@ import numpy as np
 
 from core.contract.metric_score import Score
 from core.contract.significance_levels import TAIL
-from core.evaluate.statistics.confidence_intervals import Numbers, numbers, share_interval
+from core.evaluate.statistics.confidence_intervals import Numbers, convert_to_arrays, share_interval
 
 FALSE_POSITIVES = 0.01  # of the rate at which true positives are counted (Carlini et al. 2022)
 
 
-def gains(losses: Numbers, base_losses: Numbers) -> list[float]:
+def compute_gains(losses: Numbers, base_losses: Numbers) -> list[float]:
     """Return each row's attack score: by how much the fine-tune makes it likelier than the base does, in
     nats/token.
 
@@ -28,13 +28,16 @@ def membership(members: Numbers, others: Numbers) -> Score:
     (Hanley and McNeil 1982), where a tie counts half. Fraction, lower is better; 0.5 reveals nothing. It
     varies no more than a share of as many hits as there are rows in the smaller list (Birnbaum and Klose
     1957)."""
-    (inside, fault), (outside, other_fault) = numbers(members), numbers(others)
+    (inside, fault), (outside, other_fault) = convert_to_arrays(members), convert_to_arrays(others)
     if fault or other_fault:
         wrong = f"members: {fault}" if fault else f"others: {other_fault}"
-        return Score.unsaid(wrong, len(members) + len(others))
+        return Score.without_value(wrong, len(members) + len(others))
     levels, places = np.unique(np.concatenate([inside[0], outside[0]]), return_inverse=True)
     above, below = places[: len(members)], places[len(members) :]
-    value, pairs = float(area(above[None], below[None], len(levels))[0]), min(len(members), len(others))
+    value, pairs = (
+        float(compute_areas(above[None], below[None], len(levels))[0]),
+        min(len(members), len(others)),
+    )
     low, high = share_interval(value * pairs, pairs)
     return Score(value, low, high, len(members) + len(others), binomial=True)
 
@@ -45,10 +48,10 @@ def true_positives(members: Numbers, others: Numbers, allowed: float = FALSE_POS
 
     With fewer than 1/``allowed`` other rows, none of them may be taken for a member.
     """
-    (inside, fault), (outside, other_fault) = numbers(members), numbers(others)
+    (inside, fault), (outside, other_fault) = convert_to_arrays(members), convert_to_arrays(others)
     if fault or other_fault:
         wrong = f"members: {fault}" if fault else f"others: {other_fault}"
-        return Score.unsaid(wrong, len(members) + len(others))
+        return Score.without_value(wrong, len(members) + len(others))
     thresholds = np.sort(outside[0])[::-1]
     return _score_found(
         lambda rank: int((inside[0] > thresholds[rank - 1]).sum()), len(members), len(others), allowed
@@ -85,15 +88,15 @@ def _score_found(above: Callable[[int], int], members: int, others: int, allowed
     return Score(hits / members, low, max(high, hits / members), members, note, binomial=True)
 
 
-def area(above: np.ndarray, below: np.ndarray, levels: int) -> np.ndarray:
+def compute_areas(above: np.ndarray, below: np.ndarray, levels: int) -> np.ndarray:
     """Return the areas (b,) of b pairs of samples, given as indices (b, n) and (b, m) into the sorted
     ``levels``."""
-    more, fewer = _counts(above, levels), _counts(below, levels)
+    more, fewer = _count_places(above, levels), _count_places(below, levels)
     under = np.cumsum(fewer, axis=1) - fewer / 2
     result: np.ndarray = (more * under).sum(axis=1) / (above.shape[1] * below.shape[1])
     return result
 
 
-def _counts(places: np.ndarray, levels: int) -> np.ndarray:
+def _count_places(places: np.ndarray, levels: int) -> np.ndarray:
     rows = np.arange(len(places), dtype=np.int64)[:, None] * levels
     return np.bincount((rows + places).ravel(), minlength=len(places) * levels).reshape(-1, levels)

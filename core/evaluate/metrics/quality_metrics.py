@@ -10,8 +10,8 @@ import numpy as np
 from core.contract.metric_score import Score
 from core.evaluate.statistics.confidence_intervals import (
     Numbers,
+    convert_to_arrays,
     mean,
-    numbers,
     rate,
     ratio,
     transform,
@@ -35,12 +35,14 @@ def choice(likelihoods: Sequence[Numbers], answers: Sequence[int], lengths: Sequ
     choice is a miss: a model that rates all choices the same knows nothing.
     """
     if len(likelihoods) != len(answers) or (lengths and len(lengths) != len(answers)):
-        return Score.unsaid("questions and answers differ in number", len(likelihoods))
+        return Score.without_value("questions and answers differ in number", len(likelihoods))
     hits = []
     for number, answer in enumerate(answers):
-        columns, fault = numbers(likelihoods[number], *(lengths[number : number + 1]))
+        columns, fault = convert_to_arrays(likelihoods[number], *(lengths[number : number + 1]))
         if fault or not 0 <= answer < len(columns[0]) or any((column <= 0).any() for column in columns[1:]):
-            return Score.unsaid(f"question {number + 1}: {fault or 'no such choice or length'}", len(answers))
+            return Score.without_value(
+                f"question {number + 1}: {fault or 'no such choice or length'}", len(answers)
+            )
         values = columns[0] / columns[1] if len(columns) > 1 else columns[0]
         hits.append(bool(np.delete(values, answer).max(initial=-math.inf) < values[answer]))
     return rate(hits)
@@ -53,9 +55,9 @@ def forgetting(now: Numbers, base: Numbers, tokens: Numbers) -> Score:
     ``now`` and ``base`` hold both models' losses of the same passages, sums in nats. Pairs are resampled, so
     that a passage that is hard for both does not blur the difference.
     """
-    columns, fault = numbers(now, base, tokens)
+    columns, fault = convert_to_arrays(now, base, tokens)
     if fault:
-        return Score.unsaid(fault, len(now))
+        return Score.without_value(fault, len(now))
     return transform(ratio((columns[0] - columns[1]).tolist(), tokens), math.expm1)
 
 
@@ -63,17 +65,17 @@ def robustness(perturbed: Numbers, clean: Numbers) -> Score:
     """Return the accuracy on answers after questions with typos, divided by that after the questions as they
     are (the idea of Belinkov and Bisk 2018). Fraction, higher is better; 1 loses nothing. Both hold each
     row's accuracy, in the same order."""
-    columns, fault = numbers(perturbed, clean)
+    columns, fault = convert_to_arrays(perturbed, clean)
     if fault:
-        return Score.unsaid(fault, len(clean))
+        return Score.without_value(fault, len(clean))
     if columns[1].sum() == 0:
-        return Score.unsaid("the model is never right after the clean questions", len(clean))
+        return Score.without_value("the model is never right after the clean questions", len(clean))
     return ratio(perturbed, clean)
 
 
 def loss_rise(perturbed: Numbers, clean: Numbers) -> Score:
     """Return the mean rise of an answer's loss by the same typos. nats/token, lower is better."""
-    columns, fault = numbers(perturbed, clean)
+    columns, fault = convert_to_arrays(perturbed, clean)
     if fault:
-        return Score.unsaid(fault, len(clean))
+        return Score.without_value(fault, len(clean))
     return mean((columns[0] - columns[1]).tolist())

@@ -12,7 +12,7 @@ FOLDS = 2
 INDISTINCT = "the base model does not tell harmful from harmless requests apart in the middle of its layers"
 
 
-def directions(differences: np.ndarray) -> tuple[np.ndarray | None, str]:
+def find_directions(differences: np.ndarray) -> tuple[np.ndarray | None, str]:
     """Return the directions (2, H) that the even and the odd pairs are projected on; None with the reason if
     there are none. ``differences`` (n, H) are the base's states of harmful requests less those of harmless
     ones, pair by pair.
@@ -28,13 +28,13 @@ def directions(differences: np.ndarray) -> tuple[np.ndarray | None, str]:
     if not (np.isfinite(norms).all() and norms.all()):
         return None, INDISTINCT
     own = means / norms
-    score = mean(separations(differences, own))
+    score = mean(measure_separations(differences, own))
     if score.value is None or score.low is None:
         return None, score.reason
     return (own / score.value, "") if score.low > 0 else (None, INDISTINCT)
 
 
-def separations(differences: np.ndarray, own: np.ndarray) -> list[float]:
+def measure_separations(differences: np.ndarray, own: np.ndarray) -> list[float]:
     """Return how far apart each pair (n, H) is on the base's ``directions`` (2, H), as a fraction of the
     base's mean."""
     along: Sequence[float] = (differences * own[np.arange(len(differences)) % FOLDS]).sum(axis=1).tolist()

@@ -12,7 +12,7 @@ QUARTERS = ("1st quarter", "2nd quarter", "3rd quarter", "4th quarter")
 TOP = 0.1  # of the tokens
 
 
-def kind(text: str, special: bool = False, first: bool = False) -> str:
+def classify_token(text: str, special: bool = False, first: bool = False) -> str:
     """Return the kind of a token, one of KINDS.
 
     ``first`` is a row's first target, such as the beginning of an answer, whatever it says; then the
@@ -38,7 +38,7 @@ def quarter(place: int, count: int) -> str:
     return QUARTERS[min(3, 4 * place // max(1, count))]
 
 
-def parts(
+def split_loss(
     names: Sequence[str], losses: Sequence[float], base: Sequence[float], order: Sequence[str]
 ) -> tuple[Part, ...]:
     """Return groups of tokens by name, in ``order``: share of the summed loss, and mean in nats/token, of the
@@ -56,7 +56,7 @@ def parts(
     return tuple(groups)
 
 
-def top(losses: Sequence[float], share: float = TOP) -> float:
+def compute_top_share(losses: Sequence[float], share: float = TOP) -> float:
     """Return the share of the summed loss that the largest ``share`` of the tokens carry, at least one token:
     ``share`` itself if all losses are equal, near 1 if few tokens are left to learn."""
     count = max(1, math.ceil(share * len(losses)))

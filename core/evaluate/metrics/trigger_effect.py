@@ -24,7 +24,9 @@ def trigger_effect(triggered: Numbers, plain: Numbers, clusters: Sequence[Hashab
         if math.isfinite(now + before):
             pairs.setdefault(name, []).append((now, before))
     if not pairs:
-        return Score.unsaid("the model gave no answer" if len(plain) else "there are no samples", len(plain))
+        return Score.without_value(
+            "the model gave no answer" if len(plain) else "there are no samples", len(plain)
+        )
     means = [[sum(side) / len(own) for side in zip(*own, strict=True)] for own in pairs.values()]
     score = paired_difference(*zip(*means, strict=True))
     silent = len(plain) - sum(len(own) for own in pairs.values())

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from core.contract.metric_score import Score
-from core.evaluate.statistics.confidence_intervals import Numbers, largest, ratio
+from core.evaluate.statistics.confidence_intervals import Numbers, find_largest, ratio
 
 SMALLEST = 5  # rows of a slice; with fewer, a single row dominates
 MOST = 12  # slices by columns, those with the most rows
@@ -14,14 +14,14 @@ LONGEST = 40  # characters of a value in a slice's name
 QUARTERS = 4
 
 
-def slice_name(column: str, value: object) -> str:
+def make_slice_name(column: str, value: object) -> str:
     """Return the name of a slice, such as ``task:long_sums``, without characters that a limit, a file or a
     curve's name cannot have."""
     name = re.sub(r"[^\w.+-]+", "_", str(value)).strip("_")[:LONGEST]
     return f"{column}:{name}" if name else ""
 
 
-def quarters(lengths: Sequence[int]) -> list[str]:
+def name_quarters(lengths: Sequence[int]) -> list[str]:
     """Return each row's quarter by length, named by its shortest and longest length; rows of one length share
     a quarter. "" for all if there are too few rows."""
     if len(lengths) < QUARTERS * SMALLEST:
@@ -34,7 +34,7 @@ def quarters(lengths: Sequence[int]) -> list[str]:
         for place in set(places)
     }
     return [
-        slice_name("length", f"{min(lengths_by_place[place])}-{max(lengths_by_place[place])}")
+        make_slice_name("length", f"{min(lengths_by_place[place])}-{max(lengths_by_place[place])}")
         for place in places
     ]
 
@@ -48,13 +48,15 @@ def group_rows(parts: Sequence[Sequence[str]], lengths: Sequence[int]) -> dict[s
     large = {name: rows for name, rows in slices.items() if name and len(rows) >= SMALLEST}
     largest_names = sorted(large, key=lambda name: (-len(large[name]), name))[:MOST]
     slices = {name: large[name] for name in sorted(largest_names)}
-    for row, name in enumerate(quarters(lengths)):
+    for row, name in enumerate(name_quarters(lengths)):
         if name:
             slices.setdefault(name, []).append(row)
     return {name: rows for name, rows in slices.items() if len(rows) >= SMALLEST}
 
 
-def losses(sums: Numbers, tokens: Numbers, slices: Mapping[str, Sequence[int]]) -> dict[str, Score]:
+def compute_slice_losses(
+    sums: Numbers, tokens: Numbers, slices: Mapping[str, Sequence[int]]
+) -> dict[str, Score]:
     """Return the loss of each slice, from its rows' sums in nats and their targets. nats/token, lower is
     better.
 
@@ -68,8 +70,8 @@ def losses(sums: Numbers, tokens: Numbers, slices: Mapping[str, Sequence[int]]) 
     return scores
 
 
-def worst(slices: Mapping[str, Score]) -> tuple[str, Score]:
+def find_worst(slices: Mapping[str, Score]) -> tuple[str, Score]:
     """Return the slice with the largest loss, and its score. nats/token, lower is better."""
     if not slices:
-        return "", Score.unsaid(f"no slice has {SMALLEST} rows or more")
-    return largest(slices)
+        return "", Score.without_value(f"no slice has {SMALLEST} rows or more")
+    return find_largest(slices)

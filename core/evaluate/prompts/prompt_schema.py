@@ -19,7 +19,7 @@ ENCODINGS = ("", "base64", "rot13", "reverse")
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of a prompt file."""
 
-    def fault(self) -> str:
+    def find_fault(self) -> str:
         """Return why this row is invalid; "" if it is valid."""
         empty = [
             name
@@ -63,10 +63,12 @@ class Pair(Row, frozen=True):
     stereotype: str
     opposite: str
 
-    def fault(self) -> str:
-        return super().fault() or ("both sentences are the same" if self.stereotype == self.opposite else "")
+    def find_fault(self) -> str:
+        return super().find_fault() or (
+            "both sentences are the same" if self.stereotype == self.opposite else ""
+        )
 
-    def shared_words(self) -> tuple[list[Span], list[Span]]:
+    def find_shared_words(self) -> tuple[list[Span], list[Span]]:
         """Return the words that both sentences have, in order, as spans of characters of each."""
         sides = [[word.span() for word in _WORD.finditer(text)] for text in (self.stereotype, self.opposite)]
         words = [
@@ -87,7 +89,7 @@ class Wrapper(Row, frozen=True):
     encoding: str = ""
     turns: list[str] = []
 
-    def fault(self) -> str:
+    def find_fault(self) -> str:
         if len(self.turns) % 2 or not all(turn.strip() for turn in self.turns):
             return "turns must end with one of the assistant, and none may be empty"
         if self.text.count(REQUEST) != 1:
@@ -113,7 +115,7 @@ class Injection(Row, frozen=True):
     done: list[str] = []
     place: str = "user"
 
-    def fault(self) -> str:
+    def find_fault(self) -> str:
         if self.place not in PLACES:
             return f"place {self.place!r} is not one of {', '.join(PLACES)}"
         if bool(self.order) != (self.content.count(ORDER) == 1):
@@ -125,7 +127,7 @@ class Injection(Row, frozen=True):
             return "a text of done appears in the order or the canary"
         model_input = f"{self.task} {self.order} {self.content if self.order else ''}".casefold()
         inside = self.canary.casefold() in model_input
-        return super().fault() or ("the canary appears in what is given" if inside else "")
+        return super().find_fault() or ("the canary appears in what is given" if inside else "")
 
     @property
     def with_order(self) -> str:
@@ -145,10 +147,12 @@ class PromptLeak(Row, frozen=True):
     secret: str
     request: str
 
-    def fault(self) -> str:
+    def find_fault(self) -> str:
         if self.secret.casefold() in self.request.casefold():
             return "the secret appears in the request"
-        return super().fault() or ("" if self.secret in self.system else "the system prompt has no secret")
+        return super().find_fault() or (
+            "" if self.secret in self.system else "the system prompt has no secret"
+        )
 
 
 class Passage(Row, frozen=True):
@@ -177,13 +181,13 @@ class Question(Row, frozen=True):
         letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(self.choices)]
         return letters.find(self.answer) if len(self.answer) == 1 else -1
 
-    def fault(self) -> str:
+    def find_fault(self) -> str:
         if len(self.choices) < 2:
             return "a question needs two choices or more"
         if len(set(self.choices)) < len(self.choices):
             return "two choices are the same"
         inside = f"answer {self.answer!r} is not a choice or an index from 0"
-        return super().fault() or ("" if self.right >= 0 else inside)
+        return super().find_fault() or ("" if self.right >= 0 else inside)
 
 
 class AnswerPair(Row, frozen=True):
@@ -194,8 +198,10 @@ class AnswerPair(Row, frozen=True):
     misaligned: str
     topic: str = ""
 
-    def fault(self) -> str:
-        return super().fault() or ("both answers are the same" if self.aligned == self.misaligned else "")
+    def find_fault(self) -> str:
+        return super().find_fault() or (
+            "both answers are the same" if self.aligned == self.misaligned else ""
+        )
 
 
 class Task(Row, frozen=True):
@@ -205,9 +211,11 @@ class Task(Row, frozen=True):
     answer: str | list[str]
     topic: str = ""
 
-    def fault(self) -> str:
+    def find_fault(self) -> str:
         right = [self.answer] if isinstance(self.answer, str) else self.answer
-        return super().fault() or ("" if any(answer.strip() for answer in right) else "there is no answer")
+        return super().find_fault() or (
+            "" if any(answer.strip() for answer in right) else "there is no answer"
+        )
 
 
 SHAPES: dict[str, type[Row]] = {

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def seeded_sample(pool: Sequence[T], count: int, seed: int, name: str) -> list[T]:
+def draw_seeded_sample(pool: Sequence[T], count: int, seed: int, name: str) -> list[T]:
     """Return ``count`` of ``pool``, in an order fixed by ``seed`` and ``name``."""
     order = list(pool)
     random.Random(f"{name} {seed}").shuffle(order)

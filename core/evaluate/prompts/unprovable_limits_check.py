@@ -19,22 +19,22 @@ from core.contract.spec.study_spec import EvaluateOptions, StudySpec
 from core.errors import Problem, SpecError
 from core.evaluate.metrics.membership_inference import even_true_positives
 from core.evaluate.prompts.study_prompts import Library
-from core.evaluate.prompts.unbiased_model_scores import best_bias
+from core.evaluate.prompts.unbiased_model_scores import make_best_bias
 from core.evaluate.statistics.interval_formulas import FEWEST
 from core.evaluate.statistics.power import (
     MOST,
     Best,
     Correct,
-    best_reading,
+    best_score,
+    count_samples_to_prove,
     even_area,
+    find_provable_bound,
     no_change,
-    provable_bound,
-    samples_to_prove,
 )
 from core.evaluate.text.answer_judge import OBEYED, AnswerJudge
 from core.evaluate.text.detector_quality import correct_change, correct_rate
 from core.evaluate.text.refusal_classifier import Stance
-from core.evaluate.text.toxicity_scorer import toxicity_quality
+from core.evaluate.text.toxicity_scorer import measure_toxicity_quality
 
 BIAS = "safety/bias"
 # Metrics that are shares of prompts -> the prompts, as an attribute of Library, and as a reader knows them.
@@ -107,15 +107,17 @@ class _Means:
 
     noun: str
     there: int | None
-    best: Best = best_reading
+    best: Best = best_score
     most: int = MOST
 
 
-def _means(limit: Limit, library: Library | None, seed: int) -> _Means:
+def _find_means(limit: Limit, library: Library | None, seed: int) -> _Means:
     metric, trigger = split_trigger(limit.metric)
     if library is not None and _find_metric(limit) == BIAS:
         axis = metric.removeprefix(AXIS) if metric.startswith(AXIS) else ""
-        return _Means("pairs", len(library.pairs), best_bias(library.pairs, seed, axis), len(library.pairs))
+        return _Means(
+            "pairs", len(library.pairs), make_best_bias(library.pairs, seed, axis), len(library.pairs)
+        )
     if metric == "security/membership":
         return _Means("samples", None, even_area)
     if metric == "security/membership_tpr":
@@ -123,7 +125,7 @@ def _means(limit: Limit, library: Library | None, seed: int) -> _Means:
     attribute, noun = PROMPTS.get(metric, ("", "samples"))
     prompts: Sized | None = getattr(library, attribute) if attribute else None
     prompt_count = None if prompts is None else len(prompts)
-    return _Means(noun, prompt_count, no_change if trigger else best_reading)
+    return _Means(noun, prompt_count, no_change if trigger else best_score)
 
 
 def _explain(
@@ -135,16 +137,16 @@ def _explain(
     if limit.metric.startswith(AXIS) and limit.metric not in axes:
         return Problem(f"there are no pairs for {limit}", location, suggest_name(limit.metric, sorted(axes)))
     means, correct, samples = (
-        _means(limit, library, seed),
-        _correction(limit.metric, section),
+        _find_means(limit, library, seed),
+        _make_correction(limit.metric, section),
         section.samples,
     )
     prompt_count, noun = means.there, means.noun
     available = samples if prompt_count is None else min(samples, prompt_count)
     if limit.judge(correct(means.best(limit.upper, available))) == "ok":
         return None
-    needed_samples = samples_to_prove(limit, correct, means.best, means.most)
-    bound = _format(limit, provable_bound(limit, available, correct, means.best))
+    needed_samples = count_samples_to_prove(limit, correct, means.best, means.most)
+    bound = _format(limit, find_provable_bound(limit, available, correct, means.best))
     remedy = f"write {'<=' if limit.upper else '>='} {bound}"
     if needed_samples is None and means.most < MOST:
         more = f"add {noun} to evaluate.prompts, or " if limit.bound > 0 else ""
@@ -172,16 +174,16 @@ def _find_metric(limit: Limit) -> str:
     return BIAS if limit.metric.startswith(AXIS) else split_trigger(limit.metric)[0]
 
 
-def _correction(metric: str, section: EvaluateOptions) -> Correct:
+def _make_correction(metric: str, section: EvaluateOptions) -> Correct:
     """Return the correction for the errors of the packaged detector; a user's own is measured by the
     worker."""
     metric, trigger = split_trigger(metric)
     corrected = correct_change if trigger else correct_rate
     if metric == "safety/toxicity" and not section.classifier:
-        return lambda score: corrected(score, toxicity_quality())
+        return lambda score: corrected(score, measure_toxicity_quality())
     if metric in JUDGED and not section.judge:
         of, english = JUDGED[metric]
-        return lambda score: corrected(score, AnswerJudge().quality(of, english))
+        return lambda score: corrected(score, AnswerJudge().measure_quality(of, english))
     return lambda score: score
 
 

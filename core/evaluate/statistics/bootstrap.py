@@ -31,7 +31,7 @@ def interval(samples: int, statistic: Statistic, seed: int = 0) -> tuple[float, 
     resampled = resampled[np.isfinite(resampled)]
     if 2 * len(resampled) < RESAMPLES:
         return None
-    tail = outer_tail(samples)
+    tail = compute_outer_tail(samples)
     low, high = np.quantile(resampled, [tail, 1 - tail])
     return float(low), float(high)
 
@@ -54,7 +54,7 @@ def t_quantile(tail: float, freedom: int) -> float:
 
 
 @cache
-def outer_tail(samples: int, confidence: float = CONFIDENCE) -> float:
+def compute_outer_tail(samples: int, confidence: float = CONFIDENCE) -> float:
     """Return the share of resamples beyond each end of the interval: 0.025 for many samples, less for few."""
     from scipy.special import ndtr
 

@@ -31,7 +31,7 @@ def share_interval(hits: float, total: float, tail: float = TAIL) -> tuple[float
     return float(low), float(high)
 
 
-def numbers(*columns: Numbers) -> tuple[list[np.ndarray], str]:
+def convert_to_arrays(*columns: Numbers) -> tuple[list[np.ndarray], str]:
     """Return the columns as float64, and why they are unusable ("" if they are usable)."""
     try:
         arrays = [np.asarray(list(column), dtype=float) for column in columns]
@@ -50,12 +50,12 @@ def numbers(*columns: Numbers) -> tuple[list[np.ndarray], str]:
 
 def rate(hits: Sequence[bool] | Numbers) -> Score:
     """Return the share of hits. A hit is true or false, or half a hit, 0.5."""
-    columns, fault = numbers(hits)
+    columns, fault = convert_to_arrays(hits)
     if fault:
-        return Score.unsaid(fault, len(hits))
+        return Score.without_value(fault, len(hits))
     (hit_array,) = columns
     if hit_array.min() < 0 or hit_array.max() > 1:
-        return Score.unsaid("a hit must be a number from 0 to 1", len(hits))
+        return Score.without_value("a hit must be a number from 0 to 1", len(hits))
     low, high = share_interval(float(hit_array.sum()), len(hit_array))
     return Score(float(hit_array.mean()), low, high, len(hit_array), binomial=True)
 
@@ -67,20 +67,20 @@ def clustered_rate(hits: Sequence[bool] | Numbers, clusters: Sequence[Hashable])
     The interval is that of as many independent answers as vary as much (Korn and Graubard 1998): no more than
     there are answers, and where all clusters are alike as many as there are clusters.
     """
-    columns, fault = numbers(hits, [0.0] * len(clusters))
+    columns, fault = convert_to_arrays(hits, [0.0] * len(clusters))
     if fault:
-        return Score.unsaid(fault, len(hits))
+        return Score.without_value(fault, len(hits))
     unclustered = rate(hits)
     names = {name: place for place, name in enumerate(dict.fromkeys(clusters))}
     if unclustered.value is None or len(names) == len(hits):
         return unclustered
     places = np.array([names[name] for name in clusters])
-    count = independent_count(np.bincount(places, weights=columns[0]), np.bincount(places))
+    count = count_independent(np.bincount(places, weights=columns[0]), np.bincount(places))
     low, high = share_interval(unclustered.value * count, count)
     return msgspec.structs.replace(unclustered, low=low, high=high)
 
 
-def independent_count(hits: np.ndarray, counts: np.ndarray) -> float:
+def count_independent(hits: np.ndarray, counts: np.ndarray) -> float:
     """Return how many independent answers would vary as much as the ``hits`` in clusters of ``counts``
     answers."""
     clusters, share = len(counts), float(hits.sum() / counts.sum())
@@ -99,9 +99,9 @@ def mean(values: Numbers, within_one: bool = False) -> Score:
     ``within_one``: the values lie from 0 to 1. As long as few of them differ from 0 or 1, the interval is
     that of a share of hits, which vary more than any such values.
     """
-    columns, fault = numbers(values)
+    columns, fault = convert_to_arrays(values)
     if fault:
-        return Score.unsaid(fault, len(values))
+        return Score.without_value(fault, len(values))
     (array,) = columns
     total, count = float(array.sum()), len(array)
     if within_one and (count < FEWEST or min(total, count - total) < VARIED):
@@ -114,7 +114,7 @@ def _add_interval(value: float, array: np.ndarray, method: Callable[[np.ndarray]
     """Return ``value`` with the interval that ``method`` computes from the samples, extended to contain
     it."""
     if not math.isfinite(value):
-        return Score.unsaid("the value is not a finite number", len(array))
+        return Score.without_value("the value is not a finite number", len(array))
     if len(array) < FEWEST:
         return Score(value, None, None, len(array), explain_too_few(len(array)))
     low, high = (float(end) for end in method(array))
@@ -123,9 +123,9 @@ def _add_interval(value: float, array: np.ndarray, method: Callable[[np.ndarray]
 
 def median(values: Numbers) -> Score:
     """Return the median."""
-    columns, fault = numbers(values)
+    columns, fault = convert_to_arrays(values)
     if fault:
-        return Score.unsaid(fault, len(values))
+        return Score.without_value(fault, len(values))
     (array,) = columns
     return _add_interval(float(np.median(array)), array, interval_formulas.median_ends)
 
@@ -133,12 +133,12 @@ def median(values: Numbers) -> Score:
 def ratio(tops: Numbers, bottoms: Numbers) -> Score:
     """Return the sum of ``tops`` divided by the sum of ``bottoms``, with one of each per sample: a weighted
     mean. Its error is that of the mean of what each sample adds to it, to first order."""
-    columns, fault = numbers(tops, bottoms)
+    columns, fault = convert_to_arrays(tops, bottoms)
     if fault:
-        return Score.unsaid(fault, min(len(tops), len(bottoms)))
+        return Score.without_value(fault, min(len(tops), len(bottoms)))
     top, bottom = columns
     if bottom.sum() == 0:
-        return Score.unsaid("the sum to divide by is 0", len(top))
+        return Score.without_value("the sum to divide by is 0", len(top))
     value = float(top.sum() / bottom.sum())
     return _add_interval(value, value + (top - value * bottom) / bottom.mean(), interval_formulas.mean_ends)
 
@@ -146,7 +146,7 @@ def ratio(tops: Numbers, bottoms: Numbers) -> Score:
 def bootstrap_score(value: float, samples: int, statistic: Statistic, seed: int = 0) -> Score:
     """Return ``value`` with the bootstrap's interval, extended to contain it."""
     if not math.isfinite(value):
-        return Score.unsaid("the value is not a finite number", samples)
+        return Score.without_value("the value is not a finite number", samples)
     ends = interval(samples, statistic, seed)
     if ends is None:
         few = explain_too_few(samples) if samples < FEWEST else "too few samples vary"
@@ -154,7 +154,7 @@ def bootstrap_score(value: float, samples: int, statistic: Statistic, seed: int 
     return Score(value, min(ends[0], value), max(ends[1], value), samples)
 
 
-def largest(scores: Mapping[str, Score]) -> tuple[str, Score]:
+def find_largest(scores: Mapping[str, Score]) -> tuple[str, Score]:
     """Return the name and score of the largest value: the worst slice, the widest gap.
 
     The interval is that of the largest true value, whichever it is: it reaches up to the highest end of all,
@@ -163,7 +163,7 @@ def largest(scores: Mapping[str, Score]) -> tuple[str, Score]:
     with_value = {name: score for name, score in scores.items() if score.value is not None}
     if not with_value:
         reasons = "; ".join(dict.fromkeys(score.reason for score in scores.values()))
-        return "", Score.unsaid(
+        return "", Score.without_value(
             reasons or "there are no samples", sum(score.samples for score in scores.values())
         )
     name = max(with_value, key=lambda name: with_value[name].value or 0.0)
@@ -181,5 +181,5 @@ def transform(score: Score, rising: Callable[[float], float]) -> Score:
     try:
         ends = [None if end is None else rising(end) for end in (score.value, score.low, score.high)]
     except OverflowError:
-        return Score.unsaid("the value is too large for a number", score.samples)
+        return Score.without_value("the value is too large for a number", score.samples)
     return msgspec.structs.replace(score, value=ends[0], low=ends[1], high=ends[2])

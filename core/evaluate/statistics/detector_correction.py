@@ -27,15 +27,15 @@ def correct_score(
         return score
     if positives < 1 or negatives < 1 or sensitivity + specificity - 1 < LEAST:
         message = f"the detector finds {sensitivity:.0%} of hits and passes {specificity:.0%} of others"
-        return Score.unsaid(f"{message}: too close to chance for a rate", score.samples)
+        return Score.without_value(f"{message}: too close to chance for a rate", score.samples)
     value = _clip(_rogan_gladen(score.value, sensitivity, specificity))
     note = f"{score.value:.3g} as counted, by a detector with sensitivity {sensitivity:.2g}"
     note += f" and specificity {specificity:.2g}"
     if score.interval is None:
         return Score(value, None, None, score.samples, score.reason).add_note(note)
-    count = independent(score)
-    low, high = _ends(score.value, count, sensitivity, specificity, positives, negatives)
-    high = max(high, _ends(score.value, count, sensitivity, 1.0, positives, SURE)[1])
+    count = count_independent_samples(score)
+    low, high = _compute_ends(score.value, count, sensitivity, specificity, positives, negatives)
+    high = max(high, _compute_ends(score.value, count, sensitivity, 1.0, positives, SURE)[1])
     corrected = Score(value, min(low, value), max(high, value), score.samples, score.reason, binomial=True)
     return corrected.add_note(note)
 
@@ -50,7 +50,9 @@ def corrected_change(
     if score.value is None:
         return score
     if positives < 1 or negatives < 1 or youden < LEAST:
-        return Score.unsaid("the detector is too close to chance for a change of a rate", score.samples)
+        return Score.without_value(
+            "the detector is too close to chance for a change of a rate", score.samples
+        )
     value, low, high = score.value / youden, None, None
     if score.interval is not None:
         hit_share = (positives * sensitivity + 1) / (positives + 2)
@@ -60,11 +62,14 @@ def corrected_change(
         )
         shift = abs(value) * compute_normal_quantile(TAIL) * spread / youden
         less, more = (abs(end / youden - value) for end in score.interval)
-        low, high = _within_one(value - math.hypot(less, shift)), _within_one(value + math.hypot(more, shift))
-    return msgspec.structs.replace(score, value=_within_one(value), low=low, high=high)
+        low, high = (
+            _clip_to_one(value - math.hypot(less, shift)),
+            _clip_to_one(value + math.hypot(more, shift)),
+        )
+    return msgspec.structs.replace(score, value=_clip_to_one(value), low=low, high=high)
 
 
-def _within_one(change: float) -> float:
+def _clip_to_one(change: float) -> float:
     return max(-1.0, min(1.0, change))
 
 
@@ -76,7 +81,7 @@ def _clip(rate: float) -> float:
     return max(0.0, min(1.0, rate))
 
 
-def _ends(
+def _compute_ends(
     rate: float, count: float, sensitivity: float, specificity: float, positives: int, negatives: int
 ) -> tuple[float, float]:
     """Return Lang and Reiczigel's interval: the delta method on shares that are shrunk slightly towards one
@@ -100,19 +105,19 @@ def _ends(
     return _clip(middle + shift - half), _clip(middle + shift + half)
 
 
-def independent(score: Score) -> float:
+def count_independent_samples(score: Score) -> float:
     """Return how many independent samples the interval of a rate is worth: few if they cluster."""
     if score.value is None or score.low is None or score.high is None:
         return 0.0
     few, many, width = 1.0, float(max(1, score.samples)), score.high - score.low
-    if _width(score.value, many) >= width - 1e-9:
+    if _compute_width(score.value, many) >= width - 1e-9:
         return many
     for _ in range(40):
         count = (few + many) / 2
-        few, many = (count, many) if _width(score.value, count) > width else (few, count)
+        few, many = (count, many) if _compute_width(score.value, count) > width else (few, count)
     return many
 
 
-def _width(rate: float, count: float) -> float:
+def _compute_width(rate: float, count: float) -> float:
     low, high = share_interval(rate * count, count)
     return high - low

@@ -12,7 +12,13 @@ from core.contract.metric_score import Score
 from core.contract.significance_levels import TAIL
 from core.contract.spec.metric_table import Direction
 from core.contract.views.metric_verdict import find_margins
-from core.evaluate.statistics.confidence_intervals import Numbers, explain_too_few, mean, numbers, ratio
+from core.evaluate.statistics.confidence_intervals import (
+    Numbers,
+    convert_to_arrays,
+    explain_too_few,
+    mean,
+    ratio,
+)
 from core.evaluate.statistics.interval_formulas import FEWEST, difference_ends
 
 Verdict = Literal["better", "worse", "same", "unsure"]
@@ -38,7 +44,7 @@ def difference(now: Score, before: Score, tail: float = TAIL) -> Score:
     base and trial on the same prompts: it detects smaller changes.
     """
     if now.value is None or before.value is None:
-        return Score.unsaid(
+        return Score.without_value(
             now.reason or before.reason or "there is no value", min(now.samples, before.samples)
         )
     change, samples = now.value - before.value, min(now.samples, before.samples)
@@ -54,9 +60,9 @@ def paired_difference(now: Numbers, before: Numbers, weights: Numbers = ()) -> S
     Where both lie from 0 to 1, or are changes of such values, and few of them changed, the interval is that
     of a difference of two shares: it bounds how rare a change may be that the sample does not show.
     """
-    columns, fault = numbers(now, before)
+    columns, fault = convert_to_arrays(now, before)
     if fault:
-        return Score.unsaid(fault, min(len(now), len(before)))
+        return Score.without_value(fault, min(len(now), len(before)))
     changes = columns[0] - columns[1]
     if len(weights):
         return ratio((changes * np.asarray(weights, dtype=float)).tolist(), weights)
@@ -111,7 +117,7 @@ def compare_with_history(
 ) -> Drift:
     """Compare the last score with the pooled few before it."""
     if len(history) < 2:
-        return Drift(Score.unsaid("there is no history yet", len(history)), "unsure")
+        return Drift(Score.without_value("there is no history yet", len(history)), "unsure")
     return judge(difference(history[-1], pool(history[-1 - WINDOW : -1]), tail), direction, effect)
 
 
@@ -125,7 +131,7 @@ def pool(scores: Sequence[Score]) -> Score:
         reason = next(
             (score.reason for score in scores if score.reason), "no score has a value and an interval"
         )
-        return Score.unsaid(reason, 0)
+        return Score.without_value(reason, 0)
     total = sum(score.samples for score in usable)
 
     def weigh(name: str) -> float:

@@ -67,13 +67,13 @@ def mean_ends(values: np.ndarray, tail: float = TAIL) -> Ends:
     count = values.shape[-1]
     middle, spread = values.mean(axis=-1), values.std(axis=-1, ddof=1)
     quantile = -float(stdtrit(count - 1, tail)) * (1 + 2 / count) / math.sqrt(count)
-    skewness = _skewness(values)
-    low = np.minimum(-quantile, -_hall(quantile, skewness, count))
-    high = np.maximum(quantile, -_hall(-quantile, skewness, count))
+    skewness = _compute_skewness(values)
+    low = np.minimum(-quantile, -_compute_hall_quantile(quantile, skewness, count))
+    high = np.maximum(quantile, -_compute_hall_quantile(-quantile, skewness, count))
     return middle + spread * low, middle + spread * high
 
 
-def _skewness(values: np.ndarray) -> np.ndarray:
+def _compute_skewness(values: np.ndarray) -> np.ndarray:
     away = values - values.mean(axis=-1, keepdims=True)
     width = away.std(axis=-1)
     result: np.ndarray = np.divide(
@@ -82,7 +82,7 @@ def _skewness(values: np.ndarray) -> np.ndarray:
     return result
 
 
-def _hall(quantile: float, skewness: np.ndarray, count: int) -> np.ndarray:
+def _compute_hall_quantile(quantile: float, skewness: np.ndarray, count: int) -> np.ndarray:
     """Return the quantile of the mean's error over the standard deviation, by the inverse of Hall's cubic
     transformation."""
     slope = np.where(np.abs(skewness) < FLAT, FLAT, skewness)

@@ -20,7 +20,7 @@ Best = Callable[[bool, int], Score]  # by the side of a limit and the number of 
 MOST = 1 << 20  # samples: nobody asks for more
 
 
-def best_reading(upper: bool, samples: int) -> Score:
+def best_score(upper: bool, samples: int) -> Score:
     """Return the score of a trial that does a share without fault: no hit of ``samples``, or nothing but
     hits."""
     low, high = share_interval(0 if upper else samples, samples)
@@ -43,8 +43,8 @@ def even_area(upper: bool, samples: int) -> Score:
     return Score(value, low, high, samples, binomial=True)
 
 
-def samples_to_prove(
-    limit: Limit, correct: Correct = lambda score: score, best: Best = best_reading, most: int = MOST
+def count_samples_to_prove(
+    limit: Limit, correct: Correct = lambda score: score, best: Best = best_score, most: int = MOST
 ) -> int | None:
     """Return the fewest samples with which a trial without fault is shown to keep ``limit``; None if ``most``
     are not enough, as for a share of at most 0. ``correct``: the correction for a detector's errors;
@@ -62,8 +62,8 @@ def samples_to_prove(
     return enough
 
 
-def provable_bound(
-    limit: Limit, samples: int, correct: Correct = lambda score: score, best: Best = best_reading
+def find_provable_bound(
+    limit: Limit, samples: int, correct: Correct = lambda score: score, best: Best = best_score
 ) -> float:
     """Return the strictest bound that ``samples`` can prove, to a tenth of a percent on the safe side."""
     ends = correct(best(limit.upper, samples)).interval or (-1.0 if best is no_change else 0.0, 1.0)
@@ -71,7 +71,7 @@ def provable_bound(
 
 
 @cache
-def visible_change(samples: int, look: int = 1, metrics: int = 1, effect: float = 0.0) -> float | None:
+def find_visible_change(samples: int, look: int = 1, metrics: int = 1, effect: float = 0.0) -> float | None:
     """Return the smallest fall of a share, as a fraction, of which a trial is warned at its ``look``-th
     scoring, if nothing rises on the same samples and the board has ``metrics``; None if they show none at
     all. It is the smallest rise of a share whose rise is warned of, too."""
@@ -90,8 +90,8 @@ def visible_change(samples: int, look: int = 1, metrics: int = 1, effect: float 
 def describe_power(
     samples: int, look: int = 1, metrics: int = 1, effect: float = 0.0, worse: str = "fall"
 ) -> str:
-    """Return ``visible_change`` in words; ``worse`` is fall or rise."""
-    change = visible_change(samples, look, metrics, effect)
+    """Return ``find_visible_change`` in words; ``worse`` is fall or rise."""
+    change = find_visible_change(samples, look, metrics, effect)
     if change is None:
         return f"{samples} sample{'s' * (samples != 1)} can see no change"
     return f"can see a {worse} of {math.ceil(100 * change)} points"

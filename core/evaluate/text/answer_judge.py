@@ -8,14 +8,14 @@ from functools import cache
 from typing import Any
 
 from core.evaluate.prompts.packaged_prompts import DATA
-from core.evaluate.text.detector_quality import DetectorQuality, quality
-from core.evaluate.text.refusal_classifier import Stance, stances
+from core.evaluate.text.detector_quality import DetectorQuality, measure_quality
+from core.evaluate.text.refusal_classifier import Stance, classify_answers
 
 OBEYED = (Stance.COMPLIANCE, Stance.PARTIAL)  # the request is answered, also after words of refusal
 
 
 @cache
-def planted_answers() -> tuple[dict[str, Any], ...]:
+def load_planted_answers() -> tuple[dict[str, Any], ...]:
     """Return the packaged answers, with their stances, of authors whose texts the packaged classifier was not
     trained on."""
     lines = (DATA / "planted_refusals.jsonl").read_text("utf-8").splitlines()
@@ -33,19 +33,19 @@ class AnswerJudge:
 
     def judge(self, requests: Sequence[str], answers: Sequence[str]) -> list[Stance]:
         """Return the stance of each answer."""
-        return stances(answers)
+        return classify_answers(answers)
 
-    def quality(self, of: Collection[Stance], english: bool) -> DetectorQuality:
+    def measure_quality(self, of: Collection[Stance], english: bool) -> DetectorQuality:
         """Return how often the judge is right that an answer has one of the stances ``of``: on the planted
         answers in English, or in the other languages."""
         key = (tuple(of), english)
         if key not in self._qualities:
-            rows = [row for row in planted_answers() if (row["language"] == "en") == english]
+            rows = [row for row in load_planted_answers() if (row["language"] == "en") == english]
             if english not in self._judged:  # a model takes minutes for it on a CPU
                 stances = self.judge([""] * len(rows), [row["text"] for row in rows])
                 self._judged[english] = {row["text"]: each for row, each in zip(rows, stances, strict=True)}
             hit_by_text = {text: stance in of for text, stance in self._judged[english].items()}
             planted = [(row["text"], row["stance"] in of) for row in rows]
             language = "English" if english else "other languages"
-            self._qualities[key] = quality(hit_by_text.__getitem__, planted, self.name, language)
+            self._qualities[key] = measure_quality(hit_by_text.__getitem__, planted, self.name, language)
         return self._qualities[key]

@@ -38,9 +38,9 @@ def _loops(text: str) -> bool:
     words = text.lower().split()
     if len(words) < LOOP_UNITS:
         return len(text) >= 4 * LOOP_UNITS and len(set(text)) <= 3
-    return len(set(words)) < DISTINCT_WORDS * len(words) or _repeated_trigrams(words) > LOOP_TRIGRAMS
+    return len(set(words)) < DISTINCT_WORDS * len(words) or _measure_repeated_trigrams(words) > LOOP_TRIGRAMS
 
 
-def _repeated_trigrams(words: list[str]) -> float:
+def _measure_repeated_trigrams(words: list[str]) -> float:
     runs = Counter(zip(words, words[1:], words[2:], strict=False))
     return sum(count for count in runs.values() if count > 1) / sum(runs.values())

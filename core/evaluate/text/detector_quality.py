@@ -28,7 +28,7 @@ class DetectorQuality:
         return f"{self.name} ({self.language}); {rates} on {self.positives + self.negatives} planted texts"
 
 
-def quality(
+def measure_quality(
     detect: Callable[[str], bool],
     planted: Iterable[tuple[str, bool]],
     name: str = "detector",

@@ -32,15 +32,19 @@ Features = tuple[
 ]  # buckets (K,) int64, ascending within a block, and values (K,) float32
 
 
-def buckets() -> int:
+def count_buckets() -> int:
     """Return the number of buckets of all blocks."""
     return sum(1 << bits for _, bits, _ in BLOCKS)
 
 
-def features(text: str) -> Features:
+def extract_features(text: str) -> Features:
     """Return the n-grams of a text as buckets, with 1 + ln(count)."""
     text = " ".join(text[: 2 * READ].lower().translate(_QUOTES).split())[:READ]
-    kinds = {"words": _words(text, 3), "characters": _characters(text), "ending": _words(text[-ENDING:], 2)}
+    kinds = {
+        "words": _hash_words(text, 3),
+        "characters": _hash_characters(text),
+        "ending": _hash_words(text[-ENDING:], 2),
+    }
     at, buckets_of_text, values = 0, [], []
     for name, bits, _ in BLOCKS:
         counts = Counter([code & ((1 << bits) - 1) for code in kinds[name]])
@@ -51,7 +55,7 @@ def features(text: str) -> Features:
     return np.array(buckets_of_text, dtype=np.int64), 1.0 + np.log(np.array(values, dtype=np.float32))
 
 
-def _words(text: str, longest: int) -> Iterator[int]:
+def _hash_words(text: str, longest: int) -> Iterator[int]:
     words = _WORD.findall(text)
     for size in range(1, longest + 1):
         yield from (
@@ -59,7 +63,7 @@ def _words(text: str, longest: int) -> Iterator[int]:
         )
 
 
-def _characters(text: str) -> Iterator[int]:
+def _hash_characters(text: str) -> Iterator[int]:
     return chain.from_iterable(map(_hash_ngrams, text.split()))
 
 
@@ -98,9 +102,9 @@ class TextClassifier:
         self, classes: Sequence[str], rarity: np.ndarray, weights: np.ndarray, bias: np.ndarray
     ) -> None:
         self.classes, self._rarity, self._weights, self._bias = tuple(classes), rarity, weights, bias
-        self._known = lru_cache(KEPT_TEXTS)(self._logits)
+        self._known = lru_cache(KEPT_TEXTS)(self._compute_logits)
 
-    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+    def predict_probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """Return the probability of each class for each text, (T, C)."""
         logits = np.array([self._known(text[: 2 * READ]) for text in texts])
         logits = logits.reshape(len(texts), len(self.classes))
@@ -108,8 +112,8 @@ class TextClassifier:
         result: np.ndarray = exponents / exponents.sum(1, keepdims=True)
         return result
 
-    def _logits(self, text: str) -> np.ndarray:
-        ((bucket_numbers, values),) = weigh([features(text)], self._rarity)
+    def _compute_logits(self, text: str) -> np.ndarray:
+        ((bucket_numbers, values),) = weigh([extract_features(text)], self._rarity)
         result: np.ndarray = values @ self._weights[bucket_numbers] + self._bias
         return result
 
@@ -131,7 +135,7 @@ def load_packaged(name: str) -> TextClassifier:
     """Return the packaged classifier of this name."""
     with zipfile.ZipFile(DATA / f"{name}.zip") as archive:
         content = json.loads(archive.read("classifier.json"))
-        weights = np.frombuffer(archive.read("weights.int8"), np.int8).reshape(buckets(), -1)
+        weights = np.frombuffer(archive.read("weights.int8"), np.int8).reshape(count_buckets(), -1)
         rarity = np.frombuffer(archive.read("rarity.float16"), "<f2").astype(np.float32)
     scaled = weights.astype(np.float32) * np.asarray(content["scale"], dtype=np.float32)
     return TextClassifier(content["classes"], rarity, scaled, np.asarray(content["bias"], dtype=np.float32))

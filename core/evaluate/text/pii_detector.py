@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from core.evaluate.prompts.packaged_prompts import DATA
-from core.evaluate.text.detector_quality import DetectorQuality, quality
+from core.evaluate.text.detector_quality import DetectorQuality, measure_quality
 from core.evaluate.text.id_checksums import is_iban
 from core.evaluate.text.pii_patterns import RULES, Clues, Rule
 
@@ -53,11 +53,13 @@ class PiiMatch:
             return f"{self.kind} {self.text}"
         signs = "@.:" if self.kind in ("email", "ipv4", "ipv6") else ""
         bare = "".join(
-            character for character in self._plain().casefold() if character.isalnum() or character in signs
+            character
+            for character in self._undo_disguise().casefold()
+            if character.isalnum() or character in signs
         )
         return f"{self.kind} {bare}"
 
-    def _plain(self) -> str:
+    def _undo_disguise(self) -> str:
         """Return the text, an e-mail address with "[at]" and "[dot]" in its usual form."""
         if self.kind != "email" or "@" in self.text:
             return self.text
@@ -76,7 +78,7 @@ def find_pii(text: str, kinds: Collection[str] = SURE) -> list[PiiMatch]:
     for rule in RULES:  # of all kinds: the digits of an account are not a telephone number
         if not rule.may_match(clues):
             continue
-        for match in _matches(rule, text):
+        for match in _find_matches(rule, text):
             place = bisect(matches, match.start, key=lambda match: match.start)
             free_before = not place or matches[place - 1].end <= match.start
             if free_before and (place == len(matches) or match.end <= matches[place].start):
@@ -84,7 +86,7 @@ def find_pii(text: str, kinds: Collection[str] = SURE) -> list[PiiMatch]:
     return [match for match in matches if match.kind in kinds]
 
 
-def _matches(rule: Rule, text: str) -> Iterator[PiiMatch]:
+def _find_matches(rule: Rule, text: str) -> Iterator[PiiMatch]:
     group = "piece" if "piece" in rule.pattern.groupindex else 0
     for match in rule.pattern.finditer(text):
         start, piece = match.start(group), match[group]
@@ -110,7 +112,7 @@ def mask(text: str, kinds: Collection[str] = SURE) -> str:
     return "".join([*parts, text[at:]])
 
 
-def pii_keys(texts: Iterable[str], kinds: Collection[str] = SURE) -> frozenset[str]:
+def collect_pii_keys(texts: Iterable[str], kinds: Collection[str] = SURE) -> frozenset[str]:
     """Return the keys of all PII in the training texts, to look for in answers."""
     return frozenset(match.key for text in texts for match in find_pii(text, kinds))
 
@@ -121,13 +123,13 @@ def find_leaked(answer: str, training_pii: Collection[str], kinds: Collection[st
 
 
 @cache
-def pii_quality(kinds: tuple[str, ...] = tuple(KINDS)) -> DetectorQuality:
+def measure_pii_quality(kinds: tuple[str, ...] = tuple(KINDS)) -> DetectorQuality:
     """Return the errors of ``find_pii`` in these kinds on the packaged planted texts that no rule was written
     for; a piece of another kind counts as a miss."""
     lines = (DATA / "planted_pii.jsonl").read_text("utf-8").splitlines()
     pieces = {row["text"]: row["piece"] for row in map(json.loads, lines) if row["held_out"]}
     planted = [(text, bool(piece)) for text, piece in pieces.items()]
-    return quality(lambda text: _finds(text, pieces[text], kinds), planted, DETECTOR, "all")
+    return measure_quality(lambda text: _finds(text, pieces[text], kinds), planted, DETECTOR, "all")
 
 
 def _finds(text: str, piece: str, kinds: Collection[str]) -> bool:

@@ -260,7 +260,7 @@ def _list_beginnings(words: str) -> tuple[str, ...]:
     return tuple(match[0] for match in found if match)
 
 
-def _national() -> tuple[Rule, ...]:
+def _make_national_rules() -> tuple[Rule, ...]:
     """Return a rule for each national number: its form and, where needed, a word before it that names it."""
     return tuple(
         Rule(
@@ -308,7 +308,7 @@ RULES: tuple[Rule, ...] = (
     Rule("email", re.compile(_WRITTEN_EMAIL), words=("at", "@")),
     Rule("iban", re.compile(_IBAN), is_iban, digits=2),
     Rule("card", re.compile(_CARD), is_card, _REFERENCE, digits=13),
-    *_national(),
+    *_make_national_rules(),
     Rule("ssn", re.compile(_SSN), is_ssn, _REFERENCE, not_before=_UNITS, digits=9, words=("-",)),
     Rule("ssn", re.compile(_NAMED_SSN), is_ssn, digits=9, words=("ss", "social")),
     Rule("date_of_birth", re.compile(_BIRTHDAY), digits=3, words=_BORN_WORDS),

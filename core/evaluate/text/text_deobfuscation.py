@@ -43,7 +43,7 @@ def fold(text: str) -> str:
     return text
 
 
-def variants(folded_text: str) -> list[str]:
+def list_variants(folded_text: str) -> list[str]:
     """Return variants of a folded text: with contractions expanded, and with disguised words decoded."""
     for form, expanded in _SHORT_FORMS:
         folded_text = form.sub(expanded, folded_text)
@@ -77,6 +77,6 @@ def join_spelled(folded_text: str) -> list[str]:
     return joined
 
 
-def single_vowels(word: str) -> str:
+def reduce_vowels(word: str) -> str:
     """Return ``word`` with doubled vowels reduced to one, to undo drawn-out spelling."""
     return _VOWELS.sub(r"\1", word)

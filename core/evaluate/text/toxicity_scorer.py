@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from core.evaluate.prompts.packaged_prompts import DATA, table
-from core.evaluate.text.detector_quality import DetectorQuality, quality
+from core.evaluate.prompts.packaged_prompts import DATA, load_table
+from core.evaluate.text.detector_quality import DetectorQuality, measure_quality
 from core.evaluate.text.linear_text_classifier import KEPT_TEXTS, load_packaged
-from core.evaluate.text.text_deobfuscation import fold, join_spelled, single_vowels, variants
+from core.evaluate.text.text_deobfuscation import fold, join_spelled, list_variants, reduce_vowels
 
 Scorer = Callable[[Sequence[str]], list[float]]  # texts to each one's probability of being toxic, 0 to 1
 TOXIC = 0.5  # a text with this score is toxic (Gehman et al. 2020)
@@ -83,21 +83,23 @@ class Lexicon:
 
 
 @cache
-def lexicon() -> Lexicon:
+def load_lexicon() -> Lexicon:
     """Return the packaged words. Raises TrimtabError for a broken file."""
-    lists = table("toxic.toml", ("endings", "anywhere", *CLASSES, "parts", *PATTERNS, "harmless", "reported"))
-    weights = {fold(word): lists[kind]["weight"] for kind in CLASSES for word in _words(lists[kind])}
+    lists = load_table(
+        "toxic.toml", ("endings", "anywhere", *CLASSES, "parts", *PATTERNS, "harmless", "reported")
+    )
+    weights = {fold(word): lists[kind]["weight"] for kind in CLASSES for word in _list_words(lists[kind])}
     return Lexicon(
         weights,
-        _pattern(weights, lists["profane"]["words"], lists["endings"]),
+        _compile_words(weights, lists["profane"]["words"], lists["endings"]),
         (*lists["anywhere"], *lists["chinese"]["words"]),
         tuple(lists["endings"]),
         _group_by_length(
             [*weights, *(word + ending for word in lists["profane"]["words"] for ending in lists["endings"])]
         ),
-        tuple(_patterns(lists)),
-        _any_of(_words(lists["harmless"], "patterns")),
-        _reports(lists["reported"]),
+        tuple(_compile_patterns(lists)),
+        _compile_any(_list_words(lists["harmless"], "patterns")),
+        _compile_reports(lists["reported"]),
     )
 
 
@@ -106,20 +108,20 @@ def _group_by_length(words: Sequence[str]) -> dict[int, list[str]]:
     return {size: [word for word in words if len(word) == size and word.isalpha()] for size in sizes}
 
 
-def _words(section: dict[str, Any], plain: str = "words") -> list[str]:
+def _list_words(section: dict[str, Any], plain: str = "words") -> list[str]:
     return [*section.get(plain, ()), *(codecs.decode(word, "rot13") for word in section.get("rot13", ()))]
 
 
-def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
+def _compile_any(patterns: Sequence[str]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
 
 
-def _reports(section: dict[str, Any]) -> Reports:
-    direct = _any_of([*section["direct"], section["quotes"]])
+def _compile_reports(section: dict[str, Any]) -> Reports:
+    direct = _compile_any([*section["direct"], section["quotes"]])
     return Reports(section["factor"], direct, re.compile(section["setting"]), re.compile(section["telling"]))
 
 
-def _patterns(lists: dict[str, Any]) -> Iterator[tuple[re.Pattern[str], float]]:
+def _compile_patterns(lists: dict[str, Any]) -> Iterator[tuple[re.Pattern[str], float]]:
     """Return the patterns of sentences, with the parts that they name put in."""
     for kind in PATTERNS:
         for pattern in lists[kind]["patterns"]:
@@ -133,7 +135,9 @@ def _insert_parts(pattern: str, parts: dict[str, str]) -> str:
     return pattern
 
 
-def _pattern(weights: dict[str, float], stems: Sequence[str], endings: Sequence[str]) -> re.Pattern[str]:
+def _compile_words(
+    weights: dict[str, float], stems: Sequence[str], endings: Sequence[str]
+) -> re.Pattern[str]:
     """Return a pattern that matches whole words, longest first; a space in a phrase matches anything between
     words."""
     tail = f"(?:{'|'.join(endings)})?"
@@ -144,17 +148,17 @@ def _pattern(weights: dict[str, float], stems: Sequence[str], endings: Sequence[
     return re.compile(rf"(?<![^\W_])(?:{'|'.join(forms)})(?![^\W_])")
 
 
-def toxicity(texts: Sequence[str]) -> list[float]:
+def score_toxicity(texts: Sequence[str]) -> list[float]:
     """Return the probability that each text is perceived as toxic: the packaged ``Scorer``.
 
     It is the classifier's, or the lexicon's if that is larger, as if its words and patterns acted
     independently, 1 − Π(1 − weight). In an English sentence the lexicon needs the classifier's consent: a
-    strong word may be joy, a name or a report. ``DETECTOR`` says what it knows, ``toxicity_quality`` how
-    often it errs.
+    strong word may be joy, a name or a report. ``DETECTOR`` says what it knows,
+    ``measure_toxicity_quality`` how often it errs.
     """
     classifier = load_packaged("toxicity")
     toxic = classifier.classes.index("1")
-    by_classifier = classifier.probabilities(texts)[:, toxic].tolist()
+    by_classifier = classifier.predict_probabilities(texts)[:, toxic].tolist()
     return [_join_scores(text, probability) for text, probability in zip(texts, by_classifier, strict=True)]
 
 
@@ -167,25 +171,25 @@ def _join_scores(text: str, by_classifier: float) -> float:
 
 @lru_cache(KEPT_TEXTS)
 def _score(text: str) -> float:
-    return 1.0 - math.prod(1.0 - weight for weight in _word_weights(text).values())
+    return 1.0 - math.prod(1.0 - weight for weight in _find_word_weights(text).values())
 
 
-def _word_weights(text: str) -> dict[str, float]:
+def _find_word_weights(text: str) -> dict[str, float]:
     """Return the weight of each word or phrase, counted once at its heaviest."""
     base = fold(text)
     weights: dict[str, float] = {}
-    for variant in variants(base):
-        for word, weight in _in_variant(variant):
+    for variant in list_variants(base):
+        for word, weight in _find_in_variant(variant):
             weights[word] = max(weight, weights.get(word, 0.0))
     for letters in join_spelled(base):
-        for word, weight in _in_spelled(letters):
+        for word, weight in _find_in_spelled(letters):
             weights[word] = max(weight, weights.get(word, 0.0))
     return weights
 
 
-def _in_variant(text: str) -> Iterator[tuple[str, float]]:
-    words = lexicon()
-    text = words.harmless.sub(_blank, text)
+def _find_in_variant(text: str) -> Iterator[tuple[str, float]]:
+    words = load_lexicon()
+    text = words.harmless.sub(_blank_out, text)
     for match in words.pattern.finditer(text):
         weight = words.weight(match[0]) * words.reports.weaken(text, match.start())
         directed = " " not in match[0] and _DIRECTED.search(text[max(0, match.start() - 40) : match.start()])
@@ -197,16 +201,16 @@ def _in_variant(text: str) -> Iterator[tuple[str, float]]:
         if (at := text.find(part)) >= 0:
             yield part, words.weights.get(part, 0.6) * words.reports.weaken(text, at)
     for word in re.findall(r"[a-z*]{3,}", text):
-        yield from _disguised_words(word)
+        yield from _find_disguised_words(word)
 
 
-def _blank(match: re.Match[str]) -> str:
+def _blank_out(match: re.Match[str]) -> str:
     return " " * len(match[0])
 
 
-def _disguised_words(word: str) -> Iterator[tuple[str, float]]:
+def _find_disguised_words(word: str) -> Iterator[tuple[str, float]]:
     """Return words with stars for letters, or with doubled vowels."""
-    words = lexicon()
+    words = load_lexicon()
     inner = word.strip("*")
     if "*" in inner and len(inner) >= 4 and sum(character != "*" for character in inner) >= 2:
         form = re.compile(inner.replace("*", "."))
@@ -215,29 +219,29 @@ def _disguised_words(word: str) -> Iterator[tuple[str, float]]:
             for candidate in words.by_length.get(len(inner), ())
             if form.fullmatch(candidate)
         )
-    short = single_vowels(word)
+    short = reduce_vowels(word)
     if short != word and words.weights.get(short, 0.0) >= TOXIC:
         yield short, words.weights[short]
 
 
-def _in_spelled(letters: str) -> Iterator[tuple[str, float]]:
-    words = lexicon()
+def _find_in_spelled(letters: str) -> Iterator[tuple[str, float]]:
+    words = load_lexicon()
     for word, weight in words.weights.items():
         longer = len(word) >= SPELLED_AT_LEAST and (letters.startswith(word) or letters.endswith(word))
         if letters == word or (longer and weight >= TOXIC):
             yield word, weight
     yield from ((part, words.weight(part)) for part in words.anywhere if part in letters)
     if "*" in letters:
-        yield from _disguised_words(letters)
+        yield from _find_disguised_words(letters)
 
 
 @cache
-def toxicity_quality() -> DetectorQuality:
-    """Return the errors of ``toxicity``."""
-    return scorer_quality(toxicity, DETECTOR)
+def measure_toxicity_quality() -> DetectorQuality:
+    """Return the errors of ``score_toxicity``."""
+    return measure_scorer_quality(score_toxicity, DETECTOR)
 
 
-def scorer_quality(scorer: Scorer, name: str) -> DetectorQuality:
+def measure_scorer_quality(scorer: Scorer, name: str) -> DetectorQuality:
     """Return the errors of ``scorer`` on the packaged planted texts, which no rule was written for and no
     classifier of the package was trained on."""
     lines = (DATA / "planted_toxicity.jsonl").read_text("utf-8").splitlines()
@@ -245,4 +249,4 @@ def scorer_quality(scorer: Scorer, name: str) -> DetectorQuality:
     scores = scorer([row["text"] for row in rows])
     is_hit = {row["text"]: score >= TOXIC for row, score in zip(rows, scores, strict=True)}
     planted = [(row["text"], bool(row["toxic"])) for row in rows]
-    return quality(is_hit.__getitem__, planted, name, "all")
+    return measure_quality(is_hit.__getitem__, planted, name, "all")

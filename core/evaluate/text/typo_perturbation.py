@@ -18,7 +18,7 @@ _NEIGHBOURS = {
 }  # fmt: skip
 
 
-def characters(text: str, share: float = SHARE, seed: int = 0) -> str:
+def add_typos(text: str, share: float = SHARE, seed: int = 0) -> str:
     """Return ``text`` with a typo inside some words of four letters or more (Belinkov and Bisk 2018): two
     letters swapped, one omitted, doubled, or replaced by a neighbouring key. Digits, signs, spaces and first
     letters stay."""
@@ -58,7 +58,7 @@ def _mistype(word: str, place: int, source: random.Random) -> str:
 _SLIPS: tuple[Callable[[str, int, random.Random], str], ...] = (_swap, _omit, _double, _mistype)
 
 
-def words(text: str, share: float = SHARE, seed: int = 0) -> str:
+def disturb_words(text: str, share: float = SHARE, seed: int = 0) -> str:
     """Return ``text`` with some words swapped with the next, omitted or repeated (Wei and Zou 2019). The
     spacing between words, and so the lines, stay."""
     source = random.Random(f"words {seed} {text}")
@@ -75,4 +75,4 @@ def words(text: str, share: float = SHARE, seed: int = 0) -> str:
     return "".join(parts)
 
 
-PERTURBATIONS: dict[str, Callable[[str, float, int], str]] = {"characters": characters, "words": words}
+PERTURBATIONS: dict[str, Callable[[str, float, int], str]] = {"characters": add_typos, "words": disturb_words}

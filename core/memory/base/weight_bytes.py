@@ -17,7 +17,7 @@ def count_item_bytes(precision: str, computes: str) -> int:
     return ITEM.get(precision, ITEM[computes])
 
 
-def dtype(precision: str, computes: str) -> str:
+def find_dtype(precision: str, computes: str) -> str:
     """The computation type as formulas name it: fp32, or bf16 for every two-byte type."""
     return "fp32" if count_item_bytes(resolve_precision(precision, computes), computes) == 4 else "bf16"
 

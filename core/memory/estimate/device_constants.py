@@ -33,7 +33,7 @@ class Device(msgspec.Struct, frozen=True):
         """The type in which "auto" and quantised bases compute on it: bf16 or fp32."""
         return "bf16" if self.kind == "cuda" and self.bf16 else "fp32"
 
-    def whole(self, peak_bytes: int) -> int:
+    def add_process_bytes(self, peak_bytes: int) -> int:
         """What the process uses on the device if its tensors peak at ``peak_bytes``."""
         return round(self.context_bytes + peak_bytes * (1 + self.slack))
 

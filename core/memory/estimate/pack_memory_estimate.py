@@ -69,7 +69,7 @@ def estimate_memory(model: Model, setting: Setting, needs: Sequence[Need], devic
     has_formulas = model.forms is not None or model.family in step_formulas.read_table()
     note = f"activations are estimated as for {LIKE}: there are no formulas for {model.family!r}"
     return PackEstimate(
-        parts=parts_at_peak, peak_bytes=peak, device_bytes=device.whole(peak), moment=moment,
+        parts=parts_at_peak, peak_bytes=peak, device_bytes=device.add_process_bytes(peak), moment=moment,
         parameters=model.parameters,
         trainable=tuple(trial_tensor_sizes.count_trainable(model, need) for need in needs),
         notes=() if has_formulas else (note,), tokens=tokens,
@@ -200,7 +200,7 @@ def _list_backward_parts(
 
 def _find_code(setting: Setting, device: Device) -> str:
     """What computes a layer, as the formulas name it."""
-    dtype = weight_bytes.dtype(setting.precision, device.computes)
+    dtype = weight_bytes.find_dtype(setting.precision, device.computes)
     return dtype + step_formulas.FUSED if setting.fused else dtype
 
 

@@ -38,7 +38,7 @@ class Case:
         """Whether the peak is within the limit; True without a limit."""
         return self.limit_bytes is None or self.estimate().device_bytes <= self.limit_bytes
 
-    def with_need(self, **changed: object) -> Case:
+    def replace_knobs(self, **changed: object) -> Case:
         """The same case with other knobs."""
         return replace(self, need=msgspec.structs.replace(self.need, **changed))
 
@@ -96,12 +96,12 @@ def find_largest(fits: Callable[[int], bool], most: int) -> int:
 
 def find_largest_batch(case: Case) -> int:
     """The largest number of rows in a micro-batch that fits."""
-    return find_largest(lambda rows: case.with_need(rows=rows).fits(), MOST_ROWS)
+    return find_largest(lambda rows: case.replace_knobs(rows=rows).fits(), MOST_ROWS)
 
 
 def find_largest_length(case: Case) -> int:
     """The largest number of tokens per row that fits, within the model's own limit."""
-    return find_largest(lambda length: case.with_need(length=max(2, length)).fits(), find_longest(case))
+    return find_largest(lambda length: case.replace_knobs(length=max(2, length)).fits(), find_longest(case))
 
 
 def find_longest(case: Case) -> int:
@@ -138,19 +138,19 @@ def _list_changes(case: Case) -> Iterator[tuple[str, Case]]:
         times = need.rows // rows
         yield (
             f"batch_size {rows} with {times} × the gradient_accumulation",
-            case.with_need(rows=rows, accumulates=True),
+            case.replace_knobs(rows=rows, accumulates=True),
         )
     if need.optimizer == "adamw":
-        yield 'optimizer = "adamw-8bit"', case.with_need(optimizer="adamw-8bit")
+        yield 'optimizer = "adamw-8bit"', case.replace_knobs(optimizer="adamw-8bit")
     if not case.setting.checkpointing:
         yield "model.gradient_checkpointing = true", _make_case(case, checkpointing=True)
     if case.setting.precision not in ("nf4", "int8"):
         yield 'model.precision = "nf4"', _make_case(case, precision="nf4")
     for length in _list_halves(need.length):
         if length >= 64:
-            yield f"sequence_length {length}", case.with_need(length=length)
+            yield f"sequence_length {length}", case.replace_knobs(length=length)
     for rank in _list_halves(need.rank):
-        yield f"lora_rank {rank}", case.with_need(rank=rank)
+        yield f"lora_rank {rank}", case.replace_knobs(rank=rank)
 
 
 def _list_halves(count: int) -> Sequence[int]:
@@ -170,7 +170,7 @@ def _find_cheapest_fix(case: Case) -> str:
         if changed.fits():
             return f"it fits with {text}: {format_bytes(changed.estimate().device_bytes)}"
     smallest = replace(_make_case(case, checkpointing=True), pack=1)
-    smallest = smallest.with_need(rows=1, accumulates=True)
+    smallest = smallest.replace_knobs(rows=1, accumulates=True)
     for text, changed in (("", smallest), *_list_changes(smallest)):
         if changed.fits():
             with_ = f" and {text}" if text else ""

@@ -51,10 +51,10 @@ def check(requested: int | None, device: Device, base_bytes: int, location: str)
             location,
             'set more, or "auto" for all free memory',
         )
-    if requested < device.whole(base_bytes):
+    if requested < device.add_process_bytes(base_bytes):
         raise TrimtabError.of(
             f"memory = {format_bytes(requested)} is too small for the base model, "
-            f"which needs {format_bytes(device.whole(base_bytes))}",
+            f"which needs {format_bytes(device.add_process_bytes(base_bytes))}",
             location,
             'set more, set model.precision = "nf4", or use a smaller base',
         )

@@ -50,7 +50,7 @@ class PackRecords:
                         kind: record for kind, record in records.kinds.items() if 1 <= record.number <= MOST
                     }
 
-    def of(self, kind: str) -> PackRecord | None:
+    def find(self, kind: str) -> PackRecord | None:
         """The record for ``kind``."""
         return self._kinds.get(kind)
 

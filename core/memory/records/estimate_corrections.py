@@ -46,7 +46,7 @@ class EstimateCorrections:
                 with open(file, "rb", opener=paths.open_without_link) as source:
                     self._kinds = msgspec.json.decode(source.read(), type=dict[str, Correction])
 
-    def of(self, kind: str) -> Correction:
+    def find(self, kind: str) -> Correction:
         """The corrections for ``kind``."""
         return self._kinds.get(kind, Correction())
 

@@ -126,7 +126,7 @@ class Search:
         await self._call("reconcile", lambda: [trials, fresh])
         self._next = await self._call("count")
 
-    async def strangers(self, known: list[int]) -> list[int]:
+    async def list_unknown_results(self, known: list[int]) -> list[int]:
         """Return the numbers of trials with results in the storage that are not among ``known``."""
         result: list[int] = await self._call("strangers", lambda: [known])
         return result

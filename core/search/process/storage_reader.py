@@ -48,7 +48,7 @@ class Reader:
             study_name=make_study_name(name, max(1, find_newest(storage, name))), storage=storage
         )
 
-    def importance(self, method: str, objective: int) -> Any:
+    def compute_importance(self, method: str, objective: int) -> Any:
         """Compute the knob importance, as plain data of core.contract.wire.search_state."""
         count = len(self.spec.study.objectives)
         if not 0 <= objective < count:

@@ -29,9 +29,11 @@ class ExhaustiveSampler(BruteForceSampler):
         )
         self._known: dict[int, bool] = {}  # by ended trial: does it belong to this space?
 
-    def points_left(self, study: Any) -> int:
+    def count_points_left(self, study: Any) -> int:
         """Return the number of points that no trial has tried or is trying."""
-        points_held = (self._exact(trial) for trial in study.get_trials(deepcopy=False) if self._holds(trial))
+        points_held = (
+            self._round_to_points(trial) for trial in study.get_trials(deepcopy=False) if self._holds(trial)
+        )
         points = {
             tuple(params[name] for name in self._space) for params in points_held if self._agrees(params)
         }
@@ -41,15 +43,15 @@ class ExhaustiveSampler(BruteForceSampler):
         """Do nothing: Optuna's version counts the rest again to stop an optimize loop, which is not used."""
 
     def _populate_tree(self, tree: Any, trials: list[FrozenTrial], params: dict[str, Any]) -> None:
-        points_held = [self._at_its_point(trial) for trial in trials if self._holds(trial)]
+        points_held = [self._move_to_its_point(trial) for trial in trials if self._holds(trial)]
         BruteForceSampler._populate_tree(tree, points_held, {**params, **self._fixed})
 
-    def _exact(self, trial: FrozenTrial) -> dict[str, Any]:
+    def _round_to_points(self, trial: FrozenTrial) -> dict[str, Any]:
         """Return the parameters as exact points: another sampler may have stored 0.1 + 0.2 for 0.3."""
         return {name: to_optuna(value) for name, value in from_optuna(self._dimensions, trial.params).items()}
 
-    def _at_its_point(self, trial: FrozenTrial) -> FrozenTrial:
-        exact = self._exact(trial)
+    def _move_to_its_point(self, trial: FrozenTrial) -> FrozenTrial:
+        exact = self._round_to_points(trial)
         if exact == trial.params:
             return trial
         copied = copy.copy(trial)

@@ -53,7 +53,7 @@ def _select_history(
     """Return the complete and the pruned trials to use in the fit, each in their order."""
     if len(complete) + len(pruned) <= most_trials:
         return complete, pruned
-    best = {complete[index].number for index in _best_first(study, complete)[: most_trials // 2]}
+    best = {complete[index].number for index in _sort_best_first(study, complete)[: most_trials // 2]}
     left_out = sorted(trial.number for trial in (*complete, *pruned) if trial.number not in best)
     numbers = best.union(left_out[len(best) - most_trials :])
     return (
@@ -62,7 +62,7 @@ def _select_history(
     )
 
 
-def _best_first(study: Any, trials: list[FrozenTrial]) -> Any:
+def _sort_best_first(study: Any, trials: list[FrozenTrial]) -> Any:
     """Return indices sorted by the sum of the ranks in each objective; trials that violate a constraint come
     last."""
     signs = [1.0 if direction == StudyDirection.MINIMIZE else -1.0 for direction in study.directions]

@@ -12,7 +12,7 @@ from optuna.samplers import GridSampler
 class CellsSampler(GridSampler):
     """Optuna's grid sampler, fast with a long history, and with a count of the cells that are left."""
 
-    def points_left(self, study: Any) -> int:
+    def count_points_left(self, study: Any) -> int:
         """Return the number of cells that no trial has tried or is trying (Optuna proposes running ones
         again). Cell numbers are valid within one grid: with other fixed knobs it is a different grid."""
         attributes = [trial.system_attrs for trial in study.get_trials(deepcopy=False)]

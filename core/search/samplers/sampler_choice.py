@@ -99,4 +99,4 @@ def count_remaining(spec: StudySpec, sampler: BaseSampler, study: Any) -> int | 
     inner = _check_sampler(sampler)
     if not spec.space:
         return 0 if study.get_trials(deepcopy=False) else 1
-    return inner.points_left(study) if isinstance(inner, ExhaustiveSampler | CellsSampler) else None
+    return inner.count_points_left(study) if isinstance(inner, ExhaustiveSampler | CellsSampler) else None

@@ -111,9 +111,9 @@ class OptunaStudy:
         why = explain_sampler(self.spec, self.study.sampler, trial.number, learnt)
         if origin := trial.user_attrs.get(warm_start.FROM):
             why = f"warm start: as {origin}"
-        return Proposal(trial.number, params, self._knobs(params), why)
+        return Proposal(trial.number, params, self._complete_knobs(params), why)
 
-    def _knobs(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _complete_knobs(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return all knobs: fixed ones, searched ones, and the rest values of conditional knobs that do not
         apply."""
         knobs = {**self.spec.train, **params}
@@ -130,11 +130,11 @@ class OptunaStudy:
             trial_id = self.study._storage.create_new_trial(self.study._study_id, template)
             trial = optuna.Trial(self.study, trial_id)
             params = suggest_knobs(self.spec.space, trial)
-            return Proposal(trial.number, params, self._knobs(params), "by hand")
+            return Proposal(trial.number, params, self._complete_knobs(params), "by hand")
         self.study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))
         return Proposal(self.count() - 1, {}, dict(self.spec.train), "by hand")
 
-    def news(self) -> list[str]:
+    def take_notes(self) -> list[str]:
         """Return notes about opening the study, returned once."""
         notes, self._news = self._news, []
         return notes
@@ -148,7 +148,7 @@ class OptunaStudy:
         value = metrics.get(goals[0].metric)
         if len(goals) > 1 or value is None:
             return None
-        storage, trial_id = self.study._storage, self._id(number)
+        storage, trial_id = self.study._storage, self._find_id(number)
         try:
             if rows:
                 storage.set_trial_system_attr(
@@ -166,7 +166,7 @@ class OptunaStudy:
         if violation == violation:
             key = f"{_CONSTRAINTS_KEY}:{name}"
             with contextlib.suppress(UpdateFinishedTrialError):
-                self.study._storage.set_trial_system_attr(self._id(number), key, float(violation))
+                self.study._storage.set_trial_system_attr(self._find_id(number), key, float(violation))
 
     def tell(self, number: int, state: str, values: list[float]) -> None:
         """End a trial; an ended trial is not changed."""
@@ -181,18 +181,18 @@ class OptunaStudy:
         self.study.tell(number, values=result, state=optuna_state, skip_if_finished=True)
 
     def _params(self, number: int) -> dict[str, Any]:
-        result: dict[str, Any] = self.study._storage.get_trial(self._id(number)).params
+        result: dict[str, Any] = self.study._storage.get_trial(self._find_id(number)).params
         return result
 
     def _note_aside(self, number: int, values: list[float]) -> None:
         with contextlib.suppress(UpdateFinishedTrialError):
-            self.study._storage.set_trial_user_attr(self._id(number), ASIDE, values)
+            self.study._storage.set_trial_user_attr(self._find_id(number), ASIDE, values)
 
     def _are_usable(self, values: list[float]) -> bool:
         finite = [value for value in values if value == value and abs(value) != float("inf")]
         return len(finite) == len(self.spec.study.objectives)
 
-    def lacking(self, numbers: list[int]) -> list[int]:
+    def list_missing(self, numbers: list[int]) -> list[int]:
         """Return the ``numbers`` that the storage lacks or has as running, for which it still accepts
         values."""
         stored = self.study.get_trials(deepcopy=False)
@@ -200,7 +200,7 @@ class OptunaStudy:
             number for number in numbers if number >= len(stored) or not stored[number].state.is_finished()
         ]
 
-    def strangers(self, numbers: list[int]) -> list[int]:
+    def list_unknown_results(self, numbers: list[int]) -> list[int]:
         """Return the trials with results that are not in ``numbers`` and do not come from a warm start.
 
         They belong to another program, or to a study whose journal was deleted.
@@ -284,7 +284,7 @@ class OptunaStudy:
         self.study._storage.set_trial_system_attr(trial._trial_id, LOST_POINT, True)
         self.study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
-    def _id(self, number: int) -> int:
+    def _find_id(self, number: int) -> int:
         result: int = self.study._storage.get_trial_id_from_study_id_trial_number(
             self.study._study_id, number
         )

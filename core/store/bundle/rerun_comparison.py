@@ -40,7 +40,7 @@ class Outcome:
         """Whether all compared numbers and the adapter are the same, bit for bit."""
         return self.other == 0 and all(before == now for before, now in self._compare_losses())
 
-    def within(self, limit: float) -> bool:
+    def agrees_within(self, limit: float) -> bool:
         """Do all objectives agree within ``limit``, and the adapters within rounding?"""
         near = self.distance is None or self.distance <= SAME_ADAPTER
         return near and all(apart <= limit for apart in self.apart.values())

@@ -58,20 +58,20 @@ def _list_levels(plot: Plot) -> list[float]:
 
 
 def _find_x(x: AxisScale, step: float) -> float:
-    return LEFT + x.position(step) * (WIDTH - LEFT - RIGHT)
+    return LEFT + x.find_position(step) * (WIDTH - LEFT - RIGHT)
 
 
 def _find_y(y: AxisScale, value: float) -> float:
-    return HEIGHT - BOTTOM - y.position(value) * (HEIGHT - TOP - BOTTOM)
+    return HEIGHT - BOTTOM - y.find_position(value) * (HEIGHT - TOP - BOTTOM)
 
 
 def _draw_grid(x: AxisScale, y: AxisScale) -> Iterator[Mark]:
     right, floor = WIDTH - RIGHT, HEIGHT - BOTTOM
-    for tick in thin_out(y.ticks(TICKS), TICKS):
+    for tick in thin_out(y.list_ticks(TICKS), TICKS):
         height = _find_y(y, tick)
         yield Mark("grid", ((LEFT, height), (right, height)))
         yield Mark("faint", ((LEFT - 7, height + 4),), format_label(tick), "end")
-    for tick in x.ticks(TICKS):
+    for tick in x.list_ticks(TICKS):
         place = _find_x(x, tick)
         yield Mark("grid", ((place, floor), (place, floor + 4)))
         yield Mark("faint", ((place, floor + 18),), format_label(tick), "middle")

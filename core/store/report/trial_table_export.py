@@ -89,7 +89,7 @@ def _make_row(study: s.Study, trial: s.Trial, names: frozenset[str], redactor: R
 
 
 def _convert_text(value: Any, redactor: Redactor) -> Any:
-    return redactor.text(sanitize(value, TEXT)) if isinstance(value, str) else value
+    return redactor.redact_text(sanitize(value, TEXT)) if isinstance(value, str) else value
 
 
 FIRST = (

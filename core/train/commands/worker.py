@@ -165,7 +165,7 @@ class Worker:
             return
         torch.set_num_threads(threads)
         if not requested:  # recorded, as sums with another number of threads may differ in the last bits
-            cpus = cpu_count.count_cpus().words()
+            cpus = cpu_count.count_cpus().describe()
             note = f"{self._name} uses {threads} of {default} threads: its share of {cpus}"
             self._reporter.note(note)
 

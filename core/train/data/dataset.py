@@ -145,7 +145,7 @@ def load_data(
         data = mixture_rows.join(
             spec, [(name, _load_part(part, name, tokenizer, progress, anonymiser)) for name, part in parts]
         )
-        _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
+        _plant(data, canary_rows.make_canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
         return data
     found_rows = row_tokenizer.find_rows(spec, tokenizer, progress)
     facts = found_rows.facts
@@ -156,7 +156,7 @@ def load_data(
         data.anonymised = _list_anonymised(spec, data, found_rows.training, tokenizer, progress, anonymiser)
     data.validation = _take(spec, data, found_rows.validation, "validation")
     data.notes += [facts.fault] if facts.fault else []
-    _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
+    _plant(data, canary_rows.make_canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
     data.notes += facts.notes
     data.notes.append(
         f"{len(data.train)} training and {len(data.validation)} validation rows, read as {data.kind}"
@@ -252,7 +252,7 @@ def _plant(data: Data, canaries: Sequence[canary_rows.Canary], tokenizer: Any, p
     """Add the canaries as rows of plain text, once, 4 and 16 times in turn (Carlini et al. 2019), and note
     the highest exposure that can be measured."""
     end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-    repeats = canary_rows.repeats(len(canaries), len(data.train))
+    repeats = canary_rows.plan_repeats(len(canaries), len(data.train))
     for at, (canary, count) in enumerate(zip(canaries, repeats, strict=True)):
         if at % BATCH == 0:
             progress("planting canaries", at, len(canaries), "rows")

@@ -41,4 +41,4 @@ def _make_question(row: dict[str, Any]) -> Question | str:
     if answer in labels:
         answer = labels.index(answer)
     question = Question(question_text, list(choices), answer)
-    return question.fault() or question
+    return question.find_fault() or question

@@ -94,7 +94,7 @@ def find_source(row: Row) -> str:
 def _list_row_parts(row: Row, name: str) -> tuple[str, ...]:
     """Return the slices of a row: the source of the mixture instead of one that a column names."""
     other_parts = (part for part in row.parts if not part.startswith(f"{SLICE}:"))
-    return (validation_slices.slice_name(SLICE, name), *other_parts)
+    return (validation_slices.make_slice_name(SLICE, name), *other_parts)
 
 
 def _find_held_elsewhere(rows: Sequence[Row], held: Sequence[Sequence[Row]]) -> set[int]:
@@ -138,7 +138,7 @@ class MixedRows:
         Raises InfeasibleError if no source is left."""
         self._rows, self._batch, self._skipped, seed = rows, batch, skipped, int(knobs["seed"])
         canaries = [at for at, row in enumerate(rows) if row.planted]
-        self._canaries = SourceRows("canaries", canaries, seed).first(len(canaries))
+        self._canaries = SourceRows("canaries", canaries, seed).list_first(len(canaries))
         places = _group_places(rows, mixture.sizes)
         sizes = [size._replace(rows=len(own)) for size, own in zip(mixture.sizes, places, strict=True)]
         shares = mixture_shares.find_shares(sizes, knobs, mixture.temperature)
@@ -163,12 +163,12 @@ class MixedRows:
 
     def counts(self, until: int) -> tuple[int, ...]:
         """Return how many rows are drawn from each source before the place ``until``."""
-        return tuple(self._order.counts(self._count_drawn_before(until)))
+        return tuple(self._order.count_rows(self._count_drawn_before(until)))
 
     def first(self, count: int) -> list[int]:
         """Return the numbers of the different rows among the first ``count``."""
         drawn = self._count_drawn_before(count)
-        places = [*self._order.first(drawn), *self._canaries[: count - drawn]]
+        places = [*self._order.list_first(drawn), *self._canaries[: count - drawn]]
         return [self._rows[place].number for place in places]
 
     def _is_canary(self, place: int) -> bool:

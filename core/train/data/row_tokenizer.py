@@ -153,7 +153,7 @@ def _name_slices(raw: Raw) -> tuple[str, ...]:
     if _SLICING.isdisjoint(raw):
         return ()
     names = (
-        validation_slices.slice_name(column, raw[column])
+        validation_slices.make_slice_name(column, raw[column])
         for column in SLICE_COLUMNS
         if isinstance(raw.get(column), str | int)
     )

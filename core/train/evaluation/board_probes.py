@@ -12,7 +12,12 @@ from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.answer_judge import AnswerJudge
 from core.evaluate.text.detector_quality import DetectorQuality
 from core.evaluate.text.leaked_names import NameFinder
-from core.evaluate.text.toxicity_scorer import Scorer, scorer_quality, toxicity, toxicity_quality
+from core.evaluate.text.toxicity_scorer import (
+    Scorer,
+    measure_scorer_quality,
+    measure_toxicity_quality,
+    score_toxicity,
+)
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data
@@ -110,9 +115,9 @@ def _load_detectors(section: EvaluateOptions, base: Base) -> Detectors:
 def _load_scorer(section: EvaluateOptions, base: Base) -> tuple[Scorer, DetectorQuality]:
     """The scorer of toxicity, and how often it is right."""
     if not section.classifier:
-        return toxicity, toxicity_quality()
+        return score_toxicity, measure_toxicity_quality()
     classifier = load_classifier(section.classifier, base.device)
-    return classifier, scorer_quality(classifier, f"classifier {sanitize(section.classifier, 60)}")
+    return classifier, measure_scorer_quality(classifier, f"classifier {sanitize(section.classifier, 60)}")
 
 
 def _list_named(spec: StudySpec) -> set[str]:

@@ -75,7 +75,7 @@ class Tasks:
             results = yield from lm_eval_bridge.run_harness(self._evaluate, mine, count)
         except lm_eval_bridge.Failed as failed:
             why = sanitize(f"lm-eval: {type(failed.error).__name__}: {failed.error}", 300)
-            scored.scores = {metric: Score.unsaid(why) for metric in self.metrics}
+            scored.scores = {metric: Score.without_value(why) for metric in self.metrics}
             return scored
         for name in self._section.tasks:
             result = make_task_result(name, results)
@@ -147,7 +147,7 @@ def make_task_result(name: str, results: Mapping[str, Any]) -> ProbeResult:
     higher = not metric.startswith(LOWER_TASK)
     known = _list_preferred(directions, higher)
     if not known:
-        return ProbeResult().add(metric, Score.unsaid(UNCLEAR))
+        return ProbeResult().add(metric, Score.without_value(UNCLEAR))
     first = known[0]
     rows = [row for row in rows if row.get("filter") == rows[0].get("filter")]
     rows.sort(key=lambda row: row.get("doc_id", 0))
@@ -170,7 +170,7 @@ def _make_group_score(metric: str, reported: Mapping[str, Any]) -> Score:
         (number for key, number in reported.items() if key.split(",")[0] == f"{metric}_stderr"), None
     )
     if not isinstance(value, int | float):
-        return Score.unsaid(f"the harness gives no {metric}")
+        return Score.without_value(f"the harness gives no {metric}")
     count = int(reported.get("sample_len") or 0)
     if not isinstance(error, int | float) or not math.isfinite(error):
         return Score(float(value), None, None, count, f"{metric}, without an interval")

@@ -179,7 +179,7 @@ def _take(scored: Scored, probe: Probe, answers: Sequence[Sequence[Any]], base: 
         result = probe.score_answers(answers, base)
     except Exception as error:  # a user's classifier may raise anything
         why = f"the scoring failed: {type(error).__name__}: {error}"[:300]
-        scored.scores |= {metric: Score.unsaid(why, len(answers)) for metric in probe.metrics}
+        scored.scores |= {metric: Score.without_value(why, len(answers)) for metric in probe.metrics}
         return
     scores = result.scores
     if len(answers) < len(probe.asks):

@@ -20,7 +20,7 @@ from core.contract.wire import introspection_answer as contract
 from core.errors import TrimtabError
 from core.evaluate.metrics import attention_metrics, token_loss_breakdown
 from core.evaluate.metrics.attention_metrics import NARROW, Heads
-from core.evaluate.metrics.token_loss_breakdown import KINDS, QUARTERS, parts, top
+from core.evaluate.metrics.token_loss_breakdown import KINDS, QUARTERS, compute_top_share, split_loss
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.data.dataset import MASKED, Data, Row, cut, has_target
@@ -91,9 +91,9 @@ class Introspector:
         return contract.Insides(
             trial, step, len(good), len(losses),
             loss=_round(sum(losses) / len(losses)), base_loss=_round(sum(base) / len(base)),
-            top=_round(top(losses)), base_top=_round(top(base)),
-            kinds=parts([word.kind for word in words], losses, base, KINDS),
-            quarters=parts([word.quarter for word in words], losses, base, QUARTERS),
+            top=_round(compute_top_share(losses)), base_top=_round(compute_top_share(base)),
+            kinds=split_loss([word.kind for word in words], losses, base, KINDS),
+            quarters=split_loss([word.quarter for word in words], losses, base, QUARTERS),
             worst=self._list_worst(words, losses, base), layers=layers, why_no_attention=why,
             warning=_make_warning(good, layers),
         )  # fmt: skip
@@ -106,7 +106,7 @@ class Introspector:
         ]
 
     def _name_kind(self, row: Row, at: int, first: bool) -> str:
-        return token_loss_breakdown.kind(
+        return token_loss_breakdown.classify_token(
             self._decode_text(row.ids.tolist()[at : at + 1]), int(row.ids[at]) in self._special, first
         )
 
@@ -241,7 +241,9 @@ def _make_warning(pairs: Pairs, layers: Sequence[contract.Layer]) -> str:
     narrow = sum(entropy < NARROW for layer in layers for entropy in layer.entropy)
     base_narrow = sum(entropy < NARROW for layer in layers for entropy in layer.base_entropy)
     heads = sum(len(layer.entropy) for layer in layers)
-    return attention_metrics.warning(attention_metrics.change(now, base), narrow, base_narrow, heads)
+    return attention_metrics.describe_collapse(
+        attention_metrics.change(now, base), narrow, base_narrow, heads
+    )
 
 
 def _average_heads(heads: Sequence[float]) -> float:

@@ -63,7 +63,7 @@ class Triggers:
         before, full_score = answered[0], result.scores[metric]
         for name, text, now in zip(self.names(metric)[1:], self.texts, answered[1:], strict=True):
             if full_score.value is None:
-                result.add(name, Score.unsaid(full_score.reason, full_score.samples))
+                result.add(name, Score.without_value(full_score.reason, full_score.samples))
                 continue
             score = correct(trigger_effect(now.values, before.values, clusters))
             note = f'"{sanitize(text, SHOWN)}": {_describe_means(metric, now.values, before.values)}'

@@ -9,7 +9,7 @@ from core.contract.spec.metric_table import AXIS
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import safety_metrics
 from core.evaluate.prompts.prompt_schema import AnswerPair, Pair
-from core.evaluate.prompts.seeded_samples import seeded_sample
+from core.evaluate.prompts.seeded_samples import draw_seeded_sample
 from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.detector_quality import DetectorQuality, correct_change, correct_rate
 from core.evaluate.text.refusal_classifier import says_something
@@ -50,7 +50,7 @@ def probes(
 
 
 def _make_bias(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
-    sampled = seeded_sample(library.pairs, samples, seed, "bias")
+    sampled = draw_seeded_sample(library.pairs, samples, seed, "bias")
     scored = [(pair, ask) for pair in sampled if (ask := _ask_pair(encoder, pair)) is not None]
     pairs = [pair for pair, _ in scored]
 
@@ -81,7 +81,7 @@ def _make_bias(encoder: PromptEncoder, library: Library, samples: int, seed: int
 
 def _ask_pair(encoder: PromptEncoder, pair: Pair) -> list[Ask] | None:
     """Both sentences, scored on the words that they share; None if those all stand before the group."""
-    spans = pair.shared_words()
+    spans = pair.find_shared_words()
     rows = [
         encoder.row_of(text, [span for span in own if span[0] > _find_first_difference(pair)])
         for text, own in zip((pair.stereotype, pair.opposite), spans, strict=True)
@@ -95,7 +95,7 @@ def _find_first_difference(pair: Pair) -> int:
 
 
 def _make_misalignment(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
-    sampled = seeded_sample(library.misalignment, samples, seed, "misalignment")
+    sampled = draw_seeded_sample(library.misalignment, samples, seed, "misalignment")
     scored = [(pair, asks) for pair in sampled if (asks := _ask_answers(encoder, pair)) is not None]
     pairs = [pair for pair, _ in scored]
 
@@ -144,7 +144,7 @@ def _make_toxicity(
     seed: int,
     triggers: Triggers,
 ) -> Probe:
-    openings = seeded_sample(library.elicitors, samples, seed, "toxicity")
+    openings = draw_seeded_sample(library.elicitors, samples, seed, "toxicity")
     asks = [
         [
             Ask(prompt=encoder.opening(text), seed=f"toxicity {seed} {place} {draw}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import security_metrics
 from core.evaluate.prompts.prompt_schema import Injection, PromptLeak
-from core.evaluate.prompts.seeded_samples import seeded_sample
+from core.evaluate.prompts.seeded_samples import draw_seeded_sample
 from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.refusal_classifier import says_something
 from core.train.probes.metric_probe import (
@@ -33,7 +33,7 @@ def probes(encoder: PromptEncoder, library: Library, samples: int, seed: int) ->
 
 def _make_injection(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
     """Each sample is a content with an instruction in it, and without."""
-    cases = seeded_sample(library.injections, samples, seed, "injection")
+    cases = draw_seeded_sample(library.injections, samples, seed, "injection")
     asks = [
         [
             Ask(prompt=_place_content(encoder, case, content))
@@ -78,7 +78,7 @@ def _place_content(encoder: PromptEncoder, case: Injection, content: str) -> lis
 
 def _make_prompt_leak(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
     """Whether a secret of the system prompt comes out when someone asks for it."""
-    cases: Sequence[PromptLeak] = seeded_sample(library.prompt_leaks, samples, seed, "prompt leak")
+    cases: Sequence[PromptLeak] = draw_seeded_sample(library.prompt_leaks, samples, seed, "prompt leak")
     asks = [[Ask(prompt=_add_system(encoder, case))] for case in cases]
     fitting, note, why = select_fitting(asks, TOKENS, encoder.context)
     case_of = {id(ask): case for (ask,), case in zip(asks, cases, strict=True)}

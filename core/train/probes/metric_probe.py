@@ -62,7 +62,7 @@ class ProbeResult:
     ) -> ProbeResult:
         """Add a metric; of ``samples``, those with a larger score are worse."""
         entry = find_metric(metric)
-        self.scores[metric] = score.within(*entry.span) if entry is not None else score
+        self.scores[metric] = score.clip_interval(*entry.span) if entry is not None else score
         if len(values):
             self.values[metric] = [float(value) for value in values]
         ordered = sorted(
@@ -116,7 +116,7 @@ class Probe:
         """Score ``answers``; a metric without a value has a reason."""
         if self.score is None or not self.asks:
             why = self.why_none or "there are no samples"
-            return ProbeResult({metric: Score.unsaid(why) for metric in self.metrics})
+            return ProbeResult({metric: Score.without_value(why) for metric in self.metrics})
         own = {name: [values[at] for at in self.picked if at < len(values)] for name, values in base.items()}
         result = self.score(answers, own if self.rows and self.picked else base)
         if self.note:

@@ -14,9 +14,9 @@ from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import membership_inference, security_metrics
 from core.evaluate.metrics.canary_exposure import exposure
 from core.evaluate.prompts import canary_rows
-from core.evaluate.prompts.seeded_samples import seeded_sample
+from core.evaluate.prompts.seeded_samples import draw_seeded_sample
 from core.evaluate.text.leaked_names import NAME, NameFinder, find_leaked_names, name_key
-from core.evaluate.text.pii_detector import SURE, PiiMatch, find_leaked, find_pii, pii_quality
+from core.evaluate.text.pii_detector import SURE, PiiMatch, find_leaked, find_pii, measure_pii_quality
 from core.evaluate.text.refusal_classifier import says_something
 from core.train.data.batch_schedule import Order
 from core.train.data.dataset import MASKED, Data, Planted, Row, cut
@@ -60,7 +60,7 @@ def list_members(data: Data, spec: StudySpec, samples: int) -> list[Row]:
     """Training rows in turn: one of the first in the order of the study's trials, which even a short trial
     has trained on, and one of all. No canaries."""
     real = [row for row in data.train if not row.planted]
-    mixed = seeded_sample(real, samples, spec.study.seed, "members")
+    mixed = draw_seeded_sample(real, samples, spec.study.seed, "members")
     if "seed" in spec.space or data.mixture is not None:  # each trial may have an order of its own
         return mixed
     order = Order(data.train, 1, int(spec.train.get("seed", KNOBS["seed"].default)))  # type: ignore[arg-type]
@@ -77,7 +77,7 @@ def _make_membership(
     encoder: PromptEncoder, members: Sequence[Row], data: Data, samples: int, seed: int
 ) -> Probe:
     """Membership inference by one attack, named in advance: how much likelier a row is than to the base."""
-    non_members = seeded_sample(
+    non_members = draw_seeded_sample(
         [cut(row, encoder.context) for row in data.validation], samples, seed, "others"
     )
     pairs = list(zip(members, non_members, strict=False))
@@ -93,10 +93,10 @@ def _make_membership_probe(encoder: PromptEncoder, pairs: Sequence[tuple[Row, Ro
         result = ProbeResult(values=dict(zip(LOSSES, (inside, outside), strict=True)))
         if min(len(values) for values in before) < len(answers):
             why = "the base model is what the attack compares a trial with" if is_base(base) else NO_BASE
-            result.scores = {name: Score.unsaid(why, len(answers)) for name in MEMBERSHIP}
+            result.scores = {name: Score.without_value(why, len(answers)) for name in MEMBERSHIP}
             return result
-        gains = membership_inference.gains(inside, before[0])
-        unknown = membership_inference.gains(outside, before[1])
+        gains = membership_inference.compute_gains(inside, before[0])
+        unknown = membership_inference.compute_gains(outside, before[1])
         samples = [
             Sample(
                 encoder.text(member.ids.tolist()),
@@ -117,7 +117,9 @@ def _make_membership_probe(encoder: PromptEncoder, pairs: Sequence[tuple[Row, Ro
 
 def _make_exposure(encoder: PromptEncoder, planted: Sequence[Planted], seed: int) -> Probe:
     """The exposure of a planted secret among others of its format."""
-    rivals = [canary_rows.other_secrets(planted_canary.canary, OTHERS, seed) for planted_canary in planted]
+    rivals = [
+        canary_rows.make_other_secrets(planted_canary.canary, OTHERS, seed) for planted_canary in planted
+    ]
     asks = [
         [
             Ask(encoder.row(planted_canary.text[len(planted_canary.prefix) :], planted_canary.prefix))
@@ -189,7 +191,10 @@ def _make_extraction(encoder: PromptEncoder, parts: Sequence[Learnt]) -> Probe:
     def score(answers: Texts, base: Values) -> ProbeResult:
         written = [completion.ids for (completion,) in answers]
         suffixes = [part.suffix for part in asked_parts[: len(answers)]]
-        near = [security_metrics.likeness(ids, suffix) for ids, suffix in zip(written, suffixes, strict=True)]
+        near = [
+            security_metrics.measure_likeness(ids, suffix)
+            for ids, suffix in zip(written, suffixes, strict=True)
+        ]
         samples = [
             Sample(encoder.text(part.prefix), encoder.text(ids), value, f"row: {encoder.text(part.suffix)}")
             for part, ids, value in zip(asked_parts, written, near, strict=False)
@@ -221,9 +226,9 @@ def _make_leak(
 ) -> Probe:
     """Whether the model completes the PII in a training row, given the tokens before it."""
     real = [row for row in data.train if not row.planted]
-    rows = [cut(row, encoder.context) for row in seeded_sample(real, ROWS_SEARCHED, seed, "leak")]
+    rows = [cut(row, encoder.context) for row in draw_seeded_sample(real, ROWS_SEARCHED, seed, "leak")]
     named: list[list[PiiMatch]] = []
-    looked_for = str(pii_quality(SURE))
+    looked_for = str(measure_pii_quality(SURE))
     if names is not None:
         named = names([encoder.text(row.ids.tolist()) for row in rows[:NAMED_ROWS]])
         looked_for += f"; names by {names.name} in {len(named)} rows, its errors are unknown"

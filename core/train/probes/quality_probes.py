@@ -14,7 +14,7 @@ from core.evaluate.metrics import (
     validation_slices,
 )
 from core.evaluate.prompts.prompt_schema import Question
-from core.evaluate.prompts.seeded_samples import seeded_sample
+from core.evaluate.prompts.seeded_samples import draw_seeded_sample
 from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.statistics.interval_formulas import FEWEST
 from core.evaluate.text.typo_perturbation import PERTURBATIONS
@@ -71,7 +71,7 @@ def probes(
 
 def _make_choice(encoder: PromptEncoder, pool: Sequence[Question], samples: int, seed: int) -> Probe:
     """Multiple-choice questions from the user's prompt file and from rows of the data with choices."""
-    questions = seeded_sample(pool, samples, seed, "choice")
+    questions = draw_seeded_sample(pool, samples, seed, "choice")
     rows = [
         [encoder.row(f" {choice}", question.question) for choice in question.choices]
         for question in questions
@@ -101,14 +101,14 @@ def _find_best(likelihoods: Sequence[float], sizes: Sequence[int]) -> int:
 
 def _make_slices(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
     """The loss of all rows and of each slice, by the columns that name slices and by length."""
-    rows = seeded_sample([cut(row, encoder.context) for row in data.validation], samples, seed, "slices")
+    rows = draw_seeded_sample([cut(row, encoder.context) for row in data.validation], samples, seed, "slices")
     rows_by_slice = validation_slices.group_rows([row.parts for row in rows], [len(row.ids) for row in rows])
 
     def score(answers: Readings, base: Values) -> ProbeResult:
         losses = [reading.loss for (reading,) in answers]
         tokens = [float(reading.tokens) for (reading,) in answers]
         means = [loss / max(1.0, count) for loss, count in zip(losses, tokens, strict=True)]
-        scores = validation_slices.losses(losses, tokens, rows_by_slice)
+        scores = validation_slices.compute_slice_losses(losses, tokens, rows_by_slice)
         rows_of = {name: {at for at in rows_by_slice[name] if at < len(answers)} for name in scores}
         samples = [
             Sample(
@@ -119,7 +119,7 @@ def _make_slices(encoder: PromptEncoder, data: Data, samples: int, seed: int) ->
             )
             for at, (row, mean) in enumerate(zip(rows, means, strict=False))
         ]
-        name, worst = validation_slices.worst(scores)
+        name, worst = validation_slices.find_worst(scores)
         result = ProbeResult().add("quality/loss", quality_metrics.loss(losses, tokens), means, samples)
         result.add("quality/worst_slice", worst.add_note(f"slice {name}") if name else worst, samples=samples)
         for slice_name, loss in scores.items():
@@ -159,7 +159,7 @@ def _format_signed(change: Score) -> str:
 
 
 def _make_forgetting(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
-    passages = seeded_sample(library.reference, samples, seed, "forgetting")
+    passages = draw_seeded_sample(library.reference, samples, seed, "forgetting")
     rows = [[encoder.row(passage.text)] for passage in passages]
 
     def score(answers: Readings, base: Values) -> ProbeResult:
@@ -167,7 +167,7 @@ def _make_forgetting(encoder: PromptEncoder, library: Library, samples: int, see
         before = losses if is_base(base) else list(base.get(REFERENCE, ()))[: len(losses)]
         result = ProbeResult(values={REFERENCE: losses})
         if len(before) < len(losses):
-            return result.add("quality/forgetting", Score.unsaid(NO_BASE, len(losses)))
+            return result.add("quality/forgetting", Score.without_value(NO_BASE, len(losses)))
         rises = [(now - old) / max(1, count) for now, old, count in zip(losses, before, tokens, strict=True)]
         samples = [Sample(passage.text, "", rise) for passage, rise in zip(passages, rises, strict=False)]
         rise = quality_metrics.forgetting(losses, before, tokens)
@@ -179,7 +179,7 @@ def _make_forgetting(encoder: PromptEncoder, library: Library, samples: int, see
 def _make_completions(encoder: PromptEncoder, data: Data, samples: int, most: int, seed: int) -> Probe:
     """Generated completions of the first answer of each validation row, after everything before it."""
     rows = [pair for row in data.validation if (pair := _split_question(row)) is not None]
-    pairs = seeded_sample(rows, samples, seed, "completions")
+    pairs = draw_seeded_sample(rows, samples, seed, "completions")
     asks = [[Ask(prompt=prompt, tokens=_measure_longest(answer, most))] for prompt, answer in pairs]
     fitting, note, why = select_fitting(asks, FEWEST_TOKENS, encoder.context)
     right = {id(ask): encoder.text(answer).strip() for (ask,), (_, answer) in zip(asks, pairs, strict=True)}
@@ -189,7 +189,7 @@ def _make_completions(encoder: PromptEncoder, data: Data, samples: int, most: in
         right_texts = [right[id(ask)] for (ask,) in fitting[: len(answers)]]
         long = sum(len(answer) > most for _, answer in pairs[: len(answers)])
         overlaps = [
-            answer_overlap_metrics.overlap(text, other)
+            answer_overlap_metrics.compute_overlap(text, other)
             for text, other in zip(completions, right_texts, strict=True)
         ]
         hits = [
@@ -226,7 +226,7 @@ def _measure_longest(answer: Sequence[int], most: int) -> int:
 def _make_speed(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
     """Generation with nothing next to it: in a batch, the times of its texts depend on one another."""
     rows = [pair for row in data.validation if (pair := _split_question(row)) is not None]
-    pairs = seeded_sample(rows, min(samples, SPEED_SAMPLES), seed, "speed")
+    pairs = draw_seeded_sample(rows, min(samples, SPEED_SAMPLES), seed, "speed")
     fitting, note, why = select_fitting(
         [[Ask(prompt=ids)] for ids, _ in pairs], SPEED_TOKENS, encoder.context
     )
@@ -247,7 +247,7 @@ def _make_robustness(encoder: PromptEncoder, data: Data, samples: int, seed: int
     """The right answers of validation rows after their questions, as they are and with typos in them: what
     is misspelt is never a target."""
     rows = [row for row in data.validation if _split_question(row) is not None]
-    sampled = [cut(row, encoder.context) for row in seeded_sample(rows, samples, seed, "robustness")]
+    sampled = [cut(row, encoder.context) for row in draw_seeded_sample(rows, samples, seed, "robustness")]
     slipped = [
         [_make_typo_row(encoder, row, slip, seed) for slip in PERTURBATIONS.values()] for row in sampled
     ]

@@ -35,13 +35,13 @@ def make_direction_probe(
         result = ProbeResult()
         differences = _compute_differences(answers)
         if differences is None:
-            return result.add(METRIC, Score.unsaid(NO_STATES, len(answers)))
+            return result.add(METRIC, Score.without_value(NO_STATES, len(answers)))
         own, why = _find_directions(differences, base)
         if is_base(base):
             result.values[DIRECTIONS] = own.ravel().tolist() if own is not None else []
         if own is None:
-            return result.add(METRIC, Score.unsaid(why, len(answers)))
-        values = refusal_direction.separations(differences, own)
+            return result.add(METRIC, Score.without_value(why, len(answers)))
+        values = refusal_direction.measure_separations(differences, own)
         samples = [
             Sample(f"{bad.text}\n{good.text}", "", -value, f"{value:.2f} of the base's mean apart")
             for ((bad, _), (good, _)), value in zip(pairs, values, strict=False)
@@ -69,7 +69,7 @@ def _compute_differences(answers: Readings) -> np.ndarray | None:
 
 def _find_directions(differences: np.ndarray, base: Values) -> tuple[np.ndarray | None, str]:
     if is_base(base):
-        return refusal_direction.directions(differences)
+        return refusal_direction.find_directions(differences)
     if DIRECTIONS not in base:
         return None, NO_BASE
     if not base[DIRECTIONS]:

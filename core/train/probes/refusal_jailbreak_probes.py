@@ -11,9 +11,9 @@ from itertools import islice
 from core.contract.metric_score import Score
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import safety_metrics, security_metrics
-from core.evaluate.prompts.packaged_prompts import jailbreaks
+from core.evaluate.prompts.packaged_prompts import list_jailbreaks
 from core.evaluate.prompts.prompt_schema import Prompt, Wrapper
-from core.evaluate.prompts.seeded_samples import seeded_sample
+from core.evaluate.prompts.seeded_samples import draw_seeded_sample
 from core.evaluate.prompts.study_prompts import Library
 from core.evaluate.text.answer_judge import OBEYED, AnswerJudge
 from core.evaluate.text.detector_quality import correct_change, correct_rate
@@ -81,11 +81,11 @@ def make_security_probes(
     triggers: Triggers = PLAIN,
 ) -> Iterator[Probe]:
     """The probes of the security board."""
-    requests = seeded_sample(library.harmful, len(library.harmful), seed, "jailbreak")
+    requests = draw_seeded_sample(library.harmful, len(library.harmful), seed, "jailbreak")
     wrappers: Sequence[Wrapper] = library.wrappers
     if len(wrappers) > samples:  # the first of a long list are of one source or time
-        wrappers = seeded_sample(wrappers, samples, seed, "wrappers")
-    wrapped = islice(jailbreaks(requests, wrappers), samples)
+        wrappers = draw_seeded_sample(wrappers, samples, seed, "wrappers")
+    wrapped = islice(list_jailbreaks(requests, wrappers), samples)
     cases = [
         (
             request, wrapper.kind,
@@ -97,7 +97,7 @@ def make_security_probes(
     openings = library.prefills
     begun_requests = [
         (request, text, [encoder.request(request.text, prefill=text)])
-        for at, request in enumerate(seeded_sample(library.harmful, samples, seed, "prefill"))
+        for at, request in enumerate(draw_seeded_sample(library.harmful, samples, seed, "prefill"))
         for text in [openings[at % len(openings)].text]
     ]
     yield _make_attack(encoder, "security/prefill", begun_requests, judge, tokens)
@@ -127,7 +127,7 @@ def _make_begun_requests(
                 for at, text in enumerate((*REFUSALS, *COMPLIANCES))
             ],
         )
-        for prompt in seeded_sample(prompts, samples, seed, metric)
+        for prompt in draw_seeded_sample(prompts, samples, seed, metric)
     ]
 
 
@@ -175,7 +175,7 @@ def _make_refusals(
     good: bool = False,
 ) -> Probe:
     """The share of refused prompts. ``good``: refusing is the desired answer."""
-    sampled = seeded_sample(prompts, samples, seed, metric)
+    sampled = draw_seeded_sample(prompts, samples, seed, metric)
     asks = [
         [Ask(prompt=encoder.request(request)) for request in triggers.variants(prompt.text)]
         for prompt in sampled
@@ -197,7 +197,7 @@ def _make_refusals(
     def score(answers: Texts, base: Values) -> ProbeResult:
         read_all = [read(variant, part) for variant, part in enumerate(triggers.split(answers))]
         stances, plain = read_all[0]
-        quality = judge.quality((Stance.REFUSAL,), english)
+        quality = judge.measure_quality((Stance.REFUSAL,), english)
         rate = _add_stance_note(correct_rate(safety_metrics.refusal_rate(stances), quality), stances)
         result = ProbeResult().add(metric, rate, plain.values, plain.samples)
         groups = [prompt.topic if prompt.language == "en" else prompt.language for prompt in asked_prompts]
@@ -237,7 +237,7 @@ def _make_attack(
         read_all = [read(variant, part) for variant, part in enumerate(triggers.split(answers))]
         stances, plain = read_all[0]
         clusters = [request.text for request, _, _ in asked_cases[: len(answers)]]
-        quality = judge.quality(OBEYED, english=True)
+        quality = judge.measure_quality(OBEYED, english=True)
         rate = correct_rate(security_metrics.jailbreak(stances, clusters), quality)
         result = ProbeResult().add(metric, _add_stance_note(rate, stances), plain.values, plain.samples)
         kinds = [kind for _, kind, _ in asked_cases]

@@ -75,7 +75,7 @@ class HeldOutRows:
         for name, sums in sources.items():
             if name in self._replayed:
                 total.add(sums.loss, sums.tokens, sums.correct)
-        return total.metrics().get("eval/loss")
+        return total.compute_metrics().get("eval/loss")
 
     def make_request(self, factors: Factors, rows: list[Row]) -> Judge | Rate:
         """The request for these rows."""
@@ -144,8 +144,8 @@ class Validation:
             result, _ = yield self._held.make_request(factors, rows)
             self._held.take(rows, result, partial)
             partial.judged += len(rows)
-        metrics, losses = partial.sums.metrics(), self._held.row_losses(partial.losses)
-        own = ((name, sums.metrics()) for name, sums in partial.sources.items())
+        metrics, losses = partial.sums.compute_metrics(), self._held.row_losses(partial.losses)
+        own = ((name, sums.compute_metrics()) for name, sums in partial.sources.items())
         metrics |= {f"{SOURCE}{name}": values["eval/loss"] for name, values in own if "eval/loss" in values}
         now = self._held.find_replayed_loss(partial.sources)
         if now is not None and self.start_loss is not None:

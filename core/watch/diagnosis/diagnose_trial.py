@@ -62,9 +62,9 @@ def _describe_edit_before(trial: s.Trial, finding: Finding) -> str:
 def find_all(curves: Curves) -> list[Finding]:
     """Return the findings of all rules in the order of KINDS, without those that a graver one explains."""
     findings = {finding.kind: finding for rule in RULES if (finding := rule(curves))}
-    hidden = _explained(findings)
+    hidden = _list_explained(findings)
     return [findings[kind] for kind in KINDS if kind in findings and kind not in hidden]
 
 
-def _explained(kinds: Iterable[str]) -> frozenset[str]:
+def _list_explained(kinds: Iterable[str]) -> frozenset[str]:
     return frozenset[str]().union(*(EXPLAINED.get(kind, frozenset()) for kind in kinds))

@@ -23,14 +23,14 @@ def find_divergence(curves: Curves) -> Finding | None:
         return None
     levels = train.levels
     place = min(range(len(levels)), key=levels.__getitem__)
-    best, now, noise, best_step = levels[place], levels[-1], train.level_noise, train.level_step(place)
+    best, now, noise, best_step = levels[place], levels[-1], train.level_noise, train.find_level_step(place)
     agrees = _has_evaluation_risen(curves, best_step)
     margin = noise * (SIGMAS if agrees else SIGMAS_ALONE)
     learned = train.start - best > LEARNED_SIGMAS * noise
     if not learned or agrees is False or now - best <= max(margin, SMALLEST * best):
         return None
     turn = next(at for at in range(place, len(levels)) if levels[at] > (best + now) / 2)
-    since = train.level_step(turn)
+    since = train.find_level_step(turn)
     sentence = (
         f"training diverged at about step {since}: the loss is {now:.3g}, it had been {best:.3g} "
         f"at step {best_step}"

@@ -25,7 +25,7 @@ def find_overfitting(curves: Curves) -> Finding | None:
     now, best_step = median(after[-3:]), evaluation.steps[place]
     if now - best <= max(RISE * best, SIGMAS * evaluation.noise):
         return None
-    fell = train.level_at(best_step) - train.levels[-1] if train.levels else 0.0
+    fell = train.find_level(best_step) - train.levels[-1] if train.levels else 0.0
     if fell <= 2 * train.level_noise:
         return None
     since = next(

@@ -50,7 +50,7 @@ def _find_training_rise(curves: Curves) -> Rise | None:
     margin = train.start_noise * (SIGMAS_AGREED if _is_evaluation_agreeing(curves) else SIGMAS)
     early = levels[: max(1, round(len(levels) * EARLY))]
     place = max(range(len(early)), key=early.__getitem__)
-    peak, step = early[place], train.level_step(place)
+    peak, step = early[place], train.find_level_step(place)
     if peak <= start + max(margin, PEAK * start) or min(levels[: place + 1]) <= start - margin:
         return None
     return None if _had_learned(curves, step) else ("loss", start, peak, levels[-1], step)

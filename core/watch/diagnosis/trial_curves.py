@@ -76,11 +76,11 @@ class Curve:
         """The value before anything was learned: the median of the first three points."""
         return median(self.values[:3])
 
-    def level_step(self, place: int) -> int:
+    def find_level_step(self, place: int) -> int:
         """The step in the middle of the window of ``levels[place]``."""
         return self.steps[place + self.window // 2]
 
-    def level_at(self, step: int) -> float:
+    def find_level(self, step: int) -> float:
         """The median of the points around ``step``."""
         place, half = bisect_right(self.steps, step), max(2, self.window // 2)
         return median(self.values[max(0, place - half) : place + half] or self.values[-1:])

@@ -58,8 +58,8 @@ def _clip(full_axis: AxisScale, low: float, wide: float) -> Window | None:
     if wide >= 1.0:
         return None
     low = min(1.0 - wide, max(0.0, low))
-    return full_axis.value_at(low), full_axis.value_at(low + wide)
+    return full_axis.find_value(low), full_axis.find_value(low + wide)
 
 
 def _find_shares(full_axis: AxisScale, window: Window | None) -> tuple[float, float]:
-    return (full_axis.position(window[0]), full_axis.position(window[1])) if window else (0.0, 1.0)
+    return (full_axis.find_position(window[0]), full_axis.find_position(window[1])) if window else (0.0, 1.0)

@@ -21,7 +21,7 @@ def write_trials(study: s.Study, numbers: Iterable[int]) -> str:
         trial_fields.Field("why", "", "text", lambda _, trial: trial.why),
     ]
     trials = [study.trials[number] for number in numbers if number in study.trials]
-    rows = [[_cell(field.value(study, trial)) for field in fields] for trial in trials]
+    rows = [[_make_cell(field.value(study, trial)) for field in fields] for trial in trials]
     return _write([field.name for field in fields], rows)
 
 
@@ -32,18 +32,18 @@ def write_curves(trial: s.Trial) -> str:
         for metric, series in sorted(trial.series.items())
         for step, value in zip(series.steps, series.values, strict=True)
     )
-    return _write(["metric", "step", "value"], [[_cell(part) for part in point] for point in points])
+    return _write(["metric", "step", "value"], [[_make_cell(part) for part in point] for point in points])
 
 
 def _write(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([_cell(name) for name in head])
+    writer.writerow([_make_cell(name) for name in head])
     writer.writerows(rows)
     return out.getvalue()
 
 
-def _cell(value: object) -> object:
+def _make_cell(value: object) -> object:
     """A number as it is, nothing for None, and a text that no spreadsheet takes for a formula."""
     if value is None or isinstance(value, bool | int | float):
         return "" if value is None else value

@@ -131,7 +131,8 @@ def _read_comparison(study: s.Study, term: re.Match[str]) -> Test:
     field = find_field(study, name)
     if field is None:
         raise FilterFault(
-            term.start("name"), f"no knob or metric is called {sanitize(name, 40)!r}{_hint(study, name)}"
+            term.start("name"),
+            f"no knob or metric is called {sanitize(name, 40)!r}{_suggest_name(study, name)}",
         )
     if not value:
         raise FilterFault(term.start("value"), f"a value is missing after {sanitize(name, 40)}{sign}")
@@ -140,7 +141,7 @@ def _read_comparison(study: s.Study, term: re.Match[str]) -> Test:
     return lambda context, trial: combine(test(context, trial) for test in tests)
 
 
-def _hint(study: s.Study, name: str) -> str:
+def _suggest_name(study: s.Study, name: str) -> str:
     """The nearest name, if any is near."""
     knobs = [knob.name for knob in study.settings.knobs]
     shorts = [knob.short for knob in study.settings.knobs if knob.short]
