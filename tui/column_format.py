@@ -54,8 +54,8 @@ class ColumnFormat:
         """Return the format with the decimals that ``value`` needs besides those of the values before it."""
         if self.style != "fixed" or not isinstance(value, float) or not math.isfinite(value):
             return self
-        needed = min(MOST_DECIMALS, count_decimals(value))
-        return self if needed <= self.decimals else ColumnFormat("fixed", needed)
+        needed_decimals = min(MOST_DECIMALS, count_decimals(value))
+        return self if needed_decimals <= self.decimals else ColumnFormat("fixed", needed_decimals)
 
 
 def format_scientific(value: float) -> str:

@@ -105,13 +105,13 @@ def draw_sparkline(
 ) -> str:
     """The last part of ``values`` in ``width`` cells; missing ones are blank. Scaled to its own range
     unless ``low`` and ``high`` fix it."""
-    shown = _thin(list(values), width)
-    finite = [value for value in shown if value is not None and math.isfinite(value)]
+    thinned = _thin(list(values), width)
+    finite = [value for value in thinned if value is not None and math.isfinite(value)]
     if not finite:
         return " " * width
     bottom = min(finite) if low is None else low
     top = max(finite) if high is None else high
-    return "".join(_choose_block(value, bottom, top) for value in shown).rjust(width)
+    return "".join(_choose_block(value, bottom, top) for value in thinned).rjust(width)
 
 
 def _choose_block(value: float | None, bottom: float, top: float) -> str:
@@ -125,19 +125,19 @@ def _thin(values: list[float | None], width: int) -> list[float | None]:
     """At most ``width`` values: the mean of each stretch."""
     if len(values) <= width:
         return values
-    shown: list[float | None] = []
+    thinned: list[float | None] = []
     for cell in range(width):
         part = values[cell * len(values) // width : (cell + 1) * len(values) // width]
         finite = [value for value in part if value is not None and math.isfinite(value)]
-        shown.append(sum(finite) / len(finite) if finite else None)
-    return shown
+        thinned.append(sum(finite) / len(finite) if finite else None)
+    return thinned
 
 
 def smooth_values(values: Sequence[float], weight: float = 0.9) -> list[float]:
     """An exponential moving average that starts unbiased (Kingma & Ba 2015, section 3)."""
-    shown, mean, power = [], 0.0, 1.0
+    smoothed, mean, power = [], 0.0, 1.0
     for value in values:
         mean = weight * mean + (1 - weight) * value
         power *= weight
-        shown.append(mean / (1 - power))
-    return shown
+        smoothed.append(mean / (1 - power))
+    return smoothed

@@ -48,10 +48,10 @@ def leave_by_signal(leave: Callable[[int], bool]) -> None:
     process. The thread hears of the signal by a pipe, because Python runs a handler only between two
     bytecodes of the main thread, and a stuck console may never come to the next one.
     """
-    heard, tell = os.pipe()
-    os.set_blocking(tell, False)
-    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(heard, _read_attributes()), name="signals", daemon=True).start()
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(read_end, _read_attributes()), name="signals", daemon=True).start()
 
     def handle(number: int, _: Any) -> None:
         if not leave(BY_SIGNAL + number):  # nothing is drawn yet, or any more
@@ -62,8 +62,8 @@ def leave_by_signal(leave: Callable[[int], bool]) -> None:
         signal.signal(number, handle)
 
 
-def _watch(heard: int, attributes: Any) -> None:
-    while (number := os.read(heard, 1)[0]) not in SIGNALS:
+def _watch(read_end: int, attributes: Any) -> None:
+    while (number := os.read(read_end, 1)[0]) not in SIGNALS:
         pass
     time.sleep(PATIENCE_S)
     _end(BY_SIGNAL + number, attributes)

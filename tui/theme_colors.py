@@ -79,8 +79,8 @@ class Palette:
     def __getitem__(self, meaning: str) -> str:
         if meaning == "faint":  # many lines behind those that matter
             muted, back = self["muted"], self["background"]
-            seen = muted.startswith("#") and back.startswith("#")
-            return Color.parse(muted).blend(Color.parse(back), FAINT).hex6 if seen else muted
+            are_colors = muted.startswith("#") and back.startswith("#")
+            return Color.parse(muted).blend(Color.parse(back), FAINT).hex6 if are_colors else muted
         own = self._variables.get(f"memory-{meaning}", "")  # where two colours of a theme are the same
         colour = own or self._variables.get(MEANINGS.get(meaning, meaning), "")
         if colour.startswith("auto"):  # text-muted is "auto 60%" in some themes

@@ -58,15 +58,15 @@ class Room:
 def find_room(model: Model, device: Device, limit: Limit, ask: Ask) -> Room:
     """Return the first setting in which a trial fits, with the most rows that still leave room for two
     trials."""
-    tried: dict[str, str] = {}
+    changes: dict[str, str] = {}
     for rows in sorted({min(LEAST_ROWS, ask.batch), 1}, reverse=True):
         for precision, checkpointing in _list_settings(device):
             case = _make_case(model, device, limit, ask, precision, checkpointing, rows)
             if case.fits():
-                return _fill_room(case, ask, tuple(tried.values()))
+                return _fill_room(case, ask, tuple(changes.values()))
             name = precision + (" with checkpointing" if checkpointing else "")
-            tried[name] = f"{name} needs {format_bytes(case.estimate().device_bytes)}"
-    return _shrink(model, device, limit, ask, tuple(tried.values()))
+            changes[name] = f"{name} needs {format_bytes(case.estimate().device_bytes)}"
+    return _shrink(model, device, limit, ask, tuple(changes.values()))
 
 
 def _list_settings(device: Device) -> list[tuple[str, bool]]:

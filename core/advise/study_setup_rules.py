@@ -142,7 +142,8 @@ def _choose_double_quant(case: Case) -> Chosen:
     if case.room.precision != "nf4":
         return None
     once, twice = (
-        count_base_bytes(case.base.model, "nf4", both, case.device.computes) for both in (False, True)
+        count_base_bytes(case.base.model, "nf4", is_double, case.device.computes)
+        for is_double in (False, True)
     )
     return True, f"stores the scales of the 4-bit weights in 8 bit: saves {format_bytes(once - twice)}"
 

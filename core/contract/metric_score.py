@@ -49,8 +49,10 @@ class Score(msgspec.Struct, frozen=True):
         """Return the score with an interval that leaves ``tail``, at most 0.025, beyond each end."""
         if self.value is None or self.low is None or self.high is None or tail >= TAIL:
             return self
-        far, near = (self._compute_quantile(share) for share in (tail, TAIL))
-        low, high = (self.value + far / near * (end - self.value) for end in (self.low, self.high))
+        wide_quantile, usual_quantile = (self._compute_quantile(share) for share in (tail, TAIL))
+        low, high = (
+            self.value + wide_quantile / usual_quantile * (end - self.value) for end in (self.low, self.high)
+        )
         return msgspec.structs.replace(self, low=low, high=high)
 
     def _compute_quantile(self, tail: float) -> float:

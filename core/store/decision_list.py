@@ -113,9 +113,9 @@ def _describe_fields(tag: str, fields: dict[str, Any]) -> str:
 
 
 def _name_decision_maker(event: e.Event, tag: str) -> str:
-    by = getattr(event, "by", "")
+    author = getattr(event, "by", "")
     fallback = "worker" if isinstance(event, e.TrialEvent) else "engine"
-    return sanitize(str(by), 80) or ACTORS.get(tag, fallback)
+    return sanitize(str(author), 80) or ACTORS.get(tag, fallback)
 
 
 def _note(event: e.TrialReported, note: str, redactor: Redactor) -> Decision:

@@ -61,10 +61,10 @@ def measure(root: Path = ROOT) -> Load:
 def take_reading() -> Reading:
     """Read the CPU times up to now."""
     busy = sum(_count_busy(times) for times in on_allowed(psutil.cpu_times(percpu=True)))
-    found = psutil.process_iter(["name", "cmdline", "cpu_times", "create_time"])
+    process_iterator = psutil.process_iter(["name", "cmdline", "cpu_times", "create_time"])
     processes = {
         (process.pid, process.info["create_time"]): _read_process(process)
-        for process in found
+        for process in process_iterator
         if process.info["cpu_times"]
     }
     return Reading(time.monotonic(), busy, processes)
@@ -95,12 +95,12 @@ def average_load(before: Reading, after: Reading, waited: float | None) -> Load:
     for key, process in after.processes.items():
         if key in before.processes:
             used[key] = max(0.0, process.used_s - before.processes[key].used_s) / elapsed_s
-    ours = sum(share for key, share in used.items() if after.processes[key].ours)
+    own_share = sum(share for key, share in used.items() if after.processes[key].ours)
     strangers = {key: share for key, share in used.items() if not after.processes[key].ours}
-    other_load = max(0.0, (after.busy_s - before.busy_s) / elapsed_s - ours)
+    other_load = max(0.0, (after.busy_s - before.busy_s) / elapsed_s - own_share)
     heaviest = max(strangers, key=lambda key: strangers[key], default=None)
     named = heaviest is not None and strangers[heaviest] >= NOTABLE
-    return Load(ours, other_load, waited, after.processes[heaviest].name if heaviest and named else "")
+    return Load(own_share, other_load, waited, after.processes[heaviest].name if heaviest and named else "")
 
 
 def read_pressure(root: Path = ROOT) -> float | None:

@@ -184,9 +184,9 @@ def _check_home(home: Path) -> Finding:
         return Finding("home", FAIL, f"{home}: {first.what}", first.fix)
     fix = "set TRIMTAB_HOME to a folder of your own"
     if not problem:
-        near = next((parent for parent in home.parents if parent.exists()), Path("/"))
-        good = os.access(near, os.W_OK)
-        text = f"{home} will be created" if good else f"{home} cannot be created: {near} is not writable"
+        nearest = next((parent for parent in home.parents if parent.exists()), Path("/"))
+        good = os.access(nearest, os.W_OK)
+        text = f"{home} will be created" if good else f"{home} cannot be created: {nearest} is not writable"
         return Finding("home", OK if good else FAIL, text, "" if good else fix)
     if not os.access(home, os.W_OK):
         return Finding("home", FAIL, f"{home} is not writable", fix)

@@ -23,20 +23,20 @@ AHEAD_S = 60.0
 
 def cache() -> list[Finding]:
     """Check trimtab's own cache and that of huggingface_hub."""
-    found = []
+    findings = []
     variables = {"cache": "TRIMTAB_CACHE", "hub cache": "HF_HOME"}
     for name, find in (("cache", paths.cache), ("hub cache", paths.hub_cache)):
         fix = f"set {variables[name]} to a folder of your own, on a disk with free space"
         try:
             place = find()
         except TrimtabError as error:
-            found.append(Finding(name, FAIL, error.problems[0].what, fix))
+            findings.append(Finding(name, FAIL, error.problems[0].what, fix))
             continue
         if paths.is_writable(place):
-            found.append(Finding(name, OK, f"{place} is writable"))
+            findings.append(Finding(name, OK, f"{place} is writable"))
         else:  # existing files can still be read
-            found.append(Finding(name, WARN, f"{place} is not writable", fix))
-    return found
+            findings.append(Finding(name, WARN, f"{place} is not writable", fix))
+    return findings
 
 
 def check_disk(home: Path) -> list[Finding]:
@@ -87,15 +87,17 @@ def _find_newest(home: Path) -> float:
 
 def check_locale() -> Finding:
     """Check that all characters can be shown and all file names be read."""
-    shown = getattr(sys.stdout, "encoding", None) or "utf-8"
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     names = sys.getfilesystemencoding()
-    found = f"text is {shown}, file names are {names}, {fullscreen_terminal_check.find_locale_setting()}"
-    if _is_utf8(shown) and _is_utf8(names):
-        return Finding("locale", OK, found)
+    state_text = (
+        f"text is {encoding}, file names are {names}, {fullscreen_terminal_check.find_locale_setting()}"
+    )
+    if _is_utf8(encoding) and _is_utf8(names):
+        return Finding("locale", OK, state_text)
     return Finding(
         "locale",
         WARN,
-        found,
+        state_text,
         "export LC_ALL=C.UTF-8: otherwise symbols such as → become letters, and the console does not start",
     )
 

@@ -34,7 +34,7 @@ class HostReader:
         share = sum(shares) / len(shares) / 100.0 if shares else 0.0
         cpu, self._begun = (share if self._begun else None), True
         memory = psutil.virtual_memory()
-        received, sent = self._measure_net_rates()
+        received_rate, sent_rate = self._measure_net_rates()
         return Host(
             cpu=cpu,
             cores=count_cpus().allowed,
@@ -44,8 +44,8 @@ class HostReader:
             load1=_read_load1(),
             name=sanitize(platform.node(), 80),
             disk_total_bytes=_read_disk_total_bytes(self._home),
-            received_bytes_s=received,
-            sent_bytes_s=sent,
+            received_bytes_s=received_rate,
+            sent_bytes_s=sent_rate,
         )
 
     def _measure_net_rates(self) -> tuple[float | None, float | None]:

@@ -89,12 +89,12 @@ class GpuReader:
             self._xids = self._xids or XidLog(self._nvml)
 
     def _read_device(self, index: int) -> Device:
-        known = self._seen.get(index, Device(index, f"GPU {index}"))
+        last_seen = self._seen.get(index, Device(index, f"GPU {index}"))
         try:
             handle = self._nvml.nvmlDeviceGetHandleByIndex(index)
-            device = self._read_card(index, handle, known)
+            device = self._read_card(index, handle, last_seen)
         except Exception as error:
-            return _make_faulty_device(known, _describe_error(error))
+            return _make_faulty_device(last_seen, _describe_error(error))
         device = replace(self._add_xids(device, handle), mig=self._is_in_mig_mode(handle))
         self._seen[index] = Device(index, device.name, device.uuid, mig=device.mig)
         return device
@@ -228,8 +228,8 @@ def _make_faulty_device(device: Device, why: str) -> Device:
     return Device(device.index, device.name, device.uuid, fault=why, mig=device.mig)
 
 
-def _scale(value: float | None, by: float) -> float | None:
-    return None if value is None else value / by
+def _scale(value: float | None, factor: float) -> float | None:
+    return None if value is None else value / factor
 
 
 def _pair(value: Sequence[int] | None) -> tuple[int, int] | None:

@@ -253,11 +253,11 @@ def _find_shared_card(circumstances: Circumstances) -> list[SlowReason]:
 
 
 def _join_names(processes: Sequence[Process]) -> str:
-    shown = [
+    names = [
         sanitize(f"{process.name or 'pid ' + str(process.pid)} {process.user}".strip(), 40)
         for process in processes
     ]
-    return ", ".join(shown[:2]) + (f" and {len(shown) - 2} more" if len(shown) > 2 else "")
+    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 
 def _format_thousands(value: float) -> str:

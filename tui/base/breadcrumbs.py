@@ -22,9 +22,9 @@ def fit(root: str, crumbs: Sequence[str], width: int) -> list[str]:
     """
     parts, start = [sanitize(part, 60) for part in crumbs], [sanitize(root, 40)] if root else []
     short = [parts[0], LEFT_OUT, parts[-1]] if len(parts) > 2 else parts
-    for shown in ([*start, *parts], [*start, *short], parts, short):
-        if cell_len(BETWEEN.join(shown)) <= width:
-            return shown
+    for candidate in ([*start, *parts], [*start, *short], parts, short):
+        if cell_len(BETWEEN.join(candidate)) <= width:
+            return candidate
     room = width - cell_len(BETWEEN + parts[-1])
     fits = len(parts) > 1 and room >= SHORTEST_NAME
     return [sanitize(parts[0], room), parts[-1]] if fits else parts[-1:]

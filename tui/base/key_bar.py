@@ -82,13 +82,13 @@ class KeyBar(Widget, can_focus=False):
         that always stand there."""
         last = [self._active[key] for key in ALWAYS_SHOWN if key in self._active]
         room = self.size.width - sum(map(_measure_width, last))
-        shown = []
+        shown_keys = []
         for key in self._list_wanted():
             room -= _measure_width(key)
             if room < 0:
                 break
-            shown.append(key)
-        self.keys = (*shown, *last)
+            shown_keys.append(key)
+        self.keys = (*shown_keys, *last)
 
     def _read_bindings(self, screen: Screen[Any]) -> None:
         if not (self.is_attached and screen is self.screen and screen.app.app_focus):

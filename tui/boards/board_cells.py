@@ -67,8 +67,12 @@ def make_arrow(reading: Reading) -> Piece:
 
 
 def _format_interval(score: Score, unit: str) -> str:
-    shown = format_interval(score, unit)
-    return shown if len(shown) <= INTERVAL - 1 else shown.replace("%", "")[: INTERVAL - 1]
+    interval_text = format_interval(score, unit)
+    return (
+        interval_text
+        if len(interval_text) <= INTERVAL - 1
+        else interval_text.replace("%", "")[: INTERVAL - 1]
+    )
 
 
 def make_heads(reading: Reading) -> tuple[str, str]:
@@ -92,17 +96,19 @@ def _shorten_name(name: str) -> str:
 def draw_spark(values: Sequence[float], width: int) -> str:
     """Draw the newest ``values`` as a braille curve in ``width`` cells, scaled to its own range."""
     canvas = Canvas(width, 1)
-    shown = [value for value in values if math.isfinite(value)][-2 * width :]
-    if not shown:
+    finite_values = [value for value in values if math.isfinite(value)][-2 * width :]
+    if not finite_values:
         return " " * width
-    low, high = min(shown), max(shown)
-    wide = min(2 * width, 6 * len(shown)) - 1  # a few scores do not fill the width; the curve grows with them
+    low, high = min(finite_values), max(finite_values)
+    wide = (
+        min(2 * width, 6 * len(finite_values)) - 1
+    )  # a few scores do not fill the width; the curve grows with them
     points = [
         (
-            round(place * wide / max(1, len(shown) - 1)),
+            round(place * wide / max(1, len(finite_values) - 1)),
             round(3 * (high - value) / (high - low)) if high > low else 2,
         )
-        for place, value in enumerate(shown)
+        for place, value in enumerate(finite_values)
     ]
     for point, next_point in zip(points, points[1:] or points, strict=False):
         canvas.draw_line(*point, *next_point)

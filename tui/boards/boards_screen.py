@@ -187,9 +187,9 @@ class BoardsScreen(StudyScreen):
         if not scored:
             is_told_below = not study.base_scores
             return "" if is_told_below or not r.list_boards(study) else r.explain_absent(study)[1]
-        shown = f"{scored} of {len(study.trials)} trials scored"
-        shown += f", matching {sanitize(self._filter, 20)!r}" if self._filter else ""
-        return f"{shown}, best {sanitize(self._sorted, 30)} first" if self._sorted else shown
+        summary = f"{scored} of {len(study.trials)} trials scored"
+        summary += f", matching {sanitize(self._filter, 20)!r}" if self._filter else ""
+        return f"{summary}, best {sanitize(self._sorted, 30)} first" if self._sorted else summary
 
     def _describe_verdicts(self, study: s.Study, board: str, limits: Limits) -> list[tuple[Verdict, int]]:
         """Count a board's breached limits and unsure verdicts."""

@@ -109,10 +109,10 @@ class EvidenceScreen(StudyScreen):
         self.set_class(self.size.width >= WIDE, "wide")
         self.query_one("#title", Sheet).draw(self._make_title())
         look = self.console.look
-        drawn = (self._evidence, self._why, self._place, look, self.size)
-        if drawn == self._drawn:
+        inputs = (self._evidence, self._why, self._place, look, self.size)
+        if inputs == self._drawn:
             return
-        self._drawn = drawn
+        self._drawn = inputs
         self.query_one("#list").display = bool(self._samples)
         self.query_one("#list Sheet", Sheet).draw(self._list())
         self.query_one("#sample Static", Static).update(self._draw_sample())
@@ -123,9 +123,9 @@ class EvidenceScreen(StudyScreen):
 
     def _make_title(self) -> Text:
         look, metric, trial = self.console.look, describe_metric(self._metric), self.find_selected_trial()
-        of = "the base model" if self._number == BASE else f"trial {self._number}"
+        subject = "the base model" if self._number == BASE else f"trial {self._number}"
         line = self.draw_breadcrumbs()
-        line.append(f"  {sanitize(metric.name, 40)} of {of}", style="bold")
+        line.append(f"  {sanitize(metric.name, 40)} of {subject}", style="bold")
         study = self.study
         sample_note = (
             study.base_scores if self._number == BASE and study is not None else trial.scores if trial else {}
@@ -162,16 +162,16 @@ class EvidenceScreen(StudyScreen):
         if not self._samples:
             return Text(sanitize(self._why, 600), style=look["muted"])
         sample, head = self._samples[self._place], f"bold {look['primary']}"
-        shown = Text()
+        sample_text = Text()
         for name, text in (("prompt", sample.prompt), ("answer", sample.answer)):
-            shown.append(f"{name}\n", style=head)
-            shown.append(f"{sanitize(text, LONGEST, lines=True)}\n\n" if text else "– (empty)\n\n")
-        shown.append("score ", style=head)
-        shown.append(format_number(sample.score), style="bold")
+            sample_text.append(f"{name}\n", style=head)
+            sample_text.append(f"{sanitize(text, LONGEST, lines=True)}\n\n" if text else "– (empty)\n\n")
+        sample_text.append("score ", style=head)
+        sample_text.append(format_number(sample.score), style="bold")
         if sample.note:
-            shown.append("   note ", style=head)
-            shown.append(sanitize(sample.note, 600))
-        return shown
+            sample_text.append("   note ", style=head)
+            sample_text.append(sanitize(sample.note, 600))
+        return sample_text
 
     # -- keys -------------------------------------------------------------------------------------
 

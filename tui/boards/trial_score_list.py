@@ -31,17 +31,17 @@ def _make_row(reading: r.Reading, width: int, look: Palette) -> Text:
     mark, meaning = MARKS[reading.verdict]
     name = Text(f"{mark} ", style=look[meaning])
     name.append(sanitize(reading.metric.name.split("/", 1)[-1], 40), style=look["muted"])
-    shown = Text(
+    value_text = Text(
         format_figure(reading.score.value if reading.score is not None else None, reading.metric.unit),
         style="bold",
     )
     if reading.change is not None:
         arrow, way = make_arrow(reading)
-        shown.append(f" {arrow}", style=f"not bold {look[way]}")
+        value_text.append(f" {arrow}", style=f"not bold {look[way]}")
         if width >= ROOMY:
-            shown.append(
+            value_text.append(
                 format_change(reading.change, reading.metric.unit).rjust(6), style=f"not bold {look[way]}"
             )
     else:
-        shown.append(" " * (8 if width >= ROOMY else 2))
-    return format_pair(name, shown, width)
+        value_text.append(" " * (8 if width >= ROOMY else 2))
+    return format_pair(name, value_text, width)

@@ -63,7 +63,11 @@ def find_changed_runs(
     for row, (old, new) in enumerate(zip(before, after, strict=True)):
         if old == new:
             continue
-        changed = [column for column, (was, now) in enumerate(zip(old, new, strict=True)) if was != now]
+        changed = [
+            column
+            for column, (old_cell, new_cell) in enumerate(zip(old, new, strict=True))
+            if old_cell != new_cell
+        ]
         start = end = changed[0]
         for column in changed[1:]:
             if column - end > NEAR:

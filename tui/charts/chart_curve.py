@@ -49,8 +49,8 @@ class Curve:
     def find_nearest(self, at: float) -> int:
         """Return the place of the point nearest to ``at``."""
         place = bisect_left(self.steps, at)
-        near = [index for index in (place - 1, place) if 0 <= index < len(self.steps)]
-        return min(near, key=lambda index: abs(self.steps[index] - at))
+        neighbours = [index for index in (place - 1, place) if 0 <= index < len(self.steps)]
+        return min(neighbours, key=lambda index: abs(self.steps[index] - at))
 
     def list_drawn_points(self, view: ChartView) -> list[tuple[float, float]]:
         """Return the points that can be drawn, smoothed as the view says."""

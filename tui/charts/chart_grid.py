@@ -98,16 +98,16 @@ class ChartGrid(CellSheet):
         width, height = self.size.width, self.size.height
         if self._palette is None or not width or not height:
             return False
-        shown, columns, rows = self._find_shown()
+        visible, columns, rows = self._find_shown()
         wide = width // columns
         key = (
-            self._palette, self._subject, width, height, shown, columns, self.chosen,
-            tuple(make_picture_key(self._charts[place], self.view, wide) for place in shown),
+            self._palette, self._subject, width, height, visible, columns, self.chosen,
+            tuple(make_picture_key(self._charts[place], self.view, wide) for place in visible),
         )  # fmt: skip
         if key == self._key and not now:
             return False
         self._key, self._drawn_at = key, time.monotonic()
-        self.paint(self._make_cells(shown, columns, rows, width, height), self._palette)
+        self.paint(self._make_cells(visible, columns, rows, width, height), self._palette)
         return True
 
     def _find_shown(self) -> tuple[range, int, int]:
@@ -119,28 +119,30 @@ class ChartGrid(CellSheet):
         first = self.chosen // (columns * rows) * columns * rows
         return range(first, min(count, first + columns * rows)), columns, rows
 
-    def _make_cells(self, shown: range, columns: int, rows: int, width: int, height: int) -> list[list[Cell]]:
+    def _make_cells(
+        self, visible: range, columns: int, rows: int, width: int, height: int
+    ) -> list[list[Cell]]:
         sheet: list[list[Cell]] = []
         for row in range(rows):
             high = height * (row + 1) // rows - height * row // rows
             line: list[list[Cell]] = [[] for _ in range(high)]
             for column in range(columns):
                 wide = width * (column + 1) // columns - width * column // columns
-                place = shown.start + row * columns + column
+                place = visible.start + row * columns + column
                 chart = draw_chart(
-                    self._charts[place], self.view, wide, high, len(shown) > 1 and place == self.chosen
-                ) if place in shown else [[(" ", "")] * wide for _ in range(high)]  # fmt: skip
-                for cells, drawn in zip(line, chart, strict=True):
-                    cells += drawn
+                    self._charts[place], self.view, wide, high, len(visible) > 1 and place == self.chosen
+                ) if place in visible else [[(" ", "")] * wide for _ in range(high)]  # fmt: skip
+                for cells, chart_line in zip(line, chart, strict=True):
+                    cells += chart_line
             sheet += line
-        add_note(sheet, self._note(shown))
+        add_note(sheet, self._note(visible))
         return sheet
 
-    def _note(self, shown: range) -> str:
+    def _note(self, visible: range) -> str:
         """What is not in sight, and how the charts are looked at."""
         words = list(self.view.words)
-        if len(shown) < len(self._charts):
-            first, last = shown.start + 1, shown.stop
+        if len(visible) < len(self._charts):
+            first, last = visible.start + 1, visible.stop
             place = f"chart {first}" if first == last else f"charts {first}–{last}"
             words.insert(0, f"{place} of {len(self._charts)}")
         return " · ".join(words)
@@ -206,22 +208,22 @@ class ChartGrid(CellSheet):
 
     def _find_under(self, x: int, y: int) -> tuple[int, float] | None:
         """The chart at a cell, and the place in its plot from 0 to 1; None outside a plot."""
-        shown, columns, rows = self._find_shown()
+        visible, columns, rows = self._find_shown()
         width, height = self.size.width, max(1, self.size.height)
         column = next(
             place for place in range(columns) if x < width * (place + 1) // columns or place == columns - 1
         )
         row = next(place for place in range(rows) if y < height * (place + 1) // rows or place == rows - 1)
-        place = shown.start + row * columns + column
+        place = visible.start + row * columns + column
         left, inner = self._plot_columns(place)
-        if place not in shown or not left <= x < left + inner:
+        if place not in visible or not left <= x < left + inner:
             return None
         return place, (x - left + 0.5) / inner
 
     def _plot_columns(self, place: int) -> tuple[int, int]:
         """The first cell of a chart's plot, and how many there are."""
-        shown, columns, _ = self._find_shown()
-        column, width = (place - shown.start) % columns, self.size.width
+        visible, columns, _ = self._find_shown()
+        column, width = (place - visible.start) % columns, self.size.width
         left = width * column // columns + LABELS + 1
         return left, width * (column + 1) // columns - 1 - left
 

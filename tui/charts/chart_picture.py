@@ -185,9 +185,9 @@ def _make_title(chart: ChartData, view: ChartView, chosen: bool) -> list[list[Ce
 def _fit(forms: Sequence[list[Cell]], left: str, right: str, width: int, border: str) -> list[Cell]:
     """The first form that fits, between corners."""
     room = width - 3
-    shown = next((form for form in forms if len(form) <= room), forms[-1][:room])
-    rule = "─" * (room - len(shown))
-    return [(left, border), ("─", border), *shown, *_make_text(rule, border), (right, border)]
+    chosen_form = next((form for form in forms if len(form) <= room), forms[-1][:room])
+    rule = "─" * (room - len(chosen_form))
+    return [(left, border), ("─", border), *chosen_form, *_make_text(rule, border), (right, border)]
 
 
 def _lay_out_words(words: str, width: int, rows: int, border: str) -> list[list[Cell]]:

@@ -56,12 +56,12 @@ class ChartView:
         """What differs from the usual view, in words."""
         return tuple(
             word
-            for word, shown in (
+            for word, is_shown in (
                 (f"over {self.along}", self.along != "steps"),
                 ("log x", self.log_x),
                 ("log scale", self.log_y),
                 (f"smooth {self.smoothing:g}", self.smoothing > 0),
                 ("zoomed", self.window is not None),
             )
-            if shown
+            if is_shown
         )

@@ -158,10 +158,10 @@ class Navigation(ScreenPlaces):
         if not host:
             self._leave_for(paths.socket_path(), None, study)
             return
-        known = self._read_hosts()
-        if host in known:
+        host_list = self._read_hosts()
+        if host in host_list:
             self.say(f"connecting to {host} …")
-            attaching = self._attach_host(known[host], study)
+            attaching = self._attach_host(host_list[host], study)
             self.run_worker(attaching, group="attach", exclusive=True, exit_on_error=False)
 
     def _read_hosts(self) -> dict[str, Host]:

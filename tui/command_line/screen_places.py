@@ -89,11 +89,11 @@ class ScreenPlaces(NotifyingApp):
         if screen is None and place != "trials":
             self.say(f"{place}: there is nothing to show yet")
             return
-        here = self._find_uppermost()
+        present_place = self._find_uppermost()
         self._return_to_trials()
         if screen is not None:
             self.push_screen(screen)
-        self._left = here
+        self._left = present_place
 
     def push_screen(self, screen: Any, *arguments: Any, **options: Any) -> Any:
         """Remember the place that is covered by another one, so that a key leads back to it."""
@@ -110,11 +110,11 @@ class ScreenPlaces(NotifyingApp):
     def action_last(self) -> None:
         """Open the place before; from there the key leads back here."""
         place, number = self._left
-        here = self._find_uppermost()
+        present_place = self._find_uppermost()
         self._return_to_trials()
         if place != "trials" and (screen := self.places[place](number)) is not None:
             self.push_screen(screen)
-        self._left = here
+        self._left = present_place
 
     def _find_uppermost(self) -> tuple[str, int | None]:
         """The uppermost place, and its trial; a screen without a name belongs to the place below it."""
@@ -131,10 +131,10 @@ class ScreenPlaces(NotifyingApp):
         if study is None or number not in study.trials:
             self.say(f"there is no trial {number}")
             return
-        here = self._find_uppermost()
+        present_place = self._find_uppermost()
         self._return_to_trials()
         self.push_screen(DetailScreen(number))
-        self._left = here
+        self._left = present_place
 
     def show_trial(self, number: int) -> None:
         """Open the trial above the present screen, to which Esc leads back."""

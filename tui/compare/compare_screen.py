@@ -88,8 +88,8 @@ class CompareScreen(ChartKeys, StudyScreen):
             self._ask_paired(study, trials)
         charts, away = self.charts, self.console.engine.away
         drawn_state = (look, self.size, box.room, away, charts.view, charts.chosen, self._paired, self._why)
-        same = len(trials) == len(self._held) and all(map(operator.is_, trials, self._held))
-        if study is None or (same and drawn_state == self._drawn):
+        is_unchanged = len(trials) == len(self._held) and all(map(operator.is_, trials, self._held))
+        if study is None or (is_unchanged and drawn_state == self._drawn):
             return
         self._drawn, self._held = drawn_state, trials
         names = c.list_metrics(trials)

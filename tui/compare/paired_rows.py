@@ -47,10 +47,12 @@ def make_paired_rows(
     elif why:
         reasons = {why}
     if any(losses.difference.value is not None for losses in paired):
-        shown = [losses_by_trial.get(trial.number) for trial in trials]
-        cells = [(_format_difference(losses, widths[1]), _choose_style(losses, look)) for losses in shown]
+        losses_of_shown = [losses_by_trial.get(trial.number) for trial in trials]
+        cells = [
+            (_format_difference(losses, widths[1]), _choose_style(losses, look)) for losses in losses_of_shown
+        ]
         lines.append(_make_line("difference", cells, widths, look))
-        steps = [(_format_steps(losses), look["muted"]) for losses in shown]
+        steps = [(_format_steps(losses), look["muted"]) for losses in losses_of_shown]
         lines.append(_make_line("at step, on rows", steps, widths, look))
     lines += [Text(sanitize(reason, 200), style=look["muted"]) for reason in sorted(reasons)]
     return lines

@@ -33,8 +33,8 @@ def make_table(
     the same validation rows, ``why`` what keeps them away."""
     room = max(LEAST, min(WIDEST, (width - NAME) // max(1, len(trials)) - 1))
     fit = max(1, (width - NAME) // (room + 1))
-    shown = trials[:fit]
-    lines = [_make_heads(shown, room, look), _make_states(shown, room, look)]
+    shown_trials = trials[:fit]
+    lines = [_make_heads(shown_trials, room, look), _make_states(shown_trials, room, look)]
     if fit < len(trials):
         lines.append(
             Text(
@@ -51,8 +51,8 @@ def make_table(
             )
         )
     lines.append(_make_title("metrics   ★ best   ☆ best, but within the error bars", look))
-    lines += [_measure(measure, shown, room, look) for measure in c.list_measures(study, trials)]
-    return [*lines, *make_paired_rows(study, shown, paired, why, (NAME, room), look)]
+    lines += [_measure(measure, shown_trials, room, look) for measure in c.list_measures(study, trials)]
+    return [*lines, *make_paired_rows(study, shown_trials, paired, why, (NAME, room), look)]
 
 
 def _make_title(text: str, look: Palette) -> Text:

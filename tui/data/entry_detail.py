@@ -39,8 +39,10 @@ def describe_source(source: DataSource, review: DataReview, room: tuple[int, int
     lines += _make_named_line(
         "size", f"{files}; {source.rows:,} rows, about {source.tokens:,} tokens", width, look
     )
-    drawn = f"slow checks saw {source.sampled:,} of {source.rows:,} rows, drawn at random"
-    lines += _make_named_line("checked", drawn if source.sampled < source.rows else "all rows", width, look)
+    sample_note = f"slow checks saw {source.sampled:,} of {source.rows:,} rows, drawn at random"
+    lines += _make_named_line(
+        "checked", sample_note if source.sampled < source.rows else "all rows", width, look
+    )
     if source.lengths:
         lines += _draw_lengths(source, review.sequence_length, room, look)
     for note in (*source.notes, *review.notes):
@@ -52,10 +54,10 @@ def _draw_lengths(source: DataSource, cut: int, room: tuple[int, int], look: Pal
     width, height = room
     share = measure_cut_share(source.lengths, cut)
     share_text = f"{100 * share:.3g} % of rows" if share else "no row"
-    drawn = draw_lengths(source.lengths, cut, width, 3 if height < LOW else min(12, height // 5), look)
+    histogram = draw_lengths(source.lengths, cut, width, 3 if height < LOW else min(12, height // 5), look)
     return [
         *_make_named_line("lengths", f"tokens, estimated; cut at {cut:,} (│): {share_text}", width, look),
-        *drawn.split("\n"),
+        *histogram.split("\n"),
     ]
 
 

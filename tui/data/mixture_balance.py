@@ -49,12 +49,12 @@ def sum_up(shares: list[SourceShare], trial: s.Trial | None) -> str:
     """Return the drawn shares in a few words."""
     if trial is None:
         return f"of {len(shares)} sources"
-    drawn = [
+    drawn_shares = [
         f"{sanitize(share.name, NAME)} {format_percent(share.rows)}"
         for share in shares
         if share.rows is not None
     ]
-    return f"of trial {trial.number}: {', '.join(drawn) or 'nothing reported yet'}"
+    return f"of trial {trial.number}: {', '.join(drawn_shares) or 'nothing reported yet'}"
 
 
 def draw_balance(

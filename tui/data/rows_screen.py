@@ -97,16 +97,16 @@ class RowsScreen(StudyScreen):
         """Draw the row; the same one costs nothing."""
         look, row = self.console.look, self._row
         self.query_one("#title", Sheet).draw(self._make_title())
-        drawn = (row, self._why, look, self.size.width)
-        if drawn == self._drawn:
+        inputs = (row, self._why, look, self.size.width)
+        if inputs == self._drawn:
             return
-        self._drawn = drawn
+        self._drawn = inputs
         self.query_one("#row", Sheet).draw(mark_row(row, look) if row is not None else Text())
 
     def _make_title(self) -> Text:
         look, row, line = self.console.look, self._row, self.draw_breadcrumbs()
-        of = f" of {row.of:,}" if row is not None and row.of else ""
-        line.append(f"  row {self._number:,}{of}", style="bold")
+        total_text = f" of {row.of:,}" if row is not None and row.of else ""
+        line.append(f"  row {self._number:,}{total_text}", style="bold")
         about = f"not bold {look['accent' if self._finding else 'muted']}"
         line.append(f"  {sanitize(self._finding or self._source, 80)}", style=about)
         if self._why:

@@ -164,10 +164,10 @@ def _make_cells(machine: s.Machine, width: int, height: int, look: Palette) -> l
     devices = machine.devices
     columns = max(1, width // CELL)
     room = columns * height
-    shown = devices if len(devices) <= room else devices[: room - 1]
-    cells = [_make_cell(device, look) for device in shown]
-    if len(shown) < len(devices):
-        cells.append(Text(f"+{len(devices) - len(shown)} more: d"[:CELL], style=look["warning"]))
+    shown_devices = devices if len(devices) <= room else devices[: room - 1]
+    cells = [_make_cell(device, look) for device in shown_devices]
+    if len(shown_devices) < len(devices):
+        cells.append(Text(f"+{len(devices) - len(shown_devices)} more: d"[:CELL], style=look["warning"]))
     lines = []
     for first in range(0, len(cells), columns):
         line = Text(no_wrap=True)

@@ -127,9 +127,11 @@ class EventsScreen(ListKeys, StudyScreen):
     def _make_title(self, study: s.Study | None) -> Text:
         look = self.console.look
         line = self.draw_breadcrumbs()
-        shown, total = len(self._numbers), len(self._events.rows)
+        shown_count, total = len(self._numbers), len(self._events.rows)
         if self.filter_text:
-            line.append(f"   {shown} of {total} {sanitize(self.filter_text, 40)}", style=look["warning"])
+            line.append(
+                f"   {shown_count} of {total} {sanitize(self.filter_text, 40)}", style=look["warning"]
+            )
         else:
             line.append(f"   {total} in all", style=look["accent"])
         line.append("  following" if self.table.follows else "  G follows", style=look["muted"])
@@ -176,6 +178,6 @@ def _has_dropped(study: s.Study) -> bool:
 def _find_whole(row: EventRow) -> str:
     """Return an event with its date, its trial, and all its words."""
     time_text = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.at))
-    of = f"trial {row.trial} " if row.trial >= 0 else ""
+    subject = f"trial {row.trial} " if row.trial >= 0 else ""
     level = f"{row.level}: " if row.level != "info" else ""
-    return f"{time_text}  {level}{of}{sanitize(row.text, 500)}"
+    return f"{time_text}  {level}{subject}{sanitize(row.text, 500)}"

@@ -37,24 +37,24 @@ def list_savings(shown: Shown) -> list[Saving]:
     study, trial = shown.study, shown.trial
     name = _make_file_name(study.name) if study is not None else "trimtab"
     screen = f"{name}-{_make_file_name(shown.screen)}"
-    found = []
+    savings = []
     if study is not None and study.trials:
         count = len(shown.numbers)
         words = "the table: 1 trial as CSV" if count == 1 else f"the table: {count} trials as CSV"
-        found.append(
+        savings.append(
             Saving("table", f"{words}, in this order, with all knobs and metrics", f"{name}-trials.csv")
         )
     if trial is not None and trial.series:
         words = f"the curves of trial {trial.number} as CSV"
-        found.append(Saving("curves", words, f"{name}-trial-{trial.number}.csv"))
-    found.append(Saving("picture", "this screen as a picture (SVG)", f"{screen}.svg"))
-    found.append(Saving("text", "this screen as text", f"{screen}.txt"))
+        savings.append(Saving("curves", words, f"{name}-trial-{trial.number}.csv"))
+    savings.append(Saving("picture", "this screen as a picture (SVG)", f"{screen}.svg"))
+    savings.append(Saving("text", "this screen as text", f"{screen}.txt"))
     if study is not None and not shown.host:
-        found.append(Saving("report", "a report of the study (HTML)", f"{name}.html"))
+        savings.append(Saving("report", "a report of the study (HTML)", f"{name}.html"))
         if trial is not None:
             words = f"a bundle of trial {trial.number}, which `trimtab rerun` repeats"
-            found.append(Saving("bundle", words, f"{name}-trial-{trial.number}"))
-    return found
+            savings.append(Saving("bundle", words, f"{name}-trial-{trial.number}"))
+    return savings
 
 
 def _make_file_name(text: str) -> str:

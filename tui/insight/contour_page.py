@@ -41,12 +41,12 @@ def draw_lines(view: View) -> list[Text]:
     across, up = knob_pairs[min(view.choice, len(knob_pairs) - 1)]
     room, high = view.width - AXIS - 1, view.height - 4
     columns, rows = min(MOST_COLUMNS, room // 2), min(MOST_ROWS, high)
-    known = i.make_grid(view.study, across, up, columns, rows, view.objective)
-    if not known:
+    grid = i.make_grid(view.study, across, up, columns, rows, view.objective)
+    if not grid:
         return explain_no_values(view)
-    field = i.interpolate(known, columns, rows)
+    field = i.interpolate(grid, columns, rows)
     plane = Plane(room, high)
-    borders = _find_borders(sorted(known.values(), reverse=view.direction == "maximize"))
+    borders = _find_borders(sorted(grid.values(), reverse=view.direction == "maximize"))
     for row in range(plane.height):
         for column in range(plane.width):
             value = field[(plane.height - 1 - row) * rows // plane.height][column * columns // plane.width]

@@ -96,7 +96,7 @@ class InsightScreen(StudyScreen):
         """Draw the page; only trials that end change it."""
         study = self.study
         self._request_answers()
-        shown = (
+        inputs = (
             study.name if study is not None else "",
             best_and_counts.count_ended(study) if study is not None else 0,
             self._page, tuple(self._choices.items()), self._focus, self._objective, self._importance,
@@ -104,9 +104,9 @@ class InsightScreen(StudyScreen):
             self.query_one("#page", Sheet).size, self._results_only,
             self.console.engine.away, self.console.engine.attached,
         )  # fmt: skip
-        if shown == self._drawn:
+        if inputs == self._drawn:
             return
-        self._drawn = shown
+        self._drawn = inputs
         self.query_one("#title", Sheet).draw(self._make_title())
         if study is None:
             words = "no study yet: `trimtab run SPEC` starts one"

@@ -119,9 +119,9 @@ def make_row(view: View, number: int, cells: Sequence[tuple[str, int, str]]) -> 
     """A line of a list: (text, cells, meaning) each; negative cells stand at the right."""
     line = Text(no_wrap=True, overflow="ellipsis")
     for text, width, meaning in cells:
-        shown = Text(text)
-        shown.truncate(abs(width), overflow="ellipsis")
-        cell = pad(shown.plain, abs(width), right=width < 0)
+        row_text = Text(text)
+        row_text.truncate(abs(width), overflow="ellipsis")
+        cell = pad(row_text.plain, abs(width), right=width < 0)
         line.append(cell, style=view.look[meaning] if meaning else "").append(" ")
     if number == view.focus:
         line.truncate(view.width, pad=True)

@@ -27,8 +27,8 @@ def draw_lines(view: View) -> list[Text]:
     for x in stops:
         for row in range(plane.height):
             plane.put(find_column(x, plane.width), row, "│", "muted")
-    shown = sorted(points[:MOST], key=lambda point: (point.trial == view.focus, -ranks[point.trial]))
-    for point in shown:
+    shown_points = sorted(points[:MOST], key=lambda point: (point.trial == view.focus, -ranks[point.trial]))
+    for point in shown_points:
         focused = point.trial == view.focus
         meaning = "warning" if focused else "good" if ranks[point.trial] <= BEST else "faint"
         for stretch in _list_stretches(view, point, 1 - ranks[point.trial], stops):

@@ -36,11 +36,13 @@ def draw_lines(view: View) -> list[Text]:
     rows = min(max(1, (view.height - 1) // LOWEST), -(-len(view.axes) // max(1, view.width // NARROWEST)))
     columns = min(max(1, view.width // NARROWEST), -(-len(view.axes) // rows))
     first = view.choice // (columns * rows) * columns * rows
-    shown = list(enumerate(view.axes))[first : first + columns * rows]
+    shown_axes = list(enumerate(view.axes))[first : first + columns * rows]
     width, height = view.width // columns, (view.height - 1) // rows
-    blocks = [_draw_slice(view, axis, place == view.choice, scale, width, height) for place, axis in shown]
+    blocks = [
+        _draw_slice(view, axis, place == view.choice, scale, width, height) for place, axis in shown_axes
+    ]
     head = draw_legend(view)
-    if any(1 < len(axis.choices) <= MOST for _, axis in shown):
+    if any(1 < len(axis.choices) <= MOST for _, axis in shown_axes):
         head.append("□ middle half of the results, ", style=view.look["muted"])
         head.append("━", style=view.look["accent"])
         head.append(" their median", style=view.look["muted"])

@@ -61,10 +61,10 @@ def _draw_entropy_bar(now: float, base: float, width: int, look: Palette) -> Tex
 
 def _draw_shares(base: float, now: float, look: Palette) -> Text:
     """Such as " 12→ 30%"."""
-    shown = Text(f"{100 * base:>3.0f}→", style=look["muted"])
+    cell = Text(f"{100 * base:>3.0f}→", style=look["muted"])
     risen = now - base >= 0.1
-    shown.append(f"{100 * now:>3.0f}%", style=look["warning" if risen else "info"])
-    return shown
+    cell.append(f"{100 * now:>3.0f}%", style=look["warning" if risen else "info"])
+    return cell
 
 
 def keep_lowest(values: Sequence[float], cells: int) -> list[float]:

@@ -117,10 +117,10 @@ class InsidesScreen(StudyScreen):
         is_complete = answer is not None and not answer.why_none
         self.query_one("#both").display = is_complete
         widths = tuple(self.query_one(box).scrollable_content_region.width for box in ("#layers", "#parts"))
-        drawn = (answer, look, widths)
-        if answer is None or not is_complete or drawn == self._drawn:
+        inputs = (answer, look, widths)
+        if answer is None or not is_complete or inputs == self._drawn:
             return
-        self._drawn = drawn
+        self._drawn = inputs
         self._draw_attention(answer, widths[0])
         self._draw_losses(answer, widths[1])
         if not all(widths):  # laid out in a moment

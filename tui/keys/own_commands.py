@@ -23,15 +23,15 @@ def check_own_commands(
     commands: Sequence[OwnCommand], key_map: Mapping[str, str]
 ) -> tuple[list[OwnCommand], list[str]]:
     """Return the commands that can be used, and in words what is wrong with the others."""
-    taken = {name: key.id for group in GROUPS for key in group for name in _list_keys(key, key_map)}
+    ids_by_key = {name: key.id for group in GROUPS for key in group for name in _list_keys(key, key_map)}
     usable, faults = list[OwnCommand](), list[str]()
     for command in commands:
-        fault = _find_fault(command, taken)
+        fault = _find_fault(command, ids_by_key)
         if fault:
             faults.append(f"console.toml, command {sanitize(command.key, 30)!r}: {fault}")
         else:
             usable.append(command)
-            taken[command.key] = f"`{find_title(command)}`"
+            ids_by_key[command.key] = f"`{find_title(command)}`"
     return usable, faults
 
 
@@ -39,19 +39,19 @@ def _list_keys(key: Key, key_map: Mapping[str, str]) -> list[str]:
     return key_map.get(key.id, key.keys).split(",")
 
 
-def _find_fault(command: OwnCommand, taken: Mapping[str, str]) -> str:
+def _find_fault(command: OwnCommand, ids_by_key: Mapping[str, str]) -> str:
     if not command.key.strip() or "," in command.key:
         return "its key is one key, such as ctrl+o"
-    if command.key in taken:
-        return f"the key is {taken[command.key]}: move that first, under [keys]"
+    if command.key in ids_by_key:
+        return f"the key is {ids_by_key[command.key]}: move that first, under [keys]"
     try:
         words = shlex.split(command.run)
         names = _find_placeholders(words)
     except ValueError as error:
         return f"`run` cannot be read: {error}"
     if unknown := sorted(names - set(PLACEHOLDERS)):
-        known = ", ".join(PLACEHOLDERS)
-        return f"there is no placeholder {{{sanitize(unknown[0], 30)}}}, only {known}; {{{{ is a brace"
+        placeholders = ", ".join(PLACEHOLDERS)
+        return f"there is no placeholder {{{sanitize(unknown[0], 30)}}}, only {placeholders}; {{{{ is a brace"
     return "" if words else "`run` is empty"
 
 

@@ -74,8 +74,10 @@ class LogTail:
 
     def _is_continued(self, file_stat: os.stat_result) -> bool:
         """Return whether it is the same file, to which no more was added than is read at once."""
-        same = self._file == (file_stat.st_dev, file_stat.st_ino) and file_stat.st_size >= self._offset
-        return same and file_stat.st_size - self._offset <= TAIL_BYTES
+        is_same_file = (
+            self._file == (file_stat.st_dev, file_stat.st_ino) and file_stat.st_size >= self._offset
+        )
+        return is_same_file and file_stat.st_size - self._offset <= TAIL_BYTES
 
     def _begin(self, file_stat: os.stat_result) -> None:
         """Forget what was read, and go to the last TAIL_BYTES of the file."""

@@ -55,8 +55,8 @@ def draw_bar(
 ) -> list[Text]:
     """``rows`` lines of the bar, the letters in the first, and a line with the marks' words if any."""
     full_bytes = find_scale(shares, total_bytes, marks)
-    shown = merge_trials(shares) if _is_crowded(shares, full_bytes, width) else list(shares)
-    cells = _make_cells(shown, count_cells(shown, full_bytes, width), width)
+    shown_shares = merge_trials(shares) if _is_crowded(shares, full_bytes, width) else list(shares)
+    cells = _make_cells(shown_shares, count_cells(shown_shares, full_bytes, width), width)
     at: dict[int, Mark] = {}
     for mark in marks:  # the first one wins a cell
         at.setdefault(_find_cell(mark.at_bytes, full_bytes, width), mark)

@@ -143,20 +143,20 @@ class WhatIf(Box):
 
     def _make_row(self, place: int, name: str, look: Palette) -> Text:
         is_cursor, value, before = place == self._cursor, self._values[name], self._start[name]
-        shown = sanitize(
+        value_text = sanitize(
             format_number(SHOWN.get(value, value) if isinstance(value, bool) else value), VALUE - 4
         )
         line = Text(f"{'▸' if is_cursor else ' '} {name:<{NAME - 2}}", no_wrap=True, overflow="ellipsis")
         line.append(
-            f"{'◂' if is_cursor else ' '} {shown} {'▸' if is_cursor else ' '}".ljust(
+            f"{'◂' if is_cursor else ' '} {value_text} {'▸' if is_cursor else ' '}".ljust(
                 min(VALUE, self.room - NAME)
             )
         )
         if is_cursor:
             line.stylize(f"bold {look.cursor}" if self.has_focus else "bold")
         if value != before:
-            was = SHOWN[before] if isinstance(before, bool) else format_number(before)
-            line.append(f" was {sanitize(was, 20)}", style=look["accent"])
+            old_text = SHOWN[before] if isinstance(before, bool) else format_number(before)
+            line.append(f" was {sanitize(old_text, 20)}", style=look["accent"])
         return line
 
     # -- keys and mouse ---------------------------------------------------------------------------

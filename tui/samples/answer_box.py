@@ -26,8 +26,8 @@ class AnswerBox(Box):
         if (self.border_title, self.border_subtitle) != (title, state):
             self.border_title, self.border_subtitle = title, state
         at_end = self.scroll_offset.y >= self.max_scroll_y
-        shown = Text(hint, style=look["muted"]) if answer is None else format_answer(answer, look, fix)
-        self._sheet.draw(shown)
+        text = Text(hint, style=look["muted"]) if answer is None else format_answer(answer, look, fix)
+        self._sheet.draw(text)
         if answer is not None and answer.is_open and at_end:
             self.scroll_end(animate=False)
 

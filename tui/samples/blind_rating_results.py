@@ -29,14 +29,14 @@ def make_summary_line(study: s.Study, look: Palette) -> Text:
     line.append(f"{count} rating{'s' * (count != 1)}", style="bold")
     share = study.left_share
     if share is not None and share.value is not None and share.interval:
-        shown = f"left in {share.value:.0%} ({share.interval[0]:.0%} to {share.interval[1]:.0%})"
+        side_text = f"left in {share.value:.0%} ({share.interval[0]:.0%} to {share.interval[1]:.0%})"
         if is_biased(share):
-            line.append(f"   ⚠ side bias: {shown}", style=look["warning"])
+            line.append(f"   ⚠ side bias: {side_text}", style=look["warning"])
         else:
             finding = "no side bias" if share.samples >= LEAST_RATINGS else "too few to tell"
-            line.append(f"   {shown}: {finding}", style=look["muted"])
-    drawn = sum(rating.drawn for rating in study.ratings)
-    line.append(f"   {drawn} of random pairs", style=look["muted"])
+            line.append(f"   {side_text}: {finding}", style=look["muted"])
+    random_pairs = sum(rating.drawn for rating in study.ratings)
+    line.append(f"   {random_pairs} of random pairs", style=look["muted"])
     return line
 
 

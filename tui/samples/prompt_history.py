@@ -19,8 +19,8 @@ class PromptHistory:
     def list_prompts(self, study: str) -> list[str]:
         """Return the prompts of a study."""
         if study not in self._prompts:
-            kept = self._file.read(PROMPTS).get(study)
-            prompts = kept if isinstance(kept, list) else []
+            kept_prompts = self._file.read(PROMPTS).get(study)
+            prompts = kept_prompts if isinstance(kept_prompts, list) else []
             self._prompts[study] = [text for text in prompts if isinstance(text, str) and text][-MOST:]
         return self._prompts[study]
 

@@ -31,21 +31,21 @@ def draw_picture(socket: Path, study: str | None, picture: Mapping[str, Any]) ->
     app.use_theme(home, light=False)
     app.home = None  # nothing of this is remembered
     app.faults = []
-    drawn: list[str | TrimtabError] = []
+    results: list[str | TrimtabError] = []
 
     async def pilot_picture(pilot: Pilot[Any]) -> None:
         try:
-            drawn.append(await _draw(app, pilot, picture))
+            results.append(await _draw(app, pilot, picture))
         except TrimtabError as error:
-            drawn.append(error)
+            results.append(error)
         app.exit()
 
     app.run(headless=True, size=picture["size"], auto_pilot=pilot_picture)
     if app._exception is not None:
         raise app._exception
-    if isinstance(drawn[0], TrimtabError):
-        raise drawn[0]
-    _write(drawn[0], picture["out"])
+    if isinstance(results[0], TrimtabError):
+        raise results[0]
+    _write(results[0], picture["out"])
     return 0
 
 

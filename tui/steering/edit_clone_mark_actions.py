@@ -53,13 +53,13 @@ class SteeringScreen(StudyScreen):
         study, trial = self.study, self.find_selected_trial()
         if study is None or not self._can_take_trials(study):
             return
-        like = f" · like trial {trial.number}" if trial is not None else ""
+        origin = f" · like trial {trial.number}" if trial is not None else ""
         about = (
             "It is added to the planned trials. The sampler chooses the searched knobs that are left empty."
         )
         rows = trial_forms.make_new_rows(study, trial)
         self._open(
-            f"new trial{like}", about, "queues it", rows,
+            f"new trial{origin}", about, "queues it", rows,
             lambda changes: trial_forms.make_enqueue_request(study, trial, changes),
         )  # fmt: skip
 

@@ -133,7 +133,7 @@ class StudiesScreen(ListKeys, StudyScreen):
         self.query_one(FilterLine).show(self.filter_text, None, look)
         self.query_one("#whole", Sheet).draw(self._describe_about(self.table.chosen))
 
-    def _make_title(self, rows: Sequence[StudyRow], shown: int) -> Text:
+    def _make_title(self, rows: Sequence[StudyRow], shown_count: int) -> Text:
         look = self.console.look
         studies = [row.study for row in rows if row.study is not None]
         hosts = len({row.host for row in rows})
@@ -142,7 +142,7 @@ class StudiesScreen(ListKeys, StudyScreen):
         where = f" on {hosts} hosts" if hosts > 1 else ""
         line.append(f"  {len(studies)}{where}, {live} running or paused", style=look["accent"])
         if self.filter_text:
-            line.append(f"   {shown} shown: {sanitize(self.filter_text, 40)}", style=look["warning"])
+            line.append(f"   {shown_count} shown: {sanitize(self.filter_text, 40)}", style=look["warning"])
         away = self.console.engine.away
         line.append(f"   {sanitize(away, 120)}" if away else "", style=f"bold {look['error']}")
         return line
@@ -198,9 +198,9 @@ def query_here() -> Remote:
     EngineError."""
     command = [sys.executable, "-P", "-m", "tui.entry_point", "engine", "socket"]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ANSWER_S, cwd=paths.find_root()
         )
-        return msgspec.json.decode(done.stdout, type=Remote)
+        return msgspec.json.decode(process.stdout, type=Remote)
     except (OSError, subprocess.TimeoutExpired, msgspec.DecodeError) as error:
         raise EngineError.of("its studies cannot be read", HERE, "`trimtab status` says why") from error

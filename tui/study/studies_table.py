@@ -86,10 +86,10 @@ class StudiesTable(FollowingTable):
             self.move_cursor(place)
 
     def _place_of(self, row: StudyRow, places: Sequence[int]) -> int | None:
-        wanted = (row.host, row.study.name if row.study is not None else "")
+        identity = (row.host, row.study.name if row.study is not None else "")
         for place, number in enumerate(places):
             study = self._studies[number].study
-            if (self._studies[number].host, study.name if study is not None else "") == wanted:
+            if (self._studies[number].host, study.name if study is not None else "") == identity:
                 return place
         return None
 
@@ -112,14 +112,14 @@ class StudiesTable(FollowingTable):
             ("left", 9, True),
         ]
         rest = max(12, self.size.width - 2 - sum(width for _, width, _ in columns))
-        made = [TableColumn("edge", 1, ((("", ""),),))]
+        table_columns = [TableColumn("edge", 1, ((("", ""),),))]
         for name, width, right in columns:
             width = rest if name == "study" else width
             head = f" {name} " if right else f"  {name}" if name == "metric" else name
             head = "" if name == "progress" and not wide else head
             if width:
-                made.append(TableColumn(name, width, (((head, ""),),), right=right))
-        self.set_columns(made, len(made), look)
+                table_columns.append(TableColumn(name, width, (((head, ""),),), right=right))
+        self.set_columns(table_columns, len(table_columns), look)
 
     def list_row_inputs(self, key: int) -> tuple[object, ...]:
         """Return the row, and whether the one before is of the same host."""

@@ -160,5 +160,5 @@ def count(trials: int) -> str:
 
 def join_names(trials: Sequence[s.Trial]) -> str:
     """Return such as "#3 #5 #7", or the first of many."""
-    shown = " ".join(f"#{trial.number}" for trial in trials[:MOST_NAMED])
-    return shown + (f" and {len(trials) - MOST_NAMED} more" if len(trials) > MOST_NAMED else "")
+    names = " ".join(f"#{trial.number}" for trial in trials[:MOST_NAMED])
+    return names + (f" and {len(trials) - MOST_NAMED} more" if len(trials) > MOST_NAMED else "")

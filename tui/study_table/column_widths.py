@@ -43,9 +43,9 @@ class ColumnMeasures:
                 self.signs = max(self.signs, measure_signs(trial))
             for metric, ends in self._ends.items():
                 curve = trial.series.get(metric)
-                found = find_curve_ends(curve.values) if curve is not None else None
-                if found is not None:
-                    ends[trial.number] = found
+                curve_ends = find_curve_ends(curve.values) if curve is not None else None
+                if curve_ends is not None:
+                    ends[trial.number] = curve_ends
 
     def _take_texts(self, study: s.Study, trial: s.Trial) -> None:
         for key, field in self.fields.items():
@@ -72,9 +72,11 @@ class ColumnMeasures:
 
     def fit_scales(self, numbers: Iterable[int]) -> None:
         """Fit the scale of each metric to the trials that are shown."""
-        shown = list(numbers)
+        columns_shown = list(numbers)
         for metric, ends in self._ends.items():
-            self._scales[metric] = find_common_scale([ends[number] for number in shown if number in ends])
+            self._scales[metric] = find_common_scale(
+                [ends[number] for number in columns_shown if number in ends]
+            )
 
     def scale_of(self, metric: str) -> Scale:
         """Return the values at the foot and at the top of every sparkline of ``metric``."""

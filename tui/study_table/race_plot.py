@@ -47,8 +47,8 @@ class Race:
         """Return the objective; the training loss until two trials have been evaluated twice."""
         objective = self.study.objectives[0][0]
         curves = [self.study.trials[number].series.get(objective) for number in self.numbers]
-        known = sum(curve is not None and len(curve.values) > 1 for curve in curves)
-        return objective if known else "train/loss"
+        curve_count = sum(curve is not None and len(curve.values) > 1 for curve in curves)
+        return objective if curve_count else "train/loss"
 
     @property
     def direction(self) -> str:
@@ -84,10 +84,10 @@ def rank_trials(race: Race) -> list[int]:
 def make_race_lines(race: Race, room: tuple[int, int], look: Palette) -> list[Text]:
     """Head, plot and axis in ``room`` cells and lines."""
     ranked = rank_trials(race)
-    drawn = ranked[:MOST_CURVES]
-    if race.cursor in ranked and race.cursor not in drawn:
-        drawn.append(race.cursor)
-    curves = {number: _make_curve(race, number) for number in drawn}
+    drawn_curves = ranked[:MOST_CURVES]
+    if race.cursor in ranked and race.cursor not in drawn_curves:
+        drawn_curves.append(race.cursor)
+    curves = {number: _make_curve(race, number) for number in drawn_curves}
     values = [y for curve in curves.values() for _, y in curve]
     head = _make_head(race, ranked, room[0], look)
     if not values:
@@ -97,13 +97,16 @@ def make_race_lines(race: Race, room: tuple[int, int], look: Palette) -> list[Te
     last = max(curve[-1][0] for curve in curves.values() if curve) or 1.0
     plane = Plane(max(8, room[0] - AXIS - 1), max(3, room[1] - 3))
     inside = max(0.2, 1.0 - LABEL / plane.width)
-    for number in reversed(drawn):
+    for number in reversed(drawn_curves):
         if number != race.cursor:
             _draw(plane, _place_curve(curves[number], scale, last, inside), _find_band(race, ranked, number))
     _draw_border(plane, _place_curve(points, scale, last, inside), race.border.stepwise)
     _draw(plane, _place_curve(curves.get(race.cursor or 0, []), scale, last, inside), CURSOR)
     _name_ends(
-        plane, {number: _place_curve(curves[number], scale, last, inside) for number in drawn}, race, ranked
+        plane,
+        {number: _place_curve(curves[number], scale, last, inside) for number in drawn_curves},
+        race,
+        ranked,
     )
     along = _make_axis(race.along, last, plane.width, inside)
     return [head, *add_axes(plane, list_row_labels(scale, plane.height), along, "", look)[:-1]]
@@ -167,12 +170,12 @@ def _name_ends(plane: Plane, curves: dict[int, Places], race: Race, ranked: Sequ
         if number is None or not curves.get(number):
             continue
         x, y = curves[number][-1]
-        shown, row = f"●#{number}", find_row(y, plane.height)
-        first = min(find_column(x, plane.width), plane.width - len(shown))
-        if any(row == used_row and abs(first - start) <= len(shown) for start, used_row in used_places):
+        label, row = f"●#{number}", find_row(y, plane.height)
+        first = min(find_column(x, plane.width), plane.width - len(label))
+        if any(row == used_row and abs(first - start) <= len(label) for start, used_row in used_places):
             row += 1 if row + 1 < plane.height else -1
         used_places.append((first, row))
-        for place, sign in enumerate(shown):
+        for place, sign in enumerate(label):
             plane.put(first + place, row, sign, CURSOR if number == race.cursor else BANDS[0])
 
 

@@ -60,8 +60,8 @@ class TrialSelection:
             missing = value is None or (isinstance(value, float) and not math.isfinite(value))
             self._keys[trial.number] = None if missing else sort_key(value)
         self._seen = dict(study.trials)
-        shown = [number for number in study.trials if self._shown[number]]
-        keyed_numbers = [(key, number) for number in shown if (key := self._keys[number]) is not None]
+        shown_numbers = [number for number in study.trials if self._shown[number]]
+        keyed_numbers = [(key, number) for number in shown_numbers if (key := self._keys[number]) is not None]
         keyed_numbers.sort(key=lambda pair: pair[0], reverse=choice.descending)
         self.numbers = [number for _, number in keyed_numbers]
-        self.numbers += [number for number in shown if self._keys[number] is None]
+        self.numbers += [number for number in shown_numbers if self._keys[number] is None]

@@ -67,8 +67,10 @@ class TableScreen(BulkScreen):
 
     def action_mark_all(self) -> None:
         """Select all shown trials; if they are selected already, unselect them."""
-        shown, marks = set(self.table.selection.numbers), set(self.choice.marks)
-        self.choose(marks=tuple(sorted(marks - shown if shown <= marks else marks | shown)))
+        shown_numbers, marks = set(self.table.selection.numbers), set(self.choice.marks)
+        self.choose(
+            marks=tuple(sorted(marks - shown_numbers if shown_numbers <= marks else marks | shown_numbers))
+        )
 
     # -- order and columns ------------------------------------------------------------------------
 
@@ -114,8 +116,8 @@ class TableScreen(BulkScreen):
             if choice is not None:
                 self.choose(columns=choice.columns, order=choice.order, descending=choice.descending)
 
-        drawn = self.table.keys_drawn
-        self.app.push_screen(ColumnDialog(self.study, self.choice, drawn, self.console.look), take)
+        drawn_keys = self.table.keys_drawn
+        self.app.push_screen(ColumnDialog(self.study, self.choice, drawn_keys, self.console.look), take)
 
     # -- race -------------------------------------------------------------------------------------
 

@@ -241,10 +241,10 @@ def _make_value(study: s.Study, measures: ColumnMeasures, key: str, field: Field
         value = field.value(row.study, trial)
         edited = key in trial.params and value != trial.params[key]
         complete = bool(field.metric) and trial.state == s.COMPLETE
-        shown = [(form.write(value), "warning" if edited else "bold" if complete else "")]
+        pieces = [(form.write(value), "warning" if edited else "bold" if complete else "")]
         margin = find_margin(trial, field, value) if margin_cells else None
         text = f" ±{form.write(margin)}" if margin is not None else ""
-        return [*shown, (text.ljust(margin_cells), "muted")] if margin_cells else shown
+        return [*pieces, (text.ljust(margin_cells), "muted")] if margin_cells else pieces
 
     if field.kind == "seconds":
         return Column(key, label, max(len(label), 6), rank, _make_time(field), right=True)

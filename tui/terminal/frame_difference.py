@@ -34,11 +34,11 @@ class FrameDifference:
         is_whole = self._shown is None or (self._width, len(self._shown)) != (grid.width, len(grid.rows))
         if is_whole:
             self._clear(grid)
-        shown = self._shown or []
+        shown_rows = self._shown or []
         for y in range(len(grid.rows)) if is_whole else sorted(grid.changed):
-            if shown[y] != grid.rows[y]:
-                self._write_row(y, shown[y], grid.rows[y])
-                shown[y] = grid.rows[y].copy()
+            if shown_rows[y] != grid.rows[y]:
+                self._write_row(y, shown_rows[y], grid.rows[y])
+                shown_rows[y] = grid.rows[y].copy()
         grid.changed.clear()
         if self._out or self._cursor != cursor:
             self._move(*cursor)
@@ -79,11 +79,11 @@ class FrameDifference:
         changed = sum(not _is_same(shown, new_row, x) for x in range(begin, self._width))
         return begin if changed >= ERASE_FROM else None
 
-    def _find_runs(self, shown: Row, new_row: Row, end: int) -> list[tuple[int, int]]:
+    def _find_runs(self, shown_row: Row, new_row: Row, end: int) -> list[tuple[int, int]]:
         """Return the changed parts of a line as (first, last + 1)."""
         runs: list[tuple[int, int]] = []
         for x in range(end):
-            if _is_same(shown, new_row, x):
+            if _is_same(shown_row, new_row, x):
                 continue
             first = x
             while first and new_row.characters[first] == CONTINUED:
@@ -123,8 +123,8 @@ class FrameDifference:
             self._cursor = (x, y)
 
 
-def _is_same(shown: Row, new_row: Row, x: int) -> bool:
-    return shown.characters[x] == new_row.characters[x] and shown.styles[x] == new_row.styles[x]
+def _is_same(shown_row: Row, new_row: Row, x: int) -> bool:
+    return shown_row.characters[x] == new_row.characters[x] and shown_row.styles[x] == new_row.styles[x]
 
 
 def _join(row: Row, end: int, begin: int) -> bool:

@@ -84,8 +84,10 @@ class FrameDisplay(App[None]):
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         """Take what Textual has drawn; it is written when the line can take it."""
-        ours = isinstance(self._driver, ConsoleDriver) and isinstance(renderable, (LayoutUpdate, ChopsUpdate))
-        if not ours:
+        is_own_output = isinstance(self._driver, ConsoleDriver) and isinstance(
+            renderable, (LayoutUpdate, ChopsUpdate)
+        )
+        if not is_own_output:
             super()._display(screen, renderable)
             return
         try:

@@ -52,13 +52,13 @@ def _find_broken_limit(event: e.TrialScored, state: State) -> str:
 def make_sequence(text: str, notices: Notices, environment: Mapping[str, str]) -> str:
     """Return what announces ``text`` in this terminal."""
     term = environment.get("TERM", "")
-    shown = sanitize(text, 200).replace(";", ",")  # it separates the parts of the sequences
+    safe_text = sanitize(text, 200).replace(";", ",")  # it separates the parts of the sequences
     parts = ["\x07"] if notices.bell else []
     if not term.startswith(SILENT_TERMS):
         if notices.desktop:
-            parts.append(_make_desktop_sequence(shown, term, environment))
+            parts.append(_make_desktop_sequence(safe_text, term, environment))
         if notices.title:
-            parts.append(make_title(shown))
+            parts.append(make_title(safe_text))
     return "".join(parts)
 
 

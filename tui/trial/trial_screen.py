@@ -108,10 +108,10 @@ class DetailScreen(ChartKeys, SteeringScreen):
         if study is None or trial is None:
             return
         look, size = self.console.look, self.size
-        for name, shown in (
+        for name, is_shown in (
             ("narrow", size.width < NARROW), ("slim", size.width < SLIM), ("low", size.height < LOW),
         ):  # fmt: skip
-            self.set_class(shown, name)
+            self.set_class(is_shown, name)
         self.query_one("#title", Sheet).draw(self._make_title(study, trial))
         self.restore_view()
         self.charts.show(partial(make_metric_charts, study, trial), look, trial.number)
@@ -175,10 +175,10 @@ class DetailScreen(ChartKeys, SteeringScreen):
                 edited = searched and value != trial.params[knob.name]
                 sign = Text("✎ " if edited else "◆ " if searched else "  ", style=look["accent"])
                 sign.append(knob.name, style="" if searched else look["muted"])
-                shown = Text(
+                knob_text = Text(
                     sanitize(write_knob(study, knob.name, value), 40), style="bold" if searched else ""
                 )
-                rows.append(format_pair(sign, shown, width))
+                rows.append(format_pair(sign, knob_text, width))
         rows.append(Text("◆ searched", style=look["muted"]))
         return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
 
@@ -190,10 +190,10 @@ class DetailScreen(ChartKeys, SteeringScreen):
             unit = metric.unit if (metric := find_metric(name)) is not None else ""
             plain_text = format_scientific(value) if "learning_rate" in name else format_number(value)
             text = format_figure(value, unit) if unit in HUNDREDTHS else plain_text
-            shown = Text(format_size(value) if unit == "bytes" else text, style="bold")
+            value_text = Text(format_size(value) if unit == "bytes" else text, style="bold")
             if unit not in ("", "bytes", *HUNDREDTHS) and width >= 40:
-                shown.append(f" {unit}", style=look["muted"])
-            rows.append(format_pair(Text(sanitize(name, 40), style=look["muted"]), shown, width))
+                value_text.append(f" {unit}", style=look["muted"])
+            rows.append(format_pair(Text(sanitize(name, 40), style=look["muted"]), value_text, width))
         if balance := describe_balance(trial):
             rows.append(format_pair(Text("trained rows (tokens)", style=look["muted"]), Text(balance), width))
         if trial.trainable:

@@ -54,7 +54,7 @@ class EventList(VerticalScroll):
         if state == self._drawn:
             return
         self._drawn = state
-        shown = []
+        event_lines = []
         today = time.localtime(lines[-1].at)[:3] if lines else ()
         for line in lines:
             at = time.localtime(line.at)
@@ -62,5 +62,5 @@ class EventList(VerticalScroll):
             text = Text()
             text.append(f"{time.strftime(clock, at)} ", style=look["muted"])
             text.append(sanitize(line.text, 500), style=look[line.level] if line.level != "info" else "")
-            shown.append(text)
-        self._text.update(Text("\n").join(shown))
+            event_lines.append(text)
+        self._text.update(Text("\n").join(event_lines))

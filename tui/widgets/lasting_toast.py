@@ -99,8 +99,14 @@ def _show(rack: ToastRack, notifications: Notifications) -> Any:
     for toast in rack.query(Toast):
         if toast._notification not in notifications:
             toast.remove()
-    shown = {holder.id for holder in rack.children}
-    new = [one for one in notifications if rack._toast_id(one) not in shown and not one.has_expired]
+    shown_ids = {holder.id for holder in rack.children}
+    new = [
+        notification
+        for notification in notifications
+        if rack._toast_id(notification) not in shown_ids and not notification.has_expired
+    ]
     if new:
-        rack.mount_all(ToastHolder(LastingToast(one), id=rack._toast_id(one)) for one in new)
+        rack.mount_all(
+            ToastHolder(LastingToast(notification), id=rack._toast_id(notification)) for notification in new
+        )
         rack.call_later(rack.scroll_end, animate=False, force=True)

@@ -44,9 +44,9 @@ def draw_line(
         room, style = column.width, cursor[1] if is_cursor else base
         cell = []
         for text, meaning in pieces:
-            shown = text if cell_len(text) <= room else set_cell_size(text, room)
-            room -= cell_len(shown)
-            cell.append(Segment(shown, style + _choose_style(look, meaning, is_cursor)))
+            fitted = text if cell_len(text) <= room else set_cell_size(text, room)
+            room -= cell_len(fitted)
+            cell.append(Segment(fitted, style + _choose_style(look, meaning, is_cursor)))
         pad = Segment(" " * room, style)
         segments += [pad, *cell] if column.right else [*cell, pad]
         segments.append(Segment(" " * column.gap, base))

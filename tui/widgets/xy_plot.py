@@ -68,7 +68,7 @@ class Plane:
 
     def list_rows(self, look: Palette) -> list[Text]:
         """The cells, line by line."""
-        shown = []
+        lines = []
         for row, cells in enumerate(self._lines.list_rows()):
             line = Text(no_wrap=True)
             run, run_style = "", ""
@@ -81,8 +81,8 @@ class Plane:
                     line.append(run, style=run_style)
                     run, run_style = "", style
                 run += dots
-            shown.append(line.append(run, style=run_style))
-        return shown
+            lines.append(line.append(run, style=run_style))
+        return lines
 
 
 def find_style(look: Palette, meaning: str) -> str:
@@ -95,11 +95,11 @@ def add_axes(
 ) -> list[Text]:
     """The plane with its values at the left, and below it the axis, its labels and what they are. It is three
     lines higher than the plane, and AXIS + 1 cells wider."""
-    shown = []
+    lines = []
     for row, line in enumerate(plane.list_rows(look)):
         label = up.get(row, "")[:AXIS]
         axis_text = Text(f"{label:>{AXIS}}" + ("┤" if label else "│"), style=look["muted"], no_wrap=True)
-        shown.append(Text(no_wrap=True).append_text(axis_text).append_text(line))
+        lines.append(Text(no_wrap=True).append_text(axis_text).append_text(line))
     rule, under = ["─"] * plane.width, [" "] * (AXIS + 1 + plane.width)
     last_column = -1
     for place, label in along:
@@ -110,11 +110,11 @@ def add_axes(
             rule[column] = "┬"
             under[start : start + room] = label[:room]
             last_column = start + room
-    shown.append(Text(" " * AXIS + "└" + "".join(rule), style=look["muted"], no_wrap=True))
-    shown.append(Text("".join(under), style=look["muted"], no_wrap=True))
+    lines.append(Text(" " * AXIS + "└" + "".join(rule), style=look["muted"], no_wrap=True))
+    lines.append(Text("".join(under), style=look["muted"], no_wrap=True))
     middle = max(0, AXIS + 1 + (plane.width - cell_len(caption)) // 2)
-    shown.append(Text(" " * middle + caption, style=look["muted"], no_wrap=True, overflow="ellipsis"))
-    return shown
+    lines.append(Text(" " * middle + caption, style=look["muted"], no_wrap=True, overflow="ellipsis"))
+    return lines
 
 
 def list_axis_labels(first: float, last: float, width: int, whole: bool = False) -> list[tuple[float, str]]:
@@ -137,15 +137,15 @@ def format_short(value: float) -> str:
 
 def join_side_by_side(blocks: Sequence[Sequence[Text]], width: int) -> list[Text]:
     """Blocks of lines side by side, ``width`` cells each."""
-    shown = []
+    lines = []
     for row in range(max(map(len, blocks), default=0)):
         line = Text(no_wrap=True)
         for block in blocks:
             part = block[row].copy() if row < len(block) else Text()
             part.truncate(width - 1, overflow="ellipsis", pad=True)
             line.append_text(part).append(" ")
-        shown.append(line)
-    return shown
+        lines.append(line)
+    return lines
 
 
 def pad(text: str, width: int, right: bool = False) -> str:

@@ -91,8 +91,8 @@ def _describe_pending(study: s.Study, trial: s.Trial) -> list[str]:
         numbers = ", ".join(map(str, other_numbers))
         notes.append(f"trial{'s' * (len(other_numbers) > 1)} {numbers} still being scored")
     if waits:
-        of = " and ".join(reference_values.list_waiting(study)) or "the objectives"
-        notes.append(f"{len(waits)} of them may still become the best: no score of {of} yet")
+        waiting_for = " and ".join(reference_values.list_waiting(study)) or "the objectives"
+        notes.append(f"{len(waits)} of them may still become the best: no score of {waiting_for} yet")
     return notes
 
 

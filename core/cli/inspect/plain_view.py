@@ -45,10 +45,10 @@ class PlainView:
             return []
         self._shown = lines
         left_by_study = {study.name: study_progress.estimate_study_left_s(study, now) for study in studies}
-        shown = [
+        shown_studies = [
             line for study in studies for line in self._list_lines(study, left_by_study[study.name])
         ] or [NO_STUDY]
-        return [output_formatting.format_clock(now), *shown, *events]
+        return [output_formatting.format_clock(now), *shown_studies, *events]
 
     def _choose(self, state: s.State) -> list[s.Study]:
         if self._name is not None:

@@ -42,7 +42,7 @@ def _list_contents(topics: dict[str, str]) -> str:
 
 
 def _find_nearest(topic: str, topics: list[str]) -> str:
-    near = difflib.get_close_matches(topic, topics, n=1, cutoff=0.5)
-    near = near or [name for name in topics if topic and topic in name][:1]
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    matches = difflib.get_close_matches(topic, topics, n=1, cutoff=0.5)
+    matches = matches or [name for name in topics if topic and topic in name][:1]
+    hint = f"did you mean {matches[0]!r}? " if matches else ""
     return f"{hint}topics: {', '.join(topics)}"

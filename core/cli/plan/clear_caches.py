@@ -72,15 +72,15 @@ def _clear(as_json: bool) -> int:
             {"deleted": cleared.entries, "bytes": cleared.size_bytes, "in_use": cleared.in_use}
         )
         return exit_codes.OK
-    left = f"; {cleared.in_use} are in use and are left" if cleared.in_use else ""
-    print(f"{cleared.entries:,} entries deleted, {format_bytes(cleared.size_bytes)} freed{left}")
+    in_use_text = f"; {cleared.in_use} are in use and are left" if cleared.in_use else ""
+    print(f"{cleared.entries:,} entries deleted, {format_bytes(cleared.size_bytes)} freed{in_use_text}")
     return exit_codes.OK
 
 
 def _measure_others() -> int:
     """The bytes of all other files in the cache."""
-    known = sum(entry.size_bytes for entry in cache_limit.list_entries())
-    return max(0, _measure(paths.cache()) - known)
+    known_bytes = sum(entry.size_bytes for entry in cache_limit.list_entries())
+    return max(0, _measure(paths.cache()) - known_bytes)
 
 
 def _measure(folder: Path) -> int:

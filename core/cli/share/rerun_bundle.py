@@ -156,5 +156,5 @@ def _describe_adapter(original: rerun_study.Original, outcome: rerun_comparison.
         return f"not compared: the bundle has no adapter of trial {original.number}"
     if outcome.other == 0:
         return f"identical bits in all {outcome.tensors} tensors"
-    by = "" if outcome.distance is None else f", by {outcome.distance:.2g} of their norm at most"
-    return f"{outcome.other} of {outcome.tensors} tensors differ{by}"
+    distance_text = "" if outcome.distance is None else f", by {outcome.distance:.2g} of their norm at most"
+    return f"{outcome.other} of {outcome.tensors} tensors differ{distance_text}"

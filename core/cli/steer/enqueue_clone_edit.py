@@ -24,8 +24,8 @@ NAMES = {knob.short: name for name, knob in knob_edit_checks.EDITABLE.items() if
 def enqueue(arguments: argparse.Namespace) -> int:
     """Queue a trial with the given knobs."""
     study = resolve_trial.find_study(read_engine_state(), arguments.study)
-    like = resolve_trial.find_trial(study, arguments.like) if arguments.like is not None else None
-    present = input_values.list_current_values(study, like)
+    origin = resolve_trial.find_trial(study, arguments.like) if arguments.like is not None else None
+    present = input_values.list_current_values(study, origin)
     knobs = _parse_knobs(arguments.knobs, s.Trial(-1, knobs=present))
     number = _ask_and_print(console_api.EnqueueTrial(study.name, knobs, arguments.like, BY))
     print(f"{study.name}: queued as trial {number}")

@@ -104,8 +104,8 @@ def explain_unlearnt(study: Study, name: str, value: object) -> str:
     if dimension is not None:
         away = explain_outside(dimension, value)
         return f"outside the space: {UNLEARNT} ({away})" if away else ""
-    same = value == list_current_values(study, None).get(name)
-    return "" if same else f"not as all trials have it: {UNLEARNT}"
+    is_unchanged = value == list_current_values(study, None).get(name)
+    return "" if is_unchanged else f"not as all trials have it: {UNLEARNT}"
 
 
 def describe_range(study: Study, knob: Knob) -> str:

@@ -139,10 +139,10 @@ def check_by_hand(
         name in knobs and is_searched(dimension, knobs) and explain_outside(dimension, knobs[name])
         for name, dimension in spec.space.items()
     )
-    same = all(
+    is_same = all(
         knobs.get(name, value) == value for name, value in spec.train.items() if name not in spec.space
     )
-    learnable = inside and same and EVALUATE_EVERY.name not in knobs
+    learnable = inside and is_same and EVALUATE_EVERY.name not in knobs
     missing = [name for name in list_searched(spec.space, knobs) if name not in knobs]
     if missing and not learnable:
         message = (

@@ -103,8 +103,8 @@ def describe_effects(study: s.Study, before: StudySpec, after: StudySpec) -> tup
 
 def _describe_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:
     if before.space == after.space and before.train == after.train:
-        same = before.study.sampler == after.study.sampler
-        return [] if same else [f"{after.study.sampler} learns from all earlier trials"]
+        keeps_sampler = before.study.sampler == after.study.sampler
+        return [] if keeps_sampler else [f"{after.study.sampler} learns from all earlier trials"]
     learnt = [
         trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED) and trial.counted
     ]

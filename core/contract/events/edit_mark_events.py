@@ -46,8 +46,8 @@ class TrialEdited(TrialEvent, frozen=True, tag="trial-edited"):
     @property
     def title(self) -> Title:
         """Return the event's line in the event list."""
-        by = f" by {self.by}" if self.by else ""
-        return f"edited{by} at step {self.step}: {format_changes(self.changes)}", "info"
+        author = f" by {self.by}" if self.by else ""
+        return f"edited{author} at step {self.step}: {format_changes(self.changes)}", "info"
 
 
 class TrialMarked(TrialEvent, frozen=True, tag="trial-marked"):

@@ -54,9 +54,9 @@ class Remote(msgspec.Struct, frozen=True):
             waits = f", {_count_studies(self.studies)}" if self.studies else ""
             return f"no engine runs{waits}"
         live = [study.name for study in self.studies if study.is_live]
-        shown = f": {sanitize(', '.join(live), 60)}" if live else ""
+        studies_text = f": {sanitize(', '.join(live), 60)}" if live else ""
         verb = "runs" if len(live) == 1 else "run"
-        return f"{len(live)} of {_count_studies(self.studies)} {verb}{shown}"
+        return f"{len(live)} of {_count_studies(self.studies)} {verb}{studies_text}"
 
     def place(self) -> str:
         """Return user and host as they call themselves."""
@@ -91,10 +91,10 @@ def _decode(host: Host, output: bytes) -> Remote:
     try:
         return msgspec.json.decode(lines[-1] if lines else b"", type=Remote)
     except msgspec.DecodeError as error:
-        shown = sanitize(lines[-1].decode(errors="replace"), 100) if lines else "nothing"
+        last_line = sanitize(lines[-1].decode(errors="replace"), 100) if lines else "nothing"
         command = host.make_remote_command("engine", "socket")
         fix = f"`ssh {host.address} {command}` should print one JSON object"
-        raise EngineError.of(f"the answer of {host.name} is {shown!r}", host.address, fix) from error
+        raise EngineError.of(f"the answer of {host.name} is {last_line!r}", host.address, fix) from error
 
 
 def _check(host: Host, remote: Remote) -> Remote:

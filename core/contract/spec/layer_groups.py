@@ -54,8 +54,8 @@ def is_named_by(path: str, name: str) -> bool:
 
 def shorten_paths(targets: Sequence[str], layers: Sequence[str]) -> list[str]:
     """Return the shortest ends of paths that select all of ``targets`` and no other layer of ``layers``."""
-    ours = {*targets}
-    ambiguous = {end for path in layers if path not in ours for end in _list_path_ends(path)}
+    target_paths = {*targets}
+    ambiguous = {end for path in layers if path not in target_paths for end in _list_path_ends(path)}
     return list(
         dict.fromkeys(
             next((e for e in _list_path_ends(path) if e not in ambiguous), path) for path in targets

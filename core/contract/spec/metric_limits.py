@@ -74,8 +74,8 @@ class Limit:
             return "unsure"
         if all(self.keeps(end) for end in ends):
             return "ok"
-        far = score.widen(look_tail(FALSE_BREACH, look, limits)).interval or ends
-        return "unsure" if any(self.keeps(end) for end in far) else "breached"
+        wide_interval = score.widen(look_tail(FALSE_BREACH, look, limits)).interval or ends
+        return "unsure" if any(self.keeps(end) for end in wide_interval) else "breached"
 
     def keeps(self, value: float) -> bool:
         """Tell whether ``value`` keeps the limit."""

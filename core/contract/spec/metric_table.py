@@ -140,10 +140,10 @@ OBJECTIVES = (
 
 def find_metric(name: str) -> Metric | None:
     """Return the row of ``name``, or of the pattern that it matches; None if there is neither."""
-    like = next(
+    pattern_metric = next(
         (pattern for pattern in PATTERNS if name.startswith(pattern.name) and name != pattern.name), None
     )
-    return METRICS.get(name) or (replace(like, name=name) if like is not None else None)
+    return METRICS.get(name) or (replace(pattern_metric, name=name) if pattern_metric is not None else None)
 
 
 def split_trigger(name: str) -> tuple[str, str]:

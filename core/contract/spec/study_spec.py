@@ -155,12 +155,12 @@ class DataOptions(msgspec.Struct, frozen=True):
         return self._list_different("source", "split", "subset", "where")
 
     def _list_different(self, *names: str) -> dict[str, DataOptions]:
-        found: dict[str, tuple[str, DataOptions]] = {}
+        differing: dict[str, tuple[str, DataOptions]] = {}
         for name, part in self.sources:
             validation = part.validation if isinstance(part.validation, str) else None
-            rows = [validation, *(getattr(part, each) for each in names)]
-            found.setdefault(repr(rows), (f"data.mixture.{name}" if name else "data", part))
-        return dict(found.values())
+            rows = [validation, *(getattr(part, field_name) for field_name in names)]
+            differing.setdefault(repr(rows), (f"data.mixture.{name}" if name else "data", part))
+        return dict(differing.values())
 
 
 class EvaluateOptions(msgspec.Struct, frozen=True):

@@ -50,9 +50,9 @@ def add_event(study: s.Study, trial: s.Trial, event: e.TrialEvent) -> tuple[s.St
     request_line = _find_request(trial, event)
     if request_line is not None:
         text = _name_author(text, request_line, event)
-        shown = replace(request_line, text=sanitize(f"trial {event.trial} {request_line.text}", LONGEST_TEXT))
+        line = replace(request_line, text=sanitize(f"trial {event.trial} {request_line.text}", LONGEST_TEXT))
         trial = replace(trial, lines=_drop_line(trial.lines, request_line))
-        study = replace(study, lines=_drop_line(study.lines, shown))
+        study = replace(study, lines=_drop_line(study.lines, line))
     elif isinstance(event, e.TrialCompleted) and (late := _find_pending_prune(trial)) is not None:
         author = late.text.removeprefix(PRUNE).partition(": ")[0]
         text += f"; the prune requested by {author} came after its last step"

@@ -38,8 +38,8 @@ def _find_share(device: e.Device | e.Host) -> float | None:
     )
 
 
-def _scale_value(value: float | None, by: float) -> float | None:
-    return None if value is None else value * by
+def _scale_value(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
 
 
 def _extend_past(

@@ -72,8 +72,8 @@ def _widen(lows: list[float], highs: list[float], value: float, inside: bool) ->
         highs.append(value)
 
 
-def _halve(extremes: list[float], of: Callable[[list[float]], float]) -> list[float]:
-    return [of(extremes[place : place + 2]) for place in range(0, len(extremes), 2)]
+def _halve(extremes: list[float], choose: Callable[[list[float]], float]) -> list[float]:
+    return [choose(extremes[place : place + 2]) for place in range(0, len(extremes), 2)]
 
 
 def cut(series: Series, step: int) -> Series:

@@ -55,9 +55,9 @@ def _describe_freed_memory(study: s.Study, trial: s.Trial) -> list[str]:
     if used_bytes is None:
         return []
     following = find_next_queued(study, trial.device)
-    then = f"; trial {following.number} is next in the queue" if following is not None else ""
+    next_in_queue = f"; trial {following.number} is next in the queue" if following is not None else ""
     about = "" if trial.measured_bytes else "about "
-    return [f"Frees {about}{format_bytes(used_bytes)} on {trial.device or 'its device'}{then}."]
+    return [f"Frees {about}{format_bytes(used_bytes)} on {trial.device or 'its device'}{next_in_queue}."]
 
 
 def find_next_queued(study: s.Study, device: str) -> s.Trial | None:

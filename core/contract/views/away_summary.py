@@ -74,10 +74,10 @@ def _list_best(study: s.Study, since: float) -> list[AwayLine]:
         return []
     metric, _ = study.objectives[0]
     value = _format_value(metric, now)
-    was = f"{_format_value(metric, before)} (trial {before.number}) → " if before is not None else ""
+    previous = f"{_format_value(metric, before)} (trial {before.number}) → " if before is not None else ""
     return [
         AwayLine(
-            "best", now.ended_at or since, f"best {metric} {was}{value} (trial {now.number})", now.number
+            "best", now.ended_at or since, f"best {metric} {previous}{value} (trial {now.number})", now.number
         )
     ]
 

@@ -183,8 +183,11 @@ def explain_absent(study: Study, trials: Iterable[Trial] | None = None) -> tuple
         return "no trial is scored yet", f"scored at the first evaluation (step {step})"
     base = next((work for work in study.preparing.values() if "scoring" in work.stage), None)
     answers = f"; the base model answers first, {base.done} of {base.total}" if base is not None else ""
-    who = "1 evaluated trial waits" if waiting == 1 else f"{waiting} evaluated trials wait"
-    return "no trial is scored yet", f"{who} for scores, which are computed while others train{answers}"
+    waiting_trials = "1 evaluated trial waits" if waiting == 1 else f"{waiting} evaluated trials wait"
+    return (
+        "no trial is scored yet",
+        f"{waiting_trials} for scores, which are computed while others train{answers}",
+    )
 
 
 def explain_unscored(study: Study) -> str:

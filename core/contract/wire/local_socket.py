@@ -178,9 +178,9 @@ def _explain_reply(message: str, address: Path) -> EngineError:
 
 
 def _shorten_address(folder: int, address: Path) -> str:
-    near = f"/proc/self/fd/{folder}"
-    if Path(near).exists():
-        return f"{near}/{address.name}"
+    short_folder = f"/proc/self/fd/{folder}"
+    if Path(short_folder).exists():
+        return f"{short_folder}/{address.name}"
     if len(os.fsencode(address)) <= PATH_LIMIT_BYTES:
         return str(address)
     raise EngineError.of(

@@ -56,9 +56,9 @@ class AugmentPlan:
 
     def read_at(self, indices: Sequence[int]) -> tuple[Shape, Iterator[tuple[int, Raw]]]:
         """Read the rows at some indices, and say how they are read."""
-        rows, wanted = self.read(), frozenset(indices)
+        rows, wanted_rows = self.read(), frozenset(indices)
         assert rows.shape is not None, "a source with rows has a shape"
-        return rows.shape, ((at, raw) for at, raw in enumerate(rows.read_raw()) if at in wanted)
+        return rows.shape, ((at, raw) for at, raw in enumerate(rows.read_raw()) if at in wanted_rows)
 
     def group_of(self, at: int) -> str | int:
         """Return the group of a row: its own, where all rows have one, else one by its number."""
@@ -71,7 +71,7 @@ class AugmentPlan:
 def make_plan(spec: StudySpec, source: Source, tell: Tell) -> AugmentPlan:
     """Read all rows once. Raises TrimtabError for rows that cannot be read, and where none is left."""
     refuse_plain_text(source, spec.data)
-    made, prints, count = AugmentPlan(source, spec.data), RowPrints(), 0
+    plan, prints, count = AugmentPlan(source, spec.data), RowPrints(), 0
     for batch in make_batches(read_shaped(source, spec.data)):
         prints.add(batch)
         for row in batch.rows:
@@ -80,21 +80,21 @@ def make_plan(spec: StudySpec, source: Source, tell: Tell) -> AugmentPlan:
             except UnusableRow:
                 count += 1
                 continue
-            made.prompt_of[count] = len(made.prompt_of)
-            made.prompts.add(prompt)
+            plan.prompt_of[count] = len(plan.prompt_of)
+            plan.prompts.add(prompt)
             count += 1
             if count % TOLD == 0:
                 tell(f"reading {sanitize(source.name, 60)}, {count:,} rows")
-    made.untrained = frozenset(prints.untrained.tolist())
-    if not made.prompt_of.keys() - made.untrained:
+    plan.untrained = frozenset(prints.untrained.tolist())
+    if not plan.prompt_of.keys() - plan.untrained:
         location = f"{source.key} = {sanitize(source.name, 200)!r}"
         raise SpecError.of(
             "no row has both a prompt and an answer that is learnt", location, "`trimtab check` shows why"
         )
-    made.groups = list(prints.groups)
-    made.has_groups = {type(group) for group in made.groups} in ({str}, {int})
-    _divide(made, prints, spec)
-    return made
+    plan.groups = list(prints.groups)
+    plan.has_groups = {type(group) for group in plan.groups} in ({str}, {int})
+    _divide(plan, prints, spec)
+    return plan
 
 
 def refuse_plain_text(source: Source, data: DataOptions) -> None:
@@ -108,23 +108,23 @@ def refuse_plain_text(source: Source, data: DataOptions) -> None:
         )
 
 
-def _divide(made: AugmentPlan, prints: RowPrints, spec: StudySpec) -> None:
+def _divide(plan: AugmentPlan, prints: RowPrints, spec: StudySpec) -> None:
     """Choose the rows as the study does: split, without the copies it leaves out, at most data.rows."""
     if isinstance(spec.data.validation, str):
-        made.train = list(range(len(prints)))
+        plan.train = list(range(len(prints)))
     else:
         division = divide_source(
             prints.exact_copies,
             prints.near_copies,
-            sorted(made.untrained),
-            made.groups,
+            sorted(plan.untrained),
+            plan.groups,
             spec.data,
             spec.study.seed,
         )
-        made.train, made.held = division.train, division.held
-    if not made.train:
+        plan.train, plan.held = division.train, division.held
+    if not plan.train:
         fix = "add rows, or set data.validation to another share or file"
-        location = f"{made.source.key} = {sanitize(made.source.name, 200)!r}"
+        location = f"{plan.source.key} = {sanitize(plan.source.name, 200)!r}"
         raise SpecError.of(f"no rows are left to train on: the source has {len(prints)}", location, fix)
-    if spec.data.rows is not None and len(made.train) > spec.data.rows:
-        made.train = sorted(random.Random(spec.study.seed + 1).sample(made.train, spec.data.rows))
+    if spec.data.rows is not None and len(plan.train) > spec.data.rows:
+        plan.train = sorted(random.Random(spec.study.seed + 1).sample(plan.train, spec.data.rows))

@@ -50,12 +50,12 @@ def list_words(text: str) -> list[str]:
     return WORD.findall(text.casefold())
 
 
-def is_alike(one: str, other: str) -> bool:
+def is_alike(text: str, other: str) -> bool:
     """Tell whether two texts share half of their sequences of three words, as near duplicates do; of short
     ones the check of duplicates has no signature."""
-    words = list_words(one), list_words(other)
+    words = list_words(text), list_words(other)
     size = max(1, min(3, *map(len, words)))
-    first, second = (_list_sequences(each, size) for each in words)
+    first, second = (_list_sequences(word_list, size) for word_list in words)
     return words[0] == words[1] or len(first & second) >= MOST_SHARED * len(first | second) > 0
 
 

@@ -77,11 +77,11 @@ def _split_turns(messages: Any, first: int | None) -> tuple[str, list[Any]]:
     speakers = [(at, turn["role"]) for at, turn in enumerate(turns) if first is None or at < first]
     learnt = [at for at, role in speakers if role == "assistant" and weights[at]]
     last = first if first is not None else max(learnt, default=0)
-    asked = max((at for at, role in speakers if role == "user" and at < last), default=-1)
-    if asked < 0:
+    last_question = max((at for at, role in speakers if role == "user" and at < last), default=-1)
+    if last_question < 0:
         raise UnusableRow("no turn of the user is before the last answer")
-    others = [turn if at != asked else turn["role"] for at, turn in enumerate(turns)]
-    return turns[asked]["content"], [others, weights]
+    others = [turn if at != last_question else turn["role"] for at, turn in enumerate(turns)]
+    return turns[last_question]["content"], [others, weights]
 
 
 def _list_texts(raw: Raw, shape: Shape) -> Iterator[PromptPlace]:

@@ -66,22 +66,22 @@ def find_key(
 
     Raises TrimtabError for a file that cannot be read.
     """
-    known = describe_tokenizer(tokenizer)
-    found = _find_places(spec)
-    has_source = any(key.split(" ")[0] == "data.source" for key in found)  # " (PATH)" follows for a pattern
-    if known is None or not (has_source or spec.data.source.startswith("demo:")):
+    tokenizer_hash = describe_tokenizer(tokenizer)
+    places = _find_places(spec)
+    has_source = any(key.split(" ")[0] == "data.source" for key in places)  # " (PATH)" follows for a pattern
+    if tokenizer_hash is None or not (has_source or spec.data.source.startswith("demo:")):
         return None
-    stamps = {path: _stamp(path) for path in found.values()}
-    sums = {str(path): _sum(key, path, progress) for key, path in found.items()}
-    if None in stamps.values() or None in sums.values() or any(map(_reads_elsewhere, found.values())):
+    stamps = {path: _stamp(path) for path in places.values()}
+    sums = {str(path): _sum(key, path, progress) for key, path in places.items()}
+    if None in stamps.values() or None in sums.values() or any(map(_reads_elsewhere, places.values())):
         return None
     options = {
         name: sums.get(value, value) if isinstance(value, str) else value
         for name, value in msgspec.to_builtins(spec.data).items()
     }
     whole = [
-        FORMAT, options, [[key.split(" ")[0], sums[str(path)]] for key, path in found.items()],
-        spec.study.seed, spec.evaluate.rows, demo, known,
+        FORMAT, options, [[key.split(" ")[0], sums[str(path)]] for key, path in places.items()],
+        spec.study.seed, spec.evaluate.rows, demo, tokenizer_hash,
         list_versions(), hash_code(),
         *([hash_code(ANONYMISING), *salted] if salted else []),
     ]  # fmt: skip

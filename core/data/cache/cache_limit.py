@@ -65,14 +65,14 @@ class Cleared(NamedTuple):
 
 def find_limit() -> int:
     """The limit of all entries together, in bytes. Raises TrimtabError for a size that is none."""
-    told = os.environ.get(VARIABLE, "").strip()
-    if not told:
+    setting = os.environ.get(VARIABLE, "").strip()
+    if not setting:
         return LIMIT_BYTES
     try:
-        return byte_sizes.parse(told)
+        return byte_sizes.parse(setting)
     except ValueError as error:
         fix = f"use a size such as '{LIMIT_BYTES >> 30} GiB', or unset it"
-        raise TrimtabError.of(f"the limit {error}", f"{VARIABLE} = {sanitize(told, 60)!r}", fix) from None
+        raise TrimtabError.of(f"the limit {error}", f"{VARIABLE} = {sanitize(setting, 60)!r}", fix) from None
 
 
 def list_entries() -> list[Entry]:

@@ -19,17 +19,17 @@ def hash_file(key: str, path: Path, tell: Callable[[int], None] = lambda done: N
     chunks = itertools.count()
 
     def report() -> bool:
-        if (done := next(chunks)) % CHUNKS == 0:
-            tell(done)
+        if (number := next(chunks)) % CHUNKS == 0:
+            tell(number)
         return False
 
     stamp = _stamp(path)
-    known = _known.get(stamp) if stamp is not None else None
-    if known is None:
-        known = input_change_check.hash_contents(key, path, report) or ""
+    kept_sum = _known.get(stamp) if stamp is not None else None
+    if kept_sum is None:
+        kept_sum = input_change_check.hash_contents(key, path, report) or ""
         if stamp is not None:
-            _known[stamp] = known
-    return known
+            _known[stamp] = kept_sum
+    return kept_sum
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -150,11 +150,15 @@ class PartBuilder:
         if faults:
             for place, reason in faults.items():
                 self.drop(indices[place], reason)
-            kept = [at for at in range(len(indices)) if at not in faults]
+            kept_places = [at for at in range(len(indices)) if at not in faults]
             lengths = np.diff(ends, prepend=0)
-            inside = np.repeat(np.isin(np.arange(len(indices)), kept), lengths)
-            ids, targets, ends = ids[inside], targets[inside], np.cumsum(lengths[kept])
-            indices, slices, is_cut = [indices[at] for at in kept], [slices[at] for at in kept], is_cut[kept]
+            inside = np.repeat(np.isin(np.arange(len(indices)), kept_places), lengths)
+            ids, targets, ends = ids[inside], targets[inside], np.cumsum(lengths[kept_places])
+            indices, slices, is_cut = (
+                [indices[at] for at in kept_places],
+                [slices[at] for at in kept_places],
+                is_cut[kept_places],
+            )
         rows = np.empty((len(indices), COLUMNS), np.int64)
         rows[:, END], rows[:, INDEX], rows[:, CUT] = ends + len(self._ids), indices, is_cut
         rows[:, FIRST] = _find_first_targets(targets, ends)

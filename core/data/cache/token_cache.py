@@ -128,7 +128,10 @@ class _Mapped(mmap.mmap):
 
 def _load_part(place: Path, name: str, manifest: Manifest, lock: ReadLock) -> TokenizedPart:
     """Map the arrays of a part. Raises ValueError if they are damaged."""
-    arrays = {each: _map(place / f"{name}-{each}", manifest.sums, lock, *ARRAYS[each]) for each in ARRAYS}
+    arrays = {
+        array_name: _map(place / f"{name}-{array_name}", manifest.sums, lock, *ARRAYS[array_name])
+        for array_name in ARRAYS
+    }
     part = TokenizedPart(**arrays, notes=manifest.parts[name])
     if fault := part.find_fault():
         raise ValueError(fault)
@@ -151,10 +154,10 @@ def _map(
 def _write(aside: Path, key: str, rows: TokenizedRows) -> None:
     sums, parts = dict[str, str](), dict(zip(PARTS, (rows.training, rows.validation), strict=True))
     for name, part in parts.items():
-        for each, (dtype, _) in ARRAYS.items():
-            content = np.ascontiguousarray(getattr(part, each), dtype).reshape(-1).data
-            sums[f"{name}-{each}"] = hashlib.sha256(content).hexdigest()
-            _write_file(aside / f"{name}-{each}", content)
+        for array_name, (dtype, _) in ARRAYS.items():
+            content = np.ascontiguousarray(getattr(part, array_name), dtype).reshape(-1).data
+            sums[f"{name}-{array_name}"] = hashlib.sha256(content).hexdigest()
+            _write_file(aside / f"{name}-{array_name}", content)
     manifest = Manifest(FORMAT, key, rows.facts, {name: part.notes for name, part in parts.items()}, sums)
     _write_file(aside / MANIFEST, msgspec.json.encode(manifest))
 

@@ -64,12 +64,14 @@ class PromptIndex:
     def match_texts(self, grams: Words) -> dict[int, str]:
         """Return the set of the prompt that each text equals most, or contains, by the index of the text;
         ``grams`` are the n-grams of all texts."""
-        found = self._filter.find(grams.hashes)
+        hits = self._filter.find(grams.hashes)
         shared = defaultdict[int, set[int]](set)
-        for gram, text in zip(grams.hashes[found].tolist(), grams.text[found].tolist(), strict=True):
+        for gram, text in zip(grams.hashes[hits].tolist(), grams.text[hits].tolist(), strict=True):
             shared[text].add(gram)
         matches = {
-            text: self._best(frozenset(there)) for text, there in shared.items() if len(there) >= MATCHED
+            text: self._best(frozenset(shared_grams))
+            for text, shared_grams in shared.items()
+            if len(shared_grams) >= MATCHED
         }
         return {text: prompts for text, prompts in matches.items() if prompts is not None}
 
@@ -91,15 +93,15 @@ class Match:
 
 def match_batch(batch: RowBatch, index: PromptIndex, shown: int = EXAMPLES) -> Iterator[Match]:
     """Yield the match of each row's first text that equals a prompt; the first ``shown`` have an excerpt."""
-    seen = set[int]()
+    seen_prompts = set[int]()
     for text, prompts in sorted(index.match_texts(batch.triples).items()):
         at = int(batch.row_of[text])
         row = batch.rows[at]
-        if at in seen or row.texts is None:
+        if at in seen_prompts or row.texts is None:
             continue
-        seen.add(at)
+        seen_prompts.add(at)
         answered = any(classify_answer(answer) is Stance.COMPLIANCE for answer in row.texts.answers)
-        excerpt = excerpt_masked(batch.texts[text]) if len(seen) <= shown else ""
+        excerpt = excerpt_masked(batch.texts[text]) if len(seen_prompts) <= shown else ""
         yield Match(Example(row.number, excerpt), prompts, answered)
 
 

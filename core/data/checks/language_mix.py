@@ -27,18 +27,18 @@ def find_languages(rows: Iterable[RowTexts]) -> Finding:
     if importlib.util.find_spec("py3langid") is None:
         return Finding(NAME, 0, 0, Severity.NONE, Score.without_value(MISSING), detail=MISSING)
     classify = importlib.import_module("py3langid").classify
-    found = list[tuple[str, Example, str]]()
+    languages = list[tuple[str, Example, str]]()
     for row in rows:
         text = " ".join(row.learnt)[:READ]
         if len(text) >= FEWEST:
-            found.append((str(classify(text)[0]), Example(row.number, ""), text))
-    counts = Counter(language for language, _, _ in found)
-    common = [language for language, count in counts.most_common() if count >= COMMON * len(found)]
-    hits = [(example, text) for language, example, text in found if language in common[1:]]
-    shown = [Example(example.row, excerpt_masked(text)) for example, text in hits[:EXAMPLES]]
+            languages.append((str(classify(text)[0]), Example(row.number, ""), text))
+    counts = Counter(language for language, _, _ in languages)
+    common = [language for language, count in counts.most_common() if count >= COMMON * len(languages)]
+    hits = [(example, text) for language, example, text in languages if language in common[1:]]
+    masked = [Example(example.row, excerpt_masked(text)) for example, text in hits[:EXAMPLES]]
     detail = ", ".join(
-        f"{language} {100 * counts[language] / len(found):.3g} %" for language in common[:SHOWN]
+        f"{language} {100 * counts[language] / len(languages):.3g} %" for language in common[:SHOWN]
     )
-    examples = [*shown, *(example for example, _ in hits[EXAMPLES:])]
-    finding = make_finding(NAME, examples, len(found), Severity.LOW, REMEDY)
+    examples = [*masked, *(example for example, _ in hits[EXAMPLES:])]
+    finding = make_finding(NAME, examples, len(languages), Severity.LOW, REMEDY)
     return replace(finding, detail=detail)  # also of a single language: it is that of a sample

@@ -60,8 +60,8 @@ def excerpt_masked(text: str) -> str:
 def excerpt_around(text: str, pattern: re.Pattern[str]) -> str:
     """Return the surroundings of what ``pattern`` matches in a text that is not yet masked."""
     masked = mask_all(text)[0]  # before it is cut: half an address is not recognised
-    found = pattern.search(masked)
-    return excerpt(masked, found.start() if found else 0)
+    match = pattern.search(masked)
+    return excerpt(masked, match.start() if match else 0)
 
 
 def excerpt_end(text: str) -> str:

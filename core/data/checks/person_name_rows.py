@@ -21,9 +21,9 @@ def find_named(rows: Sequence[RowTexts], find: FindNames, tell: Callable[[str], 
     for start in range(0, len(rows), READ):
         tell(f"looking for names, {start:,} of {len(rows):,} rows")
         part = rows[start : start + READ]
-        found = iter(find([text for row in part for text in row.all]))
+        names = iter(find([text for row in part for text in row.all]))
         for row in part:
-            named = [(text, matches) for text in row.all if (matches := next(found))]
+            named = [(text, matches) for text in row.all if (matches := next(names))]
             if named:
                 hits.append(Example(row.number, _show(*named[0]) if len(hits) < EXAMPLES else ""))
     detail = "found by evaluate.names, whose errors are not known"

@@ -20,7 +20,7 @@ def find_personal(rows: Iterable[RowTexts]) -> Finding:
     hits, kinds, count = list[Example](), Counter[str](), 0
     for row in rows:
         count += 1
-        kinds_by_text = {text: there for text in row.all if (there := _find_kinds(text))}
+        kinds_by_text = {text: kinds_there for text in row.all if (kinds_there := _find_kinds(text))}
         if kinds_by_text:
             kinds.update({kind for text in kinds_by_text for kind in kinds_by_text[text]})
             hits.append(Example(row.number, _show(next(iter(kinds_by_text))) if len(hits) < EXAMPLES else ""))

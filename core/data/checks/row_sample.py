@@ -30,20 +30,20 @@ class RowSample:
 
     def pack(self) -> list[Drawn]:
         """Return the rows of the sample with their numbers."""
-        return [(-drawn, row) for drawn, _, row in self._kept]
+        return [(-rank, row) for rank, _, row in self._kept]
 
-    def merge(self, drawn: Iterable[Drawn], count: int, first: int) -> None:
+    def merge(self, drawn_rows: Iterable[Drawn], count: int, first: int) -> None:
         """Take in the sample of the ``count`` rows that follow, of which the first is row ``first`` + 1."""
         self.count += count
-        for number, row in drawn:
+        for number, row in drawn_rows:
             self._offer(number, msgspec.structs.replace(row, number=row.number + first))
 
     def sample(self) -> list[RowTexts]:
         """Return the sampled rows in the order of the stream."""
         return sorted((row for _, _, row in self._kept), key=lambda row: row.number)
 
-    def _offer(self, drawn: float, row: RowTexts) -> None:
+    def _offer(self, rank: float, row: RowTexts) -> None:
         if len(self._kept) < self._size:
-            heapq.heappush(self._kept, (-drawn, row.number, row))
-        elif self._size and -drawn > self._kept[0][0]:
-            heapq.heapreplace(self._kept, (-drawn, row.number, row))
+            heapq.heappush(self._kept, (-rank, row.number, row))
+        elif self._size and -rank > self._kept[0][0]:
+            heapq.heapreplace(self._kept, (-rank, row.number, row))

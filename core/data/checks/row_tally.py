@@ -49,12 +49,17 @@ class Tally:
         self.hits += 1
         self.kinds.update(kinds)
         if len(self.examples) < EXAMPLES:
-            shown = excerpt_around(text(), around) if around else excerpt_masked(text())
-            self.examples.append(Example(row, shown))
+            excerpt = excerpt_around(text(), around) if around else excerpt_masked(text())
+            self.examples.append(Example(row, excerpt))
 
     def pack(self) -> tuple[Any, ...]:
         """Return what is kept, in types that msgpack has."""
-        return self.rows, self.hits, dict(self.kinds), [(shown.row, shown.text) for shown in self.examples]
+        return (
+            self.rows,
+            self.hits,
+            dict(self.kinds),
+            [(example.row, example.text) for example in self.examples],
+        )
 
     def merge(self, packed: Sequence[Any], first: int) -> None:
         """Take in the tally of the rows that follow, of which the first is row ``first`` + 1."""

@@ -119,13 +119,15 @@ class _SourceScan:
         if isinstance(self._options.data.validation, str):
             self._keep(self.prints, everything, [], reader.fetch)
             return []
-        exact, near = self.prints.exact_copies, self.prints.near_copies
+        exact, near_labels = self.prints.exact_copies, self.prints.near_copies
         untrained, groups = self.prints.untrained.tolist(), self.prints.groups
-        division = divide_source(exact, near, untrained, groups, self._options.data, self._options.seed)
+        division = divide_source(
+            exact, near_labels, untrained, groups, self._options.data, self._options.seed
+        )
         self._keep(self.prints, division.train, division.held, reader.fetch)
         if not division.train:
             self._faults.append(_describe_no_training(len(self.prints), self._source))
-        return [find_split_leaking(exact, near, division, self.prints.numbers, reader.fetch)]
+        return [find_split_leaking(exact, near_labels, division, self.prints.numbers, reader.fetch)]
 
     def _show_progress(self, done: int, rows: int) -> None:
         self._progress(done, self._total)
@@ -142,8 +144,8 @@ def _list_unreadable(source: Source) -> tuple[Problem, ...]:
 def _describe_useless(reader: SourceReader, source: Source) -> Problem:
     skipped = reader.tallies.skipped.most_common(REASONS)
     reasons = sanitize("; ".join(f"{count}: {reason}" for reason, count in skipped), 300)
-    what = f"training skips all of its rows ({reasons})" if skipped else "it has no rows"
-    return Problem(what, f"{source.key} = {sanitize(source.name, 300)!r}", "check the file and data.where")
+    message = f"training skips all of its rows ({reasons})" if skipped else "it has no rows"
+    return Problem(message, f"{source.key} = {sanitize(source.name, 300)!r}", "check the file and data.where")
 
 
 def _describe_no_training(rows: int, source: Source) -> Problem:

@@ -76,10 +76,12 @@ class StartReview:
 
     def divide(self, seed: int) -> Division:
         """Split the rows that were taken in by the share ``data.validation``."""
-        known = self._finish()
-        exact, near = _make_labels(self._count, known.exact), _make_labels(self._count, known.near)
-        division = divide_source(exact, near, known.untrained, self._groups, self._data, seed)
-        self._leaking = find_split_leaking(exact, near, division, np.arange(1, self._count + 1), lambda _: {})
+        copies = self._finish()
+        exact, near_labels = _make_labels(self._count, copies.exact), _make_labels(self._count, copies.near)
+        division = divide_source(exact, near_labels, copies.untrained, self._groups, self._data, seed)
+        self._leaking = find_split_leaking(
+            exact, near_labels, division, np.arange(1, self._count + 1), lambda _: {}
+        )
         return division
 
     def compare(self, held: Iterable[Canonical]) -> None:
@@ -89,18 +91,18 @@ class StartReview:
             rows = [read_row(row, row, number) for number, row in enumerate(held, 1)]
             for start in range(0, len(rows), BATCH_ROWS):
                 validation.add(RowBatch(rows[start : start + BATCH_ROWS]))
-            known = self._finish()
+            copies = self._finish()
             self._known = msgspec.structs.replace(
-                known, leaking=find_leaking(self._prints, validation, lambda _: {})
+                copies, leaking=find_leaking(self._prints, validation, lambda _: {})
             )
         self._leaking = self._known.leaking
 
     def judge(self, key: str) -> list[str]:
         """Return notes on what ``data.allow`` lets pass. Raises TrimtabError for all that it does not;
         ``key`` is the place in the study file."""
-        known = self._finish()
-        _keep(self._place, known)
-        findings = [*known.findings, *([self._leaking] if self._leaking is not None else [])]
+        copies = self._finish()
+        _keep(self._place, copies)
+        findings = [*copies.findings, *([self._leaking] if self._leaking is not None else [])]
         problems = find_blocking(findings, self._data.allow, key)
         if problems:
             raise TrimtabError(*(replace(problem, fix=f"{problem.fix}; {SEE}") for problem in problems))
@@ -116,10 +118,12 @@ class StartReview:
     def _finish(self) -> Known:
         if self._known is None:
             self._add()
-            exact, near = self._prints.exact_copies, self._prints.near_copies
+            exact, near_labels = self._prints.exact_copies, self._prints.near_copies
             findings = [replace(check.make_finding(), examples=()) for check in self._checks]
             untrained = self._prints.untrained.tolist()
-            self._known = Known(self._count, _list_pairs(exact), _list_pairs(near), untrained, findings)
+            self._known = Known(
+                self._count, _list_pairs(exact), _list_pairs(near_labels), untrained, findings
+            )
         return self._known
 
 

@@ -57,9 +57,9 @@ class KnownTexts:
     @classmethod
     def unpack(cls, packed: Packed) -> KnownTexts:
         """Return the known texts that were packed."""
-        known = cls((), "")
-        known._keep(packed.names, packed.short, np.frombuffer(packed.hashes, np.uint64))
-        return known
+        texts = cls((), "")
+        texts._keep(packed.names, packed.short, np.frombuffer(packed.hashes, np.uint64))
+        return texts
 
     def pack(self) -> Packed:
         """Return the known texts for another process."""
@@ -72,8 +72,8 @@ class KnownTexts:
     def match(self, batch: RowBatch) -> dict[int, int]:
         """Return, by the index of a row, the index of its first text that shares a sequence."""
         grams = hash_grams(batch.words, WORDS)
-        found = grams.text[self._filter.find(grams.hashes)].tolist()
-        return {int(batch.row_of[text]): text for text in sorted(found, reverse=True)}
+        hits = grams.text[self._filter.find(grams.hashes)].tolist()
+        return {int(batch.row_of[text]): text for text in sorted(hits, reverse=True)}
 
 
 def _add(batch: list[str], parts: list[Hashes]) -> int:

@@ -21,11 +21,11 @@ Fetch = Callable[[Iterable[int]], Mapping[int, str]]  # the text of rows, by the
 
 def find_duplicates(prints: RowPrints, fetch: Fetch) -> list[Finding]:
     """Return the findings of exact and of near copies. Later copies are counted, not the first of each."""
-    exact, near = prints.exact_copies, prints.near_copies
+    exact, near_labels = prints.exact_copies, prints.near_copies
     own = np.arange(len(exact))
-    others = spare_groups(exact, near, prints.groups)
+    others = spare_groups(exact, near_labels, prints.groups)
     only_near = np.where((exact == own) & (others != own), others, own)
-    inside = int(((exact == own) & (near != own) & (others == own)).sum())
+    inside = int(((exact == own) & (near_labels != own) & (others == own)).sum())
     notes = [f"only the first {MOST_NEAR:,} rows are compared"] * prints.is_partial
     notes += [f"{inside:,} more are in the group of their first copy"] * bool(inside)
     return [
@@ -40,11 +40,11 @@ def _describe(
     tally = Tally()
     later = np.flatnonzero(first != np.arange(len(first)))
     tally.rows, tally.hits = len(first), len(later)
-    shown = later[:EXAMPLES].tolist()
-    texts = fetch(shown)
+    example_rows = later[:EXAMPLES].tolist()
+    texts = fetch(example_rows)
     tally.examples = [
         Example(int(numbers[at]), f"like row {numbers[first[at]]}: {excerpt_masked(texts.get(at, ''))}")
-        for at in shown
+        for at in example_rows
     ]
     sizes = np.unique(first[later], return_counts=True)[1] + 1
     detail = (

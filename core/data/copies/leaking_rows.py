@@ -29,12 +29,12 @@ SPLIT_REMEDY = 'set data.deduplicate = "near" (leaves copies out) or "together" 
 def find_leaking(train: RowPrints, held: RowPrints, fetch: Fetch) -> Finding:
     """Return the finding for a validation file; ``fetch`` reads its rows."""
     count = len(train)
-    both = RowPrints.join(train, held)
-    exact, near = both.exact_copies, both.near_copies
-    is_copy, is_near = exact[count:] < count, near[count:] < count
+    prints = RowPrints.join(train, held)
+    exact, near_labels = prints.exact_copies, prints.near_copies
+    is_copy, is_near = exact[count:] < count, near_labels[count:] < count
     leaking = np.flatnonzero(is_near)
     finding = _describe(leaking, int(is_copy.sum()), len(held), FILE_REMEDY, held.numbers, fetch)
-    return _block(finding, len(both))
+    return _block(finding, len(prints))
 
 
 def divide_source(
@@ -63,9 +63,9 @@ def find_split_leaking(
     exact: Indices, near: Indices, division: Division, numbers: Indices, fetch: Fetch
 ) -> Finding:
     """Return the finding for rows that a study splits off by itself; ``numbers`` are those of all rows."""
-    held = np.array(division.held, np.int64)
-    is_near, is_copy = (np.isin(labels[held], labels[division.train]) for labels in (near, exact))
-    finding = _describe(held[is_near], int(is_copy.sum()), len(held), SPLIT_REMEDY, numbers, fetch)
+    held_out = np.array(division.held, np.int64)
+    is_near, is_copy = (np.isin(labels[held_out], labels[division.train]) for labels in (near, exact))
+    finding = _describe(held_out[is_near], int(is_copy.sum()), len(held_out), SPLIT_REMEDY, numbers, fetch)
     finding = replace(finding, detail="; ".join(filter(None, [finding.detail, division.unheld])))
     return _block(finding, len(exact))
 
@@ -80,8 +80,8 @@ def _describe(
 ) -> Finding:
     tally = Tally()
     tally.rows, tally.hits = rows, len(leaking)
-    shown = leaking[:EXAMPLES].tolist()
-    texts = fetch(shown)
-    tally.examples = [Example(int(numbers[at]), excerpt_masked(texts.get(at, ""))) for at in shown]
+    example_rows = leaking[:EXAMPLES].tolist()
+    texts = fetch(example_rows)
+    tally.examples = [Example(int(numbers[at]), excerpt_masked(texts.get(at, ""))) for at in example_rows]
     detail = f"{exact:,} are equal to a training row, {tally.hits - exact:,} nearly" if tally.hits else ""
     return make_tally_finding(NAME, tally, grade(tally.share, 0.0, MOST), remedy, detail)

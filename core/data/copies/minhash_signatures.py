@@ -85,16 +85,16 @@ def _find_neighbours(keys: npt.NDArray[np.uint32]) -> tuple[Indices, Indices]:
     begins = np.concatenate([[True], keys[order[1:]] != keys[order[:-1]]]) if len(keys) else np.empty(0, bool)
     inside = np.flatnonzero(~begins)
     leaders = np.maximum.accumulate(np.where(begins, np.arange(len(keys)), 0))
-    far = inside[leaders[inside] < inside - 1]
-    left = np.concatenate([order[inside - 1], order[leaders[far]]])
-    return left, np.concatenate([order[inside], order[far]])
+    distant = inside[leaders[inside] < inside - 1]
+    left = np.concatenate([order[inside - 1], order[leaders[distant]]])
+    return left, np.concatenate([order[inside], order[distant]])
 
 
 def _compare_signatures(slots: npt.NDArray[np.uint8], left: Indices, right: Indices) -> npt.NDArray[np.bool_]:
     """Tell which pairs share LEAST of their sequences, by their slots."""
-    needed = LEAST + (1 - LEAST) * LOW_BYTE
+    needed_sum = LEAST + (1 - LEAST) * LOW_BYTE
     parts = [
-        (slots[left[at : at + COMPARED]] == slots[right[at : at + COMPARED]]).mean(axis=1) >= needed
+        (slots[left[at : at + COMPARED]] == slots[right[at : at + COMPARED]]).mean(axis=1) >= needed_sum
         for at in range(0, len(left), COMPARED)
     ]
     return np.concatenate(parts) if parts else np.empty(0, bool)
@@ -109,8 +109,8 @@ def _unite(roots: Indices, left: Indices, right: Indices) -> Indices:
             parents[at] = at = parents.get(above, above)
         return at
 
-    for one, other in zip(roots[left].tolist(), roots[right].tolist(), strict=True):
-        low, high = sorted((find(one), find(other)))
+    for root, other_root in zip(roots[left].tolist(), roots[right].tolist(), strict=True):
+        low, high = sorted((find(root), find(other_root)))
         parents[high] = low
     if not parents:
         return roots

@@ -49,29 +49,31 @@ class MixtureCopies:
         """Return the finding; of what is equal, training keeps the validation row alone."""
         sides = np.concatenate([*self._sides, np.zeros(0, np.int64)])
         names = list(dict.fromkeys(self._names))
-        of = np.repeat([names.index(name) for name in self._names], np.diff(self._first))
-        held, tally = np.flatnonzero(sides == HELD), Tally()
+        source_of_row = np.repeat([names.index(name) for name in self._names], np.diff(self._first))
+        held_rows, tally = np.flatnonzero(sides == HELD), Tally()
         labels = self._prints.near_copies if self._is_near else self._prints.exact_copies
-        leaking = held[_find_trained_elsewhere(labels, of, sides, held)]
-        equal = int(_find_trained_elsewhere(self._prints.exact_copies, of, sides, held).sum())
-        tally.rows, tally.hits = len(held), len(leaking)
+        leaking = held_rows[_find_trained_elsewhere(labels, source_of_row, sides, held_rows)]
+        equal = int(_find_trained_elsewhere(self._prints.exact_copies, source_of_row, sides, held_rows).sum())
+        tally.rows, tally.hits = len(held_rows), len(leaking)
         for at in leaking[:EXAMPLES].tolist():
-            like = np.flatnonzero((labels == labels[at]) & (sides == TRAINED) & (of != of[at]))[0]
-            tally.examples.append(self._make_example(at, int(like)))
-        near = tally.hits - equal
+            original = np.flatnonzero(
+                (labels == labels[at]) & (sides == TRAINED) & (source_of_row != source_of_row[at])
+            )[0]
+            tally.examples.append(self._make_example(at, int(original)))
+        near_count = tally.hits - equal
         detail = f"{equal:,} are equal: training leaves them out of the other sources" if tally.hits else ""
-        detail += f"; {near:,} are nearly equal to rows that are trained on" if near else ""
+        detail += f"; {near_count:,} are nearly equal to rows that are trained on" if near_count else ""
         notes = [] if self._is_near else [f"only equal rows are found among more than {MOST_NEAR:,}"]
-        severity = grade(near / max(1, tally.rows), 1e-9, MOST)
+        severity = grade(near_count / max(1, tally.rows), 1e-9, MOST)
         return make_tally_finding(
             NAME, tally, severity, REMEDY, "; ".join([detail, *notes] if detail else notes)
         )
 
-    def _make_example(self, at: int, like: int) -> Example:
-        part, other = (int(np.searchsorted(self._first, row, "right")) - 1 for row in (at, like))
+    def _make_example(self, at: int, original: int) -> Example:
+        part, other = (int(np.searchsorted(self._first, row, "right")) - 1 for row in (at, original))
         inside, numbers = at - self._first[part], self._prints.numbers
         text = excerpt_masked(self._fetches[part]([inside]).get(inside, ""))
-        place = f"of {self._names[part]}, like row {numbers[like]} of {self._names[other]}"
+        place = f"of {self._names[part]}, like row {numbers[original]} of {self._names[other]}"
         return Example(int(numbers[at]), f"{place}: {text}")
 
 
@@ -82,11 +84,13 @@ def choose_trained(train: Sequence[int], data: DataOptions, seed: int) -> Sequen
     return random.Random(seed + 1).sample(train, data.rows)
 
 
-def _find_trained_elsewhere(labels: Indices, of: Indices, sides: Indices, held: Indices) -> np.ndarray:
-    """Tell for each row in ``held`` whether a source other than its own trains on a row with its label."""
-    count, train = int(of.max(initial=0)) + 1, np.flatnonzero(sides == TRAINED)
-    pairs = np.unique(labels[train] * count + of[train])
-    sources = np.bincount(pairs // count, minlength=len(labels) + 1)[labels[held]]
-    own = np.isin(labels[held] * count + of[held], pairs)
+def _find_trained_elsewhere(
+    labels: Indices, source_of_row: Indices, sides: Indices, held_rows: Indices
+) -> np.ndarray:
+    """Tell for each of ``held_rows`` whether a source other than its own trains on a row with its label."""
+    count, train = int(source_of_row.max(initial=0)) + 1, np.flatnonzero(sides == TRAINED)
+    pairs = np.unique(labels[train] * count + source_of_row[train])
+    sources = np.bincount(pairs // count, minlength=len(labels) + 1)[labels[held_rows]]
+    own = np.isin(labels[held_rows] * count + source_of_row[held_rows], pairs)
     result: np.ndarray = sources - own > 0
     return result

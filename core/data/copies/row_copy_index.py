@@ -47,15 +47,15 @@ class RowPrints:
     @classmethod
     def join(cls, first: RowPrints, second: RowPrints) -> RowPrints:
         """Return the fingerprints of the rows of ``first``, followed by those of ``second``."""
-        both = cls()
-        both._keys = first._keys + second._keys
-        both._numbers = first._numbers + second._numbers
-        both._untrained = first._untrained + array("q", (second.untrained + len(first)).tolist())
+        prints = cls()
+        prints._keys = first._keys + second._keys
+        prints._numbers = first._numbers + second._numbers
+        prints._untrained = first._untrained + array("q", (second.untrained + len(first)).tolist())
         later = second.near._replace(rows=second.near.rows + len(first))
-        for column, *parts in zip(both._columns, first.near, later, strict=True):
+        for column, *parts in zip(prints._columns, first.near, later, strict=True):
             for part in parts:
                 column += np.asarray(part).tobytes()
-        return both
+        return prints
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -68,8 +68,8 @@ class RowPrints:
                 self._untrained.append(at)
             self._keys.append(0 if is_useless else make_row_key(row))
             self._numbers.append(row.number)
-        asked = batch.rows if self._is_later else batch.rows[: not first]
-        if self.groups or any("group" in row.raw for row in asked):
+        compared_rows = batch.rows if self._is_later else batch.rows[: not first]
+        if self.groups or any("group" in row.raw for row in compared_rows):
             self.groups += [None] * (first - len(self.groups))
             self.groups += [row.raw.get("group") for row in batch.rows]
         if self._near and self._signed < MOST_NEAR:
@@ -139,15 +139,15 @@ class RowPrints:
         """The index of the first row that equals each row (N,). Read it when all rows are in."""
         own = np.arange(len(self))
         trained = np.delete(own, self.untrained)
-        _, first, of = np.unique(self.keys[trained], return_index=True, return_inverse=True)
-        own[trained] = trained[first[of]]
+        _, first, group_of_row = np.unique(self.keys[trained], return_index=True, return_inverse=True)
+        own[trained] = trained[first[group_of_row]]
         return own
 
     @cached_property
     def near_copies(self) -> Indices:
         """The index of the first row of each row's cluster of exact and near copies (N,)."""
-        first, near = np.arange(len(self)), self.near
-        first[near.rows] = near.rows[minhash_signatures.cluster(near)]
+        first, labels = np.arange(len(self)), self.near
+        first[labels.rows] = labels.rows[minhash_signatures.cluster(labels)]
         return first[self.exact_copies]
 
 

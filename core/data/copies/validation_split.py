@@ -48,46 +48,48 @@ def divide(
     units = groups if groups and not fault else range(len(copies))  # of each row: its group, or itself
     items = sorted({groups[at] for at in candidates}) if units is groups else candidates
     random.Random(seed).shuffle(items)
-    wanted = min(len(items), max(1, round(share * len(items))))
+    count = min(len(items), max(1, round(share * len(items))))
     linked = _link(rows, units, copies)
-    held = _take(items, linked, wanted)
+    held_items = _take(items, linked, count)
     notes = [f"the column 'group' is not used to split the rows: {fault}"] if fault else []
-    is_forced = bool(items) and not held
+    is_forced = bool(items) and not held_items
     if is_forced:
-        held = set(items[:wanted])
+        held_items = set(items[:count])
         notes.append(
             "most rows are copies of each other, so copies of training rows are among the validation rows"
         )
     if units is groups:
-        notes.append(f"rows of a group stay together: {len(held)} of {len(items)} groups are for validation")
+        notes.append(
+            f"rows of a group stay together: {len(held_items)} of {len(items)} groups are for validation"
+        )
     noun = "groups" if units is groups else "rows"
-    unheld = _describe_unheld(linked, wanted, noun) if not is_forced else ""
+    unheld = _describe_unheld(linked, count, noun) if not is_forced else ""
     notes += [unheld] if unheld else []
-    train = [at for at in rows if units[at] not in held]
-    return Division(train, [at for at in rows if units[at] in held], tuple(notes), unheld)
+    train = [at for at in rows if units[at] not in held_items]
+    return Division(train, [at for at in rows if units[at] in held_items], tuple(notes), unheld)
 
 
-def _describe_unheld(linked: dict[Hashable, set[Hashable]], wanted: int, noun: str) -> str:
+def _describe_unheld(linked: dict[Hashable, set[Hashable]], held: int, noun: str) -> str:
     """Say how many units have more copies than the validation rows have room for; "" if none has."""
-    count = sum(len(together) > wanted for together in linked.values())
+    count = sum(len(together) > held for together in linked.values())
     if not count:
         return ""
     return (
-        f"{count:,} {noun} are never validation rows, as each has more copies than the {wanted:,} {noun} "
+        f"{count:,} {noun} are never validation rows, as each has more copies than the {held:,} {noun} "
         "that are held out: data.deduplicate leaves copies out"
     )
 
 
-def _take(items: Sequence[Hashable], linked: dict[Hashable, set[Hashable]], wanted: int) -> set[Hashable]:
+def _take(items: Sequence[Hashable], linked: dict[Hashable, set[Hashable]], count: int) -> set[Hashable]:
     """Take items in their order, each with all that are linked to it, as long as there is room for these."""
-    taken = set[Hashable]()
+    taken_items = set[Hashable]()
     for item in items:
-        if len(taken) >= wanted:
+        if len(taken_items) >= count:
             break
         together = linked.get(item, {item})
-        if item not in taken and len(taken) + len(together) <= wanted:
-            taken |= together
-    return taken
+        if item not in taken_items and len(taken_items) + len(together) <= count:
+            taken_items |= together
+    return taken_items
 
 
 def _link(rows: Sequence[int], units: Sequence[Hashable], copies: Copies) -> dict[Hashable, set[Hashable]]:

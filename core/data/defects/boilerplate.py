@@ -48,11 +48,11 @@ class Boilerplate:
 
     def merge(self, packed: Any, first: int) -> None:
         """Take in what was kept of the rows that follow, of which the first is row ``first`` + 1."""
-        tally, ends, shown = packed
+        tally, ends, examples = packed
         self._tally.merge(tally, first)
         for own, later in zip(self._ends, ends, strict=True):
             own += later
-        for key, (row, text) in shown.items():
+        for key, (row, text) in examples.items():
             if len(self._shown) >= KEPT:
                 break
             self._shown.setdefault(key, (row + first, text))
@@ -71,8 +71,8 @@ class Boilerplate:
         self._tally.hits = max((count for count, _, _ in phrases), default=0)
         for _, key, name in phrases[:EXAMPLES]:
             row, text = self._shown.get(key, (0, ""))
-            shown = excerpt_end(text) if name == "end" else excerpt_masked(text)
-            self._tally.examples += [Example(row, shown)] if row else []
+            excerpt = excerpt_end(text) if name == "end" else excerpt_masked(text)
+            self._tally.examples += [Example(row, excerpt)] if row else []
         detail = ", ".join(f"{count:,} {name} alike" for count, _, name in phrases[:3])
         return make_tally_finding(NAME, self._tally, grade(self._tally.share, COMMON, MANY), REMEDY, detail)
 

@@ -77,7 +77,7 @@ class Imbalance:
 
 def _list_shares(counts: Counter[str]) -> str:
     ranked, total = counts.most_common(), counts.total()
-    shown = ranked if len(ranked) <= SHOWN else [*ranked[: SHOWN - 1], ranked[-1]]
+    listed = ranked if len(ranked) <= SHOWN else [*ranked[: SHOWN - 1], ranked[-1]]
     return ", ".join(
-        f"{sanitize(value, 30) or '(empty)'} {100 * count / total:.3g} %" for value, count in shown
+        f"{sanitize(value, 30) or '(empty)'} {100 * count / total:.3g} %" for value, count in listed
     )

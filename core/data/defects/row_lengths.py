@@ -59,8 +59,8 @@ class RowLengths:
             f"characters: half of the rows have at most {middle:,}, 95 % at most {most:,}, the longest "
             f"{longest:,}; about {tokens[0]:,}, {tokens[1]:,} and {tokens[2]:,} tokens"
         )
-        found = make_tally_finding(LENGTHS, self._tally, Severity.LOW, LENGTHS_REMEDY, detail)
-        return dataclasses.replace(found, lengths=_distribute(lengths) if self._lengths else None)
+        finding = make_tally_finding(LENGTHS, self._tally, Severity.LOW, LENGTHS_REMEDY, detail)
+        return dataclasses.replace(finding, lengths=_distribute(lengths) if self._lengths else None)
 
 
 def _distribute(lengths: np.ndarray) -> Lengths:
@@ -104,8 +104,8 @@ class CutRows:
 
     def make_finding(self) -> Finding:
         """Return what was found in all rows. It blocks if no answer is left."""
-        how = f"tokens, estimated as bytes / {BYTES_A_TOKEN}, and about {self._beyond:,} are cut off"
-        return _describe_cut(self._tally, f"more than {self._limit:,} {how}")
+        detail = f"tokens, estimated as bytes / {BYTES_A_TOKEN}, and about {self._beyond:,} are cut off"
+        return _describe_cut(self._tally, f"more than {self._limit:,} {detail}")
 
 
 def count_cut(estimated: Finding, parts: Sequence[TokenizedPart], limit: int) -> Finding:
@@ -120,18 +120,18 @@ def count_cut(estimated: Finding, parts: Sequence[TokenizedPart], limit: int) ->
         tally.kinds.update({LOST: len(lost), ENDS: len(longer) - len(lost)})
     tally.kinds = +tally.kinds
     tally.examples = list(estimated.examples) if tally.hits else []
-    found = _describe_cut(tally, f"more than {limit:,} tokens, counted in the token cache")
-    return found if tally.hits else dataclasses.replace(found, detail="counted in the token cache")
+    finding = _describe_cut(tally, f"more than {limit:,} tokens, counted in the token cache")
+    return finding if tally.hits else dataclasses.replace(finding, detail="counted in the token cache")
 
 
-def _describe_cut(tally: Tally, how: str) -> Finding:
+def _describe_cut(tally: Tally, how_counted: str) -> Finding:
     lost = tally.kinds[LOST]
     severity = max(
         grade(tally.share, SOME_CUT, MANY_CUT),
         grade(lost / max(1, tally.rows), SOME_LOST, MANY_LOST),
         key=(Severity.LOW, Severity.MEDIUM, Severity.HIGH).index,
     )
-    detail = f"{how}; {tally.list_kinds()}" if tally.hits else ""
+    detail = f"{how_counted}; {tally.list_kinds()}" if tally.hits else ""
     blocks = BLOCKS if lost and lost == tally.rows else ""
     return make_tally_finding(CUT, tally, severity, CUT_REMEDY, detail, blocks)
 

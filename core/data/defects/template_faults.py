@@ -61,7 +61,7 @@ def _find_faults(row: ReadRow, has_tokens: bool) -> tuple[str, ...]:
 def find_role_faults(roles: tuple[str, ...]) -> tuple[str, ...]:
     """Return the faults in the order of speakers."""
     faults = () if "assistant" in roles else ("no answer",)
-    if any(first in SPEAKERS and then in SPEAKERS for first, then in pairwise(roles)):
+    if any(first in SPEAKERS and second in SPEAKERS for first, second in pairwise(roles)):
         faults = (*faults, "two user turns in a row")
     return faults
 

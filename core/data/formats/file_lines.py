@@ -109,8 +109,8 @@ class TextFile:
 
     def read_chunks(self) -> Iterator[str]:
         """Yield the text in pieces of about a megabyte. Raises Fault."""
-        known = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
-        decoder, line = codecs.getincrementaldecoder(known)(), 1
+        encoding = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
+        decoder, line = codecs.getincrementaldecoder(encoding)(), 1
         stream = self._open_rest()
         try:
             while data := stream.read(CHUNK):

@@ -55,11 +55,11 @@ class _Text:
     def _grow(self) -> bool:
         """Read on, until the text that is ahead has doubled. Returns False at the end of the file."""
         parts = [self._text[self._at :]]
-        wanted, size = 2 * len(parts[0]) + 1, len(parts[0])
+        target_size, size = 2 * len(parts[0]) + 1, len(parts[0])
         for piece in self._pieces:
             parts.append(piece)
             size += len(piece)
-            if size >= wanted:
+            if size >= target_size:
                 break
         grown = size > len(parts[0])
         self._text, self._at = "".join(parts), 0

@@ -80,7 +80,7 @@ class MixtureOrder:
         last = max(at for at, share in enumerate(shares) if share > 0)
         self._edges[last:] = [WHOLE] * (len(shares) - last)  # the rounding errors of the sum
         before = self._count_points(start)
-        self._ahead = [done - passed for done, passed in zip(drawn or before, before, strict=True)]
+        self._ahead = [points - passed for points, passed in zip(drawn or before, before, strict=True)]
         self._at, self._counts = start, list(drawn or before)
 
     def draw(self, first: int, count: int) -> list[int]:
@@ -98,7 +98,7 @@ class MixtureOrder:
         """Return how many rows of each source are drawn before the place ``until``."""
         if until == self._at:
             return list(self._counts)
-        return [done + ahead for done, ahead in zip(self._count_points(until), self._ahead, strict=True)]
+        return [points + ahead for points, ahead in zip(self._count_points(until), self._ahead, strict=True)]
 
     def list_first(self, until: int) -> list[int]:
         """Return the different rows that are drawn before ``until``, as long as each source is in its first

@@ -13,7 +13,7 @@ def keep_rows(opened: Callable[[], Iterable[Raw]], where: Mapping[str, Any]) -> 
     a list of values. Values are compared as text, since a CSV file has nothing else."""
     if not where:
         return opened
-    wanted = {
+    allowed_values = {
         column: {_format_value(value) for value in (values if isinstance(values, list | tuple) else [values])}
         for column, values in where.items()
     }
@@ -22,7 +22,7 @@ def keep_rows(opened: Callable[[], Iterable[Raw]], where: Mapping[str, Any]) -> 
         return (
             row
             for row in opened()
-            if all(_format_value(row.get(key)) in texts for key, texts in wanted.items())
+            if all(_format_value(row.get(key)) in texts for key, texts in allowed_values.items())
         )
 
     return matching

@@ -24,19 +24,19 @@ LENGTH = ("steps", "epochs", "batch_size", "gradient_accumulation")  # knobs tha
 def find_passes(spec: StudySpec, sizes: Sequence[SourceSize]) -> Finding:
     """Return the finding of sources whose rows a trial may draw too often, with the shares of all."""
     total, tally, details = sum(size.rows for size in sizes), Tally(), list[str]()
-    drawn = _count_drawn(spec, total)
+    drawn_counts = _count_drawn(spec, total)
     for at, size in enumerate(sizes):
         low, high = (
             find_shares(sizes, _choose_knobs(spec, sizes, at, is_high), spec.data.temperature)[at]
             for is_high in (False, True)
         )
-        passes = high * drawn / size.rows if size.rows else 0.0
-        if passes > max(MANY, OFTEN * drawn / total):
+        passes = high * drawn_counts / size.rows if size.rows else 0.0
+        if passes > max(MANY, OFTEN * drawn_counts / total):
             tally.hits += size.rows
         shares = f"{100 * low:.3g} to {100 * high:.3g} %" if high - low > 0.0005 else f"{100 * high:.3g} %"
         details.append(f"{size.name}: {shares}, each row up to {_format_passes(passes)}")
     tally.rows = total
-    detail = f"shares of the {drawn:,} rows that a trial draws at most: {'; '.join(details)}"
+    detail = f"shares of the {drawn_counts:,} rows that a trial draws at most: {'; '.join(details)}"
     return make_tally_finding(NAME, tally, Severity.MEDIUM, REMEDY, detail)
 
 

@@ -55,11 +55,11 @@ def find_system_and_tools(columns: Columns) -> tuple[str, str]:
 
 def make_system_turn(raw: Raw, column: str, turns: list[Any]) -> list[Any]:
     """The turn of the column with the system prompt, where the chat has none of its own."""
-    told = raw.get(column) if column else None
+    system_text = raw.get(column) if column else None
     first = turns[0] if turns and isinstance(turns[0], dict) else {}
-    if told in (None, "") or first.get("role") == "system":
+    if system_text in (None, "") or first.get("role") == "system":
         return []
-    return [{"role": "system", "content": read_text(told, column)}]
+    return [{"role": "system", "content": read_text(system_text, column)}]
 
 
 def read_tools(raw: Raw, column: str) -> Canonical:

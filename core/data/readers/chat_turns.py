@@ -70,21 +70,21 @@ def _to_turn(turn: Turn) -> Turn:
         return turn
     role = named.strip().lower()
     key = next((key for key in CONTENT_KEYS if turn.get(key) is not None), "content")
-    told = turn.get(key)
+    content = turn.get(key)
     others = {name: item for name, item in turn.items() if name not in (*ROLE_KEYS, *CONTENT_KEYS)}
     called = others.pop("function_call", None)
     if role in CALLS:
-        role, called, others["tool_calls"] = "assistant", None, _list_calls(told)
-        told = None if others["tool_calls"] else told
+        role, called, others["tool_calls"] = "assistant", None, _list_calls(content)
+        content = None if others["tool_calls"] else content
     if isinstance(called, dict):  # as in OpenAI's older files
         others["tool_calls"] = [{"type": "function", "function": called}]
-    return {"role": ROLES.get(role, named), "content": told} | others
+    return {"role": ROLES.get(role, named), "content": content} | others
 
 
-def _list_calls(told: Any) -> list[Any] | None:
+def _list_calls(content: Any) -> list[Any] | None:
     """Return the calls that a text holds as JSON: an object with name and arguments, or several; else
     None."""
-    calls = parse_list(told)
+    calls = parse_list(content)
     if not calls or not all(isinstance(call, dict) and isinstance(call.get("name"), str) for call in calls):
         return None
     return [{"type": "function", "function": call} for call in calls]
@@ -97,8 +97,8 @@ def split_dialogue(text: str) -> list[Turn]:
     if not text.startswith(HUMAN):
         return turns
     for part in text.split(HUMAN)[1:]:
-        asked, *replies = part.split(REPLY)
-        turns.append({"role": "user", "content": asked.strip()})
+        question, *replies = part.split(REPLY)
+        turns.append({"role": "user", "content": question.strip()})
         turns += [{"role": "assistant", "content": reply.strip()} for reply in replies]
     return turns
 

@@ -115,9 +115,9 @@ def suggest_keys(columns: Columns, data: DataOptions) -> str:
     """Return the lines of [data] that come nearest to these columns; "" without a guess."""
     names = columns.names[:MOST_COMPARED]
     for key, _ in KEYS:
-        near = _find_nearest((getattr(data, key),), names) if is_named(data, key) else ""
-        if near:
-            return f"{key} = {near!r}"
+        nearest = _find_nearest((getattr(data, key),), names) if is_named(data, key) else ""
+        if nearest:
+            return f"{key} = {nearest!r}"
     chats = [name for name in names if columns.find([name], is_turns)]
     if chats:
         return f"messages_key = {chats[0]!r}"
@@ -129,10 +129,10 @@ def suggest_keys(columns: Columns, data: DataOptions) -> str:
     return f"prompt_key = {prompt or rest[0]!r} and completion_key = {completion or rest[0]!r}"
 
 
-def _find_nearest(wanted: Iterable[str], names: Iterable[str]) -> str:
+def _find_nearest(candidates: Iterable[str], names: Iterable[str]) -> str:
     """Return the name that is spelled most like one of those wanted; "" if none comes near."""
     lower = {str(name).strip().lower(): str(name) for name in names}
-    for name in wanted:
-        for near in difflib.get_close_matches(name.lower(), lower, 1, 0.8):
-            return lower[near]
+    for name in candidates:
+        for match in difflib.get_close_matches(name.lower(), lower, 1, 0.8):
+            return lower[match]
     return ""

@@ -43,10 +43,10 @@ def find_splits(folder: Path) -> Splits:
         return saved
     files = _list_files(folder)
     by_shard = {file: SHARD.fullmatch(file.name) for file in files if file.parent == folder / "data"}
-    found = _group({file: match[1] for file, match in by_shard.items() if match})
-    found = found or _group({file: _split_of(file.relative_to(folder).parts[:-1]) for file in files})
-    found = found or _group({file: _split_of((file.name,)) for file in files})
-    return found or ({"train": tuple(files)} if files else {})
+    splits = _group({file: match[1] for file, match in by_shard.items() if match})
+    splits = splits or _group({file: _split_of(file.relative_to(folder).parts[:-1]) for file in files})
+    splits = splits or _group({file: _split_of((file.name,)) for file in files})
+    return splits or ({"train": tuple(files)} if files else {})
 
 
 def _list_files(folder: Path) -> list[Path]:
@@ -86,7 +86,7 @@ def _group(split_by_file: dict[Path, str]) -> Splits:
     for file, split in split_by_file.items():
         if split:
             files.setdefault(split, []).append(file)
-    return {split: tuple(some) for split, some in files.items()}
+    return {split: tuple(group) for split, group in files.items()}
 
 
 def _read_saved_splits(folder: Path) -> Splits:

@@ -31,8 +31,8 @@ def find_preference(columns: Columns, data: DataOptions) -> Shape | None:
     is_chat = bool(columns.find([chosen], is_turns))
 
     def convert(raw: Raw) -> Canonical:
-        asked = raw.get(prompt) if prompt else None
-        pair = join_pair(asked, raw.get(chosen), raw.get(rejected), is_chat)
+        question = raw.get(prompt) if prompt else None
+        pair = join_pair(question, raw.get(chosen), raw.get(rejected), is_chat)
         return _add_system(pair, raw, system) | read_tools(raw, tools)
 
     note = f"read as preference pairs: the answers of the column {chosen!r} are learnt, as in SFT"
@@ -66,12 +66,12 @@ def make_pair(prompt: str, completion: str, columns: Columns, notes: tuple[str, 
     is_chat = [bool(columns.find([name], is_turns)) for name in used]
 
     def convert(raw: Raw) -> Canonical:
-        asked, answer = (
+        question, answer = (
             _convert_side(raw.get(name), name, chat) for name, chat in zip(used, is_chat, strict=True)
         )
-        if joined and isinstance(asked, str):
-            asked = _join(asked, raw, joined)
-        pair = {"prompt": asked, "completion": answer}
+        if joined and isinstance(question, str):
+            question = _join(question, raw, joined)
+        pair = {"prompt": question, "completion": answer}
         if history and raw.get(history):
             pair = _add_history(pair, raw[history])
         return _add_system(_make_even(pair), raw, system) | read_tools(raw, tools)
@@ -102,10 +102,10 @@ def _add_history(pair: Canonical, history: Any) -> Canonical:
         if not isinstance(exchange, list | tuple) or len(exchange) != 2:
             raise UnusableRow("history is not a list of pairs")
         roles = zip(("user", "assistant"), exchange, strict=True)
-        turns += [{"role": role, "content": read_text(told, "history")} for role, told in roles]
-    asked = pair["prompt"]
-    asked = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
-    return pair | {"prompt": [*turns, *asked]}
+        turns += [{"role": role, "content": read_text(content, "history")} for role, content in roles]
+    question = pair["prompt"]
+    question = [{"role": "user", "content": question}] if isinstance(question, str) else question
+    return pair | {"prompt": [*turns, *question]}
 
 
 def _make_even(pair: Canonical) -> Canonical:
@@ -119,11 +119,11 @@ def _make_even(pair: Canonical) -> Canonical:
 
 
 def _add_system(pair: Canonical, raw: Raw, column: str) -> Canonical:
-    told = raw.get(column) if column else None
-    if told in (None, ""):
+    system_text = raw.get(column) if column else None
+    if system_text in (None, ""):
         return pair
     if isinstance(pair["prompt"], str):
-        return pair | {"system": read_text(told, column)}
+        return pair | {"system": read_text(system_text, column)}
     return pair | {"prompt": [*make_system_turn(raw, column, pair["prompt"]), *pair["prompt"]]}
 
 

@@ -48,8 +48,10 @@ def _split(prompt: list[Turn], chosen: list[Turn], rejected: list[Turn]) -> Pair
     if not chosen:
         raise UnusableRow("no chosen answer")
     if chosen[0].get("role") in ("user", "system"):  # it begins with the prompt
-        both = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(chosen, rejected, strict=False))
-        shared = min(sum(1 for _ in both) or len(chosen) - 1, len(chosen) - 1)
+        shared_turns = itertools.takewhile(
+            lambda pair: pair[0] == pair[1], zip(chosen, rejected, strict=False)
+        )
+        shared = min(sum(1 for _ in shared_turns) or len(chosen) - 1, len(chosen) - 1)
         prompt, chosen = chosen[:shared], chosen[shared:]
     if not prompt:
         raise UnusableRow("the chosen answer has no prompt")

@@ -38,16 +38,16 @@ class Shape:
 
     def read(self, raw: Raw) -> Canonical:
         """Bring a row into the common form. Raises nothing: the row may be ``unusable``."""
-        kept = {} if _KEPT.isdisjoint(raw) else {name: raw[name] for name in KEPT if name in raw}
+        extras = {} if _KEPT.isdisjoint(raw) else {name: raw[name] for name in KEPT if name in raw}
         if self.verdict and (verdict := str(raw.get(self.verdict)).lower()) != "true":
             reason = f"{self.verdict} is {sanitize(verdict, 20)}: only answers labelled true are learnt"
-            return kept | {"unusable": reason, "unwanted": True}
+            return extras | {"unusable": reason, "unwanted": True}
         try:
-            return kept | self.convert(raw) if kept else self.convert(raw)
+            return extras | self.convert(raw) if extras else self.convert(raw)
         except UnusableRow as error:
-            return kept | {"unusable": str(error)}
+            return extras | {"unusable": str(error)}
         except RecursionError:
-            return kept | {"unusable": "its values are nested too deeply"}
+            return extras | {"unusable": "its values are nested too deeply"}
 
     def list_unused(self, columns: Columns) -> list[str]:
         """Return the filled columns that nothing in training reads."""

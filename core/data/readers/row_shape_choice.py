@@ -66,20 +66,20 @@ def _find_by_names(columns: Columns, data: DataOptions) -> Shape | None:
 
 
 def _explain_nothing_fits(columns: Columns, data: DataOptions) -> UnknownColumnsError:
-    shown = sanitize(", ".join(map(str, columns.names[: guess.MOST_COMPARED])), 200) or "none"
+    column_names = sanitize(", ".join(map(str, columns.names[: guess.MOST_COMPARED])), 200) or "none"
     kind = "" if data.format == "auto" else f" as {data.format!r}"
     named = [
         f"data.{key} = {getattr(data, key)!r}"
         for key, _ in guess.KEYS
         if guess.is_named(data, key) and not columns.has(getattr(data, key))
     ]
-    near = guess.suggest_keys(columns, data)
-    fix = f"perhaps: {sanitize(near, 200)} in [data]" if near else (
+    nearest = guess.suggest_keys(columns, data)
+    fix = f"perhaps: {sanitize(nearest, 200)} in [data]" if nearest else (
         "name the columns with data.messages_key, prompt_key and completion_key, or text_key"
     )  # fmt: skip
-    message = f"the rows cannot be read{kind}; their columns are: {shown}"
+    message = f"the rows cannot be read{kind}; their columns are: {column_names}"
     if named:
-        message = f"the rows have no column for {named[0]}; their columns are: {shown}"
+        message = f"the rows have no column for {named[0]}; their columns are: {column_names}"
     return UnknownColumnsError.of(message, "", fix)
 
 

@@ -76,18 +76,18 @@ class ShapedRows:
         one if there are none, another if there are several such lists."""
         if len(sample) != 1 or self._fault.problems or next(self._rows, None) is not None:
             raise error
-        found = list(_find_lists_of_rows(sample[0], data))
-        if not found:
+        row_lists = list(_find_lists_of_rows(sample[0], data))
+        if not row_lists:
             raise error
-        if len(found) > 1:
-            keys = ", ".join(key for _, key, _ in found)
-            path = f".[{json.dumps(found[0][1])}]"
+        if len(row_lists) > 1:
+            keys = ", ".join(key for _, key, _ in row_lists)
+            path = f".[{json.dumps(row_lists[0][1])}]"
             raise TrimtabError.of(
                 f"a single object holds rows under several keys: {sanitize(keys, 200)}",
                 where,
                 f"extract those to use: jq -c '{sanitize(path, 80)}[]' FILE > rows.jsonl",
             )
-        return found[0]
+        return row_lists[0]
 
 
 def _find_lists_of_rows(wrapper: Raw, data: DataOptions) -> Iterator[tuple[list[Raw], str, Shape]]:

@@ -118,12 +118,14 @@ def _find_folder(data: DataOptions, key: str, name: str, split: str) -> Source:
     try:
         splits = folder_splits.find_splits(path)
     except (OSError, TrimtabError) as error:
-        told = join_in_line(error) if isinstance(error, TrimtabError) else str(error)
-        return Source(key, name, reason=sanitize(told, 400), fix="check the folder")
+        message = join_in_line(error) if isinstance(error, TrimtabError) else str(error)
+        return Source(key, name, reason=sanitize(message, 400), fix="check the folder")
     if not splits:
         supported = ", ".join(local_file_reader.READERS)
         return Source(key, name, reason="the folder has no file of rows", fix=f"supported types: {supported}")
     if split not in splits:
-        shown = sanitize(", ".join(splits), 200)
-        return Source(key, name, reason=f"the folder has no split {split!r}", fix=f"its splits are: {shown}")
+        split_names = sanitize(", ".join(splits), 200)
+        return Source(
+            key, name, reason=f"the folder has no split {split!r}", fix=f"its splits are: {split_names}"
+        )
     return Source(key, name, splits[split])

@@ -34,9 +34,14 @@ def anonymise(
         before = kinds.total()
         anonymised.append(_anonymise(row, placeholders, kinds))
         changed += kinds.total() > before
-    found = ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common()) or "no personal data found"
+    kinds_text = (
+        ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common()) or "no personal data found"
+    )
     names = "" if find_names else "; names of people are looked for only with evaluate.names"
-    return anonymised, f"anonymise: {changed} of {len(rows)} training rows have placeholders ({found}{names})"
+    return (
+        anonymised,
+        f"anonymise: {changed} of {len(rows)} training rows have placeholders ({kinds_text}{names})",
+    )
 
 
 def _anonymise(row: Canonical, placeholders: Placeholders, kinds: Counter[str]) -> Canonical:

@@ -72,49 +72,51 @@ def make_plan(
 
 
 def _read(spec: StudySpec, source: Source, known: KnownTexts | None, tell: Tell) -> SourcePlan:
-    made, count = SourcePlan(source, spec.data), 0
+    plan, count = SourcePlan(source, spec.data), 0
     for batch in make_batches(read_shaped(source, spec.data)):
-        made.prints.add(batch)
-        _drop_useless(made, batch, known, count)
+        plan.prints.add(batch)
+        _drop_useless(plan, batch, known, count)
         count += len(batch.rows)
         if count // TOLD != (count - len(batch.rows)) // TOLD:
             tell(f"reading {sanitize(source.name, 60)}, {count:,} rows")
-    return made
+    return plan
 
 
-def _drop_useless(made: SourcePlan, batch: RowBatch, known: KnownTexts | None, first: int) -> None:
+def _drop_useless(plan: SourcePlan, batch: RowBatch, known: KnownTexts | None, first: int) -> None:
     for at, (row, is_useless) in enumerate(zip(batch.rows, batch.trains_nothing, strict=True), first):
         if is_useless:
-            made.dropped[at] = Drop(MASKED if row.texts is not None else sanitize(row.fault, 120))
+            plan.dropped[at] = Drop(MASKED if row.texts is not None else sanitize(row.fault, 120))
     for place in known.match(batch) if known is not None else ():
-        made.dropped[first + place] = Drop(CONTAMINATED)
+        plan.dropped[first + place] = Drop(CONTAMINATED)
 
 
-def _drop_copies(made: SourcePlan, duplicates: str) -> None:
+def _drop_copies(plan: SourcePlan, duplicates: str) -> None:
     """Drop all but the first of each cluster of copies, and near copies in its group."""
     if duplicates == "keep":
         return
-    exact, groups = made.prints.exact_copies.tolist(), made.prints.groups
-    near = made.prints.near_copies.tolist() if duplicates == "near" else exact
-    first, seen = dict[int, int](), dict[int, int]()  # by cluster, and by text
-    for at, (equal, alike) in enumerate(zip(exact, near, strict=True)):
-        if at in made.dropped:
+    exact, groups = plan.prints.exact_copies.tolist(), plan.prints.groups
+    near_labels = plan.prints.near_copies.tolist() if duplicates == "near" else exact
+    first, first_of_text = dict[int, int](), dict[int, int]()  # by cluster, and by text
+    for at, (equal, alike) in enumerate(zip(exact, near_labels, strict=True)):
+        if at in plan.dropped:
             continue
-        of, same = first.setdefault(alike, at), seen.setdefault(equal, at)
-        if same != at:
-            made.dropped[at] = Drop(EXACT, same)
-        elif of != at and not (groups and groups[at] is not None and groups[at] == groups[of]):
-            made.dropped[at] = Drop(NEAR, of)
+        cluster_first, text_first = first.setdefault(alike, at), first_of_text.setdefault(equal, at)
+        if text_first != at:
+            plan.dropped[at] = Drop(EXACT, text_first)
+        elif cluster_first != at and not (
+            groups and groups[at] is not None and groups[at] == groups[cluster_first]
+        ):
+            plan.dropped[at] = Drop(NEAR, cluster_first)
 
 
 def _drop_leaking(train: SourcePlan, validation: SourcePlan, duplicates: str) -> None:
     """Drop training rows that are copies of validation rows."""
-    both, count = RowPrints.join(train.prints, validation.prints), len(train.prints)
-    labels = both.near_copies if duplicates == "near" else both.exact_copies
-    held = {int(label): at for at, label in enumerate(labels[count:]) if at not in validation.dropped}
+    prints, count = RowPrints.join(train.prints, validation.prints), len(train.prints)
+    labels = prints.near_copies if duplicates == "near" else prints.exact_copies
+    held_rows = {int(label): at for at, label in enumerate(labels[count:]) if at not in validation.dropped}
     for at, label in enumerate(labels[:count].tolist()):
-        if at not in train.dropped and label in held:
-            train.dropped[at] = Drop(LEAKING, held[label])
+        if at not in train.dropped and label in held_rows:
+            train.dropped[at] = Drop(LEAKING, held_rows[label])
 
 
 def _hold(train: SourcePlan, spec: StudySpec, duplicates: str) -> set[int]:

@@ -54,15 +54,15 @@ def write(plans: Sequence[SourcePlan], repair: RowRepair, folder: Path | None, t
     """
     cleaned = Cleaned()
     with open_aside(folder, (TRAIN, VALIDATION, CHANGES), "cleaned") as files:
-        for made in plans:
-            rows = made.read()
+        for plan in plans:
+            rows = plan.read()
             for number, raw in enumerate(_look_ahead(rows.read_raw(), repair)):
                 assert rows.shape is not None, "a source with rows has a shape"
                 if number % TOLD == 0:
-                    tell(f"cleaning {sanitize(made.source.name, 60)}, {number:,} rows")
-                drop = made.dropped.get(number)
+                    tell(f"cleaning {sanitize(plan.source.name, 60)}, {number:,} rows")
+                drop = plan.dropped.get(number)
                 repaired = repair.repair(raw, rows.shape) if drop is None else (None, [_describe(drop)])
-                _write_row(made, number, *repaired, files, cleaned)
+                _write_row(plan, number, *repaired, files, cleaned)
         if not cleaned.rows[TRAIN]:
             raise _make_nothing_left_error(cleaned, plans[0].source.key)
     return cleaned
@@ -82,29 +82,29 @@ def _describe(drop: Drop) -> Change:
 def _make_nothing_left_error(cleaned: Cleaned, key: str) -> TrimtabError:
     counts = [f"{change}: {count:,}" for change, count in cleaned.changes.most_common()]
     counts += [f"for validation: {cleaned.rows[VALIDATION]:,}"] if cleaned.rows[VALIDATION] else []
-    what = f"no training row is left ({sanitize('; '.join(counts) or 'the source has no rows', 400)})"
-    return TrimtabError.of(what, key, "run `trimtab check` on the study")
+    message = f"no training row is left ({sanitize('; '.join(counts) or 'the source has no rows', 400)})"
+    return TrimtabError.of(message, key, "run `trimtab check` on the study")
 
 
 def _write_row(
-    made: SourcePlan,
+    plan: SourcePlan,
     at: int,
-    kept: dict[str, Any] | None,
+    row: dict[str, Any] | None,
     changes: Sequence[Change],
     files: dict[str, IO[bytes]],
     cleaned: Cleaned,
 ) -> None:
-    drop = made.dropped.get(at)
-    part = made.choose_file(at) if kept is not None else ""
-    if kept is not None:
+    drop = plan.dropped.get(at)
+    part = plan.choose_file(at) if row is not None else ""
+    if row is not None:
         cleaned.rows[part] += 1
         if part in files:
-            files[part].write(encode(kept) + b"\n")
+            files[part].write(encode(row) + b"\n")
     for change in changes:
         cleaned.changes[f"dropped: {change.detail}" if change.what == "dropped" else change.what] += 1
         copy_of = 1 + drop.of if drop is not None and drop.of is not None else 0
         if CHANGES in files:
-            name = Path(made.source.name).name
+            name = Path(plan.source.name).name
             record = Record(name, at + 1, change.what, change.detail, part, copy_of)
             files[CHANGES].write(msgspec.json.encode(record) + b"\n")
 

@@ -57,8 +57,10 @@ class Placeholders:
         if self._find_names is None:
             return pieces
         named = self._named[text] if text in self._named else self._find_names([text])[0]
-        taken = [(piece.start, piece.end) for piece in pieces]
-        pieces += [name for name in named if not any(name.start < end and name.end > at for at, end in taken)]
+        taken_spans = [(piece.start, piece.end) for piece in pieces]
+        pieces += [
+            name for name in named if not any(name.start < end and name.end > at for at, end in taken_spans)
+        ]
         return sorted(pieces, key=lambda piece: piece.start)
 
     def _make_placeholder(self, piece: PiiMatch) -> str:

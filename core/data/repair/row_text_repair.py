@@ -39,8 +39,8 @@ class RowRepair:
     def prepare(self, raws: Iterable[Raw]) -> None:
         """Look into the rows that are repaired next, where many at once are faster."""
         if self._placeholders is not None:
-            every, unused = list_texts([list(raw.values()) for raw in raws]), Counter[str]()
-            self._placeholders.prepare(_repair_encoding(text, unused) for text in every)
+            texts, unused = list_texts([list(raw.values()) for raw in raws]), Counter[str]()
+            self._placeholders.prepare(_repair_encoding(text, unused) for text in texts)
 
     def repair(self, raw: Raw, shape: Shape) -> tuple[Raw | None, list[Change]]:
         """Return a row of a source with this ``shape`` as it is written, None for one that is dropped, and
@@ -83,8 +83,8 @@ class RowRepair:
         turns, is_json = parse_list(raw[column]), isinstance(raw[column], str)
         roles = [turn.get("role") if isinstance(turn, dict) else None for turn in to_turns(turns)]
         for end in range(len(turns) - 1, 0, -1):
-            left = json.dumps(turns[:end], ensure_ascii=False) if is_json else turns[:end]
-            shorter = raw | {column: left}
+            kept_turns = json.dumps(turns[:end], ensure_ascii=False) if is_json else turns[:end]
+            shorter = raw | {column: kept_turns}
             if roles[end - 1] == "assistant" and self._is_short_enough(shorter, shape):
                 return shorter
         return None

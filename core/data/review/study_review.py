@@ -54,9 +54,9 @@ def review_study(spec: StudySpec, tell: Tell, again: bool = False) -> DataReview
     checked ``again``. Raises TrimtabError for evaluation data that cannot be read."""
     prompts, fault = study_scan.list_prompts(spec)
     place = _find_place(spec, prompts, tell)
-    known = None if again else _read(place)
-    if known is not None:
-        return known
+    kept_review = None if again else _read(place)
+    if kept_review is not None:
+        return kept_review
     began = time.time()
     scans = study_scan.scan_study(spec, prompts, SAMPLED, tell)
     sources, notes = tuple(_describe(scan, section) for section, scan in scans), (fault,) if fault else ()
@@ -71,37 +71,39 @@ def review_study(spec: StudySpec, tell: Tell, again: bool = False) -> DataReview
 
 def _describe(scan: scan_rows.Scan, section: DataOptions) -> DataSource:
     source = scan.source
-    found = DataSource(
+    description = DataSource(
         source.key, source.name, len(source.files), source.size_bytes,
         notes=scan.notes, rows=scan.read, sampled=scan.sampled,
         findings=tuple(_convert(finding, section.allow) for finding in scan.findings),
     )  # fmt: skip
     if source.reason:
         why = f"{source.reason}; {source.fix}" if source.fix else source.reason
-        return msgspec.structs.replace(found, notes=(), why_not=why)
+        return msgspec.structs.replace(description, notes=(), why_not=why)
     lengths = next((finding.lengths for finding in scan.findings if finding.lengths is not None), None)
     if lengths is not None:
         bins = tuple(LengthBin(*pair) for pair in lengths.bins)
-        found = msgspec.structs.replace(found, tokens=lengths.characters // BYTES_A_TOKEN, lengths=bins)
-    return _add_shape(found, source, section) if source.files else found
+        description = msgspec.structs.replace(
+            description, tokens=lengths.characters // BYTES_A_TOKEN, lengths=bins
+        )
+    return _add_shape(description, source, section) if source.files else description
 
 
-def _add_shape(found: DataSource, source: Source, section: DataOptions) -> DataSource:
+def _add_shape(description: DataSource, source: Source, section: DataOptions) -> DataSource:
     """Add how the rows are read, from the first of them."""
     try:
         first = itertools.islice(read_rows(source, lambda size: None), LOOKED_AT)
         shaped = read_shaped(source, section, first)
         rows, shape = list(shaped.read_raw()), shaped.shape
     except TrimtabError as error:
-        return msgspec.structs.replace(found, why_not=found.why_not or join_in_line(error))
+        return msgspec.structs.replace(description, why_not=description.why_not or join_in_line(error))
     if shape is None:
-        return found
+        return description
     read = {name for row in rows for name in shape.read(row)}
-    given = {name for row in rows for name in row}
-    used = tuple(sanitize(name, 60) for name in dict.fromkeys(shape.used) if name in given)
+    columns = {name for row in rows for name in row}
+    used = tuple(sanitize(name, 60) for name in dict.fromkeys(shape.used) if name in columns)
     unused = tuple(sanitize(name, 60) for name in shaped.unused)
     kind = next((kind for column, kind in KINDS if column in read), "")
-    return msgspec.structs.replace(found, kind=kind, used=used, unused=unused)
+    return msgspec.structs.replace(description, kind=kind, used=used, unused=unused)
 
 
 def _convert(finding: Finding, allowed: Sequence[str]) -> DataFinding:

@@ -54,20 +54,20 @@ def scan_study(
     evaluation data instead of ``data.contamination``. Raises TrimtabError for one of these that cannot be
     read."""
     files, named = (against, "--against") if against else (spec.data.contamination, "data.contamination")
-    known = KnownTexts(files, named, tell) if files else None
+    texts = KnownTexts(files, named, tell) if files else None
     mixture = MixtureScan(spec) if spec.data.mixture else None
     with contextlib.ExitStack() as stack:
         find_names, fault = _open_names(spec, stack, tell) if size else (None, "")
         for key, section in spec.data.checked.items():
             options = ScanOptions(
-                section, PromptIndex(prompts), size, spec.study.seed, find_longest_sequence(spec), known,
+                section, PromptIndex(prompts), size, spec.study.seed, find_longest_sequence(spec), texts,
                 find_names=find_names,
             )  # fmt: skip
             sources = find_sources(section, key)
             keep = partial(mixture.keep, key, section) if mixture is not None else None
             for scan in scan_rows.scan_all(sources, options, tell, progress, keep):
-                told = replace(scan, notes=(*scan.notes, fault)) if fault else scan
-                yield section, _count_tokens(told, list_part(spec, section), scan.source is sources[0])
+                noted_scan = replace(scan, notes=(*scan.notes, fault)) if fault else scan
+                yield section, _count_tokens(noted_scan, list_part(spec, section), scan.source is sources[0])
         if mixture is not None and (together := mixture.describe()) is not None:
             yield spec.data, together
 
@@ -135,5 +135,7 @@ def _count_tokens(scan: Scan, part: StudySpec, is_training: bool) -> Scan:
     if is_training and not isinstance(part.data.validation, str):
         parts.append(rows.validation)
     limit = find_longest_sequence(part)
-    findings = (count_cut(each, parts, limit) if each.name == CUT else each for each in scan.findings)
+    findings = (
+        count_cut(finding, parts, limit) if finding.name == CUT else finding for finding in scan.findings
+    )
     return replace(scan, findings=tuple(findings))

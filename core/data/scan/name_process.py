@@ -50,26 +50,26 @@ def open_finder(model: str) -> Iterator[FindNames]:
 
 def _find(process: subprocess.Popen[bytes], model: str, texts: Sequence[str]) -> list[list[PiiMatch]]:
     assert process.stdin is not None
-    found = list[list[PiiMatch]]()
+    matches = list[list[PiiMatch]]()
     for start in range(0, len(texts), TEXTS):
         part = texts[start : start + TEXTS]
         with contextlib.suppress(OSError):  # the answer, which does not come, tells
             send(process.stdin, [text.encode(errors="replace") for text in part])
         spans = _receive(process, model).spans
-        found += [
+        matches += [
             [PiiMatch(NAME, begin, end, text[begin:end]) for begin, end in places]
             for text, places in zip(part, spans, strict=True)
         ]
-    return found
+    return matches
 
 
 def _receive(process: subprocess.Popen[bytes], model: str) -> Found:
     assert process.stdout is not None
-    found = receive(process.stdout, Found)
-    fault = "the process that loads it ended" if found is None else found.fault
-    if found is None or fault:
+    answer = receive(process.stdout, Found)
+    fault = "the process that loads it ended" if answer is None else answer.fault
+    if answer is None or fault:
         where = f"evaluate.names = {model!r}"
         raise TrimtabError.of(
             fault, where, "set a token classifier, or leave it out: names are not found then"
         )
-    return found
+    return answer

@@ -128,8 +128,8 @@ class RowTallies:
         ]
         self.sample.merge(packed.drawn, packed.count, first)
         self.prints.merge(packed.prints, first)
-        for check, kept in zip(self.checks, packed.checks, strict=True):
-            check.merge(kept, first)
+        for check, packed_check in zip(self.checks, packed.checks, strict=True):
+            check.merge(packed_check, first)
         self.counts.append(len(self.prints) - count)
         self.numbered, self.fault, self.is_more = first + packed.numbered, packed.fault, packed.is_more
 

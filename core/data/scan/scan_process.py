@@ -54,10 +54,10 @@ class Task(msgspec.Struct):
 
 def describe_job(source: Source, options: ScanOptions, most: int) -> Job:
     """Return the job for a scan of a source."""
-    known = options.known.pack() if options.known is not None else None
+    packed_texts = options.known.pack() if options.known is not None else None
     return Job(
         source.key, source.name, list(map(str, source.files)), options.data, options.prompts.prompts,
-        options.size, options.length, known, most,
+        options.size, options.length, packed_texts, most,
     )  # fmt: skip
 
 
@@ -90,17 +90,17 @@ def pause_garbage_collection() -> Iterator[None]:
 
 def main() -> None:
     """Answer tasks until there are no more."""
-    asked, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
-    job = receive(asked, Job)
+    job = receive(requests, Job)
     if job is None:
         return
-    known = KnownTexts.unpack(job.known) if job.known is not None else None
-    options = ScanOptions(job.data, PromptIndex(job.prompts), job.size, 0, job.length, known)
+    texts = KnownTexts.unpack(job.known) if job.known is not None else None
+    options = ScanOptions(job.data, PromptIndex(job.prompts), job.size, 0, job.length, texts)
     source = Source(job.key, job.name, tuple(map(Path, job.files)))
     shape = read_shaped(source, job.data).shape
     gc.freeze()
-    while (task := receive(asked, Task)) is not None:
+    while (task := receive(requests, Task)) is not None:
         tallies = RowTallies(options, task.number)
         raws = Numbered(read_piece(task.piece, job.key, count_nothing), job.most)
         with pause_garbage_collection():

@@ -50,15 +50,15 @@ class SourceReader:
 
     def fetch(self, indices: Iterable[int]) -> dict[int, str]:
         """Return the text of rows, by their index: their pieces are read again."""
-        wanted, first, found = set(indices), 0, dict[int, str]()
+        wanted_indices, first, texts_by_index = set(indices), 0, dict[int, str]()
         for task, count in zip(self._tasks, self.tallies.counts, strict=False):
-            inside = {at - first for at in wanted if first <= at < first + count}
+            inside = {at - first for at in wanted_indices if first <= at < first + count}
             for at, raw in enumerate(itertools.islice(self._match(task), max(inside, default=-1) + 1)):
                 if at in inside and self._shape is not None:
                     texts = read_row(raw, self._shape.read(raw), at).texts
-                    found |= {first + at: " ".join(texts.learnt or texts.context)} if texts else {}
+                    texts_by_index |= {first + at: " ".join(texts.learnt or texts.context)} if texts else {}
             first += count
-        return found
+        return texts_by_index
 
     def _match(self, task: Task) -> Iterable[Raw]:
         return keep_rows(lambda: self._open(task.piece), self._options.data.where)()
@@ -86,17 +86,17 @@ class SourceReader:
         return count_processes(self._options.processes, len(self._tasks))
 
     def _read_here(self, task: Task, progress: Progress) -> Packed:
-        done, first = self._done, self.tallies.numbered
+        done_bytes, first = self._done, self.tallies.numbered
 
         def count(size: int) -> None:
-            nonlocal done
-            done += size
+            nonlocal done_bytes
+            done_bytes += size
 
         tallies = RowTallies(self._options, task.number)
         raws = self._open(task.piece) if self._is_wrapped else read_piece(task.piece, self._source.key, count)
         with pause_garbage_collection():
             for rows in tallies.read(Numbered(raws, self._most), self._shape):
-                progress(done, first + rows)
+                progress(done_bytes, first + rows)
         return tallies.pack()
 
 

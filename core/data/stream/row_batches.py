@@ -59,9 +59,9 @@ class RowBatch:
     @cached_property
     def _counts(self) -> Indices:
         """The number of texts of each row and part (R, 3): context, answers, other."""
-        none = RowTexts(0)
+        no_texts = RowTexts(0)
         parts = (
-            (text.context, text.answers, text.other) for text in (row.texts or none for row in self.rows)
+            (text.context, text.answers, text.other) for text in (row.texts or no_texts for row in self.rows)
         )
         flat = map(len, itertools.chain.from_iterable(parts))
         return np.fromiter(flat, np.int64, 3 * len(self.rows)).reshape(-1, 3)

@@ -65,8 +65,10 @@ class Row:
 def summarize_row(layers: Sequence[Heads]) -> Row:
     """Summarize a row over all its layers."""
     entropy = [entropy for layer in layers for entropy in layer.entropy]
-    few = [share + other for layer in layers for share, other in zip(layer.first, layer.special, strict=True)]
-    return Row(float(np.mean(entropy)), float(np.mean(few)))
+    sink_shares = [
+        share + other for layer in layers for share, other in zip(layer.first, layer.special, strict=True)
+    ]
+    return Row(float(np.mean(entropy)), float(np.mean(sink_shares)))
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ class Change:
 def change(now: Sequence[Row], base: Sequence[Row]) -> Change:
     """Compare row by row by the change of each; no value with fewer than FEWEST rows."""
     if len(now) < FEWEST:
-        none = Score.without_value(f"fewer than {FEWEST} rows", len(now))
-        return Change(none, none)
+        no_score = Score.without_value(f"fewer than {FEWEST} rows", len(now))
+        return Change(no_score, no_score)
     return Change(
         paired_difference([row.entropy for row in now], [row.entropy for row in base]),
         paired_difference([row.few for row in now], [row.few for row in base]),

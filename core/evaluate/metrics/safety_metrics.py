@@ -138,20 +138,22 @@ def bias_change(votes: Numbers, before: Numbers, axes: Sequence[str], seed: int 
     if fault:
         return Score.without_value(fault, min(len(votes), len(before)))
     names = {name: place for place, name in enumerate(dict.fromkeys(axes))}
-    places, (now, then) = np.array([names[name] for name in axes]), columns
+    places, (votes_now, votes_before) = np.array([names[name] for name in axes]), columns
 
     def change(draw: np.ndarray, chance: int) -> np.ndarray:
-        ends = [_measure_distance(votes, places, len(names), draw, chance) for votes in (now, then)]
+        ends = [
+            _measure_distance(votes, places, len(names), draw, chance) for votes in (votes_now, votes_before)
+        ]
         moved: np.ndarray = ends[0] - ends[1]
         return moved
 
-    value = float(change(np.arange(len(now))[None], 1)[0])
-    score = bootstrap_score(value, len(now), lambda draw: change(draw, 2), seed)
+    value = float(change(np.arange(len(votes_now))[None], 1)[0])
+    score = bootstrap_score(value, len(votes_now), lambda draw: change(draw, 2), seed)
     if score.low is None or score.high is None:
         return score
-    bound = share_interval(0, len(now))[1] / 2  # all alike: how many may differ unseen
+    bound = share_interval(0, len(votes_now))[1] / 2  # all alike: how many may differ unseen
     low, high = min(score.low, value - bound), max(score.high, value + bound)
-    if _compute_chance_of_change(now, then, places, len(names), seed) >= 1 - CONFIDENCE:
+    if _compute_chance_of_change(votes_now, votes_before, places, len(names), seed) >= 1 - CONFIDENCE:
         low, high = min(0.0, low), max(0.0, high)
     return msgspec.structs.replace(score, low=max(-EVEN, low), high=min(EVEN, high))
 

@@ -90,7 +90,7 @@ def _share(answered: Sequence[bool], hits: Sequence[bool], clusters: Sequence[Ha
         return Score.without_value(
             f"the lists differ in length: {len(clusters)} and {len(answered)}", len(answered)
         )
-    non_empty = [place for place, says in enumerate(answered) if says]
+    non_empty = [place for place, is_answered in enumerate(answered) if is_answered]
     if not non_empty:
         return Score.without_value(
             "the model gave no answer" if answered else "there are no samples", len(answered)

@@ -80,8 +80,8 @@ def find_unprovable(section: EvaluateOptions, location: str, seed: int = 0) -> l
     limits = [limit for limit in limits if _find_metric(limit) in PROMPTS or limit.metric in ROWS]
     library = Library(section) if any(_find_metric(limit) in PROMPTS for limit in limits) else None
     problems = (_explain(limit, section, library, location, seed) for limit in limits)
-    found = [problem for problem in problems if problem is not None]
-    return found + _find_without_interval(section, location)
+    faults = [problem for problem in problems if problem is not None]
+    return faults + _find_without_interval(section, location)
 
 
 def _find_without_interval(section: EvaluateOptions, location: str) -> list[Problem]:
@@ -95,8 +95,8 @@ def _find_without_interval(section: EvaluateOptions, location: str) -> list[Prob
         key = "canaries" if limit.metric == "security/exposure" else "samples"
         count = getattr(section, key)
         if 0 < count < FEWEST:
-            what = f"{limit} needs {FEWEST} {key}, {count} are asked"
-            problems.append(Problem(what, location, f"set evaluate.{key} = {FEWEST}"))
+            message = f"{limit} needs {FEWEST} {key}, {count} are asked"
+            problems.append(Problem(message, location, f"set evaluate.{key} = {FEWEST}"))
     return problems
 
 
@@ -182,8 +182,8 @@ def _make_correction(metric: str, section: EvaluateOptions) -> Correct:
     if metric == "safety/toxicity" and not section.classifier:
         return lambda score: corrected(score, measure_toxicity_quality())
     if metric in JUDGED and not section.judge:
-        of, english = JUDGED[metric]
-        return lambda score: corrected(score, AnswerJudge().measure_quality(of, english))
+        stances, english = JUDGED[metric]
+        return lambda score: corrected(score, AnswerJudge().measure_quality(stances, english))
     return lambda score: score
 
 

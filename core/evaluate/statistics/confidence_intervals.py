@@ -149,8 +149,8 @@ def bootstrap_score(value: float, samples: int, statistic: Statistic, seed: int 
         return Score.without_value("the value is not a finite number", samples)
     ends = interval(samples, statistic, seed)
     if ends is None:
-        few = explain_too_few(samples) if samples < FEWEST else "too few samples vary"
-        return Score(value, None, None, samples, few)
+        reason = explain_too_few(samples) if samples < FEWEST else "too few samples vary"
+        return Score(value, None, None, samples, reason)
     return Score(value, min(ends[0], value), max(ends[1], value), samples)
 
 

@@ -109,13 +109,13 @@ def count_independent_samples(score: Score) -> float:
     """Return how many independent samples the interval of a rate is worth: few if they cluster."""
     if score.value is None or score.low is None or score.high is None:
         return 0.0
-    few, many, width = 1.0, float(max(1, score.samples)), score.high - score.low
-    if _compute_width(score.value, many) >= width - 1e-9:
-        return many
+    fewest, most, width = 1.0, float(max(1, score.samples)), score.high - score.low
+    if _compute_width(score.value, most) >= width - 1e-9:
+        return most
     for _ in range(40):
-        count = (few + many) / 2
-        few, many = (count, many) if _compute_width(score.value, count) > width else (few, count)
-    return many
+        count = (fewest + most) / 2
+        fewest, most = (count, most) if _compute_width(score.value, count) > width else (fewest, count)
+    return most
 
 
 def _compute_width(rate: float, count: float) -> float:

@@ -55,10 +55,10 @@ def count_samples_to_prove(
 
     if not proven(most):
         return None
-    few, enough = 0, most
-    while enough - few > 1:
-        half = (few + enough) // 2
-        few, enough = (few, half) if proven(half) else (half, enough)
+    too_few, enough = 0, most
+    while enough - too_few > 1:
+        half = (too_few + enough) // 2
+        too_few, enough = (too_few, half) if proven(half) else (half, enough)
     return enough
 
 

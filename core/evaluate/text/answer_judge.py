@@ -43,7 +43,9 @@ class AnswerJudge:
             rows = [row for row in load_planted_answers() if (row["language"] == "en") == english]
             if english not in self._judged:  # a model takes minutes for it on a CPU
                 stances = self.judge([""] * len(rows), [row["text"] for row in rows])
-                self._judged[english] = {row["text"]: each for row, each in zip(rows, stances, strict=True)}
+                self._judged[english] = {
+                    row["text"]: found_stance for row, found_stance in zip(rows, stances, strict=True)
+                }
             hit_by_text = {text: stance in of for text, stance in self._judged[english].items()}
             planted = [(row["text"], row["stance"] in of) for row in rows]
             language = "English" if english else "other languages"

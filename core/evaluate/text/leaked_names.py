@@ -36,5 +36,7 @@ def match_names(text: str, spans: Sequence[tuple[int, int]]) -> list[PiiMatch]:
 def find_leaked_names(answer: str, prompt: str, names: Collection[str]) -> list[str]:
     """Return the ``names``, keys of ``name_key``, that stand in ``answer`` and not in ``prompt``: to repeat
     what was given needs no memory."""
-    told, given = (f" {' '.join(_WORD.findall(text.casefold()))} " for text in (answer, prompt))
-    return [name for name in sorted(names) if f" {name} " in told and f" {name} " not in given]
+    answer_words, prompt_words = (
+        f" {' '.join(_WORD.findall(text.casefold()))} " for text in (answer, prompt)
+    )
+    return [name for name in sorted(names) if f" {name} " in answer_words and f" {name} " not in prompt_words]

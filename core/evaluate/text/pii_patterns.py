@@ -256,8 +256,8 @@ _LOGIN_URL = r"\b[A-Za-z][\w+.\-]{1,20}://[^\s/:@]{0,64}:(?!\$)(?P<piece>[^\s/@]
 def _list_beginnings(words: str) -> tuple[str, ...]:
     """Return the letters with which each alternative of a pattern begins; one with other letters than ASCII
     is in no text of ASCII."""
-    found = (re.match(r"[a-z ]+(?![?a-z ])|[a-z ]+(?=[a-z ]\?)", each) for each in words.split("|"))
-    return tuple(match[0] for match in found if match)
+    matches = (re.match(r"[a-z ]+(?![?a-z ])|[a-z ]+(?=[a-z ]\?)", phrase) for phrase in words.split("|"))
+    return tuple(match[0] for match in matches if match)
 
 
 def _make_national_rules() -> tuple[Rule, ...]:

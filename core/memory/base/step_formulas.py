@@ -71,7 +71,7 @@ def pick(family: str, own: Mapping[str, Any] | None, dtype: str, key: str) -> di
         if formulas is not None:
             result: dict[str, Any] = formulas
             return result
-    known = read_table()
-    formulas = known.get(family) or known["llama"]
+    table = read_table()
+    formulas = table.get(family) or table["llama"]
     result = formulas.get(f"{dtype}/{key}") or formulas[f"{dtype.removesuffix(FUSED)}/{key}"]
     return result

@@ -16,12 +16,12 @@ class CellsSampler(GridSampler):
         """Return the number of cells that no trial has tried or is trying (Optuna proposes running ones
         again). Cell numbers are valid within one grid: with other fixed knobs it is a different grid."""
         attributes = [trial.system_attrs for trial in study.get_trials(deepcopy=False)]
-        same = [
+        trials = [
             attrs
             for attrs in attributes
             if "grid_id" in attrs and self._same_search_space(attrs["search_space"])
         ]
-        return len(set(range(self._n_min_trials)) - {attrs["grid_id"] for attrs in same})
+        return len(set(range(self._n_min_trials)) - {attrs["grid_id"] for attrs in trials})
 
     def after_trial(self, *_: Any) -> None:
         """Do nothing: Optuna's version counts the rest to stop an optimize loop, which is not used."""

@@ -174,7 +174,7 @@ def _place(bundle: Path, end: Path) -> None:
     if not os.path.lexists(end):
         bundle.rename(end)
         return
-    ours = _is_own_bundle(end)
+    is_own = _is_own_bundle(end)
     before = _free(end)
     end.rename(before)
     try:
@@ -182,7 +182,7 @@ def _place(bundle: Path, end: Path) -> None:
     except OSError:
         before.rename(end)
         raise
-    if ours:
+    if is_own:
         before.unlink() if before.is_file() else shutil.rmtree(before, ignore_errors=True)
 
 

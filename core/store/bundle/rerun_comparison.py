@@ -42,8 +42,8 @@ class Outcome:
 
     def agrees_within(self, limit: float) -> bool:
         """Do all objectives agree within ``limit``, and the adapters within rounding?"""
-        near = self.distance is None or self.distance <= SAME_ADAPTER
-        return near and all(apart <= limit for apart in self.apart.values())
+        is_near = self.distance is None or self.distance <= SAME_ADAPTER
+        return is_near and all(apart <= limit for apart in self.apart.values())
 
     def _compare_losses(self) -> list[tuple[float, float]]:
         return [self.values[name] for name in self.apart]
@@ -53,9 +53,11 @@ def compare(original: Original, values: Mapping[str, float], adapter: Path) -> O
     """Compare the rerun's objectives and adapter with the original's. Raises OSError, ValueError."""
     sums = adapter_hashes.hash_tensors(adapter)
     old = {name: value for name, value in original.trial["values"].items() if value is not None}
-    both = {name: (float(old[name]), float(values[name])) for name in old if name in values}
-    clocks = tuple(name for name in both if name in CLOCKS or name.startswith("memory/"))
-    apart = {name: _measure_relative_difference(*pair) for name, pair in both.items() if name not in clocks}
+    value_pairs = {name: (float(old[name]), float(values[name])) for name in old if name in values}
+    clocks = tuple(name for name in value_pairs if name in CLOCKS or name.startswith("memory/"))
+    apart = {
+        name: _measure_relative_difference(*pair) for name, pair in value_pairs.items() if name not in clocks
+    }
     before = original.trial.get("adapter_sha256") or {}
     differing_tensors = (
         sum(1 for name in {*before, *sums} if before.get(name) != sums.get(name)) if before else None
@@ -63,7 +65,7 @@ def compare(original: Original, values: Mapping[str, float], adapter: Path) -> O
     distance = (
         adapter_hashes.measure_distance(original.folder / ADAPTER, adapter) if differing_tensors else None
     )
-    return Outcome(both, apart, clocks, len(before), differing_tensors, distance)
+    return Outcome(value_pairs, apart, clocks, len(before), differing_tensors, distance)
 
 
 def _measure_relative_difference(value: float, other_value: float) -> float:

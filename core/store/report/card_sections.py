@@ -129,11 +129,11 @@ def write_rerun(report: Report) -> list[str]:
     packages = report.versions.get("packages", {})
     listed = ", ".join(f"{name} {number}" for name, number in packages.items())
     machine = ", ".join(report.versions.get("gpus") or [str(report.versions.get("cpu", ""))])
-    ran = report.ran.get(report.chosen.number) if report.chosen is not None else None
+    run_facts = report.ran.get(report.chosen.number) if report.chosen is not None else None
     return [
         "## Run it again", "",
         "`trimtab rerun FOLDER` trains this trial again and compares the results.", "",
-        *([ALONE if ran.alone else TOGETHER] if ran is not None else []),
+        *([ALONE if run_facts.alone else TOGETHER] if run_facts is not None else []),
         "",
         f"{md.escape(machine)}; {md.escape(listed, 2000)}; Python {report.versions.get('python', '')}.", "",
     ]  # fmt: skip

@@ -119,7 +119,7 @@ def _write_chosen_section(report: Report) -> str:
     if trial is None:
         return _write_section("Result", f"<p>{_write_text(report.why_none)}.</p>")
     names = list_searched_knobs(report.study)
-    ran = report.ran.get(trial.number)
+    run_facts = report.ran.get(trial.number)
     pairs = [
         (f"<code>{_write_text(name)}</code>", f"<b>{_write_number(name, value)}</b>")
         for name, value in report.values.items()
@@ -130,9 +130,11 @@ def _write_chosen_section(report: Report) -> str:
     ]
     pairs += [("state", _write_text(trial.state)), ("steps", f"{trial.step:,} of {trial.total_steps:,}")]
     pairs += [("trained", f"{trial.trainable:,} parameters, {trial.elapsed_s:.1f} s")]
-    if ran is not None:
-        pack_mates = ", ".join(map(str, ran.beside))
-        pairs.append(("ran", "alone on its device" if ran.alone else f"in a pack with trials {pack_mates}"))
+    if run_facts is not None:
+        pack_mates = ", ".join(map(str, run_facts.beside))
+        pairs.append(
+            ("ran", "alone on its device" if run_facts.alone else f"in a pack with trials {pack_mates}")
+        )
     knobs = [
         ("ahead" if name in names else "", (_write_cell_code(name), _write_cell(_write_value(value)),
          _write_cell("searched" if name in names else ""),

@@ -52,8 +52,8 @@ def diagnose(study: s.Study, trial: s.Trial) -> tuple[Diagnosis, ...]:
 
 def _describe_edit_before(trial: s.Trial, finding: Finding) -> str:
     """Return what a person changed shortly before a sudden rise; empty where nothing was."""
-    near = max(FEW_STEPS, trial.total_steps // 20)
-    marks = [mark for mark in trial.marks if 0 <= finding.since_step - mark.step <= near]
+    near_steps = max(FEW_STEPS, trial.total_steps // 20)
+    marks = [mark for mark in trial.marks if 0 <= finding.since_step - mark.step <= near_steps]
     if finding.kind not in SUDDEN or not marks:
         return ""
     return f", just after this at step {marks[0].step}: {sanitize(marks[0].text, 80)}"

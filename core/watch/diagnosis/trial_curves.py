@@ -47,8 +47,8 @@ class Curve:
         if len(gaps) < FEWEST_GAPS:
             return self.noise
         bend = median(gaps)
-        few = math.sqrt(len(gaps) / (len(gaps) - 1))
-        return few * MAD * median(abs(gap - bend) for gap in gaps) / math.sqrt(1.5)
+        small_sample_factor = math.sqrt(len(gaps) / (len(gaps) - 1))
+        return small_sample_factor * MAD * median(abs(gap - bend) for gap in gaps) / math.sqrt(1.5)
 
     @cached_property
     def window(self) -> int:

@@ -48,10 +48,10 @@ def plan_charts(trials: Sequence[s.Trial]) -> list[ChartPlan]:
     names = {name for name in names if not name.startswith(SHARES)}  # flat: they are told as a line
     plans = []
     for title, metrics in FIRST:
-        shown = tuple(name for name in metrics if name in names)
-        if shown or metrics == LOSSES:
-            plans.append(ChartPlan(title, shown or metrics))
-            names -= set(shown)
+        shown_metrics = tuple(name for name in metrics if name in names)
+        if shown_metrics or metrics == LOSSES:
+            plans.append(ChartPlan(title, shown_metrics or metrics))
+            names -= set(shown_metrics)
     return [*plans, *(ChartPlan(name, (name,)) for name in sorted(names))]
 
 
@@ -97,7 +97,7 @@ def find_spikes(values: Sequence[float]) -> list[int]:
             continue
         middle = median(before)
         spread = median(abs(value - middle) for value in before)
-        far = values[place] - middle > FAR * max(spread, 1e-3 * abs(middle))
-        if far and not (spikes and place - spikes[-1] < AROUND):
+        is_far = values[place] - middle > FAR * max(spread, 1e-3 * abs(middle))
+        if is_far and not (spikes and place - spikes[-1] < AROUND):
             spikes.append(place)
     return spikes

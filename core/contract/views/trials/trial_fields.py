@@ -113,8 +113,8 @@ def read_metric(
     places = [name for name, _ in study.objectives]
     if metric in places and len(trial.values) > places.index(metric):
         return trial.values[places.index(metric)]
-    known = values + ([last] if last is not None else [])
-    return (min(known) if direction == "minimize" else max(known)) if known else None
+    known_values = values + ([last] if last is not None else [])
+    return (min(known_values) if direction == "minimize" else max(known_values)) if known_values else None
 
 
 def smooth_last(values: Sequence[float]) -> float | None:

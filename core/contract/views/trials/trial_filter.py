@@ -157,11 +157,11 @@ def _compare(field: Field, sign: str, value: str, at: int) -> Test:
     if ".." in value and sign in ("=", ":"):
         low, high = (_read_number(field, end, at) for end in value.split("..", 1))
         return _make_numeric(field, lambda number: low <= number <= high)
-    wanted = _read_number(field, value, at)
+    bound = _read_number(field, value, at)
     if sign in COMPARE:
-        return _make_numeric(field, lambda number: COMPARE[sign](number, wanted))
-    slack = _find_slack(value, wanted)
-    equal = _make_numeric(field, lambda number: abs(number - wanted) <= slack)
+        return _make_numeric(field, lambda number: COMPARE[sign](number, bound))
+    slack = _find_slack(value, bound)
+    equal = _make_numeric(field, lambda number: abs(number - bound) <= slack)
     return _negate(equal) if sign == "!=" else equal
 
 
