@@ -38,7 +38,7 @@ def _wait(terminal: int) -> None:
     waiting = select.poll()
     waiting.register(terminal, 0)  # nothing but the hang-up, which is always told
     waiting.poll()
-    os._exit(HUNG_UP)  # there is nobody to say anything to
+    os._exit(HUNG_UP)  # no one is left to read a message
 
 
 def leave_by_signal(leave: Callable[[int], bool]) -> None:

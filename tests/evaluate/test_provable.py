@@ -20,7 +20,7 @@ def no_errors(request, monkeypatch):
     """Detectors without errors, except where these are the point."""
     if "errors" not in request.node.name:
         monkeypatch.setattr(
-            unprovable_limits_check, "_correction", lambda metric, section: lambda score: score
+            unprovable_limits_check, "_make_correction", lambda metric, section: lambda score: score
         )
 
 

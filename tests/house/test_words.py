@@ -1,8 +1,9 @@
-"""The documents use the words of the glossary in CONTRIBUTING.md, and not those that they replaced."""
+"""Documents and comments use the words of the glossary in CONTRIBUTING.md, not those that they replaced."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,20 @@ BANNED = {
     r"weighed|weighing": "estimate, admission check",
     r"no objective\b|no metric\b": "not an objective, not a metric",
 }
+STEMS = (
+    "foret",
+    "foresight",
+    "nobody",
+    "sampler",
+    "memory end",
+    "beside",
+    "misfit",
+    "weigh",
+    "no objective",
+    "no metric",
+)
+COMMENT_OR_DOCSTRING = re.compile(r'#[^\n]*|"""[\s\S]*?"""')
+NAME = re.compile(r"``?[^`\n]*``?")
 NOT_SCANNED = re.compile(r"```.*?```|`[^`\n]*`|## Glossary.*", re.DOTALL)
 
 
@@ -44,3 +59,20 @@ def test_a_document_uses_the_terms_of_the_field(document):
 
 def test_the_help_of_every_command_uses_the_terms_of_the_field():
     assert unwanted(make_man_page()) == []
+
+
+@pytest.mark.parametrize("room", ("core", "tui", "configs"))
+def test_comments_and_docstrings_use_the_terms_of_the_field(room):
+    folder = Path(__file__).parents[2] / room
+    texts = {path: path.read_text("utf-8") for end in ("py", "toml") for path in folder.rglob(f"*.{end}")}
+    suspects = {
+        path: text
+        for path, text in texts.items()
+        if (lowered := text.lower()) and any(stem in lowered for stem in STEMS)
+    }
+    faults = {
+        str(path): unwanted("\n".join(NAME.sub("", part) for part in COMMENT_OR_DOCSTRING.findall(text)))
+        for path, text in suspects.items()
+        if "prompts/data" not in str(path)
+    }
+    assert {path: found for path, found in faults.items() if found} == {}

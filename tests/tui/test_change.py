@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from core.contract.edits.spec_changes import merge_changes
-from core.contract.spec import spec_file
+from core.contract.edits.spec_changes import describe_effects, merge_changes
+from core.contract.spec import spec_file, study_spec
 from core.contract.spec.study_spec import read_dimension_or_none
 from core.contract.state.engine_state import Study
 from core.contract.wire import console_api
@@ -213,3 +214,12 @@ async def test_triggers_and_what_an_open_limit_does_are_previewed_before_they_ch
         await you.sees("Change the study tidy-7b?", "effects")
         wanted = {"evaluate": {"on_unsure": "pause", "triggers": ["cf mn"]}}
         assert you.backend.asked == [console_api.ChangeStudy(STUDY, wanted, preview=True)]
+
+
+@pytest.mark.parametrize(
+    ("trials", "said"), [(1, "1 more trial"), (2, "2 more trials"), (0, "0 more trials")]
+)
+def test_the_effect_of_another_number_of_trials_is_said_in_its_number(trials, said):
+    before = study_spec.read(SPEC)
+    after = replace(before, study=replace(before.study, trials=trials))
+    assert f"the sampler proposes {said}" in describe_effects(FORM, before, after)

@@ -24,7 +24,7 @@ from tui.keys.key_definition import make_bindings
 from tui.number_text import format_number
 from tui.widgets.cached_static import Sheet
 
-WIDE = 100  # columns from which the list stands beside the sample
+WIDE = 100  # columns from which the list stands next to the sample
 LONGEST = 20_000  # characters of a prompt or an answer
 
 

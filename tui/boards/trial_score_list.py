@@ -12,7 +12,7 @@ from tui.boards.board_cells import MARKS, make_arrow
 from tui.theme_colors import Palette
 from tui.widgets.label_value import format_pair
 
-ROOMY = 28  # minimum width for the change beside its arrow
+ROOMY = 28  # minimum width for the change next to its arrow
 
 
 def summarize_boards(study: s.Study, trial: s.Trial, width: int, look: Palette) -> list[Text]:

@@ -14,7 +14,7 @@ from tui.number_text import is_whole
 
 Cell = tuple[str, str]  # a character and its meaning; a meaning with "bold " before it is bold
 Place = tuple[float, float]
-LABELS = 7  # cells for the values beside the axis, and one between
+LABELS = 7  # cells for the values left of the axis, and one between
 LEAST = (16, 4)  # cells and lines of the smallest chart
 ELSEWHERE = "no value in this part"
 APART = 14  # cells between the signs of a curve

@@ -14,7 +14,7 @@ from tui.theme_colors import Palette
 from tui.widgets.xy_plot import pad
 
 NOT_KEPT = "not kept: evaluate.row_losses = true in the next study keeps the loss of each row"
-WITH_MARGIN = 16  # cells of a column from which the margin stands beside the value
+WITH_MARGIN = 16  # cells of a column from which the margin stands next to the value
 
 
 def are_row_losses_kept(spec: StudySpec) -> bool:

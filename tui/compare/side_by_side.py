@@ -22,7 +22,7 @@ from tui.widgets.xy_plot import pad
 
 MOST = 8  # trials
 NAME, LEAST, WIDEST = 22, 9, 26  # cells of the names, and of a column at least and at most
-INTERVAL = 22  # cells of a column from which the interval stands beside the value
+INTERVAL = 22  # cells of a column from which the interval stands next to the value
 
 
 def make_table(

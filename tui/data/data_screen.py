@@ -26,7 +26,7 @@ from tui.number_text import format_duration
 from tui.widgets.cached_static import Sheet
 from tui.widgets.text_wrapping import wrap_text
 
-WIDE = 100  # columns from which the details stand beside the list
+WIDE = 100  # columns from which the details stand next to the list
 MINUTE_S = 60
 
 

@@ -32,7 +32,7 @@ from tui.widgets.cached_static import Sheet
 from tui.widgets.focus_box import Box
 
 NAMES = {60: "1 minute", 600: "10 minutes", 3600: "1 hour", 21_600: "6 hours", 86_400: "1 day"}
-LEFT = 16  # lines that charts, processes, title and keys need beside the cards
+LEFT = 16  # lines that charts, processes, title and keys need, without the cards
 
 
 class DevicesScreen(ChartKeys, StudyScreen):

@@ -57,7 +57,7 @@ class MemoryScreen(StudyScreen):
         self._of = ""  # the study that all of this is about
         self._now: MemoryNow | None = None
         self._why = WEIGHING  # why there is no newer one
-        self._weighed = -1  # version of the picture at the last weighing
+        self._weighed = -1  # version of the picture at the last estimate
         self._weigh = Latest(self._ask, self._take_now)
         self._foresee = Latest(self._ask, self._take_forecast)
 

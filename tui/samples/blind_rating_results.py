@@ -13,7 +13,7 @@ from tui.theme_colors import Palette
 
 LEAST_RATINGS = 6  # with fewer even one side alone is no more than chance
 LEAST_BAR = 12  # cells; a narrower interval is not drawn
-LABELS = 44  # cells of a row beside its bar
+LABELS = 44  # cells of a row next to its bar
 
 
 def make_summary_line(study: s.Study, look: Palette) -> Text:

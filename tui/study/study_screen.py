@@ -36,7 +36,7 @@ from tui.widgets.event_list import EventList
 from tui.widgets.line_chart import Chart, list_curves
 
 LOW = 18  # lines below which nothing stands below the table
-WIDE = 130  # columns from which the selected trial's curves stand beside the table
+WIDE = 130  # columns from which the selected trial's curves stand next to the table
 
 
 class AllTrials(TableScreen):

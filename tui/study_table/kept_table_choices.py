@@ -10,7 +10,7 @@ import msgspec
 from tui.kept_state import StateFile
 from tui.study_table.table_choice import TableChoice
 
-STUDIES = "studies"  # the key of our part; others keep theirs beside it
+STUDIES = "studies"  # the key of this part of the file
 
 
 class KeptChoices:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 ANSWER_S = 2.0  # a terminal that has never answered within it does not know the question
 LOST_S = 5.0  # an answer that comes later is not waited for
-WATCHED_S = 0.4  # between two frames while nobody presses a key: half the work, and as easy to read
+WATCHED_S = 0.4  # between two frames while no key is pressed: half the work, and as easy to read
 LONGEST_S = 2.0  # between two such frames, however much work one is
 WATCHING_SHARE = 0.025  # of a core, for which that time is chosen
 AT_KEYS_S = 10.0  # so long after a key, somebody is at the keys

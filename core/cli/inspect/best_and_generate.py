@@ -150,7 +150,7 @@ def run_with_torch(module: str, *arguments: str) -> int:
 
 def _make_end_with_parent() -> Callable[[], object] | None:
     """Return what a new process calls so that Linux ends it when this one is killed. A model would go on for
-    hours, and write what nobody waits for."""
+    hours, and write what no one waits for."""
     with contextlib.suppress(OSError, AttributeError):
         return partial(ctypes.CDLL(None).prctl, SET_PDEATHSIG, signal.SIGTERM)
     return None

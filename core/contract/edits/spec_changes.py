@@ -154,7 +154,8 @@ def _describe_work(study: s.Study, before: StudySpec, after: StudySpec) -> list[
         notes.append("running trials continue; trials that start from now on keep the new limit")
     if before.study.trials != after.study.trials:
         proposals = after.study.trials - sum(1 for trial in study.trials.values() if not trial.by)
-        notes.append(f"the sampler proposes {max(0, proposals)} more trials")
+        noun = "trial" if proposals == 1 else "trials"
+        notes.append(f"the sampler proposes {max(0, proposals)} more {noun}")
     if before.study.pruner != after.study.pruner:
         notes.append(f"{after.study.pruner} decides from the next evaluation on")
     return notes

@@ -44,7 +44,7 @@ def find_best_step(study: s.Study, trial: s.Trial) -> int | None:
 
 
 def find_best_kept_step(study: s.Study, trial: s.Trial) -> int | None:
-    """Return the step of the trial's best evaluation if a checkpoint of it was written, which is kept beside
+    """Return the step of the trial's best evaluation if a checkpoint of it was written, which is kept next to
     the newest ones; else None."""
     step = find_best_step(study, trial)
     return step if s.Mark(step or 0, "checkpoint") in trial.stops else None

@@ -106,7 +106,7 @@ def _find_planned_steps(trial: s.Trial, usual: int) -> int:
     return int(trial.total_steps or trial.knobs.get("steps") or usual)
 
 
-# -- what goes on beside the steps -----------------------------------------------------------------
+# -- work next to the steps ----------------------------------------------------------------------
 
 
 def is_evaluating(trial: s.Trial) -> bool:

@@ -46,8 +46,8 @@ class Claim:
 
 
 def list_claims(study: Study, trial: Trial) -> list[Claim]:
-    """Return the claims about safety and security: each limit is kept, and no metric is worse than the
-    base's. A metric without a value has claims about its limits alone; ``not_examined`` lists it."""
+    """Return the claims about safety and security: each limit is kept, and none is worse than the
+    base's. A metric without a value has claims about its limits alone; ``list_unexamined`` lists it."""
     limits_by_metric = r.list_limits(study)
     bounds = sum(len(limits) for limits in limits_by_metric.values())
     tested = len({*study.base_scores, *trial.scores})

@@ -29,7 +29,7 @@ KINDS = {  # of entries, by pattern in the user's cache
     "tokens": f"{TOKENS}/*", "notes on tokens": "rows-*",
     "checks at starts": "checks-*", "reviews": "review-*",
 }  # fmt: skip
-ABANDONED_S = 24 * 3600  # an unfinished file or folder of this age belongs to nobody
+ABANDONED_S = 24 * 3600  # an unfinished file or folder of this age was left behind
 
 
 class Entry(NamedTuple):

@@ -1,4 +1,4 @@
-"""Finds chats among the columns of a source, and the system prompt and tools that stand beside them."""
+"""Finds chats among the columns of a source, and their system prompts and tools."""
 
 from __future__ import annotations
 

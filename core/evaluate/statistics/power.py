@@ -17,7 +17,7 @@ from core.evaluate.statistics.interval_formulas import FEWEST, difference_ends
 
 Correct = Callable[[Score], Score]
 Best = Callable[[bool, int], Score]  # by the side of a limit and the number of samples
-MOST = 1 << 20  # samples: nobody asks for more
+MOST = 1 << 20  # samples: more are never asked for
 
 
 def best_score(upper: bool, samples: int) -> Score:

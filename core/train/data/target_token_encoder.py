@@ -197,8 +197,8 @@ def find_targets(offsets: Sequence[Span], text: Text, control: Array) -> Array:
 
 
 def _find_backend(tokenizer: Any) -> Callable[[list[str], bool], list[Any]] | None:
-    """The tokenizers library's own encoding of a batch, with or without offsets, which makes no lists of what
-    nobody reads; None for a tokenizer whose class encodes in another way."""
+    """The tokenizers library's own encoding of a batch, with or without offsets, which makes no lists that
+    are never read; None for a tokenizer whose class encodes in another way."""
     from transformers import PreTrainedTokenizerFast
 
     kind, base = type(tokenizer), PreTrainedTokenizerFast

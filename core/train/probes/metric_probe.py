@@ -92,7 +92,7 @@ class Probe:
     writes: bool = False  # scores generated text; else likelihood
     tokens: int = 32  # longest completion
     turn: int = 8  # samples per request
-    alone: bool = False  # generated with nothing beside it, to be timed
+    alone: bool = False  # nothing else is generated meanwhile, to time it
     whole: bool = False
     why_none: str = ""  # why there are no samples
     note: str = ""  # what was left out
