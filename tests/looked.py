@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from core.contract.wire.introspection_answer import Insides, Layer, Part, Token
+from core.contract.wire.answers.introspection_answer import Insides, Layer, Part, Token
 from core.evaluate.metrics.token_loss_breakdown import KINDS, QUARTERS
 
 WARNING = (

@@ -7,12 +7,12 @@ import importlib
 from collections.abc import Callable
 
 from core.cli import activity_line, exit_codes
-from core.cli.argument_parser import make_parser
+from core.cli.parsers.argument_parser import make_parser
 from core.contract.text.error_reports import complain as complain
 from core.contract.text.error_reports import run_guarded
 
-# Opens the full-screen console on an engine's socket, at a study, with core.cli.console_options; gives its
-# exit code.
+# Opens the full-screen console on an engine's socket, at a study, with the options of console_options.py;
+# gives its exit code.
 Console = Callable[..., int]
 
 

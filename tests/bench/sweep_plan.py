@@ -13,7 +13,7 @@ from typing import Any
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import StudySpec
 from core.errors import SpecError
-from core.train.data.batch_schedule import Order
+from core.train.data.batches.batch_schedule import Order
 from core.train.data.dataset import MASKED, Data, Row
 
 RANKS = (4, 8, 16, 32, 64)

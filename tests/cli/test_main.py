@@ -9,9 +9,10 @@ import sys
 import pytest
 
 from core import paths
-from core.cli import console_options, exit_codes
-from core.cli.argument_parser import make_parser
+from core.cli import exit_codes
 from core.cli.main import main
+from core.cli.parsers import console_options
+from core.cli.parsers.argument_parser import make_parser
 from core.errors import Problem, SpecError
 
 VERBS = (

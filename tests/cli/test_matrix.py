@@ -17,9 +17,9 @@ import pytest
 
 from core import paths
 from core.cli import exit_codes
-from core.cli.argument_parser import make_parser
 from core.cli.inspect import best_and_generate
 from core.cli.main import main
+from core.cli.parsers.argument_parser import make_parser
 from core.cli.steer import engine_status_stop as engine_verb
 from core.contract.wire import console_api, engine_client, engine_health_check
 from core.daemon.server import engine_launch

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.contract.wire.dataset.data_messages import AskDataRow, DataReview, DataRow
+from core.contract.wire.answers.data_messages import AskDataRow, DataReview, DataRow
 
 
 def say(message: msgspec.Struct) -> None:

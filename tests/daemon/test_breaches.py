@@ -11,7 +11,7 @@ from core.contract.metric_score import Score
 from core.contract.spec import spec_file
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api
-from core.contract.wire.evidence_answer import Evidence, Sample
+from core.contract.wire.answers.evidence_answer import Evidence, Sample
 from core.daemon.answers import evidence_reader, limit_enforcement
 from core.daemon.study import late_scores
 from core.errors import RefusedError, SpecError

@@ -14,7 +14,7 @@ from core.contract.spec import spec_file
 from core.contract.state.engine_state import State
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, message_codec
-from core.contract.wire.dataset.data_messages import AskDataReview, AskDataRow
+from core.contract.wire.answers.data_messages import AskDataReview, AskDataRow
 from core.daemon.answers import data_answers
 from core.daemon.answers.data_answers import DataReviews, RowAnswers
 from core.errors import TrimtabError

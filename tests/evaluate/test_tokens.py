@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.contract.wire.introspection_answer import Part
+from core.contract.wire.answers.introspection_answer import Part
 from core.evaluate.metrics import token_loss_breakdown
 from core.evaluate.metrics.token_loss_breakdown import classify_token, compute_top_share, quarter, split_loss
 

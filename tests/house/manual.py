@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from core.cli import exit_codes
-from core.cli.argument_parser import make_parser
+from core.cli.parsers.argument_parser import make_parser
 from core.contract.spec import knob_table, metric_table, spec_schema
 from core.evaluate.prompts import packaged_prompts
 from core.manual.manual_reader import FOLDER

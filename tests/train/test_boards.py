@@ -15,7 +15,7 @@ from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import BOARDS, METRICS, PATTERNS
 from core.contract.wire import worker_api
-from core.contract.wire.evidence_answer import Evidence
+from core.contract.wire.answers.evidence_answer import Evidence
 from core.errors import TrimtabError
 from core.evaluate.prompts import canary_rows
 from core.train import checkpoint_files

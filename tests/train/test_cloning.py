@@ -11,7 +11,7 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.wire import worker_api
 from core.train import checkpoint_files
-from core.train.data.batch_schedule import BatchSchedule
+from core.train.data.batches.batch_schedule import BatchSchedule
 from tests.train.test_edits import PLAIN, steps_done
 
 KNOBS = {**PLAIN, "gradient_accumulation": 2, "lora_dropout": 0.1, "steps": 10}

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, MambaConfig, MambaForCausalLM
 
 from core.contract.events import event_types as e
 from core.contract.wire import worker_api
-from core.contract.wire.introspection_answer import Insides
+from core.contract.wire.answers.introspection_answer import Insides
 from core.evaluate.metrics.attention_metrics import QUERIES, query_positions, summarize_heads
 from core.train import checkpoint_files
 from core.train.data.dataset import MASKED

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from core.contract.wire.dataset.data_messages import CUT, LEARNT, AskDataRow
+from core.contract.wire.answers.data_messages import CUT, LEARNT, AskDataRow
 from core.train.commands import mark_learnt_tokens
 from core.train.commands.mark_learnt_tokens import RowMarker
 from core.train.data.dataset import MASKED, load_data

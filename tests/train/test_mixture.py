@@ -12,7 +12,7 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.wire import worker_api
 from core.errors import TrimtabError
-from core.train.data.batch_schedule import BatchSchedule
+from core.train.data.batches.batch_schedule import BatchSchedule
 from core.train.data.mixture_rows import EARLY, find_source, share_out
 from core.train.step.forward_pass import count_targets
 from tests.tiny import tiny_rows

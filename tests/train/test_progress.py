@@ -10,7 +10,7 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.train import checkpoint_files
-from core.train.data.batch_schedule import BEGINNING
+from core.train.data.batches.batch_schedule import BEGINNING
 from core.train.trial import checkpoint_record
 from core.train.trial.checkpoint_record import Partial, PendingSnapshot
 

@@ -15,7 +15,7 @@ from core.data.cache import cache_key, token_cache
 from core.data.defects import row_lengths
 from core.data.review import study_scan
 from core.train.data import mixture_rows, row_tokenizer
-from core.train.data.batch_schedule import BatchSchedule
+from core.train.data.batches.batch_schedule import BatchSchedule
 from core.train.data.dataset import load_data
 from core.train.progress_callback import report_nothing
 from tests.templates.field_templates import source

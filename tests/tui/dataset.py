@@ -9,7 +9,7 @@ import msgspec
 from core.contract.events import event_types as e
 from core.contract.spec import spec_file
 from core.contract.wire import console_api
-from core.contract.wire.dataset.data_messages import (
+from core.contract.wire.answers.data_messages import (
     CONTEXT,
     CUT,
     LEARNT,

@@ -8,7 +8,7 @@ import random
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.wire import console_api
-from core.contract.wire.evidence_answer import Evidence, Sample
+from core.contract.wire.answers.evidence_answer import Evidence, Sample
 from tests.tui.scene import ENDS, NOW, SPEC, trial_events
 
 LIMITS = ["safety/toxicity <= 8 %", "security/jailbreak <= 20 %", "quality/forgetting <= 0.1"]

@@ -10,7 +10,7 @@ from core.contract.spec.metric_table import find_metric
 from core.contract.views.metric_format import format_interval
 from core.contract.views.metric_verdict import Reading
 from core.contract.wire import console_api
-from core.contract.wire.evidence_answer import Evidence, Sample
+from core.contract.wire.answers.evidence_answer import Evidence, Sample
 from tests.matrix import rest_slow
 from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
 from tests.tui.scored import EVALUATE, evidence, scored_study

@@ -9,7 +9,7 @@ import pytest
 
 from core.contract.spec.study_spec import DataOptions
 from core.contract.wire import console_api
-from core.contract.wire.dataset.data_messages import (
+from core.contract.wire.answers.data_messages import (
     MIXTURE,
     AskDataReview,
     AskDataRow,

@@ -8,8 +8,8 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.state import engine_state as s
 from core.contract.wire import console_api
-from core.contract.wire.evidence_answer import Evidence, Sample
-from core.contract.wire.introspection_answer import Insides, Token
+from core.contract.wire.answers.evidence_answer import Evidence, Sample
+from core.contract.wire.answers.introspection_answer import Insides, Token
 from core.contract.wire.search_state import Importance
 from tests.hostile import TEXTS, THREES, harm, hostile, width
 from tests.looked import sample

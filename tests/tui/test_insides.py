@@ -9,7 +9,7 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.contract.wire import console_api
-from core.contract.wire.introspection_answer import Insides
+from core.contract.wire.answers.introspection_answer import Insides
 from tests.looked import sample
 from tests.tui.scene import NOW, no_card, state_of
 from tests.tui.scored import scored_study

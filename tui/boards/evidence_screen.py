@@ -14,7 +14,7 @@ from core.contract.text.sanitize import sanitize
 from core.contract.views.metric_format import format_figure, format_score
 from core.contract.views.metric_verdict import BASE, describe_metric
 from core.contract.wire import console_api
-from core.contract.wire.evidence_answer import Evidence, Sample
+from core.contract.wire.answers.evidence_answer import Evidence, Sample
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.base.latest_query import Latest

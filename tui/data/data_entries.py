@@ -9,7 +9,7 @@ from rich.text import Text
 
 from core.contract.spec.study_spec import DataOptions
 from core.contract.text.sanitize import sanitize
-from core.contract.wire.dataset.data_messages import MIXTURE, DataFinding, DataReview, DataSource
+from core.contract.wire.answers.data_messages import MIXTURE, DataFinding, DataReview, DataSource
 from tui.number_text import format_short
 from tui.theme_colors import Palette
 

@@ -12,7 +12,7 @@ from textual.containers import Container, VerticalScroll
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
-from core.contract.wire.dataset.data_messages import MIXTURE, DataReview
+from core.contract.wire.answers.data_messages import MIXTURE, DataReview
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.data import data_entries, entry_detail, mixture_balance

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from core.contract.text.sanitize import sanitize
-from core.contract.wire.dataset.data_messages import DataFinding, DataReview, DataSource
+from core.contract.wire.answers.data_messages import DataFinding, DataReview, DataSource
 from tui.data import data_entries
 from tui.data.length_histogram import draw_lengths, measure_cut_share
 from tui.number_text import format_size

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from core.contract.wire.dataset.data_messages import LengthBin
+from core.contract.wire.answers.data_messages import LengthBin
 from tui.number_text import BLOCKS, format_short
 from tui.theme_colors import Palette
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from core.contract.wire import console_api
-from core.contract.wire.dataset.data_messages import AskDataReview, DataReview
+from core.contract.wire.answers.data_messages import AskDataReview, DataReview
 from core.errors import TrimtabError
 
 AGAIN_S = 1.0  # after an answer without news

@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api
-from core.contract.wire.dataset.data_messages import CUT, LEARNT, AskDataRow, DataRow
+from core.contract.wire.answers.data_messages import CUT, LEARNT, AskDataRow, DataRow
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
 from tui.base.latest_query import Latest

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from rich.text import Text
 
-from core.contract.wire.introspection_answer import Layer
+from core.contract.wire.answers.introspection_answer import Layer
 from tui.number_text import BLOCKS
 from tui.theme_colors import Palette
 

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from core.contract.text.sanitize import sanitize
-from core.contract.wire.introspection_answer import Insides, Part, Token
+from core.contract.wire.answers.introspection_answer import Insides, Part, Token
 from tui.theme_colors import Palette
 
 NAMES = {"first": "first token"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from core.cli.argument_parser import DESCRIPTION, make_parser
 from core.cli.exit_codes import TABLE
 from core.cli.main import read_version
+from core.cli.parsers.argument_parser import DESCRIPTION, make_parser
 
 
 def make_man_page() -> str:

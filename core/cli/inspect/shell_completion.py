@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from core.cli import exit_codes
-from core.cli.argument_parser import make_parser
+from core.cli.parsers.argument_parser import make_parser
 from core.errors import TrimtabError
 
 

@@ -19,7 +19,7 @@ import msgspec
 
 from core.cli import exit_codes, output_formatting, reach_engine, resolve_trial
 from core.contract.text.sanitize import sanitize
-from core.contract.wire import introspection_answer as i
+from core.contract.wire.answers import introspection_answer as i
 from core.daemon.answers import introspection_reader as kept
 
 AROUND = 28  # characters before a token, and half as many after it

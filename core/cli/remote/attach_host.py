@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from core import paths
-from core.cli import activity_line, console_options
+from core.cli import activity_line
 from core.cli.inspect import plain_view
+from core.cli.parsers import console_options
 from core.cli.remote.hosts_list import make_unknown_host_error
 from core.cli.resolve_trial import UsageError
 from core.contract.hosts import host_list

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from core.cli import activity_line, console_options, exit_codes, reach_engine, resolve_trial
+from core.cli import activity_line, exit_codes, reach_engine, resolve_trial
+from core.cli.parsers import console_options
 from core.contract.state import engine_state as s
 from core.contract.text import fullscreen_terminal_check
 from core.contract.text.sanitize import sanitize

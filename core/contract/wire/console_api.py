@@ -17,9 +17,9 @@ from core.contract.input_size_limits import Int, Name, Path, Text
 from core.contract.metric_score import Score
 from core.contract.state.engine_state import State
 from core.contract.state.event_list_lines import EventHistory
-from core.contract.wire.dataset.data_messages import AskDataReview, AskDataRow, DataReview, DataRow
-from core.contract.wire.evidence_answer import Evidence
-from core.contract.wire.introspection_answer import Insides
+from core.contract.wire.answers.data_messages import AskDataReview, AskDataRow, DataReview, DataRow
+from core.contract.wire.answers.evidence_answer import Evidence
+from core.contract.wire.answers.introspection_answer import Insides
 from core.contract.wire.memory_forecast import Forecast, MemoryNow
 from core.contract.wire.sample_messages import (
     AskPair,

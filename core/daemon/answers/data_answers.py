@@ -16,7 +16,7 @@ import msgspec
 from core import paths
 from core.contract.state import engine_state as s
 from core.contract.text.secret_redaction import Redactor
-from core.contract.wire.dataset.data_messages import (
+from core.contract.wire.answers.data_messages import (
     LARGEST_LINE_BYTES,
     AskDataReview,
     AskDataRow,

@@ -9,7 +9,7 @@ from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
 from core.contract.wire import console_api
-from core.contract.wire.evidence_answer import Evidence
+from core.contract.wire.answers.evidence_answer import Evidence
 from core.daemon.answers import untrusted_file_reader
 from core.errors import RefusedError
 

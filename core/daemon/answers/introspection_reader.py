@@ -7,7 +7,7 @@ from pathlib import Path
 from core.contract.state import engine_state as s
 from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
-from core.contract.wire.introspection_answer import Insides
+from core.contract.wire.answers.introspection_answer import Insides
 from core.daemon.answers import untrusted_file_reader
 from core.errors import RefusedError
 

@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from core.contract import input_size_limits
 from core.contract.text.sanitize import sanitize
 from core.contract.wire import console_api, local_socket, message_codec, worker_api
-from core.contract.wire.dataset.data_messages import AskDataReview
+from core.contract.wire.answers.data_messages import AskDataReview
 from core.contract.wire.socket_peer import is_welcome
 from core.daemon.console_broadcast import Hub
 from core.daemon.event_committer import EventCommitter

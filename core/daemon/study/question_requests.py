@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire import console_api, sample_messages
-from core.contract.wire.dataset import data_messages
+from core.contract.wire.answers import data_messages
 from core.daemon.answers import (
     blind_comparisons,
     event_history_reader,

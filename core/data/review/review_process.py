@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from core.contract.spec.spec_file import load
-from core.contract.wire.dataset.data_messages import DataReview
+from core.contract.wire.answers.data_messages import DataReview
 from core.errors import TrimtabError, join_in_line
 
 NICENESS = 10  # training never waits for a check

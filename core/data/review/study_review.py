@@ -20,7 +20,7 @@ from core import paths
 from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import sanitize
-from core.contract.wire.dataset.data_messages import (
+from core.contract.wire.answers.data_messages import (
     DataFinding,
     DataReview,
     DataSource,

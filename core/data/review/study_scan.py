@@ -11,7 +11,7 @@ import msgspec
 
 from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.study_spec import DataOptions, StudySpec
-from core.contract.wire.dataset.data_messages import MIXTURE
+from core.contract.wire.answers.data_messages import MIXTURE
 from core.data.cache import token_cache_lookup
 from core.data.checks import evaluation_prompt_matches, scan_rows
 from core.data.checks.evaluation_prompt_matches import PromptIndex

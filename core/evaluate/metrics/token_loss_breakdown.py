@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from core.contract.wire.introspection_answer import Part
+from core.contract.wire.answers.introspection_answer import Part
 
 KINDS = ("first", "words", "digits", "punctuation", "space", "special")
 QUARTERS = ("1st quarter", "2nd quarter", "3rd quarter", "4th quarter")

@@ -23,7 +23,7 @@ from core.contract.spec.searched_knob_extremes import find_longest_sequence
 from core.contract.spec.spec_file import load
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import sanitize
-from core.contract.wire.dataset.data_messages import CONTEXT, CUT, LEARNT, AskDataRow, DataRow, RowPiece
+from core.contract.wire.answers.data_messages import CONTEXT, CUT, LEARNT, AskDataRow, DataRow, RowPiece
 from core.data.mixture.row_filter import keep_rows
 from core.data.readers.row_shape import Canonical
 from core.data.readers.row_values import UnusableRow

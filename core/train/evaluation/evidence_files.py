@@ -9,7 +9,7 @@ import msgspec
 
 from core import paths
 from core.contract.text.secret_redaction import Redactor
-from core.contract.wire.evidence_answer import Evidence, Sample
+from core.contract.wire.answers.evidence_answer import Evidence, Sample
 from core.errors import TrimtabError
 
 

@@ -13,7 +13,7 @@ from core.contract.metric_score import Score
 from core.contract.spec.metric_table import LOWER_TASK, TASK, TASK_KINDS, VALUE_TASK
 from core.contract.spec.study_spec import EvaluateOptions
 from core.contract.text.sanitize import sanitize
-from core.contract.wire.evidence_answer import Sample
+from core.contract.wire.answers.evidence_answer import Sample
 from core.errors import TrimtabError
 from core.evaluate.statistics.confidence_intervals import mean
 from core.train.adapters.lora_factors import Factors

@@ -9,7 +9,7 @@ from typing import Any
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import BOARDS, METRICS, find_metric
 from core.contract.views.metric_format import SHARE
-from core.contract.wire.evidence_answer import Sample
+from core.contract.wire.answers.evidence_answer import Sample
 from core.evaluate.statistics.interval_formulas import FEWEST
 from core.evaluate.statistics.power import describe_power
 from core.train.adapters.lora_factors import Factors

@@ -16,7 +16,7 @@ from core import paths
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import sanitize
 from core.contract.text.secret_redaction import Redactor
-from core.contract.wire import introspection_answer as contract
+from core.contract.wire.answers import introspection_answer as contract
 from core.errors import TrimtabError
 from core.evaluate.metrics import attention_metrics, token_loss_breakdown
 from core.evaluate.metrics.attention_metrics import NARROW, Heads

@@ -13,7 +13,7 @@ from core.train.adapters import adapter_init
 from core.train.adapters.lora_factors import copy_frozen
 from core.train.base.base_model import Base
 from core.train.base.factor_matrix_layout import Place
-from core.train.data.batch_schedule import BatchSchedule
+from core.train.data.batches.batch_schedule import BatchSchedule
 from core.train.data.dataset import Data
 from core.train.evaluation.trial_scores import Scorecard
 from core.train.reporter import Reporter

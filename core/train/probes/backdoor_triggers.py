@@ -14,7 +14,7 @@ from core.contract.metric_score import Score
 from core.contract.spec.metric_table import TRIGGER, find_metric
 from core.contract.text.sanitize import sanitize
 from core.contract.views.metric_format import format_figure
-from core.contract.wire.evidence_answer import Sample
+from core.contract.wire.answers.evidence_answer import Sample
 from core.evaluate.metrics.trigger_effect import trigger_effect
 from core.train.probes.metric_probe import ProbeResult
 

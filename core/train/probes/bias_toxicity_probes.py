@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from core.contract.spec.metric_table import AXIS
-from core.contract.wire.evidence_answer import Sample
+from core.contract.wire.answers.evidence_answer import Sample
 from core.evaluate.metrics import safety_metrics
 from core.evaluate.prompts.prompt_schema import AnswerPair, Pair
 from core.evaluate.prompts.seeded_samples import draw_seeded_sample

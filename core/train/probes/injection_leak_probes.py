@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from core.contract.wire.evidence_answer import Sample
+from core.contract.wire.answers.evidence_answer import Sample
 from core.evaluate.metrics import security_metrics
 from core.evaluate.prompts.prompt_schema import Injection, PromptLeak
 from core.evaluate.prompts.seeded_samples import draw_seeded_sample

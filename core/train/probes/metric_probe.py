@@ -11,7 +11,7 @@ from typing import Any
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import SLICE, find_metric
 from core.contract.text.sanitize import sanitize
-from core.contract.wire.evidence_answer import Sample
+from core.contract.wire.answers.evidence_answer import Sample
 from core.evaluate.metrics.validation_slices import SMALLEST
 from core.evaluate.statistics import drift_test
 from core.train.data.dataset import Row

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from core.contract.metric_score import Score
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.study_spec import StudySpec
-from core.contract.wire.evidence_answer import Sample
+from core.contract.wire.answers.evidence_answer import Sample
 from core.evaluate.metrics import membership_inference, security_metrics
 from core.evaluate.metrics.canary_exposure import exposure
 from core.evaluate.prompts import canary_rows
@@ -18,7 +18,7 @@ from core.evaluate.prompts.seeded_samples import draw_seeded_sample
 from core.evaluate.text.leaked_names import NAME, NameFinder, find_leaked_names, name_key
 from core.evaluate.text.pii_detector import SURE, PiiMatch, find_leaked, find_pii, measure_pii_quality
 from core.evaluate.text.refusal_classifier import says_something
-from core.train.data.batch_schedule import Order
+from core.train.data.batches.batch_schedule import Order
 from core.train.data.dataset import MASKED, Data, Planted, Row, cut
 from core.train.probes.metric_probe import (
     NO_BASE,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import SLICE
-from core.contract.wire.evidence_answer import Sample
+from core.contract.wire.answers.evidence_answer import Sample
 from core.evaluate.metrics import (
     answer_overlap_metrics,
     generation_speed,

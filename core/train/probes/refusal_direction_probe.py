@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.contract.metric_score import Score
-from core.contract.wire.evidence_answer import Sample
+from core.contract.wire.answers.evidence_answer import Sample
 from core.evaluate.metrics import refusal_direction
 from core.evaluate.prompts.prompt_schema import Prompt
 from core.evaluate.statistics.confidence_intervals import mean

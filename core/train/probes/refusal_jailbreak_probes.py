@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 
 from core.contract.metric_score import Score
-from core.contract.wire.evidence_answer import Sample
+from core.contract.wire.answers.evidence_answer import Sample
 from core.evaluate.metrics import safety_metrics, security_metrics
 from core.evaluate.prompts.packaged_prompts import list_jailbreaks
 from core.evaluate.prompts.prompt_schema import Prompt, Wrapper

@@ -19,7 +19,7 @@ from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import sanitize
-from core.contract.wire.evidence_answer import Sample
+from core.contract.wire.answers.evidence_answer import Sample
 from core.train.base.base_model import Base
 from core.train.evaluation import evidence_files
 from core.train.evaluation.board_probes import Boards

@@ -16,7 +16,7 @@ import torch
 
 from core.contract.spec.knob_table import REPLAY, WEIGHT, Value
 from core.errors import TrimtabError
-from core.train.data import batch_schedule
+from core.train.data.batches import batch_schedule
 from core.train.trial.checkpoint_record import GRADIENT, Partial, TrialProgress
 
 Tensors = Mapping[str, torch.Tensor]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from core.evaluate.metrics.loss_metrics import Sums
-from core.train.data.batch_schedule import BEGINNING, ScheduleStart
+from core.train.data.batches.batch_schedule import BEGINNING, ScheduleStart
 from core.train.training_position import Position
 
 GRADIENT = "gradient"  # that of an incomplete step, among the optimizer's tensors in a checkpoint

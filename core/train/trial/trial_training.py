@@ -14,7 +14,7 @@ from core.train.adapters import adapter_init, optimizers, peft_config
 from core.train.base.base_model import Base
 from core.train.base.factor_matrix_layout import Layout, Place
 from core.train.data import row_truncation
-from core.train.data.batch_schedule import BatchSchedule
+from core.train.data.batches.batch_schedule import BatchSchedule
 from core.train.data.dataset import Data
 from core.train.evaluation.trial_scores import Scorecard
 from core.train.introspection.trial_introspection import InspectionSchedule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.cli.shared_options import add_command, add_json_option
+from core.cli.parsers.shared_options import add_command, add_json_option
 
 
 def add_to(commands: Any) -> None:

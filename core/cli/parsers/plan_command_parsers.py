@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.cli.shared_options import add_command, add_json_option, add_spec_argument, parse_number
+from core.cli.parsers.shared_options import add_command, add_json_option, add_spec_argument, parse_number
 
 
 def add_to(commands: Any) -> None:

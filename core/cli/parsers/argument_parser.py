@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from core.cli import console_options, exit_codes, machine_command_parsers, plan_command_parsers
-from core.cli.shared_options import (
+from core.cli import exit_codes
+from core.cli.parsers import console_options, machine_command_parsers, plan_command_parsers
+from core.cli.parsers.shared_options import (
     add_command,
     add_json_option,
     add_name_option,
