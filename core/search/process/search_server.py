@@ -17,9 +17,20 @@ from core.errors import SpecError, TrimtabError
 from core.search.search_pipe_messages import LENGTH, Answer, Call, encode_frame
 
 METHODS = frozenset(
-    {"count", "ask", "report", "tell", "reconcile", "constrain", "enqueue", "news", "lacking", "strangers"}
+    {
+        "count",
+        "ask",
+        "report",
+        "tell",
+        "reconcile",
+        "constrain",
+        "enqueue",
+        "take_notes",
+        "list_missing",
+        "list_unknown_results",
+    }
 )
-LOOKS = frozenset({"importance", "state"})  # methods of a reader, which cannot change the study
+LOOKS = frozenset({"compute_importance", "state"})  # methods of a reader, which cannot change the study
 READS = "read"  # the argument that starts a reader
 CALMER = 10  # added to a reader's niceness: training and sampling go first
 

@@ -26,7 +26,7 @@ class ReadOnlySearch(Search):
 
 async def ask_importance(spec: StudySpec, folder: Path, method: str, objective: int) -> Importance:
     """Return query the knob importance. Raises TrimtabError if the storage cannot be read."""
-    return msgspec.convert(await _query(spec, folder, "importance", method, objective), Importance)
+    return msgspec.convert(await _query(spec, folder, "compute_importance", method, objective), Importance)
 
 
 async def ask_state(spec: StudySpec, folder: Path) -> SearchState:
