@@ -52,7 +52,7 @@ class Search:
     async def open(self) -> None:
         await self.may_open.wait()
 
-    async def strangers(self, known) -> list[int]:
+    async def list_unknown_results(self, known) -> list[int]:
         return [one for one in self.strange if one not in known]
 
     async def reconcile(self, trials, readings=None) -> None:

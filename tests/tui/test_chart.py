@@ -75,7 +75,7 @@ def test_a_line_has_no_gap_and_both_ends(ends):
     dots: list[tuple[int, int]] = []
 
     class Noting(Canvas):
-        def dot(self, x: int, y: int, owner: int = 0) -> None:
+        def draw_dot(self, x: int, y: int, owner: int = 0) -> None:
             dots.append((x, y))
 
     Noting(4, 3).draw_line(*ends)

@@ -41,7 +41,7 @@ class Counts:
     def __init__(self, monkeypatch):
         self.all = {"rows": 0, "numbers": 0, "filtered": 0}
         for owner, name, what in (
-            (TrialTable, "cells", "rows"),
+            (TrialTable, "draw_cells", "rows"),
             (ColumnFormat, "write", "numbers"),
             (TrialFilter, "matches", "filtered"),
         ):
