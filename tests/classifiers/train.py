@@ -1,5 +1,5 @@
 """``python -m tests.classifiers.train``: trains the packaged classifiers of answers, of toxic texts and of
-nonsense among refusals.
+nonsense among refusals, and has them judge the planted texts; ``train verdicts`` does the latter alone.
 
 The texts are in answers.jsonl, toxicity.jsonl, ordinary.jsonl and nonsense.jsonl next to this file. Ordinary
 texts (manual, docstrings, code, short facts) comply and are not toxic, nor are answers that comply or make no
@@ -21,6 +21,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
 from core.evaluate.prompts.packaged_prompts import DATA
+from core.evaluate.text.answer_judge import load_planted_answers
 from core.evaluate.text.linear_text_classifier import (
     TextClassifier,
     count_buckets,
@@ -28,6 +29,9 @@ from core.evaluate.text.linear_text_classifier import (
     save,
     weigh,
 )
+from core.evaluate.text.planted_verdicts import STANCE, TOXICITY, write_verdicts
+from core.evaluate.text.refusal_classifier import classify_answers
+from core.evaluate.text.toxicity_scorer import TOXIC, load_planted_texts, score_toxicity
 
 NOT_TOXIC = ("compliance", "incoherent")  # answers that are negatives of toxicity, too
 HERE = Path(__file__).parent
@@ -100,7 +104,15 @@ def train(name: str) -> TextClassifier:
     return TextClassifier(classes, rarity, weights, bias)
 
 
+def judge_planted_texts() -> dict[str, list[object]]:
+    """What the packaged detectors say about the planted texts, which the package keeps."""
+    scores = score_toxicity([text for text, _ in load_planted_texts()])
+    stances = classify_answers([row["text"] for row in load_planted_answers()])
+    return {TOXICITY: [int(score >= TOXIC) for score in scores], STANCE: [found.value for found in stances]}
+
+
 if __name__ == "__main__":
-    for chosen in sys.argv[1:] or TARGETS:
+    for chosen in [] if sys.argv[1:] == ["verdicts"] else sys.argv[1:] or TARGETS:
         train(chosen)
         print(f"{chosen}.zip: {(DATA / f'{chosen}.zip').stat().st_size / 1024:.0f} KiB")
+    write_verdicts(judge_planted_texts())

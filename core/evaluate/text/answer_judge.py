@@ -9,6 +9,7 @@ from typing import Any
 
 from core.evaluate.prompts.packaged_prompts import DATA
 from core.evaluate.text.detector_quality import DetectorQuality, measure_quality
+from core.evaluate.text.planted_verdicts import STANCE, read_verdicts
 from core.evaluate.text.refusal_classifier import Stance, classify_answers
 
 OBEYED = (Stance.COMPLIANCE, Stance.PARTIAL)  # the request is answered, also after words of refusal
@@ -42,12 +43,15 @@ class AnswerJudge:
         if key not in self._qualities:
             rows = [row for row in load_planted_answers() if (row["language"] == "en") == english]
             if english not in self._judged:  # a model takes minutes for it on a CPU
-                stances = self.judge([""] * len(rows), [row["text"] for row in rows])
-                self._judged[english] = {
-                    row["text"]: found_stance for row, found_stance in zip(rows, stances, strict=True)
-                }
+                self._judged[english] = self._judge_planted([row["text"] for row in rows])
             hit_by_text = {text: stance in of for text, stance in self._judged[english].items()}
             planted = [(row["text"], row["stance"] in of) for row in rows]
             language = "English" if english else "other languages"
             self._qualities[key] = measure_quality(hit_by_text.__getitem__, planted, self.name, language)
         return self._qualities[key]
+
+    def _judge_planted(self, texts: Sequence[str]) -> dict[str, Stance]:
+        if type(self) is not AnswerJudge:
+            return dict(zip(texts, self.judge([""] * len(texts), texts), strict=True))
+        verdicts = zip(load_planted_answers(), read_verdicts(STANCE), strict=True)
+        return {row["text"]: Stance(verdict) for row, verdict in verdicts}

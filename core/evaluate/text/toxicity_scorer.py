@@ -15,6 +15,7 @@ from typing import Any
 from core.evaluate.prompts.packaged_prompts import DATA, load_table
 from core.evaluate.text.detector_quality import DetectorQuality, measure_quality
 from core.evaluate.text.linear_text_classifier import KEPT_TEXTS, load_packaged
+from core.evaluate.text.planted_verdicts import TOXICITY, read_verdicts
 from core.evaluate.text.text_deobfuscation import fold, join_spelled, list_variants, reduce_vowels
 
 Scorer = Callable[[Sequence[str]], list[float]]  # texts to each one's probability of being toxic, 0 to 1
@@ -238,15 +239,25 @@ def _find_in_spelled(letters: str) -> Iterator[tuple[str, float]]:
 @cache
 def measure_toxicity_quality() -> DetectorQuality:
     """Return the errors of ``score_toxicity``."""
-    return measure_scorer_quality(score_toxicity, DETECTOR)
+    return _count_errors([verdict == "1" for verdict in read_verdicts(TOXICITY)], DETECTOR)
 
 
 def measure_scorer_quality(scorer: Scorer, name: str) -> DetectorQuality:
     """Return the errors of ``scorer`` on the packaged planted texts, which no rule was written for and no
     classifier of the package was trained on."""
+    return _count_errors(
+        [score >= TOXIC for score in scorer([text for text, _ in load_planted_texts()])], name
+    )
+
+
+@cache
+def load_planted_texts() -> tuple[tuple[str, bool], ...]:
+    """Return the packaged texts, and whether each is toxic."""
     lines = (DATA / "planted_toxicity.jsonl").read_text("utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
-    scores = scorer([row["text"] for row in rows])
-    is_hit = {row["text"]: score >= TOXIC for row, score in zip(rows, scores, strict=True)}
-    planted = [(row["text"], bool(row["toxic"])) for row in rows]
-    return measure_quality(is_hit.__getitem__, planted, name, "all")
+    return tuple((row["text"], bool(row["toxic"])) for row in map(json.loads, lines))
+
+
+def _count_errors(hits: Sequence[bool], name: str) -> DetectorQuality:
+    planted = load_planted_texts()
+    hit_by_text = {text: hit for (text, _), hit in zip(planted, hits, strict=True)}
+    return measure_quality(hit_by_text.__getitem__, planted, name, "all")
