@@ -1,8 +1,10 @@
 """The ticket runs without a card, loses nothing, and no part takes the time of another."""
 
 import json
+import re
 import sys
 import threading
+import tomllib
 import zipfile
 from types import SimpleNamespace
 
@@ -12,7 +14,7 @@ import torch
 from core.contract.spec import spec_file
 from tests.gpu import card, carried_wheels, parcel, part_record, ticket, ticket_table
 from tests.gpu.part_record import CaseSkippedError, PartRecord
-from tests.gpu.parts import memory_grid, profile_counts, study_run, sweep_speed
+from tests.gpu.parts import card_tests, memory_grid, profile_counts, study_run, sweep_speed
 
 ROWS = {"machine": {}, "launch": {"step_s": 0.01}}
 
@@ -39,6 +41,21 @@ def test_parts_run_on_a_cpu_from_one_end_to_the_other(tmp_path, capfd):
     text = (tmp_path / ticket.TABLE).read_text()
     assert "dry run" in text and "| mixed:0.5B:1 |" in text
     assert not ticket.file_of(tmp_path, ticket.PARTS[0]).exists()
+
+
+def test_every_test_on_the_card_has_a_row_with_its_outcome(tmp_path):
+    report = {"nodeid": "tests/a.py::test_it", "location": ("a.py", 1, "test_it"), "keywords": {}}
+    listener = card_tests.Listener(PartRecord(tmp_path / "a.json"))
+    for when, outcome, why in (
+        ("setup", "passed", None),
+        ("call", "failed", "no"),
+        ("teardown", "passed", None),
+    ):
+        listener.pytest_runtest_logreport(
+            pytest.TestReport(**report, when=when, outcome=outcome, longrepr=why)
+        )
+    found = part_record.read(tmp_path / "a.json")["rows"]
+    assert found == {"test_it": {"outcome": "failed", "test_s": 0, "why": "no"}}
 
 
 def test_the_study_of_the_ticket_is_one_that_the_program_takes(tmp_path):
@@ -144,6 +161,16 @@ def test_the_counts_of_the_other_tests_stand_beside_those_of_the_profiler(tmp_pa
     row = profile_counts.compared({"kernels": 3600}, counted)
     assert row == {"kernels": 3600, "counted": known["uniform 8"]}
     assert profile_counts.known_of("uniform:0.5B:3", profile_counts.read_counts()) is None
+
+
+def test_every_package_that_trimtab_asks_for_is_carried_or_there():
+    project = tomllib.loads((carried_wheels.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    asked = {
+        re.split(r"[<>=!;\[ ]", line)[0].lower().replace("_", "-")
+        for line in (*project["dependencies"], *project["optional-dependencies"]["train"])
+    }
+    known = (*parcel.NEEDED, *parcel.BROUGHT, *parcel.UNUSED, parcel.SECOND)
+    assert asked <= {name.lower().replace("_", "-") for name in known}
 
 
 def test_every_package_of_the_parcel_has_a_version():

@@ -30,7 +30,7 @@ class Listener:
         if report.when != "call" and report.outcome == "passed":
             return
         name = report.nodeid.rpartition("::")[2]
-        row = {"outcome": report.outcome, "test_s": round(report.format_duration, 3)}
+        row = {"outcome": report.outcome, "test_s": round(report.duration, 3)}
         if report.outcome != "passed":
             row["why"] = str(report.longrepr)[-3000:]
         self._record.content["rows"][name] = row
