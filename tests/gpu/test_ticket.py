@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 import threading
 import tomllib
@@ -180,6 +181,13 @@ def test_every_package_of_the_parcel_has_a_version():
 def test_a_wheel_is_only_installed_where_its_package_is_missing(tmp_path):
     assert carried_wheels.installed(tmp_path / "pytest_asyncio-1.0-py3-none-any.whl")
     assert not carried_wheels.installed(tmp_path / "no_such_package-1.0-py3-none-any.whl")
+
+
+def test_packages_that_a_pth_file_leads_to_are_seen_beside_carried_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    (tmp_path / "led_to.py").write_text("")
+    python = carried_wheels.build(tmp_path / "venv")
+    assert subprocess.run([python, "-P", "-c", "import led_to"]).returncode == 0
 
 
 def test_a_wheel_for_another_python_is_left_alone(tmp_path):
