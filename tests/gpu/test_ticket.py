@@ -1,5 +1,6 @@
 """The ticket runs without a card, loses nothing, and no part takes the time of another."""
 
+import ast
 import json
 import re
 import subprocess
@@ -57,6 +58,20 @@ def test_every_test_on_the_card_has_a_row_with_its_outcome(tmp_path):
         )
     found = part_record.read(tmp_path / "a.json")["rows"]
     assert found == {"test_it": {"outcome": "failed", "test_s": 0, "why": "no"}}
+
+
+def test_what_tests_on_the_card_load_is_carried_or_there():
+    """With ``confcutdir`` pytest reads no conftest.py above that folder."""
+    options = card_tests.OPTIONS
+    folder = card_tests.ROOT / options[options.index("--confcutdir") + 1]
+    found = set()
+    for file in (folder / "conftest.py", card_tests.ROOT / options[-1]):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found |= {name.partition(".")[0] for name in names}
+    found -= {"core", "tests", *sys.stdlib_module_names}
+    assert found and found <= {*parcel.NEEDED, *parcel.BROUGHT}
 
 
 def test_the_study_of_the_ticket_is_one_that_the_program_takes(tmp_path):
