@@ -54,7 +54,8 @@ def build(place: Path) -> Path:
     """A virtual environment that sees the packages of this interpreter after its own; returns its Python."""
     if not (place / "pyvenv.cfg").exists():
         venv.EnvBuilder(symlinks=True).create(place)
-        known = [folder for folder in (*site.getsitepackages(), site.getusersitepackages()) if folder]
+        # sys.path, as a .pth file that leads to further folders is read in its own folder alone
+        known = [folder for folder in dict.fromkeys((*sys.path, *site.getsitepackages())) if folder]
         (packages_of(place) / "carried.pth").write_text("\n".join(known) + "\n", "utf-8")
     return place / "bin" / "python"
 

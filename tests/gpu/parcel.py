@@ -16,7 +16,7 @@ from tests.gpu.carried_wheels import FOLDERS, ROOT
 # What torch, transformers, peft and their dependencies do not bring. A machine may have some: it keeps them.
 NEEDED = (
     "annotated-types", "pydantic", "pydantic_core", "typing-inspection",  # study files
-    "msgspec", "platformdirs", "tomli_w", "nvidia-ml-py", "python-stdnum",
+    "msgspec", "platformdirs", "tomli_w", "nvidia-ml-py", "python-stdnum", "ftfy", "wcwidth",
     "aiohttp", "aiohappyeyeballs", "aiosignal", "attrs", "frozenlist", "multidict", "propcache", "yarl",
     "optuna", "alembic", "cmaes", "colorlog", "Mako", "SQLAlchemy",  # the search process
     "textual", "linkify-it-py", "mdit-py-plugins",
@@ -25,6 +25,11 @@ NEEDED = (
     "scipy",
     "pytest", "pytest-asyncio", "pluggy", "iniconfig",
 )  # fmt: skip
+BROUGHT = (  # of what trimtab asks for, by torch, transformers or peft
+    "accelerate", "huggingface-hub", "numpy", "peft", "psutil", "pyyaml", "safetensors", "torch",
+    "transformers",
+)  # fmt: skip
+UNUSED = ("sacrebleu",)  # a metric that the ticket does not ask for
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_24_x86_64",
              "manylinux_2_17_x86_64", "manylinux2014_x86_64", "manylinux1_x86_64")  # fmt: skip
 SECOND = "bitsandbytes"

@@ -1,8 +1,12 @@
 """The ticket runs without a card, loses nothing, and no part takes the time of another."""
 
+import ast
 import json
+import re
+import subprocess
 import sys
 import threading
+import tomllib
 import zipfile
 from types import SimpleNamespace
 
@@ -12,7 +16,7 @@ import torch
 from core.contract.spec import spec_file
 from tests.gpu import card, carried_wheels, parcel, part_record, ticket, ticket_table
 from tests.gpu.part_record import CaseSkippedError, PartRecord
-from tests.gpu.parts import memory_grid, profile_counts, study_run, sweep_speed
+from tests.gpu.parts import card_tests, memory_grid, profile_counts, study_run, sweep_speed
 
 ROWS = {"machine": {}, "launch": {"step_s": 0.01}}
 
@@ -39,6 +43,35 @@ def test_parts_run_on_a_cpu_from_one_end_to_the_other(tmp_path, capfd):
     text = (tmp_path / ticket.TABLE).read_text()
     assert "dry run" in text and "| mixed:0.5B:1 |" in text
     assert not ticket.file_of(tmp_path, ticket.PARTS[0]).exists()
+
+
+def test_every_test_on_the_card_has_a_row_with_its_outcome(tmp_path):
+    report = {"nodeid": "tests/a.py::test_it", "location": ("a.py", 1, "test_it"), "keywords": {}}
+    listener = card_tests.Listener(PartRecord(tmp_path / "a.json"))
+    for when, outcome, why in (
+        ("setup", "passed", None),
+        ("call", "failed", "no"),
+        ("teardown", "passed", None),
+    ):
+        listener.pytest_runtest_logreport(
+            pytest.TestReport(**report, when=when, outcome=outcome, longrepr=why)
+        )
+    found = part_record.read(tmp_path / "a.json")["rows"]
+    assert found == {"test_it": {"outcome": "failed", "test_s": 0, "why": "no"}}
+
+
+def test_what_tests_on_the_card_load_is_carried_or_there():
+    """With ``confcutdir`` pytest reads no conftest.py above that folder."""
+    options = card_tests.OPTIONS
+    folder = card_tests.ROOT / options[options.index("--confcutdir") + 1]
+    found = set()
+    for file in (folder / "conftest.py", card_tests.ROOT / options[-1]):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found |= {name.partition(".")[0] for name in names}
+    found -= {"core", "tests", *sys.stdlib_module_names}
+    assert found and found <= {*parcel.NEEDED, *parcel.BROUGHT}
 
 
 def test_the_study_of_the_ticket_is_one_that_the_program_takes(tmp_path):
@@ -146,6 +179,16 @@ def test_the_counts_of_the_other_tests_stand_beside_those_of_the_profiler(tmp_pa
     assert profile_counts.known_of("uniform:0.5B:3", profile_counts.read_counts()) is None
 
 
+def test_every_package_that_trimtab_asks_for_is_carried_or_there():
+    project = tomllib.loads((carried_wheels.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    asked = {
+        re.split(r"[<>=!;\[ ]", line)[0].lower().replace("_", "-")
+        for line in (*project["dependencies"], *project["optional-dependencies"]["train"])
+    }
+    known = (*parcel.NEEDED, *parcel.BROUGHT, *parcel.UNUSED, parcel.SECOND)
+    assert asked <= {name.lower().replace("_", "-") for name in known}
+
+
 def test_every_package_of_the_parcel_has_a_version():
     assert not set(parcel.NEEDED) - set(parcel.pins()) and parcel.SECOND in parcel.pins()
 
@@ -153,6 +196,13 @@ def test_every_package_of_the_parcel_has_a_version():
 def test_a_wheel_is_only_installed_where_its_package_is_missing(tmp_path):
     assert carried_wheels.installed(tmp_path / "pytest_asyncio-1.0-py3-none-any.whl")
     assert not carried_wheels.installed(tmp_path / "no_such_package-1.0-py3-none-any.whl")
+
+
+def test_packages_that_a_pth_file_leads_to_are_seen_beside_carried_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    (tmp_path / "led_to.py").write_text("")
+    python = carried_wheels.build(tmp_path / "venv")
+    assert subprocess.run([python, "-P", "-c", "import led_to"]).returncode == 0
 
 
 def test_a_wheel_for_another_python_is_left_alone(tmp_path):

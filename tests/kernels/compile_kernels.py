@@ -16,7 +16,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from core.train.kernels import adapter_kernels, triton_kernels
+from core.train.kernels import adapter_kernels, dropout_loss_kernels, layer_kernels
 from core.train.kernels.adapter_kernels import LEAST
 from core.train.kernels.adapter_ops import MOST
 
@@ -42,35 +42,37 @@ def _sources(kind: str) -> Iterator[tuple[str, Any, int]]:
     numbers = dict.fromkeys(("layer", "tokens", "length", "channels"), "i32")
     for add in (False, True):
         yield "add_dropped" if add else "drop", ASTSource(
-            fn=triton_kernels.dropout_kernel,
+            fn=dropout_loss_kernels.dropout_kernel,
             signature={"x": f"*{kind}", "out": f"*{kind}", **words, **numbers}
             | dict.fromkeys(("ADD", "TOKENS", "WIDTH"), CONSTANT),
-            constexprs={"ADD": add, "TOKENS": triton_kernels.TOKENS, "WIDTH": triton_kernels.WIDTH},
+            constexprs={
+                "ADD": add, "TOKENS": dropout_loss_kernels.TOKENS, "WIDTH": dropout_loss_kernels.WIDTH,
+            },
         ), 4  # fmt: skip
     for grad in (False, True):
         yield "loss_and_grad" if grad else "loss_and_first", ASTSource(
-            fn=triton_kernels.loss_kernel,
+            fn=dropout_loss_kernels.loss_kernel,
             signature={
                 "logits": f"*{kind}", "targets": "*i64", "losses": "*fp32", "firsts": "*i64",
                 "vocabulary": "i32", "scale": "fp32", "cap": "fp32",
             }
             | dict.fromkeys(("GRAD", "CAPPED", "BLOCK"), CONSTANT),
-            constexprs={"GRAD": grad, "CAPPED": True, "BLOCK": triton_kernels.VOCABULARY},
-        ), triton_kernels.WARPS  # fmt: skip
+            constexprs={"GRAD": grad, "CAPPED": True, "BLOCK": dropout_loss_kernels.VOCABULARY},
+        ), dropout_loss_kernels.WARPS  # fmt: skip
     yield from _adapter_sources(kind)
     for backward in (False, True):
         constants = {"BACKWARD": backward, "Q_HEADS": 32, "K_HEADS": 8, "HALF": 64}  # a model of 8B
         names = ("angles", "q_heads", "k_heads", "width")
-        signature = dict.fromkeys(triton_kernels.rotary_kernel.arg_names, f"*{kind}")
+        signature = dict.fromkeys(layer_kernels.rotary_kernel.arg_names, f"*{kind}")
         signature |= dict.fromkeys(names, "i32") | dict.fromkeys(constants, CONSTANT)
-        source = ASTSource(fn=triton_kernels.rotary_kernel, signature=signature, constexprs=constants)
+        source = ASTSource(fn=layer_kernels.rotary_kernel, signature=signature, constexprs=constants)
         yield "rotary_backward" if backward else "rotary", source, 8
     pointers = dict.fromkeys(("x", "weight", "out", "grad", "gate", "up"), f"*{kind}")
     pointers |= {"gate_grad": f"*{kind}", "up_grad": f"*{kind}", "rates": "*fp32"}
     sizes = {"width": "i32", "count": "i32", "epsilon": "fp32", "BLOCK": CONSTANT}
     for function, block in (
-        (triton_kernels.norm_kernel, 4096), (triton_kernels.norm_backward_kernel, 4096),
-        (triton_kernels.swiglu_kernel, 1024), (triton_kernels.swiglu_backward_kernel, 1024),
+        (layer_kernels.norm_kernel, 4096), (layer_kernels.norm_backward_kernel, 4096),
+        (layer_kernels.swiglu_kernel, 1024), (layer_kernels.swiglu_backward_kernel, 1024),
     ):  # fmt: skip
         signature = {name: {**pointers, **sizes}[name] for name in function.arg_names}
         name = function.__name__.removesuffix("_kernel")
@@ -78,13 +80,13 @@ def _sources(kind: str) -> Iterator[tuple[str, Any, int]]:
 
 
 def _adapter_sources(kind: str) -> Iterator[tuple[str, Any, int]]:
-    """With dropout, for the smallest tile of ranks and the largest."""
+    """With dropout, for the smallest tile of ranks, the largest, and the widest one of many ranks."""
     pointers = dict.fromkeys(("x", "factors", "out", "scales", "total", "down"), f"*{kind}")
     pointers |= dict.fromkeys(("slots", "ends", "keys", "thresholds", "starts"), "*i32") | {"grad": "*fp32"}
     for name in ("shrink", "expand", "learn"):
         function = getattr(adapter_kernels, f"{name}_kernel")
-        for rank in (LEAST, MOST):
-            sizes = adapter_kernels.tile(rank)
+        for rank in (LEAST, 64, MOST):
+            sizes = adapter_kernels.tile(rank, 4 if kind == "fp32" else 2)
             warps = sizes.pop("num_warps")
             constants = {"DROPS": True, **({"ADD": True} if name == "learn" else {}), **sizes}
             signature = {

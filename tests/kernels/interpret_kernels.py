@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import torch
 from torch.nn import functional
+from triton.runtime import interpreter
 
 from core.train.base import cross_entropy
 from core.train.base.cross_entropy import Head
@@ -17,9 +18,10 @@ from core.train.kernels import (
     adapter_kernel_benchmark,
     adapter_kernels,
     counter_dropout,
+    dropout_loss_kernels,
+    layer_kernels,
     layer_ops,
     rotary_ops,
-    triton_kernels,
 )
 from core.train.kernels.adapter_ops import ROWS as TABLES
 from core.train.kernels.adapter_ops import Spots
@@ -33,6 +35,7 @@ def main() -> None:
     """Print {check: largest error}, relative to the largest value."""
     torch.set_num_threads(1)
     torch.manual_seed(1)
+    _read_loop_bounds_with_new_numpy()
     found: dict[str, float] = {}
     for dtype in (torch.float32, torch.bfloat16):
         checks = (*_dropout(dtype), *_losses(dtype), *_layers(dtype), *_rotations(dtype))
@@ -40,6 +43,17 @@ def main() -> None:
     for dtype in (torch.float32, torch.float16):  # the interpreter has no products of bfloat16
         found |= {f"{name} {dtype}": value for name, value in _adapters(dtype)}
     print(json.dumps(found))
+
+
+def _read_loop_bounds_with_new_numpy() -> None:
+    """Triton 3.6 reads a loop's bounds as numbers of arrays with one element, which NumPy 2.4 refuses."""
+    own = interpreter._patch_lang_tensor
+
+    def patch_tensor(tensor: Any, scope: Any) -> None:
+        own(tensor, scope)
+        scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
+
+    interpreter._patch_lang_tensor = patch_tensor
 
 
 def _dropout(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
@@ -50,10 +64,10 @@ def _dropout(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
     words = keys, limits, counter_dropout.compute_scales(limits, dtype), starts, PLACE, LENGTH
     x, total = (torch.randn(ROWS * LENGTH, CHANNELS).to(dtype) for _ in range(2))
     out, before = torch.empty_like(x), total.clone()
-    triton_kernels.drop(False, x, out, *words)
+    dropout_loss_kernels.drop(False, x, out, *words)
     yield "drop", _error(out, x * mask)
     yield "drop keeps others", float((out == 0).ne(mask == 0).sum())
-    triton_kernels.drop(True, x, total, *words)
+    dropout_loss_kernels.drop(True, x, total, *words)
     yield "add_dropped", _error(total, before + x * mask)
 
 
@@ -66,10 +80,10 @@ def _losses(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
         expected.sum().backward()
         logits = functional.linear(hidden.detach(), head.weight)
         losses, firsts = torch.empty(TOKENS), torch.empty(TOKENS, dtype=torch.int64)
-        triton_kernels.loss(logits, targets, losses, firsts, scale, cap)
+        dropout_loss_kernels.loss(logits, targets, losses, firsts, scale, cap)
         yield f"first choice, {name}", float((firsts != head.logits(hidden.detach()).argmax(-1)).sum())
         yield f"loss, {name}", _error(losses, expected.detach())
-        triton_kernels.loss(logits, targets, losses, None, scale, cap)
+        dropout_loss_kernels.loss(logits, targets, losses, None, scale, cap)
         yield f"loss beside the gradient, {name}", _error(losses, expected.detach())
         yield f"gradient, {name}", _error(logits @ head.weight, hidden.grad)
 
@@ -79,15 +93,15 @@ def _layers(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
     weight = torch.rand(CHANNELS).to(dtype)
     expected, rates = layer_ops._cpu_norm(x, weight, 1e-6)
     out, found = torch.empty_like(x), torch.empty(TOKENS)
-    triton_kernels.norm(x, weight, 1e-6, out, found)
+    layer_kernels.norm(x, weight, 1e-6, out, found)
     yield "norm", _error(out, expected)
     yield "rates of the norm", _error(found, rates) if dtype == torch.float32 else 0.0
-    triton_kernels.norm_backward(grad, x, weight, rates, out)
+    layer_kernels.norm_backward(grad, x, weight, rates, out)
     yield "gradient of the norm", _error(out, layer_ops._cpu_norm_backward(grad, x, weight, rates))
-    triton_kernels.swiglu(x, other, out)
+    layer_kernels.swiglu(x, other, out)
     yield "swiglu", _error(out, layer_ops._cpu_swiglu(x, other))
     grads = torch.empty_like(x), torch.empty_like(x)
-    triton_kernels.swiglu_backward(grad, x, other, *grads)
+    layer_kernels.swiglu_backward(grad, x, other, *grads)
     for name, mine, wanted in zip(
         ("gate", "up"), grads, layer_ops._cpu_swiglu_backward(grad, x, other), strict=True
     ):
@@ -100,7 +114,7 @@ def _rotations(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
     angles = [torch.randn(TOKENS, 12).to(dtype) for _ in range(2)]
     for backward in (False, True):
         outs = torch.empty_like(q), torch.empty_like(k)
-        triton_kernels.rotate(q, k, *angles, backward, *outs)
+        layer_kernels.rotate(q, k, *angles, backward, *outs)
         for name, mine, wanted in zip("qk", outs, rotary_ops._cpu(q, k, *angles, backward), strict=True):
             yield f"{'gradient of ' if backward else ''}rotated {name}", _error(mine, wanted)
 

@@ -12,7 +12,7 @@ import triton.language as tl
 
 from core.train.kernels.adapter_ops import Spots
 from core.train.kernels.counter_dropout import find_layer_word
-from core.train.kernels.triton_kernels import make_masks
+from core.train.kernels.dropout_loss_kernels import make_masks
 
 TOKENS = 32  # of a tile; tensor cores take at least 16
 LEAST = 16  # ranks of a tile
@@ -117,11 +117,13 @@ def learn_kernel(
     tl.store(grad_places, total.to(grad.dtype.element_ty), mask=both)
 
 
-def tile(rank: int) -> dict[str, int]:
-    """The sizes of a tile: with large ranks fewer channels at once, so that it fits the registers."""
+def tile(rank: int, element_bytes: int) -> dict[str, int]:
+    """The sizes of a tile that fits the registers: with large ranks and wide elements fewer channels at once,
+    and more warps."""
     ranks = max(LEAST, triton.next_power_of_2(rank))
-    width = 64 if ranks <= 64 else 32 if ranks <= 128 else 16
-    return {"TOKENS": TOKENS, "WIDTH": width, "RANKS": ranks, "num_warps": 4 if ranks <= 64 else 8}
+    rank_bytes = ranks * element_bytes
+    width = 64 if rank_bytes <= 128 else 32 if rank_bytes <= 256 else 16
+    return {"TOKENS": TOKENS, "WIDTH": width, "RANKS": ranks, "num_warps": 4 if rank_bytes <= 32 else 8}
 
 
 def shrink(
@@ -132,7 +134,7 @@ def shrink(
     tokens, channels = x.shape
     shrink_kernel[(len(spots.slots), triton.cdiv(length, TOKENS))](
         x, factors, out, spots.slots, *spots[2:], find_layer_word(place), tokens, length, channels,
-        factors.shape[1], *factors.stride()[:2], DROPS=drops, **tile(factors.shape[1]),
+        factors.shape[1], *factors.stride()[:2], DROPS=drops, **tile(factors.shape[1], x.element_size()),
     )  # fmt: skip
 
 
@@ -142,7 +144,7 @@ def expand(
 ) -> None:  # fmt: skip
     """Launch ``expand_kernel``."""
     tokens, channels = total.shape
-    sizes = tile(factors.shape[1])
+    sizes = tile(factors.shape[1], total.element_size())
     rows = len(spots.slots) * triton.cdiv(length, TOKENS)
     expand_kernel[(rows, triton.cdiv(channels, sizes["WIDTH"]))](
         total, down, factors, spots.slots, *spots[2:], find_layer_word(place), tokens, length, channels,
@@ -156,7 +158,7 @@ def learn(
 ) -> None:  # fmt: skip
     """Launch ``learn_kernel``."""
     tokens, channels = x.shape
-    sizes = tile(grad.shape[1])
+    sizes = tile(grad.shape[1], x.element_size())
     learn_kernel[(grad.shape[0], triton.cdiv(channels, sizes["WIDTH"]))](
         grad, down, x, spots.ends, *spots[2:], find_layer_word(place), tokens, length, channels,
         grad.shape[1],

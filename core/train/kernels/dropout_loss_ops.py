@@ -31,18 +31,18 @@ Words = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 def _cuda_drop(x: torch.Tensor, *words: Any) -> torch.Tensor:
     """``x`` (tokens, channels), contiguous; ``words`` as in the operator: x ∘ mask."""
-    from core.train.kernels import triton_kernels
+    from core.train.kernels import dropout_loss_kernels
 
     out = torch.empty_like(x)
-    triton_kernels.drop(False, x, out, *words)
+    dropout_loss_kernels.drop(False, x, out, *words)
     return out
 
 
 def _cuda_add_dropped(total: torch.Tensor, x: torch.Tensor, *words: Any) -> None:
     """Add x ∘ mask to ``total``, both (tokens, channels) and contiguous."""
-    from core.train.kernels import triton_kernels
+    from core.train.kernels import dropout_loss_kernels
 
-    triton_kernels.drop(True, x, total, *words)
+    dropout_loss_kernels.drop(True, x, total, *words)
 
 
 def _mask(x: torch.Tensor, words: tuple[Any, ...]) -> torch.Tensor:
@@ -63,10 +63,10 @@ def _cuda_loss_and_grad(
     logits: torch.Tensor, targets: torch.Tensor, scale: float, cap: float
 ) -> torch.Tensor:
     """The loss of each token, (K,) float32; ``logits`` (K, V) become its gradient."""
-    from core.train.kernels import triton_kernels
+    from core.train.kernels import dropout_loss_kernels
 
     losses = torch.empty(len(targets), dtype=torch.float32, device=logits.device)
-    triton_kernels.loss(logits, targets, losses, None, scale, cap)
+    dropout_loss_kernels.loss(logits, targets, losses, None, scale, cap)
     return losses
 
 
@@ -74,11 +74,11 @@ def _cuda_loss_and_first(
     logits: torch.Tensor, targets: torch.Tensor, scale: float, cap: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss of each token, (K,) float32, and its most likely token, (K,) int64."""
-    from core.train.kernels import triton_kernels
+    from core.train.kernels import dropout_loss_kernels
 
     losses = torch.empty(len(targets), dtype=torch.float32, device=logits.device)
     firsts = torch.empty_like(targets)
-    triton_kernels.loss(logits, targets, losses, firsts, scale, cap)
+    dropout_loss_kernels.loss(logits, targets, losses, firsts, scale, cap)
     return losses, firsts
 
 

@@ -51,38 +51,38 @@ class SwiGlu(torch.autograd.Function):
 
 
 def _cuda_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
-    from core.train.kernels import triton_kernels
+    from core.train.kernels import layer_kernels
 
     out, rates = _meta_norm(x, weight, epsilon)
-    triton_kernels.norm(x, weight, epsilon, out, rates)
+    layer_kernels.norm(x, weight, epsilon, out, rates)
     return out, rates
 
 
 def _cuda_norm_backward(
     grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, rates: torch.Tensor
 ) -> torch.Tensor:
-    from core.train.kernels import triton_kernels
+    from core.train.kernels import layer_kernels
 
     out = torch.empty_like(x)
-    triton_kernels.norm_backward(grad, x, weight, rates, out)
+    layer_kernels.norm_backward(grad, x, weight, rates, out)
     return out
 
 
 def _cuda_swiglu(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
-    from core.train.kernels import triton_kernels
+    from core.train.kernels import layer_kernels
 
     out = torch.empty_like(gate)
-    triton_kernels.swiglu(gate, up, out)
+    layer_kernels.swiglu(gate, up, out)
     return out
 
 
 def _cuda_swiglu_backward(
     grad: torch.Tensor, gate: torch.Tensor, up: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    from core.train.kernels import triton_kernels
+    from core.train.kernels import layer_kernels
 
     gate_grad, up_grad = torch.empty_like(gate), torch.empty_like(up)
-    triton_kernels.swiglu_backward(grad, gate, up, gate_grad, up_grad)
+    layer_kernels.swiglu_backward(grad, gate, up, gate_grad, up_grad)
     return gate_grad, up_grad
 
 

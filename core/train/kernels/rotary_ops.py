@@ -46,10 +46,10 @@ def _cuda(
     q: torch.Tensor, k: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor, backward: bool
 ) -> Pair:
     """``q`` and ``k`` (tokens, heads, width); angles (tokens of a row or of all rows, width)."""
-    from core.train.kernels import triton_kernels
+    from core.train.kernels import layer_kernels
 
     outs = torch.empty_like(q), torch.empty_like(k)
-    triton_kernels.rotate(q, k, cosines, sines, backward, *outs)
+    layer_kernels.rotate(q, k, cosines, sines, backward, *outs)
     return outs
 
 

@@ -11,6 +11,11 @@ import pytest
 from tests.gpu.part_record import PartRecord
 
 ROOT = Path(__file__).resolve().parents[3]
+OPTIONS = (
+    *("-m", "gpu", "-p", "no:cacheprovider", "-p", "no:xdist", "-q", "--no-header", "--tb=short"),
+    *("--confcutdir", "tests/gpu"),  # what all other tests share needs packages that no parcel has
+    "tests/gpu/test_on_card.py",
+)
 
 
 class Listener:
@@ -30,7 +35,7 @@ class Listener:
         if report.when != "call" and report.outcome == "passed":
             return
         name = report.nodeid.rpartition("::")[2]
-        row = {"outcome": report.outcome, "test_s": round(report.format_duration, 3)}
+        row = {"outcome": report.outcome, "test_s": round(report.duration, 3)}
         if report.outcome != "passed":
             row["why"] = str(report.longrepr)[-3000:]
         self._record.content["rows"][name] = row
@@ -41,7 +46,8 @@ def run(record: PartRecord) -> None:
     """In this process: its libraries are loaded."""
     os.chdir(ROOT)
     listener = Listener(record)
-    options = ["-m", "gpu", "-p", "no:cacheprovider", "-p", "no:xdist", "tests/gpu/test_on_card.py"]
-    code = pytest.main([*options, "-q", "--no-header", "--tb=short"], plugins=[listener])
+    code = pytest.main([*OPTIONS], plugins=[listener])
     record.about(exit_code=int(code))
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        record.note(f"pytest ended with exit code {int(code)}: {listener.collected} tests were to run")
     record.close(listener.collected or 1)
