@@ -24,8 +24,8 @@ from tests.matrix import rest_slow
 from tests.tui.dataset import REVIEW, answers, mixed_study, row
 from tests.tui.scene import no_card, state_of, study_events
 from tests.tui.test_hostile import look
-from tui.data import data_entries
-from tui.data.data_entries import Entry
+from tui.data import finding_entries
+from tui.data.finding_entries import Entry
 from tui.widgets.cached_static import Sheet
 
 STATE = state_of(study_events(), no_card())
@@ -218,7 +218,7 @@ def test_what_is_found_in_all_sources_together_stands_below_the_mixture_and_has_
     together = DataSource(MIXTURE, "all sources together", rows=400, findings=(leak,))
     review = DataReview(is_done=True, sources=(*REVIEW.sources, together))
     data = msgspec.convert({"mixture": [{"name": "a"}, {"name": "b"}]}, DataOptions)
-    entries = data_entries.list_entries(data, review)
+    entries = finding_entries.list_entries(data, review)
     assert entries[0] == Entry() and entries[1] == Entry(together, leak)
     assert entries[2].source == REVIEW.sources[0]
     assert Entry(together) not in entries, "there is no such file"

@@ -18,9 +18,9 @@ from tui.base.confirm_dialog import Confirm
 from tui.command_line.command_input import CommandScreen
 from tui.command_line.command_parser import Parsed
 from tui.command_line.console_commands import build_table, run_command
+from tui.command_line.custom_command import run_in_terminal
 from tui.command_line.save_file import open_save_dialog
 from tui.command_line.screen_places import ScreenPlaces
-from tui.command_line.terminal_command import run_in_terminal
 from tui.console_settings import OwnCommand
 from tui.engine_connection import Engine
 from tui.export.background_command import run_in_background

@@ -15,8 +15,8 @@ from core.contract.wire import console_api
 from core.contract.wire.answers.data_messages import MIXTURE, DataReview
 from tui.base.base_screen import StudyScreen
 from tui.base.key_bar import KeyBar
-from tui.data import data_entries, entry_detail, mixture_balance
-from tui.data.data_entries import Entry
+from tui.data import entry_detail, finding_entries, mixture_balance
+from tui.data.finding_entries import Entry
 from tui.data.review_follower import follow_review
 from tui.data.rows_screen import RowsScreen
 from tui.keys.data_key_groups import DATA
@@ -114,7 +114,7 @@ class DataScreen(StudyScreen):
 
     @property
     def _entries(self) -> list[Entry]:
-        return data_entries.list_entries(self.study.settings.data, self._review) if self.study else []
+        return finding_entries.list_entries(self.study.settings.data, self._review) if self.study else []
 
     @property
     def _chosen(self) -> Entry | None:
@@ -138,7 +138,9 @@ class DataScreen(StudyScreen):
         if review is not None:
             findings = [finding for source in review.sources for finding in source.findings]
             checked = any(not source.why_not for source in review.sources)
-            counts = data_entries.count_words(findings) or ("nothing found" if checked else "nothing checked")
+            counts = finding_entries.count_words(findings) or (
+                "nothing found" if checked else "nothing checked"
+            )
             line.append(f"  {counts}", style="not bold")
             age = f"  checked {self._describe_age(review)}" if checked else ""
             line.append(age, style=f"not bold {look['muted']}")
@@ -163,7 +165,7 @@ class DataScreen(StudyScreen):
         entries, balance = self._entries, self._describe_balance()
         chosen = max(0, min(self._place, len(entries) - 1))
         lines = [
-            data_entries.make_entry_line(entry, width, place == chosen, balance, look)
+            finding_entries.make_entry_line(entry, width, place == chosen, balance, look)
             for place, entry in enumerate(entries)
         ]
         lines = lines or [Text("no study", style=look["muted"])]

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from core.contract.text.sanitize import sanitize
 from core.contract.wire.answers.data_messages import DataFinding, DataReview, DataSource
-from tui.data import data_entries
+from tui.data import finding_entries
 from tui.data.length_histogram import draw_lengths, measure_cut_share
 from tui.number_text import format_size
 from tui.theme_colors import Palette
@@ -63,12 +63,12 @@ def _draw_lengths(source: DataSource, cut: int, room: tuple[int, int], look: Pal
 
 def describe_finding(finding: DataFinding, width: int, look: Palette) -> Text:
     """Return the count, what blocks, the remedy and the examples of a finding."""
-    word = data_entries.name_severity(finding)
-    style = look[data_entries.COLOURS[word]]
-    head = Text(f"{data_entries.SIGNS[word]} {word}  ", style=f"bold {style}", no_wrap=True)
+    word = finding_entries.name_severity(finding)
+    style = look[finding_entries.COLOURS[word]]
+    head = Text(f"{finding_entries.SIGNS[word]} {word}  ", style=f"bold {style}", no_wrap=True)
     head.append(sanitize(finding.name, 80), style="bold")
     lines: Lines = [head]
-    share = data_entries.format_percent(finding.hits, finding.rows)
+    share = finding_entries.format_percent(finding.hits, finding.rows)
     lines += wrap_text(
         f"{finding.hits:,} of {finding.rows:,} rows, {share}{_describe_bounds(finding)}", width, ""
     )

@@ -14,7 +14,7 @@ from core.contract.state import study_progress, unrated_trials
 from core.contract.text.sanitize import sanitize
 from core.contract.views.metric_format import HUNDREDTHS, format_figure
 from tui.base.key_bar import KeyBar
-from tui.boards.trial_score_list import summarize_boards
+from tui.boards.trial_metric_verdicts import summarize_boards
 from tui.charts.chart_grid import ChartGrid
 from tui.charts.chart_keys import ChartKeys
 from tui.column_format import format_scientific, write_knob

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from core.contract.events import event_types as e
 from core.contract.spec import study_spec
+from core.contract.state import edit_event_effects, score_event_effects, study_progress, unrated_trials
 from core.contract.state import engine_state as s
-from core.contract.state import fold_edits_marks, fold_scores, study_progress, unrated_trials
 from core.contract.state.event_list_lines import add_event, append_line
 from core.contract.state.fold_machine import read_machine
 from core.contract.state.thinned_series import Series, add, add_all, cut
@@ -51,7 +51,7 @@ def explain_refusal(state: s.State, event: e.Event) -> str | None:
     if trial is None:
         return f"trial {event.trial} does not exist in {event.study}"
     states = event.from_states
-    if states is None or trial.state in states or fold_scores.may_follow(trial, event):
+    if states is None or trial.state in states or score_event_effects.may_follow(trial, event):
         return None
     return f"trial {event.trial} is {trial.state}"
 
@@ -135,13 +135,15 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
         case e.StudyNoted():
             return replace(study, lines=append_line(study.lines, event.at, event.text, event.level))
         case e.BaseScored():
-            return replace(study, base_scores={**study.base_scores, **fold_scores.keep_finite(event.scores)})
+            return replace(
+                study, base_scores={**study.base_scores, **score_event_effects.keep_finite(event.scores)}
+            )
         case e.RatingGiven():
             trials = study.trials
             for number, score in event.strengths.items():
                 if number in trials:
-                    trials = _replace_trial(trials, fold_scores.rate_trial(trials[number], score))
-            rated = fold_scores.add_rating(replace(study, trials=trials), event)
+                    trials = _replace_trial(trials, score_event_effects.rate_trial(trials[number], score))
+            rated = score_event_effects.add_rating(replace(study, trials=trials), event)
             return unrated_trials.add_strengths(rated)
         case e.MemoryShort():
             return replace(study, lines=append_line(study.lines, event.at, event.text, "warning"))
@@ -150,7 +152,7 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
             for text in event.changes:
                 lines = append_line(lines, event.at, f"changed by {event.by}: {text}")
             return unrated_trials.add_strengths(
-                fold_edits_marks.change_study(replace(study, lines=lines), event)
+                edit_event_effects.change_study(replace(study, lines=lines), event)
             )
         case e.Preparing() if study.state in s.LIVE_STUDY:  # else it comes too late
             return replace(study, preparing=_fold_preparing(study.preparing, event))
@@ -180,7 +182,7 @@ def _fold_packs(packs: dict[str, e.PackMeasured], event: e.PackMeasured) -> dict
 
 def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
     if isinstance(event, e.TrialQueued):
-        trial = fold_edits_marks.add_queued(study, event)
+        trial = edit_event_effects.add_queued(study, event)
         study = replace(study, total_trials=study.total_trials + bool(event.by))
     else:
         trial = STEPS[type(event)](study.trials[event.trial], event)
@@ -266,7 +268,7 @@ def _fold_resume(trial: s.Trial, event: e.TrialResumed) -> s.Trial:
 
 def _fold_end(to: str) -> Callable[[s.Trial, Any], s.Trial]:
     def end(trial: s.Trial, event: Any) -> s.Trial:
-        over: dict[str, Any] = {**fold_scores.OVER, "scoring": getattr(event, "scoring", -1)}
+        over: dict[str, Any] = {**score_event_effects.OVER, "scoring": getattr(event, "scoring", -1)}
         return replace(
             trial,
             **over,
@@ -292,7 +294,7 @@ def _fold_requeue(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
     series = {name: cut(curve, trial.checkpoint_step) for name, curve in trial.series.items()}
     trial = _mark_stop(trial, trial.checkpoint_step, "queued again")
     return replace(
-        fold_scores.clear_scoring(trial), state=s.QUEUED, asked="pause" if stands else "",
+        score_event_effects.clear_scoring(trial), state=s.QUEUED, asked="pause" if stands else "",
         worker="", device="", retry=event.retry, step=trial.checkpoint_step, series=series,
     )  # fmt: skip
 
@@ -325,6 +327,6 @@ STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
     e.TrialInfeasible: _fold_end(s.INFEASIBLE),
     e.TrialRequeued: _fold_requeue,
     e.TrialCheckpointed: _fold_checkpoint,
-    **fold_scores.STEPS,
-    **fold_edits_marks.STEPS,
+    **score_event_effects.STEPS,
+    **edit_event_effects.STEPS,
 }
