@@ -37,6 +37,21 @@ def test_units_of_uneven_length_keep_to_the_share_once_the_longest_is_known():
     assert sum(took for _, took in spent) > 0.08 * 8 * WINDOW_S, "what is allowed is used"
 
 
+def test_a_unit_that_lasts_a_fifth_longer_than_those_of_the_last_minute_keeps_to_the_share():
+    clock = Clock()
+    budget, spent, began = Budget(0.1, clock), [], clock.now
+    lengths = cycle([1.0] * 9 + [1.2])
+    while clock.now < began + 30 * WINDOW_S:
+        clock.now += 0.05
+        if budget.allows(training=True):
+            unit_s = next(lengths)
+            clock.now += unit_s
+            budget.spend(unit_s)
+            spent.append((clock.now, unit_s))
+    minutes = [sum(took for at, took in spent if end - WINDOW_S < at <= end) for end, _ in spent]
+    assert max(minutes) <= 0.1 * WINDOW_S
+
+
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
 @pytest.mark.parametrize(("step_s", "unit_s"), [(0.1, 0.05), (2.0, 0.25), (9.0, 1.0), (0.3, 0.25)])
 def test_no_minute_has_more_than_the_share(share, step_s, unit_s):

@@ -7,13 +7,14 @@ from collections import deque
 from collections.abc import Callable
 
 WINDOW_S = 60.0
+LONGER = 1.25  # what a unit may last of the longest one known, without exceeding the share
 
 
 class Budget:
     """Allows scoring at most ``share`` of each minute, or of the time since training began if that is less.
 
-    While nothing trains, or with a share of 1, scoring is not limited. A unit is taken to last as long as
-    the longest of the last minute: with the average, every unit that lasts longer would exceed the share.
+    While nothing trains, or with a share of 1, scoring is not limited. A unit is taken to last a quarter
+    longer than the longest of the last minute: otherwise each unit that lasts longer would exceed the share.
     """
 
     def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,7 +40,8 @@ class Budget:
             self._spent.popleft()
         window_s = min(WINDOW_S, now - self._since)
         spent = [took_s for _, took_s in self._spent]
-        return sum(spent) + max(self._unit_s, *spent, 0.0) <= self._share * window_s
+        expected_s = max(self._unit_s, *spent, 0.0) * (LONGER if spent else 1.0)
+        return sum(spent) + expected_s <= self._share * window_s
 
     def spend(self, took_s: float) -> None:
         """Record the duration of a unit."""
