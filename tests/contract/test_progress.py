@@ -219,10 +219,14 @@ def test_what_is_left_of_a_study_counts_the_scoring_that_its_budget_leaves_for_t
     training_s = 15 * 2.0 + 2 * 6.0
     unknown = study_progress.estimate_study_left_s(folded(*events), 150.0)
     assert unknown == pytest.approx(training_s), "no answer was given yet"
-    study = folded(*events, e.Preparing(at=150.0, done=10, total=50, **at))
-    answers = 40 + 2 * 50  # of the base, the complete trial and the one that trains; 10 took a tenth of 50 s
+    few = study_progress.estimate_study_left_s(
+        folded(*events, e.Preparing(at=150.0, done=10, total=50, **at)), 150.0
+    )
+    assert few == pytest.approx(training_s), "the first answers waited for their share"
+    study = folded(*events, e.Preparing(at=150.0, done=25, total=50, **at))
+    answers = 25 + 2 * 50  # of the base, the complete trial and the one that trains; 25 took a tenth of 50 s
     left = study_progress.estimate_study_left_s(study, 150.0)
-    assert left == pytest.approx(training_s + answers * 0.5 - 0.1 * training_s)
+    assert left == pytest.approx(training_s + answers * 0.2 - 0.1 * training_s)
 
 
 def test_only_scorings_left_is_their_time():

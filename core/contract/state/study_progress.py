@@ -232,7 +232,8 @@ def estimate_study_left_s(study: s.Study, now: float) -> float | None:
 
 def _estimate_late_scoring_s(study: s.Study, training_s: float, now: float) -> float:
     """Return the seconds of scoring that are left once everything has trained, ``training_s`` from now: as
-    long as anything trains, scoring takes ``evaluate.budget`` of the time. 0 while its speed is unknown.
+    long as anything trains, scoring takes ``evaluate.budget`` of the time. 0 until half as many answers were
+    given as one scoring has: the first ones wait for their share and tell a fraction of the speed.
 
     Trials that have not ended are assumed to be complete, and thus scored, as often as those that have.
     """
@@ -247,6 +248,10 @@ def _estimate_late_scoring_s(study: s.Study, training_s: float, now: float) -> f
     if not sum(speeds):
         return 0.0
     usual = max([*(work.total for work in base), *(trial.scoring_total for trial in begun)])
+    given = sum(work.done for work in base)
+    given += sum(trial.scoring_done - trial.scoring_from[0] for trial in begun)
+    if 2 * given < usual:
+        return 0.0
     states = [trial.state for trial in study.trials.values()]
     ended, complete = sum(state in s.ENDED for state in states), states.count(s.COMPLETE)
     unended = max(0, study.total_trials - ended)

@@ -11,7 +11,7 @@ from core.contract.wire.answers.introspection_answer import Insides
 from core.daemon.answers import untrusted_file_reader
 from core.errors import RefusedError
 
-NONE = "no data yet: it is collected at the trial's first and last evaluation"
+NONE = "no data yet: it is collected after the trial's first and last evaluation, within evaluate.budget"
 
 
 def read(study: s.Study, number: int) -> Insides:
