@@ -21,35 +21,34 @@ def test_a_share_of_one_limits_nothing():
         budget.spend(100.0)
 
 
-def test_units_of_uneven_length_keep_to_the_share_once_the_longest_is_known():
+def spend_minutes(lengths: list[float], step_s: float, minutes: int) -> list[tuple[float, float]]:
+    """Do units of these lengths in turn, whenever a tenth of the time allows one, with ``step_s`` seconds of
+    training between two questions; their ends and lengths."""
     clock = Clock()
-    budget, spent, began = Budget(0.1, clock), [], clock.now
-    lengths = cycle([0.1, 0.1, 0.8, 0.1, 0.3, 0.1, 0.1])
-    while clock.now < began + 8 * WINDOW_S:
-        clock.now += 0.2
+    budget, spent, until = Budget(0.1, clock), [], clock.now + minutes * WINDOW_S
+    units = cycle(lengths)
+    while clock.now < until:
+        clock.now += step_s
         if budget.allows(training=True):
-            unit_s = next(lengths)
+            unit_s = next(units)
             clock.now += unit_s
             budget.spend(unit_s)
             spent.append((clock.now, unit_s))
-    minutes = [sum(took for at, took in spent if end - WINDOW_S < at <= end) / WINDOW_S for end, _ in spent]
-    assert max(minutes) <= 0.1
-    assert sum(took for _, took in spent) > 0.08 * 8 * WINDOW_S, "what is allowed is used"
+    return spent
 
 
-def test_a_unit_that_lasts_a_fifth_longer_than_those_of_the_last_minute_keeps_to_the_share():
-    clock = Clock()
-    budget, spent, began = Budget(0.1, clock), [], clock.now
-    lengths = cycle([1.0] * 9 + [1.2])
-    while clock.now < began + 30 * WINDOW_S:
-        clock.now += 0.05
-        if budget.allows(training=True):
-            unit_s = next(lengths)
-            clock.now += unit_s
-            budget.spend(unit_s)
-            spent.append((clock.now, unit_s))
-    minutes = [sum(took for at, took in spent if end - WINDOW_S < at <= end) for end, _ in spent]
-    assert max(minutes) <= 0.1 * WINDOW_S
+@pytest.mark.parametrize(
+    ("lengths", "step_s", "minutes"),
+    [
+        ([0.1, 0.1, 0.8, 0.1, 0.3, 0.1, 0.1], 0.2, 8),  # the longest of the last minute is known
+        ([1.0] * 9 + [1.2], 0.05, 30),  # a fifth longer than all of the last minute
+    ],
+)
+def test_units_of_uneven_length_keep_to_the_share(lengths, step_s, minutes):
+    spent = spend_minutes(lengths, step_s, minutes)
+    past = [sum(took for at, took in spent if end - WINDOW_S < at <= end) / WINDOW_S for end, _ in spent]
+    assert max(past) <= 0.1
+    assert sum(took for _, took in spent) > 0.08 * minutes * WINDOW_S, "what is allowed is used"
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5])

@@ -1,6 +1,8 @@
 """What goes on inside a trial: told beside the base, and nothing of the training is other for it."""
 
+import gc
 import json
+import weakref
 
 import msgspec
 import numpy as np
@@ -15,7 +17,7 @@ from core.contract.wire.answers.introspection_answer import Insides
 from core.evaluate.metrics.attention_metrics import QUERIES, query_positions, summarize_heads
 from core.train import checkpoint_files
 from core.train.data.dataset import MASKED
-from core.train.introspection import trial_introspection
+from core.train.introspection import background_inspection, trial_introspection
 from core.train.introspection.attention_capture import Attention
 
 
@@ -226,6 +228,42 @@ def test_inspections_wait_for_their_share_of_the_time_and_never_hold_up_a_round(
     assert one.pack.busy and not (tmp_path / "0" / "insides.json").exists()
     one.finish()
     assert told(tmp_path / "0").step == 8
+
+
+def test_a_complete_trial_that_waits_for_its_inspection_holds_no_more_than_a_copy_of_its_factors(
+    bench, tmp_path
+):
+    one = bench(evaluate={"every": 4, "budget": 1e-6})
+    one.pack.parts.budget.spend(1.0)
+    one.assign(tmp_path)
+    one.turn()
+    trial = one.pack.parts.members[0].trial
+    held = weakref.ref(trial), weakref.ref(trial.factors.matrix)
+    del trial
+    while not one.of(e.TrialCompleted):
+        one.turn()
+    one.pack.settle()
+    gc.collect()
+    assert one.pack.parts.inspections.busy and [ref() for ref in held] == [None, None]
+    one.finish()
+    assert told(tmp_path / "0").step == 8
+
+
+def test_a_complete_trial_for_whose_copy_no_memory_is_left_is_complete_and_not_looked_into(
+    bench, tmp_path, monkeypatch
+):
+    def full(factors):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(background_inspection, "copy_frozen", full)
+    one = bench(evaluate={"every": 4, "budget": 1e-6})
+    one.pack.parts.budget.spend(1.0)
+    one.assign(tmp_path)
+    one.finish()
+    assert len(one.of(e.TrialCompleted)) == 1 and not one.of(e.TrialFailed) and not one.of(e.TrialInfeasible)
+    notes = [event.text for event in one.of(e.StudyNoted) if event.level == "warning"]
+    assert notes and all("is not inspected: out of memory for a copy" in text for text in notes)
+    assert not (tmp_path / "0" / "insides.json").exists()
 
 
 def test_what_is_complete_is_looked_into_before_the_worker_exits_and_nothing_else_is(bench, tmp_path):

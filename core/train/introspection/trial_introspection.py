@@ -170,6 +170,10 @@ class InspectionSchedule:
             self._warn(f"{report.warning} (details: key a, or `trimtab insides {report.trial}`)")
         write(self._folder, report)
 
+    def skip(self, why: str) -> None:
+        """Say why an inspection is left out."""
+        self._warn(why)
+
     def snapshot(self) -> list[Any]:
         """The state for a checkpoint."""
         return [self._step, self._spent_s, self._last_s, self._warned]

@@ -140,11 +140,11 @@ class Pack:
             self.parts.meter.shares.add_turn(trained - began, time.perf_counter() - trained)
 
     def checkpoint_all(self) -> None:
-        """Checkpoint every trial, and inspect those that are complete; returns once all are on disk."""
+        """Checkpoint every trial; once all are on disk, inspect those that are complete."""
         for trial in self._members.trials.values():
             self.parts.keeper.keep(trial)
-        self.parts.inspections.finish(self._members)
         self.parts.keeper.settle(patient=False)
+        self.parts.inspections.finish(self._members)
 
     def settle(self) -> None:
         """Wait until everything queued is written and reported."""

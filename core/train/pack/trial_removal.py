@@ -59,7 +59,9 @@ class Departures:
         """Remove the trial and free its tensors. Its inspection goes on only if it is ``complete``, and so
         does its scoring, if there is any (``scored``)."""
         self._members.pop(number, None)
-        if not complete:
+        if complete:
+            self._parts.inspections.complete(number)
+        else:
             self._parts.inspections.drop(number)
         if not scored:
             self._parts.scoring.drop(number)
