@@ -100,7 +100,7 @@ def test_attention_is_that_of_transformers_and_peft(bench, tmp_path, folder, tun
     one = trained(bench, tmp_path, learning_rate=3e-2, steps=8)
     place = tmp_path / "0" / "adapter" if tuned else None
     special = set(one.base.tokenizer.all_special_ids)
-    for row, pair in zip(one.pack.parts.introspector.rows, seen[-1], strict=True):
+    for row, pair in zip(one.pack.parts.inspections.introspector.rows, seen[-1], strict=True):
         inside = pair[0] if tuned else pair[1]
         attentions, losses = plain_attention(place, str(folder), row.ids.tolist())
         known = [loss for loss, label in zip(losses, row.labels[1:], strict=True) if label != MASKED]
@@ -110,7 +110,9 @@ def test_attention_is_that_of_transformers_and_peft(bench, tmp_path, folder, tun
             right = summarize_heads(weights[:, queries], queries, [token in special for token in row.ids])
             for mine, theirs in zip(heads, right, strict=True):
                 assert mine == pytest.approx(theirs, abs=1e-5), index
-    assert max(len(row.ids) for row in one.pack.parts.introspector.rows) < QUERIES, "no query was left out"
+    assert max(len(row.ids) for row in one.pack.parts.inspections.introspector.rows) < QUERIES, (
+        "no query was left out"
+    )
 
 
 def test_company_changes_nothing_of_it(bench, tmp_path):
@@ -140,7 +142,7 @@ def test_attention_that_collapses_is_said_once_with_numbers_and_what_to_do(bench
 
 def test_a_base_without_attention_has_a_reason_and_its_losses(bench, tmp_path, folder):
     one = bench()
-    one.pack.parts.introspector._inspection._attention = Attention(
+    one.pack.parts.inspections.introspector._inspection._attention = Attention(
         MambaForCausalLM(MambaConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, state_size=4))
     )
     one.assign(tmp_path)
@@ -158,7 +160,7 @@ def test_a_look_that_fails_costs_nobody_a_trial(bench, tmp_path, monkeypatch, er
         raise error
 
     one = bench()
-    monkeypatch.setattr(one.pack.parts.introspector._inspection._forward, "rate", fail)
+    monkeypatch.setattr(one.pack.parts.inspections.introspector._inspection._forward, "rate", fail)
     one.assign(tmp_path)
     one.finish()
     assert one.of(e.TrialCompleted) and not one.of(e.MemoryShort)

@@ -67,7 +67,7 @@ class BackgroundInspection:
 
     def __init__(self, introspector: Introspector, stack: Stack, budget: Budget) -> None:
         """Use ``stack``, which nothing else uses."""
-        self._introspector, self._stack, self._budget = introspector, stack, budget
+        self.introspector, self._stack, self._budget = introspector, stack, budget
         self._queue: dict[int, Inspected] = {}
         self._number, self._step, self._took_s = -1, 0, 0.0  # of the present inspection
         self._schedule: InspectionSchedule | None = None
@@ -129,7 +129,7 @@ class BackgroundInspection:
             next(self._look)
         except StopIteration as over:
             assert self._schedule is not None
-            report = self._introspector.report(self._number, self._step, over.value)
+            report = self.introspector.report(self._number, self._step, over.value)
             self._schedule.finish(report, self._took_s)
             self._end()
         except Exception as error:
@@ -144,7 +144,7 @@ class BackgroundInspection:
         self._schedule = trial.inspections
         factors = trial.factors if isinstance(trial, CompleteTrial) else copy_frozen(trial.factors)
         self._stack.compose([(factors, 1)])
-        self._look = self._introspector.look(factors)
+        self._look = self.introspector.look(factors)
 
     def _end(self) -> None:
         self._number, self._schedule, self._look = -1, None, None

@@ -40,7 +40,6 @@ class PackParts:
     places: list[Place]
     stack: Stack
     rounds: Rounds
-    introspector: Introspector
     inspections: BackgroundInspection
     keeper: Checkpointer
     meter: ThroughputMeter
@@ -79,6 +78,6 @@ def build(spec: StudySpec, base: Base, data: Data, emit: Emit) -> PackParts:
     scoring = PackScoring(spec, base, data, places, stack, survey, keeper, reporter, budget)
     members = Members(stack)
     return PackParts(
-        spec, base, data, reporter, survey, places, stack, rounds, introspector, inspections, keeper, meter,
+        spec, base, data, reporter, survey, places, stack, rounds, inspections, keeper, meter,
         budget, scoring, members,
     )  # fmt: skip
